@@ -1,0 +1,1 @@
+"""Kernels for the CPU: Numba, parallel over chunks of all tensors."""

@@ -1,0 +1,91 @@
+"""optgen compiles optimizers: from update equations in SymPy to fused Numba kernels.
+
+What a spec file needs is here: `Let`, `Optimizer`, `theta`, `g`, `t`, `state`, `local`, `hyper`, the reductions. The
+shared hyperparameters are in `optgen.hypers`. `compile` turns an `Optimizer` into a module.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optgen.errors import OptgenError, SpecError
+    from optgen.language.reductions import (
+        ColMean,
+        GroupMax,
+        GroupNorm,
+        GroupSum,
+        Norm,
+        RowMean,
+        TensorMax,
+        TensorMean,
+        TensorSum,
+    )
+    from optgen.language.spaces import COL, ELEM, GROUP, ROW, STEP, TENSOR, Space
+    from optgen.language.spec import Let, Optimizer
+    from optgen.language.symbols import g, hyper, local, state, t, theta
+    from optgen.build import compile
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "errors": ("OptgenError", "SpecError"),
+    "language.reductions": (
+        "ColMean",
+        "GroupMax",
+        "GroupNorm",
+        "GroupSum",
+        "Norm",
+        "RowMean",
+        "TensorMax",
+        "TensorMean",
+        "TensorSum",
+    ),
+    "language.spaces": ("COL", "ELEM", "GROUP", "ROW", "STEP", "TENSOR", "Space"),
+    "language.spec": ("Let", "Optimizer"),
+    "language.symbols": ("g", "hyper", "local", "state", "t", "theta"),
+    "build": ("compile",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "COL",
+    "ELEM",
+    "GROUP",
+    "ROW",
+    "STEP",
+    "TENSOR",
+    "ColMean",
+    "GroupMax",
+    "GroupNorm",
+    "GroupSum",
+    "Let",
+    "Norm",
+    "OptgenError",
+    "Optimizer",
+    "RowMean",
+    "Space",
+    "SpecError",
+    "TensorMax",
+    "TensorMean",
+    "TensorSum",
+    "compile",
+    "g",
+    "hyper",
+    "local",
+    "state",
+    "t",
+    "theta",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Generated modules live below this package and must not load SymPy, so the language is imported when first used.
+    if name in _MODULE_OF:
+        return getattr(import_module(f"optgen.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'optgen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,1 @@
+"""The language of spec files: plain SymPy expressions over a few kinds of named symbols."""

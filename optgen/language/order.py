@@ -1,0 +1,68 @@
+"""The order in which terms and factors are written.
+
+SymPy sorts the arguments of sums and products and forgets what the author wrote, so every printer here follows one
+rule of its own. In a sum the parameters come first, then what is remembered, then what is computed, then the
+gradient, then scalars; what is subtracted comes after what is added. In a product scalars come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sympy import Add, Expr, Mul, Number, S
+
+from optgen.language.spaces import Space
+from optgen.language.symbols import Grad, Hyper, Local, Named, Next, State, StepCount, Theta
+
+_KIND = {Theta: 4, State: 1, Next: 2, Local: 2, Grad: 3, Hyper: 6, StepCount: 6}
+
+
+def _kind(expression: Expr) -> int:
+    if isinstance(expression, Theta):
+        return 0
+    return min((_KIND.get(type(symbol), 4) for symbol in expression.atoms(Named)), default=5)
+
+
+def is_negative(term: Expr) -> bool:
+    """Whether a term is written with a minus sign in front."""
+    coefficient, _ = term.as_coeff_Mul()
+    return bool(coefficient.is_negative)
+
+
+def terms(sum_: Add) -> list[Expr]:
+    """The terms of a sum in the order in which they are written."""
+    return sorted(sum_.args, key=lambda term: (is_negative(term), _kind(term), term.sort_key()))
+
+
+def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
+    """The coefficient, the numerator's factors and the denominator's, in the order in which they are written."""
+    coefficient, rest = product.as_coeff_Mul()
+    above: list[Expr] = []
+    below: list[Expr] = []
+    for factor in Mul.make_args(rest):
+        base, exponent = factor.as_base_exp()
+        if exponent.is_Rational and exponent.is_negative:
+            below.append(base**-exponent)
+        elif factor is not S.One:
+            above.append(factor)
+    return coefficient, sorted(above, key=_factor_key), sorted(below, key=_factor_key)
+
+
+def _factor_key(factor: Expr) -> tuple[object, ...]:
+    symbols = factor.atoms(Named)
+    varies = any(symbol.space is not Space.STEP for symbol in symbols)
+    return varies, any(isinstance(symbol, Local) for symbol in symbols), not factor.is_Atom, factor.sort_key()
+
+
+def walk(expression: Expr) -> Iterator[Expr]:
+    """Every node of an expression, in the order in which it is read."""
+    yield expression
+    if isinstance(expression, Add):
+        children: list[Expr] = terms(expression)
+    elif isinstance(expression, Mul):
+        coefficient, above, below = factors(expression)
+        children = [coefficient, *above, *below]
+    else:
+        children = list(expression.args)
+    for child in children:
+        yield from walk(child)

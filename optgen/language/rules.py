@@ -1,0 +1,285 @@
+"""The rules of the language, one function a rule.
+
+Each looks at the equations of one optimizer and yields what is wrong, with what to write instead. Rules that need the
+equations to be well formed run only once those before them have found nothing.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from sympy import Basic, Expr, Piecewise, S
+from sympy.logic.boolalg import Boolean
+
+from optgen.errors import Problem
+from optgen.language.order import walk
+from optgen.language.reductions import Reduction
+from optgen.language.spaces import Space, join_all
+from optgen.language.symbols import Hyper, Local, Named, Next, State, Stateful, theta
+from optgen.language.text import text
+from optgen.language.domains import domain_of
+
+if TYPE_CHECKING:
+    from optgen.language.spec import Let
+
+_MADE_BY_THE_COMPILER = re.compile(r"(c|x|acc)\d+|.*_next|__.*")
+_USED_BY_GENERATED_CODE = frozenset(
+    "abs args atan2 branch cos count element erf exp expm1 floor g grads i log log1p maximum minimum params prange"
+    " program row scalars self sign sin sqrt step sweep t table tan tanh tasks theta update view where".split()
+)
+
+
+def broken(name: str, title: str, step: Sequence[Let]) -> list[Problem]:
+    """Everything that is wrong with an optimizer, in the order in which a person would mend it."""
+    for group in _GROUPS:
+        problems = [problem for rule in group for problem in rule(name, title, step)]
+        if problems:
+            return problems
+    return []
+
+
+def in_order(step: Sequence[Let]) -> tuple[Let, ...]:
+    """The equations so that each comes after those it needs, otherwise as written.
+
+    Raises
+    ------
+    graphlib.CycleError
+        If they need each other.
+    """
+    by_target = {let.target: let for let in step}
+    graph = {let.target: [s for s in _symbols(let.value) if s in by_target] for let in step}
+    position = {let.target: k for k, let in enumerate(step)}
+    sorter = TopologicalSorter(graph)
+    sorter.prepare()
+    ordered: list[Let] = []
+    ready: list[Any] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=lambda target: position[target])
+        ordered.append(by_target[ready.pop(0)])
+        sorter.done(ordered[-1].target)
+    return tuple(ordered)
+
+
+def spaces(equations: Sequence[Let]) -> dict[Named, Space]:
+    """The space of every target of equations that are in order."""
+    found: dict[Named, Space] = {}
+    for let in equations:
+        found[let.target] = space_of(let.value, found)
+    return found
+
+
+def space_of(expression: Basic, known: Mapping[Named, Space]) -> Space:
+    """The space of an expression, given the spaces of the locals in it."""
+    if isinstance(expression, Reduction):
+        return expression.to
+    if isinstance(expression, Named):
+        return known.get(expression, expression.space)
+    return join_all(space_of(argument, known) for argument in expression.args)
+
+
+# One function a rule -------------------------------------------------------------------------------------------------
+
+Found = Iterator[Problem]
+
+
+def _names_are_identifiers(name: str, title: str, _: Sequence[Let]) -> Found:
+    if not (isinstance(name, str) and name.isidentifier() and name == name.lower()) or keyword.iskeyword(name):
+        yield Problem(f"the name {name!r} cannot name a module", 'write a lower-case identifier: name="my_rule"')
+    if not (isinstance(title, str) and title.isidentifier() and title[:1].isupper()) or keyword.iskeyword(title):
+        yield Problem(f"the title {title!r} cannot name a class", 'write an identifier: title="MyRule"')
+    elif title in ("Array", "FusedOptimizer", "Params", "Program"):
+        yield Problem(f"the title {title!r} is taken by the generated module", f'write title="{title}Rule", say')
+
+
+def _step_is_lets(_: str, __: str, step: Sequence[Let]) -> Found:
+    if not step:
+        yield Problem("it has no equations", "write step=(Let(theta.next, theta - lr*g),)")
+    for item in step:
+        if isinstance(item, Boolean | bool):
+            yield Problem(
+                f"the step holds {item}, a SymPy Eq or a truth value, where an equation is wanted",
+                "write Let(target, value) in place of Eq(target, value): SymPy folds Eq to True or False",
+            )
+        elif not (hasattr(item, "target") and hasattr(item, "value")):
+            yield Problem(f"the step holds {item!r}, which is no equation", "write Let(target, value)")
+        elif isinstance(item.value, Boolean):
+            yield Problem(
+                "the value is a truth value, where a number is wanted",
+                "write Piecewise((value, condition), (other, True))",
+                str(item),
+            )
+
+
+def _targets_can_be_assigned(_: str, __: str, step: Sequence[Let]) -> Found:
+    for let in step:
+        if isinstance(let.target, Next | Local):
+            continue
+        if isinstance(let.target, Stateful):
+            what, fix = f"`{let.target}` is the old value", f"write Let({let.target}.next, …)"
+        else:
+            what, fix = f"`{let.target}` cannot be assigned", "assign a local, a state's .next or theta.next"
+        yield Problem(what, fix, str(let))
+
+
+def _targets_are_assigned_once(_: str, __: str, step: Sequence[Let]) -> Found:
+    seen: set[Any] = set()
+    for let in step:
+        if let.target in seen:
+            yield Problem(
+                f"`{text(let.target)}` is given twice",
+                "keep one of the two equations, or give the other a local of its own",
+                str(let),
+            )
+        seen.add(let.target)
+
+
+def _symbols_are_declared(_: str, __: str, step: Sequence[Let]) -> Found:
+    for let in step:
+        for symbol in _unknown(let.value):
+            yield Problem(
+                f"unknown symbol `{symbol}`",
+                f'declare it, {symbol} = hyper("{symbol}", default, domain, meaning) or state or local,'
+                " or import it from optgen.hypers",
+                str(let),
+            )
+        for state in (s for s in _symbols(let.value) if isinstance(s, State)):
+            for symbol in _unknown(state.init):
+                fix = "write it in hyperparameters, theta and g"
+                yield Problem(f"the init of state `{state}` has the unknown symbol `{symbol}`", fix, str(let))
+
+
+def _locals_are_defined_and_used(_: str, __: str, step: Sequence[Let]) -> Found:
+    defined = {let.target for let in step if isinstance(let.target, Local)}
+    used: set[Any] = set()
+    for let in step:
+        mine = [symbol for symbol in _symbols(let.value) if isinstance(symbol, Local)]
+        used.update(mine)
+        for symbol in mine:
+            if symbol not in defined:
+                fix = f"add Let({symbol}, …) to the step"
+                yield Problem(f"local `{symbol}` has no equation", fix, str(let))
+    for let in step:
+        if let.target in defined - used:
+            yield Problem(f"local `{let.target}` is never used", "use it, or take its equation out", str(let))
+
+
+def _everything_is_updated(_: str, __: str, step: Sequence[Let]) -> Found:
+    updated = {let.target.of for let in step if isinstance(let.target, Next)}
+    if theta not in updated:
+        yield Problem("theta is never updated: `theta.next` has no equation", "add Let(theta.next, theta - …)")
+    seen: set[Any] = set()
+    for let in step:
+        for symbol in _symbols(let.value):
+            owner = getattr(symbol, "of", symbol)
+            if isinstance(owner, State) and owner not in updated | seen:
+                seen.add(owner)
+                fix = f"add Let({owner}.next, …), or take the state out"
+                yield Problem(f"state `{owner}` is never updated", fix, str(let))
+
+
+def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
+    owners: dict[str, Any] = {}
+    for let in step:
+        for symbol in (let.target, *_symbols(let.value)):
+            owner = getattr(symbol, "of", symbol)
+            if not isinstance(owner, Hyper | State | Local) or owners.get(owner.name) == owner:
+                continue
+            name = owner.name
+            if name in owners:
+                yield Problem(
+                    f"two different symbols are called `{name}`",
+                    "give one of them another name; a hyperparameter has one default in one optimizer",
+                    str(let),
+                )
+            elif not name.isidentifier() or keyword.iskeyword(name):
+                fix = "use a Python identifier"
+                yield Problem(f"`{name}` cannot name a variable", fix, str(let))
+            elif name in _USED_BY_GENERATED_CODE or _MADE_BY_THE_COMPILER.fullmatch(name):
+                fix = f"call it `{name}_`, say: the generated code uses this name itself"
+                yield Problem(f"the name `{name}` is reserved", fix, str(let))
+            owners[name] = owner
+
+
+def _no_cycle(_: str, __: str, step: Sequence[Let]) -> Found:
+    try:
+        in_order(step)
+    except CycleError as error:
+        ring = [text(symbol) for symbol in reversed(error.args[1])]
+        yield Problem(
+            f"the equations need each other: {' needs '.join(ring)}",
+            "use the old value (without .next) in one of them",
+            next(str(let) for let in step if let.target == error.args[1][0]),
+        )
+
+
+def _piecewise_ends_in_true(_: str, __: str, step: Sequence[Let]) -> Found:
+    for let in step:
+        for piecewise in let.value.atoms(Piecewise):
+            if piecewise.args[-1].args[1] is not S.true:
+                fix = "end it with (value, True), so that it has a value always"
+                yield Problem("a Piecewise does not end in True", fix, str(let))
+
+
+def _values_are_finite(_: str, __: str, step: Sequence[Let]) -> Found:
+    for let in step:
+        if let.value.has(S.NaN, S.ComplexInfinity, S.Infinity, S.NegativeInfinity, S.ImaginaryUnit):
+            yield Problem("the value is not a finite real number", "look for 0/0, 1/0 or a negative root", str(let))
+
+
+def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Found:
+    seen: set[Any] = set()
+    for let in step:
+        for symbol in _symbols(let.value):
+            if not isinstance(symbol, Hyper) or symbol in seen:
+                continue
+            seen.add(symbol)
+            domain = domain_of(symbol)
+            if domain is None:
+                fix = "use an Interval, S.Reals, S.Naturals, S.Naturals0, S.Integers or a Range"
+                yield Problem(f"the domain {symbol.domain} of `{symbol}` is not supported", fix, str(let))
+            elif not domain.holds(float(symbol.default)):
+                yield Problem(
+                    f"the default {float(symbol.default):g} of `{symbol}` is outside its own domain {domain}",
+                    f"choose a default in {domain}, or a larger domain",
+                    str(let),
+                )
+
+
+def _states_hold_their_updates(_: str, __: str, step: Sequence[Let]) -> Found:
+    found = spaces(in_order(step))
+    for let in step:
+        owner = getattr(let.target, "of", None)
+        if isinstance(owner, Stateful) and not found[let.target] <= owner.space:
+            yield Problem(
+                f"state `{owner}` has one value a {owner.space.value}, its update one a {found[let.target].value}",
+                f"reduce the update, with TensorMean say, or declare state({str(owner)!r}) without a space",
+                str(let),
+            )
+
+
+_GROUPS = (
+    (_names_are_identifiers, _step_is_lets),
+    (_targets_can_be_assigned, _targets_are_assigned_once, _symbols_are_declared),
+    (
+        _locals_are_defined_and_used,
+        _everything_is_updated,
+        _names_are_free_and_distinct,
+        _no_cycle,
+        _piecewise_ends_in_true,
+        _values_are_finite,
+        _defaults_are_in_their_domains,
+    ),
+    (_states_hold_their_updates,),
+)
+
+
+def _symbols(expression: Expr) -> list[Any]:
+    return list(dict.fromkeys(node for node in walk(expression) if isinstance(node, Named)))
+
+
+def _unknown(expression: Expr) -> list[Any]:
+    return sorted((symbol for symbol in expression.free_symbols if not isinstance(symbol, Named)), key=str)

@@ -1,0 +1,53 @@
+"""Spaces: over what a value varies, and the inference that finds it.
+
+Nobody annotates a space. A hyperparameter, ``t`` and numbers are STEP values; ``theta``, ``g`` and ordinary states
+are ELEM values; an operation varies over whatever its operands vary over; a reduction brings a value down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from functools import reduce
+
+
+class Space(Enum):
+    """What a value varies over."""
+
+    STEP = "step"
+    """One value a step, known from hyperparameters and t before any memory is touched."""
+    GROUP = "group"
+    """One value for all tensors of a model."""
+    TENSOR = "tensor"
+    """One value a tensor."""
+    ROW = "row"
+    """One value a row (a position in the last dimension but one)."""
+    COL = "col"
+    """One value a column (a position in the last dimension)."""
+    ELEM = "elem"
+    """One value an element."""
+
+    def __le__(self, other: Space) -> bool:
+        """Whether a value of this space can stand where one of the other is wanted."""
+        return join(self, other) is other
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+_RANK = {Space.STEP: 0, Space.GROUP: 1, Space.TENSOR: 2, Space.ROW: 3, Space.COL: 3, Space.ELEM: 4}
+
+
+def join(a: Space, b: Space) -> Space:
+    """The smallest space that holds both: a row's value with a column's varies over elements."""
+    if _RANK[a] == _RANK[b] and a is not b:
+        return Space.ELEM
+    return a if _RANK[a] >= _RANK[b] else b
+
+
+def join_all(spaces: Iterable[Space]) -> Space:
+    """The join of any number of spaces; STEP for none."""
+    return reduce(join, spaces, Space.STEP)
+
+
+STEP, GROUP, TENSOR, ROW, COL, ELEM = Space

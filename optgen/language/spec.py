@@ -1,0 +1,145 @@
+"""``Let`` and ``Optimizer``: an update rule as a tuple of equations."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sympy import Expr, SympifyError
+
+from optgen.errors import Location, Problem, SpecError
+from optgen.language import latex, rules
+from optgen.language.order import walk
+from optgen.language.spaces import Space
+from optgen.language.symbols import Hyper, Named, State, Stateful, exact
+from optgen.language.text import text
+
+
+@dataclass(frozen=True)
+class Let:
+    """One equation: the value of a local, or the new value of a state or of theta.
+
+    SymPy's ``Eq`` will not do: it folds to ``True`` or ``False`` where it can.
+
+    Parameters
+    ----------
+    target : sympy.Symbol
+        A local, ``state.next`` or ``theta.next``.
+    value : sympy.Expr or number
+        The right-hand side. A float stands for the decimal that was written: 0.1 is one tenth.
+    """
+
+    target: Any
+    value: Any
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "value", exact(self.value))
+        except SympifyError:
+            fix = "build the right-hand side from the symbols of the spec, numbers and SymPy functions"
+            what = f"the value of `{self.target}` is {self.value!r}, which SymPy cannot read"
+            raise SpecError([Problem(what, fix)], location=_caller()) from None
+
+    def __str__(self) -> str:
+        target = text(self.target) if isinstance(self.target, Named) else str(self.target)
+        return f"{target} = {text(self.value)}"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {latex.tex(self.target)} = {latex.tex(self.value)}$"
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An update rule.
+
+    Hyperparameters, states and locals are found from the equations; nothing is listed twice. The rules of the
+    language are checked here, so that an `Optimizer` that exists is one that means something.
+
+    Parameters
+    ----------
+    name : str
+        What modules and the command line call it: ``"adamw"``.
+    title : str
+        What classes and prose call it: ``"AdamW"``.
+    step : tuple of Let
+        The equations, in the order in which a reader wants them.
+    reference : str
+        Where the rule comes from: paper and equation, or library.
+    description : str
+        What sets this rule, or this form of it, apart; goes into the docstring.
+
+    Raises
+    ------
+    SpecError
+        If a rule of the language is broken. All that was found is in the message.
+    """
+
+    name: str
+    title: str
+    step: tuple[Let, ...]
+    reference: str = ""
+    description: str = ""
+    location: Location = field(default_factory=lambda: _caller(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "step", tuple(self.step))
+        problems = rules.broken(self.name, self.title, self.step)
+        if problems:
+            raise SpecError(problems, str(self.name), self.location)
+
+    @cached_property
+    def equations(self) -> tuple[Let, ...]:
+        """The equations in an order in which they can be computed, else the author's."""
+        return rules.in_order(self.step)
+
+    @cached_property
+    def spaces(self) -> Mapping[Named, Space]:
+        """The space of every target."""
+        return rules.spaces(self.equations)
+
+    @cached_property
+    def states(self) -> tuple[State, ...]:
+        """The states in order of first appearance."""
+        return tuple(symbol.of if not isinstance(symbol, State) else symbol for symbol in self._first_seen(State))
+
+    @cached_property
+    def hypers(self) -> tuple[Hyper, ...]:
+        """The hyperparameters: the learning rate, then the others in order of first appearance."""
+        found: list[Hyper] = self._first_seen(Hyper)
+        return tuple(sorted(found, key=lambda symbol: symbol.name != "lr"))
+
+    def _first_seen(self, kind: type[Named]) -> list[Any]:
+        expressions: list[Expr] = [side for let in self.step for side in (let.target, let.value)]
+        nodes = [node for expression in expressions for node in walk(expression)]
+        symbols = [getattr(node, "of", node) for node in nodes]
+        inits = [node for symbol in symbols if isinstance(symbol, State) for node in walk(symbol.init)]
+        return list(dict.fromkeys(symbol for symbol in [*symbols, *inits] if isinstance(symbol, kind)))
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.step))
+
+    def _repr_latex_(self) -> str:
+        pairs = [(let.target, let.value) for let in self.step]
+        return f"$\\displaystyle {latex.aligned(pairs)}$"
+
+
+_LANGUAGE = str(Path(__file__).parent)
+
+
+def _caller() -> Location:
+    """File and line of the innermost frame outside the language: where a spec declares what is being made."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and (
+        frame.f_code.co_filename.startswith(_LANGUAGE) or frame.f_code.co_filename == "<string>"
+    ):
+        frame = frame.f_back
+    return Location(frame.f_code.co_filename, frame.f_lineno)
+
+
+def assigned(let: Let) -> Stateful | None:
+    """The state, or theta, whose new value an equation gives; None for a local."""
+    return getattr(let.target, "of", None)

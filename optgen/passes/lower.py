@@ -1,0 +1,63 @@
+"""lower: from the equations of an optimizer to a kernel of one branch.
+
+STEP equations become host scalars, the others the body of a sweep. A state whose ``init`` depends on theta or g reads
+its init in place of its old value at the first step, so that no memory has to be prepared for it.
+"""
+
+from __future__ import annotations
+
+from sympy import Eq, Expr, Piecewise, S
+
+from optgen.errors import Problem, SpecError
+from optgen.ir import Assign, Branch, Kernel, Sweep
+from optgen.language.reductions import Reduction
+from optgen.language.spaces import Space
+from optgen.language.spec import Optimizer, assigned
+from optgen.language.symbols import Named, State, g, t, theta
+
+
+def lower(optimizer: Optimizer) -> Kernel:
+    """The kernel of an optimizer: one branch, one sweep, nothing moved yet.
+
+    Raises
+    ------
+    SpecError
+        If it reduces over elements, or keeps states that are not one value an element.
+    """
+    _refuse_reductions(optimizer)
+    first = {s: Piecewise((s.init, Eq(t, 1)), (s, True)) for s in optimizer.states if starts_late(s)}
+    scalars, body = [], []
+    for let in optimizer.equations:
+        if optimizer.spaces[let.target] is Space.STEP and assigned(let) is None:
+            scalars.append(Assign(let.target, let.value))
+        else:
+            body.append(Assign(let.target, _substitute(let.value, first)))
+    slots = (theta, *optimizer.states)
+    sweep = Sweep(loads=(theta, g, *optimizer.states), body=tuple(body), stores=slots)
+    return Kernel(
+        optimizer.name, optimizer.hypers, optimizer.states, tuple(scalars), (Branch(S.true, (sweep,)),)
+    )
+
+
+def starts_late(state: State) -> bool:
+    """Whether what a state starts from is known only when the first gradient is."""
+    return any(symbol in (theta, g) for symbol in state.init.atoms(Named))
+
+
+def _substitute(value: Expr, replacements: dict[State, Expr]) -> Expr:
+    return value.xreplace(replacements) if replacements else value
+
+
+def _refuse_reductions(optimizer: Optimizer) -> None:
+    problems = []
+    fix = "kernels are elementwise in this version: the spec is valid, `optgen show --latex` prints it"
+    for let in optimizer.step:
+        found = sorted({node.func.__name__ for node in let.value.atoms(Reduction)})
+        owner = assigned(let)
+        if found:
+            problems.append(Problem(f"{', '.join(found)} cannot be built yet", fix, str(let)))
+        elif isinstance(owner, State) and owner.space is not Space.ELEM:
+            what = f"state `{owner}`, one value a {owner.space.value}, cannot be built yet"
+            problems.append(Problem(what, fix, str(let)))
+    if problems:
+        raise SpecError(problems, optimizer.name, optimizer.location)

@@ -1,0 +1,45 @@
+"""strength: powers become products.
+
+``x**3`` is printed as ``x*x*x``, which is exact work for every type where ``**`` is a call; a base that is more than a
+name gets one first, so that it is computed once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sympy import Expr, Pow, S
+
+from optgen.ir import Assign, Kernel, Sweep, Temporary, symbols
+from optgen.language.order import walk
+from optgen.passes.hoist import is_product_power
+
+
+def strength(kernel: Kernel) -> Kernel:
+    """The kernel with a name for every base of a power that will be written as a product."""
+    return kernel.map_sweeps(lambda sweep: replace(sweep, body=_reduced(sweep)))
+
+
+def _reduced(sweep: Sweep) -> tuple[Assign, ...]:
+    taken = sum(isinstance(assign.target, Temporary) for assign in sweep.body)
+    body: list[Assign] = []
+    for assign in sweep.body:
+        bases = dict.fromkeys(node.base for node in walk(assign.value) if _needs_name(node))
+        value = assign.value
+        for base in sorted(bases, key=lambda base: (base.count_ops(), base.sort_key())):
+            name = Temporary(f"x{taken}")
+            taken += 1
+            body.append(Assign(name, base))
+            value = value.xreplace({base: name})
+        body.append(replace(assign, value=value))
+    return tuple(body)
+
+
+def _needs_name(node: Expr) -> bool:
+    return (
+        isinstance(node, Pow)
+        and not node.base.is_Symbol
+        and is_product_power(node.exp)
+        and abs(node.exp) not in (S.Half, S.One)
+        and bool(symbols(node.base))
+    )

@@ -1,0 +1,52 @@
+"""The compiler as one reads it: the passes in order, from an optimizer to the text of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from optgen import checks
+from optgen.checks import Rule
+from optgen.ir import Kernel
+from optgen.language.spec import Optimizer
+from optgen.passes.cse import cse
+from optgen.passes.hoist import hoist
+from optgen.passes.lower import lower
+from optgen.passes.stable import stable
+from optgen.passes.strength import strength
+from optgen.passes.unswitch import unswitch
+from optgen.targets.base import Origin, Target, require_printable
+
+PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
+    (unswitch, (checks.loads_are_used,)),
+    (hoist, (checks.sweeps_do_no_scalar_work, checks.sweeps_hold_no_literals)),
+    (stable, ()),
+    (cse, ()),
+    (strength, (checks.product_powers_have_names,)),
+)
+"""Each pass with the rules that hold from it on."""
+
+
+def kernel_of(optimizer: Optimizer) -> Kernel:
+    """The kernel of an optimizer after all passes, checked after each.
+
+    Raises
+    ------
+    SpecError
+        If the optimizer uses what cannot be compiled.
+    CompilerError
+        If a pass broke a rule.
+    """
+    require_printable(optimizer)
+    kernel = lower(optimizer)
+    rules = checks.ALWAYS
+    checks.check(kernel, rules, "lower")
+    for run, ensures in PASSES:
+        kernel = run(kernel)
+        rules = (*rules, *ensures)
+        checks.check(kernel, rules, run.__name__)
+    return kernel
+
+
+def source(optimizer: Optimizer, target: Target, origin: Origin) -> str:
+    """The text of an optimizer's module for a target."""
+    return target.source(optimizer, kernel_of(optimizer), origin)

@@ -1,0 +1,130 @@
+"""What kernels on the CPU are made of: how each kind of function is compiled, and a few operations of their own.
+
+Without ``error_model="numpy"`` a loop with a division stays scalar, and ``contract`` is all of fast-math that leaves
+division and square root as IEEE 754 defines them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import atan2, cos, erf, exp, expm1, log, log1p, sin, sqrt, tan, tanh
+from typing import Any, TypeVar
+
+import numpy as np
+from numba import carray, njit, prange, types
+from numba.extending import intrinsic
+
+__all__ = [
+    "atan2",
+    "ceil",
+    "cos",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "log",
+    "log1p",
+    "maximum",
+    "minimum",
+    "on_host",
+    "parallel_sweep",
+    "per_chunk",
+    "per_element",
+    "prange",
+    "serial_sweep",
+    "sign",
+    "sin",
+    "sqrt",
+    "tan",
+    "tanh",
+    "view",
+    "where",
+]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _jit(function: Function, **options: Any) -> Function:
+    """Compile a function when first called, and keep the machine code on disk where that can be done."""
+    try:
+        return njit(cache=True, error_model="numpy", nogil=True, **options)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # no writable place for the cache
+        return njit(error_model="numpy", nogil=True, **options)(function)  # type: ignore[no-any-return]
+
+
+def on_host(function: Function) -> Function:
+    """Compile a function of scalars, in float64."""
+    return _jit(function)
+
+
+def per_element(function: Function) -> Function:
+    """Compile a function of one element, to be inlined into a loop."""
+    return _jit(function, fastmath={"contract"}, forceinline=True)
+
+
+def per_chunk(function: Function) -> Function:
+    """Compile the loop over one chunk, to be inlined into the sweeps."""
+    return _jit(function, forceinline=True)
+
+
+def serial_sweep(function: Function) -> Function:
+    """Compile a sweep for the calling thread."""
+    return _jit(function)
+
+
+def parallel_sweep(function: Function) -> Function:
+    """Compile a sweep for all threads."""
+    return _jit(function, parallel=True)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _pointer(_: Any, address: Any, like: Any) -> Any:
+    """The address as a pointer to elements of the type of the array ``like``."""
+    signature = types.CPointer(like.dtype)(types.int64, like)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return signature, codegen
+
+
+@per_chunk
+def view(address: Any, count: Any, like: Any) -> Any:
+    """The memory at an address as an array of ``count`` elements of the type of ``like``."""
+    return carray(_pointer(address, like), (count,))
+
+
+@per_element
+def maximum(a: Any, b: Any) -> Any:
+    """The larger of two numbers; NaN if either is."""
+    return a if (a > b) | (a != a) else b
+
+
+@per_element
+def minimum(a: Any, b: Any) -> Any:
+    """The smaller of two numbers; NaN if either is."""
+    return a if (a < b) | (a != a) else b
+
+
+@per_element
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """One of two numbers, both of which have been computed, so that a loop over it has no jump."""
+    return a if condition else b
+
+
+@per_element
+def sign(x: Any) -> Any:
+    """-1, 0 or 1 in the type of the argument; NaN for NaN."""
+    return np.sign(x)
+
+
+@per_element
+def floor(x: Any) -> Any:
+    """The largest whole number that is not greater, in the type of the argument."""
+    return np.floor(x)
+
+
+@per_element
+def ceil(x: Any) -> Any:
+    """The smallest whole number that is not less, in the type of the argument."""
+    return np.ceil(x)

@@ -1,0 +1,1 @@
+"""The oracle: what the equations of a spec say, apart from the compiler."""

@@ -1,0 +1,36 @@
+"""Adagrad (Duchi, Hazan & Singer 2011): each parameter's rate falls with the gradients it has seen."""
+
+from sympy import sqrt
+
+from optgen import Let, Optimizer, g, local, state, t, theta
+from optgen.hypers import eps, initial_accumulator, lr, lr_decay
+
+lr = lr.with_default(1e-2)
+eps = eps.with_default(1e-10)
+
+v = state("v", init=initial_accumulator)
+v0 = state("v")
+lr_t = local("lr_t")
+
+adagrad = Optimizer(
+    "adagrad",
+    title="Adagrad",
+    reference="torch.optim.Adagrad",
+    description="Library form: eps outside the root, a learning rate that falls with t, a sum that need not start at 0.",
+    step=(
+        Let(lr_t, lr / (1 + (t - 1) * lr_decay)),
+        Let(v.next, v + g**2),
+        Let(theta.next, theta - lr_t * g / (sqrt(v.next) + eps)),
+    ),
+)
+
+adagrad_lecture = Optimizer(
+    "adagrad_lecture",
+    title="AdagradLecture",
+    reference="JMLR 12 (2011), as lectures write it",
+    description="Lecture form, without eps: undefined (0/0) for an element that has seen no gradient yet.",
+    step=(
+        Let(v0.next, v0 + g**2),
+        Let(theta.next, theta - lr * g / sqrt(v0.next)),
+    ),
+)

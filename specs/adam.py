@@ -1,0 +1,59 @@
+"""Adam and its closest kin (Kingma & Ba 2015, arXiv:1412.6980)."""
+
+from sympy import sqrt
+
+from optgen import Let, Optimizer, g, local, state, t, theta
+from optgen.hypers import beta1, beta2, eps, lr, weight_decay
+
+m, v = state("m v")
+m_hat, v_hat, g_l2, lr_t = local("m_hat v_hat g_l2 lr_t")
+
+averages = (
+    Let(m.next, beta1 * m + (1 - beta1) * g),
+    Let(v.next, beta2 * v + (1 - beta2) * g**2),
+)
+moments = (
+    *averages,
+    Let(m_hat, m.next / (1 - beta1**t)),
+    Let(v_hat, v.next / (1 - beta2**t)),
+)
+
+adam = Optimizer(
+    "adam",
+    title="Adam",
+    reference="arXiv:1412.6980, Algorithm 1; torch.optim.Adam",
+    step=(*moments, Let(theta.next, theta - lr * m_hat / (sqrt(v_hat) + eps))),
+)
+
+adam_lecture = Optimizer(
+    "adam_lecture",
+    title="AdamLecture",
+    reference="arXiv:1412.6980, as lectures write it",
+    description="Lecture form: eps inside the root.",
+    step=(*moments, Let(theta.next, theta - lr * m_hat / sqrt(v_hat + eps))),
+)
+
+adam_eps_hat = Optimizer(
+    "adam_eps_hat",
+    title="AdamEpsHat",
+    reference="arXiv:1412.6980, the remark that ends section 2; keras.optimizers.Adam",
+    description="Both corrections move into the learning rate, so eps is added to the uncorrected root: Adam with"
+    " eps/sqrt(1 - beta2**t), about 32 times larger at the first step.",
+    step=(
+        *averages,
+        Let(lr_t, lr * sqrt(1 - beta2**t) / (1 - beta1**t)),
+        Let(theta.next, theta - lr_t * m.next / (sqrt(v.next) + eps.with_default(1e-7))),
+    ),
+)
+
+adam_l2 = Optimizer(
+    "adam_l2",
+    title="AdamL2",
+    reference="torch.optim.Adam with weight_decay",
+    description="The decay joins the gradient and so passes through both moments. For decay that does not, see AdamW.",
+    step=(
+        Let(g_l2, g + weight_decay * theta),
+        *(Let(let.target, let.value.subs(g, g_l2)) for let in moments),
+        Let(theta.next, theta - lr * m_hat / (sqrt(v_hat) + eps)),
+    ),
+)

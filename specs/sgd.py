@@ -1,0 +1,21 @@
+"""Gradient descent (Robbins & Monro 1951)."""
+
+from optgen import Let, Optimizer, g, theta
+from optgen.hypers import lr, weight_decay
+
+lr = lr.with_default(1e-2)
+
+sgd = Optimizer(
+    "sgd",
+    title="SGD",
+    reference="torch.optim.SGD",
+    step=(Let(theta.next, theta - lr * g),),
+)
+
+sgd_l2 = Optimizer(
+    "sgd_l2",
+    title="SGDL2",
+    reference="torch.optim.SGD with weight_decay",
+    description="The penalty ½·weight_decay·θ² belongs to the loss, so its gradient joins g.",
+    step=(Let(theta.next, theta - lr * (g + weight_decay * theta)),),
+)
