@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from optgen.build import compile
     from optgen.errors import OptgenError, SpecError
     from optgen.language.reductions import (
         ColMean,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from optgen.language.spaces import COL, ELEM, GROUP, ROW, STEP, TENSOR, Space
     from optgen.language.spec import Let, Optimizer
     from optgen.language.symbols import g, hyper, local, state, t, theta
-    from optgen.build import compile
 
 __version__ = "0.1.0"
 

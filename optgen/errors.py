@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 
 class OptgenError(Exception):
@@ -58,7 +59,9 @@ class Location:
     def __str__(self) -> str:
         if self.file is None:
             return ""
-        return self.file if self.line is None else f"{self.file}:{self.line}"
+        path, here = Path(self.file), Path.cwd()
+        file = str(path.relative_to(here)) if path.is_relative_to(here) else self.file
+        return file if self.line is None else f"{file}:{self.line}"
 
 
 class SpecError(OptgenError):

@@ -19,25 +19,25 @@ from optgen.language.text import text
 
 
 class Scalar(Named):
-    """A value that a pass has moved to the host: ``c0``, ``c1``, …"""
+    """A value that a pass has moved to the host: ``c0``, ``c1`` and so on."""
 
     __slots__ = ()
 
 
 class Temporary(Named):
-    """A value that a pass has named inside a sweep: ``x0``, ``x1``, …"""
+    """A value that a pass has named inside a sweep: ``x0``, ``x1`` and so on."""
 
     __slots__ = ()
     space = Space.ELEM
 
 
-class expm1(Function):
+class expm1(Function):  # noqa: N801 - SymPy's functions are lower-case
     """``exp(x) - 1`` without cancellation. SymPy's own turns ``expm1(t*log(b))`` back into ``b**t - 1``."""
 
     nargs = 1
 
 
-class log1p(Function):
+class log1p(Function):  # noqa: N801
     """``log(1 + x)`` without cancellation."""
 
     nargs = 1

@@ -16,7 +16,7 @@ adagrad = Optimizer(
     "adagrad",
     title="Adagrad",
     reference="torch.optim.Adagrad",
-    description="Library form: eps outside the root, a learning rate that falls with t, a sum that need not start at 0.",
+    description="Library form: eps outside the root, a rate that falls with t, a sum that need not start at 0.",
     step=(
         Let(lr_t, lr / (1 + (t - 1) * lr_decay)),
         Let(v.next, v + g**2),

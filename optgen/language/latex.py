@@ -30,9 +30,6 @@ class _Printer(LatexPrinter):
                 return "t"
         return str(super()._print_Symbol(symbol, style))
 
-    _print_Theta = _print_State = _print_Grad = _print_StepCount = _print_Local = _print_Hyper = _print_Symbol
-    _print_Next = _print_Symbol
-
     def _as_ordered_terms(self, expression: Expr, order: Any = None) -> list[Expr]:  # noqa: ARG002
         return _terms(expression)
 
@@ -53,7 +50,7 @@ class _Printer(LatexPrinter):
         return r" \, ".join(self.parenthesize(factor, PRECEDENCE["Mul"]) for factor in factors)
 
     def _print_Reduction(self, expression: Reduction, exp: str | None = None) -> str:
-        typeset = expression.tex % self.parenthesize(expression.args[0], PRECEDENCE['Mul'])
+        typeset = expression.tex % self.parenthesize(expression.args[0], PRECEDENCE["Mul"])
         return typeset if exp is None else rf"\left({typeset}\right)^{{{exp}}}"
 
 

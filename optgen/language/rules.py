@@ -16,20 +16,23 @@ from sympy import Basic, Expr, Piecewise, S
 from sympy.logic.boolalg import Boolean
 
 from optgen.errors import Problem
+from optgen.language.domains import domain_of
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space, join_all
 from optgen.language.symbols import Hyper, Local, Named, Next, State, Stateful, theta
 from optgen.language.text import text
-from optgen.language.domains import domain_of
 
 if TYPE_CHECKING:
     from optgen.language.spec import Let
 
 _MADE_BY_THE_COMPILER = re.compile(r"(c|x|acc)\d+|.*_next|__.*")
 _USED_BY_GENERATED_CODE = frozenset(
-    "abs args atan2 branch cos count element erf exp expm1 floor g grads i log log1p maximum minimum params prange"
-    " program row scalars self sign sin sqrt step sweep t table tan tanh tasks theta update view where".split()
+    """
+    abs atan2 branch ceil chunk cos count erf exp expm1 floor g grads half hypers i initial log log1p maximum minimum
+    on_host one parallel_sweep params per_chunk per_element prange row rows scalars self serial_sweep sign sin slots
+    sqrt step sweep sweep_serial t table tan tanh task tasks theta three two update update_array view where zero
+    """.split()
 )
 
 

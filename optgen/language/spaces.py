@@ -22,9 +22,9 @@ class Space(Enum):
     """One value a tensor."""
     ROW = "row"
     """One value a row (a position in the last dimension but one)."""
-    COL = "col"
+    COL = "column"
     """One value a column (a position in the last dimension)."""
-    ELEM = "elem"
+    ELEM = "element"
     """One value an element."""
 
     def __le__(self, other: Space) -> bool:

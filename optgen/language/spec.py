@@ -83,7 +83,7 @@ class Optimizer:
     step: tuple[Let, ...]
     reference: str = ""
     description: str = ""
-    location: Location = field(default_factory=lambda: _caller(), compare=False, repr=False)
+    location: Location = field(default_factory=lambda: _caller(), compare=False, repr=False)  # noqa: PLW0108 - defined below
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step", tuple(self.step))
@@ -132,7 +132,7 @@ _LANGUAGE = str(Path(__file__).parent)
 
 def _caller() -> Location:
     """File and line of the innermost frame outside the language: where a spec declares what is being made."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(1)  # noqa: SLF001 - as warnings and namedtuple do
     while frame.f_back is not None and (
         frame.f_code.co_filename.startswith(_LANGUAGE) or frame.f_code.co_filename == "<string>"
     ):

@@ -17,11 +17,12 @@ from optgen.language.spaces import Space
 class Named(Symbol):
     """A named real symbol that knows its space."""
 
-    __slots__ = ()
-    space = Space.STEP
+    __slots__: tuple[str, ...] = ()
+    space: Any = Space.STEP
 
-    def __new__(cls, name: str, *details: Any) -> Named:
-        symbol: Named = Symbol.__xnew__(cls, name, real=True)
+    def __new__(cls, name: str, *details: Any) -> Any:
+        """A symbol of a name, with a value for each slot of the class."""
+        symbol = Symbol.__xnew__(cls, name, real=True)
         for slot, detail in zip(cls.__slots__, details, strict=True):
             setattr(symbol, slot, detail)
         return symbol
@@ -49,7 +50,8 @@ class Next(Named):
 
     @property
     def space(self) -> Space:
-        return self.of.space
+        """The space of what it is the new value of."""
+        return self.of.space  # type: ignore[no-any-return]
 
 
 class Stateful(Named):
@@ -60,7 +62,8 @@ class Stateful(Named):
     @property
     def next(self) -> Next:
         """The symbol of the value after this step."""
-        return Next(f"{self.name}_next", self)  # type: ignore[return-value]
+        symbol: Next = Next(f"{self.name}_next", self)
+        return symbol
 
 
 class Theta(Stateful):
@@ -144,7 +147,8 @@ def hyper(name: str, default: float, domain: Set = S.Reals, meaning: str = "", t
     tex : str
         How it is typeset; found from the name unless given.
     """
-    return Hyper(name, exact(default), domain, meaning, tex)  # type: ignore[return-value]
+    symbol: Hyper = Hyper(name, exact(default), domain, meaning, tex)
+    return symbol
 
 
 def state(names: str, *, space: Space = Space.ELEM, init: Any = 0) -> Any:

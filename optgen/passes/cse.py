@@ -1,4 +1,4 @@
-"""cse: a subexpression that occurs more than once is computed once and named ``x0``, ``x1``, …"""
+"""cse: a subexpression that occurs more than once is computed once and named ``x0``, ``x1`` and so on."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ def cse(kernel: Kernel) -> Kernel:
 
 
 def _shared(body: tuple[Assign, ...]) -> tuple[Assign, ...]:
-    for number in count():
-        repeated = _most_worthwhile(body)
-        if repeated is None:
-            return body
+    numbers = count()
+    while (repeated := _most_worthwhile(body)) is not None:
         named = next((assign.target for assign in body if assign.value == repeated), None)
         if named is None:
-            named = Temporary(f"x{number}")
+            named = Temporary(f"x{next(numbers)}")
             first = next(k for k, assign in enumerate(body) if assign.value.has(repeated))
             body = (*body[:first], Assign(named, repeated), *body[first:])
         body = tuple(a if a.target == named else replace(a, value=a.value.xreplace({repeated: named})) for a in body)
+    return body
 
 
 def _most_worthwhile(body: tuple[Assign, ...]) -> Expr | None:

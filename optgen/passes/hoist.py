@@ -54,7 +54,7 @@ class _Hoister:
             return -self.scalar(-value)
         if value not in self.names:
             count = sum(name.name.startswith("c") for name in self.names.values())
-            self.names[value] = Scalar(_NUMBERS.get(value, f"c{count}"))  # type: ignore[assignment]
+            self.names[value] = Scalar(_NUMBERS.get(value, f"c{count}"))
         return self.names[value]
 
     def rewrite(self, expression: Expr) -> Expr:

@@ -34,9 +34,7 @@ def lower(optimizer: Optimizer) -> Kernel:
             body.append(Assign(let.target, _substitute(let.value, first)))
     slots = (theta, *optimizer.states)
     sweep = Sweep(loads=(theta, g, *optimizer.states), body=tuple(body), stores=slots)
-    return Kernel(
-        optimizer.name, optimizer.hypers, optimizer.states, tuple(scalars), (Branch(S.true, (sweep,)),)
-    )
+    return Kernel(optimizer.name, optimizer.hypers, optimizer.states, tuple(scalars), (Branch(S.true, (sweep,)),))
 
 
 def starts_late(state: State) -> bool:

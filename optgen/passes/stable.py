@@ -46,6 +46,6 @@ def _exponent(power: Expr) -> Expr | None:
         return power.args[0]
     if isinstance(power, Pow) and isinstance(power.base, Hyper) and not power.exp.is_number:
         domain = domain_of(power.base)
-        if domain is not None and 0 <= domain.low:
+        if domain is not None and domain.low >= 0:
             return power.exp * log(power.base)
     return None

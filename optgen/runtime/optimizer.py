@@ -164,8 +164,11 @@ class FusedOptimizer:
             raise KeyError(f"state dict of {self.program.name}: missing {missing}, unexpected {excess}")
         loaded_t = as_step_count(saved["t"]) if as_float("t", saved["t"]) != 0 else 0
         hypers = self.program.checked({name: saved[f"hyper.{name}"] for name in self._hypers})
-        targets = {f"{name}.{key}": array for name, values in self._state.items()
-                   for key, array in zip(self._names(), values, strict=True)}
+        targets = {
+            f"{name}.{key}": array
+            for name, values in self._state.items()
+            for key, array in zip(self._names(), values, strict=True)
+        }
         sources = {entry: saved[entry] for entry in targets}
         for entry, target in targets.items():
             arrays.check(sources[entry], f"state dict entry {entry!r}", target.shape, target.dtype, written=False)

@@ -69,7 +69,23 @@ FUNCTIONS = {
     tanh: "tanh",
 }
 """What SymPy's functions are called in generated code."""
-_STRUCTURE = (Add, And, ExprCondPair, Max, Min, Mod, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow, Relational, Symbol)
+_STRUCTURE = (
+    Add,
+    And,
+    ExprCondPair,
+    Max,
+    Min,
+    Mod,
+    Mul,
+    Not,
+    Number,
+    NumberSymbol,
+    Or,
+    Piecewise,
+    Pow,
+    Relational,
+    Symbol,
+)
 
 
 @dataclass(frozen=True)
@@ -141,7 +157,7 @@ class CodePrinter(TextPrinter):
             return self.call("sqrt", [base]), ATOM
         if self.elementwise and exponent.is_Rational and exponent.is_positive and (2 * exponent).is_Integer:
             whole = [self(base)] * int(exponent)
-            root = [self.call("sqrt", [base])] if exponent.q == 2 else []
+            root = [self.call("sqrt", [base])] if exponent.q != 1 else []
             return "*".join(whole + root), PRODUCT if len(whole + root) > 1 else ATOM
         return super().power(base, exponent)
 

@@ -1,0 +1,5 @@
+"""``python -m optgen`` is ``optgen``."""
+
+from optgen.cli import main
+
+main()

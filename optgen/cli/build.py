@@ -1,0 +1,105 @@
+"""``optgen build``: bring generated modules up to date."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from optgen.build import Result, Status, build, orphans, target_named
+from optgen.cli.screen import complain, console, specs_in_reach
+from optgen.errors import SpecError, UsageError
+from optgen.language.spec import Optimizer
+from optgen.loader import Loaded, SpecFile, load, spec_files
+
+_STYLE = {Status.BUILT: "green", Status.UNCHANGED: "dim", Status.STALE: "yellow", Status.FAILED: "red"}
+
+
+def command(
+    wanted: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|FILE]...", help="Optimizers or spec files; all of specs/ if none."),
+    ] = None,
+    target: Annotated[str, typer.Option(help="The kind of machine.")] = "cpu",
+    out: Annotated[Path, typer.Option(help="Folder for the modules.")] = Path("generated"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if anything is stale.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Build modules from specs."""
+    machine = target_named(target)
+    everything = not wanted
+    selected, failures = _selected(wanted or [])
+    results = []
+    for result in _with_progress(build(selected, machine, out, check=check), len(selected), quiet=as_json):
+        results.append(result)
+        if not as_json:
+            _report(result)
+    if check and everything and not failures:
+        stale = orphans(selected, machine, out)
+        results += stale
+        for result in stale:
+            _report(result)
+    for failure in failures:
+        complain(str(failure))
+    if as_json:
+        print(json.dumps([_as_json(result) for result in results], indent=2))  # noqa: T201
+    else:
+        _summarize(results, failures)
+    if failures or any(result.status in (Status.STALE, Status.FAILED) for result in results):
+        raise typer.Exit(1)
+
+
+def _selected(wanted: list[str]) -> tuple[list[tuple[SpecFile, Optimizer]], tuple[SpecError, ...]]:
+    """The optimizers that arguments name, and what could not be loaded."""
+    files = [Path(item) for item in wanted if item.endswith(".py")]
+    names = [item for item in wanted if not item.endswith(".py")]
+    if not wanted:
+        if not Path("specs").is_dir():
+            raise UsageError(
+                "there is no folder specs/ here: name an optimizer or a spec file, or start with `optgen new`"
+            )
+        files = spec_files(Path("specs"))
+    loaded = load(files)
+    selected = [(file, optimizer) for file in loaded.files for optimizer in file.optimizers]
+    for file in loaded.files:
+        if wanted and not file.optimizers:
+            raise UsageError(f"{file.path} declares no Optimizer at its top level")
+    if names:
+        reach: Loaded = specs_in_reach()
+        selected += [pair for pair in map(reach.find, names) if pair not in selected]
+    return selected, loaded.errors
+
+
+def _with_progress(results: Iterable[Result], total: int, *, quiet: bool) -> Iterable[Result]:
+    if quiet or not console.is_terminal:
+        return results
+    return track(results, "building", total=total, console=console, transient=True)
+
+
+def _report(result: Result) -> None:
+    if result.status is Status.FAILED:
+        complain(result.reason)
+    elif result.status is Status.STALE:
+        complain(f"{result.path} {result.reason}" + (f" (optimizer '{result.name}')" if result.spec else ""))
+    elif result.status is Status.BUILT:
+        console.print(f"[green]built[/] {result.name}  {result.path}", soft_wrap=True)
+
+
+def _summarize(results: list[Result], failures: tuple[SpecError, ...]) -> None:
+    counts = [(status, sum(result.status is status for result in results)) for status in Status]
+    parts = [f"[{_STYLE[status]}]{number} {status.value}[/]" for status, number in counts if number]
+    if failures:
+        parts.append(f"[red]{len(failures)} spec files could not be loaded[/]")
+    console.print(", ".join(parts) or "nothing to build")
+
+
+def _as_json(result: Result) -> dict[str, str]:
+    return {
+        "name": result.name,
+        "spec": result.spec,
+        "path": str(result.path),
+        "status": result.status.value,
+        "reason": result.reason,
+    }

@@ -1,0 +1,48 @@
+"""``optgen new``: a spec that builds as it is, to start from."""
+
+import keyword
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optgen.build import write_whole
+from optgen.cli.screen import console
+from optgen.errors import UsageError
+
+_TEMPLATE = '''"""{title}: say in one line what it does, and where it comes from."""
+
+from sympy import sqrt
+
+from optgen import Let, Optimizer, g, state, theta
+from optgen.hypers import beta1, beta2, eps, lr
+
+# States keep a value for each element from step to step: `m` is the old value, `m.next` the new one.
+m, v = state("m v")
+
+{name} = Optimizer(
+    "{name}",
+    title="{title}",
+    reference="",
+    step=(
+        Let(m.next, beta1 * m + (1 - beta1) * g),
+        Let(v.next, beta2 * v + (1 - beta2) * g**2),
+        Let(theta.next, theta - lr * m.next / (sqrt(v.next) + eps)),
+    ),
+)
+'''
+
+
+def command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, a lower-case identifier.")],
+) -> None:
+    """Write a spec to start from, into specs/ if there is such a folder."""
+    if not name.isidentifier() or name != name.lower() or keyword.iskeyword(name):
+        raise UsageError(f"'{name}' cannot name a module: choose a lower-case identifier like my_rule")
+    folder = Path("specs")
+    path = folder / f"{name}.py" if folder.is_dir() else Path(f"{name}.py")
+    if path.exists():
+        raise UsageError(f"{path} exists already; nothing was written")
+    title = "".join(part.capitalize() for part in name.split("_"))
+    write_whole(path, _TEMPLATE.format(name=name, title=title))
+    console.print(f"[green]wrote[/] {path}. Change its equations, then: optgen build {path}", soft_wrap=True)

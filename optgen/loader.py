@@ -1,0 +1,227 @@
+"""From spec files to optimizers.
+
+The files of a folder are loaded as one package, so that a spec may say ``from .adam import moments``. Every load reads
+the sources anew: neither bytecode nor an earlier load can be stale.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from optgen.errors import Location, Problem, SpecError, UsageError
+from optgen.language.spec import Optimizer
+
+_SESSION = count()
+
+
+@dataclass(frozen=True)
+class SpecFile:
+    """A spec file and what it declares.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    optimizers : tuple of Optimizer
+        Those declared in it, in order; those it imports belong to the files they come from.
+    digest : str
+        sha256 of its bytes.
+    """
+
+    path: Path
+    optimizers: tuple[Optimizer, ...]
+    digest: str
+
+    @property
+    def title(self) -> str:
+        """The file as headers and tables name it: its folder and its name, whatever the working directory is."""
+        return f"{self.path.resolve().parent.name}/{self.path.name}"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of loading files: those that could be, and what was wrong with the others."""
+
+    files: tuple[SpecFile, ...]
+    errors: tuple[SpecError, ...]
+
+    def find(self, name: str) -> tuple[SpecFile, Optimizer]:
+        """The optimizer of a name, with its file.
+
+        Raises
+        ------
+        SpecError
+            If a file that would declare it could not be loaded.
+        UsageError
+            If no file declares it.
+        """
+        for file in self.files:
+            for optimizer in file.optimizers:
+                if optimizer.name == name:
+                    return file, optimizer
+        for error in self.errors:
+            if name in (error.optimizer, Path(error.location.file or "").stem):
+                raise error
+        known = [optimizer.name for file in self.files for optimizer in file.optimizers]
+        close = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "`optgen list` shows what there is"
+        raise UsageError(f"there is no optimizer '{name}': {hint}")
+
+
+def installed_specs() -> Path:
+    """The folder of the specs that come with optgen."""
+    package = find_spec("optgen.specs")
+    if package is None or not package.submodule_search_locations:
+        raise UsageError("optgen is not installed: run `pip install` on it, also to work on its sources")
+    return Path(package.submodule_search_locations[0])
+
+
+def spec_files(folder: Path) -> list[Path]:
+    """The spec files of a folder, sorted."""
+    return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+
+
+def load(paths: Sequence[Path]) -> Loaded:
+    """Load spec files; one that fails does not keep the others from loading.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+
+    Returns
+    -------
+    Loaded
+        The files with their optimizers, and the errors of the rest.
+    """
+    files: list[SpecFile] = []
+    errors: list[SpecError] = []
+    owners: dict[str, Path] = {}
+    for path in paths:
+        try:
+            file = _load(path)
+            _refuse_second_owner(file, owners)
+        except SpecError as error:  # noqa: PERF203 - a file that fails must not stop the others
+            errors.append(error if error.location.file == str(path.resolve()) else _needs(path, error))
+        else:
+            files.append(file)
+            owners.update({optimizer.name: path for optimizer in file.optimizers})
+    return Loaded(tuple(files), tuple(errors))
+
+
+def _load(path: Path) -> SpecFile:
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with _package(path.parent) as package:
+        module = _execute(f"{package}.{path.stem}", path)
+        siblings = [other for name, other in sys.modules.items() if name.startswith(f"{package}.")]
+    imported = {id(value) for sibling in siblings if sibling is not module for value in vars(sibling).values()}
+    declared = [value for value in vars(module).values() if isinstance(value, Optimizer)]
+    own = [optimizer for optimizer in dict.fromkeys(declared) if id(optimizer) not in imported]
+    _refuse_double_names(own, path)
+    return SpecFile(path, tuple(own), digest)
+
+
+def _execute(name: str, path: Path) -> ModuleType:
+    spec = spec_from_file_location(name, path, loader=_Fresh(name, str(path.resolve())))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SpecError as error:
+        raise error.at(Location(str(path.resolve()))) from None
+    except Exception as error:
+        raise _as_spec_error(error, path) from error
+    return module
+
+
+def _as_spec_error(error: Exception, path: Path) -> SpecError:
+    """What went wrong while a file ran, at the line of the file that had to do with it."""
+    if isinstance(error, SyntaxError) and error.filename == str(path.resolve()):
+        problem = Problem(f"it is not Python: {error.msg}", "mend the line", (error.text or "").strip() or None)
+        return SpecError([problem], location=Location(str(path.resolve()), error.lineno))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
+    fix = "a spec file is plain Python: run it with `python` to see the whole traceback"
+    if isinstance(error, ImportError):
+        fix = "install what it imports, or correct the name; a sibling file is imported as `from .name import …`"
+    problem = Problem(f"{type(error).__name__}: {error}", fix, (frames[-1].line or None) if frames else None)
+    return SpecError([problem], location=Location(str(path.resolve()), frames[-1].lineno if frames else None))
+
+
+def _needs(path: Path, error: SpecError) -> SpecError:
+    """The error of a file whose sibling is at fault; the sibling's own error is reported with the sibling."""
+    problem = Problem(
+        f"it imports {Path(error.location.file or '').name}, which cannot be loaded", "mend that one first"
+    )
+    return SpecError([problem], location=Location(str(path.resolve())))
+
+
+def _refuse_double_names(optimizers: Sequence[Optimizer], path: Path) -> None:
+    names = [optimizer.name for optimizer in optimizers]
+    for optimizer in optimizers:
+        if names.count(optimizer.name) > 1:
+            problem = Problem("two optimizers of this file have this name", "give each a name of its own")
+            raise SpecError([problem], optimizer.name, Location(str(path.resolve())))
+
+
+def _refuse_second_owner(file: SpecFile, owners: dict[str, Path]) -> None:
+    for optimizer in file.optimizers:
+        if optimizer.name in owners:
+            problem = Problem(f"{owners[optimizer.name]} declares one of this name too", "rename one of the two")
+            raise SpecError([problem], optimizer.name, optimizer.location)
+
+
+class _Fresh(SourceFileLoader):
+    """Compiles the source as it is now; Python's own loader may take bytecode from within the same second."""
+
+    def get_code(self, fullname: str) -> Any:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+@dataclass(frozen=True)
+class _Siblings(MetaPathFinder):
+    """Finds the files of one folder as the modules of one package."""
+
+    package: str
+    folder: Path
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
+        parent, _, stem = fullname.rpartition(".")
+        file = self.folder / f"{stem}.py"
+        if parent != self.package or not file.is_file():
+            return None
+        return spec_from_file_location(fullname, file, loader=_Fresh(fullname, str(file.resolve())))
+
+
+@contextmanager
+def _package(folder: Path) -> Iterator[str]:
+    """A package of the files in a folder that exists as long as one file is being loaded."""
+    name = f"optgen_specs_{next(_SESSION)}"
+    package = ModuleType(name)
+    package.__path__ = [str(folder)]
+    finder = _Siblings(name, folder)
+    sys.modules[name] = package
+    sys.meta_path.insert(0, finder)
+    try:
+        yield name
+    finally:
+        sys.meta_path.remove(finder)
+        for loaded in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
+            del sys.modules[loaded]
