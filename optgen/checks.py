@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sympy import Number, Pow, S
+from sympy import Expr, Number, Pow, S
 
 from optgen.errors import CompilerError
 from optgen.ir import Kernel, Temporary, symbols
@@ -73,9 +73,10 @@ def branches_end_in_otherwise(kernel: Kernel) -> Iterator[str]:
 
 
 def sweeps_do_no_scalar_work(kernel: Kernel) -> Iterator[str]:
-    """No operation in a sweep is on scalars alone."""
+    """No operation in a sweep is on scalars alone, but for a minus sign."""
     for node in _nodes(kernel):
-        if not node.is_Atom and symbols(node) and symbols(node) <= kernel.host:
+        work = isinstance(node, Expr) and not node.is_Atom and not (-node).is_Symbol
+        if work and symbols(node) and symbols(node) <= kernel.host:
             yield f"`{node}` is computed for every element"
 
 

@@ -23,7 +23,7 @@ def scalars(t, lr):
 def update(theta, g, lr):
     """One element: the new theta."""
     theta_next = theta - lr*g
-    return theta_next,
+    return theta_next
 
 
 @per_chunk

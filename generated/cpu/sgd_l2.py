@@ -25,7 +25,7 @@ def scalars(t, lr, weight_decay):
 def update(theta, g, lr, weight_decay):
     """One element: the new theta."""
     theta_next = theta - lr*(g + weight_decay*theta)
-    return theta_next,
+    return theta_next
 
 
 @per_chunk

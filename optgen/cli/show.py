@@ -64,6 +64,6 @@ def _summary(optimizer: Optimizer) -> list[str]:
     if optimizer.states:
         lines += ["", "states"]
         lines += [
-            f"    {state.name}: one value a {state.space.value}, from {text(state.init)}" for state in optimizer.states
+            f"    {state.name}: one value {state.space.each}, from {text(state.init)}" for state in optimizer.states
         ]
     return lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Expr, Integer, Mul, Symbol, latex
+from sympy import Add, Expr, Function, Integer, Mul, Symbol, latex
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 
@@ -36,7 +36,7 @@ class _Printer(LatexPrinter):
     def _print_Mul(self, product: Mul) -> str:
         coefficient, above, below = order.factors(product)
         if coefficient.is_negative:
-            return f"-{self.parenthesize(-product, PRECEDENCE['Mul'])}"
+            return f"-{self._print(-product)}"
         if coefficient.p != 1 or not above:
             above.insert(0, Integer(coefficient.p))
         if coefficient.q != 1:
@@ -49,8 +49,13 @@ class _Printer(LatexPrinter):
             return str(self._print(factors[0]))
         return r" \, ".join(self.parenthesize(factor, PRECEDENCE["Mul"]) for factor in factors)
 
-    def _print_Reduction(self, expression: Reduction, exp: str | None = None) -> str:
-        typeset = expression.tex % self.parenthesize(expression.args[0], PRECEDENCE["Mul"])
+    def _print_Function(self, expression: Function, exp: str | None = None) -> str:
+        if not isinstance(expression, Reduction):
+            return str(super()._print_Function(expression, exp))
+        inside = self.parenthesize(expression.args[0], PRECEDENCE["Mul"])
+        if expression.tex.startswith(r"\left"):
+            inside = self._print(expression.args[0])
+        typeset = expression.tex % inside
         return typeset if exp is None else rf"\left({typeset}\right)^{{{exp}}}"
 
 

@@ -20,7 +20,12 @@ _KIND = {Theta: 4, State: 1, Next: 2, Local: 2, Grad: 3, Hyper: 6, StepCount: 6}
 def _kind(expression: Expr) -> int:
     if isinstance(expression, Theta):
         return 0
-    return min((_KIND.get(type(symbol), 4) for symbol in expression.atoms(Named)), default=5)
+    return min((_KIND.get(type(symbol), _made(symbol)) for symbol in expression.atoms(Named)), default=5)
+
+
+def _made(symbol: Named) -> int:
+    """The kind of a symbol that a pass has made."""
+    return 6 if symbol.space is Space.STEP else 2
 
 
 def is_negative(term: Expr) -> bool:

@@ -109,7 +109,7 @@ def _step_is_lets(_: str, __: str, step: Sequence[Let]) -> Found:
             )
         elif not (hasattr(item, "target") and hasattr(item, "value")):
             yield Problem(f"the step holds {item!r}, which is no equation", "write Let(target, value)")
-        elif isinstance(item.value, Boolean):
+        elif isinstance(item.value, Boolean) and not isinstance(item.value, Expr):  # SymPy's symbols are both
             yield Problem(
                 "the value is a truth value, where a number is wanted",
                 "write Piecewise((value, condition), (other, True))",
@@ -199,7 +199,7 @@ def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
                     str(let),
                 )
             elif not name.isidentifier() or keyword.iskeyword(name):
-                fix = "use a Python identifier"
+                fix = "use a Python identifier that is no keyword"
                 yield Problem(f"`{name}` cannot name a variable", fix, str(let))
             elif name in _USED_BY_GENERATED_CODE or _MADE_BY_THE_COMPILER.fullmatch(name):
                 fix = f"call it `{name}_`, say: the generated code uses this name itself"
@@ -258,7 +258,7 @@ def _states_hold_their_updates(_: str, __: str, step: Sequence[Let]) -> Found:
         owner = getattr(let.target, "of", None)
         if isinstance(owner, Stateful) and not found[let.target] <= owner.space:
             yield Problem(
-                f"state `{owner}` has one value a {owner.space.value}, its update one a {found[let.target].value}",
+                f"state `{owner}` has one value {owner.space.each}, its update one {found[let.target].each}",
                 f"reduce the update, with TensorMean say, or declare state({str(owner)!r}) without a space",
                 str(let),
             )

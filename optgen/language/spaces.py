@@ -31,6 +31,11 @@ class Space(Enum):
         """Whether a value of this space can stand where one of the other is wanted."""
         return join(self, other) is other
 
+    @property
+    def each(self) -> str:
+        """What there is one value for, with its article: "an element"."""
+        return f"{'an' if self.value[0] in 'aeiou' else 'a'} {self.value}"
+
     def __repr__(self) -> str:
         return self.name
 

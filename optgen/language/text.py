@@ -156,7 +156,8 @@ class TextPrinter:
 
     def extremes(self, expression: Expr) -> list[Basic]:
         """What a maximum or minimum is taken of, scalars last."""
-        return sorted(self.parts(expression), key=lambda part: all(s.space is Space.STEP for s in part.atoms(Named)))
+        parts = self.parts(expression)
+        return sorted(parts, key=lambda x: (all(s.space is Space.STEP for s in x.atoms(Named)), bool(x.is_number)))
 
     def function(self, expression: Function) -> str:
         """The text of a function's application."""

@@ -27,14 +27,15 @@ def _shared(body: tuple[Assign, ...]) -> tuple[Assign, ...]:
         named = next((assign.target for assign in body if assign.value == repeated), None)
         if named is None:
             named = Temporary(f"x{next(numbers)}")
-            first = next(k for k, assign in enumerate(body) if assign.value.has(repeated))
+            first = next(k for k, assign in enumerate(body) if repeated in walk(assign.value))
             body = (*body[:first], Assign(named, repeated), *body[first:])
-        body = tuple(a if a.target == named else replace(a, value=a.value.xreplace({repeated: named})) for a in body)
+        known = {repeated: named, 1 / repeated: 1 / named}
+        body = tuple(a if a.target == named else replace(a, value=a.value.xreplace(known)) for a in body)
     return body
 
 
 def _most_worthwhile(body: tuple[Assign, ...]) -> Expr | None:
-    """The largest expression that occurs twice and costs more than one operation."""
+    """The largest expression that occurs twice and costs more than one operation; `walk` sees divisors as they are."""
     nodes = Counter(node for assign in body for node in walk(assign.value) if isinstance(node, Expr))
     repeated = [node for node, times in nodes.items() if times > 1 and node.count_ops() > 1]
     return max(repeated, key=lambda node: (node.count_ops(), node.sort_key()), default=None)

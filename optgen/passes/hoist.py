@@ -83,9 +83,9 @@ class _Hoister:
         over = [factor for factor in above if self.on_host(factor)]
         under = [factor for factor in below if self.on_host(factor)]
         scalar = abs(coefficient) * Mul(*over) / Mul(*under)
-        numerator = [self.rewrite(factor) for factor in above if factor not in over]
+        needed = scalar != 1 or len(over) == len(above)
+        numerator = [self.scalar(scalar)] if needed else []
+        numerator += [self.rewrite(factor) for factor in above if factor not in over]
         denominator = [1 / self.rewrite(factor) for factor in below if factor not in under]
-        if scalar != 1 or not numerator:
-            numerator.insert(0, self.scalar(scalar))
         sign = -1 if coefficient.is_negative else 1
         return Mul(sign, *numerator, *denominator)

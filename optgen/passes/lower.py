@@ -55,7 +55,7 @@ def _refuse_reductions(optimizer: Optimizer) -> None:
         if found:
             problems.append(Problem(f"{', '.join(found)} cannot be built yet", fix, str(let)))
         elif isinstance(owner, State) and owner.space is not Space.ELEM:
-            what = f"state `{owner}`, one value a {owner.space.value}, cannot be built yet"
+            what = f"state `{owner}`, one value {owner.space.each}, cannot be built yet"
             problems.append(Problem(what, fix, str(let)))
     if problems:
         raise SpecError(problems, optimizer.name, optimizer.location)

@@ -7,10 +7,11 @@ name gets one first, so that it is computed once.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 from sympy import Expr, Pow, S
 
-from optgen.ir import Assign, Kernel, Sweep, Temporary, symbols
+from optgen.ir import Assign, Kernel, Sweep, Temporary
 from optgen.language.order import walk
 from optgen.passes.hoist import is_product_power
 
@@ -21,16 +22,15 @@ def strength(kernel: Kernel) -> Kernel:
 
 
 def _reduced(sweep: Sweep) -> tuple[Assign, ...]:
-    taken = sum(isinstance(assign.target, Temporary) for assign in sweep.body)
+    fresh = count(sum(isinstance(assign.target, Temporary) for assign in sweep.body))
     body: list[Assign] = []
     for assign in sweep.body:
-        bases = dict.fromkeys(node.base for node in walk(assign.value) if _needs_name(node))
         value = assign.value
-        for base in sorted(bases, key=lambda base: (base.count_ops(), base.sort_key())):
-            name = Temporary(f"x{taken}")
-            taken += 1
-            body.append(Assign(name, base))
-            value = value.xreplace({base: name})
+        while bases := [node.base for node in walk(value) if _needs_name(node)]:
+            innermost = min(bases, key=lambda base: (base.count_ops(), base.sort_key()))
+            name = Temporary(f"x{next(fresh)}")
+            body.append(Assign(name, innermost))
+            value = value.xreplace({innermost: name})
         body.append(replace(assign, value=value))
     return tuple(body)
 
@@ -41,5 +41,4 @@ def _needs_name(node: Expr) -> bool:
         and not node.base.is_Symbol
         and is_product_power(node.exp)
         and abs(node.exp) not in (S.Half, S.One)
-        and bool(symbols(node.base))
     )

@@ -6,12 +6,15 @@ before any element has changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from ctypes import addressof, c_char
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
 
-from optgen.runtime.program import Array, Params
+from optgen.runtime.program import Array
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -40,14 +43,15 @@ def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, w
         If its shape or its memory is not as expected.
     """
     if array is None:
-        raise ValueError(f"{name} is missing (None): expected an array; pass zeros for a tensor without a gradient")
+        raise ValueError(f"{name} is missing (None): expected a numpy.ndarray, zeros where there is nothing to say")
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name}: expected a numpy.ndarray, got {type(array).__name__}")
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain numpy.ndarray, got a masked array; pass {name}.filled(0), say")
     if array.dtype not in DTYPES if dtype is None else array.dtype != dtype:
         expected = "float32 or float64" if dtype is None else str(dtype)
-        raise TypeError(f"{name}: expected dtype {expected}, got {array.dtype}")
+        order = "" if array.dtype.isnative else ", whose bytes are not in this machine's order"
+        raise TypeError(f"{name}: expected dtype {expected}, got {array.dtype}{order}")
     if shape is not None and array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     if not array.flags.c_contiguous:
@@ -58,14 +62,41 @@ def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, w
         raise ValueError(f"{name}: expected a writeable array, it is read-only")
 
 
-def addresses(arrays: Sequence[Array]) -> Array:
-    """Where each array's first element lies: int64, one an array."""
-    return np.array([array.__array_interface__["data"][0] for array in arrays], np.int64)
+def addresses(arrays: Sequence[Array]) -> list[int]:
+    """Where each array's first element lies."""
+    return [array.__array_interface__["data"][0] for array in arrays]
 
 
-def labels(what: str, params: Params) -> list[str]:
-    """What to call each array in a message: ``grads[0]`` or ``grads['w1']``."""
-    return [f"{what}[{key!r}]" for key in (params if isinstance(params, Mapping) else range(len(params)))]
+def addresses_if_plain(
+    arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], dtypes: Sequence[np.dtype[Any]]
+) -> list[int] | None:
+    """Where the first elements lie of arrays that `check` would pass, found several times faster than it could.
+
+    Parameters
+    ----------
+    arrays : sequence
+        What the user passed.
+    shapes, dtypes : list
+        What each must have.
+
+    Returns
+    -------
+    list of int or None
+        None if any array needs a closer look: it may be wrong, or merely read-only, empty or a subclass.
+    """
+    if not {np.ndarray}.issuperset(map(type, arrays)):
+        return None
+    if [array.shape for array in arrays] != shapes or [array.dtype for array in arrays] != dtypes:
+        return None
+    try:
+        # Raises unless the memory is writeable and C-contiguous, in a quarter of the time of __array_interface__.
+        starts = [addressof(c_char.from_buffer(array)) for array in arrays]
+    except (TypeError, ValueError, BufferError):
+        return None
+    # Eight bytes are the alignment of float64, and what NumPy's own allocations have for any dtype.
+    if reduce(or_, starts, 0) & 7 and not all(array.flags.aligned for array in arrays):
+        return None
+    return starts
 
 
 class Extents:
@@ -89,26 +120,32 @@ class Extents:
     def __init__(self, starts: Array, sizes: Array, names: Sequence[str]) -> None:
         order = np.argsort(starts, kind="stable")
         order = order[sizes[order] > 0]
-        self.starts = starts[order]
-        self.ends = self.starts + sizes[order]
-        self.names = [names[k] for k in order]
-        shared = np.flatnonzero(self.starts[1:] < np.maximum.accumulate(self.ends)[:-1])
+        self._starts = starts[order]
+        # Where the interval before the k-th ends; there is none before the first.
+        self._ends_before = np.concatenate(([0], starts[order] + sizes[order]))
+        self._names_before = ["", *(names[k] for k in order)]
+        shared = np.flatnonzero(np.maximum.accumulate(self._ends_before)[:-1] > self._starts)
         if shared.size:
-            one, other = sorted((self.names[shared[0]], self.names[shared[0] + 1]))
+            one, other = sorted(self._names_before[shared[0] : shared[0] + 2])
             raise ValueError(f"{other} overlaps {one} in memory: expected arrays that share none")
 
-    def refuse_overlap(self, starts: Array, sizes: Array, names: Sequence[str]) -> None:
-        """Refuse arrays that are only read but share memory with one that is written.
+    def overlap(self, starts: Array, sizes: Array) -> tuple[int, str] | None:
+        """Find an array that is only read but shares memory with one that is written.
 
-        Raises
-        ------
-        ValueError
-            If one does, with both names.
+        Parameters
+        ----------
+        starts, sizes : array of int64
+            Address and length in bytes of each array that is read.
+
+        Returns
+        -------
+        tuple of int and str, or None
+            The index of the first such array, and the name of what it overlaps.
         """
-        if not self.starts.size:
-            return
-        last = np.searchsorted(self.starts, starts + sizes) - 1
-        shared = np.flatnonzero((last >= 0) & (sizes > 0) & (self.ends[last] > starts))
-        if shared.size:
-            mine, theirs = names[shared[0]], self.names[last[shared[0]]]
-            raise ValueError(f"{mine} overlaps {theirs} in memory: expected arrays that share none")
+        after = self._starts.searchsorted(starts + sizes)
+        shared = self._ends_before[after] > starts
+        if not np.count_nonzero(shared):
+            return None
+        for k in np.flatnonzero(shared & (sizes > 0)):
+            return int(k), self._names_before[after[k]]
+        return None

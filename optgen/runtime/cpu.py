@@ -78,7 +78,7 @@ def parallel_sweep(function: Function) -> Function:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _pointer(_: Any, address: Any, like: Any) -> Any:
+def _pointer(_context: Any, _address: Any, like: Any) -> Any:
     """The address as a pointer to elements of the type of the array ``like``."""
     signature = types.CPointer(like.dtype)(types.int64, like)
 
@@ -97,13 +97,13 @@ def view(address: Any, count: Any, like: Any) -> Any:
 @per_element
 def maximum(a: Any, b: Any) -> Any:
     """The larger of two numbers; NaN if either is."""
-    return a if (a > b) | (a != a) else b
+    return a if (a > b) | (a != a) else b  # noqa: PLR0124 a test for NaN
 
 
 @per_element
 def minimum(a: Any, b: Any) -> Any:
     """The smaller of two numbers; NaN if either is."""
-    return a if (a < b) | (a != a) else b
+    return a if (a < b) | (a != a) else b  # noqa: PLR0124 a test for NaN
 
 
 @per_element

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,15 @@ class Domain:
     integer: bool = False
 
     def holds(self, value: float) -> bool:
-        """Whether a number belongs. NaN never does."""
+        """Whether a number belongs. NaN and the infinities never do."""
+        if not isfinite(value) or (self.integer and value != int(value)):
+            return False
         above = self.low < value if self.low_open else self.low <= value
         below = value < self.high if self.high_open else value <= self.high
-        return above and below and (not self.integer or value == int(value))
+        return above and below
 
     def __str__(self) -> str:
-        interval = f"{'(' if self.low_open else '['}{self.low:g}, {self.high:g}{')' if self.high_open else ']'}"
+        left = "(" if self.low_open or self.low == -inf else "["
+        right = ")" if self.high_open or self.high == inf else "]"
+        interval = f"{left}{self.low:g}, {self.high:g}{right}"
         return f"the integers in {interval}" if self.integer else interval

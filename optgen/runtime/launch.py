@@ -1,7 +1,7 @@
 """Launches: all threads for work that is worth it, the calling thread for the rest.
 
 Numba's threading layers do not all survive what people do. ``workqueue`` aborts the process when two Python threads
-launch at once, so parallel launches take a lock; under ``omp`` a forked child of a process that has launched is killed
+launch at once, so parallel launches take turns; under ``omp`` a forked child of a process that has launched is killed
 at its own first launch, so such a child runs every sweep on one thread, with the same bits as a result.
 """
 
@@ -9,31 +9,37 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
+
+from numba import threading_layer
 
 from optgen.runtime.program import Array, Program
 from optgen.runtime.table import Table
 
 SERIAL_BELOW = 32_768
 """Elements below which waking the other threads costs more than they save."""
+TURN = threading.RLock()
+"""Held by whoever steps an optimizer or wakes all threads, of which a process has one set.
+
+A fork waits for it, so that a child never finds it taken by a thread that it lacks, nor an optimizer half stepped.
+Reentrant, so that a signal handler may save a state dict in the middle of a step.
+"""
 
 
-class _Threads:
-    """What this process knows of Numba's thread pool, which there is one of in a process."""
+class _Child:
+    """What a process knows of its birth: whether it was forked after Numba had started its threads, which it lacks."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.started = False
-        self.inherited = False
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
+        self.lacks_threads = False
 
-    def _after_fork(self) -> None:
-        # Another thread of the parent may have held the lock; in the child nobody would ever release it.
-        self.lock = threading.Lock()
-        self.inherited = self.started
+    def born(self) -> None:
+        self.lacks_threads = self.lacks_threads or _threads_started()
+        TURN.release()
 
 
-_THREADS = _Threads()
+_CHILD = _Child()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=TURN.acquire, after_in_parent=TURN.release, after_in_child=_CHILD.born)
 
 
 def launch(program: Program, table: Table, scalars: Array) -> None:
@@ -48,9 +54,21 @@ def launch(program: Program, table: Table, scalars: Array) -> None:
     scalars : array
         As ``program.scalars`` returned them, in the dtype of the tensors.
     """
-    if table.elements < SERIAL_BELOW or _THREADS.inherited:
+    if table.elements < SERIAL_BELOW or _CHILD.lacks_threads:
         program.sweep_serial(table.rows, scalars)
         return
-    with _THREADS.lock:
-        _THREADS.started = True
+    with TURN:
         program.sweep(table.rows, table.tasks, scalars)
+
+
+def prepare(program: Program, table: Table, scalars: Array) -> None:
+    """Launch over no chunk at all, so that what `launch` needs is compiled and it does nothing but sweep."""
+    launch(program, replace(table, rows=table.rows[:0], tasks=table.tasks[:1]), scalars)
+
+
+def _threads_started() -> bool:
+    try:
+        threading_layer()
+    except ValueError:  # Numba's way to say that it has launched nothing yet
+        return False
+    return True

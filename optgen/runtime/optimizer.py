@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
@@ -11,21 +10,20 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from optgen.runtime import arrays
-from optgen.runtime.launch import launch
-from optgen.runtime.program import Array, Params, Program, as_float, as_step_count
-from optgen.runtime.table import Table
+from optgen.runtime.launch import TURN, launch, prepare
+from optgen.runtime.program import Array, Params, Program, as_step_count
+from optgen.runtime.table import Table, tabulate
 
 Self = TypeVar("Self", bound="FusedOptimizer")
 _GRADIENT = 1
 """The gradient's slot in a table: theta is 0, the states follow."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class _Group:
-    """The tensors of one dtype, with their table."""
+    """The tensors of one dtype, as a table."""
 
     dtype: np.dtype[Any]
-    members: list[int]
     table: Table
 
 
@@ -33,6 +31,8 @@ class FusedOptimizer:
     """An optimizer that updates all arrays of a model, in place, in one launch a step.
 
     Generated classes say in their own docstring which rule they follow and which hyperparameters they take.
+
+    Any thread may call; steps of different threads take turns. A copy or a pickle has parameters and states of its own.
 
     Parameters
     ----------
@@ -50,30 +50,32 @@ class FusedOptimizer:
     program: ClassVar[Program]
 
     def __init__(self, params: Params, **hypers: float) -> None:
-        self._hypers = self.program.checked(hypers)
+        defaults = {name: hyper.default for name, hyper in self.program.hypers.items()}
+        self._hypers = defaults | self.program.checked(hypers)
+        self._keyed = isinstance(params, Mapping)
         self._keys = _keys(params)
         self._params = _values(params)
-        self._lock = threading.Lock()
-        self._t = 0
-        for array, name in zip(self._params, arrays.labels("params", params), strict=True):
+        for array, name in zip(self._params, self._labels("params"), strict=True):
             arrays.check(array, name, None, None, written=True)
+        self._shapes = [array.shape for array in self._params]
+        self._dtypes = [array.dtype for array in self._params]
         self._bytes = np.array([array.nbytes for array in self._params], np.int64)
-        self._starts = arrays.addresses(self._params)
-        self._written = arrays.Extents(self._starts, self._bytes, arrays.labels("params", params))
-        values = self.program.initial(*self._hypers.values())
+        initial = self.program.initial(*self._hypers.values())
         self._state = {
-            name: [_filled(array, value) for array in self._params]
-            for name, value in zip(self.program.states, values, strict=True)
+            name: [np.full(array.shape, value, array.dtype) for array in self._params]
+            for name, value in zip(self.program.states, initial, strict=True)
         }
-        self._grads = np.zeros_like(self._starts)
-        self._groups = [self._group(dtype) for dtype in arrays.DTYPES if any(a.dtype == dtype for a in self._params)]
+        self._t = 0
+        self._prepared = False
+        self._starts = arrays.addresses(self._params)
+        slots = np.array([self._starts, *map(arrays.addresses, self._state.values())], np.int64)
+        names = [label for what in ("params", *map("state[{!r}]".format, self._state)) for label in self._labels(what)]
+        self._written = arrays.Extents(slots.ravel(), np.tile(self._bytes, len(slots)), names)
+        self._groups = [self._group(dtype, slots) for dtype in arrays.DTYPES if dtype in self._dtypes]
 
-    def _group(self, dtype: np.dtype[Any]) -> _Group:
-        members = [k for k, array in enumerate(self._params) if array.dtype == dtype]
-        states = [arrays.addresses([values[k] for k in members]) for values in self._state.values()]
-        starts = np.array([self._starts[members], self._grads[members], *states])
-        sizes = np.array([self._params[k].size for k in members], np.int64)
-        return _Group(dtype, members, Table(starts, sizes, dtype.itemsize))
+    def _group(self, dtype: np.dtype[Any], slots: Array) -> _Group:
+        sizes = np.where([its == dtype for its in self._dtypes], self._bytes // dtype.itemsize, 0)
+        return _Group(dtype, tabulate(np.insert(slots, _GRADIENT, 0, axis=0), sizes, dtype.itemsize))
 
     @property
     def t(self) -> int:
@@ -82,7 +84,7 @@ class FusedOptimizer:
 
     @property
     def params(self) -> Params:
-        """The arrays it trains, in the container's kind it was given."""
+        """The arrays it trains: a tuple, or a read-only dict if they were given as a dict."""
         return self._like_params(self._params)
 
     @property
@@ -91,8 +93,8 @@ class FusedOptimizer:
         return MappingProxyType(self._hypers)
 
     @property
-    def state(self) -> dict[str, Params]:
-        """The states by name, each a list, or a dict if the parameters are one: ``opt.state["m"][0]``."""
+    def state(self) -> Mapping[str, Params]:
+        """The states by name, each like `params`: ``opt.state["m"][0]``. The arrays are the ones in use."""
         return {name: self._like_params(values) for name, values in self._state.items()}
 
     def set(self, **hypers: float) -> None:
@@ -104,16 +106,19 @@ class FusedOptimizer:
             If a name is unknown or a value outside its domain; nothing has changed then.
         """
         checked = self.program.checked(hypers)
-        with self._lock:
-            self._hypers = {**self._hypers, **checked}
+        with TURN:
+            self._hypers = self._hypers | checked
 
     def step(self, grads: Params, **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
 
+        An interrupt (Ctrl-C) during a sweep is raised when all of the step has been done.
+
         Parameters
         ----------
         grads : list, tuple or dict of numpy.ndarray
-            The gradients, of the shapes and dtypes of the parameters. They are only read.
+            The gradients, of the shapes and dtypes of the parameters. They are only read, and only during the call;
+            they may share memory with each other, but not with a parameter or a state.
         **hypers : float
             Values for this step alone, as from a schedule: ``opt.step(grads, lr=3e-4)``.
 
@@ -123,28 +128,45 @@ class FusedOptimizer:
             If an argument is not as expected; nothing has changed then.
         """
         checked = self.program.checked(hypers)
-        with self._lock:
-            self._point_at(grads)
-            values = {**self._hypers, **checked}.values()
-            scalars = self.program.scalars(float(self._t + 1), *values)
+        gradients = self._in_order(grads)
+        with TURN:
+            starts = self._addresses(gradients)
+            scalars = self.program.scalars(float(self._t + 1), *(self._hypers | checked).values())
+            sweeps = [(self.program, group.table, np.array(scalars, group.dtype)) for group in self._groups]
             for group in self._groups:
-                launch(self.program, group.table, np.array(scalars, group.dtype))
+                group.table.point(_GRADIENT, starts)
+            if not self._prepared:
+                for sweep in sweeps:
+                    prepare(*sweep)
+                self._prepared = True
+            # Python raises an interrupt after the sweep in which it came. So t is counted before the first sweep, and
+            # what is left of them follows before the interrupt goes on its way.
+            left = iter(sweeps)
             self._t += 1
+            try:
+                for sweep in left:
+                    launch(*sweep)
+            finally:
+                for sweep in left:
+                    launch(*sweep)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a later run needs to go on bit for bit: numbers and copies of arrays under flat names.
+        """Everything but the parameters that a later run needs to go on bit for bit.
 
-        ``numpy.savez(file, **opt.state_dict())`` stores it without pickle.
+        Returns
+        -------
+        dict
+            Numbers and copies of arrays under flat names: ``t``, ``hyper.lr``, ``m.0``, or ``m.w1`` for a dict.
+            ``numpy.savez(file, **opt.state_dict())`` stores it without pickle.
         """
-        with self._lock:
-            saved: dict[str, Any] = {"t": self._t}
-            saved.update({f"hyper.{name}": value for name, value in self._hypers.items()})
-            for name, values in self._state.items():
-                saved.update({f"{name}.{key}": value.copy() for key, value in zip(self._names(), values, strict=True)})
-            return saved
+        with TURN:
+            hypers = {f"hyper.{name}": value for name, value in self._hypers.items()}
+            return {"t": self._t, **hypers, **{entry: array.copy() for entry, array in self._entries().items()}}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned.
+        """Go on from what `state_dict` returned: with its states, its t and its hyperparameters.
+
+        The parameters are not part of it: restore them first. To go on with another hyperparameter, `set` it after.
 
         Parameters
         ----------
@@ -153,29 +175,27 @@ class FusedOptimizer:
 
         Raises
         ------
-        KeyError
-            If an entry is missing, or there is one too many.
         TypeError, ValueError
-            If an entry is not as expected. In every case nothing has changed.
+            If it is no mapping, an entry is missing, one too many, NaN or otherwise not as expected. Nothing has
+            changed then.
         """
-        expected = self.state_dict().keys()
-        missing, excess = sorted(expected - set(saved)), sorted(set(saved) - expected)
-        if missing or excess:
-            raise KeyError(f"state dict of {self.program.name}: missing {missing}, unexpected {excess}")
-        loaded_t = as_step_count(saved["t"]) if as_float("t", saved["t"]) != 0 else 0
+        if not isinstance(saved, Mapping):
+            raise TypeError(f"state dict: expected a mapping, got {type(saved).__name__}")
+        targets = self._entries()
+        expected = {"t", *(f"hyper.{name}" for name in self._hypers), *targets}
+        if saved.keys() != expected:
+            missing, unexpected = sorted(expected - saved.keys()), sorted(map(str, saved.keys() - expected))
+            raise ValueError(f"state dict of {self.program.name}: missing {missing}, unexpected {unexpected}")
+        count = as_step_count("state dict entry 't'", saved["t"], least=0)
         hypers = self.program.checked({name: saved[f"hyper.{name}"] for name in self._hypers})
-        targets = {
-            f"{name}.{key}": array
-            for name, values in self._state.items()
-            for key, array in zip(self._names(), values, strict=True)
-        }
         sources = {entry: saved[entry] for entry in targets}
         for entry, target in targets.items():
-            arrays.check(sources[entry], f"state dict entry {entry!r}", target.shape, target.dtype, written=False)
-        with self._lock:
-            for entry, target in targets.items():
-                target[...] = sources[entry]
-            self._t, self._hypers = loaded_t, hypers
+            name = f"state dict entry {entry!r}"
+            arrays.check(sources[entry], name, target.shape, target.dtype, written=False)
+            if np.isnan(sources[entry]).any():
+                raise ValueError(f"{name}: expected numbers, got NaN")
+        with TURN:
+            self._restore(count, hypers, sources)
 
     def __repr__(self) -> str:
         hypers = ", ".join(f"{name}={value:g}" for name, value in self._hypers.items())
@@ -183,57 +203,84 @@ class FusedOptimizer:
         return f"{type(self).__name__}({len(self._params)} arrays, {elements} elements, t={self._t}, {hypers})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Tables hold addresses, so a copy is made from its parameters anew; pickle and deepcopy both come here.
-        return _restored, (type(self), self.params, self.state_dict())
+        # Tables hold addresses, so a copy is made from its parameters anew; pickle and copy.deepcopy both come here.
+        # Not by way of load_state_dict, since what has diverged can be copied too.
+        with TURN:
+            states = {entry: array.copy() for entry, array in self._entries().items()}
+            params = dict(zip(self._keys, self._params, strict=True)) if self._keyed else self._params
+            return _copied, (type(self), params, self._t, self._hypers, states)
 
-    def _point_at(self, grads: Params) -> None:
-        """Check the gradients, then let the tables point at them."""
-        values = self._in_order(grads)
-        for k, (grad, param) in enumerate(zip(values, self._params, strict=True)):
-            if type(grad) is not np.ndarray or not (
-                grad.dtype == param.dtype and grad.shape == param.shape and grad.flags.carray
-            ):
-                arrays.check(grad, self._label("grads", k), param.shape, param.dtype, written=False)
-            if not param.flags.writeable:
-                raise ValueError(f"{self._label('params', k)}: expected a writeable array, it is read-only")
-        starts = arrays.addresses(values)
-        if np.array_equal(starts, self._grads):
-            return
-        names = [self._label("grads", k) for k in range(len(values))]
-        self._written.refuse_overlap(starts, self._bytes, names)
-        self._grads = starts
-        for group in self._groups:
-            group.table.point(_GRADIENT, starts[group.members])
+    def _restore(self, t: int, hypers: dict[str, float], states: Mapping[str, Array]) -> None:
+        for entry, target in self._entries().items():
+            target[...] = states[entry]
+        self._t, self._hypers = t, hypers
+
+    def _entries(self) -> dict[str, Array]:
+        """The state arrays under their names in a state dict."""
+        return {
+            f"{name}.{key}": array
+            for name, values in self._state.items()
+            for key, array in zip(self._keys, values, strict=True)
+        }
 
     def _in_order(self, grads: Params) -> list[Array]:
-        kind = "list or tuple" if self._keys is None else "dict"
-        if isinstance(grads, Mapping) is (self._keys is None) or not isinstance(grads, Mapping | list | tuple):
+        """The gradients in the order of the parameters."""
+        if not isinstance(grads, Mapping if self._keyed else list | tuple):
+            kind = "dict" if self._keyed else "list or tuple"
             raise TypeError(f"grads: expected a {kind}, as params was, got {type(grads).__name__}")
-        if len(grads) != len(self._params) or (self._keys is not None and set(grads) != set(self._keys)):
-            given = f"{len(grads)} arrays" if self._keys is None else f"the keys {sorted(map(str, grads))}"
-            wanted = f"{len(self._params)}" if self._keys is None else f"the keys {sorted(self._keys)}"
-            raise ValueError(f"grads: expected a gradient for every parameter, {wanted}, got {given}")
-        return [grads[key] for key in self._keys] if self._keys is not None else list(grads)  # type: ignore[index]
+        if not isinstance(grads, Mapping):
+            if len(grads) != len(self._params):
+                raise ValueError(f"grads: expected {len(self._params)} arrays, one a parameter, got {len(grads)}")
+            return list(grads)
+        if grads.keys() != set(self._keys):
+            missing = [key for key in self._keys if key not in grads]
+            unexpected = [key for key in grads if key not in self._keys]
+            raise ValueError(f"grads: expected the keys of params; missing {missing}, unexpected {unexpected}")
+        return [grads[key] for key in self._keys]
 
-    def _names(self) -> Iterable[str]:
-        return self._keys if self._keys is not None else map(str, range(len(self._params)))
+    def _addresses(self, gradients: list[Array]) -> Array:
+        """Where the gradients lie, if they and the parameters are as they must be."""
+        # A parameter is the caller's, who may have changed its flags or resized it since it was first checked.
+        if arrays.addresses_if_plain(self._params, self._shapes, self._dtypes) != self._starts:
+            self._check("params", self._params, written=True)
+            moved = np.flatnonzero(np.not_equal(arrays.addresses(self._params), self._starts))
+            if moved.size:
+                label = self._labels("params")[moved[0]]
+                raise ValueError(f"{label}: expected its memory where it was at construction, it has moved")
+        found = arrays.addresses_if_plain(gradients, self._shapes, self._dtypes)
+        if found is None:
+            self._check("grads", gradients, written=False)
+            found = arrays.addresses(gradients)
+        starts = np.array(found, np.int64)
+        overlap = self._written.overlap(starts, self._bytes)
+        if overlap:
+            k, other = overlap
+            raise ValueError(f"{self._labels('grads')[k]} overlaps {other} in memory: expected arrays that share none")
+        return starts
 
-    def _label(self, what: str, k: int) -> str:
-        return f"{what}[{k if self._keys is None else self._keys[k]!r}]"
+    def _check(self, what: str, values: list[Array], *, written: bool) -> None:
+        expected = zip(values, self._labels(what), self._shapes, self._dtypes, strict=True)
+        for array, name, shape, dtype in expected:
+            arrays.check(array, name, shape, dtype, written=written)
 
-    def _like_params(self, values: Sequence[Array]) -> Params:
-        return list(values) if self._keys is None else dict(zip(self._keys, values, strict=True))
+    def _labels(self, what: str) -> list[str]:
+        """What to call each array in a message: ``grads[0]`` or ``grads['w1']``."""
+        return [f"{what}[{key!r}]" for key in self._keys]
+
+    def _like_params(self, values: list[Array]) -> Params:
+        return MappingProxyType(dict(zip(self._keys, values, strict=True))) if self._keyed else tuple(values)
 
 
-def _keys(params: Params) -> list[str] | None:
+def _keys(params: Params) -> Sequence[Any]:
     if not isinstance(params, Mapping | list | tuple):
         raise TypeError(f"params: expected a list, tuple or dict of arrays, got {type(params).__name__}")
     if not params:
         raise ValueError("params is empty: expected at least one array")
     if not isinstance(params, Mapping):
-        return None
-    if not all(isinstance(key, str) for key in params):
-        raise TypeError("params: expected a dict with strings for keys")
+        return range(len(params))
+    for key in params:
+        if not isinstance(key, str):
+            raise TypeError(f"params: expected a dict with strings for keys, got the key {key!r}")
     return list(params)
 
 
@@ -241,11 +288,7 @@ def _values(params: Params) -> list[Array]:
     return list(params.values()) if isinstance(params, Mapping) else list(params)
 
 
-def _filled(array: Array, value: float) -> Array:
-    return np.full(array.shape, value, array.dtype) if value else np.zeros(array.shape, array.dtype)
-
-
-def _restored(kind: type[Self], params: Params, saved: Mapping[str, Any]) -> Self:
-    optimizer = kind(params)
-    optimizer.load_state_dict(saved)
+def _copied(kind: type[Self], params: Params, t: int, hypers: dict[str, float], states: Mapping[str, Array]) -> Self:
+    optimizer = kind(params, **hypers)
+    optimizer._restore(t, hypers, states)  # noqa: SLF001 this is part of the class
     return optimizer

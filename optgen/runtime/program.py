@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ Array = NDArray[Any]
 """A float32 or float64 array, C-contiguous."""
 Params = Sequence[Array] | Mapping[str, Array]
 """The parameters of a model, or their gradients: a list, a tuple or a dict of arrays."""
+_EXACT = 2**53
+"""Up to here every integer is a float64."""
 
 
 @dataclass(frozen=True)
@@ -71,50 +73,56 @@ class Program:
         TypeError
             If a name is not a hyperparameter of this optimizer, or a value is no real number.
         ValueError
-            If a value is NaN or outside its domain.
+            If a value is NaN, infinite or outside its domain.
         """
         return {name: self._checked(name, value) for name, value in given.items()}
 
     def _checked(self, name: str, value: Any) -> float:
         if name not in self.hypers:
-            known = ", ".join(self.hypers)
-            raise TypeError(f"{self.name} has no hyperparameter {name!r}; it has {known}")
+            raise TypeError(f"{self.name} has no hyperparameter {name!r}: expected one of {', '.join(self.hypers)}")
         domain = self.hypers[name].domain
-        number = as_float(name, value)
-        if math.isnan(number) or not domain.holds(number):
-            raise ValueError(f"{name} = {number:g} is outside its domain: expected a number in {domain}")
+        number = value if type(value) is float else _as_float(name, value)
+        if not domain.holds(number):
+            raise ValueError(f"{name} = {number!r} is outside its domain: expected a number in {domain}")
         return number
 
 
-def as_float(name: str, value: Any) -> float:
-    """A Python or NumPy number, or a 0-d array of one, as a float.
-
-    Raises
-    ------
-    TypeError
-        If it is anything else.
-    """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+def _as_float(name: str, value: Any) -> float:
+    """A Python or NumPy number, or a 0-d array of one, as a float."""
+    number = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    if not isinstance(number, Real) or isinstance(number, bool | np.bool_ | np.timedelta64):
         raise TypeError(f"{name}: expected a real number, got {type(value).__name__} ({value!r})")
-    return float(value)
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError(f"{name}: expected a number that a float can hold, got one of a greater size") from None
 
 
-def as_step_count(value: Any) -> int:
-    """The number of a step as an int.
+def as_step_count(name: str, value: Any, *, least: int) -> int:
+    """A number of steps as an int.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it.
+    value : object
+        A Python or NumPy integer, or a 0-d array of one.
+    least : int
+        The smallest that makes sense.
 
     Raises
     ------
     TypeError
         If it is no integer.
     ValueError
-        If it is less than 1.
+        If it is too small, or too large to be exact in float64.
     """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"t: expected an integer, 1 at the first step, got {type(value).__name__} ({value!r})")
-    if value < 1:
-        raise ValueError(f"t = {value}: expected at least 1, the number of the first step")
-    return int(value)
+    try:
+        count = None if isinstance(value, bool | np.bool_) else index(value)
+    except TypeError:
+        count = None
+    if count is None:
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__} ({value!r})")
+    if not least <= count <= _EXACT:
+        raise ValueError(f"{name} = {count}: expected at least {least} and at most 2**53")
+    return count

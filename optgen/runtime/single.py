@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from optgen.runtime import arrays
+from optgen.runtime import arrays, table
 from optgen.runtime.launch import launch
 from optgen.runtime.program import Array, Program, as_step_count
-from optgen.runtime.table import Table
 
 
 def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: Mapping[str, Any]) -> None:
@@ -32,18 +32,28 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     TypeError, ValueError
         If an argument is not as expected; nothing has changed then.
     """
-    count = as_step_count(t)
-    values = program.checked(hypers)
+    count = as_step_count("t", t, least=1)
+    values = program.checked(hypers).values()
     theta = slots["theta"]
+    starts = _addresses(slots)
+    scalars = np.array(program.scalars(float(count), *values), theta.dtype)
+    if theta.size <= table.CHUNK:  # a table of one row, without the arithmetic of many
+        program.sweep_serial(np.array([[theta.size, *starts]], np.int64), scalars)
+    else:
+        rows = np.array(starts, np.int64)[:, None]
+        launch(program, table.tabulate(rows, np.array([theta.size]), theta.itemsize), scalars)
+
+
+def _addresses(slots: Mapping[str, Array]) -> list[int]:
+    """Check every array, and that no two share memory: all but the gradient are written."""
+    theta, given = slots["theta"], list(slots.values())
     arrays.check(theta, "theta", None, None, written=True)
-    for name, array in slots.items():
-        arrays.check(array, name, theta.shape, theta.dtype, written=name != "g")
-    starts = arrays.addresses(list(slots.values()))
-    bytes_ = np.full(len(starts), theta.nbytes)
-    names = list(slots)
-    written = np.array([name != "g" for name in names])
-    extents = arrays.Extents(starts[written], bytes_[written], [name for name in names if name != "g"])
-    extents.refuse_overlap(starts[~written], bytes_[~written], ["g"])
-    table = Table(starts[:, None], np.array([theta.size]), theta.itemsize)
-    scalars = program.scalars(float(count), *values.values())
-    launch(program, table, np.array(scalars, theta.dtype))
+    starts = arrays.addresses_if_plain(given, [theta.shape] * len(given), [theta.dtype] * len(given))
+    if starts is None:
+        for name, array in slots.items():
+            arrays.check(array, name, theta.shape, theta.dtype, written=name != "g")
+        starts = arrays.addresses(given)
+    for (start, one), (next_start, other) in pairwise(sorted(zip(starts, slots, strict=True))):
+        if next_start - start < theta.nbytes:
+            raise ValueError(f"{other} overlaps {one} in memory: expected arrays that share none")
+    return starts

@@ -7,6 +7,8 @@ thousand small tensors and one large one keep all threads busy alike.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from optgen.runtime.program import Array
@@ -17,39 +19,59 @@ ROW_COST = 64
 """What starting a row costs, in elements."""
 
 
+@dataclass(frozen=True, eq=False)
 class Table:
-    """The chunks of tensors of one dtype.
+    """The chunks of tensors of one dtype. `tabulate` makes one.
+
+    Parameters
+    ----------
+    rows : array of int64, shape (chunks, 1 + slots)
+        Count of elements, then the address in each slot.
+    tasks : array of int64
+        Boundaries of runs of rows with about a chunk's work each: ``rows[tasks[k]:tasks[k + 1]]`` is run k.
+    elements : int
+        How many there are in all chunks.
+    tensor, offset : array of int64, shape (chunks,)
+        Of which tensor each row is a chunk, and how many bytes into it.
+    """
+
+    rows: Array
+    tasks: Array
+    elements: int
+    tensor: Array
+    offset: Array
+
+    def point(self, slot: int, starts: Array) -> None:
+        """Let a slot's column point at other arrays of the same sizes."""
+        self.rows[:, 1 + slot] = starts.take(self.tensor) + self.offset
+
+
+def tabulate(starts: Array, sizes: Array, itemsize: int) -> Table:
+    """Cut tensors into chunks.
 
     Parameters
     ----------
     starts : array of int64, shape (slots, tensors)
         Address of each tensor's first element in each slot.
     sizes : array of int64, shape (tensors,)
-        Elements of each tensor.
+        Elements of each tensor. One of none gets no chunk.
     itemsize : int
         Bytes of an element.
     """
-
-    def __init__(self, starts: Array, sizes: Array, itemsize: int) -> None:
-        chunks = -(-sizes // CHUNK)
-        self._tensor = np.repeat(np.arange(len(sizes)), chunks)
-        first = np.repeat(np.cumsum(chunks) - chunks, chunks)
-        offset = (np.arange(len(self._tensor)) - first) * CHUNK
-        self._bytes = offset * itemsize
-        self.rows = np.empty((len(self._tensor), 1 + len(starts)), np.int64)
-        self.rows[:, 0] = np.minimum(CHUNK, sizes[self._tensor] - offset)
-        for slot, column in enumerate(starts):
-            self.point(slot, column)
-        self.elements = int(sizes.sum())
-        self.tasks = _tasks(self.rows[:, 0])
-
-    def point(self, slot: int, starts: Array) -> None:
-        """Let a slot's column point at other arrays of the same sizes."""
-        self.rows[:, 1 + slot] = starts[self._tensor] + self._bytes
+    chunks = -(-sizes // CHUNK)
+    tensor = np.repeat(np.arange(len(sizes)), chunks)
+    first = np.repeat(np.cumsum(chunks) - chunks, chunks)
+    begin = (np.arange(len(tensor)) - first) * CHUNK
+    counts = np.minimum(CHUNK, sizes[tensor] - begin)
+    rows = np.empty((len(tensor), 1 + len(starts)), np.int64)
+    rows[:, 0] = counts
+    table = Table(rows, _tasks(counts), int(sizes.sum()), tensor, begin * itemsize)
+    for slot, column in enumerate(starts):
+        table.point(slot, column)
+    return table
 
 
 def _tasks(counts: Array) -> Array:
-    """Boundaries of runs of rows with about a chunk's work each: int64, ``tasks[k]:tasks[k + 1]`` is run k."""
     work = np.cumsum(counts + ROW_COST)
     total = int(work[-1]) if len(work) else 0
     number = max(1, round(total / (CHUNK + ROW_COST)))

@@ -48,6 +48,7 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 from optgen.errors import Problem, SpecError
 from optgen.ir import Kernel, expm1, log1p
 from optgen.language.order import walk
+from optgen.language.reductions import Reduction
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import Named, Next
 from optgen.language.text import ATOM, PRODUCT, RELATION, UNARY, TextPrinter
@@ -70,21 +71,8 @@ FUNCTIONS = {
 }
 """What SymPy's functions are called in generated code."""
 _STRUCTURE = (
-    Add,
-    And,
-    ExprCondPair,
-    Max,
-    Min,
-    Mod,
-    Mul,
-    Not,
-    Number,
-    NumberSymbol,
-    Or,
-    Piecewise,
-    Pow,
-    Relational,
-    Symbol,
+    *(Add, And, ExprCondPair, Max, Min, Mod, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow),
+    *(Reduction, Relational, Symbol),
 )
 
 

@@ -6,13 +6,14 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sympy import S
+from sympy import Add, S
 
 from optgen.ir import BRANCH, Assign, Branch, Kernel, Sweep
+from optgen.language import order
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import Hyper, Named, g, t, theta
-from optgen.language.text import text
+from optgen.language.text import PRODUCT, SUM, text
 from optgen.passes.lower import starts_late
 from optgen.runtime.domain import Domain
 from optgen.targets.base import CodePrinter, Origin, literal, spelled
@@ -84,13 +85,18 @@ def _scalars(kernel: Kernel, code: CodePrinter) -> str:
         "scalars",
         spelled([t, *kernel.hypers]),
         "What is the same for every element, computed once a step in float64.",
-        [*body, _returned(results)],
+        [*body, f"return {_tuple(spelled([result]) for result in results)}"],
     )
 
 
 def _assignment(assign: Assign, code: CodePrinter) -> str:
-    line = f"{spelled([assign.target])} = {code(assign.value)}"
-    return f"{line}  # {assign.origin}" if assign.origin else line
+    target, value = spelled([assign.target]), code(assign.value)
+    line = f"{target} = {value}" + (f"  # {assign.origin}" if assign.origin else "")
+    if len(line) <= WIDTH or not isinstance(assign.value, Add):
+        return line
+    first, *others = order.terms(assign.value)
+    rest = [f"- {code.at_least(PRODUCT, -x)}" if order.is_negative(x) else f"+ {code.at_least(SUM, x)}" for x in others]
+    return "\n".join([f"{target} = (", *(_INDENT + term for term in (code.at_least(SUM, first), *rest)), ")"])
 
 
 def _updates(kernel: Kernel, code: CodePrinter) -> list[str]:
@@ -223,7 +229,7 @@ def _step(optimizer: Optimizer) -> str:
 
 def _class(optimizer: Optimizer) -> str:
     hypers = [f"{h.name}: float = {literal(h.default)}" for h in optimizer.hypers]
-    init = _laid_out("def __init__(", ["self", "params: Params", "*", *hypers], ") -> None:")
+    init = _laid_out("def __init__(", ["self", "params: Params", *(["*"] if hypers else []), *hypers], ") -> None:")
     forward = _laid_out("super().__init__(", ["params", *(f"{h.name}={h.name}" for h in optimizer.hypers)], ")")
     parameters = ["params : list, tuple or dict of numpy.ndarray", "    Arrays to train, updated in place."]
     for h in optimizer.hypers:
@@ -246,7 +252,7 @@ def _when(branch: Branch) -> str:
 
 
 def _returned(symbols: Sequence[Named]) -> str:
-    return f"return {_tuple(spelled([symbol]) for symbol in symbols)}"
+    return f"return {spelled(symbols)}"
 
 
 def _tuple(items: Iterable[str]) -> str:

@@ -1,0 +1,30 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench clean
+
+demo: .venv/installed            ## build every optimizer, then train on handwritten digits with two of them
+	$(BIN)/optgen build
+	$(BIN)/python examples/digits.py
+
+test: .venv/installed            ## the whole test suite; comparisons with torch run where torch is installed
+	$(BIN)/python -m pytest
+
+check: .venv/installed           ## what CI checks beside the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/optgen build --check
+
+bench: .venv/installed           ## AdamW against a loop with the same traffic and, where installed, torch
+	$(BIN)/python benchmarks/adamw.py
+
+clean:                           ## forget compiled kernels and everything else that can be made again
+	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,examples]'
+	touch $@

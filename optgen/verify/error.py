@@ -1,0 +1,202 @@
+"""How wrong a kernel is: in units in the last place, on the scale of the terms that it adds.
+
+The difference of two nearly equal numbers has few good digits however well it is computed, so an error is measured
+against the *magnitude* of a value: how large the terms are that went into it. Every value carries one beside it, M:
+
+- a number or a function of hyperparameters and t alone: ``M = |value|``. Such a scalar is computed in float64 once a
+  step and has no excuse for cancellation;
+- theta, g and the states: ``M = |value|``, and what a step returned keeps its M in the next;
+- ``M(a + b) = M(a) + M(b)`` and ``M(a * b) = M(a) * M(b)``;
+- ``max`` and ``min``: the larger M of their operands; a Piecewise: the M of the branch that is taken;
+- any other function: how far its value moves when an operand moves by its own rounding error,
+  ``M(f(x)) = |f(x ± eps * M(x)) - f(x)| / eps``, the larger of the two, summed over the operands. Where f is smooth
+  that is ``|f'(x)| * M(x)``, and it stays meaningful at the root of 0 and at the jumps of sign and floor. A scalar
+  operand, the exponent of a power say, moves by what rounding it to the dtype changes;
+- ``a / b`` is ``a * (1/b)``, and ``M(1/x) = M(x) / x**2``, but infinite where x is *lost*, ``|x| <= 8 * eps * M(x)``:
+  fewer than three bits of x are known, and its inverse may be anything;
+- nothing is known to less than rounding to denormals leaves: ``M >= |value|`` and ``M >= the smallest normal number``.
+
+The error is ``|kernel - exact| / (eps * M)``, with eps the distance from 1 to the next number of the dtype. One
+correctly rounded operation is therefore wrong by 1/2 at most. An infinity counts as the first power of two that is too
+large for the dtype, and so does every exact value beyond it. NaN is right where the exact value is NaN, and wrong by
+infinitely much elsewhere; where M is infinite, nothing is wrong. No allowance is made for a kernel that overflows on
+the way to a result it could hold, or that takes the other branch of a Piecewise next to a tie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optgen.verify.reference import Arithmetic, Digits, Value
+
+LOST = 8
+"""How many units in the last place of its magnitude a value must exceed for its inverse to be known."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Numbers and the magnitudes of the terms they were computed from.
+
+    Parameters
+    ----------
+    value, magnitude : array of object
+        mpmath numbers.
+    """
+
+    value: Any
+    magnitude: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of both arrays."""
+        return np.shape(self.value)
+
+
+@dataclass(frozen=True)
+class Magnitudes(Arithmetic):
+    """Arithmetic with many digits that carries magnitudes.
+
+    Values that no array has gone into are plain numbers: their magnitude is their absolute value.
+
+    Parameters
+    ----------
+    dtype : numpy dtype
+        The dtype of the kernel that is measured.
+    digits : int
+        How many decimal digits are carried.
+    """
+
+    dtype: Any
+    digits: int = 50
+
+    @cached_property
+    def exact(self) -> Digits:
+        """The arithmetic of the values and of the magnitudes."""
+        return Digits(self.digits)
+
+    @cached_property
+    def eps(self) -> Any:
+        """The distance from 1 to the next number of the dtype."""
+        return self.exact.number(float(np.finfo(self.dtype).eps))
+
+    @cached_property
+    def tiny(self) -> Any:
+        """The smallest normal number of the dtype."""
+        return self.exact.number(float(np.finfo(self.dtype).smallest_normal))
+
+    @cached_property
+    def too_large(self) -> Any:
+        """The first power of two that the dtype cannot hold."""
+        return self.exact.number(2) ** int(np.finfo(self.dtype).maxexp)
+
+    def number(self, number: Any) -> Value:
+        """A plain number, exact in its own right."""
+        return self.exact.number(number)
+
+    def array(self, numbers: Any) -> Value:
+        """Leaves: floats that carry their own size."""
+        return numbers if isinstance(numbers, Measured) else self._lifted(self.exact.array(numbers))
+
+    def apply(self, operation: str, *operands: Value) -> Value:
+        """The operation on the values, and its rule on the magnitudes."""
+        if not any(isinstance(operand, Measured) for operand in operands):
+            return self.exact.apply(operation, *operands)
+        lifted = [self._lifted(operand) for operand in operands]
+        values = [operand.value for operand in lifted]
+        magnitudes = [operand.magnitude for operand in lifted]
+        result = self.exact.apply(operation, *values)
+        match operation:
+            case "Add" | "Mul":
+                magnitude = self.exact.apply(operation, *magnitudes)
+            case "Max" | "Min":
+                magnitude = self._larger(*magnitudes)
+            case "Div":
+                magnitude = self.exact.apply("Mul", magnitudes[0], self._inverse(values[1], magnitudes[1]))
+            case _:
+                magnitude = self._moved(operation, result, operands)
+        return self._floored(result, magnitude)
+
+    def compare(self, relation: str, left: Value, right: Value) -> Any:
+        """The comparison of the values."""
+        return self.exact.compare(relation, *(getattr(side, "value", side) for side in (left, right)))
+
+    def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
+        """The function of the values, and of the magnitudes."""
+        if not any(isinstance(value, Measured) for value in values):
+            return function(*values)
+        lifted = [self._lifted(value) for value in values]
+        return Measured(function(*(x.value for x in lifted)), function(*(x.magnitude for x in lifted)))
+
+    def reduce(self, operation: str, value: Value, axis: int) -> Value:
+        """The reduction of the values, and of the magnitudes."""
+        lifted = self._lifted(value)
+        return self._floored(*(self.exact.reduce(operation, part, axis) for part in (lifted.value, lifted.magnitude)))
+
+    def ulps(self, result: Any, expected: Measured) -> NDArray[np.float64]:
+        """The error of a kernel.
+
+        Parameters
+        ----------
+        result : array of the dtype
+            What the kernel computed.
+        expected : Measured
+            What it should have computed.
+
+        Returns
+        -------
+        array of float64
+            The error of every element in units in the last place of its magnitude.
+        """
+        found = self.exact.array(result)
+        triples = zip(found.flat, expected.value.flat, expected.magnitude.flat, strict=True)
+        return np.array([self._error(*triple) for triple in triples], np.float64).reshape(found.shape)
+
+    def _error(self, found: Any, value: Any, magnitude: Any) -> float:
+        isnan = self.exact.context.isnan
+        if isnan(value):
+            return 0.0 if isnan(found) else np.inf
+        if magnitude == np.inf:
+            return 0.0
+        if isnan(found):
+            return np.inf
+        held = [max(-self.too_large, min(number, self.too_large)) for number in (found, value)]
+        return float(abs(held[0] - held[1]) / (self.eps * magnitude))
+
+    def _lifted(self, value: Value) -> Measured:
+        return value if isinstance(value, Measured) else self._floored(value, self.exact.apply("Abs", value))
+
+    def _floored(self, value: Any, magnitude: Any) -> Measured:
+        return Measured(value, self._larger(magnitude, self.exact.apply("Abs", value), self.tiny))
+
+    def _larger(self, *magnitudes: Any) -> Any:
+        return reduce(lambda a, b: self.exact.apply("Max", a, b), magnitudes)
+
+    def _moved(self, operation: str, result: Any, operands: tuple[Value, ...]) -> Any:
+        values: list[Any] = [getattr(operand, "value", operand) for operand in operands]
+        total = self.exact.number(0)
+        for k, operand in enumerate(operands):
+            farthest = self.exact.number(0)
+            for error in self._errors(operand):
+                there = self.exact.apply(operation, *values[:k], np.add(values[k], error), *values[k + 1 :])
+                distance = self.exact.apply("Abs", np.subtract(there, result))
+                # On one side the function may not be defined, as at the root of 0.
+                distance = np.where(np.not_equal(there, there), farthest, distance)
+                farthest = self.exact.apply("Max", farthest, distance)
+            total = np.add(total, farthest)
+        return np.divide(total, self.eps)
+
+    def _errors(self, operand: Value) -> tuple[Any, ...]:
+        if isinstance(operand, Measured):
+            return operand.magnitude * self.eps, operand.magnitude * -self.eps
+        rounded = self.exact.array(np.asarray(operand, object).astype(self.dtype))
+        return (np.subtract(rounded, operand),)
+
+    def _inverse(self, value: Any, magnitude: Any) -> Any:
+        lost = np.less_equal(self.exact.apply("Abs", value), magnitude * (LOST * self.eps))
+        return np.where(lost, self.exact.context.inf, self.exact.apply("Div", magnitude, value * value))

@@ -1,0 +1,441 @@
+"""An oracle apart from the compiler: optimizers computed straight from their equations.
+
+The evaluator walks the SymPy nodes of each equation and knows nothing of the compiler's passes, printers or kernels.
+What it computes with is an `Arithmetic`: float64 (`FLOAT64`), any number of digits (`Digits`), or values that carry
+their magnitudes (`optgen.verify.error.Magnitudes`). All follow IEEE 754 where a formula leaves the real numbers: 1/0
+is infinite, 0/0 and the root of a negative number are NaN, and nothing warns.
+
+A model is a list of tensors, so that reductions over all of them mean what they say:
+
+>>> states = start(adam, thetas)
+>>> thetas, states = step(adam, thetas, grads, states, t=1, hypers={"lr": 0.1})
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial, reduce
+from typing import Any
+
+import mpmath
+import numpy as np
+from sympy import And, Basic, Mul, Not, NumberSymbol, Or, Piecewise, Pow, Rational, S
+from sympy.core.relational import Relational
+
+from optgen.errors import UsageError
+from optgen.language import symbols
+from optgen.language.reductions import Reduction
+from optgen.language.spaces import Space
+from optgen.language.spec import Optimizer
+
+Value = Any
+"""A number or an array of numbers, as an arithmetic represents it."""
+Shape = tuple[int, ...]
+
+_RELATIONS = {
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+class Arithmetic(ABC):
+    """What equations are computed with."""
+
+    @abstractmethod
+    def number(self, number: Any) -> Value:
+        """An int, a float (which stands for exactly itself), or a SymPy number."""
+
+    @abstractmethod
+    def array(self, numbers: Any) -> Value:
+        """An array of floats, each of which stands for exactly itself; what is a value already stays as it is."""
+
+    @abstractmethod
+    def apply(self, operation: str, *operands: Value) -> Value:
+        """An operation element by element: the name of a SymPy function, or ``Div`` or ``sqrt``."""
+
+    @abstractmethod
+    def compare(self, relation: str, left: Value, right: Value) -> Any:
+        """An array of bool."""
+
+    @abstractmethod
+    def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
+        """What a NumPy function that moves numbers about, and computes nothing, makes of the values."""
+
+    @abstractmethod
+    def reduce(self, operation: str, value: Value, axis: int) -> Value:
+        """``Add`` or ``Max`` along an axis, which is kept with length 1; 0 or minus infinity if it is empty."""
+
+
+class _Plain(Arithmetic):
+    """An arithmetic whose values are what NumPy works on."""
+
+    @property
+    @abstractmethod
+    def operations(self) -> Mapping[str, Any]:
+        """By name, functions of arrays; those for `reduce` are NumPy ufuncs."""
+
+    def apply(self, operation: str, *operands: Value) -> Value:
+        """The operation from the table."""
+        if operation not in self.operations:
+            raise UsageError(f"the reference cannot compute {operation!r}; it knows {', '.join(self.operations)}")
+        return self.operations[operation](*operands)
+
+    def compare(self, relation: str, left: Value, right: Value) -> Any:
+        """NumPy's comparison, false for NaN but in ``!=``."""
+        return _RELATIONS[relation](left, right)
+
+    def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
+        """The function of the arrays themselves."""
+        return function(*values)
+
+    def reduce(self, operation: str, value: Value, axis: int) -> Value:
+        """NumPy's reduction."""
+        empty = self.number({"Add": 0, "Max": -math.inf}[operation])
+        return self.operations[operation].reduce(value, axis=axis, keepdims=True, initial=empty)
+
+
+_ON_FLOAT64 = {
+    "Add": np.add,
+    "Mul": np.multiply,
+    "Div": np.divide,
+    "Pow": np.power,
+    "sqrt": np.sqrt,
+    "Max": np.maximum,
+    "Min": np.minimum,
+    "Mod": np.mod,
+    "Abs": np.absolute,
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceiling": np.ceil,
+    "exp": np.exp,
+    "log": np.log,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "tanh": np.tanh,
+    "atan2": np.arctan2,
+    "erf": np.vectorize(math.erf, otypes=[np.float64]),
+}
+
+
+@dataclass(frozen=True)
+class Float64(_Plain):
+    """Arithmetic of float64 arrays."""
+
+    @property
+    def operations(self) -> Mapping[str, Any]:
+        """NumPy's own functions."""
+        return _ON_FLOAT64
+
+    def number(self, number: Any) -> Value:
+        """The nearest float64."""
+        return np.float64(number)
+
+    def array(self, numbers: Any) -> Value:
+        """An array of float64."""
+        return np.asarray(numbers, np.float64)
+
+
+FLOAT64 = Float64()
+
+
+@dataclass(frozen=True)
+class Digits(_Plain):
+    """Arithmetic with many digits: object arrays of mpmath numbers, in a context of their own.
+
+    There is one zero, which counts as positive, and nothing overflows.
+
+    Parameters
+    ----------
+    digits : int
+        How many decimal digits are carried; 17 at least, so that every float64 enters as it is.
+    """
+
+    digits: int = 50
+
+    @cached_property
+    def context(self) -> Any:
+        """The mpmath context that holds the precision."""
+        context = mpmath.MPContext()
+        context.dps = self.digits
+        return context
+
+    @cached_property
+    def operations(self) -> Mapping[str, Any]:
+        """The operations as NumPy functions of object arrays."""
+        context = self.context
+        nan = context.nan
+
+        def real(function: Callable[..., Any], operands: int) -> Any:
+            def ieee(*numbers: Any) -> Any:
+                if any(map(context.isnan, numbers)):
+                    return nan
+                try:
+                    result = function(*numbers)
+                except (ValueError, ZeroDivisionError):
+                    return nan
+                return nan if isinstance(result, context.mpc) else context.mpf(result)
+
+            return np.frompyfunc(ieee, operands, 1)
+
+        def divide(a: Any, b: Any) -> Any:
+            return a / b if b else a * context.inf
+
+        unary = {
+            "sqrt": context.sqrt,
+            "Abs": abs,
+            "sign": context.sign,
+            "floor": context.floor,
+            "ceiling": context.ceil,
+            "exp": context.exp,
+            "log": context.log,
+            "sin": context.sin,
+            "cos": context.cos,
+            "tan": context.tan,
+            "tanh": context.tanh,
+            "erf": context.erf,
+        }
+        binary = {
+            "Div": divide,
+            "Pow": context.power,
+            "Max": max,
+            "Min": min,
+            "Mod": lambda a, b: a % b,
+            "atan2": context.atan2,
+        }
+        return {
+            "Add": np.add,
+            "Mul": np.multiply,
+            **{name: real(function, 1) for name, function in unary.items()},
+            **{name: real(function, 2) for name, function in binary.items()},
+        }
+
+    def number(self, number: Any) -> Value:
+        """The number to as many digits as are carried."""
+        if isinstance(number, Rational):
+            return self.context.mpf(number.p) / number.q
+        if isinstance(number, NumberSymbol):
+            return self.context.mpf(str(number.evalf(self.digits + 5)))
+        return self.context.mpf(number)
+
+    def array(self, numbers: Any) -> Value:
+        """An array of mpmath numbers."""
+        given = np.asarray(numbers)
+        if given.dtype == object:
+            return given
+        return np.array([self.context.mpf(float(x)) for x in given.flat], object).reshape(given.shape)
+
+
+def start(
+    optimizer: Optimizer,
+    thetas: Sequence[Any],
+    *,
+    hypers: Mapping[str, float] | None = None,
+    arithmetic: Arithmetic = FLOAT64,
+) -> dict[str, list[Value]]:
+    """What the states hold before the first step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Whose states.
+    thetas : sequence of arrays
+        The parameters, a tensor each.
+    hypers : mapping of str to float, optional
+        Hyperparameters that differ from their defaults.
+    arithmetic : Arithmetic
+        What to compute with.
+
+    Returns
+    -------
+    dict of str to list
+        By the name of the state, an array a tensor. What depends on the first gradient is NaN until the first step.
+    """
+    unknown = [np.full(np.shape(values), np.nan) for values in thetas]
+    evaluate = _evaluator(optimizer, {symbols.theta: thetas, symbols.g: unknown}, hypers, arithmetic)
+    with np.errstate(all="ignore"):
+        return {state.name: evaluate.at(state.space, state.init) for state in optimizer.states}
+
+
+def step(
+    optimizer: Optimizer,
+    thetas: Sequence[Any],
+    grads: Sequence[Any],
+    states: Mapping[str, Sequence[Any]],
+    t: int,
+    *,
+    hypers: Mapping[str, float] | None = None,
+    arithmetic: Arithmetic = FLOAT64,
+) -> tuple[list[Value], dict[str, list[Value]]]:
+    """Take one step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        By which rule.
+    thetas, grads : sequence of arrays
+        The parameters and their gradients, a tensor each: floats, or values of the arithmetic.
+    states : mapping of str to sequence of arrays
+        As returned by `start` or by the step before.
+    t : int
+        The number of the step, 1 at the first.
+    hypers : mapping of str to float, optional
+        Hyperparameters that differ from their defaults.
+    arithmetic : Arithmetic
+        What to compute with.
+
+    Returns
+    -------
+    thetas : list
+        The new parameters.
+    states : dict of str to list
+        The new states.
+    """
+    evaluate = _evaluator(optimizer, {symbols.theta: thetas, symbols.g: grads}, hypers, arithmetic)
+    evaluate.known[symbols.t] = evaluate.everywhere(arithmetic.number(t))
+    with np.errstate(all="ignore"):
+        for state in optimizer.states:
+            given = [arithmetic.array(values) for values in states[state.name]]
+            evaluate.known[state] = evaluate(state.init) if t == 1 and state.init.has(symbols.g) else given
+        for let in optimizer.equations:
+            evaluate.known[let.target] = evaluate(let.value)
+        new = {state.name: evaluate.at(state.space, state.next) for state in optimizer.states}
+        return evaluate.at(Space.ELEM, symbols.theta.next), new
+
+
+def _evaluator(
+    optimizer: Optimizer, tensors: Mapping[Any, Sequence[Any]], hypers: Mapping[str, float] | None, by: Arithmetic
+) -> _Evaluator:
+    given = {symbol: [by.array(values) for values in arrays] for symbol, arrays in tensors.items()}
+    evaluate = _Evaluator(by, [np.shape(values) for values in tensors[symbols.theta]], given)
+    values = {hyper.name: float(hyper.default) for hyper in optimizer.hypers} | dict(hypers or {})
+    for hyper in optimizer.hypers:
+        evaluate.known[hyper] = evaluate.everywhere(by.number(values.pop(hyper.name)))
+    if values:
+        raise UsageError(f"{optimizer.name} has no hyperparameter {', '.join(values)}")
+    return evaluate
+
+
+@dataclass(frozen=True)
+class _Evaluator:
+    """Computes SymPy nodes; a node's value is a list with an array a tensor, or with what broadcasts to it."""
+
+    arithmetic: Arithmetic
+    shapes: list[Shape]
+    known: dict[Basic, list[Value]]
+
+    def __call__(self, node: Basic) -> list[Value]:
+        if node not in self.known:
+            self.known[node] = self._computed(node)
+        return self.known[node]
+
+    def at(self, space: Space, node: Basic) -> list[Value]:
+        """The values of a node as fresh arrays of the shapes that a space has."""
+        return self._spread(self(node), space)
+
+    def everywhere(self, value: Any) -> list[Any]:
+        """One value for all tensors."""
+        return [value] * len(self.shapes)
+
+    def _computed(self, node: Basic) -> list[Any]:
+        match node:
+            case Rational() | NumberSymbol():
+                return self.everywhere(self.arithmetic.number(node))
+            case S.true | S.false:
+                return self.everywhere(np.bool_(bool(node)))
+            case Relational():
+                return self._each(lambda *sides: self.arithmetic.compare(node.rel_op, *sides), node.lhs, node.rhs)
+            case And() | Or():
+                connect = np.logical_and if isinstance(node, And) else np.logical_or
+                return self._each(lambda *parts: reduce(connect, parts), *node.args)
+            case Not():
+                return self._each(np.logical_not, *node.args)
+            case Piecewise():
+                return self._piecewise(node)
+            case Reduction():
+                return self._reduced(node)
+            case Mul():
+                return self._product(node)
+            case Pow(exp=exponent) if exponent.is_Rational and exponent.is_negative:
+                return self._apply("Div", S.One, Pow(node.base, -exponent))
+            case Pow(exp=S.Half):
+                return self._apply("sqrt", node.base)
+        return self._apply(node.func.__name__, *node.args)
+
+    def _each(self, function: Callable[..., Any], *nodes: Basic) -> list[Any]:
+        """A function of nodes, tensor by tensor."""
+        return [function(*values) for values in zip(*map(self, nodes), strict=True)]
+
+    def _apply(self, operation: str, *nodes: Basic) -> list[Value]:
+        apply = partial(self.arithmetic.apply, operation)
+        if operation in ("Add", "Mul", "Max", "Min"):  # of any number of operands
+            return self._each(lambda *values: reduce(apply, values), *nodes)
+        return self._each(apply, *nodes)
+
+    def _product(self, product: Mul) -> list[Value]:
+        # One division at the end, as one would write it: a reciprocal by itself could overflow.
+        under = [f for f in product.args if isinstance(f, Pow) and f.exp.is_Rational and f.exp.is_negative]
+        over = [factor for factor in product.args if factor not in under] or [S.One]
+        if not under:
+            return self._apply("Mul", *over)
+        numerator, denominator = self._apply("Mul", *over), self._apply("Mul", *(1 / factor for factor in under))
+        return [self.arithmetic.apply("Div", a, b) for a, b in zip(numerator, denominator, strict=True)]
+
+    def _piecewise(self, piecewise: Piecewise) -> list[Value]:
+        # Every branch is computed whole, for a reduction in it is over all elements; then masks choose.
+        chosen = self.everywhere(self.arithmetic.number(math.nan))
+        for value, condition in reversed(piecewise.args):
+            chosen = list(map(self._where, self(condition), self(value), chosen))
+        return chosen
+
+    def _where(self, mask: Any, value: Value, other: Value) -> Value:
+        return self.arithmetic.rearrange(lambda a, b: np.where(mask, a, b), value, other)
+
+    def _reduced(self, node: Reduction) -> list[Value]:
+        by, name = self.arithmetic, type(node).__name__
+        values = self._spread(self(node.args[0]), Space.ELEM)
+        match node.to:
+            case Space.GROUP:
+                whole = by.rearrange(lambda *tensors: np.concatenate([x.ravel() for x in tensors]), *values)
+                return self.everywhere(by.rearrange(np.squeeze, self._along(-1, name, whole)))
+            case Space.TENSOR:
+                flat = [self._along(-1, name, by.rearrange(np.ravel, value)) for value in values]
+                return self._spread([by.rearrange(np.squeeze, value) for value in flat], Space.TENSOR)
+        return [self._along(-1 if node.to is Space.ROW else -2, name, value) for value in values]
+
+    def _along(self, axis: int, name: str, value: Value) -> Value:
+        by = self.arithmetic
+        if name.endswith("Norm"):
+            return by.apply("sqrt", by.reduce("Add", by.apply("Mul", value, value), axis))
+        if name.endswith("Mean"):
+            return by.apply("Div", by.reduce("Add", value, axis), by.number(np.shape(value)[axis]))
+        return by.reduce("Max" if name.endswith("Max") else "Add", value, axis)
+
+    def _spread(self, values: list[Value], space: Space) -> list[Value]:
+        """The values as fresh arrays of the shapes that a space has."""
+
+        def spread(value: Value, shape: Shape) -> Value:
+            return self.arithmetic.rearrange(lambda x: np.array(np.broadcast_to(x, shape)), value)
+
+        return [spread(value, _shape(space, shape)) for value, shape in zip(values, self.shapes, strict=True)]
+
+
+def _shape(space: Space, shape: Shape) -> Shape:
+    """The shape of an array that holds a tensor's values in a space, so that it broadcasts against the tensor."""
+    match space:
+        case Space.ELEM:
+            return shape
+        case Space.ROW:
+            return (*shape[:-1], 1)
+        case Space.COL:
+            return (*shape[:-2], 1, *shape[-1:])
+        case Space.TENSOR:
+            return (1,) * len(shape)
+    return ()

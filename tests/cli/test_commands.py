@@ -1,0 +1,183 @@
+"""The command line as a person and a program use it: what is printed, and the exit status."""
+
+import importlib.util
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from optgen.cli import main
+
+SPEC = """
+from optgen import Let, Optimizer, g, theta
+from optgen.hypers import lr
+mine = Optimizer("mine", title="Mine", step=(Let(theta.next, theta - lr * g),))
+"""
+
+
+@pytest.fixture
+def optgen(tmp_path, monkeypatch, capsys):
+    """Run a command in an empty folder: the exit status, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["optgen", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        printed = capsys.readouterr()
+        return stop.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+def test_build_writes_a_module_that_trains(optgen, tmp_path):
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "mine.py").write_text(SPEC)
+    status, out, _ = optgen("build")
+    assert (status, "built mine") == (0, out[:10])
+    spec = importlib.util.spec_from_file_location("built_mine", tmp_path / "generated" / "cpu" / "mine.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    theta = np.ones(3)
+    module.step(theta, np.ones(3), t=1, lr=0.25)
+    assert theta.tolist() == [0.75] * 3
+    assert optgen("build")[1] == "1 unchanged\n"
+
+
+def test_build_check_fails_and_names_what_is_stale(optgen, tmp_path):
+    (tmp_path / "specs").mkdir()
+    path = tmp_path / "specs" / "mine.py"
+    path.write_text(SPEC)
+    assert optgen("build", "--check")[0] == 1
+    assert not (tmp_path / "generated").exists()
+    optgen("build")
+    assert optgen("build", "--check")[0] == 0
+    path.write_text(SPEC + "\n# touched\n")
+    status, out, err = optgen("build", "--check")
+    assert status == 1
+    assert "generated/cpu/mine.py is not what specs/mine.py says now (optimizer 'mine')" in err
+    assert out == "1 stale\n"
+    path.rename(tmp_path / "specs" / "_mine.py")
+    assert "is made by no spec" in optgen("build", "--check")[2]
+
+
+def test_build_takes_names_and_files(optgen, tmp_path):
+    (tmp_path / "mine.py").write_text(SPEC)
+    assert optgen("build", "mine.py", "adamw", "--out", "here")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "here" / "cpu").iterdir()) == ["adamw.py", "mine.py"]
+
+
+def test_a_file_with_an_error_fails_and_the_others_still_build(optgen, tmp_path):
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "mine.py").write_text(SPEC)
+    (tmp_path / "specs" / "broken.py").write_text(SPEC.replace("mine", "broken").replace("lr * g", "lr * g * rate"))
+    (tmp_path / "specs" / "gamma.py").write_text(
+        "from sympy import gamma\n" + SPEC.replace("mine", "special").replace("lr * g", "lr * gamma(g)")
+    )
+    status, out, err = optgen("build")
+    assert status == 1
+    assert "built mine" in out
+    assert [path.name for path in (tmp_path / "generated" / "cpu").iterdir()] == ["mine.py"]
+    assert "specs/broken.py:4: " in err
+    assert "name 'rate' is not defined" in err
+    assert "specs/gamma.py:5: optimizer 'special': there is no printer for `gamma`" in err
+    assert "in   theta' = theta - lr*gamma(g)" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("build",), "there is no folder specs/ here"),
+        (("build", "adamm"), "there is no optimizer 'adamm': did you mean adam"),
+        (("build", "nothing.py"), "nothing.py: there is no such file"),
+        (("build", "adam", "--target", "abacus"), "there is no target 'abacus': choose from cpu"),
+        (("show", "zzz"), "there is no optimizer 'zzz': `optgen list` shows what there is"),
+        (("show", "adam", "--ir", "--latex"), "choose one of --ir, --source and --latex"),
+        (("new", "My-Rule"), "'My-Rule' cannot name a module"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_says_what_to_do(optgen, arguments, complaint):
+    status, out, err = optgen(*arguments)
+    assert status == 2
+    assert complaint in err
+    assert out == ""
+
+
+def test_an_unknown_option_exits_with_2(optgen):
+    assert optgen("build", "--fast")[0] == 2
+
+
+def test_list_json_holds_all_there_is_to_know(optgen):
+    status, out, _ = optgen("list", "--json")
+    assert status == 0
+    entries = {entry["name"]: entry for entry in json.loads(out)}
+    adamw = entries["adamw"]
+    assert (adamw["title"], adamw["file"], adamw["sweeps"]) == ("AdamW", "specs/adamw.py", 1)
+    assert (adamw["bytes_read"], adamw["bytes_written"]) == (16, 12)
+    assert adamw["states"] == [{"name": name, "space": "ELEM", "init": "0"} for name in ("m", "v")]
+    assert {h["name"]: (h["default"], h["domain"]) for h in adamw["hypers"]}["beta1"] == (0.9, "[0, 1)")
+    first, later = entries["sgdm"]["branches"]
+    assert (first["when"], first["bytes_read"], first["bytes_written"]) == ("t == 1", 8, 8)
+    assert (later["when"], later["bytes_read"], later["bytes_written"]) == ("True", 12, 8)
+    assert entries["adagrad"]["states"][0]["init"] == "initial_accumulator"
+
+
+def test_list_names_every_optimizer_and_those_of_the_folder_first(optgen, tmp_path):
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "mine.py").write_text(SPEC)
+    lines = optgen("list")[1].splitlines()
+    assert lines[1].startswith("mine")
+    assert any(line.startswith("rmsprop_centered ") for line in lines)
+
+
+def test_list_shows_what_cannot_be_built_yet(optgen, tmp_path):
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "mine.py").write_text(
+        "from optgen import Norm\n" + SPEC.replace("lr * g", "lr * g / Norm(g)")
+    )
+    entries = {entry["name"]: entry for entry in json.loads(optgen("list", "--json")[1])}
+    assert entries["mine"]["sweeps"] is None
+    status, _, err = optgen("build")
+    assert status == 1
+    assert "Norm cannot be built yet" in err
+
+
+def test_show_prints_equations_hyperparameters_and_states(optgen):
+    out = optgen("show", "adam")[1]
+    assert "    m'     = beta1*m + (1 - beta1)*g" in out
+    assert "learning rate" in out
+    assert "m: one value an element, from 0" in out
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [("--ir", "kernel adam"), ("--source", "class Adam(FusedOptimizer):"), ("--latex", r"\begin{aligned}")],
+)
+def test_show_prints_other_views(optgen, option, expected):
+    assert expected in optgen("show", "adam", option)[1]
+
+
+def test_show_source_is_what_build_writes(optgen, tmp_path):
+    optgen("build", "adam")
+    assert optgen("show", "adam", "--source")[1] == (tmp_path / "generated" / "cpu" / "adam.py").read_text()
+
+
+def test_new_writes_a_spec_that_builds_as_it_is(optgen, tmp_path):
+    assert optgen("new", "my_rule")[0] == 0
+    assert optgen("build", "my_rule.py")[0] == 0
+    assert "class MyRule(FusedOptimizer):" in (tmp_path / "generated" / "cpu" / "my_rule.py").read_text()
+    before = (tmp_path / "my_rule.py").read_text()
+    status, _, err = optgen("new", "my_rule")
+    assert (status, (tmp_path / "my_rule.py").read_text()) == (2, before)
+    assert "exists already" in err
+
+
+def test_build_json_says_what_became_of_each(optgen, tmp_path):
+    (tmp_path / "mine.py").write_text(SPEC)
+    (result,) = json.loads(optgen("build", "mine.py", "--json")[1])
+    assert (result["name"], result["status"], result["path"]) == ("mine", "built", "generated/cpu/mine.py")
+
+
+def test_version(optgen):
+    assert optgen("--version")[1].startswith("optgen 0.")

@@ -1,0 +1,68 @@
+"""What all tests share: the compiled kernels' cache, and every optimizer with the module generated from it."""
+
+# ruff: noqa: E402
+import hashlib
+import os
+from pathlib import Path
+
+# Numba sees edits to a module whose functions it caches, but not to those it inlines into them. It reads the variable
+# when it is imported.
+ROOT = Path(__file__).parents[1]
+RUNTIME = b"".join(path.read_bytes() for path in sorted((ROOT / "optgen" / "runtime").glob("*.py")))
+os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".cache" / f"numba-{hashlib.sha256(RUNTIME).hexdigest()[:16]}")
+
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optgen import specs
+from optgen.language.spec import Optimizer
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An optimizer and what was generated from it."""
+
+    optimizer: Optimizer
+    module: ModuleType
+
+    @property
+    def kind(self) -> Any:
+        """The generated class."""
+        return getattr(self.module, self.optimizer.title)
+
+
+def _optimizers() -> dict[str, Optimizer]:
+    modules = [import_module(f"optgen.specs.{info.name}") for info in iter_modules(specs.__path__)]
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, Optimizer)]
+    return {optimizer.name: optimizer for optimizer in found}
+
+
+OPTIMIZERS = _optimizers()
+
+
+def _generated(name: str) -> Generated:
+    return Generated(OPTIMIZERS[name], import_module(f"optgen.generated.cpu.{name}"))
+
+
+@pytest.fixture(scope="session")
+def generated_by_name() -> Any:
+    """From an optimizer's name to the optimizer and its module."""
+    return _generated
+
+
+@pytest.fixture(scope="session", params=sorted(OPTIMIZERS))
+def generated(request: pytest.FixtureRequest) -> Generated:
+    """Every optimizer of ``specs/`` in turn, with its module."""
+    return _generated(request.param)
+
+
+@pytest.fixture(scope="session", params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> np.dtype[Any]:
+    """The dtypes that kernels take."""
+    return np.dtype(request.param)

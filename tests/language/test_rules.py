@@ -1,0 +1,246 @@
+"""Every rule of the language: what is refused, and what the message says."""
+
+import pytest
+from sympy import Eq, Function, Interval, Piecewise, S, Symbol, gamma, log, sqrt
+
+from optgen import ELEM, TENSOR, Let, Optimizer, SpecError, TensorSum, g, hyper, local, state, t, theta
+from optgen.hypers import beta1, eps, lr
+
+m, v = state("m v")
+a, b = local("a b")
+DESCENT = Let(theta.next, theta - lr * g)
+
+
+def optimizer(*step, name="rule", title="Rule"):
+    return Optimizer(name, title=title, step=step)
+
+
+REFUSED = {
+    "an unknown symbol": (
+        [Let(theta.next, theta - Symbol("step_length") * g)],
+        "unknown symbol `step_length`",
+        "theta' = theta - step_length*g",
+        'step_length = hyper("step_length"',
+    ),
+    "two updates of one target": (
+        [Let(m.next, g), Let(m.next, m + g), Let(theta.next, theta - m.next)],
+        "`m'` is given twice",
+        "m' = m + g",
+        "keep one of the two equations",
+    ),
+    "a missing theta.next": ([Let(m.next, m + g)], "theta is never updated", None, "add Let(theta.next, theta - …)"),
+    "a cycle": (
+        [Let(a, b + g), Let(b, a - g), Let(theta.next, theta - a)],
+        "the equations need each other: ",
+        "",
+        "use the old value (without .next)",
+    ),
+    "a cycle of one": (
+        [Let(m.next, m.next / 2 + g), Let(theta.next, theta - m.next)],
+        "m' needs m'",
+        "m' = m'/2 + g",
+        "use the old value (without .next)",
+    ),
+    "a state never updated": (
+        [Let(theta.next, theta - lr * m)],
+        "state `m` is never updated",
+        "theta' = theta - lr*m",
+        "add Let(m.next, …)",
+    ),
+    "a state whose new value is used but never given": (
+        [Let(theta.next, theta - lr * m.next)],
+        "state `m` is never updated",
+        "theta' = theta - lr*m'",
+        "add Let(m.next, …)",
+    ),
+    "an unused local": ([Let(a, g), DESCENT], "local `a` is never used", "a = g", "take its equation out"),
+    "a local without equation": (
+        [Let(theta.next, theta - a)],
+        "local `a` has no equation",
+        "theta' = theta - a",
+        "add Let(a, …)",
+    ),
+    "a Piecewise without a final True": (
+        [Let(theta.next, Piecewise((theta - lr * g, Eq(t, 1))))],
+        "a Piecewise does not end in True",
+        "theta' = ",
+        "end it with (value, True)",
+    ),
+    "a name that the compiler makes": (
+        [Let(local("c0"), g), Let(theta.next, theta - local("c0"))],
+        "the name `c0` is reserved",
+        "c0 = g",
+        "call it `c0_`",
+    ),
+    "a name that generated code uses": (
+        [Let(local("sqrt"), g), Let(theta.next, theta - local("sqrt"))],
+        "the name `sqrt` is reserved",
+        "sqrt = g",
+        "call it `sqrt_`",
+    ),
+    "a Python keyword": (
+        [Let(theta.next, theta - hyper("lambda", 1.0) * g)],
+        "`lambda` cannot name a variable",
+        "theta' = theta - lambda*g",
+        "use a Python identifier",
+    ),
+    "a name that is no identifier": (
+        [Let(theta.next, theta - hyper("learning-rate", 1.0) * g)],
+        "`learning-rate` cannot name a variable",
+        "theta' = ",
+        "use a Python identifier",
+    ),
+    "one name for two things": (
+        [Let(theta.next, theta - lr * g * state("lr")), Let(state("lr").next, g)],
+        "two different symbols are called `lr`",
+        "theta' = ",
+        "give one of them another name",
+    ),
+    "two defaults of one hyperparameter": (
+        [Let(m.next, lr.with_default(0.5) * g), Let(theta.next, theta - lr * m.next)],
+        "two different symbols are called `lr`",
+        "theta' = ",
+        "one default in one optimizer",
+    ),
+    "a default outside its domain": (
+        [Let(theta.next, theta - hyper("rate", 2.0, Interval(0, 1)) * g)],
+        "the default 2 of `rate` is outside its own domain [0, 1]",
+        "theta' = theta - rate*g",
+        "choose a default in [0, 1]",
+    ),
+    "a default at an open end": (
+        [Let(theta.next, theta - beta1.with_default(1) * g)],
+        "the default 1 of `beta1` is outside its own domain [0, 1)",
+        "theta' = theta - beta1*g",
+        "choose a default in [0, 1)",
+    ),
+    "a default that is no integer": (
+        [Let(theta.next, theta - hyper("k", 1.5, S.Naturals) * g)],
+        "the default 1.5 of `k` is outside its own domain the integers in [1, inf)",
+        "theta' = theta - k*g",
+        "choose a default",
+    ),
+    "a domain that is no interval": (
+        [Let(theta.next, theta - hyper("rate", 1, S.Rationals) * g)],
+        "the domain Rationals of `rate` is not supported",
+        "theta' = theta - rate*g",
+        "use an Interval",
+    ),
+    "an Eq in place of Let": (
+        [Eq(theta.next, theta - lr * g)],
+        "a SymPy Eq or a truth value",
+        None,
+        "write Let(target, value) in place of Eq(target, value)",
+    ),
+    "an Eq that SymPy has folded": ([Eq(theta, theta)], "the step holds True", None, "write Let(target, value)"),
+    "something else in place of Let": ([(theta.next, g)], "which is no equation", None, "write Let(target, value)"),
+    "a truth value for a value": (
+        [Let(theta.next, g > 0)],
+        "the value is a truth value",
+        "theta' = g > 0",
+        "Piecewise",
+    ),
+    "an assignment of an old value": (
+        [Let(theta, theta - lr * g)],
+        "`theta` is the old value",
+        "theta = theta - lr*g",
+        "write Let(theta.next, …)",
+    ),
+    "an assignment of a hyperparameter": (
+        [Let(lr, lr / 2), DESCENT],
+        "`lr` cannot be assigned",
+        "lr = lr/2",
+        "assign a local, a state's .next or theta.next",
+    ),
+    "a value that is not finite": ([Let(theta.next, theta - g / S.Zero)], "not a finite real number", "", "look for"),
+    "an imaginary value": ([Let(theta.next, theta - sqrt(S(-1)) * g)], "not a finite real number", "", "negative root"),
+    "an update that varies over more than its state": (
+        [Let(state("n", space=TENSOR).next, g**2), DESCENT],
+        "state `n` has one value a tensor, its update one an element",
+        "n' = g**2",
+        "reduce the update",
+    ),
+    "an unknown symbol in an init": (
+        [Let(state("w", init=Symbol("w0")).next, state("w", init=Symbol("w0")) + g), DESCENT],
+        "the init of state `w` has the unknown symbol `w0`",
+        "w' = w + g",
+        "hyperparameters, theta and g",
+    ),
+    "no equations": ([], "it has no equations", None, "write step="),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_it_is_refused_with_the_equation_and_what_to_write_instead(what):
+    step, problem, equation, fix = REFUSED[what]
+    with pytest.raises(SpecError) as refusal:
+        optimizer(*step)
+    message = str(refusal.value)
+    assert "optimizer 'rule'" in message
+    assert problem in message
+    assert fix in message
+    assert equation is None or f"    in   {equation}" in message
+    assert __file__ in message or "test_rules.py" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "complaint"),
+    [
+        ("Rule", "Rule", "cannot name a module"),
+        ("my rule", "Rule", "cannot name a module"),
+        ("class", "Rule", "cannot name a module"),
+        ("rule", "my rule", "cannot name a class"),
+        ("rule", "rule", "cannot name a class"),
+        ("rule", "None", "cannot name a class"),
+        ("rule", "Program", "taken by the generated module"),
+    ],
+)
+def test_names_that_cannot_name_modules_and_classes_are_refused(name, title, complaint):
+    with pytest.raises(SpecError, match=complaint):
+        optimizer(DESCENT, name=name, title=title)
+
+
+def test_everything_that_is_wrong_is_reported_at_once():
+    with pytest.raises(SpecError) as refusal:
+        optimizer(Let(a, g), Let(b, g), DESCENT)
+    assert [problem.what for problem in refusal.value.problems] == [
+        "local `a` is never used",
+        "local `b` is never used",
+    ]
+
+
+def test_a_value_that_sympy_cannot_read_is_refused():
+    with pytest.raises(SpecError, match="which SymPy cannot read"):
+        Let(theta.next, object())
+
+
+@pytest.mark.parametrize("function", [gamma, Function("mystery")])
+def test_a_function_without_a_printer_is_refused_when_it_is_built(function):
+    import optgen
+
+    rule = optimizer(Let(theta.next, theta - lr * function(g)))
+    with pytest.raises(SpecError) as refusal:
+        optgen.compile(rule)
+    message = str(refusal.value)
+    assert f"there is no printer for `{function.__name__}`" in message
+    assert f"in   theta' = theta - lr*{function.__name__}(g)" in message
+    assert "use sums, products, powers" in message
+
+
+def test_a_reduction_parses_and_prints_but_is_not_built_yet():
+    import optgen
+
+    size = local("size")
+    rule = optimizer(Let(size, TensorSum(g**2)), Let(theta.next, theta - lr * g / sqrt(size + eps)))
+    assert rule.spaces[size] is TENSOR
+    assert rule.spaces[theta.next] is ELEM
+    assert str(rule).startswith("size = TensorSum(g**2)")
+    assert r"\sum_{\mathrm{tensor}}" in rule._repr_latex_()
+    with pytest.raises(SpecError, match="TensorSum cannot be built yet"):
+        optgen.compile(rule)
+
+
+def test_equations_may_come_in_any_order():
+    rule = optimizer(Let(theta.next, theta - lr * a), Let(a, log(1 + m.next**2)), Let(m.next, beta1 * m + g))
+    assert [let.target for let in rule.equations] == [m.next, a, theta.next]
+    assert [let.target for let in rule.step] == [theta.next, a, m.next]

@@ -1,0 +1,98 @@
+"""Expressions as text and LaTeX, in the order a person would write them."""
+
+import pytest
+from sympy import Abs, And, Eq, Max, Min, Mod, Ne, Or, Piecewise, Rational, exp, log, pi, sign, sqrt
+
+from optgen import Let, Norm, Optimizer, RowMean, g, local, state, t, theta
+from optgen.hypers import beta1, beta2, eps, lr, weight_decay
+from optgen.language.latex import tex
+from optgen.language.text import text
+
+m, v = state("m v")
+m_hat, v_hat = local("m_hat v_hat")
+
+TEXT = [
+    (theta - lr * g, "theta - lr*g"),
+    (beta1 * m + (1 - beta1) * g, "beta1*m + (1 - beta1)*g"),
+    ((1 - beta1) * g + beta1 * m, "beta1*m + (1 - beta1)*g"),
+    (m.next / (1 - beta1**t), "m'/(1 - beta1**t)"),
+    (theta - lr * m_hat / (sqrt(v_hat) + eps), "theta - lr*m_hat/(sqrt(v_hat) + eps)"),
+    ((1 - lr * weight_decay) * theta - lr * g, "(1 - lr*weight_decay)*theta - lr*g"),
+    (g + weight_decay * theta, "g + weight_decay*theta"),
+    (lr / (1 + (t - 1) * eps), "lr/(1 + eps*(t - 1))"),
+    (g / (m * v), "g/(m*v)"),
+    (g / m**2, "g/m**2"),
+    (1 / g, "1/g"),
+    (-g / 2, "-g/2"),
+    (2 * g / 3, "2*g/3"),
+    (theta - (m + g) / 3, "theta - m/3 - g/3"),
+    (-theta, "-theta"),
+    (theta * (m - g), "theta*(m - g)"),
+    ((m + g) ** 2, "(m + g)**2"),
+    (2**g, "2**g"),
+    ((-g) ** m, "(-g)**m"),
+    (g ** Rational(1, 3), "g**(1/3)"),
+    (g ** Rational(-3, 2), "1/g**(3/2)"),
+    (sign(g) * Abs(m) + exp(-t), "Abs(m)*sign(g) + exp(-t)"),
+    (Max(v, m, 0), "max(m, v, 0)"),
+    (Min(1, t / 10), "min(t/10, 1)"),
+    (Mod(t, 5), "t % 5"),
+    (pi * g, "pi*g"),
+    (log(1 + g), "log(g + 1)"),
+    (Piecewise((g, Eq(t, 1)), (m, True)), "g if t == 1 else m"),
+    (Piecewise((g, t < 2), (m, t < 4), (v, True)) + m, "m + (g if t < 2 else m if t < 4 else v)"),
+    (
+        Piecewise((g, And(g > 0, m < v)), (m, Or(g > 1, Ne(m, 2))), (v, True)),
+        "g if g > 0 and m < v else m if g > 1 or m != 2 else v",
+    ),
+    (Norm(g) * g, "g*Norm(g)"),
+]
+
+
+@pytest.mark.parametrize(("expression", "written"), TEXT)
+def test_text(expression, written):
+    assert text(expression) == written
+
+
+@pytest.mark.parametrize(
+    "expression", [case[0] for case in TEXT if not case[0].has(Norm, Piecewise, Max, Min, sign, Abs)]
+)
+def test_text_means_the_expression(expression):
+    """Python reads the text back as the same value."""
+    from math import exp as e
+    from math import log as ln
+    from math import pi as number_pi
+    from math import sqrt as root
+
+    symbols = sorted(expression.free_symbols, key=str)
+    values = {symbol: 2.0 + 0.3 * k for k, symbol in enumerate(symbols)}
+    names = {text(symbol).replace("'", "_next"): value for symbol, value in values.items()}
+    functions = {"sqrt": root, "exp": e, "log": ln, "pi": number_pi}
+    wanted = complex(expression.subs(values).evalf())
+    assert eval(text(expression).replace("'", "_next"), functions | names) == pytest.approx(wanted, rel=1e-12)  # noqa: S307
+
+
+LATEX = [
+    (m.next, "m_t"),
+    (m, "m_{t-1}"),
+    (m_hat, r"\hat{m}_{t}"),
+    (theta - lr * g, r"\theta_{t-1} - \eta \, g_t"),
+    (beta1 * m + (1 - beta1) * g, r"\beta_1 \, m_{t-1} + \left(1 - \beta_1\right) \, g_t"),
+    (m_hat / (sqrt(v_hat) + eps), r"\frac{\hat{m}_{t}}{\sqrt{\hat{v}_{t}} + \epsilon}"),
+    (-g / 2, r"-\frac{g_t}{2}"),
+    (RowMean(g**2), r"\operatorname{mean}_{\mathrm{row}} g_t^{2}"),
+    (Norm(m + g) ** 2, r"\left(\left\lVert m_{t-1} + g_t \right\rVert\right)^{2}"),
+]
+
+
+@pytest.mark.parametrize(("expression", "typeset"), LATEX)
+def test_latex(expression, typeset):
+    assert tex(expression) == typeset
+
+
+def test_a_notebook_shows_an_optimizer_as_aligned_equations():
+    rule = Optimizer("rule", title="Rule", step=(Let(m.next, beta2 * m + g), Let(theta.next, theta - lr * m.next)))
+    shown = rule._repr_latex_()
+    assert shown.startswith(r"$\displaystyle \begin{aligned}")
+    assert r"m_t &= \beta_2 \, m_{t-1} + g_t \\" in shown
+    assert Let(theta.next, theta - lr * g)._repr_latex_() == r"$\displaystyle \theta_t = \theta_{t-1} - \eta \, g_t$"

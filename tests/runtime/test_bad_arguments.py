@@ -1,0 +1,296 @@
+"""Bad input: one error that names the argument, before any element has changed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from optgen.generated.cpu.adamw import AdamW
+
+from optgen.runtime import Domain
+
+ERRORS = (TypeError, ValueError)
+NOT_ARRAYS = {
+    "a list": [1.0, 2.0],
+    "a number": 1.0,
+    "text": "abc",
+    "a generator": (x for x in ()),
+    "None": None,
+}
+
+
+def unaligned(like):
+    memory = np.zeros(like.nbytes + 1, np.uint8)
+    return memory[1:].view(like.dtype).reshape(like.shape)
+
+
+def frozen(like):
+    array = like.copy()
+    array.flags.writeable = False
+    return array
+
+
+ARRAYS_OF_ANOTHER_KIND = {
+    "int": lambda like: like.astype(np.int64),
+    "bool": lambda like: like.astype(bool),
+    "complex": lambda like: like.astype(complex),
+    "float16": lambda like: like.astype(np.float16),
+    "longdouble": lambda like: like.astype(np.longdouble),
+    "object": lambda like: like.astype(object),
+    "text": lambda like: like.astype(str),
+    "dates": lambda like: np.zeros(like.shape, "M8[s]"),
+    "records": lambda like: np.zeros(like.shape, [("x", "f4")]),
+    "other byte order": lambda like: like.astype(like.dtype.newbyteorder()),
+    "masked": np.ma.masked_array,
+    "Fortran order": np.asfortranarray,
+    "strided": lambda like: np.repeat(like, 2, axis=-1)[..., ::2],
+    "reversed": lambda like: like[::-1],
+    "broadcast": lambda like: np.broadcast_to(like[:1], like.shape),
+    "unaligned": unaligned,
+}
+ARRAYS_OF_ANOTHER_SIZE = {
+    "transposed shape": lambda like: like.T.copy(),
+    "flat": lambda like: like.ravel(),
+    "one axis more": lambda like: like[None],
+    "a row less": lambda like: like[:-1],
+    "empty": lambda like: like[:0],
+    "0-d": lambda like: like[0, 0].reshape(()),
+    "other precision": lambda like: like.astype(np.float32 if like.dtype == np.float64 else np.float64),
+}
+
+
+@pytest.fixture
+def model():
+    """Arrays of both dtypes, the first and last with two axes."""
+    return [np.ones((4, 3), np.float32), np.ones(5), np.ones((4, 3))]
+
+
+@pytest.fixture
+def grads(model):
+    return [np.full_like(array, 0.5) for array in model]
+
+
+@pytest.mark.parametrize("bad", ARRAYS_OF_ANOTHER_KIND)
+@pytest.mark.parametrize("k", [0, 2])
+def test_parameters_of_a_wrong_kind(model, bad, k):
+    model[k] = ARRAYS_OF_ANOTHER_KIND[bad](model[k])
+    with pytest.raises(ERRORS, match=rf"^params\[{k}\]: expected"):
+        AdamW(model)
+    with pytest.raises(ERRORS, match=rf"^params\['w{k}'\]: expected"):
+        AdamW({f"w{j}": array for j, array in enumerate(model)})
+
+
+@pytest.mark.parametrize("bad", {**ARRAYS_OF_ANOTHER_KIND, **ARRAYS_OF_ANOTHER_SIZE})
+@pytest.mark.parametrize("k", [0, 2])
+def test_gradients_of_a_wrong_kind(model, grads, unchanged, bad, k):
+    optimizer, undisturbed = AdamW(model), AdamW([array.copy() for array in model])
+    wrong = list(grads)
+    wrong[k] = {**ARRAYS_OF_ANOTHER_KIND, **ARRAYS_OF_ANOTHER_SIZE}[bad](grads[k])
+    for _ in range(2):  # before the first step, and when there has been one
+        with unchanged(optimizer, *grads), pytest.raises(ERRORS, match=rf"^grads\[{k}\]: expected"):
+            optimizer.step(wrong)
+        optimizer.step(grads)
+        undisturbed.step(grads)
+    assert [a.tobytes() for a in model] == [a.tobytes() for a in undisturbed.params]
+
+
+@pytest.mark.parametrize("bad", NOT_ARRAYS)
+def test_no_array_at_all(model, grads, unchanged, bad):
+    with pytest.raises(ERRORS, match=r"params\[2\].*expected a numpy.ndarray"):
+        AdamW([*model[:2], NOT_ARRAYS[bad]])
+    optimizer = AdamW(model)
+    with unchanged(optimizer), pytest.raises(ERRORS, match=r"grads\[2\].*expected a numpy.ndarray"):
+        optimizer.step([*grads[:2], NOT_ARRAYS[bad]])
+
+
+@pytest.mark.parametrize("container", [None, 1, "ab", np.ones((2, 3)), (x for x in ()), {1.0}, [], (), {}], ids=str)
+def test_parameters_in_a_wrong_container(container):
+    with pytest.raises(ERRORS, match=r"^params.*expected"):
+        AdamW(container)
+
+
+def test_keys_of_parameters_are_strings():
+    with pytest.raises(TypeError, match=r"^params: expected a dict with strings for keys, got the key 3"):
+        AdamW({"w": np.ones(3), 3: np.ones(3)})
+
+
+def test_gradients_in_a_wrong_container(model, grads, unchanged):
+    optimizer = AdamW(model)
+    for wrong in (None, (g for g in grads), np.ones((3, 2)), "abc", dict(enumerate(grads)), grads[0], set()):
+        with unchanged(optimizer), pytest.raises(TypeError, match=r"^grads: expected a list or tuple, as params was"):
+            optimizer.step(wrong)
+    for wrong in ([], grads[:2], [*grads, grads[0]]):
+        with unchanged(optimizer), pytest.raises(ValueError, match=r"^grads: expected 3 arrays"):
+            optimizer.step(wrong)
+
+
+def test_gradients_under_wrong_keys(model, grads, unchanged):
+    optimizer = AdamW(dict(zip("abc", model, strict=True)))
+    named = dict(zip("abc", grads, strict=True))
+    for wrong in (grads, tuple(grads), named.items(), None):
+        with unchanged(optimizer), pytest.raises(TypeError, match=r"^grads: expected a dict, as params was"):
+            optimizer.step(wrong)
+    missing = {key: named[key] for key in "ab"}
+    for wrong, what in (
+        (missing, r"missing \['c'\], unexpected \[\]"),
+        ({**named, "d": grads[0]}, r"missing \[\], unexpected \['d'\]"),
+        ({**missing, 0: grads[0]}, r"missing \['c'\], unexpected \[0\]"),
+    ):
+        with unchanged(optimizer), pytest.raises(ValueError, match=what):
+            optimizer.step(wrong)
+    with unchanged(optimizer), pytest.raises(ValueError, match=r"grads\['c'\] is missing"):
+        optimizer.step({**named, "c": None})
+
+
+def test_parameters_that_share_memory():
+    memory = np.ones(10)
+    for params in ([memory, memory], [memory[:6], memory[5:]], [memory, memory[3:4]], [memory[9:], memory]):
+        with pytest.raises(ValueError, match=r"params\[1\] overlaps params\[0\] in memory"):
+            AdamW(params)
+    with pytest.raises(ValueError, match=r"params\['b'\] overlaps params\['a'\]"):
+        AdamW({"a": memory[:5], "c": memory[5:6].copy(), "b": memory[4:]})
+    with pytest.raises(ValueError, match=r"params\[2\] overlaps params\[0\]"):
+        AdamW([memory, np.ones(3), memory[2:3].view(np.float32)])
+    AdamW([memory[:5], memory[5:], memory[5:5], memory[:0]])
+
+
+def test_a_gradient_that_shares_memory_with_what_is_written(unchanged):
+    theta, other = np.ones((4, 4)), np.ones(4)
+    optimizer = AdamW([theta, other])
+    good = np.ones((4, 4))
+    for wrong, what in (
+        (theta[0], r"grads\[1\] overlaps params\[0\]"),
+        (theta[3], r"grads\[1\] overlaps params\[0\]"),
+        (other, r"grads\[1\] overlaps params\[1\]"),
+        (optimizer.state["m"][0][1], r"grads\[1\] overlaps state\['m'\]\[0\]"),
+        (optimizer.state["v"][1], r"grads\[1\] overlaps state\['v'\]\[1\]"),
+    ):
+        with unchanged(optimizer), pytest.raises(ValueError, match=what):
+            optimizer.step([good, wrong])
+    optimizer.step([good, np.ones(4)])
+
+
+def test_an_empty_gradient_inside_a_parameter_shares_nothing():
+    theta = np.ones(4)
+    AdamW([theta, np.ones(0)]).step([np.ones(4), theta[2:2]])
+
+
+def test_parameters_that_were_read_only():
+    theta = frozen(np.ones(4))
+    with pytest.raises(ValueError, match=r"^params\[0\]: expected a writeable array"):
+        AdamW([theta])
+
+
+def test_parameters_that_become_read_only(model, grads, unchanged):
+    optimizer = AdamW(model)
+    optimizer.step(grads)
+    model[2].flags.writeable = False
+    with unchanged(optimizer), pytest.raises(ValueError, match=r"^params\[2\]: expected a writeable array"):
+        optimizer.step(grads)
+    model[2].flags.writeable = True
+    optimizer.step(grads)
+    assert optimizer.t == 2
+
+
+def test_parameters_that_are_resized(unchanged):
+    theta, other = np.ones(4), np.ones(1000)
+    optimizer = AdamW([theta, other])
+    with pytest.raises(ValueError, match="resize"):
+        other.resize(10)  # NumPy sees that somebody else holds it
+    other.resize(10, refcheck=False)
+    for grad in (np.ones(10), np.ones(1000)):
+        with pytest.raises(ValueError, match=r"^params\[1\]: expected shape \(1000,\), got \(10,\)"):
+            optimizer.step([np.ones(4), grad])
+    assert optimizer.t == 0
+    assert theta.tolist() == [1] * 4
+
+
+def test_parameters_that_move_and_take_their_shape_again():
+    theta = np.ones(100)
+    optimizer = AdamW([theta])
+    start = theta.__array_interface__["data"][0]
+    theta.resize(1_000_000, refcheck=False)
+    obstacle = np.ones(100)
+    theta.resize(100, refcheck=False)
+    if theta.__array_interface__["data"][0] != start:
+        with pytest.raises(ValueError, match=r"^params\[0\]: expected its memory where it was at construction"):
+            optimizer.step([obstacle])
+
+
+BAD_NUMBERS = [
+    None, "0.1", b"1", True, False, np.True_, 1j, np.complex128(1), np.array(1j), [0.1], np.array([0.1]), Decimal(1),
+    np.timedelta64(1), np.datetime64(1, "s"), np.array("x"), np.array(None), object(), np.ma.masked,
+]  # fmt: skip
+BAD_VALUES = [
+    np.nan, -np.nan, np.inf, -np.inf, -1.0, -1e-300, np.float32(-1), np.array(np.nan), 10**400, Fraction(10**400),
+    -(10**400),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", BAD_NUMBERS, ids=repr)
+def test_hyperparameters_that_are_no_number(model, grads, unchanged, value):
+    optimizer = AdamW(model)
+    for call in (lambda: AdamW(model, lr=value), lambda: optimizer.step(grads, lr=value)):
+        with unchanged(optimizer), pytest.raises(TypeError, match=r"^lr: expected a real number"):
+            call()
+    with unchanged(optimizer), pytest.raises(TypeError, match=r"^eps: expected a real number"):
+        optimizer.set(lr=0.5, eps=value)
+
+
+@pytest.mark.parametrize("value", BAD_VALUES, ids=lambda value: repr(value)[:20])
+def test_hyperparameters_outside_their_domain(model, grads, unchanged, value):
+    optimizer = AdamW(model)
+    for call in (lambda: AdamW(model, lr=value), lambda: optimizer.step(grads, lr=value)):
+        with unchanged(optimizer), pytest.raises(ValueError, match=r"^lr.*expected a number"):
+            call()
+    with unchanged(optimizer), pytest.raises(ValueError, match=r"^eps.*expected a number"):
+        optimizer.set(lr=0.5, eps=value)
+
+
+def test_the_ends_of_a_domain(model):
+    AdamW(model, lr=0, beta1=0, weight_decay=np.float32(0), eps=Fraction(1, 3))
+    with pytest.raises(ValueError, match=r"^beta1 = 1\.0 is outside its domain: expected a number in \[0, 1\)"):
+        AdamW(model, beta1=1)
+
+
+def test_unknown_hyperparameters(model, grads, unchanged):
+    optimizer = AdamW(model)
+    for name in ("momentum", "t", "LR"):
+        with unchanged(optimizer), pytest.raises(TypeError, match=f"no hyperparameter '{name}': expected one of lr, "):
+            optimizer.step(grads, **{name: 1})
+        with unchanged(optimizer), pytest.raises(TypeError, match=f"no hyperparameter '{name}'"):
+            optimizer.set(lr=0.1, **{name: 1})
+        with pytest.raises(TypeError, match=name):
+            AdamW(model, **{name: 1})
+
+
+def test_a_number_that_float32_cannot_hold_warns_before_anything_has_changed(model, grads, unchanged):
+    optimizer = AdamW(model[::-1])
+    with unchanged(optimizer), pytest.raises(RuntimeWarning, match="overflow"):
+        optimizer.step(grads[::-1], lr=1e300)
+
+
+def test_gradients_may_hold_anything(model, grads):
+    optimizer = AdamW(model)
+    for value in (0, 1e30, np.inf, np.nan):
+        grads[1][0] = value
+        optimizer.step(grads)
+    assert np.isnan(model[1][0])
+    assert np.isfinite(model[1][1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("domain", "text", "inside", "outside"),
+    [
+        (Domain(), "(-inf, inf)", [0, -1e308], [np.inf, -np.inf, np.nan]),
+        (Domain(0, 1), "[0, 1)", [0, 0.5], [1, -1]),
+        (Domain(0, 1, low_open=True, high_open=False), "(0, 1]", [1, 5e-324], [0, 1.1]),
+        (Domain(1, integer=True), "the integers in [1, inf)", [1, 1e300], [0, 1.5, np.inf, np.nan]),
+    ],
+)
+def test_domains(domain, text, inside, outside):
+    assert str(domain) == text
+    assert all(domain.holds(value) for value in inside)
+    assert not any(domain.holds(value) for value in outside)

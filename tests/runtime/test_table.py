@@ -1,0 +1,82 @@
+"""Tables of chunks: each element in exactly one row, and the rows in tasks of about equal work."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from optgen.runtime import table
+from optgen.runtime.arrays import Extents
+from optgen.runtime.table import tabulate
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [[], [0], [1], [0, 0, 5, 0], [table.CHUNK], [table.CHUNK + 1, 0, 3 * table.CHUNK], [16] * 1000, [1, 10**6, 1]],
+    ids=str,
+)
+@pytest.mark.parametrize("itemsize", [4, 8])
+def test_rows_cover_each_tensor_once(sizes, itemsize):
+    sizes = np.array(sizes, np.int64)
+    starts = np.stack([10**12 + 10**8 * np.arange(len(sizes)), 10**13 + 10**8 * np.arange(len(sizes))])
+    made = tabulate(starts, sizes, itemsize)
+    assert made.elements == sizes.sum()
+    assert made.rows.shape[1] == 3
+    for slot in (0, 1):
+        expected = [
+            start + itemsize * k for start, size in zip(starts[slot], sizes, strict=True) for k in range(0, size, 8)
+        ]
+        covered = [address + itemsize * k for count, *at in made.rows for address in at[slot:slot + 1]
+                   for k in range(0, count, 8)]  # fmt: skip
+        assert covered == expected
+    assert (made.rows[:, 0] > 0).all()
+    assert (made.rows[:, 0] <= table.CHUNK).all()
+
+
+@pytest.mark.parametrize("sizes", [[0], [16] * 5000, [10**6], [10**6, *[16] * 2000], [*range(1, 3000)]], ids=len)
+def test_tasks_share_the_work_evenly(sizes):
+    made = tabulate(np.zeros((1, len(sizes)), np.int64), np.array(sizes, np.int64), 4)
+    assert made.tasks.dtype == np.int64
+    assert made.tasks[0] == 0
+    assert made.tasks[-1] == len(made.rows)
+    assert (np.diff(made.tasks) > 0).all()
+    work = np.add.reduceat(made.rows[:, 0] + table.ROW_COST, made.tasks[:-1]) if len(made.rows) else np.zeros(0)
+    assert (work <= 2.01 * (table.CHUNK + table.ROW_COST)).all()
+
+
+def test_point_moves_one_slot():
+    starts, sizes = np.array([[1000], [2000]]), np.array([table.CHUNK + 1])
+    made = tabulate(starts, sizes, 4)
+    made.point(1, np.array([9000]))
+    assert made.rows.tolist() == [[table.CHUNK, 1000, 9000], [1, 1000 + 4 * table.CHUNK, 9000 + 4 * table.CHUNK]]
+
+
+def test_extents_against_all_pairs():
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        starts, sizes = rng.integers(0, 60, 4), rng.integers(0, 12, 4)
+        names = list("abcd")
+        clash = any(
+            starts[i] < starts[j] + sizes[j] and starts[j] < starts[i] + sizes[i] and sizes[i] and sizes[j]
+            for i in range(4)
+            for j in range(i)
+        )
+        if clash:
+            refused += 1
+            with pytest.raises(ValueError, match="overlaps"):
+                Extents(starts, sizes, names)
+            continue
+        extents = Extents(starts, sizes, names)
+        for start in range(70):
+            for size in (0, 1, 5, 30):
+                touched = {
+                    name for name, s, n in zip(names, starts, sizes, strict=True)
+                    if s < start + size and start < s + n and n and size
+                }  # fmt: skip
+                found = extents.overlap(np.array([500, start]), np.array([1, size]))
+                assert (found is not None) == bool(touched)
+                if found:
+                    assert found[0] == 1
+                    assert found[1] in touched
+    assert 50 < refused < 250

@@ -1,0 +1,85 @@
+"""The CPU target: what a generated module looks like, and what LLVM makes of it."""
+
+import ast
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sympy import Eq, Max, Piecewise, sqrt
+
+import optgen
+from optgen import Let, Optimizer, g, state, t, theta
+from optgen.hypers import eps, lr
+from optgen.runtime.launch import SERIAL_BELOW
+
+
+def test_a_module_has_the_public_names(generated):
+    for name in ("scalars", "update", "step", "sweep", "sweep_serial", "PROGRAM", generated.optimizer.title):
+        assert hasattr(generated.module, name)
+
+
+def test_its_docstring_holds_the_equations(generated):
+    for line in str(generated.optimizer).splitlines():
+        target, value = line.split(" = ", 1)
+        assert re.search(rf"^ +{re.escape(target)} += {re.escape(value)}$", generated.module.__doc__, re.MULTILINE)
+
+
+def test_it_imports_the_runtime_and_nothing_else(generated):
+    tree = ast.parse(Path(generated.module.__file__).read_text(encoding="utf-8"))
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert imported == {"optgen.runtime", "optgen.runtime.cpu"}
+    assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
+
+
+def test_importing_it_imports_no_sympy(generated):
+    module = f"optgen.generated.cpu.{generated.optimizer.name}"
+    code = f"import sys, {module}; sys.exit('sympy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_update_and_scalars_work_from_python_and_from_numba(generated):
+    from numba import njit
+
+    module, optimizer = generated.module, generated.optimizer
+    hypers = [float(h.default) for h in optimizer.hypers]
+    scalars = module.scalars(1.0, *hypers)
+    states = module.initial(*hypers)
+    update = module.update
+
+    @njit
+    def one_step(theta, g):
+        return update(theta, g, *states, *scalars)
+
+    new = one_step(1.0, 0.5)
+    assert new == update(1.0, 0.5, *states, *scalars)
+    theta_new = new[0] if isinstance(new, tuple) else new
+    arrays = {name: np.full(1, value) for name, value in zip(generated.module.PROGRAM.states, states, strict=True)}
+    theta = np.ones(1)
+    module.step(theta, np.full(1, 0.5), **arrays, t=1)
+    assert theta[0] == theta_new
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="looks for the packed instructions of x86-64")
+@pytest.mark.parametrize(("dtype", "suffix"), [(np.float32, "ps"), (np.float64, "pd")])
+@pytest.mark.parametrize(("kind", "elements"), [("sweep_serial", 64), ("sweep", SERIAL_BELOW)])
+def test_square_root_and_division_are_packed(tmp_path, monkeypatch, dtype, suffix, kind, elements):
+    """A kernel that is not vectorized is several times too slow, and nothing else would show it."""
+    monkeypatch.setenv("OPTGEN_CACHE_DIR", str(tmp_path))  # machine code from Numba's cache cannot be looked at
+    v = state("v")
+    rule = Optimizer(
+        f"packed_{suffix}_{kind}",
+        title="Packed",
+        step=(
+            Let(v.next, Piecewise((g**2, Eq(t, 1)), (Max(v + g**2, eps), True))),
+            Let(theta.next, theta - lr * g / (sqrt(v.next) + eps)),
+        ),
+    )
+    module = optgen.compile(rule)
+    module.Packed([np.ones(elements, dtype)]).step([np.ones(elements, dtype)])
+    (assembly,) = getattr(module, kind).inspect_asm().values()
+    for operation in ("sqrt", "div"):
+        assert re.search(rf"\bv{operation}{suffix}\b", assembly), f"no packed {operation} for {np.dtype(dtype)}"

@@ -1,0 +1,190 @@
+"""Builds: whole files or none, the same bytes every time, and what is stale is named."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import optgen
+from optgen import Let, Optimizer, g, theta
+from optgen.build import Status, build, orphans, target_named, write_whole
+from optgen.errors import UsageError
+from optgen.hypers import lr
+from optgen.loader import installed_specs, load, spec_files
+
+ROOT = Path(__file__).parents[1]
+GOOD = """
+from optgen import Let, Optimizer, g, theta
+from optgen.hypers import lr
+{name} = Optimizer("{name}", title="{title}", step=(Let(theta.next, theta - lr * g),))
+"""
+
+
+def write_spec(folder, name, text=GOOD):
+    path = folder / f"{name}.py"
+    path.write_text(text.format(name=name, title=name.capitalize()))
+    return path
+
+
+def pairs(loaded):
+    return [(file, optimizer) for file in loaded.files for optimizer in file.optimizers]
+
+
+def test_what_is_committed_is_what_the_specs_say():
+    loaded = load(spec_files(ROOT / "specs"))
+    results = list(build(pairs(loaded), target_named("cpu"), ROOT / "generated", check=True))
+    assert not loaded.errors
+    assert {result.status for result in results} == {Status.UNCHANGED}
+    assert orphans(pairs(loaded), target_named("cpu"), ROOT / "generated") == []
+
+
+def test_two_builds_under_different_hash_seeds_give_the_same_bytes(tmp_path):
+    digests = set()
+    for seed in ("0", "1", "4242"):
+        out = tmp_path / seed
+        command = [sys.executable, "-m", "optgen", "build", "--out", str(out)]
+        subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
+        files = sorted((out / "cpu").glob("*.py"))
+        digests.add(tuple((file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files))
+    assert len(digests) == 1
+    assert len(next(iter(digests))) == len(pairs(load(spec_files(ROOT / "specs"))))
+
+
+def test_a_changed_spec_makes_its_module_stale(tmp_path):
+    path = write_spec(tmp_path, "mine")
+    out, target = tmp_path / "generated", target_named("cpu")
+    (result,) = build(pairs(load([path])), target, out)
+    assert result.status is Status.BUILT
+    (result,) = build(pairs(load([path])), target, out)
+    assert result.status is Status.UNCHANGED
+    path.write_text(path.read_text() + "# a word more\n")
+    (result,) = build(pairs(load([path])), target, out, check=True)
+    assert result.status is Status.STALE
+    assert "mine.py says now" in result.reason
+
+
+def test_a_module_that_no_spec_makes_is_an_orphan(tmp_path):
+    path = write_spec(tmp_path, "mine")
+    out, target = tmp_path / "generated", target_named("cpu")
+    list(build(pairs(load([path])), target, out))
+    assert orphans(pairs(load([path])), target, out) == []
+    (orphan,) = orphans([], target, out)
+    assert orphan.name == "mine"
+
+
+def test_a_file_that_fails_does_not_keep_the_others_from_loading(tmp_path):
+    bad = write_spec(tmp_path, "bad", "from optgen import Lett\n")
+    good = write_spec(tmp_path, "good")
+    loaded = load([bad, good])
+    assert [file.path for file in loaded.files] == [good]
+    (error,) = loaded.errors
+    assert "bad.py:1: ImportError: cannot import name 'Lett'" in str(error)
+    assert "install what it imports" in str(error)
+
+
+def test_a_file_that_is_not_python_is_named_with_its_line(tmp_path):
+    (error,) = load([write_spec(tmp_path, "bad", "x = 1\ny = (\n")]).errors
+    assert "bad.py:2: it is not Python" in str(error)
+
+
+def test_an_error_names_file_line_optimizer_and_equation(tmp_path):
+    text = GOOD.replace("theta - lr * g", "theta - lr * g * theta.next")
+    (error,) = load([write_spec(tmp_path, "bad", text)]).errors
+    assert "bad.py:4: optimizer 'bad': the equations need each other" in str(error)
+    assert "in   theta' = theta - lr*g*theta'" in str(error)
+
+
+def test_a_spec_may_import_its_siblings_and_owns_only_what_it_declares(tmp_path):
+    write_spec(tmp_path, "base")
+    child = write_spec(tmp_path, "child", "from .base import base\n" + GOOD)
+    loaded = load([child, tmp_path / "base.py"])
+    assert [[o.name for o in file.optimizers] for file in loaded.files] == [["child"], ["base"]]
+
+
+def test_a_file_whose_sibling_fails_says_so(tmp_path):
+    write_spec(tmp_path, "base", "1 / 0\n")
+    child = write_spec(tmp_path, "child", "from .base import base\n" + GOOD)
+    errors = [str(error) for error in load([child]).errors]
+    assert "ZeroDivisionError" in errors[0]
+
+
+def test_an_edit_within_the_same_second_is_seen(tmp_path):
+    path = write_spec(tmp_path, "mine")
+    first = load([path]).files[0].optimizers[0]
+    path.write_text(path.read_text().replace("theta - lr", "theta + lr"))
+    second = load([path]).files[0].optimizers[0]
+    assert str(first) != str(second)
+
+
+@pytest.mark.parametrize("names", [("one", "one"), ("one", "two")])
+def test_two_optimizers_of_one_name_are_refused(tmp_path, names):
+    text = GOOD.replace('Optimizer("{name}"', 'Optimizer("same"')
+    paths = [write_spec(tmp_path, name, text) for name in dict.fromkeys(names)]
+    if len(paths) == 1:
+        paths[0].write_text(
+            paths[0].read_text() + paths[0].read_text().replace("one =", "other =").replace("- lr", "+ lr")
+        )
+    errors = load(paths).errors
+    assert len(errors) == 1
+    assert "optimizer 'same'" in str(errors[0])
+
+
+def test_there_is_no_such_target():
+    with pytest.raises(UsageError, match="there is no target 'abacus': choose from cpu"):
+        target_named("abacus")
+
+
+def test_specs_are_found_where_optgen_is_installed():
+    assert installed_specs().samefile(ROOT / "specs")
+
+
+def test_compile_returns_the_module_and_keeps_it_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPTGEN_CACHE_DIR", str(tmp_path))
+    rule = Optimizer("on_disk", title="OnDisk", step=(Let(theta.next, theta - lr * g),))
+    module = optgen.compile(rule)
+    assert Path(module.__file__).is_relative_to(tmp_path)
+    assert module.OnDisk.__name__ == "OnDisk"
+    assert optgen.compile(rule) is module
+
+
+def test_a_build_that_is_killed_leaves_whole_files_only(tmp_path):
+    """Kill builds at random moments with SIGKILL: what is there afterwards is complete, and nothing else is there."""
+    wanted = tmp_path / "wanted"
+    subprocess.run(
+        [sys.executable, "-m", "optgen", "build", "--out", str(wanted)], check=True, cwd=ROOT, capture_output=True
+    )
+    whole = {path.name: path.read_bytes() for path in (wanted / "cpu").iterdir()}
+    draw = random.Random(1)
+    seen = 0
+    for attempt in range(8):
+        out = tmp_path / f"killed{attempt}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "optgen", "build", "--out", str(out)], cwd=ROOT, stdout=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while not any(out.glob("cpu/*.py")) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(draw.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        left = {path.name: path.read_bytes() for path in (out / "cpu").iterdir()}
+        seen += len(left)
+        assert all(whole[name] == text for name, text in left.items())
+    assert seen > 0
+
+
+def test_a_file_is_replaced_whole_and_keeps_the_umask(tmp_path):
+    path = tmp_path / "deep" / "file.py"
+    write_whole(path, "one\n")
+    write_whole(path, "two\n")
+    assert path.read_text() == "two\n"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file.py"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
