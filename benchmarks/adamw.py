@@ -26,12 +26,12 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from optgen.generated.cpu.adamw import AdamW
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 import optgen
+from optgen.generated.cpu.adamw import AdamW
 
 try:
     import torch

@@ -19,7 +19,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
-from optgen.generated.cpu.adam import Adam
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -29,6 +28,7 @@ from sympy import sign, sqrt
 
 import optgen
 from optgen import Let, Optimizer, g, state, t, theta
+from optgen.generated.cpu.adam import Adam
 from optgen.hypers import beta1, beta2, eps, lr, weight_decay
 from optgen.runtime import FusedOptimizer
 

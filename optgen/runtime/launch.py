@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from numba import threading_layer
@@ -16,6 +17,8 @@ from numba import threading_layer
 from optgen.runtime.program import Array, Program
 from optgen.runtime.table import Table
 
+Launch = tuple[Callable[..., None], tuple[Array, ...]]
+"""A kernel and its arguments."""
 SERIAL_BELOW = 32_768
 """Elements below which waking the other threads costs more than they save."""
 TURN = threading.RLock()
@@ -42,8 +45,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=TURN.acquire, after_in_parent=TURN.release, after_in_child=_CHILD.born)
 
 
-def launch(program: Program, table: Table, scalars: Array) -> None:
-    """Run a sweep over every chunk of a table.
+def chosen(program: Program, table: Table, scalars: Array) -> Launch:
+    """Choose the kernel that suits a sweep over every chunk of a table.
 
     Parameters
     ----------
@@ -53,17 +56,21 @@ def launch(program: Program, table: Table, scalars: Array) -> None:
         Over what.
     scalars : array
         As ``program.scalars`` returned them, in the dtype of the tensors.
+
+    Returns
+    -------
+    tuple of callable and tuple
+        The kernel and its arguments; the caller holds `TURN` and calls one with the other.
     """
     if table.elements < SERIAL_BELOW or _CHILD.lacks_threads:
-        program.sweep_serial(table.rows, scalars)
-        return
-    with TURN:
-        program.sweep(table.rows, table.tasks, scalars)
+        return program.sweep_serial, (table.rows, scalars)
+    return program.sweep, (table.rows, table.tasks, scalars)
 
 
 def prepare(program: Program, table: Table, scalars: Array) -> None:
-    """Launch over no chunk at all, so that what `launch` needs is compiled and it does nothing but sweep."""
-    launch(program, replace(table, rows=table.rows[:0], tasks=table.tasks[:1]), scalars)
+    """Launch over no chunk at all, so that the chosen kernel is compiled and does nothing but sweep from then on."""
+    kernel, arguments = chosen(program, replace(table, rows=table.rows[:0], tasks=table.tasks[:1]), scalars)
+    kernel(*arguments)
 
 
 def _threads_started() -> bool:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from optgen.runtime import arrays
-from optgen.runtime.launch import TURN, launch, prepare
+from optgen.runtime.launch import TURN, chosen, prepare
 from optgen.runtime.program import Array, Params, Program, as_step_count
 from optgen.runtime.table import Table, tabulate
 
@@ -112,7 +112,7 @@ class FusedOptimizer:
     def step(self, grads: Params, **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
 
-        An interrupt (Ctrl-C) during a sweep is raised when all of the step has been done.
+        An interrupt (Ctrl-C) finds the step either not begun or complete.
 
         Parameters
         ----------
@@ -133,22 +133,22 @@ class FusedOptimizer:
             starts = self._addresses(gradients)
             scalars = self.program.scalars(float(self._t + 1), *(self._hypers | checked).values())
             sweeps = [(self.program, group.table, np.array(scalars, group.dtype)) for group in self._groups]
-            for group in self._groups:
-                group.table.point(_GRADIENT, starts)
             if not self._prepared:
                 for sweep in sweeps:
                     prepare(*sweep)
                 self._prepared = True
-            # Python raises an interrupt after the sweep in which it came. So t is counted before the first sweep, and
-            # what is left of them follows before the interrupt goes on its way.
-            left = iter(sweeps)
+            for group in self._groups:
+                group.table.point(_GRADIENT, starts)
+            # Python raises an interrupt after the call of a kernel in which it came. So t is counted before the first,
+            # and what is left of them follows before the interrupt goes on its way.
+            left = iter([chosen(*sweep) for sweep in sweeps])
             self._t += 1
             try:
-                for sweep in left:
-                    launch(*sweep)
+                for kernel, arguments in left:
+                    kernel(*arguments)
             finally:
-                for sweep in left:
-                    launch(*sweep)
+                for kernel, arguments in left:
+                    kernel(*arguments)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the parameters that a later run needs to go on bit for bit.

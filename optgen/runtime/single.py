@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime import arrays, table
-from optgen.runtime.launch import launch
+from optgen.runtime.launch import TURN, chosen
 from optgen.runtime.program import Array, Program, as_step_count
 
 
@@ -40,8 +40,10 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     if theta.size <= table.CHUNK:  # a table of one row, without the arithmetic of many
         program.sweep_serial(np.array([[theta.size, *starts]], np.int64), scalars)
     else:
-        rows = np.array(starts, np.int64)[:, None]
-        launch(program, table.tabulate(rows, np.array([theta.size]), theta.itemsize), scalars)
+        whole = table.tabulate(np.array(starts, np.int64)[:, None], np.array([theta.size]), theta.itemsize)
+        kernel, arguments = chosen(program, whole, scalars)
+        with TURN:
+            kernel(*arguments)
 
 
 def _addresses(slots: Mapping[str, Array]) -> list[int]:

@@ -3,6 +3,7 @@
 import pytest
 from sympy import Eq, Function, Interval, Piecewise, S, Symbol, gamma, log, sqrt
 
+import optgen
 from optgen import ELEM, TENSOR, Let, Optimizer, SpecError, TensorSum, g, hyper, local, state, t, theta
 from optgen.hypers import beta1, eps, lr
 
@@ -216,8 +217,6 @@ def test_a_value_that_sympy_cannot_read_is_refused():
 
 @pytest.mark.parametrize("function", [gamma, Function("mystery")])
 def test_a_function_without_a_printer_is_refused_when_it_is_built(function):
-    import optgen
-
     rule = optimizer(Let(theta.next, theta - lr * function(g)))
     with pytest.raises(SpecError) as refusal:
         optgen.compile(rule)
@@ -228,8 +227,6 @@ def test_a_function_without_a_printer_is_refused_when_it_is_built(function):
 
 
 def test_a_reduction_parses_and_prints_but_is_not_built_yet():
-    import optgen
-
     size = local("size")
     rule = optimizer(Let(size, TensorSum(g**2)), Let(theta.next, theta - lr * g / sqrt(size + eps)))
     assert rule.spaces[size] is TENSOR

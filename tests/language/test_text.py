@@ -1,5 +1,7 @@
 """Expressions as text and LaTeX, in the order a person would write them."""
 
+import math
+
 import pytest
 from sympy import Abs, And, Eq, Max, Min, Mod, Ne, Or, Piecewise, Rational, exp, log, pi, sign, sqrt
 
@@ -59,15 +61,10 @@ def test_text(expression, written):
 )
 def test_text_means_the_expression(expression):
     """Python reads the text back as the same value."""
-    from math import exp as e
-    from math import log as ln
-    from math import pi as number_pi
-    from math import sqrt as root
-
     symbols = sorted(expression.free_symbols, key=str)
     values = {symbol: 2.0 + 0.3 * k for k, symbol in enumerate(symbols)}
     names = {text(symbol).replace("'", "_next"): value for symbol, value in values.items()}
-    functions = {"sqrt": root, "exp": e, "log": ln, "pi": number_pi}
+    functions = {name: getattr(math, name) for name in ("sqrt", "exp", "log", "pi")}
     wanted = complex(expression.subs(values).evalf())
     assert eval(text(expression).replace("'", "_next"), functions | names) == pytest.approx(wanted, rel=1e-12)  # noqa: S307
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from optgen.generated.cpu.adamw import AdamW
 
+from optgen.generated.cpu.adamw import AdamW
 from optgen.runtime import Domain
 
 ERRORS = (TypeError, ValueError)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from optgen.generated.cpu import adamw, sgdm
 from optgen.generated.cpu.adamw import AdamW
-
 from optgen.runtime import table
 
 

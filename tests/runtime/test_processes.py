@@ -8,6 +8,7 @@ import os
 import sys
 
 import pytest
+
 from optgen.generated.cpu import adamw, sgdm
 
 LAYERS = ["workqueue", "omp"]

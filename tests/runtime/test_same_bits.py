@@ -5,9 +5,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 import pytest
+
 from optgen.generated.cpu.adamw import AdamW
 from optgen.generated.cpu.sgdm import SGDM
-
 from optgen.runtime import launch, table
 
 KINDS = [

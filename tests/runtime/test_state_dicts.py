@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 from optgen.generated.cpu.adamw import AdamW
 from optgen.generated.cpu.sgdm import SGDM
 

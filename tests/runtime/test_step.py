@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from optgen.generated.cpu import adamw, sgdm
 from optgen.generated.cpu.adamw import AdamW
 from optgen.generated.cpu.sgdm import SGDM
-
 from optgen.runtime import launch
 
 

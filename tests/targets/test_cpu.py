@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit
 from sympy import Eq, Max, Piecewise, sqrt
 
 import optgen
@@ -42,8 +43,6 @@ def test_importing_it_imports_no_sympy(generated):
 
 
 def test_update_and_scalars_work_from_python_and_from_numba(generated):
-    from numba import njit
-
     module, optimizer = generated.module, generated.optimizer
     hypers = [float(h.default) for h in optimizer.hypers]
     scalars = module.scalars(1.0, *hypers)

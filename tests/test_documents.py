@@ -1,0 +1,49 @@
+"""What the README shows is what there is."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import optgen
+from optgen.loader import load, spec_files
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_spec_compiles_to_the_kernel_that_is_shown():
+    names = {}
+    exec(BLOCKS[0], names)  # noqa: S102
+    for source in (Path(optgen.compile(names["adamw"]).__file__), ROOT / "generated" / "cpu" / "adamw.py"):
+        assert BLOCKS[1].strip() in source.read_text(encoding="utf-8")
+
+
+def test_the_use_that_is_shown_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0).normal
+    arrays = {name: draw(size=(3, 2)) for name in ("w1", "b1", "w2", "b2", "dw1", "db1", "dw2", "db2", "theta", "g")}
+    names = {"np": np, "optgen": optgen, "m": np.zeros((3, 2)), "v": np.zeros((3, 2)), "schedule": lambda t: 1e-3 / t}
+    names |= arrays | {"grads": [arrays[name] for name in ("dw1", "db1", "dw2", "db2")]}
+    exec(BLOCKS[2], names)  # noqa: S102
+    assert names["opt"].t == 2
+    assert (tmp_path / "run.npz").exists()
+    spec = {}
+    exec(BLOCKS[0], spec)  # noqa: S102
+    exec(BLOCKS[3], names | spec)  # noqa: S102
+
+
+def test_the_table_names_every_optimizer():
+    table = README[README.index("| family |") : README.index("Reductions (norms")]
+    listed = set(re.findall(r"`(\w+)`", table)) - {"weight_decay"}
+    there = {optimizer.name for file in load(spec_files(ROOT / "specs")).files for optimizer in file.optimizers}
+    assert listed == there
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (ROOT / link).exists(), link
