@@ -14,7 +14,8 @@ from optgen.passes.lower import lower
 from optgen.passes.stable import stable
 from optgen.passes.strength import strength
 from optgen.passes.unswitch import unswitch
-from optgen.targets.base import Origin, Target, require_printable
+from optgen.targets.base import Origin, Target
+from optgen.targets.printer import require_printable
 
 PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
     (unswitch, (checks.loads_are_used,)),

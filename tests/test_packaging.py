@@ -23,7 +23,7 @@ assert w[0] < 1
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel of the sources as they are, built from a copy: setuptools leaves a folder behind that it trusts later."""
+    """The wheel of the sources, built from a copy: setuptools leaves a folder behind that it would trust later."""
     folder, copy = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("sources")
     for name in ("optgen", "specs", "generated"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -174,6 +174,8 @@ def _everything_is_updated(_: str, __: str, step: Sequence[Let]) -> Found:
     updated = {let.target.of for let in step if isinstance(let.target, Next)}
     if theta not in updated:
         yield Problem("theta is never updated: `theta.next` has no equation", "add Let(theta.next, theta - …)")
+    if all(isinstance(let.target, Next) and let.value == let.target.of for let in step):
+        yield Problem("nothing ever changes: each new value is the old one", "add Let(theta.next, theta - …)")
     seen: set[Any] = set()
     for let in step:
         for symbol in _symbols(let.value):

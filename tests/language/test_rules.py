@@ -167,6 +167,12 @@ REFUSED = {
         "w' = w + g",
         "hyperparameters, theta and g",
     ),
+    "a rule that does nothing": (
+        [Let(theta.next, theta)],
+        "nothing ever changes",
+        None,
+        "add Let(theta.next, theta - …)",
+    ),
     "no equations": ([], "it has no equations", None, "write step="),
 }
 

@@ -1,0 +1,165 @@
+"""Expressions as Python that Numba compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sympy import (
+    Abs,
+    Add,
+    And,
+    Basic,
+    Expr,
+    Function,
+    Max,
+    Min,
+    Mod,
+    Mul,
+    Not,
+    Number,
+    Or,
+    Piecewise,
+    Pow,
+    Rational,
+    S,
+    Symbol,
+    atan2,
+    ceiling,
+    cos,
+    erf,
+    exp,
+    floor,
+    log,
+    sign,
+    sin,
+    tan,
+    tanh,
+)
+from sympy.core.numbers import NumberSymbol
+from sympy.core.relational import Relational
+from sympy.functions.elementary.piecewise import ExprCondPair
+
+from optgen.errors import Problem, SpecError
+from optgen.ir import expm1, log1p
+from optgen.language.order import walk
+from optgen.language.reductions import Reduction
+from optgen.language.spec import Optimizer
+from optgen.language.text import ATOM, PRODUCT, RELATION, UNARY, TextPrinter
+
+FUNCTIONS = {
+    Abs: "abs",
+    atan2: "atan2",
+    ceiling: "ceil",
+    cos: "cos",
+    erf: "erf",
+    exp: "exp",
+    expm1: "expm1",
+    floor: "floor",
+    log: "log",
+    log1p: "log1p",
+    sign: "sign",
+    sin: "sin",
+    tan: "tan",
+    tanh: "tanh",
+}
+"""What SymPy's functions are called in generated code."""
+_STRUCTURE = (
+    *(Add, And, ExprCondPair, Max, Min, Mod, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow),
+    *(Reduction, Relational, Symbol),
+)
+
+
+class CodePrinter(TextPrinter):
+    """Prints expressions as Python that Numba compiles, and remembers which functions it used.
+
+    Inside an element every operand has the type of the tensors, so a choice is a call of ``where`` that evaluates both
+    sides; on the host it is a conditional expression.
+    """
+
+    def __init__(self, *, elementwise: bool) -> None:
+        self.elementwise = elementwise
+        self.used: set[str] = set()
+
+    def call(self, name: str, arguments: Iterable[Basic]) -> str:
+        """A call of a function that the module must import."""
+        if name != "abs":
+            self.used.add(name)
+        return f"{name}({', '.join(map(self, arguments))})"
+
+    def symbol(self, symbol: Symbol) -> str:
+        """The variable of a symbol: ``m_next`` for the new value of ``m``."""
+        return str(symbol.name)
+
+    def constant(self, constant: NumberSymbol) -> str:
+        """A constant of mathematics as a float64 literal."""
+        return repr(float(constant))
+
+    def rational(self, number: Rational) -> tuple[str, int]:
+        """A number, as a quotient of integers where both are exact in float64."""
+        if max(abs(number.p), number.q) < 2**53:
+            return super().rational(number)
+        return repr(float(number)), ATOM if number > 0 else UNARY
+
+    def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
+        """A power: products and square roots in an element, ``**`` on the host."""
+        if exponent == S.Half:
+            return self.call("sqrt", [base]), ATOM
+        if self.elementwise and exponent.is_Rational and exponent.is_positive and (2 * exponent).is_Integer:
+            whole = [self(base)] * int(exponent)
+            root = [self.call("sqrt", [base])] if exponent.q != 1 else []
+            return "*".join(whole + root), PRODUCT if len(whole + root) > 1 else ATOM
+        return super().power(base, exponent)
+
+    def piecewise(self, piecewise: Piecewise) -> tuple[str, int]:
+        """A choice."""
+        if not self.elementwise:
+            return super().piecewise(piecewise)
+        *pairs, (last, _) = piecewise.args
+        text = self(last)
+        self.used.add("where")
+        for value, condition in reversed(pairs):
+            text = f"where({self(condition)}, {self(value)}, {text})"
+        return text, ATOM
+
+    def connected(self, conditions: Expr) -> tuple[str, int]:
+        """Conditions joined by and, or: without a jump in an element."""
+        if not self.elementwise:
+            return super().connected(conditions)
+        word = " & " if isinstance(conditions, And) else " | "
+        return word.join(self.at_least(ATOM, part) for part in self.parts(conditions)), RELATION
+
+    def extremum(self, expression: Expr) -> str:
+        """A maximum or minimum, of two at a time."""
+        name = "maximum" if isinstance(expression, Max) else "minimum"
+        self.used.add(name)
+        text, *others = (self(argument) for argument in self.extremes(expression))
+        for other in others:
+            text = f"{name}({text}, {other})"
+        return text
+
+    def function(self, expression: Function) -> str:
+        """A function by the name it has in generated code."""
+        return self.call(FUNCTIONS[expression.func], expression.args)
+
+
+def require_printable(optimizer: Optimizer) -> None:
+    """Refuse a spec that uses what no target can print.
+
+    Raises
+    ------
+    SpecError
+        With the equation and what is known instead.
+    """
+    known = ", ".join(sorted({f.__name__ for f in FUNCTIONS} - {"expm1", "log1p"}))
+    problems = [
+        Problem(
+            f"there is no printer for `{node.func.__name__}`",
+            f"use sums, products, powers, sqrt, Max, Min, Piecewise, Mod, {known}",
+            str(let),
+        )
+        for let in optimizer.step
+        for node in walk(let.value)
+        if not (isinstance(node, (*_STRUCTURE, *FUNCTIONS)) or node in (S.true, S.false))
+    ]
+    if problems:
+        raise SpecError(list(dict.fromkeys(problems)), optimizer.name, optimizer.location)
