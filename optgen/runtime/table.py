@@ -72,8 +72,10 @@ def tabulate(starts: Array, sizes: Array, itemsize: int) -> Table:
 
 
 def _tasks(counts: Array) -> Array:
-    work = np.cumsum(counts + ROW_COST)
-    total = int(work[-1]) if len(work) else 0
+    cost = counts + ROW_COST
+    end = np.cumsum(cost)
+    total = int(end[-1]) if len(end) else 0
     number = max(1, round(total / (CHUNK + ROW_COST)))
-    inner = np.searchsorted(work, np.arange(1, number) * (total / number))
+    # A row belongs to the task in whose share of the work its middle lies.
+    inner = np.searchsorted(end - cost / 2, np.arange(1, number) * (total / number))
     return np.unique(np.concatenate(([0], inner, [len(counts)]))).astype(np.int64)
