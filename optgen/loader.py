@@ -83,7 +83,16 @@ class Loaded:
 
 def installed_specs() -> Path:
     """The folder of the specs that come with optgen."""
-    package = find_spec("optgen.specs")
+    return _installed("optgen.specs")
+
+
+def installed_generated() -> Path:
+    """The folder of the modules that come with optgen."""
+    return _installed("optgen.generated")
+
+
+def _installed(name: str) -> Path:
+    package = find_spec(name)
     if package is None or not package.submodule_search_locations:
         raise UsageError("optgen is not installed: run `pip install` on it, also to work on its sources")
     return Path(package.submodule_search_locations[0])

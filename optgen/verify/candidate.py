@@ -1,0 +1,127 @@
+"""What is verified: a generated module beside the optimizer that it claims to be, and what is found out about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from optgen.language.spec import Optimizer
+
+_SERIAL = count()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A generated module under suspicion.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What it claims to compute.
+    path : Path
+        The file; its text is what is verified, and its kernels are compiled from it.
+    """
+
+    optimizer: Optimizer
+    path: Path
+
+    @cached_property
+    def text(self) -> str:
+        """The source of the module."""
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def module(self) -> ModuleType:
+        """The module, imported from the file under a name of its own."""
+        digest = hashlib.sha256(self.text.encode()).hexdigest()[:12]
+        name = f"optgen_candidate_{self.optimizer.name}_{digest}_{next(_SERIAL)}"
+        spec = spec_from_file_location(name, self.path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    @property
+    def kind(self) -> Any:
+        """The class of the module."""
+        return getattr(self.module, self.optimizer.title)
+
+
+class Verdict(Enum):
+    """How sure one can be of something."""
+
+    PROVED = "proved"
+    """By algebra, for every input."""
+    TESTED = "tested"
+    """At many points, to many digits."""
+    FAILED = "failed"
+    """There is an input for which it is wrong."""
+    SKIPPED = "skipped"
+    """It could not be looked at here, for want of a library, say."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that has been looked at.
+
+    Parameters
+    ----------
+    part : str
+        Which part of the verifier looked.
+    subject : str
+        At what: an equation, a slot, a property, another library.
+    verdict : Verdict
+        What came of it.
+    detail : str
+        For a failure the equation, the input and both values; else what a reader wants to know.
+    figures : mapping of str to float or str
+        Numbers for tables: ``{"ulps": 1.8}``.
+    """
+
+    part: str
+    subject: str
+    verdict: Verdict
+    detail: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to look.
+
+    Parameters
+    ----------
+    draws : int
+        Random cases for each kernel and dtype, beside the fixed ones.
+    seed : int
+        From which they are drawn.
+    """
+
+    draws: int = 1000
+    seed: int = 0
+
+
+QUICK = Effort(draws=200)
+FULL = Effort(draws=3000)
+
+
+class Check(Protocol):
+    """A part of the verifier: looks at a candidate and says what it found."""
+
+    def __call__(self, candidate: Candidate, effort: Effort) -> Iterator[Finding]:
+        """Yield a finding for each thing it has looked at."""
+        ...
+
+
+def failures(findings: Sequence[Finding]) -> list[Finding]:
+    """Those that say that something is wrong."""
+    return [finding for finding in findings if finding.verdict is Verdict.FAILED]

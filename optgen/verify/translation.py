@@ -1,0 +1,566 @@
+"""Translation validation: the text of a generated module, read back into algebra and proved equal to the spec.
+
+Nothing of the compiler takes part. The source is parsed, run symbol by symbol (`scalars`, then the loop of the branch
+that runs, with memory as a dictionary), and each equation of the spec is compared with what the code computed under its
+name, in real arithmetic. Code and spec are compared case by case: one case for each truth assignment of the conditions
+that scalars decide. What algebra cannot settle is evaluated at random points to 50 digits and called tested.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+import sympy
+from sympy import And, Expr, Integer, Mul, Not, Or, Piecewise, Rational, S, cancel, exp, log, together
+from sympy.core.relational import Relational
+
+from optgen.language.symbols import Hyper, Local, Named, Next, State, Stateful, StepCount, g, t, theta
+from optgen.language.text import text
+from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
+
+PART = "translation"
+POINTS = 64
+"""Random points for what algebra cannot settle."""
+DIGITS = 50
+_LARGEST = 400
+"""Operations beyond which algebra is not tried, so that a proof takes bounded time."""
+_CASES = 64
+
+Memory = dict[str, Expr]
+
+
+class Rejected(Exception):  # noqa: N818 - a verdict on the code, not an error of this program
+    """The code does something that no generated module does."""
+
+
+# Reading the code ----------------------------------------------------------------------------------------------------
+
+
+def _exponential(x: Expr) -> Expr:
+    """``exp(x)``, with ``exp(n*log(b))`` as ``b**n``; bases here are hyperparameters that cannot be negative."""
+    logs = [factor for factor in Mul.make_args(x) if isinstance(factor, log)]
+    return logs[0].args[0] ** (x / logs[0]) if len(logs) == 1 else exp(x)
+
+
+_FUNCTIONS = {
+    "abs": sympy.Abs,
+    "atan2": sympy.atan2,
+    "ceil": sympy.ceiling,
+    "cos": sympy.cos,
+    "erf": sympy.erf,
+    "exp": _exponential,
+    "expm1": lambda x: _exponential(x) - 1,
+    "floor": sympy.floor,
+    "log": log,
+    "log1p": lambda x: log(1 + x),
+    "maximum": sympy.Max,
+    "minimum": sympy.Min,
+    "sign": sympy.sign,
+    "sin": sympy.sin,
+    "sqrt": sympy.sqrt,
+    "tan": sympy.tan,
+    "tanh": sympy.tanh,
+    "where": lambda condition, a, b: Piecewise((a, condition), (b, True)),
+}
+_OPERATORS = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.Pow: lambda a, b: a**b,
+    ast.Mod: sympy.Mod,
+    ast.BitAnd: And,
+    ast.BitOr: Or,
+}
+_RELATIONS = {
+    ast.Eq: sympy.Eq,
+    ast.NotEq: sympy.Ne,
+    ast.Lt: sympy.Lt,
+    ast.LtE: sympy.Le,
+    ast.Gt: sympy.Gt,
+    ast.GtE: sympy.Ge,
+}
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What conditions on scalars are taken to be."""
+
+    truth: tuple[tuple[Relational, bool], ...]
+
+    def settle(self, expression: Expr) -> Expr:
+        """An expression with every such condition decided."""
+        known = {condition: S(holds) for condition, holds in self.truth}
+        known |= {Not(condition): S(not holds) for condition, holds in self.truth}
+        return expression.xreplace(known)
+
+    def __str__(self) -> str:
+        return " and ".join(text(c) if holds else f"not {text(c)}" for c, holds in self.truth)
+
+
+@dataclass
+class _Run:
+    """One symbolic run of the code in one case, with what it computed under the names of the spec."""
+
+    functions: Mapping[str, ast.FunctionDef]
+    targets: Mapping[str, Named]
+    case: _Case
+    computed: dict[Named, Expr] = field(default_factory=dict)
+
+    def call(self, name: str, arguments: Sequence[Expr]) -> tuple[Expr, ...]:
+        """Run a function of the module on symbolic arguments."""
+        function = self.functions[name]
+        names = [argument.arg for argument in function.args.args]
+        if len(names) != len(arguments):
+            raise Rejected(f"`{name}` takes {len(names)} arguments and is given {len(arguments)}")
+        results = self.body(function.body, dict(zip(names, arguments, strict=True)))
+        if results is None:
+            raise Rejected(f"`{name}` returns nothing")
+        return results
+
+    def body(self, statements: Sequence[ast.stmt], environment: dict[str, Expr]) -> tuple[Expr, ...] | None:
+        """Run statements; what they return, or None if they do not."""
+        for statement in statements:
+            match statement:
+                case ast.Expr(value=ast.Constant()):
+                    continue
+                case ast.Assign(targets=[ast.Name(id=target)], value=value):
+                    environment[target] = self.assigned(target, self.value(value, environment))
+                case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Call(func=ast.Name(id=called), args=given)):
+                    values = self.call(called, [self.value(argument, environment) for argument in given])
+                    for name, value in zip(map(ast.unparse, names), values, strict=True):
+                        environment[name] = self.assigned(name, value)
+                case ast.If(test=test, body=body, orelse=[]):
+                    if self.decided(test, environment):
+                        return self.body(body, environment)
+                case ast.Return(value=ast.Tuple(elts=values)):
+                    return tuple(self.value(value, environment) for value in values)
+                case ast.Return(value=ast.expr() as value):
+                    return (self.value(value, environment),)
+                case _:
+                    raise Rejected(f"`{ast.unparse(statement)}` is no statement of a generated module")
+        return None
+
+    def decided(self, test: ast.expr, environment: Mapping[str, Expr]) -> bool:
+        """Whether a condition holds in this case."""
+        condition = self.value(test, environment)
+        if condition not in (S.true, S.false):
+            raise Rejected(f"`{ast.unparse(test)}` is not decided by the scalars")
+        return bool(condition)
+
+    def assigned(self, name: str, value: Expr) -> Expr:
+        """What later code sees under a name: the symbol of the spec, where the spec has one, so far it is right."""
+        target = self.targets.get(name)
+        if target is None or value == target:
+            return value
+        self.computed[target] = value
+        return target
+
+    def value(self, node: ast.expr, environment: Mapping[str, Expr]) -> Expr:
+        """The algebra of a Python expression."""
+        match node:
+            case ast.Name(id=name) if name in environment:
+                return environment[name]
+            case ast.Name(id=name):
+                raise Rejected(f"`{name}` is used before it has a value")
+            case ast.Constant(value=bool(flag)):
+                return S(flag)
+            case ast.Constant(value=int(number)):
+                return Integer(number)
+            case ast.Constant(value=float(number)):
+                return sympy.pi if number == float(sympy.pi) else Rational(repr(number))
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self.value(operand, environment)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return Not(self.value(operand, environment))
+            case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
+                sides = (self.value(side, environment) for side in (left, right))
+                return self.case.settle(S(_OPERATORS[type(operator)](*sides)))
+            case ast.BoolOp(op=operator, values=values):
+                joined = And if isinstance(operator, ast.And) else Or
+                return joined(*(self.value(value, environment) for value in values))
+            case ast.Compare(left=left, ops=[relation], comparators=[right]):
+                sides = (self.value(side, environment) for side in (left, right))
+                return self.case.settle(_RELATIONS[type(relation)](*sides))
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                pairs = ((self.value(body, environment), self.value(test, environment)),)
+                return self.case.settle(Piecewise(*pairs, (self.value(orelse, environment), True)))
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                values = [self.value(argument, environment) for argument in arguments]
+                if name in self.functions:
+                    (result,) = self.call(name, values)
+                    return result
+                if name in _FUNCTIONS:
+                    return self.case.settle(_FUNCTIONS[name](*values))
+                raise Rejected(f"`{name}` is no function that generated code may call")
+        raise Rejected(f"`{ast.unparse(node)}` is no expression of a generated module")
+
+    def chunk(self, columns: Mapping[str, int], scalars: Sequence[Expr], memory: Memory) -> None:
+        """Run the loop over one chunk, for one element: loads read memory, stores change it."""
+        body = self.functions["chunk"].body
+        environment: dict[str, Expr] = {}
+        slots: set[str] = set()
+        for statement in body[1:]:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    source = ast.unparse(value)
+                    if name in columns and source == f"view(row[{columns[name]}], count, scalars)":
+                        slots.add(name)
+                    elif source.startswith("scalars["):
+                        environment[name] = scalars[_index(source, len(scalars))]
+                    elif (name, source) != ("count", "row[0]"):
+                        raise Rejected(f"`{ast.unparse(statement)}` does not prepare a chunk as generated code does")
+                case ast.For() | ast.If():
+                    for loop in self.chosen(statement, environment):
+                        self.element(loop, environment, memory, slots)
+                case _:
+                    raise Rejected(f"`{ast.unparse(statement)}` is no statement of a chunk")
+
+    def chosen(self, statement: ast.stmt, environment: Mapping[str, Expr]) -> Iterator[ast.For]:
+        """The loops that run in this case."""
+        while isinstance(statement, ast.If):
+            branch = statement.body if self.decided(statement.test, environment) else statement.orelse
+            if len(branch) != 1:
+                raise Rejected("a branch of a chunk holds one loop")
+            statement = branch[0]
+        if isinstance(statement, ast.For):
+            yield statement
+        elif not isinstance(statement, ast.Pass):
+            raise Rejected(f"`{ast.unparse(statement)}` is no loop over a chunk")
+
+    def element(self, loop: ast.For, environment: Mapping[str, Expr], memory: Memory, slots: set[str]) -> None:
+        """Run the body of a loop."""
+        if f"for {ast.unparse(loop.target)} in {ast.unparse(loop.iter)}" != "for i in range(count)":
+            raise Rejected(f"`for … in {ast.unparse(loop.iter)}` does not visit each element once")
+        for statement in loop.body:
+            match statement:
+                case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id=name), args=arguments)):
+                    loaded = [self.loaded(argument, environment, memory, slots) for argument in arguments]
+                    results = self.call(name, loaded)
+                    stores = target.elts if isinstance(target, ast.Tuple) else [target]
+                    if len(stores) != len(results):
+                        raise Rejected(f"`{name}` returns {len(results)} values, {len(stores)} are stored")
+                    for store, result in zip(stores, results, strict=True):
+                        memory[_slot(store, slots)] = result
+                case _:
+                    raise Rejected(f"`{ast.unparse(statement)}` is no statement of a loop over a chunk")
+
+    def loaded(self, node: ast.expr, environment: Mapping[str, Expr], memory: Memory, slots: set[str]) -> Expr:
+        """An argument of `update`: an element of memory, or a scalar."""
+        return memory[_slot(node, slots)] if isinstance(node, ast.Subscript) else self.value(node, environment)
+
+
+def _slot(node: ast.expr, slots: set[str]) -> str:
+    match node:
+        case ast.Subscript(value=ast.Name(id=name), slice=ast.Name(id="i")) if name in slots:
+            return name
+    raise Rejected(f"`{ast.unparse(node)}` is not the element i of a slot")
+
+
+def _index(source: str, length: int) -> int:
+    number = source.removeprefix("scalars[").removesuffix("]")
+    if not number.isdigit() or int(number) >= length:
+        raise Rejected(f"`{source}` is not one of the {length} scalars")
+    return int(number)
+
+
+# Comparing with the spec ---------------------------------------------------------------------------------------------
+
+
+def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
+    """Compare a module with its spec, equation by equation.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The module; only its text is looked at.
+    effort : Effort
+        Its seed draws the random points.
+
+    Yields
+    ------
+    Finding
+        One for each stored value in each case, and one for each part of the frame around them.
+    """
+    try:
+        functions, frame = _parsed(candidate)
+        yield from frame
+        for case in _cases(candidate, functions):
+            yield from _compared(candidate, functions, case, random.Random(effort.seed))
+    except (Rejected, SyntaxError, KeyError, IndexError, TypeError, ValueError) as error:
+        yield Finding(PART, "the module", Verdict.FAILED, f"it cannot be read back: {error}")
+
+
+def _compared(
+    candidate: Candidate, functions: Mapping[str, ast.FunctionDef], case: _Case, draw: random.Random
+) -> Iterator[Finding]:
+    """Compare what a chunk stores, and what `update` returns, with the spec in one case."""
+    optimizer = candidate.optimizer
+    slots = (theta, *optimizer.states)
+    columns = {slot.name: k for k, slot in enumerate((theta, g, *optimizer.states), start=1)}
+    targets = {let.target.name: let.target for let in optimizer.equations}
+    label = f"  [{case}]" if case.truth else ""
+
+    run = _Run(functions, targets, case)
+    memory: Memory = {slot.name: slot for slot in (theta, g, *optimizer.states)}
+    run.chunk(columns, run.call("scalars", [t, *optimizer.hypers]), memory)
+    if memory["g"] != g:
+        yield Finding(PART, f"the gradient{label}", Verdict.FAILED, "it is written to")
+    yield from _judged(candidate, run, {slot: memory[slot.name] for slot in slots}, label, draw)
+
+    if "update_0" not in functions and "update_1" not in functions:
+        return  # the chunk has called `update` itself
+    face = _Run(functions, targets, case)
+    scalars = face.call("scalars", [t, *optimizer.hypers])
+    returned = face.call("update", [theta, g, *optimizer.states, *scalars])
+    for finding in _judged(candidate, face, dict(zip(slots, returned, strict=True)), label, draw):
+        if finding.verdict is Verdict.FAILED:
+            yield replace(finding, subject=f"update(): {finding.subject}")
+
+
+def _judged(
+    candidate: Candidate, run: _Run, values: Mapping[Stateful, Expr], label: str, draw: random.Random
+) -> Iterator[Finding]:
+    """Compare the new value of each slot, and all it was computed from, with the spec."""
+    said = _said(candidate, run.case, set(run.computed))
+    verdicts = {target: _settled(code, said[target], draw) for target, code in run.computed.items()}
+    for slot, stored in values.items():
+        own = (Verdict.PROVED, "") if stored == slot.next else _settled(stored, said[slot.next], draw)
+        used = [target for target in verdicts if target in _uses(slot.next, stored, run.computed)]
+        worst = max([own[0], *(verdicts[target][0] for target in used)], key=list(Verdict).index)
+        let = next(let for let in candidate.optimizer.equations if let.target == slot.next)
+        wrong = [f"{text(x)} = {text(said[x])}: {verdicts[x][1]}" for x in used if verdicts[x][0] is Verdict.FAILED]
+        yield Finding(PART, f"{let}{label}", worst, "\n".join(filter(None, (*wrong, own[1]))))
+
+
+def _said(candidate: Candidate, case: _Case, named: set[Named]) -> dict[Named, Expr]:
+    """What the spec says of each target, in terms of those that the code has names for."""
+    replaced: dict[Named, Expr] = {}
+    first = {s: Piecewise((s.init, sympy.Eq(t, 1)), (s, True)) for s in candidate.optimizer.states if _late(s)}
+    said: dict[Named, Expr] = {}
+    for let in candidate.optimizer.equations:
+        said[let.target] = case.settle(let.value.xreplace(first)).xreplace(replaced)
+        if let.target not in named:
+            replaced[let.target] = said[let.target]
+    return said
+
+
+def _late(state: State) -> bool:
+    return bool({theta, g} & state.init.atoms(Named))
+
+
+def _uses(target: Named, stored: Expr, computed: Mapping[Named, Expr]) -> set[Named]:
+    """Everything computed under a name of the spec that a stored value depends on."""
+    found: set[Named] = set()
+    waiting = {s for s in (target, *stored.atoms(Named)) if s in computed}
+    while waiting:
+        found |= waiting
+        waiting = {s for x in waiting for s in computed[x].atoms(Named) if s in computed} - found
+    return found
+
+
+def _settled(code: Expr, spec: Expr, draw: random.Random) -> tuple[Verdict, str]:
+    """Whether two expressions are equal: by algebra, else at random points."""
+    if code == spec or _equal(code, spec):
+        return Verdict.PROVED, ""
+    return _tested(code, spec, draw)
+
+
+def _equal(a: Expr, b: Expr) -> bool:
+    """Whether algebra shows two expressions equal, in every case of the conditions on elements in them."""
+    if max(a.count_ops(), b.count_ops()) > _LARGEST:
+        return False
+    conditions = sorted(_conditions(a) | _conditions(b), key=sympy.default_sort_key)
+    if 2 ** len(conditions) > _CASES:
+        return False
+    for truth in product((True, False), repeat=len(conditions)):
+        case = _Case(tuple(zip(conditions, truth, strict=True)))
+        if cancel(together(_normal(case.settle(a)) - _normal(case.settle(b)))) != 0:
+            return False
+    return True
+
+
+def _normal(expression: Expr) -> Expr:
+    """An expression with the insides of its functions and powers in a form of their own, so that equals look alike."""
+    if not expression.args:
+        return expression
+    inside = expression.func(*map(_normal, expression.args))
+    if isinstance(inside, sympy.Pow) and not inside.exp.is_Integer:
+        return cancel(together(inside.base)) ** cancel(together(inside.exp))
+    if isinstance(inside, sympy.Function | sympy.Max | sympy.Min):
+        return inside.func(*(cancel(together(argument)) for argument in inside.args))
+    return inside
+
+
+def _conditions(expression: Expr) -> set[Relational]:
+    found: set[Relational] = set()
+    for condition in expression.atoms(Relational):
+        found.add(condition if Not(condition) not in found else Not(condition))
+    return found
+
+
+def _tested(code: Expr, spec: Expr, draw: random.Random) -> tuple[Verdict, str]:
+    """Compare two expressions at random points, to many digits."""
+    symbols = sorted((code.free_symbols | spec.free_symbols), key=str)
+    compared = 0
+    for _ in range(4 * POINTS):
+        point = {symbol: _drawn(symbol, draw) for symbol in symbols}
+        left, right = (S(side.xreplace(point)).evalf(DIGITS) for side in (code, spec))
+        if not (left.is_number and right.is_number and left.is_finite and right.is_finite):
+            continue
+        if abs(left - right) > Rational(10) ** (8 - DIGITS) * (1 + abs(left) + abs(right)):
+            given = ", ".join(f"{text(symbol)} = {float(value):g}" for symbol, value in point.items())
+            return Verdict.FAILED, f"the code gives {float(abs(left)):.17g} in magnitude" + (
+                f", the equation {float(abs(right)):.17g}, at {given}"
+                if abs(left) != abs(right)
+                else f" with the other sign, at {given}"
+            )
+        compared += 1
+        if compared == POINTS:
+            return Verdict.TESTED, f"equal to {DIGITS - 8} digits at {POINTS} random points"
+    return Verdict.FAILED, f"only {compared} of {4 * POINTS} random points gave finite values to compare"
+
+
+def _drawn(symbol: Named, draw: random.Random) -> Expr:
+    """A random rational for a symbol, inside the domain of a hyperparameter."""
+    if isinstance(symbol, StepCount):
+        return Integer(draw.randint(1, 50))
+    if isinstance(symbol, Hyper):
+        low, high = symbol.domain.inf, symbol.domain.sup
+        if symbol.domain.is_subset(S.Integers):
+            return Integer(max(low, draw.randint(1, 9)) if low.is_finite else draw.randint(1, 9))
+        low = low if low.is_finite else Integer(-3)
+        high = high if high.is_finite else low + 3
+        return low + (high - low) * Rational(draw.randint(1, 999), 1000)
+    if isinstance(symbol, State | Next | Local):
+        return Rational(draw.randint(1, 3000), 1000)
+    return Rational(draw.randint(-3000, 3000) or 1, 1000)
+
+
+# The frame -----------------------------------------------------------------------------------------------------------
+
+_SWEEP = """\
+for task in prange(len(tasks) - 1):
+    for row in range(tasks[task], tasks[task + 1]):
+        chunk(rows[row], scalars)"""
+_SWEEP_SERIAL = """\
+for row in range(len(rows)):
+    chunk(rows[row], scalars)"""
+_DECORATORS = {
+    "scalars": "on_host",
+    "chunk": "per_chunk",
+    "sweep": "parallel_sweep",
+    "sweep_serial": "serial_sweep",
+}
+
+
+def _parsed(candidate: Candidate) -> tuple[dict[str, ast.FunctionDef], list[Finding]]:
+    """The functions of a module, and what is to be said of everything but its arithmetic."""
+    tree = ast.parse(candidate.text)
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    complaints: list[str] = []
+    for name, function in functions.items():
+        expected = _DECORATORS.get(name, "per_element" if name.startswith("update") else None)
+        if [ast.unparse(x) for x in function.decorator_list] != ([expected] if expected else []):
+            complaints.append(f"`{name}` is not compiled as {expected}")
+    for name, body in (("sweep", _SWEEP), ("sweep_serial", _SWEEP_SERIAL)):
+        if "\n".join(ast.unparse(x) for x in functions[name].body[1:]) != body:
+            complaints.append(f"`{name}` does not visit every chunk once")
+    origins = {a.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} & set(_FUNCTIONS) - {"abs"}
+    complaints += [f"`{name}` is not the runtime's" for name in used if origins.get(name) != "optgen.runtime.cpu"]
+    complaints += _starts(candidate, functions["initial"])
+    complaints += _data(candidate, tree)
+    verdict = Verdict.FAILED if complaints else Verdict.PROVED
+    return functions, [Finding(PART, "sweeps, starts, defaults and domains", verdict, "\n".join(complaints))]
+
+
+def _starts(candidate: Candidate, function: ast.FunctionDef) -> Iterator[str]:
+    """What is wrong with the values that states start from."""
+    run = _Run({"initial": function}, {}, _Case(()))
+    states = candidate.optimizer.states
+    values = run.call("initial", candidate.optimizer.hypers)
+    expected = tuple(S.Zero if _late(state) else state.init for state in states)
+    for state, value, init in zip(states, values, expected, strict=True):
+        if cancel(value - init) != 0:
+            yield f"state `{state}` starts from {text(value)} where the spec says {text(init)}"
+
+
+def _data(candidate: Candidate, tree: ast.Module) -> Iterator[str]:
+    """What is wrong with the defaults, the domains and the order of the states."""
+    optimizer = candidate.optimizer
+    defaults = {h.name: float(h.default) for h in optimizer.hypers}
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(
+                name="step" | "__init__" as name, args=ast.arguments(kwonlyargs=given, kw_defaults=values)
+            ):
+                pairs = zip(given, values, strict=True)
+                found = {a.arg: ast.literal_eval(value) for a, value in pairs if value is not None}
+                if found != defaults:
+                    yield f"`{name}` has the defaults {found} where the spec has {defaults}"
+            case ast.Call(func=ast.Name(id="Program"), keywords=keywords):
+                parts = {keyword.arg: keyword.value for keyword in keywords}
+                states = ast.literal_eval(parts["states"])
+                if states != tuple(state.name for state in optimizer.states):
+                    yield f"the states are {states} in PROGRAM"
+                for part in ("initial", "scalars", "sweep", "sweep_serial"):
+                    if ast.unparse(parts[part]) != part:
+                        yield f"PROGRAM takes `{ast.unparse(parts[part])}` for {part}"
+                yield from _hypers(candidate, parts["hypers"])
+
+
+def _hypers(candidate: Candidate, node: ast.expr) -> Iterator[str]:
+    program = candidate.module.PROGRAM
+    if not isinstance(node, ast.Dict) or list(program.hypers) != [h.name for h in candidate.optimizer.hypers]:
+        yield "the hyperparameters of PROGRAM are not those of the spec, in its order"
+        return
+    for h in candidate.optimizer.hypers:
+        known = program.hypers[h.name]
+        if known.default != float(h.default):
+            yield f"`{h}` has the default {known.default} in PROGRAM"
+        for end in _around(h):
+            if known.domain.holds(float(end)) != bool(h.domain.contains(end)):
+                yield f"the domain of `{h}` in PROGRAM is wrong at {end}"
+
+
+def _around(h: Hyper) -> list[Expr]:
+    """Numbers on both sides of each end of a domain, near and far, whole and not."""
+    ends = [end for end in (h.domain.inf, h.domain.sup) if end.is_finite]
+    steps = [sign * step for step in (Rational(1, 1000), Rational(1, 4), Integer(1), Integer(1000)) for sign in (-1, 1)]
+    return [end + step for end in ends or [S.Zero] for step in (S.Zero, *steps)]
+
+
+def _cases(candidate: Candidate, functions: Mapping[str, ast.FunctionDef]) -> Iterator[_Case]:
+    """Every truth assignment of the conditions on scalars, in spec and code, that is not absurd."""
+    optimizer = candidate.optimizer
+    host = {
+        t,
+        *optimizer.hypers,
+        *(x for x, space in optimizer.spaces.items() if isinstance(x, Local) and _on_host(space)),
+    }
+    run = _Run(functions, {x.name: x for x in optimizer.spaces}, _Case(()))
+    results = run.call("scalars", [t, *optimizer.hypers])
+    expressions = [*results, *run.computed.values(), *(let.value for let in optimizer.equations)]
+    if any(_late(state) for state in optimizer.states):
+        expressions.append(Piecewise((1, sympy.Eq(t, 1)), (0, True)))
+    conditions: list[Relational] = []
+    for expression in expressions:
+        for condition in sorted(S(expression).atoms(Relational), key=sympy.default_sort_key):
+            known = condition in conditions or Not(condition) in conditions
+            if not known and condition.atoms(Named) <= host:
+                conditions.append(condition)
+    if 2 ** len(conditions) > _CASES:
+        raise Rejected(f"it has {len(conditions)} conditions on scalars, too many to try every case")
+    for truth in product((True, False), repeat=len(conditions)):
+        case = _Case(tuple(zip(conditions, truth, strict=True)))
+        if And(*(c if holds else Not(c) for c, holds in case.truth)) != S.false:
+            yield case
+
+
+def _on_host(space: object) -> bool:
+    return getattr(space, "name", "") == "STEP"

@@ -1,0 +1,101 @@
+"""Rules that no spec has: between them, every construct of the language."""
+
+from sympy import (
+    Abs,
+    And,
+    Eq,
+    Interval,
+    Max,
+    Min,
+    Mod,
+    Or,
+    Piecewise,
+    Rational,
+    S,
+    atan2,
+    ceiling,
+    cos,
+    erf,
+    exp,
+    floor,
+    log,
+    pi,
+    sign,
+    sin,
+    sqrt,
+    tan,
+    tanh,
+)
+
+from optgen import Let, g, hyper, local, state, t, theta
+from optgen.hypers import beta1, beta2, eps, lr, weight_decay
+
+m, v, s = state("m v s")
+a, rho, rect = local("a rho rect")
+first_theta, first_square = state("first_theta", init=theta), state("first_square", init=g**2 + 1)
+k = hyper("k", 3, S.Naturals)
+alpha = hyper("alpha", 0.5, Interval(0, 1))
+sync = Eq(Mod(t, k), 0)
+rho_inf = 2 / (1 - beta2) - 1
+
+RULES = {
+    "no_hyperparameter": [Let(theta.next, theta - g / 100)],
+    "no_old_theta": [Let(theta.next, -g)],
+    "sign_of_momentum": [
+        Let(theta.next, theta - lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * theta)),
+        Let(m.next, beta2 * m + (1 - beta2) * g),
+    ],
+    "powers": [
+        Let(theta.next, theta - lr * (g + theta) ** 3 / (1 + (g - theta) ** 2) ** Rational(3, 2) - lr / (1 + Abs(g)))
+    ],
+    "negative_powers": [Let(theta.next, theta - lr * (g**2 + 1) ** -2 + lr / sqrt(theta**2 + 1) - lr / 3)],
+    "general_powers": [Let(theta.next, theta + lr * (Abs(g) ** Rational(1, 3) + (Abs(g) + 1) ** beta1 + 2**g))],
+    "conditions_on_elements": [
+        Let(
+            theta.next,
+            Piecewise(
+                (theta - lr * g, And(g > 0, theta < 1)), (theta + lr * g**2, Or(g < -1, theta > 2)), (theta, True)
+            ),
+        )
+    ],
+    "late_inits": [
+        Let(first_theta.next, beta1 * first_theta + (1 - beta1) * theta),
+        Let(first_square.next, beta2 * first_square + (1 - beta2) * g**2),
+        Let(theta.next, theta - lr * g / sqrt(first_square) + lr * first_theta),
+    ],
+    "slow_weights": [
+        Let(m.next, beta1 * m + g),
+        Let(a, theta - lr * m.next),
+        Let(first_theta.next, Piecewise((first_theta + alpha * (a - first_theta), sync), (first_theta, True))),
+        Let(theta.next, Piecewise((first_theta.next, sync), (a, True))),
+    ],
+    "a_switch_on_the_host": [
+        Let(rho, rho_inf - 2 * t * beta2**t / (1 - beta2**t)),
+        Let(rect, sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))),
+        Let(v.next, beta2 * v + (1 - beta2) * g**2),
+        Let(theta.next, Piecewise((theta - lr * rect * g / (sqrt(v.next) + eps), rho > 4), (theta - lr * g, True))),
+    ],
+    "nothing_at_first": [Let(theta.next, Piecewise((theta, t <= 2), (theta - lr * g, True)))],
+    "functions": [
+        Let(
+            theta.next,
+            theta
+            - lr * tanh(g) * exp(-(g**2))
+            + lr * atan2(g, theta) * erf(g)
+            - lr * log(1 + Abs(g))
+            + lr * (sin(g) - cos(theta) + tan(g / 4))
+            + lr * (floor(g) - ceiling(theta)),
+        )
+    ],
+    "extremes": [Let(theta.next, theta + lr * Max(g, theta, 0.1) - lr * Min(g, 1) + Max(-lr, Min(lr, g)))],
+    "the_step_count_in_elements": [Let(theta.next, theta - lr * g / t**2 + t * g * lr)],
+    "a_schedule": [
+        Let(theta.next, theta - Piecewise((lr * t / 3, t < 3), (lr * Min(1, 3 / t), True)) * g * cos(pi * t / 9))
+    ],
+    "shared_work": [Let(m.next, m + sqrt(g**2 + eps)), Let(theta.next, theta - lr * g / sqrt(g**2 + eps))],
+    "a_start_from_a_hyperparameter": [
+        Let(state("s", init=2 * alpha).next, state("s", init=2 * alpha) + g**2),
+        Let(theta.next, theta - lr * g / sqrt(state("s", init=2 * alpha).next)),
+    ],
+    "a_state_of_its_own": [Let(s.next, (s + theta.next) / 2), Let(theta.next, theta - lr * g)],
+}
