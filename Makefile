@@ -1,14 +1,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench verification clean
 
 demo: .venv/installed            ## build every optimizer, then train on handwritten digits with two of them
 	$(BIN)/optgen build
 	$(BIN)/python examples/digits.py
 
 test: .venv/installed            ## the whole test suite; comparisons with torch run where torch is installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: .venv/installed           ## what CI checks beside the tests
 	$(BIN)/ruff check .
@@ -19,6 +19,11 @@ check: .venv/installed           ## what CI checks beside the tests
 
 bench: .venv/installed           ## AdamW against a loop with the same traffic and, where installed, torch
 	$(BIN)/python benchmarks/adamw.py
+
+verification: .venv/installed    ## prove, test and measure every module, break each on purpose, and write docs/verification.md
+	$(BIN)/optgen verify --mutate --json > .verification.json
+	$(BIN)/python docs/write_verification.py < .verification.json > docs/verification.md
+	rm .verification.json
 
 clean:                           ## forget compiled kernels and everything else that can be made again
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -12,6 +12,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optgen.build import compile
     from optgen.errors import OptgenError, SpecError
+    from optgen.language.properties import (
+        Bounded,
+        ConstantGradient,
+        EqualTo,
+        Equivalent,
+        FirstTrue,
+        Independent,
+        Invariant,
+        Limit,
+        Monotone,
+        Movements,
+        NotAlways,
+    )
     from optgen.language.reductions import (
         ColMean,
         GroupMax,
@@ -31,6 +44,19 @@ __version__ = "0.1.0"
 
 _HOME = {
     "errors": ("OptgenError", "SpecError"),
+    "language.properties": (
+        "Bounded",
+        "ConstantGradient",
+        "EqualTo",
+        "Equivalent",
+        "FirstTrue",
+        "Independent",
+        "Invariant",
+        "Limit",
+        "Monotone",
+        "Movements",
+        "NotAlways",
+    ),
     "language.reductions": (
         "ColMean",
         "GroupMax",
@@ -56,12 +82,23 @@ __all__ = [
     "ROW",
     "STEP",
     "TENSOR",
+    "Bounded",
     "ColMean",
+    "ConstantGradient",
+    "EqualTo",
+    "Equivalent",
+    "FirstTrue",
     "GroupMax",
     "GroupNorm",
     "GroupSum",
+    "Independent",
+    "Invariant",
     "Let",
+    "Limit",
+    "Monotone",
+    "Movements",
     "Norm",
+    "NotAlways",
     "OptgenError",
     "Optimizer",
     "RowMean",

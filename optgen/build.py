@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 from optgen import __version__, pipeline
 from optgen.errors import OptgenError, UsageError
+from optgen.files import module_of, write_whole
 from optgen.language.spec import Optimizer
 from optgen.loader import SpecFile
 from optgen.targets import TARGETS
@@ -145,58 +143,10 @@ def compile(optimizer: Optimizer, target: str = "cpu") -> ModuleType:
     """
     described = hashlib.sha256(f"{optimizer} target={target}".encode()).hexdigest()
     text = pipeline.source(optimizer, target_named(target), Origin(__version__, "a Python session", described))
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    name = f"optgen_compiled_{optimizer.name}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    path = _cache() / digest / f"{optimizer.name}.py"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_whole(path, text)
-    spec = spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return sys.modules.setdefault(name, module)  # Numba finds cached kernels by the module's name
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that under its name there is the whole of it or what was there before.
-
-    The text goes to a file that has no name yet, where the system has such files; what kills the process halfway leaves
-    nothing behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    data = text.encode()
-    try:
-        _write_unnamed(beside, data)
-    except (AttributeError, OSError):  # no such files on this system, or on this file system
-        beside.write_bytes(data)
-    beside.replace(path)
-
-
-def _write_unnamed(path: Path, data: bytes) -> None:
-    """Write a file that gets its name only once it is complete (Linux)."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        with os.fdopen(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb") as file:
-            file.write(data)
-            file.flush()
-            # The folder's descriptor makes Python call linkat, which follows the link that /proc holds.
-            os.link(f"/proc/self/fd/{file.fileno()}", path.name, dst_dir_fd=folder, follow_symlinks=True)
-    finally:
-        os.close(folder)
+    return module_of(optimizer.name, text)
 
 
 def origin(file: SpecFile, target: Target) -> Origin:
     """What the header of a module says of the spec it comes from."""
     options = f"target={target.name}"
     return Origin(__version__, file.title, hashlib.sha256(f"{file.digest} {options}".encode()).hexdigest())
-
-
-def _cache() -> Path:
-    chosen = os.environ.get("OPTGEN_CACHE_DIR")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optgen"

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sympy import Expr, Number, Pow, S
+from sympy.logic.boolalg import Boolean
 
 from optgen.errors import CompilerError
-from optgen.ir import Kernel, Temporary, symbols
+from optgen.ir import Kernel, symbols
 from optgen.language.order import walk
 from optgen.language.symbols import theta
 from optgen.passes.hoist import is_product_power
@@ -22,7 +23,7 @@ Rule = Callable[[Kernel], Iterator[str]]
 
 def every_name_is_assigned_once(kernel: Kernel) -> Iterator[str]:
     """No sweep assigns a name twice, nor one that it loads or that is a scalar."""
-    host = [assign.target for assign in kernel.scalars if not isinstance(assign.target, Temporary)]
+    host = [assign.target for assign in kernel.scalars]
     for sweep in kernel.sweeps:
         targets = [assign.target for assign in sweep.body]
         names = [symbol.name for symbol in (*kernel.hypers, *host, *sweep.loads, *targets)]
@@ -74,9 +75,11 @@ def branches_end_in_otherwise(kernel: Kernel) -> Iterator[str]:
 
 def sweeps_do_no_scalar_work(kernel: Kernel) -> Iterator[str]:
     """No operation in a sweep is on scalars alone, but for a minus sign."""
+    host = kernel.host
     for node in _nodes(kernel):
-        work = isinstance(node, Expr) and not node.is_Atom and not (-node).is_Symbol
-        if work and symbols(node) and symbols(node) <= kernel.host:
+        signed = isinstance(node, Expr) and (-node).is_Symbol
+        work = isinstance(node, Expr | Boolean) and bool(node.args) and not signed
+        if work and symbols(node) and symbols(node) <= host:
             yield f"`{node}` is computed for every element"
 
 

@@ -119,7 +119,7 @@ def load(paths: Sequence[Path]) -> Loaded:
     files: list[SpecFile] = []
     errors: list[SpecError] = []
     owners: dict[str, Path] = {}
-    for path in paths:
+    for path in {path.resolve(): path for path in paths}.values():
         try:
             file = _load(path)
             _refuse_second_owner(file, owners)
@@ -137,8 +137,9 @@ def _load(path: Path) -> SpecFile:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with _package(path.parent) as package:
         module = _execute(f"{package}.{path.stem}", path)
-        siblings = [other for name, other in sys.modules.items() if name.startswith(f"{package}.")]
-    imported = {id(value) for sibling in siblings if sibling is not module for value in vars(sibling).values()}
+        others = [other for other in list(sys.modules.values()) if other is not module]
+    found = (value for other in others for value in list(getattr(other, "__dict__", {}).values()))
+    imported = {id(value) for value in found if type(value) is Optimizer}
     declared = [value for value in vars(module).values() if isinstance(value, Optimizer)]
     own = [optimizer for optimizer in dict.fromkeys(declared) if id(optimizer) not in imported]
     _refuse_double_names(own, path)
@@ -155,12 +156,12 @@ def _execute(name: str, path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except SpecError as error:
         raise error.at(Location(str(path.resolve()))) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _as_spec_error(error, path) from error
     return module
 
 
-def _as_spec_error(error: Exception, path: Path) -> SpecError:
+def _as_spec_error(error: BaseException, path: Path) -> SpecError:
     """What went wrong while a file ran, at the line of the file that had to do with it."""
     if isinstance(error, SyntaxError) and error.filename == str(path.resolve()):
         problem = Problem(f"it is not Python: {error.msg}", "mend the line", (error.text or "").strip() or None)

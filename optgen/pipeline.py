@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 
 from optgen import checks
 from optgen.checks import Rule
+from optgen.errors import CompilerError, SpecError
 from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
 from optgen.passes.cse import cse
@@ -42,7 +44,13 @@ def kernel_of(optimizer: Optimizer) -> Kernel:
     rules = checks.ALWAYS
     checks.check(kernel, rules, "lower")
     for run, ensures in PASSES:
-        kernel = run(kernel)
+        try:
+            kernel = run(kernel)
+        except SpecError as error:
+            raise SpecError(error.problems, optimizer.name, optimizer.location) from None
+        except Exception as error:
+            what = f"pass '{run.__name__}' of '{optimizer.name}': {type(error).__name__}: {error}"
+            raise CompilerError(f"{what}; this is a bug in optgen") from error
         rules = (*rules, *ensures)
         checks.check(kernel, rules, run.__name__)
     return kernel
@@ -50,4 +58,11 @@ def kernel_of(optimizer: Optimizer) -> Kernel:
 
 def source(optimizer: Optimizer, target: Target, origin: Origin) -> str:
     """The text of an optimizer's module for a target."""
-    return target.source(optimizer, kernel_of(optimizer), origin)
+    text = target.source(optimizer, kernel_of(optimizer), origin)
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        raise CompilerError(
+            f"the module of '{optimizer.name}' is not Python: {error}; this is a bug in optgen"
+        ) from error
+    return text

@@ -2,7 +2,7 @@
 
 from sympy import sqrt
 
-from optgen import Let, Optimizer, g, local, state, t, theta
+from optgen import ConstantGradient, Equivalent, Invariant, Let, Monotone, Optimizer, g, local, state, t, theta
 from optgen.hypers import eps, initial_accumulator, lr, lr_decay
 
 lr = lr.with_default(1e-2)
@@ -22,6 +22,12 @@ adagrad = Optimizer(
         Let(v.next, v + g**2),
         Let(theta.next, theta - lr_t * g / (sqrt(v.next) + eps)),
     ),
+    properties=(
+        Monotone(sqrt(v.next) + eps),
+        Monotone(lr_t, "decreasing"),
+        ConstantGradient({v.next: initial_accumulator + t * g**2}),
+        Invariant({g: 1, v: 2, eps: 1, initial_accumulator: 2}),
+    ),
 )
 
 adagrad_lecture = Optimizer(
@@ -32,5 +38,11 @@ adagrad_lecture = Optimizer(
     step=(
         Let(v0.next, v0 + g**2),
         Let(theta.next, theta - lr * g / sqrt(v0.next)),
+    ),
+    properties=(
+        Monotone(sqrt(v0.next)),
+        Equivalent(adagrad, {eps: 0, lr_decay: 0, initial_accumulator: 0}),
+        ConstantGradient({v0.next: t * g**2}),
+        Invariant({g: 1, v0: 2}),
     ),
 )

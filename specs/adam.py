@@ -1,9 +1,27 @@
 """Adam and its closest kin (Kingma & Ba 2015, arXiv:1412.6980)."""
 
-from sympy import sqrt
+from sympy import Rational, sqrt
 
-from optgen import Let, Optimizer, g, local, state, t, theta
-from optgen.hypers import beta1, beta2, eps, lr, weight_decay
+from optgen import (
+    ConstantGradient,
+    EqualTo,
+    Equivalent,
+    Independent,
+    Invariant,
+    Let,
+    Limit,
+    Movements,
+    NotAlways,
+    Optimizer,
+    g,
+    local,
+    state,
+    t,
+    theta,
+)
+from optgen.hypers import alpha, beta1, beta2, eps, lr, weight_decay
+
+from .rmsprop import rmsprop
 
 m, v = state("m v")
 m_hat, v_hat, g_l2, lr_t = local("m_hat v_hat g_l2 lr_t")
@@ -18,11 +36,27 @@ moments = (
     Let(v_hat, v.next / (1 - beta2**t)),
 )
 
+bias_corrected = ConstantGradient({m_hat: g, v_hat: g**2})
+in_other_units = Invariant({g: 1, m: 1, v: 2}, given={eps: 0})
+
 adam = Optimizer(
     "adam",
     title="Adam",
     reference="arXiv:1412.6980, Algorithm 1; torch.optim.Adam",
     step=(*moments, Let(theta.next, theta - lr * m_hat / (sqrt(v_hat) + eps))),
+    properties=(
+        bias_corrected,
+        in_other_units,
+        Invariant({g: 1, m: 1, v: 2, eps: 1}),
+        Movements(
+            ((1, 100_000), (1e5, 1), (1, 1)),
+            last=(lr, 10 * sqrt(10) * lr, 10 ** Rational(-7, 2) * lr),
+            given={beta1: 0, beta2: 0.999},
+        ),
+        Equivalent(
+            rmsprop, {alpha: beta2, lr: lr * sqrt(1 - beta2**t), eps: eps * sqrt(1 - beta2**t)}, given={beta1: 0}
+        ),
+    ),
 )
 
 adam_lecture = Optimizer(
@@ -31,6 +65,7 @@ adam_lecture = Optimizer(
     reference="arXiv:1412.6980, as lectures write it",
     description="Lecture form: eps inside the root.",
     step=(*moments, Let(theta.next, theta - lr * m_hat / sqrt(v_hat + eps))),
+    properties=(bias_corrected, Invariant({g: 1, m: 1, v: 2, eps: 2}), EqualTo(adam, given={eps: 0})),
 )
 
 adam_eps_hat = Optimizer(
@@ -44,6 +79,12 @@ adam_eps_hat = Optimizer(
         Let(lr_t, lr * sqrt(1 - beta2**t) / (1 - beta1**t)),
         Let(theta.next, theta - lr_t * m.next / (sqrt(v.next) + eps.with_default(1e-7))),
     ),
+    properties=(
+        Limit(lr_t, lr),
+        Equivalent(adam, {eps: eps / sqrt(1 - beta2**t)}),
+        in_other_units,
+        Invariant({g: 1, m: 1, v: 2, eps: 1}),
+    ),
 )
 
 adam_l2 = Optimizer(
@@ -55,5 +96,10 @@ adam_l2 = Optimizer(
         Let(g_l2, g + weight_decay * theta),
         *(Let(let.target, let.value.subs(g, g_l2)) for let in moments),
         Let(theta.next, theta - lr * m_hat / (sqrt(v_hat) + eps)),
+    ),
+    properties=(
+        Equivalent(adam, given={weight_decay: 0}),
+        NotAlways(Independent(m.next, of=weight_decay)),
+        NotAlways(Independent(v.next, of=weight_decay)),
     ),
 )

@@ -2,13 +2,14 @@
 
 from sympy import sqrt
 
-from optgen import Let, Optimizer, local, theta
+from optgen import EqualTo, Equivalent, Independent, Let, NotAlways, Optimizer, local, theta
 from optgen.hypers import eps, lr, schedule, step_size, weight_decay
 
-from .adam import m_hat, moments, v_hat
+from .adam import adam, adam_l2, m, m_hat, moments, v, v_hat
 
 direction = m_hat / (sqrt(v_hat) + eps)
 moved = local("moved")
+decoupled = Independent((m.next, v.next), of=(theta, weight_decay))
 
 adamw = Optimizer(
     "adamw",
@@ -16,6 +17,7 @@ adamw = Optimizer(
     reference="arXiv:1711.05101, Algorithm 2; torch.optim.AdamW",
     description="Library form: the weights decay by lr*weight_decay, then move.",
     step=(*moments, Let(theta.next, (1 - lr * weight_decay) * theta - lr * direction)),
+    properties=(decoupled, EqualTo(adam, given={weight_decay: 0}), NotAlways(Equivalent(adam_l2))),
 )
 
 adamw_inside = Optimizer(
@@ -24,6 +26,7 @@ adamw_inside = Optimizer(
     reference="optax.adamw; apex.optimizers.FusedAdam in AdamW mode",
     description="The decay is part of the direction. The same algebra as AdamW, rounded differently.",
     step=(*moments, Let(theta.next, theta - lr * (direction + weight_decay * theta))),
+    properties=(decoupled, Equivalent(adamw)),
 )
 
 adamw_after = Optimizer(
@@ -36,6 +39,11 @@ adamw_after = Optimizer(
         Let(moved, theta - lr * direction),
         Let(theta.next, (1 - lr * weight_decay) * moved),
     ),
+    properties=(
+        decoupled,
+        EqualTo(adam, given={weight_decay: 0}),
+        Equivalent(adamw, {theta: theta / (1 - lr * weight_decay)}),
+    ),
 )
 
 adamw_schedule = Optimizer(
@@ -44,4 +52,5 @@ adamw_schedule = Optimizer(
     reference="arXiv:1711.05101, Algorithm 2, line 12",
     description="Paper form: the schedule multiplies movement and decay alike, the step size only the movement.",
     step=(*moments, Let(theta.next, theta - schedule * (step_size * direction + weight_decay * theta))),
+    properties=(decoupled, Equivalent(adamw, {lr: schedule * step_size, weight_decay: weight_decay / step_size})),
 )

@@ -2,7 +2,21 @@
 
 from sympy import Eq, Max, Piecewise, sqrt
 
-from optgen import Let, Optimizer, g, local, state, t, theta
+from optgen import (
+    Bounded,
+    ConstantGradient,
+    Equivalent,
+    Invariant,
+    Let,
+    Monotone,
+    NotAlways,
+    Optimizer,
+    g,
+    local,
+    state,
+    t,
+    theta,
+)
 from optgen.hypers import alpha, eps, lr, momentum
 
 lr = lr.with_default(1e-2)
@@ -25,6 +39,12 @@ rmsprop = Optimizer(
         mean_square,
         Let(theta.next, theta - lr * g / (sqrt(v.next) + eps)),
     ),
+    properties=(
+        Bounded(v.next, low=0),
+        NotAlways(Monotone(v.next)),
+        ConstantGradient({v.next: (1 - alpha**t) * g**2}),
+        Invariant({g: 1, v: 2, eps: 1}),
+    ),
 )
 
 rmsprop_momentum = Optimizer(
@@ -37,6 +57,7 @@ rmsprop_momentum = Optimizer(
         Let(b.next, momentum * b + g / (sqrt(v.next) + eps)),
         Let(theta.next, theta - lr * b.next),
     ),
+    properties=(Equivalent(rmsprop, given={momentum: 0}), Invariant({g: 1, v: 2, eps: 1})),
 )
 
 rmsprop_centered = Optimizer(
@@ -49,6 +70,18 @@ rmsprop_centered = Optimizer(
         mean_square,
         *centering,
         Let(theta.next, theta - lr * g / (sqrt(variance) + eps)),
+    ),
+    properties=(
+        Bounded(variance, low=0, high=v.next),
+        ConstantGradient(
+            {
+                v.next: (1 - alpha**t) * g**2,
+                g_bar.next: (1 - alpha**t) * g,
+                variance: alpha**t * (1 - alpha**t) * g**2,
+            },
+            given={alpha: 0.99},
+        ),
+        Invariant({g: 1, v: 2, g_bar: 1, eps: 1}),
     ),
 )
 
@@ -63,6 +96,7 @@ rmsprop_centered_momentum = Optimizer(
         Let(b.next, momentum * b + g / (sqrt(variance) + eps)),
         Let(theta.next, theta - lr * b.next),
     ),
+    properties=(Equivalent(rmsprop_centered, given={momentum: 0}), Invariant({g: 1, v: 2, g_bar: 1, eps: 1})),
 )
 
 rmsprop_lecture = Optimizer(
@@ -73,5 +107,11 @@ rmsprop_lecture = Optimizer(
     step=(
         Let(v.next, Piecewise((g**2, Eq(t, 1)), (alpha * v + (1 - alpha) * g**2, True))),
         Let(theta.next, theta - lr * g / sqrt(v.next)),
+    ),
+    properties=(
+        Bounded(v.next, low=0),
+        NotAlways(Monotone(v.next)),
+        ConstantGradient({v.next: g**2}),
+        Invariant({g: 1, v: 2}),
     ),
 )

@@ -1,6 +1,6 @@
 """Gradient descent (Robbins & Monro 1951)."""
 
-from optgen import Let, Optimizer, g, theta
+from optgen import EqualTo, Invariant, Let, Optimizer, g, theta
 from optgen.hypers import lr, weight_decay
 
 lr = lr.with_default(1e-2)
@@ -10,6 +10,7 @@ sgd = Optimizer(
     title="SGD",
     reference="torch.optim.SGD",
     step=(Let(theta.next, theta - lr * g),),
+    properties=(Invariant({g: 1, lr: -1}), Invariant({g: 1, theta: 1})),
 )
 
 sgd_l2 = Optimizer(
@@ -18,4 +19,5 @@ sgd_l2 = Optimizer(
     reference="torch.optim.SGD with weight_decay",
     description="The penalty ½·weight_decay·θ² belongs to the loss, so its gradient joins g.",
     step=(Let(theta.next, theta - lr * (g + weight_decay * theta)),),
+    properties=(EqualTo(sgd, given={weight_decay: 0}), Invariant({g: 1, theta: 1})),
 )

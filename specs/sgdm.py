@@ -2,8 +2,10 @@
 
 from sympy import Eq, Piecewise
 
-from optgen import Let, Optimizer, g, state, t, theta
+from optgen import ConstantGradient, EqualTo, Equivalent, Invariant, Let, NotAlways, Optimizer, g, state, t, theta
 from optgen.hypers import beta1, dampening, lr, momentum
+
+from .sgd import sgd
 
 lr = lr.with_default(1e-2)
 m, b = state("m b")
@@ -17,6 +19,11 @@ sgdm = Optimizer(
         Let(b.next, Piecewise((g, Eq(t, 1)), (momentum * b + (1 - dampening) * g, True))),
         Let(theta.next, theta - lr * b.next),
     ),
+    properties=(
+        EqualTo(sgd, given={momentum: 0, dampening: 0}),
+        ConstantGradient({b.next: g}, given={dampening: momentum}),
+        Invariant({g: 1, b: 1, lr: -1}),
+    ),
 )
 
 sgdm_lecture = Optimizer(
@@ -28,6 +35,12 @@ sgdm_lecture = Optimizer(
         Let(m.next, momentum * m + lr * g),
         Let(theta.next, theta - m.next),
     ),
+    properties=(
+        Equivalent(sgd, given={momentum: 0}),
+        Equivalent(sgdm, {b: m / lr, dampening: 0}),
+        ConstantGradient({m.next: lr * g * (1 - momentum**t) / (1 - momentum)}),
+        Invariant({g: 1, lr: -1}),
+    ),
 )
 
 sgdm_ema = Optimizer(
@@ -38,5 +51,12 @@ sgdm_ema = Optimizer(
     step=(
         Let(m.next, beta1 * m + (1 - beta1) * g),
         Let(theta.next, theta - lr * m.next),
+    ),
+    properties=(
+        EqualTo(sgd, given={beta1: 0}),
+        Equivalent(sgdm_lecture, {lr: (1 - beta1) * lr, momentum: beta1, m: lr * m}),
+        NotAlways(Equivalent(sgdm, {b: m, momentum: beta1, dampening: beta1})),
+        ConstantGradient({m.next: (1 - beta1**t) * g}),
+        Invariant({g: 1, m: 1, lr: -1}),
     ),
 )

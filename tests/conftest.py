@@ -9,7 +9,9 @@ from pathlib import Path
 # when it is imported.
 ROOT = Path(__file__).parents[1]
 RUNTIME = b"".join(path.read_bytes() for path in sorted((ROOT / "optgen" / "runtime").glob("*.py")))
-os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".cache" / f"numba-{hashlib.sha256(RUNTIME).hexdigest()[:16]}")
+CACHE = ROOT / ".cache" / hashlib.sha256(RUNTIME).hexdigest()[:16]
+os.environ["NUMBA_CACHE_DIR"] = str(CACHE / "numba")
+os.environ["OPTGEN_CACHE_DIR"] = str(CACHE / "optgen")
 
 from dataclasses import dataclass
 from importlib import import_module

@@ -38,6 +38,10 @@ alpha = hyper("alpha", 0.5, Interval(0, 1))
 sync = Eq(Mod(t, k), 0)
 rho_inf = 2 / (1 - beta2) - 1
 
+folded = g
+for _ in range(7):
+    folded = sin(folded * folded + theta / 2)
+
 RULES = {
     "no_hyperparameter": [Let(theta.next, theta - g / 100)],
     "no_old_theta": [Let(theta.next, -g)],
@@ -98,4 +102,48 @@ RULES = {
         Let(theta.next, theta - lr * g / sqrt(state("s", init=2 * alpha).next)),
     ],
     "a_state_of_its_own": [Let(s.next, (s + theta.next) / 2), Let(theta.next, theta - lr * g)],
+    "choices_of_scalars": [
+        Let(m.next, Piecewise((g, g > 0), (0, True)) + Piecewise((1, theta > 0), (-1, True))),
+        Let(theta.next, theta - lr * Piecewise((g, g > 0), (lr, True)) - lr * m.next),
+    ],
+    "conditions_in_conditions": [
+        Let(m.next, Piecewise((m + g, And(Or(t < 3, g > 0), theta > 0)), (m, True))),
+        Let(theta.next, Piecewise((theta - lr * g, Or(And(t < 2, g > 0), g < -1)), (theta - lr * m.next, True))),
+    ],
+    "a_comparison_with_a_choice": [
+        Let(theta.next, Piecewise((theta - lr * g, g > Piecewise((lr, t < 3), (eps, True))), (theta + lr * g, True)))
+    ],
+    "choices_in_choices": [
+        Let(a, Piecewise((g, g > 0), (Piecewise((m, t < 3), (-g, True)), True))),
+        Let(m.next, Piecewise((a, theta > 0), (a / 2, True))),
+        Let(theta.next, theta - lr * m.next),
+    ],
+    "thresholds_of_t": [
+        Let(m.next, Piecewise((m + g, t < 2), (m - g, t < 4), (m, True))),
+        Let(
+            theta.next,
+            Piecewise((theta - lr * m.next, t < 3), (theta - 2 * lr * m.next, t < 5), (theta - lr * g, True)),
+        ),
+    ],
+    "a_name_after_its_value_is_used": [
+        Let(m.next, m + sqrt(g**2 + eps)),
+        Let(a, sqrt(g**2 + eps)),
+        Let(theta.next, theta - lr * a),
+    ],
+    "scalars_that_share_work": [
+        Let(rho, exp(lr * sin(t * lr + 1)) + sin(t * lr + 1)),
+        Let(theta.next, theta - lr * rho * g * exp(g * theta) + sin(g * theta) * log(1 + exp(lr * sin(t * lr + 1)))),
+    ],
+    "large_numbers": [
+        Let(
+            theta.next,
+            Max(theta - lr * g, -1e20) + Min(g, 1e30) * lr + lr * g * 1e-17 * 10**17 + g * Rational(10**17, 3) / 10**17,
+        )
+    ],
+    "remainders": [
+        Let(m.next, -Mod(g, k) - Mod(theta, 2) + Mod(g * theta, 1 + lr)),
+        Let(theta.next, theta - lr * exp(-Mod(t, k)) * g + lr * Max(-Mod(t, k), -1) - lr * Mod(-t, k) / 3),
+    ],
+    "an_expression_that_shares_all_its_parts": [Let(theta.next, theta - lr * tanh(folded))],
 }
+"""Each by its name: the equations."""

@@ -1,5 +1,6 @@
 """Builds: whole files or none, the same bytes every time, and what is stale is named."""
 
+import ast
 import hashlib
 import os
 import random
@@ -7,14 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import optgen
 from optgen import Let, Optimizer, g, theta
-from optgen.build import Status, build, orphans, target_named, write_whole
+from optgen.build import Status, build, orphans, target_named
 from optgen.errors import UsageError
+from optgen.files import write_whole
 from optgen.hypers import lr
 from optgen.loader import installed_specs, load, spec_files
 
@@ -46,14 +49,27 @@ def test_what_is_committed_is_what_the_specs_say():
 
 def test_two_builds_under_different_hash_seeds_give_the_same_bytes(tmp_path):
     digests = set()
+    choices = "".join(
+        f" + Piecewise((g, t < {k}), (g**2, True))*Piecewise((m, t > {k + 7}), (g, True))" for k in (2, 5, 9)
+    )
+    imports = "from sympy import Piecewise\nfrom optgen import state, t\nm = state('m')\n"
+    text = GOOD.replace("step=(", "step=(Let(m.next, m + g), ").replace("lr * g)", f"lr * (g{choices}))")
+    branching = write_spec(tmp_path, "branching", imports + text)
     for seed in ("0", "1", "4242"):
         out = tmp_path / seed
         command = [sys.executable, "-m", "optgen", "build", "--out", str(out)]
+        subprocess.run(
+            [*command, str(branching)],
+            check=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+        )
         subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
         files = sorted((out / "cpu").glob("*.py"))
         digests.add(tuple((file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files))
     assert len(digests) == 1
-    assert len(next(iter(digests))) == len(pairs(load(spec_files(ROOT / "specs"))))
+    assert len(next(iter(digests))) == 1 + len(pairs(load(spec_files(ROOT / "specs"))))
 
 
 def test_a_changed_spec_makes_its_module_stale(tmp_path):
@@ -188,3 +204,39 @@ def test_a_file_is_replaced_whole_and_keeps_the_umask(tmp_path):
     umask = os.umask(0)
     os.umask(umask)
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_threads_that_write_the_same_file_do_not_meet(tmp_path):
+    path = tmp_path / "file.py"
+    texts = [str(k) * 100_000 for k in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda k: write_whole(path, texts[k % 4]), range(200)))
+    assert path.read_text() in texts
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file.py"]
+
+
+def test_an_optimizer_imported_from_elsewhere_belongs_there(tmp_path):
+    path = write_spec(tmp_path, "wrap", "from optgen.specs.adamw import adamw\n" + GOOD)
+    assert [optimizer.name for optimizer in load([path]).files[0].optimizers] == ["wrap"]
+
+
+def test_a_file_given_twice_is_loaded_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write_spec(tmp_path, "mine")
+    loaded = load([path, Path("mine.py")])
+    assert (len(loaded.files), loaded.errors) == (1, ())
+
+
+def test_a_spec_that_exits_is_an_error_of_that_file(tmp_path):
+    (error,) = load([write_spec(tmp_path, "bad", "import sys\nsys.exit(3)\n")]).errors
+    assert "bad.py:2: SystemExit: 3" in str(error)
+
+
+@pytest.mark.parametrize("prose", ["a \\N{dash} b", 'quotes """ inside', "ends in a backslash \\", "Grüße, 2·θ"])
+def test_prose_of_any_kind_makes_a_module_that_says_it(tmp_path, prose):
+    text = GOOD.replace('title="', "description=" + repr(prose).replace("{", "{{").replace("}", "}}") + ', title="')
+    out = tmp_path / "generated"
+    (result,) = build(pairs(load([write_spec(tmp_path, "mine", text)])), target_named("cpu"), out)
+    assert result.status is Status.BUILT
+    docstring = ast.get_docstring(ast.parse(result.path.read_text(encoding="utf-8")))
+    assert prose.replace('"""', "'''") in docstring

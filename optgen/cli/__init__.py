@@ -5,9 +5,9 @@ import sys
 import typer
 
 from optgen import __version__
-from optgen.cli import build, listing, new, show
+from optgen.cli import build, listing, new, show, verify
 from optgen.cli.screen import complain
-from optgen.errors import SpecError, UsageError
+from optgen.errors import OptgenError, UsageError
 
 app = typer.Typer(
     name="optgen",
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("build")(build.command)
 app.command("list")(listing.command)
 app.command("show")(show.command)
+app.command("verify")(verify.command)
 app.command("new")(new.command)
 
 
@@ -40,9 +41,9 @@ def main() -> None:
     """Run the command line. Exit status: 0 all well, 1 a check or a spec failed, 2 wrong use."""
     try:
         app()
-    except SpecError as error:
-        complain(str(error))
-        sys.exit(1)
-    except UsageError as error:
+    except (UsageError, OSError) as error:
         complain(str(error))
         sys.exit(2)
+    except OptgenError as error:
+        complain(str(error))
+        sys.exit(1)

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from optgen.cli.screen import complain, console, specs_in_reach
-from optgen.errors import SpecError
+from optgen.errors import OptgenError
 from optgen.ir import Branch, Kernel
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
@@ -22,7 +22,7 @@ FLOAT32 = 4
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,  # noqa: FBT002
 ) -> None:
-    """List the optimizers: those of specs/ here, and those that come with optgen."""
+    """List the optimizers here and those that come with it."""
     loaded = specs_in_reach()
     entries = [entry(file, optimizer) for file in loaded.files for optimizer in file.optimizers]
     if as_json:
@@ -44,7 +44,7 @@ def entry(file: SpecFile, optimizer: Optimizer) -> dict[str, Any]:
     """
     try:
         kernel = kernel_of(optimizer)
-    except SpecError:
+    except OptgenError:
         kernel = None
     return {
         "name": optimizer.name,
@@ -86,8 +86,8 @@ def _lines(entries: list[dict[str, Any]]) -> Iterator[Text]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         name, states, *figures, reference = (
-            f"{cell:>{width}}" if cell in row[2:5] else f"{cell:{width}}"
-            for cell, width in zip(row, widths, strict=True)
+            f"{cell:>{width}}" if column in (2, 3, 4) else f"{cell:{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         line = Text("  ".join((name, states, *figures, reference)).rstrip(), style="bold" if number == 0 else "")
         if number:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from optgen.build import write_whole
 from optgen.cli.screen import console
 from optgen.errors import UsageError
+from optgen.files import write_whole
 
 _TEMPLATE = '''"""{title}: say in one line what it does, and where it comes from."""
 
@@ -36,7 +36,7 @@ m, v = state("m v")
 def command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, a lower-case identifier.")],
 ) -> None:
-    """Write a spec to start from, into specs/ if there is such a folder."""
+    """Write a spec to start from, into specs/ if there is one."""
     if not name.isidentifier() or name != name.lower() or keyword.iskeyword(name):
         raise UsageError(f"'{name}' cannot name a module: choose a lower-case identifier like my_rule")
     folder = Path("specs")

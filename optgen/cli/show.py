@@ -23,7 +23,7 @@ def command(
     as_latex: Annotated[bool, typer.Option("--latex", help="The equations for a paper.")] = False,  # noqa: FBT002
     target: Annotated[str, typer.Option(help="The kind of machine, for --source.")] = "cpu",
 ) -> None:
-    """Show one optimizer: its equations unless an option asks for something else."""
+    """Show one optimizer: equations, or what an option asks."""
     if ir + source + as_latex > 1:
         raise UsageError("choose one of --ir, --source and --latex")
     file, optimizer = _found(name)
@@ -45,7 +45,13 @@ def _found(name: str) -> tuple[SpecFile, Optimizer]:
     loaded: Loaded = load([Path(name)])
     for error in loaded.errors:
         raise error
-    return loaded.find(Path(name).stem)
+    pairs = [(file, optimizer) for file in loaded.files for optimizer in file.optimizers]
+    if len(pairs) == 1:
+        return pairs[0]
+    named = [pair for pair in pairs if pair[1].name == Path(name).stem]
+    if not named:
+        raise UsageError(f"{name} declares {', '.join(pair[1].name for pair in pairs) or 'no Optimizer'}: name one")
+    return named[0]
 
 
 def _summary(optimizer: Optimizer) -> list[str]:

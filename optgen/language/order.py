@@ -59,9 +59,13 @@ def _factor_key(factor: Expr) -> tuple[object, ...]:
     return varies, any(isinstance(symbol, Local) for symbol in symbols), not factor.is_Atom, factor.sort_key()
 
 
-def walk(expression: Expr) -> Iterator[Expr]:
-    """Every node of an expression, in the order in which it is read."""
+def walk(expression: Expr, seen: set[Expr] | None = None) -> Iterator[Expr]:
+    """Every node of an expression in the order in which it is read; what stands in several places is entered once."""
+    seen = set() if seen is None else seen
     yield expression
+    if expression in seen:
+        return
+    seen.add(expression)
     if isinstance(expression, Add):
         children: list[Expr] = terms(expression)
     elif isinstance(expression, Mul):
@@ -70,4 +74,4 @@ def walk(expression: Expr) -> Iterator[Expr]:
     else:
         children = list(expression.args)
     for child in children:
-        yield from walk(child)
+        yield from walk(child, seen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
@@ -20,18 +21,19 @@ from optgen.language.domains import domain_of
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space, join_all
-from optgen.language.symbols import Hyper, Local, Named, Next, State, Stateful, theta
+from optgen.language.symbols import Grad, Hyper, Local, Named, Next, State, Stateful, Theta, g, t, theta
 from optgen.language.text import text
 
 if TYPE_CHECKING:
     from optgen.language.spec import Let
 
-_MADE_BY_THE_COMPILER = re.compile(r"(c|x|acc)\d+|.*_next|__.*")
+_MADE_BY_THE_COMPILER = re.compile(r"(c|x|acc|update_)\d+|.*_next|_.*")
 _USED_BY_GENERATED_CODE = frozenset(
     """
-    abs atan2 branch ceil chunk cos count erf exp expm1 floor g grads half hypers i initial log log1p maximum minimum
-    on_host one parallel_sweep params per_chunk per_element prange row rows scalars self serial_sweep sign sin slots
-    sqrt step sweep sweep_serial t table tan tanh task tasks theta three two update update_array view where zero
+    PROGRAM abs atan2 branch ceil chunk cos count erf exp expm1 floor g grads half hyper hypers i initial log log1p
+    maximum minimum on_host one parallel_sweep params per_chunk per_element prange range row rows scalars self
+    serial_sweep sign sin slots sqrt step super sweep sweep_serial t table tan tanh task tasks theta three two update
+    update_array view where zero
     """.split()
 )
 
@@ -84,17 +86,40 @@ def space_of(expression: Basic, known: Mapping[Named, Space]) -> Space:
     return join_all(space_of(argument, known) for argument in expression.args)
 
 
+def expressions(step: Sequence[Let]) -> Iterator[tuple[Let, Any]]:
+    """Every expression that a spec writes, with the equation to name it by: values, and what states start from."""
+    yield from ((let, let.value) for let in step)
+    yield from ((let, state.init) for let, state in _states(step))
+
+
+def _states(step: Sequence[Let]) -> Iterator[tuple[Let, State]]:
+    """Each state with the first equation that it is in."""
+    seen: set[Any] = set()
+    for let in step:
+        for symbol in (let.target, *_symbols(let.value)):
+            owner = getattr(symbol, "of", symbol)
+            if isinstance(owner, State) and owner not in seen:
+                seen.add(owner)
+                yield let, owner
+
+
+def _is_name(name: Any) -> bool:
+    """Whether Python takes a name as it is; it would rewrite one that Unicode has a plainer form of."""
+    plain = isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
+    return plain and unicodedata.normalize("NFKC", name) == name
+
+
 # One function a rule -------------------------------------------------------------------------------------------------
 
 Found = Iterator[Problem]
 
 
 def _names_are_identifiers(name: str, title: str, _: Sequence[Let]) -> Found:
-    if not (isinstance(name, str) and name.isidentifier() and name == name.lower()) or keyword.iskeyword(name):
+    if not (_is_name(name) and name == name.lower() and not name.startswith("_")):
         yield Problem(f"the name {name!r} cannot name a module", 'write a lower-case identifier: name="my_rule"')
-    if not (isinstance(title, str) and title.isidentifier() and title[:1].isupper()) or keyword.iskeyword(title):
+    if not (_is_name(title) and title[:1].isupper()):
         yield Problem(f"the title {title!r} cannot name a class", 'write an identifier: title="MyRule"')
-    elif title in ("Array", "FusedOptimizer", "Params", "Program"):
+    elif title in ("Array", "Domain", "FusedOptimizer", "Hyper", "PROGRAM", "Params", "Program"):
         yield Problem(f"the title {title!r} is taken by the generated module", f'write title="{title}Rule", say')
 
 
@@ -115,6 +140,9 @@ def _step_is_lets(_: str, __: str, step: Sequence[Let]) -> Found:
                 "write Piecewise((value, condition), (other, True))",
                 str(item),
             )
+        elif not isinstance(item.value, Expr):
+            what = f"{item.value} is no scalar expression"
+            yield Problem(what, "write sums, products and functions of symbols", str(item))
 
 
 def _targets_can_be_assigned(_: str, __: str, step: Sequence[Let]) -> Found:
@@ -140,6 +168,13 @@ def _targets_are_assigned_once(_: str, __: str, step: Sequence[Let]) -> Found:
         seen.add(let.target)
 
 
+def _inits_are_expressions(_: str, __: str, step: Sequence[Let]) -> Found:
+    for let, state in _states(step):
+        if not isinstance(state.init, Expr):
+            fix = "write a number or an expression"
+            yield Problem(f"the init of state `{state}` is {state.init}, no scalar expression", fix, str(let))
+
+
 def _symbols_are_declared(_: str, __: str, step: Sequence[Let]) -> Found:
     for let in step:
         for symbol in _unknown(let.value):
@@ -149,10 +184,11 @@ def _symbols_are_declared(_: str, __: str, step: Sequence[Let]) -> Found:
                 " or import it from optgen.hypers",
                 str(let),
             )
-        for state in (s for s in _symbols(let.value) if isinstance(s, State)):
-            for symbol in _unknown(state.init):
+    for let, state in _states(step):
+        for symbol in sorted(state.init.free_symbols, key=str):
+            if not isinstance(symbol, Hyper | Theta | Grad):
                 fix = "write it in hyperparameters, theta and g"
-                yield Problem(f"the init of state `{state}` has the unknown symbol `{symbol}`", fix, str(let))
+                yield Problem(f"the init of state `{state}` has the symbol `{symbol}`", fix, str(let))
 
 
 def _locals_are_defined_and_used(_: str, __: str, step: Sequence[Let]) -> Found:
@@ -187,9 +223,9 @@ def _everything_is_updated(_: str, __: str, step: Sequence[Let]) -> Found:
 
 
 def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
-    owners: dict[str, Any] = {}
-    for let in step:
-        for symbol in (let.target, *_symbols(let.value)):
+    owners: dict[str, Any] = {"theta": theta, "g": g, "t": t}
+    for let, value in expressions(step):
+        for symbol in (let.target, *_symbols(value)):
             owner = getattr(symbol, "of", symbol)
             if not isinstance(owner, Hyper | State | Local) or owners.get(owner.name) == owner:
                 continue
@@ -200,7 +236,7 @@ def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
                     "give one of them another name; a hyperparameter has one default in one optimizer",
                     str(let),
                 )
-            elif not name.isidentifier() or keyword.iskeyword(name):
+            elif not _is_name(name):
                 fix = "use a Python identifier that is no keyword"
                 yield Problem(f"`{name}` cannot name a variable", fix, str(let))
             elif name in _USED_BY_GENERATED_CODE or _MADE_BY_THE_COMPILER.fullmatch(name):
@@ -222,23 +258,23 @@ def _no_cycle(_: str, __: str, step: Sequence[Let]) -> Found:
 
 
 def _piecewise_ends_in_true(_: str, __: str, step: Sequence[Let]) -> Found:
-    for let in step:
-        for piecewise in let.value.atoms(Piecewise):
+    for let, value in expressions(step):
+        for piecewise in value.atoms(Piecewise):
             if piecewise.args[-1].args[1] is not S.true:
                 fix = "end it with (value, True), so that it has a value always"
                 yield Problem("a Piecewise does not end in True", fix, str(let))
 
 
 def _values_are_finite(_: str, __: str, step: Sequence[Let]) -> Found:
-    for let in step:
-        if let.value.has(S.NaN, S.ComplexInfinity, S.Infinity, S.NegativeInfinity, S.ImaginaryUnit):
+    for let, value in expressions(step):
+        if value.has(S.NaN, S.ComplexInfinity, S.Infinity, S.NegativeInfinity, S.ImaginaryUnit):
             yield Problem("the value is not a finite real number", "look for 0/0, 1/0 or a negative root", str(let))
 
 
 def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Found:
     seen: set[Any] = set()
-    for let in step:
-        for symbol in _symbols(let.value):
+    for let, value in expressions(step):
+        for symbol in _symbols(value):
             if not isinstance(symbol, Hyper) or symbol in seen:
                 continue
             seen.add(symbol)
@@ -246,6 +282,9 @@ def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Foun
             if domain is None:
                 fix = "use an Interval, S.Reals, S.Naturals, S.Naturals0, S.Integers or a Range"
                 yield Problem(f"the domain {symbol.domain} of `{symbol}` is not supported", fix, str(let))
+            elif not symbol.default.is_number:
+                fix = "write a number; an equation can relate hyperparameters to each other"
+                yield Problem(f"the default {symbol.default} of `{symbol}` is no number", fix, str(let))
             elif not domain.holds(float(symbol.default)):
                 yield Problem(
                     f"the default {float(symbol.default):g} of `{symbol}` is outside its own domain {domain}",
@@ -268,6 +307,7 @@ def _states_hold_their_updates(_: str, __: str, step: Sequence[Let]) -> Found:
 
 _GROUPS = (
     (_names_are_identifiers, _step_is_lets),
+    (_inits_are_expressions,),
     (_targets_can_be_assigned, _targets_are_assigned_once, _symbols_are_declared),
     (
         _locals_are_defined_and_used,
@@ -282,7 +322,7 @@ _GROUPS = (
 )
 
 
-def _symbols(expression: Expr) -> list[Any]:
+def _symbols(expression: Any) -> list[Any]:
     return list(dict.fromkeys(node for node in walk(expression) if isinstance(node, Named)))
 
 

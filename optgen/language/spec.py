@@ -14,6 +14,7 @@ from sympy import Expr, SympifyError
 from optgen.errors import Location, Problem, SpecError
 from optgen.language import latex, rules
 from optgen.language.order import walk
+from optgen.language.properties import Claim, misclaimed
 from optgen.language.spaces import Space
 from optgen.language.symbols import Hyper, Named, State, Stateful, exact
 from optgen.language.text import text
@@ -41,12 +42,11 @@ class Let:
             object.__setattr__(self, "value", exact(self.value))
         except SympifyError:
             fix = "build the right-hand side from the symbols of the spec, numbers and SymPy functions"
-            what = f"the value of `{self.target}` is {self.value!r}, which SymPy cannot read"
+            what = f"the value of `{_named(self.target)}` is {self.value!r}, which SymPy cannot read"
             raise SpecError([Problem(what, fix)], location=_caller()) from None
 
     def __str__(self) -> str:
-        target = text(self.target) if isinstance(self.target, Named) else str(self.target)
-        return f"{target} = {text(self.value)}"
+        return f"{_named(self.target)} = {text(self.value)}"
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {latex.tex(self.target)} = {latex.tex(self.value)}$"
@@ -71,6 +71,8 @@ class Optimizer:
         Where the rule comes from: paper and equation, or library.
     description : str
         What sets this rule, or this form of it, apart; goes into the docstring.
+    properties : tuple of Claim
+        What is claimed of it beyond the equations, for `optgen verify`.
 
     Raises
     ------
@@ -83,11 +85,17 @@ class Optimizer:
     step: tuple[Let, ...]
     reference: str = ""
     description: str = ""
+    # Two optimizers with the same equations are the same, whatever is claimed of them.
+    properties: tuple[Claim, ...] = field(default=(), compare=False, repr=False)
     location: Location = field(default_factory=lambda: _caller(), compare=False, repr=False)  # noqa: PLW0108 - defined below
 
     def __post_init__(self) -> None:
+        if isinstance(self.step, Let):
+            problem = Problem("step is one Let, not a tuple", "write a comma after it: step=(Let(…),)", str(self.step))
+            raise SpecError([problem], str(self.name), self.location)
         object.__setattr__(self, "step", tuple(self.step))
-        problems = rules.broken(self.name, self.title, self.step)
+        object.__setattr__(self, "properties", tuple(self.properties))
+        problems = rules.broken(self.name, self.title, self.step) or misclaimed(self)
         if problems:
             raise SpecError(problems, str(self.name), self.location)
 
@@ -138,6 +146,10 @@ def _caller() -> Location:
     ):
         frame = frame.f_back
     return Location(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _named(target: Any) -> str:
+    return text(target) if isinstance(target, Named) else str(target)
 
 
 def assigned(let: Let) -> Stateful | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Basic, Float, Rational, S, Set, Symbol, sympify
+from sympy import ITE, And, Basic, Float, Not, Or, Rational, S, Set, Symbol, SympifyError, sympify
 
 from optgen.language.spaces import Space
 
@@ -126,7 +126,11 @@ class Hyper(Named):
 
 def exact(value: Any) -> Any:
     """A SymPy expression in which every float stands for the decimal that was written: 0.1 is one tenth."""
+    if isinstance(value, str):
+        raise SympifyError(value)  # text would be evaluated, into symbols that no spec has declared
     expression = sympify(value)
+    if isinstance(expression, Basic) and expression.has(ITE):  # what SymPy makes of a comparison with a Piecewise
+        expression = expression.replace(ITE, lambda c, a, b: Or(And(c, a), And(Not(c), b)))
     floats = getattr(expression, "atoms", lambda *_: ())(Float)
     return expression.xreplace({x: Rational(repr(float(x))) for x in floats}) if floats else expression
 

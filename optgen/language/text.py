@@ -32,7 +32,7 @@ from optgen.language import order
 from optgen.language.spaces import Space
 from optgen.language.symbols import Named, Next
 
-SELECT, CONDITION, RELATION, SUM, PRODUCT, UNARY, POWER, ATOM = range(8)
+SELECT, CONDITION, RELATION, SUM, MODULO, PRODUCT, UNARY, POWER, ATOM = range(9)
 """How tightly each kind of text binds, loosest first."""
 
 
@@ -53,8 +53,6 @@ class TextPrinter:
         match expression:
             case Symbol():
                 return self.symbol(expression), ATOM
-            case Integer() if expression >= 0:
-                return str(expression), ATOM
             case Rational():
                 return self.rational(expression)
             case Add():
@@ -76,7 +74,7 @@ class TextPrinter:
                 return str(bool(expression)), ATOM
             case Mod():
                 left, right = expression.args
-                return f"{self.at_least(PRODUCT, left)} % {self.at_least(UNARY, right)}", PRODUCT
+                return f"{self.at_least(PRODUCT, left)} % {self.at_least(UNARY, right)}", MODULO
             case Max() | Min():
                 return self.extremum(expression), ATOM
             case Function():
@@ -90,8 +88,10 @@ class TextPrinter:
         return f"{symbol.of.name}'" if isinstance(symbol, Next) else str(symbol.name)
 
     def rational(self, number: Rational) -> tuple[str, int]:
-        """The text of a fraction or a negative number."""
-        return (f"{number.p}/{number.q}", PRODUCT) if number.q != 1 else (str(number), UNARY)
+        """The text of a whole number or a fraction."""
+        if number.q != 1:
+            return f"{number.p}/{number.q}", PRODUCT
+        return str(number), ATOM if number >= 0 else UNARY
 
     def constant(self, constant: NumberSymbol) -> str:
         """The text of pi and its like."""
@@ -114,15 +114,20 @@ class TextPrinter:
         if coefficient.is_negative:
             text, binds = self.render(-product)
             return (f"-{text}", UNARY) if binds >= PRODUCT else (f"-({text})", UNARY)
-        if abs(coefficient.p) != 1 or not above:
-            above.insert(0, Integer(coefficient.p))
-        if coefficient.q != 1:
-            below.insert(0, Integer(coefficient.q))
+        above, below = self.with_coefficient(coefficient, above, below)
         text = "*".join(self.at_least(UNARY, factor) for factor in above)
         if below:
             under = "*".join(self.at_least(POWER if len(below) == 1 else UNARY, factor) for factor in below)
             text += f"/({under})" if len(below) > 1 else f"/{under}"
         return text, PRODUCT
+
+    def with_coefficient(
+        self, coefficient: Rational, above: list[Expr], below: list[Expr]
+    ) -> tuple[list[Expr], list[Expr]]:
+        """The factors of a fraction with its positive coefficient among them."""
+        over = [Integer(coefficient.p)] if coefficient.p != 1 or not above else []
+        under = [Integer(coefficient.q)] if coefficient.q != 1 else []
+        return [*over, *above], [*under, *below]
 
     def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
         """The text of a power; square roots have a name of their own."""

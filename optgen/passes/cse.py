@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import count
 
 from sympy import Expr
 
-from optgen.ir import Assign, Kernel, Sweep, Temporary
+from optgen.ir import Assign, Kernel, Scalar, Sweep, Temporary
 from optgen.language.order import walk
+from optgen.language.symbols import Named
 
 
 def cse(kernel: Kernel) -> Kernel:
     """The kernel with no two equal computations in a sweep or among its scalars."""
 
     def shared(sweep: Sweep) -> Sweep:
-        return replace(sweep, body=_shared(sweep.body))
+        return replace(sweep, body=_shared(sweep.body, (Temporary(f"x{k}") for k in count())))
 
-    return replace(kernel.map_sweeps(shared), scalars=_shared(kernel.scalars))
+    taken = {assign.target.name for assign in kernel.scalars}
+    free = (Scalar(f"c{k}") for k in count() if f"c{k}" not in taken)
+    return replace(kernel.map_sweeps(shared), scalars=_shared(kernel.scalars, free))
 
 
-def _shared(body: tuple[Assign, ...]) -> tuple[Assign, ...]:
-    numbers = count()
+def _shared(body: tuple[Assign, ...], names: Iterator[Named]) -> tuple[Assign, ...]:
     while (repeated := _most_worthwhile(body)) is not None:
-        named = next((assign.target for assign in body if assign.value == repeated), None)
-        if named is None:
-            named = Temporary(f"x{next(numbers)}")
-            first = next(k for k, assign in enumerate(body) if repeated in walk(assign.value))
+        first = next(k for k, assign in enumerate(body) if repeated in walk(assign.value))
+        if body[first].value == repeated:
+            named = body[first].target
+        else:
+            named = next(names)
             body = (*body[:first], Assign(named, repeated), *body[first:])
         known = {repeated: named, 1 / repeated: 1 / named}
         body = tuple(a if a.target == named else replace(a, value=a.value.xreplace(known)) for a in body)
@@ -36,6 +41,14 @@ def _shared(body: tuple[Assign, ...]) -> tuple[Assign, ...]:
 
 def _most_worthwhile(body: tuple[Assign, ...]) -> Expr | None:
     """The largest expression that occurs twice and costs more than one operation; `walk` sees divisors as they are."""
-    nodes = Counter(node for assign in body for node in walk(assign.value) if isinstance(node, Expr))
-    repeated = [node for node, times in nodes.items() if times > 1 and node.count_ops() > 1]
-    return max(repeated, key=lambda node: (node.count_ops(), node.sort_key()), default=None)
+    seen: set[Expr] = set()
+    nodes = Counter(node for assign in body for node in walk(assign.value, seen) if isinstance(node, Expr))
+    sizes = {node: _operations(node) for node, times in nodes.items() if times > 1}
+    repeated = [node for node, size in sizes.items() if size > 1]
+    return max(repeated, key=lambda node: (sizes[node], node.sort_key()), default=None)
+
+
+@lru_cache(maxsize=10_000)
+def _operations(node: Expr) -> int:
+    """How many operations an expression holds. SymPy's own count walks shared parts once for each place."""
+    return sum(map(_operations, node.args)) + max(len(node.args) - 1, int(bool(node.args)))

@@ -8,8 +8,12 @@ than the scalar but saves a division an element.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, S
+from sympy.core.relational import Relational
+from sympy.functions.elementary.piecewise import ExprCondPair
+from sympy.logic.boolalg import Boolean
 
 from optgen.ir import Assign, Kernel, Scalar, Sweep, symbols
 from optgen.language import order
@@ -57,9 +61,12 @@ class _Hoister:
             self.names[value] = Scalar(_NUMBERS.get(value, f"c{count}"))
         return self.names[value]
 
-    def rewrite(self, expression: Expr) -> Expr:
+    def rewrite(self, expression: Any) -> Any:
+        """An expression, or a case of a Piecewise, with its scalar parts hoisted."""
+        if isinstance(expression, ExprCondPair):
+            return ExprCondPair(self.rewrite(expression.expr), self.condition(expression.cond))
         if self.on_host(expression):
-            return expression if expression in (S.true, S.false) else self.scalar(expression)
+            return self.scalar(expression)
         if expression.is_Symbol:
             return expression
         if isinstance(expression, Add):
@@ -73,6 +80,12 @@ class _Hoister:
             kept = exponent if is_product_power(exponent) else self.rewrite(exponent)
             return Pow(self.rewrite(expression.base), kept)
         return expression.func(*map(self.rewrite, expression.args))
+
+    def condition(self, condition: Boolean) -> Boolean:
+        """A condition, with what the host can compute in its comparisons hoisted."""
+        if isinstance(condition, Relational):
+            return condition.func(self.rewrite(condition.lhs), self.rewrite(condition.rhs))
+        return condition.func(*map(self.condition, condition.args)) if condition.args else condition
 
     def sum(self, terms: list[Expr]) -> Expr:
         swept = [self.rewrite(term) for term in terms if not self.on_host(term)]

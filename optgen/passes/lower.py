@@ -11,6 +11,7 @@ from sympy import Eq, Expr, Piecewise, S
 from optgen.errors import Problem, SpecError
 from optgen.ir import Assign, Branch, Kernel, Sweep
 from optgen.language.reductions import Reduction
+from optgen.language.rules import expressions
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer, assigned
 from optgen.language.symbols import Named, State, g, t, theta
@@ -49,8 +50,8 @@ def _substitute(value: Expr, replacements: dict[State, Expr]) -> Expr:
 def _refuse_reductions(optimizer: Optimizer) -> None:
     problems = []
     fix = "kernels are elementwise in this version: the spec is valid, `optgen show --latex` prints it"
-    for let in optimizer.step:
-        found = sorted({node.func.__name__ for node in let.value.atoms(Reduction)})
+    for let, value in expressions(optimizer.step):
+        found = sorted({node.func.__name__ for node in value.atoms(Reduction)})
         owner = assigned(let)
         if found:
             problems.append(Problem(f"{', '.join(found)} cannot be built yet", fix, str(let)))

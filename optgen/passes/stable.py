@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sympy import Add, Expr, Pow, S, exp, log
+from sympy import Add, Dummy, Expr, Pow, S, exp, expand, log
 
 from optgen.ir import Assign, Kernel, expm1, log1p
 from optgen.language import order
 from optgen.language.domains import domain_of
-from optgen.language.symbols import Hyper
+from optgen.language.symbols import Hyper, t
 from optgen.language.text import text
 
 
@@ -46,6 +46,12 @@ def _exponent(power: Expr) -> Expr | None:
         return power.args[0]
     if isinstance(power, Pow) and isinstance(power.base, Hyper) and not power.exp.is_number:
         domain = domain_of(power.base)
-        if domain is not None and domain.low >= 0:
+        if domain is not None and domain.low >= 0 and _is_positive(power.exp):
             return power.exp * log(power.base)
     return None
+
+
+def _is_positive(exponent: Expr) -> bool:
+    """Whether an exponent is positive at every step: at 0**0 the logarithm would make NaN of 1."""
+    later = Dummy(nonnegative=True)
+    return bool(expand(exponent.xreplace({t: 1 + later})).is_positive)

@@ -9,17 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sympy import And, Not, Piecewise, S
+from sympy import And, Mod, Not, Piecewise, S, default_sort_key
 from sympy.logic.boolalg import Boolean, BooleanFunction
 
+from optgen.errors import Problem, SpecError
 from optgen.ir import BRANCH, Assign, Branch, Kernel, Sweep, symbols
-from optgen.language.symbols import Named
+from optgen.language.order import walk
+from optgen.language.symbols import Named, t
+
+MOST_BRANCHES = 32
+"""More would make a module that nobody reads and that takes minutes to compile."""
 
 
 def unswitch(kernel: Kernel) -> Kernel:
-    """The kernel with a branch for every outcome of its scalar conditions."""
+    """The kernel with a branch for every outcome of its scalar conditions.
+
+    Raises
+    ------
+    SpecError
+        If there are more outcomes than anyone can want.
+    """
     split = [leaf for branch in kernel.branches for leaf in _split(branch, kernel.host)]
-    branches = tuple(replace(b, sweeps=tuple(map(_without_dead_code, b.sweeps))) for b in split)
+    if len(split) > MOST_BRANCHES:
+        what = f"its conditions on scalars make {len(split)} branches, and {MOST_BRANCHES} are the most there can be"
+        raise SpecError([Problem(what, "give a local the choice between scalars, and use the local")], kernel.name)
+    *others, last = (replace(b, sweeps=tuple(map(_without_dead_code, b.sweeps))) for b in split)
+    branches = (*others, replace(last, when=S.true))
     if len(branches) == 1:
         return replace(kernel, branches=branches)
     choice = Piecewise(*((number, branch.when) for number, branch in enumerate(branches)))
@@ -32,20 +47,34 @@ def _split(branch: Branch, host: frozenset[Named]) -> list[Branch]:
     if condition is None:
         return [branch]
     held = Branch(And(branch.when, condition), _given(branch.sweeps, condition, S.true))
-    missed = Branch(branch.when, _given(branch.sweeps, condition, S.false))
-    return [leaf for half in (held, missed) if half.when is not S.false for leaf in _split(half, host)]
+    missed = Branch(And(branch.when, Not(condition)), _given(branch.sweeps, condition, S.false))
+    halves = [half for half in (held, missed) if _can_hold(half.when)]
+    return [leaf for half in halves for leaf in _split(half, host)]
 
 
 def _conditions(branch: Branch, host: frozenset[Named]) -> Iterator[Boolean]:
     """The conditions that the host can decide, of choices that it cannot make."""
     for sweep in branch.sweeps:
         for assign in sweep.body:
-            for choice in assign.value.atoms(Piecewise):
-                if symbols(choice) <= host:
-                    continue
-                for _, condition in choice.args:
-                    parts = condition.args if isinstance(condition, BooleanFunction) else (condition,)
-                    yield from (part for part in parts if part is not S.true and symbols(part) <= host)
+            for choice in walk(assign.value):
+                if isinstance(choice, Piecewise) and not symbols(choice) <= host:
+                    for _, condition in choice.args:
+                        yield from _decided(condition, host)
+
+
+def _decided(condition: Boolean, host: frozenset[Named]) -> Iterator[Boolean]:
+    """The largest parts of a condition that the host can decide."""
+    if symbols(condition) <= host:
+        yield from () if condition in (S.true, S.false) else (condition,)
+    elif isinstance(condition, BooleanFunction):
+        for part in sorted(condition.args, key=default_sort_key):
+            yield from _decided(part, host)
+
+
+def _can_hold(condition: Boolean) -> bool:
+    """Whether a condition can hold, as far as thresholds of t alone decide that."""
+    parts = [part for part in And.make_args(condition) if part.free_symbols == {t} and not part.has(Mod)]
+    return condition is not S.false and And(*parts).as_set() is not S.EmptySet
 
 
 def _given(sweeps: tuple[Sweep, ...], condition: Boolean, truth: Boolean) -> tuple[Sweep, ...]:

@@ -37,8 +37,8 @@ def header(origin: Origin) -> str:
 def docstring(optimizer: Optimizer) -> str:
     """The docstring of the module: the equations, what sets this form apart, where it is from."""
     primes = "A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step."
-    described = [optimizer.description] if optimizer.description else []
-    reference = [f"Reference: {optimizer.reference}."] if optimizer.reference else []
+    described = [_quoted(optimizer.description)] if optimizer.description else []
+    reference = [f"Reference: {_quoted(optimizer.reference)}."] if optimizer.reference else []
     return f'"""{_joined([f"{optimizer.title}.", _equations(optimizer), primes, *described, *reference])}\n"""\n'
 
 
@@ -51,6 +51,11 @@ def _equations(optimizer: Optimizer) -> str:
 
 def _joined(blocks: Iterable[str]) -> str:
     return "\n\n".join(block if block.startswith(INDENT) else textwrap.fill(block, WIDTH) for block in blocks)
+
+
+def _quoted(prose: str) -> str:
+    """Prose of a spec as it can stand in a docstring."""
+    return prose.replace("\\", "\\\\").replace('"""', "'''").replace("\0", "")
 
 
 def imports(machine: str, used: set[str]) -> str:
@@ -184,7 +189,8 @@ def facade(optimizer: Optimizer) -> str:
     parameters = ["params : list, tuple or dict of numpy.ndarray", "    Arrays to train, updated in place."]
     for h in optimizer.hypers:
         parameters.append(f"{h.name} : float, default {literal(h.default)}, in {_known_domain(h)}")
-        parameters.append(f"    {h.meaning[:1].upper()}{h.meaning[1:]}.")
+        if h.meaning:
+            parameters.append(f"    {_quoted(h.meaning[:1].upper() + h.meaning[1:])}.")
     doc = [f'"""{optimizer.title} for all arrays of a model at once.', "", *_equations(optimizer).splitlines()]
     doc += ["", "Parameters", "----------", *parameters, '"""']
     body = [*doc, "", "program = PROGRAM", "", *init.splitlines(), *textwrap.indent(forward, INDENT).splitlines()]

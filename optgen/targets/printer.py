@@ -43,6 +43,7 @@ from optgen.errors import Problem, SpecError
 from optgen.ir import expm1, log1p
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction
+from optgen.language.rules import expressions
 from optgen.language.spec import Optimizer
 from optgen.language.text import ATOM, PRODUCT, RELATION, UNARY, TextPrinter
 
@@ -67,6 +68,11 @@ _STRUCTURE = (
     *(Add, And, ExprCondPair, Max, Min, Mod, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow),
     *(Reduction, Relational, Symbol),
 )
+
+
+def is_exact(number: Rational) -> bool:
+    """Whether numerator and denominator are both exact in float64."""
+    return bool(max(abs(number.p), number.q) < 2**53)
 
 
 class CodePrinter(TextPrinter):
@@ -96,9 +102,19 @@ class CodePrinter(TextPrinter):
 
     def rational(self, number: Rational) -> tuple[str, int]:
         """A number, as a quotient of integers where both are exact in float64."""
-        if max(abs(number.p), number.q) < 2**53:
+        if is_exact(number):
             return super().rational(number)
         return repr(float(number)), ATOM if number > 0 else UNARY
+
+    def with_coefficient(
+        self, coefficient: Rational, above: list[Expr], below: list[Expr]
+    ) -> tuple[list[Expr], list[Expr]]:
+        """The coefficient as one float where its parts are not exact in float64."""
+        return (
+            super().with_coefficient(coefficient, above, below)
+            if is_exact(coefficient)
+            else ([coefficient, *above], below)
+        )
 
     def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
         """A power: products and square roots in an element, ``**`` on the host."""
@@ -157,8 +173,8 @@ def require_printable(optimizer: Optimizer) -> None:
             f"use sums, products, powers, sqrt, Max, Min, Piecewise, Mod, {known}",
             str(let),
         )
-        for let in optimizer.step
-        for node in walk(let.value)
+        for let, value in expressions(optimizer.step)
+        for node in walk(value)
         if not (isinstance(node, (*_STRUCTURE, *FUNCTIONS)) or node in (S.true, S.false))
     ]
     if problems:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from importlib.util import module_from_spec, spec_from_file_location
-from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from optgen.files import module_of
 from optgen.language.spec import Optimizer
-
-_SERIAL = count()
 
 
 @dataclass(frozen=True)
@@ -27,11 +23,14 @@ class Candidate:
     optimizer : Optimizer
         What it claims to compute.
     path : Path
-        The file; its text is what is verified, and its kernels are compiled from it.
+        The file; its text is what is verified.
+    cache : Path, optional
+        Where its kernels are kept; the cache of this user unless given.
     """
 
     optimizer: Optimizer
     path: Path
+    cache: Path | None = None
 
     @cached_property
     def text(self) -> str:
@@ -40,15 +39,8 @@ class Candidate:
 
     @cached_property
     def module(self) -> ModuleType:
-        """The module, imported from the file under a name of its own."""
-        digest = hashlib.sha256(self.text.encode()).hexdigest()[:12]
-        name = f"optgen_candidate_{self.optimizer.name}_{digest}_{next(_SERIAL)}"
-        spec = spec_from_file_location(name, self.path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        """The module, compiled from a copy of the text: kernels of a wrong one must not get into anybody's cache."""
+        return module_of(self.optimizer.name, self.text, self.cache)
 
     @property
     def kind(self) -> Any:

@@ -334,7 +334,7 @@ def _judged(
         worst = max([own[0], *(verdicts[target][0] for target in used)], key=list(Verdict).index)
         let = next(let for let in candidate.optimizer.equations if let.target == slot.next)
         wrong = [f"{text(x)} = {text(said[x])}: {verdicts[x][1]}" for x in used if verdicts[x][0] is Verdict.FAILED]
-        yield Finding(PART, f"{let}{label}", worst, "\n".join(filter(None, (*wrong, own[1]))))
+        yield Finding(PART, f"{let}{label}", worst, "\n".join(filter(None, (*wrong, own[1]))), {"stored": 1})
 
 
 def _said(candidate: Candidate, case: _Case, named: set[Named]) -> dict[Named, Expr]:
@@ -558,8 +558,16 @@ def _cases(candidate: Candidate, functions: Mapping[str, ast.FunctionDef]) -> It
         raise Rejected(f"it has {len(conditions)} conditions on scalars, too many to try every case")
     for truth in product((True, False), repeat=len(conditions)):
         case = _Case(tuple(zip(conditions, truth, strict=True)))
-        if And(*(c if holds else Not(c) for c, holds in case.truth)) != S.false:
+        if _can_be(case):
             yield case
+
+
+def _can_be(case: _Case) -> bool:
+    """Whether there is a step at which what a case says of t alone is true. Thresholds are close to whole numbers."""
+    of_t = [(condition, holds) for condition, holds in case.truth if condition.free_symbols == {t}]
+    numbers = {int(number) for condition, _ in of_t for number in condition.atoms(sympy.Number)}
+    steps = sorted({max(1, number + near) for number in {*numbers, 1} for near in range(-2, 40)})
+    return any(all(bool(condition.subs(t, step)) == holds for condition, holds in of_t) for step in steps)
 
 
 def _on_host(space: object) -> bool:

@@ -3,10 +3,13 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from sympy import Integer
 
+from optgen import pipeline
 from optgen.cli import main
 
 SPEC = """
@@ -181,3 +184,48 @@ def test_build_json_says_what_became_of_each(optgen, tmp_path):
 
 def test_version(optgen):
     assert optgen("--version")[1].startswith("optgen 0.")
+
+
+def test_verify_prints_a_table_and_json(optgen):
+    status, out, _ = optgen("verify", "sgd", "adamw", "--quick")
+    assert status == 0
+    assert "4 of 4 stored values proved" in out
+    status, out, _ = optgen("verify", "adamw", "--quick", "--json")
+    report = json.loads(out)
+    (entry,) = report["optimizers"]
+    assert (status, entry["name"], entry["proved"], entry["failed"]) == (0, "adamw", 3, 0)
+    assert entry["worst_ulps"]["float32"] < 4
+    assert entry["cases"] > 0
+
+
+def test_a_wrong_compiler_is_caught_and_the_equation_named(optgen, monkeypatch):
+    """`optgen build && optgen verify`, with a pass that drops the weight decay of AdamW."""
+
+    def forgetful(kernel):
+        (decay,) = (a.target for a in kernel.scalars if str(a.value) == "-lr*weight_decay + 1")
+
+        def forgotten(sweep):
+            return replace(sweep, body=tuple(replace(a, value=a.value.subs(decay, Integer(1))) for a in sweep.body))
+
+        return kernel.map_sweeps(forgotten)
+
+    monkeypatch.setattr(pipeline, "PASSES", (*pipeline.PASSES, (forgetful, ())))
+    assert optgen("build", "adamw")[0] == 0
+    status, _, err = optgen("verify", "adamw", "--quick")
+    assert status == 1
+    assert "adamw, translation: theta' = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)" in err
+    assert "the code gives" in err
+
+
+def test_verify_puts_itself_to_the_test(optgen):
+    status, out, _ = optgen("verify", "sgd", "--quick", "--mutate")
+    assert status == 0
+    assert "a sign flipped" in out
+    assert "(100.0%)" in out
+
+
+def test_verify_wants_modules_that_are_built(optgen, tmp_path):
+    (tmp_path / "generated").mkdir()
+    status, _, err = optgen("verify", "adamw")
+    assert status == 2
+    assert "there is no module for adamw in generated: run `optgen build` first" in err

@@ -1,7 +1,7 @@
 """Every rule of the language: what is refused, and what the message says."""
 
 import pytest
-from sympy import Eq, Function, Interval, Piecewise, S, Symbol, gamma, log, sqrt
+from sympy import Eq, Function, Interval, Piecewise, S, Symbol, gamma, log, oo, sqrt
 
 import optgen
 from optgen import ELEM, TENSOR, Let, Optimizer, SpecError, TensorSum, g, hyper, local, state, t, theta
@@ -163,7 +163,7 @@ REFUSED = {
     ),
     "an unknown symbol in an init": (
         [Let(state("w", init=Symbol("w0")).next, state("w", init=Symbol("w0")) + g), DESCENT],
-        "the init of state `w` has the unknown symbol `w0`",
+        "the init of state `w` has the symbol `w0`",
         "w' = w + g",
         "hyperparameters, theta and g",
     ),
@@ -173,6 +173,38 @@ REFUSED = {
         None,
         "add Let(theta.next, theta - …)",
     ),
+    "a local in an init": (
+        [Let(a, g), Let(state("w", init=a).next, a), DESCENT],
+        "the init of state `w` has the symbol `a`",
+        "w' = a",
+        "hyperparameters, theta and g",
+    ),
+    "an infinite init": ([Let(state("w", init=oo).next, g), DESCENT], "not a finite real number", "w' = g", "look for"),
+    "a reserved name in an init": (
+        [Let(state("w", init=hyper("range", 1)).next, g), DESCENT],
+        "the name `range` is reserved",
+        "w' = g",
+        "call it `range_`",
+    ),
+    "a name that Python rewrites": (
+        [Let(theta.next, theta - hyper("\u00b5", 1.0) * g)],
+        "cannot name a variable",
+        "theta' = ",
+        "use a Python identifier",
+    ),
+    "a default that is no number": (
+        [Let(theta.next, theta - hyper("rate", lr) * g)],
+        "the default lr of `rate` is no number",
+        "theta' = theta - rate*g",
+        "write a number",
+    ),
+    "a value that is no scalar": (
+        [Let(theta.next, (theta, g))],
+        "is no scalar expression",
+        "",
+        "write sums, products and functions",
+    ),
+    "no value": ([Let(theta.next, None)], "None is no scalar expression", "theta' = None", "write sums"),
     "no equations": ([], "it has no equations", None, "write step="),
 }
 
@@ -200,6 +232,8 @@ def test_it_is_refused_with_the_equation_and_what_to_write_instead(what):
         ("rule", "rule", "cannot name a class"),
         ("rule", "None", "cannot name a class"),
         ("rule", "Program", "taken by the generated module"),
+        ("rule", "PROGRAM", "taken by the generated module"),
+        ("__init__", "Rule", "cannot name a module"),
     ],
 )
 def test_names_that_cannot_name_modules_and_classes_are_refused(name, title, complaint):
@@ -216,9 +250,27 @@ def test_everything_that_is_wrong_is_reported_at_once():
     ]
 
 
-def test_a_value_that_sympy_cannot_read_is_refused():
-    with pytest.raises(SpecError, match="which SymPy cannot read"):
-        Let(theta.next, object())
+@pytest.mark.parametrize("value", [object(), "theta - lr*g"])
+def test_a_value_that_is_not_built_from_symbols_is_refused(value):
+    with pytest.raises(SpecError, match=r"the value of `theta'` is .*, which SymPy cannot read"):
+        Let(theta.next, value)
+
+
+def test_a_missing_comma_is_pointed_out():
+    with pytest.raises(SpecError, match="write a comma after it"):
+        Optimizer("rule", title="Rule", step=(DESCENT))
+
+
+def test_a_function_in_an_init_is_refused_when_it_is_built():
+    w = state("w", init=gamma(g))
+    with pytest.raises(SpecError, match="there is no printer for `gamma`"):
+        optgen.compile(optimizer(Let(w.next, w + g), DESCENT))
+
+
+def test_conditions_that_make_too_many_branches_are_refused_when_it_is_built():
+    step = [Let(theta.next, theta - sum(Piecewise((g, hyper(f"h{k}", 1) > 0), (g**2, True)) for k in range(7)))]
+    with pytest.raises(SpecError, match="make 128 branches, and 32 are the most there can be"):
+        optgen.compile(optimizer(*step))
 
 
 @pytest.mark.parametrize("function", [gamma, Function("mystery")])

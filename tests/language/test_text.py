@@ -1,13 +1,18 @@
 """Expressions as text and LaTeX, in the order a person would write them."""
 
 import math
+import re
+from fractions import Fraction
 
 import pytest
-from sympy import Abs, And, Eq, Max, Min, Mod, Ne, Or, Piecewise, Rational, exp, log, pi, sign, sqrt
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sympy import Abs, And, Eq, Integer, Max, Min, Mod, Ne, Or, Piecewise, Rational, exp, log, pi, sign, sqrt
 
 from optgen import Let, Norm, Optimizer, RowMean, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr, weight_decay
 from optgen.language.latex import tex
+from optgen.language.symbols import exact
 from optgen.language.text import text
 
 m, v = state("m v")
@@ -93,3 +98,37 @@ def test_a_notebook_shows_an_optimizer_as_aligned_equations():
     assert shown.startswith(r"$\displaystyle \begin{aligned}")
     assert r"m_t &= \beta_2 \, m_{t-1} + g_t \\" in shown
     assert Let(theta.next, theta - lr * g)._repr_latex_() == r"$\displaystyle \theta_t = \theta_{t-1} - \eta \, g_t$"
+
+
+a, b, c = local("a b c")
+LEAVES = st.sampled_from([a, b, c, *map(Integer, (-2, -1, 0, 1, 3)), Rational(1, 2), Rational(-5, 3)])
+
+
+def combined(parts: st.SearchStrategy) -> st.SearchStrategy:
+    """Expressions one level deeper."""
+    pairs = st.tuples(parts, parts)
+    return st.one_of(
+        pairs.map(lambda p: p[0] + p[1]),
+        pairs.map(lambda p: p[0] - p[1]),
+        pairs.map(lambda p: p[0] * p[1]),
+        pairs.map(lambda p: p[0] / (p[1] ** 2 + 1)),
+        pairs.map(lambda p: Mod(p[0], p[1] ** 2 + 1)),
+        st.tuples(parts, st.integers(-3, 3)).map(lambda p: (p[0] ** 2 + 1) ** p[1]),
+        st.tuples(parts, parts, parts).map(lambda p: Piecewise((p[0], p[1] < p[2]), (p[1], True))),
+        pairs.map(lambda p: Piecewise((p[0], Or(And(p[0] > p[1], p[1] >= 0), Ne(p[0], 1))), (1, True))),
+        pairs.map(lambda p: Max(p[0], p[1], 0) - Min(p[1], 2)),
+    )
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.recursive(LEAVES, combined, max_leaves=8))
+def test_python_reads_every_text_as_the_expression_that_was_printed(expression):
+    """Exactly: Python's fractions do the same arithmetic as SymPy's rationals."""
+    expression = exact(expression)  # as Let does
+    values = {"a": Fraction(7, 3), "b": Fraction(-2, 5), "c": Fraction(1, 7)}
+    meant = expression.subs(
+        {local(name): Rational(value.numerator, value.denominator) for name, value in values.items()}
+    )
+    spelled = re.sub(r"\d+", r"Fraction(\g<0>)", text(expression))
+    found = eval(spelled, {"Fraction": Fraction, **values})  # noqa: S307
+    assert Fraction(found) == Fraction(int(meant.p), int(meant.q))

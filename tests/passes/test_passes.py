@@ -152,6 +152,7 @@ def test_hoist_writes(value, line):
         (log(1 + lr), "log1p(lr)"),
         (1 - beta1**2, "1 - beta1**2"),
         (1 - hyper("w", 0.5) ** t, "1 - w**t"),
+        (1 - beta1 ** (t - 1), "1 - beta1**(t - 1)"),
     ],
 )
 def test_stable_rewrites_what_would_cancel(value, line):

@@ -10,8 +10,7 @@ from optgen.verify import reference
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_the_kernel_computes_what_the_equations_say(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("OPTGEN_CACHE_DIR", str(tmp_path))
+def test_the_kernel_computes_what_the_equations_say(name):
     rule = Optimizer(name, title="Rule", step=RULES[name])
     draw = np.random.default_rng(7)
     theta = [draw.normal(size=(5, 7)), draw.normal(size=3)]

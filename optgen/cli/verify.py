@@ -1,0 +1,179 @@
+"""``optgen verify``: generated modules against their equations, and the verifier against broken modules."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from optgen import __version__
+from optgen.cli.screen import complain, console, errors, specs_in_reach
+from optgen.errors import UsageError
+from optgen.loader import Loaded, installed_generated
+from optgen.verify.candidate import FULL, QUICK, Candidate, Finding, Verdict
+from optgen.verify.mutate import CLAIMS, Outcome
+from optgen.verify.run import Verified, count_mutants, kills, processes, verify
+
+Item = TypeVar("Item")
+QUICK_STRIDE = 8
+"""A quick look at the mutants takes every so many-th of a kind."""
+
+
+def command(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Optimizers; all if none.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the modules.")] = Path("generated"),
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer random cases.")] = False,  # noqa: FBT002
+    mutants: Annotated[bool, typer.Option("--mutate", help="Put the verifier to the test.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Verify generated modules: prove, test and measure that they compute their equations."""
+    loaded = specs_in_reach()
+    for error in loaded.errors:
+        complain(str(error))
+    candidates = _candidates(loaded, names or [], out)
+    effort = QUICK if quick else FULL
+    order = {candidate.optimizer.name: k for k, candidate in enumerate(candidates)}
+    with processes() as pool:
+        found = sorted(
+            _watched(verify(candidates, effort, pool), len(candidates), "verifying"), key=lambda v: order[v.name]
+        )
+        outcomes: list[tuple[str, Outcome]] = []
+        if mutants:
+            stride = QUICK_STRIDE if quick else 1
+            broken = kills(candidates, pool, stride)
+            outcomes = list(_watched(broken, count_mutants(candidates, stride), "breaking"))
+    report = {
+        "optgen": __version__,
+        "effort": {"draws": effort.draws, "seed": effort.seed},
+        "optimizers": [_entry(each) for each in found],
+        "mutants": _kill_table(outcomes),
+    }
+    if as_json:
+        print(json.dumps(report, indent=1))  # noqa: T201
+    else:
+        _show(report, mutants=mutants)
+    _complain_of(found, outcomes)
+    survived = any(not outcome.caught for _, outcome in outcomes)
+    wrong = any(finding.verdict is Verdict.FAILED for each in found for finding in each.findings)
+    if wrong or survived or loaded.errors:
+        raise typer.Exit(1)
+
+
+def _candidates(loaded: Loaded, names: list[str], out: Path) -> list[Candidate]:
+    """The modules that are asked for: those of the folder, or those that come with optgen if there is none."""
+    folder = out if out.is_dir() else installed_generated()
+    optimizers = (
+        [loaded.find(name)[1] for name in names] if names else [o for file in loaded.files for o in file.optimizers]
+    )
+    candidates = [Candidate(optimizer, folder / "cpu" / f"{optimizer.name}.py") for optimizer in optimizers]
+    missing = [candidate.optimizer.name for candidate in candidates if not candidate.path.is_file()]
+    if missing:
+        raise UsageError(f"there is no module for {', '.join(missing)} in {folder}: run `optgen build` first")
+    return candidates
+
+
+def _watched(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """The items, with a bar on a terminal."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not sys.stderr.isatty()) as progress:
+        yield from progress.track(items, total=total)
+
+
+def _entry(verified: Verified) -> dict[str, Any]:
+    stored = [f for f in verified.findings if f.part == "translation" and f.figures.get("stored")]
+    measured = [finding.figures for finding in verified.findings if finding.part == "numerics"]
+    return {
+        "name": verified.name,
+        "target": "cpu",
+        "stored": len(stored),
+        "proved": sum(finding.verdict is Verdict.PROVED for finding in stored),
+        "tested": sum(finding.verdict is Verdict.TESTED for finding in stored),
+        "worst_ulps": {
+            dtype: max((f["ulps"] for f in measured if f.get("dtype") == dtype and "ulps" in f), default=None)
+            for dtype in ("float32", "float64")
+        },
+        "cases": sum(int(figures.get("cases", 0)) for figures in measured),
+        "parts": {
+            part: dict(Counter(f.verdict.value for f in verified.findings if f.part == part))
+            for part in dict.fromkeys(finding.part for finding in verified.findings)
+        },
+        "failed": sum(finding.verdict is Verdict.FAILED for finding in verified.findings),
+        "findings": [_plain(finding) for finding in verified.findings],
+    }
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    return {
+        "part": finding.part,
+        "subject": finding.subject,
+        "verdict": finding.verdict.value,
+        "detail": finding.detail,
+        "figures": finding.figures,
+    }
+
+
+def _kill_table(outcomes: list[tuple[str, Outcome]]) -> list[dict[str, Any]]:
+    made = Counter(outcome.mutant.kind for _, outcome in outcomes)
+    caught = Counter(outcome.mutant.kind for _, outcome in outcomes if outcome.caught)
+    return [
+        {"kind": kind, "part": part, "made": made[kind], "caught": caught[kind]}
+        for kind, part in CLAIMS.items()
+        if made[kind]
+    ]
+
+
+def _show(report: dict[str, Any], *, mutants: bool) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("name", style="cyan", no_wrap=True)
+    for heading in ("proved", "f32", "f64", "memory", "claims", "others"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    entries = report["optimizers"]
+    for entry in entries:
+        ulps = ["-" if value is None else f"{value:.2f}" for value in entry["worst_ulps"].values()]
+        held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties", "opinions")]
+        proved = f"{entry['proved']}/{entry['stored']}"
+        table.add_row(entry["name"], proved, *ulps, *held, style="red" if entry["failed"] else "")
+    console.print(table)
+    proved, stored, cases = (sum(entry[key] for entry in entries) for key in ("proved", "stored", "cases"))
+    console.print(
+        f"\n{len(entries)} modules: {proved} of {stored} stored values proved, {cases:,} random cases compared."
+        "\nf32, f64: the worst error in units in the last place, relative to the magnitude of the terms."
+    )
+    if mutants:
+        _show_kills(report["mutants"])
+
+
+def _held(verdicts: dict[str, int]) -> str:
+    looked = sum(number for verdict, number in verdicts.items() if verdict != Verdict.SKIPPED.value)
+    skipped = verdicts.get(Verdict.SKIPPED.value, 0)
+    return f"{looked - verdicts.get(Verdict.FAILED.value, 0)}/{looked}" + (f" (-{skipped})" if skipped else "")
+
+
+def _show_kills(rows: list[dict[str, Any]]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("mutants", style="cyan", no_wrap=True)
+    table.add_column("claimed by", no_wrap=True)
+    table.add_column("made", justify="right")
+    table.add_column("caught", justify="right")
+    for row in rows:
+        table.add_row(row["kind"], row["part"], str(row["made"]), str(row["caught"]))
+    made, caught = (sum(row[key] for row in rows) for key in ("made", "caught"))
+    table.add_row("all", "", str(made), f"{caught} ({caught / max(made, 1):.1%})", style="bold")
+    console.print()
+    console.print(table)
+
+
+def _complain_of(found: list[Verified], outcomes: list[tuple[str, Outcome]]) -> None:
+    for each in found:
+        for finding in each.findings:
+            if finding.verdict is Verdict.FAILED:
+                complain(f"{each.name}, {finding.part}: {finding.subject}\n{finding.detail}")
+    for name, outcome in outcomes:
+        if not outcome.caught:
+            mutant = outcome.mutant
+            complain(f"{name}: not caught by {CLAIMS[mutant.kind]}: {mutant.kind} in {mutant.place}, {mutant.change}")

@@ -1,0 +1,80 @@
+"""Files that are written whole, and modules made of text."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that under its name there is the whole of it or what was there before.
+
+    The text goes to a file that has no name yet, where the system has such files; what kills the process halfway leaves
+    nothing behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    data = text.encode()
+    try:
+        try:
+            _write_unnamed(beside, data)
+        except (AttributeError, OSError):  # no such files on this system, or on this file system
+            beside.write_bytes(data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_unnamed(path: Path, data: bytes) -> None:
+    """Write a file that gets its name only once it is complete (Linux)."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with os.fdopen(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb") as file:
+            file.write(data)
+            file.flush()
+            # The folder's descriptor makes Python call linkat, which follows the link that /proc holds.
+            os.link(f"/proc/self/fd/{file.fileno()}", path.name, dst_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
+
+
+def module_of(name: str, text: str, folder: Path | None = None) -> ModuleType:
+    """A module with a text, kept on disk so that Numba can keep its machine code beside it.
+
+    Parameters
+    ----------
+    name : str
+        What the file is called.
+    text : str
+        Its source. File and module are named after it too, since Numba looks kernels up by the names of both.
+    folder : Path, optional
+        Where it is kept; the cache of this user unless given.
+    """
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = (folder or cache()) / digest / f"{name}.py"
+    module_name = f"optgen_compiled_{name}_{digest}"
+    known = sys.modules.get(module_name)
+    if known is not None and known.__file__ == str(path):
+        return known
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_whole(path, text)
+    spec = spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules[module_name] = module
+    return module
+
+
+def cache() -> Path:
+    """The folder for what can be made again: ``OPTGEN_CACHE_DIR``, or one in the user's cache folder."""
+    chosen = os.environ.get("OPTGEN_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optgen"

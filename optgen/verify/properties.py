@@ -1,0 +1,950 @@
+"""Whether the claims of a spec are true: of its equations, by algebra, and of the compiled kernel, by trying.
+
+A proof is attempted only where its cost is small and known beforehand: signs that SymPy can read off, and rational
+functions that cancel. A claim that is not proved is no failure; one that the kernel violates is, and the finding holds
+the input and both values.
+
+A kernel shows only theta and the states. What a claim says of a local is therefore looked at where the local goes: an
+equality is put in the place of the local, and the kernel must follow what comes of that; for an inequality the local
+is solved for from the new theta, where it enters that linearly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sympy import (
+    Abs,
+    Basic,
+    Dummy,
+    Eq,
+    Integer,
+    Interval,
+    Max,
+    Min,
+    Piecewise,
+    Pow,
+    Rational,
+    S,
+    Symbol,
+    cancel,
+    diff,
+    expand_power_base,
+    expand_power_exp,
+    factor,
+    lambdify,
+    limit,
+    oo,
+    together,
+)
+
+from optgen.language.properties import (
+    Bounded,
+    Claim,
+    ConstantGradient,
+    EqualTo,
+    Equivalent,
+    FirstTrue,
+    Independent,
+    Invariant,
+    Limit,
+    Monotone,
+    Movements,
+    NotAlways,
+)
+from optgen.language.spec import Optimizer
+from optgen.language.symbols import Named
+from optgen.runtime.table import tabulate
+from optgen.verify import reference
+from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
+
+PART = "properties"
+STEPS = 12
+"""The length of a trajectory."""
+TOLERANCE = 1e-9
+"""For what holds in real arithmetic, relative to the largest that a value has been."""
+LARGEST_PROOF = 300
+"""Expressions of more operations are not handed to SymPy's algebra, which has no clock."""
+
+Floats = NDArray[Any]
+Values = Mapping[str, Any]
+"""By name: theta, g, t, states, hyperparameters, and new values as ``m_next``."""
+
+
+def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
+    """Look at every claim of a spec.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The module, with the optimizer whose claims they are.
+    effort : Effort
+        How many elements and settings are tried.
+
+    Yields
+    ------
+    Finding
+        For each claim one of the equations if it could be proved, and one of the kernel.
+    """
+    for claim in candidate.optimizer.properties:
+        if proved(claim, candidate.optimizer):
+            yield Finding(PART, str(claim), Verdict.PROVED, "from the equations")
+        try:
+            violation = tried(claim, candidate, effort)
+        except Exception as error:  # noqa: BLE001 - whatever a broken module does is a finding
+            violation = f"the module cannot be run: {type(error).__name__}: {error}"
+        if violation is None:
+            yield Finding(PART, str(claim), Verdict.TESTED, _where(claim, candidate.optimizer))
+        else:
+            yield Finding(PART, str(claim), Verdict.FAILED, f"{candidate.optimizer.name}: {claim}\n{violation}")
+
+
+def proved(claim: Claim, optimizer: Optimizer) -> bool:
+    """Whether a claim could be proved from the equations; False says nothing against it."""
+    rule = Rule(optimizer, claim.given)
+    if rule.reduces:
+        return False
+    prove: Callable[[Any, Rule], bool] = _PROOFS.get(type(claim), _no_proof)
+    return prove(claim, rule)
+
+
+def _where(claim: Claim, optimizer: Optimizer) -> str:
+    """Where a claim was tried."""
+    rule = Rule(optimizer)
+    unseen = (isinstance(claim, Monotone | Bounded) and not observed(plain(claim.expression), rule)[1]) or (
+        isinstance(claim, FirstTrue) and not any(value.has(plain(claim.condition)) for _, value in rule.equations)
+    )
+    if unseen:
+        return "in float64; no new value shows it"
+    return "on the kernel"
+
+
+def tried(claim: Claim, candidate: Candidate, effort: Effort) -> str | None:
+    """The input for which a kernel violates a claim, with both values; None if none was found."""
+    rng = np.random.default_rng(effort.seed)
+    trial = Trial(candidate, Rule(candidate.optimizer), claim.given, effort, rng)
+    attempt: Callable[[Any, Trial], str | None] = _TRIALS[type(claim)]
+    with np.errstate(all="ignore"):
+        return attempt(claim, trial)
+
+
+# A rule in symbols that have nothing but a name -----------------------------------------------------------------------
+
+T, G, THETA = (Symbol(name, real=True) for name in ("t", "g", "theta"))
+
+
+def plain(expression: Any) -> Any:
+    """An expression in symbols of the same names, which two optimizers share."""
+    return expression.xreplace({symbol: Symbol(symbol.name, real=True) for symbol in expression.atoms(Named)})
+
+
+def new(symbol: Symbol) -> Symbol:
+    """The new value of theta or a state."""
+    return Symbol(f"{symbol.name}_next", real=True)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An optimizer for the purposes of algebra.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Which.
+    given : pairs
+        Hyperparameters that have a value.
+    """
+
+    optimizer: Optimizer
+    given: tuple[tuple[Any, Any], ...] = ()
+
+    @cached_property
+    def fixed(self) -> dict[Any, Any]:
+        """What is given."""
+        return {plain(symbol): plain(value) for symbol, value in self.given}
+
+    @cached_property
+    def states(self) -> tuple[Any, ...]:
+        """The states."""
+        return tuple(map(plain, self.optimizer.states))
+
+    @cached_property
+    def variables(self) -> tuple[Any, ...]:
+        """Theta and the states."""
+        return (THETA, *self.states)
+
+    @cached_property
+    def initial(self) -> dict[Any, Any]:
+        """What the states start from."""
+        return {plain(state): plain(state.init).xreplace(self.fixed) for state in self.optimizer.states}
+
+    @cached_property
+    def equations(self) -> tuple[tuple[Any, Any], ...]:
+        """Targets and values in an order in which they can be computed."""
+        return tuple((plain(let.target), plain(let.value).xreplace(self.fixed)) for let in self.optimizer.equations)
+
+    @cached_property
+    def domains(self) -> dict[Any, Any]:
+        """The domains of the hyperparameters that are not given."""
+        domains = {plain(hyper): hyper.domain for hyper in self.optimizer.hypers}
+        return {hyper: domain for hyper, domain in domains.items() if hyper not in self.fixed}
+
+    @cached_property
+    def reduces(self) -> bool:
+        """Whether it has reductions, which these proofs know nothing of."""
+        return any(let.value.atoms(Symbol) != let.value.free_symbols for let in self.optimizer.step) or any(
+            type(node).__module__.endswith("reductions") for let in self.optimizer.step for node in _nodes(let.value)
+        )
+
+    def expanded(self, expression: Any, replaced: Mapping[Any, Any] | None = None, *, new_too: bool = True) -> Any:
+        """An expression without locals.
+
+        Parameters
+        ----------
+        expression : sympy.Basic
+            In plain symbols.
+        replaced : mapping, optional
+            What to put in the place of some targets and conditions instead of what the equations say.
+        new_too : bool
+            Whether new values are written out as well, so that only old ones are left.
+        """
+        replaced = replaced or {}
+        kept = () if new_too else {new(symbol) for symbol in self.variables}
+        result = expression.xreplace(self.fixed).xreplace(replaced)
+        for target, value in reversed(self.equations):
+            if target not in kept and result.has(target):
+                result = result.xreplace({target: value}).xreplace(replaced)
+        return result
+
+    def defined(self, target: Any) -> Any:
+        """The right-hand side of a target's equation."""
+        return dict(self.equations)[target]
+
+    @cached_property
+    def nonnegative(self) -> frozenset[Any]:
+        """States that are never negative: they start so, and each step keeps them so."""
+        kept = {s for s in self.states if _never_negative(self.initial[s], self, frozenset())}
+        while True:
+            assumed = frozenset(kept)
+            kept = {state for state in kept if _never_negative(self.expanded(new(state)), self, assumed)}
+            if kept == assumed:
+                return assumed
+
+
+def _nodes(expression: Basic) -> Iterator[Basic]:
+    yield expression
+    for argument in expression.args:
+        yield from _nodes(argument)
+
+
+# Algebra --------------------------------------------------------------------------------------------------------------
+
+
+def signed(expression: Any, rule: Rule, nonnegative: frozenset[Any] | None = None) -> Any:
+    """The same function in symbols whose signs SymPy knows.
+
+    A hyperparameter in [0, 1) becomes b/(1 + b) with b >= 0, so that 1 - beta is seen to be positive; its t-th power is
+    in the same interval and becomes another such fraction; t becomes 1 + n.
+    """
+    units = {h: Dummy(h.name, positive=True) for h, domain in rule.domains.items() if domain.is_subset(Interval(0, 1))}
+    powers: dict[Any, Any] = {}
+
+    def is_power(node: Any) -> bool:
+        return isinstance(node, Pow) and node.exp == T and (node.base in units.values() or _is_fraction(node.base))
+
+    def fraction(node: Any) -> Any:
+        return powers.setdefault(node, _unit())
+
+    positive = expression.xreplace({Pow(S.Zero, T): S.Zero}).xreplace(units)
+    result = expand_power_exp(positive).replace(is_power, fraction)
+    known: dict[Any, Any] = {T: 1 + Dummy("n", integer=True, nonnegative=True)}
+    known |= {unit: _unit() for unit in units.values()}
+    for hyper, domain in rule.domains.items():
+        if hyper not in units and domain.is_subset(Interval(0, oo)):
+            known[hyper] = Dummy(hyper.name, nonnegative=True)
+    for state in rule.nonnegative if nonnegative is None else nonnegative:
+        known[state] = Dummy(state.name, nonnegative=True)
+    return result.xreplace(known)
+
+
+def _unit() -> Any:
+    part = Dummy("b", positive=True)
+    return part / (1 + part)
+
+
+def _is_fraction(number: Any) -> bool:
+    return isinstance(number, Rational) and 0 < number < 1
+
+
+def _cases(expression: Any, rule: Rule) -> Iterator[Any]:
+    """The expression for each way in which its conditions may come out; at t == 1 states are what they start from."""
+    conditions = {pair.args[1] for piecewise in expression.atoms(Piecewise) for pair in piecewise.args} - {S.true}
+    ordered = sorted(conditions, key=str)
+    for outcome in product((S.true, S.false), repeat=min(len(ordered), 4)):
+        chosen = dict(zip(ordered, outcome, strict=False))
+        case = expression.xreplace(chosen)
+        for condition, truth in chosen.items():
+            if truth is S.true and isinstance(condition, Eq) and isinstance(condition.lhs, Symbol):
+                case = case.xreplace({condition.lhs: condition.rhs})
+                if condition == Eq(T, 1):
+                    case = case.xreplace(rule.initial)
+        yield case
+
+
+def _never_negative(expression: Any, rule: Rule, nonnegative: frozenset[Any] | None = None) -> bool:
+    def holds(case: Any) -> bool:
+        if case.count_ops() > LARGEST_PROOF:
+            return False
+        value = signed(case, rule, nonnegative)
+        if value.is_nonnegative or factor(together(value)).is_nonnegative:
+            return True
+        chosen = next(iter(case.atoms(Max, Min)), None)
+        return chosen is not None and all(holds(case.xreplace({chosen: argument})) for argument in chosen.args)
+
+    return all(map(holds, _cases(expression, rule)))
+
+
+def _vanishes(expression: Any, rule: Rule) -> bool:
+    """Whether an expression is zero wherever it is defined."""
+    return all(_is_zero(case, rule) for case in _cases(expression, rule))
+
+
+def _is_zero(expression: Any, rule: Rule) -> bool:
+    if expression == 0:
+        return True
+    if expression.count_ops() > LARGEST_PROOF:
+        return False
+    if expression.has(Max, Min):
+        expression = expression.rewrite(Abs)
+    value = signed(expression, rule)
+    value = value.replace(lambda node: isinstance(node, Abs), lambda node: Abs(factor(node.args[0])))
+    value = value.replace(
+        lambda node: isinstance(node, Pow) and node.exp.is_Rational and not node.exp.is_integer,
+        lambda node: expand_power_base(Pow(factor(together(node.base)), node.exp)),
+    )
+    return bool(cancel(together(value)) == 0)
+
+
+# Proofs, one function a kind of claim ---------------------------------------------------------------------------------
+
+
+def _no_proof(_: Claim, __: Rule) -> bool:
+    return False
+
+
+def _monotone_proof(claim: Monotone, rule: Rule) -> bool:
+    sign = 1 if claim.direction == "increasing" else -1
+    value = rule.expanded(plain(claim.expression), new_too=False)
+    if not value.free_symbols & {THETA, G, *rule.states, *map(new, rule.variables)}:
+        return _never_negative(sign * (value.xreplace({T: T + 1}) - value), rule)
+    moved = [symbol for symbol in rule.variables if value.has(new(symbol))]
+    if len(moved) != 1 or value.free_symbols & {G, T, *rule.variables}:
+        return False
+    # A function of one new value: it goes the way that value goes where its slope has one sign.
+    (state,) = moved
+    change = rule.expanded(new(state)) - state
+    slope = diff(value, new(state))
+    if state in rule.nonnegative:
+        slope = slope.xreplace({new(state): Dummy(state.name, positive=True)})
+    return any(_never_negative(sign * way * slope, rule) and _never_negative(way * change, rule) for way in (1, -1))
+
+
+def _bounded_proof(claim: Bounded, rule: Rule) -> bool:
+    value = rule.expanded(plain(claim.expression))
+    low, high = (rule.expanded(plain(bound)) for bound in (claim.low, claim.high))
+    return (low == -oo or _never_negative(value - low, rule)) and (high == oo or _never_negative(high - value, rule))
+
+
+def _first_true_proof(claim: FirstTrue, rule: Rule) -> bool:
+    condition = rule.expanded(plain(claim.condition))
+    if claim.step is None or condition.free_symbols != {T}:
+        return False
+    last = int(claim.step)
+    return all(condition.xreplace({T: Integer(k)}) == (k == last) for k in range(1, last + 1))
+
+
+def _limit_proof(claim: Limit, rule: Rule) -> bool:
+    variable = plain(claim.variable)
+    value = rule.expanded(plain(claim.expression) - plain(claim.value))
+    if value.count_ops() > LARGEST_PROOF or value.has(Piecewise):
+        return False
+    if variable == T and claim.to == oo:
+        # beta**t goes to zero faster than any power of t grows.
+        units = {h for h, domain in rule.domains.items() if domain.is_subset(Interval.Ropen(0, 1))}
+        value = cancel(together(value)).replace(
+            lambda node: isinstance(node, Pow) and node.exp.has(T) and (node.base in units or _is_fraction(node.base)),
+            lambda node: S.Zero if (node.exp / T).is_positive else S.NaN,
+        )
+    if not value.has(variable):
+        return _is_zero(value, rule) if not value.has(S.NaN) else False
+    moving = Dummy("x", positive=True)
+    return bool(limit(signed(value.xreplace({variable: moving}), rule), moving, claim.to) == 0)
+
+
+def _invariant_proof(claim: Invariant, rule: Rule) -> bool:
+    c = Dummy("c", positive=True)
+    powers = {plain(symbol): power for symbol, power in claim.powers}
+    scaled = {symbol: c**power * symbol for symbol, power in powers.items()}
+    for symbol in rule.variables:
+        factor_ = c ** powers.get(symbol, 0)
+        value = rule.expanded(new(symbol))
+        if not _vanishes(value.xreplace(scaled) - factor_ * value, rule):
+            return False
+        start = rule.initial.get(symbol, S.Zero)
+        if not _vanishes(start.xreplace(scaled) - factor_ * start, rule):
+            return False
+    return True
+
+
+def _independent_proof(claim: Independent, rule: Rule) -> bool:
+    of = set(map(plain, claim.of))
+    values = [rule.expanded(plain(value)) for value in claim.values]
+    if claim.steps is not None:
+        values = [value.xreplace({T: Integer(k)}) for value in values for k in range(1, int(claim.steps) + 1)]
+    return not any(value.free_symbols & of for value in values)
+
+
+def _equal_proof(claim: EqualTo, rule: Rule) -> bool:
+    """In real arithmetic only: rounding is for the kernel to show."""
+    theirs = {state.name for state in claim.other.states}
+    if not theirs <= {state.name for state in rule.states}:
+        return False
+    return _equivalent_proof(Equivalent(claim.other, steps=claim.steps), rule)
+
+
+def _equivalent_proof(claim: Equivalent, rule: Rule) -> bool:
+    other = Rule(claim.other)
+    variables = {*other.variables, *map(plain, claim.other.hypers)}
+    change = {symbol: symbol.xreplace(rule.fixed) for symbol in variables}
+    change |= {plain(symbol): plain(value).xreplace(rule.fixed) for symbol, value in claim.where}
+    if any(change[symbol].has(T) for symbol in other.variables):
+        return False
+    times = [None] if claim.steps is None else [Integer(k) for k in range(1, int(claim.steps) + 1)]
+    for symbol in other.variables:
+        after = change[symbol].xreplace({mine: new(mine) for mine in rule.variables})
+        difference = rule.expanded(after) - other.expanded(new(symbol)).xreplace(change)
+        if not all(_vanishes(difference if k is None else difference.xreplace({T: k}), rule) for k in times):
+            return False
+    starts = ((change[s].xreplace(rule.initial), other.initial[s].xreplace(change)) for s in other.states)
+    return all(_vanishes(mine - theirs, rule) for mine, theirs in starts)
+
+
+def _constant_proof(claim: ConstantGradient, rule: Rule) -> bool:
+    """By induction over t, once the values that are claimed have told what the states are."""
+    wanted = {plain(target): plain(value).xreplace(rule.fixed) for target, value in claim.values}
+    forms: dict[Any, Any] = {}
+    for target, value in wanted.items():
+        equation = rule.expanded(target, new_too=False) - value
+        unknown = [state for state in rule.states if equation.has(new(state)) and new(state) not in forms]
+        if len(unknown) == 1 and not diff(equation, new(unknown[0]), 2):
+            name = new(unknown[0])
+            forms[name] = -equation.xreplace({name: S.Zero}) / diff(equation, name)
+    for name, form in forms.items():
+        if form.free_symbols & {THETA, *rule.variables, *map(new, rule.variables)}:
+            return False
+        state = next(state for state in rule.states if new(state) == name)
+        value = rule.expanded(name)
+        others = {other: forms[new(other)].xreplace({T: T - 1}) for other in rule.states if new(other) in forms}
+        first = value.xreplace(rule.initial).xreplace({T: S.One}) - form.xreplace({T: S.One})
+        later = value.xreplace({Eq(T, 1): S.false}).xreplace(others) - form
+        if state not in others or not _vanishes(first, rule) or not _vanishes(later, rule):
+            return False
+    return all(_vanishes(rule.expanded(target, forms) - value, rule) for target, value in wanted.items())
+
+
+_PROOFS: dict[type, Callable[[Any, Rule], bool]] = {
+    Monotone: _monotone_proof,
+    Bounded: _bounded_proof,
+    FirstTrue: _first_true_proof,
+    Limit: _limit_proof,
+    Invariant: _invariant_proof,
+    Independent: _independent_proof,
+    EqualTo: _equal_proof,
+    Equivalent: _equivalent_proof,
+    ConstantGradient: _constant_proof,
+}
+
+
+# A kernel on trial ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A kernel, with what is needed to draw inputs for it.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The module.
+    rule : Rule
+        Its equations.
+    given : pairs
+        Hyperparameters that have a value.
+    effort : Effort
+        How much to draw.
+    rng : numpy.random.Generator
+        From what.
+    """
+
+    candidate: Candidate
+    rule: Rule
+    given: tuple[tuple[Any, Any], ...]
+    effort: Effort
+    rng: np.random.Generator
+
+    @property
+    def module(self) -> ModuleType:
+        """The module."""
+        return self.candidate.module
+
+    @cached_property
+    def size(self) -> int:
+        """How many elements an array has."""
+        return max(16, self.effort.draws)
+
+    def settings(self) -> Iterator[dict[str, float]]:
+        """Hyperparameters: the defaults, then others, with what is given."""
+        for k in range(3 + self.effort.draws // 1000):
+            values = {hyper.name: float(hyper.default) if k == 0 else self.hyper(hyper) for hyper in self._hypers}
+            given = {symbol.name: float(evaluated(plain(value), values)) for symbol, value in self.given}
+            yield values | given
+
+    def hyper(self, hyper: Any) -> float:
+        """A value inside a domain, away from its ends."""
+        domain = hyper.domain
+        if not isinstance(domain, Interval) or domain.start == -oo:
+            return float(hyper.default)
+        low, high = float(domain.start), float(domain.end)
+        if math.isinf(high):
+            return low + 10 ** self.rng.uniform(-3, -0.5)
+        return low + (high - low) * self.rng.uniform(0.05, 0.95)
+
+    @property
+    def _hypers(self) -> Sequence[Any]:
+        return self.candidate.optimizer.hypers
+
+    def thetas(self) -> Floats:
+        """Parameters of every sign."""
+        return self.rng.normal(size=self.size)
+
+    def grads(self, steps: int = STEPS) -> Floats:
+        """Gradients of every size, a step a row; an element's own vary by a few powers of ten."""
+        scales = 10 ** (self.rng.uniform(-4, 4, self.size) + self.rng.uniform(-1, 1, (steps, self.size)))
+        grads: Floats = scales * self.rng.normal(size=(steps, self.size))
+        return grads
+
+    def states(self) -> dict[str, Floats]:
+        """States out of the blue: nonnegative, which all may be."""
+        return {state.name: self.rng.uniform(0.1, 2, self.size) for state in self.rule.states}
+
+    def initial(self, hypers: Values) -> dict[str, Floats]:
+        """States as they are before the first step."""
+        return initial(self.module, hypers, self.size)
+
+
+def initial(module: ModuleType, hypers: Values, size: int, dtype: Any = np.float64) -> dict[str, Floats]:
+    """The states of a generated module before the first step."""
+    program = module.PROGRAM
+    starts = program.initial(*(hypers[name] for name in program.hypers))
+    return {name: np.full(size, value, dtype) for name, value in zip(program.states, starts, strict=True)}
+
+
+def moved(
+    module: ModuleType, theta: Floats, grad: Floats, states: Mapping[str, Floats], *, t: int, hypers: Values
+) -> Values:
+    """One step of a kernel: what went in and what came out, by name."""
+    arrays = {"theta": theta.copy(), **{name: value.copy() for name, value in states.items()}}
+    module.step(g=grad.copy(), **arrays, t=t, **hypers)
+    after = {f"{name}_next": value for name, value in arrays.items()}
+    return {"theta": theta, "g": grad, **states, **after, "t": float(t), **hypers}
+
+
+def walked(
+    trial: Trial, hypers: Values, theta: Floats, grads: Floats, *, back: bool = False, dtype: Any = np.float64
+) -> Iterator[Values]:
+    """Steps of a kernel, one after another; ``back`` puts theta back to where it was after each."""
+    yield from _walk(trial.module, hypers, theta.astype(dtype), grads.astype(dtype), back=back)
+
+
+def _walk(module: ModuleType, hypers: Values, theta: Floats, grads: Floats, *, back: bool = False) -> Iterator[Values]:
+    states = initial(module, hypers, theta.size, theta.dtype)
+    for k, grad in enumerate(grads):
+        values = moved(module, theta, grad, states, t=k + 1, hypers=hypers)
+        yield values
+        theta = theta if back else values["theta_next"]
+        states = {name: values[f"{name}_next"] for name in states}
+
+
+@lru_cache(maxsize=1024)
+def _function(expression: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
+    arguments = sorted(expression.free_symbols, key=lambda symbol: symbol.name)
+    return tuple(symbol.name for symbol in arguments), lambdify(arguments, expression, "numpy")
+
+
+def evaluated(expression: Any, values: Values) -> Any:
+    """The value of an expression in plain symbols, in float64."""
+    names, function = _function(expression)
+    return function(*(values[name] for name in names))
+
+
+def observed(expression: Any, rule: Rule) -> tuple[Any, bool]:
+    """An expression in what a kernel shows, and whether it shows it: else it comes from the equations alone."""
+    result = expression
+    for target, _ in reversed(rule.equations):
+        if result.has(target) and target not in map(new, rule.variables):
+            result = result.xreplace({target: _solved(target, rule)})
+    return result, bool(result.free_symbols & set(map(new, rule.variables)))
+
+
+def _solved(local: Any, rule: Rule) -> Any:
+    """A local from the first new value that it enters linearly; as the equations have it if there is none."""
+    for target in map(new, rule.variables):
+        value = rule.expanded(rule.defined(target), {local: Dummy("kept")}, new_too=False)
+        dummies = [symbol for symbol in value.free_symbols if isinstance(symbol, Dummy)]
+        if dummies and not value.has(Piecewise) and not diff(value, dummies[0], 2):
+            slope = diff(value, dummies[0])
+            return (target - value.xreplace({dummies[0]: S.Zero})) / slope
+    return rule.expanded(rule.defined(local), new_too=False)
+
+
+def different(
+    values: Values, what: str, found: Any, wanted: Any, *, scale: Any = 0.0, tolerance: float = TOLERANCE
+) -> str | None:
+    """The input with the largest difference, if that is too large.
+
+    Parameters
+    ----------
+    values : mapping
+        What went in.
+    what : str
+        What is compared.
+    found, wanted : arrays
+        The two values.
+    scale : array
+        How large the value has been, beside its present size.
+    tolerance : float
+        Relative to the scale.
+    """
+    found, wanted = np.broadcast_arrays(*np.atleast_1d(found, wanted))
+    allowed = tolerance * np.maximum(np.abs(wanted), scale)
+    fine = (np.abs(found - wanted) <= allowed) | (np.isnan(found) & np.isnan(wanted)) | (found == wanted)
+    if fine.all():
+        return None
+    error = np.where(fine, 0, np.nan_to_num(np.abs(found - wanted) / allowed, nan=np.inf, posinf=np.inf))
+    k = int(np.argmax(error))
+    return f"{what} is {found[k]!r}, should be {wanted[k]!r}, for {_input(values, k)}"
+
+
+def _input(values: Values, k: int) -> str:
+    picked = {name: np.atleast_1d(value) for name, value in values.items() if not name.endswith("_next")}
+    return ", ".join(f"{name} = {value[k if value.size > 1 else 0]!r}" for name, value in picked.items())
+
+
+# Trials, one function a kind of claim ---------------------------------------------------------------------------------
+
+
+def _monotone_trial(claim: Monotone, trial: Trial) -> str | None:
+    value, _ = observed(plain(claim.expression), trial.rule)
+    sign = 1 if claim.direction == "increasing" else -1
+    varies = trial.rule.expanded(plain(claim.expression)).free_symbols & {THETA, G, *trial.rule.states}
+    for hypers in trial.settings():
+        if varies:
+            steps = walked(trial, hypers, np.zeros(trial.size), trial.grads(), back=True)
+        else:
+            steps = _at_times(trial, hypers)
+        last = None
+        for values in steps:
+            now = np.asarray(evaluated(value, values))
+            if last is None and varies:
+                before = {f"{symbol.name}_next": values[symbol.name] for symbol in trial.rule.variables}
+                last = np.asarray(evaluated(value, {**values, **before})) if not value.has(T) else None
+            if last is not None and not (sign * (now - last) >= -TOLERANCE * np.abs(last)).all():
+                k = int(np.argmin(np.broadcast_to(sign * (now - last), np.shape(now - last)).ravel()))
+                pair = [np.broadcast_to(x, np.shape(now - last)).ravel()[k] for x in (last, now)]
+                return f"it goes from {pair[0]!r} to {pair[1]!r} for {_input(values, k)}"
+            last = now
+    return None
+
+
+def _at_times(trial: Trial, hypers: Values) -> Iterator[Values]:
+    """Steps from the same values at later and later times."""
+    theta, grad, states = np.zeros(trial.size), trial.grads(1)[0], trial.states()
+    for t in (*range(1, STEPS), *(10**k for k in range(2, 8))):
+        yield moved(trial.module, theta, grad, states, t=t, hypers=hypers)
+
+
+def _bounded_trial(claim: Bounded, trial: Trial) -> str | None:
+    value, low, high = (observed(plain(side), trial.rule)[0] for side in (claim.expression, claim.low, claim.high))
+    for hypers in trial.settings():
+        for values in walked(trial, hypers, np.zeros(trial.size), trial.grads(), back=True):
+            now = np.atleast_1d(evaluated(value, values))
+            lowest, highest = (np.broadcast_to(evaluated(bound, values), now.shape) for bound in (low, high))
+            slack = TOLERANCE * np.abs(now)
+            outside = ~((now >= lowest - slack) & (now <= highest + slack))
+            if outside.any():
+                k = int(np.argmax(outside))
+                return f"{now[k]!r} is not between {lowest[k]!r} and {highest[k]!r} for {_input(values, k)}"
+    return None
+
+
+def _first_true_trial(claim: FirstTrue, trial: Trial) -> str | None:
+    """At each step the kernel does what the equations say with the condition true or false as claimed."""
+    condition = plain(claim.condition)
+    step = math.inf if claim.step is None else int(claim.step)
+    times = [*range(1, STEPS + (0 if claim.step is None else int(claim.step))), 100, 1000, 10**6]
+    stated = trial.rule.expanded(condition)
+    for hypers in trial.settings():
+        theta, grad, states = trial.thetas(), trial.grads(1)[0], trial.states()
+        for t in times:
+            if bool(evaluated(stated, {**hypers, "t": float(t)})) != (t >= step):
+                return f"it is {t < step} at t = {t} for {hypers}"
+            values = moved(trial.module, theta, grad, states, t=t, hypers=hypers)
+            violation = _follows(trial, values, {condition: S.true if t >= step else S.false}, f"at t = {t}: ")
+            if violation:
+                return violation
+    return None
+
+
+def _follows(
+    trial: Trial, values: Values, replaced: Mapping[Any, Any], when: str = "", tolerance: float = TOLERANCE
+) -> str | None:
+    """Whether new values are what the equations say with something put in the place of targets or conditions."""
+    for symbol in trial.rule.variables:
+        target = new(symbol)
+        wanted = trial.rule.expanded(trial.rule.defined(target), replaced, new_too=False)
+        scale = np.abs(values[symbol.name])
+        violation = different(
+            values,
+            f"{when}the new {symbol}",
+            values[target.name],
+            evaluated(wanted, values),
+            scale=scale,
+            tolerance=tolerance,
+        )
+        if violation:
+            return violation
+    return None
+
+
+def _limit_trial(claim: Limit, trial: Trial) -> str | None:
+    """Close to the limit the kernel does what the equations say with the limit in the place of the value."""
+    variable, target, value = (plain(part) for part in (claim.variable, claim.expression, claim.value))
+    far = 2**52 if claim.to == oo else float(claim.to)
+    for hypers in trial.settings():
+        at = hypers if variable == T else {**hypers, variable.name: float(far)}
+        t = far if variable == T else 1
+        values = moved(trial.module, np.zeros(trial.size), trial.grads(1)[0], trial.states(), t=int(t), hypers=at)
+        found = observed(target, trial.rule)[0]
+        violation = different(
+            values, str(claim.expression), evaluated(found, values), evaluated(value, values), tolerance=1e-6
+        )
+        violation = violation or (
+            _follows(trial, values, {target: value}, tolerance=1e-6) if target.is_Symbol else None
+        )
+        if violation:
+            return violation
+    return None
+
+
+def _invariant_trial(claim: Invariant, trial: Trial) -> str | None:
+    powers = {symbol.name: int(power) for symbol, power in claim.powers}
+    for hypers in trial.settings():
+        theta, grads = trial.thetas(), trial.grads()
+        for c in (2.0**-10, 3.0, 1e6):
+            by = {name: c ** powers.get(name, 0) for name in ("theta", "g", *hypers, *map(str, trial.rule.states))}
+            scaled = {name: value * by[name] for name, value in hypers.items()}
+            one = walked(trial, hypers, theta, grads)
+            other = walked(trial, scaled, theta * by["theta"], grads * by["g"])
+            largest = {str(symbol): np.zeros(trial.size) for symbol in trial.rule.variables}
+            for values, others in zip(one, other, strict=True):
+                for name, scale in largest.items():
+                    wanted = values[f"{name}_next"] * by[name]
+                    np.fmax(scale, np.abs(wanted), out=scale)
+                    violation = different(
+                        others, f"with c = {c:g} the new {name}", others[f"{name}_next"], wanted, scale=scale
+                    )
+                    if violation:
+                        return violation
+    return None
+
+
+def _independent_trial(claim: Independent, trial: Trial) -> str | None:
+    of = {symbol.name for symbol in claim.of}
+    for hypers, others in zip(trial.settings(), list(trial.settings())[::-1], strict=True):
+        for t in range(1, 1 + (int(claim.steps) if claim.steps is not None else STEPS)):
+            one, two = (
+                {"theta": trial.thetas(), "g": trial.grads(1)[0], **trial.states(), **values}
+                for values in (hypers, others)
+            )
+            other = {name: two[name] if name in of else value for name, value in one.items()}
+            states, names = [str(state) for state in trial.rule.states], list(hypers)
+            first, second = (
+                moved(trial.module, x["theta"], x["g"], {s: x[s] for s in states}, t=t, hypers={h: x[h] for h in names})
+                for x in (one, other)
+            )
+            for value in claim.values:
+                changed = ", ".join(sorted(of))
+                what = f"with other {changed} the new {value.of}"
+                violation = different(first, what, second[value.name], first[value.name], tolerance=0)
+                if violation:
+                    return violation
+    return None
+
+
+def _equal_trial(claim: EqualTo, trial: Trial) -> str | None:
+    module = _kernels(trial.candidate, claim.other)
+    theirs = {hyper.name for hyper in claim.other.hypers}
+    shared = ["theta", *({state.name for state in claim.other.states} & set(map(str, trial.rule.states)))]
+    for hypers in trial.settings():
+        for dtype in (np.float32, np.float64):
+            theta, grads = trial.thetas().astype(dtype), trial.grads(_steps(claim)).astype(dtype)
+            taken = {name: value for name, value in hypers.items() if name in theirs}
+            pairs = zip(_walk(trial.module, hypers, theta, grads), _walk(module, taken, theta, grads), strict=True)
+            for mine, other in pairs:
+                for name in sorted(shared):
+                    found, wanted = mine[f"{name}_next"], other[f"{name}_next"]
+                    what = f"in {np.dtype(dtype)} the new {name}"
+                    if found.tobytes() != wanted.tobytes():
+                        violation = different(mine, what, found, wanted, tolerance=0)
+                        if violation:
+                            return violation
+    return None
+
+
+def _steps(claim: EqualTo | Equivalent) -> int:
+    return STEPS if claim.steps is None else int(claim.steps)
+
+
+def _kernels(candidate: Candidate, other: Optimizer) -> ModuleType:
+    """The module of another optimizer: from the same folder, else the one that comes with optgen."""
+    shipped = Path(import_module("optgen.generated.cpu").__path__[0])
+    path = candidate.path.with_name(f"{other.name}.py")
+    if path.exists() and not path.parent.samefile(shipped):
+        return _imported(other, path, path.stat().st_mtime_ns)
+    return import_module(f"optgen.generated.cpu.{other.name}")
+
+
+@lru_cache(maxsize=64)
+def _imported(optimizer: Optimizer, path: Path, _: int) -> ModuleType:
+    return Candidate(optimizer, path).module
+
+
+def _equivalent_trial(claim: Equivalent, trial: Trial) -> str | None:
+    """The kernel's steps after the change of variables, beside those of the other's equations in float64."""
+    other, where = claim.other, {symbol.name: plain(value) for symbol, value in claim.where}
+    states = [state.name for state in other.states]
+
+    def seen(name: str, values: Values, suffix: str = "") -> Floats:
+        renamed = {str(s): values[f"{s}{suffix}"] for s in trial.rule.variables}
+        value = evaluated(where.get(name, Symbol(name, real=True)), {**values, **renamed})
+        return np.array(np.broadcast_to(value, (trial.size,)), np.float64)
+
+    for hypers in trial.settings():
+        largest = {name: np.zeros(trial.size) for name in ("theta", *states)}
+        theirs: dict[str, Floats] = {}
+        for values in walked(trial, hypers, trial.thetas(), trial.grads(_steps(claim))):
+            taken = {
+                hyper.name: float(evaluated(where.get(hyper.name, plain(hyper)), values)) for hyper in other.hypers
+            }
+            if not theirs:
+                theirs = {name: seen(name, values) for name in largest}
+                starts = reference.start(other, [theirs["theta"]], hypers=taken)
+                for name in states:
+                    violation = different(values, f"at the start {name}", theirs[name], starts[name][0])
+                    if violation:
+                        return violation
+            before = {name: [theirs[name]] for name in states}
+            thetas, after = reference.step(
+                other, [theirs["theta"]], [values["g"]], before, int(values["t"]), hypers=taken
+            )
+            theirs = {"theta": thetas[0], **{name: after[name][0] for name in states}}
+            for name, scale in largest.items():
+                np.fmax(scale, np.abs(theirs[name]), out=scale)
+                violation = different(
+                    values, f"the new {name} of {other.name}", seen(name, values, "_next"), theirs[name], scale=scale
+                )
+                if violation:
+                    return violation
+    return None
+
+
+def _constant_trial(claim: ConstantGradient, trial: Trial) -> str | None:
+    """Every new value is what the equations say with the claimed values in their places."""
+    wanted = {plain(target): plain(value) for target, value in claim.values}
+    for hypers in trial.settings():
+        grads = np.broadcast_to(trial.grads(1), (STEPS, trial.size))
+        for values in walked(trial, hypers, trial.thetas(), grads):
+            for target, value in wanted.items():
+                if target.name in values:
+                    what = f"the new {target.name.removesuffix('_next')}"
+                    violation = different(values, what, values[target.name], evaluated(value, values))
+                    if violation:
+                        return violation
+            theta = trial.rule.expanded(new(THETA), wanted)
+            if not theta.free_symbols & set(trial.rule.states):
+                scale = np.abs(values["theta"])
+                violation = different(
+                    values, "the new theta", values["theta_next"], evaluated(theta, values), scale=scale
+                )
+                if violation:
+                    return violation
+    return None
+
+
+def _movements_trial(claim: Movements, trial: Trial) -> str | None:
+    """The sweep itself, without the checks of ``step``: there may be very many steps."""
+    hypers = next(trial.settings())
+    program = trial.module.PROGRAM
+    arrays = {"theta": np.zeros(1), "g": np.zeros(1), **initial(trial.module, hypers, 1)}
+    starts = np.array([[array.ctypes.data] for array in arrays.values()])
+    table = tabulate(starts, np.array([1]), arrays["theta"].itemsize)
+    taken = [hypers[name] for name in program.hypers]
+    total = sum(int(times) for _, times in claim.gradients)
+    t = 0
+    for gradient, times in claim.gradients:
+        arrays["g"][0] = float(gradient)
+        for _ in range(int(times)):
+            t += 1
+            arrays["theta"][0] = 0.0
+            program.sweep_serial(table.rows, np.array(program.scalars(float(t), *taken), np.float64))
+            which = t - 1 - total + len(claim.last)
+            if which >= 0:
+                wanted = float(evaluated(plain(claim.last[which]), hypers))
+                values = {"g": float(gradient), "t": t, **hypers}
+                violation = different(values, "the movement", -arrays["theta"], wanted, tolerance=float(claim.within))
+                if violation:
+                    return violation
+    return None
+
+
+def _not_always_trial(claim: NotAlways, trial: Trial) -> str | None:
+    inner = Trial(trial.candidate, trial.rule, claim.claim.given, trial.effort, trial.rng)
+    attempt: Callable[[Any, Trial], str | None] = _TRIALS[type(claim.claim)]
+    if attempt(claim.claim, inner) is None:
+        return "no input was found for which it does not hold"
+    return None
+
+
+_TRIALS: dict[type, Callable[[Any, Trial], str | None]] = {
+    Monotone: _monotone_trial,
+    Bounded: _bounded_trial,
+    FirstTrue: _first_true_trial,
+    Limit: _limit_trial,
+    Invariant: _invariant_trial,
+    Independent: _independent_trial,
+    EqualTo: _equal_trial,
+    Equivalent: _equivalent_trial,
+    ConstantGradient: _constant_trial,
+    Movements: _movements_trial,
+    NotAlways: _not_always_trial,
+}

@@ -1,0 +1,86 @@
+"""Verification of many modules, and of the verifier: who looks at what, on how many processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import chain
+
+from optgen.verify import memory, mutate, numerics, opinions, properties, translation
+from optgen.verify.candidate import Candidate, Check, Effort, Finding
+from optgen.verify.mutate import Mutant, Outcome
+
+PARTS: dict[str, Check] = {
+    "translation": translation.check,
+    "memory": memory.check,
+    "numerics": numerics.check,
+    "properties": properties.check,
+    "opinions": opinions.check,
+}
+"""The parts of the verifier, in the order in which a reader wants them."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """One module and everything found out about it."""
+
+    name: str
+    findings: tuple[Finding, ...]
+
+
+def processes() -> Executor:
+    """As many processes as there are processors, begun afresh: Numba's threads do not survive a fork."""
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
+
+
+def verify(candidates: Sequence[Candidate], effort: Effort, executor: Executor) -> Iterator[Verified]:
+    """Look at modules with every part of the verifier.
+
+    Yields
+    ------
+    Verified
+        One a candidate, as they get done.
+    """
+    futures = [executor.submit(_looked_at, candidate, effort) for candidate in candidates]
+    for future in as_completed(futures):
+        yield future.result()
+
+
+def kills(candidates: Sequence[Candidate], executor: Executor, stride: int = 1) -> Iterator[tuple[str, Outcome]]:
+    """Break modules in every way there is and see whether the verifier notices.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        The modules, which should be right.
+    executor : Executor
+        Where to run.
+    stride : int
+        Take every so many-th mutant of each kind and module only, for a quick look.
+
+    Yields
+    ------
+    tuple of str and Outcome
+        Name of the module and what became of one of its mutants.
+    """
+    work = [(c.optimizer, m) for c in candidates for m in _every(stride, list(mutate.mutants(c.text)))]
+    futures = {executor.submit(mutate.outcome, optimizer, mutant): optimizer.name for optimizer, mutant in work}
+    for future in as_completed(futures):
+        yield futures[future], future.result()
+
+
+def count_mutants(candidates: Sequence[Candidate], stride: int = 1) -> int:
+    """How many mutants `kills` will make."""
+    return sum(len(_every(stride, list(mutate.mutants(candidate.text)))) for candidate in candidates)
+
+
+def _every(stride: int, mutants: list[Mutant]) -> list[Mutant]:
+    kinds = [[mutant for mutant in mutants if mutant.kind == kind] for kind in mutate.CLAIMS]
+    return list(chain.from_iterable(kind[::stride] for kind in kinds))
+
+
+def _looked_at(candidate: Candidate, effort: Effort) -> Verified:
+    return Verified(candidate.optimizer.name, tuple(f for check in PARTS.values() for f in check(candidate, effort)))

@@ -1,0 +1,117 @@
+"""Kernels write what they should and nothing else; modules that do not are caught before they do harm."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optgen.verify import memory
+from optgen.verify.candidate import QUICK, Candidate, Verdict, failures
+
+GENERATED = Path(__file__).parents[2] / "generated" / "cpu"
+
+
+def test_no_kernel_writes_where_it_should_not(generated: Any) -> None:
+    candidate = Candidate(generated.optimizer, GENERATED / f"{generated.optimizer.name}.py")
+    vars(candidate)["module"] = generated.module  # with its cache of compiled kernels
+    findings = list(memory.check(candidate, QUICK))
+    assert failures(findings) == []
+    assert all(finding.part == "memory" and finding.verdict is Verdict.TESTED for finding in findings)
+    branches = len(memory.branches(generated.optimizer))
+    assert len(findings) == branches * (2 + 2 * 2)
+
+
+def test_every_branch_is_looked_at(generated_by_name: Any) -> None:
+    assert [setting.t for setting in memory.branches(generated_by_name("adam").optimizer)] == [1]
+    assert [setting.t for setting in memory.branches(generated_by_name("sgdm").optimizer)] == [1, 2]
+
+
+ADAM_STORE = "theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, beta1, beta2, eps, c0, c1, c2, c3)"
+SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
+
+
+def mutant(directory: Path, generated: Any, old: str, new: str) -> Candidate:
+    text = (GENERATED / f"{generated.optimizer.name}.py").read_text(encoding="utf-8")
+    assert old in text
+    path = directory / f"{generated.optimizer.name}.py"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return Candidate(generated.optimizer, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "says"),
+    [
+        ("adam", "in range(count):", "in range(count - 1):", "stored 0 times"),
+        ("adam", "in range(count):", "in range(1, count):", "stored 0 times"),
+        ("adam", "in range(count):", "in range(count + 1):", "IndexError"),
+        ("adam", "in range(count):", "in range(-1, count):", "IndexError"),
+        ("adam", "range(len(rows)):", "range(len(rows) - 1):", "stored 0 times"),
+        ("adam", "range(len(rows)):", "range(len(rows) + 1):", "IndexError"),
+        ("adam", "prange(len(tasks) - 1)", "prange(len(tasks))", "IndexError"),
+        ("adam", "prange(len(tasks) - 1)", "prange(len(tasks) - 2)", "stored 0 times"),
+        ("adam", "tasks[task + 1]):", "tasks[task + 1] - 1):", "stored 0 times"),
+        ("adam", "range(tasks[task],", "range(tasks[task] - 1,", "stored 2 times"),
+        ("adam", "theta = view(row[1]", "theta = view(row[0]", "a view at"),
+        ("adam", "v = view(row[4]", "v = view(row[5]", "IndexError"),
+        ("adam", "v = view(row[4]", "v = view(row[3]", "stored"),
+        ("adam", ADAM_STORE, ADAM_STORE + f"\n        {ADAM_STORE}", "stored 2 times"),
+        ("adam", ADAM_STORE, ADAM_STORE.replace("theta[i], m[i], v[i] =", "theta[i], m[i], g[i] ="), "g is written"),
+        ("adam", ADAM_STORE, ADAM_STORE + "\n        m[i]", "loaded after"),
+        ("adam", "scalars[7]", "scalars[8]", "IndexError"),
+        ("adam", "return theta_next, m_next, v_next", "return theta_next, m_next", "ValueError"),
+        ("adam", "m_hat = c2*m_next", "m_hat = c2*m_then", "NameError"),
+        ("adam", "PROGRAM = Program(", "PROGRAM = Programme(", "NameError"),
+        ("adam", "def update(", "def update((", "SyntaxError"),
+        ("sgdm", SGDM_STORE, SGDM_STORE.replace("b[i] =", "_ ="), "b is stored 0 times"),
+        ("sgdm", "theta[i], b[i] = update_0", "theta[i], _ = update_0", "b is stored 0 times"),
+    ],
+)
+def test_the_rehearsal_catches(
+    generated_by_name: Any, tmp_path: Path, name: str, old: str, new: str, says: str
+) -> None:
+    candidate = mutant(tmp_path, generated_by_name(name), old, new)
+    found = failures(list(memory.check(candidate, QUICK)))
+    assert any(says in finding.detail for finding in found), found
+    assert all("t = " in finding.detail for finding in found)
+
+
+# A module whose text was right, and that was compiled wrongly: the rehearsal is left out.
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("for i in range(count):", "for i in range(count + 1):", "memory around theta is written"),
+        ("for i in range(count):", "for i in range(-1, count):", "elements of m differ from what they are"),
+        ("for i in range(count):", "for i in range(count - (count > 9)):", "elements of v differ from what they are"),
+        ("range(len(rows)):", "range(len(rows) + 1):", "theta of an array is written that is not in the table"),
+        ("prange(len(tasks) - 1)", "prange(len(tasks))", "m of an array is written that is not in the table"),
+        ("range(tasks[task],", "range(tasks[task] - (tasks[task] > 0),", "elements of m differ from what they are"),
+        (ADAM_STORE, f"{ADAM_STORE}\n        g[i] += lr", "elements of g differ from what they are"),
+    ],
+)
+@pytest.mark.parametrize("dtype", memory.POISON)
+def test_compiled_kernels_are_caught(
+    generated_by_name: Any, tmp_path: Path, dtype: Any, old: str, new: str, says: str
+) -> None:
+    generated = generated_by_name("adam")
+    candidate = mutant(tmp_path, generated, old, new)
+    [setting] = memory.branches(generated.optimizer)
+    found = list(memory._compiled(candidate, setting, dtype, np.random.default_rng(0)))
+    assert any(says in finding.detail for finding in failures(found)), found
+
+
+def test_a_module_that_does_not_compile_is_reported(generated_by_name: Any, tmp_path: Path) -> None:
+    candidate = mutant(tmp_path, generated_by_name("adam"), "m_hat = c2*m_next", "m_hat = eval('c2*m_next')")
+    [*_, last] = memory.check(candidate, QUICK)
+    assert last.verdict is Verdict.FAILED
+    assert "it cannot be run" in last.detail
+
+
+def test_guard_zones_notice_a_write_next_to_an_array() -> None:
+    for dtype in (np.float32, np.float64):
+        guarded = memory.fenced([np.ones(3, dtype), np.ones(0, dtype), np.ones(5, dtype)])
+        assert not guarded.breached
+        guarded.arrays[0][:] = guarded.arrays[2][:] = np.nan
+        assert not guarded.breached
+        guarded.whole[memory.GUARD + 3] = 1
+        assert guarded.breached

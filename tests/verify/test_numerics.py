@@ -1,0 +1,191 @@
+"""Kernels are as exact as they claim, and modules that are not are caught with the input that shows it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optgen.verify import numerics
+from optgen.verify.candidate import QUICK, Candidate, Effort, Verdict, failures
+
+GENERATED = Path(__file__).parents[2] / "generated" / "cpu"
+FEW = Effort(draws=20)
+
+
+def test_no_kernel_is_wrong_by_more_than_the_bound(generated: Any) -> None:
+    candidate = Candidate(generated.optimizer, GENERATED / f"{generated.optimizer.name}.py")
+    vars(candidate)["module"] = generated.module  # with its cache of compiled kernels
+    findings = list(numerics.check(candidate, QUICK))
+    assert failures(findings) == []
+    assert all(finding.part == "numerics" and finding.verdict is Verdict.TESTED for finding in findings)
+    slots = [finding.figures for finding in findings if "slot" in finding.figures]
+    assert len(slots) == 2 * (1 + len(generated.optimizer.states))
+    assert all(0 < figures["ulps"] <= numerics.BOUND for figures in slots)
+    cases = [finding.figures["cases"] for finding in findings if "cases" in finding.figures]
+    assert len(cases) == 2
+    assert all(0.95 * QUICK.draws <= count <= QUICK.draws for count in cases)
+
+
+def mutant(directory: Path, generated: Any, old: str, new: str) -> Candidate:
+    text = (GENERATED / f"{generated.optimizer.name}.py").read_text(encoding="utf-8")
+    assert old in text
+    path = directory / f"{generated.optimizer.name}.py"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return Candidate(generated.optimizer, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "slot"),
+    [
+        ("adam", "theta_next = theta - lr", "theta_next = theta + lr", "theta"),
+        ("adam", "+ c0*g", "- c0*g", "m"),
+        ("adam", "c1*(g*g)", "c1*g", "v"),
+        ("adam", "m_hat = c2*m_next", "m_hat = m_next", "theta"),
+        ("adam", "expm1(t*log(beta2))", "expm1((t - 1)*log(beta2))", "theta"),
+        ("adam", "-1/expm1(t*log(beta1))", "1/(1 - beta1**t)", "theta"),
+        ("adam", "(sqrt(v_hat) + eps)", "sqrt(v_hat + eps)", "theta"),
+        ("adam", "c1 = 1 - beta2", "c1 = 1.01*(1 - beta2)", "v"),
+        ("adam", "beta1*m +", "beta2*m +", "m"),
+        ("adam", "return theta_next, m_next, v_next", "return theta_next, v_next, m_next", "v"),
+        ("adagrad", "lr_decay*(t - 1)", "lr_decay*t", "theta"),
+        ("rmsprop_centered", "maximum", "minimum", "theta"),
+        ("sgdm", "0 if t == 1 else 1", "0 if t <= 2 else 1", "b"),
+        ("sgdm", "0 if t == 1 else 1", "1 if t == 1 else 0", "b"),
+        ("rmsprop_lecture", "v_next = g*g", "v_next = c0*(g*g)", None),
+        ("sgd", '"theta": theta, "g": g}', '"theta": g, "g": theta}', "theta"),
+        ("sgd", "lr: float = 0.01", "lr: float = 0.02", "theta"),
+    ],
+)
+def test_wrong_arithmetic_is_caught(
+    generated_by_name: Any, tmp_path: Path, name: str, old: str, new: str, slot: str | None
+) -> None:
+    found = failures(list(numerics.check(mutant(tmp_path, generated_by_name(name), old, new), FEW)))
+    assert found
+    for finding in found:
+        if "slot" in finding.figures:
+            assert f"{finding.figures['slot']}' = " in finding.detail
+            assert all(part in finding.detail for part in ("theta = ", "g = ", "t = ", "lr = ", "the kernel has"))
+    assert slot is None or slot in {finding.figures.get("slot") for finding in found}
+
+
+def test_scalars_in_float32_are_caught_in_both_dtypes(generated_by_name: Any, tmp_path: Path) -> None:
+    generated = generated_by_name("adamw")
+    path = mutant(tmp_path, generated, "c1 = 1 - beta2", "c1 = float32(1) - float32(beta2)").path
+    path.write_text("from numba import float32\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    found = failures(list(numerics.check(Candidate(generated.optimizer, path), FEW)))
+    assert {"v, float32", "v, float64"} <= {finding.subject for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("(params, lr=lr, beta1=beta1, beta2=beta2", "(params, lr=lr, beta1=beta2, beta2=beta1"),
+        ("self, params: Params, *, lr: float = 0.001", "self, params: Params, *, lr: float = 0.002"),
+        ("return 0.0, 0.0", "return 0.0, 1e-3"),
+    ],
+)
+def test_a_wrong_class_is_caught(generated_by_name: Any, tmp_path: Path, old: str, new: str) -> None:
+    found = failures(list(numerics.check(mutant(tmp_path, generated_by_name("adam"), old, new), FEW)))
+    assert {finding.subject for finding in found} == {"first 3 steps, float32", "first 3 steps, float64"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"eps": Hyper(1e-8', '"eps": Hyper(1e-7', "eps has the default 1e-07, not 1e-08"),
+        (
+            '"lr": Hyper(0.001, Domain(low=0.0))',
+            '"lr": Hyper(0.001, Domain(low=1.0))',
+            "lr is in [1, inf), not [0, inf)",
+        ),
+        ('"lr": Hyper(0.001, Domain(low=0.0))', '"l": Hyper(0.001, Domain(low=0.0))', "l is no hyperparameter"),
+        ('name="adam"', 'name="adamw"', "its name is adamw, not adam"),
+        ('states=("m", "v")', 'states=("v", "m")', "its states are v, m, not m, v"),
+    ],
+)
+def test_wrong_declarations_are_caught(generated_by_name: Any, tmp_path: Path, old: str, new: str, says: str) -> None:
+    found = failures(list(numerics.check(mutant(tmp_path, generated_by_name("adam"), old, new), FEW)))
+    assert any(says in finding.detail for finding in found), found
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("sgd", {"theta - lr*g\n": "theta - lr*g if g == g else theta\n"}),
+        (
+            "sgdm",
+            {
+                "update_0(theta, g, lr)": "update_0(theta, g, b, lr)",
+                "update_0(theta[i], g[i], lr)": "update_0(theta[i], g[i], b[i], lr)",
+                "b_next = g\n": "b_next = g + (b - b)\n",
+            },
+        ),
+        (
+            "rmsprop_centered",
+            {
+                "variance = maximum(v_next - g_bar_next*g_bar_next, zero)": "variance = v_next - g_bar_next*g_bar_next",
+                "sqrt(variance)": "sqrt(max(zero, variance))",
+            },
+        ),
+    ],
+)
+def test_wrong_ways_with_nan_are_caught(
+    generated_by_name: Any, tmp_path: Path, name: str, changes: dict[str, str]
+) -> None:
+    generated = generated_by_name(name)
+    path = tmp_path / f"{name}.py"
+    text = (GENERATED / f"{name}.py").read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    found = failures(list(numerics.check(Candidate(generated.optimizer, path), FEW)))
+    assert {finding.subject for finding in found} == {"NaN and infinities, float32", "NaN and infinities, float64"}
+
+
+def test_a_module_that_would_write_elsewhere_is_not_run(generated_by_name: Any, tmp_path: Path) -> None:
+    candidate = mutant(tmp_path, generated_by_name("sgd"), "theta = view(row[1]", "theta = view(row[0]")
+    [*_, finding] = numerics.check(candidate, FEW)
+    assert finding.verdict is Verdict.FAILED
+    assert "not run" in finding.detail
+
+
+def test_errors_of_our_own_are_no_failures_of_the_module(generated_by_name: Any, monkeypatch: Any) -> None:
+    generated = generated_by_name("sgd")
+    candidate = Candidate(generated.optimizer, GENERATED / "sgd.py")
+    vars(candidate)["module"] = generated.module
+    monkeypatch.setattr(numerics, "cases", None)
+    with pytest.raises(TypeError):
+        list(numerics.check(candidate, FEW))
+
+
+def test_cases_are_the_same_each_time_and_differ_with_the_seed(generated_by_name: Any) -> None:
+    optimizer = generated_by_name("rmsprop_momentum").optimizer
+    once = numerics.cases(optimizer, np.dtype(np.float32), Effort(30, seed=1))
+    numerics.cases.cache_clear()
+    again, other = (numerics.cases(optimizer, np.dtype(np.float32), Effort(30, seed=seed)) for seed in (1, 2))
+    assert [case.setting for case in once] == [case.setting for case in again] != [case.setting for case in other]
+    for one, two in zip(once, again, strict=True):
+        assert all(one.old[name].tobytes() == two.old[name].tobytes() for name in one.old)
+    assert sum(case.old["g"].size for case in once if case.random) == 30
+
+
+def test_states_that_are_sums_of_squares_are_drawn_without_a_sign(generated_by_name: Any) -> None:
+    optimizer = generated_by_name("rmsprop_centered_momentum").optimizer
+    assert numerics.nonnegative(optimizer) == {"v"}
+    drawn = numerics.cases(optimizer, np.dtype(np.float64), QUICK)
+    assert all((case.old["v"] >= 0).all() for case in drawn)
+    assert any((case.old["g_bar"] < 0).any() for case in drawn)
+
+
+def test_the_grid_reaches_the_ends(generated_by_name: Any) -> None:
+    optimizer = generated_by_name("adamw").optimizer
+    grid = [case for case in numerics.cases(optimizer, np.dtype(np.float32), FEW) if not case.random]
+    assert {1, 2, 3, 10, 1000, 10**7} <= {case.setting.t for case in grid}
+    seen = {name: {case.setting.hypers[name] for case in grid} for name in ("lr", "beta2", "eps")}
+    assert {0.0, np.nextafter(1, 0)} <= seen["beta2"]
+    assert {0.0, 1e-30, 1e6} <= seen["eps"] & seen["lr"]
+    gradients = np.concatenate([case.old["g"] for case in grid])
+    assert {0.0, 2.0**-149, -(2.0**-126)} <= set(gradients.astype(float))
+    assert np.abs(gradients).max() > 1e12

@@ -1,0 +1,66 @@
+"""Others compute what our kernels do, but where they are known not to; and a wrong kernel is not agreed with."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optgen.verify import opinions
+from optgen.verify.candidate import QUICK, Candidate, Verdict
+from optgen.verify.opinions import TABLE, Opinion, asked, check
+
+
+def imported(generated: Any) -> Candidate:
+    candidate = Candidate(generated.optimizer, Path(generated.module.__file__))
+    vars(candidate)["module"] = generated.module
+    return candidate
+
+
+@pytest.mark.parametrize("opinion", TABLE, ids=lambda opinion: f"{opinion.name}: {opinion.whose}")
+def test_an_opinion(opinion: Opinion, generated_by_name: Any) -> None:
+    finding = asked(opinion, imported(generated_by_name(opinion.name)), QUICK)
+    if finding.verdict is Verdict.SKIPPED:
+        pytest.skip(finding.detail)
+    assert finding.verdict is Verdict.TESTED, finding.detail
+
+
+def test_somebody_agrees_with_every_optimizer(generated: Any) -> None:
+    assert any(opinion.name == generated.optimizer.name and opinion.differs is None for opinion in TABLE)
+
+
+def test_a_missing_library_is_not_passed_over(generated_by_name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opinions, "find_spec", lambda _: None)
+    findings = list(check(imported(generated_by_name("adamw")), QUICK))
+    skipped = [finding for finding in findings if finding.verdict is Verdict.SKIPPED]
+    assert [finding.subject for finding in skipped] == ["torch.optim.AdamW", "torch.optim.Adam(weight_decay)"]
+    assert skipped[0].detail == "torch is not installed"
+
+
+def find(name: str, whose: str) -> Opinion:
+    return next(opinion for opinion in TABLE if (opinion.name, opinion.whose) == (name, whose))
+
+
+def test_disagreement_fails_with_the_input_and_both_values(generated_by_name: Any) -> None:
+    agrees = replace(find("adam", "keras Adam"), differs=None)
+    finding = asked(agrees, imported(generated_by_name("adam")), QUICK)
+    assert finding.verdict is Verdict.FAILED
+    assert "of keras Adam" in finding.detail
+    assert "'g':" in finding.detail
+
+
+def test_an_expected_difference_that_does_not_show_fails(generated_by_name: Any) -> None:
+    differs = replace(find("adam", "optax.adam"), differs=(0.1, 1.0), why="they say so")
+    finding = asked(differs, imported(generated_by_name("adam")), QUICK)
+    assert finding.verdict is Verdict.FAILED
+    assert "expected to differ from optax.adam by 0.1 to 1, for they say so" in finding.detail
+
+
+def test_nobody_agrees_with_a_broken_module(generated_by_name: Any, tmp_path: Path) -> None:
+    adam = generated_by_name("adam")
+    text = Path(adam.module.__file__).read_text(encoding="utf-8")
+    for wrong in ("v_hat = v_next", "v_hat = nothing"):
+        path = tmp_path / "adam.py"
+        path.write_text(text.replace("v_hat = c3*v_next", wrong), encoding="utf-8")
+        finding = asked(find("adam", "optax.adam"), Candidate(adam.optimizer, path), QUICK)
+        assert finding.verdict is Verdict.FAILED

@@ -1,0 +1,249 @@
+"""Claims are true of the equations and of the kernels; false ones and broken modules are caught."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sympy import Piecewise, sqrt
+
+import optgen
+from optgen import (
+    Bounded,
+    ConstantGradient,
+    EqualTo,
+    Equivalent,
+    FirstTrue,
+    Independent,
+    Invariant,
+    Let,
+    Limit,
+    Monotone,
+    Movements,
+    NotAlways,
+    Optimizer,
+    g,
+    local,
+    state,
+    t,
+    theta,
+)
+from optgen.hypers import beta1, beta2, eps, lr, momentum, weight_decay
+from optgen.language import properties as language
+from optgen.verify.candidate import QUICK, Candidate, Verdict
+from optgen.verify.properties import check, proved
+
+m, v, b = state("m v b")
+m_hat, v_hat, lr_t = local("m_hat v_hat lr_t")
+
+
+def imported(optimizer: Optimizer, module: Any) -> Candidate:
+    """A candidate whose module the tests have imported already."""
+    candidate = Candidate(optimizer, Path(module.__file__))
+    vars(candidate)["module"] = module
+    return candidate
+
+
+def verdicts(candidate: Candidate) -> dict[str, set[Verdict]]:
+    """By claim, what was found."""
+    found: dict[str, set[Verdict]] = {}
+    for finding in check(candidate, QUICK):
+        assert finding.part == "properties"
+        found.setdefault(finding.subject, set()).add(finding.verdict)
+    return found
+
+
+def test_every_claim_is_true(generated: Any) -> None:
+    findings = list(check(imported(generated.optimizer, generated.module), QUICK))
+    assert [finding.detail for finding in findings if finding.verdict is Verdict.FAILED] == []
+    for claim in generated.optimizer.properties:
+        mine = {finding.verdict for finding in findings if finding.subject == str(claim)}
+        # What there is a witness for, and what is a matter of numbers, is shown by the kernel.
+        shown = isinstance(claim, NotAlways | Movements)
+        assert mine == ({Verdict.TESTED} if shown else {Verdict.TESTED, Verdict.PROVED}), claim
+
+
+def test_every_optimizer_claims_something(generated: Any) -> None:
+    assert generated.optimizer.properties
+
+
+FALSE = [
+    ("rmsprop", Monotone(v.next)),
+    ("rmsprop", Monotone(sqrt(v.next), "decreasing")),
+    ("adagrad", Monotone(lr_t)),
+    ("adam", Bounded(m.next, low=0)),
+    ("adam", Bounded(theta.next - theta, -lr, lr)),
+    ("rmsprop_lecture", FirstTrue(t > 1, 3)),
+    ("adam_eps_hat", Limit(lr_t, 2 * lr)),
+    ("adam", Invariant({g: 1, m: 1, v: 2})),
+    ("adam", Invariant({g: 1, m: 1, v: 1, eps: 1})),
+    ("adagrad", Invariant({g: 1, v: 2, eps: 1})),
+    ("adam_l2", Independent(m.next, of=theta)),
+    ("adam", Independent(theta.next, of=v)),
+    ("sgdm_ema", ConstantGradient({m.next: g})),
+    ("adam", ConstantGradient({m_hat: g, v_hat: 2 * g**2})),
+    ("adam", Movements(((1, 10), (100, 1)), (lr, lr))),
+    ("sgd", NotAlways(Invariant({g: 1, lr: -1}))),
+]
+
+
+@pytest.mark.parametrize(("name", "claim"), FALSE, ids=str)
+def test_a_false_claim_is_found_out(name: str, claim: Any, generated_by_name: Any) -> None:
+    generated = generated_by_name(name)
+    false = replace(generated.optimizer, properties=(claim,))
+    assert not proved(claim, false)
+    assert verdicts(imported(false, generated.module)) == {str(claim): {Verdict.FAILED}}
+
+
+def test_a_false_equality_is_found_out(generated_by_name: Any) -> None:
+    of = {name: generated_by_name(name) for name in ("adam", "adamw", "adam_lecture", "sgdm_lecture", "sgd", "sgdm")}
+    false = [
+        ("adamw", EqualTo(of["adam"].optimizer)),
+        ("adam_lecture", EqualTo(of["adam"].optimizer)),
+        ("adam_lecture", Equivalent(of["adam"].optimizer, {eps: sqrt(eps)})),
+        ("adamw", Equivalent(of["adam"].optimizer, given={weight_decay: 0.1})),
+        ("sgdm_lecture", EqualTo(of["sgd"].optimizer)),
+        ("sgdm_lecture", EqualTo(of["sgd"].optimizer, steps=2)),
+    ]
+    for name, claim in false:
+        optimizer = replace(of[name].optimizer, properties=(claim,))
+        assert not proved(claim, optimizer)
+        assert verdicts(imported(optimizer, of[name].module)) == {str(claim): {Verdict.FAILED}}
+    first = EqualTo(of["sgd"].optimizer, steps=1)
+    optimizer = replace(of["sgdm"].optimizer, properties=(first,))
+    assert verdicts(imported(optimizer, of["sgdm"].module)) == {str(first): {Verdict.PROVED, Verdict.TESTED}}
+
+
+BROKEN = [
+    (language.Monotone, "adagrad", "v_next = v + g*g", "v_next = v - g*g"),
+    (language.Monotone, "adagrad", "lr_t = lr/(1 + lr_decay*(t - 1))", "lr_t = lr*(1 + lr_decay*(t - 1))"),
+    (language.Bounded, "rmsprop", "v_next = alpha*v + c0*(g*g)", "v_next = alpha*v - c0*(g*g)"),
+    (language.Limit, "adam_eps_hat", "expm1(t*log(beta1))  #", "expm1(-t*log(beta1))  #"),
+    (language.Invariant, "adam", "sqrt(v_hat) + eps", "v_hat + eps"),
+    (language.Independent, "adamw", "m_next = beta1*m + c0*g", "m_next = beta1*m + c0*(g + theta)"),
+    (language.Independent, "adamw", "v_next = beta2*v + c1*(g*g)", "v_next = beta2*v + c1*(g*theta)"),
+    (language.EqualTo, "sgd_l2", "lr*(g + weight_decay*theta)", "lr*(g + theta)"),
+    (language.Equivalent, "adamw_inside", "weight_decay*theta)", "weight_decay*m)"),
+    (language.ConstantGradient, "adam", "m_hat = c2*m_next", "m_hat = m_next"),
+    (language.ConstantGradient, "adam", "v_hat = c3*v_next", "v_hat = v_next"),
+    (language.ConstantGradient, "adam", "c2 = -1/expm1(t*log(beta1))", "c2 = -1/expm1((t + 1)*log(beta1))"),
+    (language.Movements, "adam", "v_next = beta2*v", "v_next = beta1*v"),
+    (language.NotAlways, "rmsprop", "v_next = alpha*v + c0*(g*g)", "v_next = v + c0*(g*g)"),
+    (language.Independent, "adamw", "theta_next = ", "theta_next = nowhere + "),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "right", "wrong"), BROKEN)
+def test_a_broken_module_violates_a_claim(
+    kind: type, name: str, right: str, wrong: str, generated_by_name: Any, tmp_path: Path
+) -> None:
+    generated = generated_by_name(name)
+    text = Path(generated.module.__file__).read_text(encoding="utf-8")
+    assert right in text
+    path = tmp_path / f"{name}.py"
+    path.write_text(text.replace(right, wrong), encoding="utf-8")
+    claims = {str(claim) for claim in generated.optimizer.properties if isinstance(claim, kind)}
+    failed = [f for f in check(Candidate(generated.optimizer, path), QUICK) if f.verdict is Verdict.FAILED]
+    assert claims & {finding.subject for finding in failed}
+    assert all(name in finding.detail for finding in failed)
+
+
+def test_a_failure_says_for_what_input(generated_by_name: Any) -> None:
+    rmsprop = generated_by_name("rmsprop")
+    false = replace(rmsprop.optimizer, properties=(ConstantGradient({v.next: g**2}),))
+    (finding,) = check(imported(false, rmsprop.module), QUICK)
+    assert "the new v is" in finding.detail
+    assert "should be" in finding.detail
+    for name in ("g =", "v =", "t =", "alpha ="):
+        assert name in finding.detail
+
+
+def test_a_module_that_does_not_even_import_is_a_failure(generated_by_name: Any, tmp_path: Path) -> None:
+    path = tmp_path / "adam.py"
+    path.write_text("def step(:", encoding="utf-8")
+    optimizer = generated_by_name("adam").optimizer
+    failed = [f for f in check(Candidate(optimizer, path), QUICK) if f.verdict is Verdict.FAILED]
+    assert len(failed) == len(optimizer.properties)
+    assert "SyntaxError" in failed[0].detail
+
+
+# What a rule that changes its mind at a step has to claim: RAdam (Liu et al. 2020, arXiv:1908.03265) -----------------
+
+rho, r, guarded = local("rho r guarded")
+rho_inf = 2 / (1 - beta2) - 1
+corrected = Optimizer(
+    "corrected",
+    title="Corrected",
+    step=(
+        Let(m.next, beta1 * m + (1 - beta1) * g),
+        Let(m_hat, m.next / (1 - beta1**t)),
+        Let(theta.next, theta - lr * m_hat),
+    ),
+)
+switched = rho > 4
+radam = Optimizer(
+    "radam",
+    title="RAdam",
+    step=(
+        Let(m.next, beta1 * m + (1 - beta1) * g),
+        Let(v.next, beta2 * v + (1 - beta2) * g**2),
+        Let(m_hat, m.next / (1 - beta1**t)),
+        Let(v_hat, v.next / (1 - beta2**t)),
+        Let(rho, rho_inf - 2 * t * beta2**t / (1 - beta2**t)),
+        Let(
+            r,
+            Piecewise(
+                (sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)), switched), (0, True)
+            ),
+        ),
+        Let(
+            theta.next,
+            Piecewise((theta - lr * r * m_hat / (sqrt(v_hat) + eps), switched), (theta - lr * m_hat, True)),
+        ),
+    ),
+    properties=(
+        Monotone(rho),
+        *(FirstTrue(switched, 5, given={beta2: value}) for value in (0.9, 0.99, 0.999)),
+        FirstTrue(switched, None, given={beta2: 0.6}),
+        EqualTo(corrected, steps=4, given={beta2: 0.999}),
+        Independent(theta.next, of=v, steps=4, given={beta2: 0.999}),
+        Monotone(r, given={beta2: 0.99}),
+        Limit(rho, rho_inf),
+        NotAlways(Independent(theta.next, of=v, given={beta2: 0.999})),
+    ),
+)
+
+
+def test_radam_switches_when_it_should(tmp_path: Path) -> None:
+    for optimizer in (radam, corrected):
+        text = Path(optgen.compile(optimizer).__file__ or "").read_text(encoding="utf-8")
+        (tmp_path / f"{optimizer.name}.py").write_text(text, encoding="utf-8")
+    findings = list(check(Candidate(radam, tmp_path / "radam.py"), QUICK))
+    assert [finding.detail for finding in findings if finding.verdict is Verdict.FAILED] == []
+    sure = {finding.subject for finding in findings if finding.verdict is Verdict.PROVED}
+    assert {str(claim) for claim in radam.properties[1:4]} <= sure
+
+    late = (tmp_path / "radam.py").read_text(encoding="utf-8").replace("> 4", "> 5")
+    (tmp_path / "radam.py").write_text(late, encoding="utf-8")
+    failed = {f.subject for f in check(Candidate(radam, tmp_path / "radam.py"), QUICK) if f.verdict is Verdict.FAILED}
+    assert str(radam.properties[1]) in failed
+
+
+# The two forms of Nesterov's rule visit the same points, after a change of variables ---------------------------------
+
+ahead = Optimizer(
+    "ahead",
+    title="Ahead",
+    step=(Let(m.next, momentum * m + lr * g), Let(theta.next, theta - m.next)),
+)
+rearranged = Optimizer(
+    "rearranged",
+    title="Rearranged",
+    step=(Let(m.next, momentum * m + lr * g), Let(theta.next, theta - momentum * m.next - lr * g)),
+)
+
+
+def test_a_change_of_variables_can_move_theta() -> None:
+    assert proved(Equivalent(ahead, {theta: theta + momentum * m}), rearranged)
+    assert not proved(Equivalent(ahead), rearranged)
+    assert not proved(Equivalent(ahead, {theta: theta - momentum * m}), rearranged)
