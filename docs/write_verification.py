@@ -21,8 +21,8 @@ This page is written by `make verification` and never by hand. For every generat
   for each slot that is stored in each case of the conditions on scalars; what algebra cannot settle is compared at 64
   random points to 42 digits and counted as tested.
 - **f32, f64**: the compiled kernel against the equations in 50 digits: the worst error of one step in units in the last
-  place, relative to the magnitude of the terms, over adversarial and random inputs. NaN and infinities come out where the
-  equations say so and nowhere else.
+  place, relative to the magnitude of the terms, over adversarial and random inputs. NaN and infinities come out where
+  the equations say so and nowhere else.
 - **memory**: every element is read and written once, and nothing else is touched.
 - **claims**: what the spec claims of itself holds, by algebra where it can decide and on the kernel always.
 - **others**: independent implementations agree to 1e-12 over 50 steps, or differ as they are known to.
