@@ -9,10 +9,9 @@ import typer
 from rich.progress import track
 
 from optgen.build import Result, Status, build, orphans, target_named
-from optgen.cli.screen import complain, console, specs_in_reach
+from optgen.cli.screen import Selection, complain, console, everything_in, named
 from optgen.errors import SpecError, UsageError
-from optgen.language.spec import Optimizer
-from optgen.loader import Loaded, SpecFile, load, spec_files
+from optgen.loader import load, spec_files
 
 _STYLE = {Status.BUILT: "green", Status.UNCHANGED: "dim", Status.STALE: "yellow", Status.FAILED: "red"}
 
@@ -29,14 +28,13 @@ def command(
 ) -> None:
     """Build modules from specs."""
     machine = target_named(target)
-    everything = not wanted
-    selected, failures = _selected(wanted or [])
+    selected, failures = named(wanted) if wanted else _everything()
     results = []
     for result in _with_progress(build(selected, machine, out, check=check), len(selected), quiet=as_json):
         results.append(result)
         if not as_json:
             _report(result)
-    if check and everything and not failures:
+    if check and not wanted and not failures:
         stale = orphans(selected, machine, out)
         results += stale
         for result in stale:
@@ -51,25 +49,10 @@ def command(
         raise typer.Exit(1)
 
 
-def _selected(wanted: list[str]) -> tuple[list[tuple[SpecFile, Optimizer]], tuple[SpecError, ...]]:
-    """The optimizers that arguments name, and what could not be loaded."""
-    files = [Path(item) for item in wanted if item.endswith(".py")]
-    names = [item for item in wanted if not item.endswith(".py")]
-    if not wanted:
-        if not Path("specs").is_dir():
-            raise UsageError(
-                "there is no folder specs/ here: name an optimizer or a spec file, or start with `optgen new`"
-            )
-        files = spec_files(Path("specs"))
-    loaded = load(files)
-    selected = [(file, optimizer) for file in loaded.files for optimizer in file.optimizers]
-    for file in loaded.files:
-        if wanted and not file.optimizers:
-            raise UsageError(f"{file.path} declares no Optimizer at its top level")
-    if names:
-        reach: Loaded = specs_in_reach()
-        selected += [pair for pair in map(reach.find, names) if pair not in selected]
-    return selected, loaded.errors
+def _everything() -> Selection:
+    if not Path("specs").is_dir():
+        raise UsageError("there is no folder specs/ here: name an optimizer or a spec file, or start with `optgen new`")
+    return everything_in(load(spec_files(Path("specs"))))
 
 
 def _with_progress(results: Iterable[Result], total: int, *, quiet: bool) -> Iterable[Result]:

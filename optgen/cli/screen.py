@@ -4,7 +4,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from optgen.loader import Loaded, installed_specs, load, spec_files
+from optgen.errors import SpecError, UsageError
+from optgen.language.spec import Optimizer
+from optgen.loader import Loaded, SpecFile, installed_specs, load, spec_files
+
+Selection = tuple[list[tuple[SpecFile, Optimizer]], tuple[SpecError, ...]]
+"""Optimizers with their files, and what could not be loaded."""
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -25,3 +30,28 @@ def specs_in_reach() -> Loaded:
         return load(own)
     taken = {path.name for path in own}
     return load([*own, *(path for path in installed if path.name not in taken)])
+
+
+def everything_in(loaded: Loaded) -> Selection:
+    """All optimizers of loaded files."""
+    return [(file, optimizer) for file in loaded.files for optimizer in file.optimizers], loaded.errors
+
+
+def named(wanted: list[str]) -> Selection:
+    """The optimizers that arguments name: all of a file, or those in reach of a name.
+
+    Raises
+    ------
+    UsageError
+        If a file declares none, or there is none of a name.
+    """
+    loaded = load([Path(item) for item in wanted if item.endswith(".py")])
+    for file in loaded.files:
+        if not file.optimizers:
+            raise UsageError(f"{file.path} declares no Optimizer at its top level")
+    selected, failures = everything_in(loaded)
+    names = [item for item in wanted if not item.endswith(".py")]
+    if names:
+        reach = specs_in_reach()
+        selected += [pair for pair in map(reach.find, names) if pair not in selected]
+    return selected, failures

@@ -12,9 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from optgen import __version__
-from optgen.cli.screen import complain, console, errors, specs_in_reach
+from optgen.cli.screen import complain, console, errors, everything_in, named, specs_in_reach
 from optgen.errors import UsageError
-from optgen.loader import Loaded, installed_generated
+from optgen.language.spec import Optimizer
+from optgen.loader import installed_generated
 from optgen.verify.candidate import FULL, QUICK, Candidate, Finding, Verdict
 from optgen.verify.mutate import CLAIMS, Outcome
 from optgen.verify.run import Verified, count_mutants, kills, processes, verify
@@ -25,17 +26,17 @@ QUICK_STRIDE = 8
 
 
 def command(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Optimizers; all if none.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME|FILE]...", help="All if none.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the modules.")] = Path("generated"),
     quick: Annotated[bool, typer.Option("--quick", help="Fewer random cases.")] = False,  # noqa: FBT002
     mutants: Annotated[bool, typer.Option("--mutate", help="Put the verifier to the test.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,  # noqa: FBT002
 ) -> None:
     """Verify generated modules: prove, test and measure that they compute their equations."""
-    loaded = specs_in_reach()
-    for error in loaded.errors:
+    selected, not_loaded = named(names) if names else everything_in(specs_in_reach())
+    for error in not_loaded:
         complain(str(error))
-    candidates = _candidates(loaded, names or [], out)
+    candidates = _candidates([optimizer for _, optimizer in selected], out)
     effort = QUICK if quick else FULL
     order = {candidate.optimizer.name: k for k, candidate in enumerate(candidates)}
     with processes() as pool:
@@ -60,16 +61,13 @@ def command(
     _complain_of(found, outcomes)
     survived = any(not outcome.caught for _, outcome in outcomes)
     wrong = any(finding.verdict is Verdict.FAILED for each in found for finding in each.findings)
-    if wrong or survived or loaded.errors:
+    if wrong or survived or not_loaded:
         raise typer.Exit(1)
 
 
-def _candidates(loaded: Loaded, names: list[str], out: Path) -> list[Candidate]:
-    """The modules that are asked for: those of the folder, or those that come with optgen if there is none."""
+def _candidates(optimizers: list[Optimizer], out: Path) -> list[Candidate]:
+    """The modules of optimizers: those of the folder, or those that come with optgen if there is no such folder."""
     folder = out if out.is_dir() else installed_generated()
-    optimizers = (
-        [loaded.find(name)[1] for name in names] if names else [o for file in loaded.files for o in file.optimizers]
-    )
     candidates = [Candidate(optimizer, folder / "cpu" / f"{optimizer.name}.py") for optimizer in optimizers]
     missing = [candidate.optimizer.name for candidate in candidates if not candidate.path.is_file()]
     if missing:
@@ -130,6 +128,7 @@ def _kill_table(outcomes: list[tuple[str, Outcome]]) -> list[dict[str, Any]]:
 def _show(report: dict[str, Any], *, mutants: bool) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("name", style="cyan", no_wrap=True)
+    table.add_column("target", no_wrap=True)
     for heading in ("proved", "f32", "f64", "memory", "claims", "others"):
         table.add_column(heading, justify="right", no_wrap=True)
     entries = report["optimizers"]
@@ -137,7 +136,7 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
         ulps = ["-" if value is None else f"{value:.2f}" for value in entry["worst_ulps"].values()]
         held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties", "opinions")]
         proved = f"{entry['proved']}/{entry['stored']}"
-        table.add_row(entry["name"], proved, *ulps, *held, style="red" if entry["failed"] else "")
+        table.add_row(entry["name"], entry["target"], proved, *ulps, *held, style="red" if entry["failed"] else "")
     console.print(table)
     proved, stored, cases = (sum(entry[key] for entry in entries) for key in ("proved", "stored", "cases"))
     console.print(

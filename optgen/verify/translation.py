@@ -157,7 +157,8 @@ class _Run:
         target = self.targets.get(name)
         if target is None or value == target:
             return value
-        self.computed[target] = value
+        if self.computed.setdefault(target, value) != value:
+            raise Rejected(f"`{name}` is given a second value, `{text(value)}`")
         return target
 
     def value(self, node: ast.expr, environment: Mapping[str, Expr]) -> Expr:
@@ -410,7 +411,7 @@ def _tested(code: Expr, spec: Expr, draw: random.Random) -> tuple[Verdict, str]:
     for _ in range(4 * POINTS):
         point = {symbol: _drawn(symbol, draw) for symbol in symbols}
         left, right = (S(side.xreplace(point)).evalf(DIGITS) for side in (code, spec))
-        if not (left.is_number and right.is_number and left.is_finite and right.is_finite):
+        if not (left.is_real and right.is_real):  # infinite, or the root of something negative
             continue
         if abs(left - right) > Rational(10) ** (8 - DIGITS) * (1 + abs(left) + abs(right)):
             given = ", ".join(f"{text(symbol)} = {float(value):g}" for symbol, value in point.items())
@@ -436,8 +437,8 @@ def _drawn(symbol: Named, draw: random.Random) -> Expr:
         low = low if low.is_finite else Integer(-3)
         high = high if high.is_finite else low + 3
         return low + (high - low) * Rational(draw.randint(1, 999), 1000)
-    if isinstance(symbol, State | Next | Local):
-        return Rational(draw.randint(1, 3000), 1000)
+    if isinstance(symbol, State | Next | Local):  # often positive, as what stands under a root
+        return Rational(draw.randint(1, 3000) * draw.choice((1, 1, 1, -1)), 1000)
     return Rational(draw.randint(-3000, 3000) or 1, 1000)
 
 

@@ -224,6 +224,13 @@ def test_verify_puts_itself_to_the_test(optgen):
     assert "(100.0%)" in out
 
 
+def test_a_new_rule_is_built_and_verified_as_the_readme_says(optgen):
+    for arguments in (("new", "my_rule"), ("build", "my_rule.py"), ("verify", "my_rule.py", "--quick")):
+        status, out, err = optgen(*arguments)
+        assert (status, err) == (0, "")
+    assert "3 of 3 stored values proved" in out
+
+
 def test_verify_wants_modules_that_are_built(optgen, tmp_path):
     (tmp_path / "generated").mkdir()
     status, _, err = optgen("verify", "adamw")

@@ -82,6 +82,11 @@ REJECTED = {
     "a name out of nowhere": ("m_hat = c2*m_next", "m_hat = c9*m_next", "`c9` is used before it has a value"),
     "a foreign function": ("sqrt(v_hat)", "rsqrt(v_hat)", "`rsqrt` is no function that generated code may call"),
     "another type": ("c0 = 1 - beta1", "c0 = float32(1 - beta1)", "`float32` is no function"),
+    "a second value": (
+        "    m_hat = c2*m_next\n",
+        "    m_hat = 2*c2*m_next\n    m_hat = c2*m_next\n",
+        "`m_hat` is given a second value",
+    ),
     "other columns": ("view(row[3]", "view(row[4]", "does not prepare a chunk"),
     "other scalars": ("eps = scalars[3]", "eps = scalars[99]", "not one of the 8 scalars"),
     "no Python": ("def update", "def 2update", "cannot be read back"),
