@@ -207,12 +207,21 @@ def test_an_optimizer_is_freed_with_its_last_name():
         gc.enable()
 
 
+@pytest.fixture
+def interrupts():
+    """Ctrl-C raises KeyboardInterrupt also where the process was started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_in_a_sweep_is_raised_after_the_whole_step(arrays):
-    interrupts = iter([True])
+    once = iter([True])
 
     def sweep(*arguments):
         sgdm.PROGRAM.sweep_serial(*arguments)
-        if len(arguments[0]) and next(interrupts, False):
+        if len(arguments[0]) and next(once, False):
             signal.raise_signal(signal.SIGINT)
 
     class Interrupted(SGDM):
