@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from broken import broken
 
 from optgen.verify import memory
 from optgen.verify.candidate import QUICK, Candidate, Verdict, failures
@@ -29,14 +30,6 @@ def test_every_branch_is_looked_at(generated_by_name: Any) -> None:
 
 ADAM_STORE = "theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, beta1, beta2, eps, c0, c1, c2, c3)"
 SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
-
-
-def mutant(directory: Path, generated: Any, old: str, new: str) -> Candidate:
-    text = (GENERATED / f"{generated.optimizer.name}.py").read_text(encoding="utf-8")
-    assert old in text
-    path = directory / f"{generated.optimizer.name}.py"
-    path.write_text(text.replace(old, new), encoding="utf-8")
-    return Candidate(generated.optimizer, path)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +63,7 @@ def mutant(directory: Path, generated: Any, old: str, new: str) -> Candidate:
 def test_the_rehearsal_catches(
     generated_by_name: Any, tmp_path: Path, name: str, old: str, new: str, says: str
 ) -> None:
-    candidate = mutant(tmp_path, generated_by_name(name), old, new)
+    candidate = broken(tmp_path, generated_by_name(name), old, new)
     found = failures(list(memory.check(candidate, QUICK)))
     assert any(says in finding.detail for finding in found), found
     assert all("t = " in finding.detail for finding in found)
@@ -94,14 +87,14 @@ def test_compiled_kernels_are_caught(
     generated_by_name: Any, tmp_path: Path, dtype: Any, old: str, new: str, says: str
 ) -> None:
     generated = generated_by_name("adam")
-    candidate = mutant(tmp_path, generated, old, new)
+    candidate = broken(tmp_path, generated, old, new)
     [setting] = memory.branches(generated.optimizer)
     found = list(memory._compiled(candidate, setting, dtype, np.random.default_rng(0)))
     assert any(says in finding.detail for finding in failures(found)), found
 
 
 def test_a_module_that_does_not_compile_is_reported(generated_by_name: Any, tmp_path: Path) -> None:
-    candidate = mutant(tmp_path, generated_by_name("adam"), "m_hat = c2*m_next", "m_hat = eval('c2*m_next')")
+    candidate = broken(tmp_path, generated_by_name("adam"), "m_hat = c2*m_next", "m_hat = eval('c2*m_next')")
     [*_, last] = memory.check(candidate, QUICK)
     assert last.verdict is Verdict.FAILED
     assert "it cannot be run" in last.detail

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from broken import broken
 
 from optgen.verify import numerics
 from optgen.verify.candidate import QUICK, Candidate, Effort, Verdict, failures
@@ -25,14 +26,6 @@ def test_no_kernel_is_wrong_by_more_than_the_bound(generated: Any) -> None:
     cases = [finding.figures["cases"] for finding in findings if "cases" in finding.figures]
     assert len(cases) == 2
     assert all(0.95 * QUICK.draws <= count <= QUICK.draws for count in cases)
-
-
-def mutant(directory: Path, generated: Any, old: str, new: str) -> Candidate:
-    text = (GENERATED / f"{generated.optimizer.name}.py").read_text(encoding="utf-8")
-    assert old in text
-    path = directory / f"{generated.optimizer.name}.py"
-    path.write_text(text.replace(old, new), encoding="utf-8")
-    return Candidate(generated.optimizer, path)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +53,7 @@ def mutant(directory: Path, generated: Any, old: str, new: str) -> Candidate:
 def test_wrong_arithmetic_is_caught(
     generated_by_name: Any, tmp_path: Path, name: str, old: str, new: str, slot: str | None
 ) -> None:
-    found = failures(list(numerics.check(mutant(tmp_path, generated_by_name(name), old, new), FEW)))
+    found = failures(list(numerics.check(broken(tmp_path, generated_by_name(name), old, new), FEW)))
     assert found
     for finding in found:
         if "slot" in finding.figures:
@@ -71,7 +64,7 @@ def test_wrong_arithmetic_is_caught(
 
 def test_scalars_in_float32_are_caught_in_both_dtypes(generated_by_name: Any, tmp_path: Path) -> None:
     generated = generated_by_name("adamw")
-    path = mutant(tmp_path, generated, "c1 = 1 - beta2", "c1 = float32(1) - float32(beta2)").path
+    path = broken(tmp_path, generated, "c1 = 1 - beta2", "c1 = float32(1) - float32(beta2)").path
     path.write_text("from numba import float32\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
     found = failures(list(numerics.check(Candidate(generated.optimizer, path), FEW)))
     assert {"v, float32", "v, float64"} <= {finding.subject for finding in found}
@@ -86,7 +79,7 @@ def test_scalars_in_float32_are_caught_in_both_dtypes(generated_by_name: Any, tm
     ],
 )
 def test_a_wrong_class_is_caught(generated_by_name: Any, tmp_path: Path, old: str, new: str) -> None:
-    found = failures(list(numerics.check(mutant(tmp_path, generated_by_name("adam"), old, new), FEW)))
+    found = failures(list(numerics.check(broken(tmp_path, generated_by_name("adam"), old, new), FEW)))
     assert {finding.subject for finding in found} == {"first 3 steps, float32", "first 3 steps, float64"}
 
 
@@ -105,7 +98,7 @@ def test_a_wrong_class_is_caught(generated_by_name: Any, tmp_path: Path, old: st
     ],
 )
 def test_wrong_declarations_are_caught(generated_by_name: Any, tmp_path: Path, old: str, new: str, says: str) -> None:
-    found = failures(list(numerics.check(mutant(tmp_path, generated_by_name("adam"), old, new), FEW)))
+    found = failures(list(numerics.check(broken(tmp_path, generated_by_name("adam"), old, new), FEW)))
     assert any(says in finding.detail for finding in found), found
 
 
@@ -145,7 +138,7 @@ def test_wrong_ways_with_nan_are_caught(
 
 
 def test_a_module_that_would_write_elsewhere_is_not_run(generated_by_name: Any, tmp_path: Path) -> None:
-    candidate = mutant(tmp_path, generated_by_name("sgd"), "theta = view(row[1]", "theta = view(row[0]")
+    candidate = broken(tmp_path, generated_by_name("sgd"), "theta = view(row[1]", "theta = view(row[0]")
     [*_, finding] = numerics.check(candidate, FEW)
     assert finding.verdict is Verdict.FAILED
     assert "not run" in finding.detail
