@@ -227,7 +227,7 @@ def test_parameters_that_move_and_take_their_shape_again():
 
 BAD_NUMBERS = [
     None, "0.1", b"1", True, False, np.True_, 1j, np.complex128(1), np.array(1j), [0.1], np.array([0.1]), Decimal(1),
-    np.timedelta64(1), np.datetime64(1, "s"), np.array("x"), np.array(None), object(), np.ma.masked,
+    np.timedelta64(1, "s"), np.datetime64(1, "s"), np.array("x"), np.array(None), object(), np.ma.masked,
 ]  # fmt: skip
 BAD_VALUES = [
     np.nan, -np.nan, np.inf, -np.inf, -1.0, -1e-300, np.float32(-1), np.array(np.nan), 10**400, Fraction(10**400),
