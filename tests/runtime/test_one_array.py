@@ -45,7 +45,9 @@ def test_t_out_of_range(slots, unchanged, t):
 
 
 @pytest.mark.parametrize(
-    "t", [1.0, "1", None, True, np.True_, np.float64(1), np.array([1]), np.array(1.0), np.timedelta64(1, "s"), 1j], ids=repr
+    "t",
+    [1.0, "1", None, True, np.True_, np.float64(1), np.array([1]), np.array(1.0), np.timedelta64(1, "s"), 1j],
+    ids=repr,
 )
 def test_t_that_is_no_integer(slots, unchanged, t):
     with unchanged(*slots.values()), pytest.raises(TypeError, match=r"^t: expected an integer"):
