@@ -62,23 +62,29 @@ def test_update_and_scalars_work_from_python_and_from_numba(generated):
     assert theta[0] == theta_new
 
 
+v = state("v")
+CHOOSING = Optimizer(
+    "choosing",
+    title="Choosing",
+    step=(
+        Let(v.next, Piecewise((g**2, Eq(t, 1)), (Max(v + g**2, eps), True))),
+        Let(theta.next, theta - lr * g / (sqrt(v.next) + eps)),
+    ),
+)
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="looks for the packed instructions of x86-64")
 @pytest.mark.parametrize(("dtype", "suffix"), [(np.float32, "ps"), (np.float64, "pd")])
 @pytest.mark.parametrize(("kind", "elements"), [("sweep_serial", 64), ("sweep", SERIAL_BELOW)])
-def test_square_root_and_division_are_packed(tmp_path, monkeypatch, dtype, suffix, kind, elements):
+@pytest.mark.parametrize("rule", ["adamw", "choosing"])
+def test_square_root_and_division_are_packed(
+    tmp_path, monkeypatch, generated_by_name, rule, dtype, suffix, kind, elements
+):
     """A kernel that is not vectorized is several times too slow, and nothing else would show it."""
     monkeypatch.setenv("OPTGEN_CACHE_DIR", str(tmp_path))  # machine code from Numba's cache cannot be looked at
-    v = state("v")
-    rule = Optimizer(
-        f"packed_{suffix}_{kind}",
-        title="Packed",
-        step=(
-            Let(v.next, Piecewise((g**2, Eq(t, 1)), (Max(v + g**2, eps), True))),
-            Let(theta.next, theta - lr * g / (sqrt(v.next) + eps)),
-        ),
-    )
+    rule = CHOOSING if rule == "choosing" else generated_by_name(rule).optimizer
     module = optgen.compile(rule)
-    module.Packed([np.ones(elements, dtype)]).step([np.ones(elements, dtype)])
+    getattr(module, rule.title)([np.ones(elements, dtype)]).step([np.ones(elements, dtype)])
     (assembly,) = getattr(module, kind).inspect_asm().values()
     for operation in ("sqrt", "div"):
         assert re.search(rf"\bv{operation}{suffix}\b", assembly), f"no packed {operation} for {np.dtype(dtype)}"
