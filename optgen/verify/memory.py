@@ -440,7 +440,9 @@ def _alone(program: Program, setting: Setting, flat: Sequence[Array]) -> list[Ar
     """What becomes of every element in an array of its own; the rows of all those arrays make one table."""
     slots = [fenced([values], k) for k, values in enumerate(flat)]
     starts = np.array([slot.arrays[0].ctypes.data for slot in slots], np.int64)
-    rows = np.ones((flat[0].size, 1 + len(slots)), np.int64)
+    # What lies behind the rows is a row of nothing, for a sweep that runs on past the end.
+    rows = np.zeros((flat[0].size + 1, 1 + len(slots)), np.int64)[:-1]
+    rows[:, 0] = 1
     rows[:, 1:] = starts + flat[0].itemsize * np.arange(len(rows))[:, None]
     with running():
         values = program.scalars(float(setting.t), *(setting.hypers[name] for name in program.hypers))
