@@ -47,7 +47,7 @@ def names_are_defined_before_use(kernel: Kernel) -> Iterator[str]:
 def loads_are_used(kernel: Kernel) -> Iterator[str]:
     """No sweep reads memory for nothing."""
     for sweep in kernel.sweeps:
-        used = {symbol for assign in sweep.body for symbol in symbols(assign.value)}
+        used = sweep.uses
         yield from (f"`{slot}` is loaded, never used" for slot in sweep.loads if slot not in used)
 
 

@@ -87,6 +87,11 @@ class Sweep:
     body: tuple[Assign, ...]
     stores: tuple[Stateful, ...]
 
+    @property
+    def uses(self) -> set[Named]:
+        """The symbols that its code reads."""
+        return {symbol for assign in self.body for symbol in symbols(assign.value)}
+
 
 @dataclass(frozen=True)
 class Branch:
@@ -156,7 +161,7 @@ class Kernel:
     @property
     def arguments(self) -> tuple[Named, ...]:
         """The scalars that the sweeps take: which branch runs, and the hyperparameters and scalars it uses."""
-        used = {symbol for sweep in self.sweeps for assign in sweep.body for symbol in symbols(assign.value)}
+        used = {symbol for sweep in self.sweeps for symbol in sweep.uses}
         made = [assign.target for assign in self.scalars if assign.target != BRANCH]
         branch = [BRANCH] if len(self.branches) > 1 else []
         return (*branch, *(symbol for symbol in (t, *self.hypers, *made) if symbol in used))

@@ -11,7 +11,7 @@ from optgen.cli.screen import console, specs_in_reach
 from optgen.errors import UsageError
 from optgen.language import latex
 from optgen.language.domains import domain_of
-from optgen.language.spec import Optimizer
+from optgen.language.spec import Optimizer, aligned
 from optgen.language.text import text
 from optgen.loader import Loaded, SpecFile, load
 
@@ -58,8 +58,7 @@ def _summary(optimizer: Optimizer) -> list[str]:
     lines = [f"{optimizer.title}  ({optimizer.reference})" if optimizer.reference else optimizer.title]
     if optimizer.description:
         lines += ["", optimizer.description]
-    width = max(len(text(let.target)) for let in optimizer.step)
-    lines += ["", *(f"    {text(let.target):{width}} = {text(let.value)}" for let in optimizer.step)]
+    lines += ["", *(f"    {line}" for line in aligned(optimizer.step))]
     if optimizer.hypers:
         lines += ["", "hyperparameters"]
         rows = [(h.name, f"{float(h.default):g}", str(domain_of(h)), h.meaning) for h in optimizer.hypers]

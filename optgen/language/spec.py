@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -146,6 +146,12 @@ def _caller() -> Location:
     ):
         frame = frame.f_back
     return Location(frame.f_code.co_filename, frame.f_lineno)
+
+
+def aligned(step: Sequence[Let]) -> list[str]:
+    """Equations as lines of text whose equality signs stand below each other."""
+    width = max(len(text(let.target)) for let in step)
+    return [f"{text(let.target):{width}} = {text(let.value)}" for let in step]
 
 
 def _named(target: Any) -> str:

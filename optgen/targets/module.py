@@ -14,7 +14,7 @@ from sympy import Add, Expr, S
 from optgen.ir import BRANCH, Assign, Branch, Kernel, Sweep
 from optgen.language import order
 from optgen.language.domains import domain_of
-from optgen.language.spec import Optimizer
+from optgen.language.spec import Optimizer, aligned
 from optgen.language.symbols import Hyper, Named, Next, g, t, theta
 from optgen.language.text import PRODUCT, SUM, text
 from optgen.passes.lower import starts_late
@@ -43,10 +43,7 @@ def docstring(optimizer: Optimizer) -> str:
 
 
 def _equations(optimizer: Optimizer) -> str:
-    targets = [text(let.target) for let in optimizer.step]
-    width = max(map(len, targets))
-    lines = [f"{target:{width}} = {text(let.value)}" for target, let in zip(targets, optimizer.step, strict=True)]
-    return textwrap.indent("\n".join(lines), INDENT)
+    return textwrap.indent("\n".join(aligned(optimizer.step)), INDENT)
 
 
 def _joined(blocks: Iterable[str]) -> str:
@@ -199,7 +196,7 @@ def facade(optimizer: Optimizer) -> str:
 
 def needed(kernel: Kernel, sweep: Sweep) -> tuple[Named, ...]:
     """The scalars that the elements of a sweep use."""
-    used = {symbol for assign in sweep.body for symbol in assign.value.atoms(Named)}
+    used = sweep.uses
     return tuple(argument for argument in kernel.arguments if argument in used)
 
 
