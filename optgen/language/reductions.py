@@ -1,24 +1,53 @@
 """Reductions: the only way from a larger space to a smaller one.
 
-They are atoms of the language: written out in the equation, never implied. SymPy leaves them unevaluated.
+They are atoms of the language: written out in the equation, never implied. SymPy leaves them unevaluated. A tensor is
+seen as a stack of matrices, of its last two dimensions; a vector as a matrix of one row, a number as one of one
+element. What already varies over less than elements counts once for every element: ``TensorMean(RowMax(g))`` is the
+mean over the elements of what each finds in its row. A tensor without elements takes no part.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sympy import Function
 
 from optgen.language.spaces import Space
+from optgen.language.symbols import Named
+
+
+class Extent(Named):
+    """How much of something a tensor has: known from its shape, one value a tensor."""
+
+    __slots__ = ()
+    space = Space.TENSOR
+
+
+numel = Extent("numel")
+"""How many elements a tensor has."""
+n_rows = Extent("n_rows")
+"""How many rows its matrices have: the length of the last dimension but one, 1 for a vector."""
+n_cols = Extent("n_cols")
+"""How many columns its matrices have: the length of the last dimension."""
+
+
+class finite(Function):  # noqa: N801 - SymPy's functions are lower-case
+    """1 for a number, 0 for NaN and the infinities."""
+
+    nargs = 1
+    is_real = True
+    is_number = False
 
 
 class Reduction(Function):
     """A function of one expression whose value varies over less than its argument."""
 
     nargs = 1
-    to: Space
+    how: ClassVar[str]
+    """``"sum"``, ``"mean"``, ``"max"``, or ``"norm"``, the root of the sum of squares."""
+    to: ClassVar[Space]
     """The space of the result."""
-    tex: str
+    tex: ClassVar[str]
     """LaTeX of the result, with ``%s`` for the argument."""
 
     def _eval_is_real(self) -> Any:
@@ -28,6 +57,7 @@ class Reduction(Function):
 class TensorSum(Reduction):
     """Sum over the elements of each tensor."""
 
+    how = "sum"
     to = Space.TENSOR
     tex = r"\sum_{\mathrm{tensor}} %s"
 
@@ -35,6 +65,7 @@ class TensorSum(Reduction):
 class TensorMean(Reduction):
     """Mean over the elements of each tensor."""
 
+    how = "mean"
     to = Space.TENSOR
     tex = r"\operatorname{mean}_{\mathrm{tensor}} %s"
 
@@ -42,6 +73,7 @@ class TensorMean(Reduction):
 class TensorMax(Reduction):
     """Largest element of each tensor."""
 
+    how = "max"
     to = Space.TENSOR
     tex = r"\max_{\mathrm{tensor}} %s"
 
@@ -49,40 +81,102 @@ class TensorMax(Reduction):
 class Norm(Reduction):
     """Euclidean norm of each tensor."""
 
+    how = "norm"
     to = Space.TENSOR
     tex = r"\left\lVert %s \right\rVert"
 
 
-class RowMean(Reduction):
-    """Mean over the last dimension: one value a row."""
+class RowSum(Reduction):
+    """Sum over the elements of each row."""
 
+    how = "sum"
+    to = Space.ROW
+    tex = r"\sum_{\mathrm{row}} %s"
+
+
+class RowMean(Reduction):
+    """Mean over the elements of each row."""
+
+    how = "mean"
     to = Space.ROW
     tex = r"\operatorname{mean}_{\mathrm{row}} %s"
 
 
-class ColMean(Reduction):
-    """Mean over the last dimension but one: one value a column."""
+class RowMax(Reduction):
+    """Largest element of each row."""
 
+    how = "max"
+    to = Space.ROW
+    tex = r"\max_{\mathrm{row}} %s"
+
+
+class RowNorm(Reduction):
+    """Euclidean norm of each row."""
+
+    how = "norm"
+    to = Space.ROW
+    tex = r"\left\lVert %s \right\rVert_{\mathrm{row}}"
+
+
+class ColSum(Reduction):
+    """Sum over the elements of each column."""
+
+    how = "sum"
+    to = Space.COL
+    tex = r"\sum_{\mathrm{col}} %s"
+
+
+class ColMean(Reduction):
+    """Mean over the elements of each column."""
+
+    how = "mean"
     to = Space.COL
     tex = r"\operatorname{mean}_{\mathrm{col}} %s"
+
+
+class ColMax(Reduction):
+    """Largest element of each column."""
+
+    how = "max"
+    to = Space.COL
+    tex = r"\max_{\mathrm{col}} %s"
+
+
+class ColNorm(Reduction):
+    """Euclidean norm of each column."""
+
+    how = "norm"
+    to = Space.COL
+    tex = r"\left\lVert %s \right\rVert_{\mathrm{col}}"
 
 
 class GroupSum(Reduction):
     """Sum over the elements of all tensors."""
 
+    how = "sum"
     to = Space.GROUP
     tex = r"\sum_{\mathrm{all}} %s"
 
 
-class GroupNorm(Reduction):
-    """Euclidean norm of all tensors taken as one vector."""
+class GroupMean(Reduction):
+    """Mean over the elements of all tensors."""
 
+    how = "mean"
     to = Space.GROUP
-    tex = r"\left\lVert %s \right\rVert_{\mathrm{all}}"
+    tex = r"\operatorname{mean}_{\mathrm{all}} %s"
 
 
 class GroupMax(Reduction):
     """Largest element of all tensors."""
 
+    how = "max"
     to = Space.GROUP
     tex = r"\max_{\mathrm{all}} %s"
+
+
+class GroupNorm(Reduction):
+    """Euclidean norm of all tensors taken as one vector."""
+
+    how = "norm"
+    to = Space.GROUP
+    tex = r"\left\lVert %s \right\rVert_{\mathrm{all}}"

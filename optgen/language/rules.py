@@ -20,7 +20,7 @@ from optgen.errors import Problem
 from optgen.language.domains import domain_of
 from optgen.language.noise import normal
 from optgen.language.order import walk
-from optgen.language.reductions import Reduction
+from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space, join_all
 from optgen.language.symbols import Grad, Hyper, Local, Named, Next, Result, State, Stateful, Theta, g, t, theta
 from optgen.language.text import text
@@ -240,7 +240,7 @@ def _is_known_before_the_step(_: str, __: str, step: Sequence[Let]) -> Found:
 
 
 def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
-    owners: dict[str, Any] = {"theta": theta, "g": g, "t": t}
+    owners: dict[str, Any] = {symbol.name: symbol for symbol in (theta, g, t, numel, n_rows, n_cols)}
     for let, value in expressions(step):
         for symbol in (let.target, *_symbols(value)):
             owner = getattr(symbol, "of", symbol)

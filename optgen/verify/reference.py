@@ -27,7 +27,7 @@ from sympy.core.relational import Relational
 
 from optgen.errors import UsageError
 from optgen.language import symbols
-from optgen.language.reductions import Reduction
+from optgen.language.reductions import Extent, Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 
@@ -122,6 +122,7 @@ _ON_FLOAT64 = {
     "tanh": np.tanh,
     "atan2": np.arctan2,
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
+    "finite": lambda x: np.isfinite(x).astype(np.float64),
 }
 
 
@@ -213,6 +214,7 @@ class Digits(_Plain):
         return {
             "Add": np.add,
             "Mul": np.multiply,
+            "finite": np.frompyfunc(lambda x: context.mpf(bool(context.isfinite(x))), 1, 1),
             **{name: real(function, 1) for name, function in unary.items()},
             **{name: real(function, 2) for name, function in binary.items()},
         }
@@ -351,6 +353,8 @@ def _evaluator(
     given = {symbol: [by.array(values) for values in arrays] for symbol, arrays in tensors.items()}
     evaluate = _Evaluator(by, [np.shape(values) for values in tensors[symbols.theta]], given)
     values = {hyper.name: float(hyper.default) for hyper in optimizer.hypers} | dict(hypers or {})
+    for extent in (numel, n_rows, n_cols):
+        evaluate.known[extent] = [by.number(_extent(extent, shape)) for shape in evaluate.shapes]
     for hyper in optimizer.hypers:
         evaluate.known[hyper] = evaluate.everywhere(by.number(values.pop(hyper.name)))
     if values:
@@ -434,24 +438,31 @@ class _Evaluator:
         return self.arithmetic.rearrange(lambda a, b: np.where(mask, a, b), value, other)
 
     def _reduced(self, node: Reduction) -> list[Value]:
-        by, name = self.arithmetic, type(node).__name__
+        by = self.arithmetic
         values = self._spread(self(node.args[0]), Space.ELEM)
         match node.to:
             case Space.GROUP:
                 whole = by.rearrange(lambda *tensors: np.concatenate([x.ravel() for x in tensors]), *values)
-                return self.everywhere(by.rearrange(np.squeeze, self._along(-1, name, whole)))
+                return self.everywhere(by.rearrange(np.squeeze, self._along(-1, node.how, whole)))
             case Space.TENSOR:
-                flat = [self._along(-1, name, by.rearrange(np.ravel, value)) for value in values]
+                flat = [self._along(-1, node.how, by.rearrange(np.ravel, value)) for value in values]
                 return self._spread([by.rearrange(np.squeeze, value) for value in flat], Space.TENSOR)
-        return [self._along(-1 if node.to is Space.ROW else -2, name, value) for value in values]
+        axis = -1 if node.to is Space.ROW else -2
+        matrices = [by.rearrange(lambda x: np.reshape(x, (1,) * (2 - x.ndim) + x.shape), value) for value in values]
+        reduced = [self._along(axis, node.how, value) for value in matrices]
+        shapes = [_shape(node.to, shape) for shape in self.shapes]
+        return [
+            by.rearrange(lambda x, shape=shape: np.reshape(x, shape), value)
+            for value, shape in zip(reduced, shapes, strict=True)
+        ]
 
-    def _along(self, axis: int, name: str, value: Value) -> Value:
+    def _along(self, axis: int, how: str, value: Value) -> Value:
         by = self.arithmetic
-        if name.endswith("Norm"):
+        if how == "norm":
             return by.apply("sqrt", by.reduce("Add", by.apply("Mul", value, value), axis))
-        if name.endswith("Mean"):
+        if how == "mean":
             return by.apply("Div", by.reduce("Add", value, axis), by.number(np.shape(value)[axis]))
-        return by.reduce("Max" if name.endswith("Max") else "Add", value, axis)
+        return by.reduce({"max": "Max", "sum": "Add"}[how], value, axis)
 
     def _spread(self, values: list[Value], space: Space) -> list[Value]:
         """The values as fresh arrays of the shapes that a space has."""
@@ -468,9 +479,14 @@ def _shape(space: Space, shape: Shape) -> Shape:
         case Space.ELEM:
             return shape
         case Space.ROW:
-            return (*shape[:-1], 1)
-        case Space.COL:
-            return (*shape[:-2], 1, *shape[-1:])
+            return (*shape[:-1], 1) if shape else ()
+        case Space.COL:  # a vector is one row
+            return (*shape[:-2], 1, *shape[-1:]) if len(shape) > 1 else shape
         case Space.TENSOR:
             return (1,) * len(shape)
     return ()
+
+
+def _extent(extent: Extent, shape: Shape) -> int:
+    sizes: dict[Extent, int] = {numel: math.prod(shape), n_rows: (1, 1, *shape)[-2], n_cols: (1, 1, *shape)[-1]}
+    return sizes[extent]
