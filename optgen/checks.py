@@ -15,7 +15,9 @@ from sympy.logic.boolalg import Boolean
 from optgen.errors import CompilerError
 from optgen.ir import Kernel, symbols
 from optgen.language.order import walk
-from optgen.language.symbols import theta
+from optgen.language.reductions import Reduction, n_cols, n_rows, numel
+from optgen.language.spaces import Space
+from optgen.language.symbols import g, theta
 from optgen.passes.hoist import is_product_power
 
 Rule = Callable[[Kernel], Iterator[str]]
@@ -32,7 +34,7 @@ def every_name_is_assigned_once(kernel: Kernel) -> Iterator[str]:
 
 def names_are_defined_before_use(kernel: Kernel) -> Iterator[str]:
     """Host code uses host values alone; a sweep uses what it loads, what is on the host and what it has computed."""
-    known = set(kernel.host) - {assign.target for assign in kernel.scalars}
+    known = {*kernel.host, numel, n_rows, n_cols} - {assign.target for assign in kernel.scalars}
     for assign in kernel.scalars:
         yield from (f"`{assign}` uses `{s}` too early" for s in _sorted(symbols(assign.value) - known))
         known.add(assign.target)
@@ -41,14 +43,14 @@ def names_are_defined_before_use(kernel: Kernel) -> Iterator[str]:
         for assign in sweep.body:
             yield from (f"`{assign}` uses `{s}`, which is not loaded" for s in _sorted(symbols(assign.value) - defined))
             defined.add(assign.target)
-        yield from (f"`{slot}` is stored, never computed" for slot in sweep.stores if slot.next not in defined)
+        yield from (f"`{result}` is handed on, never computed" for result in sweep.results if result not in defined)
     yield from (f"`{number}` is never computed" for number in kernel.numbers if number.next not in known)
 
 
 def loads_are_used(kernel: Kernel) -> Iterator[str]:
     """No sweep reads memory for nothing."""
     for sweep in kernel.sweeps:
-        used = sweep.uses
+        used = sweep.uses | set(sweep.results)
         yield from (f"`{slot}` is loaded, never used" for slot in sweep.loads if slot not in used)
 
 
@@ -66,6 +68,21 @@ def no_old_value_is_read_after_its_store(kernel: Kernel) -> Iterator[str]:
         for sweep in branch.sweeps:
             yield from (f"`{slot}` is read after it was stored" for slot in sweep.loads if slot in stored)
             stored |= set(sweep.stores)
+
+
+def what_is_loaded_was_made(kernel: Kernel) -> Iterator[str]:
+    """What a sweep loads beside old values, the gradient and draws, an earlier one of its branch has handed on."""
+    for branch in kernel.branches:
+        known: set[object] = {*kernel.slots, *kernel.states, g, numel, n_rows, n_cols}
+        for sweep in branch.sweeps:
+            yield from (f"`{x}` is loaded, never made" for x in sweep.reads + sweep.given if x not in known)
+            known |= {*(slot.next for slot in sweep.stores), *sweep.keeps, *(r.target for r in sweep.reduces)}
+
+
+def reductions_are_totals(kernel: Kernel) -> Iterator[str]:
+    """No reduction is left inside an expression."""
+    for sweep in kernel.sweeps:
+        yield from (f"`{assign}` reduces in the middle" for assign in sweep.body if assign.value.has(Reduction))
 
 
 def branches_end_in_otherwise(kernel: Kernel) -> Iterator[str]:
@@ -125,7 +142,9 @@ def check(kernel: Kernel, rules: tuple[Rule, ...], after: str) -> None:
 
 
 def _nodes(kernel: Kernel) -> Iterator[Any]:
-    return (node for sweep in kernel.sweeps for assign in sweep.body for node in walk(assign.value))
+    """The nodes of the code for elements."""
+    of_elements = (a for sweep in kernel.sweeps if not sweep.is_small for a in sweep.body if a.space is Space.ELEM)
+    return (node for assign in of_elements for node in walk(assign.value))
 
 
 def _sorted(found: set[Any]) -> list[Any]:

@@ -1,9 +1,9 @@
 """The intermediate representation: what a kernel does, as frozen data.
 
 A `Kernel` computes its scalars once a step on the host, in float64, and then runs the sweeps of one of its branches. A
-`Sweep` visits every element: it loads the old values, runs straight-line assignments, and stores the new values. Right-
-hand sides are SymPy expressions over the symbols of the spec and those that passes introduce. ``print(kernel)`` is
-meant to be read.
+`Sweep` visits every element, or every row, column or tensor, or the whole model once: it loads values, runs straight-
+line assignments, stores new values and adds up totals for the sweeps after it. Right-hand sides are SymPy expressions
+over the symbols of the spec and those that passes introduce. ``print(kernel)`` is meant to be read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sympy import Basic, Expr, Function, S
 
 from optgen.language.noise import Draw
 from optgen.language.spaces import Space
-from optgen.language.symbols import Hyper, Named, State, Stateful, t
+from optgen.language.symbols import Hyper, Named, Next, State, Stateful, t, theta
 from optgen.language.text import text
 
 
@@ -30,6 +30,15 @@ class Temporary(Named):
 
     __slots__ = ()
     space = Space.ELEM
+
+
+class Value(Named):
+    """A value that a pass has named and that knows its space.
+
+    ``c0`` and so on are the same for every element of a tensor, ``y0`` are what is added up, ``acc0`` are totals.
+    """
+
+    __slots__ = ("space",)
 
 
 class expm1(Function):  # noqa: N801 - SymPy's functions are lower-case
@@ -66,38 +75,79 @@ class Assign:
         What it becomes.
     origin : str
         The spec's own words for the value, where a pass has rewritten it beyond recognition.
+    space : Space
+        Over what it varies.
     """
 
     target: Named
     value: Expr
     origin: str = ""
+    space: Space = Space.ELEM
 
     def __str__(self) -> str:
         return f"{text(self.target)} = {text(self.value)}"
 
 
 @dataclass(frozen=True)
+class Reduce:
+    """``target`` becomes the sum, or the maximum, of what a sweep computes.
+
+    Parameters
+    ----------
+    target : Value
+        The total, in a smaller space than the sweep's.
+    how : {"sum", "max"}
+        What is made of the values.
+    factors : tuple of Named
+        One value, or two whose product is taken, in float64.
+    """
+
+    target: Value
+    how: str
+    factors: tuple[Named, ...]
+
+    def __str__(self) -> str:
+        product = "*".join(text(factor) for factor in self.factors)
+        return f"{text(self.target)} = {self.how} of {product} over the {self.target.space.whole}"
+
+
+@dataclass(frozen=True)
 class Sweep:
-    """One pass over the elements of all tensors.
+    """One pass over all positions of a space: the elements of all tensors, unless it says otherwise.
 
     Parameters
     ----------
     loads : tuple of Named
-        What it starts from: the old values it reads from memory, of theta, states and the gradient, and the draws.
+        What it starts from: the old values it reads from memory, of theta, states and the gradient, the draws, new
+        values that an earlier sweep has stored, and values of this space or a smaller one that it kept.
     body : tuple of Assign
-        Straight-line code for one element, in order.
+        Straight-line code for one position, in order.
     stores : tuple of Stateful
         The slots that get their new values, ``slot.next``, after the body.
+    keeps : tuple of Named
+        Other values that later sweeps load.
+    reduces : tuple of Reduce
+        The totals it makes.
+    space : Space
+        What it visits.
     """
 
     loads: tuple[Named, ...]
     body: tuple[Assign, ...]
     stores: tuple[Stateful, ...]
+    keeps: tuple[Named, ...] = ()
+    reduces: tuple[Reduce, ...] = ()
+    space: Space = Space.ELEM
 
     @property
     def reads(self) -> tuple[Named, ...]:
-        """The loads that memory is read for."""
-        return tuple(load for load in self.loads if not isinstance(load, Draw))
+        """The loads that memory is read for, position by position."""
+        return tuple(x for x in self.loads if not isinstance(x, Draw) and (x.space is self.space or self.is_small))
+
+    @property
+    def given(self) -> tuple[Named, ...]:
+        """The loads of an element sweep that vary over less than elements."""
+        return tuple(x for x in self.loads if x not in self.reads and not isinstance(x, Draw))
 
     @property
     def draws(self) -> tuple[Draw, ...]:
@@ -108,6 +158,17 @@ class Sweep:
     def uses(self) -> set[Named]:
         """The symbols that its code reads."""
         return {symbol for assign in self.body for symbol in symbols(assign.value)}
+
+    @property
+    def results(self) -> tuple[Named, ...]:
+        """What its code hands over: new values, values that are kept, and what totals are made of."""
+        factors = (factor for reduce in self.reduces for factor in reduce.factors)
+        return tuple(dict.fromkeys((*(slot.next for slot in self.stores), *self.keeps, *factors)))
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it visits less than elements."""
+        return self.space is not Space.ELEM
 
 
 @dataclass(frozen=True)
@@ -120,20 +181,28 @@ class Branch:
         The condition, in STEP values; ``true`` for the branch that runs when no other does.
     sweeps : tuple of Sweep
         Run one after another.
+    notes : tuple of str
+        Why the sweeps are what they are.
     """
 
     when: Basic
     sweeps: tuple[Sweep, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def over_elements(self) -> tuple[Sweep, ...]:
+        """The sweeps over every element, which are what takes time."""
+        return tuple(sweep for sweep in self.sweeps if not sweep.is_small)
 
     @property
     def loads(self) -> int:
         """Values read from memory for each element."""
-        return sum(len(sweep.reads) for sweep in self.sweeps)
+        return sum(len(sweep.reads) for sweep in self.over_elements)
 
     @property
     def stores(self) -> int:
         """Values written to memory for each element."""
-        return sum(len(sweep.stores) for sweep in self.sweeps)
+        return sum(len(sweep.stores) + len(sweep.keeps) for sweep in self.over_elements)
 
 
 @dataclass(frozen=True)
@@ -147,7 +216,7 @@ class Kernel:
     hypers : tuple of Hyper
         Run-time arguments.
     states : tuple of State
-        Slots of memory beside theta and the gradient.
+        What it remembers beside theta, in arrays.
     numbers : tuple of State
         States that are one number for the whole model: host code reads them and makes their new values.
     scalars : tuple of Assign
@@ -167,6 +236,11 @@ class Kernel:
         """The kernel with every sweep replaced by what a function makes of it."""
         branches = tuple(replace(b, sweeps=tuple(map(function, b.sweeps))) for b in self.branches)
         return replace(self, branches=branches)
+
+    @property
+    def slots(self) -> tuple[Stateful, ...]:
+        """What the elements of the model keep from step to step."""
+        return (theta, *(state for state in self.states if state.space is Space.ELEM))
 
     @property
     def sweeps(self) -> tuple[Sweep, ...]:
@@ -213,12 +287,22 @@ def _lines(kernel: Kernel) -> Iterator[str]:
         if len(kernel.branches) > 1:
             yield f"  branch {number}, {f'when {text(branch.when)}' if branch.when != S.true else 'otherwise'}"
         for count, sweep in enumerate(branch.sweeps):
-            traffic = f"{len(sweep.reads)} loads, {len(sweep.stores)} stores an element"
-            yield f"  sweep {count} over every element: {traffic}"
-            yield f"    load   {' '.join(s.name for s in sweep.reads)}"
-            yield from (f"    draw   {draw} = {text(draw.node)}" for draw in sweep.draws)
-            yield from (f"    {assign}" for assign in sweep.body)
-            yield f"    store  {' '.join(s.name for s in sweep.stores)}"
+            yield from _lines_of(count, sweep)
+        yield from (f"  {note}" for note in branch.notes)
+
+
+def _lines_of(count: int, sweep: Sweep) -> Iterator[str]:
+    stored = (*sweep.stores, *sweep.keeps)
+    traffic = "" if sweep.is_small else f": {len(sweep.reads)} loads, {len(stored)} stores an element"
+    yield f"  sweep {count} over every {sweep.space.value}{traffic}"
+    old, new = ([x for x in sweep.reads if isinstance(x, Next) is is_new] for is_new in (False, True))
+    yield from (f"    load   {' '.join(text(x) for x in reads)}" for reads in (old, new) if reads)
+    yield from (f"    with   {' '.join(text(x) for x in sweep.given)}" for _ in sweep.given[:1])
+    yield from (f"    draw   {draw} = {text(draw.node)}" for draw in sweep.draws)
+    yield from (f"    {assign}" for assign in sweep.body)
+    yield from (f"    reduce {reduce}" for reduce in sweep.reduces)
+    yield from (f"    keep   {' '.join(text(x) for x in sweep.keeps)}" for _ in sweep.keeps[:1])
+    yield from (f"    store  {' '.join(s.name for s in sweep.stores)}" for _ in sweep.stores[:1])
 
 
 def symbols(expression: Basic) -> set[Named]:

@@ -13,6 +13,7 @@ from optgen.language.spec import Optimizer
 from optgen.passes.cse import cse
 from optgen.passes.hoist import hoist
 from optgen.passes.lower import lower
+from optgen.passes.split import split
 from optgen.passes.stable import stable
 from optgen.passes.strength import strength
 from optgen.passes.unswitch import unswitch
@@ -23,6 +24,7 @@ PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
     (unswitch, (checks.loads_are_used,)),
     (hoist, (checks.sweeps_do_no_scalar_work, checks.sweeps_hold_no_literals)),
     (stable, ()),
+    (split, (checks.reductions_are_totals, checks.what_is_loaded_was_made)),
     (cse, ()),
     (strength, (checks.product_powers_have_names,)),
 )

@@ -28,7 +28,7 @@ def _kind(expression: Expr) -> int:
 
 def _made(symbol: Named) -> int:
     """The kind of a symbol that a pass has made."""
-    return 7 if symbol.space is Space.STEP else 2
+    return 7 if symbol.space <= Space.TENSOR else 2
 
 
 def is_negative(term: Expr) -> bool:
@@ -58,7 +58,7 @@ def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
 
 def _factor_key(factor: Expr) -> tuple[object, ...]:
     symbols = factor.atoms(Named)
-    varies = factor.has(normal) or any(symbol.space is not Space.STEP for symbol in symbols)
+    varies = factor.has(normal) or any(not symbol.space <= Space.TENSOR for symbol in symbols)
     return varies, any(isinstance(symbol, Local) for symbol in symbols), not factor.is_Atom, factor.sort_key()
 
 

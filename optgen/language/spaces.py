@@ -36,6 +36,11 @@ class Space(Enum):
         """What there is one value for, with its article: "an element"."""
         return f"{'an' if self.value[0] in 'aeiou' else 'a'} {self.value}"
 
+    @property
+    def whole(self) -> str:
+        """What a total of this space is over: "tensor", and "model" for a group."""
+        return "model" if self is Space.GROUP else self.value
+
     def __repr__(self) -> str:
         return self.name
 

@@ -118,8 +118,13 @@ class Optimizer:
 
     @property
     def slots(self) -> tuple[State, ...]:
-        """The states that take memory beside theta: arrays."""
-        return tuple(state for state in self.states if state.space is not Space.STEP)
+        """The states that are as large as theta: one value an element."""
+        return tuple(state for state in self.states if state.space is Space.ELEM)
+
+    @property
+    def small_states(self) -> tuple[State, ...]:
+        """The states that are one value a row, a column, a tensor or a group: float64, known where elements are."""
+        return tuple(state for state in self.states if state.space not in (Space.STEP, Space.ELEM))
 
     @property
     def numbers(self) -> tuple[State, ...]:

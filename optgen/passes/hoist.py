@@ -1,22 +1,27 @@
-"""hoist: what is the same for every element is computed once, on the host, in float64.
+"""hoist: what is the same for many elements is computed once, in float64: on the host, or once a tensor, row or column.
 
-Every maximal subexpression of hyperparameters and t becomes a scalar, numbers too: a bare ``2`` times a float32 would
-be float64 arithmetic. Division by such a scalar becomes multiplication by its reciprocal, which is rounded once more
-than the scalar but saves a division an element.
+Every maximal subexpression of hyperparameters and t becomes a scalar of the host, numbers too: a bare ``2`` times a
+float32 would be float64 arithmetic. Where a total or a small state is in it, it becomes a value of its space; so does a
+condition on such values, since rounded to float32 they could decide it otherwise. Division by such a scalar becomes
+multiplication by its reciprocal, which is rounded once more than the scalar but saves a division an element.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sympy import Add, Expr, Integer, Mul, Pow, Rational, S
+from sympy import Add, Expr, Gt, Integer, Mul, Piecewise, Pow, Rational, S
 from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import Boolean
 
-from optgen.ir import Assign, Kernel, Scalar, Sweep, symbols
+from optgen.ir import Assign, Kernel, Scalar, Sweep, Value
 from optgen.language import order
+from optgen.language.reductions import Reduction
+from optgen.language.rules import space_of
+from optgen.language.spaces import Space
 from optgen.language.symbols import Named
 
 _NUMBERS = {S.Zero: "zero", S.One: "one", Integer(2): "two", Integer(3): "three", S.Half: "half"}
@@ -26,14 +31,27 @@ LARGEST_PRODUCT = 8
 
 def hoist(kernel: Kernel) -> Kernel:
     """The kernel with no scalar work left in its sweeps."""
-    hoister = _Hoister(kernel.host)
-
-    def hoisted(sweep: Sweep) -> Sweep:
-        return replace(sweep, body=tuple(replace(a, value=hoister.rewrite(a.value)) for a in sweep.body))
-
-    swept = kernel.map_sweeps(hoisted)
-    made = tuple(Assign(name, value) for value, name in hoister.names.items())
+    names: dict[Expr, Named] = {}
+    swept = kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(_hoisted(kernel, sweep, names))))
+    made = tuple(Assign(name, value) for value, name in names.items() if name.space is Space.STEP)
     return replace(swept, scalars=(*kernel.scalars, *made))
+
+
+def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named]) -> Iterator[Assign]:
+    """The body of a sweep, with what is the same for all elements of a tensor computed before its first use."""
+    spaces: dict[Named, Space] = dict.fromkeys(kernel.host, Space.STEP)
+    spaces |= {assign.target: assign.space for assign in sweep.body}
+    defined: set[Named] = set()
+    for assign in sweep.body:
+        hoister = _Hoister(spaces, names, assign.space is Space.ELEM)
+        value = hoister.rewrite(assign.value)
+        for uniform, its_value in hoister.uniform.items():
+            if uniform not in defined:
+                defined.add(uniform)
+                spaces[uniform] = uniform.space
+                small = _Hoister(spaces, names, elementwise=False)
+                yield Assign(uniform, small.rewrite(its_value), space=uniform.space)
+        yield replace(assign, value=value)
 
 
 def is_product_power(exponent: Expr) -> bool:
@@ -43,32 +61,59 @@ def is_product_power(exponent: Expr) -> bool:
 
 @dataclass(frozen=True)
 class _Hoister:
-    """Rewrites expressions of one kernel and collects the scalars it makes."""
+    """Rewrites the expressions of one assignment and names the scalars it finds.
 
-    host: frozenset[Named]
-    names: dict[Expr, Scalar] = field(default_factory=dict)
+    Parameters
+    ----------
+    spaces : mapping of Named to Space
+        Of what has no space of its own.
+    names : dict of sympy.Expr to Named
+        The scalars of the kernel, by their values; those that are found join them.
+    elementwise : bool
+        Whether it is code for elements. Other code is float64: numbers stay, and only host work leaves it.
+    uniform : dict of Value to sympy.Expr
+        Those of the scalars that were found which are no work of the host.
+    """
 
-    def on_host(self, expression: Expr) -> bool:
-        return symbols(expression) <= self.host
+    spaces: Mapping[Named, Space]
+    names: dict[Expr, Named]
+    elementwise: bool
+    uniform: dict[Value, Expr] = field(default_factory=dict)
+
+    def space(self, expression: Any) -> Space:
+        return space_of(expression, self.spaces)
+
+    def is_fixed(self, expression: Expr) -> bool:
+        """Whether an expression varies over less than elements, or in other code is known on the host."""
+        space = self.space(expression)
+        return space is not Space.ELEM if self.elementwise else space is Space.STEP
 
     def scalar(self, value: Expr) -> Expr:
-        if value.is_Symbol:
+        if value.is_Symbol or (value.is_number and not self.elementwise):
             return value
         if order.is_negative(value):
             return -self.scalar(-value)
+        space = self.space(value)
         if value not in self.names:
             count = sum(name.name.startswith("c") for name in self.names.values())
-            self.names[value] = Scalar(_NUMBERS.get(value, f"c{count}"))
-        return self.names[value]
+            name = _NUMBERS.get(value, f"c{count}")
+            self.names[value] = Scalar(name) if space is Space.STEP else Value(name, space)
+        found = self.names[value]
+        if isinstance(found, Value):
+            self.uniform[found] = value
+        return found
 
     def rewrite(self, expression: Any) -> Any:
         """An expression, or a case of a Piecewise, with its scalar parts hoisted."""
         if isinstance(expression, ExprCondPair):
             return ExprCondPair(self.rewrite(expression.expr), self.condition(expression.cond))
-        if self.on_host(expression):
+        if self.is_fixed(expression):
             return self.scalar(expression)
         if expression.is_Symbol:
             return expression
+        if isinstance(expression, Reduction):
+            inside = replace(self, elementwise=self.space(expression.args[0]) is Space.ELEM)
+            return expression.func(inside.rewrite(expression.args[0]))
         if isinstance(expression, Add):
             return self.sum(order.terms(expression))
         if isinstance(expression, Mul):
@@ -82,23 +127,35 @@ class _Hoister:
         return expression.func(*map(self.rewrite, expression.args))
 
     def condition(self, condition: Boolean) -> Boolean:
-        """A condition, with what the host can compute in its comparisons hoisted."""
+        """A condition, with what can be computed or decided before in it hoisted."""
+        if self.elementwise and self.space(condition) not in (Space.STEP, Space.ELEM):
+            return Gt(self.scalar(Piecewise((1, condition), (0, True))), self.scalar(S.Zero))
         if isinstance(condition, Relational):
             return condition.func(self.rewrite(condition.lhs), self.rewrite(condition.rhs))
         return condition.func(*map(self.condition, condition.args)) if condition.args else condition
 
     def sum(self, terms: list[Expr]) -> Expr:
-        swept = [self.rewrite(term) for term in terms if not self.on_host(term)]
-        scalars = Add(*(term for term in terms if self.on_host(term)))
-        return Add(*swept, self.scalar(scalars)) if scalars != 0 else Add(*swept)
+        swept = [self.rewrite(term) for term in terms if not self.is_fixed(term)]
+        scalars = [self.scalar(Add(*group)) for group in self.groups([t for t in terms if self.is_fixed(t)]) if group]
+        return Add(*swept, *(scalar for scalar in scalars if scalar != 0))
 
     def product(self, coefficient: Rational, above: list[Expr], below: list[Expr]) -> Expr:
-        over = [factor for factor in above if self.on_host(factor)]
-        under = [factor for factor in below if self.on_host(factor)]
-        scalar = abs(coefficient) * Mul(*over) / Mul(*under)
-        needed = scalar != 1 or len(over) == len(above)
-        numerator = [self.scalar(scalar)] if needed else []
+        over = [factor for factor in above if self.is_fixed(factor)]
+        under = [factor for factor in below if self.is_fixed(factor)]
+        rows, columns, rest = self.groups([*over, *(1 / factor for factor in under)])
+        numerator = [self.scalar(Mul(*group)) for group in (rows, columns) if group]
+        scalar = abs(coefficient) * Mul(*rest)
+        if scalar != 1 or (len(over) == len(above) and not numerator):
+            numerator.insert(0, self.scalar(scalar))
         numerator += [self.rewrite(factor) for factor in above if factor not in over]
         denominator = [1 / self.rewrite(factor) for factor in below if factor not in under]
         sign = -1 if coefficient.is_negative else 1
         return Mul(sign, *numerator, *denominator)
+
+    def groups(self, parts: list[Expr]) -> tuple[list[Expr], list[Expr], list[Expr]]:
+        """Terms or factors that vary over rows, those that vary over columns, and the others, which join either."""
+        rows, columns = ([part for part in parts if self.space(part) is space] for space in (Space.ROW, Space.COL))
+        rest = [part for part in parts if part not in rows and part not in columns]
+        if columns:
+            return rows, [*columns, *rest], []
+        return ([*rows, *rest], [], []) if rows else ([], [], rest)

@@ -1,7 +1,7 @@
 """lower: from the equations of an optimizer to a kernel of one branch.
 
-STEP equations become host code, those of states that are one number among them, and the others the body of a sweep. A
-state whose ``init`` depends on theta or g reads its init in place of its old value at the first step, so that no memory
+STEP equations become host code, those of states that are one number among them, and the others the body of one sweep,
+reductions and all: `split` makes several of it where they need that. A state whose ``init`` depends on theta or g reads its init in place of its old value at the first step, so that no memory
 has to be prepared for it. A draw becomes a load of no memory, ``z0``, ``z1`` and so on, so that what computes an
 element is a function of what it is given.
 """
@@ -12,39 +12,31 @@ from typing import Any
 
 from sympy import Eq, Expr, Piecewise, S
 
-from optgen.errors import Problem, SpecError
 from optgen.ir import Assign, Branch, Kernel, Sweep
 from optgen.language.noise import Draw
-from optgen.language.reductions import Reduction
-from optgen.language.rules import expressions
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer, assigned
 from optgen.language.symbols import Named, State, g, t, theta
 
 
 def lower(optimizer: Optimizer) -> Kernel:
-    """The kernel of an optimizer: one branch, one sweep, nothing moved yet.
-
-    Raises
-    ------
-    SpecError
-        If it reduces over elements, or keeps states that are one value a row, a column, a tensor or a group.
-    """
-    _refuse_reductions(optimizer)
+    """The kernel of an optimizer: one branch, one sweep, nothing moved yet."""
     first = {s: Piecewise((s.init, Eq(t, 1)), (s, True)) for s in optimizer.states if starts_late(s)}
     draws = {node: Draw(f"z{k}", node) for k, node in enumerate(optimizer.draws)}
     scalars, body = [], []
     for let in optimizer.equations:
         owner = assigned(let)
         if optimizer.spaces[let.target] is Space.STEP and (owner is None or owner.space is Space.STEP):
-            scalars.append(Assign(let.target, let.value))
+            scalars.append(Assign(let.target, let.value, space=Space.STEP))
         else:
-            body.append(Assign(let.target, _substitute(let.value, first | draws)))
-    sweep = Sweep((theta, g, *optimizer.slots, *draws.values()), tuple(body), stores=(theta, *optimizer.slots))
+            space = optimizer.spaces[let.target] if owner is None else owner.space
+            body.append(Assign(let.target, _substitute(let.value, first | draws), space=space))
+    states = tuple(state for state in optimizer.states if state.space is not Space.STEP)
+    sweep = Sweep((theta, g, *states, *draws.values()), tuple(body), stores=(theta, *states))
     return Kernel(
         optimizer.name,
         optimizer.hypers,
-        optimizer.slots,
+        states,
         optimizer.numbers,
         tuple(scalars),
         (Branch(S.true, (sweep,)),),
@@ -58,18 +50,3 @@ def starts_late(state: State) -> bool:
 
 def _substitute(value: Expr, replacements: dict[Any, Expr]) -> Expr:
     return value.xreplace(replacements) if replacements else value
-
-
-def _refuse_reductions(optimizer: Optimizer) -> None:
-    problems = []
-    fix = "kernels are elementwise in this version: the spec is valid, `optgen show --latex` prints it"
-    for let, value in expressions(optimizer.step):
-        found = sorted({node.func.__name__ for node in value.atoms(Reduction)})
-        owner = assigned(let)
-        if found:
-            problems.append(Problem(f"{', '.join(found)} cannot be built yet", fix, str(let)))
-        elif isinstance(owner, State) and owner.space not in (Space.STEP, Space.ELEM):
-            what = f"state `{owner}`, one value {owner.space.each}, cannot be built yet"
-            problems.append(Problem(what, fix, str(let)))
-    if problems:
-        raise SpecError(problems, optimizer.name, optimizer.location)

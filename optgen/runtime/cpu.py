@@ -21,7 +21,9 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "finite",
     "floor",
+    "inf",
     "log",
     "log1p",
     "maximum",
@@ -36,6 +38,7 @@ __all__ = [
     "sign",
     "sin",
     "sqrt",
+    "summing_chunk",
     "tan",
     "tanh",
     "view",
@@ -92,6 +95,11 @@ def per_element(function: Function) -> Function:
 def per_chunk(function: Function) -> Function:
     """Compile the loop over one chunk, to be inlined into the sweeps."""
     return _jit(function, forceinline=True)
+
+
+def summing_chunk(function: Function) -> Function:
+    """Compile the loop over one chunk that adds up: LLVM may keep several partial sums, always the same."""
+    return _jit(function, fastmath={"contract", "reassoc"}, forceinline=True)
 
 
 def serial_sweep(function: Function) -> Function:
@@ -155,3 +163,9 @@ def floor(x: Any) -> Any:
 def ceil(x: Any) -> Any:
     """The smallest whole number that is not less, in the type of the argument."""
     return np.ceil(x)
+
+
+@per_element
+def finite(x: Any) -> Any:
+    """1 for a number, 0 for NaN and the infinities, in the type of the argument."""
+    return type(x)(np.isfinite(x))

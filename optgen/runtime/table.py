@@ -8,16 +8,21 @@ thousand small tensors and one large one keep all threads busy alike.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from optgen.runtime.program import Array
+from optgen.runtime.totals import At
 
 CHUNK = 16_384
 """Elements in a chunk: small enough to balance, large enough that a row costs nothing."""
 ROW_COST = 64
 """What starting a row costs, in elements."""
+TALL = 32
+"""Rows of matrices in a chunk, at least, where columns are added up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,8 @@ class Table:
         How many there are in all chunks.
     tensor, offset : array of int64, shape (chunks,)
         Of which tensor each row is a chunk, and how many bytes into it.
+    places : array of int64, shape (chunks, 8)
+        Where each chunk leaves what it adds up, and where it stands in its matrices; see `placed`.
     """
 
     rows: Array
@@ -41,13 +48,14 @@ class Table:
     elements: int
     tensor: Array
     offset: Array
+    places: Array
 
     def point(self, slot: int, starts: Array) -> None:
         """Let a slot's column point at other arrays of the same sizes."""
         self.rows[:, 1 + slot] = starts.take(self.tensor) + self.offset
 
 
-def tabulate(starts: Array, sizes: Array, itemsize: int) -> Table:
+def tabulate(starts: Array, sizes: Array, itemsize: int, cuts: Cuts | None = None) -> Table:
     """Cut tensors into chunks.
 
     Parameters
@@ -58,18 +66,30 @@ def tabulate(starts: Array, sizes: Array, itemsize: int) -> Table:
         Elements of each tensor. One of none gets no chunk.
     itemsize : int
         Bytes of an element.
+    cuts : Cuts, optional
+        Where to cut, and where chunks leave what they add up, for a program that does.
     """
+    if cuts is None:
+        tensor, begin, counts = _chunks(sizes)
+        places = np.empty((len(tensor), 0), np.int64)
+    else:
+        mine = np.flatnonzero(sizes[cuts.tensor] > 0)
+        tensor, begin, counts, places = cuts.tensor[mine], cuts.begin[mine], cuts.count[mine], cuts.places[mine]
+    rows = np.empty((len(tensor), 1 + len(starts) + 2), np.int64)
+    rows[:, 0], rows[:, -2], rows[:, -1] = counts, tensor, begin
+    table = Table(rows, _tasks(counts), int(sizes.sum()), tensor, begin * itemsize, places)
+    for slot, column in enumerate(starts):
+        table.point(slot, column)
+    return table
+
+
+def _chunks(sizes: Array) -> tuple[Array, Array, Array]:
+    """Of each chunk: its tensor, its first element there, and how many it has."""
     chunks = -(-sizes // CHUNK)
     tensor = np.repeat(np.arange(len(sizes)), chunks)
     first = np.repeat(np.cumsum(chunks) - chunks, chunks)
     begin = (np.arange(len(tensor)) - first) * CHUNK
-    counts = np.minimum(CHUNK, sizes[tensor] - begin)
-    rows = np.empty((len(tensor), 1 + len(starts) + 2), np.int64)
-    rows[:, 0], rows[:, -2], rows[:, -1] = counts, tensor, begin
-    table = Table(rows, _tasks(counts), int(sizes.sum()), tensor, begin * itemsize)
-    for slot, column in enumerate(starts):
-        table.point(slot, column)
-    return table
+    return tensor, begin, np.minimum(CHUNK, sizes[tensor] - begin)
 
 
 def _tasks(counts: Array) -> Array:
@@ -80,3 +100,101 @@ def _tasks(counts: Array) -> Array:
     # A row belongs to the task in whose share of the work its middle lies.
     inner = np.searchsorted(end - cost / 2, np.arange(1, number) * (total / number))
     return np.unique(np.concatenate(([0], inner, [len(counts)]))).astype(np.int64)
+
+
+# Where totals are made -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """The chunks of all tensors of a model, for programs that add up. `cut` makes one.
+
+    Parameters
+    ----------
+    tensor, begin, count : array of int64, shape (chunks,)
+        Of each chunk: its tensor, its first element there, and how many it has.
+    places : array of int64, shape (chunks, 8)
+        Of each chunk: its number, how many rows of matrices it has and of how many elements each is, the number of its
+        first row among those of all tensors, that of the first column of its tensor, how many rows a matrix has, the
+        number of its first row in its tensor, and where it leaves what it adds up for columns.
+    at : At
+        Where the values of each tensor stand.
+    sizes : mapping of str to int
+        How many values there are of each kind: one a ``"chunk"``, a ``"part"`` (a column of a chunk), a ``"row"``, a
+        ``"column"``, a ``"tensor"``, and a ``"group"``.
+    extents : mapping of str to array of float64, shape (tensors,)
+        ``numel``, ``n_rows`` and ``n_cols``.
+    """
+
+    tensor: Array
+    begin: Array
+    count: Array
+    places: Array
+    at: At
+    sizes: Mapping[str, int]
+    extents: Mapping[str, Array]
+
+
+def cut(shapes: Sequence[tuple[int, ...]], *, by_rows: bool, by_columns: bool) -> Cuts:
+    """Cut the tensors of a model into chunks.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+        Of the tensors.
+    by_rows : bool
+        Whether chunks must be of whole rows of matrices, as they must where something is added up over one or varies
+        with it. A row of any length is one chunk then.
+    by_columns : bool
+        Whether something is added up over columns. Chunks have at least `TALL` rows then, where there are so many, so
+        that what they leave behind is little beside what they read.
+    """
+    sizes = np.array([prod(shape) for shape in shapes], np.int64)
+    n_rows = np.array([(1, 1, *shape)[-2] for shape in shapes], np.int64)
+    n_cols = np.array([(1, 1, *shape)[-1] for shape in shapes], np.int64)
+    lines = sizes // np.maximum(n_cols, 1)
+    matrices = lines // np.maximum(n_rows, 1)
+    rows, columns = _bounds(lines), _bounds(matrices * n_cols)
+    if by_rows:
+        tensor, begin, count = _whole_rows(sizes, n_rows, n_cols, TALL if by_columns else 1)
+    else:
+        tensor, begin, count = _chunks(sizes)
+    wide = np.maximum(n_cols, 1)[tensor]
+    line, tall = begin // wide, np.maximum(n_rows, 1)[tensor]
+    matrix, last = line // tall, (begin + count - 1) // wide // tall
+    parts = (last - matrix + 1) * wide
+    part = _bounds(parts)
+    places = np.stack(
+        [np.arange(len(tensor)), count // wide, wide, rows[tensor] + line, columns[tensor], tall, line, part[:-1]],
+        axis=1,
+    )
+    of_parts = np.stack([part[:-1], parts, matrix * wide], axis=1)
+    chunks = _bounds(np.bincount(tensor, minlength=len(shapes)))
+    at = At(np.flatnonzero(sizes), chunks, rows, columns, n_rows, n_cols, of_parts)
+    totals = {"chunk": len(tensor), "part": part[-1], "row": rows[-1], "column": columns[-1]}
+    extents = {"numel": sizes, "n_rows": n_rows, "n_cols": n_cols}
+    return Cuts(
+        tensor, begin, count, places.astype(np.int64), at,
+        {**{kind: int(size) for kind, size in totals.items()}, "tensor": len(shapes), "group": 1},
+        {name: extent.astype(np.float64) for name, extent in extents.items()},
+    )  # fmt: skip
+
+
+def _bounds(sizes: Array) -> Array:
+    """Where runs of some sizes begin that lie one after another, and where the last ends."""
+    return np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+
+
+def _whole_rows(sizes: Array, n_rows: Array, n_cols: Array, tall: int) -> tuple[Array, Array, Array]:
+    """Chunks of whole rows: several matrices, or a part of one."""
+    found: list[tuple[int, int, int]] = []
+    for tensor in np.flatnonzero(sizes):
+        size, height, width = int(sizes[tensor]), int(n_rows[tensor]), int(n_cols[tensor])
+        fitting = max(CHUNK // width, min(tall, height), 1)
+        step = fitting // height * height if fitting >= height else fitting
+        whole = step if fitting >= height else height  # a chunk ends where a run of matrices, or one, does
+        for run in range(0, size // width, whole):
+            end = min(run + whole, size // width)
+            found += [(tensor, k * width, (min(k + step, end) - k) * width) for k in range(run, end, step)]
+    tensor, begin, count = np.array(found, np.int64).reshape(-1, 3).T
+    return tensor, begin, count

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optgen.ir import BRANCH, Kernel, Sweep
+from optgen.ir import Branch, Kernel, Reduce, Sweep
 from optgen.language.noise import Draw
+from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import g, theta
+from optgen.language.symbols import Named, Next, g, theta
 from optgen.language.text import text
-from optgen.targets import module
+from optgen.runtime import totals
+from optgen.targets import module, rounds
 from optgen.targets.base import Origin
 from optgen.targets.module import INDENT
 from optgen.targets.printer import CodePrinter
+from optgen.targets.rounds import OF, Round, Step
 
-_ALWAYS = {"on_host", "parallel_sweep", "per_chunk", "per_element", "prange", "serial_sweep", "view"}
+_HOME = {
+    **dict.fromkeys(totals.__all__, "optgen.runtime.totals"),
+    **dict.fromkeys(("Phase",), "optgen.runtime.program"),
+    "draws": "optgen.runtime.philox",
+    "": "optgen.runtime.cpu",
+}
+"""Where generated modules find what they use; all else is where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -25,26 +35,38 @@ class _Cpu:
     def source(self, optimizer: Optimizer, kernel: Kernel, origin: Origin) -> str:
         """The text of a module: scalars, update, chunk, sweeps, step and the class."""
         host, element = CodePrinter(elementwise=False), CodePrinter(elementwise=True)
+        scalars, code = module.scalars(kernel, host), _simple if rounds.is_simple(kernel) else _in_rounds
+        sweeps, phases, runtime = code(kernel, element, host)
         parts = [
-            module.scalars(kernel, host),
-            *module.updates(kernel, element),
-            _chunk(kernel),
-            _SWEEPS.replace("scalars)", f"{_numbers(kernel)})"),
+            scalars,
+            *sweeps,
             module.initial(optimizer, host),
-            module.program(optimizer, kernel),
+            module.program(optimizer, kernel, phases),
             module.step(optimizer),
             module.facade(optimizer),
         ]
-        imports = module.imports("optgen.runtime.cpu", _ALWAYS | host.used | element.used)
-        noise = ["from optgen.runtime.philox import draws"] if kernel.draws else []
-        return module.assembled([module.header(origin), module.docstring(optimizer), imports, *noise], parts)
+        names = {*host.used, *element.used, *("on_host", "parallel_sweep", "per_chunk", "per_element"), *runtime}
+        imports = module.imports(_HOME, names | {"prange", "serial_sweep", "view"})
+        return module.assembled([module.header(origin), module.docstring(optimizer), *imports], parts)
 
 
 TARGET = _Cpu()
 
 
+Parts = tuple[list[str], list[str], set[str]]
+"""Functions of a module, the lines that tell PROGRAM of them, and what they use of the runtime."""
+
+
+# Modules of one sweep ------------------------------------------------------------------------------------------------
+
+
+def _simple(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts:  # noqa: ARG001 - there is no other code
+    functions = [*module.updates(kernel, element), _chunk(kernel), _SWEEPS.replace("scalars)", f"{_numbers(kernel)})")]
+    return functions, ["sweep=sweep,", "sweep_serial=sweep_serial,"], {"draws"} if kernel.draws else set()
+
+
 def _chunk(kernel: Kernel) -> str:
-    slots = (theta, g, *kernel.states)
+    slots = (*kernel.slots[:1], g, *kernel.slots[1:])
     touched = {s for sweep in kernel.sweeps for s in (*sweep.loads, *sweep.stores)}
     views = [
         f"{slot.name} = view(row[{column}], count, scalars)"
@@ -52,16 +74,11 @@ def _chunk(kernel: Kernel) -> str:
         if slot in touched
     ]
     names = [f"{argument.name} = scalars[{k}]" for k, argument in enumerate(kernel.arguments)]
-    body = ["count = row[0]", *views, *names]
-    if len(kernel.branches) == 1:
-        body += _loop("update", kernel, kernel.branches[0].sweeps[0])
-    else:
-        for number, branch in enumerate(kernel.branches):
-            word = "if" if number == 0 else "elif"
-            last = number == len(kernel.branches) - 1
-            body.append("else:" if last else f"{word} {BRANCH.name} == {number}:")
-            body += [INDENT + line for line in _loop(f"update_{number}", kernel, branch.sweeps[0])]
+    blocks = [_loop(f"update_{k}", kernel, branch.sweeps[0]) for k, branch in enumerate(kernel.branches)]
+    if len(blocks) == 1:
+        blocks = [_loop("update", kernel, kernel.branches[0].sweeps[0])]
     what = "Load, update and store each element of one chunk, which a row of the table describes."
+    body = ["count = row[0]", *views, *names, *rounds.by_branch(kernel, blocks)]
     return module.function("per_chunk", "chunk", f"row, {_numbers(kernel)}", what, body)
 
 
@@ -83,6 +100,205 @@ def _loop(update: str, kernel: Kernel, sweep: Sweep) -> list[str]:
 def _drawn(kernel: Kernel, draw: Draw) -> str:
     key = 1 + kernel.seeds.index(draw.node.seed)
     return f"{draw.name} = draws(row, keys[0], keys[{key}], {draw.node.stream}, scalars)  # {text(draw.node)}"
+
+
+# Modules of several sweeps -------------------------------------------------------------------------------------------
+
+
+def _in_rounds(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts:
+    functions, phases, used = rounds.functions(kernel, element, host), ["phases=("], {"Phase"}
+    for round_ in rounds.rounds(kernel):
+        prepare = rounds.prepare(kernel, round_, used)
+        if prepare:
+            functions.append(prepare)
+            taken = module.names(rounds.taken(kernel, round_.small))
+            phases.append(f"{INDENT}Phase({taken}, prepare={rounds.prepare_name(round_)}),")
+        if any(round_.whole):
+            steps = [(step,) if step else () for step in round_.whole]
+            taken = rounds.taken(kernel, steps)
+            functions += [_summing_chunk(kernel, round_, taken, used), _sweeps(kernel, round_.number, taken)]
+            name = f"sweep_{round_.number}"
+            phases.append(f"{INDENT}Phase({module.names(taken)}, sweep={name}, sweep_serial={name}_serial),")
+    values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
+    lines = [*module.laid_out("values={", values, "},").splitlines(), *phases, "),"]
+    kept = rounds.kept(kernel)
+    return functions, [*([f"kept={module.names([x.name for x in kept])},"] if kept else []), *lines], used
+
+
+def _sweeps(kernel: Kernel, number: int, taken: Sequence[str]) -> str:
+    arguments = ", ".join(["rows", "tasks", "places", _numbers(kernel), *(array + OF for array in taken)])
+    given = ", ".join([_numbers(kernel), *(array + OF for array in taken)])
+    call = f"chunk_{number}(rows[row], places[row], {given})"
+    parallel = [
+        "for task in prange(len(tasks) - 1):",
+        f"{INDENT}for row in range(tasks[task], tasks[task + 1]):",
+        *textwrap.indent(_called(call), 2 * INDENT).splitlines(),
+    ]
+    serial = ["for row in range(len(rows)):", *textwrap.indent(_called(call), INDENT).splitlines()]
+    what = f"Sweep {number} over every tensor, on "
+    return "\n\n\n".join(
+        (
+            module.function("parallel_sweep", f"sweep_{number}", arguments, f"{what}all threads.", parallel),
+            module.function(
+                "serial_sweep",
+                f"sweep_{number}_serial",
+                arguments.replace("tasks, ", ""),
+                f"{what}the calling thread.",
+                serial,
+            ),
+        )
+    )
+
+
+def _called(call: str) -> str:
+    name, _, arguments = call.partition("(")
+    return module.laid_out(f"{name}(", arguments[:-1].split(", "), ")")
+
+
+def _summing_chunk(kernel: Kernel, round_: Round, taken: Sequence[str], used: set[str]) -> str:
+    """The loop over one chunk in a module of several sweeps."""
+    steps = [step for step in round_.whole if step]
+    sweeps = [step.sweep for step in steps]
+    columns = {slot: column for column, slot in enumerate((theta, g, *kernel.slots[1:], *rounds.kept(kernel)), start=1)}
+    touched = {_slot(x) for sweep in sweeps for x in (*sweep.reads, *sweep.stores, *sweep.keeps)}
+    viewed = [(slot, column) for slot, column in columns.items() if slot in touched]
+    chunk = _Chunk(kernel, _by_rows(sweeps), viewed, used)
+    blocks = [chunk.block(branch, step) for branch, step in zip(kernel.branches, round_.whole, strict=True)]
+    body = [*chunk.head(), *rounds.scalars_used(kernel, sweeps), *rounds.by_branch(kernel, blocks)]
+    arguments = ", ".join(["row", "place", _numbers(kernel), *(array + OF for array in taken)])
+    decorator = "summing_chunk" if any(sweep.reduces for sweep in sweeps) else "per_chunk"
+    used.add(decorator)
+    what = f"Sweep {round_.number} over one chunk, which a row of the table describes."
+    return module.function(decorator, f"chunk_{round_.number}", arguments, what, body)
+
+
+def _slot(symbol: Named) -> Named:
+    """What holds a value of elements: a slot holds its new value once that has been stored."""
+    return symbol.of if isinstance(symbol, Next) else symbol
+
+
+def _by_rows(sweeps: Sequence[Sweep]) -> bool:
+    """Whether sweeps over elements must know in which row and column each one is."""
+    spaces = {x.space for sweep in sweeps for x in (*sweep.given, *(reduce.target for reduce in sweep.reduces))}
+    return bool(spaces & {Space.ROW, Space.COL})
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Writes the loop over a chunk: all of it at once, or one row of its matrices after another."""
+
+    kernel: Kernel
+    by_rows: bool
+    viewed: list[tuple[Named, int]]
+    used: set[str]
+
+    def head(self) -> list[str]:
+        """Names for the memory and for the place of the chunk."""
+        if not self.by_rows:
+            return ["count = row[0]", *self.views("")]
+        return [
+            "lines, count, first_row, first_column, height, line_before, part = place[1:8]",
+        ]
+
+    def views(self, begin: str) -> list[str]:
+        return [f"{slot.name} = view(row[{column}]{begin}, count, scalars)" for slot, column in self.viewed]
+
+    def block(self, branch: Branch, step: Step | None) -> list[str]:
+        """The loop of one branch."""
+        if step is None:
+            return ["pass"]
+        sweep = step.sweep
+        drawn = [_drawn(self.kernel, draw) for draw in sweep.draws]
+        totals = [reduce for reduce in sweep.reduces if reduce.target.space is Space.TENSOR]
+        before = [f"{x.name} = {self.cast(self.held(x, branch))}" for x in sweep.given if x.space <= Space.TENSOR]
+        before += [self.started(reduce) for reduce in totals]
+        after = [f"{reduce.target.name}{OF}[place[0]] = {reduce.target.name}" for reduce in totals]
+        loop = self.loop(step, branch)
+        if self.by_rows:
+            loop = self.lines(sweep, branch, loop)
+        return [*drawn, *before, *loop, *after]
+
+    def lines(self, sweep: Sweep, branch: Branch, loop: list[str]) -> list[str]:
+        """The loop over the rows of a chunk's matrices, around the loop over the elements of one."""
+        reduces = {space: [r for r in sweep.reduces if r.target.space is space] for space in (Space.ROW, Space.COL)}
+        given = {space: [x for x in sweep.given if x.space is space] for space in (Space.ROW, Space.COL)}
+        inside = ["begin = line*count", *self.views(" + begin*scalars.itemsize")]
+        inside += [f"{draw.name}_line = {draw.name}[begin : begin + count]" for draw in sweep.draws]
+        inside += [f"{x.name} = {self.cast(self.held(x, branch))}" for x in given[Space.ROW]]
+        if given[Space.COL] or reduces[Space.COL]:
+            inside.append("matrix = (line_before + line)//height")
+        if given[Space.COL]:
+            inside.append("column = first_column + matrix*count")
+        inside += [f"{x.name} = {rounds.holder(x, branch)}{OF}[column : column + count]" for x in given[Space.COL]]
+        before = []
+        if reduces[Space.COL]:
+            before = ["wide_parts = ((line_before + lines - 1)//height - line_before//height + 1)*count"]
+            inside.append("column_part = part + (matrix - line_before//height)*count")
+        for reduce in reduces[Space.COL]:
+            array, empty = reduce.target.name + OF, "0.0" if reduce.how == "sum" else "-inf"
+            before.append(f"{array}[part : part + wide_parts] = {empty}")
+            inside.append(f"{reduce.target.name} = {array}[column_part : column_part + count]")
+        inside += [self.started(reduce) for reduce in reduces[Space.ROW]]
+        inside += loop
+        inside += [f"{r.target.name}{OF}[first_row + line] = {r.target.name}" for r in reduces[Space.ROW]]
+        if any(r.how == "max" for r in sweep.reduces):
+            self.used.add("inf")
+        return [*before, "for line in range(lines):", *(INDENT + line for line in inside)]
+
+    def loop(self, step: Step, branch: Branch) -> list[str]:
+        """The loop over elements."""
+        sweep = step.sweep
+        stored = {slot.next: f"{slot.name}[i]" for slot in sweep.stores} | {x: f"{x.name}[i]" for x in sweep.keeps}
+        overwritten = {x for r in sweep.reduces for x in r.factors if x in sweep.loads and _slot(x) in sweep.stores}
+        body = [f"{x.name}_before = {self.element(x)}" for x in sweep.loads if x in overwritten]
+        if sweep.body:
+            targets = ", ".join(stored.get(x, rounds.name(x)) for x in rounds.results(sweep))
+            given = [self.element(load) for load in sweep.loads]
+            arguments = [*given, *(a.name for a in module.needed(self.kernel, sweep))]
+            body += module.laid_out(f"{targets} = {step.name}(", arguments, ")").splitlines()
+        for reduce in sweep.reduces:
+            factors = [
+                f"{x.name}_before"
+                if x in overwritten
+                else stored.get(x, self.element(x) if x in sweep.loads else x.name)
+                for x in reduce.factors
+            ]
+            body.append(self.added(reduce, factors))
+        return ["for i in range(count):", *(INDENT + line for line in body)]
+
+    def element(self, load: Named) -> str:
+        """A load as an argument of the function of one element."""
+        if isinstance(load, Draw):
+            return f"{load.name}_line[i]" if self.by_rows else f"{load.name}[i]"
+        if load.space is Space.ELEM:
+            return f"{_slot(load).name}[i]"
+        return self.cast(f"{rounds.name(load)}[i]") if load.space is Space.COL else rounds.name(load)
+
+    def held(self, load: Named, branch: Branch) -> str:
+        """Where a value is found that varies over less than elements."""
+        index = {Space.GROUP: "0", Space.TENSOR: "row[-2]", Space.ROW: "first_row + line"}[load.space]
+        return f"{rounds.holder(load, branch)}{OF}[{index}]"
+
+    def cast(self, value: str) -> str:
+        self.used.add("narrow")
+        return f"narrow({value}, scalars)"
+
+    def started(self, reduce: Reduce) -> str:
+        """What a total is before anything is added."""
+        if reduce.how == "sum":
+            return f"{reduce.target.name} = 0.0"
+        self.used.add("inf")
+        return f"{reduce.target.name} = -inf"
+
+    def added(self, reduce: Reduce, factors: Sequence[str]) -> str:
+        """A total with one more element in it."""
+        total = f"{reduce.target.name}[i]" if reduce.target.space is Space.COL else reduce.target.name
+        value = "*".join(f"wide({factor})" for factor in factors)
+        self.used.add("wide")
+        if reduce.how == "sum":
+            return f"{total} += {value}"
+        self.used.add("maximum")
+        return f"{total} = maximum({total}, {value})"
 
 
 _SWEEPS = '''@parallel_sweep

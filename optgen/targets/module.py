@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sympy import Add, Expr, Piecewise, S
 
@@ -56,12 +56,25 @@ def quoted(prose: str) -> str:
     return prose.replace("\\", "\\\\").replace('"""', "'''").replace("\0", "")
 
 
-def imports(machine: str, used: set[str]) -> str:
-    """What the module imports from the runtime, and from its part for one kind of machine."""
-    line = f"from {machine} import {', '.join(sorted(used))}"
-    return "from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array\n" + (
-        line if len(line) <= WIDTH else laid_out(f"from {machine} import (", sorted(used), ")")
-    )
+def imports(home: Mapping[str, str], used: set[str]) -> list[str]:
+    """What the module imports from the runtime, and from its parts for one kind of machine.
+
+    Parameters
+    ----------
+    home : mapping of str to str
+        The module in which each name is found; under the empty name, that of all others.
+    used : set of str
+        The names.
+    """
+    places: dict[str, list[str]] = {}
+    for name in sorted(used):
+        places.setdefault(home.get(name, home[""]), []).append(name)
+    runtime = ["Array", "Domain", "FusedOptimizer", "Hyper", "Params", *places.pop("optgen.runtime", []), "Program"]
+    lines = [f"from optgen.runtime import {', '.join([*runtime, 'Value', 'update_array'])}"]
+    for place, names_there in sorted(places.items()):
+        line = f"from {place} import {', '.join(names_there)}"
+        lines.append(line if len(line) <= WIDTH else laid_out(f"from {place} import (", names_there, ")"))
+    return lines
 
 
 def assembled(head: Sequence[str], parts: Sequence[str]) -> str:
@@ -72,7 +85,7 @@ def assembled(head: Sequence[str], parts: Sequence[str]) -> str:
 def scalars(kernel: Kernel, code: CodePrinter) -> str:
     """The function of t and the hyperparameters that runs on the host once a step."""
     results = (*kernel.arguments, *(state.next for state in kernel.numbers))
-    body = [_assignment(assign, code) for assign in kernel.scalars]
+    body = [assignment(assign, code) for assign in kernel.scalars]
     return function(
         "on_host",
         "scalars",
@@ -82,7 +95,8 @@ def scalars(kernel: Kernel, code: CodePrinter) -> str:
     )
 
 
-def _assignment(assign: Assign, code: CodePrinter) -> str:
+def assignment(assign: Assign, code: CodePrinter) -> str:
+    """An assignment as code, on as many lines as it takes, with the spec's own words for it."""
     target, value = spelled([assign.target]), code(assign.value)
     line = f"{target} = {value}" + (f"  # {assign.origin}" if assign.origin else "")
     if len(INDENT + line) <= WIDTH:
@@ -124,13 +138,13 @@ def updates(kernel: Kernel, code: CodePrinter) -> list[str]:
 
 def _update(name: str, sweep: Sweep, arguments: Sequence[Named], when: str, code: CodePrinter) -> str:
     what = f"One element{when}: the new {listed([slot.name for slot in sweep.stores])}."
-    body = [_assignment(assign, code) for assign in sweep.body]
+    body = [assignment(assign, code) for assign in sweep.body]
     results = _returned([slot.next for slot in sweep.stores])
     return function("per_element", name, spelled([*sweep.loads, *arguments]), what, [*body, results])
 
 
 def _choosing_update(kernel: Kernel) -> str:
-    slots = (theta, *kernel.states)
+    slots = kernel.slots
     body = []
     for number, branch in enumerate(kernel.branches):
         (sweep,) = branch.sweeps
@@ -142,13 +156,13 @@ def _choosing_update(kernel: Kernel) -> str:
         else:
             body += [f"if {BRANCH.name} == {number}:", *(INDENT + line for line in (*call, everything))]
     what = f"One element, in the branch that runs: the new {listed([slot.name for slot in slots])}."
-    arguments = spelled([theta, g, *kernel.states, *kernel.draws, *kernel.arguments])
+    arguments = spelled([theta, g, *kernel.slots[1:], *kernel.draws, *kernel.arguments])
     return function("per_element", "update", arguments, what, body)
 
 
 def initial(optimizer: Optimizer, code: CodePrinter) -> str:
     """The function that says what the states start from."""
-    states = (*optimizer.slots, *optimizer.numbers)
+    states = (*optimizer.slots, *optimizer.small_states, *optimizer.numbers)
     values = [S.Zero if starts_late(state) else state.init for state in states]
     result = f"return {_tuple(literal(value) if value.is_number else code(value) for value in values)}"
     names = listed([state.name for state in states]) or "there is no state"
@@ -156,21 +170,28 @@ def initial(optimizer: Optimizer, code: CodePrinter) -> str:
     return function(None, "initial", spelled(optimizer.hypers), what, [result])
 
 
-def program(optimizer: Optimizer, kernel: Kernel) -> str:
-    """What the module says about itself, as data for the runtime."""
+def program(optimizer: Optimizer, kernel: Kernel, sweeps: Sequence[str]) -> str:
+    """What the module says about itself, as data for the runtime; the lines about its sweeps are given."""
     lines = ["PROGRAM = Program(", f'    name="{optimizer.name}",', "    hypers={"]
     lines += [f'        "{h.name}": Hyper({literal(h.default)}, {_domain(h)}),' for h in optimizer.hypers]
-    lines += ["    },", f"    states={_names(optimizer.slots)},"]
+    lines += ["    },", f"    states={_names(kernel.slots[1:])},"]
+    small = [f'"{state.name}": "{state.space.value}"' for state in optimizer.small_states]
+    lines += [f"    small_states={{{', '.join(small)}}},"] if small else []
     lines += [f"    numbers={_names(optimizer.numbers)},"] if optimizer.numbers else []
-    lines += [f"    {part}={part}," for part in ("initial", "scalars", "sweep", "sweep_serial")]
+    lines += [f"    {part}={part}," for part in ("initial", "scalars")]
+    lines += [INDENT + line for line in sweeps]
     lines += [f"    seeds={_names(kernel.seeds)},"] if kernel.seeds else []
     return "\n".join([*lines, ")"])
 
 
 def _names(symbols: Sequence[Named]) -> str:
-    """The names of symbols as a tuple of strings."""
-    strings = _tuple(f'"{symbol.name}"' for symbol in symbols)
-    return f"({strings})" if symbols else "()"
+    return names([symbol.name for symbol in symbols])
+
+
+def names(found: Sequence[str]) -> str:
+    """Names as a tuple of strings."""
+    strings = _tuple(f'"{name}"' for name in found)
+    return f"({strings})" if found else "()"
 
 
 def _domain(hyper: Hyper) -> str:
@@ -185,7 +206,7 @@ def _known_domain(hyper: Hyper) -> Domain:
 
 def step(optimizer: Optimizer) -> str:
     """The function for one array."""
-    slots = [slot.name for slot in (theta, g, *optimizer.slots, *optimizer.numbers)]
+    slots = [slot.name for slot in (theta, g, *optimizer.slots, *optimizer.small_states, *optimizer.numbers)]
     arrays = [f"{slot}: Array" for slot in slots]
     hypers = [f"{h.name}: float = {literal(h.default)}" for h in optimizer.hypers]
     signature = laid_out("def step(", [*arrays, "*", "t: int", *hypers], ") -> None:")

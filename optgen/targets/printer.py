@@ -43,7 +43,7 @@ from optgen.errors import Problem, SpecError
 from optgen.ir import expm1, log1p, mean_age
 from optgen.language.noise import normal
 from optgen.language.order import walk
-from optgen.language.reductions import Reduction
+from optgen.language.reductions import Reduction, finite
 from optgen.language.rules import expressions
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
@@ -57,6 +57,7 @@ FUNCTIONS = {
     erf: "erf",
     exp: "exp",
     expm1: "expm1",
+    finite: "finite",
     floor: "floor",
     log: "log",
     log1p: "log1p",

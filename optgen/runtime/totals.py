@@ -1,0 +1,167 @@
+"""Totals: what is added up, or the largest, of values that vary over more.
+
+Chunks leave what they have added up in float64, one number a chunk, or one for every column of it. Those are combined
+here, always in the same order: chunks as they lie in their tensor, tensors by the size of what they contribute, since
+they may come in any order. So the result depends on no thread, and not on the order of the tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from optgen.runtime.cpu import maximum, on_host, per_element
+from optgen.runtime.program import Array
+
+__all__ = [
+    "At",
+    "column_largest",
+    "column_totals",
+    "columns_in_rows",
+    "columns_in_rows_largest",
+    "largest",
+    "largest_of",
+    "narrow",
+    "rows_in_columns",
+    "rows_in_columns_largest",
+    "total",
+    "total_of",
+    "wide",
+]
+
+
+class At(NamedTuple):
+    """Where the values of each tensor stand, in arrays that hold those of all tensors one after another.
+
+    Parameters
+    ----------
+    tensors : array of int64
+        The tensors that have elements.
+    chunks, rows, columns : array of int64, shape (tensors + 1,)
+        Where those of each tensor begin, and where the last end.
+    n_rows, n_cols : array of int64, shape (tensors,)
+        The shape of the matrices of each tensor.
+    parts : array of int64, shape (chunks, 3)
+        Of each chunk: where what it added up for columns begins, how many they are, and the column that is the first,
+        counted within its tensor.
+    """
+
+    tensors: Array
+    chunks: Array
+    rows: Array
+    columns: Array
+    n_rows: Array
+    n_cols: Array
+    parts: Array
+
+
+def narrow(x: Any, like: Any) -> Any:
+    """A float64 in the type of the array ``like``."""
+    raise NotImplementedError
+
+
+@overload(narrow, inline="always")
+def _narrow(x: Any, like: Any) -> Any:  # noqa: ARG001 - the types decide
+    if like.dtype == types.float32:
+        return lambda x, like: np.float32(x)  # noqa: ARG005
+    return lambda x, like: x  # noqa: ARG005
+
+
+@per_element
+def wide(x: Any) -> Any:
+    """A number as a float64."""
+    return np.float64(x)
+
+
+@on_host
+def total(values: Any, begin: int, end: int) -> float:
+    """The sum of consecutive values, in their order."""
+    found = 0.0
+    for k in range(begin, end):
+        found += values[k]
+    return found
+
+
+@on_host
+def largest(values: Any, begin: int, end: int) -> float:
+    """The largest of consecutive values; NaN if there is one."""
+    found = -np.inf
+    for k in range(begin, end):
+        found = maximum(found, values[k])
+    return found
+
+
+@on_host
+def total_of(values: Any, tensors: Any) -> float:
+    """The sum of some values, whatever their order."""
+    ordered = np.sort(values[tensors])
+    return total(ordered, 0, len(ordered))
+
+
+@on_host
+def largest_of(values: Any, tensors: Any) -> float:
+    """The largest of some values; NaN if there is one."""
+    found = -np.inf
+    for j in tensors:
+        found = maximum(found, values[j])
+    return found
+
+
+@on_host
+def column_totals(parts: Any, at: At, j: int) -> Any:
+    """The sum over each column of a tensor, from what its chunks have added up."""
+    found = np.zeros(at.columns[j + 1] - at.columns[j])
+    for chunk in range(at.chunks[j], at.chunks[j + 1]):
+        begin, count, first = at.parts[chunk]
+        for k in range(count):
+            found[first + k] += parts[begin + k]
+    return found
+
+
+@on_host
+def column_largest(parts: Any, at: At, j: int) -> Any:
+    """The largest of each column of a tensor, from what its chunks have found."""
+    found = np.full(at.columns[j + 1] - at.columns[j], -np.inf)
+    for chunk in range(at.chunks[j], at.chunks[j + 1]):
+        begin, count, first = at.parts[chunk]
+        for k in range(count):
+            found[first + k] = maximum(found[first + k], parts[begin + k])
+    return found
+
+
+@on_host
+def _in_matrices(values: Any, first: int, size: int, count: int, others: int, most: bool) -> Any:
+    """For each of the ``others`` in each matrix, the sum or the largest of the matrix's ``size`` values."""
+    found = np.empty(count)
+    for matrix in range(count // others):
+        begin = first + matrix * size
+        made = largest(values, begin, begin + size) if most else total(values, begin, begin + size)
+        found[matrix * others : (matrix + 1) * others] = made
+    return found
+
+
+@on_host
+def rows_in_columns(values: Any, at: At, j: int) -> Any:
+    """For each column of a tensor, the sum over the rows of its matrix."""
+    return _in_matrices(values, at.rows[j], at.n_rows[j], at.columns[j + 1] - at.columns[j], at.n_cols[j], False)
+
+
+@on_host
+def rows_in_columns_largest(values: Any, at: At, j: int) -> Any:
+    """For each column of a tensor, the largest over the rows of its matrix."""
+    return _in_matrices(values, at.rows[j], at.n_rows[j], at.columns[j + 1] - at.columns[j], at.n_cols[j], True)
+
+
+@on_host
+def columns_in_rows(values: Any, at: At, j: int) -> Any:
+    """For each row of a tensor, the sum over the columns of its matrix."""
+    return _in_matrices(values, at.columns[j], at.n_cols[j], at.rows[j + 1] - at.rows[j], at.n_rows[j], False)
+
+
+@on_host
+def columns_in_rows_largest(values: Any, at: At, j: int) -> Any:
+    """For each row of a tensor, the largest over the columns of its matrix."""
+    return _in_matrices(values, at.columns[j], at.n_cols[j], at.rows[j + 1] - at.rows[j], at.n_rows[j], True)
