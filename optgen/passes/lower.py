@@ -1,9 +1,9 @@
 """lower: from the equations of an optimizer to a kernel of one branch.
 
 STEP equations become host code, those of states that are one number among them, and the others the body of one sweep,
-reductions and all: `split` makes several of it where they need that. A state whose ``init`` depends on theta or g reads its init in place of its old value at the first step, so that no memory
-has to be prepared for it. A draw becomes a load of no memory, ``z0``, ``z1`` and so on, so that what computes an
-element is a function of what it is given.
+reductions and all: `split` makes several of it where they need that. A state whose ``init`` depends on theta or g reads
+its init in place of its old value at the first step, so that no memory has to be prepared for it. A draw becomes a load
+of no memory, ``z0``, ``z1`` and so on, so that what computes an element is a function of what it is given.
 """
 
 from __future__ import annotations

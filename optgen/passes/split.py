@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
-from sympy import Abs, Add, Expr, Max, Mul, Pow, sqrt
+from sympy import Abs, Add, Expr, Mul, Pow, sqrt
 
 from optgen.ir import Assign, Branch, Kernel, Reduce, Sweep, Value, symbols
 from optgen.language import order
 from optgen.language.noise import Draw
-from optgen.language.reductions import Extent, Reduction, n_cols, n_rows, numel
+from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.rules import space_of
-from optgen.language.spaces import Space, join
+from optgen.language.spaces import Space
 from optgen.language.symbols import Local, Named, Stateful
 
 ELEMENT = 4
@@ -132,11 +132,16 @@ class _Totals:
         return total
 
     def name(self, value: Expr, space: Space) -> Named:
-        """The name of a value; an old one that could be overwritten before its total is made gets one of its own."""
-        in_place = isinstance(value, Named) and self.spaces.get(value, value.space) is space
-        if in_place and (space is Space.ELEM or not isinstance(value, Stateful)):
+        """The name of a value. Old states and totals get one of their own: the first may be overwritten too soon."""
+        if isinstance(value, Named) and (
+            space is Space.ELEM or not (isinstance(value, Stateful) or self.is_total(value))
+        ):
             return value
         return self.copied(value, space)
+
+    def is_total(self, value: Named) -> bool:
+        """Whether a value is a total, which has no array of its own."""
+        return any(isinstance(item, Reduce) and item.target == value for item in self.items)
 
     def copied(self, value: Expr, space: Space) -> Named:
         """A name for a value."""
@@ -196,8 +201,8 @@ class _Stages:
         for assign in whole.body:
             value = totals.rewrite(assign.value.xreplace(placed))
             if assign.space is Space.ELEM:  # elements are given values, not what totals are made of
-                made = {item.target for item in totals.items if isinstance(item, Reduce)} & symbols(value)
-                value = value.xreplace({x: totals.copied(x, x.space) for x in sorted(made, key=str)})
+                made = sorted((x for x in symbols(value) if totals.is_total(x)), key=str)
+                value = value.xreplace({x: totals.copied(x, x.space) for x in made})
             target = placed.get(assign.target, assign.target)
             totals.items.append(replace(assign, target=target, value=value))
         stage: dict[Named, int] = dict.fromkeys((*host, *whole.loads, numel, n_rows, n_cols), 0)
@@ -357,7 +362,7 @@ def _cheapest(
         path, seen = search()
         if path is None:
             break
-        steps = [(a, b) for a, b in zip(path, path[1:], strict=False)]
+        steps = list(pairwise(path))
         amount = min((capacity(a) for (a, s), (b, _) in steps if a == b and s == "upper"), default=float("inf"))
         if amount == float("inf"):
             return frozenset(), float("inf")  # what is needed is no more in memory

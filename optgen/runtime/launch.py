@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from numba import threading_layer
 
 from optgen.runtime.program import Array, Program
+from optgen.runtime.small import Small
 from optgen.runtime.table import Table
 
-Launch = tuple[Callable[..., None], tuple[Array, ...]]
+Launch = tuple[Any, tuple[Any, ...]]
 """A kernel and its arguments."""
 SERIAL_BELOW = 32_768
 """Elements below which waking the other threads costs more than they save."""
@@ -45,32 +47,69 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=TURN.acquire, after_in_parent=TURN.release, after_in_child=_CHILD.born)
 
 
-def chosen(program: Program, table: Table, given: tuple[Array, ...]) -> Launch:
-    """Choose the kernel that suits a sweep over every chunk of a table.
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What a program is done to.
 
     Parameters
     ----------
     program : Program
-        Whose sweep.
-    table : Table
-        Over what.
-    given : tuple of array
-        As ``program.scalars`` returned them, in the dtype of the tensors, then what ``program.keys`` returned.
-
-    Returns
-    -------
-    tuple of callable and tuple
-        The kernel and its arguments; the caller holds `TURN` and calls one with the other.
+        Whose sweeps.
+    tables : sequence of Table
+        Over which chunks: a table a dtype.
+    given : sequence of tuple of array
+        For each table, the scalars that ``program.scalars`` returned, in the dtype of its tensors, then what
+        ``program.keys`` returned.
+    scalars : array of float64
+        The scalars as they were returned.
+    small : Small or None
+        What varies over less than elements, for a program of several phases.
     """
-    if table.elements < SERIAL_BELOW or _CHILD.lacks_threads:
-        return program.sweep_serial, (table.rows, *given)
-    return program.sweep, (table.rows, table.tasks, *given)
+
+    program: Program
+    tables: Sequence[Table]
+    given: Sequence[tuple[Array, ...]]
+    scalars: Array
+    small: Small | None = None
 
 
-def prepare(program: Program, table: Table, given: tuple[Array, ...]) -> None:
-    """Launch over no chunk at all, so that the chosen kernel is compiled and does nothing but sweep from then on."""
-    kernel, arguments = chosen(program, replace(table, rows=table.rows[:0], tasks=table.tasks[:1]), given)
-    kernel(*arguments)
+def launches(work: Work) -> list[Launch]:
+    """Choose the kernels that suit, in order; the caller holds `TURN` and calls each with its arguments."""
+    program, pairs = work.program, list(zip(work.tables, work.given, strict=True))
+    if work.small is None:
+        return [
+            (program.sweep_serial, (table.rows, *given))
+            if _is_for_one_thread(table)
+            else (program.sweep, (table.rows, table.tasks, *given))
+            for table, given in pairs
+        ]
+    chosen: list[Launch] = []
+    for phase in program.phases:
+        arrays = [work.small.arrays[name] for name in phase.takes]
+        if phase.prepare is not None:
+            chosen.append((phase.prepare, (work.small.cuts.at, work.scalars, *arrays)))
+            continue
+        for table, given in pairs:
+            if _is_for_one_thread(table):
+                chosen.append((phase.sweep_serial, (table.rows, table.places, *given, *arrays)))
+            else:
+                chosen.append((phase.sweep, (table.rows, table.tasks, table.places, *given, *arrays)))
+    return chosen
+
+
+def compile_all(work: Work) -> None:
+    """Launch over nothing at all, so that the chosen kernels are compiled and do nothing but sweep from then on."""
+    empty = [replace(t, rows=t.rows[:0], tasks=t.tasks[:1], places=t.places[:0]) for t in work.tables]
+    small = work.small
+    if small is not None:  # what is one value for the model is computed all the same, but elsewhere
+        cuts = replace(small.cuts, at=small.cuts.at._replace(tensors=small.cuts.at.tensors[:0]))
+        small = Small(cuts, {name: array.copy() for name, array in small.arrays.items()})
+    for kernel, arguments in launches(replace(work, tables=empty, small=small)):
+        kernel(*arguments)
+
+
+def _is_for_one_thread(table: Table) -> bool:
+    return table.elements < SERIAL_BELOW or _CHILD.lacks_threads
 
 
 def _threads_started() -> bool:

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from optgen.runtime import arrays
-from optgen.runtime.launch import TURN, chosen, prepare
+from optgen.runtime.launch import TURN, Work, compile_all, launches
 from optgen.runtime.program import Array, Params, Program, Value, as_step_count
+from optgen.runtime.small import Small, allocated, cuts_of, views
 from optgen.runtime.table import Table, tabulate
 
 Self = TypeVar("Self", bound="FusedOptimizer")
@@ -62,22 +63,38 @@ class FusedOptimizer:
         self._dtypes = [array.dtype for array in self._params]
         self._bytes = np.array([array.nbytes for array in self._params], np.int64)
         initial = self.program.initial(*self.program.at(1, self._hypers).values())
-        self._state = {
-            name: [np.full(array.shape, value, array.dtype) for array in self._params]
-            for name, value in zip(self.program.states, initial, strict=False)  # the numbers come after the states
-        }
-        self._numbers = np.array(initial[len(self._state) :], np.float64)
+        self._state = self._of_params(self.program.states, initial)
+        scratch = self._of_params(self.program.scratch, [0.0] * len(self.program.scratch))
+        self._small = self._small_values(initial[len(self._state) :])
+        self._numbers = np.array(initial[len(self.program.states) + len(self.program.small_states) :], np.float64)
         self._t = 0
         self._prepared = False
         self._starts = arrays.addresses(self._params)
         slots = np.array([self._starts, *map(arrays.addresses, self._state.values())], np.int64)
         names = [label for what in ("params", *map("state[{!r}]".format, self._state)) for label in self._labels(what)]
         self._written = arrays.Extents(slots.ravel(), np.tile(self._bytes, len(slots)), names)
-        self._groups = [self._group(dtype, slots) for dtype in arrays.DTYPES if dtype in self._dtypes]
+        columns = [*slots[:1], np.zeros_like(slots[0]), *slots[1:], *map(arrays.addresses, scratch.values())]
+        self._scratch = scratch
+        self._groups = [self._group(dtype, np.array(columns)) for dtype in arrays.DTYPES if dtype in self._dtypes]
 
-    def _group(self, dtype: np.dtype[Any], slots: Array) -> _Group:
+    def _of_params(self, names: Sequence[str], values: Sequence[float]) -> dict[str, list[Array]]:
+        """By name, arrays like the parameters, filled with a value; there may be more values than names."""
+        pairs = zip(names, values, strict=False)
+        return {name: [np.full(array.shape, value, array.dtype) for array in self._params] for name, value in pairs}
+
+    def _small_values(self, values: Sequence[float]) -> Small | None:
+        """Room for what varies over less than elements, small states filled with their values, which come first."""
+        if not self.program.phases:
+            return None
+        cuts = cuts_of(self.program, self._shapes)
+        states = self.program.small_states.items()
+        filled = {name: np.full(cuts.sizes[kind], v) for (name, kind), v in zip(states, values, strict=False)}
+        return allocated(self.program, cuts, filled)
+
+    def _group(self, dtype: np.dtype[Any], columns: Array) -> _Group:
         sizes = np.where([its == dtype for its in self._dtypes], self._bytes // dtype.itemsize, 0)
-        return _Group(dtype, tabulate(np.insert(slots, _GRADIENT, 0, axis=0), sizes, dtype.itemsize))
+        cuts = self._small.cuts if self._small else None
+        return _Group(dtype, tabulate(columns, sizes, dtype.itemsize, cuts))
 
     @property
     def t(self) -> int:
@@ -98,9 +115,11 @@ class FusedOptimizer:
     def state(self) -> Mapping[str, Any]:
         """The states by name, each like `params`: ``opt.state["m"][0]``. The arrays are the ones in use.
 
-        A state that is one number for the whole model is a float64 array of shape ().
+        A state of one value a row, a column or a tensor has float64 arrays that broadcast against the parameters; one
+        of one value for the whole model is a float64 array of shape ().
         """
-        return {**{name: self._like_params(values) for name, values in self._state.items()}, **self._named_numbers()}
+        of_params = {**self._state, **self._small_state()}
+        return {**{name: self._like_params(values) for name, values in of_params.items()}, **self._named_numbers()}
 
     def set(self, **hypers: Value) -> None:
         """Change hyperparameters, to numbers or schedules, from the next step on. Nothing is recompiled.
@@ -139,16 +158,17 @@ class FusedOptimizer:
             now = self.program.at(self._t + 1, self._hypers | checked)
             scalars, numbers = self.program.computed(self._t + 1, now.values(), self._numbers)
             keys = self.program.keys(self._t + 1, now)
-            sweeps = [(self.program, group.table, (np.array(scalars, group.dtype), *keys)) for group in self._groups]
+            given = [(np.array(scalars, group.dtype), *keys) for group in self._groups]
+            tables = [group.table for group in self._groups]
+            work = Work(self.program, tables, given, np.array(scalars, np.float64), self._small)
             if not self._prepared:
-                for sweep in sweeps:
-                    prepare(*sweep)
+                compile_all(work)
                 self._prepared = True
             for group in self._groups:
                 group.table.point(_GRADIENT, starts)
             # Python raises an interrupt after the call of a kernel in which it came. So t is counted before the first,
             # and what is left of them follows before the interrupt goes on its way.
-            left = iter([chosen(*sweep) for sweep in sweeps])
+            left = iter(launches(work))
             self._t += 1
             self._numbers[:] = numbers
             try:
@@ -230,14 +250,25 @@ class FusedOptimizer:
         """The state arrays under their names in a state dict."""
         arrays_of_states = {
             f"{name}.{key}": array
-            for name, values in self._state.items()
+            for name, values in {**self._state, **self._small_state()}.items()
             for key, array in zip(self._keys, values, strict=True)
         }
         return {**arrays_of_states, **self._named_numbers()}
 
+    def _small_state(self) -> dict[str, list[Array]]:
+        """Each state of one value a row, a column or a tensor, as views of those of each parameter."""
+        kinds = {name: kind for name, kind in self.program.small_states.items() if kind != "group"}
+        if self._small is None:
+            return {}
+        small = self._small
+        return {name: views(kind, small.arrays[name], self._shapes, small.cuts) for name, kind in kinds.items()}
+
     def _named_numbers(self) -> dict[str, Array]:
         """Each state that is one number, as a view of it."""
-        return {name: self._numbers[k : k + 1].reshape(()) for k, name in enumerate(self.program.numbers)}
+        groups = [name for name, kind in self.program.small_states.items() if kind == "group"]
+        of_groups = {name: self._small.arrays[name].reshape(()) for name in groups} if self._small else {}
+        numbers = {name: self._numbers[k : k + 1].reshape(()) for k, name in enumerate(self.program.numbers)}
+        return {**of_groups, **numbers}
 
     def _in_order(self, grads: Params) -> list[Array]:
         """The gradients in the order of the parameters."""

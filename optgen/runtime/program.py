@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from operator import index
 from typing import Any
@@ -40,6 +40,27 @@ class Hyper:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """What one launch does, in a module of several sweeps.
+
+    Parameters
+    ----------
+    takes : tuple of str
+        The arrays of small states and of `Program.values` that it is given, after the scalars.
+    sweep, sweep_serial : callable, optional
+        A sweep over elements: ``sweep(rows, tasks, places, scalars, …)`` on all threads, ``sweep_serial(rows, places,
+        scalars, …)`` on the calling one. If there are seeds, `keys` come after the scalars.
+    prepare : callable, optional
+        What is done between two sweeps, in float64: ``prepare(at, scalars, …)``.
+    """
+
+    takes: tuple[str, ...]
+    sweep: Callable[..., None] | None = None
+    sweep_serial: Callable[..., None] | None = None
+    prepare: Callable[..., None] | None = None
+
+
+@dataclass(frozen=True)
 class Program:
     """A generated module as the runtime sees it.
 
@@ -50,18 +71,27 @@ class Program:
     hypers : mapping of str to Hyper
         In the order in which `scalars` takes them.
     states : tuple of str
-        In the order of their columns, after theta and g.
-    numbers : tuple of str
-        States that are one number for the whole model.
+        Those of one value an element, in the order of their columns, after theta and g.
     initial : callable
-        From the hyperparameters to what each state, and then each number, holds before the first step.
+        From the hyperparameters to what each state holds before the first step, then each small state, each number.
     scalars : callable
         From t, the hyperparameters and the numbers, float64 all, to the scalars that the sweeps take and, after them,
         the new numbers.
-    sweep, sweep_serial : callable
+    sweep, sweep_serial : callable, optional
         The kernels: ``sweep(rows, tasks, scalars)`` on all threads, ``sweep_serial(rows, scalars)`` on the calling one.
+    numbers : tuple of str
+        States that are one number for the whole model, known on the host.
     seeds : tuple of str
         The hyperparameters that key what is drawn. If there are any, the kernels take `keys` after the scalars.
+    small_states : mapping of str to str
+        States of one value a ``"row"``, ``"column"``, ``"tensor"`` or ``"group"``.
+    scratch : tuple of str
+        Values of elements that one sweep leaves for another; their columns come after those of the states.
+    values : mapping of str to str
+        What else phases leave for each other, and what there is one value for: also a ``"chunk"``, and a ``"part"``, a
+        column of a chunk.
+    phases : tuple of Phase
+        In place of `sweep`: what a step launches, in order.
     """
 
     name: str
@@ -69,10 +99,14 @@ class Program:
     states: tuple[str, ...]
     initial: Callable[..., tuple[float, ...]]
     scalars: Callable[..., tuple[float, ...]]
-    sweep: Callable[..., None]
-    sweep_serial: Callable[..., None]
+    sweep: Callable[..., None] | None = None
+    sweep_serial: Callable[..., None] | None = None
     numbers: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()
+    small_states: Mapping[str, str] = field(default_factory=dict)
+    scratch: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
 
     def computed(self, t: int, hypers: Iterable[float], numbers: Iterable[float]) -> tuple[tuple[float, ...], ...]:
         """What is computed on the host once a step: the scalars that the sweeps take, and the new numbers."""

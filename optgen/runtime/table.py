@@ -188,13 +188,14 @@ def _bounds(sizes: Array) -> Array:
 def _whole_rows(sizes: Array, n_rows: Array, n_cols: Array, tall: int) -> tuple[Array, Array, Array]:
     """Chunks of whole rows: several matrices, or a part of one."""
     found: list[tuple[int, int, int]] = []
-    for tensor in np.flatnonzero(sizes):
-        size, height, width = int(sizes[tensor]), int(n_rows[tensor]), int(n_cols[tensor])
+    for tensor, (size, height, width) in enumerate(zip(sizes.tolist(), n_rows.tolist(), n_cols.tolist(), strict=True)):
+        if size == 0:
+            continue
         fitting = max(CHUNK // width, min(tall, height), 1)
         step = fitting // height * height if fitting >= height else fitting
         whole = step if fitting >= height else height  # a chunk ends where a run of matrices, or one, does
         for run in range(0, size // width, whole):
             end = min(run + whole, size // width)
             found += [(tensor, k * width, (min(k + step, end) - k) * width) for k in range(run, end, step)]
-    tensor, begin, count = np.array(found, np.int64).reshape(-1, 3).T
-    return tensor, begin, count
+    table = np.array(found, np.int64).reshape(-1, 3)
+    return table[:, 0], table[:, 1], table[:, 2]

@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 
 from optgen.runtime.cpu import maximum, on_host, per_element
 from optgen.runtime.program import Array
@@ -58,16 +56,10 @@ class At(NamedTuple):
     parts: Array
 
 
+@per_element
 def narrow(x: Any, like: Any) -> Any:
     """A float64 in the type of the array ``like``."""
-    raise NotImplementedError
-
-
-@overload(narrow, inline="always")
-def _narrow(x: Any, like: Any) -> Any:  # noqa: ARG001 - the types decide
-    if like.dtype == types.float32:
-        return lambda x, like: np.float32(x)  # noqa: ARG005
-    return lambda x, like: x  # noqa: ARG005
+    return like.dtype.type(x)
 
 
 @per_element
@@ -133,7 +125,7 @@ def column_largest(parts: Any, at: At, j: int) -> Any:
 
 
 @on_host
-def _in_matrices(values: Any, first: int, size: int, count: int, others: int, most: bool) -> Any:
+def _in_matrices(values: Any, first: int, size: int, count: int, others: int, most: int) -> Any:  # noqa: PLR0917
     """For each of the ``others`` in each matrix, the sum or the largest of the matrix's ``size`` values."""
     found = np.empty(count)
     for matrix in range(count // others):
@@ -146,22 +138,22 @@ def _in_matrices(values: Any, first: int, size: int, count: int, others: int, mo
 @on_host
 def rows_in_columns(values: Any, at: At, j: int) -> Any:
     """For each column of a tensor, the sum over the rows of its matrix."""
-    return _in_matrices(values, at.rows[j], at.n_rows[j], at.columns[j + 1] - at.columns[j], at.n_cols[j], False)
+    return _in_matrices(values, at.rows[j], at.n_rows[j], at.columns[j + 1] - at.columns[j], at.n_cols[j], 0)
 
 
 @on_host
 def rows_in_columns_largest(values: Any, at: At, j: int) -> Any:
     """For each column of a tensor, the largest over the rows of its matrix."""
-    return _in_matrices(values, at.rows[j], at.n_rows[j], at.columns[j + 1] - at.columns[j], at.n_cols[j], True)
+    return _in_matrices(values, at.rows[j], at.n_rows[j], at.columns[j + 1] - at.columns[j], at.n_cols[j], 1)
 
 
 @on_host
 def columns_in_rows(values: Any, at: At, j: int) -> Any:
     """For each row of a tensor, the sum over the columns of its matrix."""
-    return _in_matrices(values, at.columns[j], at.n_cols[j], at.rows[j + 1] - at.rows[j], at.n_rows[j], False)
+    return _in_matrices(values, at.columns[j], at.n_cols[j], at.rows[j + 1] - at.rows[j], at.n_rows[j], 0)
 
 
 @on_host
 def columns_in_rows_largest(values: Any, at: At, j: int) -> Any:
     """For each row of a tensor, the largest over the columns of its matrix."""
-    return _in_matrices(values, at.columns[j], at.n_cols[j], at.rows[j + 1] - at.rows[j], at.n_rows[j], True)
+    return _in_matrices(values, at.columns[j], at.n_cols[j], at.rows[j + 1] - at.rows[j], at.n_rows[j], 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,8 +112,8 @@ def _in_rounds(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts
         prepare = rounds.prepare(kernel, round_, used)
         if prepare:
             functions.append(prepare)
-            taken = module.names(rounds.taken(kernel, round_.small))
-            phases.append(f"{INDENT}Phase({taken}, prepare={rounds.prepare_name(round_)}),")
+            arrays = module.names(rounds.taken(kernel, round_.small))
+            phases.append(f"{INDENT}Phase({arrays}, prepare={rounds.prepare_name(round_)}),")
         if any(round_.whole):
             steps = [(step,) if step else () for step in round_.whole]
             taken = rounds.taken(kernel, steps)
@@ -122,7 +123,7 @@ def _in_rounds(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts
     values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
     lines = [*module.laid_out("values={", values, "},").splitlines(), *phases, "),"]
     kept = rounds.kept(kernel)
-    return functions, [*([f"kept={module.names([x.name for x in kept])},"] if kept else []), *lines], used
+    return functions, [*([f"scratch={module.names([x.name for x in kept])},"] if kept else []), *lines], used
 
 
 def _sweeps(kernel: Kernel, number: int, taken: Sequence[str]) -> str:
@@ -164,12 +165,17 @@ def _summing_chunk(kernel: Kernel, round_: Round, taken: Sequence[str], used: se
     viewed = [(slot, column) for slot, column in columns.items() if slot in touched]
     chunk = _Chunk(kernel, _by_rows(sweeps), viewed, used)
     blocks = [chunk.block(branch, step) for branch, step in zip(kernel.branches, round_.whole, strict=True)]
-    body = [*chunk.head(), *rounds.scalars_used(kernel, sweeps), *rounds.by_branch(kernel, blocks)]
+    place = [line for line in chunk.head() if _is_used(line.split()[0], blocks) or not chunk.by_rows]
+    body = [*place, *rounds.scalars_used(kernel, sweeps), *rounds.by_branch(kernel, blocks)]
     arguments = ", ".join(["row", "place", _numbers(kernel), *(array + OF for array in taken)])
     decorator = "summing_chunk" if any(sweep.reduces for sweep in sweeps) else "per_chunk"
     used.add(decorator)
     what = f"Sweep {round_.number} over one chunk, which a row of the table describes."
     return module.function(decorator, f"chunk_{round_.number}", arguments, what, body)
+
+
+def _is_used(name: str, blocks: Sequence[Sequence[str]]) -> bool:
+    return any(re.search(rf"\b{name}\b", line) for block in blocks for line in block)
 
 
 def _slot(symbol: Named) -> Named:
@@ -196,9 +202,8 @@ class _Chunk:
         """Names for the memory and for the place of the chunk."""
         if not self.by_rows:
             return ["count = row[0]", *self.views("")]
-        return [
-            "lines, count, first_row, first_column, height, line_before, part = place[1:8]",
-        ]
+        names = ("lines", "count", "first_row", "first_column", "height", "line_before", "part")
+        return [f"{name} = place[{k}]" for k, name in enumerate(names, start=1)]
 
     def views(self, begin: str) -> list[str]:
         return [f"{slot.name} = view(row[{column}]{begin}, count, scalars)" for slot, column in self.viewed]
@@ -213,7 +218,7 @@ class _Chunk:
         before = [f"{x.name} = {self.cast(self.held(x, branch))}" for x in sweep.given if x.space <= Space.TENSOR]
         before += [self.started(reduce) for reduce in totals]
         after = [f"{reduce.target.name}{OF}[place[0]] = {reduce.target.name}" for reduce in totals]
-        loop = self.loop(step, branch)
+        loop = self.loop(step)
         if self.by_rows:
             loop = self.lines(sweep, branch, loop)
         return [*drawn, *before, *loop, *after]
@@ -245,7 +250,7 @@ class _Chunk:
             self.used.add("inf")
         return [*before, "for line in range(lines):", *(INDENT + line for line in inside)]
 
-    def loop(self, step: Step, branch: Branch) -> list[str]:
+    def loop(self, step: Step) -> list[str]:
         """The loop over elements."""
         sweep = step.sweep
         stored = {slot.next: f"{slot.name}[i]" for slot in sweep.stores} | {x: f"{x.name}[i]" for x in sweep.keeps}

@@ -100,7 +100,7 @@ def _rounds(branch: Branch, suffix: str) -> list[tuple[tuple[Step, ...], Step | 
 
 
 def arrays(kernel: Kernel) -> dict[str, str]:
-    """What its sweeps leave for each other, by name, and what there is one for: ``{"acc0": "chunk", "c1": "tensor"}``."""
+    """What its sweeps leave for each other, and what there is one value for: ``{"acc0": "chunk", "c1": "tensor"}``."""
     found: dict[str, str] = {}
     for sweep in kernel.sweeps:
         found |= {name(x): x.space.value for x in sweep.keeps if sweep.is_small}
@@ -256,8 +256,9 @@ class _Loop:
 
     def lines(self) -> Iterator[str]:
         """The loop as lines of code."""
-        space = self.step.sweep.space
-        loads = self.step.sweep.reads
+        space, loads = self.step.sweep.space, self.step.sweep.reads
+        if not (self.step.sweep.body or self.step.sweep.stores):  # it is only about totals of what is there
+            return
         outside = [line for load in loads if load.space is Space.GROUP for line in self.combined(load)]
         if space is Space.GROUP:
             yield from outside

@@ -1,0 +1,71 @@
+"""What of a model varies over less than elements: small states, and what sweeps leave for each other.
+
+All of it is float64, in one flat array a name, in which the values of all tensors stand one after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from optgen.runtime.program import Array, Program
+from optgen.runtime.table import Cuts, cut
+
+
+@dataclass(frozen=True, eq=False)
+class Small:
+    """The small values of a model. `allocated` makes one.
+
+    Parameters
+    ----------
+    cuts : Cuts
+        How its tensors are cut, and where their values stand.
+    arrays : mapping of str to array of float64
+        Small states, and what sweeps leave for each other.
+    """
+
+    cuts: Cuts
+    arrays: Mapping[str, Array]
+
+
+def cuts_of(program: Program, shapes: Sequence[tuple[int, ...]]) -> Cuts:
+    """Cut tensors as a program must have them."""
+    kinds = {*program.values.values(), *program.small_states.values()}
+    return cut(shapes, by_rows=bool(kinds & {"row", "column", "part"}), by_columns="part" in kinds)
+
+
+def allocated(program: Program, cuts: Cuts, states: Mapping[str, Array]) -> Small:
+    """Make room for what the phases of a program leave for each other.
+
+    Parameters
+    ----------
+    program : Program
+        Whose phases.
+    cuts : Cuts
+        How the tensors are cut, by `cuts_of`.
+    states : mapping of str to array of float64
+        The small states, flat.
+    """
+    room = {name: np.zeros(cuts.sizes[kind]) for name, kind in program.values.items() if name not in states}
+    return Small(cuts, {**cuts.extents, **room, **states})
+
+
+def shape_in(kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an array with a tensor's values of a kind, so that it broadcasts against the tensor."""
+    if kind == "row" and shape:
+        return (*shape[:-1], 1)
+    if kind == "column" and shape:  # a vector is one row
+        return (*shape[:-2], 1, shape[-1]) if len(shape) > 1 else shape
+    return ()
+
+
+def views(kind: str, flat: Array, shapes: Sequence[tuple[int, ...]], cuts: Cuts) -> list[Array]:
+    """The values of each tensor in a flat array of those of all; none for one without elements."""
+    bounds = {"row": cuts.at.rows, "column": cuts.at.columns, "tensor": np.arange(len(shapes) + 1)}[kind]
+    found = []
+    for j, shape in enumerate(shapes):
+        values = flat[bounds[j] : bounds[j + 1]]
+        found.append(values.reshape(shape_in(kind, shape)) if values.size else values)
+    return found
