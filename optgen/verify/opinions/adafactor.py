@@ -72,7 +72,18 @@ NEITHER: tuple[Numbers, ...] = ({"eps1": 1e-30, "eps2": 1e-3}, {"eps1": 1e-30, "
 
 OPINIONS: tuple[Opinion, ...] = (
     torch("adafactor", "Adafactor", LIBRARY, renamed=TORCH, shapes=STACKS),
+    Opinion(
+        "adafactor", "Shazeer & Stern 2018", paper, ({"eps1": 0.1},), differs=(0.1, 10), why="eps1 is in every square"
+    ),
     torch("adafactor_paper", "Adafactor", NEITHER, renamed=TORCH, shapes=STACKS),
+    torch(
+        "adafactor_paper",
+        "Adafactor",
+        ({"eps1": 0.1},),
+        options="(eps)",
+        differs=(0.1, 10),
+        why="eps1 is a bound, not a summand",
+    ),
     Opinion("adafactor_paper", "Shazeer & Stern 2018", paper, PAPER, shapes=STACKS),
     optax("adafactor_paper", make, "scale_by_factored_rms", PAPER, shapes=STACKS),
 )

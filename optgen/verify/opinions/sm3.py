@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.verify.opinions.base import STACKS, Floats, Numbers, Opinion, Path, optax
+from optgen.verify.opinions.base import STACKS, Floats, Numbers, Opinion, Path, optax, torch_optim
 
 
 def make(optax: Any, *, lr: float = 0.1, beta1: float = 0.9, eps: float = 1e-8) -> Any:
@@ -41,6 +41,12 @@ def paper(theta: Floats, grads: Floats, *, lr: float = 0.1, beta1: float = 0.9, 
         yield theta
 
 
+def adagrad(theta: Floats, grads: Floats, *, lr: float, beta1: float, eps: float) -> Path:
+    """torch.optim.Adagrad: where every element is a column of its own, and without momentum."""
+    assert beta1 == 0
+    return torch_optim("Adagrad")(theta, grads, lr=lr, eps=eps)
+
+
 SM3: tuple[Numbers, ...] = (
     {},
     {"lr": 1.0, "beta1": 0.5},
@@ -55,4 +61,12 @@ OPINIONS: tuple[Opinion, ...] = (
     optax("sm3", whole, "sm3", SM3, shapes=FLAT),
     optax("sm3", make, "scale_by_sm3", EPS, shapes=FLAT),
     Opinion("sm3", "Anil et al. 2019, a stack of matrices", paper, (*SM3, *EPS), shapes=STACKS),
+    Opinion(
+        "sm3",
+        "torch.optim.Adagrad of vectors",
+        adagrad,
+        ({"lr": 0.1, "beta1": 0.0, "eps": 0.0},),
+        needs="torch",
+        shapes=((), (7,), (1001,)),
+    ),
 )
