@@ -8,9 +8,10 @@ from .adam import first, first_hat, m, m_hat
 
 v, v_hat = state("v", space=ROW), local("v_hat")
 
-adam_mini = Optimizer("adam_mini", "AdamMini", reference="arXiv:2406.16793, Algorithm 1, partition by output neurons",
+adam_mini = Optimizer("adam_mini", "AdamMini", reference="arXiv:2406.16793, partitioned by output neurons",
     description="A neuron is a row: of a matrix (out, in) what leads to one output, of an embedding a token; a vector"
-    " is one row. Where the paper takes whole heads, of queries and keys, give a matrix with a head a row.",
+    " is one row. Where the paper takes whole heads, of queries and keys, give a matrix with a head a row. The authors'"
+    " code takes most matrices whole.",
     step=(first, first_hat,
           Let(v.next, beta2*v + (1 - beta2)*RowMean(g**2)),
           Let(v_hat, v.next/(1 - beta2**t)),

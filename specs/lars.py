@@ -19,7 +19,7 @@ lars = Optimizer("lars", "LARS", reference="optax.lars",
           Let(trust, unless_zero(trust_coefficient*size/(length + eps))), *moved),
     properties=(Invariant({g: 1, theta: 1, m: 1, eps: 1}),))
 
-lars_paper = Optimizer("lars_paper", "LARSPaper", reference="arXiv:1708.03888, Algorithm 1 and eq. 6",
+lars_paper = Optimizer("lars_paper", "LARSPaper", reference="arXiv:1708.03888, Algorithm 1",
     description="Paper form: the norm of theta is divided by the sum of the norms of gradient and decay, which is never"
     " less than the norm of their sum. What is 0 stays 0, and is 0/0 if its gradient is 0 too.",
     step=(direction, Let(size, Norm(theta)), Let(length, Norm(g)),

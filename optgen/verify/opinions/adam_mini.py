@@ -18,7 +18,7 @@ def paper(
     eps: float = 1e-8,
     weight_decay: float = 1e-2,
 ) -> Path:
-    """Zhang et al. 2024, Algorithm 1, a block a row, with the rounding of the authors' code: decay first."""
+    """Zhang et al. 2024 with a block a row; the decay comes first, as in the authors' code."""
     blocks = grads.reshape(*grads.shape[:1], -1, *(1, *theta.shape)[-1:])
     squares = np.array([[np.dot(block, block) / len(block) for block in grad] for grad in blocks])
     for t, past in enumerate(past_gradients(blocks), 1):
