@@ -53,6 +53,19 @@ max_step_size = hyper("max_step_size", 50, _NONNEGATIVE, "largest step size", r"
 warmup_steps = hyper("warmup_steps", 1, _FROM_1, "steps until lr is reached; 1 for none", "T")
 weight_lr_power = hyper("weight_lr_power", 2, _NONNEGATIVE, "power of the rate in the weights of the average", "p")
 
+# What rules with norms, rows and columns add.
+trust_coefficient = hyper("trust_coefficient", 1e-3, _NONNEGATIVE, "how far a tensor moves, in its norm", r"\kappa")
+norm_min = hyper("norm_min", 0, _NONNEGATIVE, "smallest norm that counts", r"\nu_{\min}")
+norm_max = hyper("norm_max", 10, _POSITIVE, "largest norm that counts", r"\nu_{\max}")
+eps1 = hyper("eps1", 1e-30, _NONNEGATIVE, "keeps the second moment away from zero", r"\epsilon_1")
+eps2 = hyper("eps2", 1e-3, _NONNEGATIVE, "smallest size that parameters are taken to have", r"\epsilon_2")
+rms_limit = hyper("rms_limit", 1, _POSITIVE, "largest root mean square of a direction", "d")
+beta2_decay = hyper("beta2_decay", -0.8, Interval(-oo, 0), "power of t that is the newest gradient's share", r"\tau")
+delta = hyper("delta", 0.1, _NONNEGATIVE, "a cosine below delta/sqrt(n) counts as none", r"\delta")
+wd_ratio = hyper(
+    "wd_ratio", 0.1, _NONNEGATIVE, "what part of the decay is left to weights whose scale has no effect", r"\zeta"
+)
+
 # What schedules add.
 lr_min = hyper("lr_min", 0, _NONNEGATIVE, "lower bound of the learning rate", r"\eta_{\min}")
 momentum_min = hyper("momentum_min", 0.8, Interval(0, 1), "lower bound of the momentum", r"\lambda_{\min}")

@@ -17,26 +17,34 @@ from optgen.verify.opinions import (
     adabelief,
     adabound,
     adadelta,
+    adafactor,
     adagrad,
     adam,
+    adam_mini,
     adamax,
+    adamp,
     ademamix,
     adopt,
     amsgrad,
     asgd,
+    fromage,
+    lamb,
+    lars,
     lion,
     nadam,
     nag,
+    novograd,
     radam,
     rmsprop,
     rprop,
     schedule_free,
     sgd,
     sgdw,
+    sm3,
     wrapped,
     yogi,
 )
-from optgen.verify.opinions.base import SHAPES, STEPS, Floats, Numbers, Opinion, at
+from optgen.verify.opinions.base import STEPS, Floats, Numbers, Opinion, at
 
 PART = "opinions"
 AGREEMENT = 1e-12
@@ -45,6 +53,7 @@ FAMILIES = (
     *(sgd, nag, sgdw, asgd, rprop, lion, adagrad, adadelta, rmsprop),
     *(adam, adamax, nadam, amsgrad, adabound, radam),
     *(adabelief, yogi, ademamix, adopt, schedule_free),
+    *(lamb, lars, novograd, fromage, adafactor, sm3, adam_mini, adamp),
     wrapped,
 )
 TABLE: tuple[Opinion, ...] = tuple(opinion for family in FAMILIES for opinion in family.OPINIONS)
@@ -88,9 +97,9 @@ def _agreement(opinion: Opinion, candidate: Candidate, effort: Effort) -> Findin
     worst = 0.0
     for setting in opinion.settings:
         rng = np.random.default_rng(effort.seed + 1)
-        starts = [np.asarray(rng.normal(size=shape)) for shape in SHAPES]
+        starts = [np.asarray(rng.normal(size=shape)) for shape in opinion.shapes]
         scales = 10 ** rng.uniform(-3, 3, STEPS)
-        grads = [np.stack([scale * rng.normal(size=shape) for scale in scales]) for shape in SHAPES]
+        grads = [np.stack([scale * rng.normal(size=shape) for scale in scales]) for shape in opinion.shapes]
         ours = _ours(candidate, starts, grads, setting, opinion.slot)
         paths = [
             opinion.function(start, grad, **opinion.theirs(setting)) for start, grad in zip(starts, grads, strict=True)

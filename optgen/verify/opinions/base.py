@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 STEPS = 100
 """How many steps those who agree agree for."""
-SHAPES = ((), (7,), (3, 5), (1001,))
-"""The tensors that they agree on, in this order."""
+SHAPES: tuple[tuple[int, ...], ...] = ((), (7,), (3, 5), (1001,))
+"""The tensors that they agree on, in this order, unless an opinion has others."""
+STACKS = (*SHAPES, (2, 3, 5), (2, 1, 4, 6))
+"""For rules that tell rows and columns from each other: also stacks of matrices."""
 
 Floats = NDArray[Any]
 Path = Iterator[Floats]
@@ -54,6 +56,8 @@ class Opinion:
         The package that it takes, if any.
     slot : str
         What is compared: theta, or a state that has this name on both sides.
+    shapes : tuple
+        The tensors that both are asked about.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Opinion:
     why: str = ""
     needs: str = ""
     slot: str = "theta"
+    shapes: tuple[tuple[int, ...], ...] = SHAPES
 
     def theirs(self, setting: Numbers) -> dict[str, Any]:
         """A setting in their words."""
@@ -116,10 +121,11 @@ def torch_optim(
     return path
 
 
-_PAIRS = {
+_PAIRS: dict[str, dict[str, float | None]] = {
     "betas": {"beta1": 0.9, "beta2": 0.999},
     "etas": {"eta_minus": 0.5, "eta_plus": 1.2},
     "step_sizes": {"min_step_size": 1e-6, "max_step_size": 50.0},
+    "eps": {"eps1": None, "eps2": 1e-3},
 }
 
 

@@ -1,0 +1,41 @@
+"""Adafactor (Shazeer & Stern 2018, arXiv:1804.04235): Adam's second moment, kept as its row and column averages."""
+
+from sympy import Max, Min, Piecewise, Rational, sqrt
+from optgen import (
+    COL, ROW, ColMean, ColSum, Let, Optimizer, RowMean, RowSum, TensorMean, g, local, n_cols, numel, state, t, theta)
+from optgen.hypers import beta2_decay, eps1, eps2, lr, rms_limit, weight_decay
+from optgen.properties import Bounded, Invariant
+
+lr, weight_decay = lr.with_default(1e-2), weight_decay.with_default(0)
+machine_eps = eps1.with_default(Rational(1, 2**23))
+r, c = state("r", space=ROW), state("c", space=COL)
+share, relative, v_hat, u, excess, rate = local("share relative v_hat u excess rate")
+
+def factors(row_part, col_part):
+    """Row and column averages, of which the newest gradient is t**beta2_decay: all of them, at first."""
+    return (Let(share, t**beta2_decay), Let(r.next, (1 - share)*r + share*row_part),
+            Let(c.next, (1 - share)*c + share*col_part))
+
+# The direction's root mean square is clipped, and its rate is in units of that of theta.
+clipped = (Let(u, g/sqrt(v_hat)), Let(excess, Max(1, sqrt(TensorMean(u**2))/rms_limit)),
+           Let(rate, Max(eps2, sqrt(TensorMean(theta**2)))*Min(lr, 1/sqrt(t))))
+scale_free = {g: 1, r: 2, c: 2}
+never_negative = (Bounded(r.next, low=0), Bounded(c.next, low=0))
+
+adafactor = Optimizer("adafactor", "Adafactor", reference="torch.optim.Adafactor",
+    description="Library form: eps1 bounds what is divided by, and weights decay. eps1 is the machine epsilon of the"
+    " parameters' type there, of float32 here unless given. A vector, or one row, has c itself as second moment; a"
+    " tensor of more dimensions is a stack of matrices.",
+    step=(*factors(RowMean(g**2), ColMean(g**2)),
+          Let(relative, Piecewise((1, numel <= n_cols), (r.next/Max(ColMean(r.next), machine_eps), True))),
+          Let(v_hat, Max(relative*c.next, machine_eps**2)),
+          *clipped, Let(theta.next, theta - lr*weight_decay*theta - rate*u/excess)),
+    properties=(Invariant(scale_free, given={machine_eps: 0}), *never_negative))
+
+adafactor_paper = Optimizer("adafactor_paper", "AdafactorPaper", reference="arXiv:1804.04235, Algorithms 4 to 6",
+    description="Paper form: sums, not averages; eps1 is added to every squared gradient; nothing decays. lr is the"
+    " largest relative step. A vector is a matrix of one row, whose second moment is c itself.",
+    step=(*factors(RowSum(g**2 + eps1), ColSum(g**2 + eps1)),
+          Let(v_hat, r.next*c.next/ColSum(r.next)),
+          *clipped, Let(theta.next, theta - rate*u/excess)),
+    properties=(Invariant({**scale_free, eps1: 2}), *never_negative))
