@@ -33,7 +33,8 @@ switches = And(Eq(switched_at, 0), Ne(along, 0), t > 1, Abs(lam_hat - gamma) < t
 swats = Optimizer("swats", "SWATS", reference="arXiv:1712.07628, Algorithm 1",
     description="Adam with eps added before v is corrected, until the rate at which gradient descent would go as far"
     " along the step as Adam does, for the whole model, is within tolerance of its average; then momentum with that"
-    " average for its rate. switched_at is the last step that Adam took, 0 before. The paper's tolerance is eps.",
+    " average for its rate, be it below 0. switched_at is the last step that Adam took, 0 before. The paper has one"
+    " epsilon, 1e-9, for eps and tolerance; on small models that may never be met.",
     step=(*two_phases(descends, switches),
           Let(switched_at.next, Piecewise((t, switches), (switched_at, True)))),
     properties=(Equivalent(adam_eps_hat, given={tolerance: 0}),

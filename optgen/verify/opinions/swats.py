@@ -79,10 +79,11 @@ def path_at(
     return path(thetas, grads, switch_step=switch_step, **hypers)
 
 
+# On the gradients of `ask` it switches after no step, 7, 2 and 42.
 SETTINGS: tuple[Numbers, ...] = (
     {},
-    {"tolerance": 1e-3},
-    {"lr": 0.1, "beta2": 0.99, "tolerance": 1e-3},
+    {"tolerance": 0.03},
+    {"lr": 0.1, "beta2": 0.99, "tolerance": 10.0},
     {"lr": 0.01, "beta1": 0.0, "beta2": 0.9, "eps": 1e-3, "tolerance": 1e-4},
 )
 AT: tuple[Numbers, ...] = (
