@@ -1,4 +1,4 @@
-"""DoG and DoWG (arXiv:2302.12022, arXiv:2305.16284): descent whose rate is the distance covered over the gradients met."""
+"""DoG and DoWG (arXiv:2302.12022, arXiv:2305.16284): the rate is the distance covered over the gradients met."""
 
 from sympy import Max, sqrt
 from optgen import GROUP, GroupNorm, GroupSum, Let, Optimizer, g, local, state, theta

@@ -84,7 +84,7 @@ def clip_value(optimizer: Optimizer, limit: Any = hypers.clip_limit, **described
 
 @_wrapper
 def clip_global_norm(
-    optimizer: Optimizer, limit: Any = hypers.norm_limit, margin: Any = Rational(1, 10**6), **described: Any
+    optimizer: Optimizer, limit: Any = hypers.norm_limit, margin: Any = 1e-6, **described: Any
 ) -> Optimizer:
     """Shorten the gradient where it is longer than ``limit``, all tensors taken as one vector (arXiv:1211.5063).
 
@@ -106,7 +106,7 @@ def clip_global_norm(
     where = [Let(shrink, most / Max(most, GroupNorm(g) + added))]
     description = "the gradient is shortened first where its norm over all tensors is too large."
     words = ("clip_global_norm", "ClipGlobalNorm", description)
-    return _with_gradient(optimizer, "g_clipped", g * shrink, words, described, where)
+    return _with_gradient(optimizer, "g_clipped", g * shrink, words, described, where=where)
 
 
 @_wrapper
@@ -138,7 +138,7 @@ def clip_unit_norm(
     ]
     description = "rows of the gradient are shortened first where they are long beside their weights."
     words = ("clip_unit_norm", "ClipUnitNorm", description)
-    return _with_gradient(optimizer, "g_clipped", g * shrink, words, described, where)
+    return _with_gradient(optimizer, "g_clipped", g * shrink, words, described, where=where)
 
 
 @_wrapper
@@ -509,6 +509,7 @@ def _with_gradient(
     value: Expr,
     words: tuple[str, str, str],
     described: Mapping[str, Any],
+    *,
     where: Sequence[Let] = (),
 ) -> Optimizer:
     """An optimizer that is handed another gradient; what its states start from is handed it too."""

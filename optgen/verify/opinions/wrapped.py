@@ -119,7 +119,7 @@ def cautious(
     eps: float = 1e-8,
     weight_decay: float = 1e-2,
 ) -> Path:
-    """Liang et al. 2024, Algorithm 1 around AdamW, masked and scaled a tensor at a time as the authors' code does it."""
+    """Liang et al. 2024, Algorithm 1 around AdamW, scaled a tensor at a time as in the authors' code."""
     for past in past_gradients(grads):
         update = mean(past, beta1) / (np.sqrt(mean(past**2, beta2)) + eps)
         agrees = update * past[-1] > 0
@@ -130,9 +130,9 @@ def cautious(
 def averaged_path(path: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
     """The moving averages, from the start on, of the points that another visits with a whole model."""
 
-    def averages(thetas: list[Floats], grads: list[Floats], *, ema_decay: float = 0.999, **hypers: Any) -> Iterator[Any]:
+    def averages(thetas: list[Floats], grads: list[Floats], *, ema_decay: float = 0.999, **words: Any) -> Iterator[Any]:
         average = thetas
-        for point in path(thetas, grads, **hypers):
+        for point in path(thetas, grads, **words):
             average = [ema_decay * a + (1 - ema_decay) * x for a, x in zip(average, point, strict=True)]
             yield average
 
