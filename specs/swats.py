@@ -7,7 +7,7 @@ from optgen.properties import Equivalent, NotAlways
 from .adam import adam_eps_hat, first, m, second, v
 
 lam, rate, switched_at = state("lam rate switched_at", space=GROUP)
-mean, p, along, gamma, lam_hat = local("mean p along gamma lam_hat")
+mean, p, along, gamma, lam_hat, now = local("mean p along gamma lam_hat now")
 eps = eps.with_default(1e-9)
 
 def two_phases(descends, switches):
@@ -27,16 +27,16 @@ def two_phases(descends, switches):
             Let(m.next, Piecewise((0, switches), (mean, True))),
             Let(theta.next, Piecewise((theta - rate*mean, descends), (theta + p, True))))
 
-descends = switched_at > 0
-switches = And(Eq(switched_at, 0), Ne(along, 0), t > 1, Abs(lam_hat - gamma) < tolerance)
+settled = And(Eq(switched_at, 0), Ne(along, 0), t > 1, Abs(lam_hat - gamma) < tolerance)
 
 swats = Optimizer("swats", "SWATS", reference="arXiv:1712.07628, Algorithm 1",
     description="Adam with eps added before v is corrected, until the rate at which gradient descent would go as far"
     " along the step as Adam does, for the whole model, is within tolerance of its average; then momentum with that"
     " average for its rate, be it below 0. switched_at is the last step that Adam took, 0 before. The paper has one"
     " epsilon, 1e-9, for eps and tolerance; on small models that may never be met.",
-    step=(*two_phases(descends, switches),
-          Let(switched_at.next, Piecewise((t, switches), (switched_at, True)))),
+    step=(*two_phases(switched_at > 0, Eq(now, 1)),
+          Let(now, Piecewise((1, settled), (0, True))),
+          Let(switched_at.next, Piecewise((t, Eq(now, 1)), (switched_at, True)))),
     properties=(Equivalent(adam_eps_hat, given={tolerance: 0}),
                 NotAlways(Equivalent(adam_eps_hat, given={tolerance: 1}))))
 
