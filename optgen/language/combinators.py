@@ -260,7 +260,7 @@ def amsgrad(optimizer: Optimizer, of: str = "v", **described: Any) -> Optimizer:
         Which state is the second moment.
     """
     moment = _state(optimizer, of, "amsgrad")
-    largest = _new_state(optimizer, f"{moment}_max")
+    largest = _new_state(optimizer, f"{moment}_max", space=moment.space)
     step = []
     for let in optimizer.step:
         if let.target == moment.next:
@@ -439,7 +439,7 @@ def lookahead(
         if momentum == "reset":
             synced.append(Let(moment.next, Piecewise((0, sync), (new, True))))
         else:
-            last = _new_state(optimizer, f"{moment}_slow")
+            last = _new_state(optimizer, f"{moment}_slow", space=moment.space)
             synced.append(Let(last.next, Piecewise(((1 - part) * last + part * new, sync), (last, True))))
             synced.append(Let(moment.next, Piecewise((last.next, sync), (new, True))))
     step = [Let(fast.get(let.target, let.target), let.value.xreplace(fast)) for let in optimizer.step]

@@ -9,7 +9,7 @@ import pytest
 from sympy import Eq, Max, Min, Mod, Piecewise, S, sqrt
 
 import optgen
-from optgen import GroupNorm, Let, Norm, Optimizer, Schedule, g, hyper, local, state, t, theta
+from optgen import ELEM, TENSOR, GroupNorm, Let, Norm, Optimizer, Schedule, TensorSum, g, hyper, local, state, t, theta
 from optgen.combinators import (
     accumulate,
     amsgrad,
@@ -413,6 +413,18 @@ def test_any_two_nest(names: tuple[str, str]) -> None:
     points = walked(outer(inner(adam)), gradients()[:4])
     assert all(np.isfinite(array).all() for thetas, states in points[1:] for array in (*thetas, *states["m"]))
     assert any(np.any(a != b) for a, b in zip(points[0][0], points[-1][0], strict=True))
+
+
+def test_what_is_kept_of_a_state_varies_over_no_more_than_it() -> None:
+    v, m = state("v", space=TENSOR), state("m", space=TENSOR)
+    step = (
+        Let(v.next, v / 2 + TensorSum(g**2)),
+        Let(m.next, m / 2 + TensorSum(g)),
+        Let(theta.next, theta - lr * m.next * g / sqrt(v.next)),
+    )
+    wrapped = lookahead(amsgrad(Optimizer("rule", "Rule", step)), momentum="pull back")
+    spaces = {symbol.name: symbol.space for symbol in wrapped.states}
+    assert (spaces["v_max"], spaces["m_slow"], spaces["phi"]) == (TENSOR, TENSOR, ELEM)
 
 
 def test_nesterov_rests_where_the_momentum_does() -> None:
