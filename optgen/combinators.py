@@ -3,6 +3,10 @@
 from optgen.language.combinators import (
     accumulate,
     amsgrad,
+    cautious,
+    centralized,
+    clip_global_norm,
+    clip_unit_norm,
     clip_value,
     decoupled_decay,
     ema,
@@ -11,11 +15,16 @@ from optgen.language.combinators import (
     lookahead,
     nesterov,
     scheduled,
+    skip_nonfinite,
 )
 
 __all__ = [
     "accumulate",
     "amsgrad",
+    "cautious",
+    "centralized",
+    "clip_global_norm",
+    "clip_unit_norm",
     "clip_value",
     "decoupled_decay",
     "ema",
@@ -24,4 +33,5 @@ __all__ = [
     "lookahead",
     "nesterov",
     "scheduled",
+    "skip_nonfinite",
 ]

@@ -3,10 +3,11 @@
 from sympy import Min
 from optgen import state, t, theta
 from optgen.combinators import (
-    accumulate, amsgrad, clip_value, decoupled_decay, ema, gradient_noise, l2, lookahead, nesterov, scheduled)
+    accumulate, amsgrad, cautious, centralized, clip_global_norm, clip_unit_norm, clip_value, decoupled_decay, ema,
+    gradient_noise, l2, lookahead, nesterov, scheduled, skip_nonfinite)
 from optgen.hypers import (
-    accumulation_steps, clip_limit, dampening, lr, momentum, noise_scale, slow_step_size, sync_period, warmup,
-    weight_decay)
+    accumulation_steps, clip_limit, dampening, lr, momentum, noise_scale, norm_limit, slow_step_size, sync_period,
+    unit_limit, warmup, weight_decay)
 from optgen.properties import Bounded, EqualTo, Equivalent, Monotone
 from .adagrad import adagrad
 from .adam import adam
@@ -43,6 +44,21 @@ decoupled_decay_rmsprop = decoupled_decay(rmsprop, reference="arXiv:1711.05101 a
     properties=(Equivalent(rmsprop, given={weight_decay: 0}),))
 nesterov_sgdm = nesterov(sgdm, of="b", reference="torch.optim.SGD with momentum and nesterov",
     properties=(Equivalent(nag, given={dampening: 0}),))
+
+clip_global_norm_adamw = clip_global_norm(adamw, reference="torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW",
+    properties=(EqualTo(adamw, given={norm_limit: 1e12}),))
+ema_clip_global_norm_adamw = ema(clip_global_norm_adamw,
+    reference="Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW",
+    properties=(EqualTo(clip_global_norm_adamw),))
+clip_unit_norm_sgdm = clip_unit_norm(sgdm,
+    reference="arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are the columns",
+    properties=(EqualTo(sgdm, given={unit_limit: 1e12}),))
+centralized_sgdm = centralized(sgdm, reference="arXiv:2004.01461, eq. 1; optax.centralize")
+cautious_adamw = decoupled_decay(cautious(adam), name="cautious_adamw", title="CautiousAdamW",
+    reference="arXiv:2411.16085, Algorithm 1",
+    description="AdamW that moves only where it goes down the gradient; the weights decay everywhere.")
+skip_nonfinite_adamw = skip_nonfinite(adamw, reference="optax.apply_if_finite",
+    properties=(Equivalent(adamw),))
 
 amsgrad_adamw = amsgrad(adamw, reference="torch.optim.AdamW with amsgrad", properties=(Monotone(state("v_max").next),))
 ema_adamw = ema(adamw, reference="Polyak & Juditsky 1992 around torch.optim.AdamW", properties=(EqualTo(adamw),))

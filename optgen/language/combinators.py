@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
-from sympy import Eq, Expr, Max, Min, Mod, Piecewise
+from sympy import Eq, Expr, Max, Min, Mod, Piecewise, Rational
 
 from optgen.errors import Problem, SpecError
 from optgen.language import hypers
 from optgen.language.noise import normal
+from optgen.language.reductions import GroupNorm, GroupSum, RowMean, RowNorm, TensorMean, finite, n_rows
 from optgen.language.rules import space_of
 from optgen.language.schedules import Schedule
 from optgen.language.spaces import Space
@@ -82,6 +83,82 @@ def clip_value(optimizer: Optimizer, limit: Any = hypers.clip_limit, **described
 
 
 @_wrapper
+def clip_global_norm(
+    optimizer: Optimizer, limit: Any = hypers.norm_limit, margin: Any = 1e-6, **described: Any
+) -> Optimizer:
+    """Shorten the gradient where it is longer than ``limit``, all tensors taken as one vector (arXiv:1211.5063).
+
+    As in torch.nn.utils.clip_grad_norm_, which adds 1e-6 to the norm before it compares and divides. With ``margin=0``
+    as in optax.clip_by_global_norm, which adds nothing. A gradient of zeros stays as it is either way.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What to wrap.
+    limit : Hyper, number or sympy.Expr
+        The largest norm, above 0.
+    margin : Hyper, number or sympy.Expr
+        What is added to the norm first.
+    """
+    most, added = _free(optimizer, limit), _free(optimizer, margin)
+    shrink = _new_local(optimizer, "shrink")
+    # min(1, limit/norm) without a division by zero.
+    where = [Let(shrink, most / Max(most, GroupNorm(g) + added))]
+    description = "the gradient is shortened first where its norm over all tensors is too large."
+    words = ("clip_global_norm", "ClipGlobalNorm", description)
+    return _with_gradient(optimizer, "g_clipped", g * shrink, words, described, where=where)
+
+
+@_wrapper
+def clip_unit_norm(
+    optimizer: Optimizer, limit: Any = hypers.unit_limit, floor: Any = hypers.unit_floor, **described: Any
+) -> Optimizer:
+    """Shorten the gradient of each row that is long beside the row's weights (Brock et al. 2021, arXiv:2102.06171).
+
+    This is adaptive gradient clipping. The paper's units are the inputs of one neuron: the rows of a matrix that maps
+    its columns to its rows, as PyTorch keeps it. A vector, a bias say, is one unit, as the authors have it.
+    optax.adaptive_grad_clip takes matrices to be the other way around, (inputs, outputs), and its units are the columns
+    unless it is told ``axis=-1``. Kernels of more dimensions have to be handed over as matrices of a row a neuron: here
+    a row is one position in all dimensions but the last. A matrix of one column, a unit each element, optax treats as a
+    vector.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What to wrap.
+    limit : Hyper, number or sympy.Expr
+        The largest norm of the gradient of a row, in norms of the row, above 0.
+    floor : Hyper, number or sympy.Expr
+        What the norm of a row counts as at least, above 0, so that rows of zeros can learn.
+    """
+    most, shrink = _new_local(optimizer, "most"), _new_local(optimizer, "shrink")
+    where = [
+        Let(most, _free(optimizer, limit) * Max(RowNorm(theta), _free(optimizer, floor))),
+        Let(shrink, most / Max(most, RowNorm(g))),
+    ]
+    description = "rows of the gradient are shortened first where they are long beside their weights."
+    words = ("clip_unit_norm", "ClipUnitNorm", description)
+    return _with_gradient(optimizer, "g_clipped", g * shrink, words, described, where=where)
+
+
+@_wrapper
+def centralized(optimizer: Optimizer, **described: Any) -> Optimizer:
+    """Take its mean from each row of the gradient of a matrix (Yong et al. 2020, arXiv:2004.01461, eq. 1).
+
+    Rows are what one neuron sees, as in `clip_unit_norm`. Vectors and numbers are left alone, and so is a matrix of a
+    single row, which is no different from a vector here; the authors' code and optax.centralize centralize that one.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What to wrap.
+    """
+    central = Piecewise((g - RowMean(g), n_rows > 1), (g, True))
+    description = "the mean of each row is taken from the gradients of matrices."
+    return _with_gradient(optimizer, "g_central", central, ("centralized", "Centralized", description), described)
+
+
+@_wrapper
 def gradient_noise(optimizer: Optimizer, sigma: Any = None, stream: int | None = None, **described: Any) -> Optimizer:
     """Add Gaussian noise to the gradient (Neelakantan et al. 2015, arXiv:1511.06807, eq. 1).
 
@@ -139,6 +216,33 @@ def accumulate(optimizer: Optimizer, steps: Any = hypers.accumulation_steps, **d
     return _wrapped(optimizer, step, ("accumulate", "Accumulate", description), described)
 
 
+@_wrapper
+def skip_nonfinite(optimizer: Optimizer, **described: Any) -> Optimizer:
+    """Leave a step out whose gradient has a NaN or an infinity in any element of any tensor.
+
+    The parameters and all states of the optimizer keep their values then. The optimizer counts the steps that are
+    taken, in a state ``taken``; what its states start from is read at the first of these. Wrappers around go by the
+    steps that there are, and so do draws.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What to wrap.
+    """
+    taken, bad = _new_state(optimizer, "taken", space=Space.GROUP), _new_local(optimizer, "bad")
+    good = Eq(bad, 0)
+    step = [Let(bad, GroupSum(1 - finite(g))), Let(taken.next, Piecewise((taken + 1, good), (taken, True)))]
+    # What was one number a step and kept on the host depends on the gradient now.
+    kept = {s: state(s.name, space=Space.GROUP, init=s.init) for s in optimizer.numbers}
+    put = {t: taken.next, **kept, **{s.next: new.next for s, new in kept.items()}}
+    for let in _handed(optimizer, g, first=Eq(taken.next, 1)):
+        target, value = put.get(let.target, let.target), let.value.xreplace(put)
+        owner = getattr(target, "of", None)
+        step.append(Let(target, value if owner is None else Piecewise((value, good), (owner, True))))
+    description = "a step is left out if its gradient is not finite."
+    return _wrapped(optimizer, step, ("skip_nonfinite", "SkipNonfinite", description), described)
+
+
 # What changes the moments --------------------------------------------------------------------------------------------
 
 
@@ -156,7 +260,7 @@ def amsgrad(optimizer: Optimizer, of: str = "v", **described: Any) -> Optimizer:
         Which state is the second moment.
     """
     moment = _state(optimizer, of, "amsgrad")
-    largest = _new_state(optimizer, f"{moment}_max")
+    largest = _new_state(optimizer, f"{moment}_max", space=moment.space)
     step = []
     for let in optimizer.step:
         if let.target == moment.next:
@@ -183,12 +287,23 @@ def nesterov(optimizer: Optimizer, of: str = "m", **described: Any) -> Optimizer
     step = []
     for let in optimizer.step:
         if let.target == momentum.next:
-            usual = let.value.args[-1].expr if isinstance(let.value, Piecewise) else let.value
-            step += [let, Let(ahead, usual.xreplace({momentum: momentum.next}))]
+            step += [let, Let(ahead, _once_more(let.value, momentum))]
         else:
             step.append(Let(let.target, let.value.xreplace({momentum.next: ahead})))
     description = f"the update looks ahead along {momentum}."
     return _wrapped(optimizer, step, ("nesterov", "Nesterov", description), described)
+
+
+def _once_more(value: Expr, momentum: State) -> Expr:
+    """What a momentum would be after the same gradient once more, given the equation of its new value."""
+    if not isinstance(value, Piecewise):
+        return value.xreplace({momentum: momentum.next})
+    *others, (last, _) = value.args
+    if last != momentum:  # what comes before is how it starts
+        return _once_more(last, momentum)
+    # It may rest, as in `accumulate`.
+    moving = ((_once_more(other, momentum), condition) for other, condition in others)
+    return Piecewise(*moving, (momentum.next, True))
 
 
 # What changes the parameters -----------------------------------------------------------------------------------------
@@ -218,6 +333,43 @@ def decoupled_decay(
     step = [Let(let.target, let.value - pull * theta) if assigned(let) == theta else let for let in optimizer.step]
     description = "the weights decay beside the update."
     return _wrapped(optimizer, step, ("decoupled_decay", "DecoupledDecay", description), described)
+
+
+@_wrapper
+def cautious(optimizer: Optimizer, **described: Any) -> Optimizer:
+    """Move only where the update goes down the gradient (Liang et al. 2024, arXiv:2411.16085, Algorithm 1).
+
+    What is left of a tensor's update is divided by the share of its elements that move, as in the authors' code. The
+    update is all that the optimizer does to theta: for weights that decay everywhere, as the authors' do, let them
+    decay outside, ``decoupled_decay(cautious(adam))``.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What to wrap.
+    """
+    movement, agrees = _new_local(optimizer, "movement"), _new_local(optimizer, "agrees")
+    step = []
+    for let in optimizer.step:
+        if assigned(let) != theta:
+            step.append(let)
+            continue
+        # One in a thousand is what the share counts as at least.
+        share = Max(TensorMean(agrees), Rational(1, 1000))
+        step += [
+            Let(movement, _less_theta(let.value)),
+            Let(agrees, Piecewise((1, movement * g < 0), (0, True))),
+            Let(theta.next, theta + movement * agrees / share),
+        ]
+    description = "the parameters move only where the update goes down the gradient."
+    return _wrapped(optimizer, step, ("cautious", "Cautious", description), described)
+
+
+def _less_theta(value: Expr) -> Expr:
+    """How far a new value is from theta, taken case by case, so that theta cancels where it can."""
+    if not isinstance(value, Piecewise):
+        return value - theta
+    return Piecewise(*((_less_theta(case), condition) for case, condition in value.args))
 
 
 @_wrapper
@@ -287,7 +439,7 @@ def lookahead(
         if momentum == "reset":
             synced.append(Let(moment.next, Piecewise((0, sync), (new, True))))
         else:
-            last = _new_state(optimizer, f"{moment}_slow")
+            last = _new_state(optimizer, f"{moment}_slow", space=moment.space)
             synced.append(Let(last.next, Piecewise(((1 - part) * last + part * new, sync), (last, True))))
             synced.append(Let(moment.next, Piecewise((last.next, sync), (new, True))))
     step = [Let(fast.get(let.target, let.target), let.value.xreplace(fast)) for let in optimizer.step]
@@ -352,11 +504,17 @@ def _equations(optimizer: Optimizer, symbol: Hyper, target: Any, given: Any, val
 
 
 def _with_gradient(
-    optimizer: Optimizer, name: str, value: Expr, words: tuple[str, str, str], described: Mapping[str, Any]
+    optimizer: Optimizer,
+    name: str,
+    value: Expr,
+    words: tuple[str, str, str],
+    described: Mapping[str, Any],
+    *,
+    where: Sequence[Let] = (),
 ) -> Optimizer:
     """An optimizer that is handed another gradient; what its states start from is handed it too."""
     gradient = _new_local(optimizer, name)
-    step = (Let(gradient, value), *_handed(optimizer, gradient, first=Eq(t, 1)))
+    step = (*where, Let(gradient, value), *_handed(optimizer, gradient, first=Eq(t, 1)))
     return _wrapped(optimizer, step, words, described)
 
 
@@ -409,8 +567,8 @@ def _new_local(optimizer: Optimizer, name: str) -> Any:
     return local(_fresh(optimizer, name))
 
 
-def _new_state(optimizer: Optimizer, name: str, init: Any = 0) -> Any:
-    return state(_fresh(optimizer, name), init=init)
+def _new_state(optimizer: Optimizer, name: str, init: Any = 0, space: Space = Space.ELEM) -> Any:
+    return state(_fresh(optimizer, name), space=space, init=init)
 
 
 def _free(optimizer: Optimizer, value: Any) -> Any:

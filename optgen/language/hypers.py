@@ -66,6 +66,18 @@ wd_ratio = hyper(
     "wd_ratio", 0.1, _NONNEGATIVE, "what part of the decay is left to weights whose scale has no effect", r"\zeta"
 )
 
+# What rules and wrappers add that look at a whole row, or at the whole model.
+norm_limit = hyper("norm_limit", 1, _POSITIVE, "largest norm of the gradient over all tensors")
+unit_limit = hyper("unit_limit", 0.01, _POSITIVE, "largest norm of a row's gradient, in norms of the row", r"\lambda")
+unit_floor = hyper(
+    "unit_floor", 1e-3, _POSITIVE, "what the norm of a row counts as at least", r"\epsilon_{\mathrm{row}}"
+)
+tolerance = hyper("tolerance", 1e-9, _NONNEGATIVE, "how near an estimate must be to its average", r"\delta")
+switch_step = hyper("switch_step", 1000, S.Naturals, "the last step that Adam takes", "k")
+d0 = hyper("d0", 1e-6, _POSITIVE, "first guess of how far away the solution is", "d_0")
+d_coef = hyper("d_coef", 1, _POSITIVE, "multiplier of the estimated distance", "c")
+reps_rel = hyper("reps_rel", 1e-6, _POSITIVE, "first movement, in norms of the parameters plus 1", r"r_\epsilon")
+
 # What schedules add.
 lr_min = hyper("lr_min", 0, _NONNEGATIVE, "lower bound of the learning rate", r"\eta_{\min}")
 momentum_min = hyper("momentum_min", 0.8, Interval(0, 1), "lower bound of the momentum", r"\lambda_{\min}")

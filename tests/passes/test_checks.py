@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from sympy import S
 
-from optgen import Let, Optimizer, checks, g, state, theta
+from optgen import TENSOR, Let, Norm, Optimizer, checks, g, state, theta
 from optgen.errors import CompilerError
 from optgen.hypers import lr
-from optgen.ir import Assign, Branch, Sweep
+from optgen.ir import Assign, Branch, Sweep, Value
 from optgen.pipeline import kernel_of
 
 m = state("m")
@@ -29,6 +29,8 @@ BROKEN = {
     checks.loads_are_used: broken(replace(SWEEP, loads=(*SWEEP.loads, state("v")))),
     checks.sweeps_do_no_scalar_work: broken(replace(SWEEP, body=(Assign(m.next, m + lr**2 * g), SWEEP.body[1]))),
     checks.sweeps_hold_no_literals: broken(replace(SWEEP, body=(Assign(m.next, m + 2 * g), SWEEP.body[1]))),
+    checks.reductions_are_totals: broken(replace(SWEEP, body=(Assign(m.next, m * Norm(g)), SWEEP.body[1]))),
+    checks.what_is_loaded_was_made: broken(replace(SWEEP, loads=(*SWEEP.loads, Value("c0", TENSOR)))),
     checks.product_powers_have_names: broken(replace(SWEEP, body=(Assign(m.next, (m + g) ** 2), SWEEP.body[1]))),
 }
 

@@ -7,7 +7,7 @@ difference that does not show is a failure too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 import numpy as np
@@ -27,6 +27,7 @@ from optgen.verify.opinions import (
     adopt,
     amsgrad,
     asgd,
+    dog,
     fromage,
     lamb,
     lars,
@@ -34,6 +35,7 @@ from optgen.verify.opinions import (
     nadam,
     nag,
     novograd,
+    prodigy,
     radam,
     rmsprop,
     rprop,
@@ -41,6 +43,7 @@ from optgen.verify.opinions import (
     sgd,
     sgdw,
     sm3,
+    swats,
     wrapped,
     yogi,
 )
@@ -54,6 +57,7 @@ FAMILIES = (
     *(adam, adamax, nadam, amsgrad, adabound, radam),
     *(adabelief, yogi, ademamix, adopt, schedule_free),
     *(lamb, lars, novograd, fromage, adafactor, sm3, adam_mini, adamp),
+    *(swats, prodigy, dog),
     wrapped,
 )
 TABLE: tuple[Opinion, ...] = tuple(opinion for family in FAMILIES for opinion in family.OPINIONS)
@@ -99,13 +103,12 @@ def _agreement(opinion: Opinion, candidate: Candidate, effort: Effort) -> Findin
         rng = np.random.default_rng(effort.seed + 1)
         starts = [np.asarray(rng.normal(size=shape)) for shape in opinion.shapes]
         scales = 10 ** rng.uniform(-3, 3, STEPS)
-        grads = [np.stack([scale * rng.normal(size=shape) for scale in scales]) for shape in opinion.shapes]
+        grads = _spoiled(
+            opinion, [np.stack([scale * rng.normal(size=shape) for scale in scales]) for shape in opinion.shapes]
+        )
         ours = _ours(candidate, starts, grads, setting, opinion.slot)
-        paths = [
-            opinion.function(start, grad, **opinion.theirs(setting)) for start, grad in zip(starts, grads, strict=True)
-        ]
         largest = [np.asarray(np.maximum(np.abs(start), np.finfo(float).tiny)) for start in starts]
-        for k, (mine, theirs) in enumerate(zip(ours, zip(*paths, strict=True), strict=True)):
+        for k, (mine, theirs) in enumerate(zip(ours, _theirs(opinion, starts, grads, setting), strict=True)):
             for a, b, size, start, grad in zip(mine, theirs, largest, starts, grads, strict=True):
                 np.fmax(size, np.abs(a), out=size)
                 error = np.nan_to_num(np.abs(a - b) / size, nan=np.inf)
@@ -127,9 +130,9 @@ def _difference(opinion: Opinion, candidate: Candidate, effort: Effort) -> Findi
     for setting in opinion.settings:
         rng = np.random.default_rng(effort.seed + 2)
         start = rng.normal(size=64)
-        grads = 10 ** rng.uniform(-9, 1, 64) * rng.normal(size=(DIFFERENT_STEPS, 64))
-        (ours,) = zip(*_ours(candidate, [start], [grads], setting, opinion.slot), strict=True)
-        theirs = list(opinion.function(start, grads, **opinion.theirs(setting)))
+        grads = _spoiled(opinion, [10 ** rng.uniform(-9, 1, 64) * rng.normal(size=(DIFFERENT_STEPS, 64))])
+        (ours,) = zip(*_ours(candidate, [start], grads, setting, opinion.slot), strict=True)
+        (theirs,) = zip(*_theirs(opinion, [start], grads, setting), strict=True)
         apart = max(float(np.abs(mine - other).max()) for mine, other in zip(ours, theirs, strict=True))
         found = apart / max(float(np.abs(mine - start).max()) for mine in ours)
         if not low <= found <= high:
@@ -140,6 +143,19 @@ def _difference(opinion: Opinion, candidate: Candidate, effort: Effort) -> Findi
             )
             return Finding(PART, opinion.whose, Verdict.FAILED, detail, {"difference": found})
     return Finding(PART, opinion.whose, Verdict.TESTED, f"differs: {opinion.why}", {"difference": found})
+
+
+def _spoiled(opinion: Opinion, grads: list[Floats]) -> list[Floats]:
+    return grads if opinion.spoiled is None else opinion.spoiled(grads)
+
+
+def _theirs(
+    opinion: Opinion, starts: list[Floats], grads: list[Floats], setting: Numbers
+) -> Iterator[Sequence[Floats]]:
+    words = opinion.theirs(setting)
+    if opinion.whole:
+        return opinion.function(starts, grads, **words)
+    return zip(*(opinion.function(*each, **words) for each in zip(starts, grads, strict=True)), strict=True)
 
 
 def _ours(

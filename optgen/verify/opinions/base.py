@@ -58,11 +58,16 @@ class Opinion:
         What is compared: theta, or a state that has this name on both sides.
     shapes : tuple
         The tensors that both are asked about.
+    whole : bool
+        Whether the function is handed the whole model, lists with an array a tensor, and gives such lists: for rules
+        that look at all tensors at once.
+    spoiled : callable, optional
+        What makes of good gradients, a list with an array a tensor, the ones that both sides are handed.
     """
 
     name: str
     whose: str
-    function: Callable[..., Path]
+    function: Callable[..., Iterator[Any]]
     settings: tuple[Numbers, ...] = ({},)
     extra: Numbers = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +76,8 @@ class Opinion:
     needs: str = ""
     slot: str = "theta"
     shapes: tuple[tuple[int, ...], ...] = SHAPES
+    whole: bool = False
+    spoiled: Callable[[list[Floats]], list[Floats]] | None = None
 
     def theirs(self, setting: Numbers) -> dict[str, Any]:
         """A setting in their words."""
@@ -146,25 +153,28 @@ def torch(
     return Opinion(name, whose, torch_optim(kind, slot), settings, needs="torch", slot=slot, **details)
 
 
-def optax_path(make: Callable[..., Any]) -> Callable[..., Path]:
+def optax_path(make: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
     """What a function of the package ``optax`` and hyperparameters returns, as a function of gradients.
 
-    A hyperparameter that varies is handed over as a function of optax's count, which is 0 at the first step.
+    A hyperparameter that varies is handed over as a function of optax's count, which is 0 at the first step. A model
+    may be handed over whole.
     """
 
-    def path(theta: Floats, grads: Floats, **hypers: Any) -> Path:
+    def path(theta: Any, grads: Any, **hypers: Any) -> Iterator[Any]:
         jax, optax = import_module("jax"), import_module("optax")  # optional extras
         points = []
         with jax.enable_x64(True):  # noqa: FBT003 - JAX has no other way
             numpy = jax.numpy
             words = {n: numpy.asarray(v).__getitem__ if isinstance(v, tuple) else v for n, v in hypers.items()}
             transform = make(optax, **words)
-            params = numpy.asarray(theta, numpy.float64)
+            each = jax.tree.map
+            params = each(lambda x: numpy.asarray(x, numpy.float64), theta)
             update, state = jax.jit(transform.update), transform.init(params)
-            for grad in grads:
-                updates, state = update(numpy.asarray(grad, numpy.float64), state, params)
+            for k in range(len(jax.tree.leaves(grads)[0])):
+                now = each(lambda x, k=k: numpy.asarray(x[k], numpy.float64), grads)
+                updates, state = update(now, state, params)
                 params = optax.apply_updates(params, updates)
-                points.append(np.array(params))
+                points.append(each(np.array, params))
         return iter(points)
 
     return path

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from optgen.verify.opinions.base import SHAPES, Floats, Numbers, Opinion, Path, optax, torch, torch_optim
+from optgen.verify.opinions.base import (
+    SHAPES,
+    Floats,
+    Numbers,
+    Opinion,
+    Path,
+    mean,
+    optax,
+    optax_path,
+    past_gradients,
+    torch,
+    torch_optim,
+)
 
 
 def slow_and_fast(kind: str, manner: str = "keep") -> Callable[..., Path]:
@@ -67,6 +80,77 @@ def noisy(path: Callable[..., Path]) -> Callable[..., Path]:
     return noised
 
 
+def shortened(path: Callable[..., Path]) -> Callable[..., Iterator[Any]]:
+    """What torch.nn.utils.clip_grad_norm_ makes of all gradients of a model, then another's path for each tensor."""
+
+    def clipped(thetas: list[Floats], grads: list[Floats], *, norm_limit: float = 1.0, **hypers: Any) -> Iterator[Any]:
+        torch = import_module("torch")  # an optional extra
+        tensors = [torch.zeros(theta.shape, dtype=torch.float64) for theta in thetas]
+        rows: list[list[Floats]] = [[] for _ in grads]
+        for now in zip(*grads, strict=True):
+            for tensor, grad in zip(tensors, now, strict=True):
+                tensor.grad = torch.tensor(grad, dtype=torch.float64)
+            torch.nn.utils.clip_grad_norm_(tensors, norm_limit)
+            for row, tensor in zip(rows, tensors, strict=True):
+                row.append(tensor.grad.numpy().copy())
+        paths = (path(theta, np.array(row), **hypers) for theta, row in zip(thetas, rows, strict=True))
+        return zip(*paths, strict=True)
+
+    return clipped
+
+
+def transposed(path: Callable[..., Path]) -> Callable[..., Path]:
+    """Another's path with matrices the other way around."""
+
+    def turned(theta: Floats, grads: Floats, **hypers: Any) -> Path:
+        axes = (0, *reversed(range(1, grads.ndim)))
+        return (point.T for point in path(theta.T, grads.transpose(axes), **hypers))
+
+    return turned
+
+
+def cautious(
+    theta: Floats,
+    grads: Floats,
+    *,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 1e-2,
+) -> Path:
+    """Liang et al. 2024, Algorithm 1 around AdamW, scaled a tensor at a time as in the authors' code."""
+    for past in past_gradients(grads):
+        update = mean(past, beta1) / (np.sqrt(mean(past**2, beta2)) + eps)
+        agrees = update * past[-1] > 0
+        theta = (1 - lr * weight_decay) * theta - lr * np.where(agrees, update, 0) / max(agrees.mean(), 1e-3)
+        yield theta
+
+
+def averaged_path(path: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """The moving averages, from the start on, of the points that another visits with a whole model."""
+
+    def averages(thetas: list[Floats], grads: list[Floats], *, ema_decay: float = 0.999, **words: Any) -> Iterator[Any]:
+        average = thetas
+        for point in path(thetas, grads, **words):
+            average = [ema_decay * a + (1 - ema_decay) * x for a, x in zip(average, point, strict=True)]
+            yield average
+
+    return averages
+
+
+# By step, 0 the first, and tensor: what the last of its elements becomes.
+BAD = {(0, 0): np.nan, (1, -1): np.inf, (5, -1): np.nan, (6, 0): -np.inf, (50, 1): np.inf, (50, -1): np.nan}
+
+
+def spoiled(grads: list[Floats]) -> list[Floats]:
+    """Gradients that are not finite in some steps, the first two among them."""
+    copies = [grad.copy() for grad in grads]
+    for (step, tensor), value in BAD.items():
+        copies[tensor][step, ...].flat[-1] = value
+    return copies
+
+
 def averaged(kind: str) -> Callable[..., Path]:
     """The moving average, from the start on, of the parameters that an optimizer of torch.optim leaves."""
 
@@ -97,11 +181,34 @@ def _clipped(optax: Any, lr: Any, momentum: float, clip_limit: float) -> Any:
     return optax.chain(optax.clip(clip_limit), optax.sgd(lr, momentum))
 
 
+def _unit_clipped(optax: Any, lr: Any, momentum: float, unit_limit: float = 0.01, unit_floor: float = 1e-3) -> Any:
+    return optax.chain(optax.adaptive_grad_clip(unit_limit, unit_floor), optax.sgd(lr, momentum))
+
+
+def _centralized(optax: Any, lr: Any, momentum: float) -> Any:
+    return optax.chain(optax.centralize(), optax.sgd(lr, momentum))
+
+
+def _finite_adamw(optax: Any, lr: Any = 1e-3, beta1: float = 0.9, beta2: float = 0.999, **words: Any) -> Any:
+    adamw = optax.adamw(lr, beta1, beta2, **{"weight_decay": 1e-2, **words})
+    return optax.apply_if_finite(adamw, 1000)
+
+
+def _norm_clipped(optax: Any, norm_limit: float) -> Any:
+    return optax.chain(optax.clip_by_global_norm(norm_limit), optax.adamw(1e-3, weight_decay=1e-2))
+
+
 def _decayed(optax: Any, lr: float = 1e-2, alpha: float = 0.99, weight_decay: float = 1e-2) -> Any:
     scale = optax.scale_by_rms(decay=alpha, eps=1e-8, eps_in_sqrt=False)
     return optax.chain(scale, optax.add_decayed_weights(weight_decay), optax.scale(-lr))
 
 
+SHORTENED: tuple[Numbers, ...] = ({}, {"lr": 0.1, "norm_limit": 10.0, "beta2": 0.9}, {"norm_limit": 1e-3, "eps": 1e-6})
+AVERAGED: tuple[Numbers, ...] = ({}, {"lr": 0.1, "norm_limit": 10.0, "ema_decay": 0.5})
+UNITS: tuple[Numbers, ...] = (
+    {"lr": 0.1, "momentum": 0.9},
+    {"lr": 0.01, "momentum": 0.5, "unit_limit": 3.0, "unit_floor": 0.5},
+)
 LOOKAHEAD: tuple[Numbers, ...] = (
     {"lr": 1e-2},
     {"lr": 0.1, "sync_period": 3, "slow_step_size": 0.8},
@@ -137,6 +244,66 @@ OPINIONS: tuple[Opinion, ...] = (
         _clipped,
         "clip, sgd(momentum)",
         ({"lr": 0.1, "momentum": 0.9, "clip_limit": 1.0}, {"lr": 0.01, "momentum": 0.5, "clip_limit": 1e-2}),
+    ),
+    Opinion(
+        "clip_global_norm_adamw",
+        "torch.nn.utils.clip_grad_norm_, torch.optim.AdamW",
+        shortened(torch_optim("AdamW")),
+        SHORTENED,
+        needs="torch",
+        whole=True,
+    ),
+    optax(
+        "clip_global_norm_adamw",
+        _norm_clipped,
+        "clip_by_global_norm, adamw",
+        ({"norm_limit": 1.0},),
+        differs=(1e-9, 1e-6),
+        why="nothing is added to the norm",
+    ),
+    Opinion(
+        "ema_clip_global_norm_adamw",
+        "torch.nn.utils.clip_grad_norm_, torch.optim.AdamW",
+        shortened(torch_optim("AdamW")),
+        SHORTENED,
+        needs="torch",
+        whole=True,
+    ),
+    Opinion(
+        "ema_clip_global_norm_adamw",
+        "Polyak & Juditsky 1992 of torch.nn.utils.clip_grad_norm_, torch.optim.AdamW",
+        averaged_path(shortened(torch_optim("AdamW"))),
+        AVERAGED,
+        needs="torch",
+        slot="theta_ema",
+        whole=True,
+    ),
+    Opinion(
+        "clip_unit_norm_sgdm",
+        "optax.adaptive_grad_clip, sgd(momentum) of transposed matrices",
+        transposed(optax_path(_unit_clipped)),
+        UNITS,
+        needs="optax",
+    ),
+    optax(
+        "centralized_sgdm",
+        _centralized,
+        "centralize, sgd(momentum)",
+        ({"lr": 0.1, "momentum": 0.9}, {"lr": 0.01, "momentum": 0.5}),
+    ),
+    Opinion(
+        "cautious_adamw",
+        "Liang et al. 2024",
+        cautious,
+        ({}, {"lr": 0.1, "weight_decay": 0.3}, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}),
+    ),
+    optax(
+        "skip_nonfinite_adamw",
+        _finite_adamw,
+        "apply_if_finite(adamw)",
+        ({}, {"lr": 0.1, "weight_decay": 0.3, "beta1": 0.5, "beta2": 0.9}),
+        whole=True,
+        spoiled=spoiled,
     ),
     Opinion(
         "accumulate_adam",
