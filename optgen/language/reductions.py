@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sympy import Function
+from sympy import Expr, Function
 
 from optgen.language.spaces import Space
 from optgen.language.symbols import Named
@@ -43,12 +43,18 @@ class Reduction(Function):
     """A function of one expression whose value varies over less than its argument."""
 
     nargs = 1
+    is_number = False
     how: ClassVar[str]
     """``"sum"``, ``"mean"``, ``"max"``, or ``"norm"``, the root of the sum of squares."""
     to: ClassVar[Space]
     """The space of the result."""
     tex: ClassVar[str]
     """LaTeX of the result, with ``%s`` for the argument."""
+
+    @classmethod
+    def eval(cls, argument: Expr) -> Any:
+        """Nothing is made of nothing."""
+        return argument if argument == 0 else None
 
     def _eval_is_real(self) -> Any:
         return self.args[0].is_real

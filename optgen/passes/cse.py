@@ -21,7 +21,8 @@ def cse(kernel: Kernel) -> Kernel:
     def shared(sweep: Sweep) -> Sweep:
         return replace(sweep, body=_shared(sweep.body, (Temporary(f"x{k}") for k in count())))
 
-    taken = {assign.target.name for assign in kernel.scalars}
+    assigned = (*kernel.scalars, *(assign for sweep in kernel.sweeps for assign in sweep.body))
+    taken = {assign.target.name for assign in assigned}
     free = (Scalar(f"c{k}") for k in count() if f"c{k}" not in taken)
     return replace(kernel.map_sweeps(shared), scalars=_shared(kernel.scalars, free))
 
