@@ -34,7 +34,7 @@ def scalars(t, lr, beta1, beta2, weight_decay, eps):
     zero = 0
     c2 = 1 - beta2
     c5 = 1 - lr*weight_decay
-    return lr, beta1, beta2, eps, one, c0, zero, c2, c5
+    return lr, beta1, beta2, eps, c0, zero, c2, c5
 
 
 @per_element
@@ -52,9 +52,9 @@ def tensor_1(acc0):
 
 
 @on_host
-def group_0(taken, acc1, acc2, beta1, beta2, one):
+def group_0(taken, acc1, acc2, beta1, beta2):
     """One model before sweep 1: the new taken, and c1, c3 and c4."""
-    bad = one*acc2 - acc1
+    bad = acc2 - acc1
     taken_next = taken + 1 if bad == 0 else taken
     c1 = 1 if bad == 0 else 0
     c3 = 1/(1 - beta1**taken_next)
@@ -110,13 +110,12 @@ def prepare_1(at, scalars, acc0_of, y1_of, taken_of, numel_of, c1_of, c3_of, c4_
     """Prepare sweep 1: all that varies over less than elements."""
     beta1 = scalars[1]
     beta2 = scalars[2]
-    one = scalars[4]
     for j in at.tensors:
         acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
         y1_of[j] = tensor_1(acc0)
     acc1 = total_of(y1_of, at.tensors)
     acc2 = total_of(numel_of, at.tensors)
-    taken_of[0], c1_of[0], c3_of[0], c4_of[0] = group_0(taken_of[0], acc1, acc2, beta1, beta2, one)
+    taken_of[0], c1_of[0], c3_of[0], c4_of[0] = group_0(taken_of[0], acc1, acc2, beta1, beta2)
 
 
 @per_chunk
@@ -131,10 +130,10 @@ def chunk_1(row, place, scalars, c1_of, c3_of, c4_of):
     beta1 = scalars[1]
     beta2 = scalars[2]
     eps = scalars[3]
-    c0 = scalars[5]
-    zero = scalars[6]
-    c2 = scalars[7]
-    c5 = scalars[8]
+    c0 = scalars[4]
+    zero = scalars[5]
+    c2 = scalars[6]
+    c5 = scalars[7]
     c1 = narrow(c1_of[0], scalars)
     c3 = narrow(c3_of[0], scalars)
     c4 = narrow(c4_of[0], scalars)

@@ -76,7 +76,7 @@ def _traffic(kernel: Kernel | None) -> dict[str, Any]:
 
 def _moved(branch: Branch) -> dict[str, int]:
     return {
-        "sweeps": len(branch.sweeps),
+        "sweeps": len(branch.over_elements),
         "bytes_read": FLOAT32 * branch.loads,
         "bytes_written": FLOAT32 * branch.stores,
     }

@@ -44,7 +44,8 @@ def _split(kernel: Kernel, branch: Branch, names: dict[Any, Value]) -> Branch:
     (whole,) = branch.sweeps
     if all(assign.space is Space.ELEM and not assign.value.has(Reduction) for assign in whole.body):
         return branch
-    stages = _Stages.of(whole, kernel.host, names)
+    numbers = {a.target: a.value for a in kernel.scalars if a.value.is_number}
+    stages = _Stages.of(whole, _Totals(dict.fromkeys(kernel.host, Space.STEP), names, numbers))
     plan, notes = _best(stages)
     return replace(branch, sweeps=tuple(_sweeps(stages, plan)), notes=notes)
 
@@ -71,12 +72,15 @@ class _Totals:
         Of what has no space of its own.
     names : dict
         The names of totals and of what they are made of: equal ones of different branches share theirs.
+    numbers : mapping of Named to sympy.Expr
+        Scalars that are numbers, which need no name outside of elements.
     items : list of Assign and Reduce
         What has been made, in order.
     """
 
     spaces: dict[Named, Space]
     names: dict[Any, Value]
+    numbers: Mapping[Named, Expr]
     items: list[Item] = field(default_factory=list)
 
     def rewrite(self, value: Expr) -> Expr:
@@ -113,7 +117,8 @@ class _Totals:
         factors = Mul.make_args(others)
         outside = [factor for factor in factors if space_of(factor, self.spaces) <= to]
         inside = Mul(*(factor for factor in factors if factor not in outside))
-        return Mul(*outside) * self.total("sum", inside, to) + (Add(*same) * self.size(to) if same else 0)
+        factor, rest = (part.xreplace(self.numbers) for part in (Mul(*outside), Add(*same)))
+        return factor * self.total("sum", inside, to) + (rest * self.size(to) if same else 0)
 
     def total(self, how: str, argument: Expr, to: Space, of: Space | None = None) -> Expr:
         """The total of a value by the way of one for each tensor, if it is one for all."""
@@ -194,10 +199,10 @@ class _Stages:
     stage: Mapping[Named, int]
 
     @classmethod
-    def of(cls, whole: Sweep, host: frozenset[Named], names: dict[Any, Value]) -> _Stages:
+    def of(cls, whole: Sweep, totals: _Totals) -> _Stages:
         """Find the stages of a sweep that has reductions in it."""
         placed = {a.target: Value(a.target.name, a.space) for a in whole.body if isinstance(a.target, Local)}
-        totals = _Totals(dict.fromkeys(host, Space.STEP), names)
+        stage: dict[Named, int] = dict.fromkeys((*totals.spaces, *whole.loads, numel, n_rows, n_cols), 0)
         for assign in whole.body:
             value = totals.rewrite(assign.value.xreplace(placed))
             if assign.space is Space.ELEM:  # elements are given values, not what totals are made of
@@ -205,7 +210,6 @@ class _Stages:
                 value = value.xreplace({x: totals.copied(x, x.space) for x in made})
             target = placed.get(assign.target, assign.target)
             totals.items.append(replace(assign, target=target, value=value))
-        stage: dict[Named, int] = dict.fromkeys((*host, *whole.loads, numel, n_rows, n_cols), 0)
         for item in totals.items:
             highest = max((stage[x] for x in needs(item)), default=0)
             from_elements = isinstance(item, Reduce) and item.factors[0].space is Space.ELEM

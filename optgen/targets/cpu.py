@@ -107,7 +107,11 @@ def _drawn(kernel: Kernel, draw: Draw) -> str:
 
 
 def _in_rounds(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts:
-    functions, phases, used = rounds.functions(kernel, element, host), ["phases=("], {"Phase"}
+    functions, phases, used = (
+        rounds.functions(kernel, element, host),
+        ["phases=("],
+        {"Phase", *(["draws"] if kernel.draws else [])},
+    )
     for round_ in rounds.rounds(kernel):
         prepare = rounds.prepare(kernel, round_, used)
         if prepare:

@@ -1,0 +1,138 @@
+"""Every reduction of every space, compiled and run against the oracle, in models of all shapes that tensors have."""
+
+import numpy as np
+import pytest
+from sympy import Abs, Max, Min, Piecewise, Rational, sqrt
+
+import optgen
+from optgen import (
+    COL,
+    GROUP,
+    ROW,
+    TENSOR,
+    ColMean,
+    GroupNorm,
+    GroupSum,
+    Let,
+    Norm,
+    Optimizer,
+    RowMean,
+    TensorMax,
+    TensorMean,
+    TensorSum,
+    finite,
+    g,
+    local,
+    n_cols,
+    n_rows,
+    numel,
+    state,
+    t,
+    theta,
+)
+from optgen.hypers import beta1, beta2, eps, lr, seed
+from optgen.language.noise import normal
+from optgen.language.reductions import Reduction
+from optgen.verify import reference
+
+m, v, w, u, x = *state("m v w"), *local("u x")
+r, c, scale, whole = (
+    state("r", space=ROW),
+    state("c", space=COL),
+    state("scale", space=TENSOR),
+    state("whole", space=GROUP),
+)
+first = state("first", space=TENSOR, init=TensorMean(g) + Norm(theta))
+SHAPES = ((5, 7), (3,), (), (2, 3, 4), (0, 4), (1, 33), (33, 1), (40, 700), (2, 1, 3, 3), (5000,), (70, 300))
+
+
+def everything_reduced(how: str) -> list[Let]:
+    """Each reduction of a kind, of elements and of states in every space."""
+    kinds = sorted((kind for kind in Reduction.__subclasses__() if kind.how == how), key=lambda kind: kind.__name__)
+    values = (g * theta, Abs(g) + theta**2, r, c, scale, whole, r * scale + 1, beta1)
+    found = [kind(value) for kind in kinds for value in values]
+    weights = [Rational((7 * k) % 11 - 5, 10) for k in range(len(found))]
+    total = sum(weight * node / (1 + Abs(node)) for weight, node in zip(weights, found, strict=True))
+    return [
+        Let(r.next, beta1 * r + RowMean(g) + 1),
+        Let(c.next, beta1 * c + ColMean(g) - 1),
+        Let(scale.next, beta1 * scale + TensorMean(g * theta)),
+        Let(whole.next, beta1 * whole + GroupSum(g) / 1000),
+        Let(theta.next, theta - lr * total),
+    ]
+
+
+RULES = {
+    **{f"each_{how}": everything_reduced(how) for how in ("sum", "mean", "max", "norm")},
+    "totals_of_totals": [Let(u, g / (Norm(g) + eps)), Let(theta.next, theta - lr * u * TensorMax(u) / (1 + GroupNorm(u)))],
+    "old_states_read_late": [
+        Let(scale.next, scale + TensorSum(g)),
+        Let(whole.next, whole + GroupNorm(g)),
+        Let(r.next, (r + RowMean(theta)) / 2),
+        Let(theta.next, theta - lr * (scale + whole * r) * g / (1 + Abs(scale.next) + Norm(r.next * g))),
+    ],
+    "kept_in_memory": [
+        Let(m.next, beta1 * m + g),
+        Let(v.next, beta2 * v + g**2),
+        Let(w.next, beta2 * w + theta),
+        Let(u, m.next / (sqrt(v.next) + 1) + w.next),
+        Let(theta.next, theta - lr * u / (1 + Norm(u))),
+    ],
+    "stored_late": [
+        Let(m.next, m + g * Norm(g)),
+        Let(v.next, v + theta),
+        Let(u, v - v.next * Norm(m.next)),
+        Let(theta.next, theta - lr * u),
+    ],
+    "conditions": [
+        Let(x, Piecewise((g, GroupNorm(g) > 5), (theta, RowMean(g) > 0), (2 * g, True))),
+        Let(whole.next, Piecewise((whole + 1, GroupNorm(g) > 5), (whole, True))),
+        Let(m.next, Piecewise((m + x, t > 2), (x - m, True))),
+        Let(theta.next, Piecewise((theta - lr * m.next, whole < 2), (theta + lr * Norm(m.next), True))),
+    ],
+    "draws": [Let(u, g + normal(seed)), Let(r.next, RowMean(u)), Let(theta.next, theta - lr * (u - r.next) / (1 + Norm(u)))],
+    "extents": [Let(theta.next, theta - lr * (g * n_rows - numel / n_cols) / (numel + RowMean(finite(g))))],
+    "starts_from_a_total": [Let(first.next, beta1 * first), Let(theta.next, theta - lr * first.next * g)],
+    "nothing_but_a_total": [Let(theta.next, theta - lr * TensorMean(g))],
+    "columns_limited": [Let(x, Max(Min(ColMean(theta * g), c), -1)), Let(c.next, c + x), Let(theta.next, theta - lr * x * g)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_kernels_compute_what_the_equations_say(name: str) -> None:
+    rule = Optimizer(name, title="Rule", step=tuple(RULES[name]))
+    draw = np.random.default_rng(7)
+    wanted = [draw.normal(size=shape) for shape in SHAPES]
+    kind = optgen.compile(rule).Rule
+    for dtype, tolerance in (("float32", 5e-5), ("float64", 1e-9)):
+        expected, trained = wanted, [values.astype(dtype) for values in wanted]
+        states, optimizer = reference.start(rule, expected), kind(trained)
+        for number in range(1, 5):
+            grads = [draw.normal(size=shape).astype(dtype) for shape in SHAPES]
+            optimizer.step(grads)
+            expected, states = reference.step(rule, expected, [x.astype(float) for x in grads], states, number)
+            for mine, theirs in zip(trained, expected, strict=True):
+                np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance)
+        for key, values in optimizer.state.items():
+            found = values if isinstance(values, tuple) else [values] * len(SHAPES)  # one value for the model
+            for mine, theirs, shape in zip(found, states[key], SHAPES, strict=True):
+                if 0 not in shape:  # what has no elements takes no part
+                    np.testing.assert_allclose(
+                        mine, np.squeeze(theirs) if mine.shape == () else theirs, rtol=tolerance * 10, atol=tolerance
+                    )
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_two_dtypes_in_one_model_share_what_is_one_for_all(name: str) -> None:
+    rule = Optimizer(name, title="Rule", step=tuple(RULES[name]))
+    draw = np.random.default_rng(8)
+    expected = [draw.normal(size=shape) for shape in SHAPES]
+    dtypes = ["float32" if k % 2 else "float64" for k in range(len(SHAPES))]
+    trained = [values.astype(dtype) for values, dtype in zip(expected, dtypes, strict=True)]
+    states, optimizer = reference.start(rule, expected), optgen.compile(rule).Rule(trained)
+    for number in range(1, 4):
+        grads = [draw.normal(size=shape).astype(np.float32) for shape in SHAPES]
+        optimizer.step([x.astype(dtype) for x, dtype in zip(grads, dtypes, strict=True)])
+        expected, states = reference.step(rule, expected, [x.astype(float) for x in grads], states, number)
+    for mine, theirs in zip(trained, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=5e-5, atol=5e-5)
