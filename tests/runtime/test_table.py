@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from optgen.runtime import table
 from optgen.runtime.arrays import Extents
-from optgen.runtime.table import tabulate
+from optgen.runtime.table import TALL, cut, tabulate
 
 
 @pytest.mark.parametrize(
@@ -86,3 +88,70 @@ def test_extents_against_all_pairs():
                     assert found[0] == 1
                     assert found[1] in touched
     assert 50 < refused < 250
+
+
+# Where totals are made -----------------------------------------------------------------------------------------------
+
+MODEL = (
+    (5, 7),
+    (3,),
+    (),
+    (2, 3, 4),
+    (0, 4),
+    (1, 33),
+    (40, 700),
+    (9, 2, 3, 3),
+    (50_000,),
+    (70, 20_000),
+    (3000, 30),
+    (4, 0),
+)
+
+
+@pytest.mark.parametrize("by_columns", [False, True])
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_cuts_cover_each_tensor_once(by_rows, by_columns):
+    made = cut(MODEL, by_rows=by_rows, by_columns=by_columns and by_rows)
+    for tensor, shape in enumerate(MODEL):
+        mine = made.tensor == tensor
+        ends = made.begin[mine] + made.count[mine]
+        assert [0, *ends] == [*made.begin[mine], math.prod(shape)]
+        assert (made.count[mine] > 0).all()
+        assert made.at.chunks[tensor + 1] - made.at.chunks[tensor] == mine.sum()
+    assert list(made.at.tensors) == [j for j, shape in enumerate(MODEL) if math.prod(shape)]
+    assert list(made.places[:, 0]) == list(range(len(made.tensor)))
+
+
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_cuts_by_rows_are_of_whole_rows_and_of_whole_matrices_or_a_part_of_one(by_columns):
+    made = cut(MODEL, by_rows=True, by_columns=by_columns)
+    lines, width, _, _, height, line, _ = made.places[:, 1:].T
+    np.testing.assert_array_equal(lines * width, made.count)
+    np.testing.assert_array_equal(line * width, made.begin)
+    inside = line % height + lines <= height
+    whole = (line % height == 0) & (lines % height == 0)
+    assert (inside | whole).all()
+    if by_columns:
+        last = (line + lines) % height == 0
+        assert ((lines >= np.minimum(height, TALL)) | last).all()
+
+
+def test_what_chunks_leave_for_columns_has_a_place_for_each_of_theirs():
+    made = cut(MODEL, by_rows=True, by_columns=True)
+    begin, count, first = made.at.parts.T
+    np.testing.assert_array_equal([*begin[1:], made.sizes["part"]], begin + count)
+    np.testing.assert_array_equal(begin, made.places[:, 7])
+    for chunk, (lines, width, _, _, height, line, _) in enumerate(made.places[:, 1:]):
+        matrices = {k // height for k in range(line, line + lines)}
+        assert count[chunk] == width * len(matrices)
+        assert first[chunk] == width * min(matrices)
+
+
+def test_rows_and_columns_of_all_tensors_are_counted():
+    made = cut(((2, 3, 4), (5,), (), (0, 4), (6, 0)), by_rows=True, by_columns=True)
+    assert list(made.at.rows) == [0, 6, 7, 8, 8, 8]
+    assert list(made.at.columns) == [0, 8, 13, 14, 14, 14]
+    assert made.sizes["row"] == made.at.rows[-1]
+    assert list(made.extents["numel"]) == [24, 5, 1, 0, 0]
+    assert list(made.extents["n_rows"]) == [3, 1, 1, 0, 6]
+    assert list(made.extents["n_cols"]) == [4, 5, 1, 4, 0]

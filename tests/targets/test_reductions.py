@@ -64,7 +64,10 @@ def everything_reduced(how: str) -> list[Let]:
 
 RULES = {
     **{f"each_{how}": everything_reduced(how) for how in ("sum", "mean", "max", "norm")},
-    "totals_of_totals": [Let(u, g / (Norm(g) + eps)), Let(theta.next, theta - lr * u * TensorMax(u) / (1 + GroupNorm(u)))],
+    "totals_of_totals": [
+        Let(u, g / (Norm(g) + eps)),
+        Let(theta.next, theta - lr * u * TensorMax(u) / (1 + GroupNorm(u))),
+    ],
     "old_states_read_late": [
         Let(scale.next, scale + TensorSum(g)),
         Let(whole.next, whole + GroupNorm(g)),
@@ -90,12 +93,20 @@ RULES = {
         Let(m.next, Piecewise((m + x, t > 2), (x - m, True))),
         Let(theta.next, Piecewise((theta - lr * m.next, whole < 2), (theta + lr * Norm(m.next), True))),
     ],
-    "draws": [Let(u, g + normal(seed)), Let(r.next, RowMean(u)), Let(theta.next, theta - lr * (u - r.next) / (1 + Norm(u)))],
+    "draws": [
+        Let(u, g + normal(seed)),
+        Let(r.next, RowMean(u)),
+        Let(theta.next, theta - lr * (u - r.next) / (1 + Norm(u))),
+    ],
     "extents": [Let(theta.next, theta - lr * (g * n_rows - numel / n_cols) / (numel + RowMean(finite(g))))],
     "starts_from_a_total": [Let(first.next, beta1 * first), Let(theta.next, theta - lr * first.next * g)],
     "nothing_but_a_total": [Let(theta.next, theta - lr * TensorMean(g))],
-    "columns_limited": [Let(x, Max(Min(ColMean(theta * g), c), -1)), Let(c.next, c + x), Let(theta.next, theta - lr * x * g)],
-}  # fmt: skip
+    "columns_limited": [
+        Let(x, Max(Min(ColMean(theta * g), c), -1)),
+        Let(c.next, c + x),
+        Let(theta.next, theta - lr * x * g),
+    ],
+}
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -1,0 +1,160 @@
+"""split: how many sweeps a rule takes, what each of them moves, and why."""
+
+import pytest
+from sympy import Min, sqrt
+
+from optgen import (
+    COL,
+    GROUP,
+    ROW,
+    TENSOR,
+    ColMean,
+    GroupNorm,
+    Let,
+    Norm,
+    Optimizer,
+    RowMax,
+    RowMean,
+    TensorMean,
+    TensorSum,
+    g,
+    local,
+    normal,
+    state,
+    theta,
+)
+from optgen.hypers import beta1, beta2, eps, lr, norm_limit, seed
+from optgen.ir import Branch, Kernel
+from optgen.pipeline import kernel_of
+
+m, v, w, u, x = *state("m v w"), *local("u x")
+r, c, size, k = (
+    state("r", space=ROW),
+    state("c", space=COL),
+    state("size", space=TENSOR),
+    state("k", space=GROUP),
+)
+moments = (Let(m.next, beta1 * m + g), Let(v.next, beta2 * v + g**2))
+
+
+def kernel(*step: Let) -> Kernel:
+    return kernel_of(Optimizer("rule", title="Rule", step=step))
+
+
+def branch(*step: Let) -> Branch:
+    """The only branch of a rule."""
+    (only,) = kernel(*step).branches
+    return only
+
+
+def moved(found: Branch) -> list[str]:
+    """What each sweep over elements reads and writes."""
+    return [
+        f"{' '.join(map(str, sweep.reads))} -> {' '.join(map(str, (*sweep.stores, *sweep.keeps)))}".strip()
+        for sweep in found.over_elements
+    ]
+
+
+def order(found: Branch) -> str:
+    """The spaces of the sweeps, in order."""
+    return " ".join(sweep.space.name for sweep in found.sweeps)
+
+
+CLIPPED = Let(u, g * Min(1, norm_limit / GroupNorm(g)))
+ELEMENTWISE = {
+    "nothing is reduced": ((Let(theta.next, theta - lr * g),), "ELEM", ["theta g -> theta"]),
+    "a total that nothing of this step waits for": (
+        (Let(size.next, beta1 * size + TensorSum(g)), Let(theta.next, theta - lr * size * g)),
+        "TENSOR ELEM TENSOR",
+        ["theta g -> theta"],
+    ),
+    "the first sweep reads what the total is of": (
+        (CLIPPED, Let(m.next, beta1 * m + u), Let(theta.next, theta - lr * m.next)),
+        "ELEM TENSOR GROUP ELEM",
+        ["g ->", "theta g m -> theta m"],
+    ),
+    "states are stored by the first sweep and read again by the second": (
+        (*moments, Let(u, m.next / (sqrt(v.next) + eps)), Let(theta.next, theta - lr * u / Norm(u))),
+        "ELEM TENSOR ELEM",
+        ["g m v -> m v", "theta m_next v_next -> theta"],
+    ),
+    "a value of more than two states is kept": (
+        (
+            *moments,
+            Let(w.next, w + theta),
+            Let(u, m.next / (sqrt(v.next) + w.next)),
+            Let(theta.next, theta - lr * u / Norm(u)),
+        ),
+        "ELEM TENSOR ELEM",
+        ["theta g m v w -> m v w u", "theta u -> theta"],
+    ),
+    "a state whose old value is needed later is stored later": (
+        (
+            Let(m.next, beta1 * m + g),
+            Let(theta.next, theta - lr * (m.next - m) / Norm(m.next)),
+        ),
+        "ELEM TENSOR ELEM",
+        ["g m ->", "theta g m -> theta m"],
+    ),
+    "a total of a total takes one more sweep": (
+        (Let(u, g / Norm(g)), Let(x, u * RowMax(u)), Let(theta.next, theta - lr * x / Norm(x))),
+        "ELEM TENSOR ELEM ROW ELEM TENSOR ELEM",
+        ["g ->", "g ->", "g ->", "theta g -> theta"],
+    ),
+    "totals of totals of no elements take none": (
+        (Let(r.next, r + RowMean(g)), Let(theta.next, theta - lr * g * r.next / ColMean(r.next) / TensorMean(r.next))),
+        "ELEM ROW COL ELEM",
+        ["g ->", "theta g -> theta"],
+    ),
+    "what is drawn is drawn again": (
+        (Let(u, g + normal(seed)), Let(theta.next, theta - lr * u / Norm(u))),
+        "ELEM TENSOR ELEM",
+        ["g -> u", "theta u -> theta"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_sweeps_read_and_write_what_they_must(name: str) -> None:
+    step, spaces, traffic = ELEMENTWISE[name]
+    assert (order(branch(*step)), moved(branch(*step))) == (spaces, traffic)
+
+
+def test_a_small_state_is_stored_when_its_old_value_was_read_for_the_last_time() -> None:
+    early = branch(Let(k.next, k + GroupNorm(g)), Let(theta.next, theta - lr * g * k.next))
+    assert [k in sweep.stores for sweep in early.sweeps] == [False, False, True, False]
+    late = branch(Let(k.next, GroupNorm(g)), Let(u, g * k.next), Let(theta.next, theta - lr * u * k / Norm(u)))
+    assert late.sweeps[-1].stores == (k,)
+    assert late.sweeps[-1].loads == (k.next,)
+
+
+def test_equal_totals_are_made_once_and_what_is_the_same_everywhere_stays_outside() -> None:
+    found = branch(Let(theta.next, theta - lr * g * (TensorSum(3 * g) + TensorMean(g + size) + TensorSum(-g))),
+                   Let(size.next, size / 2))  # fmt: skip
+    assert [str(reduce) for sweep in found.sweeps for reduce in sweep.reduces] == ["acc0 = sum of g over the tensor"]
+
+
+def test_a_norm_is_of_products_in_float64_and_not_of_squares_in_float32() -> None:
+    (first, *_) = branch(Let(theta.next, theta - lr * g / (Norm(g) + TensorSum(g * theta)))).sweeps
+    assert [str(reduce) for reduce in first.reduces] == [
+        "acc0 = sum of g*g over the tensor",
+        "acc1 = sum of g*theta over the tensor",
+    ]
+
+
+def test_a_person_sees_why() -> None:
+    shown = str(kernel(*moments, Let(u, m.next / (sqrt(v.next) + eps)), Let(theta.next, theta - lr * u / Norm(u))))
+    assert "sweep 0 over every element: 3 loads, 2 stores an element" in shown
+    assert "sweep 1 over every tensor" in shown
+    assert "sweep 2 over every element: 3 loads, 1 stores an element" in shown
+    assert "36 bytes an element in float32 are moved" in shown
+    assert "m stored by element sweep 0; by 1: 40" in shown
+    assert "u computed again; kept in memory: 36" in shown
+
+
+def test_each_branch_has_sweeps_of_its_own() -> None:
+    w0 = state("w0", init=theta)
+    distance = Norm(theta - w0)
+    first, later = kernel(Let(w0.next, w0), Let(theta.next, theta - lr * g * distance)).branches
+    assert (order(first), moved(first)) == ("ELEM", ["theta -> w0"])  # it has not moved yet
+    assert (order(later), moved(later)) == ("ELEM TENSOR ELEM", ["theta w0 ->", "theta g -> theta"])
