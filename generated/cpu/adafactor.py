@@ -21,12 +21,11 @@ tensor of more dimensions is a stack of matrices.
 Reference: torch.optim.Adafactor.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view, where,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import column_totals, narrow, rows_in_columns, total, wide
 
 

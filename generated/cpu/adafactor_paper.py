@@ -19,12 +19,11 @@ relative step. A vector is a matrix of one row, whose second moment is c itself.
 Reference: arXiv:1804.04235, Algorithms 4 to 6.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import column_totals, narrow, rows_in_columns, total, wide
 
 

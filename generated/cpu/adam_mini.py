@@ -17,12 +17,11 @@ code takes most matrices whole.
 Reference: arXiv:2406.16793, partitioned by output neurons.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
     view,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, wide
 
 

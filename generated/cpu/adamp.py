@@ -22,12 +22,11 @@ channels are slices along the first dimension: the same for a matrix, larger tha
 Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/AdamP.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import largest, narrow, total, wide
 
 

@@ -13,11 +13,10 @@ Around SGDM: the mean of each row is taken from the gradients of matrices.
 Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, view, where,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, wide
 
 

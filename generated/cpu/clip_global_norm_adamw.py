@@ -17,12 +17,11 @@ Around AdamW: the gradient is shortened first where its norm over all tensors is
 Reference: torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, total, total_of, wide
 
 

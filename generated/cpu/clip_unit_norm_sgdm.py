@@ -15,11 +15,10 @@ Around SGDM: rows of the gradient are shortened first where they are long beside
 Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are the columns.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, wide
 
 

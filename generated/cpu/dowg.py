@@ -16,11 +16,10 @@ which starts as eps, as in optax.
 Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, total, total_of, wide
 
 

@@ -15,11 +15,10 @@ by SGD if it or the gradient is 0.
 Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, total, wide
 
 

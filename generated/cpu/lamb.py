@@ -20,12 +20,11 @@ Library form: the length is a tensor's norm itself, and theta moves as in AdamW 
 Reference: optax.lamb.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
     view,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, total, wide
 
 

@@ -17,11 +17,10 @@ as by SGDM, without trust_coefficient.
 Reference: optax.lars.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, total, wide
 
 

@@ -21,12 +21,11 @@ and unlike in the paper, the step is Adam's with bias correction; eps is added b
 Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, total, total_of, wide
 
 

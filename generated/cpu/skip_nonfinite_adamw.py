@@ -17,12 +17,11 @@ Around AdamW: a step is left out if its gradient is not finite.
 Reference: optax.apply_if_finite.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     finite, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
     where,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, total, total_of, wide
 
 

@@ -25,12 +25,11 @@ for its rate, be it below 0. switched_at is the last step that Adam took, 0 befo
 Reference: arXiv:1712.07628, Algorithm 1.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
     expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
     view, where,
 )
-from optgen.runtime.program import Phase
 from optgen.runtime.totals import narrow, total, total_of, wide
 
 

@@ -331,6 +331,12 @@ def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Foun
 
 def _states_hold_their_updates(_: str, __: str, step: Sequence[Let]) -> Found:
     found = spaces(in_order(step))
+    for let, state in _states(step):
+        starts = space_of(state.init, found)
+        if not starts <= state.space:
+            what = f"state `{state}` has one value {state.space.each}, what it starts from one {starts.each}"
+            fix = f"reduce the init, with TensorMean say, or declare state({str(state)!r}) without a space"
+            yield Problem(what, fix, str(let))
     for let in step:
         owner = getattr(let.target, "of", None)
         if isinstance(owner, Stateful) and not found[let.target] <= owner.space:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optgen.runtime.domain import Domain
     from optgen.runtime.optimizer import FusedOptimizer
-    from optgen.runtime.program import Array, Hyper, Params, Program, Value
+    from optgen.runtime.program import Array, Hyper, Params, Phase, Program, Value
     from optgen.runtime.schedule import ScheduleBase
     from optgen.runtime.single import update_array
 
@@ -16,13 +16,25 @@ _HOME = {
     "FusedOptimizer": "optimizer",
     "Hyper": "program",
     "Params": "program",
+    "Phase": "program",
     "Program": "program",
     "ScheduleBase": "schedule",
     "Value": "program",
     "update_array": "single",
 }
 
-__all__ = ["Array", "Domain", "FusedOptimizer", "Hyper", "Params", "Program", "ScheduleBase", "Value", "update_array"]
+__all__ = [
+    "Array",
+    "Domain",
+    "FusedOptimizer",
+    "Hyper",
+    "Params",
+    "Phase",
+    "Program",
+    "ScheduleBase",
+    "Value",
+    "update_array",
+]
 
 
 def __getattr__(name: str) -> Any:

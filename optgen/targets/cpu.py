@@ -22,7 +22,7 @@ from optgen.targets.rounds import OF, Round, Step
 
 _HOME = {
     **dict.fromkeys(totals.__all__, "optgen.runtime.totals"),
-    **dict.fromkeys(("Phase",), "optgen.runtime.program"),
+    "Phase": "optgen.runtime",
     "draws": "optgen.runtime.philox",
     "": "optgen.runtime.cpu",
 }

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -179,16 +180,32 @@ def test_a_schedule_has_nothing_to_verify(optgen):
     assert "there is no kernel to verify" in err
 
 
-def test_list_shows_what_cannot_be_built_yet(optgen, tmp_path):
+def test_list_shows_what_cannot_be_built(optgen, tmp_path):
     (tmp_path / "specs").mkdir()
-    (tmp_path / "specs" / "mine.py").write_text(
-        "from optgen import Norm\n" + SPEC.replace("lr * g", "lr * g / Norm(g)")
-    )
+    (tmp_path / "specs" / "mine.py").write_text("from sympy import gamma\n" + SPEC.replace("lr * g", "lr * gamma(g)"))
     entries = {entry["name"]: entry for entry in json.loads(optgen("list", "--json")[1])}
     assert entries["mine"]["sweeps"] is None
     status, _, err = optgen("build")
     assert status == 1
-    assert "Norm cannot be built yet" in err
+    assert "there is no printer for `gamma`" in err
+
+
+def test_list_counts_sweeps_over_elements_and_their_bytes(optgen):
+    """The first sweep of a global norm reads nothing but the gradient; LAMB reads its new moments again."""
+    entries = {entry["name"]: entry for entry in json.loads(optgen("list", "--json")[1])}
+    moved = {name: [entries[name][key] for key in ("sweeps", "bytes_read", "bytes_written")] for name in entries
+             if entries[name]["kind"] == "optimizer"}  # fmt: skip
+    assert moved["adamw"] == [1, 16, 12]
+    assert moved["clip_global_norm_adamw"] == [2, 4 + 16, 12]
+    assert moved["lamb"] == [2, 16 + 12, 8 + 4]
+    assert moved["adafactor"] == [3, 8 + 4 + 8, 4]
+
+
+def test_show_says_why_the_sweeps_are_what_they_are(optgen):
+    out = optgen("show", "lamb", "--ir")[1]
+    assert "sweep 2 over every element: 3 loads, 1 stores an element\n    load   theta\n    load   m' v'\n" in out
+    assert "40 bytes an element in float32 are moved" in out
+    assert re.search(r"m stored by element sweep 0; by 1: 44", out)
 
 
 def test_show_prints_equations_hyperparameters_and_states(optgen):
