@@ -17,8 +17,9 @@ check: .venv/installed           ## what CI checks beside the tests
 	$(BIN)/lint-imports
 	$(BIN)/optgen build --check
 
-bench: .venv/installed           ## AdamW against a loop with the same traffic and, where installed, torch
+bench: .venv/installed           ## AdamW, and AdamW with clipping and an average, against memory and, where installed, torch
 	$(BIN)/python benchmarks/adamw.py
+	$(BIN)/python benchmarks/clip_adamw_ema.py
 
 verification: .venv/installed    ## prove, test and measure every module, break each on purpose (a sample), and write docs/verification.md
 	$(BIN)/optgen verify --mutate --sample --json > .verification.json
