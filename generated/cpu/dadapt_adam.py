@@ -22,8 +22,8 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, view,
+    expm1, log, maximum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt, summing_chunk,
+    view,
 )
 from optgen.runtime.totals import narrow, total, total_of, wide
 

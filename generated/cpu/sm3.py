@@ -20,8 +20,8 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    inf, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, view, where,
+    inf, maximum, minimum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt, summing_chunk,
+    view, where,
 )
 from optgen.runtime.totals import column_largest, narrow, wide
 

@@ -22,8 +22,7 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
-    view,
+    expm1, log, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
 from optgen.runtime.totals import narrow, total, total_of, wide
 

@@ -1,7 +1,7 @@
 """Totals: what is added up, or the largest, of values that vary over more.
 
 Chunks leave what they have added up in float64, one number a chunk, or one for every column of it. Those are combined
-here, always in the same order: chunks as they lie in their tensor, tensors by the size of what they contribute, since
+here, always in the same order: chunks as they lie in their tensor, tensors by the value of what they contribute, since
 they may come in any order. So the result depends on no thread, and not on the order of the tensors.
 """
 

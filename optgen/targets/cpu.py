@@ -46,8 +46,8 @@ class _Cpu:
             module.step(optimizer),
             module.facade(optimizer),
         ]
-        names = {*host.used, *element.used, *("on_host", "parallel_sweep", "per_chunk", "per_element"), *runtime}
-        imports = module.imports(_HOME, names | {"prange", "serial_sweep", "view"})
+        names = {*host.used, *element.used, *runtime, *("on_host", "parallel_sweep", "per_element", "prange")}
+        imports = module.imports(_HOME, names | {"serial_sweep", "view"})
         return module.assembled([module.header(origin), module.docstring(optimizer), *imports], parts)
 
 
@@ -63,7 +63,11 @@ Parts = tuple[list[str], list[str], set[str]]
 
 def _simple(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts:  # noqa: ARG001 - there is no other code
     functions = [*module.updates(kernel, element), _chunk(kernel), _SWEEPS.replace("scalars)", f"{_numbers(kernel)})")]
-    return functions, ["sweep=sweep,", "sweep_serial=sweep_serial,"], {"draws"} if kernel.draws else set()
+    return (
+        functions,
+        ["sweep=sweep,", "sweep_serial=sweep_serial,"],
+        {"per_chunk", *(["draws"] if kernel.draws else [])},
+    )
 
 
 def _chunk(kernel: Kernel) -> str:

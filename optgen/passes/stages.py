@@ -1,0 +1,216 @@
+"""The stages of a body: its reductions as totals, and how many sweeps over elements each value needs before it.
+
+A value's stage is the highest of what it is computed from, and a reduction of elements is one higher. What varies over
+less than elements is in the way of no sweep: a total of a total of rows, say, is in the stage of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sympy import Abs, Add, Expr, Mul, Pow, sqrt
+
+from optgen.ir import Assign, Reduce, Sweep, Value, symbols
+from optgen.language import order
+from optgen.language.reductions import Reduction, n_cols, n_rows, numel
+from optgen.language.rules import space_of
+from optgen.language.spaces import Space
+from optgen.language.symbols import Local, Named, Stateful
+
+Item = Assign | Reduce
+
+
+# Reductions become totals --------------------------------------------------------------------------------------------
+
+_COUNT: Mapping[Space, Expr] = {Space.TENSOR: numel, Space.ROW: n_cols, Space.COL: n_rows}
+"""How many elements there are in each."""
+_WEIGHT: Mapping[tuple[Space, Space], Expr] = {
+    (Space.ROW, Space.TENSOR): n_cols,
+    (Space.COL, Space.TENSOR): n_rows,
+    (Space.TENSOR, Space.GROUP): numel,
+}
+"""For how many elements of the larger whole a value stands, where that is more than one."""
+
+
+@dataclass
+class Totals:
+    """Rewrites values so that their reductions are totals, each made once.
+
+    Parameters
+    ----------
+    spaces : dict of Named to Space
+        Of what has no space of its own.
+    names : dict
+        The names of totals and of what they are made of: equal ones of different branches share theirs.
+    numbers : mapping of Named to sympy.Expr
+        Scalars that are numbers, which need no name outside of elements.
+    items : list of Assign and Reduce
+        What has been made, in order.
+    """
+
+    spaces: dict[Named, Space]
+    names: dict[Any, Value]
+    numbers: Mapping[Named, Expr]
+    items: list[Item] = field(default_factory=list)
+
+    def rewrite(self, value: Expr) -> Expr:
+        """A value with every reduction in it expressed by totals."""
+        inner = {node: self.reduced(node) for node in order.walk(value) if isinstance(node, Reduction)}
+        return value.xreplace(inner)
+
+    def reduced(self, node: Reduction) -> Expr:
+        """A reduction expressed by totals."""
+        argument = self.rewrite(node.args[0])
+        if space_of(argument, self.spaces) <= node.to:  # the same everywhere in what is reduced
+            return self.of_equals(node, argument)
+        match node.how:
+            case "max":
+                return self.total("max", argument, node.to)
+            case "norm":
+                return sqrt(self.total("sum", argument**2, node.to))
+            case "mean":
+                return self.sum(argument, node.to) / self.size(node.to)
+        return self.sum(argument, node.to)
+
+    def of_equals(self, node: Reduction, argument: Expr) -> Expr:
+        """A reduction of what is the same everywhere in it."""
+        size = self.size(node.to)
+        return {"sum": size * argument, "norm": sqrt(size) * Abs(argument)}.get(node.how, argument)
+
+    def size(self, whole: Space) -> Expr:
+        """How many elements there are in a row, say."""
+        return self.total("sum", numel, Space.GROUP, Space.TENSOR) if whole is Space.GROUP else _COUNT[whole]
+
+    def sum(self, argument: Expr, to: Space) -> Expr:
+        """A sum, of which all that is the same everywhere in it is kept out."""
+        parts = Add.make_args(argument)
+        same = [part for part in parts if space_of(part, self.spaces) <= to]
+        others = Add(*(part for part in parts if part not in same))
+        factors = Mul.make_args(others)
+        outside = [factor for factor in factors if space_of(factor, self.spaces) <= to]
+        inside = Mul(*(factor for factor in factors if factor not in outside))
+        factor, rest = (part.xreplace(self.numbers) for part in (Mul(*outside), Add(*same)))
+        return factor * self.total("sum", inside, to) + (rest * self.size(to) if same else 0)
+
+    def total(self, how: str, argument: Expr, to: Space, of: Space | None = None) -> Expr:
+        """The total of a value by the way of one for each tensor, if it is one for all."""
+        space = of or space_of(argument, self.spaces)
+        if to is Space.GROUP and space is not Space.TENSOR:
+            return self.total(how, self.total(how, argument, Space.TENSOR), Space.GROUP, Space.TENSOR)
+        weight = _WEIGHT.get((space, to), 1) if how == "sum" and of is None else 1
+        if space is not Space.ELEM:
+            argument = weight * argument
+        total = self.value("acc", (how, argument, to), to)
+        if total not in self.spaces:
+            factors = _halves(argument) if how == "sum" and space is Space.ELEM else (argument,)
+            names = tuple(self.name(factor, space) for factor in factors)
+            self.items.append(Reduce(total, how, names))
+            self.spaces[total] = to
+        return total
+
+    def name(self, value: Expr, space: Space) -> Named:
+        """The name of a value. Old states and totals get one of their own: the first may be overwritten too soon."""
+        if isinstance(value, Named) and (
+            space is Space.ELEM or not (isinstance(value, Stateful) or self.is_total(value))
+        ):
+            return value
+        return self.copied(value, space)
+
+    def is_total(self, value: Named) -> bool:
+        """Whether a value is a total, which has no array of its own."""
+        return any(isinstance(item, Reduce) and item.target == value for item in self.items)
+
+    def copied(self, value: Expr, space: Space) -> Named:
+        """A name for a value."""
+        name = self.value("y", (value, space), space)
+        if name not in self.spaces:
+            self.items.append(Assign(name, value, space=space))
+            self.spaces[name] = space
+        return name
+
+    def value(self, letters: str, key: Any, space: Space) -> Value:
+        """The name that something has in every branch."""
+        count = sum(name.name.startswith(letters) for name in self.names.values())
+        return self.names.setdefault((letters, key), Value(f"{letters}{count}", space))
+
+
+def _halves(argument: Expr) -> tuple[Expr, ...]:
+    """The factors of a product, which float64 holds where float32 would overflow or vanish."""
+    if isinstance(argument, Pow) and argument.exp == 2:  # noqa: PLR2004
+        return argument.base, argument.base
+    if isinstance(argument, Mul):
+        coefficient, above, below = order.factors(argument)
+        if coefficient == 1 and not below and len(above) > 1:
+            return above[0], Mul(*above[1:])
+    return (argument,)
+
+
+# Stages --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The body of a kernel as items in order, each with its stage.
+
+    Parameters
+    ----------
+    items : tuple of Assign and Reduce
+        In an order in which they can be computed.
+    loads : tuple of Named
+        Old values, the gradient and draws.
+    stores : tuple of Stateful
+        What gets a new value.
+    stage : mapping of Named to int
+        Of what is loaded or computed: of elements, the sweep over elements that computes it first; of other values, the
+        one before which it is known.
+    """
+
+    items: tuple[Item, ...]
+    loads: tuple[Named, ...]
+    stores: tuple[Stateful, ...]
+    stage: Mapping[Named, int]
+
+    @classmethod
+    def of(cls, whole: Sweep, totals: Totals) -> Stages:
+        """Find the stages of a sweep that has reductions in it."""
+        placed = {a.target: Value(a.target.name, a.space) for a in whole.body if isinstance(a.target, Local)}
+        stage: dict[Named, int] = dict.fromkeys((*totals.spaces, *whole.loads, numel, n_rows, n_cols), 0)
+        for assign in whole.body:
+            value = totals.rewrite(assign.value.xreplace(placed))
+            if assign.space is Space.ELEM:  # elements are given values, not what totals are made of
+                made = sorted((x for x in symbols(value) if totals.is_total(x)), key=str)
+                value = value.xreplace({x: totals.copied(x, x.space) for x in made})
+            target = placed.get(assign.target, assign.target)
+            totals.items.append(replace(assign, target=target, value=value))
+        for item in totals.items:
+            highest = max((stage[x] for x in needs(item)), default=0)
+            from_elements = isinstance(item, Reduce) and item.factors[0].space is Space.ELEM
+            stage[item.target] = highest + from_elements
+        loads = tuple(dict.fromkeys(x for x in whole.loads if any(x in needs(item) for item in totals.items)))
+        return cls(tuple(totals.items), loads, whole.stores, stage)
+
+    @property
+    def last(self) -> int:
+        """The number of the last sweep over elements."""
+        return max((self.stage[x] for x in self.computed if x.space is Space.ELEM), default=0)
+
+    @property
+    def computed(self) -> Mapping[Named, Assign]:
+        """The assignments by their targets."""
+        return {item.target: item for item in self.items if isinstance(item, Assign)}
+
+    @property
+    def reduces(self) -> tuple[Reduce, ...]:
+        """The totals."""
+        return tuple(item for item in self.items if isinstance(item, Reduce))
+
+    def wanted(self, k: int) -> set[Named]:
+        """The factors of the totals that the k-th sweep over elements makes."""
+        return {x for r in self.reduces for x in r.factors if x.space is Space.ELEM and self.stage[r.target] == k + 1}
+
+
+def needs(item: Item) -> set[Named]:
+    """What an assignment or a total is computed from."""
+    return symbols(item.value) if isinstance(item, Assign) else set(item.factors)
