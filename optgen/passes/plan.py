@@ -141,12 +141,19 @@ def _cheapest(
                     waiting.append((place, [*path, place]))
         return None, seen
 
+    def room(step: tuple[tuple[Named, str], tuple[Named, str]]) -> float:
+        """How much more can go along a step of a path, or be taken back."""
+        (a, side), (b, _) = step
+        if a == b:
+            return capacity(a) if side == "upper" else flow[a]
+        return float("inf") if side == "lower" else used[b, a]
+
     while True:
         path, seen = search()
         if path is None:
             break
         steps = list(pairwise(path))
-        amount = min((capacity(a) for (a, s), (b, _) in steps if a == b and s == "upper"), default=float("inf"))
+        amount = min(map(room, steps))
         if amount == float("inf"):
             return frozenset(), float("inf")  # what is needed is no more in memory
         for (a, side), (b, _) in steps:
