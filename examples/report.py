@@ -80,7 +80,8 @@ units learns the handwritten digits that come with scikit-learn, in batches of {
 has a module for.
 
 - Every optimizer is trained at learning rates 1, 3, 10, … and 0.3, 0.1, … times its default for as long as that gains
-  accuracy on validation images, and keeps the best. Everything else stays at its default, and rates are constant.
+  accuracy on validation images, and keeps the best. Everything else stays at its default, and rates are constant. Only
+  rules that learn their rate, DoG, DoWG, Prodigy and D-Adaptation, are taken as they are.
 - The test images choose nothing. Accuracy "at the end" is the mean of the last {LAST} epochs.
 - Rules that train with one point and are used at another, an average or slow weights, are judged there.
 - The same seed gives every optimizer the same start and the same batches.

@@ -1063,12 +1063,10 @@ def _equivalent_trial(claim: Equivalent, trial: Trial) -> str | None:
                         return violation
             t, grads = int(values["t"]), kernel.tensors(values["g"])
             thetas, states = reference.step(other, thetas, grads, states, t, hypers=taken)
-            for name, wanted in {"theta": thetas, **states}.items():
-                scale = largest[name] = np.fmax(largest.get(name, 0), np.abs(kernel.flat(wanted)))
-                found = seen(name, values, "_next")
-                violation = different(
-                    values, f"the new {name} of {other.name}", found, kernel.flat(wanted), scale=scale
-                )
+            for name, theirs in {"theta": thetas, **states}.items():
+                found, wanted = seen(name, values, "_next"), kernel.flat(theirs)
+                scale = largest[name] = np.fmax(largest.get(name, 0), np.abs(wanted))
+                violation = different(values, f"the new {name} of {other.name}", found, wanted, scale=scale)
                 if violation:
                     return violation
     return None
@@ -1103,17 +1101,20 @@ def _movements_trial(claim: Movements, trial: Trial) -> str | None:
     hypers = next(trial.settings())
     theta = np.zeros(kernel.size)
     optimizer = kernel.kind(kernel.tensors(theta), **hypers)
-    gradients = [float(gradient) for gradient, times in claim.gradients for _ in range(int(times))]
-    for t, gradient in enumerate(gradients, 1):
-        theta[:] = 0
-        optimizer.step(kernel.tensors(np.full(kernel.size, gradient)))
-        which = t - 1 - len(gradients) + len(claim.last)
-        if which >= 0:
-            wanted = kernel.evaluated(plain(claim.last[which]), hypers)
-            values = {"g": gradient, "t": t, **hypers}
-            violation = different(values, "the movement", -theta, wanted, tolerance=float(claim.within))
-            if violation:
-                return violation
+    t, total = 0, sum(int(times) for _, times in claim.gradients)
+    for gradient, times in claim.gradients:
+        grads = kernel.tensors(np.full(kernel.size, float(gradient)))
+        for _ in range(int(times)):
+            t += 1
+            theta[:] = 0
+            optimizer.step(grads)
+            which = t - 1 - total + len(claim.last)
+            if which >= 0:
+                wanted = kernel.evaluated(plain(claim.last[which]), hypers)
+                values = {"g": float(gradient), "t": t, **hypers}
+                violation = different(values, "the movement", -theta, wanted, tolerance=float(claim.within))
+                if violation:
+                    return violation
     return None
 
 

@@ -28,14 +28,13 @@ from sympy.core.relational import Relational
 from optgen.errors import UsageError
 from optgen.language import symbols
 from optgen.language.noise import normal
-from optgen.language.reductions import Extent, Reduction, n_cols, n_rows, numel
+from optgen.language.reductions import EXTENTS, Extent, Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 
 Value = Any
 """A number or an array of numbers, as an arithmetic represents it."""
 Shape = tuple[int, ...]
-_EXTENTS = (numel, n_rows, n_cols)
 
 _RELATIONS = {
     "==": np.equal,
@@ -337,9 +336,10 @@ def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequen
     list
         One array a tensor, or what broadcasts to it.
     """
-    extents = {extent.name: [FLOAT64.number(_extent(extent, shape)) for shape in shapes] for extent in _EXTENTS}
-    known = {**extents, **values}
-    evaluate = _Evaluator(FLOAT64, list(shapes), {symbol: known[symbol.name] for symbol in expression.free_symbols})
+    extents = {extent.name: [FLOAT64.number(_extent(extent, shape)) for shape in shapes] for extent in EXTENTS}
+    named = {**extents, **values}
+    known = {symbol: list(named[symbol.name]) for symbol in expression.free_symbols}
+    evaluate = _Evaluator(FLOAT64, list(shapes), known)
     for draw in expression.atoms(normal):
         evaluate.draw(draw, t)
     return evaluate(expression)
@@ -379,7 +379,7 @@ def _evaluator(
     given = {symbol: [by.array(values) for values in arrays] for symbol, arrays in tensors.items()}
     evaluate = _Evaluator(by, [np.shape(values) for values in tensors[symbols.theta]], given)
     values = {hyper.name: float(hyper.default) for hyper in optimizer.hypers} | dict(hypers or {})
-    for extent in _EXTENTS:
+    for extent in EXTENTS:
         evaluate.known[extent] = [by.number(_extent(extent, shape)) for shape in evaluate.shapes]
     for hyper in optimizer.hypers:
         evaluate.known[hyper] = evaluate.everywhere(by.number(values.pop(hyper.name)))
