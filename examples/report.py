@@ -197,7 +197,10 @@ def page(comparison: Comparison) -> Iterator[str]:
     yield from ("", "## Optimizers", "", "Each at its best rate; *of* says how many were tried.", "")
     yield from table(OPTIMIZER_HEADINGS, ((f"`{name}`", *rest) for name, *rest in optimizer_rows(comparison)))
     if lost := [name for name, each in comparison.optimizers.items() if all(np.isnan(each.each(final_loss)))]:
-        why = "A form without eps divides 0 by 0 where a pixel is empty in every image."
+        why = (
+            "Without eps, or with one whose square float32 cannot hold, 0 is divided by 0 where a pixel is empty in"
+            " every image."
+        )
         yield from ("", fill(f"NaN at every rate: {quoted(lost)}. {why}", 120))
     if comparison.left_out:
         yield from (

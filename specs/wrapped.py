@@ -1,7 +1,7 @@
 """Some wrapped rules that come ready made; `optgen.combinators` wraps any other."""
 
 from sympy import Min, Piecewise
-from optgen import RowMean, g, n_cols, numel, state, t, theta
+from optgen import RowMean, g, n_rows, state, t, theta
 from optgen.combinators import (
     accumulate, amsgrad, cautious, centralized, clip_global_norm, clip_unit_norm, clip_value, decoupled_decay, ema,
     gradient_noise, l2, lookahead, nesterov, scheduled, skip_nonfinite)
@@ -54,7 +54,7 @@ clip_unit_norm_sgdm = clip_unit_norm(sgdm,
     reference="arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are the columns",
     properties=(Equivalent(sgdm, given={unit_limit: 1e12}),))
 centralized_sgdm = centralized(sgdm, reference="arXiv:2004.01461, eq. 1; optax.centralize",
-    properties=(ConstantGradient({b.next: g - Piecewise((RowMean(g), numel > n_cols), (0, True))},
+    properties=(ConstantGradient({b.next: g - Piecewise((RowMean(g), n_rows > 1), (0, True))},
                                  given={momentum: 0, dampening: 0}), Invariant({g: 1, b: 1, lr: -1})))
 cautious_adamw = decoupled_decay(cautious(adam), name="cautious_adamw", title="CautiousAdamW",
     reference="arXiv:2411.16085, Algorithm 1",

@@ -1084,14 +1084,9 @@ def _constant_trial(claim: ConstantGradient, trial: Trial) -> str | None:
                     violation = different(values, what, values[target.name], trial.kernel.evaluated(value, values))
                     if violation:
                         return violation
-            theta = trial.rule.expanded(new(THETA), wanted)
-            if not theta.free_symbols & set(trial.rule.states):
-                scale = np.abs(values["theta"])
-                violation = different(
-                    values, "the new theta", values["theta_next"], trial.kernel.evaluated(theta, values), scale=scale
-                )
-                if violation:
-                    return violation
+            violation = _follows(trial, values, wanted)
+            if violation:
+                return violation
     return None
 
 
