@@ -82,6 +82,8 @@ LARGEST_PROOF = 300
 Floats = NDArray[Any]
 Values = Mapping[str, Any]
 """By name: theta, g, t, states, hyperparameters, and new values as ``m_next``."""
+Violations = Iterator[str | None]
+"""What a trial finds as it goes on: the input for which a claim does not hold, None where it does."""
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
@@ -136,9 +138,9 @@ def tried(claim: Claim, candidate: Candidate, effort: Effort) -> str | None:
     """The input for which a kernel violates a claim, with both values; None if none was found."""
     rng = np.random.default_rng(effort.seed)
     trial = Trial(candidate, Rule(candidate.optimizer), claim.given, effort, rng)
-    attempt: Callable[[Any, Trial], str | None] = _TRIALS[type(claim)]
+    attempt: Callable[[Any, Trial], Violations] = _TRIALS[type(claim)]
     with np.errstate(all="ignore"):
-        return attempt(claim, trial)
+        return next(filter(None, attempt(claim, trial)), None)
 
 
 # A rule in symbols that have nothing but a name -----------------------------------------------------------------------
@@ -854,7 +856,7 @@ def _input(values: Values, k: int) -> str:
 # Trials, one function a kind of claim ---------------------------------------------------------------------------------
 
 
-def _monotone_trial(claim: Monotone, trial: Trial) -> str | None:
+def _monotone_trial(claim: Monotone, trial: Trial) -> Violations:
     value, _ = observed(plain(claim.expression), trial.rule)
     sign = 1 if claim.direction == "increasing" else -1
     varies = trial.rule.expanded(plain(claim.expression)).free_symbols & {THETA, G, *trial.rule.states}
@@ -867,9 +869,8 @@ def _monotone_trial(claim: Monotone, trial: Trial) -> str | None:
                 last = trial.kernel.evaluated(value, {**values, **before})
             if last is not None and not (sign * (now - last) >= -TOLERANCE * np.abs(last)).all():
                 k = int(np.argmin(sign * (now - last)))
-                return f"it goes from {last[k]!r} to {now[k]!r} for {_input(values, k)}"
+                yield f"it goes from {last[k]!r} to {now[k]!r} for {_input(values, k)}"
             last = now
-    return None
 
 
 def _at_times(trial: Trial, hypers: Values) -> Iterator[Values]:
@@ -879,7 +880,7 @@ def _at_times(trial: Trial, hypers: Values) -> Iterator[Values]:
         yield trial.kernel.moved(theta, grad, states, t=t, hypers=hypers)
 
 
-def _bounded_trial(claim: Bounded, trial: Trial) -> str | None:
+def _bounded_trial(claim: Bounded, trial: Trial) -> Violations:
     value, low, high = (observed(plain(side), trial.rule)[0] for side in (claim.expression, claim.low, claim.high))
     for hypers in trial.settings():
         for values in trial.path(hypers):
@@ -888,11 +889,10 @@ def _bounded_trial(claim: Bounded, trial: Trial) -> str | None:
             outside = ~((now >= lowest - slack) & (now <= highest + slack))
             if outside.any():
                 k = int(np.argmax(outside))
-                return f"{now[k]!r} is not between {lowest[k]!r} and {highest[k]!r} for {_input(values, k)}"
-    return None
+                yield f"{now[k]!r} is not between {lowest[k]!r} and {highest[k]!r} for {_input(values, k)}"
 
 
-def _first_true_trial(claim: FirstTrue, trial: Trial) -> str | None:
+def _first_true_trial(claim: FirstTrue, trial: Trial) -> Violations:
     """At each step the kernel does what the equations say with the condition true or false as claimed."""
     condition = plain(claim.condition)
     step = math.inf if claim.step is None else int(claim.step)
@@ -902,23 +902,20 @@ def _first_true_trial(claim: FirstTrue, trial: Trial) -> str | None:
         theta, grad, states = trial.thetas(), trial.grads(1)[0], trial.states()
         for t in times:
             if (trial.kernel.evaluated(stated, {**hypers, "t": float(t)}) != (t >= step)).any():
-                return f"it is {t < step} at t = {t} for {hypers}"
+                yield f"it is {t < step} at t = {t} for {hypers}"
             values = trial.kernel.moved(theta, grad, states, t=t, hypers=hypers)
-            violation = _follows(trial, values, {condition: S.true if t >= step else S.false}, f"at t = {t}: ")
-            if violation:
-                return violation
-    return None
+            yield from _follows(trial, values, {condition: S.true if t >= step else S.false}, f"at t = {t}: ")
 
 
 def _follows(
     trial: Trial, values: Values, replaced: Mapping[Any, Any], when: str = "", tolerance: float = TOLERANCE
-) -> str | None:
+) -> Violations:
     """Whether new values are what the equations say with something put in the place of targets or conditions."""
     for symbol in trial.rule.variables:
         target = new(symbol)
         wanted = trial.rule.expanded(trial.rule.defined(target), replaced, new_too=False)
         scale = np.abs(values[symbol.name])
-        violation = different(
+        yield different(
             values,
             f"{when}the new {symbol}",
             values[target.name],
@@ -926,12 +923,9 @@ def _follows(
             scale=scale,
             tolerance=tolerance,
         )
-        if violation:
-            return violation
-    return None
 
 
-def _limit_trial(claim: Limit, trial: Trial) -> str | None:
+def _limit_trial(claim: Limit, trial: Trial) -> Violations:
     """Close to the limit the kernel does what the equations say with the limit in the place of the value."""
     variable, target, value = (plain(part) for part in (claim.variable, claim.expression, claim.value))
     far = 2**52 if claim.to == oo else float(claim.to)
@@ -940,22 +934,18 @@ def _limit_trial(claim: Limit, trial: Trial) -> str | None:
         t = far if variable == T else 1
         values = trial.kernel.moved(trial.start(), trial.grads(1)[0], trial.states(), t=int(t), hypers=at)
         found = observed(target, trial.rule)[0]
-        violation = different(
+        yield different(
             values,
             str(claim.expression),
             trial.kernel.evaluated(found, values),
             trial.kernel.evaluated(value, values),
             tolerance=1e-6,
         )
-        violation = violation or (
-            _follows(trial, values, {target: value}, tolerance=1e-6) if target.is_Symbol else None
-        )
-        if violation:
-            return violation
-    return None
+        if target.is_Symbol:
+            yield from _follows(trial, values, {target: value}, tolerance=1e-6)
 
 
-def _invariant_trial(claim: Invariant, trial: Trial) -> str | None:
+def _invariant_trial(claim: Invariant, trial: Trial) -> Violations:
     powers = {symbol.name: int(power) for symbol, power in claim.powers}
     for hypers in trial.settings():
         theta, grads = trial.thetas(), trial.grads()
@@ -969,15 +959,12 @@ def _invariant_trial(claim: Invariant, trial: Trial) -> str | None:
                 for name, scale in largest.items():
                     wanted = values[f"{name}_next"] * by[name]
                     np.fmax(scale, np.abs(wanted), out=scale)
-                    violation = different(
+                    yield different(
                         others, f"with c = {c:g} the new {name}", others[f"{name}_next"], wanted, scale=scale
                     )
-                    if violation:
-                        return violation
-    return None
 
 
-def _independent_trial(claim: Independent, trial: Trial) -> str | None:
+def _independent_trial(claim: Independent, trial: Trial) -> Violations:
     of = {symbol.name for symbol in claim.of}
     for hypers, others in zip(trial.settings(), list(trial.settings())[::-1], strict=True):
         for t in range(1, 1 + (int(claim.steps) if claim.steps is not None else STEPS)):
@@ -994,13 +981,10 @@ def _independent_trial(claim: Independent, trial: Trial) -> str | None:
             for value in claim.values:
                 changed = ", ".join(sorted(of))
                 what = f"with other {changed} the new {value.of}"
-                violation = different(first, what, second[value.name], first[value.name], tolerance=0)
-                if violation:
-                    return violation
-    return None
+                yield different(first, what, second[value.name], first[value.name], tolerance=0)
 
 
-def _equal_trial(claim: EqualTo, trial: Trial) -> str | None:
+def _equal_trial(claim: EqualTo, trial: Trial) -> Violations:
     other = replace(trial.kernel, optimizer=claim.other, kind=_kind(trial.candidate, claim.other))
     theirs = {hyper.name for hyper in claim.other.hypers}
     shared = ["theta", *({state.name for state in claim.other.states} & set(map(str, trial.rule.states)))]
@@ -1014,10 +998,7 @@ def _equal_trial(claim: EqualTo, trial: Trial) -> str | None:
                     found, wanted = mine[f"{name}_next"], others[f"{name}_next"]
                     what = f"in {np.dtype(dtype)} the new {name}"
                     if found.tobytes() != wanted.tobytes():
-                        violation = different(mine, what, found, wanted, tolerance=0)
-                        if violation:
-                            return violation
-    return None
+                        yield different(mine, what, found, wanted, tolerance=0)
 
 
 def _steps(claim: EqualTo | Equivalent) -> int:
@@ -1038,7 +1019,7 @@ def _imported(optimizer: Optimizer, path: Path, _: int) -> Any:
     return Candidate(optimizer, path).kind
 
 
-def _equivalent_trial(claim: Equivalent, trial: Trial) -> str | None:
+def _equivalent_trial(claim: Equivalent, trial: Trial) -> Violations:
     """The kernel's steps after the change of variables, beside those of the other's equations in float64."""
     kernel, other, where = trial.kernel, claim.other, {symbol.name: plain(value) for symbol, value in claim.where}
 
@@ -1056,23 +1037,19 @@ def _equivalent_trial(claim: Equivalent, trial: Trial) -> str | None:
                 thetas = kernel.tensors(seen("theta", values))
                 starts = reference.start(other, thetas, hypers=taken)
                 states = {name: kernel.narrowed(seen(name, values), start) for name, start in starts.items()}
-                for state in other.states:
-                    mine, wanted = kernel.flat(states[state.name]), kernel.flat(starts[state.name])
-                    violation = different(values, f"at the start {state}", mine, wanted)
-                    if violation and not state.init.has(symbols.g):  # which is known at the step only
-                        return violation
+                known = [state.name for state in other.states if not state.init.has(symbols.g)]
+                for name in known:
+                    found, wanted = kernel.flat(states[name]), kernel.flat(starts[name])
+                    yield different(values, f"at the start {name}", found, wanted)
             t, grads = int(values["t"]), kernel.tensors(values["g"])
             thetas, states = reference.step(other, thetas, grads, states, t, hypers=taken)
             for name, theirs in {"theta": thetas, **states}.items():
                 found, wanted = seen(name, values, "_next"), kernel.flat(theirs)
                 scale = largest[name] = np.fmax(largest.get(name, 0), np.abs(wanted))
-                violation = different(values, f"the new {name} of {other.name}", found, wanted, scale=scale)
-                if violation:
-                    return violation
-    return None
+                yield different(values, f"the new {name} of {other.name}", found, wanted, scale=scale)
 
 
-def _constant_trial(claim: ConstantGradient, trial: Trial) -> str | None:
+def _constant_trial(claim: ConstantGradient, trial: Trial) -> Violations:
     """Every new value is what the equations say with the claimed values in their places."""
     wanted = {plain(target): plain(value) for target, value in claim.values}
     for hypers in trial.settings():
@@ -1081,16 +1058,11 @@ def _constant_trial(claim: ConstantGradient, trial: Trial) -> str | None:
             for target, value in wanted.items():
                 if target.name in values:
                     what = f"the new {target.name.removesuffix('_next')}"
-                    violation = different(values, what, values[target.name], trial.kernel.evaluated(value, values))
-                    if violation:
-                        return violation
-            violation = _follows(trial, values, wanted)
-            if violation:
-                return violation
-    return None
+                    yield different(values, what, values[target.name], trial.kernel.evaluated(value, values))
+            yield from _follows(trial, values, wanted)
 
 
-def _movements_trial(claim: Movements, trial: Trial) -> str | None:
+def _movements_trial(claim: Movements, trial: Trial) -> Violations:
     """From theta = 0 each time, to which no movement is too small to be added."""
     kernel = trial.kernel
     hypers = next(trial.settings())
@@ -1107,21 +1079,17 @@ def _movements_trial(claim: Movements, trial: Trial) -> str | None:
             if which >= 0:
                 wanted = kernel.evaluated(plain(claim.last[which]), hypers)
                 values = {"g": float(gradient), "t": t, **hypers}
-                violation = different(values, "the movement", -theta, wanted, tolerance=float(claim.within))
-                if violation:
-                    return violation
-    return None
+                yield different(values, "the movement", -theta, wanted, tolerance=float(claim.within))
 
 
-def _not_always_trial(claim: NotAlways, trial: Trial) -> str | None:
+def _not_always_trial(claim: NotAlways, trial: Trial) -> Violations:
     inner = Trial(trial.candidate, trial.rule, claim.claim.given, trial.effort, trial.rng)
-    attempt: Callable[[Any, Trial], str | None] = _TRIALS[type(claim.claim)]
-    if attempt(claim.claim, inner) is None:
-        return "no input was found for which it does not hold"
-    return None
+    attempt: Callable[[Any, Trial], Violations] = _TRIALS[type(claim.claim)]
+    if not any(attempt(claim.claim, inner)):
+        yield "no input was found for which it does not hold"
 
 
-_TRIALS: dict[type, Callable[[Any, Trial], str | None]] = {
+_TRIALS: dict[type, Callable[[Any, Trial], Violations]] = {
     Monotone: _monotone_trial,
     Bounded: _bounded_trial,
     FirstTrue: _first_true_trial,
