@@ -28,5 +28,5 @@ lamb_paper = Optimizer("lamb_paper", "LAMBPaper", reference="arXiv:1904.00962, A
     description="Paper form: the norm is clipped, between bounds that the paper leaves open, and nothing is done about"
     " zeros: what is 0 stays 0 unless norm_min is positive, and a direction that is 0 makes it 0/0.",
     step=(*moments, direction, Let(trust, Min(Max(Norm(theta), norm_min), norm_max)/Norm(u)), moved),
-    properties=(rescaled, decoupled, Bounded(Norm(theta.next - theta), lr*norm_min, lr*norm_max),
+    properties=(rescaled, decoupled, Bounded(Norm(theta.next - theta), lr*Min(norm_min, norm_max), lr*norm_max),
                 Invariant({theta: 1, norm_min: 1, norm_max: 1}, given={weight_decay: 0})))
