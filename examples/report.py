@@ -80,7 +80,8 @@ units learns the handwritten digits that come with scikit-learn, in batches of {
 has a module for.
 
 - Every optimizer is trained at learning rates 1, 3, 10, … and 0.3, 0.1, … times its default for as long as that gains
-  accuracy on validation images, and keeps the best. Everything else stays at its default, and rates are constant.
+  accuracy on validation images, and keeps the best. Everything else stays at its default, and rates are constant. Only
+  rules that learn their rate, DoG, DoWG, Prodigy and D-Adaptation, are taken as they are.
 - The test images choose nothing. Accuracy "at the end" is the mean of the last {LAST} epochs.
 - Rules that train with one point and are used at another, an average or slow weights, are judged there.
 - The same seed gives every optimizer the same start and the same batches.
@@ -196,7 +197,10 @@ def page(comparison: Comparison) -> Iterator[str]:
     yield from ("", "## Optimizers", "", "Each at its best rate; *of* says how many were tried.", "")
     yield from table(OPTIMIZER_HEADINGS, ((f"`{name}`", *rest) for name, *rest in optimizer_rows(comparison)))
     if lost := [name for name, each in comparison.optimizers.items() if all(np.isnan(each.each(final_loss)))]:
-        why = "A form without eps divides 0 by 0 where a pixel is empty in every image."
+        why = (
+            "Without eps, or with one whose square float32 cannot hold, 0 is divided by 0 where a pixel is empty in"
+            " every image."
+        )
         yield from ("", fill(f"NaN at every rate: {quoted(lost)}. {why}", 120))
     if comparison.left_out:
         yield from (

@@ -23,6 +23,8 @@ from optgen.runtime import FusedOptimizer
 
 RATES = ("lr", "step_size")
 """What is tuned: the first of these that an optimizer has. One with neither is left out."""
+LEARN_THEIRS = ("prodigy", "dadapt_adam", "dog", "dowg")
+"""Rules whose learning rate is a multiplier of the one that they learn: it stays 1, as their papers would have it."""
 USED = ("theta_ema", "phi", "ax")
 """States to use in the place of parameters: a moving average, the slow weights of Lookahead, the average of ASGD."""
 
@@ -135,7 +137,10 @@ def best(score: Callable[[int], float]) -> int:
 
 
 def tuned(name: str, seeds: Sequence[int], epochs: int) -> Trained:
-    """An optimizer at the best of the learning rates 1, 3, 10, … and 0.3, 0.1, … times its own default."""
+    """An optimizer at the best of the learning rates 1, 3, 10, … and 0.3, 0.1, … times its own default.
+
+    A rule that learns its own is tried at the default alone.
+    """
     default = kind(name).program.hypers[rate_of(name)].default
 
     @cache
@@ -145,7 +150,7 @@ def tuned(name: str, seeds: Sequence[int], epochs: int) -> Trained:
         return tried[-1]
 
     tried: list[Trained] = []
-    chosen = at(best(lambda k: at(k).validation))
+    chosen = at(0 if name in LEARN_THEIRS else best(lambda k: at(k).validation))
     return replace(chosen, tried=tuple(sorted(tried, key=lambda each: each.setting.rate)))
 
 

@@ -4,7 +4,7 @@ from sympy import Max, Min, Piecewise, Rational, sqrt
 from optgen import (
     COL, ROW, ColMean, ColSum, Let, Optimizer, RowMean, RowSum, TensorMean, g, local, n_cols, numel, state, t, theta)
 from optgen.hypers import beta2_decay, eps1, eps2, lr, rms_limit, weight_decay
-from optgen.properties import Bounded, Invariant
+from optgen.properties import Bounded, ConstantGradient, Invariant
 
 lr, weight_decay = lr.with_default(1e-2), weight_decay.with_default(0)
 machine_eps = eps1.with_default(Rational(1, 2**23))
@@ -19,6 +19,7 @@ def factors(row_part, col_part):
 # The direction's root mean square is clipped, and its rate is in units of that of theta.
 clipped = (Let(u, g/sqrt(v_hat)), Let(excess, Max(1, sqrt(TensorMean(u**2))/rms_limit)),
            Let(rate, Max(eps2, sqrt(TensorMean(theta**2)))*Min(lr, 1/sqrt(t))))
+movement, farthest = sqrt(TensorMean((theta.next - theta)**2)), rms_limit*clipped[-1].value
 scale_free = {g: 1, r: 2, c: 2}
 never_negative = (Bounded(r.next, low=0), Bounded(c.next, low=0))
 
@@ -30,7 +31,9 @@ adafactor = Optimizer("adafactor", "Adafactor", reference="torch.optim.Adafactor
           Let(relative, Piecewise((1, numel <= n_cols), (r.next/Max(ColMean(r.next), machine_eps), True))),
           Let(v_hat, Max(relative*c.next, machine_eps**2)),
           *clipped, Let(theta.next, theta - lr*weight_decay*theta - rate*u/excess)),
-    properties=(Invariant(scale_free, given={machine_eps: 0}), *never_negative))
+    properties=(ConstantGradient({r.next: RowMean(g**2), c.next: ColMean(g**2)}), *never_negative,
+                Bounded(movement, high=farthest, given={weight_decay: 0}),
+                Invariant(scale_free, given={machine_eps: 0})))
 
 adafactor_paper = Optimizer("adafactor_paper", "AdafactorPaper", reference="arXiv:1804.04235, Algorithms 4 to 6",
     description="Paper form: sums, not averages; eps1 is added to every squared gradient; nothing decays. lr is the"
@@ -38,4 +41,5 @@ adafactor_paper = Optimizer("adafactor_paper", "AdafactorPaper", reference="arXi
     step=(*factors(RowSum(g**2 + eps1), ColSum(g**2 + eps1)),
           Let(v_hat, r.next*c.next/ColSum(r.next)),
           *clipped, Let(theta.next, theta - rate*u/excess)),
-    properties=(Invariant({**scale_free, eps1: 2}), *never_negative))
+    properties=(ConstantGradient({r.next: RowSum(g**2 + eps1), c.next: ColSum(g**2 + eps1)}), *never_negative,
+                Bounded(movement, high=farthest), Invariant({**scale_free, eps1: 2})))

@@ -3,7 +3,7 @@
 from sympy import sqrt
 from optgen import ROW, Let, Optimizer, RowMean, g, local, state, t, theta
 from optgen.hypers import beta2, eps, lr, weight_decay
-from optgen.properties import Bounded, Independent, Invariant
+from optgen.properties import Bounded, ConstantGradient, Independent, Invariant
 from .adam import first, first_hat, m, m_hat
 
 v, v_hat = state("v", space=ROW), local("v_hat")
@@ -16,5 +16,6 @@ adam_mini = Optimizer("adam_mini", "AdamMini", reference="arXiv:2406.16793, part
           Let(v.next, beta2*v + (1 - beta2)*RowMean(g**2)),
           Let(v_hat, v.next/(1 - beta2**t)),
           Let(theta.next, theta - lr*weight_decay*theta - lr*m_hat/(sqrt(v_hat) + eps))),
-    properties=(Invariant({g: 1, m: 1, v: 2, eps: 1}), Bounded(v.next, low=0),
+    properties=(ConstantGradient({m_hat: g, v_hat: RowMean(g**2)}), Invariant({g: 1, m: 1, v: 2, eps: 1}),
+                Bounded(v.next, low=0),
                 Independent((m.next, v.next), of=(theta, weight_decay))))

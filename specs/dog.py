@@ -3,7 +3,7 @@
 from sympy import Max, sqrt
 from optgen import GROUP, GroupNorm, GroupSum, Let, Optimizer, g, local, state, theta
 from optgen.hypers import eps, lr, reps_rel
-from optgen.properties import Invariant, Monotone
+from optgen.properties import Bounded, Invariant, Monotone
 
 lr = lr.with_default(1)
 theta_0 = state("theta_0", init=theta)
@@ -14,6 +14,7 @@ rate = local("rate")
 farthest = Let(distance.next, Max(distance, GroupNorm(theta - theta_0)))
 start = Let(theta_0.next, theta_0)
 descent = Let(theta.next, theta - rate*g)
+movement = GroupNorm(theta.next - theta)
 
 dog = Optimizer("dog", "DoG", reference="arXiv:2302.12022, Algorithm 1; optax.contrib.dog",
     description="The distance is the largest from the start theta_0 so far. The authors advise to average the points,"
@@ -22,7 +23,8 @@ dog = Optimizer("dog", "DoG", reference="arXiv:2302.12022, Algorithm 1; optax.co
           Let(squares.next, squares + GroupSum(g**2)),
           Let(rate, lr*distance.next/sqrt(squares.next + eps)),
           start, descent),
-    properties=(Monotone(distance.next), Monotone(squares.next), Invariant({g: 1, squares: 2, eps: 2})))
+    properties=(Monotone(distance.next), Monotone(squares.next), Bounded(movement, high=lr*distance.next),
+                Invariant({g: 1, squares: 2, eps: 2})))
 
 small = eps.with_default(1e-4)
 d2 = state("d2", space=GROUP, init=small)
@@ -33,4 +35,4 @@ dowg = Optimizer("dowg", "DoWG", reference="arXiv:2305.16284, Algorithm 1; optax
           Let(squares.next, squares + d2.next*GroupSum(g**2)),
           Let(rate, lr*d2.next/(sqrt(squares.next) + small)),
           start, descent),
-    properties=(Monotone(d2.next), Monotone(squares.next)))
+    properties=(Monotone(d2.next), Monotone(squares.next), Bounded(movement, high=lr*sqrt(d2.next))))

@@ -3,7 +3,7 @@
 from sympy import Max, sqrt
 from optgen import Let, Norm, Optimizer, g, theta
 from optgen.hypers import norm_min
-from optgen.properties import Invariant
+from optgen.properties import Bounded, Invariant
 from .lamb import length, size, trust, unless_zero
 from .sgd import lr
 
@@ -15,4 +15,5 @@ fromage = Optimizer("fromage", "Fromage", reference="arXiv:2002.03432, Algorithm
     step=(Let(size, Max(Norm(theta), norm_min)), Let(length, Max(Norm(g), norm_min)),
           Let(trust, unless_zero(size/length)),
           Let(theta.next, (theta - lr*trust*g)/sqrt(1 + lr**2))),
-    properties=(Invariant({g: 1, theta: 1, norm_min: 1}),))
+    properties=(Bounded(Norm(theta.next), high=(1 + lr)/sqrt(1 + lr**2)*size, given={norm_min: 1e-6}),
+                Invariant({g: 1, theta: 1, norm_min: 1})))

@@ -2,7 +2,7 @@
 
 from optgen import Let, Norm, Optimizer, g, state, theta
 from optgen.hypers import eps, momentum, trust_coefficient, weight_decay
-from optgen.properties import Invariant
+from optgen.properties import Bounded, Invariant
 from .lamb import length, size, trust, u, unless_zero
 from .sgd import lr
 
@@ -24,4 +24,5 @@ lars_paper = Optimizer("lars_paper", "LARSPaper", reference="arXiv:1708.03888, A
     " less than the norm of their sum. What is 0 stays 0, and is 0/0 if its gradient is 0 too.",
     step=(direction, Let(size, Norm(theta)), Let(length, Norm(g)),
           Let(trust, trust_coefficient*size/(length + weight_decay*size)), *moved),
-    properties=(Invariant({g: 1, theta: 1, m: 1}), Invariant({g: 1, weight_decay: 1})))
+    properties=(Bounded(Norm(theta.next - theta), high=lr*trust_coefficient*Norm(theta), given={momentum: 0}),
+                Invariant({g: 1, theta: 1, m: 1}), Invariant({g: 1, weight_decay: 1})))

@@ -3,7 +3,7 @@
 from sympy import sqrt
 from optgen import TENSOR, Let, Optimizer, TensorSum, g, state, theta
 from optgen.hypers import beta1, beta2, eps, lr, weight_decay
-from optgen.properties import Bounded, Independent, Invariant
+from optgen.properties import Bounded, ConstantGradient, Independent, Invariant
 
 beta1, beta2 = beta1.with_default(0.95), beta2.with_default(0.98)
 lr, weight_decay = lr.with_default(1e-2), weight_decay.with_default(1e-3)
@@ -15,4 +15,5 @@ novograd = Optimizer("novograd", "NovoGrad", reference="arXiv:1905.11286, Algori
     step=(Let(v.next, beta2*v + (1 - beta2)*TensorSum(g**2)),
           Let(m.next, beta1*m + g/(sqrt(v.next) + eps) + weight_decay*theta),
           Let(theta.next, theta - lr*m.next)),
-    properties=(Invariant({g: 1, v: 2, eps: 1}), Bounded(v.next, low=0), Independent(v.next, of=(theta, m))))
+    properties=(ConstantGradient({v.next: TensorSum(g**2)}), Invariant({g: 1, v: 2, eps: 1}),
+                Bounded(v.next, low=0), Independent(v.next, of=(theta, m))))

@@ -3,7 +3,7 @@
 from sympy import Abs, Max, Piecewise, sqrt
 from optgen import GROUP, GroupSum, Let, Optimizer, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, d0, d_coef, eps, lr, weight_decay
-from optgen.properties import Invariant, Monotone
+from optgen.properties import Bounded, Invariant, Monotone
 
 m, v, s, theta_0 = *state("m v s"), state("theta_0", init=theta)
 d, r = state("d", space=GROUP, init=d0), state("r", space=GROUP)
@@ -29,7 +29,7 @@ prodigy = Optimizer("prodigy", "Prodigy", reference="arXiv:2306.06101, the versi
           *farther(d_coef*r.next/total),
           Let(theta_0.next, theta_0),
           Let(theta.next, theta - rate*weight_decay*theta - rate*m.next/(sqrt(v.next) + d.next*eps))),
-    properties=(Monotone(d.next), Invariant({g: 1, m: 1, v: 2, s: 1, r: 1, eps: 1})))
+    properties=(Monotone(d.next), Bounded(d.next, low=d0), Invariant({g: 1, m: 1, v: 2, s: 1, r: 1, eps: 1})))
 
 dadapt_adam = Optimizer("dadapt_adam", "DAdaptAdam",
     reference="arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw",
@@ -43,4 +43,4 @@ dadapt_adam = Optimizer("dadapt_adam", "DAdaptAdam",
           Let(r.next, root*r + (1 - root)*rate*GroupSum(g*s/(sqrt(v) + eps))),
           *farther(r.next/((1 - root)*total)),
           Let(theta.next, theta - rate*weight_decay*theta - m.next/(sqrt(v.next) + eps))),
-    properties=(Monotone(d.next), Invariant({g: 1, m: 1, v: 2, s: 1, r: 1, eps: 1})))
+    properties=(Monotone(d.next), Bounded(d.next, low=d0), Invariant({g: 1, m: 1, v: 2, s: 1, r: 1, eps: 1})))

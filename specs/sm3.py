@@ -18,4 +18,4 @@ sm3 = Optimizer("sm3", "SM3", reference="arXiv:1901.11150, SM3-II; optax.sm3",
           Let(m.next, beta1*m + (1 - beta1)*Piecewise((g/sqrt(total + eps), total > 0), (0, True))),
           Let(theta.next, theta - lr*m.next)),
     properties=(Invariant({g: 1, r: 2, c: 2, eps: 2}), Monotone(r.next), Monotone(c.next),
-                Bounded(r.next, low=0), Bounded(c.next, low=0)))
+                Bounded(r.next, low=RowMax(g**2)), Bounded(c.next, low=ColMax(g**2)), Bounded(m.next, -1, 1)))

@@ -3,7 +3,7 @@
 from sympy import Abs, And, Eq, Ne, Piecewise, sqrt
 from optgen import GROUP, GroupSum, Let, Optimizer, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr, switch_step, tolerance
-from optgen.properties import Equivalent, NotAlways
+from optgen.properties import Equivalent, Movements, NotAlways
 from .adam import adam_eps_hat, first, m, second, v
 
 lam, rate, switched_at = state("lam rate switched_at", space=GROUP)
@@ -27,6 +27,10 @@ def two_phases(descends, switches):
             Let(m.next, Piecewise((0, switches), (mean, True))),
             Let(theta.next, Piecewise((theta - rate*mean, descends), (theta + p, True))))
 
+# Gradients of 4 have Adam move by lr, which is lr/4 of them: the rate of all that follows, whatever v is.
+straight = {beta1: 0, eps: 0}
+sequel = {"gradients": ((4, 10), (8, 1), (0.5, 1)), "last": (2*lr, lr/8), "within": 1e-9}
+
 settled = And(Eq(switched_at, 0), Ne(along, 0), t > 1, Abs(lam_hat - gamma) < tolerance)
 
 swats = Optimizer("swats", "SWATS", reference="arXiv:1712.07628, Algorithm 1",
@@ -38,10 +42,11 @@ swats = Optimizer("swats", "SWATS", reference="arXiv:1712.07628, Algorithm 1",
           Let(now, Piecewise((1, settled), (0, True))),
           Let(switched_at.next, Piecewise((t, Eq(now, 1)), (switched_at, True)))),
     properties=(Equivalent(adam_eps_hat, given={tolerance: 0}),
-                NotAlways(Equivalent(adam_eps_hat, given={tolerance: 1}))))
+                NotAlways(Equivalent(adam_eps_hat, given={tolerance: 1})), Movements(**sequel, given=straight)))
 
 swats_at = Optimizer("swats_at", "SWATSAt", reference="arXiv:1712.07628, Algorithm 1 with the switch at a given step",
     description="SWATS whose last step with Adam is switch_step; what its rate is then is estimated as there.",
     step=two_phases(t > switch_step, Eq(t, switch_step)),
     properties=(Equivalent(adam_eps_hat, given={switch_step: 10**6}),
-                NotAlways(Equivalent(adam_eps_hat, given={switch_step: 1}))))
+                NotAlways(Equivalent(adam_eps_hat, given={switch_step: 1})),
+                Movements(**sequel, given={**straight, switch_step: 10})))

@@ -21,6 +21,7 @@ from sympy import Basic, Expr, oo
 
 from optgen.errors import Problem
 from optgen.language import symbols
+from optgen.language.reductions import EXTENTS
 from optgen.language.symbols import Named, exact
 from optgen.language.text import text
 
@@ -409,7 +410,8 @@ def misclaimed(optimizer: Optimizer) -> list[Problem]:
 
 def _names(optimizer: Optimizer) -> set[str]:
     stateful = (symbols.theta, *optimizer.states)
-    found: list[Named] = [symbols.g, symbols.t, *stateful, *(symbol.next for symbol in stateful), *optimizer.hypers]
+    after = (symbol.next for symbol in stateful)
+    found: list[Named] = [symbols.g, symbols.t, *EXTENTS, *stateful, *after, *optimizer.hypers]
     return {symbol.name for symbol in (*found, *(let.target for let in optimizer.step))}
 
 

@@ -29,6 +29,7 @@ n_rows = Extent("n_rows")
 """How many rows its matrices have: the length of the last dimension but one, 1 for a vector."""
 n_cols = Extent("n_cols")
 """How many columns its matrices have: the length of the last dimension."""
+EXTENTS = (numel, n_rows, n_cols)
 
 
 class finite(Function):  # noqa: N801 - SymPy's functions are lower-case

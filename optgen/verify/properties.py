@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib import import_module
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sympy import (
     Abs,
-    Basic,
     Dummy,
     Eq,
     Ge,
@@ -45,13 +43,13 @@ from sympy import (
     expand_power_base,
     expand_power_exp,
     factor,
-    lambdify,
     limit,
     oo,
     together,
 )
 from sympy import sign as signum
 
+from optgen.language import symbols
 from optgen.language.noise import normal
 from optgen.language.properties import (
     Bounded,
@@ -67,9 +65,9 @@ from optgen.language.properties import (
     Movements,
     NotAlways,
 )
+from optgen.language.reductions import Reduction
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import Named
-from optgen.runtime.table import tabulate
 from optgen.verify import reference
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 
@@ -84,6 +82,8 @@ LARGEST_PROOF = 300
 Floats = NDArray[Any]
 Values = Mapping[str, Any]
 """By name: theta, g, t, states, hyperparameters, and new values as ``m_next``."""
+Violations = Iterator[str | None]
+"""What a trial finds as it goes on: the input for which a claim does not hold, None where it does."""
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
@@ -117,7 +117,7 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
 def proved(claim: Claim, optimizer: Optimizer) -> bool:
     """Whether a claim could be proved from the equations; False says nothing against it."""
     rule = Rule(optimizer, claim.given)
-    if rule.reduces or rule.draws:
+    if rule.draws or (rule.reduces and not isinstance(claim, Independent)):
         return False
     prove: Callable[[Any, Rule], bool] = _PROOFS.get(type(claim), _no_proof)
     return prove(claim, rule)
@@ -138,9 +138,9 @@ def tried(claim: Claim, candidate: Candidate, effort: Effort) -> str | None:
     """The input for which a kernel violates a claim, with both values; None if none was found."""
     rng = np.random.default_rng(effort.seed)
     trial = Trial(candidate, Rule(candidate.optimizer), claim.given, effort, rng)
-    attempt: Callable[[Any, Trial], str | None] = _TRIALS[type(claim)]
+    attempt: Callable[[Any, Trial], Violations] = _TRIALS[type(claim)]
     with np.errstate(all="ignore"):
-        return attempt(claim, trial)
+        return next(filter(None, attempt(claim, trial)), None)
 
 
 # A rule in symbols that have nothing but a name -----------------------------------------------------------------------
@@ -206,10 +206,8 @@ class Rule:
 
     @cached_property
     def reduces(self) -> bool:
-        """Whether it has reductions, which these proofs know nothing of."""
-        return any(let.value.atoms(Symbol) != let.value.free_symbols for let in self.optimizer.step) or any(
-            type(node).__module__.endswith("reductions") for let in self.optimizer.step for node in _nodes(let.value)
-        )
+        """Whether a new value depends on more than one element, which most proofs know nothing of."""
+        return any(value.has(Reduction) for _, value in self.equations)
 
     @cached_property
     def draws(self) -> bool:
@@ -250,12 +248,6 @@ class Rule:
             kept = {state for state in kept if _never_negative(self.expanded(new(state)), self, assumed)}
             if kept == assumed:
                 return assumed
-
-
-def _nodes(expression: Basic) -> Iterator[Basic]:
-    yield expression
-    for argument in expression.args:
-        yield from _nodes(argument)
 
 
 # Algebra --------------------------------------------------------------------------------------------------------------
@@ -663,21 +655,18 @@ class Trial:
     effort: Effort
     rng: np.random.Generator
 
-    @property
-    def module(self) -> ModuleType:
-        """The module."""
-        return self.candidate.module
-
     @cached_property
-    def size(self) -> int:
-        """How many elements an array has."""
-        return max(16, self.effort.draws)
+    def kernel(self) -> Kernel:
+        """The kernel, for a model of a matrix, a vector and a stack of matrices."""
+        n = max(1, self.effort.draws // 20)
+        return Kernel(self.candidate.optimizer, self.candidate.kind, ((n, 8), (4 * n,), (2, n, 4)))
 
     def settings(self) -> Iterator[dict[str, float]]:
         """Hyperparameters: the defaults, then others, with what is given."""
+        hypers = self.candidate.optimizer.hypers
         for k in range(3 + self.effort.draws // 1000):
-            values = {hyper.name: float(hyper.default) if k == 0 else self.hyper(hyper) for hyper in self._hypers}
-            given = {symbol.name: float(evaluated(plain(value), values)) for symbol, value in self.given}
+            values = {hyper.name: float(hyper.default) if k == 0 else self.hyper(hyper) for hyper in hypers}
+            given = {symbol.name: float(self.kernel.evaluated(plain(value), values)[0]) for symbol, value in self.given}
             yield values | given
 
     def hyper(self, hyper: Any) -> float:
@@ -690,83 +679,124 @@ class Trial:
             return low + 10 ** self.rng.uniform(-3, -0.5)
         return low + (high - low) * self.rng.uniform(0.05, 0.95)
 
-    @property
-    def _hypers(self) -> Sequence[Any]:
-        return self.candidate.optimizer.hypers
-
     def thetas(self) -> Floats:
         """Parameters of every sign."""
-        return self.rng.normal(size=self.size)
+        return self.rng.normal(size=self.kernel.size)
 
     def grads(self, steps: int = STEPS) -> Floats:
         """Gradients of every size, a step a row; an element's own vary by a few powers of ten."""
-        scales = 10 ** (self.rng.uniform(-4, 4, self.size) + self.rng.uniform(-1, 1, (steps, self.size)))
-        grads: Floats = scales * self.rng.normal(size=(steps, self.size))
+        shape = (steps, self.kernel.size)
+        scales = 10 ** (self.rng.uniform(-4, 4, shape[1:]) + self.rng.uniform(-1, 1, shape))
+        grads: Floats = scales * self.rng.normal(size=shape)
         return grads
 
     def states(self) -> dict[str, Floats]:
         """States out of the blue: nonnegative, which all may be."""
-        optimizer = self.candidate.optimizer
-        numbers = {state.name: np.array(self.rng.uniform(0.1, 0.9)) for state in optimizer.numbers}
-        return {**{state.name: self.rng.uniform(0.1, 2, self.size) for state in optimizer.slots}, **numbers}
 
-    def initial(self, hypers: Values) -> dict[str, Floats]:
-        """States as they are before the first step."""
-        return initial(self.module, hypers, self.size)
+        def draw(array: Floats) -> Floats:
+            return self.rng.uniform(0.1, 2 if array.shape else 0.9, array.shape)
 
+        return self.kernel.states(next(self.settings()), self.thetas(), draw)
 
-def initial(module: ModuleType, hypers: Values, size: int, dtype: Any = np.float64) -> dict[str, Floats]:
-    """The states of a generated module before the first step."""
-    program = module.PROGRAM
-    starts = program.initial(*(hypers[name] for name in program.hypers))
-    arrays = {name: np.full(size, value, dtype) for name, value in zip(program.states, starts, strict=False)}
-    numbers = starts[len(arrays) :]
-    return {**arrays, **{name: np.array(value) for name, value in zip(program.numbers, numbers, strict=True)}}
+    def path(self, hypers: Values) -> Iterator[Values]:
+        """Steps for a look at what a step does.
 
+        Each is from theta = 0, to which nothing is lost when it is added, unless the rule asks where the others are.
+        """
+        return self.kernel.walked(hypers, self.start(), self.grads(), back=not self.rule.reduces)
 
-def moved(
-    module: ModuleType, theta: Floats, grad: Floats, states: Mapping[str, Floats], *, t: int, hypers: Values
-) -> Values:
-    """One step of a kernel: what went in and what came out, by name."""
-    arrays = {"theta": theta.copy(), **{name: value.copy() for name, value in states.items()}}
-    module.step(g=grad.copy(), **arrays, t=t, **hypers)
-    after = {f"{name}_next": value for name, value in arrays.items()}
-    return {"theta": theta, "g": grad, **states, **after, "t": float(t), **hypers}
+    def start(self) -> Floats:
+        """Parameters for such steps."""
+        return self.thetas() if self.rule.reduces else np.zeros(self.kernel.size)
 
 
-def walked(
-    trial: Trial, hypers: Values, theta: Floats, grads: Floats, *, back: bool = False, dtype: Any = np.float64
-) -> Iterator[Values]:
-    """Steps of a kernel, one after another; ``back`` puts theta back to where it was after each."""
-    yield from _walk(trial.module, hypers, theta.astype(dtype), grads.astype(dtype), back=back)
+@dataclass(frozen=True)
+class Kernel:
+    """A generated class and a model for it, all of whose elements stand in one flat array.
 
+    Whatever has one value a row, say, or one for the whole model, is shown with it at every element.
 
-def _walk(module: ModuleType, hypers: Values, theta: Floats, grads: Floats, *, back: bool = False) -> Iterator[Values]:
-    states = initial(module, hypers, theta.size, theta.dtype)
-    for k, grad in enumerate(grads):
-        values = moved(module, theta, grad, states, t=k + 1, hypers=hypers)
-        yield values
-        theta = theta if back else values["theta_next"]
-        states = {name: values[f"{name}_next"] for name in states}
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What the class claims to compute.
+    kind : type
+        The class.
+    shapes : tuple
+        The tensors of the model.
+    """
 
+    optimizer: Optimizer
+    kind: Any
+    shapes: tuple[tuple[int, ...], ...]
 
-@lru_cache(maxsize=1024)
-def _function(expression: Any) -> tuple[tuple[str, ...], Callable[..., Any]]:
-    arguments = sorted(expression.free_symbols, key=lambda symbol: symbol.name)
-    return tuple(symbol.name for symbol in arguments), lambdify(arguments, expression, "numpy")
+    @cached_property
+    def size(self) -> int:
+        """How many elements the model has."""
+        return sum(map(math.prod, self.shapes))
 
+    def tensors(self, flat: Floats) -> list[Floats]:
+        """Views of a flat array, one a tensor."""
+        ends = np.cumsum([math.prod(shape) for shape in self.shapes])
+        return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), self.shapes, strict=True)]
 
-def evaluated(expression: Any, values: Values) -> Any:
-    """The value of an expression in plain symbols, in float64; it draws what a model of one array does."""
-    draws = {Symbol(str(draw), real=True): draw for draw in expression.atoms(normal)}
-    drawn = {
-        symbol.name: reference.deviates(
-            np.shape(values["theta"]), 0, int(values["t"]), int(draw.stream), int(evaluated(draw.seed, values))
-        )
-        for symbol, draw in draws.items()
-    }
-    names, function = _function(expression.xreplace({draw: symbol for symbol, draw in draws.items()}))
-    return function(*({**values, **drawn}[name] for name in names))
+    def flat(self, tensors: Sequence[Floats]) -> Floats:
+        """What has a value a tensor, or a row of it, say, in one array of all elements."""
+        pairs = zip(tensors, self.shapes, strict=True)
+        return np.concatenate([np.broadcast_to(values, shape).ravel() for values, shape in pairs])
+
+    def narrowed(self, flat: Floats, like: Sequence[Floats]) -> list[Floats]:
+        """The reverse: for each tensor an array as large as another, which broadcasts against it."""
+        places = [tuple(map(slice, array.shape)) if array.shape else 0 for array in like]
+        wholes = [
+            tensor if array.shape else tensor.ravel() for tensor, array in zip(self.tensors(flat), like, strict=True)
+        ]
+        return [np.array(whole[place]) for whole, place in zip(wholes, places, strict=True)]
+
+    def states(self, hypers: Values, theta: Floats, change: Callable[[Floats], Floats] = np.copy) -> dict[str, Floats]:
+        """The states before the first step, or what is made of them; some start from theta or g, at the step itself."""
+        optimizer = self.kind(self.tensors(theta.copy()), **hypers)
+        for array in chain(*self._arrays(optimizer).values()):
+            array[...] = change(array)
+        return {name: self.flat(arrays) for name, arrays in self._arrays(optimizer).items()}
+
+    def _arrays(self, optimizer: Any) -> dict[str, Sequence[Floats]]:
+        """The states of an optimizer, each with an array a tensor."""
+        states = optimizer.state.items()
+        return {name: [it] * len(self.shapes) if isinstance(it, np.ndarray) else it for name, it in states}
+
+    def moved(self, theta: Floats, grad: Floats, states: Mapping[str, Floats], *, t: int, hypers: Values) -> Values:
+        """One step: what went in and what came out, by name."""
+        after = theta.copy()
+        optimizer = self.kind(self.tensors(after), **hypers)
+        optimizer.load_state_dict({**optimizer.state_dict(), "t": t - 1})
+        held = self._arrays(optimizer)
+        for name, arrays in held.items():
+            for array, given in zip(arrays, self.narrowed(states[name], arrays), strict=True):
+                array[...] = given
+        optimizer.step(self.tensors(grad))
+        new = {"theta_next": after, **{f"{name}_next": self.flat(arrays) for name, arrays in held.items()}}
+        values = {"theta": theta, "g": grad, **states, **new, "t": float(t), **hypers}
+        inits = {state.name: state.init for state in self.optimizer.states if t == 1}
+        read = {name: plain(init) for name, init in inits.items() if init.has(symbols.theta, symbols.g)}
+        return {**values, **{name: self.evaluated(init, values) for name, init in read.items()}}
+
+    def walked(self, hypers: Values, theta: Floats, grads: Floats, *, back: bool = False) -> Iterator[Values]:
+        """Steps one after another; ``back`` puts theta back to where it was after each."""
+        states = self.states(hypers, theta)
+        for k, grad in enumerate(grads):
+            values = self.moved(theta, grad, states, t=k + 1, hypers=hypers)
+            yield values
+            theta = theta if back else values["theta_next"]
+            states = {name: values[f"{name}_next"] for name in states}
+
+    def evaluated(self, expression: Any, values: Values) -> Floats:
+        """The value of an expression in plain symbols for every element, in float64."""
+        known = {
+            name: self.tensors(np.broadcast_to(values[name], self.size))
+            for name in {symbol.name for symbol in expression.free_symbols} & values.keys()
+        }
+        return self.flat(reference.value(expression, known, self.shapes, int(values.get("t", 0))))
 
 
 def observed(expression: Any, rule: Rule) -> tuple[Any, bool]:
@@ -783,7 +813,8 @@ def _solved(local: Any, rule: Rule) -> Any:
     for target in map(new, rule.variables):
         value = rule.expanded(rule.defined(target), {local: Dummy("kept")}, new_too=False)
         dummies = [symbol for symbol in value.free_symbols if isinstance(symbol, Dummy)]
-        if dummies and not value.has(Piecewise) and not diff(value, dummies[0], 2):
+        hidden = any(node.has(*dummies) for node in value.atoms(Piecewise, Reduction))
+        if dummies and not hidden and not diff(value, dummies[0], 2):
             slope = diff(value, dummies[0])
             return (target - value.xreplace({dummies[0]: S.Zero})) / slope
     return rule.expanded(rule.defined(local), new_too=False)
@@ -825,51 +856,43 @@ def _input(values: Values, k: int) -> str:
 # Trials, one function a kind of claim ---------------------------------------------------------------------------------
 
 
-def _monotone_trial(claim: Monotone, trial: Trial) -> str | None:
+def _monotone_trial(claim: Monotone, trial: Trial) -> Violations:
     value, _ = observed(plain(claim.expression), trial.rule)
     sign = 1 if claim.direction == "increasing" else -1
     varies = trial.rule.expanded(plain(claim.expression)).free_symbols & {THETA, G, *trial.rule.states}
     for hypers in trial.settings():
-        if varies:
-            steps = walked(trial, hypers, np.zeros(trial.size), trial.grads(), back=True)
-        else:
-            steps = _at_times(trial, hypers)
         last = None
-        for values in steps:
-            now = np.asarray(evaluated(value, values))
-            if last is None and varies:
+        for values in trial.path(hypers) if varies else _at_times(trial, hypers):
+            now = trial.kernel.evaluated(value, values)
+            if last is None and varies and not value.has(T):
                 before = {f"{symbol.name}_next": values[symbol.name] for symbol in trial.rule.variables}
-                last = np.asarray(evaluated(value, {**values, **before})) if not value.has(T) else None
+                last = trial.kernel.evaluated(value, {**values, **before})
             if last is not None and not (sign * (now - last) >= -TOLERANCE * np.abs(last)).all():
-                k = int(np.argmin(np.broadcast_to(sign * (now - last), np.shape(now - last)).ravel()))
-                pair = [np.broadcast_to(x, np.shape(now - last)).ravel()[k] for x in (last, now)]
-                return f"it goes from {pair[0]!r} to {pair[1]!r} for {_input(values, k)}"
+                k = int(np.argmin(sign * (now - last)))
+                yield f"it goes from {last[k]!r} to {now[k]!r} for {_input(values, k)}"
             last = now
-    return None
 
 
 def _at_times(trial: Trial, hypers: Values) -> Iterator[Values]:
     """Steps from the same values at later and later times."""
-    theta, grad, states = np.zeros(trial.size), trial.grads(1)[0], trial.states()
+    theta, grad, states = np.zeros(trial.kernel.size), trial.grads(1)[0], trial.states()
     for t in (*range(1, STEPS), *(10**k for k in range(2, 8))):
-        yield moved(trial.module, theta, grad, states, t=t, hypers=hypers)
+        yield trial.kernel.moved(theta, grad, states, t=t, hypers=hypers)
 
 
-def _bounded_trial(claim: Bounded, trial: Trial) -> str | None:
+def _bounded_trial(claim: Bounded, trial: Trial) -> Violations:
     value, low, high = (observed(plain(side), trial.rule)[0] for side in (claim.expression, claim.low, claim.high))
     for hypers in trial.settings():
-        for values in walked(trial, hypers, np.zeros(trial.size), trial.grads(), back=True):
-            now = np.atleast_1d(evaluated(value, values))
-            lowest, highest = (np.broadcast_to(evaluated(bound, values), now.shape) for bound in (low, high))
+        for values in trial.path(hypers):
+            now, lowest, highest = (trial.kernel.evaluated(side, values) for side in (value, low, high))
             slack = TOLERANCE * np.abs(now)
             outside = ~((now >= lowest - slack) & (now <= highest + slack))
             if outside.any():
                 k = int(np.argmax(outside))
-                return f"{now[k]!r} is not between {lowest[k]!r} and {highest[k]!r} for {_input(values, k)}"
-    return None
+                yield f"{now[k]!r} is not between {lowest[k]!r} and {highest[k]!r} for {_input(values, k)}"
 
 
-def _first_true_trial(claim: FirstTrue, trial: Trial) -> str | None:
+def _first_true_trial(claim: FirstTrue, trial: Trial) -> Violations:
     """At each step the kernel does what the equations say with the condition true or false as claimed."""
     condition = plain(claim.condition)
     step = math.inf if claim.step is None else int(claim.step)
@@ -878,79 +901,70 @@ def _first_true_trial(claim: FirstTrue, trial: Trial) -> str | None:
     for hypers in trial.settings():
         theta, grad, states = trial.thetas(), trial.grads(1)[0], trial.states()
         for t in times:
-            if bool(evaluated(stated, {**hypers, "t": float(t)})) != (t >= step):
-                return f"it is {t < step} at t = {t} for {hypers}"
-            values = moved(trial.module, theta, grad, states, t=t, hypers=hypers)
-            violation = _follows(trial, values, {condition: S.true if t >= step else S.false}, f"at t = {t}: ")
-            if violation:
-                return violation
-    return None
+            if (trial.kernel.evaluated(stated, {**hypers, "t": float(t)}) != (t >= step)).any():
+                yield f"it is {t < step} at t = {t} for {hypers}"
+            values = trial.kernel.moved(theta, grad, states, t=t, hypers=hypers)
+            yield from _follows(trial, values, {condition: S.true if t >= step else S.false}, f"at t = {t}: ")
 
 
 def _follows(
     trial: Trial, values: Values, replaced: Mapping[Any, Any], when: str = "", tolerance: float = TOLERANCE
-) -> str | None:
+) -> Violations:
     """Whether new values are what the equations say with something put in the place of targets or conditions."""
     for symbol in trial.rule.variables:
         target = new(symbol)
         wanted = trial.rule.expanded(trial.rule.defined(target), replaced, new_too=False)
         scale = np.abs(values[symbol.name])
-        violation = different(
+        yield different(
             values,
             f"{when}the new {symbol}",
             values[target.name],
-            evaluated(wanted, values),
+            trial.kernel.evaluated(wanted, values),
             scale=scale,
             tolerance=tolerance,
         )
-        if violation:
-            return violation
-    return None
 
 
-def _limit_trial(claim: Limit, trial: Trial) -> str | None:
+def _limit_trial(claim: Limit, trial: Trial) -> Violations:
     """Close to the limit the kernel does what the equations say with the limit in the place of the value."""
     variable, target, value = (plain(part) for part in (claim.variable, claim.expression, claim.value))
     far = 2**52 if claim.to == oo else float(claim.to)
     for hypers in trial.settings():
         at = hypers if variable == T else {**hypers, variable.name: float(far)}
         t = far if variable == T else 1
-        values = moved(trial.module, np.zeros(trial.size), trial.grads(1)[0], trial.states(), t=int(t), hypers=at)
+        values = trial.kernel.moved(trial.start(), trial.grads(1)[0], trial.states(), t=int(t), hypers=at)
         found = observed(target, trial.rule)[0]
-        violation = different(
-            values, str(claim.expression), evaluated(found, values), evaluated(value, values), tolerance=1e-6
+        yield different(
+            values,
+            str(claim.expression),
+            trial.kernel.evaluated(found, values),
+            trial.kernel.evaluated(value, values),
+            tolerance=1e-6,
         )
-        violation = violation or (
-            _follows(trial, values, {target: value}, tolerance=1e-6) if target.is_Symbol else None
-        )
-        if violation:
-            return violation
-    return None
+        if target.is_Symbol:
+            yield from _follows(trial, values, {target: value}, tolerance=1e-6)
 
 
-def _invariant_trial(claim: Invariant, trial: Trial) -> str | None:
+def _invariant_trial(claim: Invariant, trial: Trial) -> Violations:
     powers = {symbol.name: int(power) for symbol, power in claim.powers}
     for hypers in trial.settings():
         theta, grads = trial.thetas(), trial.grads()
         for c in (2.0**-10, 3.0, 1e6):
             by = {name: c ** powers.get(name, 0) for name in ("theta", "g", *hypers, *map(str, trial.rule.states))}
             scaled = {name: value * by[name] for name, value in hypers.items()}
-            one = walked(trial, hypers, theta, grads)
-            other = walked(trial, scaled, theta * by["theta"], grads * by["g"])
-            largest = {str(symbol): np.zeros(trial.size) for symbol in trial.rule.variables}
+            one = trial.kernel.walked(hypers, theta, grads)
+            other = trial.kernel.walked(scaled, theta * by["theta"], grads * by["g"])
+            largest = {str(symbol): np.zeros(trial.kernel.size) for symbol in trial.rule.variables}
             for values, others in zip(one, other, strict=True):
                 for name, scale in largest.items():
                     wanted = values[f"{name}_next"] * by[name]
                     np.fmax(scale, np.abs(wanted), out=scale)
-                    violation = different(
+                    yield different(
                         others, f"with c = {c:g} the new {name}", others[f"{name}_next"], wanted, scale=scale
                     )
-                    if violation:
-                        return violation
-    return None
 
 
-def _independent_trial(claim: Independent, trial: Trial) -> str | None:
+def _independent_trial(claim: Independent, trial: Trial) -> Violations:
     of = {symbol.name for symbol in claim.of}
     for hypers, others in zip(trial.settings(), list(trial.settings())[::-1], strict=True):
         for t in range(1, 1 + (int(claim.steps) if claim.steps is not None else STEPS)):
@@ -961,157 +975,121 @@ def _independent_trial(claim: Independent, trial: Trial) -> str | None:
             other = {name: two[name] if name in of else value for name, value in one.items()}
             states, names = [str(state) for state in trial.rule.states], list(hypers)
             first, second = (
-                moved(trial.module, x["theta"], x["g"], {s: x[s] for s in states}, t=t, hypers={h: x[h] for h in names})
+                trial.kernel.moved(x["theta"], x["g"], {s: x[s] for s in states}, t=t, hypers={h: x[h] for h in names})
                 for x in (one, other)
             )
             for value in claim.values:
                 changed = ", ".join(sorted(of))
                 what = f"with other {changed} the new {value.of}"
-                violation = different(first, what, second[value.name], first[value.name], tolerance=0)
-                if violation:
-                    return violation
-    return None
+                yield different(first, what, second[value.name], first[value.name], tolerance=0)
 
 
-def _equal_trial(claim: EqualTo, trial: Trial) -> str | None:
-    module = _kernels(trial.candidate, claim.other)
+def _equal_trial(claim: EqualTo, trial: Trial) -> Violations:
+    other = replace(trial.kernel, optimizer=claim.other, kind=_kind(trial.candidate, claim.other))
     theirs = {hyper.name for hyper in claim.other.hypers}
     shared = ["theta", *({state.name for state in claim.other.states} & set(map(str, trial.rule.states)))]
     for hypers in trial.settings():
         for dtype in (np.float32, np.float64):
             theta, grads = trial.thetas().astype(dtype), trial.grads(_steps(claim)).astype(dtype)
             taken = {name: value for name, value in hypers.items() if name in theirs}
-            pairs = zip(_walk(trial.module, hypers, theta, grads), _walk(module, taken, theta, grads), strict=True)
-            for mine, other in pairs:
+            walks = (kernel.walked(h, theta, grads) for kernel, h in ((trial.kernel, hypers), (other, taken)))
+            for mine, others in zip(*walks, strict=True):
                 for name in sorted(shared):
-                    found, wanted = mine[f"{name}_next"], other[f"{name}_next"]
+                    found, wanted = mine[f"{name}_next"], others[f"{name}_next"]
                     what = f"in {np.dtype(dtype)} the new {name}"
                     if found.tobytes() != wanted.tobytes():
-                        violation = different(mine, what, found, wanted, tolerance=0)
-                        if violation:
-                            return violation
-    return None
+                        yield different(mine, what, found, wanted, tolerance=0)
 
 
 def _steps(claim: EqualTo | Equivalent) -> int:
     return STEPS if claim.steps is None else int(claim.steps)
 
 
-def _kernels(candidate: Candidate, other: Optimizer) -> ModuleType:
-    """The module of another optimizer: from the same folder, else the one that comes with optgen."""
+def _kind(candidate: Candidate, other: Optimizer) -> Any:
+    """The class of another optimizer: from the same folder, else the one that comes with optgen."""
     shipped = Path(import_module("optgen.generated.cpu").__path__[0])
     path = candidate.path.with_name(f"{other.name}.py")
     if path.exists() and not path.parent.samefile(shipped):
         return _imported(other, path, path.stat().st_mtime_ns)
-    return import_module(f"optgen.generated.cpu.{other.name}")
+    return getattr(import_module(f"optgen.generated.cpu.{other.name}"), other.title)
 
 
 @lru_cache(maxsize=64)
-def _imported(optimizer: Optimizer, path: Path, _: int) -> ModuleType:
-    return Candidate(optimizer, path).module
+def _imported(optimizer: Optimizer, path: Path, _: int) -> Any:
+    return Candidate(optimizer, path).kind
 
 
-def _equivalent_trial(claim: Equivalent, trial: Trial) -> str | None:
+def _equivalent_trial(claim: Equivalent, trial: Trial) -> Violations:
     """The kernel's steps after the change of variables, beside those of the other's equations in float64."""
-    other, where = claim.other, {symbol.name: plain(value) for symbol, value in claim.where}
-    states = [state.name for state in other.states]
-    numbers = {state.name for state in other.numbers}
+    kernel, other, where = trial.kernel, claim.other, {symbol.name: plain(value) for symbol, value in claim.where}
 
     def seen(name: str, values: Values, suffix: str = "") -> Floats:
         renamed = {str(s): values[f"{s}{suffix}"] for s in trial.rule.variables}
-        value = evaluated(where.get(name, Symbol(name, real=True)), {**values, **renamed})
-        return np.array(np.broadcast_to(value, () if name in numbers else (trial.size,)), np.float64)
+        return kernel.evaluated(where.get(name, Symbol(name, real=True)), {**values, **renamed})
 
     for hypers in trial.settings():
-        largest = {name: np.zeros(trial.size) for name in ("theta", *states)}
-        theirs: dict[str, Floats] = {}
-        for values in walked(trial, hypers, trial.thetas(), trial.grads(_steps(claim))):
-            taken = {
-                hyper.name: float(evaluated(where.get(hyper.name, plain(hyper)), values)) for hyper in other.hypers
-            }
-            if not theirs:
-                theirs = {name: seen(name, values) for name in largest}
-                starts = reference.start(other, [theirs["theta"]], hypers=taken)
-                for name in states:
-                    violation = different(values, f"at the start {name}", theirs[name], starts[name][0])
-                    if violation:
-                        return violation
-            before = {name: [theirs[name]] for name in states}
-            thetas, after = reference.step(
-                other, [theirs["theta"]], [values["g"]], before, int(values["t"]), hypers=taken
-            )
-            theirs = {"theta": thetas[0], **{name: after[name][0] for name in states}}
-            for name, scale in largest.items():
-                np.fmax(scale, np.abs(theirs[name]), out=scale)
-                violation = different(
-                    values, f"the new {name} of {other.name}", seen(name, values, "_next"), theirs[name], scale=scale
-                )
-                if violation:
-                    return violation
-    return None
+        largest: dict[str, Floats] = {}
+        thetas: list[Floats] = []
+        states: dict[str, list[Floats]] = {}
+        for values in kernel.walked(hypers, trial.thetas(), trial.grads(_steps(claim))):
+            taken = {hyper.name: float(seen(hyper.name, values)[0]) for hyper in other.hypers}
+            if not thetas:
+                thetas = kernel.tensors(seen("theta", values))
+                starts = reference.start(other, thetas, hypers=taken)
+                states = {name: kernel.narrowed(seen(name, values), start) for name, start in starts.items()}
+                known = [state.name for state in other.states if not state.init.has(symbols.g)]
+                for name in known:
+                    found, wanted = kernel.flat(states[name]), kernel.flat(starts[name])
+                    yield different(values, f"at the start {name}", found, wanted)
+            t, grads = int(values["t"]), kernel.tensors(values["g"])
+            thetas, states = reference.step(other, thetas, grads, states, t, hypers=taken)
+            for name, theirs in {"theta": thetas, **states}.items():
+                found, wanted = seen(name, values, "_next"), kernel.flat(theirs)
+                scale = largest[name] = np.fmax(largest.get(name, 0), np.abs(wanted))
+                yield different(values, f"the new {name} of {other.name}", found, wanted, scale=scale)
 
 
-def _constant_trial(claim: ConstantGradient, trial: Trial) -> str | None:
+def _constant_trial(claim: ConstantGradient, trial: Trial) -> Violations:
     """Every new value is what the equations say with the claimed values in their places."""
     wanted = {plain(target): plain(value) for target, value in claim.values}
     for hypers in trial.settings():
-        grads = np.broadcast_to(trial.grads(1), (STEPS, trial.size))
-        for values in walked(trial, hypers, trial.thetas(), grads):
+        grads = np.broadcast_to(trial.grads(1), (STEPS, trial.kernel.size))
+        for values in trial.kernel.walked(hypers, trial.thetas(), grads):
             for target, value in wanted.items():
                 if target.name in values:
                     what = f"the new {target.name.removesuffix('_next')}"
-                    violation = different(values, what, values[target.name], evaluated(value, values))
-                    if violation:
-                        return violation
-            theta = trial.rule.expanded(new(THETA), wanted)
-            if not theta.free_symbols & set(trial.rule.states):
-                scale = np.abs(values["theta"])
-                violation = different(
-                    values, "the new theta", values["theta_next"], evaluated(theta, values), scale=scale
-                )
-                if violation:
-                    return violation
-    return None
+                    yield different(values, what, values[target.name], trial.kernel.evaluated(value, values))
+            yield from _follows(trial, values, wanted)
 
 
-def _movements_trial(claim: Movements, trial: Trial) -> str | None:
-    """The sweep itself, without the checks of ``step``: there may be very many steps."""
+def _movements_trial(claim: Movements, trial: Trial) -> Violations:
+    """From theta = 0 each time, to which no movement is too small to be added."""
+    kernel = trial.kernel
     hypers = next(trial.settings())
-    program = trial.module.PROGRAM
-    states = initial(trial.module, hypers, 1)
-    numbers = [float(states.pop(name)) for name in program.numbers]
-    arrays = {"theta": np.zeros(1), "g": np.zeros(1), **states}
-    starts = np.array([[array.ctypes.data] for array in arrays.values()])
-    table = tabulate(starts, np.array([1]), arrays["theta"].itemsize)
-    taken = [hypers[name] for name in program.hypers]
-    total = sum(int(times) for _, times in claim.gradients)
-    t = 0
+    theta = np.zeros(kernel.size)
+    optimizer = kernel.kind(kernel.tensors(theta), **hypers)
+    t, total = 0, sum(int(times) for _, times in claim.gradients)
     for gradient, times in claim.gradients:
-        arrays["g"][0] = float(gradient)
+        grads = kernel.tensors(np.full(kernel.size, float(gradient)))
         for _ in range(int(times)):
             t += 1
-            arrays["theta"][0] = 0.0
-            scalars, numbers = program.computed(t, taken, numbers)
-            program.sweep_serial(table.rows, np.array(scalars, np.float64), *program.keys(t, hypers))
+            theta[:] = 0
+            optimizer.step(grads)
             which = t - 1 - total + len(claim.last)
             if which >= 0:
-                wanted = float(evaluated(plain(claim.last[which]), hypers))
+                wanted = kernel.evaluated(plain(claim.last[which]), hypers)
                 values = {"g": float(gradient), "t": t, **hypers}
-                violation = different(values, "the movement", -arrays["theta"], wanted, tolerance=float(claim.within))
-                if violation:
-                    return violation
-    return None
+                yield different(values, "the movement", -theta, wanted, tolerance=float(claim.within))
 
 
-def _not_always_trial(claim: NotAlways, trial: Trial) -> str | None:
+def _not_always_trial(claim: NotAlways, trial: Trial) -> Violations:
     inner = Trial(trial.candidate, trial.rule, claim.claim.given, trial.effort, trial.rng)
-    attempt: Callable[[Any, Trial], str | None] = _TRIALS[type(claim.claim)]
-    if attempt(claim.claim, inner) is None:
-        return "no input was found for which it does not hold"
-    return None
+    attempt: Callable[[Any, Trial], Violations] = _TRIALS[type(claim.claim)]
+    if not any(attempt(claim.claim, inner)):
+        yield "no input was found for which it does not hold"
 
 
-_TRIALS: dict[type, Callable[[Any, Trial], str | None]] = {
+_TRIALS: dict[type, Callable[[Any, Trial], Violations]] = {
     Monotone: _monotone_trial,
     Bounded: _bounded_trial,
     FirstTrue: _first_true_trial,

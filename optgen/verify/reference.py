@@ -27,7 +27,8 @@ from sympy.core.relational import Relational
 
 from optgen.errors import UsageError
 from optgen.language import symbols
-from optgen.language.reductions import Extent, Reduction, n_cols, n_rows, numel
+from optgen.language.noise import normal
+from optgen.language.reductions import EXTENTS, Extent, Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 
@@ -304,10 +305,7 @@ def step(
     evaluate.known[symbols.t] = evaluate.everywhere(arithmetic.number(t))
     with np.errstate(all="ignore"):
         for draw in optimizer.draws:
-            stream, seed = int(draw.stream), int(evaluate(draw.seed)[0])
-            evaluate.known[draw] = [
-                deviates(shape, tensor, t, stream, seed, by=arithmetic) for tensor, shape in enumerate(evaluate.shapes)
-            ]
+            evaluate.draw(draw, t)
         for state in optimizer.states:
             given = [arithmetic.array(values) for values in states[state.name]]
             evaluate.known[state] = (
@@ -317,6 +315,34 @@ def step(
             evaluate.known[let.target] = evaluate(let.value)
         new = {state.name: evaluate.at(state.space, state.next) for state in optimizer.states}
         return evaluate.at(Space.ELEM, symbols.theta.next), new
+
+
+def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequence[Shape], t: int) -> list[Value]:
+    """The value of any expression, in float64.
+
+    Parameters
+    ----------
+    expression : sympy.Basic
+        In symbols of these names.
+    values : mapping of str to sequence of arrays
+        By name, one a tensor.
+    shapes : sequence of tuple of int
+        The tensors.
+    t : int
+        The number of the step at which it draws.
+
+    Returns
+    -------
+    list
+        One array a tensor, or what broadcasts to it.
+    """
+    extents = {extent.name: [FLOAT64.number(_extent(extent, shape)) for shape in shapes] for extent in EXTENTS}
+    named = {**extents, **values}
+    known = {symbol: list(named[symbol.name]) for symbol in expression.free_symbols}
+    evaluate = _Evaluator(FLOAT64, list(shapes), known)
+    for draw in expression.atoms(normal):
+        evaluate.draw(draw, t)
+    return evaluate(expression)
 
 
 def deviates(shape: Shape, tensor: int, t: int, stream: int, seed: int, *, by: Arithmetic = FLOAT64) -> Value:
@@ -353,7 +379,7 @@ def _evaluator(
     given = {symbol: [by.array(values) for values in arrays] for symbol, arrays in tensors.items()}
     evaluate = _Evaluator(by, [np.shape(values) for values in tensors[symbols.theta]], given)
     values = {hyper.name: float(hyper.default) for hyper in optimizer.hypers} | dict(hypers or {})
-    for extent in (numel, n_rows, n_cols):
+    for extent in EXTENTS:
         evaluate.known[extent] = [by.number(_extent(extent, shape)) for shape in evaluate.shapes]
     for hyper in optimizer.hypers:
         evaluate.known[hyper] = evaluate.everywhere(by.number(values.pop(hyper.name)))
@@ -375,6 +401,13 @@ class _Evaluator:
             self.known[node] = self._computed(node)
         return self.known[node]
 
+    def draw(self, draw: Basic, t: int) -> None:
+        """Make what is drawn at a step known."""
+        stream, seed = int(draw.stream), int(self(draw.seed)[0])
+        self.known[draw] = [
+            deviates(shape, tensor, t, stream, seed, by=self.arithmetic) for tensor, shape in enumerate(self.shapes)
+        ]
+
     def at(self, space: Space, node: Basic) -> list[Value]:
         """The values of a node as fresh arrays of the shapes that a space has."""
         return self._spread(self(node), space)
@@ -387,6 +420,8 @@ class _Evaluator:
         match node:
             case Rational() | NumberSymbol():
                 return self.everywhere(self.arithmetic.number(node))
+            case S.Infinity | S.NegativeInfinity:
+                return self.everywhere(self.arithmetic.number(float(node)))
             case S.true | S.false:
                 return self.everywhere(np.bool_(bool(node)))
             case Relational():

@@ -110,6 +110,11 @@ def test_the_search_keeps_the_default_where_rates_do_not_matter():
     assert tuning.best(lambda _: 1.0) == 0
 
 
+def test_a_rule_that_learns_its_rate_is_left_to_it():
+    assert [each.setting.rate for each in tuning.tuned("dog", seeds=(0,), epochs=1).tried] == [1]
+    assert len(tuning.tuned("sgd", seeds=(0,), epochs=1).tried) > 1
+
+
 def test_every_generated_optimizer_is_compared_or_named_as_left_out(generated_by_name):
     kept = [name for name in tuning.found() if tuning.rate_of(name)]
     assert {"sgdm", "adam", "adamw_schedule"} <= set(kept)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sympy import Max, Piecewise, sqrt
 
-from optgen import Let, Optimizer, g, local, state, t, theta
+from optgen import COL, ROW, GroupNorm, Let, Norm, Optimizer, RowMean, TensorSum, g, local, n_cols, state, t, theta
 from optgen.hypers import beta2, eps, lr, momentum, weight_decay
 from optgen.language import properties as language
 from optgen.properties import (
@@ -26,7 +26,8 @@ from optgen.properties import (
 from optgen.verify.candidate import QUICK, Candidate, Verdict
 from optgen.verify.properties import check, proved
 
-m, v, b = state("m v b")
+m, v, b, s, lam, distance = state("m v b s lam distance")
+r, c = state("r", space=ROW), state("c", space=COL)
 m_hat, v_hat, lr_t = local("m_hat v_hat lr_t")
 
 
@@ -99,6 +100,19 @@ FALSE = [
     ("lion", Bounded(theta.next - theta, -lr, lr / 2, given={weight_decay: 0})),
     ("rprop", Bounded(theta.next - theta, -lr, lr)),
     ("rmsprop_centered", Bounded(v.next, high=1)),
+    ("novograd", ConstantGradient({v.next: g**2})),
+    ("novograd", ConstantGradient({v.next: 2 * TensorSum(g**2)})),
+    ("adam_mini", ConstantGradient({v_hat: g**2})),
+    ("adam_mini", ConstantGradient({v_hat: RowMean(g) ** 2})),
+    ("adam_mini", Bounded(v.next, high=RowMean(g**2) / n_cols)),
+    ("adafactor", Independent(c.next, of=g)),
+    ("sm3", Monotone(r.next, "decreasing")),
+    ("dog", Monotone(distance.next, "decreasing")),
+    ("dog", Bounded(GroupNorm(theta.next - theta), high=lr * distance.next / 2)),
+    ("lamb_paper", Bounded(Norm(theta.next - theta), high=lr)),
+    ("lamb", Invariant({theta: 1})),
+    ("prodigy", Monotone(s.next)),
+    ("swats_at", Independent(lam.next, of=v)),
 ]
 
 
@@ -145,6 +159,13 @@ BROKEN = [
     (language.Movements, "adam", "v_next = beta2*v", "v_next = beta1*v"),
     (language.NotAlways, "rmsprop", "v_next = alpha*v + c0*(g*g)", "v_next = v + c0*(g*g)"),
     (language.Independent, "adamw", "theta_next = ", "theta_next = nowhere + "),
+    (language.ConstantGradient, "novograd", "v_next = beta2*acc0 + c0*acc0", "v_next = c0*acc0"),
+    (language.ConstantGradient, "adam_mini", "c2*acc0/n_cols", "c2*acc0"),
+    (language.ConstantGradient, "centralized_sgdm", "g_central = where(zero < c1, g - c0, g)", "g_central = g - c0"),
+    (language.Bounded, "lamb_paper", "norm_max)/sqrt(acc1)", "norm_max)"),
+    (language.Bounded, "dog", "sqrt(squares_next + eps)", "sqrt(acc3/4 + eps)"),
+    (language.Monotone, "dog", "maximum(distance, sqrt(acc5))", "sqrt(acc5)"),
+    (language.Movements, "swats", "rate_next = lam_hat if", "rate_next = lam_next if"),
 ]
 
 

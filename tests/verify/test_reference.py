@@ -308,3 +308,11 @@ def test_empty_tensors_count_for_nothing(arithmetic: Arithmetic) -> None:
 
 def test_a_tensor_without_dimensions_is_one_element(arithmetic: Arithmetic) -> None:
     assert value(theta + TensorSum(theta) + Norm(theta), arithmetic, np.array(-4.0)) == -4
+
+
+def test_any_expression_in_named_values() -> None:
+    x, size = sympy.symbols("x numel", real=True)
+    given = {"x": [np.array([1.0, 2.0]), np.array([[3.0]])]}
+    found = reference.value(GroupSum(x) + size * Max(x, -sympy.oo), given, [(2,), (1, 1)], t=1)
+    np.testing.assert_array_equal(found[0], [8, 10])
+    np.testing.assert_array_equal(found[1], [[9]])
