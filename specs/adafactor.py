@@ -17,7 +17,7 @@ def factors(row_part, col_part):
             Let(c.next, (1 - share)*c + share*col_part))
 
 # The direction's root mean square is clipped, and its rate is in units of that of theta.
-clipped = (Let(u, g/sqrt(v_hat)), Let(excess, Max(1, sqrt(TensorMean(u**2))/rms_limit)),
+clipped = (Let(excess, Max(1, sqrt(TensorMean(u**2))/rms_limit)),
            Let(rate, Max(eps2, sqrt(TensorMean(theta**2)))*Min(lr, 1/sqrt(t))))
 movement, farthest = sqrt(TensorMean((theta.next - theta)**2)), rms_limit*clipped[-1].value
 scale_free = {g: 1, r: 2, c: 2}
@@ -29,7 +29,7 @@ adafactor = Optimizer("adafactor", "Adafactor", reference="torch.optim.Adafactor
     " tensor of more dimensions is a stack of matrices.",
     step=(*factors(RowMean(g**2), ColMean(g**2)),
           Let(relative, Piecewise((1, numel <= n_cols), (r.next/Max(ColMean(r.next), machine_eps), True))),
-          Let(v_hat, Max(relative*c.next, machine_eps**2)),
+          Let(v_hat, Max(relative*c.next, machine_eps**2)), Let(u, g/sqrt(v_hat)),
           *clipped, Let(theta.next, theta - lr*weight_decay*theta - rate*u/excess)),
     properties=(ConstantGradient({r.next: RowMean(g**2), c.next: ColMean(g**2)}), *never_negative,
                 Bounded(movement, high=farthest, given={weight_decay: 0}),
@@ -39,7 +39,8 @@ adafactor_paper = Optimizer("adafactor_paper", "AdafactorPaper", reference="arXi
     description="Paper form: sums, not averages; eps1 is added to every squared gradient; nothing decays. lr is the"
     " largest relative step. A vector is a matrix of one row, whose second moment is c itself.",
     step=(*factors(RowSum(g**2 + eps1), ColSum(g**2 + eps1)),
-          Let(v_hat, r.next*c.next/ColSum(r.next)),
+          # Two roots, for r*c could vanish in float32.
+          Let(u, g/(sqrt(r.next/ColSum(r.next))*sqrt(c.next))),
           *clipped, Let(theta.next, theta - rate*u/excess)),
     properties=(ConstantGradient({r.next: RowSum(g**2 + eps1), c.next: ColSum(g**2 + eps1)}), *never_negative,
                 Bounded(movement, high=farthest), Invariant({**scale_free, eps1: 2})))
