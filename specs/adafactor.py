@@ -39,8 +39,8 @@ adafactor_paper = Optimizer("adafactor_paper", "AdafactorPaper", reference="arXi
     description="Paper form: sums, not averages; eps1 is added to every squared gradient; nothing decays. lr is the"
     " largest relative step. A vector is a matrix of one row, whose second moment is c itself.",
     step=(*factors(RowSum(g**2 + eps1), ColSum(g**2 + eps1)),
-          # Two roots, for r*c could vanish in float32.
-          Let(u, g/(sqrt(r.next/ColSum(r.next))*sqrt(c.next))),
+          # Roots of each, for r*c could vanish in float32.
+          Let(u, g*sqrt(ColSum(r.next))/(sqrt(r.next)*sqrt(c.next))),
           *clipped, Let(theta.next, theta - rate*u/excess)),
     properties=(ConstantGradient({r.next: RowSum(g**2 + eps1), c.next: ColSum(g**2 + eps1)}), *never_negative,
                 Bounded(movement, high=farthest), Invariant({**scale_free, eps1: 2})))
