@@ -1,9 +1,9 @@
 """Translation validation: the text of a generated module, read back into algebra and proved equal to the spec.
 
 Nothing of the compiler takes part. The source is parsed and run symbol by symbol (`reading`): `scalars`, then every
-kernel of a step in order, each for one element, row, column or tensor, with memory as a dictionary. Each equation of the
-spec is compared with what the code computed under its name, in real arithmetic and up to what is true of totals
-(`algebra`). A draw is a symbol on both sides: that the runtime draws what the language says is for
+kernel of a step in order, each for one element, row, column or tensor, with memory as a dictionary (`kernels`). Each
+equation of the spec is compared with what the code computed under its name, in real arithmetic and up to what is true
+of totals (`algebra`). A draw is a symbol on both sides: that the runtime draws what the language says is for
 `optgen.verify.numerics` to see. Code and spec are compared case by case: one case for each truth assignment of the
 conditions that scalars decide. What algebra cannot settle is evaluated at random points to 50 digits and called tested.
 Everything around the arithmetic must be exactly what it must be (`frame`).
@@ -15,7 +15,7 @@ import ast
 import random
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 import sympy
@@ -30,11 +30,21 @@ from optgen.language.text import text
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 from optgen.verify.translation import frame
 from optgen.verify.translation.algebra import CASES, settled
-from optgen.verify.translation.reading import EXTENTS, Case, Layout, Rejected, Run, launch
+from optgen.verify.translation.kernels import launch
+from optgen.verify.translation.reading import EXTENTS, Case, Layout, Rejected, Run
 
 PART = "translation"
 
 Functions = Mapping[str, ast.FunctionDef]
+
+
+@dataclass(frozen=True)
+class _Code:
+    """What is compared with the spec: the functions, what PROGRAM says of memory, and what is drawn."""
+
+    functions: Functions
+    layout: Layout
+    draws: Mapping[str, Draw]
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
@@ -59,41 +69,34 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
         wrong = list(frame.complaints(candidate, tree, layout))
         verdict = Verdict.FAILED if wrong else Verdict.PROVED
         yield Finding(PART, "sweeps, starts, defaults and domains", verdict, "\n".join(wrong))
-        draws = _draws(candidate.optimizer, functions, layout)
+        code = _Code(functions, layout, _draws(candidate.optimizer, functions, layout))
         for case in _cases(candidate.optimizer, functions):
-            yield from _compared(candidate.optimizer, functions, layout, draws, case, random.Random(effort.seed))
+            yield from _compared(candidate.optimizer, code, case, random.Random(effort.seed))
     except (Rejected, SyntaxError, KeyError, IndexError, TypeError, ValueError) as error:
         yield Finding(PART, "the module", Verdict.FAILED, f"it cannot be read back: {error}")
 
 
-def _compared(
-    optimizer: Optimizer,
-    functions: Functions,
-    layout: Layout,
-    draws: Mapping[str, Draw],
-    case: Case,
-    draw: random.Random,
-) -> Iterator[Finding]:
+def _compared(optimizer: Optimizer, code: _Code, case: Case, draw: random.Random) -> Iterator[Finding]:
     """Compare what a step stores, and what `update` returns, with the spec in one case."""
     slots = (theta, *optimizer.slots)
     targets = {let.target.name: let.target for let in optimizer.equations}
     label = f"  [{case}]" if case.truth else ""
 
-    run = Run(functions, targets, case, draws)
+    run = Run(code.functions, targets, case, code.draws)
     remembered = (*slots, *optimizer.small_states)
     run.memory.update({x.name: x for x in (g, *remembered)} | EXTENTS)
     scalars, numbers = run.host(optimizer)
-    launch(run, layout, scalars)
+    launch(run, code.layout, scalars)
     if run.memory["g"] != g:
         yield Finding(PART, f"the gradient{label}", Verdict.FAILED, "it is written to")
     stored = {**{x: run.held(x.name) for x in remembered}, **numbers}
     yield from _judged(optimizer, run, stored, label, draw)
 
-    if "update" not in functions or not functions.keys() & {"update_0", "update_1"}:
+    if "update" not in code.functions or not code.functions.keys() & {"update_0", "update_1"}:
         return  # the chunk has called `update` itself, or there is none of all that happens
-    face = Run(functions, targets, case)
+    face = Run(code.functions, targets, case)
     scalars, _ = face.host(optimizer)
-    returned = face.call("update", [theta, g, *optimizer.slots, *draws.values(), *scalars])
+    returned = face.call("update", [theta, g, *optimizer.slots, *code.draws.values(), *scalars])
     for finding in _judged(optimizer, face, dict(zip(slots, returned, strict=True)), label, draw):
         if finding.verdict is Verdict.FAILED:
             yield replace(finding, subject=f"update(): {finding.subject}")
@@ -110,7 +113,8 @@ def _judged(
     all_said = _said(optimizer, run.case, set()) if wrong_so_far else {}
     for target in wrong_so_far:
         again = settled(_written_out(run.computed[target], run.computed), all_said[target], spaces, draw)
-        verdicts[target] = min(verdicts[target], again, key=lambda found: found[0] is Verdict.FAILED)
+        if again[0] is Verdict.PROVED:  # random points would not tell what differs for few values of a name
+            verdicts[target] = again
     for slot, stored in values.items():
         own = (Verdict.PROVED, "") if stored == slot.next else settled(stored, said[slot.next], spaces, draw)
         used = [target for target in verdicts if target in _uses(slot.next, stored, run.computed)]

@@ -95,7 +95,7 @@ class _Totals:
         if isinstance(node, Reduction):
             return node.to
         if isinstance(node, Named):
-            return self.spaces.get(node) or node.space  # type: ignore[no-any-return]
+            return self.spaces.get(node) or node.space
         return join_all(self.space(argument) for argument in node.args)
 
     def canonical(self, node: Expr) -> Expr:
@@ -187,7 +187,7 @@ def equal(a: Expr, b: Expr) -> bool:
     if max(a.count_ops(), b.count_ops()) > LARGEST:
         return False
     if not (a.has(Relational) or b.has(Relational)):
-        return cancel(together(_normal(a) - _normal(b))) == 0
+        return bool(cancel(together(_normal(a) - _normal(b))) == 0)
     a, b = _oriented(a), _oriented(b)
     if 2 ** len(_conditions(a) | _conditions(b)) > CASES:
         return False

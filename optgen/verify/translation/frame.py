@@ -1,4 +1,4 @@
-"""The frame around the arithmetic: sweeps that visit every chunk once, starts, defaults, domains, and what PROGRAM says."""
+"""The frame around the arithmetic: sweeps that visit every chunk once, starts, defaults, domains, what PROGRAM says."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from optgen.language.spec import Optimizer
 from optgen.language.symbols import Hyper, State, g, theta
 from optgen.language.text import text
 from optgen.verify.candidate import Candidate
+from optgen.verify.translation.kernels import TOTALS
 from optgen.verify.translation.reading import (
     EXTENTS,
     FUNCTIONS,
-    TOTALS,
     Case,
     Launch,
     Layout,
