@@ -47,16 +47,28 @@ def settled(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tupl
     draw : random.Random
         Chooses the points.
     """
-    if code == spec:
+    if proved(code, spec, spaces):
         return Verdict.PROVED, ""
+    return tested(code, spec, spaces, draw)
+
+
+def proved(code: Expr, spec: Expr, spaces: Spaces) -> bool:
+    """Whether algebra shows two expressions equal for every input.
+
+    Parameters
+    ----------
+    code, spec, spaces
+        As for `settled`.
+    """
+    if code == spec:
+        return True
     sides = (code, spec)
     if code.has(Reduction) or spec.has(Reduction):
+        if max(side.count_ops() for side in sides) > LARGEST:
+            return False
         totals = _Totals(spaces)
-        if max(side.count_ops() for side in sides) <= LARGEST:
-            sides = tuple(totals.named(totals.canonical(side)) for side in sides)
-    if not any(side.has(Reduction) for side in sides) and equal(*sides):
-        return Verdict.PROVED, ""
-    return _tested(code, spec, spaces, draw)
+        sides = tuple(totals.named(totals.canonical(side)) for side in sides)
+    return equal(*sides)
 
 
 # Algebra of totals ---------------------------------------------------------------------------------------------------
@@ -325,15 +337,25 @@ def _reduced(how: str, values: Sequence[Expr]) -> Expr:
     return sympy.Max(*values)
 
 
-def _tested(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tuple[Verdict, str]:
-    """Compare two expressions at random points, to many digits."""
+def tested(
+    code: Expr, spec: Expr, spaces: Spaces, draw: random.Random, *, points: int = POINTS
+) -> tuple[Verdict, str]:
+    """Compare two expressions at random points, to many digits.
+
+    Parameters
+    ----------
+    code, spec, spaces, draw
+        As for `settled`.
+    points : int
+        How many points are enough.
+    """
     # A sign hides what it is the sign of: nearly all points would agree whatever stands in it. So does `finite`.
     code, spec = (side.replace(sympy.sign, lambda x: x / (1 + sympy.Abs(x))) for side in (code, spec))
     code, spec = (side.replace(finite, lambda x: 1 / (1 + x**2)) for side in (code, spec))
     totals = _Totals(spaces)
     symbols = sorted(_outside(code) | _outside(spec), key=str)
     compared = 0
-    for _ in range(4 * POINTS):
+    for _ in range(4 * points):
         model, place = _Model(totals, draw), draw.choice(_PLACES)
         point = {symbol: model.number(symbol, place) for symbol in symbols}
         left, right = (model.at(side, place) for side in (code, spec))
@@ -347,9 +369,9 @@ def _tested(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tupl
                 else f" with the other sign, at {given}"
             )
         compared += 1
-        if compared == POINTS:
-            return Verdict.TESTED, f"equal to {DIGITS - 8} digits at {POINTS} random points"
-    return Verdict.FAILED, f"only {compared} of {4 * POINTS} random points gave finite values to compare"
+        if compared == points:
+            return Verdict.TESTED, f"equal to {DIGITS - 8} digits at {points} random points"
+    return Verdict.FAILED, f"only {compared} of {4 * points} random points gave finite values to compare"
 
 
 def _drawn(symbol: Named, draw: random.Random) -> Expr:
