@@ -154,7 +154,7 @@ def _changes(place: str, parent: ast.AST, name: str, child: Any) -> Iterator[Cha
         else:
             yield from _coefficient(parent, child)
             yield from _swapped_results(parent, child)
-            yield from _before(child)
+            yield from _before(parent, child)
     elif kind == "chunk":
         yield from _chunk(parent, name, child)
         yield from _added(parent, name, child)
@@ -268,10 +268,15 @@ def _chunk(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
             none, other = ast.Constant(0), ast.Constant(stream + 1)
             for counted in ((none, seed, own), (step, none, own), (step, step, own), (step, seed, other)):
                 yield "a draw from another count", _call("draws", row, *counted, like)
-        case ast.Subscript(value=ast.Name(id="scalars"), slice=ast.Constant(value=int(index))):
+        case ast.Subscript(value=ast.Name(id="scalars"), slice=ast.Constant(value=int(index))) if not _is_edge(parent):
             yield "two scalars swapped", ast.Subscript(ast.Name("scalars"), ast.Constant(index - 1 if index else 1))
         case ast.If(test=test, body=body, orelse=orelse):
             yield "branches exchanged", ast.If(test, orelse, body)
+
+
+def _is_edge(parent: ast.AST) -> bool:
+    """Whether a scalar is the zero that flags are compared with: of those below 1 any other would do as well."""
+    return isinstance(parent, ast.Assign) and ast.unparse(parent.targets[0]) == "zero"
 
 
 # Totals --------------------------------------------------------------------------------------------------------------
@@ -302,10 +307,12 @@ _OTHER = {**_MOST, **{most: total for total, most in _MOST.items()}}
 """The largest for the sum, and the sum for the largest."""
 
 
-def _before(node: Any) -> Iterator[Change]:
-    """The old value where the new one was meant; code that has no old one does not compile, which is noticed too."""
+def _before(parent: ast.AST, node: Any) -> Iterator[Change]:
+    """The old value where the new one was meant. What is returned may be both: a value that stays as it is."""
     match node:
-        case ast.Name(id=name, ctx=ast.Load()) if name.endswith("_next"):
+        case ast.Name(id=name, ctx=ast.Load()) if name.endswith("_next") and not isinstance(
+            parent, ast.Return | ast.Tuple
+        ):
             yield "an old value for a new one", ast.Name(name.removesuffix("_next"))
 
 

@@ -29,7 +29,7 @@ from optgen.language.symbols import Local, Named, Stateful, g, t, theta
 from optgen.language.text import text
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 from optgen.verify.translation import frame
-from optgen.verify.translation.algebra import CASES, proved, settled, tested
+from optgen.verify.translation.algebra import CASES, at_random, proved, settled
 from optgen.verify.translation.kernels import launch
 from optgen.verify.translation.reading import EXTENTS, Case, Layout, Rejected, Run
 
@@ -110,11 +110,14 @@ def _judged(
     said = _said(optimizer, run.case, set(run.computed))
     verdicts = {target: settled(code, said[target], spaces, draw) for target, code in run.computed.items()}
     wrong_so_far = [target for target, (verdict, _) in verdicts.items() if verdict is Verdict.FAILED]
-    all_said = _said(optimizer, run.case, set()) if wrong_so_far else {}
+    # Choices keep their names: written into one another they would grow without bound.
+    choices = {x for x, value in run.computed.items() if value.has(Piecewise) or said[x].has(Piecewise)}
+    plain = {x: value for x, value in run.computed.items() if x not in choices}
+    all_said = _said(optimizer, run.case, choices) if wrong_so_far else {}
     for target in wrong_so_far:
-        sides = _written_out(run.computed[target], run.computed), all_said[target]
+        sides = _written_out(run.computed[target], plain), all_said[target]
         # One point tells most that differ, and costs less than algebra; what is equal at it must still be proved.
-        if tested(*sides, spaces, draw, points=1)[0] is not Verdict.FAILED and proved(*sides, spaces):
+        if at_random(*sides, spaces, draw, points=1)[0] is not Verdict.FAILED and proved(*sides, spaces):
             verdicts[target] = Verdict.PROVED, ""
     for slot, stored in values.items():
         own = (Verdict.PROVED, "") if stored == slot.next else settled(stored, said[slot.next], spaces, draw)

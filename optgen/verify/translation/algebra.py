@@ -49,7 +49,7 @@ def settled(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tupl
     """
     if proved(code, spec, spaces):
         return Verdict.PROVED, ""
-    return tested(code, spec, spaces, draw)
+    return at_random(code, spec, spaces, draw)
 
 
 def proved(code: Expr, spec: Expr, spaces: Spaces) -> bool:
@@ -337,7 +337,7 @@ def _reduced(how: str, values: Sequence[Expr]) -> Expr:
     return sympy.Max(*values)
 
 
-def tested(
+def at_random(
     code: Expr, spec: Expr, spaces: Spaces, draw: random.Random, *, points: int = POINTS
 ) -> tuple[Verdict, str]:
     """Compare two expressions at random points, to many digits.
@@ -354,9 +354,13 @@ def tested(
     code, spec = (side.replace(finite, lambda x: 1 / (1 + x**2)) for side in (code, spec))
     totals = _Totals(spaces)
     symbols = sorted(_outside(code) | _outside(spec), key=str)
+    edges = _edges(code, spec)
     compared = 0
     for _ in range(4 * points):
         model, place = _Model(totals, draw), draw.choice(_PLACES)
+        for symbol, edge in edges:
+            if draw.random() < 1 / 4:
+                model.values[symbol, place.within(totals.space(symbol))] = edge
         point = {symbol: model.number(symbol, place) for symbol in symbols}
         left, right = (model.at(side, place) for side in (code, spec))
         if not (left.is_real and right.is_real):  # infinite, or the root of something negative
@@ -372,6 +376,13 @@ def tested(
         if compared == points:
             return Verdict.TESTED, f"equal to {DIGITS - 8} digits at {points} random points"
     return Verdict.FAILED, f"only {compared} of {4 * points} random points gave finite values to compare"
+
+
+def _edges(*sides: Expr) -> list[tuple[Named, Expr]]:
+    """What is compared with a whole number, with that number, which a draw would seldom meet."""
+    pairs = {pair for side in sides for c in side.atoms(Relational) for pair in (c.args, c.args[::-1])}
+    found = [(x, edge) for x, edge in pairs if isinstance(x, State | Next | Local) and edge.is_Integer]
+    return sorted(found, key=str)
 
 
 def _drawn(symbol: Named, draw: random.Random) -> Expr:
