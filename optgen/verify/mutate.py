@@ -391,7 +391,8 @@ def _order(parent: ast.AST, node: Any) -> Iterator[Change]:
     """A phase before the one that it needs."""
     match node:
         case ast.Tuple(elts=[_, *_] as phases) if isinstance(parent, ast.keyword) and parent.arg == "phases":
-            for k in range(len(phases) - 1):
+            taken = [set(ast.literal_eval(phase.args[0])) for phase in phases if isinstance(phase, ast.Call)]
+            for k in (k for k in range(len(phases) - 1) if taken[k] & taken[k + 1]):
                 swapped = [*phases[:k], phases[k + 1], phases[k], *phases[k + 2 :]]
                 yield "an old value for a new one", ast.Tuple(swapped)
         case ast.Constant(value="row" | "column" as kind):

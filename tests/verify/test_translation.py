@@ -138,10 +138,10 @@ TOTALS = {
         "not the total over one tensor",
     ),
     "the largest of sums": ("adamp", "largest(y0_of", "total(y0_of", "row_cosine = TensorMax("),
-    "a sum of sums": ("swats", "total_of(y0_of", "largest_of(y0_of", "along = GroupSum(g*p)"),
-    "one tensor for all": ("swats", "total_of(y0_of, at.tensors)", "y0_of[0]", "is not the group that is visited"),
+    "a sum of sums": ("swats", "total_of(y0_of", "largest_of(y0_of", "along = GroupSum("),
+    "one tensor for all": ("swats", "total_of(y0_of, at.tensors)", "y0_of[0]", "`y0_of[0]` is not one of"),
     "the count": ("adam_mini", "acc0/n_cols", "acc0", "v' = "),
-    "another count": ("adafactor", "acc1/n_rows", "acc1/numel", "c' = "),
+    "another count": ("adafactor", "n_rows_of[j], eps1", "numel_of[j], eps1", "c' = "),
     "a factor": ("lamb", "acc1 += wide(u)*wide(u)", "acc1 += wide(u)", "Norm(u)"),
     "the largest for a sum": (
         "lamb",

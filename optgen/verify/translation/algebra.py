@@ -327,6 +327,8 @@ def _outside(node: Expr) -> set[Expr]:
 
 
 def _reduced(how: str, values: Sequence[Expr]) -> Expr:
+    if not all(value.is_real for value in values):
+        return S.NaN
     match how:
         case "sum":
             return Add(*values)
