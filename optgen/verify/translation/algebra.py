@@ -259,6 +259,10 @@ _SHAPES = ((2, 2, 3), (3,))
 """Of the tensors of the model on which totals are tried: a stack of matrices and a vector."""
 
 
+_NEAR = (Integer(1), Rational(1005, 1000), Rational(995, 1000))
+"""Where values are tried around what they are compared with."""
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where an element stands: in which tensor, and its matrix, row and column there."""
@@ -362,7 +366,8 @@ def at_random(
         model, place = _Model(totals, draw), draw.choice(_PLACES)
         for symbol, edge in edges:
             if draw.random() < 1 / 4:
-                model.values[symbol, place.within(totals.space(symbol))] = edge
+                near = edge if edge.is_Integer else model.at(edge, place) * draw.choice(_NEAR)
+                model.values[symbol, place.within(totals.space(symbol))] = near
         point = {symbol: model.number(symbol, place) for symbol in symbols}
         left, right = (model.at(side, place) for side in (code, spec))
         if not (left.is_real and right.is_real):  # infinite, or the root of something negative
@@ -381,10 +386,9 @@ def at_random(
 
 
 def _edges(*sides: Expr) -> list[tuple[Named, Expr]]:
-    """What is compared with a whole number, with that number, which a draw would seldom meet."""
+    """What is compared, with what it is compared with, which a draw would seldom come near."""
     pairs = {pair for side in sides for c in side.atoms(Relational) for pair in (c.args, c.args[::-1])}
-    found = [(x, edge) for x, edge in pairs if isinstance(x, State | Next | Local) and edge.is_Integer]
-    return sorted(found, key=str)
+    return sorted((pair for pair in pairs if isinstance(pair[0], State | Next | Local)), key=str)
 
 
 def _drawn(symbol: Named, draw: random.Random) -> Expr:
