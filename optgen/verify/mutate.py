@@ -30,6 +30,14 @@ CLAIMS: dict[str, str] = {
     "two scalars swapped": "translation",
     "a default or a start changed": "translation",
     "a draw from another count": "translation",
+    "a total over other things": "translation",
+    "a count left out": "translation",
+    "max for a sum": "translation",
+    "a bound of a total off by one": "translation",
+    "a part of a total left out": "translation",
+    "a total not started anew": "translation",
+    "a small value not stored": "translation",
+    "an old value for a new one": "translation",
     "a store left out": "memory",
     "an edge off by one": "memory",
     "a scalar rounded to float32": "numerics",
@@ -137,7 +145,8 @@ Change = tuple[str, Any]
 
 
 def _changes(place: str, parent: ast.AST, name: str, child: Any) -> Iterator[Change]:
-    if place == "scalars" or place.startswith("update"):
+    kind, *_ = place.split("_")
+    if kind in ("scalars", "update", *_SMALL):
         yield from _arithmetic(child)
         yield from _rounding(place, parent, name, child)
         if place == "scalars":
@@ -145,12 +154,18 @@ def _changes(place: str, parent: ast.AST, name: str, child: Any) -> Iterator[Cha
         else:
             yield from _coefficient(parent, child)
             yield from _swapped_results(parent, child)
-    elif place == "chunk":
+            yield from _before(parent, child)
+    elif kind == "chunk":
         yield from _chunk(parent, name, child)
-    elif place in ("sweep", "sweep_serial"):
+        yield from _added(parent, name, child)
+    elif kind == "sweep":
         yield from _edges(child)
+    elif kind == "prepare":
+        yield from _combined(name, child)
     elif place in ("initial", "PROGRAM", "step"):
         yield from _starts(place, parent, child)
+    if place == "PROGRAM":
+        yield from _order(parent, child)
 
 
 def _arithmetic(node: Any) -> Iterator[Change]:
@@ -164,6 +179,8 @@ def _arithmetic(node: Any) -> Iterator[Change]:
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             yield "a factor dropped", left
             yield "a factor dropped", right
+        case ast.BinOp(left=left, op=ast.Div(), right=ast.Name(id="numel" | "n_rows" | "n_cols")):
+            yield "a count left out", left
         case ast.BinOp(left=left, op=ast.Div()):
             yield "a factor dropped", left
         case ast.Call(func=ast.Name(id="maximum"), args=arguments):
@@ -237,7 +254,7 @@ def _chunk(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
             yield "an edge off by one", _call("range", ast.BinOp(count, ast.Sub(), ast.Constant(1)))
             yield "an edge off by one", _call("range", ast.Constant(1), count)
         case ast.Tuple(elts=elements) if isinstance(parent, ast.Assign) and name == "targets":
-            for k in range(len(elements)):
+            for k in (k for k, element in enumerate(elements) if isinstance(element, ast.Subscript)):
                 yield "a store left out", ast.Tuple([*elements[:k], ast.Name("_"), *elements[k + 1 :]])
         case ast.Subscript(value=ast.Name(id="theta")) if isinstance(parent, ast.Assign) and name == "targets":
             yield "a store left out", ast.Name("_")
@@ -251,10 +268,135 @@ def _chunk(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
             none, other = ast.Constant(0), ast.Constant(stream + 1)
             for counted in ((none, seed, own), (step, none, own), (step, step, own), (step, seed, other)):
                 yield "a draw from another count", _call("draws", row, *counted, like)
-        case ast.Subscript(value=ast.Name(id="scalars"), slice=ast.Constant(value=int(index))):
+        case ast.Subscript(value=ast.Name(id="scalars"), slice=ast.Constant(value=int(index))) if not _is_edge(parent):
             yield "two scalars swapped", ast.Subscript(ast.Name("scalars"), ast.Constant(index - 1 if index else 1))
         case ast.If(test=test, body=body, orelse=orelse):
             yield "branches exchanged", ast.If(test, orelse, body)
+
+
+def _is_edge(parent: ast.AST) -> bool:
+    """Whether a scalar is the zero that flags are compared with: of those below 1 any other would do as well."""
+    return isinstance(parent, ast.Assign) and ast.unparse(parent.targets[0]) == "zero"
+
+
+# Totals --------------------------------------------------------------------------------------------------------------
+
+_SMALL = ("tensor", "row", "column", "group")
+"""What functions are named for that compute what varies over less than elements."""
+_ALIKE = {
+    "rows": "columns",
+    "columns": "rows",
+    "chunks": "rows",
+    "n_rows_of": "n_cols_of",
+    "n_cols_of": "n_rows_of",
+    "numel_of": "n_cols_of",
+    "rows_in_columns": "columns_in_rows",
+    "rows_in_columns_largest": "columns_in_rows_largest",
+    "columns_in_rows": "rows_in_columns",
+    "columns_in_rows_largest": "rows_in_columns_largest",
+}
+"""What stands for something else of the same type."""
+_MOST = {
+    "total": "largest",
+    "total_of": "largest_of",
+    "column_totals": "column_largest",
+    "rows_in_columns": "rows_in_columns_largest",
+    "columns_in_rows": "columns_in_rows_largest",
+}
+_OTHER = {**_MOST, **{most: total for total, most in _MOST.items()}}
+"""The largest for the sum, and the sum for the largest."""
+
+
+def _before(parent: ast.AST, node: Any) -> Iterator[Change]:
+    """The old value where the new one was meant. What is returned may be both: a value that stays as it is."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Load()) if name.endswith("_next") and not isinstance(
+            parent, ast.Return | ast.Tuple
+        ):
+            yield "an old value for a new one", ast.Name(name.removesuffix("_next"))
+
+
+def _added(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
+    """What chunks add up."""
+    match node:
+        case ast.AugAssign(target=target, op=ast.Add(), value=value):
+            yield "a part of a total left out", ast.Assign([target], value)
+            yield "max for a sum", ast.Assign([target], _call("maximum", target, value))
+            if isinstance(value, ast.BinOp):
+                yield "a factor dropped", ast.AugAssign(target, ast.Add(), value.left)
+                yield "a factor dropped", ast.AugAssign(target, ast.Add(), value.right)
+        case ast.Assign(
+            targets=[ast.Name() | ast.Subscript() as target],
+            value=ast.Call(func=ast.Name(id="maximum"), args=[_, value]),
+        ):
+            yield "a part of a total left out", ast.Assign([target], value)
+            yield "max for a sum", ast.AugAssign(target, ast.Add(), value)
+        case ast.Assign(targets=[ast.Name() | ast.Subscript()], value=value) if ast.unparse(value) in ("0.0", "-inf"):
+            yield "a total not started anew", ast.Pass()
+        case ast.For(body=body) if any(ast.unparse(each).endswith(" = 0.0") for each in body):
+            outside = [each for each in body if ast.unparse(each).endswith(" = 0.0")]
+            inside = [each for each in body if each not in outside]
+            loop = ast.For(node.target, node.iter, inside, [])
+            yield "a total not started anew", ast.Module([*outside, loop], [])
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=array))], value=ast.Name()) if array.endswith("_of"):
+            yield "a part of a total left out", ast.Pass()
+        case ast.BinOp(left=start, op=ast.Add(), right=ast.Name(id="line")) if isinstance(parent, ast.Subscript):
+            yield "a total over other things", start
+        case ast.Name(id="first_row" | "first_column" as origin, ctx=ast.Load()) if name != "targets":
+            other = {"first_row": "first_column", "first_column": "first_row"}[origin]
+            yield "a total over other things", ast.Name(other)
+        case ast.BinOp(left=start, op=ast.Add(), right=ast.Name(id="wide_parts") as length):
+            fewer = ast.BinOp(length, ast.Sub(), ast.Constant(1))
+            yield "a bound of a total off by one", ast.BinOp(start, ast.Add(), fewer)
+        case ast.Call(func=ast.Name(id="range"), args=[ast.Name(id="lines") as lines]):
+            yield "a bound of a total off by one", _call("range", ast.BinOp(lines, ast.Sub(), ast.Constant(1)))
+        case ast.Constant(value=int(index)) if isinstance(parent, ast.Subscript) and _is_place(parent):
+            yield "a total over other things", ast.Constant(index - 1 if index else 1)
+
+
+def _is_place(node: ast.Subscript) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id == "place"
+
+
+def _combined(name: str, node: Any) -> Iterator[Change]:
+    """What is done between sweeps."""
+    one = ast.Constant(1)
+    match node:
+        case ast.Attribute(value=at, attr=attribute) if attribute in _ALIKE:
+            yield "a total over other things", ast.Attribute(at, _ALIKE[attribute])
+        case ast.Name(id=function) if function in _ALIKE:
+            yield "a total over other things", ast.Name(_ALIKE[function])
+        case ast.Call(func=ast.Name(id="total_of" | "largest_of"), args=[array, _]):
+            yield "a total over other things", ast.Subscript(array, ast.Constant(0))
+    match node:
+        case ast.Name(id=function, ctx=ast.Load()) if function in _OTHER:
+            yield "max for a sum", ast.Name(_OTHER[function])
+        case ast.Call(func=ast.Name(id="total" | "largest" as function), args=[array, begin, end]):
+            later, sooner = ast.BinOp(begin, ast.Add(), one), ast.BinOp(end, ast.Sub(), one)
+            yield "a bound of a total off by one", _call(function, array, later, end)
+            yield "a bound of a total off by one", _call(function, array, begin, sooner)
+            yield "a part of a total left out", ast.Subscript(array, begin)
+        case ast.Call(func=ast.Name(id="range"), args=[length]):
+            yield "a bound of a total off by one", _call("range", ast.BinOp(length, ast.Sub(), one))
+        case ast.Assign(targets=[target], value=value) if name == "body":
+            targets = target.elts if isinstance(target, ast.Tuple) else [target]
+            for k, each in enumerate(targets):
+                if isinstance(each, ast.Subscript):
+                    others = [*targets[:k], ast.Name("_"), *targets[k + 1 :]]
+                    left = ast.Tuple(others) if len(others) > 1 else others[0]
+                    yield "a small value not stored", ast.Assign([left], value)
+
+
+def _order(parent: ast.AST, node: Any) -> Iterator[Change]:
+    """A phase before the one that it needs."""
+    match node:
+        case ast.Tuple(elts=[_, *_] as phases) if isinstance(parent, ast.keyword) and parent.arg == "phases":
+            taken = [set(ast.literal_eval(phase.args[0])) for phase in phases if isinstance(phase, ast.Call)]
+            for k in (k for k in range(len(phases) - 1) if taken[k] & taken[k + 1]):
+                swapped = [*phases[:k], phases[k + 1], phases[k], *phases[k + 2 :]]
+                yield "an old value for a new one", ast.Tuple(swapped)
+        case ast.Constant(value="row" | "column" as kind):
+            yield "a total over other things", ast.Constant({"row": "column", "column": "row"}[kind])
 
 
 def _edges(node: Any) -> Iterator[Change]:

@@ -35,7 +35,7 @@ def test_mutants_that_only_a_running_kernel_shows_are_caught(kind, name, generat
 
 
 def test_there_are_many_mutants_of_every_kind(generated_by_name):
-    names = ["adam", "adam_lecture", "adamw", "rmsprop_centered", "rmsprop_lecture", "sgdm"]
+    names = ["adam", "adam_lecture", "adamw", "rmsprop_centered", "rmsprop_lecture", "sgdm", "lamb", "adafactor"]
     texts = [Path(generated_by_name(name).module.__file__).read_text(encoding="utf-8") for name in names]
     texts.append(Path(optgen.compile(NOISE).__file__).read_text(encoding="utf-8"))
     kinds = Counter(mutant.kind for text in texts for mutant in mutants(text))

@@ -2,18 +2,35 @@
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from broken import broken
 from rules import RULES
-from sympy import Integer
+from sympy import Abs, Integer, Piecewise
 
-from optgen import Let, Optimizer, g, pipeline, t, theta
+from optgen import Let, Optimizer, g, pipeline, state, t, theta
 from optgen.build import target_named
 from optgen.hypers import beta2, lr
+from optgen.language.reductions import (
+    ColSum,
+    GroupMax,
+    GroupSum,
+    Norm,
+    RowMax,
+    RowMean,
+    RowSum,
+    TensorMax,
+    TensorMean,
+    TensorSum,
+    n_cols,
+    numel,
+)
+from optgen.language.spaces import ROW, TENSOR
 from optgen.targets.base import Origin
 from optgen.verify import translation
 from optgen.verify.candidate import QUICK, Candidate, Verdict, failures
+from optgen.verify.translation.algebra import at_random, settled
 
 ORIGIN = Origin("0", "specs/rule.py", "0")
 
@@ -110,6 +127,106 @@ FRAME = {
 def test_what_no_compiler_of_ours_writes_is_rejected(before, after, complaint, tmp_path, generated_by_name):
     found = failures(list(translation.check(broken(tmp_path, generated_by_name("adam"), before, after), QUICK)))
     assert any(complaint in finding.detail for finding in found)
+
+
+TOTALS = {
+    "another axis": ("adafactor", "rows_in_columns(r_of", "columns_in_rows(r_of", "not the totals over each row"),
+    "another bound": (
+        "adafactor",
+        "total(acc4_of, at.chunks",
+        "total(acc4_of, at.rows",
+        "not the total over one tensor",
+    ),
+    "the largest of sums": ("adamp", "largest(y0_of", "total(y0_of", "row_cosine = TensorMax("),
+    "a sum of sums": ("swats", "total_of(y0_of", "largest_of(y0_of", "along = GroupSum("),
+    "one tensor for all": ("swats", "total_of(y0_of, at.tensors)", "y0_of[0]", "`y0_of[0]` is not one of"),
+    "the count": ("adam_mini", "acc0/n_cols", "acc0", "v' = "),
+    "another count": ("adafactor", "n_rows_of[j], eps1", "numel_of[j], eps1", "c' = "),
+    "a factor": ("lamb", "acc1 += wide(u)*wide(u)", "acc1 += wide(u)", "Norm(u)"),
+    "the largest for a sum": (
+        "lamb",
+        "acc1 += wide(u)*wide(u)",
+        "acc1 = maximum(acc1, wide(u)*wide(u))",
+        "which nothing has started",
+    ),
+    "a chunk for all of a row": ("adafactor", "        acc0 = 0.0\n", "", "which nothing has started"),
+    "a row for all of a chunk": (
+        "adafactor",
+        "    acc4_of[place[0]] = acc4\n",
+        "",
+        "what the chunks of this step have left",
+    ),
+    "columns not emptied": ("adafactor", "    acc1_of[part : part + wide_parts] = 0.0\n", "", "is not emptied"),
+    "a place of another": ("adafactor", "height = place[5]", "height = place[6]", "does not prepare a chunk"),
+    "the row before": ("adafactor", "narrow(r_of[first_row + line]", "narrow(r_of[first_row]", "is not the element i"),
+    "a row of columns": (
+        "adafactor",
+        "first = at.columns[j]",
+        "first = at.rows[j]",
+        "each row or column of a tensor once",
+    ),
+    "a state not stored": ("adam_mini", "v_of[first + i], c4_of", "_, c4_of", "v' = "),
+    "a value not stored": ("adafactor", "rate_of[j] = tensor_1", "_ = tensor_1", "`rate` is read before this step"),
+    "an old state": ("adam_mini", "v_hat = c3*v_next", "v_hat = c3*v", "v_hat = v'/(1 - beta2**t)"),
+    "a phase too early": (
+        "clip_global_norm_adamw",
+        "total(acc0_of",
+        "total(acc9_of",
+        "is not of an array that is taken",
+    ),
+    "what a phase takes": ("lamb", 'Phase(("acc0", "acc1")', 'Phase(("acc1", "acc0")', "does not take what"),
+    "the kind of a state": ("adam_mini", '{"v": "row"}', '{"v": "column"}', "the small states are"),
+    "the kind of a total": ("lamb", '"acc0": "chunk"', '"acc0": "tensor"', "no array of one value a chunk"),
+    "a start of a small state": ("sm3", "return 0.0, 0.0, 0.0", "return 0.0, 1.0, 0.0", "state `c` starts from 1"),
+    "a tensor skipped": ("lamb", "for j in at.tensors:", "for j in at.tensors[1:]:", "no statement between sweeps"),
+}
+
+
+@pytest.mark.parametrize("what", TOTALS)
+def test_a_wrong_total_is_caught_and_said(what, tmp_path, generated_by_name):
+    name, before, after, complaint = TOTALS[what]
+    found = failures(list(translation.check(broken(tmp_path, generated_by_name(name), before, after), QUICK)))
+    assert any(complaint in finding.subject + finding.detail for finding in found)
+
+
+a, b = state("a", space=TENSOR), state("b", space=ROW)
+TRUE = {
+    "a factor comes out": (TensorSum(a * g), a * TensorSum(g)),
+    "so does a term": (TensorSum(a + g), numel * a + TensorSum(g)),
+    "what is the same everywhere": (RowSum(b), n_cols * b),
+    "a mean": (RowMean(g**2), RowSum(g**2) / n_cols),
+    "a norm": (Norm(g) ** 2, TensorSum(g**2)),
+    "tensor by tensor": (GroupSum(a * g), GroupSum(a * TensorSum(g) / numel)),
+    "row by row": (TensorSum(g * theta), TensorSum(RowSum(g * theta) / n_cols)),
+    "the largest of the largest": (GroupMax(g), GroupMax(TensorMax(RowMax(g)))),
+    "a choice": (
+        TensorSum(Piecewise((g, a > 0), (theta, True))),
+        Piecewise((TensorSum(g), a > 0), (TensorSum(theta), True)),
+    ),
+    "of equals": (TensorMax(1 / (g + 1) + 1), TensorMax((g + 2) / (g + 1))),
+}
+FALSE = {
+    "row for column": (RowSum(g), ColSum(g)),
+    "tensor for group": (a * TensorSum(g), a * GroupSum(g)),
+    "sum for mean": (TensorSum(g), TensorMean(g)),
+    "what varies stays in": (RowSum(a * b * g), a * b * TensorSum(g)),
+    "a choice of elements": (TensorSum(Piecewise((g, g > 0), (0, True))), Piecewise((TensorSum(g), g > 0), (0, True))),
+    "rows count once an element": (TensorSum(RowSum(g)), TensorSum(g)),
+    "a root of a sum": (Norm(g), TensorSum(Abs(g))),
+}
+
+
+@pytest.mark.parametrize("what", TRUE)
+def test_what_is_true_of_totals_is_proved(what):
+    left, right = TRUE[what]
+    assert settled(left, right, {}, Random(0))[0] is Verdict.PROVED
+    assert at_random(left, right, {}, Random(0), points=3)[0] is Verdict.TESTED
+
+
+@pytest.mark.parametrize("what", FALSE)
+def test_what_is_not_true_of_totals_is_seen(what):
+    left, right = FALSE[what]
+    assert settled(left, right, {}, Random(0))[0] is Verdict.FAILED
 
 
 def test_what_algebra_cannot_settle_is_tested_and_called_so(tmp_path):

@@ -1,0 +1,409 @@
+"""Whether two expressions are equal: by algebra for every input, else at random points to 50 digits.
+
+Reductions are brought into one form first. A sum is linear: what is the same everywhere in what is added up comes out
+of it, terms and factors both. Means and norms are sums, a total over the model is one over its tensors, and a condition
+that is the same everywhere is decided outside. What is left in a reduction is the same on both sides if it is equal for
+every element; then a symbol stands for it, and the rest is algebra of numbers.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sympy
+from sympy import Add, Dummy, Expr, Integer, Mul, Not, Piecewise, Rational, S, cancel, expand, sqrt, together
+from sympy.core.relational import Ge, Gt, Relational
+
+from optgen.language import reductions
+from optgen.language.reductions import Reduction, finite, n_cols, n_rows, numel
+from optgen.language.spaces import Space, join_all
+from optgen.language.symbols import Hyper, Local, Named, Next, State, StepCount
+from optgen.language.text import text
+from optgen.verify.candidate import Verdict
+from optgen.verify.translation.reading import Case
+
+POINTS = 64
+"""Random points for what algebra cannot settle."""
+DIGITS = 50
+LARGEST = 400
+"""Operations beyond which algebra is not tried, so that a proof takes bounded time."""
+CASES = 64
+"""Cases of conditions beyond which they are not told apart."""
+
+Spaces = Mapping[Named, Space]
+
+
+def settled(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tuple[Verdict, str]:
+    """Whether two expressions are equal, and how that is known.
+
+    Parameters
+    ----------
+    code, spec : Expr
+        What was computed, and what should be.
+    spaces : mapping of Named to Space
+        Of the targets of the equations.
+    draw : random.Random
+        Chooses the points.
+    """
+    if proved(code, spec, spaces):
+        return Verdict.PROVED, ""
+    return at_random(code, spec, spaces, draw)
+
+
+def proved(code: Expr, spec: Expr, spaces: Spaces) -> bool:
+    """Whether algebra shows two expressions equal for every input.
+
+    Parameters
+    ----------
+    code, spec, spaces
+        As for `settled`.
+    """
+    if code == spec:
+        return True
+    sides = (code, spec)
+    if code.has(Reduction) or spec.has(Reduction):
+        if max(side.count_ops() for side in sides) > LARGEST:
+            return False
+        totals = _Totals(spaces)
+        sides = tuple(totals.named(totals.canonical(side)) for side in sides)
+    return equal(*sides)
+
+
+# Algebra of totals ---------------------------------------------------------------------------------------------------
+
+_SUM = {
+    Space.GROUP: reductions.GroupSum,
+    Space.TENSOR: reductions.TensorSum,
+    Space.ROW: reductions.RowSum,
+    Space.COL: reductions.ColSum,
+}
+_MAX = {
+    Space.GROUP: reductions.GroupMax,
+    Space.TENSOR: reductions.TensorMax,
+    Space.ROW: reductions.RowMax,
+    Space.COL: reductions.ColMax,
+}
+_COUNT = {
+    Space.GROUP: reductions.GroupSum(1),
+    Space.TENSOR: numel,
+    Space.ROW: n_cols,
+    Space.COL: n_rows,
+}
+"""How many elements there are in each."""
+_LINES = {Space.ROW: reductions.RowSum, Space.COL: reductions.ColSum}
+
+
+@dataclass
+class _Totals:
+    """Brings reductions into one form, and then gives equal ones the same name."""
+
+    spaces: Spaces
+    known: list[tuple[Reduction, Dummy]] = field(default_factory=list)
+
+    def space(self, node: Expr) -> Space:
+        """Over what an expression varies."""
+        if isinstance(node, Reduction):
+            return node.to
+        if isinstance(node, Named):
+            return self.spaces.get(node) or node.space
+        return join_all(self.space(argument) for argument in node.args)
+
+    def canonical(self, node: Expr) -> Expr:
+        """An expression in which all reductions are sums and maxima of one form."""
+        if not node.has(Reduction):
+            return node
+        arguments = [self.canonical(argument) for argument in node.args]
+        if not isinstance(node, Reduction):
+            return node.func(*arguments)
+        (inside,) = arguments
+        match node.how:
+            case "norm":
+                return sqrt(self.sum(inside**2, node.to))
+            case "mean":
+                return self.sum(inside, node.to) / _COUNT[node.to]
+            case "max":
+                return self.max(inside, node.to)
+        return self.sum(inside, node.to)
+
+    def condition(self, inside: Expr, to: Space) -> Relational | None:
+        """A condition that is the same everywhere in what is reduced."""
+        found = (c for c in inside.atoms(Relational) if self.space(c) <= to and not c.has(Piecewise))
+        return min(found, key=sympy.default_sort_key, default=None)
+
+    def sum(self, inside: Expr, to: Space) -> Expr:
+        """The sum of an expression over all elements of a whole."""
+        condition = self.condition(inside, to)
+        if condition is not None:
+            sides = (self.sum(Case(((condition, holds),)).settle(inside), to) for holds in (True, False))
+            return Piecewise(*zip(sides, (condition, True), strict=True))
+        return Add(*(self.term(term, to) for term in Add.make_args(expand(inside))))
+
+    def term(self, term: Expr, to: Space) -> Expr:
+        """The sum of a product: what is the same everywhere comes out of it."""
+        factors = Mul.make_args(term)
+        outside = [factor for factor in factors if self.space(factor) <= to]
+        inside = Mul(*(factor for factor in factors if factor not in outside))
+        if inside == 1:
+            return Mul(*outside, _COUNT[to])
+        return Mul(*outside, self.whole(inside, to))
+
+    def whole(self, inside: Expr, to: Space) -> Expr:
+        """The sum of what varies in every factor."""
+        if to is Space.GROUP and self.space(inside) is not Space.TENSOR:  # tensor by tensor
+            return self.sum(self.sum(inside, Space.TENSOR) / numel, to)
+        for line, total in _LINES.items():
+            lines = [factor for factor in Mul.make_args(inside) if isinstance(factor, total)]
+            if to is Space.TENSOR and len(lines) == 1 and self.space(inside) is line:  # a sum of sums is one
+                others = Mul(*(factor for factor in Mul.make_args(inside) if factor not in lines))
+                return _COUNT[line] * self.sum(others * lines[0].args[0], to)
+        return _SUM[to](inside)
+
+    def max(self, inside: Expr, to: Space) -> Expr:
+        """The largest value of an expression in a whole."""
+        if self.space(inside) <= to:
+            return inside
+        condition = self.condition(inside, to)
+        if condition is not None:
+            sides = (self.max(Case(((condition, holds),)).settle(inside), to) for holds in (True, False))
+            return Piecewise(*zip(sides, (condition, True), strict=True))
+        if to is Space.GROUP and self.space(inside) is not Space.TENSOR:
+            return self.max(self.max(inside, Space.TENSOR), to)
+        if to is Space.TENSOR and isinstance(inside, reductions.RowMax | reductions.ColMax):
+            return self.max(inside.args[0], to)
+        return _MAX[to](inside)
+
+    def named(self, node: Expr) -> Expr:
+        """An expression with a symbol for each total: the same for those of what is equal in every element."""
+        if not node.has(Reduction):
+            return node
+        arguments = [self.named(argument) for argument in node.args]
+        if not isinstance(node, Reduction):
+            return node.func(*arguments)
+        (inside,) = arguments
+        for other, name in self.known:
+            if other.func is node.func and (other.args[0] == inside or equal(other.args[0], inside)):
+                return name
+        positive = isinstance(node, tuple(_SUM.values())) and inside.is_nonnegative
+        name = Dummy(text(node), real=True, nonnegative=True if positive else None)
+        self.known.append((node.func(inside), name))
+        return name
+
+
+# Algebra of numbers --------------------------------------------------------------------------------------------------
+
+
+def equal(a: Expr, b: Expr) -> bool:
+    """Whether algebra shows two expressions without reductions equal, in every case of the conditions in them."""
+    if max(a.count_ops(), b.count_ops()) > LARGEST:
+        return False
+    if not (a.has(Relational) or b.has(Relational)):
+        return bool(cancel(together(_normal(a) - _normal(b))) == 0)
+    a, b = _oriented(a), _oriented(b)
+    if 2 ** len(_conditions(a) | _conditions(b)) > CASES:
+        return False
+    return _equal_in_cases(a, b)
+
+
+def _equal_in_cases(a: Expr, b: Expr) -> bool:
+    """Decide conditions one after another, those first that are within others."""
+    found = _conditions(a) | _conditions(b)
+    conditions = sorted((c for c in found if not any(x.has(Relational) for x in c.args)), key=sympy.default_sort_key)
+    if not conditions:
+        return bool(cancel(together(_normal(a) - _normal(b))) == 0)
+    cases = (Case(((conditions[0], holds),)) for holds in (True, False))
+    return all(_equal_in_cases(case.settle(a), case.settle(b)) for case in cases)
+
+
+def _oriented(expression: Expr) -> Expr:
+    """An expression whose relations all point the same way."""
+    return expression.replace(lambda node: isinstance(node, Gt | Ge), lambda node: node.reversed)
+
+
+def _normal(expression: Expr) -> Expr:
+    """An expression with the insides of its functions and powers in a form of their own, so that equals look alike."""
+    if not expression.args:
+        return expression
+    inside = expression.func(*map(_normal, expression.args))
+    if isinstance(inside, Mul) and inside.has(sympy.Abs):
+        inside = _with_squares_in_root(inside)
+    if isinstance(inside, sympy.Pow) and not inside.exp.is_Integer:
+        return cancel(together(inside.base)) ** cancel(together(inside.exp))
+    if isinstance(inside, sympy.Function | sympy.Max | sympy.Min):
+        return inside.func(*(cancel(together(argument)) for argument in inside.args))
+    return inside
+
+
+def _with_squares_in_root(product: Expr) -> Expr:
+    """``Abs(x)*sqrt(y)`` as ``sqrt(x**2*y)``, with what cancels there cancelled."""
+    root = next((f for f in product.args if isinstance(f, sympy.Pow) and f.exp == S.Half), S.One)
+    if root is S.One:
+        return product
+    sizes = [f for f in product.args if isinstance(f, sympy.Abs)]
+    squared = root.base * Mul(*(size.args[0] ** 2 for size in sizes))
+    return Mul(*(f for f in product.args if f not in (root, *sizes)), sympy.sqrt(cancel(together(squared))))
+
+
+def _conditions(expression: Expr) -> set[Relational]:
+    found: set[Relational] = set()
+    for condition in expression.atoms(Relational):
+        opposite = Not(condition)
+        found.add(condition if opposite not in found and opposite.reversed not in found else opposite)
+    return found
+
+
+# Random points -------------------------------------------------------------------------------------------------------
+
+_SHAPES = ((2, 2, 3), (3,))
+"""Of the tensors of the model on which totals are tried: a stack of matrices and a vector."""
+
+
+_NEAR = (Integer(1), Rational(1005, 1000), Rational(995, 1000))
+"""Where values are tried around what they are compared with."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an element stands: in which tensor, and its matrix, row and column there."""
+
+    tensor: int
+    matrix: int
+    row: int
+    column: int
+
+    def within(self, space: Space) -> tuple[int, ...]:
+        """What tells its whole of a space from others."""
+        return {
+            Space.STEP: (),
+            Space.GROUP: (),
+            Space.TENSOR: (self.tensor,),
+            Space.ROW: (self.tensor, self.matrix, self.row),
+            Space.COL: (self.tensor, self.matrix, self.column),
+        }.get(space, (self.tensor, self.matrix, self.row, self.column))
+
+
+_PLACES = [
+    _Place(tensor, matrix, row, column)
+    for tensor, shape in enumerate(_SHAPES)
+    for matrix in range((1, 1, *shape)[-3])
+    for row in range((1, 1, *shape)[-2])
+    for column in range(shape[-1])
+]
+
+
+@dataclass
+class _Model:
+    """A small model with a random number for each value of each symbol, drawn when it is first wanted."""
+
+    totals: _Totals
+    draw: random.Random
+    values: dict[tuple[Named, tuple[int, ...]], Expr] = field(default_factory=dict)
+
+    def at(self, node: Expr, place: _Place) -> Expr:
+        """The value of an expression for one element."""
+        known = {symbol: self.number(symbol, place) for symbol in sorted(_outside(node), key=str)}
+        return S(node.xreplace(known)).evalf(DIGITS)
+
+    def number(self, node: Expr, place: _Place) -> Expr:
+        """The value of a symbol, or of a reduction."""
+        if node in (numel, n_rows, n_cols):
+            space = {numel: Space.TENSOR, n_rows: Space.COL, n_cols: Space.ROW}[node]
+            return Integer(sum(other.within(space) == place.within(space) for other in _PLACES))
+        space = self.totals.space(node)
+        key = (node, place.within(space))
+        if key not in self.values:
+            if isinstance(node, Reduction):
+                whole = [other for other in _PLACES if other.within(space) == place.within(space)]
+                self.values[key] = _reduced(node.how, [self.at(node.args[0], other) for other in whole])
+            else:
+                x = _drawn(node, self.draw)
+                # Floats, for SymPy would look for the factors of the powers of rationals.
+                self.values[key] = x if x.is_Integer else sympy.Float(x, 2 * DIGITS)
+        return self.values[key]
+
+
+def _outside(node: Expr) -> set[Expr]:
+    """The symbols and reductions of an expression that stand in no reduction."""
+    if isinstance(node, Reduction | Named):
+        return {node}
+    return {x for argument in node.args for x in _outside(argument)}
+
+
+def _reduced(how: str, values: Sequence[Expr]) -> Expr:
+    if not all(value.is_real for value in values):
+        return S.NaN
+    match how:
+        case "sum":
+            return Add(*values)
+        case "mean":
+            return Add(*values) / len(values)
+        case "norm":
+            return sqrt(Add(*(value**2 for value in values)))
+    return sympy.Max(*values)
+
+
+def at_random(
+    code: Expr, spec: Expr, spaces: Spaces, draw: random.Random, *, points: int = POINTS
+) -> tuple[Verdict, str]:
+    """Compare two expressions at random points, to many digits.
+
+    Parameters
+    ----------
+    code, spec, spaces, draw
+        As for `settled`.
+    points : int
+        How many points are enough.
+    """
+    # A sign hides what it is the sign of: nearly all points would agree whatever stands in it. So does `finite`.
+    code, spec = (side.replace(sympy.sign, lambda x: x / (1 + sympy.Abs(x))) for side in (code, spec))
+    code, spec = (side.replace(finite, lambda x: 1 / (1 + x**2)) for side in (code, spec))
+    totals = _Totals(spaces)
+    symbols = sorted(_outside(code) | _outside(spec), key=str)
+    edges = _edges(code, spec)
+    compared = 0
+    for _ in range(4 * points):
+        model, place = _Model(totals, draw), draw.choice(_PLACES)
+        for symbol, edge in edges:
+            if draw.random() < 1 / 4:
+                near = edge if edge.is_Integer else model.at(edge, place) * draw.choice(_NEAR)
+                model.values[symbol, place.within(totals.space(symbol))] = near
+        point = {symbol: model.number(symbol, place) for symbol in symbols}
+        left, right = (model.at(side, place) for side in (code, spec))
+        if not (left.is_real and right.is_real):  # infinite, or the root of something negative
+            continue
+        if abs(left - right) > Rational(10) ** (8 - DIGITS) * (1 + abs(left) + abs(right)):
+            given = ", ".join(f"{text(symbol)} = {float(value):g}" for symbol, value in point.items())
+            return Verdict.FAILED, f"the code gives {float(abs(left)):.17g} in magnitude" + (
+                f", the equation {float(abs(right)):.17g}, at {given}"
+                if abs(left) != abs(right)
+                else f" with the other sign, at {given}"
+            )
+        compared += 1
+        if compared == points:
+            return Verdict.TESTED, f"equal to {DIGITS - 8} digits at {points} random points"
+    return Verdict.FAILED, f"only {compared} of {4 * points} random points gave finite values to compare"
+
+
+def _edges(*sides: Expr) -> list[tuple[Named, Expr]]:
+    """What is compared, with what it is compared with, which a draw would seldom come near."""
+    pairs = {pair for side in sides for c in side.atoms(Relational) for pair in (c.args, c.args[::-1])}
+    return sorted((pair for pair in pairs if isinstance(pair[0], State | Next | Local)), key=str)
+
+
+def _drawn(symbol: Named, draw: random.Random) -> Expr:
+    """A random rational for a symbol, inside the domain of a hyperparameter."""
+    if isinstance(symbol, StepCount):
+        return Integer(draw.randint(1, 50))
+    if isinstance(symbol, Hyper):
+        low, high = symbol.domain.inf, symbol.domain.sup
+        if symbol.domain.is_subset(S.Integers):
+            return Integer(max(low, draw.randint(1, 9)) if low.is_finite else draw.randint(1, 9))
+        low = low if low.is_finite else Integer(-3)
+        high = high if high.is_finite else low + draw.choice((3, 60))  # of the size of most numbers, and of that of t
+        return low + (high - low) * Rational(draw.randint(1, 999), 1000)
+    if draw.random() < 1 / 8:  # where a condition is about to change, more often than not
+        return S.Zero
+    if isinstance(symbol, State | Next | Local):  # often positive, as what stands under a root
+        return Rational(draw.randint(1, 3000) * draw.choice((1, 1, 1, -1)), 1000)
+    return Rational(draw.randint(-3000, 3000) or 1, 1000)

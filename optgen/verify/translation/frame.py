@@ -1,0 +1,230 @@
+"""The frame around the arithmetic: sweeps that visit every chunk once, starts, defaults, domains, what PROGRAM says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sympy import Expr, Integer, Rational, S, cancel
+
+from optgen.language.spec import Optimizer
+from optgen.language.symbols import Hyper, State, g, theta
+from optgen.language.text import text
+from optgen.verify.candidate import Candidate
+from optgen.verify.translation.kernels import TOTALS
+from optgen.verify.translation.reading import (
+    EXTENTS,
+    FUNCTIONS,
+    Case,
+    Launch,
+    Layout,
+    Rejected,
+    Run,
+    parameters,
+)
+
+_SWEEP = """\
+for task in prange(len(tasks) - 1):
+    for row in range(tasks[task], tasks[task + 1]):
+        %s"""
+_SWEEP_SERIAL = """\
+for row in range(len(rows)):
+    %s"""
+_KINDS = {"chunk", "part", "row", "column", "tensor", "group"}
+_DECORATORS = {
+    r"scalars|(tensor|row|column|group|prepare)(_\d+)+": "on_host",
+    r"update(_\d+)*": "per_element",
+    r"chunk(_\d+)?": "per_chunk",
+    r"sweep(_\d+)?": "parallel_sweep",
+    r"sweep(_\d+)?_serial": "serial_sweep",
+}
+_HOMES = {
+    **dict.fromkeys(("view", "prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu"),
+    **dict.fromkeys(FUNCTIONS.keys() - {"abs"}, "optgen.runtime.cpu"),
+    **dict.fromkeys((*TOTALS, "narrow", "wide"), "optgen.runtime.totals"),
+    "draws": "optgen.runtime.philox",
+    "Phase": "optgen.runtime.program",
+    "Program": "optgen.runtime",
+}
+"""Where names of the runtime come from."""
+
+
+def late(state: State) -> bool:
+    """Whether what a state starts from is known at the first step only."""
+    return bool({theta, g} & state.init.free_symbols)
+
+
+def layout(optimizer: Optimizer, tree: ast.Module) -> Layout:
+    """What PROGRAM says of memory, and what a step launches."""
+    program = _program(tree)
+    slots = ("theta", "g", *(state.name for state in optimizer.slots), *_literal(program, "scratch", ()))
+    small = {state.name: state.space.value for state in optimizer.small_states}
+    arrays = {**dict.fromkeys(EXTENTS, "tensor"), **small, **_literal(program, "values", {})}
+    columns = {slot: column for column, slot in enumerate(slots, start=1)}
+    launches = [_launch(phase) for phase in getattr(program.get("phases"), "elts", ())]
+    for each in launches:
+        if unknown := [name for name in each.takes if name not in arrays]:
+            raise Rejected(f"`{each.function}` takes `{unknown[0]}`, of which PROGRAM does not say what it is")
+    return Layout(columns, arrays, tuple(launches) or (Launch("chunk"),), _literal(program, "seeds", ()))
+
+
+def complaints(candidate: Candidate, tree: ast.Module, found: Layout) -> Iterator[str]:
+    """All that is wrong with everything but the arithmetic."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for name, function in functions.items():
+        expected = next((kind for names, kind in _DECORATORS.items() if re.fullmatch(names, name)), None)
+        if expected == "per_chunk" and any(
+            isinstance(node, ast.AugAssign) or _is_most(node) for node in ast.walk(function)
+        ):
+            expected = "summing_chunk"
+        if [ast.unparse(x) for x in function.decorator_list] != ([expected] if expected else []):
+            yield f"`{name}` is not compiled as {expected}"
+    yield from _kernels(functions, found)
+    origins = {
+        a.asname or a.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names
+    }
+    renamed = {a.asname for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names if a.asname}
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    compiled = {ast.unparse(x) for function in functions.values() for x in function.decorator_list}
+    for name in sorted((called | compiled | _read(tree) & {"inf"}) & _HOMES.keys()):
+        if origins.get(name) != _HOMES[name] or name in renamed or name in functions:
+            yield f"`{name}` is not the runtime's"
+    yield from _starts(candidate, functions["initial"])
+    yield from _data(candidate, tree)
+
+
+def _read(tree: ast.Module) -> set[str]:
+    """All names that are read."""
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def _is_most(node: ast.AST) -> bool:
+    """Whether something is a largest value so far with one more taken in: ``acc0 = maximum(acc0, …)``."""
+    match node:
+        case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="maximum"), args=[before, _])):
+            return ast.unparse(target) == ast.unparse(before)
+    return False
+
+
+def _program(tree: ast.Module) -> dict[str | None, ast.expr]:
+    """What PROGRAM is made of."""
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="PROGRAM")], value=ast.Call(func=ast.Name(id="Program"), args=[])):
+                assert isinstance(node.value, ast.Call)
+                return {keyword.arg: keyword.value for keyword in node.value.keywords}
+    raise Rejected("there is no PROGRAM")
+
+
+def _literal(program: Mapping[str | None, ast.expr], part: str, without: Any) -> Any:
+    return ast.literal_eval(program[part]) if part in program else without
+
+
+def _launch(node: ast.expr) -> Launch:
+    """A phase of PROGRAM."""
+    match node:
+        case ast.Call(func=ast.Name(id="Phase"), args=[takes], keywords=keywords):
+            kernels = {keyword.arg: ast.unparse(keyword.value) for keyword in keywords}
+            match kernels:
+                case {"prepare": name, **others} if not others and re.fullmatch(r"prepare_\d+", name):
+                    return Launch(name, ast.literal_eval(takes), is_sweep=False)
+                case {"sweep": name, "sweep_serial": serial, **others} if not others and serial == f"{name}_serial":
+                    if re.fullmatch(r"sweep_\d+", name):
+                        return Launch(name.replace("sweep", "chunk"), ast.literal_eval(takes))
+    raise Rejected(f"`{ast.unparse(node)}` is no phase of a generated module")
+
+
+def _kernels(functions: Mapping[str, ast.FunctionDef], found: Layout) -> Iterator[str]:
+    """What is wrong with what kernels are given, and with the sweeps around chunks."""
+    numbers = ["scalars", "keys"] if found.seeds else ["scalars"]
+    for each in found.launches:
+        arrays = [f"{name}_of" for name in each.takes]
+        if not each.is_sweep:
+            if parameters(functions[each.function]) != ["at", "scalars", *arrays]:
+                yield f"`{each.function}` does not take what its phase gives it"
+            continue
+        in_rounds, sweep = each.function != "chunk", each.function.replace("chunk", "sweep")
+        places = ["places"] if in_rounds else []
+        given = ["rows[row]", *(["places[row]"] if in_rounds else []), *numbers, *arrays]
+        call = f"{each.function}({', '.join(given)})"
+        for name, body in ((sweep, _SWEEP), (f"{sweep}_serial", _SWEEP_SERIAL)):
+            tasks = ["tasks"] if name == sweep else []
+            if "\n".join(ast.unparse(x) for x in functions[name].body[1:]) != body % call:
+                yield f"`{name}` does not visit every chunk once"
+            if parameters(functions[name]) != ["rows", *tasks, *places, *numbers, *arrays]:
+                yield f"`{name}` does not take what its phase gives it"
+        if parameters(functions[each.function]) != ["row", *(["place"] if in_rounds else []), *numbers, *arrays]:
+            yield f"`{each.function}` does not take what `{sweep}` gives it"
+
+
+def _starts(candidate: Candidate, function: ast.FunctionDef) -> Iterator[str]:
+    """What is wrong with the values that states start from."""
+    run = Run({"initial": function}, {}, Case(()))
+    states = (*candidate.optimizer.slots, *candidate.optimizer.small_states, *candidate.optimizer.numbers)
+    values = run.call("initial", candidate.optimizer.hypers)
+    expected = tuple(S.Zero if late(state) else state.init for state in states)
+    for state, value, init in zip(states, values, expected, strict=True):
+        if cancel(value - init) != 0:
+            yield f"state `{state}` starts from {text(value)} where the spec says {text(init)}"
+
+
+def _data(candidate: Candidate, tree: ast.Module) -> Iterator[str]:
+    """What is wrong with the defaults, the domains and the order of the states."""
+    optimizer = candidate.optimizer
+    defaults = {h.name: float(h.default) for h in optimizer.hypers}
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(
+                name="step" | "__init__" as name, args=ast.arguments(kwonlyargs=given, kw_defaults=values)
+            ):
+                pairs = zip(given, values, strict=True)
+                found = {a.arg: ast.literal_eval(value) for a, value in pairs if value is not None}
+                if found != defaults:
+                    yield f"`{name}` has the defaults {found} where the spec has {defaults}"
+    program = _program(tree)
+    for part, expected in (("states", optimizer.slots), ("numbers", optimizer.numbers)):
+        names = _literal(program, part, ())
+        if names != tuple(state.name for state in expected):
+            yield f"the {part} are {names} in PROGRAM"
+    yield from _memory(optimizer, program)
+    for part in ("initial", "scalars", *(() if "phases" in program else ("sweep", "sweep_serial"))):
+        if ast.unparse(program[part]) != part:
+            yield f"PROGRAM takes `{ast.unparse(program[part])}` for {part}"
+    if "phases" in program and program.keys() & {"sweep", "sweep_serial"}:
+        yield "PROGRAM has both phases and one sweep"
+    yield from _hypers(candidate, program["hypers"])
+
+
+def _memory(optimizer: Optimizer, program: Mapping[str | None, ast.expr]) -> Iterator[str]:
+    """What is wrong with what PROGRAM says of small states and of what sweeps leave for each other."""
+    small, values = _literal(program, "small_states", {}), _literal(program, "values", {})
+    expected = {state.name: state.space.value for state in optimizer.small_states}
+    if list(small.items()) != list(expected.items()):
+        yield f"the small states are {small} in PROGRAM where the spec has {expected}"
+    slots = ("theta", "g", *_literal(program, "states", ()), *_literal(program, "scratch", ()))
+    names = [*slots, *EXTENTS, *small, *values, *_literal(program, "numbers", ())]
+    yield from (f"PROGRAM has `{name}` twice" for name in sorted(set(names)) if names.count(name) > 1)
+    yield from (f"PROGRAM has `{name}` for each {kind}" for name, kind in values.items() if kind not in _KINDS)
+
+
+def _hypers(candidate: Candidate, node: ast.expr) -> Iterator[str]:
+    program = candidate.module.PROGRAM
+    if not isinstance(node, ast.Dict) or list(program.hypers) != [h.name for h in candidate.optimizer.hypers]:
+        yield "the hyperparameters of PROGRAM are not those of the spec, in its order"
+        return
+    for h in candidate.optimizer.hypers:
+        known = program.hypers[h.name]
+        if known.default != float(h.default):
+            yield f"`{h}` has the default {known.default} in PROGRAM"
+        for end in _around(h):
+            if known.domain.holds(float(end)) != bool(h.domain.contains(end)):
+                yield f"the domain of `{h}` in PROGRAM is wrong at {end}"
+
+
+def _around(h: Hyper) -> list[Expr]:
+    """Numbers on both sides of each end of a domain, near and far, whole and not."""
+    ends = [end for end in (h.domain.inf, h.domain.sup) if end.is_finite]
+    steps = [sign * step for step in (Rational(1, 1000), Rational(1, 4), Integer(1), Integer(1000)) for sign in (-1, 1)]
+    return [end + step for end in ends or [S.Zero] for step in (S.Zero, *steps)]
