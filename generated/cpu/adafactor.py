@@ -26,7 +26,7 @@ from optgen.runtime.cpu import (
     maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view, where,
 )
-from optgen.runtime.totals import column_totals, narrow, rows_in_columns, total, wide
+from optgen.runtime.totals import column_totals, narrow, rows_in_columns, sum_of, wide
 
 
 @on_host
@@ -112,19 +112,19 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc4_of):
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    height = place[5]
+    matrix_rows = place[5]
     line_before = place[6]
-    part = place[7]
+    parts_begin = place[7]
     acc4 = 0.0
-    wide_parts = ((line_before + lines - 1)//height - line_before//height + 1)*count
-    acc1_of[part : part + wide_parts] = 0.0
+    parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
+    acc1_of[parts_begin : parts_begin + parts_count] = 0.0
     for line in range(lines):
         begin = line*count
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
-        matrix = (line_before + line)//height
-        column_part = part + (matrix - line_before//height)*count
-        acc1 = acc1_of[column_part : column_part + count]
+        matrix = (line_before + line)//matrix_rows
+        line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
+        acc1 = acc1_of[line_parts : line_parts + count]
         acc0 = 0.0
         for i in range(count):
             acc0 += wide(g[i])*wide(g[i])
@@ -160,18 +160,18 @@ def prepare_1(
     c0 = scalars[3]
     c5 = scalars[8]
     for j in at.tensors:
-        acc4 = total(acc4_of, at.chunks[j], at.chunks[j + 1])
+        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
         rate_of[j] = tensor_1(acc4, numel_of[j], eps2, c5)
     for j in at.tensors:
-        first = at.rows[j]
-        for i in range(at.rows[j + 1] - first):
-            r_of[first + i] = row_0(r_of[first + i], acc0_of[first + i], n_cols_of[j], share, c0)
+        begin = at.rows[j]
+        for i in range(at.rows[j + 1] - begin):
+            r_of[begin + i] = row_0(r_of[begin + i], acc0_of[begin + i], n_cols_of[j], share, c0)
     for j in at.tensors:
         acc1 = column_totals(acc1_of, at, j)
         acc2 = rows_in_columns(r_of, at, j)
-        first = at.columns[j]
-        for i in range(at.columns[j + 1] - first):
-            c_of[first + i], c2_of[first + i] = column_0(c_of[first + i], acc1[i], acc2[i], n_rows_of[j], eps1, share, c0)
+        begin = at.columns[j]
+        for i in range(at.columns[j + 1] - begin):
+            c_of[begin + i], c2_of[begin + i] = column_0(c_of[begin + i], acc1[i], acc2[i], n_rows_of[j], eps1, share, c0)
 
 
 @summing_chunk
@@ -181,7 +181,7 @@ def chunk_1(row, place, scalars, r_of, c_of, c1_of, c2_of, acc3_of):
     count = place[2]
     first_row = place[3]
     first_column = place[4]
-    height = place[5]
+    matrix_rows = place[5]
     line_before = place[6]
     one = scalars[4]
     zero = scalars[5]
@@ -192,7 +192,7 @@ def chunk_1(row, place, scalars, r_of, c_of, c1_of, c2_of, acc3_of):
         begin = line*count
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
         r_next = narrow(r_of[first_row + line], scalars)
-        matrix = (line_before + line)//height
+        matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
         c_next = c_of[column : column + count]
         c2 = c2_of[column : column + count]
@@ -222,7 +222,7 @@ def prepare_2(at, scalars, acc3_of, rate_of, numel_of, c6_of):
     """Prepare sweep 2: all that varies over less than elements."""
     c4 = scalars[7]
     for j in at.tensors:
-        acc3 = total(acc3_of, at.chunks[j], at.chunks[j + 1])
+        acc3 = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
         c6_of[j] = tensor_2(acc3, rate_of[j], numel_of[j], c4)
 
 
@@ -233,7 +233,7 @@ def chunk_2(row, place, scalars, r_of, c_of, c1_of, c2_of, c6_of):
     count = place[2]
     first_row = place[3]
     first_column = place[4]
-    height = place[5]
+    matrix_rows = place[5]
     line_before = place[6]
     one = scalars[4]
     zero = scalars[5]
@@ -246,7 +246,7 @@ def chunk_2(row, place, scalars, r_of, c_of, c1_of, c2_of, c6_of):
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
         r_next = narrow(r_of[first_row + line], scalars)
-        matrix = (line_before + line)//height
+        matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
         c_next = c_of[column : column + count]
         c2 = c2_of[column : column + count]

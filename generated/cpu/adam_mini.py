@@ -103,10 +103,10 @@ def prepare_1(at, scalars, v_of, acc0_of, n_cols_of, c4_of):
     c2 = scalars[6]
     c3 = scalars[7]
     for j in at.tensors:
-        first = at.rows[j]
-        for i in range(at.rows[j + 1] - first):
-            v_of[first + i], c4_of[first + i] = row_0(
-                v_of[first + i], acc0_of[first + i], n_cols_of[j], lr, beta2, eps, c2, c3,
+        begin = at.rows[j]
+        for i in range(at.rows[j + 1] - begin):
+            v_of[begin + i], c4_of[begin + i] = row_0(
+                v_of[begin + i], acc0_of[begin + i], n_cols_of[j], lr, beta2, eps, c2, c3,
             )
 
 

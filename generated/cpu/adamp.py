@@ -27,7 +27,7 @@ from optgen.runtime.cpu import (
     expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view,
 )
-from optgen.runtime.totals import largest, narrow, total, wide
+from optgen.runtime.totals import max_of, narrow, sum_of, wide
 
 
 @on_host
@@ -187,24 +187,24 @@ def prepare_1(
     wd_ratio = scalars[5]
     c5 = scalars[10]
     for j in at.tensors:
-        acc4 = total(acc4_of, at.chunks[j], at.chunks[j + 1])
-        acc5 = total(acc5_of, at.chunks[j], at.chunks[j + 1])
-        acc6 = total(acc6_of, at.chunks[j], at.chunks[j + 1])
+        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+        acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
+        acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
         cosine_of[j] = tensor_0(acc4, acc5, acc6, eps)
     for j in at.tensors:
-        first = at.rows[j]
-        for i in range(at.rows[j + 1] - first):
-            y0_of[first + i] = row_0(acc0_of[first + i], acc1_of[first + i], acc2_of[first + i], eps)
+        begin = at.rows[j]
+        for i in range(at.rows[j + 1] - begin):
+            y0_of[begin + i] = row_0(acc0_of[begin + i], acc1_of[begin + i], acc2_of[begin + i], eps)
     for j in at.tensors:
-        acc3 = largest(y0_of, at.rows[j], at.rows[j + 1])
+        acc3 = max_of(y0_of, at.rows[j], at.rows[j + 1])
         row_cosine_of[j], c4_of[j] = tensor_1(acc3, cosine_of[j], numel_of[j], n_cols_of[j], delta, wd_ratio, c5)
     for j in at.tensors:
-        acc6 = total(acc6_of, at.chunks[j], at.chunks[j + 1])
-        acc8 = total(acc8_of, at.chunks[j], at.chunks[j + 1])
-        first = at.rows[j]
-        for i in range(at.rows[j + 1] - first):
-            radial_of[first + i] = row_1(
-                acc2_of[first + i], row_cosine_of[j], acc6, cosine_of[j], acc7_of[first + i], acc8, numel_of[j],
+        acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
+        acc8 = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
+        begin = at.rows[j]
+        for i in range(at.rows[j + 1] - begin):
+            radial_of[begin + i] = row_1(
+                acc2_of[begin + i], row_cosine_of[j], acc6, cosine_of[j], acc7_of[begin + i], acc8, numel_of[j],
                 n_cols_of[j], eps, delta,
             )
 

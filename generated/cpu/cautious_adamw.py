@@ -22,7 +22,7 @@ from optgen.runtime.cpu import (
     expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view, where,
 )
-from optgen.runtime.totals import narrow, total, wide
+from optgen.runtime.totals import narrow, sum_of, wide
 
 
 @on_host
@@ -111,7 +111,7 @@ def sweep_0_serial(rows, places, scalars, acc0_of):
 def prepare_1(at, scalars, acc0_of, numel_of, c4_of):
     """Prepare sweep 1: all that varies over less than elements."""
     for j in at.tensors:
-        acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         c4_of[j] = tensor_0(acc0, numel_of[j])
 
 

@@ -133,14 +133,14 @@ def prepare_1(at, scalars, acc0_of, n_cols_of, c0_of):
     branch = scalars[0]
     if branch == 0:
         for j in at.tensors:
-            first = at.rows[j]
-            for i in range(at.rows[j + 1] - first):
-                c0_of[first + i] = row_0_0(acc0_of[first + i], n_cols_of[j])
+            begin = at.rows[j]
+            for i in range(at.rows[j + 1] - begin):
+                c0_of[begin + i] = row_0_0(acc0_of[begin + i], n_cols_of[j])
     else:
         for j in at.tensors:
-            first = at.rows[j]
-            for i in range(at.rows[j + 1] - first):
-                c0_of[first + i] = row_1_0(acc0_of[first + i], n_cols_of[j])
+            begin = at.rows[j]
+            for i in range(at.rows[j + 1] - begin):
+                c0_of[begin + i] = row_1_0(acc0_of[begin + i], n_cols_of[j])
 
 
 @per_chunk

@@ -120,14 +120,14 @@ def prepare_1(at, scalars, acc0_of, acc1_of, shrink_of):
     unit_floor = scalars[3]
     if branch == 0:
         for j in at.tensors:
-            first = at.rows[j]
-            for i in range(at.rows[j + 1] - first):
-                shrink_of[first + i] = row_0_0(acc0_of[first + i], acc1_of[first + i], unit_limit, unit_floor)
+            begin = at.rows[j]
+            for i in range(at.rows[j + 1] - begin):
+                shrink_of[begin + i] = row_0_0(acc0_of[begin + i], acc1_of[begin + i], unit_limit, unit_floor)
     else:
         for j in at.tensors:
-            first = at.rows[j]
-            for i in range(at.rows[j + 1] - first):
-                shrink_of[first + i] = row_1_0(acc0_of[first + i], acc1_of[first + i], unit_limit, unit_floor)
+            begin = at.rows[j]
+            for i in range(at.rows[j + 1] - begin):
+                shrink_of[begin + i] = row_1_0(acc0_of[begin + i], acc1_of[begin + i], unit_limit, unit_floor)
 
 
 @per_chunk

@@ -25,7 +25,7 @@ from optgen.runtime.cpu import (
     expm1, log, maximum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt, summing_chunk,
     view,
 )
-from optgen.runtime.totals import narrow, total, total_of, wide
+from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -140,11 +140,11 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of):
     c5 = scalars[8]
     c6 = scalars[9]
     for j in at.tensors:
-        acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
-        acc2 = total(acc2_of, at.chunks[j], at.chunks[j + 1])
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
         y1_of[j], y3_of[j] = tensor_0(acc0, acc2)
-    acc1 = total_of(y1_of, at.tensors)
-    acc3 = total_of(y3_of, at.tensors)
+    acc1 = sum_over(y1_of, at.tensors)
+    acc3 = sum_over(y3_of, at.tensors)
     d_of[0], r_of[0] = group_1(d_of[0], r_of[0], rate_of[0], acc1, acc3, root, c5, c6)
 
 

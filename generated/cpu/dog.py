@@ -20,7 +20,7 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, 
 from optgen.runtime.cpu import (
     maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, total, total_of, wide
+from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -144,19 +144,19 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, squares_of, distance_
     reps_rel = scalars[3]
     if branch == 0:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = total(acc2_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
             y0_of[j], y1_of[j] = tensor_0_0(acc0, acc2)
-        acc1 = total_of(y0_of, at.tensors)
-        acc3 = total_of(y1_of, at.tensors)
+        acc1 = sum_over(y0_of, at.tensors)
+        acc3 = sum_over(y1_of, at.tensors)
         distance_of[0], squares_of[0], rate_of[0] = group_0_0(squares_of[0], acc1, acc3, lr, eps, reps_rel)
     else:
         for j in at.tensors:
-            acc4 = total(acc4_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = total(acc2_of, at.chunks[j], at.chunks[j + 1])
+            acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
             y3_of[j], y1_of[j] = tensor_1_0(acc4, acc2)
-        acc5 = total_of(y3_of, at.tensors)
-        acc3 = total_of(y1_of, at.tensors)
+        acc5 = sum_over(y3_of, at.tensors)
+        acc3 = sum_over(y1_of, at.tensors)
         distance_of[0], squares_of[0], rate_of[0] = group_1_0(distance_of[0], squares_of[0], acc5, acc3, lr, eps)
 
 

@@ -20,7 +20,7 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, 
 from optgen.runtime.cpu import (
     maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, total, total_of, wide
+from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -148,17 +148,17 @@ def prepare_1(at, scalars, acc0_of, y0_of, d2_of, squares_of, rate_of, acc2_of, 
     eps = scalars[2]
     if branch == 0:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             y0_of[j] = tensor_0_0(acc0)
-        acc1 = total_of(y0_of, at.tensors)
+        acc1 = sum_over(y0_of, at.tensors)
         squares_of[0], rate_of[0] = group_0_1(d2_of[0], squares_of[0], acc1, lr, eps)
     else:
         for j in at.tensors:
-            acc2 = total(acc2_of, at.chunks[j], at.chunks[j + 1])
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             y2_of[j], y0_of[j] = tensor_1_0(acc2, acc0)
-        acc3 = total_of(y2_of, at.tensors)
-        acc1 = total_of(y0_of, at.tensors)
+        acc3 = sum_over(y2_of, at.tensors)
+        acc1 = sum_over(y0_of, at.tensors)
         d2_of[0], squares_of[0], rate_of[0] = group_1_0(d2_of[0], squares_of[0], acc3, acc1, lr, eps)
 
 

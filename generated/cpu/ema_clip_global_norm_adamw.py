@@ -23,7 +23,7 @@ from optgen.runtime.cpu import (
     expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, total, total_of, wide
+from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -133,15 +133,15 @@ def prepare_1(at, scalars, acc0_of, y0_of, shrink_of):
     norm_limit = scalars[2]
     if branch == 0:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             y0_of[j] = tensor_0_0(acc0)
-        acc1 = total_of(y0_of, at.tensors)
+        acc1 = sum_over(y0_of, at.tensors)
         shrink_of[0] = group_0_0(acc1, norm_limit)
     else:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             y0_of[j] = tensor_1_0(acc0)
-        acc1 = total_of(y0_of, at.tensors)
+        acc1 = sum_over(y0_of, at.tensors)
         shrink_of[0] = group_1_0(acc1, norm_limit)
 
 

@@ -19,7 +19,7 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, 
 from optgen.runtime.cpu import (
     maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, total, wide
+from optgen.runtime.totals import narrow, sum_of, wide
 
 
 @on_host
@@ -82,8 +82,8 @@ def prepare_1(at, scalars, acc0_of, acc1_of, c1_of):
     lr = scalars[0]
     norm_min = scalars[1]
     for j in at.tensors:
-        acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
-        acc1 = total(acc1_of, at.chunks[j], at.chunks[j + 1])
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
         c1_of[j] = tensor_0(acc0, acc1, lr, norm_min)
 
 

@@ -25,7 +25,7 @@ from optgen.runtime.cpu import (
     expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
     view,
 )
-from optgen.runtime.totals import narrow, total, wide
+from optgen.runtime.totals import narrow, sum_of, wide
 
 
 @on_host
@@ -115,8 +115,8 @@ def prepare_1(at, scalars, acc0_of, acc1_of, c4_of):
     """Prepare sweep 1: all that varies over less than elements."""
     lr = scalars[0]
     for j in at.tensors:
-        acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
-        acc1 = total(acc1_of, at.chunks[j], at.chunks[j + 1])
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
         c4_of[j] = tensor_0(acc0, acc1, lr)
 
 

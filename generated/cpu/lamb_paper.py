@@ -23,7 +23,7 @@ from optgen.runtime.cpu import (
     expm1, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, total, wide
+from optgen.runtime.totals import narrow, sum_of, wide
 
 
 @on_host
@@ -113,8 +113,8 @@ def prepare_1(at, scalars, acc0_of, acc1_of, c4_of):
     norm_max = scalars[5]
     norm_min = scalars[6]
     for j in at.tensors:
-        acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
-        acc1 = total(acc1_of, at.chunks[j], at.chunks[j + 1])
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
         c4_of[j] = tensor_0(acc0, acc1, lr, norm_max, norm_min)
 
 

@@ -21,7 +21,7 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, 
 from optgen.runtime.cpu import (
     on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, total, wide
+from optgen.runtime.totals import narrow, sum_of, wide
 
 
 @on_host
@@ -86,8 +86,8 @@ def prepare_1(at, scalars, acc0_of, acc1_of, c0_of):
     weight_decay = scalars[1]
     trust_coefficient = scalars[2]
     for j in at.tensors:
-        acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
-        acc1 = total(acc1_of, at.chunks[j], at.chunks[j + 1])
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
         c0_of[j] = tensor_0(acc0, acc1, lr, weight_decay, trust_coefficient)
 
 

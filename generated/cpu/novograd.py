@@ -18,7 +18,7 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, 
 from optgen.runtime.cpu import (
     on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, total, wide
+from optgen.runtime.totals import narrow, sum_of, wide
 
 
 @on_host
@@ -103,11 +103,11 @@ def prepare_1(at, scalars, acc0_of, v_of, c1_of):
     c0 = scalars[6]
     if branch == 0:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             v_of[j], c1_of[j] = tensor_0_0(acc0, beta2, eps, c0)
     else:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             v_of[j], c1_of[j] = tensor_1_0(v_of[j], acc0, beta2, eps, c0)
 
 

@@ -26,7 +26,7 @@ from optgen.runtime.cpu import (
     expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, total, total_of, wide
+from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -206,17 +206,17 @@ def prepare_1(at, scalars, acc0_of, y1_of, d_of, r_of, c8_of, acc2_of, y3_of, ra
     c6 = scalars[10]
     if branch == 0:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             y1_of[j] = tensor_0_0(acc0)
-        acc1 = total_of(y1_of, at.tensors)
+        acc1 = sum_over(y1_of, at.tensors)
         d_of[0], c8_of[0] = group_0_1(d_of[0], r_of[0], acc1, d_coef, eps)
     else:
         for j in at.tensors:
-            acc2 = total(acc2_of, at.chunks[j], at.chunks[j + 1])
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             y3_of[j], y1_of[j] = tensor_1_0(acc2, acc0)
-        acc3 = total_of(y3_of, at.tensors)
-        acc1 = total_of(y1_of, at.tensors)
+        acc3 = sum_over(y3_of, at.tensors)
+        acc1 = sum_over(y1_of, at.tensors)
         d_of[0], r_of[0], c8_of[0] = group_1_1(d_of[0], r_of[0], rate_of[0], acc3, acc1, d_coef, eps, root, c6)
 
 

@@ -22,7 +22,7 @@ from optgen.runtime.cpu import (
     finite, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
     where,
 )
-from optgen.runtime.totals import narrow, total, total_of, wide
+from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -110,10 +110,10 @@ def prepare_1(at, scalars, acc0_of, y1_of, taken_of, numel_of, c1_of, c3_of, c4_
     beta1 = scalars[1]
     beta2 = scalars[2]
     for j in at.tensors:
-        acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         y1_of[j] = tensor_1(acc0)
-    acc1 = total_of(y1_of, at.tensors)
-    acc2 = total_of(numel_of, at.tensors)
+    acc1 = sum_over(y1_of, at.tensors)
+    acc2 = sum_over(numel_of, at.tensors)
     taken_of[0], c1_of[0], c3_of[0], c4_of[0] = group_0(taken_of[0], acc1, acc2, beta1, beta2)
 
 

@@ -64,27 +64,27 @@ def chunk_0(row, place, scalars, c_of, r_of, acc0_of, acc1_of):
     count = place[2]
     first_row = place[3]
     first_column = place[4]
-    height = place[5]
+    matrix_rows = place[5]
     line_before = place[6]
-    part = place[7]
+    parts_begin = place[7]
     lr = scalars[0]
     beta1 = scalars[1]
     eps = scalars[2]
     c0 = scalars[3]
     zero = scalars[4]
-    wide_parts = ((line_before + lines - 1)//height - line_before//height + 1)*count
-    acc1_of[part : part + wide_parts] = -inf
+    parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
+    acc1_of[parts_begin : parts_begin + parts_count] = -inf
     for line in range(lines):
         begin = line*count
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
         m = view(row[3] + begin*scalars.itemsize, count, scalars)
         r = narrow(r_of[first_row + line], scalars)
-        matrix = (line_before + line)//height
+        matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
         c = c_of[column : column + count]
-        column_part = part + (matrix - line_before//height)*count
-        acc1 = acc1_of[column_part : column_part + count]
+        line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
+        acc1 = acc1_of[line_parts : line_parts + count]
         acc0 = -inf
         for i in range(count):
             theta[i], m[i], total = update_0(theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, beta1, eps, c0, zero)
@@ -112,14 +112,14 @@ def sweep_0_serial(rows, places, scalars, c_of, r_of, acc0_of, acc1_of):
 def prepare_1(at, scalars, acc0_of, r_of, acc1_of, c_of):
     """Finish the step: all that varies over less than elements."""
     for j in at.tensors:
-        first = at.rows[j]
-        for i in range(at.rows[j + 1] - first):
-            r_of[first + i] = row_0(acc0_of[first + i])
+        begin = at.rows[j]
+        for i in range(at.rows[j + 1] - begin):
+            r_of[begin + i] = row_0(acc0_of[begin + i])
     for j in at.tensors:
         acc1 = column_largest(acc1_of, at, j)
-        first = at.columns[j]
-        for i in range(at.columns[j + 1] - first):
-            c_of[first + i] = column_0(acc1[i])
+        begin = at.columns[j]
+        for i in range(at.columns[j + 1] - begin):
+            c_of[begin + i] = column_0(acc1[i])
 
 
 def initial(lr, beta1, eps):

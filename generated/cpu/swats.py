@@ -30,7 +30,7 @@ from optgen.runtime.cpu import (
     expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
     view, where,
 )
-from optgen.runtime.totals import narrow, total, total_of, wide
+from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -216,21 +216,21 @@ def prepare_1(
     c4 = scalars[10]
     if branch == 0:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = total(acc2_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
             y0_of[j], y1_of[j] = tensor_0_0(acc0, acc2)
-        acc1 = total_of(y0_of, at.tensors)
-        acc3 = total_of(y1_of, at.tensors)
+        acc1 = sum_over(y0_of, at.tensors)
+        acc3 = sum_over(y1_of, at.tensors)
         switched_at_of[0], lam_of[0], rate_of[0], c5_of[0] = group_0_1(
             switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, t, beta2, tolerance, c2, c4,
         )
     else:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = total(acc2_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
             y0_of[j], y1_of[j] = tensor_1_0(acc0, acc2)
-        acc1 = total_of(y0_of, at.tensors)
-        acc3 = total_of(y1_of, at.tensors)
+        acc1 = sum_over(y0_of, at.tensors)
+        acc3 = sum_over(y1_of, at.tensors)
         lam_of[0], rate_of[0] = group_1_1(
             switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, now_of[0], beta2, c2, c4,
         )

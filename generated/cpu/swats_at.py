@@ -24,7 +24,7 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, 
 from optgen.runtime.cpu import (
     expm1, log, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, total, total_of, wide
+from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -220,19 +220,19 @@ def prepare_1(at, scalars, rate_next_of, rate_of, acc0_of, acc2_of, y0_of, y1_of
         pass
     elif branch == 2:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = total(acc2_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
             y0_of[j], y1_of[j] = tensor_2_0(acc0, acc2)
-        acc1 = total_of(y0_of, at.tensors)
-        acc3 = total_of(y1_of, at.tensors)
+        acc1 = sum_over(y0_of, at.tensors)
+        acc3 = sum_over(y1_of, at.tensors)
         lam_of[0], rate_of[0] = group_2_0(lam_of[0], acc1, acc3, beta2, c1, c2)
     else:
         for j in at.tensors:
-            acc0 = total(acc0_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = total(acc2_of, at.chunks[j], at.chunks[j + 1])
+            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
             y0_of[j], y1_of[j] = tensor_3_0(acc0, acc2)
-        acc1 = total_of(y0_of, at.tensors)
-        acc3 = total_of(y1_of, at.tensors)
+        acc1 = sum_over(y0_of, at.tensors)
+        acc3 = sum_over(y1_of, at.tensors)
         lam_of[0] = group_3_0(lam_of[0], acc1, acc3, beta2, c2)
 
 

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 _MADE_BY_THE_COMPILER = re.compile(r"(c|x|y|z|acc)\d+|(update|tensor|row|column|group)(_\d+)+|.*_next|.*_of|_.*")
 _USED_BY_GENERATED_CODE = frozenset(
     """
-    abs at atan2 begin branch ceil chunk column column_largest column_part column_totals columns_in_rows
-    columns_in_rows_largest cos count draws erf exp expm1 finite first_column first_row floor g grads half
-    hyper hypers i inf initial j keys line line_before lines log log1p matrix maximum mean_age minimum
-    narrow on_host one parallel_sweep params per_chunk per_element Phase place places prange PROGRAM range row
-    rows rows_in_columns rows_in_columns_largest scalars self serial_sweep sign sin slots sqrt step summing_chunk
-    super sweep sweep_serial t table tan tanh task tasks theta three two update update_array view where wide
-    wide_parts zero
+    abs at atan2 begin branch ceil chunk column column_largest column_totals columns_in_rows columns_in_rows_largest
+    cos count draws erf exp expm1 finite first_column first_row floor g grads half hyper hypers i inf initial j keys
+    line line_before line_parts lines log log1p matrix matrix_rows max_over maximum mean_age minimum narrow on_host
+    one parallel_sweep params parts_begin parts_count per_chunk per_element Phase place places prange PROGRAM range
+    row rows rows_in_columns rows_in_columns_largest scalars self serial_sweep sign sin slots sqrt step sum_over
+    summing_chunk super sweep sweep_serial t table tan tanh task tasks theta three two update update_array view where
+    wide zero
     """.split()
 )
 _USED_BY_SCHEDULES = frozenset({"max", "min", "pi"})

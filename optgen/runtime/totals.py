@@ -20,13 +20,13 @@ __all__ = [
     "column_totals",
     "columns_in_rows",
     "columns_in_rows_largest",
-    "largest",
-    "largest_of",
+    "max_of",
+    "max_over",
     "narrow",
     "rows_in_columns",
     "rows_in_columns_largest",
-    "total",
-    "total_of",
+    "sum_of",
+    "sum_over",
     "wide",
 ]
 
@@ -69,7 +69,7 @@ def wide(x: Any) -> Any:
 
 
 @on_host
-def total(values: Any, begin: int, end: int) -> float:
+def sum_of(values: Any, begin: int, end: int) -> float:
     """The sum of consecutive values, in their order."""
     found = 0.0
     for k in range(begin, end):
@@ -78,7 +78,7 @@ def total(values: Any, begin: int, end: int) -> float:
 
 
 @on_host
-def largest(values: Any, begin: int, end: int) -> float:
+def max_of(values: Any, begin: int, end: int) -> float:
     """The largest of consecutive values; NaN if there is one."""
     found = -np.inf
     for k in range(begin, end):
@@ -87,14 +87,14 @@ def largest(values: Any, begin: int, end: int) -> float:
 
 
 @on_host
-def total_of(values: Any, tensors: Any) -> float:
+def sum_over(values: Any, tensors: Any) -> float:
     """The sum of some values, whatever their order."""
     ordered = np.sort(values[tensors])
-    return total(ordered, 0, len(ordered))
+    return sum_of(ordered, 0, len(ordered))
 
 
 @on_host
-def largest_of(values: Any, tensors: Any) -> float:
+def max_over(values: Any, tensors: Any) -> float:
     """The largest of some values; NaN if there is one."""
     found = -np.inf
     for j in tensors:
@@ -130,7 +130,7 @@ def _in_matrices(values: Any, first: int, size: int, count: int, others: int, mo
     found = np.empty(count)
     for matrix in range(count // others):
         begin = first + matrix * size
-        made = largest(values, begin, begin + size) if most else total(values, begin, begin + size)
+        made = max_of(values, begin, begin + size) if most else sum_of(values, begin, begin + size)
         found[matrix * others : (matrix + 1) * others] = made
     return found
 

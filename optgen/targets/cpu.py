@@ -210,7 +210,7 @@ class _Chunk:
         """Names for the memory and for the place of the chunk."""
         if not self.by_rows:
             return ["count = row[0]", *self.views("")]
-        names = ("lines", "count", "first_row", "first_column", "height", "line_before", "part")
+        names = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin")
         return [f"{name} = place[{k}]" for k, name in enumerate(names, start=1)]
 
     def views(self, begin: str) -> list[str]:
@@ -239,18 +239,18 @@ class _Chunk:
         inside += [f"{draw.name}_line = {draw.name}[begin : begin + count]" for draw in sweep.draws]
         inside += [f"{x.name} = {self.cast(self.held(x, branch))}" for x in given[Space.ROW]]
         if given[Space.COL] or reduces[Space.COL]:
-            inside.append("matrix = (line_before + line)//height")
+            inside.append("matrix = (line_before + line)//matrix_rows")
         if given[Space.COL]:
             inside.append("column = first_column + matrix*count")
         inside += [f"{x.name} = {rounds.holder(x, branch)}{OF}[column : column + count]" for x in given[Space.COL]]
         before = []
         if reduces[Space.COL]:
-            before = ["wide_parts = ((line_before + lines - 1)//height - line_before//height + 1)*count"]
-            inside.append("column_part = part + (matrix - line_before//height)*count")
+            before = ["parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count"]
+            inside.append("line_parts = parts_begin + (matrix - line_before//matrix_rows)*count")
         for reduce in reduces[Space.COL]:
             array, empty = reduce.target.name + OF, "0.0" if reduce.how == "sum" else "-inf"
-            before.append(f"{array}[part : part + wide_parts] = {empty}")
-            inside.append(f"{reduce.target.name} = {array}[column_part : column_part + count]")
+            before.append(f"{array}[parts_begin : parts_begin + parts_count] = {empty}")
+            inside.append(f"{reduce.target.name} = {array}[line_parts : line_parts + count]")
         inside += [self.started(reduce) for reduce in reduces[Space.ROW]]
         inside += loop
         inside += [f"{r.target.name}{OF}[first_row + line] = {r.target.name}" for r in reduces[Space.ROW]]

@@ -271,8 +271,8 @@ class _Loop:
             inside += self.call("j")
         else:
             bounds = _BOUNDS[space]
-            inside += [f"first = {bounds}[j]", f"for i in range({bounds}[j + 1] - first):"]
-            inside += textwrap.indent("\n".join(self.call("first + i")), INDENT).splitlines()
+            inside += [f"begin = {bounds}[j]", f"for i in range({bounds}[j + 1] - begin):"]
+            inside += textwrap.indent("\n".join(self.call("begin + i")), INDENT).splitlines()
         yield from (INDENT + line for line in inside)
 
     def combined(self, load: Named) -> list[str]:
@@ -283,9 +283,9 @@ class _Loop:
         of, to, most = reduce.factors[0].space, load.space, reduce.how == "max"
         source = (holder(reduce.factors[0], self.branch) if of is not Space.ELEM else name(load)) + OF
         if to is Space.GROUP:
-            return [f"{name(load)} = {self.runtime('largest_of' if most else 'total_of')}({source}, at.tensors)"]
+            return [f"{name(load)} = {self.runtime('max_over' if most else 'sum_over')}({source}, at.tensors)"]
         if to is Space.TENSOR:
-            function = self.runtime("largest" if most else "total")
+            function = self.runtime("max_of" if most else "sum_of")
             return [f"{name(load)} = {function}({source}, {_BOUNDS[of]}[j], {_BOUNDS[of]}[j + 1])"]
         if (of, to) in _SPREAD:
             return [f"{name(load)} = {self.runtime(_SPREAD[of, to][most])}({source}, at, j)"]

@@ -297,8 +297,8 @@ _ALIKE = {
 }
 """What stands for something else of the same type."""
 _MOST = {
-    "total": "largest",
-    "total_of": "largest_of",
+    "sum_of": "max_of",
+    "sum_over": "max_over",
     "column_totals": "column_largest",
     "rows_in_columns": "rows_in_columns_largest",
     "columns_in_rows": "columns_in_rows_largest",
@@ -345,7 +345,7 @@ def _added(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
         case ast.Name(id="first_row" | "first_column" as origin, ctx=ast.Load()) if name != "targets":
             other = {"first_row": "first_column", "first_column": "first_row"}[origin]
             yield "a total over other things", ast.Name(other)
-        case ast.BinOp(left=start, op=ast.Add(), right=ast.Name(id="wide_parts") as length):
+        case ast.BinOp(left=start, op=ast.Add(), right=ast.Name(id="parts_count") as length):
             fewer = ast.BinOp(length, ast.Sub(), ast.Constant(1))
             yield "a bound of a total off by one", ast.BinOp(start, ast.Add(), fewer)
         case ast.Call(func=ast.Name(id="range"), args=[ast.Name(id="lines") as lines]):
@@ -366,12 +366,12 @@ def _combined(name: str, node: Any) -> Iterator[Change]:
             yield "a total over other things", ast.Attribute(at, _ALIKE[attribute])
         case ast.Name(id=function) if function in _ALIKE:
             yield "a total over other things", ast.Name(_ALIKE[function])
-        case ast.Call(func=ast.Name(id="total_of" | "largest_of"), args=[array, _]):
+        case ast.Call(func=ast.Name(id="sum_over" | "max_over"), args=[array, _]):
             yield "a total over other things", ast.Subscript(array, ast.Constant(0))
     match node:
         case ast.Name(id=function, ctx=ast.Load()) if function in _OTHER:
             yield "max for a sum", ast.Name(_OTHER[function])
-        case ast.Call(func=ast.Name(id="total" | "largest" as function), args=[array, begin, end]):
+        case ast.Call(func=ast.Name(id="sum_of" | "max_of" as function), args=[array, begin, end]):
             later, sooner = ast.BinOp(begin, ast.Add(), one), ast.BinOp(end, ast.Sub(), one)
             yield "a bound of a total off by one", _call(function, array, later, end)
             yield "a bound of a total off by one", _call(function, array, begin, sooner)

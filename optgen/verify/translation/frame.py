@@ -45,7 +45,7 @@ _HOMES = {
     **dict.fromkeys(FUNCTIONS.keys() - {"abs"}, "optgen.runtime.cpu"),
     **dict.fromkeys((*TOTALS, "narrow", "wide"), "optgen.runtime.totals"),
     "draws": "optgen.runtime.philox",
-    "Phase": "optgen.runtime.program",
+    "Phase": "optgen.runtime",
     "Program": "optgen.runtime",
 }
 """Where names of the runtime come from."""

@@ -44,14 +44,16 @@ def launch(run: Run, layout: Layout, scalars: Sequence[Expr]) -> None:
 
 _PLACE = {
     name: f"place[{k}]"
-    for k, name in enumerate(("lines", "count", "first_row", "first_column", "height", "line_before", "part"), start=1)
-} | {"wide_parts": "((line_before + lines - 1) // height - line_before // height + 1) * count"}
+    for k, name in enumerate(
+        ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin"), start=1
+    )
+} | {"parts_count": "((line_before + lines - 1) // matrix_rows - line_before // matrix_rows + 1) * count"}
 """What a chunk that goes by rows of matrices may know of where it is."""
 _LINE = {
     "begin": "line * count",
-    "matrix": "(line_before + line) // height",
+    "matrix": "(line_before + line) // matrix_rows",
     "column": "first_column + matrix * count",
-    "column_part": "part + (matrix - line_before // height) * count",
+    "line_parts": "parts_begin + (matrix - line_before // matrix_rows) * count",
 }
 """What it may compute for each row."""
 _EMPTY = {"0.0": "sum", "-inf": "max"}
@@ -150,9 +152,9 @@ class _Chunk:
 
     def stored(self, target: str, source: str) -> None:
         """What is stored of totals outside of rows: that of the chunk, or nothing yet of each column."""
-        if (reset := re.fullmatch(r"(\w+)_of\[part:part \+ wide_parts\]", target)) and source in _EMPTY:
+        if (reset := re.fullmatch(r"(\w+)_of\[parts_begin:parts_begin \+ parts_count\]", target)) and source in _EMPTY:
             self.check(reset[1], "part", target)
-            if not {"part", "wide_parts"} <= self.known:
+            if not {"parts_begin", "parts_count"} <= self.known:
                 raise Rejected(f"`{target}` is emptied before it is known where it is")
             self.totals[reset[1]] = _Total(_EMPTY[source], "column")
         elif (whole := re.fullmatch(r"(\w+)_of\[place\[0\]\]", target)) and whole[1] == source:
@@ -223,7 +225,7 @@ class _Chunk:
         elif columns and "column" in self.known:
             self.check(columns[1], "column", source)
             scope.cells[f"{name}[i]"] = columns[1]
-        elif source == f"{name}_of[column_part:column_part + count]" and "column_part" in self.known:
+        elif source == f"{name}_of[line_parts:line_parts + count]" and "line_parts" in self.known:
             if name not in self.totals or self.totals[name].whole != "column":
                 raise Rejected(f"`{name}` is not emptied before the rows of a chunk are added to it")
             scope.names[f"{name} by columns"] = S.Zero
@@ -280,7 +282,7 @@ _SPREAD = {
     "columns_in_rows_largest": ("column", "row", "max"),
 }
 """What functions of the runtime combine, for each of what, and how."""
-TOTALS = frozenset({"total", "largest", "total_of", "largest_of", *_SPREAD})
+TOTALS = frozenset({"sum_of", "max_of", "sum_over", "max_over", *_SPREAD})
 """The functions of the runtime that make totals."""
 
 
@@ -326,7 +328,7 @@ class _Prepare:
         first = ""
         for statement in statements:
             match statement:
-                case ast.Assign(targets=[ast.Name(id="first")], value=value):
+                case ast.Assign(targets=[ast.Name(id="begin")], value=value):
                     first = ast.unparse(value)
                 case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id=called)) as value) if (
                     called in _SPREAD
@@ -338,7 +340,7 @@ class _Prepare:
                     scope.names[name] = self.of_tensor(value)
                 case ast.For(orelse=[]):
                     kind = self.kind(statement, first)
-                    inner = self.visiting(scope, kind, "first + i")
+                    inner = self.visiting(scope, kind, "begin + i")
                     inner.names.update({f"{name}[i]": value for name, (to, value) in spread.items() if to == kind})
                     for each in statement.body:
                         if not isinstance(each, ast.Assign):
@@ -353,10 +355,10 @@ class _Prepare:
         """Over what of a tensor a loop is."""
         for kind in ("row", "column"):
             bounds = f"at.{_BOUNDS[kind]}"
-            if first == f"{bounds}[j]" and _loop(loop) == f"for i in range({bounds}[j + 1] - first)":
+            if first == f"{bounds}[j]" and _loop(loop) == f"for i in range({bounds}[j + 1] - begin)":
                 return kind
         raise Rejected(
-            f"`{_loop(loop)}` with first = {first or '?'} does not visit each row or column of a tensor once"
+            f"`{_loop(loop)}` with begin = {first or '?'} does not visit each row or column of a tensor once"
         )
 
     def given(self, call: ast.Call, name: str) -> str:
@@ -368,7 +370,7 @@ class _Prepare:
     def of_group(self, call: ast.Call) -> Expr:
         """The total over all tensors of what there is one value a tensor of."""
         source, name = ast.unparse(call), _array(call)
-        how = {"total_of": "sum", "largest_of": "max"}.get(ast.unparse(call.func))
+        how = {"sum_over": "sum", "max_over": "max"}.get(ast.unparse(call.func))
         kind = self.given(call, name)
         if how is None or kind != "tensor" or source != f"{ast.unparse(call.func)}({name}_of, at.tensors)":
             raise Rejected(f"`{source}` is not a total of one value a tensor")
@@ -378,7 +380,7 @@ class _Prepare:
     def of_tensor(self, call: ast.Call) -> Expr:
         """The total over a tensor of what its chunks, rows or columns have."""
         source, name = ast.unparse(call), _array(call)
-        kind, how = self.given(call, name), {"total": "sum", "largest": "max"}.get(ast.unparse(call.func))
+        kind, how = self.given(call, name), {"sum_of": "sum", "max_of": "max"}.get(ast.unparse(call.func))
         bounds = f"at.{_BOUNDS.get(kind)}"
         if how is None or source != f"{ast.unparse(call.func)}({name}_of, {bounds}[j], {bounds}[j + 1])":
             raise Rejected(f"`{source}` is not the total over one tensor of one value a {kind}")
