@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from optgen.files import module_of
 from optgen.language.spec import Optimizer
-from optgen.runtime.program import Program
+from optgen.runtime.program import Phase, Program
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ def program_of(candidate: Candidate) -> Program:
     with running():
         program: Program = candidate.module.PROGRAM
         return program
+
+
+def phases_of(program: Program) -> tuple[Any, ...]:
+    """What a step of a program launches, in order: its phases, or its one sweep."""
+    return program.phases or (Phase((), sweep=program.sweep, sweep_serial=program.sweep_serial),)
 
 
 class Verdict(Enum):

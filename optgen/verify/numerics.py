@@ -45,22 +45,11 @@ from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import Hyper
 from optgen.verify import memory, reference
-from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
+from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running
 from optgen.verify.error import LOST, Magnitudes, Measured
-from optgen.verify.memory import (
-    TIMES,
-    BrokenError,
-    Setting,
-    branches,
-    defaults,
-    ends,
-    fenced,
-    numbers_of,
-    one_step,
-    running,
-    slots_of,
-)
+from optgen.verify.memory import fenced
 from optgen.verify.reference import Float64, Value
+from optgen.verify.settings import TIMES, Setting, branches, defaults, ends, numbers_of, one_step, slots_of
 
 Array = NDArray[Any]
 Slots = dict[str, Array]
@@ -120,7 +109,7 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
 
 def _declared(candidate: Candidate) -> Iterator[str]:
     """What a module says of itself that its spec does not."""
-    optimizer, program = candidate.optimizer, memory.program_of(candidate)
+    optimizer, program = candidate.optimizer, program_of(candidate)
     if program.name != optimizer.name:
         yield f"its name is {program.name}, not {optimizer.name}"
     for found, states in ((program.states, optimizer.slots), (program.numbers, optimizer.numbers)):

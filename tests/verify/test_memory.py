@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from broken import broken
 
-from optgen.verify import memory
+from optgen.verify import memory, settings
 from optgen.verify.candidate import QUICK, Candidate, Verdict, failures
 
 GENERATED = Path(__file__).parents[2] / "generated" / "cpu"
@@ -19,13 +19,13 @@ def test_no_kernel_writes_where_it_should_not(generated: Any) -> None:
     findings = list(memory.check(candidate, QUICK))
     assert failures(findings) == []
     assert all(finding.part == "memory" and finding.verdict is Verdict.TESTED for finding in findings)
-    branches = len(memory.branches(generated.optimizer))
+    branches = len(settings.branches(generated.optimizer))
     assert len(findings) == branches * (2 + 2 * 2)
 
 
 def test_every_branch_is_looked_at(generated_by_name: Any) -> None:
-    assert [setting.t for setting in memory.branches(generated_by_name("adam").optimizer)] == [1]
-    assert [setting.t for setting in memory.branches(generated_by_name("sgdm").optimizer)] == [1, 2]
+    assert [setting.t for setting in settings.branches(generated_by_name("adam").optimizer)] == [1]
+    assert [setting.t for setting in settings.branches(generated_by_name("sgdm").optimizer)] == [1, 2]
 
 
 ADAM_STORE = "theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, beta1, beta2, eps, c0, c1, c2, c3)"
@@ -88,7 +88,7 @@ def test_compiled_kernels_are_caught(
 ) -> None:
     generated = generated_by_name("adam")
     candidate = broken(tmp_path, generated, old, new)
-    [setting] = memory.branches(generated.optimizer)
+    [setting] = settings.branches(generated.optimizer)
     found = list(memory._compiled(candidate, setting, dtype, np.random.default_rng(0)))
     assert any(says in finding.detail for finding in failures(found)), found
 
