@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sympy import S
 
 from optgen.language.domains import domain_of
 from optgen.language.reductions import Reduction
@@ -25,6 +26,8 @@ Model = Mapping[str, Sequence[Any]]
 """By name, theta, g and the states of a model: an array a tensor, of a shape that broadcasts against it."""
 TIMES = (1, 2, 3, 10, 1000, 10**5, 10**7)
 """Steps at which a kernel is looked at."""
+_EXACT_BITS = 26
+_BIGGEST_STEP = 10**7
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,63 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
             one_step(optimizer, setting, nothing, by)
             found.setdefault((late and t == 1, *by.decided), setting)
     return tuple(found.values())
+
+
+def pushed(optimizer: Optimizer) -> list[Setting]:
+    """Settings with every hyperparameter at the ends of its domain, one at a time and all at once."""
+    usual = defaults(optimizer)
+    settings = [Setting(t, usual) for t in TIMES] + list(branches(optimizer))
+    far = {hyper: ends(hyper) for hyper in optimizer.hypers}
+    for k, (hyper, values) in enumerate(far.items()):
+        for j, value in enumerate(values):
+            settings += [Setting(TIMES[(k + j + shift) % len(TIMES)], {**usual, hyper.name: value}) for shift in (0, 3)]
+    for which in range(max(map(len, far.values()), default=0)):
+        together = {hyper.name: values[which % len(values)] for hyper, values in far.items()}
+        settings += [Setting(t, together) for t in (1, TIMES[which % len(TIMES)])]
+    return settings
+
+
+def drawn(optimizer: Optimizer, rng: Any) -> Setting:
+    """A setting at random, with few bits in each hyperparameter."""
+    t = int(rng.integers(1, 5)) if rng.random() < 1 / 3 else int(10 ** rng.uniform(0, np.log10(_BIGGEST_STEP)))
+    hypers = {hyper.name: _drawn_hyper(hyper, rng) for hyper in optimizer.hypers}
+    for hyper in optimizer.hypers:  # what happens every so many steps, happens often enough
+        period = hypers[hyper.name] if hyper.domain.is_subset(S.Naturals) else 0
+        if 0 < period <= _BIGGEST_STEP / 4 and rng.random() < 1 / 2:
+            t = int(period * rng.integers(1, 4))
+    return Setting(t, hypers, _drawn_numbers(optimizer, t, hypers, rng))
+
+
+def _drawn_numbers(optimizer: Optimizer, t: int, hypers: dict[str, float], rng: Any) -> dict[str, float]:
+    """States that are one number as a few steps leave them, with few bits, as hyperparameters have."""
+    if not optimizer.numbers:
+        return {}
+    thetas = [np.ones(1)]
+    states = reference.start(optimizer, thetas, hypers=hypers)
+    for k in range(1, min(t, int(rng.integers(1, 7)))):
+        _, states = reference.step(optimizer, thetas, thetas, states, k, hypers=hypers)
+    return {state.name: _with_few_bits(float(states[state.name][0])) for state in optimizer.numbers}
+
+
+def _drawn_hyper(hyper: Hyper, rng: Any) -> float:
+    """A default, an end, or a number between: anywhere, or close to an end on a scale of powers of ten."""
+    domain = domain_of(hyper)
+    if domain is None:
+        return float(hyper.default)
+    low, high = max(domain.low, -1e4), min(domain.high, 1e4)
+    distance = 10 ** rng.uniform(-12, np.log10(high - low))
+    below = high - distance if domain.high < np.inf else low + distance
+    anywhere = rng.uniform(low, min(high, low + 1))
+    # The default and the ends, unless infinity has none, are as likely as each way to be between them.
+    end = rng.choice(ends(hyper)[:2] if domain.high < np.inf else ends(hyper)[:1])
+    value = rng.choice([float(hyper.default), end, low + distance, low + distance, below, anywhere])
+    value = float(np.floor(value)) if domain.integer else _with_few_bits(value)
+    return value if domain.holds(value) else float(hyper.default)
+
+
+def _with_few_bits(value: float) -> float:
+    mantissa, exponent = np.frexp(value)
+    return float(np.ldexp(np.round(np.ldexp(mantissa, _EXACT_BITS)), exponent - _EXACT_BITS))
 
 
 def is_of_elements(optimizer: Optimizer) -> bool:

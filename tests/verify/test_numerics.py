@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from broken import broken
 
-from optgen.verify import numerics
+from optgen.verify import cases, numerics
 from optgen.verify.candidate import QUICK, Candidate, Effort, Verdict, failures
 
 GENERATED = Path(__file__).parents[2] / "generated" / "cpu"
@@ -24,9 +24,9 @@ def test_no_kernel_is_wrong_by_more_than_the_bound(generated: Any) -> None:
     assert len(slots) == 2 * (1 + len(generated.optimizer.states))
     assert all(figures["ulps"] <= numerics.BOUND for figures in slots)
     assert all(figures["ulps"] > 0 for figures in slots if figures["slot"] == "theta")  # some states are only copied
-    cases = [finding.figures["cases"] for finding in findings if "cases" in finding.figures]
-    assert len(cases) == 2
-    assert all(0.9 * QUICK.draws <= count <= QUICK.draws for count in cases)
+    counts = [finding.figures["cases"] for finding in findings if "cases" in finding.figures]
+    assert len(counts) == 2
+    assert all(0.9 * QUICK.draws <= count <= QUICK.draws for count in counts)
 
 
 @pytest.mark.parametrize(
@@ -156,30 +156,30 @@ def test_errors_of_our_own_are_no_failures_of_the_module(generated_by_name: Any,
 
 def test_cases_are_the_same_each_time_and_differ_with_the_seed(generated_by_name: Any) -> None:
     optimizer = generated_by_name("rmsprop_momentum").optimizer
-    once = numerics.cases(optimizer, np.dtype(np.float32), Effort(30, seed=1))
-    numerics.cases.cache_clear()
-    again, other = (numerics.cases(optimizer, np.dtype(np.float32), Effort(30, seed=seed)) for seed in (1, 2))
+    once = cases.cases(optimizer, np.dtype(np.float32), Effort(30, seed=1))
+    cases.cases.cache_clear()
+    again, other = (cases.cases(optimizer, np.dtype(np.float32), Effort(30, seed=seed)) for seed in (1, 2))
     assert [case.setting for case in once] == [case.setting for case in again] != [case.setting for case in other]
     for one, two in zip(once, again, strict=True):
-        assert all(one.old[name].tobytes() == two.old[name].tobytes() for name in one.old)
-    assert sum(case.old["g"].size for case in once if case.random) == 30
+        assert all(one.old[name][0].tobytes() == two.old[name][0].tobytes() for name in one.old)
+    assert sum(case.old["g"][0].size for case in once if case.random) == 30
 
 
 def test_states_that_are_sums_of_squares_are_drawn_without_a_sign(generated_by_name: Any) -> None:
     optimizer = generated_by_name("rmsprop_centered_momentum").optimizer
-    assert numerics.nonnegative(optimizer) == {"v"}
-    drawn = numerics.cases(optimizer, np.dtype(np.float64), QUICK)
-    assert all((case.old["v"] >= 0).all() for case in drawn)
-    assert any((case.old["g_bar"] < 0).any() for case in drawn)
+    assert cases.nonnegative(optimizer) == {"v"}
+    drawn = cases.cases(optimizer, np.dtype(np.float64), QUICK)
+    assert all((case.old["v"][0] >= 0).all() for case in drawn)
+    assert any((case.old["g_bar"][0] < 0).any() for case in drawn)
 
 
 def test_the_grid_reaches_the_ends(generated_by_name: Any) -> None:
     optimizer = generated_by_name("adamw").optimizer
-    grid = [case for case in numerics.cases(optimizer, np.dtype(np.float32), FEW) if not case.random]
+    grid = [case for case in cases.cases(optimizer, np.dtype(np.float32), FEW) if not case.random]
     assert {1, 2, 3, 10, 1000, 10**7} <= {case.setting.t for case in grid}
     seen = {name: {case.setting.hypers[name] for case in grid} for name in ("lr", "beta2", "eps")}
     assert {0.0, np.nextafter(1, 0)} <= seen["beta2"]
     assert {0.0, 1e-30, 1e6} <= seen["eps"] & seen["lr"]
-    gradients = np.concatenate([case.old["g"] for case in grid])
+    gradients = np.concatenate([case.old["g"][0] for case in grid])
     assert {0.0, 2.0**-149, -(2.0**-126)} <= set(gradients.astype(float))
     assert np.abs(gradients).max() > 1e12
