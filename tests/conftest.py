@@ -75,6 +75,12 @@ def reducing(request: pytest.FixtureRequest) -> Generated:
     return _generated(request.param)
 
 
+@pytest.fixture(scope="session", params=sorted(OPTIMIZERS.keys() - set(REDUCING)))
+def elementwise(request: pytest.FixtureRequest) -> Generated:
+    """Every other optimizer, whose elements go their own ways, with its module."""
+    return _generated(request.param)
+
+
 @pytest.fixture(scope="session", params=["float32", "float64"])
 def dtype(request: pytest.FixtureRequest) -> np.dtype[Any]:
     """The dtypes that kernels take."""
