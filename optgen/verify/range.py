@@ -79,8 +79,8 @@ class InRange(Arithmetic):
     doubtful: list[bool] = field(default_factory=list, compare=False)
 
     def number(self, number: Any) -> Value:
-        """A float64 on the host."""
-        return self.small(FLOAT64.number(number), Space.STEP)
+        """A float64: a plain number, exact in its own right."""
+        return FLOAT64.number(number)
 
     def array(self, numbers: Any) -> Value:
         """Elements."""
@@ -92,6 +92,9 @@ class InRange(Arithmetic):
 
     def apply(self, operation: str, *operands: Value) -> Value:
         """The operation in float64."""
+        if not any(isinstance(operand, Ranged) for operand in operands):
+            return FLOAT64.apply(operation, *operands)
+        operands = tuple(map(self._lifted, operands))
         numbers = [operand.value for operand in operands]
         result = np.asarray(FLOAT64.apply(operation, *numbers))
         over = frozenset[str]().union(*(operand.over for operand in operands))
@@ -117,12 +120,14 @@ class InRange(Arithmetic):
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """The comparison of the numbers."""
         least = np.finfo(self.dtype).smallest_normal
+        left, right = self._lifted(left), self._lifted(right)
         sizes = [np.absolute(side.value) for side in (left, right)]
         self.doubtful.append(any(bool(((size > 0) & (size < least)).any()) for size in sizes))
         return FLOAT64.compare(relation, left.value, right.value)
 
     def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
         """The function of the numbers, and of what is noted of each."""
+        values = tuple(map(self._lifted, values))
         value, spoilt, product, cancelled = (
             np.asarray(function(*(getattr(value, name) for value in values)))
             for name in ("value", "spoilt", "product", "cancelled")
@@ -131,11 +136,15 @@ class InRange(Arithmetic):
 
     def reduce(self, operation: str, value: Value, axis: int) -> Value:
         """The reduction in float64, which makes products itself: over rows or columns of matrices, or all in a line."""
+        value = self._lifted(value)
         made = FLOAT64.reduce(operation, value.value, axis)
         spoilt, cancelled = (mask.any(axis=axis, keepdims=True) for mask in (value.spoilt, value.cancelled))
         spoilt = spoilt | (np.absolute(made) > np.finfo(np.float64).max / _MARGIN)
         over = {"row" if axis == -1 else "column"} if value.value.ndim > 1 else ()
         return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, frozenset(over))
+
+    def _lifted(self, value: Value) -> Ranged:
+        return value if isinstance(value, Ranged) else self.small(value, Space.STEP)
 
 
 def _fresh(numbers: Any, over: frozenset[str]) -> Ranged:
