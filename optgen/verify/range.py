@@ -92,8 +92,6 @@ class InRange(Arithmetic):
 
     def apply(self, operation: str, *operands: Value) -> Value:
         """The operation in float64."""
-        if not any(isinstance(operand, Ranged) for operand in operands):
-            return FLOAT64.apply(operation, *operands)
         operands = tuple(map(self._lifted, operands))
         numbers = [operand.value for operand in operands]
         result = np.asarray(FLOAT64.apply(operation, *numbers))
