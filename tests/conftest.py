@@ -12,6 +12,7 @@ RUNTIME = b"".join(path.read_bytes() for path in sorted((ROOT / "optgen" / "runt
 CACHE = ROOT / ".cache" / hashlib.sha256(RUNTIME).hexdigest()[:16]
 os.environ["NUMBA_CACHE_DIR"] = str(CACHE / "numba")
 os.environ["OPTGEN_CACHE_DIR"] = str(CACHE / "optgen")
+os.environ.setdefault("NUMBA_NUM_THREADS", "3")  # more than two, wherever the tests run
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,6 +25,7 @@ import pytest
 
 from optgen import specs
 from optgen.language.spec import Optimizer
+from optgen.verify.settings import is_of_elements
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,21 @@ def generated_by_name() -> Any:
 @pytest.fixture(scope="session", params=sorted(OPTIMIZERS))
 def generated(request: pytest.FixtureRequest) -> Generated:
     """Every optimizer of ``specs/`` in turn, with its module."""
+    return _generated(request.param)
+
+
+REDUCING = [name for name in sorted(OPTIMIZERS) if not is_of_elements(OPTIMIZERS[name])]
+
+
+@pytest.fixture(scope="session", params=REDUCING)
+def reducing(request: pytest.FixtureRequest) -> Generated:
+    """Every optimizer that adds up or shares states between elements, with its module."""
+    return _generated(request.param)
+
+
+@pytest.fixture(scope="session", params=sorted(OPTIMIZERS.keys() - set(REDUCING)))
+def elementwise(request: pytest.FixtureRequest) -> Generated:
+    """Every other optimizer, whose elements go their own ways, with its module."""
     return _generated(request.param)
 
 

@@ -107,16 +107,14 @@ def _tasks(counts: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-    """The chunks of all tensors of a model, for programs that add up. `cut` makes one.
+    """The chunks of all tensors of a model, for programs that add up. `cut` and `placed` make one.
 
     Parameters
     ----------
     tensor, begin, count : array of int64, shape (chunks,)
         Of each chunk: its tensor, its first element there, and how many it has.
     places : array of int64, shape (chunks, 8)
-        Of each chunk: its number, how many rows of matrices it has and of how many elements each is, the number of its
-        first row among those of all tensors, that of the first column of its tensor, how many rows a matrix has, the
-        number of its first row in its tensor, and where it leaves what it adds up for columns.
+        Where each leaves what it adds up, and where it stands in its matrices; see `placed`.
     at : At
         Where the values of each tensor stand.
     sizes : mapping of str to int
@@ -149,16 +147,31 @@ def cut(shapes: Sequence[tuple[int, ...]], *, by_rows: bool, by_columns: bool) -
         Whether something is added up over columns. Chunks have at least `TALL` rows then, where there are so many, so
         that what they leave behind is little beside what they read.
     """
-    sizes = np.array([prod(shape) for shape in shapes], np.int64)
-    n_rows = np.array([(1, 1, *shape)[-2] for shape in shapes], np.int64)
-    n_cols = np.array([(1, 1, *shape)[-1] for shape in shapes], np.int64)
+    sizes, n_rows, n_cols = _extents(shapes)
+    if by_rows:
+        return placed(shapes, *_whole_rows(sizes, n_rows, n_cols, TALL if by_columns else 1))
+    return placed(shapes, *_chunks(sizes))
+
+
+def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count: Array) -> Cuts:
+    """Say where chunks stand.
+
+    The places of a chunk are its number, how many rows of matrices it has and of how many elements each is, the number
+    of its first row among those of all tensors, that of the first column of its tensor, how many rows a matrix has, the
+    number of its first row in its tensor, and where it leaves what it adds up for columns.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+        Of the tensors.
+    tensor, begin, count : array of int64, shape (chunks,)
+        Of each chunk: its tensor, its first element there, and how many it has. They come in order, and all elements
+        are in one of them.
+    """
+    sizes, n_rows, n_cols = _extents(shapes)
     lines = sizes // np.maximum(n_cols, 1)
     matrices = lines // np.maximum(n_rows, 1)
     rows, columns = _bounds(lines), _bounds(matrices * n_cols)
-    if by_rows:
-        tensor, begin, count = _whole_rows(sizes, n_rows, n_cols, TALL if by_columns else 1)
-    else:
-        tensor, begin, count = _chunks(sizes)
     wide = np.maximum(n_cols, 1)[tensor]
     line, tall = begin // wide, np.maximum(n_rows, 1)[tensor]
     matrix, last = line // tall, (begin + count - 1) // wide // tall
@@ -178,6 +191,13 @@ def cut(shapes: Sequence[tuple[int, ...]], *, by_rows: bool, by_columns: bool) -
         {**{kind: int(size) for kind, size in totals.items()}, "tensor": len(shapes), "group": 1},
         {name: extent.astype(np.float64) for name, extent in extents.items()},
     )  # fmt: skip
+
+
+def _extents(shapes: Sequence[tuple[int, ...]]) -> tuple[Array, Array, Array]:
+    """Of each tensor: its elements, the rows of its matrices, and their columns."""
+    each = [(prod(shape), *(1, 1, *shape)[-2:]) for shape in shapes]
+    sizes, n_rows, n_cols = np.array(each, np.int64).reshape(-1, 3).T.copy()
+    return sizes, n_rows, n_cols
 
 
 def _bounds(sizes: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from optgen.files import module_of
 from optgen.language.spec import Optimizer
+from optgen.runtime.program import Phase, Program
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,32 @@ class Candidate:
     def kind(self) -> Any:
         """The class of the module."""
         return getattr(self.module, self.optimizer.title)
+
+
+class BrokenError(Exception):
+    """A module that cannot be run."""
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Where code of a candidate runs: whatever it raises becomes a `BrokenError`, so that no error of ours does."""
+    try:
+        yield
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise BrokenError(" ".join([f"it cannot be run: {type(error).__name__}:", *lines[:4]])) from error
+
+
+def program_of(candidate: Candidate) -> Program:
+    """What a module says about itself."""
+    with running():
+        program: Program = candidate.module.PROGRAM
+        return program
+
+
+def phases_of(program: Program) -> tuple[Any, ...]:
+    """What a step of a program launches, in order: its phases, or its one sweep."""
+    return program.phases or (Phase((), sweep=program.sweep, sweep_serial=program.sweep_serial),)
 
 
 class Verdict(Enum):

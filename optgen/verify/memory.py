@@ -1,10 +1,11 @@
 """Every element is written exactly once, and nothing else is written: what of a kernel is no arithmetic.
 
-It is looked at twice. First the text of the module is *rehearsed*: run as plain Python, its arrays replaced by columns
-that count each load and each store and refuse an index outside. That sees what a result cannot show, such as a load of
-what has been stored already, and nothing in it can write through a stray address. Only a module that passes is then
-run as *compiled*, on arrays that lie between guard zones of poisoned bits, with more poison after the scalars and a
-trap after the last row of the table: every element must come out as it does alone, in an array of one.
+It is looked at twice. First the text of the module is *rehearsed* (`optgen.verify.rehearsal`), where nothing can write
+through a stray address. Only a module that passes is then run as *compiled*, on arrays that lie between guard zones of
+poisoned bits, with more poison after the scalars, and a trap: the last tensor, which follows those in the table but is
+not listed there, with small values of its own. On one thread and on all, every element must come out as it does alone:
+in an array of one, or in a tensor of its own where something is added up over tensors. Where it is added up over the
+model, nothing comes out alone, and both sweeps must agree.
 
 Not looked at: what a wrong address computed in `optgen.runtime` would do, which is no part of a generated module, and
 loops that never end.
@@ -12,28 +13,33 @@ loops that never end.
 
 from __future__ import annotations
 
-import builtins
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache
-from types import SimpleNamespace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optgen.language.domains import domain_of
+from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Hyper, g, theta
-from optgen.runtime import cpu, philox
 from optgen.runtime.launch import TURN
 from optgen.runtime.program import Program
-from optgen.runtime.table import CHUNK, Table, tabulate
-from optgen.verify import reference
-from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
-from optgen.verify.reference import Digits, Value
+from optgen.runtime.small import cuts_of, views
+from optgen.runtime.table import CHUNK, Cuts, tabulate
+from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, phases_of, program_of, running
+from optgen.verify.rehearsal import ELEMENTS, rehearse
+from optgen.verify.settings import (
+    Setting,
+    Shape,
+    branches,
+    flat,
+    is_of_elements,
+    is_of_tensors,
+    numbers_of,
+    ordinary,
+)
 
 Array = NDArray[Any]
 PART = "memory"
@@ -41,35 +47,25 @@ GUARD = 32
 """Poisoned elements before and after every array."""
 POISON = {np.dtype(np.float32): 0x7F80BE00, np.dtype(np.float64): 0x7FF0DEADBEEF0000}
 """Bits of a signaling NaN: arithmetic would keep those of a quiet one, and a write would go unnoticed."""
-TIMES = (1, 2, 3, 10, 1000, 10**5, 10**7)
-"""Steps at which a kernel is looked at."""
-REHEARSED = (3, 1, 0, 2, 7, 1, 17)
-"""Sizes of the tensors of the rehearsal: what holds for a row of 17 holds for one of `CHUNK`, which no loop knows."""
 SIZES = (1, 0, 7, 8, 15, 16, 17, 31, 33, 1001, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 3, *[5] * 100)
 """Sizes of the tensors that compiled kernels get: odd, of whole and broken packs, at the edges of chunks, and many."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """When a step is taken, and with which hyperparameters.
-
-    Parameters
-    ----------
-    t : int
-        The number of the step.
-    hypers : mapping of str to float
-        Every hyperparameter.
-    numbers : mapping of str to float
-        What states that are one number are before the step; those left out are what they start from.
-    """
-
-    t: int
-    hypers: Mapping[str, float]
-    numbers: Mapping[str, float] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        named = {**self.hypers, **self.numbers}
-        return ", ".join([f"t = {self.t}", *(f"{name} = {value!r}" for name, value in named.items())])
+SHAPES = (
+    (3, 5),
+    (7,),
+    (),
+    (2, 3, 4),
+    (0, 3),
+    (1, 33),
+    (40, 700),
+    (30, 40, 20),
+    (CHUNK + 1,),
+    (1, 1),
+    (600, 30),
+    (33, 1),
+)
+"""Shapes of those that kernels get which add up: matrices, stacks of them, larger than a chunk both, and vectors."""
+TRAP = (2, 3)
+"""The shape of the tensor that is in no table."""
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
@@ -104,237 +100,6 @@ def _findings(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
             yield from _compiled(candidate, setting, dtype, rng)
 
 
-class BrokenError(Exception):
-    """A module that cannot be run."""
-
-
-@contextmanager
-def running() -> Iterator[None]:
-    """Where code of a candidate runs: whatever it raises becomes a `BrokenError`, so that no error of ours does."""
-    try:
-        yield
-    except Exception as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise BrokenError(" ".join([f"it cannot be run: {type(error).__name__}:", *lines[:4]])) from error
-
-
-# Settings
-
-
-@dataclass(frozen=True)
-class _Deciding(Digits):
-    """Arithmetic that notes how each comparison of scalars comes out; its digits are enough to decide none wrongly."""
-
-    decided: list[bool] = field(default_factory=list, compare=False)
-
-    def compare(self, relation: str, left: Value, right: Value) -> Any:
-        result = super().compare(relation, left, right)
-        if np.ndim(result) == 0:
-            self.decided.append(bool(result))
-        return result
-
-
-def defaults(optimizer: Optimizer) -> dict[str, float]:
-    """Every hyperparameter at its default."""
-    return {hyper.name: float(hyper.default) for hyper in optimizer.hypers}
-
-
-def ends(hyper: Hyper) -> list[float]:
-    """The ends of a hyperparameter's domain and numbers next to them: the end itself where it belongs to the domain.
-
-    An infinite end is stood for by 1e6. Where 0 or an end of 0 belongs, so does 1e-30.
-    """
-    domain = domain_of(hyper)
-    if domain is None:
-        return [float(hyper.default)]
-    low, high = max(domain.low, -1e6), min(domain.high, 1e6)
-    near = [low + 1, high - 1] if domain.integer else [np.nextafter(low, high), np.nextafter(high, low), 1e-30, 0.0]
-    found = dict.fromkeys(float(value) for value in (low, high, *near) if domain.holds(value))
-    denormal = np.finfo(np.float64).smallest_normal
-    return [value for value in found if abs(value) >= denormal or value == 0]
-
-
-@lru_cache
-def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
-    """Settings that reach every branch: each combination of the outcomes of conditions on scalars that was found.
-
-    They are looked for at several t with the default hyperparameters and with one at a time at the ends of its domain.
-    """
-    usual = defaults(optimizer)
-    moved = [{**usual, hyper.name: value} for hyper in optimizer.hypers for value in ends(hyper)]
-    late = any(state.init.has(theta, g) for state in optimizer.states)  # the first step reads what others do not
-    found: dict[tuple[bool, ...], Setting] = {}
-    for hypers in (usual, *moved):
-        for t in TIMES:
-            by, setting = _Deciding(), Setting(t, hypers)
-            one_step(optimizer, setting, dict.fromkeys(slots_of(optimizer), np.ones(1)), by)
-            found.setdefault((late and t == 1, *by.decided), setting)
-    return tuple(found.values())
-
-
-def slots_of(optimizer: Optimizer) -> list[str]:
-    """Theta, the gradient and the states, in the order of their columns."""
-    return ["theta", "g", *(state.name for state in optimizer.slots)]
-
-
-def numbers_of(optimizer: Optimizer, setting: Setting) -> dict[str, float]:
-    """The states that are one number, before a step."""
-    starts = reference.start(optimizer, [np.ones(1)], hypers=setting.hypers)
-    return {state.name: setting.numbers.get(state.name, float(starts[state.name][0])) for state in optimizer.numbers}
-
-
-def one_step(
-    optimizer: Optimizer, setting: Setting, old: Mapping[str, Array], by: reference.Arithmetic = reference.FLOAT64
-) -> dict[str, Value]:
-    """Every slot but the gradient, and every state that is one number, after one step of the reference.
-
-    What is one number is repeated for each element.
-    """
-    states: dict[str, list[Any]] = {name: [values] for name, values in old.items() if name not in ("theta", "g")}
-    states |= {name: [np.float64(value)] for name, value in numbers_of(optimizer, setting).items()}
-    thetas, new = reference.step(
-        optimizer, [old["theta"]], [old["g"]], states, setting.t, hypers=setting.hypers, arithmetic=by
-    )
-    after = {"theta": thetas[0], **{name: values[0] for name, values in new.items()}}
-    shape = np.shape(old["theta"])
-    return {name: by.rearrange(lambda x: np.broadcast_to(x, shape), value) for name, value in after.items()}
-
-
-def _drawn(optimizer: Optimizer, size: int, rng: Any) -> dict[str, Array]:
-    """Ordinary numbers for every slot; those of states are positive, so that no root of them is NaN."""
-    signed = {name: rng.uniform(0.5, 2, size) * rng.choice([-1.0, 1.0], size) for name in ("theta", "g")}
-    return signed | {state.name: rng.uniform(4, 8, size) for state in optimizer.slots}
-
-
-def _changed(optimizer: Optimizer, setting: Setting) -> set[str]:
-    """The slots that a step changes, says the reference."""
-    old = _drawn(optimizer, 16, np.random.default_rng(0))
-    after = one_step(optimizer, setting, old)
-    return {name for name in old.keys() & after.keys() if not np.array_equal(after[name], old[name], equal_nan=True)}
-
-
-# Rehearsal
-
-
-@dataclass(frozen=True)
-class _Column:
-    """One slot of one tensor, as a list that counts what is done to it."""
-
-    name: str
-    values: Array
-    loads: Array
-    stores: Array
-    late: Array
-
-    def __getitem__(self, i: int) -> Any:
-        self._inside(i)
-        self.loads[i] += 1
-        self.late[i] += self.stores[i]
-        return self.values[i]
-
-    def __setitem__(self, i: int, value: Any) -> None:
-        self._inside(i)
-        self.stores[i] += 1
-        self.values[i] = value
-
-    def _inside(self, i: int) -> None:
-        if not 0 <= i < len(self.values):
-            raise IndexError(f"element {i} of {self.name}, which has {len(self.values)}")
-
-
-def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[str]:
-    """Run the text of a module as plain Python, and count.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The module.
-    setting : Setting
-        When, with which hyperparameters.
-    parallel : bool
-        Whether to run ``sweep`` or ``sweep_serial``.
-
-    Returns
-    -------
-    list of str
-        What is wrong; empty if every element is stored once, none is loaded after that, and gradients are only read.
-    """
-    optimizer = candidate.optimizer
-    columns: dict[int, _Column] = {}
-
-    def view(address: int, _count: int, _like: Any) -> _Column:
-        if int(address) not in columns:
-            raise IndexError(f"a view at {address}, where no array is")
-        return columns[int(address)]
-
-    rng = np.random.default_rng(0)
-    starts = np.zeros((len(slots_of(optimizer)), len(REHEARSED)), np.int64)
-    for k, size in enumerate(REHEARSED):
-        for slot, (name, values) in enumerate(_drawn(optimizer, size, rng).items()):
-            starts[slot, k] = 1_000_000 * (slot + 1) + 1000 * k
-            counts = [np.zeros(size, np.int64) for _ in range(3)]
-            columns[int(starts[slot, k])] = _Column(name, values, *counts)
-    table = tabulate(starts, np.array(REHEARSED), 8)
-    try:
-        with running(), np.errstate(all="ignore"):
-            module = _as_python(candidate, view)
-            program = module["PROGRAM"]
-            hypers = [np.float64(setting.hypers[name]) for name in program.hypers]
-            numbers = map(np.float64, numbers_of(optimizer, setting).values())
-            scalars = np.array(program.computed(np.float64(setting.t), hypers, numbers)[0], np.float64)
-            keys = program.keys(setting.t, setting.hypers)
-            if parallel:
-                program.sweep(table.rows, table.tasks, scalars, *keys)
-            else:
-                program.sweep_serial(table.rows, scalars, *keys)
-    except BrokenError as error:
-        return [str(error)]
-    changed = _changed(optimizer, setting)
-    return [
-        problem
-        for name in slots_of(optimizer)
-        for problem in _misused(name, columns.values(), may_stay=name not in changed)
-    ]
-
-
-def _misused(name: str, columns: Any, *, may_stay: bool) -> Iterator[str]:
-    mine = [column for column in columns if column.name == name]
-    stores, late = (np.concatenate([getattr(column, what) for column in mine]) for what in ("stores", "late"))
-    if name == "g":
-        if stores.any():
-            yield "g is written, which belongs to the caller"
-        return
-    if late.any():
-        yield f"{name} is loaded after it was stored, {np.count_nonzero(late)} of {late.size} elements"
-    if may_stay and not stores.any():
-        return
-    for times in sorted(set(stores.tolist()) - {1}):
-        yield f"{name} is stored {times} times, {np.count_nonzero(stores == times)} of {stores.size} elements"
-
-
-def _as_python(candidate: Candidate, view: Callable[..., Any]) -> dict[str, Any]:
-    """The names of a module whose kernels are left as the Python functions they are written as."""
-
-    def undecorated(function: Any) -> Any:
-        return function
-
-    def draws(row: Array, *_: Any) -> _Column:
-        size = int(row[0])
-        return _Column("what is drawn", np.full(size, 0.5), *(np.zeros(size, np.int64) for _ in range(3)))
-
-    functions = {name: getattr(np, name, None) or getattr(math, name, None) for name in cpu.__all__}
-    kinds = dict.fromkeys(("on_host", "per_element", "per_chunk", "serial_sweep", "parallel_sweep"), undecorated)
-    own = {"atan2": np.arctan2, "mean_age": cpu.mean_age, "prange": range, "view": view, "draws": draws}
-    stand_in = SimpleNamespace(**functions | kinds | own)
-
-    def imported(name: str, *arguments: Any) -> Any:
-        return stand_in if name in (cpu.__name__, philox.__name__) else builtins.__import__(name, *arguments)
-
-    names = {"__name__": candidate.path.stem, "__builtins__": {**vars(builtins), "__import__": imported}}
-    exec(compile(candidate.text, str(candidate.path), "exec"), names)  # noqa: S102 - what is verified is run anyway
-    return names
-
-
 def escapes(candidate: Candidate) -> list[str]:
     """What a rehearsal of every branch and both sweeps finds wrong; a module may be compiled where that is nothing."""
     return [
@@ -353,22 +118,12 @@ def _rehearsals(candidate: Candidate) -> Iterator[Finding]:
             if problems:
                 yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)} (at {setting})")
             else:
-                figures = {"elements": sum(REHEARSED)}
+                figures = {"elements": ELEMENTS}
                 yield Finding(PART, subject, Verdict.TESTED, "every element is stored once", figures)
 
 
 def _sweep_name(parallel: bool) -> str:  # noqa: FBT001
     return "sweep" if parallel else "sweep_serial"
-
-
-# As compiled
-
-
-def program_of(candidate: Candidate) -> Program:
-    """What a module says about itself."""
-    with running():
-        program: Program = candidate.module.PROGRAM
-        return program
 
 
 @dataclass(frozen=True, eq=False)
@@ -427,87 +182,199 @@ def scalars_of(candidate: Candidate, setting: Setting) -> tuple[float, ...]:
         return program.computed(setting.t, hypers, numbers_of(candidate.optimizer, setting).values())[0]
 
 
-def launch(candidate: Candidate, setting: Setting, slots: Sequence[Fenced], *, parallel: bool) -> None:
-    """Run a sweep, its table and scalars followed by traps.
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Tensors of one dtype as a program takes them, each array between guard zones; the last is the trap.
 
-    The last array of each slot is the trap: no row of the table says so, but what lies behind the rows does, so that
-    a sweep which runs on past the end changes it instead of memory that is not ours.
+    Parameters
+    ----------
+    program : Program
+        Which.
+    shapes : sequence of tuple of int
+        Of the tensors.
+    slots : mapping of str to Fenced
+        Theta, the gradient, states and scratch, in the order of their columns.
+    small : mapping of str to Fenced
+        What the phases take, flat.
     """
-    program, dtype = program_of(candidate), slots[0].whole.dtype
-    sizes = np.array([array.size for array in slots[0].arrays])
-    starts = np.array([[array.ctypes.data for array in slot.arrays] for slot in slots], np.int64)
-    table: Table = tabulate(starts[:, :-1], sizes[:-1], dtype.itemsize)
-    trapped = tabulate(starts[:, -1:], sizes[-1:], dtype.itemsize)
-    rows = np.concatenate([table.rows, trapped.rows])[: len(table.rows)]
-    tasks = np.append(table.tasks, len(rows) + 1)[:-1]
-    values = scalars_of(candidate, setting)
-    with running(), TURN:
-        scalars = np.array([*values, *[np.nan] * GUARD], dtype)[: len(values)]
-        keys = program.keys(setting.t, setting.hypers)
-        if parallel:
-            program.sweep(rows, tasks, scalars, *keys)
-        else:
-            program.sweep_serial(rows, scalars, *keys)
+
+    program: Program
+    shapes: Sequence[Shape]
+    slots: Mapping[str, Fenced]
+    small: Mapping[str, Fenced]
+
+    @cached_property
+    def cuts(self) -> Cuts:
+        """How the tensors are cut."""
+        return cuts_of(self.program, self.shapes)
+
+    @property
+    def breached(self) -> list[str]:
+        """The names of the arrays around which memory is written."""
+        return [name for name, array in {**self.slots, **self.small}.items() if array.breached]
+
+    def launch(self, scalars: Sequence[float], keys: Sequence[Array], *, parallel: bool) -> None:
+        """Take a step, table and scalars followed by traps.
+
+        No row of the table lists the last tensor, but what lies behind the rows does, so that a sweep which runs on
+        past the end changes it instead of memory that is not ours.
+        """
+        dtype, cuts = self.slots["theta"].whole.dtype, self.cuts if self.program.phases else None
+        sizes = np.array([prod(shape) for shape in self.shapes])
+        starts = np.array([[array.ctypes.data for array in slot.arrays] for slot in self.slots.values()], np.int64)
+        trapped = tabulate(starts, sizes, dtype.itemsize, cuts)
+        table = tabulate(starts, np.append(sizes[:-1], 0), dtype.itemsize, cuts)
+        rows, places = (array[: len(table.rows)] for array in (trapped.rows, trapped.places))
+        tasks = np.append(table.tasks, len(rows) + 1)[:-1]
+        at = self.cuts.at._replace(tensors=self.cuts.at.tensors[:-1])
+        given, wide = (np.array([*scalars, *[np.nan] * GUARD], its)[: len(scalars)] for its in (dtype, np.float64))
+        for phase in phases_of(self.program):
+            arrays = [self.small[name].arrays[0] for name in phase.takes]
+            where = (places,) if self.program.phases else ()
+            if phase.prepare is not None:
+                phase.prepare(at, wide, *arrays)
+            elif parallel:
+                phase.sweep(rows, tasks, *where, given, *keys, *arrays)
+            else:
+                phase.sweep_serial(rows, *where, given, *keys, *arrays)
+
+    @property
+    def after(self) -> dict[str, list[Array]]:
+        """What every slot and state of each tensor but the trap is."""
+        states = self.program.small_states.items()
+        arrays = {name: self.small[name].arrays[0] for name, _ in states}
+        small = {
+            name: [arrays[name]] if kind == "group" else views(kind, arrays[name], self.shapes, self.cuts)[:-1]
+            for name, kind in states
+        }
+        return {name: slot.arrays[:-1] for name, slot in self.slots.items() if name not in self.program.scratch} | small
+
+    @property
+    def trap(self) -> dict[str, Array]:
+        """What belongs to the trap, and the extents of tensors: none of that is written."""
+        listed = cuts_of(self.program, self.shapes[:-1])
+        kinds = {**self.program.values, **self.program.small_states}
+        own = {name: self.small[name].arrays[0][listed.sizes[kind] :] for name, kind in kinds.items()}
+        slots = {name: slot.arrays[-1] for name, slot in self.slots.items()}
+        return slots | own | {name: self.small[name].arrays[0] for name in listed.extents}
+
+
+def modelled(program: Program, shapes: Sequence[Shape], old: Mapping[str, Sequence[Array]], dtype: Any) -> Model:
+    """Lay a model out: theta, the gradient and the states as given, and poison in all that a step has to write first.
+
+    Parameters
+    ----------
+    program : Program
+        Which.
+    shapes : sequence of tuple of int
+        Of the tensors, that of the trap last.
+    old : mapping of str to sequence of arrays
+        Theta, the gradient and the states, an array a tensor.
+    dtype : numpy dtype
+        Of the tensors.
+    """
+    cuts = cuts_of(program, shapes)
+    slots = {name: [array.astype(dtype) for array in old[name]] for name in ("theta", "g", *program.states)}
+    slots |= {name: [_poisoned(prod(shape), dtype) for shape in shapes] for name in program.scratch}
+    small = dict(cuts.extents)
+    small |= {name: _poisoned(cuts.sizes[kind], np.dtype(np.float64)) for name, kind in program.values.items()}
+    small |= {name: flat(kind, old[name], shapes) for name, kind in program.small_states.items()}
+    return Model(
+        program, shapes,
+        {name: fenced(arrays, k) for k, (name, arrays) in enumerate(slots.items())},
+        {name: fenced([array], k) for k, (name, array) in enumerate(small.items())},
+    )  # fmt: skip
+
+
+def _poisoned(size: int, dtype: np.dtype[Any]) -> Array:
+    return np.full(size, POISON[dtype], f"u{dtype.itemsize}").view(dtype)
 
 
 def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> Iterator[Finding]:
-    optimizer = candidate.optimizer
-    names = slots_of(optimizer)
-    trap = 3
-    flat = {name: values.astype(dtype) for name, values in _drawn(optimizer, sum(SIZES) + trap, rng).items()}
-    cuts = np.cumsum(SIZES)
-    alone = _alone(candidate, setting, [flat[name][:-trap] for name in names])
+    optimizer, program, scalars = candidate.optimizer, program_of(candidate), scalars_of(candidate, setting)
+    shapes = [*((size,) for size in SIZES), TRAP] if is_of_elements(optimizer) else [*SHAPES, TRAP]
+    keys = program.keys(setting.t, setting.hypers)
+    old = ordinary(optimizer, shapes, rng)
+
+    def taken(
+        its: Sequence[Shape], values: Mapping[str, Sequence[Array]], *, parallel: bool
+    ) -> tuple[Model, list[str]]:
+        model = modelled(program, its, values, dtype)
+        before = {name: array.tobytes() for name, array in model.trap.items()}
+        with running(), TURN:
+            model.launch(scalars, keys, parallel=parallel)
+        escaped = [f"memory around {name} is written" for name in model.breached]
+        spoilt = [name for name, array in model.trap.items() if array.tobytes() != before[name]]
+        return model, escaped + [f"{name} of an array is written that is not in the table" for name in spoilt]
+
+    how = "alone"
+    if is_of_elements(optimizer):
+        joined = {name: np.concatenate([x.ravel() for x in arrays[:-1]]) for name, arrays in old.items()}
+        expected = _alone(candidate, setting, joined, dtype)
+    elif is_of_tensors(optimizer):
+        expected = {name: [] for name in old}
+        for k in range(len(shapes) - 1):
+            model, _ = taken(*_only(optimizer, k, shapes, old), parallel=False)
+            for name, arrays in model.after.items():
+                expected[name].append(arrays[k].copy())
+    else:
+        expected, how = taken(shapes, old, parallel=False)[0].after, "on one thread"
+    expected["g"] = [array.astype(dtype).ravel() for array in old["g"][:-1]]
     for parallel in (False, True):
-        slots = [fenced(np.split(flat[name], cuts), k) for k, name in enumerate(names)]
-        launch(candidate, setting, slots, parallel=parallel)
-        problems = [
-            problem
-            for name, slot, expected in zip(names, slots, alone, strict=True)
-            for problem in _wrong(name, slot, flat[name], expected)
-        ]
+        model, problems = taken(shapes, old, parallel=parallel)
+        for name, arrays in model.after.items():
+            problems += _wrong(name, arrays, expected[name], how)
         subject = f"{_sweep_name(parallel)}, {dtype}, t = {setting.t}"
         if problems:
             yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)} (at {setting})")
         else:
-            figures = {"elements": int(cuts[-1]), "arrays": len(SIZES)}
-            yield Finding(
-                PART, subject, Verdict.TESTED, "every element as it comes out alone, all else as it was", figures
-            )
+            figures = {"elements": sum(map(prod, shapes[:-1])), "arrays": len(shapes) - 1}
+            detail = f"every element as it comes out {how}, all else as it was"
+            yield Finding(PART, subject, Verdict.TESTED, detail, figures)
 
 
-def _alone(candidate: Candidate, setting: Setting, flat: Sequence[Array]) -> list[Array]:
+def _only(
+    optimizer: Optimizer, which: int, shapes: Sequence[Shape], old: Mapping[str, Sequence[Array]]
+) -> tuple[list[Shape], dict[str, list[Array]]]:
+    """A model in which all tensors but one, and the trap, have no elements."""
+    kept = [k in (which, len(shapes) - 1) for k in range(len(shapes))]
+    shapes = [shape if it else (0,) for it, shape in zip(kept, shapes, strict=True)]
+    whole = {state.name for state in optimizer.small_states if state.space is Space.TENSOR}
+    return shapes, {
+        name: [x if it or name in whole else np.empty(0) for it, x in zip(kept, arrays, strict=True)]
+        for name, arrays in old.items()
+    }
+
+
+def _alone(candidate: Candidate, setting: Setting, slots: Mapping[str, Array], dtype: Any) -> dict[str, list[Array]]:
     """What becomes of every element in an array of its own; the rows of all those arrays make one table."""
-    slots = [fenced([values], k) for k, values in enumerate(flat)]
-    starts = np.array([slot.arrays[0].ctypes.data for slot in slots], np.int64)
+    guarded = [fenced([values.astype(dtype)], k) for k, values in enumerate(slots.values())]
+    starts = np.array([slot.arrays[0].ctypes.data for slot in guarded], np.int64)
     # What lies behind the rows is a row of nothing, for a sweep that runs on past the end.
-    rows = np.zeros((flat[0].size + 1, 1 + len(slots) + 2), np.int64)[:-1]
+    rows = np.zeros((sum(SIZES) + 1, 1 + len(guarded) + 2), np.int64)[:-1]
     rows[:, 0] = 1
-    rows[:, 1:-2] = starts + flat[0].itemsize * np.arange(len(rows))[:, None]
+    rows[:, 1:-2] = starts + dtype.itemsize * np.arange(len(rows))[:, None]
     # What is drawn for an element depends on where it stands, so there it stands alone.
     rows[:, -2] = np.repeat(np.arange(len(SIZES)), SIZES)
     rows[:, -1] = np.concatenate([np.arange(size) for size in SIZES])
     values, program = scalars_of(candidate, setting), program_of(candidate)
     with running():
         keys = program.keys(setting.t, setting.hypers)
-        program.sweep_serial(rows, np.array(values, flat[0].dtype), *keys)
-    return [slot.arrays[0] for slot in slots]
+        phases_of(program)[0].sweep_serial(rows, np.array(values, dtype), *keys)
+    cuts = np.cumsum(SIZES[:-1])
+    return {name: np.split(slot.arrays[0], cuts) for name, slot in zip(slots, guarded, strict=True)}
 
 
-def _wrong(name: str, slot: Fenced, before: Array, alone: Array) -> Iterator[str]:
-    after = np.concatenate(slot.arrays)
-    bits = f"u{after.itemsize}"
-    trap = len(after) - len(alone)
-    if slot.breached:
-        yield f"memory around {name} is written"
-    if not np.array_equal(after[-trap:].view(bits), before[-trap:].view(bits)):
-        yield f"{name} of an array is written that is not in the table"
-    expected = before[:-trap] if name == "g" else alone
-    differs = np.flatnonzero(after[:-trap].view(bits) != expected.view(bits))
-    if differs.size:
-        tensor = int(np.searchsorted(np.cumsum(SIZES), differs[0], side="right"))
-        i = int(differs[0] - np.cumsum((0, *SIZES))[tensor])
+def _wrong(name: str, found: Sequence[Array], expected: Sequence[Array], how: str) -> Iterator[str]:
+    bits = f"u{found[0].itemsize}"
+    pairs = zip(found, expected, strict=True)
+    differing = [np.flatnonzero(one.ravel().view(bits) != other.ravel().view(bits)) for one, other in pairs]
+    count = sum(map(len, differing))
+    if count:
+        k = next(k for k, here in enumerate(differing) if len(here))
+        i = int(differing[k][0])
+        one, other = (float(values[k].ravel()[i]) for values in (found, expected))
         yield (
-            f"{differs.size} of {len(expected)} elements of {name} differ from what they are alone; the first is"
-            f" {name}[{i}] of {SIZES[tensor]}: {float(before[differs[0]])!r} became {float(after[differs[0]])!r},"
-            f" alone {float(expected[differs[0]])!r}"
+            f"{count} of {sum(array.size for array in found)} elements of {name} differ from what they are {how}; the"
+            f" first is {name}[{i}] of {found[k].size}: {one!r}, {how} {other!r}"
         )

@@ -14,6 +14,11 @@ drawn from there too, near the ends and between them, ten to a setting. What is 
   by its own rounding only. The difference is computed once a step, in float64, and with more bits it has as few good
   digits left as ``lr*weight_decay`` is close to 1: the one place where a scalar cancels.
 
+A rule that adds up, or shares states, is given models of a few tensors, which its class takes a step. There are fewer
+settings, and each tensor has numbers of a size of its own, among them 1e30 and 1e-30 in float32: norms of those are
+neither infinite nor 0, for they are made in float64. Small states of a tensor are of one size, and no hyperparameter is
+so far out that what its elements share vanishes. Errors of small states are in units of the dtype all the same.
+
 Cases are left out, and counted, of two kinds. In some a value on the way is too large for the dtype by the order of
 operations of the equations: ``v/(1 - beta2**t)`` with a v that no beta2 this close to 1 could have made. Values on the
 way that are too small need no such exception: the magnitudes know about denormals. In others the result is NaN but only
@@ -25,57 +30,53 @@ theta by both bias corrections, has some twenty, half of them under a root that 
 were at their worst together could the bound be broken; among 300,000 random cases the worst is 2.7. A wrong formula is
 off by orders of magnitude.
 
-NaN and the infinities are put into ordinary vectors, one input at a time and at every fifth element. What comes out
+NaN and the infinities are put into ordinary vectors, one input at a time and at every fifth element (of the
+first tensor of a model). What comes out
 must be NaN, an infinity or a number where the reference in float64 says so, with NaN passed on by ``max`` and ``min``,
-and comparisons with NaN false, so that a Piecewise goes on to its next branch. All other elements must keep every bit.
+and comparisons with NaN false, so that a Piecewise goes on to its next branch. What the reference
+leaves as it was must keep every bit. A first step that starts a state from theta is left out, for there what has become
+of theta since is 0 by algebra, even of NaN.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import S
 
+from optgen.language import symbols
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Hyper
-from optgen.verify import memory, reference
-from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
-from optgen.verify.error import LOST, Magnitudes, Measured
-from optgen.verify.memory import (
-    TIMES,
-    BrokenError,
+from optgen.verify import reference
+from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running
+from optgen.verify.cases import MODEL, Case, cases, joined, nonnegative
+from optgen.verify.error import Magnitudes, Measured
+from optgen.verify.memory import escapes, fenced
+from optgen.verify.settings import (
+    Model,
     Setting,
+    Shape,
     branches,
     defaults,
-    ends,
-    fenced,
+    is_of_elements,
+    model_step,
     numbers_of,
-    one_step,
-    running,
-    slots_of,
+    ordinary,
 )
-from optgen.verify.reference import Float64, Value
 
 Array = NDArray[Any]
-Slots = dict[str, Array]
 PART = "numerics"
 BOUND = 4
 """Units in the last place, on the scale of the terms, that a single step may be wrong."""
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-TOGETHER = 10
-"""Random cases at each setting."""
 STEPS = 3
 """Steps from the start that the class is taken through."""
-_CUT = [5]
-"""Where its elements are cut into the arrays of a model: what is drawn depends on the array."""
-_EXACT_BITS = 26
-_BIGGEST_STEP = 10**7
+_VECTORS = ((5,), (7,))
+"""Shapes of the tensors that it is taken through where elements go their own ways; what is drawn depends on both."""
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
@@ -102,7 +103,7 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
             yield Finding(PART, "declarations", Verdict.FAILED, "; ".join(declared))
             return
         yield Finding(PART, "declarations", Verdict.TESTED, "names, defaults and domains are those of the spec")
-        problems = memory.escapes(candidate)
+        problems = escapes(candidate)
         if problems:
             detail = f"not run, for it would not stay within its arrays: {problems[0]}"
             yield Finding(PART, "the module", Verdict.FAILED, detail)
@@ -120,9 +121,12 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
 
 def _declared(candidate: Candidate) -> Iterator[str]:
     """What a module says of itself that its spec does not."""
-    optimizer, program = candidate.optimizer, memory.program_of(candidate)
+    optimizer, program = candidate.optimizer, program_of(candidate)
     if program.name != optimizer.name:
         yield f"its name is {program.name}, not {optimizer.name}"
+    kinds = {state.name: state.space.value for state in optimizer.small_states}
+    if dict(program.small_states) != kinds:
+        yield f"its small states are {dict(program.small_states)}, not {kinds}"
     for found, states in ((program.states, optimizer.slots), (program.numbers, optimizer.numbers)):
         names = tuple(state.name for state in states)
         if found != names:
@@ -138,232 +142,37 @@ def _declared(candidate: Candidate) -> Iterator[str]:
             yield f"{name} is in {domain}, not {domain_of(hypers[name])}"
 
 
-# Cases
-
-
-@dataclass(frozen=True)
-class _InRange(Float64):
-    """Arithmetic that notes where a dtype would have overflown, and where a sum has cancelled.
-
-    Parameters
-    ----------
-    dtype : numpy dtype
-        Which.
-    overflown, cancelled : array of bool
-        Where that was; changed in place.
-    """
-
-    dtype: Any
-    overflown: Array
-    cancelled: Array
-
-    def apply(self, operation: str, *operands: Value) -> Value:
-        """The operation in float64."""
-        result, info = super().apply(operation, *operands), np.finfo(self.dtype)
-        sizes = np.absolute(np.broadcast_arrays(*operands))
-        by_zero = np.equal(operands[-1], 0) if operation == "Div" else np.False_
-        self.overflown[...] |= np.isfinite(sizes).all(0) & ~by_zero & (np.absolute(result) > info.max / 256)
-        if operation == "Add":
-            self.cancelled[...] |= (np.absolute(result) <= LOST * info.eps * sizes.max(0)) & (sizes.min(0) > 0)
-        return result
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """Elements that are taken one step at one setting.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        By which rule.
-    setting : Setting
-        When, with which hyperparameters.
-    old : dict of str to array
-        Every slot before the step, in the dtype of the kernel.
-    random : bool
-        Whether the elements were drawn, rather than taken from the grid.
-    """
-
-    optimizer: Optimizer
-    setting: Setting
-    old: Slots
-    random: bool
-
-    @property
-    def dtype(self) -> Any:
-        """The dtype of the kernel."""
-        return self.old["theta"].dtype
-
-    @cached_property
-    def measure(self) -> Magnitudes:
-        """The arithmetic of the expected values."""
-        return Magnitudes(self.dtype)
-
-    @cached_property
-    def expected(self) -> dict[str, Measured]:
-        """Every stored slot after the step, to 50 digits and with its magnitude."""
-        return one_step(self.optimizer, self.setting, self.old, self.measure)
-
-    @cached_property
-    def judged(self) -> Array:
-        """The indices of the elements about which the equations say something that a kernel can hold."""
-        overflown, cancelled = (np.zeros(self.old["theta"].shape, bool) for _ in range(2))
-        one_step(self.optimizer, self.setting, self.old, _InRange(self.dtype, overflown, cancelled))
-        undefined = np.any([np.not_equal(slot.value, slot.value) for slot in self.expected.values()], axis=0)
-        return np.flatnonzero(~overflown & ~(cancelled & undefined))
-
-
-@lru_cache(maxsize=4)  # what is expected serves every module that claims to be the same optimizer
-def cases(optimizer: Optimizer, dtype: Any, effort: Effort) -> tuple[Case, ...]:
-    """The grid, then the random cases.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        For which rule.
-    dtype : numpy dtype
-        Of the kernel.
-    effort : Effort
-        How many to draw, and from which seed.
-    """
-    rng = np.random.default_rng([effort.seed, np.dtype(dtype).itemsize])
-    squares = nonnegative(optimizer)
-    usual = defaults(optimizer)
-    grid = [
-        # Half of it, another half each time, is enough beside hyperparameters at their ends.
-        Case(
-            optimizer, setting, _from_grid(optimizer, squares, dtype, rng, whole=setting.hypers == usual), random=False
-        )
-        for setting in _ends(optimizer)
-    ]
-    sizes = [min(TOGETHER, effort.draws - k) for k in range(0, effort.draws, TOGETHER)]
-    drawn = [
-        Case(optimizer, _drawn_setting(optimizer, rng), _drawn_slots(optimizer, squares, dtype, size, rng), random=True)
-        for size in sizes
-    ]
-    return (*grid, *drawn)
-
-
-def nonnegative(optimizer: Optimizer) -> set[str]:
-    """The states that are never negative in a few steps of the reference from the start: sums of squares."""
-    rng = np.random.default_rng(0)
-    thetas = [rng.normal(size=200)]
-    states = reference.start(optimizer, thetas)
-    found = {state.name for state in optimizer.states}
-    for t in range(1, 6):
-        thetas, states = reference.step(optimizer, thetas, [rng.normal(size=200)], states, t)
-        found -= {name for name, values in states.items() if (values[0] < 0).any()}
-    return found
-
-
-def _ends(optimizer: Optimizer) -> list[Setting]:
-    usual = defaults(optimizer)
-    settings = [Setting(t, usual) for t in TIMES] + list(branches(optimizer))
-    far = {hyper: ends(hyper) for hyper in optimizer.hypers}
-    for k, (hyper, values) in enumerate(far.items()):
-        for j, value in enumerate(values):
-            settings += [Setting(TIMES[(k + j + shift) % len(TIMES)], {**usual, hyper.name: value}) for shift in (0, 3)]
-    for which in range(max(map(len, far.values()), default=0)):
-        together = {hyper.name: values[which % len(values)] for hyper, values in far.items()}
-        settings += [Setting(t, together) for t in (1, TIMES[which % len(TIMES)])]
-    return settings
-
-
-def _from_grid(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, *, whole: bool) -> Slots:
-    """Elements of the grid, the gradients in a random order; the states are 0 in every third."""
-    least, normal, large = _limits(dtype)
-    sizes = [0, least, 5 * least, normal, 1e-12, 1e-6, 1e-3, 1, 1e3, 1e6, 1e12, large]
-    grid = np.array(sizes + [-size for size in sizes[1:]])
-    picked = slice(None) if whole else slice(len(grid) // 2)
-    old = {"theta": rng.permutation(grid), "g": rng.permutation(grid)}
-    for state in optimizer.slots:
-        values = rng.permutation(grid)
-        values = np.minimum(values**2, large) if state.name in squares else values
-        old[state.name] = np.where(np.arange(len(grid)) % 3, values, 0)
-    return _rounded({name: values[picked] for name, values in old.items()}, dtype)
-
-
-def _limits(dtype: Any) -> tuple[float, float, float]:
-    """The smallest denormal, the smallest normal number, and one whose square is in reach."""
-    info = np.finfo(dtype)
-    return float(info.smallest_subnormal), float(info.smallest_normal), float(2.0 ** (info.maxexp // 2 - 8))
-
-
-def _drawn_setting(optimizer: Optimizer, rng: Any) -> Setting:
-    t = int(rng.integers(1, 5)) if rng.random() < 1 / 3 else int(10 ** rng.uniform(0, np.log10(_BIGGEST_STEP)))
-    hypers = {hyper.name: _drawn_hyper(hyper, rng) for hyper in optimizer.hypers}
-    for hyper in optimizer.hypers:  # what happens every so many steps, happens often enough
-        period = hypers[hyper.name] if hyper.domain.is_subset(S.Naturals) else 0
-        if 0 < period <= _BIGGEST_STEP / 4 and rng.random() < 1 / 2:
-            t = int(period * rng.integers(1, 4))
-    return Setting(t, hypers, _drawn_numbers(optimizer, t, hypers, rng))
-
-
-def _drawn_numbers(optimizer: Optimizer, t: int, hypers: dict[str, float], rng: Any) -> dict[str, float]:
-    """States that are one number as a few steps leave them, with few bits, as hyperparameters have."""
-    if not optimizer.numbers:
-        return {}
-    thetas = [np.ones(1)]
-    states = reference.start(optimizer, thetas, hypers=hypers)
-    for k in range(1, min(t, int(rng.integers(1, 7)))):
-        _, states = reference.step(optimizer, thetas, thetas, states, k, hypers=hypers)
-    return {state.name: _with_few_bits(float(states[state.name][0])) for state in optimizer.numbers}
-
-
-def _drawn_hyper(hyper: Hyper, rng: Any) -> float:
-    """A default, an end, or a number between: anywhere, or close to an end on a scale of powers of ten."""
-    domain = domain_of(hyper)
-    if domain is None:
-        return float(hyper.default)
-    low, high = max(domain.low, -1e4), min(domain.high, 1e4)
-    distance = 10 ** rng.uniform(-12, np.log10(high - low))
-    below = high - distance if domain.high < np.inf else low + distance
-    anywhere = rng.uniform(low, min(high, low + 1))
-    # The default and the ends, unless infinity has none, are as likely as each way to be between them.
-    end = rng.choice(ends(hyper)[:2] if domain.high < np.inf else ends(hyper)[:1])
-    value = rng.choice([float(hyper.default), end, low + distance, low + distance, below, anywhere])
-    value = float(np.floor(value)) if domain.integer else _with_few_bits(value)
-    return value if domain.holds(value) else float(hyper.default)
-
-
-def _with_few_bits(value: float) -> float:
-    mantissa, exponent = np.frexp(value)
-    return float(np.ldexp(np.round(np.ldexp(mantissa, _EXACT_BITS)), exponent - _EXACT_BITS))
-
-
-def _drawn_slots(optimizer: Optimizer, squares: set[str], dtype: Any, size: int, rng: Any) -> Slots:
-    def signed() -> Array:
-        return np.asarray(rng.choice([-1.0, 1.0], size) * rng.uniform(1, 10, size))
-
-    g = signed() * 10.0 ** rng.integers(-13, 12, size)
-    g[rng.random(size) < 1 / 20] = 0
-    near = rng.random(size) < 1 / 2
-    old = {"theta": signed() * np.where(near, np.abs(g) + 1e-12, 10.0 ** rng.integers(-7, 6, size)), "g": g}
-    for state in optimizer.slots:
-        around = signed() * np.where(
-            near, np.abs(g) * 10.0 ** rng.integers(-2, 2, size), 10.0 ** rng.integers(-9, 9, size)
-        )
-        around[rng.random(size) < 1 / 20] = 0
-        old[state.name] = around**2 if state.name in squares else around
-    return _rounded(old, dtype)
-
-
-def _rounded(slots: Slots, dtype: Any) -> Slots:
-    return {name: values.astype(dtype) for name, values in slots.items()}
-
-
 # What the kernel makes of them
 
 
-def _stepped(candidate: Candidate, setting: Setting, old: Slots) -> Slots:
-    """Every slot after one step of the module; hyperparameters at their defaults are left to it."""
-    slots = {name: fenced([values]).arrays[0] for name, values in old.items()}
-    usual = defaults(candidate.optimizer)
+def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Array]:
+    """Every slot and state after one step of the module, `joined`; hyperparameters at their defaults are left to it."""
+    optimizer, usual = candidate.optimizer, defaults(candidate.optimizer)
     hypers = {name: value for name, value in setting.hypers.items() if value != usual[name]}
-    numbers = {name: np.array(value) for name, value in numbers_of(candidate.optimizer, setting).items()}
+    numbers = {name: np.array(value) for name, value in numbers_of(optimizer, setting).items()}
+    if is_of_elements(optimizer):
+        slots = {name: fenced(arrays).arrays[0] for name, arrays in old.items()}
+        with running():
+            candidate.module.step(**slots, **numbers, t=setting.t, **hypers)
+        return joined(optimizer, {name: [array] for name, array in {**slots, **numbers}.items()})
+    theta, g = (fenced(old[name]).arrays for name in ("theta", "g"))
+    theta, g = ([array.reshape(like.shape) for array, like in zip(its, old["g"], strict=True)] for its in (theta, g))
     with running():
-        candidate.module.step(**slots, **numbers, t=setting.t, **hypers)
-    return slots | {name: np.full(old["theta"].shape, number) for name, number in numbers.items()}
+        taken = candidate.kind(theta, **hypers)
+        taken.load_state_dict({**taken.state_dict(), "t": setting.t - 1})
+        for name, values in {**old, **{name: [number] for name, number in numbers.items()}}.items():
+            if name not in ("theta", "g"):
+                _put(taken.state[name], values)
+        taken.step(g)
+        states = {name: its if isinstance(its, tuple) else [its] for name, its in taken.state.items()}
+    return joined(optimizer, {"theta": theta, "g": g, **states})
+
+
+def _put(state: Any, values: Sequence[Array]) -> None:
+    """Set a state of a class; there is none for tensors without elements."""
+    for target, value in zip(state, values, strict=True) if isinstance(state, tuple) else [(state, values[0])]:
+        if target.size:
+            target[...] = value
 
 
 @dataclass(frozen=True)
@@ -381,8 +190,8 @@ def _accuracy(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
     counts = {"cases": 0, "grid": 0, "settings": 0, "left_out": 0}
     for case in cases(candidate.optimizer, dtype, effort):
         new = _stepped(candidate, case.setting, case.old)
-        counts["cases" if case.random else "grid"] += case.judged.size
-        counts["left_out"] += case.old["theta"].size - case.judged.size
+        counts["cases" if case.random else "grid"] += case.judged["theta"].size
+        counts["left_out"] += new["theta"].size - case.judged["theta"].size
         counts["settings"] += 1
         worst = {name: _worse(worst[name], case, name, new[name]) for name in stored}
         if max(error.ulps for error in worst.values()) > BOUND:
@@ -399,7 +208,7 @@ def _accuracy(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
 
 def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
     """The larger of an error and the largest of a case."""
-    judged = case.judged
+    judged = case.judged[name]
     if not judged.size:
         return before
     expected = case.expected[name]
@@ -410,11 +219,12 @@ def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
     if not ulps[k] > before.ulps:
         return _Worst(before.ulps, plain, before.where)
     i = int(judged[k])
-    given = ", ".join(f"{slot} = {float(values[i])!r}" for slot, values in case.old.items())
+    same = {slot: values for slot, values in joined(case.optimizer, case.old).items() if values.size == found.size}
+    given = ", ".join(f"{slot} = {float(values[i])!r}" for slot, values in same.items())
     exact = case.measure.exact.context.nstr(expected.value[i], 20)
     where = (
-        f"{_equation(case.optimizer, name)}, at {given}, {case.setting}: the kernel has {float(found[i])!r}, the"
-        f" equations {exact}, {ulps[k]:.3g} ulps of {float(expected.magnitude[i]):.3g}"
+        f"{_equation(case.optimizer, name)}, {name}[{i}], at {given}, {case.setting}: the kernel has"
+        f" {float(found[i])!r}, the equations {exact}, {ulps[k]:.3g} ulps of {float(expected.magnitude[i]):.3g}"
     )
     return _Worst(float(ulps[k]), plain, where)
 
@@ -437,30 +247,29 @@ def _equation(optimizer: Optimizer, name: str) -> str:
 # First steps
 
 
+def _shapes(optimizer: Optimizer) -> Sequence[Shape]:
+    return _VECTORS if is_of_elements(optimizer) else MODEL
+
+
 @lru_cache(maxsize=8)
-def _start(optimizer: Optimizer, dtype: Any, hypers: tuple[tuple[str, float], ...]) -> tuple[Array, Array, list[Any]]:
+def _start(
+    optimizer: Optimizer, dtype: Any, hypers: tuple[tuple[str, float], ...]
+) -> tuple[list[Array], list[list[Array]], list[Any]]:
     """Thetas and gradients, and what every slot should be after each of the first steps."""
     rng = np.random.default_rng(1)
-    theta = rng.normal(size=12).astype(dtype)
-    grads = (rng.normal(size=(STEPS, 12)) * 10.0 ** rng.integers(-6, 6, 12)).astype(dtype)
-    measure = Magnitudes(dtype)
-    thetas = np.split(theta, _CUT)
-    states = reference.start(optimizer, thetas, hypers=dict(hypers), arithmetic=measure)
+    thetas = [np.asarray(rng.normal(size=shape), dtype) for shape in _shapes(optimizer)]
+    grads = [[_of_any_size(shape, rng).astype(dtype) for shape in _shapes(optimizer)] for _ in range(STEPS)]
+    measure, given, after = Magnitudes(dtype), dict(hypers), list(thetas)
+    states = reference.start(optimizer, thetas, hypers=given, arithmetic=measure)
     expected = []
     for k, grad in enumerate(grads):
-        thetas, states = reference.step(
-            optimizer, thetas, np.split(grad, _CUT), states, k + 1, hypers=dict(hypers), arithmetic=measure
-        )
-        slots = {"theta": thetas, **states}
-        expected.append({name: _joined(measure, values) for name, values in slots.items()})
-    return theta, grads, expected
+        after, states = reference.step(optimizer, after, grad, states, k + 1, hypers=given, arithmetic=measure)
+        expected.append(joined(optimizer, {"theta": after, **states}, measure))
+    return thetas, grads, expected
 
 
-def _joined(measure: Magnitudes, values: list[Any]) -> Any:
-    """The values of a slot in both tensors, or in a list of one what is one number."""
-    if not values[0].shape:
-        return measure.rearrange(np.atleast_1d, values[0])
-    return measure.rearrange(lambda *parts: np.concatenate(parts), *values)
+def _of_any_size(shape: Shape, rng: Any) -> Array:
+    return np.asarray(rng.normal(size=shape) * 10.0 ** rng.integers(-6, 6, shape))
 
 
 def _others(optimizer: Optimizer) -> dict[str, float]:
@@ -477,33 +286,33 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
     optimizer, measure = candidate.optimizer, Magnitudes(dtype)
     subject, largest = f"first {STEPS} steps, {dtype}", 0.0
     for hypers in ({}, _others(optimizer)):
-        theta, grads, expected = _start(optimizer, dtype, tuple(hypers.items()))
-        params = np.split(theta.copy(), _CUT)
+        thetas, grads, expected = _start(optimizer, dtype, tuple(hypers.items()))
+        params = [theta.copy() for theta in thetas]
         with running():
             taken = candidate.kind(params, **hypers)
         for k, grad in enumerate(grads):
             with running():
-                taken.step(np.split(grad, _CUT))
-                after = {
-                    "theta": params,
-                    **{state.name: taken.state[state.name] for state in optimizer.slots},
-                    **{state.name: [np.atleast_1d(taken.state[state.name])] for state in optimizer.numbers},
-                }
-            for name, arrays in after.items():
-                found = np.concatenate(arrays)
+                taken.step(grad)
+                states = {name: its if isinstance(its, tuple) else [its] for name, its in taken.state.items()}
+                after = joined(optimizer, {"theta": params, **states})
+            for name, found in after.items():
                 ulps = measure.ulps(found, expected[k][name])
                 i = int(np.argmax(ulps))
                 largest = max(largest, float(ulps[i]))
                 if ulps[i] > BOUND:
                     exact = measure.exact.context.nstr(expected[k][name].value[i], 20)
                     detail = (
-                        f"{_equation(optimizer, name)}, at theta = {float(theta[i])!r},"
-                        f" g = {grads[: k + 1, i].tolist()}, t = {k + 1}, {hypers or 'defaults'}: the class has"
-                        f" {float(found[i])!r}, the equations {exact}, {ulps[i]:.3g} ulps"
+                        f"{_equation(optimizer, name)}, {name}[{i}] of theta = {_listed(thetas)},"
+                        f" g = {[_listed(grad) for grad in grads[: k + 1]]}, t = {k + 1}, {hypers or 'defaults'}: the"
+                        f" class has {float(found[i])!r}, the equations {exact}, {ulps[i]:.3g} ulps"
                     )
                     yield Finding(PART, subject, Verdict.FAILED, detail, {"ulps": largest})
                     return
     yield Finding(PART, subject, Verdict.TESTED, f"through {optimizer.title}", {"ulps": largest})
+
+
+def _listed(arrays: Sequence[Array]) -> list[Any]:
+    return [array.tolist() for array in arrays]
 
 
 # NaN and the infinities
@@ -517,13 +326,13 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
     subject, count = f"NaN and infinities, {dtype}", 0
     rng = np.random.default_rng(effort.seed)
     for setting in _ordinary(optimizer):
-        old = _rounded(_ordinary_slots(optimizer, rng), dtype)
-        plain = _stepped(candidate, setting, old)
+        old = _ordinary_model(optimizer, dtype, rng)
+        usual = _Outcome(_stepped(candidate, setting, old), _exact(optimizer, setting, old))
         for name in old:
             for special in _SPECIALS:
-                given = {**old, name: old[name].copy()}
-                given[name][::_EVERY] = special
-                problem = _misled(optimizer, setting, given, plain, _stepped(candidate, setting, given))
+                given = {**old, name: _spoilt(old[name], special)}
+                outcome = _Outcome(_stepped(candidate, setting, given), _exact(optimizer, setting, given))
+                problem = _misled(optimizer, usual, outcome)
                 if problem:
                     yield Finding(PART, subject, Verdict.FAILED, f"{special} in {name}: {problem} (at {setting})")
                     return
@@ -532,34 +341,57 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
     yield Finding(PART, subject, Verdict.TESTED, detail, {"vectors": count})
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What a step made of every slot and state, `joined`: the kernel, and the reference in float64."""
+
+    found: Mapping[str, Array]
+    exact: Mapping[str, Array]
+
+
 def _ordinary(optimizer: Optimizer) -> Sequence[Setting]:
-    """A setting for each branch, and one late enough that no first step is special."""
-    return [*branches(optimizer), Setting(10, defaults(optimizer))]
+    """A setting for each branch, and one late enough that no first step is special.
+
+    Where states start from theta, there is no first step: what has become of theta since is 0 by algebra, even of NaN.
+    """
+    starts = any(state.init.has(symbols.theta) for state in optimizer.states)
+    reached = [setting for setting in branches(optimizer) if not starts or setting.t > 1]
+    return [*reached, Setting(10, defaults(optimizer))]
 
 
-def _ordinary_slots(optimizer: Optimizer, rng: Any) -> Slots:
+def _ordinary_model(optimizer: Optimizer, dtype: Any, rng: Any) -> Model:
     """Numbers far from all ends, so that float64 and the dtype agree on what is NaN and what is infinite."""
-    squares = nonnegative(optimizer)
-    old = {name: rng.uniform(0.5, 2, _LENGTH) * rng.choice([-1.0, 1.0], _LENGTH) for name in slots_of(optimizer)}
-    return {name: values**2 if name in squares else values for name, values in old.items()}
+    squares, small = nonnegative(optimizer), {state.name for state in optimizer.small_states}
+    drawn = ordinary(optimizer, [(_LENGTH,)] if is_of_elements(optimizer) else MODEL, rng)
+    signed = {name: [x * rng.choice([-1.0, 1.0], x.shape) for x in its] for name, its in drawn.items()}
+    old = {name: drawn[name] if name in squares else signed[name] for name in drawn}
+    return {name: [x if name in small else x.astype(dtype) for x in its] for name, its in old.items()}
 
 
-def _misled(optimizer: Optimizer, setting: Setting, given: Slots, plain: Slots, new: Mapping[str, Array]) -> str:
+def _spoilt(arrays: Sequence[Array], special: float) -> list[Array]:
+    """Every fifth element of the first tensor made special."""
+    first = arrays[0].copy()
+    first.reshape(-1)[::_EVERY] = special
+    return [first, *([first] * (len(arrays) - 1) if arrays[0] is arrays[-1] else arrays[1:])]
+
+
+def _exact(optimizer: Optimizer, setting: Setting, old: Model) -> dict[str, Array]:
+    return joined(optimizer, {"g": old["g"], **model_step(optimizer, setting, old)})
+
+
+def _misled(optimizer: Optimizer, usual: _Outcome, outcome: _Outcome) -> str:
     """What came out wrong; empty if nothing did."""
-    exact = one_step(optimizer, setting, given, reference.FLOAT64)
-    for name, values in new.items():
-        neighbours = np.ones(_LENGTH, bool)
-        neighbours[::_EVERY] = False
-        bits = f"u{values.itemsize}"
-        changed = neighbours & (values.view(bits) != plain[name].view(bits))
+    for name, values in outcome.found.items():
+        bits, exact = f"u{values.itemsize}", outcome.exact[name]
+        same = exact == usual.exact[name]
+        changed = same & (values.view(bits) != usual.found[name].view(bits))
         if changed.any():
             i = int(np.argmax(changed))
-            return f"{name}[{i}], a neighbour, became {float(values[i])!r} instead of {float(plain[name][i])!r}"
-        if name == "g":
-            continue
-        for i in range(0, _LENGTH, _EVERY):
-            found, expected = float(values[i]), float(exact[name][i])
-            alike = found == expected or (np.isnan(found) and np.isnan(expected))
-            if not alike and not (np.isfinite(found) and np.isfinite(expected)):
-                return f"{_equation(optimizer, name)}: the kernel has {found!r}, the equations {expected!r}"
+            there = float(usual.found[name][i])
+            return f"{name}[{i}], a neighbour, became {float(values[i])!r} instead of {there!r}"
+        alike = (values == exact) | (np.isnan(values) & np.isnan(exact)) | (np.isfinite(values) & np.isfinite(exact))
+        if name != "g" and not alike.all():
+            i = int(np.argmin(alike))
+            kernel, equations = float(values[i]), float(exact[i])
+            return f"{_equation(optimizer, name)}: the kernel has {kernel!r}, the equations {equations!r}"
     return ""

@@ -1,4 +1,7 @@
-"""Every generated kernel is right to 4 units in the last place, at every size of array, on every path."""
+"""Every kernel of elements is right to 4 units in the last place, at every size of array, on every path.
+
+Those that add up are measured in tests/verify/test_numerics.py; that all paths agree is in tests/runtime.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,6 +88,12 @@ def trajectory(optimizer: Optimizer, dtype: Any, setting: str) -> Trajectory:
             {name: measure.rearrange(lambda x: np.broadcast_to(x, COLUMNS), value) for name, value in after.items()}
         )
     return Trajectory(measure, hypers, thetas, grads, expected)
+
+
+@pytest.fixture
+def generated(elementwise: Any) -> Any:
+    """Columns that are alike stay so only if no total tells them of others."""
+    return elementwise
 
 
 @pytest.fixture(params=["defaults", "others"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from broken import broken
 
-from optgen.verify import memory
+from optgen.verify import memory, settings
 from optgen.verify.candidate import QUICK, Candidate, Verdict, failures
 
 GENERATED = Path(__file__).parents[2] / "generated" / "cpu"
@@ -19,16 +19,17 @@ def test_no_kernel_writes_where_it_should_not(generated: Any) -> None:
     findings = list(memory.check(candidate, QUICK))
     assert failures(findings) == []
     assert all(finding.part == "memory" and finding.verdict is Verdict.TESTED for finding in findings)
-    branches = len(memory.branches(generated.optimizer))
+    branches = len(settings.branches(generated.optimizer))
     assert len(findings) == branches * (2 + 2 * 2)
 
 
 def test_every_branch_is_looked_at(generated_by_name: Any) -> None:
-    assert [setting.t for setting in memory.branches(generated_by_name("adam").optimizer)] == [1]
-    assert [setting.t for setting in memory.branches(generated_by_name("sgdm").optimizer)] == [1, 2]
+    assert [setting.t for setting in settings.branches(generated_by_name("adam").optimizer)] == [1]
+    assert [setting.t for setting in settings.branches(generated_by_name("sgdm").optimizer)] == [1, 2]
 
 
 ADAM_STORE = "theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, beta1, beta2, eps, c0, c1, c2, c3)"
+ADAFACTOR_LAST = 'Phase(("acc3", "rate", "numel", "c6"), prepare=prepare_2),'
 SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
 
 
@@ -56,6 +57,27 @@ SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
         ("adam", "m_hat = c2*m_next", "m_hat = c2*m_then", "NameError"),
         ("adam", "PROGRAM = Program(", "PROGRAM = Programme(", "NameError"),
         ("adam", "def update(", "def update((", "SyntaxError"),
+        ("adafactor", "acc1_of[part : part + wide_parts] = 0.0", "pass", "acc1 is read before it is written"),
+        (
+            "adafactor",
+            "acc0_of[first_row + line] = acc0",
+            "acc0_of[line] = acc0",
+            "acc0 is written by one task and used",
+        ),
+        ("adafactor", "part = place[7]", "part = place[4]", "acc1 is written by one task and used"),
+        ("adafactor", "acc3_of[place[0]] = acc3", "acc3_of[row[-2]] = acc3", "acc3 is written by one task and used"),
+        ("adafactor", ADAFACTOR_LAST, "", "c6 is read before it is written"),
+        ("adafactor", "column + count]", "column + count + 1]", "IndexError"),
+        ("adafactor", "matrix*count", "(matrix + 1)*count", "IndexError"),
+        ("adafactor", "first = at.rows[j]", "first = at.rows[j] + (j > 2)", "r is stored 0 times"),
+        ("adafactor", "at.columns[j + 1] - first", "at.columns[j + 1] - first - 1", "c is stored 0 times"),
+        ("adafactor", "begin = line*count", "begin = (line + 1)*count", "IndexError"),
+        ("adafactor", "range(lines)", "range(lines - 1)", "theta is stored 0 times"),
+        ("novograd", "for j in at.tensors:", "for j in at.tensors[1:]:", "v is stored 0 times"),
+        ("lamb", "acc0_of[place[0]] = acc0", "acc0_of[place[0] + 1] = acc0", "IndexError"),
+        ("lamb", "theta[i] = update_1", "m[i] = theta[i] = update_1", "m is stored 2 times"),
+        ("lamb", "acc0 += wide(theta[i])", "acc0 += wide(m[i])", "m is loaded after it was stored"),
+        ("prodigy", "d_of[0], c8_of[0] = group", "d_of[1], c8_of[0] = group", "IndexError"),
         ("sgdm", SGDM_STORE, SGDM_STORE.replace("b[i] =", "_ ="), "b is stored 0 times"),
         ("sgdm", "theta[i], b[i] = update_0", "theta[i], _ = update_0", "b is stored 0 times"),
     ],
@@ -88,8 +110,45 @@ def test_compiled_kernels_are_caught(
 ) -> None:
     generated = generated_by_name("adam")
     candidate = broken(tmp_path, generated, old, new)
-    [setting] = memory.branches(generated.optimizer)
+    [setting] = settings.branches(generated.optimizer)
     found = list(memory._compiled(candidate, setting, dtype, np.random.default_rng(0)))
+    assert any(says in finding.detail for finding in failures(found)), found
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "says"),
+    [
+        ("adafactor", "acc0_of[first_row + line] = acc0", "acc0_of[line] = acc0", "elements of r differ"),
+        ("adafactor", "for i in range(count):", "for i in range(count + 1):", "memory around theta is written"),
+        ("lamb", "range(len(rows)):", "range(len(rows) + 1):", "theta of an array is written that is not in the table"),
+        ("lamb", "at.tensors:", "range(len(at.chunks) - 1):", "c4 of an array is written that is not in the table"),
+        ("lamb", "acc0_of[place[0]] = acc0", "acc0_of[place[0] + 1] = acc0", "acc0 of an array is written that is"),
+        (
+            "lamb",
+            "total(acc0_of, at.chunks[j], at.",
+            "total(acc0_of, at.chunks[0], at.",
+            "of theta differ from what they",
+        ),
+        (
+            "prodigy",
+            "for task in prange(len(tasks) - 1)",
+            "for task in prange(len(tasks) - 2)",
+            "differ from what they are on one thread",
+        ),
+        ("prodigy", "r_of[0], rate_of[0]", "r_of[1], rate_of[0]", "memory around r is written"),
+        ("adafactor", "numel_of[j], eps2, c5)", "numel_of[j], eps2, c5); n_cols_of[j] = 1.0", "n_cols of an array is"),
+    ],
+)
+def test_compiled_sweeps_are_caught(
+    generated_by_name: Any, tmp_path: Path, name: str, old: str, new: str, says: str
+) -> None:
+    generated = generated_by_name(name)
+    candidate = broken(tmp_path, generated, old, new)
+    found = [
+        finding
+        for setting in settings.branches(generated.optimizer)
+        for finding in memory._compiled(candidate, setting, np.dtype(np.float32), np.random.default_rng(0))
+    ]
     assert any(says in finding.detail for finding in failures(found)), found
 
 

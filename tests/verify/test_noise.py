@@ -13,7 +13,7 @@ import optgen
 from optgen import Let, Optimizer, g, normal, theta
 from optgen.hypers import lr, seed
 from optgen.properties import Bounded, EqualTo, Independent, Invariant, NotAlways
-from optgen.verify import memory, mutate, numerics, properties, reference, translation
+from optgen.verify import memory, mutate, numerics, properties, reference, settings, translation
 from optgen.verify.candidate import QUICK, Candidate, Effort, Verdict, failures
 from optgen.verify.reference import Digits
 
@@ -100,7 +100,7 @@ def test_a_runtime_that_counts_wrongly_is_caught(noise: Any, tmp_path: Path, par
     source = "from optgen.runtime.philox import draws\n"
     wrong = broken(tmp_path, noise, source, RUNTIME.format(change=change))
     if part is memory:
-        setting = memory.branches(NOISE)[-1]
+        setting = settings.branches(NOISE)[-1]
         found = list(memory._compiled(wrong, setting, np.dtype(np.float32), np.random.default_rng(0)))
         assert any("differ from what they are alone" in finding.detail for finding in failures(found))
     else:

@@ -7,26 +7,76 @@ import numpy as np
 import pytest
 from broken import broken
 
-from optgen.verify import numerics
+from optgen.verify import cases, numerics, reference
 from optgen.verify.candidate import QUICK, Candidate, Effort, Verdict, failures
+from optgen.verify.settings import is_of_elements
 
 GENERATED = Path(__file__).parents[2] / "generated" / "cpu"
 FEW = Effort(draws=20)
 
 
+CANCELS = {"adafactor_paper": "1 - t**beta2_decay", "dadapt_adam": "1 - sqrt(beta2)"}
+"""Scalars that lose digits in float64 as they are computed now, more than a float64 kernel may."""
+
+
 def test_no_kernel_is_wrong_by_more_than_the_bound(generated: Any) -> None:
-    candidate = Candidate(generated.optimizer, GENERATED / f"{generated.optimizer.name}.py")
+    optimizer = generated.optimizer
+    candidate = Candidate(optimizer, GENERATED / f"{optimizer.name}.py")
     vars(candidate)["module"] = generated.module  # with its cache of compiled kernels
     findings = list(numerics.check(candidate, QUICK))
-    assert failures(findings) == []
-    assert all(finding.part == "numerics" and finding.verdict is Verdict.TESTED for finding in findings)
+    assert all(finding.part == "numerics" for finding in findings)
+    found = failures(findings)
+    if optimizer.name in CANCELS:
+        assert found
+        assert all("float64" in finding.subject and finding.figures["ulps"] < np.inf for finding in found)
+        return
+    assert found == []
+    assert all(finding.verdict is Verdict.TESTED for finding in findings)
     slots = [finding.figures for finding in findings if "slot" in finding.figures]
-    assert len(slots) == 2 * (1 + len(generated.optimizer.states))
+    assert len(slots) == 2 * (1 + len(optimizer.states))
     assert all(figures["ulps"] <= numerics.BOUND for figures in slots)
     assert all(figures["ulps"] > 0 for figures in slots if figures["slot"] == "theta")  # some states are only copied
-    cases = [finding.figures["cases"] for finding in findings if "cases" in finding.figures]
-    assert len(cases) == 2
-    assert all(0.9 * QUICK.draws <= count <= QUICK.draws for count in cases)
+    counts = [finding.figures["cases"] for finding in findings if "cases" in finding.figures]
+    assert len(counts) == 2
+    least = 0.9 if is_of_elements(optimizer) else 0.4  # one element may spoil a total for all
+    assert all(least * QUICK.draws <= count <= QUICK.draws for count in counts)
+
+
+@pytest.mark.parametrize(
+    ("name", "states"),
+    [("adafactor", "r c"), ("adafactor_paper", "r c"), ("novograd", "v"), ("adam_mini", "v"), ("dog", "squares")],
+)
+@pytest.mark.parametrize("scale", [1, 1e30, 1e-30])
+def test_what_is_added_up_is_right_to_float64(generated_by_name: Any, name: str, states: str, scale: float) -> None:
+    generated, rng = generated_by_name(name), np.random.default_rng(0)
+    theta, g = (np.float32(rng.normal(size=(400, 700)) * size) for size in (1, scale))
+    before = reference.start(generated.optimizer, [theta])
+    _, expected = reference.step(generated.optimizer, [theta], [g], before, 1)
+    taken = generated.kind([theta])
+    taken.step([g])
+    for state in states.split():
+        found = taken.state[state][0] if isinstance(taken.state[state], tuple) else taken.state[state]
+        assert (found > 0).all()
+        np.testing.assert_allclose(np.ravel(found), np.ravel(expected[state][0]), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("adafactor", "column_part : column_part + count]", "part : part + count]"),
+        ("adafactor", "share*acc0/n_cols", "share*acc0"),
+        ("adafactor", "acc2/n_rows", "acc2"),
+        ("adafactor", "rows_in_columns(r_of, at, j)", "rows_in_columns(acc0_of, at, j)"),
+        ("lamb", "size/length", "length/size"),
+        ("lamb", "acc1 += wide(u)*wide(u)", "acc1 += wide(u)"),
+        ("lamb", "acc1 += wide(u)*wide(u)", "acc1 += wide(u*u)"),
+        ("lamb", "total(acc0_of, at.chunks[j], at.", "total(acc0_of, at.chunks[0], at."),
+        ("clip_global_norm_adamw", "total_of(y0_of, at.tensors)", "total_of(y0_of, at.tensors[1:])"),
+        ("novograd", '"tensor"', '"group"'),
+    ],
+)
+def test_wrong_totals_are_caught(generated_by_name: Any, tmp_path: Path, name: str, old: str, new: str) -> None:
+    assert failures(list(numerics.check(broken(tmp_path, generated_by_name(name), old, new), FEW)))
 
 
 @pytest.mark.parametrize(
@@ -156,30 +206,30 @@ def test_errors_of_our_own_are_no_failures_of_the_module(generated_by_name: Any,
 
 def test_cases_are_the_same_each_time_and_differ_with_the_seed(generated_by_name: Any) -> None:
     optimizer = generated_by_name("rmsprop_momentum").optimizer
-    once = numerics.cases(optimizer, np.dtype(np.float32), Effort(30, seed=1))
-    numerics.cases.cache_clear()
-    again, other = (numerics.cases(optimizer, np.dtype(np.float32), Effort(30, seed=seed)) for seed in (1, 2))
+    once = cases.cases(optimizer, np.dtype(np.float32), Effort(30, seed=1))
+    cases.cases.cache_clear()
+    again, other = (cases.cases(optimizer, np.dtype(np.float32), Effort(30, seed=seed)) for seed in (1, 2))
     assert [case.setting for case in once] == [case.setting for case in again] != [case.setting for case in other]
     for one, two in zip(once, again, strict=True):
-        assert all(one.old[name].tobytes() == two.old[name].tobytes() for name in one.old)
-    assert sum(case.old["g"].size for case in once if case.random) == 30
+        assert all(one.old[name][0].tobytes() == two.old[name][0].tobytes() for name in one.old)
+    assert sum(case.old["g"][0].size for case in once if case.random) == 30
 
 
 def test_states_that_are_sums_of_squares_are_drawn_without_a_sign(generated_by_name: Any) -> None:
     optimizer = generated_by_name("rmsprop_centered_momentum").optimizer
-    assert numerics.nonnegative(optimizer) == {"v"}
-    drawn = numerics.cases(optimizer, np.dtype(np.float64), QUICK)
-    assert all((case.old["v"] >= 0).all() for case in drawn)
-    assert any((case.old["g_bar"] < 0).any() for case in drawn)
+    assert cases.nonnegative(optimizer) == {"v"}
+    drawn = cases.cases(optimizer, np.dtype(np.float64), QUICK)
+    assert all((case.old["v"][0] >= 0).all() for case in drawn)
+    assert any((case.old["g_bar"][0] < 0).any() for case in drawn)
 
 
 def test_the_grid_reaches_the_ends(generated_by_name: Any) -> None:
     optimizer = generated_by_name("adamw").optimizer
-    grid = [case for case in numerics.cases(optimizer, np.dtype(np.float32), FEW) if not case.random]
+    grid = [case for case in cases.cases(optimizer, np.dtype(np.float32), FEW) if not case.random]
     assert {1, 2, 3, 10, 1000, 10**7} <= {case.setting.t for case in grid}
     seen = {name: {case.setting.hypers[name] for case in grid} for name in ("lr", "beta2", "eps")}
     assert {0.0, np.nextafter(1, 0)} <= seen["beta2"]
     assert {0.0, 1e-30, 1e6} <= seen["eps"] & seen["lr"]
-    gradients = np.concatenate([case.old["g"] for case in grid])
+    gradients = np.concatenate([case.old["g"][0] for case in grid])
     assert {0.0, 2.0**-149, -(2.0**-126)} <= set(gradients.astype(float))
     assert np.abs(gradients).max() > 1e12

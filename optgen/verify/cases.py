@@ -1,0 +1,239 @@
+"""What kernels are tried on: numbers for theta, the gradient and the states at settings, and what should come of them.
+
+A rule whose elements go their own ways is given vectors. Where something is added up, or states are shared, it is given
+models: a few tensors of different shapes, each with numbers of a size of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optgen.language.spaces import Space
+from optgen.language.spec import Optimizer
+from optgen.verify import reference
+from optgen.verify.candidate import Effort
+from optgen.verify.error import Magnitudes, Measured
+from optgen.verify.range import InRange
+from optgen.verify.reference import FLOAT64, Arithmetic, Value
+from optgen.verify.settings import (
+    Model,
+    Setting,
+    Shape,
+    branches,
+    defaults,
+    drawn,
+    is_of_elements,
+    model_step,
+    pushed,
+    shape_of,
+    slots_of,
+    spread,
+)
+
+Array = NDArray[Any]
+MODEL = ((2, 3), (4,), (), (2, 2, 2), (0, 3), (1, 2))
+"""Shapes of the tensors of a model: what a row is, and what a column, differs in each."""
+TOGETHER = 10
+"""Random elements at each setting, for a rule that has no need of models."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Tensors that are taken one step at one setting.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        By which rule.
+    setting : Setting
+        When, with which hyperparameters.
+    old : dict of str to list of array
+        Theta, the gradient and every slot before the step, in the dtype of the kernel, and small states.
+    random : bool
+        Whether the elements were drawn, rather than taken from the grid.
+    """
+
+    optimizer: Optimizer
+    setting: Setting
+    old: Model
+    random: bool
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the kernel."""
+        return self.old["theta"][0].dtype
+
+    @cached_property
+    def measure(self) -> Magnitudes:
+        """The arithmetic of the expected values."""
+        return Magnitudes(self.dtype)
+
+    @cached_property
+    def expected(self) -> dict[str, Measured]:
+        """Theta and every state after the step, to 50 digits and with its magnitude, `joined`."""
+        return joined(self.optimizer, model_step(self.optimizer, self.setting, self.old, self.measure), self.measure)
+
+    @cached_property
+    def judged(self) -> dict[str, Array]:
+        """Of theta and every state, the indices about which the equations say something that a kernel can hold."""
+        by = InRange(self.dtype, totals=not is_of_elements(self.optimizer))
+        spaces = {state.name: state.space for state in self.optimizer.small_states}
+        old = {
+            name: [by.small(values, spaces[name]) for values in its] if name in spaces else list(its)
+            for name, its in self.old.items()
+        }
+        after = joined(self.optimizer, model_step(self.optimizer, self.setting, old, by), by)
+        if by.totals and any(by.doubtful):  # totals tell every element of a wrong branch
+            return {name: np.arange(0) for name in after}
+        undefined = {name: np.not_equal(its.value, its.value) for name, its in self.expected.items()}
+        return {
+            name: np.flatnonzero(~its.out_of_range & ~(its.cancelled & undefined[name])) for name, its in after.items()
+        }
+
+
+def joined(optimizer: Optimizer, model: Model, by: Arithmetic = FLOAT64) -> dict[str, Value]:
+    """The values of all tensors one after another; one value of what there is only one for."""
+    spaces = {state.name: state.space for state in optimizer.states}
+    full = [k for k, values in enumerate(model["theta"]) if 0 not in np.shape(values)]
+    return {
+        name: by.rearrange(
+            lambda *parts: np.concatenate(list(map(np.ravel, parts))),
+            *([values[0]] if spaces.get(name) in (Space.STEP, Space.GROUP) else [values[k] for k in full]),
+        )
+        for name, values in model.items()
+    }
+
+
+@lru_cache(maxsize=4)  # what is expected serves every module that claims to be the same optimizer
+def cases(optimizer: Optimizer, dtype: Any, effort: Effort) -> tuple[Case, ...]:
+    """The grid, then the random cases.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        For which rule.
+    dtype : numpy dtype
+        Of the kernel.
+    effort : Effort
+        How many elements to draw, and from which seed.
+    """
+    rng = np.random.default_rng([effort.seed, np.dtype(dtype).itemsize])
+    squares, usual = nonnegative(optimizer), defaults(optimizer)
+    if not is_of_elements(optimizer):
+        # A third of them is enough, as models have more elements.
+        moved = [setting for setting in pushed(optimizer) if not _beyond(setting, set(usual.values()))]
+        settings = [(setting, False) for setting in (*branches(optimizer), *moved[::3])]
+        settings += [(drawn(optimizer, rng), True) for _ in range(effort.draws // sum(map(prod, MODEL)))]
+        return tuple(
+            Case(optimizer, setting, _drawn_model(optimizer, squares, dtype, rng, far=not random), random)
+            for setting, random in settings
+        )
+    grid = [
+        # Half of it, another half each time, is enough beside hyperparameters at their ends.
+        Case(
+            optimizer, setting, _from_grid(optimizer, squares, dtype, rng, whole=setting.hypers == usual), random=False
+        )
+        for setting in pushed(optimizer)
+    ]
+    sizes = [min(TOGETHER, effort.draws - k) for k in range(0, effort.draws, TOGETHER)]
+    random = [
+        Case(optimizer, drawn(optimizer, rng), _drawn_slots(optimizer, squares, dtype, size, rng), random=True)
+        for size in sizes
+    ]
+    return (*grid, *random)
+
+
+def _beyond(setting: Setting, usual: set[float]) -> bool:
+    """Whether what a tensor's elements share may vanish for a hyperparameter's sake: a rate of 1e-30, t**-1e6."""
+    return any(0 < value <= 1e-30 or value < -1e3 for value in set(setting.hypers.values()) - usual)  # noqa: PLR2004
+
+
+def nonnegative(optimizer: Optimizer) -> set[str]:
+    """The states that are never negative in a few steps of the reference from the start: sums of squares."""
+    rng = np.random.default_rng(0)
+    thetas = [rng.normal(size=(10, 20))]
+    states = reference.start(optimizer, thetas)
+    found = {state.name for state in optimizer.states}
+    for t in range(1, 6):
+        thetas, states = reference.step(optimizer, thetas, [rng.normal(size=(10, 20))], states, t)
+        found -= {name for name, values in states.items() if (values[0] < 0).any()}
+    return found
+
+
+def _from_grid(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, *, whole: bool) -> Model:
+    """Elements of the grid, the gradients in a random order; the states are 0 in every third."""
+    least, normal, large = _limits(dtype)
+    sizes = [0, least, 5 * least, normal, 1e-12, 1e-6, 1e-3, 1, 1e3, 1e6, 1e12, large]
+    grid = np.array(sizes + [-size for size in sizes[1:]])
+    picked = slice(None) if whole else slice(len(grid) // 2)
+    old = {"theta": rng.permutation(grid), "g": rng.permutation(grid)}
+    for state in optimizer.slots:
+        values = rng.permutation(grid)
+        values = np.minimum(values**2, large) if state.name in squares else values
+        old[state.name] = np.where(np.arange(len(grid)) % 3, values, 0)
+    return _rounded({name: values[picked] for name, values in old.items()}, dtype)
+
+
+def _limits(dtype: Any) -> tuple[float, float, float]:
+    """The smallest denormal, the smallest normal number, and one whose square is in reach."""
+    info = np.finfo(dtype)
+    return float(info.smallest_subnormal), float(info.smallest_normal), float(2.0 ** (info.maxexp // 2 - 8))
+
+
+def _drawn_slots(optimizer: Optimizer, squares: set[str], dtype: Any, size: int, rng: Any) -> Model:
+    def signed() -> Array:
+        return np.asarray(rng.choice([-1.0, 1.0], size) * rng.uniform(1, 10, size))
+
+    g = signed() * 10.0 ** rng.integers(-13, 12, size)
+    g[rng.random(size) < 1 / 20] = 0
+    near = rng.random(size) < 1 / 2
+    old = {"theta": signed() * np.where(near, np.abs(g) + 1e-12, 10.0 ** rng.integers(-7, 6, size)), "g": g}
+    for state in optimizer.slots:
+        around = signed() * np.where(
+            near, np.abs(g) * 10.0 ** rng.integers(-2, 2, size), 10.0 ** rng.integers(-9, 9, size)
+        )
+        around[rng.random(size) < 1 / 20] = 0
+        old[state.name] = around**2 if state.name in squares else around
+    return _rounded(old, dtype)
+
+
+def _rounded(slots: dict[str, Array], dtype: Any) -> Model:
+    return {name: [values.astype(dtype)] for name, values in slots.items()}
+
+
+def _drawn_model(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, *, far: bool) -> Model:
+    """Numbers of one size in each tensor, down to a hundredth of it; some are 0, and so are some tensors.
+
+    Their squares are in reach of float64, in which a norm adds them up: below, it is 0 where no element is.
+    """
+    least, normal, large = (min(max(size, 1e-140), 1e140) for size in _limits(dtype))
+    sizes = [0, 1e-12, 1e-6, 1e-3, 1, 1, 1e3, 1e6, 1e12, *([least, normal, 1e-30, large, 1e30] if far else [])]
+    scales = rng.choice(sizes, len(MODEL))
+    near = rng.random() < 1 / 2
+
+    def around(shape: Shape, scale: float) -> Array:
+        values = rng.choice([-1.0, 1.0], shape) * rng.uniform(1, 10, shape) * 10.0 ** rng.integers(-2, 1, shape)
+        return np.where(rng.random(shape) < 1 / 20, 0, values * scale)
+
+    old = {
+        "theta": [around(*pair) for pair in zip(MODEL, scales if near else rng.choice(sizes, len(MODEL)), strict=True)]
+    }
+    old["g"] = [around(*pair) for pair in zip(MODEL, scales, strict=True)]
+    # One size for all states, for sums over rows and over columns are of the same numbers.
+    scales = (scales if near else rng.choice(sizes, len(MODEL))) * (rng.random() > 1 / 3)
+    for state in (*optimizer.slots, *optimizer.small_states):
+        values = [around(shape_of(state, shape), scale) for shape, scale in zip(MODEL, scales, strict=True)]
+        if state.space is Space.GROUP:  # estimates of a step's size, and totals
+            values = [around((), 10.0 ** rng.integers(-6, 4))] * len(MODEL)
+            values = [np.abs(array) if state.name in squares else array for array in values]
+        elif state.name in squares:
+            values = [np.minimum(np.square(array), np.finfo(dtype).max / 2**10) for array in values]
+        old[state.name] = spread(state, values)
+    elements = slots_of(optimizer)
+    return {name: [x.astype(dtype) if name in elements else x for x in arrays] for name, arrays in old.items()}

@@ -1,0 +1,155 @@
+"""Where a kernel cannot follow the equations: values on the way that its dtype cannot hold, and sums that cancel.
+
+A value of elements is too large if it exceeds what the dtype of the kernel holds, up to a margin. What is added up is
+made in float64, and the products that are added as well, so that a square may be too large for the dtype as long as
+nothing but a total takes it; what varies over less than elements is float64 until an element meets it. What depends on
+a value that was too large is spoilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from optgen.language.spaces import Space
+from optgen.verify.error import LOST
+from optgen.verify.reference import FLOAT64, Arithmetic, Value
+
+_MARGIN = 256
+_ELEMENTS = frozenset({"row", "column"})
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """Numbers, and where something went wrong on the way to them. All arrays have one shape.
+
+    Parameters
+    ----------
+    value : array of float64
+        The numbers.
+    spoilt : array of bool
+        Where a value on the way was too large.
+    product : array of bool
+        Where this value is too large itself, and a product: a total may take it.
+    cancelled : array of bool
+        Where a sum on the way has cancelled to less than its rounding errors.
+    over : frozenset of str
+        Whether they differ between rows, and between columns. Only elements do both; all else is float64, whatever the
+        dtype of the kernel.
+    """
+
+    value: Any
+    spoilt: Any
+    product: Any
+    cancelled: Any
+    over: frozenset[str]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all of them."""
+        return np.shape(self.value)
+
+    @property
+    def out_of_range(self) -> Any:
+        """Where a kernel may find anything."""
+        return self.spoilt | self.product
+
+
+@dataclass(frozen=True)
+class InRange(Arithmetic):
+    """Arithmetic that notes where a dtype would have overflown, and where a sum has cancelled.
+
+    Parameters
+    ----------
+    dtype : numpy dtype
+        Of the kernel.
+    totals : bool
+        Whether something is added up. Magnitudes know what an element that is rounded to 0 does to others, but not what
+        the root of one does to a total, under which it may stand alone.
+    doubtful : list of bool
+        Whether each comparison was of something that the dtype may round to 0.
+    """
+
+    dtype: Any
+    totals: bool
+    doubtful: list[bool] = field(default_factory=list, compare=False)
+
+    def number(self, number: Any) -> Value:
+        """A float64: a plain number, exact in its own right."""
+        return FLOAT64.number(number)
+
+    def array(self, numbers: Any) -> Value:
+        """Elements."""
+        return numbers if isinstance(numbers, Ranged) else _fresh(numbers, _ELEMENTS)
+
+    def small(self, numbers: Any, space: Space) -> Ranged:
+        """Values of something else than elements, as arrays of small states have them."""
+        return _fresh(numbers, _ELEMENTS & {space.value})
+
+    def apply(self, operation: str, *operands: Value) -> Value:
+        """The operation in float64."""
+        operands = tuple(map(self._lifted, operands))
+        numbers = [operand.value for operand in operands]
+        result = np.asarray(FLOAT64.apply(operation, *numbers))
+        over = frozenset[str]().union(*(operand.over for operand in operands))
+        wide = over != _ELEMENTS
+        limit = np.finfo(np.float64 if wide else self.dtype).max / _MARGIN
+        sizes = np.absolute(np.broadcast_arrays(*numbers))
+        by_zero = np.equal(numbers[-1], 0) if operation == "Div" else np.False_
+        too_large = np.isfinite(sizes).all(0) & ~by_zero & (np.absolute(result) > limit)
+        narrowed = ((sizes > limit) & np.isfinite(sizes)).any(0)  # an element meets it: it is rounded to the dtype
+        cancelled = _any(operand.cancelled for operand in operands)
+        if operation == "Add":
+            lost = np.absolute(result) <= LOST * np.finfo(self.dtype).eps * sizes.max(0)
+            cancelled = cancelled | (lost & (sizes.min(0) > 0))
+        spoilt = _any(operand.out_of_range for operand in operands)
+        spoilt = spoilt | (narrowed & (not wide))
+        if self.totals and operation == "sqrt" and not wide:
+            spoilt = spoilt | ((result > 0) & (numbers[0] < np.finfo(self.dtype).smallest_normal))
+        product = too_large & (operation in ("Mul", "Pow"))
+        shape = np.shape(result)
+        masks = [np.broadcast_to(mask, shape) for mask in (spoilt | (too_large & ~product), product, cancelled)]
+        return Ranged(result, masks[0], masks[1], masks[2], over)
+
+    def compare(self, relation: str, left: Value, right: Value) -> Any:
+        """The comparison of the numbers."""
+        least = np.finfo(self.dtype).smallest_normal
+        left, right = self._lifted(left), self._lifted(right)
+        sizes = [np.absolute(side.value) for side in (left, right)]
+        self.doubtful.append(any(bool(((size > 0) & (size < least)).any()) for size in sizes))
+        return FLOAT64.compare(relation, left.value, right.value)
+
+    def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
+        """The function of the numbers, and of what is noted of each."""
+        values = tuple(map(self._lifted, values))
+        value, spoilt, product, cancelled = (
+            np.asarray(function(*(getattr(value, name) for value in values)))
+            for name in ("value", "spoilt", "product", "cancelled")
+        )
+        return Ranged(value, spoilt, product, cancelled, frozenset[str]().union(*(its.over for its in values)))
+
+    def reduce(self, operation: str, value: Value, axis: int) -> Value:
+        """The reduction in float64, which makes products itself: over rows or columns of matrices, or all in a line."""
+        value = self._lifted(value)
+        made = FLOAT64.reduce(operation, value.value, axis)
+        spoilt, cancelled = (mask.any(axis=axis, keepdims=True) for mask in (value.spoilt, value.cancelled))
+        spoilt = spoilt | (np.absolute(made) > np.finfo(np.float64).max / _MARGIN)
+        over = {"row" if axis == -1 else "column"} if value.value.ndim > 1 else ()
+        return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, frozenset(over))
+
+    def _lifted(self, value: Value) -> Ranged:
+        return value if isinstance(value, Ranged) else self.small(value, Space.STEP)
+
+
+def _fresh(numbers: Any, over: frozenset[str]) -> Ranged:
+    value = np.asarray(numbers, np.float64)
+    nowhere = np.zeros(value.shape, bool)
+    return Ranged(value, nowhere, nowhere, nowhere, over)
+
+
+def _any(masks: Any) -> Any:
+    return reduce(np.logical_or, masks)

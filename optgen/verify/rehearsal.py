@@ -1,0 +1,340 @@
+"""The text of a module, run as plain Python on arrays that count what is done to them.
+
+That sees what a result cannot show, such as a load of what the same sweep has stored already, and nothing in it can
+write through a stray address. Every index outside an array is an error at once. A module of several sweeps is run one
+sweep after another, on chunks of a few elements or rows, each of which is a task of its own. What of it is seen:
+
+- every element of a slot, and every value of a small state, is stored once in the step, or never if the step leaves all
+  of them as they were;
+- a sweep never loads an element that it has stored: old values come before new ones. That a later sweep wants the new
+  value, where it finds one, shows in the values only (`optgen.verify.numerics`);
+- what sweeps leave for each other is read only where it has been written in this step;
+- no task touches a value that another task of the same sweep writes.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optgen.language.spec import Optimizer
+from optgen.runtime import cpu, philox, totals
+from optgen.runtime.program import Program
+from optgen.runtime.small import cuts_of
+from optgen.runtime.table import Cuts, placed, tabulate
+from optgen.verify.candidate import BrokenError, Candidate, phases_of, running
+from optgen.verify.settings import Setting, flat, model_step, numbers_of, ordinary
+
+Array = NDArray[Any]
+SHAPES = ((3,), (1,), (0, 3), (3, 2, 3), (), (3, 5), (7,))
+"""Of the tensors: what holds for a chunk of 7 holds for one of any size, which no loop knows."""
+ELEMENTS = sum(map(prod, SHAPES))
+_FEW = 4
+"""Elements in a chunk, where rows of matrices may be cut."""
+_NEVER, _SEVERAL = -1, -2
+
+
+@dataclass
+class _Clock:
+    """What is running, and what was noticed.
+
+    Parameters
+    ----------
+    phase, task : int
+        Number of the launch, and of the task in it.
+    noticed : Counter of str
+        What is wrong, and how often.
+    """
+
+    phase: int = 0
+    task: int = 0
+    noticed: Counter[str] = field(default_factory=Counter)
+
+    def tasks(self, *bounds: int) -> Iterator[int]:
+        """``prange``: the tasks one after another."""
+        for self.task in range(*bounds):
+            yield self.task
+
+
+@dataclass(frozen=True)
+class _Notes:
+    """What was done to each value of an array: arrays of its length, views of those of the whole for a part.
+
+    Parameters
+    ----------
+    stores, late : array of int
+        How often it was stored, and how often loaded in the phase that had stored it.
+    stored_in, stored_by, loaded_in, loaded_by : array of int
+        The last phase and task to do so.
+    """
+
+    stores: Array
+    late: Array
+    stored_in: Array
+    stored_by: Array
+    loaded_in: Array
+    loaded_by: Array
+
+    def __getitem__(self, part: slice) -> _Notes:
+        return _Notes(*(notes[part] for notes in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One slot of one tensor, or the small values of a name, as a list that notes what is done to it.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in a message.
+    values : array
+        The numbers.
+    notes : _Notes
+        What was done to each.
+    clock : _Clock
+        What is running.
+    given : bool
+        Whether it holds something before the step.
+    """
+
+    name: str
+    values: Array
+    notes: _Notes
+    clock: _Clock
+    given: bool
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return self.part(index.start, index.stop)
+        for i in np.atleast_1d(index):
+            self._load(i)
+        return self.values[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(index, slice):
+            part = self.part(index.start, index.stop)
+            for i in range(len(part)):
+                part[i] = value
+            return
+        self._inside(index)
+        notes, clock = self.notes, self.clock
+        shared = notes.loaded_in[index] == clock.phase and notes.loaded_by[index] != clock.task
+        shared |= notes.stored_in[index] == clock.phase and notes.stored_by[index] != clock.task
+        clock.noticed[f"{self.name} is written by one task and used by another of the same sweep"] += bool(shared)
+        notes.stores[index] += 1
+        notes.stored_in[index], notes.stored_by[index] = clock.phase, clock.task
+        self.values[index] = value
+
+    def part(self, begin: int, end: int) -> _Column:
+        """Consecutive values, as a column."""
+        if not 0 <= begin <= end <= len(self):
+            raise IndexError(f"elements {begin} to {end} of {self.name}, which has {len(self)}")
+        return _Column(self.name, self.values[begin:end], self.notes[begin:end], self.clock, self.given)
+
+    def _load(self, i: int) -> None:
+        self._inside(i)
+        notes, clock = self.notes, self.clock
+        now = notes.stored_in[i] == clock.phase
+        notes.late[i] += now
+        clock.noticed[f"{self.name} is written by one task and used by another of the same sweep"] += bool(
+            now and notes.stored_by[i] != clock.task
+        )
+        clock.noticed[f"{self.name} is read before it is written"] += not (self.given or notes.stores[i])
+        again = notes.loaded_in[i] == clock.phase and notes.loaded_by[i] != clock.task
+        notes.loaded_in[i], notes.loaded_by[i] = clock.phase, _SEVERAL if again else clock.task
+
+    def _inside(self, i: int) -> None:
+        if not 0 <= i < len(self):
+            raise IndexError(f"element {i} of {self.name}, which has {len(self)}")
+
+
+def _column(name: str, values: Array, clock: _Clock, *, given: bool = True) -> _Column:
+    counts, times = np.zeros((2, values.size), np.int64), np.full((4, values.size), _NEVER)
+    return _Column(name, values.ravel().astype(np.float64), _Notes(*counts, *times), clock, given)
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """Columns at addresses that no array has: far apart, 8 bytes an element."""
+
+    columns: dict[int, _Column] = field(default_factory=dict)
+
+    def add(self, column: _Column) -> int:
+        """Find a place for a column."""
+        address = 1_000_000 * (len(self.columns) + 1)
+        self.columns[address] = column
+        return address
+
+    def view(self, address: int, count: int, _like: Any) -> _Column:
+        """What is at an address."""
+        begin = address // 1_000_000 * 1_000_000
+        if begin not in self.columns or (address - begin) % 8:
+            raise IndexError(f"a view at {address}, where no array is")
+        first = (int(address) - begin) // 8
+        return self.columns[begin].part(first, first + int(count))
+
+
+def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[str]:
+    """Run the text of a module as plain Python, and count.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The module.
+    setting : Setting
+        When, with which hyperparameters.
+    parallel : bool
+        Whether to run the sweeps for all threads or those for one.
+
+    Returns
+    -------
+    list of str
+        What is wrong; empty if nothing is.
+    """
+    optimizer, clock, memory = candidate.optimizer, _Clock(), _Memory()
+    drawn = ordinary(optimizer, SHAPES, np.random.default_rng(0))
+    columns: dict[str, list[_Column]] = {}
+    try:
+        with running(), np.errstate(all="ignore"):
+            module = _as_python(candidate, memory, clock)
+            program: Program = module["PROGRAM"]
+            cuts = _cuts(program)
+            columns |= {name: [_column(name, x, clock) for x in drawn[name]] for name in ("theta", "g")}
+            columns |= {name: [_column(name, x, clock) for x in drawn[name]] for name in program.states}
+            for name in program.scratch:
+                columns[name] = [_column(name, np.zeros(shape), clock, given=False) for shape in SHAPES]
+            starts = np.array([[memory.add(one) for one in tensors] for tensors in columns.values()], np.int64)
+            small = _small(program, cuts, drawn, clock)
+            columns |= {name: _with_elements(kind, small[name], cuts) for name, kind in program.small_states.items()}
+            hypers = [np.float64(setting.hypers[name]) for name in program.hypers]
+            numbers = map(np.float64, numbers_of(optimizer, setting).values())
+            scalars = np.array(program.computed(setting.t, hypers, numbers)[0], np.float64)
+            given = (scalars, *program.keys(setting.t, setting.hypers))
+            sizes = np.array([prod(shape) for shape in SHAPES])
+            table = tabulate(starts, sizes, 8, cuts if program.phases else None)
+            tasks = np.arange(len(table.rows) + 1)
+            for phase in phases_of(program):
+                clock.phase, clock.task = clock.phase + 1, 0
+                places = (table.places,) if program.phases else ()
+                arrays = [small[name] for name in phase.takes]
+                if phase.prepare is not None:
+                    phase.prepare(cuts.at, scalars, *arrays)
+                elif parallel:
+                    phase.sweep(table.rows, tasks, *places, *given, *arrays)
+                else:
+                    phase.sweep_serial(table.rows, *places, *given, *arrays)
+    except BrokenError as error:
+        return [str(error)]
+    changed = _changed(optimizer, setting, drawn)
+    problems = [problem for problem, times in clock.noticed.items() if times]
+    for name, mine in columns.items():
+        problems += _misused(name, mine, of_elements=name not in program.small_states, may_stay=name not in changed)
+    return problems
+
+
+def _cuts(program: Program) -> Cuts:
+    """Chunks of a few elements, or of a few rows or matrices where the program wants rows whole."""
+    usual = cuts_of(program, SHAPES)
+    by_rows = {*program.values.values(), *program.small_states.values()} & {"row", "column", "part"}
+    found: list[tuple[int, int, int]] = []
+    for tensor, shape in enumerate(SHAPES):
+        height, width = (1, 1, *shape)[-2:]
+        # Two rows of a higher matrix, two matrices of two rows: a chunk ends where a matrix does, or within one.
+        step = (2 if height > 2 else 2 * height) * width if by_rows else _FEW  # noqa: PLR2004
+        whole = height * width if by_rows and height > 2 else prod(shape)  # noqa: PLR2004
+        for matrix in range(0, prod(shape), whole or 1):
+            ends = range(matrix, matrix + whole, step)
+            found += [(tensor, begin, min(step, matrix + whole - begin)) for begin in ends]
+    return placed(SHAPES, *np.array(found, np.int64).T) if program.phases else usual
+
+
+def _small(program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: _Clock) -> dict[str, _Column]:
+    """The arrays that phases take."""
+    states = {name: flat(kind, drawn[name], SHAPES) for name, kind in program.small_states.items()}
+    room = {name: np.zeros(cuts.sizes[kind]) for name, kind in program.values.items() if name not in states}
+    columns = {name: _column(name, values, clock, given=False) for name, values in room.items()}
+    return columns | {name: _column(name, values, clock) for name, values in {**cuts.extents, **states}.items()}
+
+
+def _with_elements(kind: str, column: _Column, cuts: Cuts) -> list[_Column]:
+    """The values of tensors that have elements: no others are written."""
+    return [column.part(j, j + 1) for j in cuts.at.tensors.tolist()] if kind == "tensor" else [column]
+
+
+def _changed(optimizer: Optimizer, setting: Setting, old: dict[str, list[Array]]) -> set[str]:
+    """The slots that a step changes, says the reference."""
+    after = model_step(optimizer, setting, old)
+    return {
+        name
+        for name in old.keys() & after.keys()
+        for was, became in zip(old[name], after[name], strict=True)
+        if not np.array_equal(np.ravel(was), np.ravel(became), equal_nan=True)
+    }
+
+
+def _misused(name: str, columns: list[_Column], *, of_elements: bool, may_stay: bool) -> Iterator[str]:
+    stores, late = (np.concatenate([getattr(one.notes, what) for one in columns]) for what in ("stores", "late"))
+    if name == "g":
+        if stores.any():
+            yield "g is written, which belongs to the caller"
+        return
+    if of_elements and late.any():
+        yield f"{name} is loaded after it was stored, {np.count_nonzero(late)} of {late.size} elements"
+    if may_stay and not stores.any():
+        return
+    for times in sorted(set(stores.tolist()) - {1}):
+        yield f"{name} is stored {times} times, {np.count_nonzero(stores == times)} of {stores.size} elements"
+
+
+def _as_python(candidate: Candidate, memory: _Memory, clock: _Clock) -> dict[str, Any]:
+    """The names of a module whose kernels are left as the Python functions they are written as."""
+    stand_in = SimpleNamespace(**_primitives(memory, clock))
+
+    def imported(name: str, *arguments: Any) -> Any:
+        if name in (cpu.__name__, philox.__name__):
+            return stand_in
+        if name == totals.__name__:
+            return SimpleNamespace(**run(Path(totals.__file__), Path(totals.__file__).read_text(encoding="utf-8")))
+        return builtins.__import__(name, *arguments)
+
+    def run(path: Path, text: str) -> dict[str, Any]:
+        names = {"__name__": path.stem, "__builtins__": {**vars(builtins), "__import__": imported}}
+        exec(compile(text, str(path), "exec"), names)  # noqa: S102 - what is verified is run anyway
+        return names
+
+    return run(candidate.path, candidate.text)
+
+
+def _primitives(memory: _Memory, clock: _Clock) -> dict[str, Callable[..., Any]]:
+    """What kernels are made of, as functions of Python and NumPy."""
+
+    def undecorated(function: Any) -> Any:
+        return function
+
+    def draws(row: Array, *_: Any) -> _Column:
+        return _column("what is drawn", np.full(int(row[0]), 0.5), clock)
+
+    functions = {name: getattr(np, name, None) or getattr(math, name, None) for name in cpu.__all__}
+    kinds = ("on_host", "per_element", "per_chunk", "summing_chunk", "serial_sweep", "parallel_sweep")
+    own = {
+        "atan2": np.arctan2,
+        "finite": lambda x: np.float64(np.isfinite(x)),
+        "mean_age": cpu.mean_age,
+        "prange": clock.tasks,
+        "view": memory.view,
+        "draws": draws,
+    }
+    return functions | dict.fromkeys(kinds, undecorated) | own

@@ -1,0 +1,247 @@
+"""When steps are taken and from what: settings that reach every branch, numbers to start from, the reference's step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sympy import S
+
+from optgen.language.domains import domain_of
+from optgen.language.reductions import Reduction
+from optgen.language.spaces import Space
+from optgen.language.spec import Optimizer
+from optgen.language.symbols import Hyper, State, g, theta
+from optgen.runtime.small import shape_in
+from optgen.verify import reference
+from optgen.verify.reference import Digits, Value
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+Model = Mapping[str, Sequence[Any]]
+"""By name, theta, g and the states of a model: an array a tensor, of a shape that broadcasts against it."""
+TIMES = (1, 2, 3, 10, 1000, 10**5, 10**7)
+"""Steps at which a kernel is looked at."""
+_EXACT_BITS = 26
+_BIGGEST_STEP = 10**7
+
+
+@dataclass(frozen=True)
+class Setting:
+    """When a step is taken, and with which hyperparameters.
+
+    Parameters
+    ----------
+    t : int
+        The number of the step.
+    hypers : mapping of str to float
+        Every hyperparameter.
+    numbers : mapping of str to float
+        What states that are one number are before the step; those left out are what they start from.
+    """
+
+    t: int
+    hypers: Mapping[str, float]
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        named = {**self.hypers, **self.numbers}
+        return ", ".join([f"t = {self.t}", *(f"{name} = {value!r}" for name, value in named.items())])
+
+
+@dataclass(frozen=True)
+class _Deciding(Digits):
+    """Arithmetic that notes how each comparison of scalars comes out; its digits are enough to decide none wrongly."""
+
+    decided: list[bool] = field(default_factory=list, compare=False)
+
+    def compare(self, relation: str, left: Value, right: Value) -> Any:
+        result = super().compare(relation, left, right)
+        if np.ndim(result) == 0:
+            self.decided.append(bool(result))
+        return result
+
+
+def defaults(optimizer: Optimizer) -> dict[str, float]:
+    """Every hyperparameter at its default."""
+    return {hyper.name: float(hyper.default) for hyper in optimizer.hypers}
+
+
+def ends(hyper: Hyper) -> list[float]:
+    """The ends of a hyperparameter's domain and numbers next to them: the end itself where it belongs to the domain.
+
+    An infinite end is stood for by 1e6. Where 0 or an end of 0 belongs, so does 1e-30.
+    """
+    domain = domain_of(hyper)
+    if domain is None:
+        return [float(hyper.default)]
+    low, high = max(domain.low, -1e6), min(domain.high, 1e6)
+    near = [low + 1, high - 1] if domain.integer else [np.nextafter(low, high), np.nextafter(high, low), 1e-30, 0.0]
+    found = dict.fromkeys(float(value) for value in (low, high, *near) if domain.holds(value))
+    denormal = np.finfo(np.float64).smallest_normal
+    return [value for value in found if abs(value) >= denormal or value == 0]
+
+
+@lru_cache
+def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
+    """Settings that reach every branch: each combination of the outcomes of conditions on scalars that was found.
+
+    They are looked for at several t with the default hyperparameters and with one at a time at the ends of its domain.
+    """
+    usual = defaults(optimizer)
+    moved = [{**usual, hyper.name: value} for hyper in optimizer.hypers for value in ends(hyper)]
+    late = any(state.init.has(theta, g) for state in optimizer.states)  # the first step reads what others do not
+    small = {state.name: np.full(shape_of(state, (1,)), np.nan) for state in optimizer.small_states}
+    nothing = dict.fromkeys(slots_of(optimizer), np.full(1, np.nan)) | small  # data decide no comparison
+    found: dict[tuple[bool, ...], Setting] = {}
+    for hypers in (usual, *moved):
+        for t in TIMES:
+            by, setting = _Deciding(), Setting(t, hypers)
+            one_step(optimizer, setting, nothing, by)
+            found.setdefault((late and t == 1, *by.decided), setting)
+    return tuple(found.values())
+
+
+def pushed(optimizer: Optimizer) -> list[Setting]:
+    """Settings with every hyperparameter at the ends of its domain, one at a time and all at once."""
+    usual = defaults(optimizer)
+    settings = [Setting(t, usual) for t in TIMES] + list(branches(optimizer))
+    far = {hyper: ends(hyper) for hyper in optimizer.hypers}
+    for k, (hyper, values) in enumerate(far.items()):
+        for j, value in enumerate(values):
+            settings += [Setting(TIMES[(k + j + shift) % len(TIMES)], {**usual, hyper.name: value}) for shift in (0, 3)]
+    for which in range(max(map(len, far.values()), default=0)):
+        together = {hyper.name: values[which % len(values)] for hyper, values in far.items()}
+        settings += [Setting(t, together) for t in (1, TIMES[which % len(TIMES)])]
+    return settings
+
+
+def drawn(optimizer: Optimizer, rng: Any) -> Setting:
+    """A setting at random, with few bits in each hyperparameter."""
+    t = int(rng.integers(1, 5)) if rng.random() < 1 / 3 else int(10 ** rng.uniform(0, np.log10(_BIGGEST_STEP)))
+    hypers = {hyper.name: _drawn_hyper(hyper, rng) for hyper in optimizer.hypers}
+    for hyper in optimizer.hypers:  # what happens every so many steps, happens often enough
+        period = hypers[hyper.name] if hyper.domain.is_subset(S.Naturals) else 0
+        if 0 < period <= _BIGGEST_STEP / 4 and rng.random() < 1 / 2:
+            t = int(period * rng.integers(1, 4))
+    return Setting(t, hypers, _drawn_numbers(optimizer, t, hypers, rng))
+
+
+def _drawn_numbers(optimizer: Optimizer, t: int, hypers: dict[str, float], rng: Any) -> dict[str, float]:
+    """States that are one number as a few steps leave them, with few bits, as hyperparameters have."""
+    if not optimizer.numbers:
+        return {}
+    thetas = [np.ones(1)]
+    states = reference.start(optimizer, thetas, hypers=hypers)
+    for k in range(1, min(t, int(rng.integers(1, 7)))):
+        _, states = reference.step(optimizer, thetas, thetas, states, k, hypers=hypers)
+    return {state.name: _with_few_bits(float(states[state.name][0])) for state in optimizer.numbers}
+
+
+def _drawn_hyper(hyper: Hyper, rng: Any) -> float:
+    """A default, an end, or a number between: anywhere, or close to an end on a scale of powers of ten."""
+    domain = domain_of(hyper)
+    if domain is None:
+        return float(hyper.default)
+    low, high = max(domain.low, -1e4), min(domain.high, 1e4)
+    distance = 10 ** rng.uniform(-12, np.log10(high - low))
+    below = high - distance if domain.high < np.inf else low + distance
+    anywhere = rng.uniform(low, min(high, low + 1))
+    # The default and the ends, unless infinity has none, are as likely as each way to be between them.
+    end = rng.choice(ends(hyper)[:2] if domain.high < np.inf else ends(hyper)[:1])
+    value = rng.choice([float(hyper.default), end, low + distance, low + distance, below, anywhere])
+    value = float(np.floor(value)) if domain.integer else _with_few_bits(value)
+    return value if domain.holds(value) else float(hyper.default)
+
+
+def _with_few_bits(value: float) -> float:
+    mantissa, exponent = np.frexp(value)
+    return float(np.ldexp(np.round(np.ldexp(mantissa, _EXACT_BITS)), exponent - _EXACT_BITS))
+
+
+def is_of_elements(optimizer: Optimizer) -> bool:
+    """Whether each element goes its own way: nothing is added up, and no state is shared."""
+    return not optimizer.small_states and not _reductions(optimizer)
+
+
+def is_of_tensors(optimizer: Optimizer) -> bool:
+    """Whether each tensor goes its own way: nothing but the step is shared by the model."""
+    totals = {node.to for node in _reductions(optimizer)}
+    return Space.GROUP not in totals | {state.space for state in optimizer.small_states}
+
+
+def _reductions(optimizer: Optimizer) -> set[Any]:
+    written = [*(let.value for let in optimizer.equations), *(state.init for state in optimizer.states)]
+    return set().union(*(value.atoms(Reduction) for value in written))
+
+
+def slots_of(optimizer: Optimizer) -> list[str]:
+    """Theta, the gradient and the states, in the order of their columns."""
+    return ["theta", "g", *(state.name for state in optimizer.slots)]
+
+
+def numbers_of(optimizer: Optimizer, setting: Setting) -> dict[str, float]:
+    """The states that are one number, before a step."""
+    starts = reference.start(optimizer, [np.ones(1)], hypers=setting.hypers)
+    return {state.name: setting.numbers.get(state.name, float(starts[state.name][0])) for state in optimizer.numbers}
+
+
+def one_step(
+    optimizer: Optimizer, setting: Setting, old: Mapping[str, Array], by: reference.Arithmetic = reference.FLOAT64
+) -> dict[str, Value]:
+    """Every slot but the gradient, and every state that is one number, after one step of the reference on one tensor.
+
+    What is one number is repeated for each element.
+    """
+    after = model_step(optimizer, setting, {name: [values] for name, values in old.items()}, by)
+    shape = np.shape(old["theta"])
+    return {name: by.rearrange(lambda x: np.broadcast_to(x, shape), value) for name, [value] in after.items()}
+
+
+def model_step(
+    optimizer: Optimizer, setting: Setting, old: Model, by: reference.Arithmetic = reference.FLOAT64
+) -> dict[str, list[Value]]:
+    """Theta and every state after one step of the reference on a model: by name, an array a tensor."""
+    states = {name: list(values) for name, values in old.items() if name not in ("theta", "g")}
+    numbers = numbers_of(optimizer, setting)
+    states |= {name: [np.float64(value)] * len(old["theta"]) for name, value in numbers.items()}
+    thetas, new = reference.step(
+        optimizer, old["theta"], old["g"], states, setting.t, hypers=setting.hypers, arithmetic=by
+    )
+    return {"theta": thetas, **new}
+
+
+def ordinary(optimizer: Optimizer, shapes: Sequence[Shape], rng: Any) -> dict[str, list[Array]]:
+    """Ordinary numbers for a model; those of states are positive, so that no root of them is NaN."""
+    drawn = {name: [_signed(shape, rng) for shape in shapes] for name in ("theta", "g")}
+    for state in optimizer.slots:
+        drawn[state.name] = [rng.uniform(4, 8, shape) for shape in shapes]
+    for state in optimizer.small_states:
+        drawn[state.name] = spread(state, [rng.uniform(4, 8, shape_of(state, shape)) for shape in shapes])
+    return drawn
+
+
+def _signed(shape: Shape, rng: Any) -> Array:
+    return np.asarray(rng.uniform(0.5, 2, shape) * rng.choice([-1.0, 1.0], shape))
+
+
+def shape_of(state: State, shape: Shape) -> Shape:
+    """The shape of an array that holds a tensor's values of a state."""
+    return shape if state.space is Space.ELEM else shape_in(state.space.value, shape)
+
+
+def spread(state: State, values: Sequence[Array]) -> list[Array]:
+    """The same, but the first value for all tensors if the state has one for the model."""
+    return [np.asarray(values[0])] * len(values) if state.space is Space.GROUP else [np.asarray(v) for v in values]
+
+
+def flat(kind: str, values: Sequence[Array], shapes: Sequence[Shape]) -> Array:
+    """The values of a small state one after another, as programs take them; no rows or columns of nothing."""
+    if kind == "group":
+        return np.ravel(values[0])
+    there = [np.ravel(x) for x, shape in zip(values, shapes, strict=True) if kind == "tensor" or 0 not in shape]
+    return np.concatenate(there)
