@@ -57,7 +57,12 @@ SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
         ("adam", "m_hat = c2*m_next", "m_hat = c2*m_then", "NameError"),
         ("adam", "PROGRAM = Program(", "PROGRAM = Programme(", "NameError"),
         ("adam", "def update(", "def update((", "SyntaxError"),
-        ("adafactor", "acc1_of[part : part + wide_parts] = 0.0", "pass", "acc1 is read before it is written"),
+        (
+            "adafactor",
+            "acc1_of[parts_begin : parts_begin + parts_count] = 0.0",
+            "pass",
+            "acc1 is read before it is written",
+        ),
         (
             "adafactor",
             "acc0_of[first_row + line] = acc0",
@@ -125,8 +130,8 @@ def test_compiled_kernels_are_caught(
         ("lamb", "acc0_of[place[0]] = acc0", "acc0_of[place[0] + 1] = acc0", "acc0 of an array is written that is"),
         (
             "lamb",
-            "total(acc0_of, at.chunks[j], at.",
-            "total(acc0_of, at.chunks[0], at.",
+            "sum_of(acc0_of, at.chunks[j], at.",
+            "sum_of(acc0_of, at.chunks[0], at.",
             "of theta differ from what they",
         ),
         (

@@ -63,15 +63,15 @@ def test_what_is_added_up_is_right_to_float64(generated_by_name: Any, name: str,
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("adafactor", "column_part : column_part + count]", "part : part + count]"),
+        ("adafactor", "line_parts : line_parts + count]", "parts_begin : parts_begin + count]"),
         ("adafactor", "share*acc0/n_cols", "share*acc0"),
         ("adafactor", "acc2/n_rows", "acc2"),
         ("adafactor", "rows_in_columns(r_of, at, j)", "rows_in_columns(acc0_of, at, j)"),
         ("lamb", "size/length", "length/size"),
         ("lamb", "acc1 += wide(u)*wide(u)", "acc1 += wide(u)"),
         ("lamb", "acc1 += wide(u)*wide(u)", "acc1 += wide(u*u)"),
-        ("lamb", "total(acc0_of, at.chunks[j], at.", "total(acc0_of, at.chunks[0], at."),
-        ("clip_global_norm_adamw", "total_of(y0_of, at.tensors)", "total_of(y0_of, at.tensors[1:])"),
+        ("lamb", "sum_of(acc0_of, at.chunks[j], at.", "sum_of(acc0_of, at.chunks[0], at."),
+        ("clip_global_norm_adamw", "sum_over(y0_of, at.tensors)", "sum_over(y0_of, at.tensors[1:])"),
         ("novograd", '"tensor"', '"group"'),
     ],
 )
