@@ -9,12 +9,12 @@ from optgen.properties import Bounded, ConstantGradient, Invariant
 lr, weight_decay = lr.with_default(1e-2), weight_decay.with_default(0)
 machine_eps = eps1.with_default(Rational(1, 2**23))
 r, c = state("r", space=ROW), state("c", space=COL)
-share, relative, v_hat, u, excess, rate = local("share relative v_hat u excess rate")
+relative, v_hat, u, excess, rate = local("relative v_hat u excess rate")
 
 def factors(row_part, col_part):
     """Row and column averages, of which the newest gradient is t**beta2_decay: all of them, at first."""
-    return (Let(share, t**beta2_decay), Let(r.next, (1 - share)*r + share*row_part),
-            Let(c.next, (1 - share)*c + share*col_part))
+    share = t**beta2_decay
+    return Let(r.next, (1 - share)*r + share*row_part), Let(c.next, (1 - share)*c + share*col_part)
 
 # The direction's root mean square is clipped, and its rate is in units of that of theta.
 clipped = (Let(excess, Max(1, sqrt(TensorMean(u**2))/rms_limit)),

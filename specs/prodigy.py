@@ -7,7 +7,7 @@ from optgen.properties import Bounded, Invariant, Monotone
 
 m, v, s, theta_0 = *state("m v s"), state("theta_0", init=theta)
 d, r = state("d", space=GROUP, init=d0), state("r", space=GROUP)
-rate, root, total = local("rate root total")
+rate, root, rest, total = local("rate root rest total")
 lr, weight_decay = lr.with_default(1), weight_decay.with_default(0)
 
 debiased = Let(rate, d*lr*sqrt(1 - beta2**t)/(1 - beta1**t))
@@ -36,11 +36,11 @@ dadapt_adam = Optimizer("dadapt_adam", "DAdaptAdam",
     description="d estimates how far the solution is, in the largest of all coordinates. lr is a multiplier, for"
     " schedules. As in optax, bias correction multiplies the rate, and eps is added before v is corrected.",
     step=(debiased,
-          Let(root, sqrt(beta2)),
+          Let(root, sqrt(beta2)), Let(rest, (1 - beta2)/(1 + root)),  # 1 - root, with all its digits
           Let(m.next, beta1*m + (1 - beta1)*rate*g),
           Let(v.next, beta2*v + (1 - beta2)*g**2),
-          Let(s.next, root*s + (1 - root)*rate*g),
-          Let(r.next, root*r + (1 - root)*rate*GroupSum(g*s/(sqrt(v) + eps))),
-          *farther(r.next/((1 - root)*total)),
+          Let(s.next, root*s + rest*rate*g),
+          Let(r.next, root*r + rest*rate*GroupSum(g*s/(sqrt(v) + eps))),
+          *farther(r.next/(rest*total)),
           Let(theta.next, theta - rate*weight_decay*theta - m.next/(sqrt(v.next) + eps))),
     properties=(Monotone(d.next), Bounded(d.next, low=d0), Invariant({g: 1, m: 1, v: 2, s: 1, r: 1, eps: 1})))

@@ -102,6 +102,8 @@ def _exponent(power: Expr) -> Expr | None:
     """``x`` where the power is ``exp(x)``; None where it cannot be written so."""
     if isinstance(power, exp):
         return power.args[0]
+    if isinstance(power, Pow) and power.base == t and not power.exp.is_number:
+        return power.exp * log(t)
     if isinstance(power, Pow) and isinstance(power.base, Hyper) and not power.exp.is_number:
         domain = domain_of(power.base)
         if domain is not None and domain.low >= 0 and _is_positive(power.exp):
