@@ -28,7 +28,9 @@ from optgen.language.text import text
 if TYPE_CHECKING:
     from optgen.language.spec import Let
 
-_MADE_BY_THE_COMPILER = re.compile(r"(c|x|y|z|acc)\d+|(update|tensor|row|column|group)(_\d+)+|.*_next|.*_of|_.*")
+_MADE_BY_THE_COMPILER = re.compile(
+    r"(c|x|y|z|acc)\d+|(update|tensor|row|column|group)(_\d+)+|.*_(next|of|before|line)|_.*"
+)
 _USED_BY_GENERATED_CODE = frozenset(
     """
     abs at atan2 begin branch ceil chunk column column_largest column_part column_totals columns_in_rows

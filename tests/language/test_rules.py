@@ -247,6 +247,18 @@ REFUSED = {
         "w' = g",
         "draw in an update",
     ),
+    "a name that loops have for what a state was": (
+        [Let(local("m_before"), g), Let(theta.next, theta - local("m_before"))],
+        "the name `m_before` is reserved",
+        "m_before = g",
+        "call it `m_before_`",
+    ),
+    "a name that loops have for the draws of a row": (
+        [Let(local("z0_line"), g), Let(theta.next, theta - local("z0_line"))],
+        "the name `z0_line` is reserved",
+        "z0_line = g",
+        "call it `z0_line_`",
+    ),
     "a name that the compiler has for draws": (
         [Let(local("z1"), g), Let(theta.next, theta - local("z1"))],
         "the name `z1` is reserved",
