@@ -337,16 +337,26 @@ def _states_hold_their_updates(_: str, __: str, step: Sequence[Let]) -> Found:
         starts = space_of(state.init, found)
         if not starts <= state.space:
             what = f"state `{state}` has one value {state.space.each}, what it starts from one {starts.each}"
-            fix = f"reduce the init, with TensorMean say, or declare state({str(state)!r}) without a space"
-            yield Problem(what, fix, str(let))
+            yield Problem(what, _reduce("init", state, starts), str(let))
     for let in step:
         owner = getattr(let.target, "of", None)
         if isinstance(owner, Stateful) and not found[let.target] <= owner.space:
             yield Problem(
                 f"state `{owner}` has one value {owner.space.each}, its update one {found[let.target].each}",
-                f"reduce the update, with TensorMean say, or declare state({str(owner)!r}) without a space",
+                _reduce("update", owner, found[let.target]),
                 str(let),
             )
+
+
+def _reduce(what: str, state: Stateful, space: Space) -> str:
+    """What to write where a state is given more values than it has."""
+    enough = join_all((state.space, space))
+    name = repr(str(state))
+    declare = (
+        f"declare state({name}) without a space" if enough is Space.ELEM else f"declare state({name}, space={enough!r})"
+    )
+    means = [kind.__name__ for kind in Reduction.__subclasses__() if (kind.how, kind.to) == ("mean", state.space)]
+    return f"reduce the {what}, with {means[0]} say, or {declare}" if means else declare
 
 
 _GROUPS = (
