@@ -85,6 +85,13 @@ def reductions_are_totals(kernel: Kernel) -> Iterator[str]:
         yield from (f"`{assign}` reduces in the middle" for assign in sweep.body if assign.value.has(Reduction))
 
 
+def totals_are_of_what_is_visited(kernel: Kernel) -> Iterator[str]:
+    """What a total is made of has one value for each position of the sweep that makes it, no less."""
+    for sweep in kernel.sweeps:
+        made = ((reduce, factor) for reduce in sweep.reduces for factor in reduce.factors)
+        yield from (f"`{reduce}`: `{x}` is one a {x.space.value}" for reduce, x in made if x.space is not sweep.space)
+
+
 def branches_end_in_otherwise(kernel: Kernel) -> Iterator[str]:
     """The last branch runs whenever no other does."""
     if not kernel.branches or kernel.branches[-1].when is not S.true:

@@ -24,7 +24,7 @@ PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
     (unswitch, (checks.loads_are_used,)),
     (hoist, (checks.sweeps_do_no_scalar_work, checks.sweeps_hold_no_literals)),
     (stable, ()),
-    (split, (checks.reductions_are_totals, checks.what_is_loaded_was_made)),
+    (split, (checks.reductions_are_totals, checks.what_is_loaded_was_made, checks.totals_are_of_what_is_visited)),
     (cse, ()),
     (strength, (checks.product_powers_have_names,)),
 )

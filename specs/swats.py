@@ -31,7 +31,7 @@ def two_phases(descends, switches):
 straight = {beta1: 0, eps: 0}
 sequel = {"gradients": ((4, 10), (8, 1), (0.5, 1)), "last": (2*lr, lr/8), "within": 1e-9}
 
-settled = And(Eq(switched_at, 0), Ne(along, 0), t > 1, Abs(lam_hat - gamma) < tolerance)
+settled = And(Eq(switched_at, 0), Ne(along, 0), Abs(lam_hat - gamma) < tolerance)
 
 swats = Optimizer("swats", "SWATS", reference="arXiv:1712.07628, Algorithm 1",
     description="Adam with eps added before v is corrected, until the rate at which gradient descent would go as far"
@@ -39,7 +39,7 @@ swats = Optimizer("swats", "SWATS", reference="arXiv:1712.07628, Algorithm 1",
     " average for its rate, be it below 0. switched_at is the last step that Adam took, 0 before. The paper has one"
     " epsilon, 1e-9, for eps and tolerance; on small models that may never be met.",
     step=(*two_phases(switched_at > 0, Eq(now, 1)),
-          Let(now, Piecewise((1, settled), (0, True))),
+          Let(now, Piecewise((0, Eq(t, 1)), (1, settled), (0, True))),
           Let(switched_at.next, Piecewise((t, Eq(now, 1)), (switched_at, True)))),
     properties=(Equivalent(adam_eps_hat, given={tolerance: 0}),
                 NotAlways(Equivalent(adam_eps_hat, given={tolerance: 1})), Movements(**sequel, given=straight)))

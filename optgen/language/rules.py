@@ -28,7 +28,9 @@ from optgen.language.text import text
 if TYPE_CHECKING:
     from optgen.language.spec import Let
 
-_MADE_BY_THE_COMPILER = re.compile(r"(c|x|y|z|acc)\d+|(update|tensor|row|column|group)(_\d+)+|.*_next|.*_of|_.*")
+_MADE_BY_THE_COMPILER = re.compile(
+    r"(c|x|y|z|acc)\d+|(update|tensor|row|column|group)(_\d+)+|.*_(next|of|before|line)|_.*"
+)
 _USED_BY_GENERATED_CODE = frozenset(
     """
     abs at atan2 begin branch ceil chunk column column_largest column_totals columns_in_rows columns_in_rows_largest
@@ -335,16 +337,26 @@ def _states_hold_their_updates(_: str, __: str, step: Sequence[Let]) -> Found:
         starts = space_of(state.init, found)
         if not starts <= state.space:
             what = f"state `{state}` has one value {state.space.each}, what it starts from one {starts.each}"
-            fix = f"reduce the init, with TensorMean say, or declare state({str(state)!r}) without a space"
-            yield Problem(what, fix, str(let))
+            yield Problem(what, _reduce("init", state, starts), str(let))
     for let in step:
         owner = getattr(let.target, "of", None)
         if isinstance(owner, Stateful) and not found[let.target] <= owner.space:
             yield Problem(
                 f"state `{owner}` has one value {owner.space.each}, its update one {found[let.target].each}",
-                f"reduce the update, with TensorMean say, or declare state({str(owner)!r}) without a space",
+                _reduce("update", owner, found[let.target]),
                 str(let),
             )
+
+
+def _reduce(what: str, state: Stateful, space: Space) -> str:
+    """What to write where a state is given more values than it has."""
+    enough = join_all((state.space, space))
+    name = repr(str(state))
+    declare = (
+        f"declare state({name}) without a space" if enough is Space.ELEM else f"declare state({name}, space={enough!r})"
+    )
+    means = [kind.__name__ for kind in Reduction.__subclasses__() if (kind.how, kind.to) == ("mean", state.space)]
+    return f"reduce the {what}, with {means[0]} say, or {declare}" if means else declare
 
 
 _GROUPS = (

@@ -177,7 +177,16 @@ def state(names: str, *, space: Space = Space.ELEM, init: Any = 0) -> Any:
     -------
     State or tuple of State
         One symbol for one name, else a tuple.
+
+    Raises
+    ------
+    TypeError
+        If the space is none.
     """
+    if not isinstance(space, Space):
+        raise TypeError(
+            f"state({names!r}): expected space to be one of {', '.join(s.name for s in Space)}, got {space!r}"
+        )
     return _declare(names, lambda name: State(name, exact(init), space))
 
 

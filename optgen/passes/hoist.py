@@ -42,16 +42,20 @@ def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named]) -> Iterator
     spaces: dict[Named, Space] = dict.fromkeys(kernel.host, Space.STEP)
     spaces |= {assign.target: assign.space for assign in sweep.body}
     defined: set[Named] = set()
-    for assign in sweep.body:
+
+    def with_uniform(assign: Assign) -> Iterator[Assign]:
+        """An assignment after those of what was found in it, in which more may be found: a total may be in a total."""
         hoister = _Hoister(spaces, names, assign.space is Space.ELEM)
         value = hoister.rewrite(assign.value)
         for uniform, its_value in hoister.uniform.items():
             if uniform not in defined:
                 defined.add(uniform)
                 spaces[uniform] = uniform.space
-                small = _Hoister(spaces, names, elementwise=False)
-                yield Assign(uniform, small.rewrite(its_value), space=uniform.space)
+                yield from with_uniform(Assign(uniform, its_value, space=uniform.space))
         yield replace(assign, value=value)
+
+    for assign in sweep.body:
+        yield from with_uniform(assign)
 
 
 def is_product_power(exponent: Expr) -> bool:

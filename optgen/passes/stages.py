@@ -69,7 +69,7 @@ class Totals:
             case "max":
                 return self.total("max", argument, node.to)
             case "norm":
-                return sqrt(self.total("sum", argument**2, node.to))
+                return sqrt(self.total("sum", self.squared(argument), node.to))
             case "mean":
                 return self.sum(argument, node.to) / self.size(node.to)
         return self.sum(argument, node.to)
@@ -94,6 +94,13 @@ class Totals:
         factor, rest = (part.xreplace(self.numbers) for part in (Mul(*outside), Add(*same)))
         return factor * self.total("sum", inside, to) + (rest * self.size(to) if same else 0)
 
+    def squared(self, argument: Expr) -> Expr:
+        """The square of a value, of elements that of a name, so that it is not multiplied out before it is float64."""
+        if space_of(argument, self.spaces) is not Space.ELEM:
+            return argument**2
+        positive = -argument if order.is_negative(argument) else argument
+        return self.name(positive, Space.ELEM) ** 2
+
     def total(self, how: str, argument: Expr, to: Space, of: Space | None = None) -> Expr:
         """The total of a value by the way of one for each tensor, if it is one for all."""
         space = of or space_of(argument, self.spaces)
@@ -111,12 +118,14 @@ class Totals:
         return total
 
     def name(self, value: Expr, space: Space) -> Named:
-        """The name of a value. Old states and totals get one of their own: the first may be overwritten too soon."""
-        if isinstance(value, Named) and (
-            space is Space.ELEM or not (isinstance(value, Stateful) or self.is_total(value))
-        ):
-            return value
-        return self.copied(value, space)
+        """The name of a value in a space. Old small states and totals get one of their own.
+
+        The first may be overwritten too soon, the others have no array.
+        """
+        if not isinstance(value, Named) or space_of(value, self.spaces) is not space:
+            return self.copied(value, space)
+        has_room = space is Space.ELEM or not (isinstance(value, Stateful) or self.is_total(value))
+        return value if has_room else self.copied(value, space)
 
     def is_total(self, value: Named) -> bool:
         """Whether a value is a total, which has no array of its own."""

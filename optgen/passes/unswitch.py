@@ -16,6 +16,7 @@ from sympy.logic.boolalg import Boolean, BooleanFunction
 from optgen.errors import Problem, SpecError
 from optgen.ir import BRANCH, Assign, Branch, Kernel, Sweep, symbols
 from optgen.language.order import walk
+from optgen.language.reductions import Reduction
 from optgen.language.symbols import Named, t
 
 MOST_BRANCHES = 32
@@ -66,7 +67,7 @@ def _conditions(branch: Branch, host: frozenset[Named]) -> Iterator[Boolean]:
 
 def _decided(condition: Boolean, host: frozenset[Named]) -> Iterator[Boolean]:
     """The largest parts of a condition that the host can decide."""
-    if symbols(condition) <= host:
+    if symbols(condition) <= host and not condition.has(Reduction):
         yield from () if condition in (S.true, S.false) else (condition,)
     elif isinstance(condition, BooleanFunction):
         for part in sorted(condition.args, key=default_sort_key):

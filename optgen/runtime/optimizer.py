@@ -71,8 +71,7 @@ class FusedOptimizer:
         self._prepared = False
         self._starts = arrays.addresses(self._params)
         slots = np.array([self._starts, *map(arrays.addresses, self._state.values())], np.int64)
-        names = [label for what in ("params", *map("state[{!r}]".format, self._state)) for label in self._labels(what)]
-        self._written = arrays.Extents(slots.ravel(), np.tile(self._bytes, len(slots)), names)
+        self._written = self._extents()
         columns = [*slots[:1], np.zeros_like(slots[0]), *slots[1:], *map(arrays.addresses, scratch.values())]
         self._scratch = scratch
         self._groups = [self._group(dtype, np.array(columns)) for dtype in arrays.DTYPES if dtype in self._dtypes]
@@ -90,6 +89,19 @@ class FusedOptimizer:
         states = self.program.small_states.items()
         filled = {name: np.full(cuts.sizes[kind], v) for (name, kind), v in zip(states, values, strict=False)}
         return allocated(self.program, cuts, filled)
+
+    def _extents(self) -> arrays.Extents:
+        """The memory of all that a step writes and that a user can reach."""
+        states = {f"state[{name!r}]": values for name, values in {**self._state, **self._small_state()}.items()}
+        written = [
+            pair
+            for what, values in {"params": self._params, **states}.items()
+            for pair in zip(self._labels(what), values, strict=True)
+        ]
+        written += [(f"state[{name!r}]", number) for name, number in self._named_numbers().items()]
+        names, values = zip(*written, strict=True)
+        sizes = np.array([array.nbytes for array in values], np.int64)
+        return arrays.Extents(np.array(arrays.addresses(values), np.int64), sizes, names)
 
     def _group(self, dtype: np.dtype[Any], columns: Array) -> _Group:
         sizes = np.where([its == dtype for its in self._dtypes], self._bytes // dtype.itemsize, 0)

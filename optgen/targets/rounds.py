@@ -93,7 +93,7 @@ def _rounds(branch: Branch, suffix: str) -> list[tuple[tuple[Step, ...], Step | 
         numbers[sweep.space] += 1
         if sweep.is_small:
             small.append(step)
-        else:
+        elif sweep.results:  # where nothing changes there is nothing to do
             found.append((tuple(small), step))
             small = []
     return [*found, (tuple(small), None)] if small else found

@@ -4,7 +4,25 @@ import pytest
 from sympy import Eq, Function, Interval, Piecewise, S, Symbol, gamma, log, oo, sqrt
 
 import optgen
-from optgen import ELEM, TENSOR, Let, Optimizer, SpecError, TensorSum, g, hyper, local, normal, state, t, theta
+from optgen import (
+    ELEM,
+    GROUP,
+    STEP,
+    TENSOR,
+    GroupNorm,
+    Let,
+    Optimizer,
+    RowMean,
+    SpecError,
+    TensorSum,
+    g,
+    hyper,
+    local,
+    normal,
+    state,
+    t,
+    theta,
+)
 from optgen.hypers import beta1, eps, lr, seed
 
 m, v = state("m v")
@@ -159,7 +177,19 @@ REFUSED = {
         [Let(state("n", space=TENSOR).next, g**2), DESCENT],
         "state `n` has one value a tensor, its update one an element",
         "n' = g**2",
-        "reduce the update",
+        "reduce the update, with TensorMean say, or declare state('n') without a space",
+    ),
+    "an update of a whole that is larger than its state's": (
+        [Let(state("n", space=GROUP).next, RowMean(g)), DESCENT],
+        "state `n` has one value a group, its update one a row",
+        "n' = RowMean(g)",
+        "reduce the update, with GroupMean say, or declare state('n', space=ROW)",
+    ),
+    "an update of a number of the host that depends on the gradient": (
+        [Let(state("n", space=STEP).next, GroupNorm(g)), DESCENT],
+        "state `n` has one value a step, its update one a group",
+        "n' = GroupNorm(g)",
+        "declare state('n', space=GROUP)",
     ),
     "an unknown symbol in an init": (
         [Let(state("w", init=Symbol("w0")).next, state("w", init=Symbol("w0")) + g), DESCENT],
@@ -246,6 +276,18 @@ REFUSED = {
         "the init of state `w` has a draw, which belongs to a step",
         "w' = g",
         "draw in an update",
+    ),
+    "a name that loops have for what a state was": (
+        [Let(local("m_before"), g), Let(theta.next, theta - local("m_before"))],
+        "the name `m_before` is reserved",
+        "m_before = g",
+        "call it `m_before_`",
+    ),
+    "a name that loops have for the draws of a row": (
+        [Let(local("z0_line"), g), Let(theta.next, theta - local("z0_line"))],
+        "the name `z0_line` is reserved",
+        "z0_line = g",
+        "call it `z0_line_`",
     ),
     "a name that the compiler has for draws": (
         [Let(local("z1"), g), Let(theta.next, theta - local("z1"))],

@@ -44,6 +44,11 @@ def test_inits_and_spaces_make_different_states():
     assert state("m", init=1).next != m.next
 
 
+def test_a_space_is_no_name():
+    with pytest.raises(TypeError, match=r"state\('r'\): expected space to be one of STEP, GROUP, .*, got 'row'"):
+        state("r", space="row")
+
+
 def test_one_name_gives_a_symbol_and_several_a_tuple():
     assert state("m") == m
     assert [s.name for s in state("p, q r")] == ["p", "q", "r"]

@@ -8,7 +8,7 @@ from sympy import S
 from optgen import TENSOR, Let, Norm, Optimizer, checks, g, state, theta
 from optgen.errors import CompilerError
 from optgen.hypers import lr
-from optgen.ir import Assign, Branch, Sweep, Value
+from optgen.ir import Assign, Branch, Reduce, Sweep, Value
 from optgen.pipeline import kernel_of
 
 m = state("m")
@@ -31,6 +31,9 @@ BROKEN = {
     checks.sweeps_hold_no_literals: broken(replace(SWEEP, body=(Assign(m.next, m + 2 * g), SWEEP.body[1]))),
     checks.reductions_are_totals: broken(replace(SWEEP, body=(Assign(m.next, m * Norm(g)), SWEEP.body[1]))),
     checks.what_is_loaded_was_made: broken(replace(SWEEP, loads=(*SWEEP.loads, Value("c0", TENSOR)))),
+    checks.totals_are_of_what_is_visited: broken(
+        replace(SWEEP, reduces=(Reduce(Value("acc0", TENSOR), "sum", (g, Value("c0", TENSOR))),))
+    ),
     checks.product_powers_have_names: broken(replace(SWEEP, body=(Assign(m.next, (m + g) ** 2), SWEEP.body[1]))),
 }
 

@@ -1,7 +1,7 @@
 """split: how many sweeps a rule takes, what each of them moves, and why."""
 
 import pytest
-from sympy import Min, sqrt
+from sympy import Min, Piecewise, sqrt
 
 from optgen import (
     COL,
@@ -140,6 +140,15 @@ def test_a_norm_is_of_products_in_float64_and_not_of_squares_in_float32() -> Non
         "acc0 = sum of g*g over the tensor",
         "acc1 = sum of g*theta over the tensor",
     ]
+    (first, *_) = branch(Let(theta.next, theta - lr * g / (1 + Norm(-lr * g * theta)))).sweeps
+    assert [str(assign) for assign in first.body] == ["y0 = lr*g*theta"]
+    assert [str(reduce) for reduce in first.reduces] == ["acc0 = sum of y0*y0 over the tensor"]
+
+
+def test_a_total_of_elements_is_made_of_values_of_elements() -> None:
+    (first, _) = branch(Let(c.next, c + 1), Let(theta.next, theta - lr * RowMean(g * c))).over_elements
+    assert [str(assign) for assign in first.body] == ["y0 = c"]
+    assert [str(reduce) for reduce in first.reduces] == ["acc0 = sum of g*y0 over the row"]
 
 
 def test_a_person_sees_why() -> None:
@@ -158,3 +167,8 @@ def test_each_branch_has_sweeps_of_its_own() -> None:
     first, later = kernel(Let(w0.next, w0), Let(theta.next, theta - lr * g * distance)).branches
     assert (order(first), moved(first)) == ("ELEM", ["theta -> w0"])  # it has not moved yet
     assert (order(later), moved(later)) == ("ELEM TENSOR ELEM", ["theta w0 ->", "theta g -> theta"])
+
+
+def test_a_condition_on_a_total_of_scalars_is_no_branch() -> None:
+    found = branch(Let(theta.next, theta - lr * Piecewise((g, TensorSum(lr) > 1), (theta, True))))
+    assert [str(assign) for assign in found.sweeps[0].body] == ["c0 = 1 if numel*lr > 1 else 0"]

@@ -9,7 +9,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from optgen.generated.cpu.adafactor import Adafactor
 from optgen.generated.cpu.adamw import AdamW
+from optgen.generated.cpu.swats import SWATS
 from optgen.runtime import Domain
 
 ERRORS = (TypeError, ValueError)
@@ -176,6 +178,18 @@ def test_a_gradient_that_shares_memory_with_what_is_written(unchanged):
         with unchanged(optimizer), pytest.raises(ValueError, match=what):
             optimizer.step([good, wrong])
     optimizer.step([good, np.ones(4)])
+
+
+def test_a_gradient_that_shares_memory_with_what_there_is_one_value_for():
+    optimizer = Adafactor([np.ones(4), np.ones((4, 1)), np.ones(())])
+    good = [np.ones(4), np.ones((4, 1)), np.ones(())]
+    for k, name in ((0, "c"), (1, "r"), (2, "c")):
+        grads = [*good[:k], optimizer.state[name][k], *good[k + 1 :]]
+        with pytest.raises(ValueError, match=rf"grads\[{k}\] overlaps state\['{name}'\]\[{k}\]"):
+            optimizer.step(grads)
+    of_the_model = SWATS([np.ones(())])
+    with pytest.raises(ValueError, match=r"grads\[0\] overlaps state\['rate'\]"):
+        of_the_model.step([of_the_model.state["rate"]])
 
 
 def test_an_empty_gradient_inside_a_parameter_shares_nothing():
