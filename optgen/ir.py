@@ -106,9 +106,14 @@ class Reduce:
     how: str
     factors: tuple[Named, ...]
 
-    def __str__(self) -> str:
+    @property
+    def what(self) -> str:
+        """What it is, in words."""
         product = "*".join(text(factor) for factor in self.factors)
-        return f"{text(self.target)} = {self.how} of {product} over the {self.target.space.whole}"
+        return f"{self.how} of {product} over the {self.target.space.whole}"
+
+    def __str__(self) -> str:
+        return f"{text(self.target)} = {self.what}"
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,12 @@ def tensor_0(numel, n_cols):
     return c2
 
 
+@per_element
+def update_0(theta, g):
+    """One element in sweep 0: ."""
+    return 
+
+
 @on_host
 def tensor_1(acc4, numel, eps2, c6):
     """One tensor before sweep 1: rate."""
@@ -114,7 +120,7 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc4_of):
     matrix_rows = place[5]
     line_before = place[6]
     parts_begin = place[7]
-    acc4 = 0.0
+    acc4 = 0.0  # sum of theta*theta over the tensor
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     acc1_of[parts_begin : parts_begin + parts_count] = 0.0
     for line in range(lines):
@@ -124,7 +130,7 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc4_of):
         matrix = (line_before + line)//matrix_rows
         line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1 = acc1_of[line_parts : line_parts + count]
-        acc0 = 0.0
+        acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
             acc0 += wide(g[i])*wide(g[i])
             acc1[i] += wide(g[i])*wide(g[i])
@@ -186,7 +192,7 @@ def chunk_1(row, place, scalars, r_of, c_of, c2_of, c3_of, acc3_of):
     zero = scalars[5]
     c4 = scalars[6]
     c2 = narrow(c2_of[row[-2]], scalars)
-    acc3 = 0.0
+    acc3 = 0.0  # sum of u*u over the tensor
     for line in range(lines):
         begin = line*count
         g = view(row[2] + begin*scalars.itemsize, count, scalars)

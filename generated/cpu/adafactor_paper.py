@@ -35,6 +35,12 @@ def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2):
     return eps1, eps2, c0, c1, c4, c5
 
 
+@per_element
+def update_0(theta, g):
+    """One element in sweep 0: ."""
+    return 
+
+
 @on_host
 def tensor_0(acc4, numel, eps2, c5):
     """One tensor before sweep 1: rate."""
@@ -90,7 +96,7 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc4_of):
     matrix_rows = place[5]
     line_before = place[6]
     parts_begin = place[7]
-    acc4 = 0.0
+    acc4 = 0.0  # sum of theta*theta over the tensor
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     acc1_of[parts_begin : parts_begin + parts_count] = 0.0
     for line in range(lines):
@@ -100,7 +106,7 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc4_of):
         matrix = (line_before + line)//matrix_rows
         line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1 = acc1_of[line_parts : line_parts + count]
-        acc0 = 0.0
+        acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
             acc0 += wide(g[i])*wide(g[i])
             acc1[i] += wide(g[i])*wide(g[i])
@@ -158,7 +164,7 @@ def chunk_1(row, place, scalars, c2_of, c3_of, acc3_of):
     first_column = place[4]
     matrix_rows = place[5]
     line_before = place[6]
-    acc3 = 0.0
+    acc3 = 0.0  # sum of u*u over the tensor
     for line in range(lines):
         begin = line*count
         g = view(row[2] + begin*scalars.itemsize, count, scalars)

@@ -72,7 +72,7 @@ def chunk_0(row, place, scalars, acc0_of):
         begin = line*count
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
         m = view(row[3] + begin*scalars.itemsize, count, scalars)
-        acc0 = 0.0
+        acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
             m[i] = update_0(g[i], m[i], beta1, c0)
             acc0 += wide(g[i])*wide(g[i])

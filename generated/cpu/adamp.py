@@ -119,20 +119,20 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc4_of, acc5_of, ac
     c1 = scalars[7]
     c2 = scalars[8]
     c3 = scalars[9]
-    acc4 = 0.0
-    acc5 = 0.0
-    acc6 = 0.0
-    acc8 = 0.0
+    acc4 = 0.0  # sum of g*theta over the tensor
+    acc5 = 0.0  # sum of g*g over the tensor
+    acc6 = 0.0  # sum of theta*theta over the tensor
+    acc8 = 0.0  # sum of theta*u over the tensor
     for line in range(lines):
         begin = line*count
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
         m = view(row[3] + begin*scalars.itemsize, count, scalars)
         v = view(row[4] + begin*scalars.itemsize, count, scalars)
-        acc0 = 0.0
-        acc1 = 0.0
-        acc2 = 0.0
-        acc7 = 0.0
+        acc0 = 0.0  # sum of g*theta over the row
+        acc1 = 0.0  # sum of g*g over the row
+        acc2 = 0.0  # sum of theta*theta over the row
+        acc7 = 0.0  # sum of theta*u over the row
         for i in range(count):
             m[i], v[i], u = update_0(theta[i], g[i], m[i], v[i], beta1, beta2, eps, c0, c1, c2, c3)
             acc0 += wide(g[i])*wide(theta[i])
@@ -270,8 +270,13 @@ PROGRAM = Program(
         "radial": "row",
     },
     phases=(
-        Phase(("acc0", "acc1", "acc2", "acc4", "acc5", "acc6", "acc7", "acc8"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc4", "acc5", "acc6", "cosine", "acc0", "acc1", "acc2", "y0", "numel", "n_cols", "row_cosine", "c4", "acc7", "acc8", "radial"), prepare=prepare_1),
+        Phase((
+            "acc0", "acc1", "acc2", "acc4", "acc5", "acc6", "acc7", "acc8",
+        ), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase((
+            "acc4", "acc5", "acc6", "cosine", "acc0", "acc1", "acc2", "y0", "numel", "n_cols", "row_cosine", "c4",
+            "acc7", "acc8", "radial",
+        ), prepare=prepare_1),
         Phase(("radial", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

@@ -85,7 +85,7 @@ def chunk_0(row, place, scalars, acc0_of):
     c3 = scalars[7]
     one = scalars[8]
     zero = scalars[9]
-    acc0 = 0.0
+    acc0 = 0.0  # sum of agrees over the tensor
     for i in range(count):
         m[i], v[i], agrees = update_0(g[i], m[i], v[i], lr, beta1, beta2, eps, c0, c1, c2, c3, one, zero)
         acc0 += wide(agrees)

@@ -31,14 +31,20 @@ def scalars(t, lr, momentum, dampening):
 
 @on_host
 def tensor_0_0(n_rows):
-    """One tensor before sweep 0 where t == 1: c1."""
+    """One tensor before sweep 0: c1."""
     c1 = 1 if n_rows > 1 else 0
     return c1
 
 
+@per_element
+def update_0_0(g):
+    """One element in sweep 0: ."""
+    return 
+
+
 @on_host
 def row_0_0(acc0, n_cols):
-    """One row before sweep 1 where t == 1: c0."""
+    """One row before sweep 1: c0."""
     c0 = acc0/n_cols
     return c0
 
@@ -50,20 +56,6 @@ def update_0_1(theta, g, c0, c1, lr, zero):
     b_next = g_central
     theta_next = theta - lr*b_next
     return theta_next, b_next
-
-
-@on_host
-def tensor_1_0(n_rows):
-    """One tensor before sweep 0 otherwise: c1."""
-    c1 = 1 if n_rows > 1 else 0
-    return c1
-
-
-@on_host
-def row_1_0(acc0, n_cols):
-    """One row before sweep 1 otherwise: c0."""
-    c0 = acc0/n_cols
-    return c0
 
 
 @per_element
@@ -78,13 +70,8 @@ def update_1_1(theta, g, b, c0, c1, lr, momentum, zero, c2):
 @on_host
 def prepare_0(at, scalars, n_rows_of, c1_of):
     """Prepare sweep 0: all that varies over less than elements."""
-    branch = scalars[0]
-    if branch == 0:
-        for j in at.tensors:
-            c1_of[j] = tensor_0_0(n_rows_of[j])
-    else:
-        for j in at.tensors:
-            c1_of[j] = tensor_1_0(n_rows_of[j])
+    for j in at.tensors:
+        c1_of[j] = tensor_0_0(n_rows_of[j])
 
 
 @summing_chunk
@@ -93,23 +80,13 @@ def chunk_0(row, place, scalars, acc0_of):
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    branch = scalars[0]
-    if branch == 0:
-        for line in range(lines):
-            begin = line*count
-            g = view(row[2] + begin*scalars.itemsize, count, scalars)
-            acc0 = 0.0
-            for i in range(count):
-                acc0 += wide(g[i])
-            acc0_of[first_row + line] = acc0
-    else:
-        for line in range(lines):
-            begin = line*count
-            g = view(row[2] + begin*scalars.itemsize, count, scalars)
-            acc0 = 0.0
-            for i in range(count):
-                acc0 += wide(g[i])
-            acc0_of[first_row + line] = acc0
+    for line in range(lines):
+        begin = line*count
+        g = view(row[2] + begin*scalars.itemsize, count, scalars)
+        acc0 = 0.0  # sum of g over the row
+        for i in range(count):
+            acc0 += wide(g[i])
+        acc0_of[first_row + line] = acc0
 
 
 @parallel_sweep
@@ -130,17 +107,10 @@ def sweep_0_serial(rows, places, scalars, acc0_of):
 @on_host
 def prepare_1(at, scalars, acc0_of, n_cols_of, c0_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    branch = scalars[0]
-    if branch == 0:
-        for j in at.tensors:
-            begin = at.rows[j]
-            for i in range(at.rows[j + 1] - begin):
-                c0_of[begin + i] = row_0_0(acc0_of[begin + i], n_cols_of[j])
-    else:
-        for j in at.tensors:
-            begin = at.rows[j]
-            for i in range(at.rows[j + 1] - begin):
-                c0_of[begin + i] = row_1_0(acc0_of[begin + i], n_cols_of[j])
+    for j in at.tensors:
+        begin = at.rows[j]
+        for i in range(at.rows[j + 1] - begin):
+            c0_of[begin + i] = row_0_0(acc0_of[begin + i], n_cols_of[j])
 
 
 @per_chunk

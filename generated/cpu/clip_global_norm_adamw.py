@@ -36,11 +36,10 @@ def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps):
     return lr, norm_limit, beta1, beta2, eps, c0, c1, c2, c3, c4
 
 
-@on_host
-def tensor_0(acc0):
-    """One tensor before sweep 1: y0."""
-    y0 = acc0
-    return y0
+@per_element
+def update_0(g):
+    """One element in sweep 0: ."""
+    return 
 
 
 @on_host
@@ -67,7 +66,7 @@ def chunk_0(row, place, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row[2], count, scalars)
-    acc0 = 0.0
+    acc0 = 0.0  # sum of g*g over the tensor
     for i in range(count):
         acc0 += wide(g[i])*wide(g[i])
     acc0_of[place[0]] = acc0
@@ -94,7 +93,7 @@ def prepare_1(at, scalars, acc0_of, y0_of, shrink_of):
     norm_limit = scalars[1]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-        y0_of[j] = tensor_0(acc0)
+        y0_of[j] = acc0
     acc1 = sum_over(y0_of, at.tensors)
     shrink_of[0] = group_0(acc1, norm_limit)
 

@@ -30,9 +30,15 @@ def scalars(t, lr, unit_limit, unit_floor, momentum, dampening):
     return branch, lr, unit_limit, unit_floor, momentum, c0
 
 
+@per_element
+def update_0_0(theta, g):
+    """One element in sweep 0: ."""
+    return 
+
+
 @on_host
 def row_0_0(acc0, acc1, unit_limit, unit_floor):
-    """One row before sweep 1 where t == 1: shrink."""
+    """One row before sweep 1: shrink."""
     most = unit_limit*maximum(sqrt(acc0), unit_floor)
     shrink = most/maximum(sqrt(acc1), most)
     return shrink
@@ -45,14 +51,6 @@ def update_0_1(theta, g, shrink, lr):
     b_next = g_clipped
     theta_next = theta - lr*b_next
     return theta_next, b_next
-
-
-@on_host
-def row_1_0(acc0, acc1, unit_limit, unit_floor):
-    """One row before sweep 1 otherwise: shrink."""
-    most = unit_limit*maximum(sqrt(acc0), unit_floor)
-    shrink = most/maximum(sqrt(acc1), most)
-    return shrink
 
 
 @per_element
@@ -70,31 +68,17 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of):
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    branch = scalars[0]
-    if branch == 0:
-        for line in range(lines):
-            begin = line*count
-            theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-            g = view(row[2] + begin*scalars.itemsize, count, scalars)
-            acc0 = 0.0
-            acc1 = 0.0
-            for i in range(count):
-                acc0 += wide(theta[i])*wide(theta[i])
-                acc1 += wide(g[i])*wide(g[i])
-            acc0_of[first_row + line] = acc0
-            acc1_of[first_row + line] = acc1
-    else:
-        for line in range(lines):
-            begin = line*count
-            theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-            g = view(row[2] + begin*scalars.itemsize, count, scalars)
-            acc0 = 0.0
-            acc1 = 0.0
-            for i in range(count):
-                acc0 += wide(theta[i])*wide(theta[i])
-                acc1 += wide(g[i])*wide(g[i])
-            acc0_of[first_row + line] = acc0
-            acc1_of[first_row + line] = acc1
+    for line in range(lines):
+        begin = line*count
+        theta = view(row[1] + begin*scalars.itemsize, count, scalars)
+        g = view(row[2] + begin*scalars.itemsize, count, scalars)
+        acc0 = 0.0  # sum of theta*theta over the row
+        acc1 = 0.0  # sum of g*g over the row
+        for i in range(count):
+            acc0 += wide(theta[i])*wide(theta[i])
+            acc1 += wide(g[i])*wide(g[i])
+        acc0_of[first_row + line] = acc0
+        acc1_of[first_row + line] = acc1
 
 
 @parallel_sweep
@@ -115,19 +99,12 @@ def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of):
 @on_host
 def prepare_1(at, scalars, acc0_of, acc1_of, shrink_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    branch = scalars[0]
     unit_limit = scalars[2]
     unit_floor = scalars[3]
-    if branch == 0:
-        for j in at.tensors:
-            begin = at.rows[j]
-            for i in range(at.rows[j + 1] - begin):
-                shrink_of[begin + i] = row_0_0(acc0_of[begin + i], acc1_of[begin + i], unit_limit, unit_floor)
-    else:
-        for j in at.tensors:
-            begin = at.rows[j]
-            for i in range(at.rows[j + 1] - begin):
-                shrink_of[begin + i] = row_1_0(acc0_of[begin + i], acc1_of[begin + i], unit_limit, unit_floor)
+    for j in at.tensors:
+        begin = at.rows[j]
+        for i in range(at.rows[j + 1] - begin):
+            shrink_of[begin + i] = row_0_0(acc0_of[begin + i], acc1_of[begin + i], unit_limit, unit_floor)
 
 
 @per_chunk

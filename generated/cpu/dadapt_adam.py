@@ -64,14 +64,6 @@ def update_0(theta, g, m, v, s, c1, c4, c6, beta2, beta1, eps, root, c3):
 
 
 @on_host
-def tensor_0(acc0, acc2):
-    """One tensor after the last sweep: y1 and y3."""
-    y1 = acc0
-    y3 = acc2
-    return y1, y3
-
-
-@on_host
 def group_1(d, r, rate, acc1, acc3, root, rest, c5):
     """One model after the last sweep: the new d and r."""
     r_next = r*root + acc1*rate*rest
@@ -107,8 +99,8 @@ def chunk_0(row, place, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     c1 = narrow(c1_of[0], scalars)
     c4 = narrow(c4_of[0], scalars)
     c6 = narrow(c6_of[0], scalars)
-    acc0 = 0.0
-    acc2 = 0.0
+    acc0 = 0.0  # sum of y0 over the tensor
+    acc2 = 0.0  # sum of y2 over the tensor
     for i in range(count):
         theta[i], m[i], v[i], s[i], y0, y2 = update_0(
             theta[i], g[i], m[i], v[i], s[i], c1, c4, c6, beta2, beta1, eps, root, c3,
@@ -143,7 +135,8 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of):
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-        y1_of[j], y3_of[j] = tensor_0(acc0, acc2)
+        y1_of[j] = acc0
+        y3_of[j] = acc2
     acc1 = sum_over(y1_of, at.tensors)
     acc3 = sum_over(y3_of, at.tensors)
     d_of[0], r_of[0] = group_1(d_of[0], r_of[0], rate_of[0], acc1, acc3, root, rest, c5)

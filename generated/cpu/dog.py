@@ -38,14 +38,6 @@ def update_0_0(theta, g):
 
 
 @on_host
-def tensor_0_0(acc0, acc2):
-    """One tensor before sweep 1 where t == 1: y0 and y1."""
-    y0 = acc0
-    y1 = acc2
-    return y0, y1
-
-
-@on_host
 def group_0_0(squares, acc1, acc3, lr, eps, reps_rel):
     """One model before sweep 1 where t == 1: the new distance and squares, and rate."""
     distance_next = maximum(reps_rel*(1 + sqrt(acc1)), 0)
@@ -56,7 +48,7 @@ def group_0_0(squares, acc1, acc3, lr, eps, reps_rel):
 
 @per_element
 def update_0_1(theta, g, rate):
-    """One element in sweep 1 where t == 1: the new theta."""
+    """One element in sweep 1: the new theta."""
     theta_next = theta - rate*g
     return theta_next
 
@@ -69,27 +61,12 @@ def update_1_0(theta, g, theta_0):
 
 
 @on_host
-def tensor_1_0(acc4, acc2):
-    """One tensor before sweep 1 otherwise: y3 and y1."""
-    y3 = acc4
-    y1 = acc2
-    return y3, y1
-
-
-@on_host
 def group_1_0(distance, squares, acc5, acc3, lr, eps):
     """One model before sweep 1 otherwise: the new distance and squares, and rate."""
     distance_next = maximum(distance, sqrt(acc5))
     squares_next = squares + acc3
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
-
-
-@per_element
-def update_1_1(theta, g, rate):
-    """One element in sweep 1 otherwise: the new theta."""
-    theta_next = theta - rate*g
-    return theta_next
 
 
 @summing_chunk
@@ -101,8 +78,8 @@ def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of):
     theta_0 = view(row[3], count, scalars)
     branch = scalars[0]
     if branch == 0:
-        acc0 = 0.0
-        acc2 = 0.0
+        acc0 = 0.0  # sum of theta*theta over the tensor
+        acc2 = 0.0  # sum of g*g over the tensor
         for i in range(count):
             theta_0[i] = update_0_0(theta[i], g[i])
             acc0 += wide(theta[i])*wide(theta[i])
@@ -110,8 +87,8 @@ def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of):
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
     else:
-        acc4 = 0.0
-        acc2 = 0.0
+        acc4 = 0.0  # sum of y2*y2 over the tensor
+        acc2 = 0.0  # sum of g*g over the tensor
         for i in range(count):
             y2 = update_1_0(theta[i], g[i], theta_0[i])
             acc4 += wide(y2)*wide(y2)
@@ -146,7 +123,8 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, squares_of, distance_
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j], y1_of[j] = tensor_0_0(acc0, acc2)
+            y0_of[j] = acc0
+            y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
         distance_of[0], squares_of[0], rate_of[0] = group_0_0(squares_of[0], acc1, acc3, lr, eps, reps_rel)
@@ -154,7 +132,8 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, squares_of, distance_
         for j in at.tensors:
             acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y3_of[j], y1_of[j] = tensor_1_0(acc4, acc2)
+            y3_of[j] = acc4
+            y1_of[j] = acc2
         acc5 = sum_over(y3_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
         distance_of[0], squares_of[0], rate_of[0] = group_1_0(distance_of[0], squares_of[0], acc5, acc3, lr, eps)
@@ -166,15 +145,9 @@ def chunk_1(row, place, scalars, rate_of):
     count = row[0]
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
-    branch = scalars[0]
-    if branch == 0:
-        rate = narrow(rate_of[0], scalars)
-        for i in range(count):
-            theta[i] = update_0_1(theta[i], g[i], rate)
-    else:
-        rate = narrow(rate_of[0], scalars)
-        for i in range(count):
-            theta[i] = update_1_1(theta[i], g[i], rate)
+    rate = narrow(rate_of[0], scalars)
+    for i in range(count):
+        theta[i] = update_0_1(theta[i], g[i], rate)
 
 
 @parallel_sweep

@@ -37,11 +37,10 @@ def group_0_0(d2):
     return d2_next
 
 
-@on_host
-def tensor_0_0(acc0):
-    """One tensor before sweep 1 where t == 1: y0."""
-    y0 = acc0
-    return y0
+@per_element
+def update_0_0(g):
+    """One element in sweep 0 where t == 1: ."""
+    return 
 
 
 @on_host
@@ -65,14 +64,6 @@ def update_1_0(theta, g, theta_0):
     """One element in sweep 0 otherwise: y1."""
     y1 = theta - theta_0
     return y1
-
-
-@on_host
-def tensor_1_0(acc2, acc0):
-    """One tensor before sweep 1 otherwise: y2 and y0."""
-    y2 = acc2
-    y0 = acc0
-    return y2, y0
 
 
 @on_host
@@ -110,13 +101,13 @@ def chunk_0(row, place, scalars, acc0_of, acc2_of):
     theta_0 = view(row[3], count, scalars)
     branch = scalars[0]
     if branch == 0:
-        acc0 = 0.0
+        acc0 = 0.0  # sum of g*g over the tensor
         for i in range(count):
             acc0 += wide(g[i])*wide(g[i])
         acc0_of[place[0]] = acc0
     else:
-        acc2 = 0.0
-        acc0 = 0.0
+        acc2 = 0.0  # sum of y1*y1 over the tensor
+        acc0 = 0.0  # sum of g*g over the tensor
         for i in range(count):
             y1 = update_1_0(theta[i], g[i], theta_0[i])
             acc2 += wide(y1)*wide(y1)
@@ -149,14 +140,15 @@ def prepare_1(at, scalars, acc0_of, y0_of, d2_of, squares_of, rate_of, acc2_of, 
     if branch == 0:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j] = tensor_0_0(acc0)
+            y0_of[j] = acc0
         acc1 = sum_over(y0_of, at.tensors)
         squares_of[0], rate_of[0] = group_0_1(d2_of[0], squares_of[0], acc1, lr, eps)
     else:
         for j in at.tensors:
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            y2_of[j], y0_of[j] = tensor_1_0(acc2, acc0)
+            y2_of[j] = acc2
+            y0_of[j] = acc0
         acc3 = sum_over(y2_of, at.tensors)
         acc1 = sum_over(y0_of, at.tensors)
         d2_of[0], squares_of[0], rate_of[0] = group_1_0(d2_of[0], squares_of[0], acc3, acc1, lr, eps)

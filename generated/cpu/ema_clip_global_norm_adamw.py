@@ -39,16 +39,15 @@ def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps, ema_decay):
     return branch, lr, norm_limit, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5
 
 
-@on_host
-def tensor_0_0(acc0):
-    """One tensor before sweep 1 where t == 1: y0."""
-    y0 = acc0
-    return y0
+@per_element
+def update_0_0(g):
+    """One element in sweep 0: ."""
+    return 
 
 
 @on_host
 def group_0_0(acc1, norm_limit):
-    """One model before sweep 1 where t == 1: shrink."""
+    """One model before sweep 1: shrink."""
     shrink = norm_limit/maximum(1/1000000 + sqrt(acc1), norm_limit)
     return shrink
 
@@ -64,20 +63,6 @@ def update_0_1(theta, g, m, v, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1,
     theta_next = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
     theta_ema_next = c5*theta_next + ema_decay*theta
     return theta_next, m_next, v_next, theta_ema_next
-
-
-@on_host
-def tensor_1_0(acc0):
-    """One tensor before sweep 1 otherwise: y0."""
-    y0 = acc0
-    return y0
-
-
-@on_host
-def group_1_0(acc1, norm_limit):
-    """One model before sweep 1 otherwise: shrink."""
-    shrink = norm_limit/maximum(1/1000000 + sqrt(acc1), norm_limit)
-    return shrink
 
 
 @per_element
@@ -98,17 +83,10 @@ def chunk_0(row, place, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row[2], count, scalars)
-    branch = scalars[0]
-    if branch == 0:
-        acc0 = 0.0
-        for i in range(count):
-            acc0 += wide(g[i])*wide(g[i])
-        acc0_of[place[0]] = acc0
-    else:
-        acc0 = 0.0
-        for i in range(count):
-            acc0 += wide(g[i])*wide(g[i])
-        acc0_of[place[0]] = acc0
+    acc0 = 0.0  # sum of g*g over the tensor
+    for i in range(count):
+        acc0 += wide(g[i])*wide(g[i])
+    acc0_of[place[0]] = acc0
 
 
 @parallel_sweep
@@ -129,20 +107,12 @@ def sweep_0_serial(rows, places, scalars, acc0_of):
 @on_host
 def prepare_1(at, scalars, acc0_of, y0_of, shrink_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    branch = scalars[0]
     norm_limit = scalars[2]
-    if branch == 0:
-        for j in at.tensors:
-            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j] = tensor_0_0(acc0)
-        acc1 = sum_over(y0_of, at.tensors)
-        shrink_of[0] = group_0_0(acc1, norm_limit)
-    else:
-        for j in at.tensors:
-            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j] = tensor_1_0(acc0)
-        acc1 = sum_over(y0_of, at.tensors)
-        shrink_of[0] = group_1_0(acc1, norm_limit)
+    for j in at.tensors:
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        y0_of[j] = acc0
+    acc1 = sum_over(y0_of, at.tensors)
+    shrink_of[0] = group_0_0(acc1, norm_limit)
 
 
 @per_chunk

@@ -81,8 +81,8 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of):
     c1 = scalars[8]
     c2 = scalars[9]
     c3 = scalars[10]
-    acc0 = 0.0
-    acc1 = 0.0
+    acc0 = 0.0  # sum of theta*theta over the tensor
+    acc1 = 0.0  # sum of u*u over the tensor
     for i in range(count):
         m[i], v[i], u = update_0(theta[i], g[i], m[i], v[i], beta1, beta2, eps, weight_decay, c0, c1, c2, c3)
         acc0 += wide(theta[i])*wide(theta[i])

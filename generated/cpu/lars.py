@@ -63,8 +63,8 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of):
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     weight_decay = scalars[1]
-    acc0 = 0.0
-    acc1 = 0.0
+    acc0 = 0.0  # sum of theta*theta over the tensor
+    acc1 = 0.0  # sum of u*u over the tensor
     for i in range(count):
         u = update_0(theta[i], g[i], weight_decay)
         acc0 += wide(theta[i])*wide(theta[i])

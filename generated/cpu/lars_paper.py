@@ -30,6 +30,12 @@ def scalars(t, lr, weight_decay, trust_coefficient, momentum):
     return lr, weight_decay, trust_coefficient, momentum
 
 
+@per_element
+def update_0(theta, g):
+    """One element in sweep 0: ."""
+    return 
+
+
 @on_host
 def tensor_0(acc0, acc1, lr, weight_decay, trust_coefficient):
     """One tensor before sweep 1: c0."""
@@ -55,8 +61,8 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of):
     count = row[0]
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
-    acc0 = 0.0
-    acc1 = 0.0
+    acc0 = 0.0  # sum of theta*theta over the tensor
+    acc1 = 0.0  # sum of g*g over the tensor
     for i in range(count):
         acc0 += wide(theta[i])*wide(theta[i])
         acc1 += wide(g[i])*wide(g[i])

@@ -29,6 +29,12 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay):
     return branch, lr, beta2, beta1, eps, weight_decay, c0
 
 
+@per_element
+def update_0_0(g):
+    """One element in sweep 0: ."""
+    return 
+
+
 @on_host
 def tensor_0_0(acc0, beta2, eps, c0):
     """One tensor before sweep 1 where t == 1: the new v, and c1."""
@@ -39,7 +45,7 @@ def tensor_0_0(acc0, beta2, eps, c0):
 
 @per_element
 def update_0_1(theta, g, m, c1, lr, beta1, weight_decay):
-    """One element in sweep 1 where t == 1: the new theta and m."""
+    """One element in sweep 1: the new theta and m."""
     m_next = beta1*m + c1*g + weight_decay*theta
     theta_next = theta - lr*m_next
     return theta_next, m_next
@@ -53,30 +59,15 @@ def tensor_1_0(v, acc0, beta2, eps, c0):
     return v_next, c1
 
 
-@per_element
-def update_1_1(theta, g, m, c1, lr, beta1, weight_decay):
-    """One element in sweep 1 otherwise: the new theta and m."""
-    m_next = beta1*m + c1*g + weight_decay*theta
-    theta_next = theta - lr*m_next
-    return theta_next, m_next
-
-
 @summing_chunk
 def chunk_0(row, place, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row[2], count, scalars)
-    branch = scalars[0]
-    if branch == 0:
-        acc0 = 0.0
-        for i in range(count):
-            acc0 += wide(g[i])*wide(g[i])
-        acc0_of[place[0]] = acc0
-    else:
-        acc0 = 0.0
-        for i in range(count):
-            acc0 += wide(g[i])*wide(g[i])
-        acc0_of[place[0]] = acc0
+    acc0 = 0.0  # sum of g*g over the tensor
+    for i in range(count):
+        acc0 += wide(g[i])*wide(g[i])
+    acc0_of[place[0]] = acc0
 
 
 @parallel_sweep
@@ -118,18 +109,12 @@ def chunk_1(row, place, scalars, c1_of):
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
-    branch = scalars[0]
     lr = scalars[1]
     beta1 = scalars[3]
     weight_decay = scalars[5]
-    if branch == 0:
-        c1 = narrow(c1_of[row[-2]], scalars)
-        for i in range(count):
-            theta[i], m[i] = update_0_1(theta[i], g[i], m[i], c1, lr, beta1, weight_decay)
-    else:
-        c1 = narrow(c1_of[row[-2]], scalars)
-        for i in range(count):
-            theta[i], m[i] = update_1_1(theta[i], g[i], m[i], c1, lr, beta1, weight_decay)
+    c1 = narrow(c1_of[row[-2]], scalars)
+    for i in range(count):
+        theta[i], m[i] = update_0_1(theta[i], g[i], m[i], c1, lr, beta1, weight_decay)
 
 
 @parallel_sweep

@@ -62,13 +62,6 @@ def update_0_0(g, s, c5, root):
 
 
 @on_host
-def tensor_0_0(acc0):
-    """One tensor before sweep 1 where t == 1: y1."""
-    y1 = acc0
-    return y1
-
-
-@on_host
 def group_0_1(d, r_next, acc1, d_coef, eps):
     """One model before sweep 1 where t == 1: the new d, and c8."""
     total = acc1
@@ -105,14 +98,6 @@ def update_1_0(theta, g, s, theta_0, c5, root):
     y2 = theta_0 - theta
     y0 = abs(s_next)
     return s_next, y2, y0
-
-
-@on_host
-def tensor_1_0(acc2, acc0):
-    """One tensor before sweep 1 otherwise: y3 and y1."""
-    y3 = acc2
-    y1 = acc0
-    return y3, y1
 
 
 @on_host
@@ -164,15 +149,15 @@ def chunk_0(row, place, scalars, c5_of, acc0_of, acc2_of):
     root = scalars[6]
     if branch == 0:
         c5 = narrow(c5_of[0], scalars)
-        acc0 = 0.0
+        acc0 = 0.0  # sum of y0 over the tensor
         for i in range(count):
             s[i], y0 = update_0_0(g[i], s[i], c5, root)
             acc0 += wide(y0)
         acc0_of[place[0]] = acc0
     else:
         c5 = narrow(c5_of[0], scalars)
-        acc2 = 0.0
-        acc0 = 0.0
+        acc2 = 0.0  # sum of g*y2 over the tensor
+        acc0 = 0.0  # sum of y0 over the tensor
         for i in range(count):
             s[i], y2, y0 = update_1_0(theta[i], g[i], s[i], theta_0[i], c5, root)
             acc2 += wide(g[i])*wide(y2)
@@ -207,14 +192,15 @@ def prepare_1(at, scalars, acc0_of, y1_of, d_of, r_of, c8_of, acc2_of, y3_of, ra
     if branch == 0:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            y1_of[j] = tensor_0_0(acc0)
+            y1_of[j] = acc0
         acc1 = sum_over(y1_of, at.tensors)
         d_of[0], c8_of[0] = group_0_1(d_of[0], r_of[0], acc1, d_coef, eps)
     else:
         for j in at.tensors:
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            y3_of[j], y1_of[j] = tensor_1_0(acc2, acc0)
+            y3_of[j] = acc2
+            y1_of[j] = acc0
         acc3 = sum_over(y3_of, at.tensors)
         acc1 = sum_over(y1_of, at.tensors)
         d_of[0], r_of[0], c8_of[0] = group_1_1(d_of[0], r_of[0], rate_of[0], acc3, acc1, d_coef, eps, root, c6)

@@ -44,13 +44,6 @@ def update_0(g):
 
 
 @on_host
-def tensor_1(acc0):
-    """One tensor before sweep 1: y1."""
-    y1 = acc0
-    return y1
-
-
-@on_host
 def group_0(taken, acc1, acc2, beta1, beta2):
     """One model before sweep 1: the new taken, and c1, c3 and c4."""
     bad = acc2 - acc1
@@ -82,7 +75,7 @@ def chunk_0(row, place, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row[2], count, scalars)
-    acc0 = 0.0
+    acc0 = 0.0  # sum of y0 over the tensor
     for i in range(count):
         y0 = update_0(g[i])
         acc0 += wide(y0)
@@ -111,7 +104,7 @@ def prepare_1(at, scalars, acc0_of, y1_of, taken_of, numel_of, c1_of, c3_of, c4_
     beta2 = scalars[2]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-        y1_of[j] = tensor_1(acc0)
+        y1_of[j] = acc0
     acc1 = sum_over(y1_of, at.tensors)
     acc2 = sum_over(numel_of, at.tensors)
     taken_of[0], c1_of[0], c3_of[0], c4_of[0] = group_0(taken_of[0], acc1, acc2, beta1, beta2)

@@ -43,20 +43,6 @@ def update_0(theta, g, m, c, r, lr, beta1, eps, c0, zero):
     return theta_next, m_next, total
 
 
-@on_host
-def row_0(acc0):
-    """One row after the last sweep: the new r."""
-    r_next = acc0
-    return r_next
-
-
-@on_host
-def column_0(acc1):
-    """One column after the last sweep: the new c."""
-    c_next = acc1
-    return c_next
-
-
 @summing_chunk
 def chunk_0(row, place, scalars, c_of, r_of, acc0_of, acc1_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
@@ -85,7 +71,7 @@ def chunk_0(row, place, scalars, c_of, r_of, acc0_of, acc1_of):
         c = c_of[column : column + count]
         line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1 = acc1_of[line_parts : line_parts + count]
-        acc0 = -inf
+        acc0 = -inf  # max of total over the row
         for i in range(count):
             theta[i], m[i], total = update_0(theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, beta1, eps, c0, zero)
             acc0 = maximum(acc0, wide(total))
@@ -114,12 +100,12 @@ def prepare_1(at, scalars, acc0_of, r_of, acc1_of, c_of):
     for j in at.tensors:
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
-            r_of[begin + i] = row_0(acc0_of[begin + i])
+            r_of[begin + i] = acc0_of[begin + i]
     for j in at.tensors:
         acc1 = column_largest(acc1_of, at, j)
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
-            c_of[begin + i] = column_0(acc1[i])
+            c_of[begin + i] = acc1[i]
 
 
 def initial(lr, beta1, eps):

@@ -68,14 +68,6 @@ def update_0_0(theta, g, m, v, rate, c1, c5, beta1, beta2, eps, c0, zero, c2, c3
 
 
 @on_host
-def tensor_0_0(acc0, acc2):
-    """One tensor before sweep 1 where t == 1: y0 and y1."""
-    y0 = acc0
-    y1 = acc2
-    return y0, y1
-
-
-@on_host
 def group_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c2, c4):
     """One model before sweep 1 where t == 1: the new lam and rate."""
     along = acc1
@@ -101,14 +93,6 @@ def update_1_0(theta, g, m, v, rate, c1, beta1, beta2, eps, c0, zero, c2, c3):
     p = -c3*mean/(sqrt(v_next) + eps)
     theta_next = where(zero < c1, theta - rate*mean, theta + p)
     return theta_next, v_next, p
-
-
-@on_host
-def tensor_1_0(acc0, acc2):
-    """One tensor before sweep 1 otherwise: y0 and y1."""
-    y0 = acc0
-    y1 = acc2
-    return y0, y1
 
 
 @on_host
@@ -164,8 +148,8 @@ def chunk_0(row, place, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
         rate = narrow(rate_of[0], scalars)
         c1 = narrow(c1_of[0], scalars)
         c5 = narrow(c5_of[0], scalars)
-        acc0 = 0.0
-        acc2 = 0.0
+        acc0 = 0.0  # sum of g*p over the tensor
+        acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
             theta[i], m[i], v[i], p = update_0_0(
                 theta[i], g[i], m[i], v[i], rate, c1, c5, beta1, beta2, eps, c0, zero, c2, c3,
@@ -177,8 +161,8 @@ def chunk_0(row, place, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     else:
         rate = narrow(rate_of[0], scalars)
         c1 = narrow(c1_of[0], scalars)
-        acc0 = 0.0
-        acc2 = 0.0
+        acc0 = 0.0  # sum of g*p over the tensor
+        acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
             theta[i], v[i], p = update_1_0(theta[i], g[i], m[i], v[i], rate, c1, beta1, beta2, eps, c0, zero, c2, c3)
             acc0 += wide(g[i])*wide(p)
@@ -218,7 +202,8 @@ def prepare_1(
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j], y1_of[j] = tensor_0_0(acc0, acc2)
+            y0_of[j] = acc0
+            y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
         lam_of[0], rate_of[0] = group_0_1(
@@ -229,7 +214,8 @@ def prepare_1(
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j], y1_of[j] = tensor_1_0(acc0, acc2)
+            y0_of[j] = acc0
+            y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
         switched_at_of[0], lam_of[0], rate_of[0], c5_of[0] = group_1_1(
@@ -295,7 +281,9 @@ PROGRAM = Program(
     phases=(
         Phase(("switched_at", "c1", "now", "c5", "switched_at_next"), prepare=prepare_0),
         Phase(("rate", "c1", "c5", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "y0", "y1", "switched_at", "lam", "rate", "now", "switched_at_next", "c5"), prepare=prepare_1),
+        Phase((
+            "acc0", "acc2", "y0", "y1", "switched_at", "lam", "rate", "now", "switched_at_next", "c5",
+        ), prepare=prepare_1),
         Phase(("c5",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

@@ -87,14 +87,6 @@ def update_2_0(theta, g, m, v, beta1, beta2, eps, c0, zero, c2, c3):
 
 
 @on_host
-def tensor_2_0(acc0, acc2):
-    """One tensor after the last sweep where switch_step == t and switch_step >= t: y0 and y1."""
-    y0 = acc0
-    y1 = acc2
-    return y0, y1
-
-
-@on_host
 def group_2_0(lam, acc1, acc3, beta2, c1, c2):
     """One model after the last sweep where switch_step == t and switch_step >= t: the new lam and rate."""
     along = acc1
@@ -114,14 +106,6 @@ def update_3_0(theta, g, m, v, beta1, beta2, eps, c0, c2, c3):
     m_next = mean
     theta_next = theta + p
     return theta_next, m_next, v_next, p
-
-
-@on_host
-def tensor_3_0(acc0, acc2):
-    """One tensor after the last sweep otherwise: y0 and y1."""
-    y0 = acc0
-    y1 = acc2
-    return y0, y1
 
 
 @on_host
@@ -173,8 +157,8 @@ def chunk_0(row, place, scalars, rate_of, acc0_of, acc2_of):
         for i in range(count):
             theta[i], m[i] = update_1_0(theta[i], g[i], m[i], rate, beta1, c0)
     elif branch == 2:
-        acc0 = 0.0
-        acc2 = 0.0
+        acc0 = 0.0  # sum of g*p over the tensor
+        acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
             theta[i], m[i], v[i], p = update_2_0(theta[i], g[i], m[i], v[i], beta1, beta2, eps, c0, zero, c2, c3)
             acc0 += wide(g[i])*wide(p)
@@ -182,8 +166,8 @@ def chunk_0(row, place, scalars, rate_of, acc0_of, acc2_of):
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
     else:
-        acc0 = 0.0
-        acc2 = 0.0
+        acc0 = 0.0  # sum of g*p over the tensor
+        acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
             theta[i], m[i], v[i], p = update_3_0(theta[i], g[i], m[i], v[i], beta1, beta2, eps, c0, c2, c3)
             acc0 += wide(g[i])*wide(p)
@@ -222,7 +206,8 @@ def prepare_1(at, scalars, rate_next_of, rate_of, acc0_of, acc2_of, y0_of, y1_of
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j], y1_of[j] = tensor_2_0(acc0, acc2)
+            y0_of[j] = acc0
+            y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
         lam_of[0], rate_of[0] = group_2_0(lam_of[0], acc1, acc3, beta2, c1, c2)
@@ -230,7 +215,8 @@ def prepare_1(at, scalars, rate_next_of, rate_of, acc0_of, acc2_of, y0_of, y1_of
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j], y1_of[j] = tensor_3_0(acc0, acc2)
+            y0_of[j] = acc0
+            y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
         lam_of[0] = group_3_0(lam_of[0], acc1, acc3, beta2, c2)

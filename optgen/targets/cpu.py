@@ -83,7 +83,7 @@ def _chunk(kernel: Kernel) -> str:
     if len(blocks) == 1:
         blocks = [_loop("update", kernel, kernel.branches[0].sweeps[0])]
     what = "Load, update and store each element of one chunk, which a row of the table describes."
-    body = ["count = row[0]", *views, *names, *rounds.by_branch(kernel, blocks)]
+    body = ["count = row[0]", *views, *names, *rounds.by_branch(blocks)]
     return module.function("per_chunk", "chunk", f"row, {_numbers(kernel)}", what, body)
 
 
@@ -120,18 +120,27 @@ def _in_rounds(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts
         prepare = rounds.prepare(kernel, round_, used)
         if prepare:
             functions.append(prepare)
-            arrays = module.names(rounds.taken(kernel, round_.small))
-            phases.append(f"{INDENT}Phase({arrays}, prepare={rounds.prepare_name(round_)}),")
+            phases += _phase(rounds.taken(kernel, round_.small), f"prepare={rounds.prepare_name(round_)}")
         if any(round_.whole):
             steps = [(step,) if step else () for step in round_.whole]
             taken = rounds.taken(kernel, steps)
             functions += [_summing_chunk(kernel, round_, taken, used), _sweeps(kernel, round_.number, taken)]
             name = f"sweep_{round_.number}"
-            phases.append(f"{INDENT}Phase({module.names(taken)}, sweep={name}, sweep_serial={name}_serial),")
+            phases += _phase(taken, f"sweep={name}", f"sweep_serial={name}_serial")
     values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
     lines = [*module.laid_out("values={", values, "},").splitlines(), *phases, "),"]
     kept = rounds.kept(kernel)
     return functions, [*([f"scratch={module.names([x.name for x in kept])},"] if kept else []), *lines], used
+
+
+def _phase(taken: Sequence[str], *does: str) -> list[str]:
+    """A phase among those of PROGRAM."""
+    names = module.names(taken)
+    line = f"Phase({', '.join([names, *does])}),"
+    if len(2 * INDENT + line) <= module.WIDTH:
+        return [INDENT + line]
+    laid_out = module.laid_out("Phase((", [f'"{name}"' for name in taken], f"), {', '.join(does)}),")
+    return textwrap.indent(laid_out, INDENT).splitlines()
 
 
 def _sweeps(kernel: Kernel, number: int, taken: Sequence[str]) -> str:
@@ -174,7 +183,7 @@ def _summing_chunk(kernel: Kernel, round_: Round, taken: Sequence[str], used: se
     chunk = _Chunk(kernel, _by_rows(sweeps), viewed, used)
     blocks = [chunk.block(branch, step) for branch, step in zip(kernel.branches, round_.whole, strict=True)]
     place = [line for line in chunk.head() if _is_used(line.split()[0], blocks) or not chunk.by_rows]
-    body = [*place, *rounds.scalars_used(kernel, sweeps), *rounds.by_branch(kernel, blocks)]
+    body = [*place, *rounds.scalars_used(kernel, sweeps, blocks), *rounds.by_branch(blocks)]
     arguments = ", ".join(["row", "place", _numbers(kernel), *(array + OF for array in taken)])
     decorator = "summing_chunk" if any(sweep.reduces for sweep in sweeps) else "per_chunk"
     used.add(decorator)
@@ -298,10 +307,9 @@ class _Chunk:
 
     def started(self, reduce: Reduce) -> str:
         """What a total is before anything is added."""
-        if reduce.how == "sum":
-            return f"{reduce.target.name} = 0.0"
-        self.used.add("inf")
-        return f"{reduce.target.name} = -inf"
+        if reduce.how == "max":
+            self.used.add("inf")
+        return f"{reduce.target.name} = {'0.0' if reduce.how == 'sum' else '-inf'}  # {reduce.what}"
 
     def added(self, reduce: Reduce, factors: Sequence[str]) -> str:
         """A total with one more element in it."""

@@ -74,7 +74,9 @@ def is_simple(kernel: Kernel) -> bool:
 
 def rounds(kernel: Kernel) -> tuple[Round, ...]:
     """The rounds of a kernel, those of all its branches side by side."""
-    branches = [_rounds(branch, f"_{k}" * (len(kernel.branches) > 1)) for k, branch in enumerate(kernel.branches)]
+    known: dict[object, str] = {}
+    suffixes = [f"_{k}" * (len(kernel.branches) > 1) for k in range(len(kernel.branches))]
+    branches = [_rounds(*pair, known) for pair in zip(kernel.branches, suffixes, strict=True)]
     nothing: tuple[tuple[Step, ...], Step | None] = ((), None)
     made = []
     for number in range(max(map(len, branches))):
@@ -83,13 +85,15 @@ def rounds(kernel: Kernel) -> tuple[Round, ...]:
     return tuple(made)
 
 
-def _rounds(branch: Branch, suffix: str) -> list[tuple[tuple[Step, ...], Step | None]]:
+def _rounds(branch: Branch, suffix: str, known: dict[object, str]) -> list[tuple[tuple[Step, ...], Step | None]]:
+    """The rounds of one branch; what an earlier one has a function for it does by that."""
     found: list[tuple[tuple[Step, ...], Step | None]] = []
     small: list[Step] = []
     numbers: Counter[Space] = Counter()
     for sweep in branch.sweeps:
         kind = sweep.space.value if sweep.is_small else "update"
-        step = Step(sweep, f"{kind}{suffix}_{numbers[sweep.space]}")
+        code = (sweep.space, sweep.loads, sweep.body, results(sweep))
+        step = Step(sweep, known.setdefault(code, f"{kind}{suffix}_{numbers[sweep.space]}"))
         numbers[sweep.space] += 1
         if sweep.is_small:
             small.append(step)
@@ -161,14 +165,19 @@ def holder(symbol: Named, branch: Branch) -> str:
 
 
 def functions(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> list[str]:
-    """For every sweep of every branch, the function that computes one position."""
-    return [
-        _function(kernel, branch, round_.number, step, host if step.sweep.is_small else element)
-        for number, branch in enumerate(kernel.branches)
-        for round_ in rounds(kernel)
-        for step in (*round_.small[number], round_.whole[number])
-        if step is not None and step.sweep.body
-    ]
+    """For every sweep of every branch, the function that computes one position; equal ones have the same."""
+    found: dict[str, list[tuple[Branch, int, Step]]] = {}
+    for number, branch in enumerate(kernel.branches):
+        for round_ in rounds(kernel):
+            for step in (*round_.small[number], round_.whole[number]):
+                if step is not None and not _is_copying(step.sweep):
+                    found.setdefault(step.name, []).append((branch, round_.number, step))
+    return [_function(kernel, uses, host if uses[0][2].sweep.is_small else element) for uses in found.values()]
+
+
+def _is_copying(sweep: Sweep) -> bool:
+    """Whether a small sweep computes nothing: it gives values another place."""
+    return sweep.is_small and all(assign.value.is_Symbol for assign in sweep.body)
 
 
 def results(sweep: Sweep) -> tuple[Named, ...]:
@@ -176,9 +185,11 @@ def results(sweep: Sweep) -> tuple[Named, ...]:
     return tuple(result for result in sweep.results if result not in sweep.loads)
 
 
-def _function(kernel: Kernel, branch: Branch, number: int, step: Step, code: CodePrinter) -> str:
+def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]], code: CodePrinter) -> str:
+    branch, number, step = uses[0]
     sweep = step.sweep
-    where = f" where {text(branch.when)}" if branch.when != S.true else " otherwise" * (len(kernel.branches) > 1)
+    where = f" where {text(branch.when)}" if branch.when != S.true else " otherwise"
+    where *= len(uses) < len(kernel.branches)
     place = f"before sweep {number}" if sweep.is_small else f"in sweep {number}"
     if sweep.is_small and number == len([r for r in rounds(kernel) if any(r.whole)]):
         place = "after the last sweep"
@@ -191,17 +202,17 @@ def _function(kernel: Kernel, branch: Branch, number: int, step: Step, code: Cod
     return module.function(decorator, step.name, arguments, what, [*body, f"return {spelled(results(sweep))}"])
 
 
-def scalars_used(kernel: Kernel, sweeps: Sequence[Sweep]) -> list[str]:
-    """Lines that give the scalars that some sweeps use their names."""
-    used = {symbol for sweep in sweeps for symbol in needed(kernel, sweep)}
-    if len(kernel.branches) > 1:
+def scalars_used(kernel: Kernel, sweeps: Sequence[Sweep], blocks: Sequence[Sequence[str]]) -> list[str]:
+    """Lines that give the scalars that some sweeps use their names, and the branch where it makes a difference."""
+    used = {symbol for sweep in sweeps if not _is_copying(sweep) for symbol in needed(kernel, sweep)}
+    if any(block != blocks[0] for block in blocks):
         used.add(BRANCH)
     return [f"{argument.name} = scalars[{k}]" for k, argument in enumerate(kernel.arguments) if argument in used]
 
 
-def by_branch(kernel: Kernel, blocks: Sequence[Sequence[str]]) -> Iterator[str]:
+def by_branch(blocks: Sequence[Sequence[str]]) -> Iterator[str]:
     """Lines of which a branch runs its own only."""
-    if len(kernel.branches) == 1:
+    if all(block == blocks[0] for block in blocks):
         yield from blocks[0]
         return
     for number, block in enumerate(blocks):
@@ -224,7 +235,7 @@ def prepare(kernel: Kernel, round_: Round, used: set[str]) -> str | None:
     ]
     arguments = ", ".join(["at", "scalars", *(array + OF for array in taken(kernel, round_.small))])
     what = f"Prepare sweep {round_.number}" if any(round_.whole) else "Finish the step"
-    body = [*scalars_used(kernel, sweeps), *by_branch(kernel, blocks)]
+    body = [*scalars_used(kernel, sweeps, blocks), *by_branch(blocks)]
     return module.function(
         "on_host", prepare_name(round_), arguments, f"{what}: all that varies over less than elements.", body
     )
@@ -302,8 +313,9 @@ class _Loop:
         given = [self.argument(load, index) for load in sweep.loads]
         stored = {result: f"{holder(result, self.branch)}{OF}[{index}]" for result in (*sweep.keeps,)}
         stored |= {slot.next: f"{slot.name}{OF}[{index}]" for slot in sweep.stores}
-        if not sweep.body:  # what was kept apart becomes the state
-            return [f"{stored[slot.next]} = {self.argument(slot.next, index)}" for slot in sweep.stores]
+        if _is_copying(sweep):
+            values = {slot.next: slot.next for slot in sweep.stores} | {a.target: a.value for a in sweep.body}
+            return [f"{stored[target]} = {self.argument(value, index)}" for target, value in values.items()]
         targets = ", ".join(stored.get(result, name(result)) for result in results(sweep))
         arguments = [*given, *(argument.name for argument in needed(self.kernel, sweep))]
         return laid_out(f"{targets} = {self.step.name}(", arguments, ")").splitlines()

@@ -29,7 +29,7 @@ def test_every_branch_is_looked_at(generated_by_name: Any) -> None:
 
 
 ADAM_STORE = "theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, beta1, beta2, eps, c0, c1, c2, c3)"
-ADAFACTOR_LAST = 'Phase(("acc3", "rate", "numel", "c6"), prepare=prepare_2),'
+ADAFACTOR_LAST = 'Phase(("acc3", "rate", "numel", "c7"), prepare=prepare_2),'
 SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
 
 
@@ -69,13 +69,13 @@ SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
             "acc0_of[line] = acc0",
             "acc0 is written by one task and used",
         ),
-        ("adafactor", "part = place[7]", "part = place[4]", "acc1 is written by one task and used"),
+        ("adafactor", "parts_begin = place[7]", "parts_begin = place[4]", "acc1 is written by one task and used"),
         ("adafactor", "acc3_of[place[0]] = acc3", "acc3_of[row[-2]] = acc3", "acc3 is written by one task and used"),
-        ("adafactor", ADAFACTOR_LAST, "", "c6 is read before it is written"),
+        ("adafactor", ADAFACTOR_LAST, "", "c7 is read before it is written"),
         ("adafactor", "column + count]", "column + count + 1]", "IndexError"),
         ("adafactor", "matrix*count", "(matrix + 1)*count", "IndexError"),
-        ("adafactor", "first = at.rows[j]", "first = at.rows[j] + (j > 2)", "r is stored 0 times"),
-        ("adafactor", "at.columns[j + 1] - first", "at.columns[j + 1] - first - 1", "c is stored 0 times"),
+        ("adafactor", "begin = at.rows[j]", "begin = at.rows[j] + (j > 2)", "r is stored 0 times"),
+        ("adafactor", "at.columns[j + 1] - begin", "at.columns[j + 1] - begin - 1", "c is stored 0 times"),
         ("adafactor", "begin = line*count", "begin = (line + 1)*count", "IndexError"),
         ("adafactor", "range(lines)", "range(lines - 1)", "theta is stored 0 times"),
         ("novograd", "for j in at.tensors:", "for j in at.tensors[1:]:", "v is stored 0 times"),
@@ -141,7 +141,7 @@ def test_compiled_kernels_are_caught(
             "differ from what they are on one thread",
         ),
         ("prodigy", "r_of[0], rate_of[0]", "r_of[1], rate_of[0]", "memory around r is written"),
-        ("adafactor", "numel_of[j], eps2, c5)", "numel_of[j], eps2, c5); n_cols_of[j] = 1.0", "n_cols of an array is"),
+        ("adafactor", "numel_of[j], eps2, c6)", "numel_of[j], eps2, c6); n_cols_of[j] = 1.0", "n_cols of an array is"),
     ],
 )
 def test_compiled_sweeps_are_caught(

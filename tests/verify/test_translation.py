@@ -138,7 +138,7 @@ TOTALS = {
         "not the total over one tensor",
     ),
     "the largest of sums": ("adamp", "max_of(y0_of", "sum_of(y0_of", "row_cosine = TensorMax("),
-    "a sum of sums": ("swats", "sum_over(y0_of", "max_over(y0_of", "along = GroupSum("),
+    "a sum of sums": ("dog", "sum_over(y0_of", "max_over(y0_of", "GroupNorm("),
     "one tensor for all": ("swats", "sum_over(y0_of, at.tensors)", "y0_of[0]", "`y0_of[0]` is not one of"),
     "the count": ("adam_mini", "acc0/n_cols", "acc0", "v' = "),
     "another count": ("adafactor", "n_rows_of[j], eps1", "numel_of[j], eps1", "c' = "),
@@ -149,7 +149,12 @@ TOTALS = {
         "acc1 = maximum(acc1, wide(u)*wide(u))",
         "which nothing has started",
     ),
-    "a chunk for all of a row": ("adafactor", "        acc0 = 0.0\n", "", "which nothing has started"),
+    "a chunk for all of a row": (
+        "adafactor",
+        "        acc0 = 0.0  # sum of g*g over the row\n",
+        "",
+        "which nothing has started",
+    ),
     "a row for all of a chunk": (
         "adafactor",
         "    acc4_of[place[0]] = acc4\n",

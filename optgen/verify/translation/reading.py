@@ -332,13 +332,13 @@ class Run:
         return found
 
     def stores(self, statement: ast.Assign, scope: Scope) -> None:
-        """Run an assignment whose targets are cells or names, and whose value is a call or a cell."""
+        """Run an assignment whose targets are cells or names, and whose value is a call, a cell or a name."""
         (target,) = statement.targets
         targets = target.elts if isinstance(target, ast.Tuple) else [target]
         match statement.value:
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in self.functions:
                 results = self.call(name, [self.value(argument, scope) for argument in arguments])
-            case ast.Subscript() as value:
+            case (ast.Subscript() | ast.Name()) as value:
                 results = (self.value(value, scope),)
             case _:
                 raise Rejected(f"`{ast.unparse(statement)}` is no statement of a generated kernel")
