@@ -57,17 +57,17 @@ TARGET = _Cpu()
 Parts = tuple[list[str], list[str], set[str]]
 """Functions of a module, the lines that tell PROGRAM of them, and what they use of the runtime."""
 
-
 # Modules of one sweep ------------------------------------------------------------------------------------------------
 
 
 def _simple(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts:  # noqa: ARG001 - there is no other code
     functions = [*module.updates(kernel, element), _chunk(kernel), _SWEEPS.replace("scalars)", f"{_numbers(kernel)})")]
-    return (
-        functions,
-        ["sweep=sweep,", "sweep_serial=sweep_serial,"],
-        {"per_chunk", *(["draws"] if kernel.draws else [])},
-    )
+    return functions, ["sweep=sweep,", "sweep_serial=sweep_serial,"], {"per_chunk", *_drawing(kernel)}
+
+
+def _drawing(kernel: Kernel) -> set[str]:
+    """What draws take of the runtime."""
+    return {"draws"} if kernel.draws else set()
 
 
 def _chunk(kernel: Kernel) -> str:
@@ -111,11 +111,8 @@ def _drawn(kernel: Kernel, draw: Draw) -> str:
 
 
 def _in_rounds(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts:
-    functions, phases, used = (
-        rounds.functions(kernel, element, host),
-        ["phases=("],
-        {"Phase", *(["draws"] if kernel.draws else [])},
-    )
+    functions, phases = rounds.functions(kernel, element, host), ["phases=("]
+    used = {"Phase", *_drawing(kernel)}
     for round_ in rounds.rounds(kernel):
         prepare = rounds.prepare(kernel, round_, used)
         if prepare:
@@ -124,7 +121,7 @@ def _in_rounds(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts
         if any(round_.whole):
             steps = [(step,) if step else () for step in round_.whole]
             taken = rounds.taken(kernel, steps)
-            functions += [_summing_chunk(kernel, round_, taken, used), _sweeps(kernel, round_.number, taken)]
+            functions += [_summing_chunk(kernel, round_, taken, used), *_sweeps(kernel, round_.number, taken)]
             name = f"sweep_{round_.number}"
             phases += _phase(taken, f"sweep={name}", f"sweep_serial={name}_serial")
     values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
@@ -143,7 +140,8 @@ def _phase(taken: Sequence[str], *does: str) -> list[str]:
     return textwrap.indent(laid_out, INDENT).splitlines()
 
 
-def _sweeps(kernel: Kernel, number: int, taken: Sequence[str]) -> str:
+def _sweeps(kernel: Kernel, number: int, taken: Sequence[str]) -> list[str]:
+    """The sweep over the chunks of all tensors, on all threads and on one."""
     arguments = ", ".join(["rows", "tasks", "places", _numbers(kernel), *(array + OF for array in taken)])
     given = ", ".join([_numbers(kernel), *(array + OF for array in taken)])
     call = f"chunk_{number}(rows[row], places[row], {given})"
@@ -153,19 +151,12 @@ def _sweeps(kernel: Kernel, number: int, taken: Sequence[str]) -> str:
         *textwrap.indent(_called(call), 2 * INDENT).splitlines(),
     ]
     serial = ["for row in range(len(rows)):", *textwrap.indent(_called(call), INDENT).splitlines()]
-    what = f"Sweep {number} over every tensor, on "
-    return "\n\n\n".join(
-        (
-            module.function("parallel_sweep", f"sweep_{number}", arguments, f"{what}all threads.", parallel),
-            module.function(
-                "serial_sweep",
-                f"sweep_{number}_serial",
-                arguments.replace("tasks, ", ""),
-                f"{what}the calling thread.",
-                serial,
-            ),
-        )
-    )
+    name, what = f"sweep_{number}", f"Sweep {number} over every tensor, on"
+    on_one = arguments.replace("tasks, ", "")
+    return [
+        module.function("parallel_sweep", name, arguments, f"{what} all threads.", parallel),
+        module.function("serial_sweep", f"{name}_serial", on_one, f"{what} the calling thread.", serial),
+    ]
 
 
 def _called(call: str) -> str:
