@@ -30,44 +30,18 @@ from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 @on_host
 def scalars(t, lr, beta1, switch_step, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    branch = (
-        0
-        if switch_step == t and switch_step < t
-        else 1
-        if switch_step < t and switch_step != t
-        else 2
-        if switch_step == t and switch_step >= t
-        else 3
-    )
+    branch = 0 if switch_step < t and switch_step != t else 1 if switch_step == t and switch_step >= t else 2
     c0 = 1 - beta1
+    c1 = 1 - beta2
     c4 = expm1(t*log(beta2))
-    c1 = -1/c4  # 1/(1 - beta2**t)
+    c2 = -lr*sqrt(-c4)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
+    c3 = -1/c4  # 1/(1 - beta2**t)
     zero = 0
-    c2 = 1 - beta2
-    c3 = -lr*sqrt(-c4)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    return branch, beta1, beta2, eps, c0, c1, zero, c2, c3
-
-
-@on_host
-def group_0_0(lam, c1):
-    """One model before sweep 0 where switch_step == t and switch_step < t: rate'."""
-    lam_next = lam
-    lam_hat = lam_next*c1
-    rate_next = lam_hat
-    return rate_next
+    return branch, beta1, beta2, eps, c0, c1, c2, c3, zero
 
 
 @per_element
-def update_0_0(theta, g, m, rate, beta1, c0, zero):
-    """One element in sweep 0 where switch_step == t and switch_step < t: the new theta and m."""
-    mean = beta1*m + c0*g
-    m_next = zero
-    theta_next = theta - rate*mean
-    return theta_next, m_next
-
-
-@per_element
-def update_1_0(theta, g, m, rate, beta1, c0):
+def update_0_0(theta, g, m, rate, beta1, c0):
     """One element in sweep 0 where switch_step < t and switch_step != t: the new theta and m."""
     mean = beta1*m + c0*g
     m_next = mean
@@ -76,60 +50,45 @@ def update_1_0(theta, g, m, rate, beta1, c0):
 
 
 @per_element
-def update_2_0(theta, g, m, v, beta1, beta2, eps, c0, zero, c2, c3):
+def update_1_0(theta, g, m, v, beta1, beta2, eps, c0, c1, c2, zero):
     """One element in sweep 0 where switch_step == t and switch_step >= t: the new theta, m and v, and p."""
     mean = beta1*m + c0*g
-    v_next = beta2*v + c2*(g*g)
-    p = -c3*mean/(sqrt(v_next) + eps)
+    v_next = beta2*v + c1*(g*g)
+    p = -c2*mean/(sqrt(v_next) + eps)
     m_next = zero
     theta_next = theta + p
     return theta_next, m_next, v_next, p
 
 
 @on_host
-def group_2_0(lam, acc1, acc3, beta2, c1, c2):
+def group_1_0(lam, acc1, acc3, beta2, c1, c3):
     """One model after the last sweep where switch_step == t and switch_step >= t: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = beta2*lam + c2*gamma if along != 0 else lam
-    lam_hat = lam_next*c1
+    lam_next = beta2*lam + c1*gamma if along != 0 else lam
+    lam_hat = lam_next*c3
     rate_next = lam_hat
     return lam_next, rate_next
 
 
 @per_element
-def update_3_0(theta, g, m, v, beta1, beta2, eps, c0, c2, c3):
+def update_2_0(theta, g, m, v, beta1, beta2, eps, c0, c1, c2):
     """One element in sweep 0 otherwise: the new theta, m and v, and p."""
     mean = beta1*m + c0*g
-    v_next = beta2*v + c2*(g*g)
-    p = -c3*mean/(sqrt(v_next) + eps)
+    v_next = beta2*v + c1*(g*g)
+    p = -c2*mean/(sqrt(v_next) + eps)
     m_next = mean
     theta_next = theta + p
     return theta_next, m_next, v_next, p
 
 
 @on_host
-def group_3_0(lam, acc1, acc3, beta2, c2):
+def group_2_0(lam, acc1, acc3, beta2, c1):
     """One model after the last sweep otherwise: the new lam."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = beta2*lam + c2*gamma if along != 0 else lam
+    lam_next = beta2*lam + c1*gamma if along != 0 else lam
     return lam_next
-
-
-@on_host
-def prepare_0(at, scalars, lam_of, rate_next_of):
-    """Prepare sweep 0: all that varies over less than elements."""
-    branch = scalars[0]
-    c1 = scalars[5]
-    if branch == 0:
-        rate_next_of[0] = group_0_0(lam_of[0], c1)
-    elif branch == 1:
-        pass
-    elif branch == 2:
-        pass
-    else:
-        pass
 
 
 @summing_chunk
@@ -145,22 +104,18 @@ def chunk_0(row, place, scalars, rate_of, acc0_of, acc2_of):
     beta2 = scalars[2]
     eps = scalars[3]
     c0 = scalars[4]
-    zero = scalars[6]
-    c2 = scalars[7]
-    c3 = scalars[8]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    zero = scalars[8]
     if branch == 0:
         rate = narrow(rate_of[0], scalars)
         for i in range(count):
-            theta[i], m[i] = update_0_0(theta[i], g[i], m[i], rate, beta1, c0, zero)
+            theta[i], m[i] = update_0_0(theta[i], g[i], m[i], rate, beta1, c0)
     elif branch == 1:
-        rate = narrow(rate_of[0], scalars)
-        for i in range(count):
-            theta[i], m[i] = update_1_0(theta[i], g[i], m[i], rate, beta1, c0)
-    elif branch == 2:
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
-            theta[i], m[i], v[i], p = update_2_0(theta[i], g[i], m[i], v[i], beta1, beta2, eps, c0, zero, c2, c3)
+            theta[i], m[i], v[i], p = update_1_0(theta[i], g[i], m[i], v[i], beta1, beta2, eps, c0, c1, c2, zero)
             acc0 += wide(g[i])*wide(p)
             acc2 += wide(p)*wide(p)
         acc0_of[place[0]] = acc0
@@ -169,7 +124,7 @@ def chunk_0(row, place, scalars, rate_of, acc0_of, acc2_of):
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
-            theta[i], m[i], v[i], p = update_3_0(theta[i], g[i], m[i], v[i], beta1, beta2, eps, c0, c2, c3)
+            theta[i], m[i], v[i], p = update_2_0(theta[i], g[i], m[i], v[i], beta1, beta2, eps, c0, c1, c2)
             acc0 += wide(g[i])*wide(p)
             acc2 += wide(p)*wide(p)
         acc0_of[place[0]] = acc0
@@ -192,17 +147,15 @@ def sweep_0_serial(rows, places, scalars, rate_of, acc0_of, acc2_of):
 
 
 @on_host
-def prepare_1(at, scalars, rate_next_of, rate_of, acc0_of, acc2_of, y0_of, y1_of, lam_of):
+def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
     """Finish the step: all that varies over less than elements."""
     branch = scalars[0]
     beta2 = scalars[2]
     c1 = scalars[5]
-    c2 = scalars[7]
+    c3 = scalars[7]
     if branch == 0:
-        rate_of[0] = rate_next_of[0]
-    elif branch == 1:
         pass
-    elif branch == 2:
+    elif branch == 1:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
@@ -210,7 +163,7 @@ def prepare_1(at, scalars, rate_next_of, rate_of, acc0_of, acc2_of, y0_of, y1_of
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
-        lam_of[0], rate_of[0] = group_2_0(lam_of[0], acc1, acc3, beta2, c1, c2)
+        lam_of[0], rate_of[0] = group_1_0(lam_of[0], acc1, acc3, beta2, c1, c3)
     else:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
@@ -219,7 +172,7 @@ def prepare_1(at, scalars, rate_next_of, rate_of, acc0_of, acc2_of, y0_of, y1_of
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
-        lam_of[0] = group_3_0(lam_of[0], acc1, acc3, beta2, c2)
+        lam_of[0] = group_2_0(lam_of[0], acc1, acc3, beta2, c1)
 
 
 def initial(lr, beta1, switch_step, beta2, eps):
@@ -240,11 +193,10 @@ PROGRAM = Program(
     small_states={"lam": "group", "rate": "group"},
     initial=initial,
     scalars=scalars,
-    values={"rate_next": "group", "acc0": "chunk", "acc2": "chunk", "y0": "tensor", "y1": "tensor"},
+    values={"acc0": "chunk", "acc2": "chunk", "y0": "tensor", "y1": "tensor"},
     phases=(
-        Phase(("lam", "rate_next"), prepare=prepare_0),
         Phase(("rate", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("rate_next", "rate", "acc0", "acc2", "y0", "y1", "lam"), prepare=prepare_1),
+        Phase(("acc0", "acc2", "y0", "y1", "lam", "rate"), prepare=prepare_1),
     ),
 )
 

@@ -84,12 +84,22 @@ def _can_hold(condition: Boolean, known: Mapping[Named, Expr]) -> bool:
             condition = condition.replace(
                 lambda node: isinstance(node, Relational), lambda node: _at(node, step, known)
             )
+    if any(_contradicts(part, condition) for part in And.make_args(condition)):
+        return False
     compared = [part for part in And.make_args(condition) if isinstance(part, Relational) and _number(part) is not None]
     turns = [int(floor(_number(part))) for part in compared]
     steps = {1, *(turn + near for turn in turns for near in (-1, 0, 1, 2) if turn + near > 0)}
     return condition is not S.false and any(
         all(part.xreplace({t: Integer(step)}) == S.true for part in compared) for step in steps
     )
+
+
+def _contradicts(part: Boolean, whole: Boolean) -> bool:
+    """Whether a part of a condition says that t equals something for which another part cannot hold."""
+    if not isinstance(part, Eq) or t not in part.args:
+        return False
+    (other,) = (side for side in part.args if side != t)
+    return any(each.xreplace({t: other}) is S.false for each in And.make_args(whole))
 
 
 def _at(comparison: Relational, step: Rational, known: Mapping[Named, Expr]) -> Boolean:

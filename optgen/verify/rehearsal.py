@@ -236,6 +236,10 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
                     phase.sweep(table.rows, tasks, *places, *given, *arrays)
                 else:
                     phase.sweep_serial(table.rows, *places, *given, *arrays)
+                if phase.prepare is None:
+                    for name in {"theta", "g", *program.states, *program.scratch}:
+                        some = _is_partial(columns[name], clock.phase)
+                        clock.noticed[f"{name} is read of some elements in a sweep, not of all"] += some
     except BrokenError as error:
         return [str(error)]
     changed = _changed(optimizer, setting, drawn)
@@ -243,6 +247,12 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
     for name, mine in columns.items():
         problems += _misused(name, mine, of_elements=name not in program.small_states, may_stay=name not in changed)
     return problems
+
+
+def _is_partial(columns: list[_Column], phase: int) -> bool:
+    """Whether some elements were loaded in a phase, and others were not."""
+    loaded = np.concatenate([one.notes.loaded_in == phase for one in columns])
+    return bool(loaded.any() and not loaded.all())
 
 
 def _cuts(program: Program) -> Cuts:

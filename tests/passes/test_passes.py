@@ -53,6 +53,13 @@ def test_lower_reads_an_init_in_theta_or_g_in_place_of_the_state_at_the_first_st
     assert "w" not in [slot.name for slot in first.sweeps[0].loads]
 
 
+def test_unswitch_leaves_out_what_cannot_be():
+    k = hyper("k", 3)
+    choice = Piecewise((1, Eq(t, k)), (g, t > k), (2 * g, True))
+    kernel = unswitch(lower(rule(Let(m.next, m + choice), Let(theta.next, theta - m.next))))
+    assert len(kernel.branches) == 3  # t cannot be k and above it
+
+
 def test_unswitch_makes_a_branch_for_each_outcome_of_a_scalar_condition():
     kernel = unswitch(
         lower(rule(Let(m.next, Piecewise((g, Eq(t, 1)), (m + g, True))), Let(theta.next, theta - m.next)))

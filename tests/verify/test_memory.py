@@ -69,6 +69,7 @@ SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
             "acc0_of[line] = acc0",
             "acc0 is written by one task and used",
         ),
+        ("fromage", "for i in range(count):", "for i in range(count - 1):", "is read of some elements in a sweep"),
         ("adafactor", "parts_begin = place[7]", "parts_begin = place[4]", "acc1 is written by one task and used"),
         ("adafactor", "acc3_of[place[0]] = acc3", "acc3_of[row[-2]] = acc3", "acc3 is written by one task and used"),
         ("adafactor", ADAFACTOR_LAST, "", "c7 is read before it is written"),

@@ -188,6 +188,12 @@ TOTALS = {
     "the kind of a state": ("adam_mini", '{"v": "row"}', '{"v": "column"}', "the small states are"),
     "the kind of a total": ("lamb", '"acc0": "chunk"', '"acc0": "tensor"', "no array of one value a chunk"),
     "a start of a small state": ("sm3", "return 0.0, 0.0, 0.0", "return 0.0, 1.0, 0.0", "state `c` starts from 1"),
+    "a root of what is negative": (
+        "lookahead_ema_gradient_noise_radam",
+        "lr*sqrt(-expm1(t*log(beta2)))*r",
+        "lr*sqrt(expm1(t*log(beta2)))*r",
+        "the code no finite number",
+    ),
     "a tensor skipped": ("lamb", "for j in at.tensors:", "for j in at.tensors[1:]:", "no statement between sweeps"),
 }
 

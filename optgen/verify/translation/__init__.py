@@ -221,9 +221,9 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Case]:
 
 
 def _agrees(case: Case, equations: Mapping[Named, Expr]) -> bool:
-    """Whether what a case says is not wrong of the step that it is about, if it names one."""
-    named = [c for c, holds in case.truth if holds and isinstance(c, sympy.Eq) and c.free_symbols == {t}]
-    for step in (side for condition in named for side in condition.args if side.is_number):
+    """Whether what a case says is not wrong of the step that it is about, if it names one, be it by a symbol."""
+    named = [c for c, holds in case.truth if holds and isinstance(c, sympy.Eq) and t in c.args]
+    for step in (side for condition in named for side in condition.args if side != t):
         for condition, holds in case.truth:
             difference = condition.lhs - condition.rhs
             while names := difference.free_symbols & equations.keys():
