@@ -40,9 +40,9 @@ def _split(kernel: Kernel, branch: Branch, names: dict[Any, Value]) -> Branch:
 def _sweeps(stages: Stages, plan: Plan) -> list[Sweep]:
     """All sweeps in order."""
     sweeps: list[Sweep] = []
-    for k in range(stages.last + 2):
-        sweeps += _small_sweeps(stages, k)
-        sweeps += [sweep for sweep in (_over_elements(stages, plan, k),) if sweep.results and k <= stages.last]
+    for k in range(stages.last + 1):
+        sweeps += [*_small_sweeps(stages, k), _over_elements(stages, plan, k)]
+    sweeps = [sweep for sweep in (*sweeps, *_small_sweeps(stages, stages.last + 1)) if sweep.is_small or sweep.results]
     return _keeping(_storing(sweeps, [slot for slot in stages.stores if slot.space is not Space.ELEM]))
 
 

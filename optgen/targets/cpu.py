@@ -143,25 +143,20 @@ def _phase(taken: Sequence[str], *does: str) -> list[str]:
 def _sweeps(kernel: Kernel, number: int, taken: Sequence[str]) -> list[str]:
     """The sweep over the chunks of all tensors, on all threads and on one."""
     arguments = ", ".join(["rows", "tasks", "places", _numbers(kernel), *(array + OF for array in taken)])
-    given = ", ".join([_numbers(kernel), *(array + OF for array in taken)])
-    call = f"chunk_{number}(rows[row], places[row], {given})"
+    given = ["rows[row]", "places[row]", *_numbers(kernel).split(", "), *(array + OF for array in taken)]
+    call = module.laid_out(f"chunk_{number}(", given, ")")
     parallel = [
         "for task in prange(len(tasks) - 1):",
         f"{INDENT}for row in range(tasks[task], tasks[task + 1]):",
-        *textwrap.indent(_called(call), 2 * INDENT).splitlines(),
+        *textwrap.indent(call, 2 * INDENT).splitlines(),
     ]
-    serial = ["for row in range(len(rows)):", *textwrap.indent(_called(call), INDENT).splitlines()]
+    serial = ["for row in range(len(rows)):", *textwrap.indent(call, INDENT).splitlines()]
     name, what = f"sweep_{number}", f"Sweep {number} over every tensor, on"
     on_one = arguments.replace("tasks, ", "")
     return [
         module.function("parallel_sweep", name, arguments, f"{what} all threads.", parallel),
         module.function("serial_sweep", f"{name}_serial", on_one, f"{what} the calling thread.", serial),
     ]
-
-
-def _called(call: str) -> str:
-    name, _, arguments = call.partition("(")
-    return module.laid_out(f"{name}(", arguments[:-1].split(", "), ")")
 
 
 def _summing_chunk(kernel: Kernel, round_: Round, taken: Sequence[str], used: set[str]) -> str:

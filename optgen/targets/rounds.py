@@ -61,11 +61,6 @@ class Round:
     small: tuple[tuple[Step, ...], ...]
     whole: tuple[Step | None, ...]
 
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """All that it does in any branch."""
-        return (*(step for steps in self.small for step in steps), *(step for step in self.whole if step))
-
 
 def is_simple(kernel: Kernel) -> bool:
     """Whether every branch is one sweep over elements, so that there is nothing between sweeps."""
@@ -311,7 +306,7 @@ class _Loop:
         """One position: its results become those of its function."""
         sweep = self.step.sweep
         given = [self.argument(load, index) for load in sweep.loads]
-        stored = {result: f"{holder(result, self.branch)}{OF}[{index}]" for result in (*sweep.keeps,)}
+        stored = {result: f"{holder(result, self.branch)}{OF}[{index}]" for result in sweep.keeps}
         stored |= {slot.next: f"{slot.name}{OF}[{index}]" for slot in sweep.stores}
         if _is_copying(sweep):
             values = {slot.next: slot.next for slot in sweep.stores} | {a.target: a.value for a in sweep.body}
