@@ -92,7 +92,7 @@ class FusedOptimizer:
 
     def _extents(self) -> arrays.Extents:
         """The memory of all that a step writes and that a user can reach."""
-        states = {f"state[{name!r}]": values for name, values in {**self._state, **self._small_state()}.items()}
+        states = {f"state[{name!r}]": values for name, values in self._state_of_params().items()}
         written = [
             pair
             for what, values in {"params": self._params, **states}.items()
@@ -130,8 +130,8 @@ class FusedOptimizer:
         A state of one value a row, a column or a tensor has float64 arrays that broadcast against the parameters; one
         of one value for the whole model is a float64 array of shape ().
         """
-        of_params = {**self._state, **self._small_state()}
-        return {**{name: self._like_params(values) for name, values in of_params.items()}, **self._named_numbers()}
+        of_params = {name: self._like_params(values) for name, values in self._state_of_params().items()}
+        return {**of_params, **self._named_numbers()}
 
     def set(self, **hypers: Value) -> None:
         """Change hyperparameters, to numbers or schedules, from the next step on. Nothing is recompiled.
@@ -262,18 +262,18 @@ class FusedOptimizer:
         """The state arrays under their names in a state dict."""
         arrays_of_states = {
             f"{name}.{key}": array
-            for name, values in {**self._state, **self._small_state()}.items()
+            for name, values in self._state_of_params().items()
             for key, array in zip(self._keys, values, strict=True)
         }
         return {**arrays_of_states, **self._named_numbers()}
 
-    def _small_state(self) -> dict[str, list[Array]]:
-        """Each state of one value a row, a column or a tensor, as views of those of each parameter."""
-        kinds = {name: kind for name, kind in self.program.small_states.items() if kind != "group"}
+    def _state_of_params(self) -> dict[str, list[Array]]:
+        """Each state that has an array a parameter; those of rows, columns and tensors as views of what all share."""
         if self._small is None:
-            return {}
-        small = self._small
-        return {name: views(kind, small.arrays[name], self._shapes, small.cuts) for name, kind in kinds.items()}
+            return self._state
+        kinds = {name: kind for name, kind in self.program.small_states.items() if kind != "group"}
+        flat, cuts = self._small.arrays, self._small.cuts
+        return {**self._state, **{name: views(kind, flat[name], self._shapes, cuts) for name, kind in kinds.items()}}
 
     def _named_numbers(self) -> dict[str, Array]:
         """Each state that is one number, as a view of it."""
