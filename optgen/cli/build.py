@@ -1,7 +1,7 @@
 """``optgen build``: bring generated modules up to date."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +11,12 @@ from rich.progress import track
 from optgen.build import Result, Status, build, orphans, target_named
 from optgen.cli.screen import Selection, complain, console, everything_in, named
 from optgen.errors import SpecError, UsageError
-from optgen.loader import load, spec_files
+from optgen.language.spec import Optimizer
+from optgen.loader import Rule, SpecFile, load, spec_files
+from optgen.targets import TARGETS
+from optgen.targets.base import Target
 
+Wanted = Sequence[tuple[SpecFile, Rule]]
 _STYLE = {Status.BUILT: "green", Status.UNCHANGED: "dim", Status.STALE: "yellow", Status.FAILED: "red"}
 
 
@@ -21,21 +25,23 @@ def command(
         list[str] | None,
         typer.Argument(metavar="[NAME|FILE]...", help="Optimizers, schedules or spec files; all of specs/ if none."),
     ] = None,
-    target: Annotated[str, typer.Option(help="The kind of machine.")] = "cpu",
+    target: Annotated[str | None, typer.Option(help="The kind of machine: cpu or cuda; both unless given.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the modules.")] = Path("generated"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if anything is stale.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,  # noqa: FBT002
 ) -> None:
     """Build modules from specs."""
-    machine = target_named(target)
+    machines = [target_named(target)] if target else list(TARGETS.values())
     selected, failures = named(wanted) if wanted else _everything()
     results = []
-    for result in _with_progress(build(selected, machine, out, check=check), len(selected), quiet=as_json):
+    for result in _with_progress(
+        _built(selected, machines, out, check=check), _size(selected, machines), quiet=as_json
+    ):
         results.append(result)
         if not as_json:
             _report(result)
     if check and not wanted and not failures:
-        stale = orphans(selected, machine, out)
+        stale = list(dict.fromkeys(orphan for machine in machines for orphan in orphans(selected, machine, out)))
         results += stale
         for result in stale:
             _report(result)
@@ -47,6 +53,18 @@ def command(
         _summarize(results, failures)
     if failures or any(result.status in (Status.STALE, Status.FAILED) for result in results):
         raise typer.Exit(1)
+
+
+def _built(selected: Wanted, machines: Sequence[Target], out: Path, *, check: bool) -> Iterator[Result]:
+    """Build for each machine in turn; schedules, which are the same for all, with the first."""
+    for machine in machines:
+        wanted = [pair for pair in selected if machine is machines[0] or isinstance(pair[1], Optimizer)]
+        yield from build(wanted, machine, out, check=check)
+
+
+def _size(selected: Wanted, machines: Sequence[Target]) -> int:
+    """How many modules that makes."""
+    return sum(len(machines) if isinstance(rule, Optimizer) else 1 for _, rule in selected)
 
 
 def _everything() -> Selection:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optgen.runtime.domain import Domain
     from optgen.runtime.optimizer import FusedOptimizer
-    from optgen.runtime.program import Array, Hyper, Params, Phase, Program, Value
+    from optgen.runtime.program import Array, Hyper, Launch, Params, Phase, Program, Value
     from optgen.runtime.schedule import ScheduleBase
     from optgen.runtime.single import update_array
 
@@ -15,6 +15,7 @@ _HOME = {
     "Domain": "domain",
     "FusedOptimizer": "optimizer",
     "Hyper": "program",
+    "Launch": "program",
     "Params": "program",
     "Phase": "program",
     "Program": "program",
@@ -28,6 +29,7 @@ __all__ = [
     "Domain",
     "FusedOptimizer",
     "Hyper",
+    "Launch",
     "Params",
     "Phase",
     "Program",

@@ -99,6 +99,26 @@ def addresses_if_plain(
     return starts
 
 
+def dtype_of(array: Array) -> np.dtype[Any]:
+    """The dtype of an array."""
+    return array.dtype
+
+
+def full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
+    """A new array, filled with a value."""
+    return np.full(shape, value, dtype)
+
+
+def read(array: Array) -> Array:
+    """A copy of an array."""
+    return array.copy()
+
+
+def write(array: Array, values: Array) -> None:
+    """Fill an array with the values of another."""
+    array[...] = values
+
+
 class Extents:
     """The memory that kernels write, as intervals of addresses.
 

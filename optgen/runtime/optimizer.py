@@ -1,23 +1,19 @@
-"""``FusedOptimizer``: the base class of every generated optimizer."""
+"""``FusedOptimizer``: the base class of every optimizer that is generated for CPUs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 import numpy as np
 
 from optgen.runtime import arrays
+from optgen.runtime.base import GRADIENT, OptimizerBase
 from optgen.runtime.launch import TURN, Work, compile_all, launches
-from optgen.runtime.program import Array, Params, Program, Value, as_step_count
-from optgen.runtime.small import Small, allocated, cuts_of, views
-from optgen.runtime.table import Table, tabulate
-
-Self = TypeVar("Self", bound="FusedOptimizer")
-_GRADIENT = 1
-"""The gradient's slot in a table: theta is 0, the states follow."""
+from optgen.runtime.program import Array, Params, Value
+from optgen.runtime.small import Small, allocated
+from optgen.runtime.table import Cuts, Table, tabulate
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +24,7 @@ class _Group:
     table: Table
 
 
-class FusedOptimizer:
+class FusedOptimizer(OptimizerBase):
     """An optimizer that updates all arrays of a model, in place, in one launch a step.
 
     Generated classes say in their own docstring which rule they follow and which hyperparameters they take.
@@ -49,101 +45,18 @@ class FusedOptimizer:
         If an argument is not as expected.
     """
 
-    program: ClassVar[Program]
-
     def __init__(self, params: Params, **hypers: Value) -> None:
-        defaults: dict[str, Value] = {name: hyper.default for name, hyper in self.program.hypers.items()}
-        self._hypers = defaults | self.program.kept(hypers)
-        self._keyed = isinstance(params, Mapping)
-        self._keys = _keys(params)
-        self._params = _values(params)
-        for array, name in zip(self._params, self._labels("params"), strict=True):
-            arrays.check(array, name, None, None, written=True)
-        self._shapes = [array.shape for array in self._params]
-        self._dtypes = [array.dtype for array in self._params]
-        self._bytes = np.array([array.nbytes for array in self._params], np.int64)
-        initial = self.program.initial(*self.program.at(1, self._hypers).values())
-        self._state = self._of_params(self.program.states, initial)
-        scratch = self._of_params(self.program.scratch, [0.0] * len(self.program.scratch))
-        self._small = self._small_values(initial[len(self._state) :])
-        self._numbers = np.array(initial[len(self.program.states) + len(self.program.small_states) :], np.float64)
-        self._t = 0
+        super().__init__(params, arrays, hypers)
         self._prepared = False
-        self._starts = arrays.addresses(self._params)
-        slots = np.array([self._starts, *map(arrays.addresses, self._state.values())], np.int64)
-        self._written = self._extents()
-        columns = [*slots[:1], np.zeros_like(slots[0]), *slots[1:], *map(arrays.addresses, scratch.values())]
-        self._scratch = scratch
-        self._groups = [self._group(dtype, np.array(columns)) for dtype in arrays.DTYPES if dtype in self._dtypes]
+        self._groups = [self._group(dtype) for dtype in arrays.DTYPES if dtype in self._dtypes]
 
-    def _of_params(self, names: Sequence[str], values: Sequence[float]) -> dict[str, list[Array]]:
-        """By name, arrays like the parameters, filled with a value; there may be more values than names."""
-        pairs = zip(names, values, strict=False)
-        return {name: [np.full(array.shape, value, array.dtype) for array in self._params] for name, value in pairs}
+    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
+        return allocated(self.program, cuts, states)
 
-    def _small_values(self, values: Sequence[float]) -> Small | None:
-        """Room for what varies over less than elements, small states filled with their values, which come first."""
-        if not self.program.phases:
-            return None
-        cuts = cuts_of(self.program, self._shapes)
-        states = self.program.small_states.items()
-        filled = {name: np.full(cuts.sizes[kind], v) for (name, kind), v in zip(states, values, strict=False)}
-        return allocated(self.program, cuts, filled)
-
-    def _extents(self) -> arrays.Extents:
-        """The memory of all that a step writes and that a user can reach."""
-        states = {f"state[{name!r}]": values for name, values in self._state_of_params().items()}
-        written = [
-            pair
-            for what, values in {"params": self._params, **states}.items()
-            for pair in zip(self._labels(what), values, strict=True)
-        ]
-        written += [(f"state[{name!r}]", number) for name, number in self._named_numbers().items()]
-        names, values = zip(*written, strict=True)
-        sizes = np.array([array.nbytes for array in values], np.int64)
-        return arrays.Extents(np.array(arrays.addresses(values), np.int64), sizes, names)
-
-    def _group(self, dtype: np.dtype[Any], columns: Array) -> _Group:
+    def _group(self, dtype: np.dtype[Any]) -> _Group:
         sizes = np.where([its == dtype for its in self._dtypes], self._bytes // dtype.itemsize, 0)
         cuts = self._small.cuts if self._small else None
-        return _Group(dtype, tabulate(columns, sizes, dtype.itemsize, cuts))
-
-    @property
-    def t(self) -> int:
-        """How many steps have been taken."""
-        return self._t
-
-    @property
-    def params(self) -> Params:
-        """The arrays it trains: a tuple, or a read-only dict if they were given as a dict."""
-        return self._like_params(self._params)
-
-    @property
-    def hypers(self) -> Mapping[str, float]:
-        """The hyperparameters as numbers: those of the next step. `set` changes them."""
-        return MappingProxyType(self.program.at(self._t + 1, self._hypers))
-
-    @property
-    def state(self) -> Mapping[str, Any]:
-        """The states by name, each like `params`: ``opt.state["m"][0]``. The arrays are the ones in use.
-
-        A state of one value a row, a column or a tensor has float64 arrays that broadcast against the parameters; one
-        of one value for the whole model is a float64 array of shape ().
-        """
-        of_params = {name: self._like_params(values) for name, values in self._state_of_params().items()}
-        return {**of_params, **self._named_numbers()}
-
-    def set(self, **hypers: Value) -> None:
-        """Change hyperparameters, to numbers or schedules, from the next step on. Nothing is recompiled.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a name is unknown or a value outside its domain; nothing has changed then.
-        """
-        kept = self.program.kept(hypers)
-        with TURN:
-            self._hypers = self._hypers | kept
+        return _Group(dtype, tabulate(self._columns, sizes, dtype.itemsize, cuts))
 
     def step(self, grads: Params, **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
@@ -177,177 +90,5 @@ class FusedOptimizer:
                 compile_all(work)
                 self._prepared = True
             for group in self._groups:
-                group.table.point(_GRADIENT, starts)
-            # Python raises an interrupt after the call of a kernel in which it came. So t is counted before the first,
-            # and what is left of them follows before the interrupt goes on its way.
-            left = iter(launches(work))
-            self._t += 1
-            self._numbers[:] = numbers
-            try:
-                for kernel, arguments in left:
-                    kernel(*arguments)
-            finally:
-                for kernel, arguments in left:
-                    kernel(*arguments)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything but the parameters that a later run needs to go on bit for bit.
-
-        Returns
-        -------
-        dict
-            Numbers and copies of arrays under flat names: ``t``, ``hyper.lr``, ``m.0``, or ``m.w1`` for a dict.
-            ``numpy.savez(file, **opt.state_dict())`` stores it without pickle; of a schedule it has the last number.
-        """
-        with TURN:
-            last = self.program.at(max(self._t, 1), self._hypers)
-            hypers = {f"hyper.{name}": value for name, value in last.items()}
-            return {"t": self._t, **hypers, **{entry: array.copy() for entry, array in self._entries().items()}}
-
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned: with its states, its t and its hyperparameters.
-
-        The parameters are not part of it: restore them first. To go on with another hyperparameter, `set` it after. A
-        hyperparameter that follows a schedule here goes on to do so, from the t that is restored.
-
-        Parameters
-        ----------
-        saved : mapping
-            As returned by `state_dict` or read by ``numpy.load``.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If it is no mapping, an entry is missing, one too many, NaN or otherwise not as expected. Nothing has
-            changed then.
-        """
-        if not isinstance(saved, Mapping):
-            raise TypeError(f"state dict: expected a mapping, got {type(saved).__name__}")
-        targets = self._entries()
-        expected = {"t", *(f"hyper.{name}" for name in self._hypers), *targets}
-        if saved.keys() != expected:
-            missing, unexpected = sorted(expected - saved.keys()), sorted(map(str, saved.keys() - expected))
-            raise ValueError(f"state dict of {self.program.name}: missing {missing}, unexpected {unexpected}")
-        count = as_step_count("state dict entry 't'", saved["t"], least=0)
-        hypers = self.program.checked({name: saved[f"hyper.{name}"] for name in self._hypers})
-        sources = {entry: saved[entry] for entry in targets}
-        for entry, target in targets.items():
-            name = f"state dict entry {entry!r}"
-            arrays.check(sources[entry], name, target.shape, target.dtype, written=False)
-            if np.isnan(sources[entry]).any():
-                raise ValueError(f"{name}: expected numbers, got NaN")
-        with TURN:
-            schedules = {name: value for name, value in self._hypers.items() if callable(value)}
-            self._restore(count, {**hypers, **schedules}, sources)
-
-    def __repr__(self) -> str:
-        hypers = ", ".join(f"{k}={v!r}" if callable(v) else f"{k}={v:g}" for k, v in self._hypers.items())
-        elements = sum(array.size for array in self._params)
-        return f"{type(self).__name__}({len(self._params)} arrays, {elements} elements, t={self._t}, {hypers})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Tables hold addresses, so a copy is made from its parameters anew; pickle and copy.deepcopy both come here.
-        # Not by way of load_state_dict, since what has diverged can be copied too.
-        with TURN:
-            states = {entry: array.copy() for entry, array in self._entries().items()}
-            params = dict(zip(self._keys, self._params, strict=True)) if self._keyed else self._params
-            return _copied, (type(self), params, self._t, self._hypers, states)
-
-    def _restore(self, t: int, hypers: dict[str, Value], states: Mapping[str, Array]) -> None:
-        for entry, target in self._entries().items():
-            target[...] = states[entry]
-        self._t, self._hypers = t, hypers
-
-    def _entries(self) -> dict[str, Array]:
-        """The state arrays under their names in a state dict."""
-        arrays_of_states = {
-            f"{name}.{key}": array
-            for name, values in self._state_of_params().items()
-            for key, array in zip(self._keys, values, strict=True)
-        }
-        return {**arrays_of_states, **self._named_numbers()}
-
-    def _state_of_params(self) -> dict[str, list[Array]]:
-        """Each state that has an array a parameter; those of rows, columns and tensors as views of what all share."""
-        if self._small is None:
-            return self._state
-        kinds = {name: kind for name, kind in self.program.small_states.items() if kind != "group"}
-        flat, cuts = self._small.arrays, self._small.cuts
-        return {**self._state, **{name: views(kind, flat[name], self._shapes, cuts) for name, kind in kinds.items()}}
-
-    def _named_numbers(self) -> dict[str, Array]:
-        """Each state that is one number, as a view of it."""
-        groups = [name for name, kind in self.program.small_states.items() if kind == "group"]
-        of_groups = {name: self._small.arrays[name].reshape(()) for name in groups} if self._small else {}
-        numbers = {name: self._numbers[k : k + 1].reshape(()) for k, name in enumerate(self.program.numbers)}
-        return {**of_groups, **numbers}
-
-    def _in_order(self, grads: Params) -> list[Array]:
-        """The gradients in the order of the parameters."""
-        if not isinstance(grads, Mapping if self._keyed else list | tuple):
-            kind = "dict" if self._keyed else "list or tuple"
-            raise TypeError(f"grads: expected a {kind}, as params was, got {type(grads).__name__}")
-        if not isinstance(grads, Mapping):
-            if len(grads) != len(self._params):
-                raise ValueError(f"grads: expected {len(self._params)} arrays, one a parameter, got {len(grads)}")
-            return list(grads)
-        if grads.keys() != set(self._keys):
-            missing = [key for key in self._keys if key not in grads]
-            unexpected = [key for key in grads if key not in self._keys]
-            raise ValueError(f"grads: expected the keys of params; missing {missing}, unexpected {unexpected}")
-        return [grads[key] for key in self._keys]
-
-    def _addresses(self, gradients: list[Array]) -> Array:
-        """Where the gradients lie, if they and the parameters are as they must be."""
-        # A parameter is the caller's, who may have changed its flags or resized it since it was first checked.
-        if arrays.addresses_if_plain(self._params, self._shapes, self._dtypes) != self._starts:
-            self._check("params", self._params, written=True)
-            moved = np.flatnonzero(np.not_equal(arrays.addresses(self._params), self._starts))
-            if moved.size:
-                label = self._labels("params")[moved[0]]
-                raise ValueError(f"{label}: expected its memory where it was at construction, it has moved")
-        found = arrays.addresses_if_plain(gradients, self._shapes, self._dtypes)
-        if found is None:
-            self._check("grads", gradients, written=False)
-            found = arrays.addresses(gradients)
-        starts = np.array(found, np.int64)
-        overlap = self._written.overlap(starts, self._bytes)
-        if overlap:
-            k, other = overlap
-            raise ValueError(f"{self._labels('grads')[k]} overlaps {other} in memory: expected arrays that share none")
-        return starts
-
-    def _check(self, what: str, values: list[Array], *, written: bool) -> None:
-        expected = zip(values, self._labels(what), self._shapes, self._dtypes, strict=True)
-        for array, name, shape, dtype in expected:
-            arrays.check(array, name, shape, dtype, written=written)
-
-    def _labels(self, what: str) -> list[str]:
-        """What to call each array in a message: ``grads[0]`` or ``grads['w1']``."""
-        return [f"{what}[{key!r}]" for key in self._keys]
-
-    def _like_params(self, values: list[Array]) -> Params:
-        return MappingProxyType(dict(zip(self._keys, values, strict=True))) if self._keyed else tuple(values)
-
-
-def _keys(params: Params) -> Sequence[Any]:
-    if not isinstance(params, Mapping | list | tuple):
-        raise TypeError(f"params: expected a list, tuple or dict of arrays, got {type(params).__name__}")
-    if not params:
-        raise ValueError("params is empty: expected at least one array")
-    if not isinstance(params, Mapping):
-        return range(len(params))
-    for key in params:
-        if not isinstance(key, str):
-            raise TypeError(f"params: expected a dict with strings for keys, got the key {key!r}")
-    return list(params)
-
-
-def _values(params: Params) -> list[Array]:
-    return list(params.values()) if isinstance(params, Mapping) else list(params)
-
-
-def _copied(kind: type[Self], params: Params, t: int, hypers: dict[str, Value], states: Mapping[str, Array]) -> Self:
-    optimizer = kind(params, **hypers)
-    optimizer._restore(t, hypers, states)  # noqa: SLF001 this is part of the class
-    return optimizer
+                group.table.point(GRADIENT, starts)
+            self._take(numbers, launches(work))

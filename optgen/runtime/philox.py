@@ -24,8 +24,8 @@ ROUNDS = 10
 STRIP = 512
 """Elements whose words are made before they become deviates: in fours, and few enough to stay in the nearest cache."""
 
-_FACTORS = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
-_KEY_STEPS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
+FACTORS = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
+KEY_STEPS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
 _HALF, _LOWER = np.uint64(32), np.uint64(2**32 - 1)
 
 
@@ -45,12 +45,12 @@ def philox(block: Any, tensor: Any, t: Any, stream: Any, seed: Any) -> Any:
     key, other_key = seed, np.uint64(0)
     for _ in range(ROUNDS):
         a, b, c, d = (
-            upper(_FACTORS[1], c) ^ b ^ key,
-            _FACTORS[1] * c,
-            upper(_FACTORS[0], a) ^ d ^ other_key,
-            _FACTORS[0] * a,
+            upper(FACTORS[1], c) ^ b ^ key,
+            FACTORS[1] * c,
+            upper(FACTORS[0], a) ^ d ^ other_key,
+            FACTORS[0] * a,
         )
-        key, other_key = key + _KEY_STEPS[0], other_key + _KEY_STEPS[1]
+        key, other_key = key + KEY_STEPS[0], other_key + KEY_STEPS[1]
     return a, b, c, d
 
 

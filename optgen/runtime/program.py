@@ -61,6 +61,24 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """A sweep of a module for GPUs.
+
+    Parameters
+    ----------
+    over : str
+        What it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"group"``.
+    kernel : callable
+        ``kernel(chunks, addresses, scalars)`` over elements, in a program of several sweeps ``kernel(chunks, addresses,
+        scalars, at, small)``, with `keys` after the scalars if there are seeds; ``kernel(at, scalars, small)`` over
+        less.
+    """
+
+    over: str
+    kernel: Callable[..., None]
+
+
+@dataclass(frozen=True)
 class Program:
     """A generated module as the runtime sees it.
 
@@ -92,6 +110,8 @@ class Program:
         column of a chunk.
     phases : tuple of Phase
         In place of `sweep`: what a step launches, in order.
+    launches : tuple of Launch
+        What a step launches on a GPU, in order.
     """
 
     name: str
@@ -107,6 +127,12 @@ class Program:
     scratch: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     phases: tuple[Phase, ...] = ()
+    launches: tuple[Launch, ...] = ()
+
+    @property
+    def has_small(self) -> bool:
+        """Whether its sweeps have values that vary over less than elements."""
+        return bool(self.phases) or len(self.launches) > 1
 
     def computed(self, t: int, hypers: Iterable[float], numbers: Iterable[float]) -> tuple[tuple[float, ...], ...]:
         """What is computed on the host once a step: the scalars that the sweeps take, and the new numbers."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from optgen.runtime import arrays, table
 from optgen.runtime.launch import TURN, Work, launches
+from optgen.runtime.memory import Memory
 from optgen.runtime.program import Array, Program, as_step_count
 from optgen.runtime.small import Small, allocated, cuts_of, shape_in
 
@@ -38,7 +39,7 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     values = program.checked(hypers)
     theta = slots["theta"]
     numbers = [slots[name] for name in program.numbers]
-    starts = _addresses(program, slots)[: 2 + len(program.states)]
+    starts = addresses_of(program, slots, arrays)[: 2 + len(program.states)]
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     given = (np.array(scalars, theta.dtype), *program.keys(count, values))
     if theta.size <= table.CHUNK and not program.phases:  # a table of one row, without the arithmetic of many
@@ -65,20 +66,41 @@ def _small(program: Program, slots: Mapping[str, Array]) -> Small | None:
     return allocated(program, cuts, {name: slots[name].reshape(-1) for name in program.small_states})
 
 
-def _addresses(program: Program, slots: Mapping[str, Array]) -> list[int]:
-    """Check every array, and that no two share memory: all but the gradient are written."""
-    theta, given = slots["theta"], list(slots.values())
-    arrays.check(theta, "theta", None, None, written=True)
-    small = {**program.small_states, **dict.fromkeys(program.numbers, "group")}
-    shapes = [shape_in(small[name], theta.shape) if name in small else theta.shape for name in slots]
-    dtypes = [np.dtype(np.float64) if name in small else theta.dtype for name in slots]
-    starts = arrays.addresses_if_plain(given, shapes, dtypes)
-    if starts is None:
-        for (name, array), shape, dtype in zip(slots.items(), shapes, dtypes, strict=True):
-            arrays.check(array, name, shape, dtype, written=name != "g")
-        starts = arrays.addresses(given)
-    ordered = sorted(zip(starts, slots, strict=True))
+def addresses_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> list[int]:
+    """Check every array, and that no two share memory: all but the gradient are written.
+
+    Parameters
+    ----------
+    program : Program
+        Whose states they are.
+    slots : mapping of str to array
+        As for `update_array`.
+    memory : Memory
+        What they are, all but states that are one number for the host, which are arrays of NumPy.
+
+    Returns
+    -------
+    list of int
+        Where their first elements lie, in the order of the slots.
+    """
+    theta = slots["theta"]
+    memory.check(theta, "theta", None, None, written=True)
+    whole, dtype, double = tuple(theta.shape), memory.dtype_of(theta), np.dtype(np.float64)
+    small = {name: shape_in(kind, whole) for name, kind in program.small_states.items()}
+    numbers = {name: slots[name] for name in program.numbers}
+    found: dict[str, int] = {}
+    for its, group in ((memory, {name: slots[name] for name in slots if name not in numbers}), (arrays, numbers)):
+        shapes = [() if name in numbers else small.get(name, whole) for name in group]
+        dtypes = [double if name in small or name in numbers else dtype for name in group]
+        given = list(group.values())
+        starts = its.addresses_if_plain(given, shapes, dtypes) if given else []
+        if starts is None:
+            for (name, array), shape, expected in zip(group.items(), shapes, dtypes, strict=True):
+                its.check(array, name, shape, expected, written=name != "g")
+            starts = its.addresses(given)
+        found |= dict(zip(group, starts, strict=True))
+    ordered = sorted((start, name) for name, start in found.items())
     for (start, one), (next_start, other) in pairwise(ordered):
         if next_start - start < slots[one].nbytes:
             raise ValueError(f"{other} overlaps {one} in memory: expected arrays that share none")
-    return starts
+    return [found[name] for name in slots]

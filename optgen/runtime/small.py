@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optgen.runtime.program import Array, Program
-from optgen.runtime.table import Cuts, cut
+from optgen.runtime.table import CHUNK, Cuts, cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +30,10 @@ class Small:
     arrays: Mapping[str, Array]
 
 
-def cuts_of(program: Program, shapes: Sequence[tuple[int, ...]]) -> Cuts:
-    """Cut tensors as a program must have them."""
+def cuts_of(program: Program, shapes: Sequence[tuple[int, ...]], chunk: int = CHUNK) -> Cuts:
+    """Cut tensors as a program must have them, into chunks of at most so many elements."""
     kinds = {*program.values.values(), *program.small_states.values()}
-    return cut(shapes, by_rows=bool(kinds & {"row", "column", "part"}), by_columns="part" in kinds)
+    return cut(shapes, by_rows=bool(kinds & {"row", "column", "part"}), by_columns="part" in kinds, chunk=chunk)
 
 
 def allocated(program: Program, cuts: Cuts, states: Mapping[str, Array]) -> Small:
@@ -67,5 +67,5 @@ def views(kind: str, flat: Array, shapes: Sequence[tuple[int, ...]], cuts: Cuts)
     found = []
     for j, shape in enumerate(shapes):
         values = flat[bounds[j] : bounds[j + 1]]
-        found.append(values.reshape(shape_in(kind, shape)) if values.size else values)
+        found.append(values.reshape(shape_in(kind, shape)) if bounds[j] < bounds[j + 1] else values)
     return found

@@ -83,13 +83,13 @@ def tabulate(starts: Array, sizes: Array, itemsize: int, cuts: Cuts | None = Non
     return table
 
 
-def _chunks(sizes: Array) -> tuple[Array, Array, Array]:
+def _chunks(sizes: Array, chunk: int = CHUNK) -> tuple[Array, Array, Array]:
     """Of each chunk: its tensor, its first element there, and how many it has."""
-    chunks = -(-sizes // CHUNK)
+    chunks = -(-sizes // chunk)
     tensor = np.repeat(np.arange(len(sizes)), chunks)
     first = np.repeat(np.cumsum(chunks) - chunks, chunks)
-    begin = (np.arange(len(tensor)) - first) * CHUNK
-    return tensor, begin, np.minimum(CHUNK, sizes[tensor] - begin)
+    begin = (np.arange(len(tensor)) - first) * chunk
+    return tensor, begin, np.minimum(chunk, sizes[tensor] - begin)
 
 
 def _tasks(counts: Array) -> Array:
@@ -133,7 +133,9 @@ class Cuts:
     extents: Mapping[str, Array]
 
 
-def cut(shapes: Sequence[tuple[int, ...]], *, by_rows: bool, by_columns: bool) -> Cuts:
+def cut(
+    shapes: Sequence[tuple[int, ...]], *, by_rows: bool = False, by_columns: bool = False, chunk: int = CHUNK
+) -> Cuts:
     """Cut the tensors of a model into chunks.
 
     Parameters
@@ -146,11 +148,13 @@ def cut(shapes: Sequence[tuple[int, ...]], *, by_rows: bool, by_columns: bool) -
     by_columns : bool
         Whether something is added up over columns. Chunks have at least `TALL` rows then, where there are so many, so
         that what they leave behind is little beside what they read.
+    chunk : int
+        Elements in a chunk, at most unless it must be of whole rows.
     """
     sizes, n_rows, n_cols = _extents(shapes)
     if by_rows:
-        return placed(shapes, *_whole_rows(sizes, n_rows, n_cols, TALL if by_columns else 1))
-    return placed(shapes, *_chunks(sizes))
+        return placed(shapes, *_whole_rows(sizes, n_rows, n_cols, TALL if by_columns else 1, chunk))
+    return placed(shapes, *_chunks(sizes, chunk))
 
 
 def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count: Array) -> Cuts:
@@ -205,13 +209,13 @@ def _bounds(sizes: Array) -> Array:
     return np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
 
 
-def _whole_rows(sizes: Array, n_rows: Array, n_cols: Array, tall: int) -> tuple[Array, Array, Array]:
+def _whole_rows(sizes: Array, n_rows: Array, n_cols: Array, tall: int, chunk: int) -> tuple[Array, Array, Array]:
     """Chunks of whole rows: several matrices, or a part of one."""
     found: list[tuple[int, int, int]] = []
     for tensor, (size, height, width) in enumerate(zip(sizes.tolist(), n_rows.tolist(), n_cols.tolist(), strict=True)):
         if size == 0:
             continue
-        fitting = max(CHUNK // width, min(tall, height), 1)
+        fitting = max(chunk // width, min(tall, height), 1)
         step = fitting // height * height if fitting >= height else fitting
         whole = step if fitting >= height else height  # a chunk ends where a run of matrices, or one, does
         for run in range(0, size // width, whole):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from optgen import runtime
 from optgen.ir import Branch, Kernel, Reduce, Sweep
 from optgen.language.noise import Draw
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Named, Next, g, theta
+from optgen.language.symbols import Named, g, theta
 from optgen.language.text import text
 from optgen.runtime import totals
 from optgen.targets import module, rounds
@@ -22,7 +22,7 @@ from optgen.targets.rounds import OF, Round, Step
 
 _HOME = {
     **dict.fromkeys(totals.__all__, "optgen.runtime.totals"),
-    "Phase": "optgen.runtime",
+    **dict.fromkeys(runtime.__all__, "optgen.runtime"),
     "draws": "optgen.runtime.philox",
     "": "optgen.runtime.cpu",
 }
@@ -37,16 +37,16 @@ class _Cpu:
         """The text of a module: scalars, update, chunk, sweeps, step and the class."""
         host, element = CodePrinter(elementwise=False), CodePrinter(elementwise=True)
         scalars, code = module.scalars(kernel, host), _simple if rounds.is_simple(kernel) else _in_rounds
-        sweeps, phases, runtime = code(kernel, element, host)
+        sweeps, phases, helpers = code(kernel, element, host)
         parts = [
             scalars,
             *sweeps,
             module.initial(optimizer, host),
             module.program(optimizer, kernel, phases),
             module.step(optimizer),
-            module.facade(optimizer),
+            module.facade(optimizer, "numpy.ndarray"),
         ]
-        names = {*host.used, *element.used, *runtime, *("on_host", "parallel_sweep", "per_element", "prange")}
+        names = {*host.used, *element.used, *helpers, *("on_host", "parallel_sweep", "per_element", "prange")}
         imports = module.imports(_HOME, names | {"serial_sweep", "view"})
         return module.assembled([module.header(origin), module.docstring(optimizer), *imports], parts)
 
@@ -164,32 +164,17 @@ def _summing_chunk(kernel: Kernel, round_: Round, taken: Sequence[str], used: se
     steps = [step for step in round_.whole if step]
     sweeps = [step.sweep for step in steps]
     columns = {slot: column for column, slot in enumerate((theta, g, *kernel.slots[1:], *rounds.kept(kernel)), start=1)}
-    touched = {_slot(x) for sweep in sweeps for x in (*sweep.reads, *sweep.stores, *sweep.keeps)}
+    touched = {rounds.slot_of(x) for sweep in sweeps for x in (*sweep.reads, *sweep.stores, *sweep.keeps)}
     viewed = [(slot, column) for slot, column in columns.items() if slot in touched]
-    chunk = _Chunk(kernel, _by_rows(sweeps), viewed, used)
+    chunk = _Chunk(kernel, rounds.is_by_rows(sweeps), viewed, used)
     blocks = [chunk.block(branch, step) for branch, step in zip(kernel.branches, round_.whole, strict=True)]
-    place = [line for line in chunk.head() if _is_used(line.split()[0], blocks) or not chunk.by_rows]
+    place = [line for line in chunk.head() if rounds.is_used(line.split()[0], blocks) or not chunk.by_rows]
     body = [*place, *rounds.scalars_used(kernel, sweeps, blocks), *rounds.by_branch(blocks)]
     arguments = ", ".join(["row", "place", _numbers(kernel), *(array + OF for array in taken)])
     decorator = "summing_chunk" if any(sweep.reduces for sweep in sweeps) else "per_chunk"
     used.add(decorator)
     what = f"Sweep {round_.number} over one chunk, which a row of the table describes."
     return module.function(decorator, f"chunk_{round_.number}", arguments, what, body)
-
-
-def _is_used(name: str, blocks: Sequence[Sequence[str]]) -> bool:
-    return any(re.search(rf"\b{name}\b", line) for block in blocks for line in block)
-
-
-def _slot(symbol: Named) -> Named:
-    """What holds a value of elements: a slot holds its new value once that has been stored."""
-    return symbol.of if isinstance(symbol, Next) else symbol
-
-
-def _by_rows(sweeps: Sequence[Sweep]) -> bool:
-    """Whether sweeps over elements must know in which row and column each one is."""
-    spaces = {x.space for sweep in sweeps for x in (*sweep.given, *(reduce.target for reduce in sweep.reduces))}
-    return bool(spaces & {Space.ROW, Space.COL})
 
 
 @dataclass(frozen=True)
@@ -257,7 +242,8 @@ class _Chunk:
         """The loop over elements."""
         sweep = step.sweep
         stored = {slot.next: f"{slot.name}[i]" for slot in sweep.stores} | {x: f"{x.name}[i]" for x in sweep.keeps}
-        overwritten = {x for r in sweep.reduces for x in r.factors if x in sweep.loads and _slot(x) in sweep.stores}
+        added = {x for reduce in sweep.reduces for x in reduce.factors}
+        overwritten = {x for x in sweep.loads if x in added and rounds.slot_of(x) in sweep.stores}
         body = [f"{x.name}_before = {self.element(x)}" for x in sweep.loads if x in overwritten]
         if sweep.body:
             targets = ", ".join(stored.get(x, rounds.name(x)) for x in rounds.results(sweep))
@@ -279,7 +265,7 @@ class _Chunk:
         if isinstance(load, Draw):
             return f"{load.name}_line[i]" if self.by_rows else f"{load.name}[i]"
         if load.space is Space.ELEM:
-            return f"{_slot(load).name}[i]"
+            return f"{rounds.slot_of(load).name}[i]"
         return self.cast(f"{rounds.name(load)}[i]") if load.space is Space.COL else rounds.name(load)
 
     def held(self, load: Named, branch: Branch) -> str:

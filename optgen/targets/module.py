@@ -56,6 +56,9 @@ def quoted(prose: str) -> str:
     return prose.replace("\\", "\\\\").replace('"""', "'''").replace("\0", "")
 
 
+_BY_ALL = ("Array", "Domain", "FusedOptimizer", "Hyper", "Params", "Program", "Value", "update_array")
+
+
 def imports(home: Mapping[str, str], used: set[str]) -> list[str]:
     """What the module imports from the runtime, and from its parts for one kind of machine.
 
@@ -64,13 +67,12 @@ def imports(home: Mapping[str, str], used: set[str]) -> list[str]:
     home : mapping of str to str
         The module in which each name is found; under the empty name, that of all others.
     used : set of str
-        The names.
+        The names, beside those that every module uses.
     """
     places: dict[str, list[str]] = {}
-    for name in sorted(used):
+    for name in sorted({*used, *_BY_ALL}):
         places.setdefault(home.get(name, home[""]), []).append(name)
-    runtime = ["Array", "Domain", "FusedOptimizer", "Hyper", "Params", *places.pop("optgen.runtime", []), "Program"]
-    lines = [f"from optgen.runtime import {', '.join([*runtime, 'Value', 'update_array'])}"]
+    lines = []
     for place, names_there in sorted(places.items()):
         line = f"from {place} import {', '.join(names_there)}"
         lines.append(line if len(line) <= WIDTH else laid_out(f"from {place} import (", names_there, ")"))
@@ -217,12 +219,12 @@ def step(optimizer: Optimizer) -> str:
     return signature + "\n" + textwrap.indent("\n".join(body), INDENT)
 
 
-def facade(optimizer: Optimizer) -> str:
-    """The class for all arrays of a model."""
+def facade(optimizer: Optimizer, arrays: str) -> str:
+    """The class for all arrays of a model; of what kind they are is given in words."""
     hypers = [f"{h.name}: Value = {literal(h.default)}" for h in optimizer.hypers]
     init = laid_out("def __init__(", ["self", "params: Params", *(["*"] if hypers else []), *hypers], ") -> None:")
     forward = laid_out("super().__init__(", ["params", *(f"{h.name}={h.name}" for h in optimizer.hypers)], ")")
-    parameters = ["params : list, tuple or dict of numpy.ndarray", "    Arrays to train, updated in place."]
+    parameters = [f"params : list, tuple or dict of {arrays}", "    Arrays to train, updated in place."]
     for h in optimizer.hypers:
         parameters.append(f"{h.name} : float or callable, default {literal(h.default)}, in {_known_domain(h)}")
         if h.meaning:

@@ -7,6 +7,7 @@ a loop for each; what a position is given and becomes is a function as readable 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -156,21 +157,50 @@ def holder(symbol: Named, branch: Branch) -> str:
     return name(symbol) if apart else str(symbol.of.name)
 
 
+def slot_of(symbol: Named) -> Named:
+    """What holds a value of elements: a slot holds its new value once that has been stored."""
+    return symbol.of if isinstance(symbol, Next) else symbol
+
+
+def is_by_rows(sweeps: Sequence[Sweep]) -> bool:
+    """Whether sweeps over elements must know in which row and column each one is."""
+    spaces = {x.space for sweep in sweeps for x in (*sweep.given, *(reduce.target for reduce in sweep.reduces))}
+    return bool(spaces & {Space.ROW, Space.COL})
+
+
+def is_used(name: str, blocks: Sequence[Sequence[str]]) -> bool:
+    """Whether a name stands in lines of code."""
+    return any(re.search(rf"\b{name}\b", line) for block in blocks for line in block)
+
+
 # Functions -----------------------------------------------------------------------------------------------------------
 
 
-def functions(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> list[str]:
-    """For every sweep of every branch, the function that computes one position; equal ones have the same."""
+def functions(kernel: Kernel, element: CodePrinter, host: CodePrinter, *, small: str = "on_host") -> list[str]:
+    """For every sweep of every branch, the function that computes one position; equal ones have the same.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Whose sweeps.
+    element, host : CodePrinter
+        What prints functions of elements, and those of small values.
+    small : str
+        How the latter are decorated.
+    """
     found: dict[str, list[tuple[Branch, int, Step]]] = {}
     for number, branch in enumerate(kernel.branches):
         for round_ in rounds(kernel):
             for step in (*round_.small[number], round_.whole[number]):
-                if step is not None and not _is_copying(step.sweep):
+                if step is not None and not is_copying(step.sweep):
                     found.setdefault(step.name, []).append((branch, round_.number, step))
-    return [_function(kernel, uses, host if uses[0][2].sweep.is_small else element) for uses in found.values()]
+    return [
+        _function(kernel, uses, *((host, small) if uses[0][2].sweep.is_small else (element, "per_element")))
+        for uses in found.values()
+    ]
 
 
-def _is_copying(sweep: Sweep) -> bool:
+def is_copying(sweep: Sweep) -> bool:
     """Whether a small sweep computes nothing: it gives values another place."""
     return sweep.is_small and all(assign.value.is_Symbol for assign in sweep.body)
 
@@ -180,7 +210,7 @@ def results(sweep: Sweep) -> tuple[Named, ...]:
     return tuple(result for result in sweep.results if result not in sweep.loads)
 
 
-def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]], code: CodePrinter) -> str:
+def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]], code: CodePrinter, decorator: str) -> str:
     branch, number, step = uses[0]
     sweep = step.sweep
     where = f" where {text(branch.when)}" if branch.when != S.true else " otherwise"
@@ -193,13 +223,12 @@ def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]], code: Co
     what = f"One {sweep.space.whole} {place}{where}: {', and '.join([*new, *([listed(others)] if others else [])])}."
     body = [module.assignment(assign, code) for assign in sweep.body]
     arguments = spelled([*sweep.loads, *needed(kernel, sweep)])
-    decorator = "on_host" if sweep.is_small else "per_element"
     return module.function(decorator, step.name, arguments, what, [*body, f"return {spelled(results(sweep))}"])
 
 
 def scalars_used(kernel: Kernel, sweeps: Sequence[Sweep], blocks: Sequence[Sequence[str]]) -> list[str]:
     """Lines that give the scalars that some sweeps use their names, and the branch where it makes a difference."""
-    used = {symbol for sweep in sweeps if not _is_copying(sweep) for symbol in needed(kernel, sweep)}
+    used = {symbol for sweep in sweeps if not is_copying(sweep) for symbol in needed(kernel, sweep)}
     if any(block != blocks[0] for block in blocks):
         used.add(BRANCH)
     return [f"{argument.name} = scalars[{k}]" for k, argument in enumerate(kernel.arguments) if argument in used]
@@ -308,7 +337,7 @@ class _Loop:
         given = [self.argument(load, index) for load in sweep.loads]
         stored = {result: f"{holder(result, self.branch)}{OF}[{index}]" for result in sweep.keeps}
         stored |= {slot.next: f"{slot.name}{OF}[{index}]" for slot in sweep.stores}
-        if _is_copying(sweep):
+        if is_copying(sweep):
             values = {slot.next: slot.next for slot in sweep.stores} | {a.target: a.value for a in sweep.body}
             return [f"{stored[target]} = {self.argument(value, index)}" for target, value in values.items()]
         targets = ", ".join(stored.get(result, name(result)) for result in results(sweep))

@@ -53,7 +53,7 @@ def test_build_writes_a_module_that_trains(optgen, tmp_path):
     theta = np.ones(3)
     module.step(theta, np.ones(3), t=1, lr=0.25)
     assert theta.tolist() == [0.75] * 3
-    assert optgen("build")[1] == "1 unchanged\n"
+    assert optgen("build")[1] == "2 unchanged\n"
 
 
 def test_build_check_fails_and_names_what_is_stale(optgen, tmp_path):
@@ -68,7 +68,7 @@ def test_build_check_fails_and_names_what_is_stale(optgen, tmp_path):
     status, out, err = optgen("build", "--check")
     assert status == 1
     assert "generated/cpu/mine.py is not what specs/mine.py says now (optimizer 'mine')" in err
-    assert out == "1 stale\n"
+    assert out == "2 stale\n"
     path.rename(tmp_path / "specs" / "_mine.py")
     assert "is made by no spec" in optgen("build", "--check")[2]
 
@@ -104,7 +104,7 @@ def test_a_file_with_an_error_fails_and_the_others_still_build(optgen, tmp_path)
         (("build", "nothing.py"), "nothing.py: there is no such file"),
         (("build", "adam", "--target", "abacus"), "there is no target 'abacus': choose from cpu"),
         (("show", "zzz"), "there is no optimizer 'zzz': `optgen list` shows what there is"),
-        (("show", "adam", "--ir", "--latex"), "choose one of --ir, --source and --latex"),
+        (("show", "adam", "--ir", "--latex"), "choose one of --ir, --source, --latex, --ptx and --sass"),
         (("new", "My-Rule"), "'My-Rule' cannot name a module"),
     ],
 )
@@ -240,7 +240,7 @@ def test_new_writes_a_spec_that_builds_as_it_is(optgen, tmp_path):
 
 def test_build_json_says_what_became_of_each(optgen, tmp_path):
     (tmp_path / "mine.py").write_text(SPEC)
-    (result,) = json.loads(optgen("build", "mine.py", "--json")[1])
+    result, _ = json.loads(optgen("build", "mine.py", "--json")[1])
     assert (result["name"], result["status"], result["path"]) == ("mine", "built", "generated/cpu/mine.py")
 
 

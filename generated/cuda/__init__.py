@@ -1,0 +1,1 @@
+"""Kernels for NVIDIA GPUs: Numba, a block of threads for each chunk of a tensor."""

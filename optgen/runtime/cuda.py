@@ -1,0 +1,452 @@
+"""What kernels on NVIDIA GPUs are made of: how each kind of function is compiled, and operations that Numba lacks.
+
+This is the only module that knows numba.cuda. It works in one of three ways, and importing it never fails:
+
+- with numba-cuda, kernels are compiled when first launched; compiling to PTX takes no GPU and no driver;
+- in Numba's simulator (``NUMBA_ENABLE_CUDASIM=1``) the same kernels run as plain Python, on NumPy arrays, with a twin
+  for each operation of hardware;
+- without numba-cuda nothing can be compiled, and `require_gpu` says what to install.
+
+Functions that run on the GPU are inlined before they are typed: a call proper would need a driver to be compiled.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from math import inf
+from typing import Any, TypeVar
+
+import numpy as np
+from numba import config, njit, types
+
+from optgen.runtime import cpu, simulated
+
+__all__ = [
+    "THREADS",
+    "as_index",
+    "atan2",
+    "block",
+    "ceil",
+    "cos",
+    "erf",
+    "exp",
+    "expm1",
+    "finite",
+    "floor",
+    "in_fours",
+    "from_above",
+    "inf",
+    "kernel",
+    "load",
+    "load4",
+    "log",
+    "log1p",
+    "maximum",
+    "mean_age",
+    "minimum",
+    "narrow",
+    "on_device",
+    "on_host",
+    "per_element",
+    "shared",
+    "sign",
+    "sin",
+    "sine_of_turns",
+    "sqrt",
+    "store",
+    "store4",
+    "sync",
+    "tan",
+    "tanh",
+    "thread",
+    "upper",
+    "where",
+    "wide",
+]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SIMULATED = bool(config.ENABLE_CUDASIM)
+"""Whether Numba's simulator runs the kernels."""
+try:
+    from numba import cuda as _cuda
+
+    if not SIMULATED:
+        from llvmlite import ir
+        from numba.core import cgutils
+        from numba.cuda.extending import intrinsic
+except (ImportError, RuntimeError, OSError) as error:  # what a missing package, runtime library or driver raises
+    _cuda, _MISSING = None, str(error)
+else:
+    _MISSING = "" if SIMULATED or hasattr(_cuda, "compile_ptx") else "numba.cuda has no compiler"
+
+INSTALLED = not _MISSING
+"""Whether kernels can be compiled, or simulated."""
+PLAIN = SIMULATED or not INSTALLED
+"""Whether functions stay plain Python."""
+THREADS, WARP = (simulated.THREADS, simulated.WARP) if SIMULATED else (256, 32)
+"""Threads in a block, and those of them that exchange values without memory."""
+WARPS = THREADS // WARP
+
+
+def require_gpu() -> None:
+    """Make sure that kernels can run.
+
+    Raises
+    ------
+    RuntimeError
+        If not: says what is missing, and how to get it.
+    """
+    if SIMULATED:
+        return
+    remedy = "optgen.generated.cpu has the same optimizers for CPUs"
+    if _MISSING:
+        raise RuntimeError(
+            f"numba-cuda, which compiles kernels for GPUs, is not installed or incomplete ({_MISSING}): "
+            f"pip install 'optgen[cuda]'; {remedy}"
+        )
+    if not _cuda.is_supported_version() or not _cuda.is_available():
+        found = _cuda.cuda_error()
+        what = "the driver found no GPU, or it could not be started" if found else "no compiler library was found"
+        detail = " ".join(str(found or "libNVVM and NVRTC are in the extra optgen[cuda]").split())
+        raise RuntimeError(
+            f"no kernel can run on a GPU here: {what} ({detail}). An NVIDIA GPU with a driver for CUDA 13 is needed, "
+            f"and pip install 'optgen[cuda]'; {remedy}, and NUMBA_ENABLE_CUDASIM=1 simulates one"
+        )
+
+
+def _plain(function: Function) -> Function:
+    return function
+
+
+def _inlined(function: Function) -> Function:
+    """Compile a function into whatever calls it, on the host and on the GPU."""
+    return njit(inline="always", error_model="numpy")(function)  # type: ignore[no-any-return]
+
+
+if PLAIN:
+    on_host = per_element = on_device = _plain
+    _both = _plain
+else:
+    on_host = cpu.on_host
+    _both = _inlined
+
+    def on_device(function: Function) -> Function:
+        """Compile a function of the small values of one position, in float64, into the kernel that calls it."""
+        return _cuda.jit(device=True, inline="always")(function)  # type: ignore[no-any-return]
+
+    def per_element(function: Function) -> Function:
+        """Compile a function of one element, in the type of the tensors, into the kernel that calls it."""
+        return _cuda.jit(device=True, inline="always")(function)  # type: ignore[no-any-return]
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function that every thread of a launch runs, when it is first launched."""
+    if not INSTALLED:
+        return function
+    try:
+        return _cuda.jit(cache=not SIMULATED)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # no writable place for the cache
+        return _cuda.jit(function)  # type: ignore[no-any-return]
+
+
+def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
+    """A kernel as PTX, compiled without a GPU or a driver.
+
+    Parameters
+    ----------
+    function : callable
+        As `kernel` returned it.
+    signature : tuple of numba types
+        Of its arguments.
+    capability : tuple of int
+        The compute capability to compile for: ``(9, 0)`` is sm_90.
+    """
+    if PLAIN:
+        raise RuntimeError(f"kernels can only be compiled by numba-cuda: pip install 'optgen[cuda]' ({_MISSING})")
+    text, _ = _cuda.compile_ptx(function.py_func, signature, cc=capability)
+    return str(text)
+
+
+# On the host and on the GPU alike -------------------------------------------------------------------------------------
+
+_source = {name: getattr(cpu, name).py_func for name in ("maximum", "mean_age", "minimum", "where")}
+maximum = _both(_source["maximum"])
+minimum = _both(_source["minimum"])
+where = _both(_source["where"])
+mean_age = _source["mean_age"] if PLAIN else cpu.mean_age
+
+
+@_both
+def sign(x: Any) -> Any:
+    """-1, 0 or 1 in the type of the argument; NaN for NaN."""
+    return where(x == x, type(x)(x > 0) - type(x)(x < 0), x)  # noqa: PLR0124 a test for NaN
+
+
+@_both
+def floor(x: Any) -> Any:
+    """The largest whole number that is not greater, in the type of the argument."""
+    inside = where(abs(x) < type(x)(2.0**52), x, type(x)(0))  # beyond, and for NaN, it is x itself
+    whole = type(x)(np.int64(inside))
+    whole = where(whole > inside, whole - type(x)(1), whole)
+    return where(abs(x) < type(x)(2.0**52), whole, x)
+
+
+@_both
+def ceil(x: Any) -> Any:
+    """The smallest whole number that is not less, in the type of the argument."""
+    return -floor(-x)
+
+
+@_both
+def finite(x: Any) -> Any:
+    """1 for a number, 0 for NaN and the infinities, in the type of the argument."""
+    return type(x)(x - x == x - x)
+
+
+@_both
+def as_index(x: Any) -> Any:
+    """A whole number among scalars as an integer."""
+    return np.int32(x)
+
+
+@_both
+def wide(x: Any) -> Any:
+    """A number as a float64."""
+    return np.float64(x)
+
+
+# Where a thread stands, what it moves ---------------------------------------------------------------------------------
+
+_math: Any = simulated if PLAIN else math
+atan2, cos, erf, exp = _math.atan2, _math.cos, _math.erf, _math.exp
+expm1, log, log1p, sin = _math.expm1, _math.log, _math.log1p, _math.sin
+sqrt, tan, tanh = _math.sqrt, _math.tan, _math.tanh
+
+if PLAIN:
+    from optgen.runtime.simulated import (
+        block,
+        from_above,
+        load,
+        load4,
+        narrow,
+        shared,
+        sine_of_turns,
+        store,
+        store4,
+        sync,
+        thread,
+        upper,
+    )
+else:
+
+    @on_device
+    def block() -> Any:
+        """The number of the block."""
+        return _cuda.blockIdx.x
+
+    @on_device
+    def thread() -> Any:
+        """The number of the thread in its block."""
+        return _cuda.threadIdx.x
+
+    @on_device
+    def sync() -> Any:
+        """Wait for all threads of the block, and see what they wrote."""
+        _cuda.syncthreads()
+
+    @on_device
+    def shared() -> Any:
+        """Memory that a block shares: a float64 a warp."""
+        return _cuda.shared.array(WARPS, np.float64)
+
+    @on_device
+    def from_above(x: Any, distance: Any) -> Any:
+        """What a thread so much further on in the warp has for x."""
+        return _cuda.shfl_down_sync(0xFFFFFFFF, x, distance)
+
+    def _pointer(builder: Any, args: Any, kind: Any, itemsize: int) -> Any:
+        """The address of element i as a pointer into global memory, so that a load is an LDG."""
+        place = builder.add(args[0], builder.mul(args[1], ir.Constant(ir.IntType(64), itemsize)))
+        return builder.inttoptr(place, ir.PointerType(kind, addrspace=1))
+
+    def _lane(k: int) -> Any:
+        return ir.Constant(ir.IntType(32), k)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def upper(_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001
+        """The upper 64 bits of a product of two words."""
+        word, double = ir.IntType(64), ir.IntType(128)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            product = builder.mul(*(builder.zext(argument, double) for argument in args))
+            return builder.trunc(builder.lshr(product, ir.Constant(double, 64)), word)
+
+        return types.uint64(types.uint64, types.uint64), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def sine_of_turns(_context: Any, x: Any) -> Any:
+        """``sin(pi*x)``, exact in the argument: unlike a sine of radians it needs no memory for large ones."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            kind = args[0].type
+            name = "__nv_sinpif" if x == types.float32 else "__nv_sinpi"
+            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
+            return builder.call(function, args)
+
+        return x(x), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def load(_context: Any, _address: Any, _i: Any, like: Any) -> Any:
+        """Element i of the tensor at an address, of the type of the array ``like``."""
+        dtype = like.dtype
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            pointer = _pointer(builder, args, context.get_value_type(dtype), dtype.bitwidth // 8)
+            return builder.load(pointer, align=dtype.bitwidth // 8)
+
+        return dtype(types.int64, types.int64, like), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def load4(_context: Any, _address: Any, _i: Any, like: Any) -> Any:
+        """Elements i to i + 3, in as few moves of 128 bits as they are; the address is a multiple of 16."""
+        dtype = like.dtype
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = ir.VectorType(context.get_value_type(dtype), 4)
+            four = builder.load(_pointer(builder, args, kind, dtype.bitwidth // 8), align=16)
+            values = [builder.extract_element(four, _lane(k)) for k in range(4)]
+            return context.make_tuple(builder, signature.return_type, values)
+
+        return types.UniTuple(dtype, 4)(types.int64, types.int64, like), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def store(_context: Any, _address: Any, _i: Any, like: Any, x: Any) -> Any:
+        """Let element i of the tensor at an address be x."""
+        dtype = like.dtype
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = _pointer(builder, args, context.get_value_type(dtype), dtype.bitwidth // 8)
+            value = context.cast(builder, args[3], signature.args[3], dtype)
+            builder.store(value, pointer, align=dtype.bitwidth // 8)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, like, x), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def store4(
+        _context: Any, _address: Any, _i: Any, like: Any, x0: Any, x1: Any, x2: Any, x3: Any
+    ) -> Any:
+        """Let elements i to i + 3 be these."""
+        dtype = like.dtype
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = ir.VectorType(context.get_value_type(dtype), 4)
+            four = ir.Constant(kind, ir.Undefined)
+            for k, (value, its) in enumerate(zip(args[3:], signature.args[3:], strict=True)):
+                four = builder.insert_element(four, context.cast(builder, value, its, dtype), _lane(k))
+            builder.store(four, _pointer(builder, args, kind, dtype.bitwidth // 8), align=16)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, like, x0, x1, x2, x3), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def narrow(_context: Any, x: Any, like: Any) -> Any:
+        """A float64 in the type of the array ``like``."""
+        dtype = like.dtype
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return context.cast(builder, args[0], signature.args[0], dtype)
+
+        return dtype(x, like), codegen
+
+
+@on_device
+def in_fours(count: Any, addresses: Any) -> Any:
+    """How many of ``count`` elements can be moved four at a time.
+
+    Parameters
+    ----------
+    count : int
+        Elements in a run.
+    addresses : int
+        All addresses that the run is moved between, joined by ``|``: a bit of any that keeps one from being a multiple
+        of 16 keeps all of them.
+    """
+    return 0 if addresses & 15 else count - (count & 3)
+
+
+# What the host does ---------------------------------------------------------------------------------------------------
+
+
+def configured(function: Any, blocks: int, stream: Any) -> Callable[..., None]:
+    """A kernel with its grid and stream, to be called with its arguments.
+
+    Parameters
+    ----------
+    function : callable
+        As `kernel` returned it.
+    blocks : int
+        How many, at least one.
+    stream : numba stream
+        Where it is put.
+    """
+    with warnings.catch_warnings():  # a sweep over what is small takes few blocks, as it should
+        warnings.filterwarnings("ignore", message="Grid size", category=Warning)
+        if not SIMULATED:
+            return function[blocks, THREADS, stream]  # type: ignore[no-any-return]
+
+    def simulated_kernel(*arguments: Any) -> None:
+        with warnings.catch_warnings():  # a GPU raises no flags
+            warnings.simplefilter("ignore", RuntimeWarning)
+            function[blocks, THREADS](*arguments)
+
+    return simulated_kernel
+
+
+def stream_at(handle: int) -> Any:
+    """The stream with a handle of CUDA's, 0 for the default one."""
+    return _cuda.external_stream(handle) if handle else _cuda.default_stream()
+
+
+def is_capturing(stream: Any) -> bool:
+    """Whether what is put into a stream becomes a CUDA graph, in place of being run."""
+    if SIMULATED:
+        return False
+    from cuda.bindings import driver  # noqa: PLC0415 - it comes with numba-cuda, and only there
+
+    _, status = driver.cuStreamIsCapturing(int(stream.handle or 0))
+    return bool(status != driver.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_NONE)
+
+
+def to_device(array: Any) -> Any:
+    """A copy of a NumPy array in the memory of the current GPU, as an array of Numba."""
+    return array.copy() if SIMULATED else _cuda.to_device(array)
+
+
+def upload(target: Any, host: Any, stream: Any) -> None:
+    """Put into a stream a copy of a NumPy array to an array on the GPU.
+
+    The array may change after the call: the driver has read it by then, unless it is `pinned`.
+    """
+    if SIMULATED:
+        target[...] = host
+    else:
+        target.copy_to_device(host, stream)
+
+
+def pinned(size: int) -> Any:
+    """A NumPy array of int64 that a CUDA graph can copy from."""
+    return np.empty(size, np.int64) if SIMULATED else _cuda.pinned_array(size, np.int64)
+
+
+def as_device_array(array: Any) -> Any:
+    """An array of another library, or of NumPy in the simulator, as kernels take it; no copy is made."""
+    return array if SIMULATED else _cuda.as_cuda_array(array, sync=False)
+
+
+def on_gpu(number: int) -> Any:
+    """A context in which a GPU is the current one."""
+    return _cuda.gpus[number]

@@ -1,0 +1,279 @@
+"""Totals on the GPU: what is added up, or the largest, of values that vary over more, in an order that never changes.
+
+A thread adds up what it visits, a warp the sums of its threads by halves, a block the sums of its warps in turn, and a
+sweep over what is small the sums of all blocks. All of it is float64. Nothing is added by whichever comes first, so the
+same model has the same bits on every run.
+
+Small values lie in one array, ``small``; ``x_of`` is where those called ``x`` begin there. Where the values of a tensor
+stand is in ``at``, an array of integers that begins with where each of its parts does; see `optgen.runtime.places`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optgen.runtime.cuda import (
+    THREADS,
+    WARP,
+    WARPS,
+    block,
+    from_above,
+    inf,
+    maximum,
+    on_device,
+    shared,
+    sync,
+    thread,
+)
+from optgen.runtime.places import (
+    ALL_COLUMNS,
+    ALL_ROWS,
+    CHUNKS,
+    COLUMNS,
+    N_COLS,
+    N_ROWS,
+    N_TENSORS,
+    PARTS,
+    ROWS,
+    TENSOR_OF_COLUMN,
+    TENSOR_OF_ROW,
+    TENSORS,
+)
+
+__all__ = [
+    "CHUNKS",
+    "COLUMNS",
+    "ROWS",
+    "column_max",
+    "column_sum",
+    "columns_in_all",
+    "max_along",
+    "max_by_one",
+    "max_down",
+    "max_of_block",
+    "max_over",
+    "max_over_tensors",
+    "rows_in_all",
+    "sum_along",
+    "sum_by_one",
+    "sum_down",
+    "sum_of_block",
+    "sum_over",
+    "sum_over_tensors",
+    "tensor_of_block",
+    "tensor_of_column",
+    "tensor_of_row",
+]
+"""What generated modules use."""
+
+
+# Where a block or a thread stands ------------------------------------------------------------------------------------
+
+
+@on_device
+def tensor_of_block(at: Any) -> Any:
+    """The tensor that a block is for: those without elements have none."""
+    return at[at[TENSORS] + block()]
+
+
+@on_device
+def rows_in_all(at: Any) -> Any:
+    """How many rows all tensors have."""
+    return at[ALL_ROWS]
+
+
+@on_device
+def columns_in_all(at: Any) -> Any:
+    """How many columns all tensors have."""
+    return at[ALL_COLUMNS]
+
+
+@on_device
+def tensor_of_row(at: Any, i: Any) -> Any:
+    """The tensor of row i of all."""
+    return at[at[TENSOR_OF_ROW] + i]
+
+
+@on_device
+def tensor_of_column(at: Any, i: Any) -> Any:
+    """The tensor of column i of all."""
+    return at[at[TENSOR_OF_COLUMN] + i]
+
+
+# By all threads of a block -------------------------------------------------------------------------------------------
+
+
+@on_device
+def _of_block(x: Any, most: Any) -> Any:
+    partial = shared()
+    distance = WARP // 2
+    while distance > 0:
+        other = from_above(x, distance)
+        x = maximum(x, other) if most else x + other
+        distance //= 2
+    if thread() % WARP == 0:
+        partial[thread() // WARP] = x
+    sync()
+    total = partial[0]
+    warp = 1
+    while warp < WARPS:
+        total = maximum(total, partial[warp]) if most else total + partial[warp]
+        warp += 1
+    sync()
+    return total
+
+
+@on_device
+def sum_of_block(x: Any) -> Any:
+    """The sum of what the threads of a block have for x; all of them must call, and all are told."""
+    return _of_block(x, 0)
+
+
+@on_device
+def max_of_block(x: Any) -> Any:
+    """The largest of what the threads of a block have for x, NaN if there is one; all of them must call."""
+    return _of_block(x, 1)
+
+
+@on_device
+def _over(small: Any, begin: Any, end: Any, most: Any) -> Any:
+    found = -inf if most else 0.0
+    k = begin + thread()
+    while k < end:
+        found = maximum(found, small[k]) if most else found + small[k]
+        k += THREADS
+    return _of_block(found, most)
+
+
+@on_device
+def sum_over(small: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
+    """The sum over a tensor's `CHUNKS`, `ROWS` or `COLUMNS`; all threads of the block must call."""
+    return _over(small, x_of + at[at[these] + j], x_of + at[at[these] + j + 1], 0)
+
+
+@on_device
+def max_over(small: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
+    """The largest of a tensor's `CHUNKS`, `ROWS` or `COLUMNS`; all threads of the block must call."""
+    return _over(small, x_of + at[at[these] + j], x_of + at[at[these] + j + 1], 1)
+
+
+@on_device
+def _over_tensors(small: Any, x_of: Any, at: Any, most: Any) -> Any:
+    found = -inf if most else 0.0
+    k = thread() + at[TENSORS]
+    end = at[TENSORS] + at[N_TENSORS]
+    while k < end:
+        value = small[x_of + at[k]]
+        found = maximum(found, value) if most else found + value
+        k += THREADS
+    return _of_block(found, most)
+
+
+@on_device
+def sum_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
+    """The sum over the tensors that have elements; all threads of the block must call."""
+    return _over_tensors(small, x_of, at, 0)
+
+
+@on_device
+def max_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
+    """The largest of the tensors that have elements; all threads of the block must call."""
+    return _over_tensors(small, x_of, at, 1)
+
+
+# By one thread -------------------------------------------------------------------------------------------------------
+
+
+@on_device
+def _in_order(small: Any, begin: Any, end: Any, most: Any) -> Any:
+    """The total of consecutive values, by the thread that calls."""
+    found = -inf if most else 0.0
+    k = begin
+    while k < end:
+        found = maximum(found, small[k]) if most else found + small[k]
+        k += 1
+    return found
+
+
+@on_device
+def sum_by_one(small: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
+    """The sum over a tensor's `CHUNKS`, `ROWS` or `COLUMNS`, by the thread that calls."""
+    return _in_order(small, x_of + at[at[these] + j], x_of + at[at[these] + j + 1], 0)
+
+
+@on_device
+def max_by_one(small: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
+    """The largest of a tensor's `CHUNKS`, `ROWS` or `COLUMNS`, by the thread that calls."""
+    return _in_order(small, x_of + at[at[these] + j], x_of + at[at[these] + j + 1], 1)
+
+
+@on_device
+def _down(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
+    size, width = at[at[N_ROWS] + j], at[at[N_COLS] + j]
+    begin = x_of + at[at[ROWS] + j] + (i - at[at[COLUMNS] + j]) // width * size
+    return _in_order(small, begin, begin + size, most)
+
+
+@on_device
+def sum_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """For a column, the sum over the rows of its matrix of a value that each of them has."""
+    return _down(small, x_of, at, j, i, 0)
+
+
+@on_device
+def max_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """For a column, the largest over the rows of its matrix."""
+    return _down(small, x_of, at, j, i, 1)
+
+
+@on_device
+def _along(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
+    size, height = at[at[N_COLS] + j], at[at[N_ROWS] + j]
+    begin = x_of + at[at[COLUMNS] + j] + (i - at[at[ROWS] + j]) // height * size
+    return _in_order(small, begin, begin + size, most)
+
+
+@on_device
+def sum_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """For a row, the sum over the columns of its matrix of a value that each of them has."""
+    return _along(small, x_of, at, j, i, 0)
+
+
+@on_device
+def max_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """For a row, the largest over the columns of its matrix."""
+    return _along(small, x_of, at, j, i, 1)
+
+
+@on_device
+def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
+    column = i - at[at[COLUMNS] + j]
+    chunk, end = at[at[CHUNKS] + j], at[at[CHUNKS] + j + 1]
+    beyond = end
+    while chunk < beyond:  # the first chunk that does not end before the column
+        middle = (chunk + beyond) // 2
+        place = at[PARTS] + 3 * middle
+        if at[place + 2] + at[place + 1] <= column:
+            chunk = middle + 1
+        else:
+            beyond = middle
+    found = -inf if most else 0.0
+    place = at[PARTS] + 3 * chunk
+    while chunk < end and at[place + 2] <= column:
+        value = small[x_of + at[place] + column - at[place + 2]]
+        found = maximum(found, value) if most else found + value
+        chunk += 1
+        place += 3
+    return found
+
+
+@on_device
+def column_sum(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """For a column, the sum of what the chunks that it passes through have added up for it."""
+    return _of_column(small, x_of, at, j, i, 0)
+
+
+@on_device
+def column_max(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """For a column, the largest of what the chunks that it passes through have found for it."""
+    return _of_column(small, x_of, at, j, i, 1)

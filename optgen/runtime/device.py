@@ -1,0 +1,319 @@
+"""Arrays in the memory of a GPU: those of PyTorch, of CuPy, and any other that says where it lies.
+
+A kernel sees addresses only, so what could make it read or write where it should not is refused here, as
+`optgen.runtime.arrays` does for NumPy. States are arrays of the library that the parameters are of.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import numpy as np
+
+from optgen.runtime import arrays, cuda
+from optgen.runtime.memory import Memory
+from optgen.runtime.program import Array
+
+
+class DeviceMemory(Memory):
+    """Arrays of one library on one GPU."""
+
+    number: int
+    """Of the GPU."""
+
+    def stream(self) -> int:
+        """The handle of the stream that the library uses now."""
+        raise NotImplementedError
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Fill an array with the values of another one on the GPU, in the stream that the library uses now."""
+        raise NotImplementedError
+
+    def placed(self, values: Array, stream: Any) -> Any:
+        """A copy of an array of NumPy on the GPU, as kernels take it, in memory of the library; nothing waits for it.
+
+        What a library gets back it keeps for what comes later in the stream, so such an array may be let go of while
+        kernels that use it have not run yet.
+        """
+        target = cuda.as_device_array(self.full(values.shape, 0, values.dtype))
+        if values.size:
+            cuda.upload(target, values, stream)
+        return target
+
+
+def memory_of(params: Sequence[Any]) -> DeviceMemory:
+    """What the arrays of a model are, judged by the first.
+
+    Raises
+    ------
+    TypeError
+        If it is no array on a GPU.
+    """
+    first = params[0]
+    if cuda.SIMULATED:
+        return _Simulated()
+    library = type(first).__module__.split(".")[0]
+    if _is_tensor(first):
+        if not first.is_cuda:
+            raise TypeError(f"params: expected tensors on a GPU, got one on {first.device}; move them there: .cuda()")
+        return _Torch(sys.modules["torch"], first.device, int(first.device.index))
+    if library == "cupy":
+        return _CuPy(sys.modules["cupy"], int(first.device.id))
+    if hasattr(first, "__cuda_array_interface__"):
+        return _Interface()
+    raise TypeError(
+        f"params: expected arrays in the memory of a GPU, as PyTorch, CuPy and Numba have them, got "
+        f"{type(first).__name__}; for NumPy's there is optgen.generated.cpu"
+    )
+
+
+def _is_tensor(array: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a check looks at."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    contiguous: bool
+    address: int
+    number: int
+    writeable: bool = True
+
+
+class _Checked(DeviceMemory):
+    """Checks of arrays, for all libraries alike."""
+
+    kind: str
+
+    def seen(self, array: Any) -> _Seen | None:
+        """What there is to know about an array; None if it is none of the library's."""
+        raise NotImplementedError
+
+    def check(self, array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, written: bool) -> None:
+        """Refuse an array that a kernel must not touch.
+
+        Raises
+        ------
+        TypeError
+            If it is no array of the library, or of another dtype.
+        ValueError
+            If its shape or its memory is not as expected.
+        """
+        if array is None:
+            raise ValueError(f"{name} is missing (None): expected {self.kind}, zeros where there is nothing to say")
+        seen = self.seen(array)
+        if seen is None:
+            raise TypeError(f"{name}: expected {self.kind}, as the parameters are, got {type(array).__name__}")
+        if seen.number != self.number:
+            raise ValueError(
+                f"{name}: expected an array on GPU {self.number}, as the parameters are, not {seen.number}"
+            )
+        if seen.dtype not in arrays.DTYPES if dtype is None else seen.dtype != dtype:
+            expected = "float32 or float64" if dtype is None else str(dtype)
+            raise TypeError(f"{name}: expected dtype {expected}, got {seen.dtype}")
+        if shape is not None and seen.shape != shape:
+            raise ValueError(f"{name}: expected shape {shape}, got {seen.shape}")
+        if not seen.contiguous:
+            raise ValueError(f"{name}: expected a C-contiguous array; copy it first")
+        if seen.address % seen.dtype.itemsize:
+            raise ValueError(f"{name}: expected an aligned array, its memory starts in the middle of an element")
+        if written and not seen.writeable:
+            raise ValueError(f"{name}: expected a writeable array, it is read-only")
+
+    def addresses(self, arrays: Sequence[Any]) -> list[int]:
+        """Where each array's first element lies."""
+        return [seen.address for array in arrays if (seen := self.seen(array))]
+
+    def addresses_if_plain(
+        self, arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], dtypes: Sequence[np.dtype[Any]]
+    ) -> list[int] | None:
+        """Where the first elements lie of arrays that `check` would pass; None if any needs a closer look."""
+        found = [self.seen(array) for array in arrays]
+        kinds = zip(found, shapes, dtypes, strict=True)
+        if all(
+            seen and seen.shape == shape and seen.dtype == dtype and seen.contiguous and seen.writeable
+            and seen.number == self.number and seen.address % dtype.itemsize == 0
+            for seen, shape, dtype in kinds
+        ):  # fmt: skip
+            return [seen.address for seen in found if seen]
+        return None
+
+    def dtype_of(self, array: Any) -> np.dtype[Any]:
+        """The dtype of an array, as NumPy has it."""
+        dtype: np.dtype[Any] = np.dtype(array.dtype)
+        return dtype
+
+
+@dataclass(frozen=True)
+class _Torch(_Checked):
+    """Tensors of PyTorch."""
+
+    torch: Any
+    device: Any
+    number: int
+    kind: str = "a torch.Tensor on a GPU"
+
+    def seen(self, array: Any) -> _Seen | None:
+        if not isinstance(array, self.torch.Tensor) or array.layout != self.torch.strided:
+            return None
+        dtype = self._dtypes().get(array.dtype, array.dtype)
+        number = -1 if array.device.index is None else array.device.index
+        return _Seen(tuple(array.shape), dtype, array.is_contiguous(), array.data_ptr(), number)
+
+    def _dtypes(self) -> dict[Any, np.dtype[Any]]:
+        return {self.torch.float32: np.dtype(np.float32), self.torch.float64: np.dtype(np.float64)}
+
+    def addresses(self, arrays: Sequence[Any]) -> list[int]:
+        """Where each tensor's first element lies."""
+        return [array.data_ptr() for array in arrays]
+
+    def addresses_if_plain(
+        self, arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], dtypes: Sequence[np.dtype[Any]]
+    ) -> list[int] | None:
+        """Where the first elements lie of tensors that `check` would pass; None if any needs a closer look."""
+        if not all([isinstance(array, self.torch.Tensor) for array in arrays]):  # noqa: C419 - a list is faster
+            return None
+        known = self._dtypes()
+        if [known.get(array.dtype) for array in arrays] != dtypes or [array.shape for array in arrays] != shapes:
+            return None
+        if {array.device for array in arrays} != {self.device}:
+            return None
+        if not all([array.is_contiguous() for array in arrays]):  # noqa: C419
+            return None
+        starts = [array.data_ptr() for array in arrays]
+        return None if reduce(or_, starts, 0) & 7 and any(map(self._is_odd, arrays)) else starts
+
+    @staticmethod
+    def _is_odd(array: Any) -> bool:
+        return bool(array.data_ptr() % array.element_size())
+
+    def dtype_of(self, array: Any) -> np.dtype[Any]:
+        """The dtype of a tensor, as NumPy has it."""
+        return self._dtypes()[array.dtype]
+
+    def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
+        """A new tensor, filled with a value."""
+        return self.torch.full(shape, value, dtype=getattr(self.torch, dtype.name), device=self.device)
+
+    def read(self, array: Any) -> Array:
+        """A copy that NumPy can hold; it waits for the GPU."""
+        return np.array(array.detach().cpu().numpy())
+
+    def write(self, array: Any, values: Array) -> None:
+        """Fill a tensor with the values of an array of NumPy."""
+        array.detach().copy_(self.torch.from_numpy(np.array(values)))
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Fill a tensor with the values of another."""
+        target.detach().copy_(source)
+
+    def stream(self) -> int:
+        """The handle of PyTorch's current stream."""
+        return int(self.torch.cuda.current_stream(self.device).cuda_stream)
+
+
+@dataclass(frozen=True)
+class _CuPy(_Checked):
+    """Arrays of CuPy."""
+
+    cupy: Any
+    number: int
+    kind: str = "a cupy.ndarray"
+
+    def seen(self, array: Any) -> _Seen | None:
+        if not isinstance(array, self.cupy.ndarray):
+            return None
+        contiguous = bool(array.flags.c_contiguous)
+        return _Seen(array.shape, array.dtype, contiguous, int(array.data.ptr), int(array.device.id))
+
+    def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
+        """A new array, filled with a value."""
+        with self.cupy.cuda.Device(self.number):
+            return self.cupy.full(shape, value, dtype)
+
+    def read(self, array: Any) -> Array:
+        """A copy that NumPy can hold; it waits for the GPU."""
+        return np.array(self.cupy.asnumpy(array))
+
+    def write(self, array: Any, values: Array) -> None:
+        """Fill an array with the values of one of NumPy."""
+        array.set(np.ascontiguousarray(values).reshape(array.shape))
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Fill an array with the values of another."""
+        target[...] = source
+
+    def stream(self) -> int:
+        """The handle of CuPy's current stream."""
+        return int(self.cupy.cuda.get_current_stream().ptr)
+
+
+class _Interface(_Checked):
+    """Arrays that have ``__cuda_array_interface__`` (version 2 or 3); states are arrays of Numba."""
+
+    kind = "an array with __cuda_array_interface__"
+    number = 0
+
+    def seen(self, array: Any) -> _Seen | None:
+        its = getattr(array, "__cuda_array_interface__", None)
+        if its is None or isinstance(array, np.ndarray):
+            return None
+        address, read_only = its["data"]
+        shape, dtype = tuple(its["shape"]), np.dtype(its["typestr"])
+        plain = np.lib.stride_tricks.as_strided(np.empty(0, dtype), shape, its.get("strides") or None, writeable=False)
+        contiguous = its.get("strides") is None or bool(plain.flags.c_contiguous)
+        return _Seen(shape, dtype, contiguous, int(address or 0), self.number, not read_only)
+
+    def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
+        """A new array of Numba, filled with a value."""
+        return cuda.to_device(np.full(shape, value, dtype))
+
+    def read(self, array: Any) -> Array:
+        """A copy that NumPy can hold; it waits for the GPU."""
+        return np.array(cuda.as_device_array(array).copy_to_host())
+
+    def write(self, array: Any, values: Array) -> None:
+        """Fill an array with the values of one of NumPy."""
+        cuda.as_device_array(array).copy_to_device(np.ascontiguousarray(values))
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Fill an array with the values of another."""
+        cuda.as_device_array(target).copy_to_device(cuda.as_device_array(source))
+
+    def stream(self) -> int:
+        """The handle of the default stream, which is the one that Numba uses."""
+        return 0
+
+
+class _Simulated(_Checked):
+    """Arrays of NumPy, which are on the simulated GPU too."""
+
+    kind = "a numpy.ndarray, since NUMBA_ENABLE_CUDASIM simulates the GPU"
+    number = 0
+
+    def seen(self, array: Any) -> _Seen | None:
+        if not isinstance(array, np.ndarray):
+            return None
+        flags = array.flags
+        return _Seen(array.shape, array.dtype, flags.c_contiguous, array.ctypes.data, self.number, flags.writeable)
+
+    full = staticmethod(arrays.full)
+    read = staticmethod(arrays.read)
+    write = staticmethod(arrays.write)
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Fill an array with the values of another."""
+        arrays.write(target, source)
+
+    def stream(self) -> int:
+        """There is one stream."""
+        return 0

@@ -1,0 +1,44 @@
+"""What an optimizer must be able to do with arrays, wherever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from optgen.runtime.program import Array
+
+
+class Memory(Protocol):
+    """A kind of array: `optgen.runtime.arrays` for NumPy's, those of `optgen.runtime.device` for GPUs."""
+
+    def check(self, array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, written: bool) -> None:
+        """Refuse an array that a kernel must not touch; a shape or dtype of None stands for any that kernels take."""
+        ...
+
+    def addresses(self, arrays: Sequence[Any]) -> list[int]:
+        """Where each array's first element lies."""
+        ...
+
+    def addresses_if_plain(
+        self, arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], dtypes: Sequence[np.dtype[Any]]
+    ) -> list[int] | None:
+        """The same for arrays that `check` would pass; None if any needs a closer look."""
+        ...
+
+    def dtype_of(self, array: Any) -> np.dtype[Any]:
+        """The dtype of an array, as NumPy has it."""
+        ...
+
+    def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
+        """A new array, filled with a value."""
+        ...
+
+    def read(self, array: Any) -> Array:
+        """A copy that NumPy can hold."""
+        ...
+
+    def write(self, array: Any, values: Array) -> None:
+        """Fill an array with the values of one of NumPy."""
+        ...

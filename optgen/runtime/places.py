@@ -1,0 +1,64 @@
+"""Where the values of each tensor stand, as one array of integers that a kernel on a GPU can look things up in.
+
+Its first entries say where its parts begin, or are counts; `placed_on_device` fills it, and the functions of
+`optgen.runtime.cuda_totals` read it. After them comes where each array of small values begins among all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from optgen.runtime.program import Array
+from optgen.runtime.table import Cuts
+
+TENSORS, N_TENSORS, CHUNKS, ROWS, COLUMNS, N_ROWS, N_COLS, PARTS = range(8)
+TENSOR_OF_ROW, TENSOR_OF_COLUMN, ALL_ROWS, ALL_COLUMNS, SMALL = range(8, 13)
+"""What the entries are: the fields of `optgen.runtime.totals.At`, the tensor of every row and column, how many there
+are; at `SMALL` begin the places of small values, in the order of their names."""
+EXTENTS = ("numel", "n_rows", "n_cols")
+"""The small values that every program has, before its own."""
+
+
+def names_of_small(small_states: Mapping[str, str], values: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of all small values of a program, in the order of their places."""
+    return (*EXTENTS, *dict.fromkeys((*small_states, *values)))
+
+
+def placed_on_device(cuts: Cuts, sizes: Sequence[int]) -> Array:
+    """The array of integers for a model.
+
+    Parameters
+    ----------
+    cuts : Cuts
+        How its tensors are cut.
+    sizes : sequence of int
+        How many small values there are of each name.
+
+    Returns
+    -------
+    array of int64
+        With the entries above at its beginning.
+    """
+    at = cuts.at
+    tensors = np.arange(len(at.rows) - 1)
+    parts = {
+        TENSORS: at.tensors,
+        CHUNKS: at.chunks,
+        ROWS: at.rows,
+        COLUMNS: at.columns,
+        N_ROWS: at.n_rows,
+        N_COLS: at.n_cols,
+        PARTS: at.parts.reshape(-1),
+        TENSOR_OF_ROW: np.repeat(tensors, np.diff(at.rows)),
+        TENSOR_OF_COLUMN: np.repeat(tensors, np.diff(at.columns)),
+    }
+    head = np.zeros(SMALL + len(sizes), np.int64)
+    head[N_TENSORS], head[ALL_ROWS], head[ALL_COLUMNS] = len(at.tensors), at.rows[-1], at.columns[-1]
+    head[SMALL:] = np.cumsum([0, *sizes])[:-1]
+    begin = len(head)
+    for entry, part in parts.items():
+        head[entry] = begin
+        begin += len(part)
+    return np.concatenate([head, *parts.values()]).astype(np.int64)

@@ -1,0 +1,122 @@
+"""What a GPU does in hardware, as Python: twins of the operations in `optgen.runtime.cuda`, for Numba's simulator.
+
+The simulator runs one block at a time, and a thread of the system for each of its threads, so what a block shares is
+kept here. Addresses are those of NumPy's arrays.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+from numpy import arctan2 as atan2
+from numpy import cos, exp, expm1, log, log1p, sin, sqrt, tan, tanh
+
+__all__ = [
+    "atan2",
+    "block",
+    "cos",
+    "erf",
+    "exp",
+    "expm1",
+    "from_above",
+    "load",
+    "load4",
+    "log",
+    "log1p",
+    "narrow",
+    "shared",
+    "sin",
+    "sine_of_turns",
+    "sqrt",
+    "store",
+    "store4",
+    "sync",
+    "tan",
+    "tanh",
+    "thread",
+    "upper",
+]
+"""NumPy's functions take the place of those of `math`, which know one type and raise where IEEE 754 has a value."""
+
+THREADS, WARP = 4, 2
+"""Few, since each is a thread of the system, but more than one warp."""
+_EXCHANGE = np.zeros(THREADS)
+_PARTIAL = np.zeros(THREADS // WARP)
+
+
+def block() -> Any:
+    """The number of the block."""
+    return threading.current_thread().blockIdx.x  # type: ignore[attr-defined]
+
+
+def thread() -> Any:
+    """The number of the thread in its block."""
+    return threading.current_thread().threadIdx.x  # type: ignore[attr-defined]
+
+
+def sync() -> Any:
+    """Wait for all threads of the block, and see what they wrote."""
+    threading.current_thread().syncthreads()  # type: ignore[attr-defined]
+
+
+def shared() -> Any:
+    """Memory that a block shares: a float64 a warp."""
+    return _PARTIAL
+
+
+def from_above(x: Any, distance: Any) -> Any:
+    """What a thread so much further on in the warp has for x."""
+    me = thread()
+    _EXCHANGE[me] = x
+    sync()
+    other = _EXCHANGE[(me + distance) % THREADS]
+    sync()
+    return other
+
+
+def upper(a: Any, b: Any) -> Any:
+    """The upper 64 bits of a product of two words."""
+    return np.uint64(int(a) * int(b) >> 64)
+
+
+def sine_of_turns(x: Any) -> Any:
+    """``sin(pi*x)``."""
+    return type(x)(math.sin(math.pi * x))
+
+
+def _at(address: int, i: int, like: Any, count: int) -> Any:
+    pointer = (np.ctypeslib.as_ctypes_type(like.dtype) * count).from_address(int(address) + int(i) * like.itemsize)
+    return np.ctypeslib.as_array(pointer)
+
+
+def load(address: Any, i: Any, like: Any) -> Any:
+    """Element i of the tensor at an address, of the type of the array ``like``."""
+    return _at(address, i, like, 1)[0]
+
+
+def load4(address: Any, i: Any, like: Any) -> Any:
+    """Elements i to i + 3, in as few moves of 128 bits as they are; the address is a multiple of 16."""
+    return tuple(_at(address, i, like, 4))
+
+
+def store(address: Any, i: Any, like: Any, x: Any) -> Any:
+    """Let element i of the tensor at an address be x."""
+    _at(address, i, like, 1)[0] = x
+
+
+def store4(address: Any, i: Any, like: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:  # noqa: PLR0917
+    """Let elements i to i + 3 be these."""
+    _at(address, i, like, 4)[:] = x0, x1, x2, x3
+
+
+def narrow(x: Any, like: Any) -> Any:
+    """A float64 in the type of the array ``like``."""
+    return like.dtype.type(x)
+
+
+def erf(x: Any) -> Any:
+    """The error function, in the type of the argument."""
+    return type(x)(math.erf(x))

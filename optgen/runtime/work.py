@@ -1,0 +1,197 @@
+"""A program with its tables in the memory of a GPU, ready to be launched on the arrays of a model.
+
+Nothing here waits for the GPU. What a step needs beside the arrays lies in GPU memory: the addresses, which are copied
+there when one has changed, and the scalars of the step, in one copy. Copies and kernels are put into one stream, in
+order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optgen.runtime import arrays, cuda
+from optgen.runtime.device import DeviceMemory
+from optgen.runtime.launch import Launch
+from optgen.runtime.places import names_of_small, placed_on_device
+from optgen.runtime.program import Array, Program
+from optgen.runtime.small import Small
+from optgen.runtime.table import Cuts
+
+CHUNK = 64 if cuda.SIMULATED else 4096
+"""Elements in a chunk, which a block of threads visits: a few moves of 128 bits for each of them."""
+_WORD = 8
+"""Bytes that a number of whatever type is given."""
+
+
+@dataclass(frozen=True, eq=False)
+class SmallOnDevice(Small):
+    """The small values of a model on a GPU. `allocated_on_device` makes one.
+
+    Parameters
+    ----------
+    flat : array of float64
+        All of them, one name after another; `arrays` are its parts.
+    at : array of int64
+        Where they stand; see `optgen.runtime.places`.
+    """
+
+    flat: Any
+    at: Any
+
+
+def allocated_on_device(
+    program: Program, memory: DeviceMemory, cuts: Cuts, states: Mapping[str, Array], stream: Any
+) -> SmallOnDevice:
+    """Make room for the small values of a program.
+
+    Parameters
+    ----------
+    program : Program
+        Whose launches.
+    memory : DeviceMemory
+        Of what library the arrays are to be.
+    cuts : Cuts
+        How the tensors are cut.
+    states : mapping of str to array of float64
+        What small states begin with.
+    stream : numba stream
+        Where copies are put.
+    """
+    kinds = {**program.values, **program.small_states}
+    begun = {**cuts.extents, **states}
+    names = names_of_small(program.small_states, program.values)
+    values = [np.asarray(begun[name]) if name in begun else np.zeros(cuts.sizes[kinds[name]]) for name in names]
+    flat = memory.full((sum(map(len, values)),), 0.0, np.dtype(np.float64))
+    cuda.upload(cuda.as_device_array(flat), np.concatenate(values), stream)
+    ends = np.cumsum([len(value) for value in values])
+    parts = {name: flat[int(end) - len(value) : int(end)] for name, end, value in zip(names, ends, values, strict=True)}
+    at = memory.placed(placed_on_device(cuts, [len(value) for value in values]), stream)
+    return SmallOnDevice(cuts, parts, flat, at)
+
+
+class OnDevice:
+    """The launches of a program for the arrays of a model.
+
+    Parameters
+    ----------
+    program : Program
+        Whose launches.
+    columns : array of int64, shape (slots, tensors)
+        The address of each tensor's first element in theta, the gradient, each state and each scratch value.
+    dtypes : sequence of numpy.dtype
+        Of the tensors.
+    cuts : Cuts
+        How they are cut.
+    small : SmallOnDevice or None
+        What varies over less than elements.
+    memory : DeviceMemory
+        What the arrays are.
+    stream : numba stream
+        Where copies are put.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        columns: Array,
+        dtypes: Sequence[Any],
+        *,
+        cuts: Cuts,
+        small: SmallOnDevice | None,
+        memory: DeviceMemory,
+        stream: Any,
+    ) -> None:
+        self._program, self._small, self._memory = program, small, memory
+        self._addresses = memory.placed(np.ascontiguousarray(columns, np.int64), stream)
+        self._pointed: list[int] | None = None
+        self._graphs: list[Array] = []
+        self._pinned: Array | None = None
+        table = np.stack([cuts.count, cuts.tensor, cuts.begin]).astype(np.int64)
+        table = np.concatenate([table, cuts.places.T]) if small else table
+        of = np.array([arrays.DTYPES.index(dtype) for dtype in dtypes])
+        mine = {k: np.flatnonzero(of[cuts.tensor] == k) for k in range(len(arrays.DTYPES))}
+        tables = {k: np.ascontiguousarray(table[:, some]) for k, some in mine.items() if len(some)}
+        self._chunks = {k: memory.placed(rows, stream) for k, rows in tables.items()}
+        self._counts = {k: rows.shape[1] for k, rows in tables.items()}
+        self._nothing = memory.placed(np.zeros((len(table), 1), np.int64), stream)
+        self._blocks = {
+            "group": 1,
+            "tensor": len(cuts.at.tensors),
+            "row": -(-int(cuts.at.rows[-1]) // cuda.THREADS),
+            "column": -(-int(cuts.at.columns[-1]) // cuda.THREADS),
+        }
+        self._given: Any = None
+        self._views: dict[str, Any] = {}
+        self._launches: dict[Any, list[Launch]] = {}
+
+    def scalars(self, scalars: Sequence[float], keys: Sequence[Array], stream: Any) -> list[Launch]:
+        """The copy that gives the kernels the scalars of a step, and what draws are keyed by."""
+        parts = {"wide": np.array(scalars, np.float64)}
+        parts |= {dtype.name: np.array(scalars, dtype) for dtype in arrays.DTYPES}
+        parts |= dict(zip(["keys"], keys, strict=False))
+        words = {name: np.zeros(max(len(part), 1), np.int64) for name, part in parts.items()}
+        for name, part in parts.items():
+            words[name].view(part.dtype)[: len(part)] = part
+        host = np.concatenate(list(words.values()))
+        if self._given is None:
+            self._given, begin = self._memory.placed(host, stream), 0
+            for name, word in words.items():
+                self._views[name] = self._given[begin : begin + len(word)].view(parts[name].dtype)
+                begin += len(word)
+        return [(cuda.upload, (self._given, host, stream))]
+
+    def pointing(self, starts: Sequence[int], stream: Any) -> list[Launch]:
+        """The copy that tells the kernels where the gradients are; none if they know.
+
+        What a CUDA graph copies it reads whenever it is replayed, so a graph has a copy of its own, and after one has
+        been captured nobody can say any more what the kernels know.
+        """
+        row = self._addresses[1]
+        if cuda.is_capturing(stream):
+            if self._pinned is None:
+                raise RuntimeError("compile() prepares an optimizer for one CUDA graph: call it before each capture")
+            host, self._pinned = self._pinned, None
+            host[:] = starts
+            self._graphs.append(host)
+            return [(cuda.upload, (row, host, stream))]
+        if self._pointed == list(starts):
+            return []
+        self._pointed = None if self._graphs else list(starts)
+        return [(cuda.upload, (row, np.array(starts, np.int64), stream))]
+
+    def launches(self, stream: Any) -> list[Launch]:
+        """The kernels of a step, in order. The scalars have been given before."""
+        if stream not in self._launches:
+            self._launches[stream] = list(self._made(stream, self._chunks, self._counts, self._small))
+        return self._launches[stream]
+
+    def compile(self, stream: Any) -> None:
+        """Launch over nothing at all, so that all kernels are compiled and loaded, and make ready for a CUDA graph."""
+        small = self._small
+        if small:  # what is one value for the model is computed all the same, but elsewhere
+            flat = self._memory.full(small.flat.shape, 0.0, np.dtype(np.float64))
+            self._memory.copy(flat, small.flat)
+            small = SmallOnDevice(small.cuts, {}, flat, small.at)
+        for launch, arguments in self._made(stream, dict.fromkeys(self._chunks, self._nothing), {}, small):
+            launch(*arguments)
+        if self._pinned is None:
+            self._pinned = cuda.pinned(self._addresses.shape[1])
+
+    def _made(
+        self, stream: Any, chunks: Mapping[int, Any], counts: Mapping[int, int], small: SmallOnDevice | None
+    ) -> Iterator[Launch]:
+        flat = cuda.as_device_array(small.flat) if small else None
+        keys = [self._views["keys"]] if self._program.seeds else []
+        for launch in self._program.launches:
+            if launch.over == "element":
+                shared = [*keys, *([small.at, flat] if small else [])]
+                for k, rows in chunks.items():
+                    arguments = (rows, self._addresses, self._views[arrays.DTYPES[k].name], *shared)
+                    yield cuda.configured(launch.kernel, counts.get(k, 1), stream), arguments
+            elif small and self._blocks[launch.over]:
+                blocks = self._blocks[launch.over] if counts else 1
+                yield cuda.configured(launch.kernel, blocks, stream), (small.at, self._views["wide"], flat)
