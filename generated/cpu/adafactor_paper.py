@@ -35,12 +35,6 @@ def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2):
     return eps1, eps2, c0, c1, c4, c5
 
 
-@per_element
-def update_0(theta, g):
-    """One element in sweep 0: ."""
-    return 
-
-
 @on_host
 def tensor_0(acc4, numel, eps2, c5):
     """One tensor before sweep 1: rate."""

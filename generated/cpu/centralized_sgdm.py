@@ -36,12 +36,6 @@ def tensor_0_0(n_rows):
     return c1
 
 
-@per_element
-def update_0_0(g):
-    """One element in sweep 0: ."""
-    return 
-
-
 @on_host
 def row_0_0(acc0, n_cols):
     """One row before sweep 1: c0."""

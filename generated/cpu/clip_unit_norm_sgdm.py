@@ -30,12 +30,6 @@ def scalars(t, lr, unit_limit, unit_floor, momentum, dampening):
     return branch, lr, unit_limit, unit_floor, momentum, c0
 
 
-@per_element
-def update_0_0(theta, g):
-    """One element in sweep 0: ."""
-    return 
-
-
 @on_host
 def row_0_0(acc0, acc1, unit_limit, unit_floor):
     """One row before sweep 1: shrink."""

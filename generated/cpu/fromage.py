@@ -29,12 +29,6 @@ def scalars(t, lr, norm_min):
     return lr, norm_min, c0
 
 
-@per_element
-def update_0(theta, g):
-    """One element in sweep 0: ."""
-    return 
-
-
 @on_host
 def tensor_0(acc0, acc1, lr, norm_min):
     """One tensor before sweep 1: c1."""

@@ -30,12 +30,6 @@ def scalars(t, lr, weight_decay, trust_coefficient, momentum):
     return lr, weight_decay, trust_coefficient, momentum
 
 
-@per_element
-def update_0(theta, g):
-    """One element in sweep 0: ."""
-    return 
-
-
 @on_host
 def tensor_0(acc0, acc1, lr, weight_decay, trust_coefficient):
     """One tensor before sweep 1: c0."""

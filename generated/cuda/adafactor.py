@@ -53,12 +53,6 @@ def tensor_0(numel, n_cols):
     return c2
 
 
-@per_element
-def update_0(theta, g):
-    """One element in sweep 0: ."""
-    return 
-
-
 @on_device
 def tensor_1(acc4, numel, eps2, c6):
     """One tensor before sweep 1: rate."""

@@ -37,12 +37,6 @@ def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps):
     return lr, norm_limit, beta1, beta2, eps, c0, c1, c2, c3, c4
 
 
-@per_element
-def update_0(g):
-    """One element in sweep 0: ."""
-    return 
-
-
 @on_device
 def group_0(acc1, norm_limit):
     """One model before sweep 1: shrink."""

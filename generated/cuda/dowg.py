@@ -39,12 +39,6 @@ def group_0_0(d2):
     return d2_next
 
 
-@per_element
-def update_0_0(g):
-    """One element in sweep 0 where t == 1: ."""
-    return 
-
-
 @on_device
 def group_0_1(d2_next, squares, acc1, lr, eps):
     """One model before sweep 1 where t == 1: the new squares, and rate."""

@@ -40,12 +40,6 @@ def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps, ema_decay):
     return branch, lr, norm_limit, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5
 
 
-@per_element
-def update_0_0(g):
-    """One element in sweep 0: ."""
-    return 
-
-
 @on_device
 def group_0_0(acc1, norm_limit):
     """One model before sweep 1: shrink."""

@@ -31,12 +31,6 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay):
     return branch, lr, beta2, beta1, eps, weight_decay, c0
 
 
-@per_element
-def update_0_0(g):
-    """One element in sweep 0: ."""
-    return 
-
-
 @on_device
 def tensor_0_0(acc0, beta2, eps, c0):
     """One tensor before sweep 1 where t == 1: the new v, and c1."""

@@ -80,8 +80,8 @@ def _program(file: SpecFile, rule: Rule, target: str) -> Program:
 
 
 def _as_ptx(program: Program, capability: Capability) -> Iterator[str]:
-    for kernel, over, code in ptx_of(program, capability):
-        yield f"// {kernel} ({over})\n\n{code}"
+    for code in ptx_of(program, capability):
+        yield f"// {code.kernel} ({code.over})\n\n{code.text}"
 
 
 def _as_sass(program: Program, capability: Capability) -> Iterator[str]:

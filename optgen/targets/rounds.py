@@ -177,7 +177,7 @@ def is_used(name: str, blocks: Sequence[Sequence[str]]) -> bool:
 
 
 def functions(kernel: Kernel, element: CodePrinter, host: CodePrinter, *, small: str = "on_host") -> list[str]:
-    """For every sweep of every branch, the function that computes one position; equal ones have the same.
+    """For every sweep that computes anything, the function that computes one position; equal ones have the same.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def functions(kernel: Kernel, element: CodePrinter, host: CodePrinter, *, small:
     for number, branch in enumerate(kernel.branches):
         for round_ in rounds(kernel):
             for step in (*round_.small[number], round_.whole[number]):
-                if step is not None and not is_copying(step.sweep):
+                if step is not None and step.sweep.body and not is_copying(step.sweep):
                     found.setdefault(step.name, []).append((branch, round_.number, step))
     return [
         _function(kernel, uses, *((host, small) if uses[0][2].sweep.is_small else (element, "per_element")))

@@ -1,0 +1,161 @@
+"""What the classes and functions of modules for GPUs do around their kernels."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optgen.generated.cuda import adafactor, adamw, lamb, nadam
+from optgen.runtime.work import CHUNK
+
+SHAPES = ((5, 3), (), (0, 4), (7,), (CHUNK + 1,))
+
+
+def arrays(seed: int, dtype: Any = np.float32) -> list[Any]:
+    draw = np.random.default_rng(seed)
+    return [np.asarray(draw.standard_normal(shape), dtype) for shape in SHAPES]
+
+
+def contents(opt: Any) -> Any:
+    """All that a step may change."""
+    return opt.t, [x.tobytes() for x in opt.params], {k: np.asarray(v).tobytes() for k, v in opt.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("module", "title"), [(adamw, "AdamW"), (nadam, "NAdam"), (lamb, "LAMB"), (adafactor, "Adafactor")]
+)
+def test_advance_and_launch_are_a_step(module: Any, title: str) -> None:
+    one, other = (getattr(module, title)(arrays(0)) for _ in range(2))
+    other.compile()
+    assert contents(one) == contents(other)
+    for t in range(1, 4):
+        one.step(arrays(t), lr=0.01 * t)
+        other.advance(lr=0.01 * t)
+        other.launch(arrays(t))
+        assert contents(one) == contents(other)
+
+
+def test_a_step_finds_gradients_wherever_they_are() -> None:
+    one, other, held = adamw.AdamW(arrays(0)), adamw.AdamW(arrays(0)), arrays(9)
+    for t in range(1, 4):
+        for place, grad in zip(held, arrays(t), strict=True):
+            place[...] = grad
+        one.step(held)
+        other.step(arrays(t))
+        assert contents(one) == contents(other)
+
+
+@pytest.mark.parametrize("module", [adamw, lamb, adafactor, nadam])
+def test_one_array_at_a_time_is_a_model_of_one(module: Any) -> None:
+    program = module.PROGRAM
+    kind = next(x for x in vars(module).values() if isinstance(x, type) and getattr(x, "program", None) is program)
+    theta, grads = arrays(0)[0], [arrays(t)[0] for t in range(1, 4)]
+    opt = kind([theta.copy()])
+    slots = {name: copy.deepcopy(opt.state[name]) for name in opt.state}
+    slots = {name: np.array(value[0] if isinstance(value, tuple) else value) for name, value in slots.items()}
+    for t, grad in enumerate(grads, start=1):
+        opt.step([grad])
+        module.step(theta=theta, g=grad, **slots, t=t)
+    assert theta.tobytes() == opt.params[0].tobytes()
+    for name, value in slots.items():
+        expected = opt.state[name]
+        assert value.tobytes() == np.asarray(expected[0] if isinstance(expected, tuple) else expected).tobytes()
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda opt: pickle.loads(pickle.dumps(opt))], ids=["copy", "pickle"])
+def test_a_copy_goes_its_own_way_from_the_same_place(again: Callable[[Any], Any]) -> None:
+    opt = adafactor.Adafactor(arrays(0), lr=0.1)
+    opt.step(arrays(1))
+    before, other = contents(opt), again(opt)
+    assert contents(other) == before
+    other.step(arrays(2))
+    assert contents(opt) == before
+    opt.step(arrays(2))
+    assert contents(other) == contents(opt)
+
+
+def test_a_run_is_resumed_from_its_state_dict() -> None:
+    one = lamb.LAMB(dict(zip("abcde", arrays(0), strict=True)), lr=lambda t: 0.1 / t)
+    one.step(dict(zip("abcde", arrays(1), strict=True)))
+    params = {key: array.copy() for key, array in one.params.items()}
+    other = lamb.LAMB(params)
+    other.load_state_dict(one.state_dict())
+    other.set(lr=lambda t: 0.1 / t)
+    for opt in (one, other):
+        opt.step(dict(zip("abcde", arrays(2), strict=True)))
+    assert {k: v.tobytes() for k, v in one.params.items()} == {k: v.tobytes() for k, v in other.params.items()}
+
+
+def test_states_of_rows_and_columns_broadcast_against_the_parameters() -> None:
+    opt = adafactor.Adafactor(arrays(0))
+    assert opt.state["r"][0].shape == (5, 1)
+    assert opt.state["c"][0].shape == (1, 3)
+    opt.step(arrays(1))
+    assert np.all(opt.state["r"][0] > 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda grads: grads[:-1], ValueError, "expected 5 arrays"),
+        (lambda grads: [None, *grads[1:]], ValueError, r"grads\[0\] is missing"),
+        (lambda grads: [grads[0].astype(np.float64), *grads[1:]], TypeError, "expected dtype float32, got float64"),
+        (lambda grads: [grads[0].T, *grads[1:]], ValueError, r"expected shape \(5, 3\), got \(3, 5\)"),
+        (lambda grads: [grads[0].tolist(), *grads[1:]], TypeError, "expected a numpy.ndarray, .* got list"),
+        (lambda grads: [*grads[:-1], np.zeros(2 * CHUNK + 2, np.float32)[::2]], ValueError, "C-contiguous"),
+        (lambda grads: tuple(grads), None, ""),
+    ],
+    ids=["too few", "none", "dtype", "shape", "a list", "strides", "a tuple is fine"],
+)
+def test_bad_gradients_are_refused_before_anything_changes(change: Any, error: Any, says: str) -> None:
+    opt = lamb.LAMB(arrays(0))
+    opt.step(arrays(1))
+    before = contents(opt)
+    if error is None:
+        opt.step(change(arrays(2)))
+        assert contents(opt) != before
+        return
+    opt.compile()
+    for use in (opt.step, opt.launch):
+        with pytest.raises(error, match=says):
+            use(change(arrays(2)))
+        assert contents(opt) == before
+
+
+def test_a_gradient_must_not_share_memory_with_what_is_written() -> None:
+    opt = adamw.AdamW(arrays(0))
+    with pytest.raises(ValueError, match=r"grads\[3\] overlaps params\[3\] in memory"):
+        opt.step([*arrays(1)[:3], opt.params[3], arrays(1)[4]])
+    assert opt.t == 0
+
+
+@pytest.mark.parametrize("hypers", [{"lr": -1.0}, {"beta1": 1.0}, {"lr": float("nan")}], ids=str)
+def test_bad_hyperparameters_are_refused_before_anything_changes(hypers: dict[str, float]) -> None:
+    opt = adamw.AdamW(arrays(0))
+    before = contents(opt)
+    for use in (lambda: opt.step(arrays(1), **hypers), lambda: opt.advance(**hypers), lambda: opt.set(**hypers)):
+        with pytest.raises(ValueError, match="outside its domain"):
+            use()
+        assert contents(opt) == before
+
+
+def test_kernels_are_compiled_before_they_are_launched_alone() -> None:
+    opt = adamw.AdamW(arrays(0))
+    with pytest.raises(RuntimeError, match=r"call compile\(\), then advance\(\), first"):
+        opt.launch(arrays(1))
+
+
+@pytest.mark.parametrize("params", [[], {}, 3, None], ids=repr)
+def test_a_model_of_nothing_is_refused(params: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="params"):
+        adamw.AdamW(params)
+
+
+def test_a_model_of_empty_arrays_takes_steps() -> None:
+    for kind in (adamw.AdamW, lamb.LAMB, adafactor.Adafactor):
+        opt = kind([np.zeros((0, 3), np.float32)])
+        opt.step([np.zeros((0, 3), np.float32)])
+        assert opt.t == 1

@@ -1,0 +1,100 @@
+"""Modules for GPUs: the text they share with those for CPUs, and what they say where nothing can run them."""
+
+import ast
+import os
+import subprocess
+import sys
+from importlib import import_module
+from inspect import getsource
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from optgen.runtime import cuda
+
+ROOT = Path(__file__).parents[2]
+OF_POSITIONS = ("per_element", "on_host", "on_device")
+
+
+def functions(module):
+    """The bodies of the functions of one position and of the scalars, by name."""
+    found = {}
+    for node in ast.parse(getsource(module)).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith(("prepare", "initial")):
+            decorators = [each.id for each in node.decorator_list]
+            if decorators and decorators[0] in OF_POSITIONS:
+                node.decorator_list = []
+                found[node.name] = ast.unparse(node)
+    return found
+
+
+def test_scalars_and_the_functions_of_one_position_are_those_of_the_module_for_cpus(generated):
+    gpu = import_module(f"optgen.generated.cuda.{generated.optimizer.name}")
+    assert functions(gpu) == functions(generated.module)
+    assert "scalars" in functions(gpu)
+
+
+def test_initial_values_hyperparameters_and_states_are_those_of_the_module_for_cpus(generated):
+    one, other = generated.module.PROGRAM, import_module(f"optgen.generated.cuda.{generated.optimizer.name}").PROGRAM
+    assert one.initial(**{name: 0.5 for name in one.hypers}) == other.initial(**{name: 0.5 for name in other.hypers})
+    for part in ("name", "hypers", "states", "small_states", "numbers", "seeds", "scratch", "values"):
+        assert getattr(one, part) == getattr(other, part)
+
+
+def python(program, **environment):
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+USE = """
+import numpy as np
+from optgen.generated.cuda.adamw import AdamW, step
+from optgen.generated.cuda.lamb import LAMB
+array = np.ones(3)
+for use in (lambda: AdamW([array]), lambda: LAMB({"w": array}), lambda: step(array, array, array, array, t=1)):
+    try:
+        use()
+    except RuntimeError as error:
+        print(error)
+assert array.tolist() == [1, 1, 1]
+"""
+WITHOUT = "import sys; sys.modules['numba.cuda'] = None"
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        (WITHOUT, "numba-cuda, which compiles kernels for GPUs, is not installed or incomplete"),
+        ("", "no kernel can run on a GPU here: "),
+    ],
+    ids=["without numba-cuda", "without a GPU"],
+)
+def test_importing_works_and_using_says_what_is_missing(before, says):
+    if not before and not cuda.INSTALLED:
+        pytest.skip("numba-cuda is not installed")
+    errors = python(f"{before}\n{USE}", CUDA_VISIBLE_DEVICES="-1").splitlines()
+    assert len(errors) == 3
+    for error in errors:
+        assert error.startswith(says)
+        assert "pip install 'optgen[cuda]'" in error
+        assert "optgen.generated.cpu" in error
+
+
+def test_building_takes_neither_numba_cuda_nor_a_gpu(tmp_path):
+    arguments = ["optgen", "build", str(ROOT / "specs" / "lamb.py"), "--target", "cuda", "--out", str(tmp_path)]
+    program = f"{WITHOUT}; sys.argv = {arguments}; from optgen.cli import main; main()"
+    assert "2 built" in python(program)
+    assert (tmp_path / "cuda" / "lamb.py").read_text().count("@kernel") > 2
+
+
+@pytest.mark.skipif(not cuda.INSTALLED, reason="numba-cuda is not installed")
+def test_arrays_of_numpy_are_refused_with_a_word_on_where_they_belong():
+    with pytest.raises(
+        TypeError, match=r"expected arrays in the memory of a GPU, .* got ndarray; .*optgen.generated.cpu"
+    ):
+        import_module("optgen.runtime.device").memory_of([np.ones(3)])
