@@ -35,8 +35,8 @@ __all__ = [
     "expm1",
     "finite",
     "floor",
-    "in_fours",
     "from_above",
+    "in_fours",
     "inf",
     "kernel",
     "load",
@@ -445,6 +445,11 @@ def pinned(size: int) -> Any:
 def as_device_array(array: Any) -> Any:
     """An array of another library, or of NumPy in the simulator, as kernels take it; no copy is made."""
     return array if SIMULATED else _cuda.as_cuda_array(array, sync=False)
+
+
+def current_gpu() -> int:
+    """The number of the GPU that is the current one."""
+    return int(_cuda.get_current_device().id)
 
 
 def on_gpu(number: int) -> Any:

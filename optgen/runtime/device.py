@@ -65,7 +65,7 @@ def memory_of(params: Sequence[Any]) -> DeviceMemory:
     if library == "cupy":
         return _CuPy(sys.modules["cupy"], int(first.device.id))
     if hasattr(first, "__cuda_array_interface__"):
-        return _Interface()
+        return _Interface(cuda.current_gpu())
     raise TypeError(
         f"params: expected arrays in the memory of a GPU, as PyTorch, CuPy and Numba have them, got "
         f"{type(first).__name__}; for NumPy's there is optgen.generated.cpu"
@@ -257,11 +257,15 @@ class _CuPy(_Checked):
         return int(self.cupy.cuda.get_current_stream().ptr)
 
 
+@dataclass(frozen=True)
 class _Interface(_Checked):
-    """Arrays that have ``__cuda_array_interface__`` (version 2 or 3); states are arrays of Numba."""
+    """Arrays that have ``__cuda_array_interface__`` (version 2 or 3), on the GPU that is the current one.
 
-    kind = "an array with __cuda_array_interface__"
-    number = 0
+    States are arrays of Numba.
+    """
+
+    number: int = 0
+    kind: str = "an array with __cuda_array_interface__"
 
     def seen(self, array: Any) -> _Seen | None:
         its = getattr(array, "__cuda_array_interface__", None)

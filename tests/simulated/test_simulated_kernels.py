@@ -85,8 +85,9 @@ def test_every_optimizer(generated: Any, dtype: Any) -> None:
 def test_any_rule(name: str) -> None:
     rule = Optimizer(name, title="Rule", step=tuple((RULES | REDUCING)[name]))
     kinds = [optgen.compile(rule, target).Rule for target in ("cpu", "cuda")]
-    for dtype in ("float32", "float64"):
-        assert_same_steps(*(kind(model(2, dtype)) for kind in kinds), seed=3)
+    shapes, dtypes = (SHAPES[:4], ["float64"]) if name in REDUCING else (SHAPES, ["float32", "float64"])
+    for dtype in dtypes:  # whatever waits for other threads takes the simulator long
+        assert_same_steps(*(kind(model(2, dtype, shapes)) for kind in kinds), seed=3)
 
 
 @pytest.mark.parametrize("name", ["adamw", "lamb", "adafactor", "ema_clip_global_norm_adamw"])
