@@ -99,6 +99,16 @@ def addresses_if_plain(
     return starts
 
 
+def are_still_at(
+    starts: Sequence[int],
+    arrays: Sequence[Any],
+    shapes: Sequence[tuple[int, ...]],
+    dtypes: Sequence[np.dtype[Any]],
+) -> bool:
+    """Whether arrays are where they were, and as they were: NumPy's can be made read-only, or be resized in place."""
+    return addresses_if_plain(arrays, shapes, dtypes) == starts
+
+
 def dtype_of(array: Array) -> np.dtype[Any]:
     """The dtype of an array."""
     return array.dtype

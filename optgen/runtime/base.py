@@ -258,7 +258,7 @@ class OptimizerBase:
         """Where the gradients lie, if they and the parameters are as they must be."""
         # A parameter is the caller's, who may have changed its flags or resized it since it was first checked.
         memory = self._memory
-        if memory.addresses_if_plain(self._params, self._shapes, self._dtypes) != self._starts:
+        if not memory.are_still_at(self._starts, self._params, self._shapes, self._dtypes):
             self._check("params", self._params, written=True)
             moved = np.flatnonzero(np.not_equal(memory.addresses(self._params), self._starts))
             if moved.size:

@@ -336,9 +336,7 @@ else:
         return types.void(types.int64, types.int64, like, x), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def store4(
-        _context: Any, _address: Any, _i: Any, like: Any, x0: Any, x1: Any, x2: Any, x3: Any
-    ) -> Any:
+    def store4(_context: Any, _address: Any, _i: Any, like: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
         """Let elements i to i + 3 be these."""
         dtype = like.dtype
 

@@ -147,6 +147,16 @@ class _Checked(DeviceMemory):
             return [seen.address for seen in found if seen]
         return None
 
+    def are_still_at(
+        self,
+        starts: Sequence[int],
+        arrays: Sequence[Any],
+        shapes: Sequence[tuple[int, ...]],  # noqa: ARG002 - memory that has not moved has not been given back
+        dtypes: Sequence[np.dtype[Any]],  # noqa: ARG002
+    ) -> bool:
+        """Whether arrays are where they were."""
+        return self.addresses(arrays) == starts
+
     def dtype_of(self, array: Any) -> np.dtype[Any]:
         """The dtype of an array, as NumPy has it."""
         dtype: np.dtype[Any] = np.dtype(array.dtype)
@@ -180,15 +190,15 @@ class _Torch(_Checked):
         self, arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], dtypes: Sequence[np.dtype[Any]]
     ) -> list[int] | None:
         """Where the first elements lie of tensors that `check` would pass; None if any needs a closer look."""
-        if not all([isinstance(array, self.torch.Tensor) for array in arrays]):  # noqa: C419 - a list is faster
+        if not {self.torch.Tensor, self.torch.nn.Parameter}.issuperset(map(type, arrays)):
             return None
-        known = self._dtypes()
-        if [known.get(array.dtype) for array in arrays] != dtypes or [array.shape for array in arrays] != shapes:
+        kinds = {dtype: kind for kind, dtype in self._dtypes().items()}
+        if [array.dtype for array in arrays] != [kinds[dtype] for dtype in dtypes]:
             return None
-        if {array.device for array in arrays} != {self.device}:
+        if [array.shape for array in arrays] != shapes or {array.get_device() for array in arrays} != {self.number}:
             return None
-        if not all([array.is_contiguous() for array in arrays]):  # noqa: C419
-            return None
+        if not all([array.layout == self.torch.strided and array.is_contiguous() for array in arrays]):  # noqa: C419
+            return None  # a list is made faster than a generator runs
         starts = [array.data_ptr() for array in arrays]
         return None if reduce(or_, starts, 0) & 7 and any(map(self._is_odd, arrays)) else starts
 

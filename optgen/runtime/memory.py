@@ -27,6 +27,16 @@ class Memory(Protocol):
         """The same for arrays that `check` would pass; None if any needs a closer look."""
         ...
 
+    def are_still_at(
+        self,
+        starts: Sequence[int],
+        arrays: Sequence[Any],
+        shapes: Sequence[tuple[int, ...]],
+        dtypes: Sequence[np.dtype[Any]],
+    ) -> bool:
+        """Whether arrays that `check` has passed are where they were, as far as can be told in little time."""
+        ...
+
     def dtype_of(self, array: Any) -> np.dtype[Any]:
         """The dtype of an array, as NumPy has it."""
         ...
