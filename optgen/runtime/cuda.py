@@ -107,14 +107,27 @@ def require_gpu() -> None:
             f"numba-cuda, which compiles kernels for GPUs, is not installed or incomplete ({_MISSING}): "
             f"pip install 'optgen[cuda]'; {remedy}"
         )
-    if not _cuda.is_supported_version() or not _cuda.is_available():
-        found = _cuda.cuda_error()
-        what = "the driver found no GPU, or it could not be started" if found else "no compiler library was found"
-        detail = " ".join(str(found or "libNVVM and NVRTC are in the extra optgen[cuda]").split())
+    lacking = _lacking()
+    if lacking:
         raise RuntimeError(
-            f"no kernel can run on a GPU here: {what} ({detail}). An NVIDIA GPU with a driver for CUDA 13 is needed, "
-            f"and pip install 'optgen[cuda]'; {remedy}, and NUMBA_ENABLE_CUDASIM=1 simulates one"
+            f"no kernel can run on a GPU here: {lacking}. That takes an NVIDIA GPU with a driver for CUDA 13, and "
+            f"pip install 'optgen[cuda]'; {remedy}, and NUMBA_ENABLE_CUDASIM=1 simulates a GPU"
         )
+
+
+def _lacking() -> str:
+    """What keeps kernels from running, in words; nothing if they can."""
+    if not _cuda.is_available():
+        found = _cuda.cuda_error() or "the compiler library libNVVM is missing"
+        return " ".join(str(found).split()).rstrip(".")
+    try:
+        compiler = _cuda.runtime.get_version()
+    except (RuntimeError, OSError) as error:
+        return f"the compiler library NVRTC is missing ({' '.join(str(error).split())[:200]})"
+    driver = _cuda.cudadrv.driver.driver.get_version()
+    if tuple(driver) < (compiler[0], 0):
+        return "the driver is for CUDA {}.{}, the compiler for CUDA {}.{}".format(*driver[:2], *compiler[:2])
+    return ""
 
 
 def _plain(function: Function) -> Function:
@@ -143,13 +156,11 @@ else:
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function that every thread of a launch runs, when it is first launched."""
-    if not INSTALLED:
-        return function
-    try:
-        return _cuda.jit(cache=not SIMULATED)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # no writable place for the cache
-        return _cuda.jit(function)  # type: ignore[no-any-return]
+    """Compile a function that every thread of a launch runs, when it is first launched.
+
+    Nothing is kept on disk: Numba would not notice when one of the functions that are inlined has changed.
+    """
+    return _cuda.jit(function) if INSTALLED else function
 
 
 def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
@@ -415,7 +426,11 @@ def is_capturing(stream: Any) -> bool:
         return False
     from cuda.bindings import driver  # noqa: PLC0415 - it comes with numba-cuda, and only there
 
-    _, status = driver.cuStreamIsCapturing(int(stream.handle or 0))
+    error, status = driver.cuStreamIsCapturing(int(stream.handle))
+    if error == driver.CUresult.CUDA_ERROR_STREAM_CAPTURE_IMPLICIT:  # the default stream while another one is captured
+        raise RuntimeError("the default stream cannot be used while a CUDA graph is captured in another one")
+    if error != driver.CUresult.CUDA_SUCCESS:
+        raise RuntimeError(f"the GPU reports {error.name}, maybe of something that was put into the stream before")
     return bool(status != driver.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_NONE)
 
 
@@ -445,9 +460,19 @@ def as_device_array(array: Any) -> Any:
     return array if SIMULATED else _cuda.as_cuda_array(array, sync=False)
 
 
-def current_gpu() -> int:
-    """The number of the GPU that is the current one."""
-    return int(_cuda.get_current_device().id)
+def gpu_of(address: int) -> int:
+    """The number of the GPU whose memory an address is in; for none, that of the current one."""
+    if not address:
+        return int(_cuda.get_current_device().id)
+    from cuda.bindings import driver  # noqa: PLC0415
+
+    with _cuda.gpus[0]:  # the question takes any context
+        error, number = driver.cuPointerGetAttribute(
+            driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address
+        )
+    if error != driver.CUresult.CUDA_SUCCESS:
+        raise ValueError(f"there is no memory of a GPU at address {address:#x} ({error.name})")
+    return int(number)
 
 
 def on_gpu(number: int) -> Any:

@@ -65,7 +65,7 @@ def memory_of(params: Sequence[Any]) -> DeviceMemory:
     if library == "cupy":
         return _CuPy(sys.modules["cupy"], int(first.device.id))
     if hasattr(first, "__cuda_array_interface__"):
-        return _Interface(cuda.current_gpu())
+        return _Interface(cuda.gpu_of(int(first.__cuda_array_interface__["data"][0] or 0)))
     raise TypeError(
         f"params: expected arrays in the memory of a GPU, as PyTorch, CuPy and Numba have them, got "
         f"{type(first).__name__}; for NumPy's there is optgen.generated.cpu"
@@ -124,6 +124,8 @@ class _Checked(DeviceMemory):
             raise ValueError(f"{name}: expected shape {shape}, got {seen.shape}")
         if not seen.contiguous:
             raise ValueError(f"{name}: expected a C-contiguous array; copy it first")
+        if not seen.address and 0 not in seen.shape:
+            raise ValueError(f"{name}: expected an array with memory of its own, a {type(array).__name__} has none")
         if seen.address % seen.dtype.itemsize:
             raise ValueError(f"{name}: expected an aligned array, its memory starts in the middle of an element")
         if written and not seen.writeable:
@@ -200,7 +202,9 @@ class _Torch(_Checked):
         if not all([array.layout == self.torch.strided and array.is_contiguous() for array in arrays]):  # noqa: C419
             return None  # a list is made faster than a generator runs
         starts = [array.data_ptr() for array in arrays]
-        return None if reduce(or_, starts, 0) & 7 and any(map(self._is_odd, arrays)) else starts
+        if 0 in starts or (reduce(or_, starts, 0) & 7 and any(map(self._is_odd, arrays))):
+            return None
+        return starts
 
     @staticmethod
     def _is_odd(array: Any) -> bool:
@@ -269,9 +273,9 @@ class _CuPy(_Checked):
 
 @dataclass(frozen=True)
 class _Interface(_Checked):
-    """Arrays that have ``__cuda_array_interface__`` (version 2 or 3), on the GPU that is the current one.
+    """Arrays that have ``__cuda_array_interface__`` (version 2 or 3).
 
-    States are arrays of Numba.
+    States are arrays of Numba, which are made and copied in the default stream, and waited for.
     """
 
     number: int = 0
@@ -289,19 +293,23 @@ class _Interface(_Checked):
 
     def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
         """A new array of Numba, filled with a value."""
-        return cuda.to_device(np.full(shape, value, dtype))
+        with cuda.on_gpu(self.number):
+            return cuda.to_device(np.full(shape, value, dtype))
 
     def read(self, array: Any) -> Array:
         """A copy that NumPy can hold; it waits for the GPU."""
-        return np.array(cuda.as_device_array(array).copy_to_host())
+        with cuda.on_gpu(self.number):
+            return np.array(cuda.as_device_array(array).copy_to_host())
 
     def write(self, array: Any, values: Array) -> None:
         """Fill an array with the values of one of NumPy."""
-        cuda.as_device_array(array).copy_to_device(np.ascontiguousarray(values))
+        with cuda.on_gpu(self.number):
+            cuda.as_device_array(array).copy_to_device(np.ascontiguousarray(values).reshape(array.shape))
 
     def copy(self, target: Any, source: Any) -> None:
         """Fill an array with the values of another."""
-        cuda.as_device_array(target).copy_to_device(cuda.as_device_array(source))
+        with cuda.on_gpu(self.number):
+            cuda.as_device_array(target).copy_to_device(cuda.as_device_array(source))
 
     def stream(self) -> int:
         """The handle of the default stream, which is the one that Numba uses."""

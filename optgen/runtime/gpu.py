@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -79,6 +82,8 @@ class FusedOptimizer(OptimizerBase):
     def step(self, grads: Params, **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
 
+        An interrupt (Ctrl-C) finds the step either not begun or in the stream as a whole.
+
         Parameters
         ----------
         grads : list, tuple or dict of array
@@ -144,8 +149,8 @@ class FusedOptimizer(OptimizerBase):
             starts = self._addresses(gradients).tolist()
             if not self._compiled:
                 raise RuntimeError("launch() before any kernel is compiled: call compile(), then advance(), first")
-            for function, arguments in [*self._work.pointing(starts, stream), *self._work.launches(stream)]:
-                function(*arguments)
+            with _uninterrupted():
+                _run([*self._work.pointing(starts, stream), *self._work.launches(stream)])
 
     def compile(self) -> None:
         """Compile and load all kernels, and prepare for the capture of a CUDA graph. Nothing is updated.
@@ -158,12 +163,17 @@ class FusedOptimizer(OptimizerBase):
             now = self.program.at(max(self._t, 1), self._hypers)
             scalars, _ = self.program.computed(max(self._t, 1), now.values(), self._numbers)
             self._compile(scalars, self.program.keys(max(self._t, 1), now), stream)
+            self._work.prepare_graph()
 
     def _compile(self, scalars: Sequence[float], keys: Sequence[Array], stream: Any) -> None:
-        for function, arguments in self._work.scalars(scalars, keys, stream):
-            function(*arguments)
+        if not self._work.has_scalars:  # those of a step that has been counted are left alone
+            _run(self._work.scalars(scalars, keys, stream))
         self._work.compile(stream)
         self._compiled = True
+
+    def _take(self, numbers: Sequence[float], launches: Sequence[Launch]) -> None:
+        with _uninterrupted():
+            super()._take(numbers, launches)
 
     def _next(
         self, checked: Mapping[str, float], stream: Any, starts: Sequence[int] | None
@@ -194,6 +204,28 @@ class FusedOptimizer(OptimizerBase):
                 f"{what}() while a CUDA graph is captured: capture launch(grads) alone, and call advance() before each "
                 "replay"
             )
+
+
+def _run(launches: Sequence[Launch]) -> None:
+    for function, arguments in launches:
+        function(*arguments)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let an interrupt wait: a launch is made of many calls of Python, and one that is left out is a step half done."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or handler is None:  # interrupts go elsewhere
+        yield
+        return
+    came: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *seen: came.append(seen))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _is_model(params: Any) -> bool:
@@ -241,12 +273,11 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         columns = np.array([*starts, *memory.addresses(scratch)], np.int64)[:, None]
         work = OnDevice(program, columns, [dtype], cuts=cuts, small=small, memory=memory, stream=stream)
         states = {name: (small.arrays[name], slots[name].reshape(-1)) for name in program.small_states} if small else {}
-        for held, given in states.values():
-            memory.copy(held, given)
-        keys = program.keys(count, values)
-        for function, arguments in [*work.scalars(scalars, keys, stream), *work.launches(stream)]:
-            function(*arguments)
-        for held, given in states.values():
-            memory.copy(given, held)
+        with _uninterrupted():
+            for held, given in states.values():
+                memory.copy(held, given)
+            _run([*work.scalars(scalars, program.keys(count, values), stream), *work.launches(stream)])
+            for held, given in states.values():
+                memory.copy(given, held)
     for number, value in zip(numbers, new, strict=True):
         number[...] = value

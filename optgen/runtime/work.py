@@ -1,8 +1,8 @@
 """A program with its tables in the memory of a GPU, ready to be launched on the arrays of a model.
 
-Nothing here waits for the GPU. What a step needs beside the arrays lies in GPU memory: the addresses, which are copied
-there when one has changed, and the scalars of the step, in one copy. Copies and kernels are put into one stream, in
-order.
+Nothing here waits for the GPU, but that a driver may when a copy is of more than 64 KiB: of the addresses of more than
+8,192 tensors. What a step needs beside the arrays lies in GPU memory: the addresses, which are copied there when one
+has changed, and the scalars of the step, in one copy. Copies and kernels are put into one stream, in order.
 """
 
 from __future__ import annotations
@@ -107,6 +107,7 @@ class OnDevice:
     ) -> None:
         self._program, self._small, self._memory = program, small, memory
         self._addresses = memory.placed(np.ascontiguousarray(columns, np.int64), stream)
+        self._gradients = self._addresses[1]
         self._pointed: list[int] | None = None
         self._graphs: list[Array] = []
         self._pinned: Array | None = None
@@ -127,6 +128,11 @@ class OnDevice:
         self._given: Any = None
         self._views: dict[str, Any] = {}
         self._launches: dict[Any, list[Launch]] = {}
+
+    @property
+    def has_scalars(self) -> bool:
+        """Whether the kernels have been given scalars."""
+        return self._given is not None
 
     def scalars(self, scalars: Sequence[float], keys: Sequence[Array], stream: Any) -> list[Launch]:
         """The copy that gives the kernels the scalars of a step, and what draws are keyed by."""
@@ -150,18 +156,22 @@ class OnDevice:
         What a CUDA graph copies it reads whenever it is replayed, so a graph has a copy of its own, and after one has
         been captured nobody can say any more what the kernels know.
         """
-        row = self._addresses[1]
         if cuda.is_capturing(stream):
             if self._pinned is None:
                 raise RuntimeError("compile() prepares an optimizer for one CUDA graph: call it before each capture")
             host, self._pinned = self._pinned, None
             host[:] = starts
             self._graphs.append(host)
-            return [(cuda.upload, (row, host, stream))]
+            return [(self._point, (host, stream))]
         if self._pointed == list(starts):
             return []
-        self._pointed = None if self._graphs else list(starts)
-        return [(cuda.upload, (row, np.array(starts, np.int64), stream))]
+        return [(self._point, (np.array(starts, np.int64), stream))]
+
+    def _point(self, starts: Array, stream: Any) -> None:
+        self._pointed = None
+        cuda.upload(self._gradients, starts, stream)
+        if not self._graphs:
+            self._pointed = starts.tolist()
 
     def launches(self, stream: Any) -> list[Launch]:
         """The kernels of a step, in order. The scalars have been given before."""
@@ -169,8 +179,13 @@ class OnDevice:
             self._launches[stream] = list(self._made(stream, self._chunks, self._counts, self._small))
         return self._launches[stream]
 
+    def prepare_graph(self) -> None:
+        """Make room for what a CUDA graph copies, which cannot be done while one is captured."""
+        if self._pinned is None:
+            self._pinned = cuda.pinned(self._addresses.shape[1])
+
     def compile(self, stream: Any) -> None:
-        """Launch over nothing at all, so that all kernels are compiled and loaded, and make ready for a CUDA graph."""
+        """Launch over nothing at all, so that all kernels are compiled and loaded."""
         small = self._small
         if small:  # what is one value for the model is computed all the same, but elsewhere
             flat = self._memory.full(small.flat.shape, 0.0, np.dtype(np.float64))
@@ -178,8 +193,6 @@ class OnDevice:
             small = SmallOnDevice(small.cuts, {}, flat, small.at)
         for launch, arguments in self._made(stream, dict.fromkeys(self._chunks, self._nothing), {}, small):
             launch(*arguments)
-        if self._pinned is None:
-            self._pinned = cuda.pinned(self._addresses.shape[1])
 
     def _made(
         self, stream: Any, chunks: Mapping[int, Any], counts: Mapping[int, int], small: SmallOnDevice | None

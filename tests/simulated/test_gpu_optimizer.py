@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from optgen.generated.cuda import adafactor, adamw, lamb, nadam
+from optgen.runtime import cuda
 from optgen.runtime.work import CHUNK
 
 SHAPES = ((5, 3), (), (0, 4), (7,), (CHUNK + 1,))
@@ -36,6 +38,51 @@ def test_advance_and_launch_are_a_step(module: Any, title: str) -> None:
         other.advance(lr=0.01 * t)
         other.launch(arrays(t))
         assert contents(one) == contents(other)
+
+
+def test_compiling_between_advance_and_launch_changes_nothing() -> None:
+    one, other = adamw.AdamW(arrays(0)), adamw.AdamW(arrays(0))
+    one.step(arrays(1), lr=0.5)
+    other.advance(lr=0.5)
+    other.compile()
+    other.launch(arrays(1))
+    assert contents(one) == contents(other)
+
+
+def test_a_captured_launch_has_addresses_of_its_own_and_later_steps_find_theirs(monkeypatch: Any) -> None:
+    """A graph that is replayed writes its gradients' addresses over those of the last step."""
+    opt, other, mine, captured = adamw.AdamW(arrays(0)), adamw.AdamW(arrays(0)), arrays(1), arrays(2)
+    opt.step(mine)
+    opt.compile()
+    opt.advance()
+    with monkeypatch.context() as capturing:
+        capturing.setattr(cuda, "is_capturing", lambda _: True)
+        opt.launch(captured)  # the simulator has no graphs: this is its first replay
+        for refused in (lambda: opt.step(mine), opt.advance, opt.compile):
+            with pytest.raises(RuntimeError, match=r"while a CUDA graph is captured: capture launch\(grads\) alone"):
+                refused()
+        with pytest.raises(RuntimeError, match="for one CUDA graph: call it before each capture"):
+            opt.launch(captured)
+    opt.step(mine)
+    for grads in (mine, captured, mine):
+        other.step(grads)
+    assert contents(opt) == contents(other)
+
+
+def test_an_interrupt_comes_after_the_step(monkeypatch: Any) -> None:
+    one, other, upload = lamb.LAMB(arrays(0)), lamb.LAMB(arrays(0)), cuda.upload
+
+    def interrupted(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        upload(*arguments)
+
+    one.compile()
+    other.step(arrays(1))
+    with monkeypatch.context() as pressing:
+        pressing.setattr(cuda, "upload", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            one.step(arrays(1))
+    assert contents(one) == contents(other)
 
 
 def test_a_step_finds_gradients_wherever_they_are() -> None:
