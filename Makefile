@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench verification compare clean
+.PHONY: demo test check bench gpu verification machine-code compare clean
 
 demo: .venv/installed            ## build every optimizer, then train on handwritten digits with two of them
 	$(BIN)/optgen build
@@ -9,6 +9,7 @@ demo: .venv/installed            ## build every optimizer, then train on handwri
 
 test: .venv/installed            ## the whole test suite; comparisons with torch run where torch is installed
 	$(BIN)/python -m pytest -n auto
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n auto tests/simulated
 
 check: .venv/installed           ## what CI checks beside the tests
 	$(BIN)/ruff check .
@@ -21,10 +22,17 @@ bench: .venv/installed           ## AdamW, and AdamW with clipping and an averag
 	$(BIN)/python benchmarks/adamw.py
 	$(BIN)/python benchmarks/clip_adamw_ema.py
 
+gpu:                             ## where there is a GPU, with nothing to install: its tests, a memory checker, the benchmark, docs/gpu.md
+	PYTHON='$(PYTHON)' .ci/gpu
+
 verification: .venv/installed    ## prove, test and measure every module, break each on purpose (a sample), and write docs/verification.md
 	$(BIN)/optgen verify --mutate --sample --json > .verification.json
 	$(BIN)/python docs/write_verification.py < .verification.json > docs/verification.md
 	rm .verification.json
+
+machine-code: .venv/installed    ## compile every kernel for GPUs, none needed, and write docs/machine-code.md
+	$(BIN)/python docs/write_machine_code.py > .machine-code.md
+	mv .machine-code.md docs/machine-code.md
 
 compare: .venv/installed         ## train with every optimizer, see which claims of lectures hold, and write docs/comparison.md
 	$(BIN)/python examples/compare.py --out docs
@@ -35,5 +43,5 @@ clean:                           ## forget compiled kernels and everything else 
 
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,examples]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,examples,cuda]'
 	touch $@

@@ -1,0 +1,286 @@
+"""What GPUs would run, seen without one: the machine code of every kernel for two kinds of GPU."""
+
+import inspect
+import re
+import sys
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from numba import types
+
+from optgen.cli import main
+from optgen.errors import UsageError
+from optgen.machine_code import MachineCode, assembled, capability_of, machine_code, missing, ptx
+from optgen.runtime import Launch, cuda
+from optgen.runtime.cuda import THREADS, block, kernel, load, load4, store, store4, thread
+
+BOTH = (8, 0), (9, 0)
+here = pytest.mark.skipif(bool(missing()), reason=missing())
+FLOAT64 = (
+    (r"F2F\.F64\.F32$", r"\bwide\("),
+    (r"F2F\.F32\.F64$", r"\bnarrow\("),
+    (r"DADD$", r" \+= wide\("),
+    (r"DFMA$", r" \+= wide\(\w+\)\*wide\("),
+    (r"DSETP\.", r"\bmaximum\(.*, wide\("),
+)
+"""What of float64 there may be in a sweep over elements of float32, and what the source must have for it: numbers are
+widened before they are added up or compared, and small values are narrowed before they are used."""
+
+
+@cache
+def program(name):
+    """That of an optimizer's module for GPUs."""
+    return import_module(f"optgen.generated.cuda.{name}").PROGRAM
+
+
+def complaints(code: MachineCode, source: str) -> list[str]:
+    """What is wrong with the machine code of a kernel for float32."""
+    found = []
+    if code.local_bytes:
+        found.append(f"{code.local_bytes} bytes of local memory, {code.spills} moves between it and registers")
+    if code.over == "element":
+        if not code.loads:
+            found.append("no load of 128 bits")
+        if bool(code.stores) != ("store4(" in source):
+            found.append(f"{code.stores} stores of 128 bits")
+        allowed = [instruction for instruction, reason in FLOAT64 if re.search(reason, source)]
+        float64 = {name: n for name, n in code.float64.items() if not any(re.match(each, name) for each in allowed)}
+        if float64:
+            found.append(f"float64 where there should be none: {float64}")
+    return [f"{code.kernel} on sm_{code.capability[0]}{code.capability[1]}: {what}" for what in found]
+
+
+def complaints_of(program, *capabilities):
+    """What is wrong with the machine code of kernels for float32, compiled for the least capable of some GPUs."""
+    found = []
+    for launch, compiled in zip(program.launches, ptx(program, capabilities[0]), strict=True):
+        source = inspect.getsource(launch.kernel.py_func)
+        found += [what for each in capabilities for what in complaints(assembled(compiled, each), source)]
+    return found
+
+
+@here
+def test_kernels_move_128_bits_keep_to_registers_and_use_float64_for_totals_only(generated):
+    assert not complaints_of(program(generated.optimizer.name), *BOTH)
+
+
+@here
+@pytest.mark.parametrize("name", ["adamw", "lamb", "sm3"])
+def test_kernels_are_the_same_ptx_for_both(name):
+    both = [
+        [re.sub(r"_Z\w+|sm(em)?_\d+", "", each.text) for each in ptx(program(name), capability)] for capability in BOTH
+    ]
+    assert both[0] == both[1]
+
+
+@here
+def test_sweeps_over_float64_keep_to_registers(generated):
+    its = program(generated.optimizer.name)
+    sweeps = tuple(launch for launch in its.launches if launch.over == "element")  # what is small is float64 anyway
+    for code in machine_code(replace(its, launches=sweeps), (9, 0), "float64"):
+        assert code.local_bytes == 0, code.kernel
+
+
+def of_one_element(name):
+    """The functions of one element in a module of several sweeps; elsewhere a kernel has nothing but them."""
+    module = import_module(f"optgen.generated.cuda.{name}")
+    return [value for key, value in vars(module).items() if re.fullmatch(r"update_\d.*", key)]
+
+
+@here
+def test_what_is_computed_for_one_element_has_its_type(reducing):
+    for update in of_one_element(reducing.optimizer.name):
+        source = inspect.getsource(update.py_func)
+        returned = re.search(r"return (.+)$", source.rstrip())
+        if returned is None:  # what is added up is read, not computed
+            continue
+        results = returned[1].split(", ")
+        given = [f"x[{k}]" for k in range(len(inspect.signature(update.py_func).parameters))]
+        stored = [f"y[{k}]" for k in range(len(results))]
+        names = {"update": update}
+        exec(f"def alone(x, y):\n    {', '.join(stored)} = update({', '.join(given)})", names)  # noqa: S102
+        text = cuda.ptx(SimpleNamespace(py_func=names["alone"]), (types.float32[::1], types.float32[::1]), (9, 0))
+        assert ".f32" in text
+        assert ".f64" not in text, source
+
+
+# The checks themselves ------------------------------------------------------------------------------------------------
+
+
+@kernel
+def good(chunks, addresses, scalars):
+    """Shrink every element, four at a time."""
+    i = 4 * thread()
+    while i < chunks[0, block()]:
+        x0, x1, x2, x3 = load4(addresses[0, 0], i, scalars)
+        c = scalars[0]
+        store4(addresses[0, 0], i, scalars, c * x0, c * x1, c * x2, c * x3)
+        i += 4 * THREADS
+
+
+@kernel
+def with_a_bare_number(chunks, addresses, scalars):
+    """Shrink every element by a number that is float64."""
+    i = 4 * thread()
+    while i < chunks[0, block()]:
+        x0, x1, x2, x3 = load4(addresses[0, 0], i, scalars)
+        store4(addresses[0, 0], i, scalars, 0.9 * x0, 0.9 * x1, 0.9 * x2, 0.9 * x3)
+        i += 4 * THREADS
+
+
+@kernel
+def one_at_a_time(chunks, addresses, scalars):
+    """Shrink every element, one at a time, where store4( is expected."""
+    i = thread()
+    while i < chunks[0, block()]:
+        store(addresses[0, 0], i, scalars, scalars[0] * load(addresses[0, 0], i, scalars))
+        i += THREADS
+
+
+def launched(function):
+    """As much of a program as compiling a kernel takes."""
+    return replace(program("sgd"), launches=(Launch("element", function),))
+
+
+@here
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [
+        (good, []),
+        (with_a_bare_number, [r"float64 where there should be none: \{.*'DMUL': \d+"]),
+        (one_at_a_time, ["no load of 128 bits", "0 stores of 128 bits"]),
+    ],
+    ids=["good", "bare number", "one at a time"],
+)
+def test_a_kernel_with_a_flaw_is_noticed(function, what):
+    found = complaints_of(launched(function), (9, 0))
+    assert len(found) == len(what)
+    for said, expected in zip(found, what, strict=True):
+        assert re.search(rf"{function.__name__} on sm_90: {expected}", said)
+
+
+@here
+def test_local_memory_is_noticed():
+    from numba import cuda as numba_cuda  # noqa: PLC0415 not everywhere
+
+    @numba_cuda.jit
+    def with_an_array(chunks, addresses, scalars):
+        last = numba_cuda.local.array(64, types.float32)
+        for k in range(64):
+            last[k] = load(addresses[0, 0], chunks[1, k], scalars)
+        for k in range(64):
+            store(addresses[0, 0], k, scalars, last[chunks[0, k]])
+
+    (code,) = machine_code(launched(with_an_array), (9, 0))
+    assert code.local_bytes == 256
+    assert code.spills > 0
+    assert "256 bytes of local memory" in complaints(code, "")[0]
+
+
+@here
+def test_registers_are_those_that_instructions_name():
+    for code in (*machine_code(program("adamw"), (8, 0)), *machine_code(program("lamb"), (9, 0))):
+        used = 1 + max(int(number) for number in re.findall(r"\bR(\d+)\b", code.sass))
+        assert used <= code.registers <= used + 8  # a multiple of 2, and what calls may need
+    assert code.shared_bytes == 0
+
+
+# The command line, and what may be missing ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def show(monkeypatch, capsys):
+    """Run ``optgen show``: the exit status, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["optgen", "show", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        printed = capsys.readouterr()
+        return stop.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+SPEC = """
+from optgen import Let, Norm, Optimizer, Schedule, g, t, theta
+from optgen.hypers import lr
+mine = Optimizer("mine", title="Mine", step=(Let(theta.next, theta - lr * g / Norm(g)),))
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    """A spec file with a rule that takes a norm."""
+    path = tmp_path / "mine.py"
+    path.write_text(SPEC)
+    return str(path)
+
+
+@here
+def test_show_prints_ptx_and_machine_code(show, spec):
+    status, out, _ = show(spec, "--target", "cuda", "--ptx", "--arch", "sm_80")
+    assert (status, out.count(".target sm_80")) == (0, 3)
+    kernels = ["sweep_0 (element)", "tensors_0 (tensor)", "sweep_1 (element)"]
+    assert re.findall(r"^// (\w+ \(\w+\))$", out, re.MULTILINE) == kernels
+    status, out, _ = show(spec, "--target", "cuda", "--sass")
+    needs = r": \d+ registers, 0 bytes of local and \d+ of shared memory"
+    assert (status, re.findall(rf"^// (.*){needs}$", out, re.MULTILINE)) == (0, kernels)
+    assert "LDG.E.128" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--ptx",), "--ptx and --sass show kernels for GPUs: add --target cuda"),
+        (
+            ("--target", "cuda", "--sass", "--arch", "h100"),
+            "there is no architecture 'h100': write, for example, sm_90",
+        ),
+        (("--target", "cuda", "--sass", "--ptx"), "choose one of --ir, --source, --latex, --ptx and --sass"),
+    ],
+)
+def test_show_says_what_is_wrong(show, spec, arguments, message):
+    status, out, err = show(spec, *arguments)
+    assert (status, out) == (2, "")
+    assert f"error: {message}" in err
+
+
+def test_show_says_that_schedules_have_no_kernels(show, spec):
+    with Path(spec).open("a", encoding="utf-8") as file:
+        file.write('mine = Schedule("mine", lr / t, reference="a book")\n')
+    assert "mine is a schedule, which has no kernels" in show(spec, "--target", "cuda", "--ptx")[2]
+
+
+@here
+@pytest.mark.parametrize("arch", ["sm_50", "sm_999"])
+def test_a_gpu_that_cuda_does_not_know_is_refused(arch):
+    with pytest.raises(UsageError, match=f"the CUDA that is installed does not compile for {arch}"):
+        next(ptx(program("sgd"), capability_of(arch)))
+
+
+@pytest.mark.parametrize(
+    ("simulated", "installed", "message"),
+    [
+        (True, True, "Numba simulates GPUs here and compiles nothing for them: unset NUMBA_ENABLE_CUDASIM"),
+        (False, False, r"numba-cuda.* is not installed or incomplete: pip install 'optgen\[cuda\]'"),
+    ],
+)
+def test_what_is_missing_is_said_with_what_to_do(simulated, installed, message, monkeypatch):
+    monkeypatch.setattr(cuda, "SIMULATED", simulated)
+    monkeypatch.setattr(cuda, "INSTALLED", installed)
+    for compiled in (ptx, machine_code):
+        with pytest.raises(UsageError, match=message):
+            next(compiled(program("sgd"), (9, 0)))
+
+
+def test_a_missing_linker_or_disassembler_is_said_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(cuda, "SIMULATED", False)
+    monkeypatch.setattr(cuda, "INSTALLED", True)
+    monkeypatch.setitem(sys.modules, "cuda", None)
+    with pytest.raises(UsageError, match=r"cuda-core.* or nvdisasm.* is missing: pip install 'optgen\[cuda\]'"):
+        next(machine_code(program("sgd"), (9, 0)))
