@@ -80,7 +80,8 @@ try:
 except (ImportError, RuntimeError, OSError) as error:  # what a missing package, runtime library or driver raises
     _cuda, _MISSING = None, str(error)
 else:
-    _MISSING = "" if SIMULATED or hasattr(_cuda, "compile_ptx") else "numba.cuda has no compiler"
+    its = getattr(_cuda, "implementation", "")  # Numba has an old one of its own
+    _MISSING = "" if SIMULATED or its == "NVIDIA" else "Numba found its own numba.cuda in place of it"
 
 INSTALLED = not _MISSING
 """Whether kernels can be compiled, or simulated."""
@@ -118,7 +119,7 @@ def require_gpu() -> None:
 def _lacking() -> str:
     """What keeps kernels from running, in words; nothing if they can."""
     if not _cuda.is_available():
-        found = _cuda.cuda_error() or "the compiler library libNVVM is missing"
+        found = _cuda.cuda_error() or "the compiler library libNVVM was not found, nor a toolkit in CUDA_HOME"
         return " ".join(str(found).split()).rstrip(".")
     try:
         compiler = _cuda.runtime.get_version()
@@ -140,8 +141,12 @@ def _inlined(function: Function) -> Function:
 
 
 if PLAIN:
-    on_host = per_element = on_device = _plain
-    _both = _plain
+    per_element = on_device = _both = _plain
+
+    def on_host(function: Function) -> Function:
+        """Let a function of scalars have the values of IEEE 754 where NumPy would warn."""
+        return np.errstate(all="ignore")(function)
+
 else:
     on_host = cpu.on_host
     _both = _inlined
