@@ -90,7 +90,7 @@ RULES = {
         Let(m.next, Piecewise((m + x, t > 2), (x - m, True))),
         Let(theta.next, Piecewise((theta - lr * m.next, whole < 2), (theta + lr * Norm(m.next), True))),
     ],
-    "draws": [
+    "draws_added_up": [
         Let(u, g + normal(seed)),
         Let(r.next, RowMean(u)),
         Let(theta.next, theta - lr * (u - r.next) / (1 + Norm(u))),

@@ -188,26 +188,25 @@ def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) 
 
 # On the host and on the GPU alike -------------------------------------------------------------------------------------
 
-_source = {name: getattr(cpu, name).py_func for name in ("maximum", "mean_age", "minimum", "where")}
+_source = {name: getattr(cpu, name).py_func for name in ("maximum", "mean_age", "minimum")}
 maximum = _both(_source["maximum"])
 minimum = _both(_source["minimum"])
-where = _both(_source["where"])
 mean_age = _source["mean_age"] if PLAIN else cpu.mean_age
 
 
 @_both
 def sign(x: Any) -> Any:
     """-1, 0 or 1 in the type of the argument; NaN for NaN."""
-    return where(x == x, type(x)(x > 0) - type(x)(x < 0), x)  # noqa: PLR0124 a test for NaN
+    return type(x)(x > 0) - type(x)(x < 0) if x == x else x  # noqa: PLR0124 a test for NaN
 
 
 @_both
 def floor(x: Any) -> Any:
     """The largest whole number that is not greater, in the type of the argument."""
-    inside = where(abs(x) < type(x)(2.0**52), x, type(x)(0))  # beyond, and for NaN, it is x itself
+    inside = x if abs(x) < type(x)(2.0**52) else type(x)(0)  # beyond, and for NaN, it is x itself
     whole = type(x)(np.int64(inside))
-    whole = where(whole > inside, whole - type(x)(1), whole)
-    return where(abs(x) < type(x)(2.0**52), whole, x)
+    whole = whole - type(x)(1) if whole > inside else whole
+    return whole if abs(x) < type(x)(2.0**52) else x
 
 
 @_both
@@ -255,6 +254,7 @@ if PLAIN:
         sync,
         thread,
         upper,
+        where,
     )
 else:
 
@@ -290,6 +290,15 @@ else:
 
     def _lane(k: int) -> Any:
         return ir.Constant(ir.IntType(32), k)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def where(_context: Any, condition: Any, a: Any, b: Any) -> Any:
+        """One of two numbers of one type, both of which have been computed; cheaper to compile than what is inlined."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            return builder.select(*args)
+
+        return a(condition, a, b) if a == b and condition == types.boolean else None, codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
     def upper(_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001

@@ -38,6 +38,7 @@ __all__ = [
     "tanh",
     "thread",
     "upper",
+    "where",
 ]
 """NumPy's functions take the place of those of `math`, which know one type and raise where IEEE 754 has a value."""
 
@@ -75,6 +76,11 @@ def from_above(x: Any, distance: Any) -> Any:
     other = _EXCHANGE[(me + distance) % THREADS]
     sync()
     return other
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """One of two numbers, both of which have been computed."""
+    return a if condition else b
 
 
 def upper(a: Any, b: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -10,7 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reducing import RULES as REDUCING
+from rules import RULES
 
+import optgen
+from optgen.machine_code import ptx
 from optgen.runtime import cuda
 
 ROOT = Path(__file__).parents[2]
@@ -98,3 +103,19 @@ def test_arrays_of_numpy_are_refused_with_a_word_on_where_they_belong():
         TypeError, match=r"expected arrays in the memory of a GPU, .* got ndarray; .*optgen.generated.cpu"
     ):
         import_module("optgen.runtime.device").memory_of([np.ones(3)])
+
+
+COMPILED = {name: rule for name, rule in (RULES | REDUCING).items() if not name.startswith("each_")}
+"""All but those that take as long as all others, and have nothing that is not in the others too."""
+
+
+@pytest.mark.skipif(not cuda.INSTALLED or cuda.SIMULATED, reason="numba-cuda is not installed, or it simulates")
+@pytest.mark.parametrize("name", COMPILED)
+def test_whatever_the_language_has_is_typed_and_compiled(name):
+    rule = optgen.Optimizer(name, title="Rule", step=tuple(COMPILED[name]))
+    module = optgen.compile(rule, "cuda")
+    turns = re.search(r"\b(sin|cos|tan)\(", getsource(module))  # the GPU's own reduce large arguments in float64
+    for code in ptx(module.PROGRAM, (9, 0)):
+        assert ".visible .entry" in code.text
+        if name in RULES and not turns:
+            assert not re.search(r"\.f64\s", code.text), "float64 in a sweep over float32 that adds up nothing"
