@@ -58,7 +58,8 @@ def assert_same_steps(cpu: Any, gpu: Any, seed: int) -> None:
         gpu.load_state_dict(saved)
         for theta, copy in zip(thetas, copies, strict=True):
             copy[...] = theta
-        grads = [np.asarray(grad, theta.dtype) for grad, theta in zip(model(seed + t, float), thetas, strict=True)]
+        drawn = model(seed + t, float, [theta.shape for theta in thetas])
+        grads = [np.asarray(grad, theta.dtype) for grad, theta in zip(drawn, thetas, strict=True)]
         cpu.step(grads)
         gpu.step(grads)
         for k, (theta, copy) in enumerate(zip(thetas, copies, strict=True)):
