@@ -224,8 +224,7 @@ def _signature(program: Program, over: str, dtype: str) -> tuple[Any, ...]:
         return integers, numbers, numbers
     table, scalars = types.int64[:, ::1], getattr(types, np.dtype(dtype).name)[::1]
     keys = (types.uint64[::1],) if program.seeds else ()
-    has_small = bool(program.small_states or program.values or len(program.launches) > 1)
-    return table, table, scalars, *keys, *((integers, numbers) if has_small else ())
+    return table, table, scalars, *keys, *((integers, numbers) if program.has_small else ())
 
 
 def _require(what: str) -> None:

@@ -132,7 +132,7 @@ class Program:
     @property
     def has_small(self) -> bool:
         """Whether its sweeps have values that vary over less than elements."""
-        return bool(self.phases) or len(self.launches) > 1
+        return bool(self.phases or self.small_states or self.values or len(self.launches) > 1)
 
     def computed(self, t: int, hypers: Iterable[float], numbers: Iterable[float]) -> tuple[tuple[float, ...], ...]:
         """What is computed on the host once a step: the scalars that the sweeps take, and the new numbers."""

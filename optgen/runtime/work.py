@@ -137,7 +137,7 @@ class OnDevice:
     def scalars(self, scalars: Sequence[float], keys: Sequence[Array], stream: Any) -> list[Launch]:
         """The copy that gives the kernels the scalars of a step, and what draws are keyed by."""
         parts = {"wide": np.array(scalars, np.float64)}
-        parts |= {dtype.name: np.array(scalars, dtype) for dtype in arrays.DTYPES}
+        parts |= {arrays.DTYPES[k].name: np.array(scalars, arrays.DTYPES[k]) for k in self._chunks}
         parts |= dict(zip(["keys"], keys, strict=False))
         words = {name: np.zeros(max(len(part), 1), np.int64) for name, part in parts.items()}
         for name, part in parts.items():

@@ -75,7 +75,8 @@ def _simple(kernel: Kernel, element: CodePrinter, host: CodePrinter, used: set[s
         Step(branch.sweeps[0], f"update_{k}" if several else "update") if branch.sweeps[0].stores else None
         for k, branch in enumerate(kernel.branches)
     ]
-    sweep = _element_sweep(kernel, Round(0, ((),) * len(steps), tuple(steps)), "sweep", "Update every tensor", used)
+    round_ = Round(0, ((),) * len(steps), tuple(steps))
+    sweep = _ElementSweep(kernel, round_, used).function("sweep", "Update every tensor")
     return [*module.updates(kernel, element), sweep], ['launches=(Launch("element", sweep),),']
 
 
@@ -95,7 +96,8 @@ def _in_rounds(kernel: Kernel, element: CodePrinter, host: CodePrinter, used: se
             launches.append((small.space.value, name))
         if any(round_.whole):
             name = f"sweep_{round_.number}"
-            functions.append(_element_sweep(kernel, round_, name, f"Sweep {round_.number} over every tensor", used))
+            what = f"Sweep {round_.number} over every tensor"
+            functions.append(_ElementSweep(kernel, round_, used).function(name, what))
             launches.append(("element", name))
     values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
     kept = rounds.kept(kernel)
@@ -120,11 +122,6 @@ def _offsets(kernel: Kernel, arrays: Sequence[str]) -> list[str]:
 
 
 # Sweeps over elements ------------------------------------------------------------------------------------------------
-
-
-def _element_sweep(kernel: Kernel, round_: Round, name: str, what: str, used: set[str]) -> str:
-    """The kernel of one sweep over elements."""
-    return _ElementSweep(kernel, round_, used).function(name, what)
 
 
 @dataclass(frozen=True)
