@@ -244,20 +244,17 @@ class _Chunk:
         stored = {slot.next: f"{slot.name}[i]" for slot in sweep.stores} | {x: f"{x.name}[i]" for x in sweep.keeps}
         added = {x for reduce in sweep.reduces for x in reduce.factors}
         overwritten = {x for x in sweep.loads if x in added and rounds.slot_of(x) in sweep.stores}
+        # What is both stored and added up has a name: nothing that a sweep has stored is loaded by it again.
+        both = {x: f"{rounds.slot_of(x).name}_next" for x in rounds.results(sweep) if x in added and x in stored}
         body = [f"{x.name}_before = {self.element(x)}" for x in sweep.loads if x in overwritten]
         if sweep.body:
-            targets = ", ".join(stored.get(x, rounds.name(x)) for x in rounds.results(sweep))
+            targets = ", ".join(both.get(x) or stored.get(x) or rounds.name(x) for x in rounds.results(sweep))
             given = [self.element(load) for load in sweep.loads]
             arguments = [*given, *(a.name for a in module.needed(self.kernel, sweep))]
             body += module.laid_out(f"{targets} = {step.name}(", arguments, ")").splitlines()
-        for reduce in sweep.reduces:
-            factors = [
-                f"{x.name}_before"
-                if x in overwritten
-                else stored.get(x, self.element(x) if x in sweep.loads else x.name)
-                for x in reduce.factors
-            ]
-            body.append(self.added(reduce, factors))
+        body += [f"{stored[x]} = {new}" for x, new in both.items()]
+        names = {x: self.element(x) for x in sweep.loads} | {x: f"{x.name}_before" for x in overwritten} | both
+        body += [self.added(reduce, [names.get(x, x.name) for x in reduce.factors]) for reduce in sweep.reduces]
         return ["for i in range(count):", *(INDENT + line for line in body)]
 
     def element(self, load: Named) -> str:

@@ -256,8 +256,9 @@ def _chunk(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
         case ast.Tuple(elts=elements) if isinstance(parent, ast.Assign) and name == "targets":
             for k in (k for k, element in enumerate(elements) if isinstance(element, ast.Subscript)):
                 yield "a store left out", ast.Tuple([*elements[:k], ast.Name("_"), *elements[k + 1 :]])
-        case ast.Subscript(value=ast.Name(id="theta")) if isinstance(parent, ast.Assign) and name == "targets":
-            yield "a store left out", ast.Name("_")
+        case ast.Subscript(value=ast.Name(id=slot)) if isinstance(parent, ast.Assign) and name == "targets":
+            if slot == "theta" or ast.unparse(parent.value) == f"{slot}_next":
+                yield "a store left out", ast.Name("_")
         case ast.Call(func=ast.Name(id=called), args=[first, second, *rest]) if called.startswith("update"):
             yield "two slots swapped", ast.Call(ast.Name(called), [second, first, *rest], [])
             if rest and isinstance(rest[0], ast.Subscript):

@@ -8,8 +8,8 @@ a value that was too large is spoilt.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -114,6 +114,18 @@ class InRange(Arithmetic):
         shape = np.shape(result)
         masks = [np.broadcast_to(mask, shape) for mask in (spoilt | (too_large & ~product), product, cancelled)]
         return Ranged(result, masks[0], masks[1], masks[2], over)
+
+    def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
+        """The product in float64, spoilt where it would be too large on the way in some order of its factors."""
+        result = self._lifted(super().product(over, under))
+        limit = np.finfo(self.dtype if result.over == _ELEMENTS else np.float64).max / _MARGIN
+        spoilt = result.spoilt
+        for factors in (over, under):
+            if len(factors) > 2:  # noqa: PLR2004 - of two the one product has been looked at
+                sizes = np.broadcast_arrays(*(np.absolute(self._lifted(factor).value) for factor in factors))
+                largest = np.prod(np.maximum(sizes, 1), axis=0)
+                spoilt = spoilt | (np.isfinite(sizes).all(0) & (largest > limit))
+        return replace(result, spoilt=np.broadcast_to(spoilt, np.shape(result.value)))
 
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """The comparison of the numbers."""

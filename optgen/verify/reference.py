@@ -61,6 +61,12 @@ class Arithmetic(ABC):
     def apply(self, operation: str, *operands: Value) -> Value:
         """An operation element by element: the name of a SymPy function, or ``Div`` or ``sqrt``."""
 
+    def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
+        """A product over another, with one division at the end, as one would write it: a reciprocal could overflow."""
+        multiply = partial(self.apply, "Mul")
+        above = reduce(multiply, over) if over else self.number(1)
+        return self.apply("Div", above, reduce(multiply, under)) if under else above
+
     @abstractmethod
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """An array of bool."""
@@ -279,6 +285,9 @@ def step(
 ) -> tuple[list[Value], dict[str, list[Value]]]:
     """Take one step.
 
+    At the first a state that starts from theta or the gradient is what it starts from: the equations have the one for
+    the other, and what has become of theta since is 0, as it would be had one written 0.
+
     Parameters
     ----------
     optimizer : Optimizer
@@ -306,13 +315,12 @@ def step(
     with np.errstate(all="ignore"):
         for draw in optimizer.draws:
             evaluate.draw(draw, t)
+        late = {state: state.init for state in optimizer.states if t == 1 and state.init.has(symbols.theta, symbols.g)}
         for state in optimizer.states:
-            given = [arithmetic.array(values) for values in states[state.name]]
-            evaluate.known[state] = (
-                evaluate(state.init) if t == 1 and state.init.has(symbols.theta, symbols.g) else given
-            )
+            if state not in late:
+                evaluate.known[state] = [arithmetic.array(values) for values in states[state.name]]
         for let in optimizer.equations:
-            evaluate.known[let.target] = evaluate(let.value)
+            evaluate.known[let.target] = evaluate(let.value.xreplace(late))
         new = {state.name: evaluate.at(state.space, state.next) for state in optimizer.states}
         return evaluate.at(Space.ELEM, symbols.theta.next), new
 
@@ -454,13 +462,13 @@ class _Evaluator:
         return self._each(apply, *nodes)
 
     def _product(self, product: Mul) -> list[Value]:
-        # One division at the end, as one would write it: a reciprocal by itself could overflow.
         under = [f for f in product.args if isinstance(f, Pow) and f.exp.is_Rational and f.exp.is_negative]
-        over = [factor for factor in product.args if factor not in under] or [S.One]
-        if not under:
-            return self._apply("Mul", *over)
-        numerator, denominator = self._apply("Mul", *over), self._apply("Mul", *(1 / factor for factor in under))
-        return [self.arithmetic.apply("Div", a, b) for a, b in zip(numerator, denominator, strict=True)]
+        over = [factor for factor in product.args if factor not in under]
+
+        def multiplied(*factors: Value) -> Value:
+            return self.arithmetic.product(factors[: len(over)], factors[len(over) :])
+
+        return self._each(multiplied, *over, *(1 / factor for factor in under))
 
     def _piecewise(self, piecewise: Piecewise) -> list[Value]:
         # Every branch is computed whole, for a reduction in it is over all elements; then masks choose.
