@@ -11,6 +11,7 @@ from typing import Any
 
 from sympy import ITE, And, Basic, Float, Not, Or, Rational, S, Set, Symbol, SympifyError, sympify
 
+from optgen.language.graph import nodes, replaced
 from optgen.language.spaces import Space
 
 
@@ -135,10 +136,16 @@ def exact(value: Any) -> Any:
     if isinstance(value, str):
         raise SympifyError(value)  # text would be evaluated, into symbols that no spec has declared
     expression = sympify(value)
-    if isinstance(expression, Basic) and expression.has(ITE):  # what SymPy makes of a comparison with a Piecewise
-        expression = expression.replace(ITE, lambda c, a, b: Or(And(c, a), And(Not(c), b)))
-    floats = getattr(expression, "atoms", lambda *_: ())(Float)
-    return expression.xreplace({x: Rational(repr(float(x))) for x in floats}) if floats else expression
+    if not isinstance(expression, Basic):
+        return expression
+    made: dict[Any, Any] = {}
+    for node in nodes(expression):
+        if isinstance(node, Float):
+            made[node] = Rational(repr(float(node)))
+        elif isinstance(node, ITE):  # what SymPy makes of a comparison with a Piecewise
+            condition, yes, no = (replaced(x, made) for x in node.args)
+            made[node] = Or(And(condition, yes), And(Not(condition), no))
+    return replaced(expression, made) if made else expression
 
 
 def hyper(name: str, default: float, domain: Set = S.Reals, meaning: str = "", tex: str = "") -> Hyper:
