@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import linecache
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import optgen
+from optgen import advice
 from optgen.errors import Location, Problem, SpecError, UsageError
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
@@ -175,15 +178,15 @@ def _execute(name: str, path: Path) -> ModuleType:
 
 def _as_spec_error(error: BaseException, path: Path) -> SpecError:
     """What went wrong while a file ran, at the line of the file that had to do with it."""
-    if isinstance(error, SyntaxError) and error.filename == str(path.resolve()):
-        problem = Problem(f"it is not Python: {error.msg}", "mend the line", (error.text or "").strip() or None)
-        return SpecError([problem], location=Location(str(path.resolve()), error.lineno))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
-    fix = "a spec file is plain Python: run it with `python` to see the whole traceback"
-    if isinstance(error, ImportError):
-        fix = "install what it imports, or correct the name; a sibling file is imported as `from .name import …`"
-    problem = Problem(f"{type(error).__name__}: {error}", fix, (frames[-1].line or None) if frames else None)
-    return SpecError([problem], location=Location(str(path.resolve()), frames[-1].lineno if frames else None))
+    file, known = str(path.resolve()), set(optgen.__all__)
+    number, line = None, ""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        number, line = error.lineno, error.text or ""
+    for frame, at in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == file:
+            number, line = at, linecache.getline(file, at)
+            known.update(frame.f_globals, frame.f_locals)
+    return SpecError([advice.problem(error, line.strip(), known)], location=Location(file, number))
 
 
 def _needs(path: Path, error: SpecError) -> SpecError:

@@ -8,6 +8,7 @@ gradient, then draws, then scalars; what is subtracted comes after what is added
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from sympy import Add, Expr, Mul, Number, S
 
@@ -15,15 +16,25 @@ from optgen.language.noise import Draw, normal
 from optgen.language.spaces import Space
 from optgen.language.symbols import Grad, Hyper, Local, Named, Next, State, StepCount, Theta
 
+MEMORY = 2**15
+"""So many expressions are remembered: each is asked for again and again, and sorting its terms is slow."""
 _KIND = {Theta: 5, State: 1, Next: 2, Local: 2, Grad: 3, Hyper: 7, StepCount: 7}
+_DRAWN = 4
 
 
 def _kind(expression: Expr) -> int:
-    if isinstance(expression, Theta):
-        return 0
-    if expression.has(normal, Draw):
-        return 4
-    return min((_KIND.get(type(symbol), _made(symbol)) for symbol in expression.atoms(Named)), default=6)
+    kinds = frozenset((0,)) if isinstance(expression, Theta) else _kinds(expression)
+    return _DRAWN if _DRAWN in kinds else min(kinds, default=6)
+
+
+@lru_cache(MEMORY)
+def _kinds(expression: Expr) -> frozenset[int]:
+    """The kinds of what stands in a term."""
+    if isinstance(expression, normal | Draw):
+        return frozenset((_DRAWN,))
+    if isinstance(expression, Named):
+        return frozenset((_KIND.get(type(expression), _made(expression)),))
+    return frozenset().union(*map(_kinds, expression.args))
 
 
 def _made(symbol: Named) -> int:
@@ -39,11 +50,22 @@ def is_negative(term: Expr) -> bool:
 
 def terms(sum_: Add) -> list[Expr]:
     """The terms of a sum in the order in which they are written."""
-    return sorted(sum_.args, key=lambda term: (is_negative(term), _kind(term), term.sort_key()))
+    return list(_terms(sum_))
+
+
+@lru_cache(MEMORY)
+def _terms(sum_: Add) -> tuple[Expr, ...]:
+    return tuple(sorted(sum_.args, key=lambda term: (is_negative(term), _kind(term), term.sort_key())))
 
 
 def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
     """The coefficient, the numerator's factors and the denominator's, in the order in which they are written."""
+    coefficient, above, below = _factors(product)
+    return coefficient, list(above), list(below)
+
+
+@lru_cache(MEMORY)
+def _factors(product: Expr) -> tuple[Number, tuple[Expr, ...], tuple[Expr, ...]]:
     coefficient, rest = product.as_coeff_Mul()
     above: list[Expr] = []
     below: list[Expr] = []
@@ -53,7 +75,7 @@ def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
             below.append(base**-exponent)
         elif factor is not S.One:
             above.append(factor)
-    return coefficient, sorted(above, key=_factor_key), sorted(below, key=_factor_key)
+    return coefficient, tuple(sorted(above, key=_factor_key)), tuple(sorted(below, key=_factor_key))
 
 
 def _factor_key(factor: Expr) -> tuple[object, ...]:
@@ -65,16 +87,26 @@ def _factor_key(factor: Expr) -> tuple[object, ...]:
 def walk(expression: Expr, seen: set[Expr] | None = None) -> Iterator[Expr]:
     """Every node of an expression in the order in which it is read; what stands in several places is entered once."""
     seen = set() if seen is None else seen
-    yield expression
-    if expression in seen:
-        return
-    seen.add(expression)
+    ahead = [expression]
+    while ahead:
+        node = ahead.pop()
+        yield node
+        if node not in seen:
+            seen.add(node)
+            ahead.extend(reversed(_read(node)))
+
+
+def _read(expression: Expr) -> tuple[Expr, ...]:
+    """The arguments of an expression in the order in which they are read."""
     if isinstance(expression, Add):
-        children: list[Expr] = terms(expression)
-    elif isinstance(expression, Mul):
-        coefficient, above, below = factors(expression)
-        children = [coefficient, *above, *below]
-    else:
-        children = list(expression.args)
-    for child in children:
-        yield from walk(child, seen)
+        return _terms(expression)
+    if isinstance(expression, Mul):
+        coefficient, above, below = _factors(expression)
+        return (coefficient, *above, *below)
+    return tuple(expression.args)
+
+
+@lru_cache(MEMORY)
+def named(expression: Expr) -> tuple[Named, ...]:
+    """The symbols of an expression in the order in which they are read, each once."""
+    return tuple(dict.fromkeys(node for node in walk(expression) if isinstance(node, Named)))

@@ -19,7 +19,7 @@ from sympy.logic.boolalg import Boolean
 from optgen.errors import Problem
 from optgen.language.domains import domain_of
 from optgen.language.noise import normal
-from optgen.language.order import walk
+from optgen.language.order import named, walk
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space, join_all
 from optgen.language.symbols import Grad, Hyper, Local, Named, Next, Result, State, Stateful, Theta, g, t, theta
@@ -66,7 +66,7 @@ def in_order(step: Sequence[Let]) -> tuple[Let, ...]:
         If they need each other.
     """
     by_target = {let.target: let for let in step}
-    graph = {let.target: [s for s in _symbols(let.value) if s in by_target] for let in step}
+    graph = {let.target: [s for s in named(let.value) if s in by_target] for let in step}
     position = {let.target: k for k, let in enumerate(step)}
     sorter = TopologicalSorter(graph)
     sorter.prepare()
@@ -89,13 +89,24 @@ def spaces(equations: Sequence[Let]) -> dict[Named, Space]:
 
 def space_of(expression: Basic, known: Mapping[Named, Space]) -> Space:
     """The space of an expression, given the spaces of the locals in it."""
-    if isinstance(expression, Reduction):
-        return expression.to
-    if isinstance(expression, normal):
-        return Space.ELEM
-    if isinstance(expression, Named):
-        return known.get(expression, expression.space)
-    return join_all(space_of(argument, known) for argument in expression.args)
+    return join_all(_spaces_in(expression, known))
+
+
+def _spaces_in(expression: Basic, known: Mapping[Named, Space]) -> Iterator[Space]:
+    """The spaces of what an expression is made of; what stands in several places is looked at once."""
+    seen: set[Basic] = set()
+    ahead = [expression]
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, Reduction):
+            yield node.to
+        elif isinstance(node, normal):
+            yield Space.ELEM
+        elif isinstance(node, Named):
+            yield known.get(node, node.space)
+        elif node not in seen:
+            seen.add(node)
+            ahead.extend(node.args)
 
 
 def expressions(step: Sequence[Let]) -> Iterator[tuple[Let, Any]]:
@@ -108,7 +119,7 @@ def _states(step: Sequence[Let]) -> Iterator[tuple[Let, State]]:
     """Each state with the first equation that it is in."""
     seen: set[Any] = set()
     for let in step:
-        for symbol in (let.target, *_symbols(let.value)):
+        for symbol in (let.target, *named(let.value)):
             owner = getattr(symbol, "of", symbol)
             if isinstance(owner, State) and owner not in seen:
                 seen.add(owner)
@@ -208,7 +219,7 @@ def _locals_are_defined_and_used(_: str, __: str, step: Sequence[Let]) -> Found:
     defined = {let.target for let in step if isinstance(let.target, Local)}
     used: set[Any] = set()
     for let in step:
-        mine = [symbol for symbol in _symbols(let.value) if isinstance(symbol, Local)]
+        mine = [symbol for symbol in named(let.value) if isinstance(symbol, Local)]
         used.update(mine)
         for symbol in mine:
             if symbol not in defined:
@@ -227,7 +238,7 @@ def _everything_is_updated(_: str, __: str, step: Sequence[Let]) -> Found:
         yield Problem("nothing ever changes: each new value is the old one", "add Let(theta.next, theta - …)")
     seen: set[Any] = set()
     for let in step:
-        for symbol in _symbols(let.value):
+        for symbol in named(let.value):
             owner = getattr(symbol, "of", symbol)
             if isinstance(owner, State) and owner not in updated | seen:
                 seen.add(owner)
@@ -250,7 +261,7 @@ def _is_known_before_the_step(_: str, __: str, step: Sequence[Let]) -> Found:
 def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
     owners: dict[str, Any] = {symbol.name: symbol for symbol in (theta, g, t, numel, n_rows, n_cols)}
     for let, value in expressions(step):
-        for symbol in (let.target, *_symbols(value)):
+        for symbol in (let.target, *named(value)):
             owner = getattr(symbol, "of", symbol)
             if not isinstance(owner, Hyper | State | Local) or owners.get(owner.name) == owner:
                 continue
@@ -315,7 +326,7 @@ def _draws_have_seeds_and_streams(_: str, __: str, step: Sequence[Let]) -> Found
 def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Found:
     seen: set[Any] = set()
     for let, value in expressions(step):
-        for symbol in _symbols(value):
+        for symbol in named(value):
             if not isinstance(symbol, Hyper) or symbol in seen:
                 continue
             seen.add(symbol)
@@ -393,10 +404,6 @@ _GROUPS_OF_A_SCHEDULE = (
     ),
 )
 _GROUPS_OF = {"optimizer": _GROUPS, "schedule": _GROUPS_OF_A_SCHEDULE}
-
-
-def _symbols(expression: Any) -> list[Any]:
-    return list(dict.fromkeys(node for node in walk(expression) if isinstance(node, Named)))
 
 
 def _unknown(expression: Expr) -> list[Any]:
