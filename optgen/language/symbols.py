@@ -13,9 +13,10 @@ from sympy import ITE, And, Basic, Float, Not, Or, Rational, S, Set, Symbol, Sym
 
 from optgen.language.graph import nodes, replaced
 from optgen.language.spaces import Space
+from optgen.language.sums import Written, plain, settled
 
 
-class Named(Symbol):
+class Named(Written, Symbol):
     """A named real symbol that knows its space."""
 
     __slots__: tuple[str, ...] = ()
@@ -135,7 +136,7 @@ def exact(value: Any) -> Any:
     """A SymPy expression in which every float stands for the decimal that was written: 0.1 is one tenth."""
     if isinstance(value, str):
         raise SympifyError(value)  # text would be evaluated, into symbols that no spec has declared
-    expression = sympify(value)
+    expression = settled(sympify(value))
     if not isinstance(expression, Basic):
         return expression
     made: dict[Any, Any] = {}
@@ -146,6 +147,12 @@ def exact(value: Any) -> Any:
             condition, yes, no = (replaced(x, made) for x in node.args)
             made[node] = Or(And(condition, yes), And(Not(condition), no))
     return replaced(expression, made) if made else expression
+
+
+def algebraic(expression: Any) -> Any:
+    """An expression for algebra: in real arithmetic, and in symbols of the same names that have SymPy's operators."""
+    known = plain(expression)
+    return known.xreplace({symbol: Symbol(symbol.name, real=True) for symbol in known.atoms(Named)})
 
 
 def hyper(name: str, default: float, domain: Set = S.Reals, meaning: str = "", tex: str = "") -> Hyper:

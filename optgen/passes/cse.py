@@ -97,9 +97,9 @@ class _Sharing:
             new = list(map(self.rewritten, parts))
             if new == parts:
                 return node
-            return Mul(coefficient, *new[: len(above)], *(1 / divisor for divisor in new[len(above) :]))
-        if isinstance(node, Pow) and 1 / node in self.repeated:
-            return 1 / self.rewritten(1 / node)
+            return Mul(coefficient, *new[: len(above)], *(Pow(divisor, -1) for divisor in new[len(above) :]))
+        if isinstance(node, Pow) and Pow(node, -1) in self.repeated:
+            return Pow(self.rewritten(Pow(node, -1)), -1)
         return rebuilt(node, [self.rewritten(argument) for argument in node.args])
 
 
