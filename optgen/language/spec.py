@@ -9,12 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sympy import Expr, SympifyError
+from sympy import Basic, Expr, SympifyError
 
 from optgen.errors import Location, Problem, SpecError
 from optgen.language import latex, rules
 from optgen.language.noise import normal
 from optgen.language.order import walk
+from optgen.language.parts import in_parts
 from optgen.language.properties import Claim, misclaimed
 from optgen.language.spaces import Space
 from optgen.language.symbols import Hyper, Named, State, Stateful, exact
@@ -67,7 +68,8 @@ class Optimizer:
     title : str
         What classes and prose call it: ``"AdamW"``.
     step : tuple of Let
-        The equations, in the order in which a reader wants them.
+        The equations, in the order in which a reader wants them. One that says the same over and over, or is nested
+        deeper than `DEEPEST`, is cut into locals ``part0``, ``part1`` and so on.
     reference : str
         Where the rule comes from: paper and equation, or library.
     description : str
@@ -97,6 +99,9 @@ class Optimizer:
             raise SpecError([problem], str(self.name), self.location)
         object.__setattr__(self, "step", tuple(self.step))
         object.__setattr__(self, "properties", tuple(self.properties))
+        if all(isinstance(let, Let) and isinstance(let.value, Basic) for let in self.step):
+            cut = in_parts([(let.target, let.value) for let in self.step])
+            object.__setattr__(self, "step", tuple(Let(*equation) for equation in cut))
         problems = rules.broken(self.name, self.title, self.step) or misclaimed(self)
         if problems:
             raise SpecError(problems, str(self.name), self.location)

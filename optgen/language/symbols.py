@@ -11,10 +11,12 @@ from typing import Any
 
 from sympy import ITE, And, Basic, Float, Not, Or, Rational, S, Set, Symbol, SympifyError, sympify
 
+from optgen.language.graph import nodes, replaced
 from optgen.language.spaces import Space
+from optgen.language.sums import Written, plain, settled
 
 
-class Named(Symbol):
+class Named(Written, Symbol):
     """A named real symbol that knows its space."""
 
     __slots__: tuple[str, ...] = ()
@@ -134,11 +136,23 @@ def exact(value: Any) -> Any:
     """A SymPy expression in which every float stands for the decimal that was written: 0.1 is one tenth."""
     if isinstance(value, str):
         raise SympifyError(value)  # text would be evaluated, into symbols that no spec has declared
-    expression = sympify(value)
-    if isinstance(expression, Basic) and expression.has(ITE):  # what SymPy makes of a comparison with a Piecewise
-        expression = expression.replace(ITE, lambda c, a, b: Or(And(c, a), And(Not(c), b)))
-    floats = getattr(expression, "atoms", lambda *_: ())(Float)
-    return expression.xreplace({x: Rational(repr(float(x))) for x in floats}) if floats else expression
+    expression = settled(sympify(value))
+    if not isinstance(expression, Basic):
+        return expression
+    made: dict[Any, Any] = {}
+    for node in nodes(expression):
+        if isinstance(node, Float):
+            made[node] = Rational(repr(float(node)))
+        elif isinstance(node, ITE):  # what SymPy makes of a comparison with a Piecewise
+            condition, yes, no = (replaced(x, made) for x in node.args)
+            made[node] = Or(And(condition, yes), And(Not(condition), no))
+    return replaced(expression, made) if made else expression
+
+
+def algebraic(expression: Any) -> Any:
+    """An expression for algebra: in real arithmetic, and in symbols of the same names that have SymPy's operators."""
+    known = plain(expression)
+    return known.xreplace({symbol: Symbol(symbol.name, real=True) for symbol in known.atoms(Named)})
 
 
 def hyper(name: str, default: float, domain: Set = S.Reals, meaning: str = "", tex: str = "") -> Hyper:
