@@ -25,6 +25,7 @@ from typing import Any
 import optgen
 from optgen import advice
 from optgen.errors import Location, Problem, SpecError, UsageError
+from optgen.language.folded import refuse_folded_in
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
 
@@ -169,6 +170,7 @@ def _execute(name: str, path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+        refuse_folded_in(path.read_text(encoding="utf-8"), vars(module), str(path.resolve()))
     except SpecError as error:
         raise error.at(Location(str(path.resolve()))) from None
     except (Exception, SystemExit) as error:

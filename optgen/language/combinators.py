@@ -19,12 +19,13 @@ from sympy import Eq, Expr, Max, Min, Mod, Piecewise, Rational
 
 from optgen.errors import Problem, SpecError
 from optgen.language import hypers
+from optgen.language.caller import caller
 from optgen.language.noise import normal
 from optgen.language.reductions import GroupNorm, GroupSum, RowMean, RowNorm, TensorMean, finite, n_rows
 from optgen.language.rules import space_of
 from optgen.language.schedules import Schedule
 from optgen.language.spaces import Space
-from optgen.language.spec import Let, Optimizer, assigned, caller
+from optgen.language.spec import Let, Optimizer, assigned
 from optgen.language.sums import InOrder, is_sum
 from optgen.language.symbols import Hyper, State, exact, g, hyper, local, state, t, theta
 from optgen.language.text import text

@@ -46,7 +46,7 @@ def _made(symbol: Named) -> int:
 
 def is_negative(term: Expr) -> bool:
     """Whether a term is written with a minus sign in front."""
-    coefficient, _ = term.as_coeff_Mul()
+    coefficient, _ = term.as_coeff_Mul(rational=True)
     return bool(coefficient.is_negative)
 
 
@@ -67,7 +67,7 @@ def _sorted(parts: Sequence[Expr], rank: Callable[[Expr], tuple[int, ...]]) -> l
     for part in parts:
         ranked.setdefault(rank(part), []).append(part)
     groups = (ranked[key] for key in sorted(ranked))
-    return [part for group in groups for part in (sorted(group, key=lambda x: x.sort_key()) if len(group) > 1 else group)]
+    return [x for group in groups for x in (sorted(group, key=lambda x: x.sort_key()) if group[1:] else group)]
 
 
 def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
@@ -78,7 +78,7 @@ def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
 
 @lru_cache(MEMORY)
 def _factors(product: Expr) -> tuple[Number, tuple[Expr, ...], tuple[Expr, ...]]:
-    coefficient, rest = product.as_coeff_Mul()
+    coefficient, rest = product.as_coeff_Mul(rational=True)
     above: list[Expr] = []
     below: list[Expr] = []
     for factor in Mul.make_args(rest):

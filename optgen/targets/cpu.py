@@ -248,13 +248,13 @@ class _Chunk:
         both = {x: f"{rounds.slot_of(x).name}_next" for x in rounds.results(sweep) if x in added and x in stored}
         body = [f"{x.name}_before = {self.element(x)}" for x in sweep.loads if x in overwritten]
         if sweep.body:
-            targets = ", ".join(both.get(x) or stored.get(x) or rounds.name(x) for x in rounds.results(sweep))
+            targets = ", ".join(both.get(x, stored.get(x, rounds.name(x))) for x in rounds.results(sweep))
             given = [self.element(load) for load in sweep.loads]
             arguments = [*given, *(a.name for a in module.needed(self.kernel, sweep))]
             body += module.laid_out(f"{targets} = {step.name}(", arguments, ")").splitlines()
         body += [f"{stored[x]} = {new}" for x, new in both.items()]
         names = {x: self.element(x) for x in sweep.loads} | {x: f"{x.name}_before" for x in overwritten} | both
-        body += [self.added(reduce, [names.get(x, x.name) for x in reduce.factors]) for reduce in sweep.reduces]
+        body += [self.added(reduce, [names.get(x, rounds.name(x)) for x in reduce.factors]) for reduce in sweep.reduces]
         return ["for i in range(count):", *(INDENT + line for line in body)]
 
     def element(self, load: Named) -> str:
