@@ -253,8 +253,12 @@ class _Chunk:
             arguments = [*given, *(a.name for a in module.needed(self.kernel, sweep))]
             body += module.laid_out(f"{targets} = {step.name}(", arguments, ")").splitlines()
         body += [f"{stored[x]} = {new}" for x, new in both.items()]
-        names = {x: self.element(x) for x in sweep.loads} | {x: f"{x.name}_before" for x in overwritten} | both
-        body += [self.added(reduce, [names.get(x, x.name) for x in reduce.factors]) for reduce in sweep.reduces]
+        names = (
+            {x: self.element(x) for x in sweep.loads if x in added}
+            | {x: f"{x.name}_before" for x in overwritten}
+            | both
+        )
+        body += [self.added(reduce, [names.get(x, str(x.name)) for x in reduce.factors]) for reduce in sweep.reduces]
         return ["for i in range(count):", *(INDENT + line for line in body)]
 
     def element(self, load: Named) -> str:

@@ -6,7 +6,7 @@ models: a few tensors of different shapes, each with numbers of a size of its ow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import prod
 from typing import Any
@@ -19,7 +19,7 @@ from optgen.language.spec import Optimizer
 from optgen.verify import reference
 from optgen.verify.candidate import Effort
 from optgen.verify.error import Magnitudes, Measured
-from optgen.verify.range import InRange
+from optgen.verify.range import InRange, Ranged
 from optgen.verify.reference import FLOAT64, Arithmetic, Value
 from optgen.verify.settings import (
     Model,
@@ -80,8 +80,8 @@ class Case:
         return joined(self.optimizer, model_step(self.optimizer, self.setting, self.old, self.measure), self.measure)
 
     @cached_property
-    def judged(self) -> dict[str, Array]:
-        """Of theta and every state, the indices about which the equations say something that a kernel can hold."""
+    def ranged(self) -> dict[str, Ranged]:
+        """Theta and every state after the step in float64, and where the dtype cannot follow, `joined`."""
         by = InRange(self.dtype, totals=not is_of_elements(self.optimizer))
         spaces = {state.name: state.space for state in self.optimizer.small_states}
         old = {
@@ -90,11 +90,17 @@ class Case:
         }
         after = joined(self.optimizer, model_step(self.optimizer, self.setting, old, by), by)
         if by.totals and any(by.doubtful):  # totals tell every element of a wrong branch
-            return {name: np.arange(0) for name in after}
-        undefined = {name: np.not_equal(its.value, its.value) for name, its in self.expected.items()}
-        return {
-            name: np.flatnonzero(~its.out_of_range & ~(its.cancelled & undefined[name])) for name, its in after.items()
-        }
+            return {name: replace(its, spoilt=np.ones(its.shape, bool)) for name, its in after.items()}
+        return after
+
+    def judged(self, name: str, found: Array) -> Array:
+        """The indices of the values about which the equations say something that a kernel can hold.
+
+        Nothing is known of a root, say, of what has cancelled: it may be a number or NaN, here and there.
+        """
+        ranged, exact = self.ranged[name], self.expected[name].value
+        undefined = np.not_equal(exact, exact) | np.isnan(found)
+        return np.flatnonzero(~ranged.out_of_range & ~(ranged.cancelled & undefined))
 
 
 def joined(optimizer: Optimizer, model: Model, by: Arithmetic = FLOAT64) -> dict[str, Value]:

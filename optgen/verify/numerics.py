@@ -21,8 +21,9 @@ so far out that what its elements share vanishes. Errors of small states are in 
 
 Cases are left out, and counted, of two kinds. In some a value on the way is too large for the dtype by the order of
 operations of the equations: ``v/(1 - beta2**t)`` with a v that no beta2 this close to 1 could have made. Values on the
-way that are too small need no such exception: the magnitudes know about denormals. In others the result is NaN but only
-as long as a sum cancels to the last bit, 0/0 where a variance is exactly 0, which no rounding hits for certain.
+way that are too small need no such exception: the magnitudes know about denormals. In others the result is NaN, of the
+equations or of the kernel, after a sum that cancels to less than its rounding errors: 0/0 where a variance is exactly
+0, which no rounding hits for certain, or the root of one that may have either sign.
 
 A step is right if no stored value is farther than `BOUND` from the exact one on the scale of its terms
 (`optgen.verify.error`). A rounding adds 1/2 at most each time that its result enters. The longest chain, from t to
@@ -188,8 +189,9 @@ def _accuracy(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
     counts = {"cases": 0, "grid": 0, "settings": 0, "left_out": 0}
     for case in cases(candidate.optimizer, dtype, effort):
         new = _stepped(candidate, case.setting, case.old)
-        counts["cases" if case.random else "grid"] += case.judged["theta"].size
-        counts["left_out"] += new["theta"].size - case.judged["theta"].size
+        judged = case.judged("theta", new["theta"]).size
+        counts["cases" if case.random else "grid"] += judged
+        counts["left_out"] += new["theta"].size - judged
         counts["settings"] += 1
         worst = {name: _worse(worst[name], case, name, new[name]) for name in stored}
         if max(error.ulps for error in worst.values()) > BOUND:
@@ -206,7 +208,7 @@ def _accuracy(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
 
 def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
     """The larger of an error and the largest of a case."""
-    judged = case.judged[name]
+    judged = case.judged(name, found)
     if not judged.size:
         return before
     expected = case.expected[name]

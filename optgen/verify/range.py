@@ -36,7 +36,8 @@ class Ranged:
     product : array of bool
         Where this value is too large itself, and a product: a total may take it.
     cancelled : array of bool
-        Where a sum on the way has cancelled to less than its rounding errors.
+        Where a value on the way may have either sign: a sum has cancelled to less than its rounding errors, or a
+        product is too small for the dtype.
     over : frozenset of str
         Whether they differ between rows, and between columns. Only elements do both; all else is float64, whatever the
         dtype of the kernel.
@@ -103,28 +104,35 @@ class InRange(Arithmetic):
         too_large = np.isfinite(sizes).all(0) & ~by_zero & (np.absolute(result) > limit)
         narrowed = ((sizes > limit) & np.isfinite(sizes)).any(0)  # an element meets it: it is rounded to the dtype
         cancelled = _any(operand.cancelled for operand in operands)
-        if operation == "Add":
-            lost = np.absolute(result) <= LOST * np.finfo(self.dtype).eps * sizes.max(0)
+        least = np.finfo(self.dtype).smallest_normal
+        if operation in ("Add", "Mul", "Div", "Pow"):  # what nothing is left of has no sign
+            terms = np.maximum(sizes.max(0), least) if operation == "Add" else least
+            lost = np.absolute(result) <= LOST * np.finfo(self.dtype).eps * terms
             cancelled = cancelled | (lost & (sizes.min(0) > 0))
         spoilt = _any(operand.out_of_range for operand in operands)
         spoilt = spoilt | (narrowed & (not wide))
         if self.totals and operation == "sqrt" and not wide:
-            spoilt = spoilt | ((result > 0) & (numbers[0] < np.finfo(self.dtype).smallest_normal))
+            spoilt = spoilt | ((result > 0) & (numbers[0] < least))
         product = too_large & (operation in ("Mul", "Pow"))
         shape = np.shape(result)
         masks = [np.broadcast_to(mask, shape) for mask in (spoilt | (too_large & ~product), product, cancelled)]
         return Ranged(result, masks[0], masks[1], masks[2], over)
 
     def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
-        """The product in float64, spoilt where it would be too large on the way in some order of its factors."""
+        """The product in float64, spoilt where it would be too large on the way in some order of its factors.
+
+        What is divided by and is no element is a factor itself: kernels multiply by its inverse.
+        """
         result = self._lifted(super().product(over, under))
         limit = np.finfo(self.dtype if result.over == _ELEMENTS else np.float64).max / _MARGIN
+        below = [self._lifted(factor) for factor in under]
+        inverse = [FLOAT64.apply("Div", 1, factor.value) for factor in below if factor.over != _ELEMENTS]
+        above = [self._lifted(factor).value for factor in over] + inverse
         spoilt = result.spoilt
-        for factors in (over, under):
+        for factors in (above, [factor.value for factor in below if factor.over == _ELEMENTS]):
             if len(factors) > 2:  # noqa: PLR2004 - of two the one product has been looked at
-                sizes = np.broadcast_arrays(*(np.absolute(self._lifted(factor).value) for factor in factors))
-                largest = np.prod(np.maximum(sizes, 1), axis=0)
-                spoilt = spoilt | (np.isfinite(sizes).all(0) & (largest > limit))
+                sizes = np.broadcast_arrays(*map(np.absolute, factors))
+                spoilt = spoilt | (np.isfinite(sizes).all(0) & (np.prod(np.maximum(sizes, 1), axis=0) > limit))
         return replace(result, spoilt=np.broadcast_to(spoilt, np.shape(result.value)))
 
     def compare(self, relation: str, left: Value, right: Value) -> Any:
