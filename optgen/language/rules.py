@@ -325,6 +325,18 @@ def _numbers_are_real_and_finite(_: str, __: str, step: Sequence[Let]) -> Found:
         yield from (Problem(*wrong, shortened(let)) for wrong in wrong_numbers(value))
 
 
+def _first_values_are_finite(_: str, __: str, step: Sequence[Let]) -> Found:
+    """At the first step a state that starts from theta or the gradient is that, and what becomes of both may cancel."""
+    late = {state: state.init for _, state in _states(step) if state.init.has(theta, g)}
+    for let in step if late else ():
+        usual, first = (let.value.xreplace({t: S.One, **known}) for known in ({}, late))
+        if first.has(S.NaN, S.ComplexInfinity) and not usual.has(S.NaN, S.ComplexInfinity):
+            names = [symbol for symbol in named(let.value) if symbol in late]
+            where = " and ".join(f"`{symbol}` is `{text(late[symbol])}`" for symbol in names)
+            what = f"at the first step, where {where}, the value is divided by 0"
+            yield Problem(what, "say what it is then, Piecewise((0, t <= 1), (…, True))", str(let))
+
+
 def _draws_have_seeds_and_streams(_: str, __: str, step: Sequence[Let]) -> Found:
     for let in step:
         for draw in sorted(let.value.atoms(normal), key=text):
@@ -415,6 +427,7 @@ _GROUPS = (
         _no_cycle,
         _piecewise_ends_in_true,
         _numbers_are_real_and_finite,
+        _first_values_are_finite,
         _draws_have_seeds_and_streams,
         _defaults_are_in_their_domains,
     ),

@@ -253,7 +253,11 @@ class _Chunk:
             arguments = [*given, *(a.name for a in module.needed(self.kernel, sweep))]
             body += module.laid_out(f"{targets} = {step.name}(", arguments, ")").splitlines()
         body += [f"{stored[x]} = {new}" for x, new in both.items()]
-        names = {x: self.element(x) for x in sweep.loads} | {x: f"{x.name}_before" for x in overwritten} | both
+        names = (
+            {x: self.element(x) for x in sweep.loads if x in added}
+            | {x: f"{x.name}_before" for x in overwritten}
+            | both
+        )
         body += [self.added(reduce, [names.get(x, rounds.name(x)) for x in reduce.factors]) for reduce in sweep.reduces]
         return ["for i in range(count):", *(INDENT + line for line in body)]
 

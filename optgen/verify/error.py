@@ -13,7 +13,7 @@ against the *magnitude* of a value: how large the terms are that went into it. E
   that is ``|f'(x)| * M(x)``, and it stays meaningful at the root of 0 and at the jumps of sign and floor. A scalar
   operand, the exponent of a power say, moves by what rounding it to the dtype changes;
 - ``a / b`` is ``a * (1/b)``, and ``M(1/x) = M(x) / x**2``, but infinite where x is *lost*, ``|x| <= 8 * eps * M(x)``:
-  fewer than three bits of x are known, and its inverse may be anything;
+  fewer than three bits of x are known, and its inverse may be anything. So may its logarithm and its negative powers;
 - nothing is known to less than rounding to denormals leaves: ``M >= |value|`` and ``M >= the smallest normal number``.
   The factors of a product may be multiplied in any order, and those of any two that vanish on the way are lost before
   the others make them large: ``M(a*b*c/d) >= the smallest normal number * any of M(a), M(b), M(c), M(1/d)`` and, of
@@ -205,6 +205,9 @@ class Magnitudes(Arithmetic):
                 distance = np.where(np.not_equal(there, there), farthest, distance)
                 farthest = self.exact.apply("Max", farthest, distance)
             total = np.add(total, farthest)
+        if operation == "log" or (operation == "Pow" and np.less(values[1], 0).any()):
+            pole = isinstance(operands[0], Measured) & self._is_lost(values[0], self._lifted(operands[0]).magnitude)
+            total = np.where(pole & (np.less(values[-1], 0) | (operation == "log")), self.exact.context.inf, total)
         return np.divide(total, self.eps)
 
     def _errors(self, operand: Value) -> tuple[Any, ...]:
@@ -214,8 +217,12 @@ class Magnitudes(Arithmetic):
         return (np.subtract(rounded, operand),)
 
     def _inverse(self, value: Any, magnitude: Any) -> Any:
-        lost = np.less_equal(self.exact.apply("Abs", value), magnitude * (LOST * self.eps))
+        lost = self._is_lost(value, magnitude)
         return np.where(lost, self.exact.context.inf, self.exact.apply("Div", magnitude, value * value))
+
+    def _is_lost(self, value: Any, magnitude: Any) -> Any:
+        """Where fewer than three bits of a value are known."""
+        return np.less_equal(self.exact.apply("Abs", value), magnitude * (LOST * self.eps))
 
 
 def _is_sign(factor: Value) -> bool:

@@ -418,8 +418,8 @@ class _Evaluator:
         ]
 
     def at(self, space: Space, node: Basic) -> list[Value]:
-        """The values of a node as fresh arrays of the shapes that a space has."""
-        return self._spread(self(node), space)
+        """The values of a node as fresh arrays of the shapes that a space has, of plain numbers too."""
+        return [self.arithmetic.array(values) for values in self._spread(self(node), space)]
 
     def everywhere(self, value: Any) -> list[Any]:
         """One value for all tensors."""
@@ -431,6 +431,8 @@ class _Evaluator:
                 return self.everywhere(self.arithmetic.number(node))
             case S.Infinity | S.NegativeInfinity:
                 return self.everywhere(self.arithmetic.number(float(node)))
+            case S.NaN | S.ComplexInfinity:  # in a branch of a Piecewise that is not taken at the first step
+                return self.everywhere(self.arithmetic.number(math.nan))
             case S.true | S.false:
                 return self.everywhere(np.bool_(bool(node)))
             case Relational():
@@ -452,6 +454,8 @@ class _Evaluator:
                 return self._apply("Div", S.One, Pow(node.base, -exponent))
             case Pow(exp=S.Half):
                 return self._apply("sqrt", node.base)
+            case Pow(exp=Rational(q=2) as power):  # minus infinity has no root
+                return self._apply("Mul", Pow(node.base, power - S.Half), Pow(node.base, S.Half))
         return self._apply(node.func.__name__, *node.args)
 
     def _each(self, function: Callable[..., Any], *nodes: Basic) -> list[Any]:
