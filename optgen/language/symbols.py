@@ -98,6 +98,12 @@ class Local(Named):
     __slots__ = ()
 
 
+class Count(Local):
+    """A local that counts from 1, as t does: the number of a step within a wrapper that takes some only."""
+
+    __slots__ = ()
+
+
 class Result(Local):
     """What a schedule gives, under the schedule's name."""
 
