@@ -25,7 +25,7 @@ from optgen.language.rules import space_of
 from optgen.language.schedules import Schedule
 from optgen.language.spaces import Space
 from optgen.language.spec import Let, Optimizer, assigned, caller
-from optgen.language.symbols import Count, Hyper, Local, State, exact, g, hyper, local, state, t, theta
+from optgen.language.symbols import Count, Hyper, State, exact, g, hyper, local, state, t, theta
 from optgen.language.text import text
 
 _DESCRIBED = ("name", "title", "reference", "description", "properties")
@@ -511,6 +511,11 @@ def scheduled(optimizer: Optimizer, schedules: Mapping[str, Any] | None = None, 
     values = {known[key]: _scalar(optimizer, v.value if isinstance(v, Schedule) else v) for key, v in given.items()}
     at_first = {symbol: value.xreplace({t: exact(1)}) for symbol, value in values.items()}
     put: dict[Any, Any] = {symbol: _new_local(optimizer, f"{symbol}_t") for symbol in values}
+    put |= {
+        symbol: symbol.with_default(symbol.default.xreplace(at_first))
+        for symbol in optimizer.hypers
+        if symbol not in put and symbol.default.free_symbols & at_first.keys()
+    }
     for old in optimizer.states:
         put[old] = new = _with_init(old, old.init.xreplace(at_first))
         put[old.next] = new.next

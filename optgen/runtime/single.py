@@ -36,7 +36,7 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         If an argument is not as expected; nothing has changed then.
     """
     count = as_step_count("t", t, least=1)
-    values = program.checked(hypers)
+    values = program.checked(program.completed(hypers))
     theta = slots["theta"]
     numbers = [slots[name] for name in program.numbers]
     starts = addresses_of(program, slots, arrays)[: 2 + len(program.states)]
