@@ -12,6 +12,7 @@ from optgen.errors import OptgenError
 from optgen.ir import Branch, Kernel
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
+from optgen.language.symbols import Hyper
 from optgen.language.text import text
 from optgen.loader import Rule, SpecFile
 from optgen.pipeline import kernel_of
@@ -61,10 +62,15 @@ def _said(file: SpecFile, rule: Rule) -> dict[str, Any]:
         "reference": rule.reference,
         "description": rule.description,
         "hypers": [
-            {"name": h.name, "default": float(h.default), "domain": str(domain_of(h)), "meaning": h.meaning}
+            {"name": h.name, "default": _default(h), "domain": str(domain_of(h)), "meaning": h.meaning}
             for h in rule.hypers
         ],
     }
+
+
+def _default(hyper: Hyper) -> float | str:
+    """The default of a hyperparameter, in words where it follows from others."""
+    return hyper.usual if hyper.default.is_number else text(hyper.default)
 
 
 def _traffic(kernel: Kernel | None) -> dict[str, Any]:

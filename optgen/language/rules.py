@@ -39,7 +39,8 @@ _MADE_BY_THE_COMPILER = re.compile(
 _USED_BY_GENERATED_CODE = frozenset(
     """
     abs addresses as_index at atan2 begin block branch ceil chunk chunks column column_largest column_max column_sum
-    column_totals columns_in_all columns_in_rows columns_in_rows_largest cos count draw draw4 draws erf exp expm1 finite
+    column_totals columns_in_all columns_in_rows columns_in_rows_largest cos count derived draw draw4 draws
+    erf exp expm1 finite
     first_column first_element first_row floor fours g grads half hyper hypers i in_fours inf initial j kernel keys line
     line_before line_parts lines load load4 log log1p matrix matrix_rows max_along max_by_one max_down max_over
     max_over_tensors maximum mean_age minimum narrow offset on_device on_host one parallel_sweep params parts_begin
@@ -353,8 +354,21 @@ def _draws_have_seeds_and_streams(_: str, __: str, step: Sequence[Let]) -> Found
             yield Problem(what, "draw in an update", str(let))
 
 
+def _unknown_in_default(symbol: Hyper, hypers: set[Hyper]) -> str:
+    """What a default must not go by, in words; empty if there is nothing."""
+    for other in sorted(symbol.default.free_symbols, key=str):
+        if not isinstance(other, Hyper):
+            return f"`{other}`, no hyperparameter"
+        if other not in hypers:
+            return f"`{other}`, which is not in the equations, or has another default there"
+        if not other.default.is_number:
+            return f"`{other}`, whose own default is no number"
+    return "" if symbol.default.free_symbols or symbol.default.is_number else "what is no number"
+
+
 def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Found:
     seen: set[Any] = set()
+    hypers = {x for _, value in expressions(step) for x in named(value) if isinstance(x, Hyper)}
     for let, value in expressions(step):
         for symbol in named(value):
             if not isinstance(symbol, Hyper) or symbol in seen:
@@ -364,14 +378,15 @@ def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Foun
             if domain is None:
                 fix = "use an Interval, S.Reals, S.Naturals, S.Naturals0, S.Integers or a Range"
                 yield Problem(f"the domain {symbol.domain} of `{symbol}` is not supported", fix, str(let))
-            elif not (isinstance(symbol.default, Expr) and symbol.default.is_number):
-                fix = "write a number; an equation can relate hyperparameters to each other"
-                yield Problem(f"the default {symbol.default} of `{symbol}` is no number", fix, str(let))
-            elif wrong := fault(symbol.default):
+            elif unknown := _unknown_in_default(symbol, hypers):
+                fix = "write a number, or an expression in hyperparameters of the equations whose defaults are numbers"
+                what = f"the default {text(symbol.default)} of `{symbol}` goes by {unknown}"
+                yield Problem(what, fix, str(let))
+            elif symbol.default.is_number and (wrong := fault(symbol.default)):
                 yield Problem(f"the default of `{symbol}`: {wrong[0]}", f"choose a default in {domain}", str(let))
-            elif not domain.holds(float(symbol.default)):
+            elif not domain.holds(symbol.usual):
                 yield Problem(
-                    f"the default {float(symbol.default):g} of `{symbol}` is outside its own domain {domain}",
+                    f"the default {symbol.usual:g} of `{symbol}` is outside its own domain {domain}",
                     f"choose a default in {domain}, or a larger domain",
                     str(let),
                 )
@@ -384,6 +399,14 @@ def _elements_meet_numbers_of_float32(_: str, __: str, step: Sequence[Let]) -> F
     for let, value, space in (*((let, x, known.get(y, y.space)) for let, x, y in of_targets), *of_states):
         wrong = numbers_among_elements(value, space, lambda x: space_of(x, known))
         yield from (Problem(*each, shortened(let)) for each in wrong)
+
+
+def _defaults_are_numbers(_: str, __: str, step: Sequence[Let]) -> Found:
+    for let in step:
+        for symbol in named(let.value):
+            if isinstance(symbol, Hyper) and not symbol.default.is_number:
+                fix = f"write a number: {symbol}.with_default(…)"
+                yield Problem(f"the default {text(symbol.default)} of `{symbol}` is no number", fix, str(let))
 
 
 def _states_hold_their_updates(_: str, __: str, step: Sequence[Let]) -> Found:
@@ -446,8 +469,9 @@ _GROUPS_OF_A_SCHEDULE = (
         _no_cycle,
         _piecewise_ends_in_true,
         _numbers_are_real_and_finite,
-        _defaults_are_in_their_domains,
+        _defaults_are_numbers,
     ),
+    (_defaults_are_in_their_domains,),
 )
 _GROUPS_OF = {"optimizer": _GROUPS, "schedule": _GROUPS_OF_A_SCHEDULE}
 

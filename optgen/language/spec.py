@@ -142,6 +142,15 @@ class Optimizer:
         found: list[Hyper] = self._first_seen(Hyper)
         return tuple(sorted(found, key=lambda symbol: symbol.name != "lr"))
 
+    def values(self, given: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Every hyperparameter by name: as given, else its default, which may follow from what others are."""
+        known: dict[str, float] = {symbol.name: symbol.usual for symbol in self.hypers} | dict(given or {})
+        numbers = {symbol: exact(known[symbol.name]) for symbol in self.hypers if symbol.default.is_number}
+        for symbol in self.hypers:
+            if symbol not in numbers and symbol.name not in (given or {}):
+                known[symbol.name] = float(symbol.default.xreplace(numbers))
+        return known
+
     @cached_property
     def draws(self) -> tuple[normal, ...]:
         """What it draws, in order of first appearance."""

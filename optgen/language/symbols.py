@@ -132,6 +132,12 @@ class Local(Named):
     __slots__ = ()
 
 
+class Count(Local):
+    """A local that counts from 1, as t does: the number of a step within a wrapper that takes some only."""
+
+    __slots__ = ()
+
+
 class Result(Local):
     """What a schedule gives, under the schedule's name."""
 
@@ -144,7 +150,7 @@ class Hyper(Named):
     Attributes
     ----------
     default : sympy.Expr
-        The value it has unless the user says otherwise.
+        The value it has unless the user says otherwise: a number, or what others make of it at the first step.
     domain : sympy.Set
         The values it may have.
     meaning : str
@@ -159,7 +165,12 @@ class Hyper(Named):
     meaning: str
     tex: str
 
-    def with_default(self, default: float) -> Hyper:
+    @property
+    def usual(self) -> float:
+        """The default as a number, others at theirs."""
+        return float(self.default.xreplace({other: exact(other.usual) for other in self.default.atoms(Hyper)}))
+
+    def with_default(self, default: Any) -> Hyper:
         """The same hyperparameter with another default, for an optimizer that wants one."""
         return hyper(self.name, default, self.domain, self.meaning, self.tex)
 
@@ -222,15 +233,16 @@ def _decimal(number: Float) -> Rational:
     return Rational(next(written for written in texts if Float(written, precision=precision) == number))
 
 
-def hyper(name: str, default: float, domain: Set = S.Reals, meaning: str = "", tex: str = "") -> Hyper:
+def hyper(name: str, default: Any, domain: Set = S.Reals, meaning: str = "", tex: str = "") -> Hyper:
     """Declare a hyperparameter.
 
     Parameters
     ----------
     name : str
         Its name, a Python identifier.
-    default : float
-        A member of the domain.
+    default : float or sympy.Expr
+        A member of the domain; or an expression in other hyperparameters of the rule: what those are at the first step,
+        when an optimizer is made, says what this one is from then on, unless it is given.
     domain : sympy.Set
         An interval, or the integers in one; all real numbers unless given.
     meaning : str

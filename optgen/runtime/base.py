@@ -42,8 +42,7 @@ class OptimizerBase:
 
     def __init__(self, params: Params, memory: Memory, hypers: Mapping[str, Value]) -> None:
         self._memory = memory
-        defaults: dict[str, Value] = {name: hyper.default for name, hyper in self.program.hypers.items()}
-        self._hypers = defaults | self.program.kept(hypers)
+        self._hypers = self.program.completed(hypers)
         self._keyed = isinstance(params, Mapping)
         self._keys = _keys(params)
         self._params = _values(params)

@@ -252,7 +252,7 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         If an argument is not as expected; nothing has changed then.
     """
     cuda.require_gpu()
-    count, values = as_step_count("t", t, least=1), program.checked(hypers)
+    count, values = as_step_count("t", t, least=1), program.checked(program.completed(hypers))
     theta, memory = slots["theta"], memory_of([slots["theta"]])
     starts = addresses_of(program, slots, memory)[: 2 + len(program.states)]
     numbers = [arrays.plain(slots[name]) for name in program.numbers]

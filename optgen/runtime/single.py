@@ -37,7 +37,7 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         If an argument is not as expected; nothing has changed then.
     """
     count = as_step_count("t", t, least=1)
-    values = program.checked(hypers)
+    values = program.checked(program.completed(hypers))
     starts = addresses_of(program, slots, arrays)[: 2 + len(program.states)]
     slots = {name: arrays.plain(array) for name, array in slots.items()}
     theta = slots["theta"]

@@ -42,6 +42,7 @@ class _Cpu:
             scalars,
             *sweeps,
             module.initial(optimizer, host),
+            *module.derived(optimizer, host),
             module.program(optimizer, kernel, phases),
             module.step(optimizer),
             module.facade(optimizer, "numpy.ndarray"),

@@ -54,6 +54,7 @@ class _Cuda:
             scalars,
             *functions,
             module.initial(optimizer, host),
+            *module.derived(optimizer, host),
             module.program(optimizer, kernel, described),
             module.step(optimizer),
             module.facade(optimizer, "array in the memory of one GPU"),

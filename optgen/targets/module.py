@@ -165,15 +165,39 @@ def initial(optimizer: Optimizer, code: CodePrinter) -> str:
     return function(None, "initial", spelled(optimizer.hypers), what, [result])
 
 
+def derived_hypers(optimizer: Optimizer) -> list[Hyper]:
+    """The hyperparameters whose defaults follow from others."""
+    return [hyper for hyper in optimizer.hypers if not hyper.default.is_number]
+
+
+def derived(optimizer: Optimizer, code: CodePrinter) -> list[str]:
+    """The function that says what hyperparameters are that follow from others, if there are any."""
+    found = derived_hypers(optimizer)
+    if not found:
+        return []
+    result = f"return {_tuple(code(hyper.default) for hyper in found)}"
+    what = f"What {listed([hyper.name for hyper in found])} {'are' if len(found) > 1 else 'is'} unless given."
+    return [function(None, "derived", spelled([h for h in optimizer.hypers if h not in found]), what, [result])]
+
+
+def _default(hyper: Hyper) -> str:
+    return literal(hyper.default) if hyper.default.is_number else "None"
+
+
+def _or_none(hyper: Hyper, kind: str) -> str:
+    return kind if hyper.default.is_number else f"{kind} | None"
+
+
 def program(optimizer: Optimizer, kernel: Kernel, sweeps: Sequence[str]) -> str:
     """What the module says about itself, as data for the runtime; the lines about its sweeps are given."""
     lines = ["PROGRAM = Program(", f'    name="{optimizer.name}",', "    hypers={"]
-    lines += [f'        "{h.name}": Hyper({literal(h.default)}, {_domain(h)}),' for h in optimizer.hypers]
+    lines += [f'        "{h.name}": Hyper({_default(h)}, {_domain(h)}),' for h in optimizer.hypers]
     lines += ["    },", f"    states={_names(kernel.slots[1:])},"]
     small = [f'"{state.name}": "{state.space.value}"' for state in optimizer.small_states]
     lines += [f"    small_states={{{', '.join(small)}}},"] if small else []
     lines += [f"    numbers={_names(optimizer.numbers)},"] if optimizer.numbers else []
     lines += [f"    {part}={part}," for part in ("initial", "scalars")]
+    lines += ["    derived=derived,"] if derived_hypers(optimizer) else []
     lines += [INDENT + line for line in sweeps]
     lines += [f"    seeds={_names(kernel.seeds)},"] if kernel.seeds else []
     return "\n".join([*lines, ")"])
@@ -203,7 +227,7 @@ def step(optimizer: Optimizer) -> str:
     """The function for one array."""
     slots = [slot.name for slot in (theta, g, *optimizer.slots, *optimizer.small_states, *optimizer.numbers)]
     arrays = [f"{slot}: Array" for slot in slots]
-    hypers = [f"{h.name}: float = {literal(h.default)}" for h in optimizer.hypers]
+    hypers = [f"{h.name}: {_or_none(h, 'float')} = {_default(h)}" for h in optimizer.hypers]
     signature = laid_out("def step(", [*arrays, "*", "t: int", *hypers], ") -> None:")
     packed = laid_out("slots = {", [f'"{slot}": {slot}' for slot in slots], "}")
     given = laid_out("hypers = {", [f'"{h.name}": {h.name}' for h in optimizer.hypers], "}")
@@ -214,12 +238,13 @@ def step(optimizer: Optimizer) -> str:
 
 def facade(optimizer: Optimizer, arrays: str) -> str:
     """The class for all arrays of a model; of what kind they are is given in words."""
-    hypers = [f"{h.name}: Value = {literal(h.default)}" for h in optimizer.hypers]
+    hypers = [f"{h.name}: {_or_none(h, 'Value')} = {_default(h)}" for h in optimizer.hypers]
     init = laid_out("def __init__(", ["self", "params: Params", *(["*"] if hypers else []), *hypers], ") -> None:")
     forward = laid_out("super().__init__(", ["params", *(f"{h.name}={h.name}" for h in optimizer.hypers)], ")")
     parameters = [f"params : list, tuple or dict of {arrays}", "    Arrays to train, updated in place."]
     for h in optimizer.hypers:
-        parameters.append(f"{h.name} : float or callable, default {literal(h.default)}, in {_known_domain(h)}")
+        default = literal(h.default) if h.default.is_number else f"what {text(h.default)} is at the first step"
+        parameters.append(f"{h.name} : float or callable, default {default}, in {_known_domain(h)}")
         if h.meaning:
             parameters.append(f"    {quoted(h.meaning[:1].upper() + h.meaning[1:])}.")
     doc = [f'"""{optimizer.title} for all arrays of a model at once.', "", *_equations(optimizer).splitlines()]

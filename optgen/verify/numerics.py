@@ -136,8 +136,8 @@ def _declared(candidate: Candidate) -> Iterator[str]:
     yield from (f"{name} is missing" for name in hypers if name not in program.hypers)
     for name in hypers.keys() & program.hypers.keys():
         default, domain = program.hypers[name].default, program.hypers[name].domain
-        if default != float(hypers[name].default):
-            yield f"{name} has the default {default!r}, not {float(hypers[name].default)!r}"
+        if default is not None and default != hypers[name].usual:
+            yield f"{name} has the default {default!r}, not {hypers[name].usual!r}"
         if domain != domain_of(hypers[name]):
             yield f"{name} is in {domain}, not {domain_of(hypers[name])}"
 
@@ -148,7 +148,8 @@ def _declared(candidate: Candidate) -> Iterator[str]:
 def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Array]:
     """Every slot and state after one step of the module, `joined`; hyperparameters at their defaults are left to it."""
     optimizer, usual = candidate.optimizer, defaults(candidate.optimizer)
-    hypers = {name: value for name, value in setting.hypers.items() if value != usual[name]}
+    follow = {hyper.name for hyper in optimizer.hypers if not hyper.default.is_number}
+    hypers = {name: value for name, value in setting.hypers.items() if value != usual[name] or name in follow}
     numbers = {name: np.array(value) for name, value in numbers_of(optimizer, setting).items()}
     if is_of_elements(optimizer):
         slots = {name: fenced(arrays).arrays[0] for name, arrays in old.items()}
@@ -283,9 +284,10 @@ def _of_any_size(shape: Shape, rng: Any) -> Array:
 
 
 def _others(optimizer: Optimizer) -> dict[str, float]:
-    """For every hyperparameter, where its domain allows, a value of its own that is not its default."""
-    moved = {hyper: float(hyper.default) * (0.93 - 0.01 * k) or 0.07 for k, hyper in enumerate(optimizer.hypers)}
-    whole = {hyper: float(hyper.default) + k + 1 for k, hyper in enumerate(optimizer.hypers)}
+    """For each hyperparameter that follows from no other, where its domain allows, a value that is not its default."""
+    moved = {hyper: hyper.usual * (0.93 - 0.01 * k) or 0.07 for k, hyper in enumerate(optimizer.hypers)}
+    whole = {hyper: hyper.usual + k + 1 for k, hyper in enumerate(optimizer.hypers)}
+    moved = {hyper: value for hyper, value in moved.items() if hyper.default.is_number}
     domains = {hyper: domain_of(hyper) for hyper in moved}
     chosen = {hyper: whole[hyper] if its and its.integer else moved[hyper] for hyper, its in domains.items()}
     return {hyper.name: value for hyper, value in chosen.items() if (its := domains[hyper]) and its.holds(value)}

@@ -665,7 +665,7 @@ class Trial:
         """Hyperparameters: the defaults, then others, with what is given."""
         hypers = self.candidate.optimizer.hypers
         for k in range(3 + self.effort.draws // 1000):
-            values = {hyper.name: float(hyper.default) if k == 0 else self.hyper(hyper) for hyper in hypers}
+            values = {hyper.name: hyper.usual if k == 0 else self.hyper(hyper) for hyper in hypers}
             given = {symbol.name: float(self.kernel.evaluated(plain(value), values)[0]) for symbol, value in self.given}
             yield values | given
 
@@ -673,7 +673,7 @@ class Trial:
         """A value inside a domain, away from its ends."""
         domain = hyper.domain
         if not isinstance(domain, Interval) or domain.start == -oo:
-            return float(hyper.default)
+            return float(hyper.usual)
         low, high = float(domain.start), float(domain.end)
         if math.isinf(high):
             return low + 10 ** self.rng.uniform(-3, -0.5)

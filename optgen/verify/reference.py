@@ -387,7 +387,7 @@ def _evaluator(
 ) -> _Evaluator:
     given = {symbol: [by.array(values) for values in arrays] for symbol, arrays in tensors.items()}
     evaluate = _Evaluator(by, [np.shape(values) for values in tensors[symbols.theta]], given)
-    values = {hyper.name: float(hyper.default) for hyper in optimizer.hypers} | dict(hypers or {})
+    values = optimizer.values(hypers)
     for extent in EXTENTS:
         evaluate.known[extent] = [by.number(_extent(extent, shape)) for shape in evaluate.shapes]
     for hyper in optimizer.hypers:
