@@ -7,7 +7,7 @@
     m_hat    = m'/(1 - beta1**t)
     v_hat    = v'/(1 - beta2**t)
     movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees   = 1 if movement*g < 0 else 0
+    agrees   = 1 if sign(movement)*sign(g) < 0 else 0
     theta'   = theta + agrees*movement/max(TensorMean(agrees), 1/1000) - lr*weight_decay*theta
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
@@ -19,7 +19,7 @@ Reference: arXiv:2411.16085, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
+    expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, sqrt,
     summing_chunk, view, where,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
@@ -46,7 +46,7 @@ def update_0(g, m, v, lr, beta1, beta2, eps, c0, c1, c2, c3, one, zero):
     m_hat = c2*m_next
     v_hat = c3*v_next
     movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees = where(zero > g*movement, one, zero)
+    agrees = where(zero > sign(g)*sign(movement), one, zero)
     return m_next, v_next, agrees
 
 
@@ -63,7 +63,7 @@ def update_1(theta, g, m_next, v_next, c4, lr, eps, c2, c3, one, zero, c5):
     m_hat = c2*m_next
     v_hat = c3*v_next
     movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees = where(zero > g*movement, one, zero)
+    agrees = where(zero > sign(g)*sign(movement), one, zero)
     theta_next = theta + c4*agrees*movement - c5*theta
     return theta_next
 
@@ -194,7 +194,7 @@ class CautiousAdamW(FusedOptimizer):
         m_hat    = m'/(1 - beta1**t)
         v_hat    = v'/(1 - beta2**t)
         movement = -lr*m_hat/(sqrt(v_hat) + eps)
-        agrees   = 1 if movement*g < 0 else 0
+        agrees   = 1 if sign(movement)*sign(g) < 0 else 0
         theta'   = theta + agrees*movement/max(TensorMean(agrees), 1/1000) - lr*weight_decay*theta
 
     Parameters

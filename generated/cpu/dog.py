@@ -32,16 +32,17 @@ def scalars(t, lr, eps, reps_rel):
 
 @per_element
 def update_0_0(theta, g):
-    """One element in sweep 0 where t == 1: the new theta_0."""
+    """One element in sweep 0 where t == 1: the new theta_0, and y1."""
+    y1 = theta - theta
     theta_0_next = theta
-    return theta_0_next
+    return theta_0_next, y1
 
 
 @on_host
-def group_0_0(squares, acc1, acc3, lr, eps, reps_rel):
+def group_0_0(squares, acc1, acc3, acc5, lr, eps, reps_rel):
     """One model before sweep 1 where t == 1: the new distance and squares, and rate."""
-    distance_next = maximum(reps_rel*(1 + sqrt(acc1)), 0)
-    squares_next = squares + acc3
+    distance_next = maximum(sqrt(acc3), reps_rel*(1 + sqrt(acc1)))
+    squares_next = squares + acc5
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
@@ -55,22 +56,22 @@ def update_0_1(theta, g, rate):
 
 @per_element
 def update_1_0(theta, g, theta_0):
-    """One element in sweep 0 otherwise: y2."""
-    y2 = theta - theta_0
-    return y2
+    """One element in sweep 0 otherwise: y4."""
+    y4 = theta - theta_0
+    return y4
 
 
 @on_host
-def group_1_0(distance, squares, acc5, acc3, lr, eps):
+def group_1_0(distance, squares, acc7, acc5, lr, eps):
     """One model before sweep 1 otherwise: the new distance and squares, and rate."""
-    distance_next = maximum(distance, sqrt(acc5))
-    squares_next = squares + acc3
+    distance_next = maximum(distance, sqrt(acc7))
+    squares_next = squares + acc5
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of):
+def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
@@ -79,41 +80,47 @@ def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of):
     branch = scalars[0]
     if branch == 0:
         acc0 = 0.0  # sum of theta*theta over the tensor
-        acc2 = 0.0  # sum of g*g over the tensor
+        acc2 = 0.0  # sum of y1*y1 over the tensor
+        acc4 = 0.0  # sum of g*g over the tensor
         for i in range(count):
-            theta_0[i] = update_0_0(theta[i], g[i])
+            theta_0[i], y1 = update_0_0(theta[i], g[i])
             acc0 += wide(theta[i])*wide(theta[i])
-            acc2 += wide(g[i])*wide(g[i])
+            acc2 += wide(y1)*wide(y1)
+            acc4 += wide(g[i])*wide(g[i])
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
-    else:
-        acc4 = 0.0  # sum of y2*y2 over the tensor
-        acc2 = 0.0  # sum of g*g over the tensor
-        for i in range(count):
-            y2 = update_1_0(theta[i], g[i], theta_0[i])
-            acc4 += wide(y2)*wide(y2)
-            acc2 += wide(g[i])*wide(g[i])
         acc4_of[place[0]] = acc4
-        acc2_of[place[0]] = acc2
+    else:
+        acc6 = 0.0  # sum of y4*y4 over the tensor
+        acc4 = 0.0  # sum of g*g over the tensor
+        for i in range(count):
+            y4 = update_1_0(theta[i], g[i], theta_0[i])
+            acc6 += wide(y4)*wide(y4)
+            acc4 += wide(g[i])*wide(g[i])
+        acc6_of[place[0]] = acc6
+        acc4_of[place[0]] = acc4
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc2_of, acc4_of):
+def sweep_0(rows, tasks, places, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of)
+            chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of, acc6_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of, acc4_of):
+def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of)
+        chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of, acc6_of)
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, squares_of, distance_of, rate_of, acc4_of, y3_of):
+def prepare_1(
+    at, scalars, acc0_of, acc2_of, acc4_of, y0_of, y2_of, y3_of, squares_of, distance_of, rate_of, acc6_of,
+    y5_of,
+):
     """Prepare sweep 1: all that varies over less than elements."""
     branch = scalars[0]
     lr = scalars[1]
@@ -123,20 +130,23 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, squares_of, distance_
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+            acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
             y0_of[j] = acc0
-            y1_of[j] = acc2
+            y2_of[j] = acc2
+            y3_of[j] = acc4
         acc1 = sum_over(y0_of, at.tensors)
-        acc3 = sum_over(y1_of, at.tensors)
-        distance_of[0], squares_of[0], rate_of[0] = group_0_0(squares_of[0], acc1, acc3, lr, eps, reps_rel)
+        acc3 = sum_over(y2_of, at.tensors)
+        acc5 = sum_over(y3_of, at.tensors)
+        distance_of[0], squares_of[0], rate_of[0] = group_0_0(squares_of[0], acc1, acc3, acc5, lr, eps, reps_rel)
     else:
         for j in at.tensors:
+            acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
             acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+            y5_of[j] = acc6
             y3_of[j] = acc4
-            y1_of[j] = acc2
+        acc7 = sum_over(y5_of, at.tensors)
         acc5 = sum_over(y3_of, at.tensors)
-        acc3 = sum_over(y1_of, at.tensors)
-        distance_of[0], squares_of[0], rate_of[0] = group_1_0(distance_of[0], squares_of[0], acc5, acc3, lr, eps)
+        distance_of[0], squares_of[0], rate_of[0] = group_1_0(distance_of[0], squares_of[0], acc7, acc5, lr, eps)
 
 
 @per_chunk
@@ -182,12 +192,14 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "chunk", "acc2": "chunk", "y0": "tensor", "y1": "tensor", "rate": "group", "acc4": "chunk",
-        "y3": "tensor",
+        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "y0": "tensor", "y2": "tensor", "y3": "tensor",
+        "rate": "group", "acc6": "chunk", "y5": "tensor",
     },
     phases=(
-        Phase(("acc0", "acc2", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "y0", "y1", "squares", "distance", "rate", "acc4", "y3"), prepare=prepare_1),
+        Phase(("acc0", "acc2", "acc4", "acc6"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase((
+            "acc0", "acc2", "acc4", "y0", "y2", "y3", "squares", "distance", "rate", "acc6", "y5",
+        ), prepare=prepare_1),
         Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

@@ -2,13 +2,14 @@
 # sha256 of spec and options: c45dc5cd2822325fce55d64bf97ec4c8b9da2b68b90baa2d92cb852586a1b28e
 """LookaheadAdamW.
 
-    m'     = beta1*m + (1 - beta1)*g
-    v'     = beta2*v + (1 - beta2)*g**2
-    m_hat  = m'/(1 - beta1**t)
-    v_hat  = v'/(1 - beta2**t)
-    fast   = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    phi'   = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-    theta' = phi' if t % sync_period == 0 else fast
+    m'          = beta1*m + (1 - beta1)*g
+    v'          = beta2*v + (1 - beta2)*g**2
+    m_hat       = m'/(1 - beta1**t)
+    v_hat       = v'/(1 - beta2**t)
+    fast        = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)
+    since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+    phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+    theta'      = phi' if sync_period <= since_sync + 1 else fast
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -24,15 +25,16 @@ from optgen.runtime.cpu import (
 
 
 @on_host
-def scalars(t, lr, beta1, beta2, weight_decay, eps, slow_step_size, sync_period):
+def scalars(t, lr, beta1, beta2, weight_decay, eps, sync_period, slow_step_size, since_sync):
     """What is the same for every element, computed once a step in float64."""
+    since_sync_next = 0 if sync_period <= since_sync + 1 else since_sync + 1
     branch = (
         0
-        if t == 1 and t % sync_period == 0
+        if t == 1 and sync_period <= since_sync + 1
         else 1
-        if t % sync_period == 0 and t != 1
+        if sync_period <= since_sync + 1 and t != 1
         else 2
-        if t == 1 and t % sync_period != 0
+        if t == 1 and sync_period > since_sync + 1
         else 3
     )
     c0 = 1 - beta1
@@ -41,12 +43,12 @@ def scalars(t, lr, beta1, beta2, weight_decay, eps, slow_step_size, sync_period)
     c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
     c4 = 1 - lr*weight_decay
     c5 = 1 - slow_step_size
-    return branch, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5
+    return branch, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5, since_sync_next
 
 
 @per_element
 def update_0(theta, g, m, v, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5):
-    """One element where t == 1 and t % sync_period == 0: the new theta, m, v and phi."""
+    """One element where t == 1 and sync_period <= since_sync + 1: the new theta, m, v and phi."""
     m_next = beta1*m + c0*g
     v_next = beta2*v + c1*(g*g)
     m_hat = c2*m_next
@@ -59,7 +61,7 @@ def update_0(theta, g, m, v, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, 
 
 @per_element
 def update_1(theta, g, m, v, phi, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5):
-    """One element where t % sync_period == 0 and t != 1: the new theta, m, v and phi."""
+    """One element where sync_period <= since_sync + 1 and t != 1: the new theta, m, v and phi."""
     m_next = beta1*m + c0*g
     v_next = beta2*v + c1*(g*g)
     m_hat = c2*m_next
@@ -72,7 +74,7 @@ def update_1(theta, g, m, v, phi, lr, beta1, beta2, eps, slow_step_size, c0, c1,
 
 @per_element
 def update_2(theta, g, m, v, lr, beta1, beta2, eps, c0, c1, c2, c3, c4):
-    """One element where t == 1 and t % sync_period != 0: the new theta, m, v and phi."""
+    """One element where t == 1 and sync_period > since_sync + 1: the new theta, m, v and phi."""
     m_next = beta1*m + c0*g
     v_next = beta2*v + c1*(g*g)
     m_hat = c2*m_next
@@ -165,9 +167,9 @@ def sweep_serial(rows, scalars):
         chunk(rows[row], scalars)
 
 
-def initial(lr, beta1, beta2, weight_decay, eps, slow_step_size, sync_period):
-    """What the states hold before the first step: m, v and phi."""
-    return 0.0, 0.0, 0.0
+def initial(lr, beta1, beta2, weight_decay, eps, sync_period, slow_step_size):
+    """What the states hold before the first step: m, v, phi and since_sync."""
+    return 0.0, 0.0, 0.0, 0.0
 
 
 PROGRAM = Program(
@@ -178,10 +180,11 @@ PROGRAM = Program(
         "beta2": Hyper(0.999, Domain(low=0.0, high=1.0)),
         "weight_decay": Hyper(0.01, Domain(low=0.0)),
         "eps": Hyper(1e-8, Domain(low=0.0)),
-        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
         "sync_period": Hyper(5.0, Domain(low=1.0, integer=True)),
+        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
     },
     states=("m", "v", "phi"),
+    numbers=("since_sync",),
     initial=initial,
     scalars=scalars,
     sweep=sweep,
@@ -190,15 +193,15 @@ PROGRAM = Program(
 
 
 def step(
-    theta: Array, g: Array, m: Array, v: Array, phi: Array, *, t: int, lr: float = 0.001, beta1: float = 0.9,
-    beta2: float = 0.999, weight_decay: float = 0.01, eps: float = 1e-8, slow_step_size: float = 0.5,
-    sync_period: float = 5.0,
+    theta: Array, g: Array, m: Array, v: Array, phi: Array, since_sync: Array, *, t: int, lr: float = 0.001,
+    beta1: float = 0.9, beta2: float = 0.999, weight_decay: float = 0.01, eps: float = 1e-8,
+    sync_period: float = 5.0, slow_step_size: float = 0.5,
 ) -> None:
-    """Update one array theta, m, v and phi in place, at step t = 1, 2, …"""
-    slots = {"theta": theta, "g": g, "m": m, "v": v, "phi": phi}
+    """Update one array theta, m, v, phi and since_sync in place, at step t = 1, 2, …"""
+    slots = {"theta": theta, "g": g, "m": m, "v": v, "phi": phi, "since_sync": since_sync}
     hypers = {
         "lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay, "eps": eps,
-        "slow_step_size": slow_step_size, "sync_period": sync_period,
+        "sync_period": sync_period, "slow_step_size": slow_step_size,
     }
     update_array(PROGRAM, slots, t, hypers)
 
@@ -206,13 +209,14 @@ def step(
 class LookaheadAdamW(FusedOptimizer):
     """LookaheadAdamW for all arrays of a model at once.
 
-        m'     = beta1*m + (1 - beta1)*g
-        v'     = beta2*v + (1 - beta2)*g**2
-        m_hat  = m'/(1 - beta1**t)
-        v_hat  = v'/(1 - beta2**t)
-        fast   = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)
-        phi'   = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-        theta' = phi' if t % sync_period == 0 else fast
+        m'          = beta1*m + (1 - beta1)*g
+        v'          = beta2*v + (1 - beta2)*g**2
+        m_hat       = m'/(1 - beta1**t)
+        v_hat       = v'/(1 - beta2**t)
+        fast        = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)
+        since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+        phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+        theta'      = phi' if sync_period <= since_sync + 1 else fast
 
     Parameters
     ----------
@@ -228,19 +232,19 @@ class LookaheadAdamW(FusedOptimizer):
         How strongly weights are pulled to zero.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
-    slow_step_size : float or callable, default 0.5, in [0, 1]
-        How far slow weights move to the fast.
     sync_period : float or callable, default 5.0, in the integers in [1, inf)
         Every how many steps fast and slow weights meet.
+    slow_step_size : float or callable, default 0.5, in [0, 1]
+        How far slow weights move to the fast.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
-        weight_decay: Value = 0.01, eps: Value = 1e-8, slow_step_size: Value = 0.5, sync_period: Value = 5.0,
+        weight_decay: Value = 0.01, eps: Value = 1e-8, sync_period: Value = 5.0, slow_step_size: Value = 0.5,
     ) -> None:
         super().__init__(
-            params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps,
-            slow_step_size=slow_step_size, sync_period=sync_period,
+            params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, sync_period=sync_period,
+            slow_step_size=slow_step_size,
         )

@@ -2,17 +2,18 @@
 # sha256 of spec and options: c45dc5cd2822325fce55d64bf97ec4c8b9da2b68b90baa2d92cb852586a1b28e
 """LookaheadEmaGradientNoiseRAdam.
 
-    g_noisy    = g + noise_scale*t**(-noise_decay)*normal(seed)
-    m'         = beta1*m + (1 - beta1)*g_noisy
-    v'         = beta2*v + (1 - beta2)*g_noisy**2
-    m_hat      = m'/(1 - beta1**t)
-    rho_inf    = 2/(1 - beta2) - 1
-    rho        = rho_inf - 2*t*beta2**t/(1 - beta2**t)
-    r          = sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
-    fast       = theta - lr*sqrt(1 - beta2**t)*m_hat*r/(sqrt(v') + eps) if rho > 5 else theta - lr*m_hat
-    theta_ema' = ema_decay*theta_ema + (1 - ema_decay)*fast
-    phi'       = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-    theta'     = phi' if t % sync_period == 0 else fast
+    g_noisy     = g + noise_scale*t**(-noise_decay)*normal(seed)
+    m'          = beta1*m + (1 - beta1)*g_noisy
+    v'          = beta2*v + (1 - beta2)*g_noisy**2
+    m_hat       = m'/(1 - beta1**t)
+    rho_inf     = 2/(1 - beta2) - 1
+    rho         = rho_inf - 2*t*beta2**t/(1 - beta2**t)
+    r           = sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
+    fast        = theta - lr*sqrt(1 - beta2**t)*m_hat*r/(sqrt(v') + eps) if rho > 5 else theta - lr*m_hat
+    theta_ema'  = ema_decay*theta_ema + (1 - ema_decay)*fast
+    since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+    phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+    theta'      = phi' if sync_period <= since_sync + 1 else fast
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -30,7 +31,10 @@ from optgen.runtime.philox import draws
 
 
 @on_host
-def scalars(t, lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay, slow_step_size, sync_period):
+def scalars(
+    t, lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay, sync_period, slow_step_size,
+    since_sync,
+):
     """What is the same for every element, computed once a step in float64."""
     c2 = 1 - beta2
     rho_inf = (1 + beta2)/c2  # 2/(1 - beta2) - 1
@@ -41,17 +45,18 @@ def scalars(t, lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay,
         if rho > 5
         else 0
     )
+    since_sync_next = 0 if sync_period <= since_sync + 1 else since_sync + 1
     branch = (
         0
-        if t % sync_period == 0 and rho > 5 and t != 1
+        if sync_period <= since_sync + 1 and rho > 5 and t != 1
         else 1
-        if rho > 5 and t != 1 and t % sync_period != 0
+        if sync_period > since_sync + 1 and rho > 5 and t != 1
         else 2
-        if t == 1 and t % sync_period == 0 and rho <= 5
+        if t == 1 and sync_period <= since_sync + 1 and rho <= 5
         else 3
-        if t == 1 and rho <= 5 and t % sync_period != 0
+        if t == 1 and rho <= 5 and sync_period > since_sync + 1
         else 4
-        if t % sync_period == 0 and rho <= 5 and t != 1
+        if sync_period <= since_sync + 1 and rho <= 5 and t != 1
         else 5
     )
     c0 = noise_scale*t**(-noise_decay)
@@ -60,7 +65,7 @@ def scalars(t, lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay,
     c4 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
     c5 = 1 - ema_decay
     c6 = 1 - slow_step_size
-    return branch, lr, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1, c3, c4, c5, c6
+    return branch, lr, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1, c3, c4, c5, c6, since_sync_next
 
 
 @per_element
@@ -68,7 +73,7 @@ def update_0(
     theta, g, m, v, theta_ema, phi, z0, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1, c3, c4, c5,
     c6,
 ):
-    """One element where t % sync_period == 0 and rho > 5 and t != 1: the new theta, m, v, theta_ema and phi."""
+    """One element where sync_period <= since_sync + 1 and rho > 5 and t != 1: the new theta, m, v, theta_ema and phi."""
     g_noisy = g + c0*z0
     m_next = beta1*m + c1*g_noisy
     v_next = beta2*v + c2*(g_noisy*g_noisy)
@@ -82,7 +87,7 @@ def update_0(
 
 @per_element
 def update_1(theta, g, m, v, theta_ema, z0, beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5):
-    """One element where rho > 5 and t != 1 and t % sync_period != 0: the new theta, m, v and theta_ema."""
+    """One element where sync_period > since_sync + 1 and rho > 5 and t != 1: the new theta, m, v and theta_ema."""
     g_noisy = g + c0*z0
     m_next = beta1*m + c1*g_noisy
     v_next = beta2*v + c2*(g_noisy*g_noisy)
@@ -95,7 +100,7 @@ def update_1(theta, g, m, v, theta_ema, z0, beta1, beta2, eps, ema_decay, c2, c0
 
 @per_element
 def update_2(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6):
-    """One element where t == 1 and t % sync_period == 0 and rho <= 5: the new theta, m, v, theta_ema and phi."""
+    """One element where t == 1 and sync_period <= since_sync + 1 and rho <= 5: the new theta, m, v, theta_ema and phi."""
     g_noisy = g + c0*z0
     m_next = beta1*m + c1*g_noisy
     v_next = beta2*v + c2*(g_noisy*g_noisy)
@@ -109,7 +114,7 @@ def update_2(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2
 
 @per_element
 def update_3(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5):
-    """One element where t == 1 and rho <= 5 and t % sync_period != 0: the new theta, m, v, theta_ema and phi."""
+    """One element where t == 1 and rho <= 5 and sync_period > since_sync + 1: the new theta, m, v, theta_ema and phi."""
     g_noisy = g + c0*z0
     m_next = beta1*m + c1*g_noisy
     v_next = beta2*v + c2*(g_noisy*g_noisy)
@@ -125,7 +130,7 @@ def update_3(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5
 def update_4(
     theta, g, m, v, theta_ema, phi, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6,
 ):
-    """One element where t % sync_period == 0 and rho <= 5 and t != 1: the new theta, m, v, theta_ema and phi."""
+    """One element where sync_period <= since_sync + 1 and rho <= 5 and t != 1: the new theta, m, v, theta_ema and phi."""
     g_noisy = g + c0*z0
     m_next = beta1*m + c1*g_noisy
     v_next = beta2*v + c2*(g_noisy*g_noisy)
@@ -254,9 +259,9 @@ def sweep_serial(rows, scalars, keys):
         chunk(rows[row], scalars, keys)
 
 
-def initial(lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay, slow_step_size, sync_period):
-    """What the states hold before the first step: m, v, theta_ema and phi."""
-    return 0.0, 0.0, 0.0, 0.0
+def initial(lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay, sync_period, slow_step_size):
+    """What the states hold before the first step: m, v, theta_ema, phi and since_sync."""
+    return 0.0, 0.0, 0.0, 0.0, 0.0
 
 
 PROGRAM = Program(
@@ -270,10 +275,11 @@ PROGRAM = Program(
         "beta2": Hyper(0.999, Domain(low=0.0, high=1.0)),
         "eps": Hyper(1e-8, Domain(low=0.0)),
         "ema_decay": Hyper(0.999, Domain(low=0.0, high=1.0)),
-        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
         "sync_period": Hyper(5.0, Domain(low=1.0, integer=True)),
+        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
     },
     states=("m", "v", "theta_ema", "phi"),
+    numbers=("since_sync",),
     initial=initial,
     scalars=scalars,
     sweep=sweep,
@@ -283,17 +289,17 @@ PROGRAM = Program(
 
 
 def step(
-    theta: Array, g: Array, m: Array, v: Array, theta_ema: Array, phi: Array, *, t: int, lr: float = 0.001,
-    noise_scale: float = 0.1, noise_decay: float = 0.275, seed: float = 0.0, beta1: float = 0.9,
-    beta2: float = 0.999, eps: float = 1e-8, ema_decay: float = 0.999, slow_step_size: float = 0.5,
-    sync_period: float = 5.0,
+    theta: Array, g: Array, m: Array, v: Array, theta_ema: Array, phi: Array, since_sync: Array, *, t: int,
+    lr: float = 0.001, noise_scale: float = 0.1, noise_decay: float = 0.275, seed: float = 0.0,
+    beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, ema_decay: float = 0.999,
+    sync_period: float = 5.0, slow_step_size: float = 0.5,
 ) -> None:
-    """Update one array theta, m, v, theta_ema and phi in place, at step t = 1, 2, …"""
-    slots = {"theta": theta, "g": g, "m": m, "v": v, "theta_ema": theta_ema, "phi": phi}
+    """Update one array theta, m, v, theta_ema, phi and since_sync in place, at step t = 1, 2, …"""
+    slots = {"theta": theta, "g": g, "m": m, "v": v, "theta_ema": theta_ema, "phi": phi, "since_sync": since_sync}
     hypers = {
         "lr": lr, "noise_scale": noise_scale, "noise_decay": noise_decay, "seed": seed, "beta1": beta1,
-        "beta2": beta2, "eps": eps, "ema_decay": ema_decay, "slow_step_size": slow_step_size,
-        "sync_period": sync_period,
+        "beta2": beta2, "eps": eps, "ema_decay": ema_decay, "sync_period": sync_period,
+        "slow_step_size": slow_step_size,
     }
     update_array(PROGRAM, slots, t, hypers)
 
@@ -301,17 +307,18 @@ def step(
 class LookaheadEmaGradientNoiseRAdam(FusedOptimizer):
     """LookaheadEmaGradientNoiseRAdam for all arrays of a model at once.
 
-        g_noisy    = g + noise_scale*t**(-noise_decay)*normal(seed)
-        m'         = beta1*m + (1 - beta1)*g_noisy
-        v'         = beta2*v + (1 - beta2)*g_noisy**2
-        m_hat      = m'/(1 - beta1**t)
-        rho_inf    = 2/(1 - beta2) - 1
-        rho        = rho_inf - 2*t*beta2**t/(1 - beta2**t)
-        r          = sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
-        fast       = theta - lr*sqrt(1 - beta2**t)*m_hat*r/(sqrt(v') + eps) if rho > 5 else theta - lr*m_hat
-        theta_ema' = ema_decay*theta_ema + (1 - ema_decay)*fast
-        phi'       = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-        theta'     = phi' if t % sync_period == 0 else fast
+        g_noisy     = g + noise_scale*t**(-noise_decay)*normal(seed)
+        m'          = beta1*m + (1 - beta1)*g_noisy
+        v'          = beta2*v + (1 - beta2)*g_noisy**2
+        m_hat       = m'/(1 - beta1**t)
+        rho_inf     = 2/(1 - beta2) - 1
+        rho         = rho_inf - 2*t*beta2**t/(1 - beta2**t)
+        r           = sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
+        fast        = theta - lr*sqrt(1 - beta2**t)*m_hat*r/(sqrt(v') + eps) if rho > 5 else theta - lr*m_hat
+        theta_ema'  = ema_decay*theta_ema + (1 - ema_decay)*fast
+        since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+        phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+        theta'      = phi' if sync_period <= since_sync + 1 else fast
 
     Parameters
     ----------
@@ -333,10 +340,10 @@ class LookaheadEmaGradientNoiseRAdam(FusedOptimizer):
         Keeps a denominator away from zero.
     ema_decay : float or callable, default 0.999, in [0, 1)
         Decay of the average of parameters.
-    slow_step_size : float or callable, default 0.5, in [0, 1]
-        How far slow weights move to the fast.
     sync_period : float or callable, default 5.0, in the integers in [1, inf)
         Every how many steps fast and slow weights meet.
+    slow_step_size : float or callable, default 0.5, in [0, 1]
+        How far slow weights move to the fast.
     """
 
     program = PROGRAM
@@ -344,9 +351,9 @@ class LookaheadEmaGradientNoiseRAdam(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, noise_scale: Value = 0.1, noise_decay: Value = 0.275,
         seed: Value = 0.0, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8, ema_decay: Value = 0.999,
-        slow_step_size: Value = 0.5, sync_period: Value = 5.0,
+        sync_period: Value = 5.0, slow_step_size: Value = 0.5,
     ) -> None:
         super().__init__(
             params, lr=lr, noise_scale=noise_scale, noise_decay=noise_decay, seed=seed, beta1=beta1, beta2=beta2,
-            eps=eps, ema_decay=ema_decay, slow_step_size=slow_step_size, sync_period=sync_period,
+            eps=eps, ema_decay=ema_decay, sync_period=sync_period, slow_step_size=slow_step_size,
         )

@@ -3,7 +3,7 @@
 """SGDML2Outside.
 
     m'     = momentum*m + lr*g
-    theta' = theta - m' - lr*weight_decay*theta
+    theta' = theta - (m' + lr*weight_decay*theta)
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -28,7 +28,7 @@ def scalars(t, lr, momentum, weight_decay):
 def update(theta, g, m, lr, momentum, c0):
     """One element: the new theta and m."""
     m_next = momentum*m + lr*g
-    theta_next = theta - m_next - c0*theta
+    theta_next = theta - (m_next + c0*theta)
     return theta_next, m_next
 
 
@@ -95,7 +95,7 @@ class SGDML2Outside(FusedOptimizer):
     """SGDML2Outside for all arrays of a model at once.
 
         m'     = momentum*m + lr*g
-        theta' = theta - m' - lr*weight_decay*theta
+        theta' = theta - (m' + lr*weight_decay*theta)
 
     Parameters
     ----------

@@ -2,13 +2,17 @@
 # sha256 of spec and options: 4137d5d102992af6d93843d4002ebad8b9483f0f33536013a8d71757bf310a78
 """AccumulateAdam.
 
-    g_mean = (g_sum + g)/accumulation_steps
-    g_sum' = 0 if t % accumulation_steps == 0 else g_sum + g
-    m'     = beta1*m + (1 - beta1)*g_mean if t % accumulation_steps == 0 else m
-    v'     = beta2*v + (1 - beta2)*g_mean**2 if t % accumulation_steps == 0 else v
-    m_hat  = m'/(1 - beta1**(t/accumulation_steps))
-    v_hat  = v'/(1 - beta2**(t/accumulation_steps))
-    theta' = theta - lr*m_hat/(sqrt(v_hat) + eps) if t % accumulation_steps == 0 else theta
+    gathered = pending + 1
+    pending' = 0 if accumulation_steps <= gathered else gathered
+    g_mean   = (g_sum + g)/gathered
+    g_sum'   = 0 if accumulation_steps <= gathered else g_sum + g
+    update_t = updates + 1
+    updates' = update_t if accumulation_steps <= gathered else updates
+    m'       = beta1*m + (1 - beta1)*g_mean if accumulation_steps <= gathered else m
+    v'       = beta2*v + (1 - beta2)*g_mean**2 if accumulation_steps <= gathered else v
+    m_hat    = m'/(1 - beta1**update_t)
+    v_hat    = v'/(1 - beta2**update_t)
+    theta'   = theta - lr*m_hat/(sqrt(v_hat) + eps) if accumulation_steps <= gathered else theta
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -26,21 +30,25 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
-def scalars(t, lr, accumulation_steps, beta1, beta2, eps):
+def scalars(t, lr, accumulation_steps, beta1, beta2, eps, pending, updates):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t % accumulation_steps == 0 else 1
-    c0 = 1/accumulation_steps
+    gathered = pending + 1
+    pending_next = 0 if accumulation_steps <= gathered else gathered
+    update_t = updates + 1
+    updates_next = update_t if accumulation_steps <= gathered else updates
+    branch = 0 if accumulation_steps <= gathered else 1
+    c0 = 1/gathered
     zero = 0
     c1 = 1 - beta1
     c2 = 1 - beta2
-    c3 = -1/expm1(t*log(beta1)/accumulation_steps)  # 1/(1 - beta1**(t/accumulation_steps))
-    c4 = -1/expm1(t*log(beta2)/accumulation_steps)  # 1/(1 - beta2**(t/accumulation_steps))
-    return branch, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4
+    c3 = -1/expm1(log(beta1)*update_t)  # 1/(1 - beta1**update_t)
+    c4 = -1/expm1(log(beta2)*update_t)  # 1/(1 - beta2**update_t)
+    return branch, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4, pending_next, updates_next
 
 
 @per_element
 def update_0(theta, g, g_sum, m, v, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4):
-    """One element where t % accumulation_steps == 0: the new theta, g_sum, m and v."""
+    """One element where accumulation_steps <= gathered: the new theta, g_sum, m and v."""
     g_mean = c0*(g_sum + g)
     g_sum_next = zero
     m_next = beta1*m + c1*g_mean
@@ -154,8 +162,8 @@ def sweep(chunks, addresses, scalars):
 
 
 def initial(lr, accumulation_steps, beta1, beta2, eps):
-    """What the states hold before the first step: g_sum, m and v."""
-    return 0.0, 0.0, 0.0
+    """What the states hold before the first step: g_sum, m, v, pending and updates."""
+    return 0.0, 0.0, 0.0, 0.0, 0.0
 
 
 PROGRAM = Program(
@@ -168,6 +176,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("g_sum", "m", "v"),
+    numbers=("pending", "updates"),
     initial=initial,
     scalars=scalars,
     launches=(Launch("element", sweep),),
@@ -175,11 +184,12 @@ PROGRAM = Program(
 
 
 def step(
-    theta: Array, g: Array, g_sum: Array, m: Array, v: Array, *, t: int, lr: float = 0.001,
-    accumulation_steps: float = 4.0, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+    theta: Array, g: Array, g_sum: Array, m: Array, v: Array, pending: Array, updates: Array, *, t: int,
+    lr: float = 0.001, accumulation_steps: float = 4.0, beta1: float = 0.9, beta2: float = 0.999,
+    eps: float = 1e-8,
 ) -> None:
-    """Update one array theta, g_sum, m and v in place, at step t = 1, 2, …"""
-    slots = {"theta": theta, "g": g, "g_sum": g_sum, "m": m, "v": v}
+    """Update one array theta, g_sum, m, v, pending and updates in place, at step t = 1, 2, …"""
+    slots = {"theta": theta, "g": g, "g_sum": g_sum, "m": m, "v": v, "pending": pending, "updates": updates}
     hypers = {"lr": lr, "accumulation_steps": accumulation_steps, "beta1": beta1, "beta2": beta2, "eps": eps}
     update_array(PROGRAM, slots, t, hypers)
 
@@ -187,13 +197,17 @@ def step(
 class AccumulateAdam(FusedOptimizer):
     """AccumulateAdam for all arrays of a model at once.
 
-        g_mean = (g_sum + g)/accumulation_steps
-        g_sum' = 0 if t % accumulation_steps == 0 else g_sum + g
-        m'     = beta1*m + (1 - beta1)*g_mean if t % accumulation_steps == 0 else m
-        v'     = beta2*v + (1 - beta2)*g_mean**2 if t % accumulation_steps == 0 else v
-        m_hat  = m'/(1 - beta1**(t/accumulation_steps))
-        v_hat  = v'/(1 - beta2**(t/accumulation_steps))
-        theta' = theta - lr*m_hat/(sqrt(v_hat) + eps) if t % accumulation_steps == 0 else theta
+        gathered = pending + 1
+        pending' = 0 if accumulation_steps <= gathered else gathered
+        g_mean   = (g_sum + g)/gathered
+        g_sum'   = 0 if accumulation_steps <= gathered else g_sum + g
+        update_t = updates + 1
+        updates' = update_t if accumulation_steps <= gathered else updates
+        m'       = beta1*m + (1 - beta1)*g_mean if accumulation_steps <= gathered else m
+        v'       = beta2*v + (1 - beta2)*g_mean**2 if accumulation_steps <= gathered else v
+        m_hat    = m'/(1 - beta1**update_t)
+        v_hat    = v'/(1 - beta2**update_t)
+        theta'   = theta - lr*m_hat/(sqrt(v_hat) + eps) if accumulation_steps <= gathered else theta
 
     Parameters
     ----------

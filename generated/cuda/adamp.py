@@ -11,7 +11,7 @@
     cosine     = Abs(TensorSum(g*theta))/(max(Norm(g), eps)*max(Norm(theta), eps))
     radial     = 0 if n_cols >= numel else RowSum(u*theta)/(RowNorm(theta) + eps)**2 if row_cosine < delta/sqrt(n_cols) else TensorSum(u*theta)/(Norm(theta) + eps)**2 if cosine < delta/sqrt(numel) else 0
     kept       = 1 if n_cols >= numel else wd_ratio if cosine < delta/sqrt(numel) or row_cosine < delta/sqrt(n_cols) else 1
-    theta'     = theta - lr*(u - radial*theta) - lr*weight_decay*kept*theta
+    theta'     = theta - lr*weight_decay*kept*theta - lr*(u - radial*theta)
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -105,7 +105,7 @@ def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
     m_hat = c2*m_next
     v_hat = c3*v_next
     u = m_hat/(sqrt(v_hat) + eps)
-    theta_next = theta - lr*(u - theta*radial) - c4*theta
+    theta_next = theta - c4*theta - lr*(u - theta*radial)
     return theta_next
 
 
@@ -421,7 +421,7 @@ class AdamP(FusedOptimizer):
         cosine     = Abs(TensorSum(g*theta))/(max(Norm(g), eps)*max(Norm(theta), eps))
         radial     = 0 if n_cols >= numel else RowSum(u*theta)/(RowNorm(theta) + eps)**2 if row_cosine < delta/sqrt(n_cols) else TensorSum(u*theta)/(Norm(theta) + eps)**2 if cosine < delta/sqrt(numel) else 0
         kept       = 1 if n_cols >= numel else wd_ratio if cosine < delta/sqrt(numel) or row_cosine < delta/sqrt(n_cols) else 1
-        theta'     = theta - lr*(u - radial*theta) - lr*weight_decay*kept*theta
+        theta'     = theta - lr*weight_decay*kept*theta - lr*(u - radial*theta)
 
     Parameters
     ----------

@@ -7,7 +7,7 @@
     m_hat    = m'/(1 - beta1**t)
     v_hat    = v'/(1 - beta2**t)
     movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees   = 1 if movement*g < 0 else 0
+    agrees   = 1 if sign(movement)*sign(g) < 0 else 0
     theta'   = theta + agrees*movement/max(TensorMean(agrees), 1/1000) - lr*weight_decay*theta
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
@@ -20,7 +20,7 @@ Reference: arXiv:2411.16085, Algorithm 1.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
     THREADS, block, expm1, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, sqrt, store, store4, thread, where, wide,
+    per_element, sign, sqrt, store, store4, thread, where, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -47,7 +47,7 @@ def update_0(g, m, v, lr, beta1, beta2, eps, c0, c1, c2, c3, one, zero):
     m_hat = c2*m_next
     v_hat = c3*v_next
     movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees = where(zero > g*movement, one, zero)
+    agrees = where(zero > sign(g)*sign(movement), one, zero)
     return m_next, v_next, agrees
 
 
@@ -64,7 +64,7 @@ def update_1(theta, g, m_next, v_next, c4, lr, eps, c2, c3, one, zero, c5):
     m_hat = c2*m_next
     v_hat = c3*v_next
     movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees = where(zero > g*movement, one, zero)
+    agrees = where(zero > sign(g)*sign(movement), one, zero)
     theta_next = theta + c4*agrees*movement - c5*theta
     return theta_next
 
@@ -223,7 +223,7 @@ class CautiousAdamW(FusedOptimizer):
         m_hat    = m'/(1 - beta1**t)
         v_hat    = v'/(1 - beta2**t)
         movement = -lr*m_hat/(sqrt(v_hat) + eps)
-        agrees   = 1 if movement*g < 0 else 0
+        agrees   = 1 if sign(movement)*sign(g) < 0 else 0
         theta'   = theta + agrees*movement/max(TensorMean(agrees), 1/1000) - lr*weight_decay*theta
 
     Parameters

@@ -34,16 +34,17 @@ def scalars(t, lr, eps, reps_rel):
 
 @per_element
 def update_0_0(theta, g):
-    """One element in sweep 0 where t == 1: the new theta_0."""
+    """One element in sweep 0 where t == 1: the new theta_0, and y1."""
+    y1 = theta - theta
     theta_0_next = theta
-    return theta_0_next
+    return theta_0_next, y1
 
 
 @on_device
-def group_0_0(squares, acc1, acc3, lr, eps, reps_rel):
+def group_0_0(squares, acc1, acc3, acc5, lr, eps, reps_rel):
     """One model before sweep 1 where t == 1: the new distance and squares, and rate."""
-    distance_next = maximum(reps_rel*(1 + sqrt(acc1)), 0)
-    squares_next = squares + acc3
+    distance_next = maximum(sqrt(acc3), reps_rel*(1 + sqrt(acc1)))
+    squares_next = squares + acc5
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
@@ -57,16 +58,16 @@ def update_0_1(theta, g, rate):
 
 @per_element
 def update_1_0(theta, g, theta_0):
-    """One element in sweep 0 otherwise: y2."""
-    y2 = theta - theta_0
-    return y2
+    """One element in sweep 0 otherwise: y4."""
+    y4 = theta - theta_0
+    return y4
 
 
 @on_device
-def group_1_0(distance, squares, acc5, acc3, lr, eps):
+def group_1_0(distance, squares, acc7, acc5, lr, eps):
     """One model before sweep 1 otherwise: the new distance and squares, and rate."""
-    distance_next = maximum(distance, sqrt(acc5))
-    squares_next = squares + acc3
+    distance_next = maximum(distance, sqrt(acc7))
+    squares_next = squares + acc5
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
@@ -84,36 +85,43 @@ def sweep_0(chunks, addresses, scalars, at, small):
     branch = as_index(scalars[0])
     acc0_of = at[17]
     acc2_of = at[18]
-    acc4_of = at[22]
+    acc4_of = at[19]
+    acc6_of = at[24]
     if branch == 0:
         acc0 = 0.0  # sum of theta*theta over the tensor
-        acc2 = 0.0  # sum of g*g over the tensor
+        acc2 = 0.0  # sum of y1*y1 over the tensor
+        acc4 = 0.0  # sum of g*g over the tensor
         fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
         i = 4*thread()
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_0_next_i0 = update_0_0(theta_i0, g_i0)
+            theta_0_next_i0, y1_i0 = update_0_0(theta_i0, g_i0)
             acc0 += wide(theta_i0)*wide(theta_i0)
-            acc2 += wide(g_i0)*wide(g_i0)
-            theta_0_next_i1 = update_0_0(theta_i1, g_i1)
+            acc2 += wide(y1_i0)*wide(y1_i0)
+            acc4 += wide(g_i0)*wide(g_i0)
+            theta_0_next_i1, y1_i1 = update_0_0(theta_i1, g_i1)
             acc0 += wide(theta_i1)*wide(theta_i1)
-            acc2 += wide(g_i1)*wide(g_i1)
-            theta_0_next_i2 = update_0_0(theta_i2, g_i2)
+            acc2 += wide(y1_i1)*wide(y1_i1)
+            acc4 += wide(g_i1)*wide(g_i1)
+            theta_0_next_i2, y1_i2 = update_0_0(theta_i2, g_i2)
             acc0 += wide(theta_i2)*wide(theta_i2)
-            acc2 += wide(g_i2)*wide(g_i2)
-            theta_0_next_i3 = update_0_0(theta_i3, g_i3)
+            acc2 += wide(y1_i2)*wide(y1_i2)
+            acc4 += wide(g_i2)*wide(g_i2)
+            theta_0_next_i3, y1_i3 = update_0_0(theta_i3, g_i3)
             acc0 += wide(theta_i3)*wide(theta_i3)
-            acc2 += wide(g_i3)*wide(g_i3)
+            acc2 += wide(y1_i3)*wide(y1_i3)
+            acc4 += wide(g_i3)*wide(g_i3)
             store4(theta_0_ptr, i, scalars, theta_0_next_i0, theta_0_next_i1, theta_0_next_i2, theta_0_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
-            theta_0_next_i = update_0_0(theta_i, g_i)
+            theta_0_next_i, y1_i = update_0_0(theta_i, g_i)
             acc0 += wide(theta_i)*wide(theta_i)
-            acc2 += wide(g_i)*wide(g_i)
+            acc2 += wide(y1_i)*wide(y1_i)
+            acc4 += wide(g_i)*wide(g_i)
             store(theta_0_ptr, i, scalars, theta_0_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
@@ -122,43 +130,46 @@ def sweep_0(chunks, addresses, scalars, at, small):
         acc2 = sum_of_block(acc2)
         if thread() == 0:
             small[acc2_of + chunks[3, block()]] = acc2
+        acc4 = sum_of_block(acc4)
+        if thread() == 0:
+            small[acc4_of + chunks[3, block()]] = acc4
     else:
-        acc4 = 0.0  # sum of y2*y2 over the tensor
-        acc2 = 0.0  # sum of g*g over the tensor
+        acc6 = 0.0  # sum of y4*y4 over the tensor
+        acc4 = 0.0  # sum of g*g over the tensor
         fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
         i = 4*thread()
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
-            y2_i0 = update_1_0(theta_i0, g_i0, theta_0_i0)
-            acc4 += wide(y2_i0)*wide(y2_i0)
-            acc2 += wide(g_i0)*wide(g_i0)
-            y2_i1 = update_1_0(theta_i1, g_i1, theta_0_i1)
-            acc4 += wide(y2_i1)*wide(y2_i1)
-            acc2 += wide(g_i1)*wide(g_i1)
-            y2_i2 = update_1_0(theta_i2, g_i2, theta_0_i2)
-            acc4 += wide(y2_i2)*wide(y2_i2)
-            acc2 += wide(g_i2)*wide(g_i2)
-            y2_i3 = update_1_0(theta_i3, g_i3, theta_0_i3)
-            acc4 += wide(y2_i3)*wide(y2_i3)
-            acc2 += wide(g_i3)*wide(g_i3)
+            y4_i0 = update_1_0(theta_i0, g_i0, theta_0_i0)
+            acc6 += wide(y4_i0)*wide(y4_i0)
+            acc4 += wide(g_i0)*wide(g_i0)
+            y4_i1 = update_1_0(theta_i1, g_i1, theta_0_i1)
+            acc6 += wide(y4_i1)*wide(y4_i1)
+            acc4 += wide(g_i1)*wide(g_i1)
+            y4_i2 = update_1_0(theta_i2, g_i2, theta_0_i2)
+            acc6 += wide(y4_i2)*wide(y4_i2)
+            acc4 += wide(g_i2)*wide(g_i2)
+            y4_i3 = update_1_0(theta_i3, g_i3, theta_0_i3)
+            acc6 += wide(y4_i3)*wide(y4_i3)
+            acc4 += wide(g_i3)*wide(g_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
             theta_0_i = load(theta_0_ptr, i, scalars)
-            y2_i = update_1_0(theta_i, g_i, theta_0_i)
-            acc4 += wide(y2_i)*wide(y2_i)
-            acc2 += wide(g_i)*wide(g_i)
+            y4_i = update_1_0(theta_i, g_i, theta_0_i)
+            acc6 += wide(y4_i)*wide(y4_i)
+            acc4 += wide(g_i)*wide(g_i)
             i += THREADS
+        acc6 = sum_of_block(acc6)
+        if thread() == 0:
+            small[acc6_of + chunks[3, block()]] = acc6
         acc4 = sum_of_block(acc4)
         if thread() == 0:
             small[acc4_of + chunks[3, block()]] = acc4
-        acc2 = sum_of_block(acc2)
-        if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
 
 
 @kernel
@@ -167,23 +178,27 @@ def tensors_0(at, scalars, small):
     branch = as_index(scalars[0])
     acc0_of = at[17]
     acc2_of = at[18]
-    y0_of = at[19]
-    y1_of = at[20]
-    acc4_of = at[22]
-    y3_of = at[23]
+    acc4_of = at[19]
+    y0_of = at[20]
+    y2_of = at[21]
+    y3_of = at[22]
+    acc6_of = at[24]
+    y5_of = at[25]
     j = tensor_of_block(at)
     if branch == 0:
         acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
         acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+        acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
         if thread() == 0:
             small[y0_of + j] = acc0
-            small[y1_of + j] = acc2
-    else:
-        acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
-        acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
-        if thread() == 0:
+            small[y2_of + j] = acc2
             small[y3_of + j] = acc4
-            small[y1_of + j] = acc2
+    else:
+        acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
+        acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
+        if thread() == 0:
+            small[y5_of + j] = acc6
+            small[y3_of + j] = acc4
 
 
 @kernel
@@ -194,24 +209,26 @@ def groups_0(at, scalars, small):
     eps = scalars[2]
     reps_rel = scalars[3]
     squares_of = at[16]
-    y0_of = at[19]
-    y1_of = at[20]
+    y0_of = at[20]
+    y2_of = at[21]
+    y3_of = at[22]
     distance_of = at[15]
-    rate_of = at[21]
-    y3_of = at[23]
+    rate_of = at[23]
+    y5_of = at[25]
     if branch == 0:
         acc1 = sum_over_tensors(small, y0_of, at)
-        acc3 = sum_over_tensors(small, y1_of, at)
+        acc3 = sum_over_tensors(small, y2_of, at)
+        acc5 = sum_over_tensors(small, y3_of, at)
         if thread() == 0:
             small[distance_of], small[squares_of], small[rate_of] = group_0_0(
-                small[squares_of], acc1, acc3, lr, eps, reps_rel,
+                small[squares_of], acc1, acc3, acc5, lr, eps, reps_rel,
             )
     else:
+        acc7 = sum_over_tensors(small, y5_of, at)
         acc5 = sum_over_tensors(small, y3_of, at)
-        acc3 = sum_over_tensors(small, y1_of, at)
         if thread() == 0:
             small[distance_of], small[squares_of], small[rate_of] = group_1_0(
-                small[distance_of], small[squares_of], acc5, acc3, lr, eps,
+                small[distance_of], small[squares_of], acc7, acc5, lr, eps,
             )
 
 
@@ -224,7 +241,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
     offset = first_element*scalars.itemsize
     theta_ptr = addresses[0, tensor] + offset
     g_ptr = addresses[1, tensor] + offset
-    rate_of = at[21]
+    rate_of = at[23]
     rate = narrow(small[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
@@ -263,8 +280,8 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "chunk", "acc2": "chunk", "y0": "tensor", "y1": "tensor", "rate": "group", "acc4": "chunk",
-        "y3": "tensor",
+        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "y0": "tensor", "y2": "tensor", "y3": "tensor",
+        "rate": "group", "acc6": "chunk", "y5": "tensor",
     },
     launches=(
         Launch("element", sweep_0),

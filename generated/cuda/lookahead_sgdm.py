@@ -2,11 +2,12 @@
 # sha256 of spec and options: 4137d5d102992af6d93843d4002ebad8b9483f0f33536013a8d71757bf310a78
 """LookaheadSGDM.
 
-    b_fast = g if t == 1 else momentum*b + (1 - dampening)*g
-    fast   = theta - lr*b_fast
-    phi'   = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-    theta' = phi' if t % sync_period == 0 else fast
-    b'     = 0 if t % sync_period == 0 else b_fast
+    b_fast      = g if t == 1 else momentum*b + (1 - dampening)*g
+    fast        = theta - lr*b_fast
+    since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+    phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+    theta'      = phi' if sync_period <= since_sync + 1 else fast
+    b'          = 0 if sync_period <= since_sync + 1 else b_fast
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -24,26 +25,27 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
-def scalars(t, lr, momentum, dampening, slow_step_size, sync_period):
+def scalars(t, lr, momentum, dampening, sync_period, slow_step_size, since_sync):
     """What is the same for every element, computed once a step in float64."""
+    since_sync_next = 0 if sync_period <= since_sync + 1 else since_sync + 1
     branch = (
         0
-        if t == 1 and t % sync_period == 0
+        if t == 1 and sync_period <= since_sync + 1
         else 1
-        if t == 1 and t % sync_period != 0
+        if t == 1 and sync_period > since_sync + 1
         else 2
-        if t % sync_period == 0 and t != 1
+        if sync_period <= since_sync + 1 and t != 1
         else 3
     )
     c0 = 1 - slow_step_size
     zero = 0
     c1 = 1 - dampening
-    return branch, lr, momentum, slow_step_size, c0, zero, c1
+    return branch, lr, momentum, slow_step_size, c0, zero, c1, since_sync_next
 
 
 @per_element
 def update_0(theta, g, lr, slow_step_size, c0, zero):
-    """One element where t == 1 and t % sync_period == 0: the new theta, b and phi."""
+    """One element where t == 1 and sync_period <= since_sync + 1: the new theta, b and phi."""
     b_fast = g
     fast = theta - lr*b_fast
     phi_next = slow_step_size*fast + c0*theta
@@ -54,7 +56,7 @@ def update_0(theta, g, lr, slow_step_size, c0, zero):
 
 @per_element
 def update_1(theta, g, lr):
-    """One element where t == 1 and t % sync_period != 0: the new theta, b and phi."""
+    """One element where t == 1 and sync_period > since_sync + 1: the new theta, b and phi."""
     b_fast = g
     fast = theta - lr*b_fast
     phi_next = theta
@@ -65,7 +67,7 @@ def update_1(theta, g, lr):
 
 @per_element
 def update_2(theta, g, b, phi, lr, momentum, slow_step_size, c0, zero, c1):
-    """One element where t % sync_period == 0 and t != 1: the new theta, b and phi."""
+    """One element where sync_period <= since_sync + 1 and t != 1: the new theta, b and phi."""
     b_fast = momentum*b + c1*g
     fast = theta - lr*b_fast
     phi_next = c0*phi + slow_step_size*fast
@@ -226,9 +228,9 @@ def sweep(chunks, addresses, scalars):
             i += THREADS
 
 
-def initial(lr, momentum, dampening, slow_step_size, sync_period):
-    """What the states hold before the first step: b and phi."""
-    return 0.0, 0.0
+def initial(lr, momentum, dampening, sync_period, slow_step_size):
+    """What the states hold before the first step: b, phi and since_sync."""
+    return 0.0, 0.0, 0.0
 
 
 PROGRAM = Program(
@@ -237,10 +239,11 @@ PROGRAM = Program(
         "lr": Hyper(0.01, Domain(low=0.0)),
         "momentum": Hyper(0.9, Domain(low=0.0, high=1.0, high_open=False)),
         "dampening": Hyper(0.0, Domain(low=0.0, high=1.0, high_open=False)),
-        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
         "sync_period": Hyper(5.0, Domain(low=1.0, integer=True)),
+        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
     },
     states=("b", "phi"),
+    numbers=("since_sync",),
     initial=initial,
     scalars=scalars,
     launches=(Launch("element", sweep),),
@@ -248,14 +251,14 @@ PROGRAM = Program(
 
 
 def step(
-    theta: Array, g: Array, b: Array, phi: Array, *, t: int, lr: float = 0.01, momentum: float = 0.9,
-    dampening: float = 0.0, slow_step_size: float = 0.5, sync_period: float = 5.0,
+    theta: Array, g: Array, b: Array, phi: Array, since_sync: Array, *, t: int, lr: float = 0.01,
+    momentum: float = 0.9, dampening: float = 0.0, sync_period: float = 5.0, slow_step_size: float = 0.5,
 ) -> None:
-    """Update one array theta, b and phi in place, at step t = 1, 2, …"""
-    slots = {"theta": theta, "g": g, "b": b, "phi": phi}
+    """Update one array theta, b, phi and since_sync in place, at step t = 1, 2, …"""
+    slots = {"theta": theta, "g": g, "b": b, "phi": phi, "since_sync": since_sync}
     hypers = {
-        "lr": lr, "momentum": momentum, "dampening": dampening, "slow_step_size": slow_step_size,
-        "sync_period": sync_period,
+        "lr": lr, "momentum": momentum, "dampening": dampening, "sync_period": sync_period,
+        "slow_step_size": slow_step_size,
     }
     update_array(PROGRAM, slots, t, hypers)
 
@@ -263,11 +266,12 @@ def step(
 class LookaheadSGDM(FusedOptimizer):
     """LookaheadSGDM for all arrays of a model at once.
 
-        b_fast = g if t == 1 else momentum*b + (1 - dampening)*g
-        fast   = theta - lr*b_fast
-        phi'   = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-        theta' = phi' if t % sync_period == 0 else fast
-        b'     = 0 if t % sync_period == 0 else b_fast
+        b_fast      = g if t == 1 else momentum*b + (1 - dampening)*g
+        fast        = theta - lr*b_fast
+        since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+        phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+        theta'      = phi' if sync_period <= since_sync + 1 else fast
+        b'          = 0 if sync_period <= since_sync + 1 else b_fast
 
     Parameters
     ----------
@@ -279,19 +283,19 @@ class LookaheadSGDM(FusedOptimizer):
         How much of the last movement is kept.
     dampening : float or callable, default 0.0, in [0, 1]
         How much of the gradient the momentum leaves out.
-    slow_step_size : float or callable, default 0.5, in [0, 1]
-        How far slow weights move to the fast.
     sync_period : float or callable, default 5.0, in the integers in [1, inf)
         Every how many steps fast and slow weights meet.
+    slow_step_size : float or callable, default 0.5, in [0, 1]
+        How far slow weights move to the fast.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, dampening: Value = 0.0,
-        slow_step_size: Value = 0.5, sync_period: Value = 5.0,
+        sync_period: Value = 5.0, slow_step_size: Value = 0.5,
     ) -> None:
         super().__init__(
-            params, lr=lr, momentum=momentum, dampening=dampening, slow_step_size=slow_step_size,
-            sync_period=sync_period,
+            params, lr=lr, momentum=momentum, dampening=dampening, sync_period=sync_period,
+            slow_step_size=slow_step_size,
         )
