@@ -356,6 +356,8 @@ def _draws_have_seeds_and_streams(_: str, __: str, step: Sequence[Let]) -> Found
 
 def _unknown_in_default(symbol: Hyper, hypers: set[Hyper]) -> str:
     """What a default must not go by, in words; empty if there is nothing."""
+    if not isinstance(symbol.default, Expr):
+        return "what is no number"
     for other in sorted(symbol.default.free_symbols, key=str):
         if not isinstance(other, Hyper):
             return f"`{other}`, no hyperparameter"

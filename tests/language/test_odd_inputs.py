@@ -341,7 +341,7 @@ REFUSED = {
     "text for a default": (lambda: rate("rate", "0.1"), "which SymPy cannot read", "write a number"),
     "None for a default": (lambda: rate("rate", None), "is no number", "write a number"),
     "an array for a default": (lambda: rate("rate", np.zeros(2)), "is no number", "write a number"),
-    "a symbol for a default": (lambda: rate("rate", theta), "is no number", "write a number"),
+    "a symbol for a default": (lambda: rate("rate", theta), "goes by `theta`, no hyperparameter", "write a number"),
     # What is not worked out.
     "an integral": (lambda: descent(Integral(g**2, g)), "is not worked out", ".doit()"),
     "a definite integral": (lambda: descent(Integral(x**2, (x, 0, 1)) * g), "is not worked out", ".doit()"),
