@@ -40,7 +40,7 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 
 from optgen.errors import Problem, SpecError
-from optgen.ir import expm1, log1p, mean_age
+from optgen.ir import expm1, fma, head, log1p, mean_age, tail
 from optgen.language.noise import normal
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction, finite
@@ -60,11 +60,14 @@ FUNCTIONS = {
     expm1: "expm1",
     finite: "finite",
     floor: "floor",
+    fma: "fma",
+    head: "head",
     log: "log",
     log1p: "log1p",
     mean_age: "mean_age",
     sign: "sign",
     sin: "sin",
+    tail: "tail",
     tan: "tan",
     tanh: "tanh",
 }
@@ -171,7 +174,7 @@ def require_printable(optimizer: Optimizer | Schedule) -> None:
     SpecError
         With the equation and what is known instead.
     """
-    known = ", ".join(sorted({f.__name__ for f in FUNCTIONS} - {"expm1", "log1p", "mean_age"}))
+    known = ", ".join(sorted({f.__name__ for f in FUNCTIONS} - {"expm1", "fma", "head", "log1p", "mean_age", "tail"}))
     problems = [
         Problem(
             f"there is no printer for `{node.func.__name__}`",
