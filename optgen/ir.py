@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from sympy import Basic, Expr, Function, S
 
 from optgen.language.noise import Draw
+from optgen.language.order import named
 from optgen.language.spaces import Space
 from optgen.language.symbols import Hyper, Named, Next, State, Stateful, t, theta
 from optgen.language.text import text
@@ -173,7 +174,8 @@ class Sweep:
     @property
     def given(self) -> tuple[Named, ...]:
         """The loads of an element sweep that vary over less than elements."""
-        return tuple(x for x in self.loads if x not in self.reads and not isinstance(x, Draw))
+        reads = set(self.reads)
+        return tuple(x for x in self.loads if x not in reads and not isinstance(x, Draw))
 
     @property
     def draws(self) -> tuple[Draw, ...]:
@@ -333,4 +335,4 @@ def _lines_of(count: int, sweep: Sweep) -> Iterator[str]:
 
 def symbols(expression: Basic) -> set[Named]:
     """The named symbols of an expression."""
-    return set(expression.atoms(Named))
+    return set(named(expression))

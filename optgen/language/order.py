@@ -66,8 +66,10 @@ def _sorted(parts: Sequence[Expr], rank: Callable[[Expr], tuple[int, ...]]) -> l
     ranked: dict[tuple[int, ...], list[Expr]] = {}
     for part in parts:
         ranked.setdefault(rank(part), []).append(part)
-    groups = (ranked[key] for key in sorted(ranked))
-    return [x for group in groups for x in (sorted(group, key=lambda x: x.sort_key()) if group[1:] else group)]
+    for group in ranked.values():
+        if len(group) > 1:
+            group.sort(key=lambda part: part.sort_key())
+    return [part for rank_ in sorted(ranked) for part in ranked[rank_]]
 
 
 def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:

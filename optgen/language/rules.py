@@ -39,8 +39,8 @@ _MADE_BY_THE_COMPILER = re.compile(
 _USED_BY_GENERATED_CODE = frozenset(
     """
     abs addresses as_index at atan2 begin block branch ceil chunk chunks column column_largest column_max column_sum
-    column_totals columns_in_all columns_in_rows columns_in_rows_largest cos count derived draw draw4 draws erf exp expm1
-    finite first_column first_element first_row floor fma fours g grads half head hyper hypers i in_fours inf
+    column_totals columns_in_all columns_in_rows columns_in_rows_largest cos count derived draw draw4 draws erf exp
+    expm1 finite first_column first_element first_row floor fma fours g grads half head hyper hypers i in_fours inf
     initial j kernel keys line line_before line_parts lines load load4 log log1p matrix matrix_rows max_along
     max_by_one max_down max_over max_over_tensors maximum mean_age minimum narrow offset on_device on_host one
     parallel_sweep params parts_begin parts_count parts_line per_chunk per_element Phase place places prange PROGRAM

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, takewhile
 from typing import Any
 
 from sympy import Add, Expr, Gt, Integer, Mul, Piecewise, Pow, Rational, S
@@ -21,7 +22,7 @@ from optgen.ir import Assign, Kernel, Scalar, Sweep, Value
 from optgen.language import order
 from optgen.language.reductions import Reduction
 from optgen.language.rules import space_of
-from optgen.language.spaces import Space
+from optgen.language.spaces import Space, join
 from optgen.language.sums import InOrder, is_sum, negated
 from optgen.language.symbols import Named
 
@@ -90,7 +91,10 @@ class _Hoister:
 
     def is_fixed(self, expression: Expr) -> bool:
         """Whether an expression varies over less than elements, or in other code is known on the host."""
-        space = self.space(expression)
+        return self.is_less(self.space(expression))
+
+    def is_less(self, space: Space) -> bool:
+        """Whether what varies over a space is no work of this code."""
         return space is not Space.ELEM if self.elementwise else space is Space.STEP
 
     def scalar(self, value: Expr) -> Expr:
@@ -141,10 +145,10 @@ class _Hoister:
 
     def sum(self, terms: list[Expr]) -> Expr:
         """A sum, in its order: the terms that it begins with are one scalar as far as they are the same together."""
-        count = next(k for k in range(len(terms), -1, -1) if k == 0 or self.is_fixed(InOrder(*terms[:k])))
-        first = terms[:count]
-        together = (Add if self.space(InOrder(*first)) is Space.STEP else InOrder)(*first)
-        return InOrder(*([self.scalar(together)] if first else []), *map(self.rewrite, terms[count:]))
+        spaces = list(takewhile(self.is_less, accumulate(map(self.space, terms), join)))
+        first = terms[: len(spaces)]
+        together = (Add if Space.STEP in spaces[-1:] else InOrder)(*first)
+        return InOrder(*([self.scalar(together)] if first else []), *map(self.rewrite, terms[len(first) :]))
 
     def product(self, coefficient: Rational, above: list[Expr], below: list[Expr]) -> Expr:
         over = [factor for factor in above if self.is_fixed(factor)]
