@@ -147,7 +147,7 @@ def _folded(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | 
 
 
 def _decided(node: ast.expr, names: Mapping[str, Any]) -> bool | None:
-    """What a condition was decided to be, if it was: it is asked again, unless it calls functions that SymPy has not."""
+    """What a condition was decided to be, if it was: it is asked again, unless it calls what is not of SymPy."""
     calls = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
     if not all(isinstance(call, ast.Name) and _is_of_sympy(names.get(call.id)) for call in calls):
         return None
