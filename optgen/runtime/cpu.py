@@ -7,12 +7,15 @@ division and square root as IEEE 754 defines them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from math import atan2, cos, erf, exp, expm1, inf, log, log1p, sin, sqrt, tan, tanh
 from typing import Any, TypeVar
 
 import numpy as np
 from numba import carray, njit, prange, types
 from numba.extending import intrinsic
+
+from optgen.runtime.disk import KeptOnDisk
 
 __all__ = [
     "atan2",
@@ -50,10 +53,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def _jit(function: Function, **options: Any) -> Function:
     """Compile a function when first called, and keep the machine code on disk where that can be done."""
-    try:
-        return njit(cache=True, error_model="numpy", nogil=True, **options)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # no writable place for the cache
-        return njit(error_model="numpy", nogil=True, **options)(function)  # type: ignore[no-any-return]
+    compiled = njit(error_model="numpy", nogil=True, **options)(function)
+    with suppress(RuntimeError, OSError):  # no writable place
+        compiled._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
+    return compiled  # type: ignore[no-any-return]
 
 
 def on_host(function: Function) -> Function:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Real
 from operator import index
 from typing import Any
@@ -19,6 +20,8 @@ Params = Sequence[Array] | Mapping[str, Array]
 """The parameters of a model, or their gradients: a list, a tuple or a dict of arrays."""
 Value = float | Callable[[int], float]
 """A hyperparameter: a number, or a schedule, called with the number of each step (1, 2, …) for the number to use."""
+Call = partial[Any]
+"""A call that is still to be made: a kernel with its arguments, say."""
 _EXACT = 2**53
 """Up to here every integer is a float64."""
 
