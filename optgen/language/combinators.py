@@ -26,6 +26,7 @@ from optgen.language.rules import space_of
 from optgen.language.schedules import Schedule
 from optgen.language.spaces import Space
 from optgen.language.spec import Let, Optimizer, assigned
+from optgen.language.sums import InOrder, is_sum
 from optgen.language.symbols import Hyper, State, exact, g, hyper, local, state, t, theta
 from optgen.language.text import text
 
@@ -368,6 +369,8 @@ def cautious(optimizer: Optimizer, **described: Any) -> Optimizer:
 
 def _less_theta(value: Expr) -> Expr:
     """How far a new value is from theta, taken case by case, so that theta cancels where it can."""
+    if is_sum(value) and theta in value.args:
+        return InOrder(*(term for term in value.args if term != theta))
     if not isinstance(value, Piecewise):
         return value - theta
     return Piecewise(*((_less_theta(case), condition) for case, condition in value.args))

@@ -1,8 +1,9 @@
 """The order in which terms and factors are written.
 
-SymPy sorts the arguments of sums and products and forgets what the author wrote, so every printer here follows one
-rule of its own. In a sum the parameters come first, then what is remembered, then what is computed, then the
-gradient, then draws, then scalars; what is subtracted comes after what is added. In a product scalars come first.
+Three terms or more that vary with anything stand as the author wrote them, see `optgen.language.sums`. SymPy sorts the
+arguments of other sums and of products and forgets what the author wrote, so every printer here follows one rule of its
+own. In a sum the parameters come first, then what is remembered, then what is computed, then the gradient, then draws,
+then scalars; what is subtracted comes after what is added. In a product scalars come first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sympy import Add, Expr, Mul, Number, S
 
 from optgen.language.noise import Draw, normal
 from optgen.language.spaces import Space
+from optgen.language.sums import InOrder, is_sum
 from optgen.language.symbols import Grad, Hyper, Local, Named, Next, State, StepCount, Theta
 
 MEMORY = 2**15
@@ -48,14 +50,19 @@ def is_negative(term: Expr) -> bool:
     return bool(coefficient.is_negative)
 
 
-def terms(sum_: Add) -> list[Expr]:
-    """The terms of a sum in the order in which they are written."""
+def terms(sum_: Add | InOrder) -> list[Expr]:
+    """The terms of a sum in the order in which they are written and added."""
     return list(_terms(sum_))
 
 
 @lru_cache(MEMORY)
-def _terms(sum_: Add) -> tuple[Expr, ...]:
-    return tuple(sorted(sum_.args, key=lambda term: (is_negative(term), _kind(term), term.sort_key())))
+def _terms(sum_: Add | InOrder) -> tuple[Expr, ...]:
+    free = 2 if isinstance(sum_, InOrder) else len(sum_.args)  # how many of the first may stand in any order
+    return (*sorted(sum_.args[:free], key=_term_key), *sum_.args[free:])
+
+
+def _term_key(term: Expr) -> tuple[object, ...]:
+    return is_negative(term), _kind(term), term.sort_key()
 
 
 def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
@@ -98,7 +105,7 @@ def walk(expression: Expr, seen: set[Expr] | None = None) -> Iterator[Expr]:
 
 def _read(expression: Expr) -> tuple[Expr, ...]:
     """The arguments of an expression in the order in which they are read."""
-    if isinstance(expression, Add):
+    if is_sum(expression):
         return _terms(expression)
     if isinstance(expression, Mul):
         coefficient, above, below = _factors(expression)

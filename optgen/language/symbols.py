@@ -40,9 +40,10 @@ from optgen.errors import Problem, SpecError
 from optgen.language.caller import caller
 from optgen.language.grammar import MEMORY, nodes
 from optgen.language.spaces import Space
+from optgen.language.sums import Written, plain, settled
 
 
-class Named(Symbol):
+class Named(Written, Symbol):
     """A named real symbol that knows its space."""
 
     __slots__: tuple[str, ...] = ()
@@ -173,7 +174,7 @@ def exact(value: Any) -> Any:
     if isinstance(value, str):
         raise SympifyError(value)  # text would be evaluated, into symbols that no spec has declared
     expression = sympify(value)
-    return _exact(expression) if isinstance(expression, Basic) else expression
+    return _exact(settled(expression)) if isinstance(expression, Basic) else expression
 
 
 @lru_cache(MEMORY)
@@ -214,6 +215,12 @@ def _decimal(number: Float) -> Rational:
         return Rational(repr(float(number)))
     texts = (to_str(number._mpf_, digits) for digits in count(1))
     return Rational(next(written for written in texts if Float(written, precision=precision) == number))
+
+
+def algebraic(expression: Any) -> Any:
+    """An expression for algebra: in real arithmetic, and in symbols of the same names that have SymPy's operators."""
+    known = plain(expression)
+    return known.xreplace({symbol: Symbol(symbol.name, real=True) for symbol in known.atoms(Named)})
 
 
 def hyper(name: str, default: float, domain: Set = S.Reals, meaning: str = "", tex: str = "") -> Hyper:

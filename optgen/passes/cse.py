@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import count
 
-from sympy import Expr
+from sympy import Expr, Pow
 
 from optgen.ir import Assign, Kernel, Scalar, Sweep, Temporary
 from optgen.language.order import walk
@@ -34,7 +34,7 @@ def _shared(body: tuple[Assign, ...], names: Iterator[Named]) -> tuple[Assign, .
         assign = Assign(next(names), repeated) if own is None else body[own]
         named = assign.target
         body = (*body[:first], assign, *(other for other in body[first:] if other is not assign))
-        known = {repeated: named, 1 / repeated: 1 / named}
+        known = {repeated: named, Pow(repeated, -1): Pow(named, -1)}
         body = tuple(a if a.target == named else replace(a, value=a.value.xreplace(known)) for a in body)
     return body
 

@@ -15,6 +15,7 @@ from sympy import Add, Dummy, Expr, Mul, Number, Pow, S, cos, exp, expand, facto
 from optgen.ir import Assign, Kernel, expm1, log1p, mean_age
 from optgen.language import order
 from optgen.language.domains import domain_of
+from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, t
 from optgen.language.text import text
 
@@ -52,9 +53,10 @@ def _with_mean_age(node: Expr) -> Expr:
     """A sum that is a mean age less a number, with any factor."""
     for term in node.args if isinstance(node, Add) else ():
         for beta in filter(_is_decay, term.atoms(Hyper)):
-            times = term * (1 - beta)
+            times = plain(term * (1 - beta))
             for age in {power.exp for power in node.atoms(Pow) if power.base == beta and _is_positive(power.exp)}:
-                less = (times * age * beta**age / (1 - beta**age) + node - term) / -times
+                known = Mul(times, age, beta**age, Pow(1 - beta**age, -1))
+                less = plain((known + node - term) / -times)
                 if times.is_number and less.is_number:
                     return times * mean_age(age, beta, less)
     return node

@@ -17,6 +17,7 @@ from optgen.errors import Problem, SpecError
 from optgen.ir import BRANCH, Assign, Branch, Kernel, Sweep, symbols
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction
+from optgen.language.sums import plain
 from optgen.language.symbols import Named, t
 
 MOST_BRANCHES = 32
@@ -104,9 +105,9 @@ def _contradicts(part: Boolean, whole: Boolean) -> bool:
 
 def _at(comparison: Relational, step: Rational, known: Mapping[Named, Expr]) -> Boolean:
     """A comparison at a step, if it is one of numbers then, else as it is."""
-    difference = comparison.lhs - comparison.rhs
+    difference = plain(comparison.lhs - comparison.rhs)
     while names := difference.free_symbols & known.keys():
-        difference = difference.xreplace({name: known[name] for name in names})
+        difference = plain(difference.xreplace({name: known[name] for name in names}))
     there = cancel(difference.xreplace({t: step}))
     return comparison.func(there, 0) if there.is_number and comparison.free_symbols != {t} else comparison
 

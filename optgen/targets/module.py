@@ -9,14 +9,14 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from sympy import Add, Expr, Piecewise, S
+from sympy import Expr, Piecewise, S
 
 from optgen.ir import BRANCH, Assign, Branch, Kernel, Sweep
-from optgen.language import order
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer, aligned
+from optgen.language.sums import is_sum
 from optgen.language.symbols import Hyper, Named, Next, g, t, theta
-from optgen.language.text import PRODUCT, SUM, text
+from optgen.language.text import text
 from optgen.passes.lower import starts_late
 from optgen.runtime.domain import Domain
 from optgen.targets.base import Origin
@@ -110,17 +110,10 @@ def assignment(assign: Assign, code: CodePrinter) -> str:
 def _broken(target: str, value: Expr, code: CodePrinter) -> list[str]:
     """An assignment on as many lines as it takes, broken at the terms of a sum or the cases of a choice."""
     line = f"{target} = {code(value)}"
-    breakable = isinstance(value, Add) or (isinstance(value, Piecewise) and not code.elementwise)
+    breakable = is_sum(value) or (isinstance(value, Piecewise) and not code.elementwise)
     if len(INDENT + line) <= WIDTH or not breakable:
         return [line]
-    if isinstance(value, Add):
-        first, *others = order.terms(value)
-        rest = [
-            f"- {code.at_least(PRODUCT, -x)}" if order.is_negative(x) else f"+ {code.at_least(SUM, x)}" for x in others
-        ]
-        parts = [code.at_least(SUM, first), *rest]
-    else:
-        parts = re.split(r" (?=if |else )", code(value))
+    parts = code.added(value) if is_sum(value) else re.split(r" (?=if |else )", code(value))
     return [f"{target} = (", *(INDENT + part for part in parts), ")"]
 
 

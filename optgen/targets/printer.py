@@ -55,6 +55,7 @@ from optgen.language.reductions import Reduction, finite
 from optgen.language.rules import expressions
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
+from optgen.language.sums import InOrder
 from optgen.language.text import ATOM, PRODUCT, RELATION, UNARY, TextPrinter
 
 FUNCTIONS = {
@@ -77,7 +78,7 @@ FUNCTIONS = {
 }
 """What SymPy's functions are called in generated code."""
 _STRUCTURE = (
-    *(Add, And, ExprCondPair, Max, Min, Mod, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow),
+    *(Add, And, ExprCondPair, InOrder, Max, Min, Mod, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow),
     *(Reduction, Relational, Symbol, normal),
 )
 

@@ -67,7 +67,7 @@ from optgen.language.properties import (
 )
 from optgen.language.reductions import Reduction
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Named
+from optgen.language.symbols import algebraic
 from optgen.verify import reference
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 
@@ -150,7 +150,7 @@ T, G, THETA = (Symbol(name, real=True) for name in ("t", "g", "theta"))
 
 def plain(expression: Any) -> Any:
     """An expression in symbols of the same names, which two optimizers share."""
-    return expression.xreplace({symbol: Symbol(symbol.name, real=True) for symbol in expression.atoms(Named)})
+    return algebraic(expression)
 
 
 def new(symbol: Symbol) -> Symbol:

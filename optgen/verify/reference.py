@@ -31,6 +31,7 @@ from optgen.language.noise import normal
 from optgen.language.reductions import EXTENTS, Extent, Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
+from optgen.language.sums import InOrder
 
 Value = Any
 """A number or an array of numbers, as an arithmetic represents it."""
@@ -437,6 +438,8 @@ class _Evaluator:
                 return self._reduced(node)
             case Mul():
                 return self._product(node)
+            case InOrder():
+                return self._apply("Add", *node.args)
             case Pow(exp=exponent) if exponent.is_Rational and exponent.is_negative:
                 return self._apply("Div", S.One, Pow(node.base, -exponent))
             case Pow(exp=S.Half):

@@ -120,7 +120,7 @@ def test_hoist_takes_every_scalar_subexpression_and_number_out_of_the_sweep():
         lower(
             rule(
                 Let(m.next, beta1 * m + (1 - beta1) * g),
-                Let(theta.next, (1 - lr * weight_decay) * theta - lr * m.next / 2 / (sqrt(Max(v, 0)) + eps + 1)),
+                Let(theta.next, (1 - lr * weight_decay) * theta - lr * m.next / 2 / (sqrt(Max(v, 0)) + (eps + 1))),
                 Let(v.next, v + g**2),
             )
         )

@@ -175,7 +175,7 @@ TOTALS = {
         "begin = at.rows[j]",
         "each row or column of a tensor once",
     ),
-    "a state not stored": ("adam_mini", "v_of[begin + i], c4_of", "_, c4_of", "v' = "),
+    "a state not stored": ("adam_mini", "v_of[begin + i], c5_of", "_, c5_of", "v' = "),
     "a value not stored": ("adafactor", "rate_of[j] = tensor_1", "_ = tensor_1", "`rate` is read before this step"),
     "an old state": ("adam_mini", "v_hat = c3*v_next", "v_hat = c3*v", "v_hat = v'/(1 - beta2**t)"),
     "a phase too early": (

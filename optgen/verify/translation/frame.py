@@ -10,7 +10,7 @@ from typing import Any
 from sympy import Expr, Integer, Rational, S, cancel
 
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Hyper, State, g, theta
+from optgen.language.symbols import Hyper, State, algebraic, g, theta
 from optgen.language.text import text
 from optgen.verify.candidate import Candidate
 from optgen.verify.translation.kernels import TOTALS
@@ -166,7 +166,7 @@ def _starts(candidate: Candidate, function: ast.FunctionDef) -> Iterator[str]:
     values = run.call("initial", candidate.optimizer.hypers)
     expected = tuple(S.Zero if late(state) else state.init for state in states)
     for state, value, init in zip(states, values, expected, strict=True):
-        if cancel(value - init) != 0:
+        if cancel(algebraic(value - init)) != 0:
             yield f"state `{state}` starts from {text(value)} where the spec says {text(init)}"
 
 
