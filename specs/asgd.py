@@ -12,7 +12,8 @@ eta, mu = local("eta mu")
 
 asgd = Optimizer("asgd", "ASGD", reference="torch.optim.ASGD; Bottou's averaged stochastic gradient descent",
     description="Library form. Train with theta, use ax: it follows theta up to step t0 + 2, then it is the mean of"
-    " all points from there on. A new lr acts at once, in torch at the step after.",
+    " all points from there on. A new lr acts at once, in torch at the step after. torch keeps eta"
+    " and mu in single precision unless told otherwise; here they have double.",
     step=(Let(eta, lr/(1 + lambd*lr*(t - 1))**alpha),
           Let(mu, 1/Max(1, t - 1 - t0)),
           Let(theta.next, theta - eta*(g + lambd*theta)),

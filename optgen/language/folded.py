@@ -1,8 +1,8 @@
-"""Conditions that Python or SymPy has decided before an equation could hold them.
+"""What Python, SymPy or NumPy has made something else of before an equation could hold it, without a word.
 
 ``t == 1`` is False, since a symbol is no number, and ``g < oo`` is true of every real number; a Piecewise then drops a
-case and says nothing. What was written is still in the source, so that is read, where there is one, for comparisons
-with == and with infinities, and each is asked again where it stood.
+case. ``np.sum(g)`` is ``g``, since NumPy sees one number there. What was written is still in the source, so that is
+read, where there is one, for such comparisons and calls, and each is asked again where it stood.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ from optgen.errors import Location, Problem, SpecError
 from optgen.language.caller import calling_frame
 from optgen.language.symbols import Named
 
-_SUSPECT = re.compile(r"[=!]=|\b(?:oo|inf|nan)\b")
+_OF_ONE_ELEMENT = {
+    **dict.fromkeys(("mean", "average"), "TensorMean"),
+    **dict.fromkeys(("max", "amax"), "TensorMax"),
+    "sum": "TensorSum",
+}
+_SUSPECT = re.compile(rf"[=!]=|\b(?:oo|inf|nan)\b|\.(?:{'|'.join(_OF_ONE_ELEMENT)})\(")
 _INSTEAD = {ast.Eq: "Eq", ast.NotEq: "Ne"}
 _REACH = 40
 """So many lines an equation has at most, as far as this is concerned."""
@@ -104,14 +109,16 @@ def _conditions(source: str) -> tuple[ast.expr, ...]:
 
 
 def _tests(tree: ast.AST) -> Iterator[ast.expr]:
-    """What is used as a condition: in a Piecewise anything, in Python comparisons with numbers."""
+    """What may be used as a condition: of a Piecewise everything, elsewhere comparisons with a number."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Piecewise":
             yield from (pair.elts[1] for pair in node.args if isinstance(pair, ast.Tuple) and len(pair.elts) == 2)  # noqa: PLR2004
-        elif isinstance(node, ast.IfExp | ast.If) and isinstance(node.test, ast.Compare):
-            sides = (node.test.left, *node.test.comparators)
+        elif isinstance(node, ast.Compare):
+            sides = (node.left, *node.comparators)
             if any(isinstance(side, ast.Constant) and isinstance(side.value, int | float) for side in sides):
-                yield node.test
+                yield node
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _OF_ONE_ELEMENT:
+            yield node
 
 
 def _is_suspect(node: ast.expr) -> bool:
@@ -119,27 +126,36 @@ def _is_suspect(node: ast.expr) -> bool:
 
 
 def _folded(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | None:
-    """What to say of a condition, if it has symbols and is decided all the same."""
-    parts = [part for part in ast.walk(node) if isinstance(part, ast.Name | ast.Call)]
-    known = [names.get(part.id) for part in parts if isinstance(part, ast.Name)]
-    calls = [part.func for part in parts if isinstance(part, ast.Call)]
-    if not any(isinstance(value, Basic) and value.has(Named) for value in known) or any(
-        not isinstance(call, ast.Name) or not _is_of_sympy(names.get(call.id)) for call in calls
-    ):
+    """What to say of a condition, or a call of NumPy, if it has symbols and they no longer matter."""
+    known = [names.get(part.id) for part in ast.walk(node) if isinstance(part, ast.Name)]
+    if not any(isinstance(value, Basic) and value.has(Named) for value in known):
         return None
-    try:
-        decided = eval(compile(ast.Expression(node), "<condition>", "eval"), dict(names))  # noqa: S307 - it has just run there
-    except Exception:  # noqa: BLE001 - names that stand for something else by now
+    written, line = ast.unparse(node), source.splitlines()[node.lineno - 1].strip()
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if getattr(names.get(ast.unparse(node.func.value)), "__name__", "") != "numpy":
+            return None
+        fix = f"write {_OF_ONE_ELEMENT[node.func.attr]}({', '.join(map(ast.unparse, node.args))}), from optgen"
+        return Problem(f"{written} is of one element alone: to NumPy a symbol is one number", fix, line)
+    decided = _decided(node, names)
+    if decided is None:
         return None
-    if not (isinstance(decided, bool) or decided in (S.true, S.false)):
-        return None
-    written = ast.unparse(node)
     fix = "write finite(x) for 1 where x is a number and 0 where it is NaN or infinite"
     if isinstance(node, ast.Compare) and type(node.ops[0]) in _INSTEAD:
         sides = ", ".join(map(ast.unparse, (node.left, node.comparators[0])))
         fix = f"write {_INSTEAD[type(node.ops[0])]}({sides}): Python's == and != say at once whether both are the same"
-    what = f"the condition {written} is {bool(decided)} before the rule runs"
-    return Problem(what, fix, source.splitlines()[node.lineno - 1].strip())
+    return Problem(f"the condition {written} is {decided} before the rule runs", fix, line)
+
+
+def _decided(node: ast.expr, names: Mapping[str, Any]) -> bool | None:
+    """What a condition was decided to be, if it was: it is asked again, unless it calls what is not of SymPy."""
+    calls = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
+    if not all(isinstance(call, ast.Name) and _is_of_sympy(names.get(call.id)) for call in calls):
+        return None
+    try:
+        decided = eval(compile(ast.Expression(node), "<condition>", "eval"), dict(names))  # noqa: S307 - it has just run
+    except Exception:  # noqa: BLE001 - names that stand for something else by now
+        return None
+    return bool(decided) if isinstance(decided, bool) or decided in (S.true, S.false) else None
 
 
 def _is_of_sympy(function: Any) -> bool:

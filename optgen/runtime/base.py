@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from optgen.runtime import arrays
+from optgen.runtime.foreign import as_container
 from optgen.runtime.launch import TURN, run
 from optgen.runtime.memory import Memory
 from optgen.runtime.program import Array, Call, Params, Program, Value, as_step_count
@@ -260,7 +261,8 @@ class OptimizerBase:
         """The gradients in the order of the parameters."""
         if not isinstance(grads, Mapping if self._keyed else list | tuple):
             kind = "dict" if self._keyed else "list or tuple"
-            raise TypeError(f"grads: expected a {kind}, as params was, got {type(grads).__name__}")
+            got = type(grads).__name__
+            raise TypeError(f"grads: expected a {kind}, as params was, got {got}; {as_container(grads, 'grads')}")
         if not isinstance(grads, Mapping):
             if len(grads) != len(self._params):
                 raise ValueError(f"grads: expected {len(self._params)} arrays, one a parameter, got {len(grads)}")
@@ -316,14 +318,18 @@ class OptimizerBase:
 
 def _keys(params: Params) -> Sequence[Any]:
     if not isinstance(params, Mapping | list | tuple):
-        raise TypeError(f"params: expected a list, tuple or dict of arrays, got {type(params).__name__}")
+        kind = type(params).__name__
+        raise TypeError(
+            f"params: expected a list, tuple or dict of arrays, got {kind}; {as_container(params, 'params')}"
+        )
     if not params:
         raise ValueError("params is empty: expected at least one array")
     if not isinstance(params, Mapping):
         return range(len(params))
     for key in params:
         if not isinstance(key, str):
-            raise TypeError(f"params: expected a dict with strings for keys, got the key {key!r}")
+            what = f"got the key {key!r}: write str(…) of each"
+            raise TypeError(f"params: expected a dict with strings for keys, {what}")
     return list(params)
 
 

@@ -124,7 +124,12 @@ class _Checked(DeviceMemory):
             raise ValueError(f"{name} is missing (None): expected {self.kind}, zeros where there is nothing to say")
         seen = self.seen(array)
         if seen is None:
-            raise TypeError(f"{name}: expected {self.kind}, as the parameters are, got {type(array).__name__}")
+            got = type(array).__name__
+            raise TypeError(f"{name}: expected {self.kind}, as the parameters are, got {got}")
+        if seen.number < 0:
+            raise ValueError(
+                f"{name}: expected {self.kind}, got one in the memory of the CPU; move it there: {name}.cuda()"
+            )
         if seen.number != self.number:
             raise ValueError(
                 f"{name}: expected an array on GPU {self.number}, as the parameters are, not {seen.number}"
