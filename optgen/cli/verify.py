@@ -141,10 +141,7 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     entries = report["optimizers"]
     for entry in entries:
-        ulps = [
-            "-" if value is None else f"{value:.2f}" if value < MANY else f"{value:.0e}"
-            for value in entry["worst_ulps"].values()
-        ]
+        ulps = [_ulps(value) for value in entry["worst_ulps"].values()]
         held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties", "opinions")]
         proved = f"{entry['proved']}/{entry['stored']}"
         table.add_row(entry["name"], entry["target"], proved, *ulps, *held, style="red" if entry["failed"] else "")
@@ -156,6 +153,12 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
     )
     if mutants:
         _show_kills(report["mutants"])
+
+
+def _ulps(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value < MANY else f"{value:.0e}"
 
 
 def _held(verdicts: dict[str, int]) -> str:

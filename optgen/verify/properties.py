@@ -111,9 +111,8 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
         if violation is None:
             yield Finding(PART, str(claim), Verdict.TESTED, _where(claim, candidate.optimizer))
         else:
-            yield Finding(
-                PART, str(claim), Verdict.FAILED, f"{claim} of {candidate.optimizer.name} does not hold\n{violation}"
-            )
+            detail = f"{claim} of {candidate.optimizer.name} does not hold\n{violation}"
+            yield Finding(PART, str(claim), Verdict.FAILED, detail)
 
 
 def proved(claim: Claim, optimizer: Optimizer) -> bool:
