@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from optgen import __version__
+from optgen.cli.failures import complain_of
 from optgen.cli.screen import complain, console, errors, everything_in, named, specs_in_reach
 from optgen.errors import UsageError
 from optgen.language.spec import Optimizer
@@ -21,6 +22,8 @@ from optgen.verify.mutate import CLAIMS, Outcome
 from optgen.verify.run import Verified, count_mutants, kills, processes, verify
 
 Item = TypeVar("Item")
+MANY = 1000
+"""Units in the last place from which on their power of ten is enough."""
 SAMPLE = 8
 """A sample of the mutants has every so many-th of a kind, and one of each at least."""
 
@@ -62,7 +65,8 @@ def command(  # noqa: PLR0917 - options of a command line have names
         print(json.dumps(report, indent=1))  # noqa: T201
     else:
         _show(report, mutants=mutants)
-    _complain_of(found, outcomes)
+    complain_of(found, candidates, {rule.name: file for file, rule in selected})
+    _complain_of_survivors(outcomes)
     survived = any(not outcome.caught for _, outcome in outcomes)
     wrong = any(finding.verdict is Verdict.FAILED for each in found for finding in each.findings)
     if wrong or survived or not_loaded:
@@ -137,7 +141,7 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     entries = report["optimizers"]
     for entry in entries:
-        ulps = ["-" if value is None else f"{value:.2f}" for value in entry["worst_ulps"].values()]
+        ulps = [_ulps(value) for value in entry["worst_ulps"].values()]
         held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties", "opinions")]
         proved = f"{entry['proved']}/{entry['stored']}"
         table.add_row(entry["name"], entry["target"], proved, *ulps, *held, style="red" if entry["failed"] else "")
@@ -149,6 +153,12 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
     )
     if mutants:
         _show_kills(report["mutants"])
+
+
+def _ulps(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value < MANY else f"{value:.0e}"
 
 
 def _held(verdicts: dict[str, int]) -> str:
@@ -171,11 +181,7 @@ def _show_kills(rows: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def _complain_of(found: list[Verified], outcomes: list[tuple[str, Outcome]]) -> None:
-    for each in found:
-        for finding in each.findings:
-            if finding.verdict is Verdict.FAILED:
-                complain(f"{each.name}, {finding.part}: {finding.subject}\n{finding.detail}")
+def _complain_of_survivors(outcomes: list[tuple[str, Outcome]]) -> None:
     for name, outcome in outcomes:
         if not outcome.caught:
             mutant = outcome.mutant

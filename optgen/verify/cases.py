@@ -107,7 +107,7 @@ def unsure(after: Mapping[str, Ranged], by: InRange) -> dict[str, Ranged]:
     Where something is added up, a wrong branch is seen in every element; among several tensors it is not told in which.
     """
     masks = [mask for mask in by.doubtful if mask.any()]
-    if by.totals or len({mask.shape for mask in masks}) > 1:
+    if by.totals or any(mask.shape not in ((), after["theta"].shape) for mask in masks):
         masks = [np.bool_(bool(masks))]
     doubtful: Any = reduce(np.logical_or, masks, np.False_)
     return {name: replace(its, spoilt=its.spoilt | doubtful) for name, its in after.items()}

@@ -105,7 +105,7 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
         yield Finding(PART, "declarations", Verdict.TESTED, "names, defaults and domains are those of the spec")
         problems = escapes(candidate)
         if problems:
-            detail = f"not run, for it would not stay within its arrays: {problems[0]}"
+            detail = f"not run, for it does not read and write as it should: {problems[0]}"
             yield Finding(PART, "the module", Verdict.FAILED, detail)
             return
         for dtype in DTYPES:
@@ -225,10 +225,16 @@ def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
     given = ", ".join(f"{slot} = {float(values[i])!r}" for slot, values in same.items())
     exact = case.measure.exact.context.nstr(expected.value[i], 20)
     where = (
-        f"{_equation(case.optimizer, name)}, {name}[{i}], at {given}, {case.setting}: the kernel has"
-        f" {float(found[i])!r}, the equations {exact}, {ulps[k]:.3g} ulps of {float(expected.magnitude[i]):.3g}"
+        f"{_equation(case.optimizer, name)}\n{name}[{i}]: the kernel has {float(found[i])!r}, the equations {exact},"
+        f" {_apart(float(ulps[k]), expected.magnitude[i])}\nat {given}, {case.setting}"
     )
     return _Worst(float(ulps[k]), plain, where)
+
+
+def _apart(ulps: float, magnitude: Any) -> str:
+    """By how much a kernel is wrong, in words."""
+    allowed = f", where {BOUND} are allowed" if ulps > BOUND else ""
+    return f"{ulps:.3g} units in the last place of {float(magnitude):.3g}, the size of its terms{allowed}"
 
 
 def _plain(measure: Magnitudes, found: Array, expected: Measured) -> list[float]:
@@ -317,17 +323,23 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
                 if ulps[i] > BOUND:
                     exact = measure.exact.context.nstr(expected.value[i], 20)
                     detail = (
-                        f"{_equation(optimizer, name)}, {name}[{i}] of theta = {_listed(thetas)},"
-                        f" g = {[_listed(grad) for grad in grads[: k + 1]]}, t = {k + 1}, {hypers or 'defaults'}: the"
-                        f" class has {float(found[i])!r}, the equations {exact}, {ulps[i]:.3g} ulps"
+                        f"{_equation(optimizer, name)}\n{name}[{i}] after step {k + 1}: the class has"
+                        f" {float(found[i])!r}, the equations {exact},"
+                        f" {_apart(float(ulps[i]), expected.magnitude[i])}\n"
+                        f"with {hypers or 'defaults'}, {_story(optimizer, i, thetas, grads[: k + 1])}"
                     )
                     yield Finding(PART, subject, Verdict.FAILED, detail, {"ulps": largest})
                     return
     yield Finding(PART, subject, Verdict.TESTED, f"through {optimizer.title}", {"ulps": largest})
 
 
-def _listed(arrays: Sequence[Array]) -> list[Any]:
-    return [array.tolist() for array in arrays]
+def _story(optimizer: Optimizer, i: int, thetas: Sequence[Array], grads: Sequence[Sequence[Array]]) -> str:
+    """What theta was and which gradients came: of one element where each goes its own way, else of the model."""
+    if is_of_elements(optimizer):
+        start, *rest = (float(np.concatenate(arrays)[i]) for arrays in (thetas, *grads))
+        return f"theta[{i}] = {start!r}, its gradients {', '.join(map(repr, rest))}"
+    model = [str([array.tolist() for array in arrays]) for arrays in (thetas, *grads)]
+    return f"theta = {model[0]}, its gradients {', '.join(model[1:])}"
 
 
 # NaN and the infinities
@@ -349,7 +361,8 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
                 outcome = _Outcome(_stepped(candidate, setting, given), _exact(optimizer, setting, given))
                 problem = _misled(optimizer, usual, outcome)
                 if problem:
-                    yield Finding(PART, subject, Verdict.FAILED, f"{special} in {name}: {problem} (at {setting})")
+                    where = f"{special} in every {_EVERY}th {name} of otherwise ordinary numbers"
+                    yield Finding(PART, subject, Verdict.FAILED, f"{problem}\nwith {where}, at {setting}")
                     return
                 count += 1
     detail = "come out where the equations say so and change nothing else"
