@@ -1,8 +1,8 @@
 """lower: from the equations of an optimizer to a kernel of one branch.
 
 STEP equations become host code, those of states that are one number among them, and the others the body of one sweep,
-reductions and all: `split` makes several of it where they need that. A state whose ``init`` depends on theta or g reads
-its init in place of its old value at the first step, so that no memory has to be prepared for it. A draw becomes a load
+reductions and all: `split` makes several of it where they need that. A state whose ``init`` depends on g reads its init
+in place of its old value at the first step, before which it cannot be known. A draw becomes a load
 of no memory, ``z0``, ``z1`` and so on, so that what computes an element is a function of what it is given.
 """
 
@@ -16,7 +16,7 @@ from optgen.ir import Assign, Branch, Kernel, Sweep
 from optgen.language.noise import Draw
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer, assigned
-from optgen.language.symbols import Named, State, g, t, theta
+from optgen.language.symbols import State, g, t, theta
 
 
 def lower(optimizer: Optimizer) -> Kernel:
@@ -45,7 +45,7 @@ def lower(optimizer: Optimizer) -> Kernel:
 
 def starts_late(state: State) -> bool:
     """Whether what a state starts from is known only when the first gradient is."""
-    return any(symbol in (theta, g) for symbol in state.init.atoms(Named))
+    return g in state.init.free_symbols
 
 
 def _substitute(value: Expr, replacements: dict[Any, Expr]) -> Expr:

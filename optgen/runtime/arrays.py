@@ -129,6 +129,11 @@ def write(array: Array, values: Array) -> None:
     array[...] = values
 
 
+def copy(target: Array, source: Array) -> None:
+    """Fill an array with the values of another."""
+    target[...] = source
+
+
 class Extents:
     """The memory that kernels write, as intervals of addresses.
 

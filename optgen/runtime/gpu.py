@@ -12,6 +12,7 @@ import numpy as np
 
 from optgen.runtime import cuda
 from optgen.runtime.base import OptimizerBase
+from optgen.runtime.beginning import fill
 from optgen.runtime.device import DeviceMemory, memory_of
 from optgen.runtime.launch import TURN, Launch
 from optgen.runtime.program import Array, Params, Program, Value, as_step_count
@@ -185,6 +186,8 @@ class FusedOptimizer(OptimizerBase):
         keys = self.program.keys(t, now)
         if not self._compiled:
             self._compile(scalars, keys, stream)
+        if self._t == 0:
+            self._begin(now)
         launches = self._work.scalars(scalars, keys, stream)
         if starts is not None:
             launches += [*self._work.pointing(starts, stream), *self._work.launches(stream)]
@@ -261,6 +264,8 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
     theta, memory = slots["theta"], memory_of([slots["theta"]])
     starts = addresses_of(program, slots, memory)[: 2 + len(program.states)]
     numbers = [slots[name] for name in program.numbers]
+    if count == 1:
+        fill(program, memory, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     shape, dtype = tuple(theta.shape), memory.dtype_of(theta)
     with TURN, cuda.on_gpu(memory.number):

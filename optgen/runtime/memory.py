@@ -52,3 +52,7 @@ class Memory(Protocol):
     def write(self, array: Any, values: Array) -> None:
         """Fill an array with the values of one of NumPy."""
         ...
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Fill an array with the values of another of its kind; a GPU does it in the stream that its library uses."""
+        ...

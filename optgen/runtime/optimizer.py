@@ -89,6 +89,8 @@ class FusedOptimizer(OptimizerBase):
             if not self._prepared:
                 compile_all(work)
                 self._prepared = True
+            if self._t == 0:
+                self._begin(now)
             for group in self._groups:
                 group.table.point(GRADIENT, starts)
             self._take(numbers, launches(work))

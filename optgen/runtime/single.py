@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime import arrays, table
+from optgen.runtime.beginning import fill
 from optgen.runtime.launch import TURN, Work, launches
 from optgen.runtime.memory import Memory
 from optgen.runtime.program import Array, Program, as_step_count
@@ -40,6 +41,8 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     theta = slots["theta"]
     numbers = [slots[name] for name in program.numbers]
     starts = addresses_of(program, slots, arrays)[: 2 + len(program.states)]
+    if count == 1:
+        fill(program, arrays, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     given = (np.array(scalars, theta.dtype), *program.keys(count, values))
     if theta.size <= table.CHUNK and not program.phases:  # a table of one row, without the arithmetic of many

@@ -34,8 +34,7 @@ NaN and the infinities are put into ordinary vectors, one input at a time and at
 first tensor of a model). What comes out
 must be NaN, an infinity or a number where the reference in float64 says so, with NaN passed on by ``max`` and ``min``,
 and comparisons with NaN false, so that a Piecewise goes on to its next branch. What the reference
-leaves as it was must keep every bit. A first step that starts a state from theta is left out, for there what has become
-of theta since is 0 by algebra, even of NaN.
+leaves as it was must keep every bit.
 """
 
 from __future__ import annotations
@@ -48,7 +47,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optgen.language import symbols
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
 from optgen.verify import reference
@@ -352,13 +350,8 @@ class _Outcome:
 
 
 def _ordinary(optimizer: Optimizer) -> Sequence[Setting]:
-    """A setting for each branch, and one late enough that no first step is special.
-
-    Where states start from theta, there is no first step: what has become of theta since is 0 by algebra, even of NaN.
-    """
-    starts = any(state.init.has(symbols.theta) for state in optimizer.states)
-    reached = [setting for setting in branches(optimizer) if not starts or setting.t > 1]
-    return [*reached, Setting(10, defaults(optimizer))]
+    """A setting for each branch, and one late enough that no first step is special."""
+    return [*branches(optimizer), Setting(10, defaults(optimizer))]
 
 
 def _ordinary_model(optimizer: Optimizer, dtype: Any, rng: Any) -> Model:

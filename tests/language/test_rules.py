@@ -230,7 +230,7 @@ REFUSED = {
     ),
     "a default that is no number": (
         [Let(theta.next, theta - hyper("rate", lr) * g)],
-        "the default lr of `rate` is no number",
+        "the default lr of `rate` goes by `lr`, which is not in the equations",
         "theta' = theta - rate*g",
         "write a number",
     ),
