@@ -86,10 +86,5 @@ def over_all(how: str, values: Sequence[Any], thetas: Sequence[Array]) -> float:
     return math.fsum(found) / (sum(theta.size for _, theta in pairs) if how == "mean" else 1)
 
 
-def extent(name: str, theta: Array) -> float:
-    """How many elements, rows or columns a tensor has."""
-    return float({"numel": theta.size, "n_rows": (1, 1, *theta.shape)[-2], "n_cols": (1, *theta.shape)[-1]}[name])
-
-
 erf = np.vectorize(math.erf, otypes=[np.float64])
 """The error function, which NumPy does not have."""

@@ -8,7 +8,7 @@ from sympy import And, Basic, Expr, Max, Not, Piecewise, S, Symbol
 
 from optgen.ir import Scalar
 from optgen.language.order import walk
-from optgen.language.reductions import EXTENTS, Reduction
+from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import theta
@@ -29,10 +29,6 @@ class NumpyPrinter(CodePrinter):
         """A function of NumPy; what NumPy does not have is the runtime's."""
         home = "beginning" if name == "erf" else "np"
         return f"{home}.{_IN_NUMPY.get(name, name)}({', '.join(map(self, arguments))})"
-
-    def symbol(self, symbol: Symbol) -> str:
-        """A variable, or what a tensor's shape says."""
-        return f'beginning.extent("{symbol.name}", theta)' if symbol in EXTENTS else super().symbol(symbol)
 
     def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
         """A power as such."""
