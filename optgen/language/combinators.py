@@ -6,7 +6,8 @@ the average is of the weights as Lookahead leaves them, in ``lookahead(ema(adamw
 
 What a wrapper adds it names so that nothing clashes: a second ``l2`` has its own ``weight_decay_2``. Every wrapper
 takes ``name``, ``title``, ``reference``, ``description`` and ``properties`` for the new optimizer by keyword. Claims of
-the inner one are not passed on, since few outlive a wrapper.
+the inner one are not passed on, since few outlive a wrapper; what is to be evaluated is, and the outermost wrapper that
+has something to say of that decides.
 """
 
 from __future__ import annotations
@@ -415,6 +416,8 @@ def _less_theta(value: Expr, locals_: Mapping[Any, Expr]) -> Expr:
 def ema(optimizer: Optimizer, decay: Any = hypers.ema_decay, **described: Any) -> Optimizer:
     """Keep an exponential moving average of the parameters, in a state ``theta_ema`` (Polyak & Juditsky 1992).
 
+    It is what to evaluate: ``opt.eval_params()``.
+
     Parameters
     ----------
     optimizer : Optimizer
@@ -426,7 +429,7 @@ def ema(optimizer: Optimizer, decay: Any = hypers.ema_decay, **described: Any) -
     average = _new_state(optimizer, "theta_ema", init=theta)
     step = (*optimizer.step, Let(average.next, kept * average + (1 - kept) * theta.next))
     description = "theta_ema is a moving average of the parameters."
-    return _wrapped(optimizer, step, ("ema", "Ema", description), described)
+    return _wrapped(optimizer, step, ("ema", "Ema", description), described, average)
 
 
 @_wrapper
@@ -441,8 +444,8 @@ def lookahead(
 ) -> Optimizer:
     """Every few steps go back to slow weights that have moved part of the way (Zhang et al. 2019, arXiv:1907.08610).
 
-    The slow weights ``phi`` start as the parameters before the first step, which stores them, and from then on are read
-    and written at a sync only; they are what to evaluate. The steps since the last sync are counted in a state
+    The slow weights ``phi`` start as the parameters before the first step, and from then on are read and written at a
+    sync only; they are what to evaluate, ``opt.eval_params()``. The steps since the last sync are counted in a state
     ``since_sync``, so a new ``period`` counts from there.
 
     Parameters
@@ -484,7 +487,7 @@ def lookahead(
     description = (
         f"every {every} steps the weights return to slow ones that have moved part of the way{manner[momentum]}."
     )
-    return _wrapped(optimizer, [*step, *synced], ("lookahead", "Lookahead", description), described)
+    return _wrapped(optimizer, [*step, *synced], ("lookahead", "Lookahead", description), described, slow)
 
 
 # What changes hyperparameters ----------------------------------------------------------------------------------------
@@ -583,9 +586,17 @@ def _handed(optimizer: Optimizer, gradient: Any, first: Any) -> list[Let]:
 
 
 def _wrapped(
-    optimizer: Optimizer, step: Sequence[Let], words: tuple[str, str, str], described: Mapping[str, Any]
+    optimizer: Optimizer,
+    step: Sequence[Let],
+    words: tuple[str, str, str],
+    described: Mapping[str, Any],
+    evaluation: Any = None,
 ) -> Optimizer:
+    """The new optimizer; what to evaluate stays what it was, in states of the same names, unless it is given."""
     name, title, sentence = words
+    now = {state.name: state for state in map(assigned, step) if state is not None}
+    if evaluation is None:
+        evaluation = optimizer.evaluation.xreplace({s: now[s.name] for s in optimizer.evaluation.free_symbols})
     unknown = described.keys() - set(_DESCRIBED)
     if unknown:
         raise _refused(name, optimizer, f"it has no option {_listed(unknown)}", f"use one of {_listed(_DESCRIBED)}")
@@ -595,7 +606,7 @@ def _wrapped(
         "reference": optimizer.reference,
         "description": f"Around {optimizer.title}: {sentence}",
     }
-    return Optimizer(step=tuple(step), **{**usual, **described})
+    return Optimizer(step=tuple(step), evaluation=evaluation, **{**usual, **described})
 
 
 def _with_init(old: State, init: Any) -> State:

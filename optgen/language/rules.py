@@ -70,6 +70,17 @@ def no_text(**prose: Any) -> list[Problem]:
     return [Problem(f"the {what} is {value!r}, no text", "write it in quotes") for what, value in wrong.items()]
 
 
+def cannot_evaluate(step: Sequence[Let], evaluation: Any) -> list[Problem]:
+    """What is wrong with what is to be evaluated."""
+    states = {state for _, state in _states(step)}
+    if not isinstance(evaluation, Expr) or evaluation.has(Reduction, normal):
+        what = f"the evaluation is {text(evaluation) if isinstance(evaluation, Basic) else evaluation!r}"
+        return [Problem(what, "write an expression of theta and states, without reductions or draws")]
+    unknown = sorted(evaluation.free_symbols - {theta, *states}, key=str)
+    fix = "write it in theta and states as they are after a step; keep what else it needs in a state"
+    return [Problem(f"the evaluation {text(evaluation)} has the symbol `{text(x)}`", fix) for x in unknown]
+
+
 def in_order(step: Sequence[Let]) -> tuple[Let, ...]:
     """The equations so that each comes after those it needs, otherwise as written.
 

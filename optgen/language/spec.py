@@ -19,7 +19,7 @@ from optgen.language.order import walk
 from optgen.language.parts import in_parts
 from optgen.language.properties import Claim, misclaimed
 from optgen.language.spaces import Space
-from optgen.language.symbols import UNREADABLE, Hyper, Named, State, Stateful, exact
+from optgen.language.symbols import UNREADABLE, Hyper, Named, State, Stateful, exact, g, theta
 from optgen.language.text import text
 
 
@@ -78,6 +78,9 @@ class Optimizer:
         What sets this rule, or this form of it, apart; goes into the docstring.
     properties : tuple of Claim
         What is claimed of it beyond the equations, for `optgen verify`.
+    evaluation : sympy.Expr
+        What to evaluate the model with, in theta and states as they are after a step: an average, say. theta itself
+        unless given.
 
     Raises
     ------
@@ -93,6 +96,7 @@ class Optimizer:
     description: str = ""
     # Two optimizers with the same equations are the same, whatever is claimed of them.
     properties: tuple[Claim, ...] = field(default=(), compare=False, repr=False)
+    evaluation: Any = theta
     location: Location = field(default_factory=lambda: caller(), compare=False, repr=False)  # noqa: PLW0108 - defined below
 
     def __post_init__(self) -> None:
@@ -102,7 +106,8 @@ class Optimizer:
             cut = in_parts([(let.target, let.value) for let in self.step])
             object.__setattr__(self, "step", tuple(Let(*equation) for equation in cut))
         problems = rules.no_text(reference=self.reference, description=self.description)
-        problems = problems or rules.broken(self.name, self.title, self.step) or misclaimed(self)
+        problems = problems or rules.broken(self.name, self.title, self.step)
+        problems = problems or rules.cannot_evaluate(self.step, self.evaluation) or misclaimed(self)
         if problems:
             raise SpecError(problems, str(self.name), self.location)
 
@@ -135,6 +140,12 @@ class Optimizer:
     def numbers(self) -> tuple[State, ...]:
         """The states that are one number for the whole model, kept on the host in float64."""
         return tuple(state for state in self.states if state.space is Space.STEP)
+
+    @property
+    def begun(self) -> tuple[State, ...]:
+        """The states that start from something made of theta, no mere copy, and not of the first gradient."""
+        late = (state for state in self.states if state.init.has(theta) and not state.init.has(g))
+        return tuple(state for state in late if state.init != theta)
 
     @cached_property
     def hypers(self) -> tuple[Hyper, ...]:

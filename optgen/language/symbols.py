@@ -65,8 +65,11 @@ class Named(Written, Symbol):
 
     def __eq__(self, other: object) -> bool:
         # SymPy's own compares what two symbols are hashed by, which takes a hundred times as long to make.
-        same_name = self is other or (type(self) is type(other) and self.name == other.name)
-        return same_name and (self is other or self._details() == other._details())
+        if self is other:
+            return True
+        if not isinstance(other, Named) or type(self) is not type(other):
+            return False
+        return self.name == other.name and self._details() == other._details()
 
     __hash__ = Symbol.__hash__
 

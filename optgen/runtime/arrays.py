@@ -141,6 +141,11 @@ def writing(array: Array, values: Array) -> Call:
     return partial(np.ndarray.__setitem__, array, ..., values)
 
 
+def copy(target: Array, source: Array) -> None:
+    """Fill an array with the values of another."""
+    target[...] = source
+
+
 class Extents:
     """The memory that kernels write, as intervals of addresses.
 

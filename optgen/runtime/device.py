@@ -42,10 +42,6 @@ class DeviceMemory(Memory):
         """The call that fills an array with the values of one of NumPy."""
         return partial(self.write, array, values)
 
-    def copy(self, target: Any, source: Any) -> None:
-        """Fill an array with the values of another one on the GPU, in the stream that the library uses now."""
-        raise NotImplementedError
-
     def placed(self, values: Array, stream: Any) -> Any:
         """A copy of an array of NumPy on the GPU, as kernels take it, in memory of the library; nothing waits for it.
 
@@ -245,7 +241,7 @@ class _Torch(_Checked):
 
     def copy(self, target: Any, source: Any) -> None:
         """Fill a tensor with the values of another."""
-        target.detach().copy_(source)
+        target.detach().copy_(source.detach())
 
     def stream(self) -> int:
         """The handle of PyTorch's current stream."""

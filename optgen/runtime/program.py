@@ -117,6 +117,16 @@ class Program:
         What a step launches on a GPU, in order.
     derived : callable, optional
         From the hyperparameters that have defaults to what those without are unless given.
+    copies : tuple of str
+        States that start as copies of theta.
+    begun : tuple of str
+        States that start from something else that is made of theta.
+    started : callable, optional
+        From the parameters, in float64, and the hyperparameters to what those hold at first, a tuple a tensor.
+    evaluated : tuple of str
+        What the parameters to evaluate are made of: theta and states.
+    evaluation : callable, optional
+        From these to the parameters to evaluate, for one tensor; a copy of the only one if there is none.
     """
 
     name: str
@@ -134,6 +144,11 @@ class Program:
     phases: tuple[Phase, ...] = ()
     launches: tuple[Launch, ...] = ()
     derived: Callable[..., tuple[float, ...]] | None = None
+    copies: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ()
+    started: Callable[..., list[tuple[Any, ...]]] | None = None
+    evaluated: tuple[str, ...] = ("theta",)
+    evaluation: Callable[..., Any] | None = None
 
     @property
     def has_small(self) -> bool:

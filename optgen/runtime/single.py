@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime import arrays, table
+from optgen.runtime.beginning import fill
 from optgen.runtime.launch import TURN, Work, compile_all, launches, run
 from optgen.runtime.memory import Memory
 from optgen.runtime.program import Array, Program, as_step_count
@@ -44,6 +45,8 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     numbers = [slots[name] for name in program.numbers]
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     given = (np.array(scalars, theta.dtype), *program.keys(count, values))
+    if count == 1:
+        fill(program, arrays, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
     writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
     if theta.size <= table.CHUNK and not program.phases:  # a table of one row, without the arithmetic of many
         assert program.sweep_serial is not None, "there is a sweep where there are no phases"

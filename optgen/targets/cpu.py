@@ -14,7 +14,7 @@ from optgen.language.spec import Optimizer
 from optgen.language.symbols import Named, g, theta
 from optgen.language.text import text
 from optgen.runtime import totals
-from optgen.targets import module, rounds
+from optgen.targets import beginning, module, rounds
 from optgen.targets.base import Origin
 from optgen.targets.module import INDENT
 from optgen.targets.printer import CodePrinter
@@ -23,6 +23,7 @@ from optgen.targets.rounds import OF, Round, Step
 _HOME = {
     **dict.fromkeys(totals.__all__, "optgen.runtime.totals"),
     **dict.fromkeys(runtime.__all__, "optgen.runtime"),
+    "beginning": "optgen.runtime",
     "draws": "optgen.runtime.philox",
     "": "optgen.runtime.cpu",
 }
@@ -38,18 +39,28 @@ class _Cpu:
         host, element = CodePrinter(elementwise=False), CodePrinter(elementwise=True)
         scalars, code = module.scalars(kernel, host), _simple if rounds.is_simple(kernel) else _in_rounds
         sweeps, phases, helpers = code(kernel, element, host)
+        outside = beginning.functions(optimizer)
         parts = [
             scalars,
             *sweeps,
             module.initial(optimizer, host),
             *module.derived(optimizer, host),
-            module.program(optimizer, kernel, phases),
+            *outside,
+            module.program(optimizer, kernel, [*phases, *beginning.lines(optimizer)]),
             module.step(optimizer),
             module.facade(optimizer, "numpy.ndarray"),
         ]
-        names = {*host.used, *element.used, *helpers, *("on_host", "parallel_sweep", "per_element", "prange")}
+        names = {
+            *module.used_outside(outside),
+            *host.used,
+            *element.used,
+            *helpers,
+            *("on_host", "parallel_sweep", "per_element", "prange"),
+        }
         imports = module.imports(_HOME, names | {"serial_sweep", "view"})
-        return module.assembled([module.header(origin), module.docstring(optimizer), *imports], parts)
+        return module.assembled(
+            [module.header(origin), module.docstring(optimizer), *module.numpy(outside), *imports], parts
+        )
 
 
 TARGET = _Cpu()

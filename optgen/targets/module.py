@@ -17,7 +17,6 @@ from optgen.language.spec import Optimizer, aligned
 from optgen.language.sums import is_sum
 from optgen.language.symbols import Hyper, Named, Next, g, t, theta
 from optgen.language.text import text
-from optgen.passes.lower import starts_late
 from optgen.runtime.domain import Domain
 from optgen.targets.base import Origin
 from optgen.targets.printer import CodePrinter
@@ -80,6 +79,16 @@ def imports(home: Mapping[str, str], used: set[str]) -> list[str]:
         line = f"from {place} import {', '.join(names_there)}"
         lines.append(line if len(line) <= WIDTH else laid_out(f"from {place} import (", names_there, ")"))
     return lines
+
+
+def numpy(functions: Sequence[str]) -> list[str]:
+    """The import of NumPy, if functions use it."""
+    return ["import numpy as np", ""] if any("np." in text for text in functions) else []
+
+
+def used_outside(functions: Sequence[str]) -> set[str]:
+    """What functions that run outside of steps use of the runtime."""
+    return {"beginning"} if any("beginning." in text for text in functions) else set()
 
 
 def assembled(head: Sequence[str], parts: Sequence[str]) -> str:
@@ -161,7 +170,7 @@ def _choosing_update(kernel: Kernel) -> str:
 def initial(optimizer: Optimizer, code: CodePrinter) -> str:
     """The function that says what the states start from."""
     states = (*optimizer.slots, *optimizer.small_states, *optimizer.numbers)
-    values = [S.Zero if starts_late(state) else state.init for state in states]
+    values = [S.Zero if state.init.has(theta, g) else state.init for state in states]
     result = f"return {_tuple(literal(value) if value.is_number else code(value) for value in values)}"
     names = listed([state.name for state in states]) or "there is no state"
     what = f"What the states hold before the first step: {names}."
@@ -191,8 +200,8 @@ def _or_none(hyper: Hyper, kind: str) -> str:
     return kind if hyper.default.is_number else f"{kind} | None"
 
 
-def program(optimizer: Optimizer, kernel: Kernel, sweeps: Sequence[str]) -> str:
-    """What the module says about itself, as data for the runtime; the lines about its sweeps are given."""
+def program(optimizer: Optimizer, kernel: Kernel, said: Sequence[str]) -> str:
+    """What the module says about itself, as data for the runtime; the lines about sweeps and the like are given."""
     lines = ["PROGRAM = Program(", f'    name="{optimizer.name}",', "    hypers={"]
     lines += [f'        "{h.name}": Hyper({_default(h)}, {_domain(h)}),' for h in optimizer.hypers]
     lines += ["    },", f"    states={_names(kernel.slots[1:])},"]
@@ -201,7 +210,7 @@ def program(optimizer: Optimizer, kernel: Kernel, sweeps: Sequence[str]) -> str:
     lines += [f"    numbers={_names(optimizer.numbers)},"] if optimizer.numbers else []
     lines += [f"    {part}={part}," for part in ("initial", "scalars")]
     lines += ["    derived=derived,"] if derived_hypers(optimizer) else []
-    lines += [INDENT + line for line in sweeps]
+    lines += [INDENT + line for line in said]
     lines += [f"    seeds={_names(kernel.seeds)},"] if kernel.seeds else []
     return "\n".join([*lines, ")"])
 

@@ -15,7 +15,7 @@ from optgen.language.domains import domain_of
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Hyper, State, g, theta
+from optgen.language.symbols import Hyper, State, g
 from optgen.runtime.small import shape_in
 from optgen.verify import reference
 from optgen.verify.reference import Digits, Value
@@ -94,7 +94,7 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
     """
     usual = defaults(optimizer)
     moved = [{**usual, hyper.name: value} for hyper in optimizer.hypers for value in ends(hyper)]
-    late = any(state.init.has(theta, g) for state in optimizer.states)  # the first step reads what others do not
+    late = any(state.init.has(g) for state in optimizer.states)  # the first step reads what others do not
     small = {state.name: np.full(shape_of(state, (1,)), np.nan) for state in optimizer.small_states}
     nothing = dict.fromkeys(slots_of(optimizer), np.full(1, np.nan)) | small  # data decide no comparison
     found: dict[tuple[bool, ...], Setting] = {}

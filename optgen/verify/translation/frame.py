@@ -54,7 +54,7 @@ _HOMES = {
 
 def late(state: State) -> bool:
     """Whether what a state starts from is known at the first step only."""
-    return bool({theta, g} & state.init.free_symbols)
+    return g in state.init.free_symbols
 
 
 def layout(optimizer: Optimizer, tree: ast.Module) -> Layout:
@@ -166,7 +166,7 @@ def _starts(candidate: Candidate, function: ast.FunctionDef) -> Iterator[str]:
     run = Run({"initial": function}, {}, Case(()))
     states = (*candidate.optimizer.slots, *candidate.optimizer.small_states, *candidate.optimizer.numbers)
     values = run.call("initial", candidate.optimizer.hypers)
-    expected = tuple(S.Zero if late(state) else state.init for state in states)
+    expected = tuple(S.Zero if state.init.has(theta, g) else state.init for state in states)
     for state, value, init in zip(states, values, expected, strict=True):
         if cancel(algebraic(value - init)) != 0:
             yield f"state `{state}` starts from {text(value)} where the spec says {text(init)}"
