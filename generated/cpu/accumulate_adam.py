@@ -23,7 +23,8 @@ Reference: optax.MultiSteps.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    view,
 )
 
 
@@ -37,22 +38,26 @@ def scalars(t, lr, accumulation_steps, beta1, beta2, eps, pending, updates):
     branch = 0 if accumulation_steps <= gathered else 1
     c0 = 1/gathered
     zero = 0
-    c1 = 1 - beta1
-    c2 = 1 - beta2
-    c3 = -1/expm1(log(beta1)*update_t)  # 1/(1 - beta1**update_t)
-    c4 = -1/expm1(log(beta2)*update_t)  # 1/(1 - beta2**update_t)
-    return branch, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4, pending_next, updates_next
+    c1 = head(beta1)
+    c2 = tail(beta1)
+    c3 = 1 - beta1
+    c4 = head(beta2)
+    c5 = tail(beta2)
+    c6 = 1 - beta2
+    c7 = -1/expm1(log(beta1)*update_t)  # 1/(1 - beta1**update_t)
+    c8 = -1/expm1(log(beta2)*update_t)  # 1/(1 - beta2**update_t)
+    return branch, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8, pending_next, updates_next
 
 
 @per_element
-def update_0(theta, g, g_sum, m, v, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4):
+def update_0(theta, g, g_sum, m, v, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8):
     """One element where accumulation_steps <= gathered: the new theta, g_sum, m and v."""
     g_mean = c0*(g_sum + g)
     g_sum_next = zero
-    m_next = beta1*m + c1*g_mean
-    v_next = beta2*v + c2*(g_mean*g_mean)
-    m_hat = c3*m_next
-    v_hat = c4*v_next
+    m_next = fma(c1, m, fma(c2, m, c3*g_mean))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_mean*g_mean)))
+    m_hat = c7*m_next
+    v_hat = c8*v_next
     theta_next = theta - lr*m_hat/(sqrt(v_hat) + eps)
     return theta_next, g_sum_next, m_next, v_next
 
@@ -65,10 +70,10 @@ def update_1(g, g_sum):
 
 
 @per_element
-def update(theta, g, g_sum, m, v, branch, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4):
+def update(theta, g, g_sum, m, v, branch, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8):
     """One element, in the branch that runs: the new theta, g_sum, m and v."""
     if branch == 0:
-        theta_next, g_sum_next, m_next, v_next = update_0(theta, g, g_sum, m, v, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4)
+        theta_next, g_sum_next, m_next, v_next = update_0(theta, g, g_sum, m, v, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8)
         return theta_next, g_sum_next, m_next, v_next
     g_sum_next = update_1(g, g_sum)
     return theta, g_sum_next, m, v
@@ -85,19 +90,21 @@ def chunk(row, scalars):
     v = view(row[5], count, scalars)
     branch = scalars[0]
     lr = scalars[1]
-    beta1 = scalars[2]
-    beta2 = scalars[3]
-    eps = scalars[4]
-    c0 = scalars[5]
-    zero = scalars[6]
-    c1 = scalars[7]
-    c2 = scalars[8]
-    c3 = scalars[9]
-    c4 = scalars[10]
+    eps = scalars[2]
+    c0 = scalars[3]
+    zero = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c5 = scalars[9]
+    c6 = scalars[10]
+    c7 = scalars[11]
+    c8 = scalars[12]
     if branch == 0:
         for i in range(count):
             theta[i], g_sum[i], m[i], v[i] = update_0(
-                theta[i], g[i], g_sum[i], m[i], v[i], lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4,
+                theta[i], g[i], g_sum[i], m[i], v[i], lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
             )
     else:
         for i in range(count):

@@ -21,8 +21,8 @@ Reference: the authors' code, github.com/Luolc/AdaBound.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    view,
+    expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sqrt, tail, view,
 )
 
 
@@ -32,20 +32,24 @@ def scalars(t, lr, beta1, beta2, final_lr, base_lr, gamma, eps):
     final = final_lr*lr/base_lr
     lower = gamma*t*final/(1 + gamma*t)  # (1 - 1/(1 + gamma*t))*final
     upper = (1 + 1/(gamma*t))*final
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -lr*sqrt(-expm1(t*log(beta2)))/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    return beta1, beta2, eps, lower, upper, c0, c1, c2
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -lr*sqrt(-expm1(t*log(beta2)))/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
+    return eps, lower, upper, c0, c1, c2, c3, c4, c5, c6
 
 
 @per_element
-def update(theta, g, m, v, beta1, beta2, eps, lower, upper, c0, c1, c2):
+def update(theta, g, m, v, eps, lower, upper, c0, c1, c2, c3, c4, c5, c6):
     """One element: the new theta, m and v."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    rate = c2/(sqrt(v_next) + eps)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    rate = c6/(sqrt(v_next) + eps)
     clipped = minimum(upper, maximum(lower, rate))
-    theta_next = theta - clipped*m_next
+    theta_next = fma(-clipped, m_next, theta)
     return theta_next, m_next, v_next
 
 
@@ -57,16 +61,18 @@ def chunk(row, scalars):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
-    beta1 = scalars[0]
-    beta2 = scalars[1]
-    eps = scalars[2]
-    lower = scalars[3]
-    upper = scalars[4]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
+    eps = scalars[0]
+    lower = scalars[1]
+    upper = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
+    c4 = scalars[7]
+    c5 = scalars[8]
+    c6 = scalars[9]
     for i in range(count):
-        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], beta1, beta2, eps, lower, upper, c0, c1, c2)
+        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], eps, lower, upper, c0, c1, c2, c3, c4, c5, c6)
 
 
 @parallel_sweep

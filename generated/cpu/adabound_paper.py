@@ -20,29 +20,34 @@ Reference: arXiv:1902.09843, Algorithm 2 with the bounds of section 4.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, head, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
+    tail, view,
 )
 
 
 @on_host
 def scalars(t, lr, beta1, beta2):
     """What is the same for every element, computed once a step in float64."""
-    c1 = 1 - beta2
-    lower = c1*t/(10 + 10*c1*t)  # 1/10 - 1/(10*(1 + t*(1 - beta2)))
-    upper = 1/10 + 1/(10*c1*t)
-    c0 = 1 - beta1
-    c2 = 1/sqrt(t)
-    return lr, beta1, beta2, c1, lower, upper, c0, c2
+    c5 = 1 - beta2
+    lower = c5*t/(10 + 10*c5*t)  # 1/10 - 1/(10*(1 + t*(1 - beta2)))
+    upper = 1/10 + 1/(10*c5*t)
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c6 = 1/sqrt(t)
+    return lr, c5, lower, upper, c0, c1, c2, c3, c4, c6
 
 
 @per_element
-def update(theta, g, m, v, lr, beta1, beta2, c1, lower, upper, c0, c2):
+def update(theta, g, m, v, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6):
     """One element: the new theta, m and v."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
     rate = lr/sqrt(v_next)
     clipped = minimum(upper, maximum(lower, rate))
-    theta_next = theta - c2*clipped*m_next
+    theta_next = fma(-c6*clipped, m_next, theta)
     return theta_next, m_next, v_next
 
 
@@ -55,15 +60,17 @@ def chunk(row, scalars):
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
     lr = scalars[0]
-    beta1 = scalars[1]
-    beta2 = scalars[2]
-    c1 = scalars[3]
-    lower = scalars[4]
-    upper = scalars[5]
-    c0 = scalars[6]
-    c2 = scalars[7]
+    c5 = scalars[1]
+    lower = scalars[2]
+    upper = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c6 = scalars[9]
     for i in range(count):
-        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, beta1, beta2, c1, lower, upper, c0, c2)
+        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, c5, lower, upper, c0, c1, c2, c3, c4, c6)
 
 
 @parallel_sweep

@@ -18,30 +18,37 @@ Reference: arXiv:2409.03137, Algorithm 1 without schedules; optax.contrib.ademam
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    view,
 )
 
 
 @on_host
 def scalars(t, lr, beta1, beta2, beta3, alpha, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c4 = 1 - beta3
-    return lr, beta1, beta2, beta3, alpha, eps, weight_decay, c0, c1, c2, c3, c4
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c8 = head(beta3)
+    c9 = tail(beta3)
+    c10 = 1 - beta3
+    return lr, alpha, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10
 
 
 @per_element
-def update(theta, g, m, v, m_slow, lr, beta1, beta2, beta3, alpha, eps, weight_decay, c0, c1, c2, c3, c4):
+def update(theta, g, m, v, m_slow, lr, alpha, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10):
     """One element: the new theta, m, v and m_slow."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    m_slow_next = beta3*m_slow + c4*g
-    theta_next = theta - lr*((m_hat + alpha*m_slow_next)/(sqrt(v_hat) + eps) + weight_decay*theta)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
+    m_slow_next = fma(c8, m_slow, fma(c9, m_slow, c10*g))
+    theta_next = fma(-lr, fma(weight_decay, theta, fma(alpha, m_slow_next, m_hat)/(sqrt(v_hat) + eps)), theta)
     return theta_next, m_next, v_next, m_slow_next
 
 
@@ -55,21 +62,24 @@ def chunk(row, scalars):
     v = view(row[4], count, scalars)
     m_slow = view(row[5], count, scalars)
     lr = scalars[0]
-    beta1 = scalars[1]
-    beta2 = scalars[2]
-    beta3 = scalars[3]
-    alpha = scalars[4]
-    eps = scalars[5]
-    weight_decay = scalars[6]
-    c0 = scalars[7]
-    c1 = scalars[8]
-    c2 = scalars[9]
-    c3 = scalars[10]
-    c4 = scalars[11]
+    alpha = scalars[1]
+    eps = scalars[2]
+    weight_decay = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c5 = scalars[9]
+    c6 = scalars[10]
+    c7 = scalars[11]
+    c8 = scalars[12]
+    c9 = scalars[13]
+    c10 = scalars[14]
     for i in range(count):
         theta[i], m[i], v[i], m_slow[i] = update(
-            theta[i], g[i], m[i], v[i], m_slow[i], lr, beta1, beta2, beta3, alpha, eps, weight_decay, c0, c1, c2, c3,
-            c4,
+            theta[i], g[i], m[i], v[i], m_slow[i], lr, alpha, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            c9, c10,
         )
 
 

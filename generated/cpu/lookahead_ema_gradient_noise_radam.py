@@ -25,7 +25,8 @@ Reference: arXiv:1907.08610 around arXiv:1511.06807 around torch.optim.RAdam.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    sqrt, tail, view,
 )
 from optgen.runtime.philox import draws
 
@@ -36,8 +37,8 @@ def scalars(
     since_sync,
 ):
     """What is the same for every element, computed once a step in float64."""
-    c2 = 1 - beta2
-    rho_inf = (1 + beta2)/c2  # 2/(1 - beta2) - 1
+    c6 = 1 - beta2
+    rho_inf = (1 + beta2)/c6  # 2/(1 - beta2) - 1
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
     r = (
@@ -48,135 +49,107 @@ def scalars(
     since_sync_next = 0 if sync_period <= since_sync + 1 else since_sync + 1
     branch = (
         0
-        if sync_period <= since_sync + 1 and rho > 5 and t != 1
+        if sync_period <= since_sync + 1 and rho > 5
         else 1
-        if sync_period > since_sync + 1 and rho > 5 and t != 1
+        if sync_period > since_sync + 1 and rho > 5
         else 2
-        if t == 1 and sync_period <= since_sync + 1 and rho <= 5
+        if sync_period <= since_sync + 1 and rho <= 5
         else 3
-        if t == 1 and rho <= 5 and sync_period > since_sync + 1
-        else 4
-        if sync_period <= since_sync + 1 and rho <= 5 and t != 1
-        else 5
     )
     c0 = noise_scale*t**(-noise_decay)
-    c1 = 1 - beta1
-    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c4 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
-    c5 = 1 - ema_decay
-    c6 = 1 - slow_step_size
-    return branch, lr, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1, c3, c4, c5, c6, since_sync_next
+    c1 = head(beta1)
+    c2 = tail(beta1)
+    c3 = 1 - beta1
+    c4 = head(beta2)
+    c5 = tail(beta2)
+    c7 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c8 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
+    c9 = head(ema_decay)
+    c10 = tail(ema_decay)
+    c11 = 1 - ema_decay
+    c16 = 1 - slow_step_size
+    c12 = head(c16)
+    c13 = tail(c16)
+    c14 = tail(slow_step_size)
+    c15 = head(slow_step_size)
+    return branch, lr, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11, c12, c13, c14, c15, since_sync_next
 
 
 @per_element
 def update_0(
-    theta, g, m, v, theta_ema, phi, z0, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1, c3, c4, c5,
-    c6,
+    theta, g, m, v, theta_ema, phi, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11, c12, c13, c14,
+    c15,
 ):
-    """One element where sync_period <= since_sync + 1 and rho > 5 and t != 1: the new theta, m, v, theta_ema and phi."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - c4*m_hat/(sqrt(v_next) + eps)
-    theta_ema_next = ema_decay*theta_ema + c5*fast
-    phi_next = c6*phi + slow_step_size*fast
+    """One element where sync_period <= since_sync + 1 and rho > 5: the new theta, m, v, theta_ema and phi."""
+    g_noisy = fma(c0, z0, g)
+    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
+    m_hat = c7*m_next
+    fast = theta - c8*m_hat/(sqrt(v_next) + eps)
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
+    phi_next = fma(c12, phi, fma(c15, fast, fma(c13, phi, c14*fast)))
     theta_next = phi_next
     return theta_next, m_next, v_next, theta_ema_next, phi_next
 
 
 @per_element
-def update_1(theta, g, m, v, theta_ema, z0, beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5):
-    """One element where sync_period > since_sync + 1 and rho > 5 and t != 1: the new theta, m, v and theta_ema."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - c4*m_hat/(sqrt(v_next) + eps)
-    theta_ema_next = ema_decay*theta_ema + c5*fast
+def update_1(theta, g, m, v, theta_ema, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11):
+    """One element where sync_period > since_sync + 1 and rho > 5: the new theta, m, v and theta_ema."""
+    g_noisy = fma(c0, z0, g)
+    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
+    m_hat = c7*m_next
+    fast = theta - c8*m_hat/(sqrt(v_next) + eps)
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
     theta_next = fast
     return theta_next, m_next, v_next, theta_ema_next
 
 
 @per_element
-def update_2(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6):
-    """One element where t == 1 and sync_period <= since_sync + 1 and rho <= 5: the new theta, m, v, theta_ema and phi."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - lr*m_hat
-    theta_ema_next = c5*fast + ema_decay*theta
-    phi_next = slow_step_size*fast + c6*theta
-    theta_next = phi_next
-    return theta_next, m_next, v_next, theta_ema_next, phi_next
-
-
-@per_element
-def update_3(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5):
-    """One element where t == 1 and rho <= 5 and sync_period > since_sync + 1: the new theta, m, v, theta_ema and phi."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - lr*m_hat
-    theta_ema_next = c5*fast + ema_decay*theta
-    phi_next = theta
-    theta_next = fast
-    return theta_next, m_next, v_next, theta_ema_next, phi_next
-
-
-@per_element
-def update_4(
-    theta, g, m, v, theta_ema, phi, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6,
+def update_2(
+    theta, g, m, v, theta_ema, phi, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11, c12, c13, c14, c15,
 ):
-    """One element where sync_period <= since_sync + 1 and rho <= 5 and t != 1: the new theta, m, v, theta_ema and phi."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - lr*m_hat
-    theta_ema_next = ema_decay*theta_ema + c5*fast
-    phi_next = c6*phi + slow_step_size*fast
+    """One element where sync_period <= since_sync + 1 and rho <= 5: the new theta, m, v, theta_ema and phi."""
+    g_noisy = fma(c0, z0, g)
+    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
+    m_hat = c7*m_next
+    fast = fma(-lr, m_hat, theta)
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
+    phi_next = fma(c12, phi, fma(c15, fast, fma(c13, phi, c14*fast)))
     theta_next = phi_next
     return theta_next, m_next, v_next, theta_ema_next, phi_next
 
 
 @per_element
-def update_5(theta, g, m, v, theta_ema, z0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5):
+def update_3(theta, g, m, v, theta_ema, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11):
     """One element otherwise: the new theta, m, v and theta_ema."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - lr*m_hat
-    theta_ema_next = ema_decay*theta_ema + c5*fast
+    g_noisy = fma(c0, z0, g)
+    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
+    m_hat = c7*m_next
+    fast = fma(-lr, m_hat, theta)
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
     theta_next = fast
     return theta_next, m_next, v_next, theta_ema_next
 
 
 @per_element
 def update(
-    theta, g, m, v, theta_ema, phi, z0, branch, lr, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1,
-    c3, c4, c5, c6,
+    theta, g, m, v, theta_ema, phi, z0, branch, lr, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
+    c12, c13, c14, c15,
 ):
     """One element, in the branch that runs: the new theta, m, v, theta_ema and phi."""
     if branch == 0:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(theta, g, m, v, theta_ema, phi, z0, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1, c3, c4, c5, c6)
+        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(theta, g, m, v, theta_ema, phi, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11, c12, c13, c14, c15)
         return theta_next, m_next, v_next, theta_ema_next, phi_next
     if branch == 1:
-        theta_next, m_next, v_next, theta_ema_next = update_1(theta, g, m, v, theta_ema, z0, beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5)
+        theta_next, m_next, v_next, theta_ema_next = update_1(theta, g, m, v, theta_ema, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11)
         return theta_next, m_next, v_next, theta_ema_next, phi
     if branch == 2:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6)
+        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(theta, g, m, v, theta_ema, phi, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11, c12, c13, c14, c15)
         return theta_next, m_next, v_next, theta_ema_next, phi_next
-    if branch == 3:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_3(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5)
-        return theta_next, m_next, v_next, theta_ema_next, phi_next
-    if branch == 4:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_4(theta, g, m, v, theta_ema, phi, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6)
-        return theta_next, m_next, v_next, theta_ema_next, phi_next
-    theta_next, m_next, v_next, theta_ema_next = update_5(theta, g, m, v, theta_ema, z0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5)
+    theta_next, m_next, v_next, theta_ema_next = update_3(theta, g, m, v, theta_ema, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11)
     return theta_next, m_next, v_next, theta_ema_next, phi
 
 
@@ -192,55 +165,48 @@ def chunk(row, scalars, keys):
     phi = view(row[6], count, scalars)
     branch = scalars[0]
     lr = scalars[1]
-    beta1 = scalars[2]
-    beta2 = scalars[3]
-    eps = scalars[4]
-    ema_decay = scalars[5]
-    slow_step_size = scalars[6]
-    c2 = scalars[7]
-    c0 = scalars[8]
-    c1 = scalars[9]
-    c3 = scalars[10]
-    c4 = scalars[11]
-    c5 = scalars[12]
-    c6 = scalars[13]
+    eps = scalars[2]
+    c6 = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c5 = scalars[9]
+    c7 = scalars[10]
+    c8 = scalars[11]
+    c9 = scalars[12]
+    c10 = scalars[13]
+    c11 = scalars[14]
+    c12 = scalars[15]
+    c13 = scalars[16]
+    c14 = scalars[17]
+    c15 = scalars[18]
     if branch == 0:
         z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i], phi[i] = update_0(
-                theta[i], g[i], m[i], v[i], theta_ema[i], phi[i], z0[i], beta1, beta2, eps, ema_decay, slow_step_size, c2,
-                c0, c1, c3, c4, c5, c6,
+                theta[i], g[i], m[i], v[i], theta_ema[i], phi[i], z0[i], eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10,
+                c11, c12, c13, c14, c15,
             )
     elif branch == 1:
         z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i] = update_1(
-                theta[i], g[i], m[i], v[i], theta_ema[i], z0[i], beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5,
+                theta[i], g[i], m[i], v[i], theta_ema[i], z0[i], eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
             )
     elif branch == 2:
         z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i], phi[i] = update_2(
-                theta[i], g[i], m[i], v[i], z0[i], lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6,
-            )
-    elif branch == 3:
-        z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
-        for i in range(count):
-            theta[i], m[i], v[i], theta_ema[i], phi[i] = update_3(
-                theta[i], g[i], m[i], v[i], z0[i], lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
-            )
-    elif branch == 4:
-        z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
-        for i in range(count):
-            theta[i], m[i], v[i], theta_ema[i], phi[i] = update_4(
-                theta[i], g[i], m[i], v[i], theta_ema[i], phi[i], z0[i], lr, beta1, beta2, ema_decay, slow_step_size, c2,
-                c0, c1, c3, c5, c6,
+                theta[i], g[i], m[i], v[i], theta_ema[i], phi[i], z0[i], lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
+                c12, c13, c14, c15,
             )
     else:
         z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
         for i in range(count):
-            theta[i], m[i], v[i], theta_ema[i] = update_5(
-                theta[i], g[i], m[i], v[i], theta_ema[i], z0[i], lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
+            theta[i], m[i], v[i], theta_ema[i] = update_3(
+                theta[i], g[i], m[i], v[i], theta_ema[i], z0[i], lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
             )
 
 
@@ -284,6 +250,8 @@ PROGRAM = Program(
     scalars=scalars,
     sweep=sweep,
     sweep_serial=sweep_serial,
+    copies=("theta_ema", "phi"),
+    evaluated=("phi",),
     seeds=("seed",),
 )
 

@@ -18,7 +18,9 @@ Reference: arXiv:1907.08610, Algorithm 1.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view
+from optgen.runtime.cpu import (
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail, view,
+)
 
 
 @on_host
@@ -34,18 +36,22 @@ def scalars(t, lr, momentum, dampening, sync_period, slow_step_size, since_sync)
         if sync_period <= since_sync + 1 and t != 1
         else 3
     )
-    c0 = 1 - slow_step_size
+    c5 = 1 - slow_step_size
+    c0 = head(c5)
+    c1 = tail(c5)
+    c2 = tail(slow_step_size)
+    c3 = head(slow_step_size)
     zero = 0
-    c1 = 1 - dampening
-    return branch, lr, momentum, slow_step_size, c0, zero, c1, since_sync_next
+    c4 = 1 - dampening
+    return branch, lr, momentum, c0, c1, c2, c3, zero, c4, since_sync_next
 
 
 @per_element
-def update_0(theta, g, lr, slow_step_size, c0, zero):
+def update_0(theta, g, phi, lr, c0, c1, c2, c3, zero):
     """One element where t == 1 and sync_period <= since_sync + 1: the new theta, b and phi."""
     b_fast = g
-    fast = theta - lr*b_fast
-    phi_next = slow_step_size*fast + c0*theta
+    fast = fma(-lr, b_fast, theta)
+    phi_next = fma(c0, phi, fma(c3, fast, fma(c1, phi, c2*fast)))
     theta_next = phi_next
     b_next = zero
     return theta_next, b_next, phi_next
@@ -53,49 +59,48 @@ def update_0(theta, g, lr, slow_step_size, c0, zero):
 
 @per_element
 def update_1(theta, g, lr):
-    """One element where t == 1 and sync_period > since_sync + 1: the new theta, b and phi."""
+    """One element where t == 1 and sync_period > since_sync + 1: the new theta and b."""
     b_fast = g
-    fast = theta - lr*b_fast
-    phi_next = theta
-    theta_next = fast
-    b_next = b_fast
-    return theta_next, b_next, phi_next
-
-
-@per_element
-def update_2(theta, g, b, phi, lr, momentum, slow_step_size, c0, zero, c1):
-    """One element where sync_period <= since_sync + 1 and t != 1: the new theta, b and phi."""
-    b_fast = momentum*b + c1*g
-    fast = theta - lr*b_fast
-    phi_next = c0*phi + slow_step_size*fast
-    theta_next = phi_next
-    b_next = zero
-    return theta_next, b_next, phi_next
-
-
-@per_element
-def update_3(theta, g, b, lr, momentum, c1):
-    """One element otherwise: the new theta and b."""
-    b_fast = momentum*b + c1*g
-    fast = theta - lr*b_fast
+    fast = fma(-lr, b_fast, theta)
     theta_next = fast
     b_next = b_fast
     return theta_next, b_next
 
 
 @per_element
-def update(theta, g, b, phi, branch, lr, momentum, slow_step_size, c0, zero, c1):
+def update_2(theta, g, b, phi, lr, momentum, c0, c1, c2, c3, zero, c4):
+    """One element where sync_period <= since_sync + 1 and t != 1: the new theta, b and phi."""
+    b_fast = fma(momentum, b, c4*g)
+    fast = fma(-lr, b_fast, theta)
+    phi_next = fma(c0, phi, fma(c3, fast, fma(c1, phi, c2*fast)))
+    theta_next = phi_next
+    b_next = zero
+    return theta_next, b_next, phi_next
+
+
+@per_element
+def update_3(theta, g, b, lr, momentum, c4):
+    """One element otherwise: the new theta and b."""
+    b_fast = fma(momentum, b, c4*g)
+    fast = fma(-lr, b_fast, theta)
+    theta_next = fast
+    b_next = b_fast
+    return theta_next, b_next
+
+
+@per_element
+def update(theta, g, b, phi, branch, lr, momentum, c0, c1, c2, c3, zero, c4):
     """One element, in the branch that runs: the new theta, b and phi."""
     if branch == 0:
-        theta_next, b_next, phi_next = update_0(theta, g, lr, slow_step_size, c0, zero)
+        theta_next, b_next, phi_next = update_0(theta, g, phi, lr, c0, c1, c2, c3, zero)
         return theta_next, b_next, phi_next
     if branch == 1:
-        theta_next, b_next, phi_next = update_1(theta, g, lr)
-        return theta_next, b_next, phi_next
+        theta_next, b_next = update_1(theta, g, lr)
+        return theta_next, b_next, phi
     if branch == 2:
-        theta_next, b_next, phi_next = update_2(theta, g, b, phi, lr, momentum, slow_step_size, c0, zero, c1)
+        theta_next, b_next, phi_next = update_2(theta, g, b, phi, lr, momentum, c0, c1, c2, c3, zero, c4)
         return theta_next, b_next, phi_next
-    theta_next, b_next = update_3(theta, g, b, lr, momentum, c1)
+    theta_next, b_next = update_3(theta, g, b, lr, momentum, c4)
     return theta_next, b_next, phi
 
 
@@ -110,22 +115,24 @@ def chunk(row, scalars):
     branch = scalars[0]
     lr = scalars[1]
     momentum = scalars[2]
-    slow_step_size = scalars[3]
-    c0 = scalars[4]
-    zero = scalars[5]
-    c1 = scalars[6]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
+    zero = scalars[7]
+    c4 = scalars[8]
     if branch == 0:
         for i in range(count):
-            theta[i], b[i], phi[i] = update_0(theta[i], g[i], lr, slow_step_size, c0, zero)
+            theta[i], b[i], phi[i] = update_0(theta[i], g[i], phi[i], lr, c0, c1, c2, c3, zero)
     elif branch == 1:
         for i in range(count):
-            theta[i], b[i], phi[i] = update_1(theta[i], g[i], lr)
+            theta[i], b[i] = update_1(theta[i], g[i], lr)
     elif branch == 2:
         for i in range(count):
-            theta[i], b[i], phi[i] = update_2(theta[i], g[i], b[i], phi[i], lr, momentum, slow_step_size, c0, zero, c1)
+            theta[i], b[i], phi[i] = update_2(theta[i], g[i], b[i], phi[i], lr, momentum, c0, c1, c2, c3, zero, c4)
     else:
         for i in range(count):
-            theta[i], b[i] = update_3(theta[i], g[i], b[i], lr, momentum, c1)
+            theta[i], b[i] = update_3(theta[i], g[i], b[i], lr, momentum, c4)
 
 
 @parallel_sweep
@@ -163,6 +170,8 @@ PROGRAM = Program(
     scalars=scalars,
     sweep=sweep,
     sweep_serial=sweep_serial,
+    copies=("phi",),
+    evaluated=("phi",),
 )
 
 

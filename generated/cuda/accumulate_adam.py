@@ -23,8 +23,8 @@ Reference: optax.MultiSteps.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, expm1, in_fours, kernel, load, load4, log, on_host, per_element, sqrt, store,
-    store4, thread,
+    THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element,
+    sqrt, store, store4, tail, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -39,22 +39,26 @@ def scalars(t, lr, accumulation_steps, beta1, beta2, eps, pending, updates):
     branch = 0 if accumulation_steps <= gathered else 1
     c0 = 1/gathered
     zero = 0
-    c1 = 1 - beta1
-    c2 = 1 - beta2
-    c3 = -1/expm1(log(beta1)*update_t)  # 1/(1 - beta1**update_t)
-    c4 = -1/expm1(log(beta2)*update_t)  # 1/(1 - beta2**update_t)
-    return branch, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4, pending_next, updates_next
+    c1 = head(beta1)
+    c2 = tail(beta1)
+    c3 = 1 - beta1
+    c4 = head(beta2)
+    c5 = tail(beta2)
+    c6 = 1 - beta2
+    c7 = -1/expm1(log(beta1)*update_t)  # 1/(1 - beta1**update_t)
+    c8 = -1/expm1(log(beta2)*update_t)  # 1/(1 - beta2**update_t)
+    return branch, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8, pending_next, updates_next
 
 
 @per_element
-def update_0(theta, g, g_sum, m, v, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4):
+def update_0(theta, g, g_sum, m, v, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8):
     """One element where accumulation_steps <= gathered: the new theta, g_sum, m and v."""
     g_mean = c0*(g_sum + g)
     g_sum_next = zero
-    m_next = beta1*m + c1*g_mean
-    v_next = beta2*v + c2*(g_mean*g_mean)
-    m_hat = c3*m_next
-    v_hat = c4*v_next
+    m_next = fma(c1, m, fma(c2, m, c3*g_mean))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_mean*g_mean)))
+    m_hat = c7*m_next
+    v_hat = c8*v_next
     theta_next = theta - lr*m_hat/(sqrt(v_hat) + eps)
     return theta_next, g_sum_next, m_next, v_next
 
@@ -67,10 +71,10 @@ def update_1(g, g_sum):
 
 
 @per_element
-def update(theta, g, g_sum, m, v, branch, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4):
+def update(theta, g, g_sum, m, v, branch, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8):
     """One element, in the branch that runs: the new theta, g_sum, m and v."""
     if branch == 0:
-        theta_next, g_sum_next, m_next, v_next = update_0(theta, g, g_sum, m, v, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4)
+        theta_next, g_sum_next, m_next, v_next = update_0(theta, g, g_sum, m, v, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8)
         return theta_next, g_sum_next, m_next, v_next
     g_sum_next = update_1(g, g_sum)
     return theta, g_sum_next, m, v
@@ -90,15 +94,17 @@ def sweep(chunks, addresses, scalars):
     v_ptr = addresses[4, tensor] + offset
     branch = as_index(scalars[0])
     lr = scalars[1]
-    beta1 = scalars[2]
-    beta2 = scalars[3]
-    eps = scalars[4]
-    c0 = scalars[5]
-    zero = scalars[6]
-    c1 = scalars[7]
-    c2 = scalars[8]
-    c3 = scalars[9]
-    c4 = scalars[10]
+    eps = scalars[2]
+    c0 = scalars[3]
+    zero = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c5 = scalars[9]
+    c6 = scalars[10]
+    c7 = scalars[11]
+    c8 = scalars[12]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | g_sum_ptr | m_ptr | v_ptr)
         i = 4*thread()
@@ -109,16 +115,16 @@ def sweep(chunks, addresses, scalars):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, g_sum_next_i0, m_next_i0, v_next_i0 = update_0(
-                theta_i0, g_i0, g_sum_i0, m_i0, v_i0, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4,
+                theta_i0, g_i0, g_sum_i0, m_i0, v_i0, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
             )
             theta_next_i1, g_sum_next_i1, m_next_i1, v_next_i1 = update_0(
-                theta_i1, g_i1, g_sum_i1, m_i1, v_i1, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4,
+                theta_i1, g_i1, g_sum_i1, m_i1, v_i1, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
             )
             theta_next_i2, g_sum_next_i2, m_next_i2, v_next_i2 = update_0(
-                theta_i2, g_i2, g_sum_i2, m_i2, v_i2, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4,
+                theta_i2, g_i2, g_sum_i2, m_i2, v_i2, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
             )
             theta_next_i3, g_sum_next_i3, m_next_i3, v_next_i3 = update_0(
-                theta_i3, g_i3, g_sum_i3, m_i3, v_i3, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4,
+                theta_i3, g_i3, g_sum_i3, m_i3, v_i3, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(g_sum_ptr, i, scalars, g_sum_next_i0, g_sum_next_i1, g_sum_next_i2, g_sum_next_i3)
@@ -133,7 +139,7 @@ def sweep(chunks, addresses, scalars):
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             theta_next_i, g_sum_next_i, m_next_i, v_next_i = update_0(
-                theta_i, g_i, g_sum_i, m_i, v_i, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4,
+                theta_i, g_i, g_sum_i, m_i, v_i, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(g_sum_ptr, i, scalars, g_sum_next_i)

@@ -20,8 +20,8 @@ Reference: arXiv:1902.09843, Algorithm 2 with the bounds of section 4.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, sqrt, store,
-    store4, thread,
+    THREADS, block, fma, head, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, sqrt,
+    store, store4, tail, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -29,22 +29,26 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2):
     """What is the same for every element, computed once a step in float64."""
-    c1 = 1 - beta2
-    lower = c1*t/(10 + 10*c1*t)  # 1/10 - 1/(10*(1 + t*(1 - beta2)))
-    upper = 1/10 + 1/(10*c1*t)
-    c0 = 1 - beta1
-    c2 = 1/sqrt(t)
-    return lr, beta1, beta2, c1, lower, upper, c0, c2
+    c5 = 1 - beta2
+    lower = c5*t/(10 + 10*c5*t)  # 1/10 - 1/(10*(1 + t*(1 - beta2)))
+    upper = 1/10 + 1/(10*c5*t)
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c6 = 1/sqrt(t)
+    return lr, c5, lower, upper, c0, c1, c2, c3, c4, c6
 
 
 @per_element
-def update(theta, g, m, v, lr, beta1, beta2, c1, lower, upper, c0, c2):
+def update(theta, g, m, v, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6):
     """One element: the new theta, m and v."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
     rate = lr/sqrt(v_next)
     clipped = minimum(upper, maximum(lower, rate))
-    theta_next = theta - c2*clipped*m_next
+    theta_next = fma(-c6*clipped, m_next, theta)
     return theta_next, m_next, v_next
 
 
@@ -60,13 +64,15 @@ def sweep(chunks, addresses, scalars):
     m_ptr = addresses[2, tensor] + offset
     v_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
-    beta1 = scalars[1]
-    beta2 = scalars[2]
-    c1 = scalars[3]
-    lower = scalars[4]
-    upper = scalars[5]
-    c0 = scalars[6]
-    c2 = scalars[7]
+    c5 = scalars[1]
+    lower = scalars[2]
+    upper = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c6 = scalars[9]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -75,16 +81,16 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, lr, beta1, beta2, c1, lower, upper, c0, c2,
+            theta_i0, g_i0, m_i0, v_i0, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, lr, beta1, beta2, c1, lower, upper, c0, c2,
+            theta_i1, g_i1, m_i1, v_i1, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, lr, beta1, beta2, c1, lower, upper, c0, c2,
+            theta_i2, g_i2, m_i2, v_i2, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, lr, beta1, beta2, c1, lower, upper, c0, c2,
+            theta_i3, g_i3, m_i3, v_i3, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -96,7 +102,9 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
-        theta_next_i, m_next_i, v_next_i = update(theta_i, g_i, m_i, v_i, lr, beta1, beta2, c1, lower, upper, c0, c2)
+        theta_next_i, m_next_i, v_next_i = update(
+            theta_i, g_i, m_i, v_i, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6,
+        )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
         store(v_ptr, i, scalars, v_next_i)

@@ -19,8 +19,8 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, expm1, in_fours, kernel, load, load4, log, narrow, on_device, on_host, per_element, sqrt,
-    store, store4, thread, wide,
+    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, narrow, on_device, on_host,
+    per_element, sqrt, store, store4, tail, thread, wide,
 )
 from optgen.runtime.cuda_totals import rows_in_all, sum_of_block, tensor_of_row
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -29,35 +29,39 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c2 = 1 - beta2
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c4 = lr*weight_decay
-    return lr, beta1, beta2, eps, c0, c1, c2, c3, c4
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c4 = head(beta2)
+    c5 = tail(beta2)
+    c6 = 1 - beta2
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c8 = lr*weight_decay
+    return lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8
 
 
 @per_element
-def update_0(g, m, beta1, c0):
+def update_0(g, m, c0, c1, c2):
     """One element in sweep 0: the new m."""
-    m_next = beta1*m + c0*g
+    m_next = fma(c0, m, fma(c1, m, c2*g))
     return m_next
 
 
 @on_device
-def row_0(v, acc0, n_cols, lr, beta2, eps, c2, c3):
-    """One row before sweep 1: the new v, and c5."""
-    v_next = beta2*v + c2*acc0/n_cols
-    v_hat = c3*v_next
-    c5 = lr/(sqrt(v_hat) + eps)
-    return v_next, c5
+def row_0(v, acc0, n_cols, lr, eps, c4, c5, c6, c7):
+    """One row before sweep 1: the new v, and c9."""
+    v_next = c4*v + (c5*v + c6*acc0/n_cols)
+    v_hat = c7*v_next
+    c9 = lr/(sqrt(v_hat) + eps)
+    return v_next, c9
 
 
 @per_element
-def update_1(theta, m_next, c5, c1, c4):
+def update_1(theta, m_next, c9, c3, c8):
     """One element in sweep 1: the new theta."""
-    m_hat = c1*m_next
-    theta_next = theta - c4*theta - c5*m_hat
+    m_hat = c3*m_next
+    theta_next = fma(-c9, m_hat, fma(-c8, theta, theta))
     return theta_next
 
 
@@ -69,8 +73,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
     lines = chunks[4, block()]
     count = chunks[5, block()]
     first_row = chunks[6, block()]
-    beta1 = scalars[1]
-    c0 = scalars[4]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
     acc0_of = at[16]
     line = 0
     while line < lines:
@@ -83,13 +88,13 @@ def sweep_0(chunks, addresses, scalars, at, small):
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            m_next_i0 = update_0(g_i0, m_i0, beta1, c0)
+            m_next_i0 = update_0(g_i0, m_i0, c0, c1, c2)
             acc0 += wide(g_i0)*wide(g_i0)
-            m_next_i1 = update_0(g_i1, m_i1, beta1, c0)
+            m_next_i1 = update_0(g_i1, m_i1, c0, c1, c2)
             acc0 += wide(g_i1)*wide(g_i1)
-            m_next_i2 = update_0(g_i2, m_i2, beta1, c0)
+            m_next_i2 = update_0(g_i2, m_i2, c0, c1, c2)
             acc0 += wide(g_i2)*wide(g_i2)
-            m_next_i3 = update_0(g_i3, m_i3, beta1, c0)
+            m_next_i3 = update_0(g_i3, m_i3, c0, c1, c2)
             acc0 += wide(g_i3)*wide(g_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
@@ -97,7 +102,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
         while i < count:
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
-            m_next_i = update_0(g_i, m_i, beta1, c0)
+            m_next_i = update_0(g_i, m_i, c0, c1, c2)
             acc0 += wide(g_i)*wide(g_i)
             store(m_ptr, i, scalars, m_next_i)
             i += THREADS
@@ -112,19 +117,20 @@ def sweep_0(chunks, addresses, scalars, at, small):
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
     lr = scalars[0]
-    beta2 = scalars[2]
-    eps = scalars[3]
-    c2 = scalars[6]
-    c3 = scalars[7]
+    eps = scalars[1]
+    c4 = scalars[6]
+    c5 = scalars[7]
+    c6 = scalars[8]
+    c7 = scalars[9]
     v_of = at[15]
     acc0_of = at[16]
     n_cols_of = at[14]
-    c5_of = at[17]
+    c9_of = at[17]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
-        small[v_of + i], small[c5_of + i] = row_0(
-            small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, beta2, eps, c2, c3,
+        small[v_of + i], small[c9_of + i] = row_0(
+            small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, eps, c4, c5, c6, c7,
         )
 
 
@@ -136,12 +142,12 @@ def sweep_1(chunks, addresses, scalars, at, small):
     lines = chunks[4, block()]
     count = chunks[5, block()]
     first_row = chunks[6, block()]
-    c1 = scalars[5]
-    c4 = scalars[8]
-    c5_of = at[17]
+    c3 = scalars[5]
+    c8 = scalars[10]
+    c9_of = at[17]
     line = 0
     while line < lines:
-        c5 = narrow(small[c5_of + first_row + line], scalars)
+        c9 = narrow(small[c9_of + first_row + line], scalars)
         offset = first_element*scalars.itemsize
         theta_ptr = addresses[0, tensor] + offset
         m_ptr = addresses[2, tensor] + offset
@@ -150,17 +156,17 @@ def sweep_1(chunks, addresses, scalars, at, small):
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
-            theta_next_i0 = update_1(theta_i0, m_next_i0, c5, c1, c4)
-            theta_next_i1 = update_1(theta_i1, m_next_i1, c5, c1, c4)
-            theta_next_i2 = update_1(theta_i2, m_next_i2, c5, c1, c4)
-            theta_next_i3 = update_1(theta_i3, m_next_i3, c5, c1, c4)
+            theta_next_i0 = update_1(theta_i0, m_next_i0, c9, c3, c8)
+            theta_next_i1 = update_1(theta_i1, m_next_i1, c9, c3, c8)
+            theta_next_i2 = update_1(theta_i2, m_next_i2, c9, c3, c8)
+            theta_next_i3 = update_1(theta_i3, m_next_i3, c9, c3, c8)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             m_next_i = load(m_ptr, i, scalars)
-            theta_next_i = update_1(theta_i, m_next_i, c5, c1, c4)
+            theta_next_i = update_1(theta_i, m_next_i, c9, c3, c8)
             store(theta_ptr, i, scalars, theta_next_i)
             i += THREADS
         first_element += count
@@ -185,7 +191,7 @@ PROGRAM = Program(
     small_states={"v": "row"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "c5": "row"},
+    values={"acc0": "row", "c9": "row"},
     launches=(
         Launch("element", sweep_0),
         Launch("row", rows_0),

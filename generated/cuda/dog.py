@@ -16,9 +16,9 @@ does. lr is a multiplier, for schedules.
 Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 """
 
-from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
+from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value, beginning
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
+    THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
     sqrt, store, store4, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
@@ -28,48 +28,30 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, eps, reps_rel):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t == 1 else 1
-    return branch, lr, eps, reps_rel
+    return lr, eps
 
 
 @per_element
-def update_0_0(theta, g):
-    """One element in sweep 0 where t == 1: the new theta_0, and y1."""
-    y1 = theta - theta
-    theta_0_next = theta
-    return theta_0_next, y1
+def update_0(theta, g, theta_0):
+    """One element in sweep 0: y0."""
+    y0 = theta - theta_0
+    return y0
 
 
 @on_device
-def group_0_0(squares, acc1, acc3, acc5, lr, eps, reps_rel):
-    """One model before sweep 1 where t == 1: the new distance and squares, and rate."""
-    distance_next = maximum(sqrt(acc3), reps_rel*(1 + sqrt(acc1)))
-    squares_next = squares + acc5
+def group_0(distance, squares, acc1, acc3, lr, eps):
+    """One model before sweep 1: the new distance and squares, and rate."""
+    distance_next = maximum(distance, sqrt(acc1))
+    squares_next = squares + acc3
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
 
 @per_element
-def update_0_1(theta, g, rate):
+def update_1(theta, g, rate):
     """One element in sweep 1: the new theta."""
-    theta_next = theta - rate*g
+    theta_next = fma(-rate, g, theta)
     return theta_next
-
-
-@per_element
-def update_1_0(theta, g, theta_0):
-    """One element in sweep 0 otherwise: y4."""
-    y4 = theta - theta_0
-    return y4
-
-
-@on_device
-def group_1_0(distance, squares, acc7, acc5, lr, eps):
-    """One model before sweep 1 otherwise: the new distance and squares, and rate."""
-    distance_next = maximum(distance, sqrt(acc7))
-    squares_next = squares + acc5
-    rate = lr*distance_next/sqrt(squares_next + eps)
-    return distance_next, squares_next, rate
 
 
 @kernel
@@ -82,154 +64,77 @@ def sweep_0(chunks, addresses, scalars, at, small):
     theta_ptr = addresses[0, tensor] + offset
     g_ptr = addresses[1, tensor] + offset
     theta_0_ptr = addresses[2, tensor] + offset
-    branch = as_index(scalars[0])
     acc0_of = at[17]
     acc2_of = at[18]
-    acc4_of = at[19]
-    acc6_of = at[24]
-    if branch == 0:
-        acc0 = 0.0  # sum of theta*theta over the tensor
-        acc2 = 0.0  # sum of y1*y1 over the tensor
-        acc4 = 0.0  # sum of g*g over the tensor
-        fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_0_next_i0, y1_i0 = update_0_0(theta_i0, g_i0)
-            acc0 += wide(theta_i0)*wide(theta_i0)
-            acc2 += wide(y1_i0)*wide(y1_i0)
-            acc4 += wide(g_i0)*wide(g_i0)
-            theta_0_next_i1, y1_i1 = update_0_0(theta_i1, g_i1)
-            acc0 += wide(theta_i1)*wide(theta_i1)
-            acc2 += wide(y1_i1)*wide(y1_i1)
-            acc4 += wide(g_i1)*wide(g_i1)
-            theta_0_next_i2, y1_i2 = update_0_0(theta_i2, g_i2)
-            acc0 += wide(theta_i2)*wide(theta_i2)
-            acc2 += wide(y1_i2)*wide(y1_i2)
-            acc4 += wide(g_i2)*wide(g_i2)
-            theta_0_next_i3, y1_i3 = update_0_0(theta_i3, g_i3)
-            acc0 += wide(theta_i3)*wide(theta_i3)
-            acc2 += wide(y1_i3)*wide(y1_i3)
-            acc4 += wide(g_i3)*wide(g_i3)
-            store4(theta_0_ptr, i, scalars, theta_0_next_i0, theta_0_next_i1, theta_0_next_i2, theta_0_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            theta_0_next_i, y1_i = update_0_0(theta_i, g_i)
-            acc0 += wide(theta_i)*wide(theta_i)
-            acc2 += wide(y1_i)*wide(y1_i)
-            acc4 += wide(g_i)*wide(g_i)
-            store(theta_0_ptr, i, scalars, theta_0_next_i)
-            i += THREADS
-        acc0 = sum_of_block(acc0)
-        if thread() == 0:
-            small[acc0_of + chunks[3, block()]] = acc0
-        acc2 = sum_of_block(acc2)
-        if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
-        acc4 = sum_of_block(acc4)
-        if thread() == 0:
-            small[acc4_of + chunks[3, block()]] = acc4
-    else:
-        acc6 = 0.0  # sum of y4*y4 over the tensor
-        acc4 = 0.0  # sum of g*g over the tensor
-        fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
-            y4_i0 = update_1_0(theta_i0, g_i0, theta_0_i0)
-            acc6 += wide(y4_i0)*wide(y4_i0)
-            acc4 += wide(g_i0)*wide(g_i0)
-            y4_i1 = update_1_0(theta_i1, g_i1, theta_0_i1)
-            acc6 += wide(y4_i1)*wide(y4_i1)
-            acc4 += wide(g_i1)*wide(g_i1)
-            y4_i2 = update_1_0(theta_i2, g_i2, theta_0_i2)
-            acc6 += wide(y4_i2)*wide(y4_i2)
-            acc4 += wide(g_i2)*wide(g_i2)
-            y4_i3 = update_1_0(theta_i3, g_i3, theta_0_i3)
-            acc6 += wide(y4_i3)*wide(y4_i3)
-            acc4 += wide(g_i3)*wide(g_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            theta_0_i = load(theta_0_ptr, i, scalars)
-            y4_i = update_1_0(theta_i, g_i, theta_0_i)
-            acc6 += wide(y4_i)*wide(y4_i)
-            acc4 += wide(g_i)*wide(g_i)
-            i += THREADS
-        acc6 = sum_of_block(acc6)
-        if thread() == 0:
-            small[acc6_of + chunks[3, block()]] = acc6
-        acc4 = sum_of_block(acc4)
-        if thread() == 0:
-            small[acc4_of + chunks[3, block()]] = acc4
+    acc0 = 0.0  # sum of y0*y0 over the tensor
+    acc2 = 0.0  # sum of g*g over the tensor
+    fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
+    i = 4*thread()
+    while i < fours:
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
+        y0_i0 = update_0(theta_i0, g_i0, theta_0_i0)
+        acc0 += wide(y0_i0)*wide(y0_i0)
+        acc2 += wide(g_i0)*wide(g_i0)
+        y0_i1 = update_0(theta_i1, g_i1, theta_0_i1)
+        acc0 += wide(y0_i1)*wide(y0_i1)
+        acc2 += wide(g_i1)*wide(g_i1)
+        y0_i2 = update_0(theta_i2, g_i2, theta_0_i2)
+        acc0 += wide(y0_i2)*wide(y0_i2)
+        acc2 += wide(g_i2)*wide(g_i2)
+        y0_i3 = update_0(theta_i3, g_i3, theta_0_i3)
+        acc0 += wide(y0_i3)*wide(y0_i3)
+        acc2 += wide(g_i3)*wide(g_i3)
+        i += 4*THREADS
+    i = fours + thread()
+    while i < count:
+        theta_i = load(theta_ptr, i, scalars)
+        g_i = load(g_ptr, i, scalars)
+        theta_0_i = load(theta_0_ptr, i, scalars)
+        y0_i = update_0(theta_i, g_i, theta_0_i)
+        acc0 += wide(y0_i)*wide(y0_i)
+        acc2 += wide(g_i)*wide(g_i)
+        i += THREADS
+    acc0 = sum_of_block(acc0)
+    if thread() == 0:
+        small[acc0_of + chunks[3, block()]] = acc0
+    acc2 = sum_of_block(acc2)
+    if thread() == 0:
+        small[acc2_of + chunks[3, block()]] = acc2
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    branch = as_index(scalars[0])
     acc0_of = at[17]
     acc2_of = at[18]
-    acc4_of = at[19]
-    y0_of = at[20]
-    y2_of = at[21]
-    y3_of = at[22]
-    acc6_of = at[24]
-    y5_of = at[25]
+    y1_of = at[19]
+    y2_of = at[20]
     j = tensor_of_block(at)
-    if branch == 0:
-        acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-        acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
-        acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
-        if thread() == 0:
-            small[y0_of + j] = acc0
-            small[y2_of + j] = acc2
-            small[y3_of + j] = acc4
-    else:
-        acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
-        acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
-        if thread() == 0:
-            small[y5_of + j] = acc6
-            small[y3_of + j] = acc4
+    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    if thread() == 0:
+        small[y1_of + j] = acc0
+        small[y2_of + j] = acc2
 
 
 @kernel
 def groups_0(at, scalars, small):
     """Before sweep 1: one block."""
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
-    reps_rel = scalars[3]
-    squares_of = at[16]
-    y0_of = at[20]
-    y2_of = at[21]
-    y3_of = at[22]
+    lr = scalars[0]
+    eps = scalars[1]
     distance_of = at[15]
-    rate_of = at[23]
-    y5_of = at[25]
-    if branch == 0:
-        acc1 = sum_over_tensors(small, y0_of, at)
-        acc3 = sum_over_tensors(small, y2_of, at)
-        acc5 = sum_over_tensors(small, y3_of, at)
-        if thread() == 0:
-            small[distance_of], small[squares_of], small[rate_of] = group_0_0(
-                small[squares_of], acc1, acc3, acc5, lr, eps, reps_rel,
-            )
-    else:
-        acc7 = sum_over_tensors(small, y5_of, at)
-        acc5 = sum_over_tensors(small, y3_of, at)
-        if thread() == 0:
-            small[distance_of], small[squares_of], small[rate_of] = group_1_0(
-                small[distance_of], small[squares_of], acc7, acc5, lr, eps,
-            )
+    squares_of = at[16]
+    y1_of = at[19]
+    y2_of = at[20]
+    rate_of = at[21]
+    acc1 = sum_over_tensors(small, y1_of, at)
+    acc3 = sum_over_tensors(small, y2_of, at)
+    if thread() == 0:
+        small[distance_of], small[squares_of], small[rate_of] = group_0(
+            small[distance_of], small[squares_of], acc1, acc3, lr, eps,
+        )
 
 
 @kernel
@@ -241,24 +146,24 @@ def sweep_1(chunks, addresses, scalars, at, small):
     offset = first_element*scalars.itemsize
     theta_ptr = addresses[0, tensor] + offset
     g_ptr = addresses[1, tensor] + offset
-    rate_of = at[23]
+    rate_of = at[21]
     rate = narrow(small[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        theta_next_i0 = update_0_1(theta_i0, g_i0, rate)
-        theta_next_i1 = update_0_1(theta_i1, g_i1, rate)
-        theta_next_i2 = update_0_1(theta_i2, g_i2, rate)
-        theta_next_i3 = update_0_1(theta_i3, g_i3, rate)
+        theta_next_i0 = update_1(theta_i0, g_i0, rate)
+        theta_next_i1 = update_1(theta_i1, g_i1, rate)
+        theta_next_i2 = update_1(theta_i2, g_i2, rate)
+        theta_next_i3 = update_1(theta_i3, g_i3, rate)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         theta_i = load(theta_ptr, i, scalars)
         g_i = load(g_ptr, i, scalars)
-        theta_next_i = update_0_1(theta_i, g_i, rate)
+        theta_next_i = update_1(theta_i, g_i, rate)
         store(theta_ptr, i, scalars, theta_next_i)
         i += THREADS
 
@@ -266,6 +171,12 @@ def sweep_1(chunks, addresses, scalars, at, small):
 def initial(lr, eps, reps_rel):
     """What the states hold before the first step: theta_0, distance and squares."""
     return 0.0, 0.0, 0.0
+
+
+def started(thetas, lr, eps, reps_rel):
+    """What is made of theta for the first step: distance."""
+    c0 = beginning.over_all("norm", [theta for theta in thetas], thetas)
+    return [(reps_rel*(1 + c0),) for theta in thetas]
 
 
 PROGRAM = Program(
@@ -279,16 +190,16 @@ PROGRAM = Program(
     small_states={"distance": "group", "squares": "group"},
     initial=initial,
     scalars=scalars,
-    values={
-        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "y0": "tensor", "y2": "tensor", "y3": "tensor",
-        "rate": "group", "acc6": "chunk", "y5": "tensor",
-    },
+    values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "group"},
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),
         Launch("group", groups_0),
         Launch("element", sweep_1),
     ),
+    copies=("theta_0",),
+    begun=("distance",),
+    started=started,
 )
 
 

@@ -18,7 +18,7 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
+    THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
     sqrt, store, store4, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
@@ -28,21 +28,19 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, eps):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t == 1 else 1
-    return branch, lr, eps
+    return lr, eps
 
 
 @per_element
-def update_0_0(theta, g):
-    """One element in sweep 0 where t == 1: the new theta_0, and y0."""
-    y0 = theta - theta
-    theta_0_next = theta
-    return theta_0_next, y0
+def update_0(theta, g, theta_0):
+    """One element in sweep 0: y0."""
+    y0 = theta - theta_0
+    return y0
 
 
 @on_device
-def group_0_0(d2, squares, acc1, acc3, lr, eps):
-    """One model before sweep 1 where t == 1: the new d2 and squares, and rate."""
+def group_0(d2, squares, acc1, acc3, lr, eps):
+    """One model before sweep 1: the new d2 and squares, and rate."""
     d2_next = maximum(d2, acc1)
     squares_next = squares + d2_next*acc3
     rate = lr*d2_next/(sqrt(squares_next) + eps)
@@ -50,26 +48,10 @@ def group_0_0(d2, squares, acc1, acc3, lr, eps):
 
 
 @per_element
-def update_0_1(theta, g, rate):
+def update_1(theta, g, rate):
     """One element in sweep 1: the new theta."""
-    theta_next = theta - rate*g
+    theta_next = fma(-rate, g, theta)
     return theta_next
-
-
-@per_element
-def update_1_0(theta, g, theta_0):
-    """One element in sweep 0 otherwise: y3."""
-    y3 = theta - theta_0
-    return y3
-
-
-@on_device
-def group_1_0(d2, squares, acc5, acc3, lr, eps):
-    """One model before sweep 1 otherwise: the new d2 and squares, and rate."""
-    d2_next = maximum(d2, acc5)
-    squares_next = squares + d2_next*acc3
-    rate = lr*d2_next/(sqrt(squares_next) + eps)
-    return d2_next, squares_next, rate
 
 
 @kernel
@@ -82,137 +64,77 @@ def sweep_0(chunks, addresses, scalars, at, small):
     theta_ptr = addresses[0, tensor] + offset
     g_ptr = addresses[1, tensor] + offset
     theta_0_ptr = addresses[2, tensor] + offset
-    branch = as_index(scalars[0])
     acc0_of = at[17]
     acc2_of = at[18]
-    acc4_of = at[22]
-    if branch == 0:
-        acc0 = 0.0  # sum of y0*y0 over the tensor
-        acc2 = 0.0  # sum of g*g over the tensor
-        fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_0_next_i0, y0_i0 = update_0_0(theta_i0, g_i0)
-            acc0 += wide(y0_i0)*wide(y0_i0)
-            acc2 += wide(g_i0)*wide(g_i0)
-            theta_0_next_i1, y0_i1 = update_0_0(theta_i1, g_i1)
-            acc0 += wide(y0_i1)*wide(y0_i1)
-            acc2 += wide(g_i1)*wide(g_i1)
-            theta_0_next_i2, y0_i2 = update_0_0(theta_i2, g_i2)
-            acc0 += wide(y0_i2)*wide(y0_i2)
-            acc2 += wide(g_i2)*wide(g_i2)
-            theta_0_next_i3, y0_i3 = update_0_0(theta_i3, g_i3)
-            acc0 += wide(y0_i3)*wide(y0_i3)
-            acc2 += wide(g_i3)*wide(g_i3)
-            store4(theta_0_ptr, i, scalars, theta_0_next_i0, theta_0_next_i1, theta_0_next_i2, theta_0_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            theta_0_next_i, y0_i = update_0_0(theta_i, g_i)
-            acc0 += wide(y0_i)*wide(y0_i)
-            acc2 += wide(g_i)*wide(g_i)
-            store(theta_0_ptr, i, scalars, theta_0_next_i)
-            i += THREADS
-        acc0 = sum_of_block(acc0)
-        if thread() == 0:
-            small[acc0_of + chunks[3, block()]] = acc0
-        acc2 = sum_of_block(acc2)
-        if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
-    else:
-        acc4 = 0.0  # sum of y3*y3 over the tensor
-        acc2 = 0.0  # sum of g*g over the tensor
-        fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
-            y3_i0 = update_1_0(theta_i0, g_i0, theta_0_i0)
-            acc4 += wide(y3_i0)*wide(y3_i0)
-            acc2 += wide(g_i0)*wide(g_i0)
-            y3_i1 = update_1_0(theta_i1, g_i1, theta_0_i1)
-            acc4 += wide(y3_i1)*wide(y3_i1)
-            acc2 += wide(g_i1)*wide(g_i1)
-            y3_i2 = update_1_0(theta_i2, g_i2, theta_0_i2)
-            acc4 += wide(y3_i2)*wide(y3_i2)
-            acc2 += wide(g_i2)*wide(g_i2)
-            y3_i3 = update_1_0(theta_i3, g_i3, theta_0_i3)
-            acc4 += wide(y3_i3)*wide(y3_i3)
-            acc2 += wide(g_i3)*wide(g_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            theta_0_i = load(theta_0_ptr, i, scalars)
-            y3_i = update_1_0(theta_i, g_i, theta_0_i)
-            acc4 += wide(y3_i)*wide(y3_i)
-            acc2 += wide(g_i)*wide(g_i)
-            i += THREADS
-        acc4 = sum_of_block(acc4)
-        if thread() == 0:
-            small[acc4_of + chunks[3, block()]] = acc4
-        acc2 = sum_of_block(acc2)
-        if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
+    acc0 = 0.0  # sum of y0*y0 over the tensor
+    acc2 = 0.0  # sum of g*g over the tensor
+    fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
+    i = 4*thread()
+    while i < fours:
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
+        y0_i0 = update_0(theta_i0, g_i0, theta_0_i0)
+        acc0 += wide(y0_i0)*wide(y0_i0)
+        acc2 += wide(g_i0)*wide(g_i0)
+        y0_i1 = update_0(theta_i1, g_i1, theta_0_i1)
+        acc0 += wide(y0_i1)*wide(y0_i1)
+        acc2 += wide(g_i1)*wide(g_i1)
+        y0_i2 = update_0(theta_i2, g_i2, theta_0_i2)
+        acc0 += wide(y0_i2)*wide(y0_i2)
+        acc2 += wide(g_i2)*wide(g_i2)
+        y0_i3 = update_0(theta_i3, g_i3, theta_0_i3)
+        acc0 += wide(y0_i3)*wide(y0_i3)
+        acc2 += wide(g_i3)*wide(g_i3)
+        i += 4*THREADS
+    i = fours + thread()
+    while i < count:
+        theta_i = load(theta_ptr, i, scalars)
+        g_i = load(g_ptr, i, scalars)
+        theta_0_i = load(theta_0_ptr, i, scalars)
+        y0_i = update_0(theta_i, g_i, theta_0_i)
+        acc0 += wide(y0_i)*wide(y0_i)
+        acc2 += wide(g_i)*wide(g_i)
+        i += THREADS
+    acc0 = sum_of_block(acc0)
+    if thread() == 0:
+        small[acc0_of + chunks[3, block()]] = acc0
+    acc2 = sum_of_block(acc2)
+    if thread() == 0:
+        small[acc2_of + chunks[3, block()]] = acc2
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    branch = as_index(scalars[0])
     acc0_of = at[17]
     acc2_of = at[18]
     y1_of = at[19]
     y2_of = at[20]
-    acc4_of = at[22]
-    y4_of = at[23]
     j = tensor_of_block(at)
-    if branch == 0:
-        acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-        acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
-        if thread() == 0:
-            small[y1_of + j] = acc0
-            small[y2_of + j] = acc2
-    else:
-        acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
-        acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
-        if thread() == 0:
-            small[y4_of + j] = acc4
-            small[y2_of + j] = acc2
+    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    if thread() == 0:
+        small[y1_of + j] = acc0
+        small[y2_of + j] = acc2
 
 
 @kernel
 def groups_0(at, scalars, small):
     """Before sweep 1: one block."""
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
+    lr = scalars[0]
+    eps = scalars[1]
     d2_of = at[15]
     squares_of = at[16]
     y1_of = at[19]
     y2_of = at[20]
     rate_of = at[21]
-    y4_of = at[23]
-    if branch == 0:
-        acc1 = sum_over_tensors(small, y1_of, at)
-        acc3 = sum_over_tensors(small, y2_of, at)
-        if thread() == 0:
-            small[d2_of], small[squares_of], small[rate_of] = group_0_0(
-                small[d2_of], small[squares_of], acc1, acc3, lr, eps,
-            )
-    else:
-        acc5 = sum_over_tensors(small, y4_of, at)
-        acc3 = sum_over_tensors(small, y2_of, at)
-        if thread() == 0:
-            small[d2_of], small[squares_of], small[rate_of] = group_1_0(
-                small[d2_of], small[squares_of], acc5, acc3, lr, eps,
-            )
+    acc1 = sum_over_tensors(small, y1_of, at)
+    acc3 = sum_over_tensors(small, y2_of, at)
+    if thread() == 0:
+        small[d2_of], small[squares_of], small[rate_of] = group_0(
+            small[d2_of], small[squares_of], acc1, acc3, lr, eps,
+        )
 
 
 @kernel
@@ -231,17 +153,17 @@ def sweep_1(chunks, addresses, scalars, at, small):
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        theta_next_i0 = update_0_1(theta_i0, g_i0, rate)
-        theta_next_i1 = update_0_1(theta_i1, g_i1, rate)
-        theta_next_i2 = update_0_1(theta_i2, g_i2, rate)
-        theta_next_i3 = update_0_1(theta_i3, g_i3, rate)
+        theta_next_i0 = update_1(theta_i0, g_i0, rate)
+        theta_next_i1 = update_1(theta_i1, g_i1, rate)
+        theta_next_i2 = update_1(theta_i2, g_i2, rate)
+        theta_next_i3 = update_1(theta_i3, g_i3, rate)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         theta_i = load(theta_ptr, i, scalars)
         g_i = load(g_ptr, i, scalars)
-        theta_next_i = update_0_1(theta_i, g_i, rate)
+        theta_next_i = update_1(theta_i, g_i, rate)
         store(theta_ptr, i, scalars, theta_next_i)
         i += THREADS
 
@@ -261,16 +183,14 @@ PROGRAM = Program(
     small_states={"d2": "group", "squares": "group"},
     initial=initial,
     scalars=scalars,
-    values={
-        "acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "group", "acc4": "chunk",
-        "y4": "tensor",
-    },
+    values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "group"},
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),
         Launch("group", groups_0),
         Launch("element", sweep_1),
     ),
+    copies=("theta_0",),
 )
 
 
