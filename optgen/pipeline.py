@@ -64,7 +64,12 @@ def kernel_of(optimizer: Optimizer) -> Kernel:
 
 def source(optimizer: Optimizer, target: Target, origin: Origin) -> str:
     """The text of an optimizer's module for a target."""
-    text = target.source(optimizer, kernel_of(optimizer), origin)
+    return printed(optimizer, kernel_of(optimizer), target, origin)
+
+
+def printed(optimizer: Optimizer, kernel: Kernel, target: Target, origin: Origin) -> str:
+    """The text of the module of an optimizer whose kernel is made."""
+    text = target.source(optimizer, kernel, origin)
     try:
         ast.parse(text)
     except SyntaxError as error:

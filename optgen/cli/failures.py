@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from optgen.build import source, target_named
+from optgen.build import source
 from optgen.cli.screen import complain, errors
 from optgen.language.spec import Optimizer
 from optgen.loader import SpecFile
@@ -52,7 +52,7 @@ def _what_to_do(candidate: Candidate, file: SpecFile, part: str) -> str:
 def is_as_written(candidate: Candidate, file: SpecFile) -> bool:
     """Whether a module is, to the letter, what optgen writes for its spec now."""
     optimizer: Optimizer = candidate.optimizer
-    return source(file, optimizer, target_named("cpu")) == candidate.text
+    return source(file, optimizer, "cpu") == candidate.text
 
 
 def _wrapped(line: str, indent: str = "    ", first: str = "    ") -> str:
