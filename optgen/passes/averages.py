@@ -20,6 +20,7 @@ from sympy import Add, Basic, Expr, Mul, Rational, S, expand
 from optgen.ir import Assign, Kernel, head, symbols, tail
 from optgen.language import order
 from optgen.language.reductions import Reduction
+from optgen.language.spaces import Space
 from optgen.language.sums import InOrder, plain
 from optgen.language.symbols import Hyper, Named, algebraic, t
 
@@ -41,6 +42,8 @@ def averages(kernel: Kernel) -> Kernel:
     known = {assign.target: assign.value for assign in kernel.scalars}
 
     def exact(assign: Assign) -> Assign:
+        if assign.space is not Space.ELEM:  # float64 code, in which no factor is rounded
+            return assign
         return replace(assign, value=_rewritten(assign.value, kernel.host, known, {}))
 
     return kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(map(exact, sweep.body))))
