@@ -95,6 +95,11 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step", equations_in("step", self.step, self.name, self.location, self.kind))
+        if isinstance(self.properties, Claim) or not isinstance(self.properties, Iterable):
+            problem = Problem(
+                f"properties is {self.properties!r}, no tuple of claims", "write properties=(Bounded(…),)"
+            )
+            raise SpecError([problem], str(self.name), self.location)
         object.__setattr__(self, "properties", tuple(self.properties))
         problems = rules.no_text(reference=self.reference, description=self.description)
         problems = problems or rules.broken(self.name, self.title, self.step) or misclaimed(self)
