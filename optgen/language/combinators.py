@@ -36,14 +36,19 @@ Function = TypeVar("Function", bound=Callable[..., Optimizer])
 
 
 def _wrapper(function: Function) -> Function:
-    """Refuse to wrap what is no optimizer, and options that there are not."""
+    """Refuse to wrap what is no optimizer, and options that there are not, or of which nothing can be made."""
 
     @wraps(function)
     def checked(optimizer: Any, *arguments: Any, **options: Any) -> Optimizer:
         if not isinstance(optimizer, Optimizer):
             what = f"it wraps no optimizer but a {type(optimizer).__name__}"
             raise _refused(function.__name__, optimizer, what, "hand it an Optimizer")
-        return function(optimizer, *arguments, **options)
+        try:
+            return function(optimizer, *arguments, **options)
+        except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:  # as SymPy raises
+            what = f"it can make nothing of its options: {error}"
+            fix = "give it hyperparameters, numbers, or expressions in t and these"
+            raise _refused(function.__name__, optimizer, what, fix) from error
 
     return checked  # type: ignore[return-value]
 
@@ -691,6 +696,8 @@ def _scalar(optimizer: Optimizer, value: Any) -> Any:
     """An expression that a wrapper is given, which must be one value a step, in the optimizer's own hyperparameters."""
     known = {symbol.name: symbol for symbol in optimizer.hypers}
     expression = exact(value)
+    if not isinstance(expression, Expr):
+        raise _refused("a wrapper", optimizer, f"it is given {value!r}, no number", "write it in t and hyperparameters")
     expression = expression.xreplace({symbol: known.get(symbol.name, symbol) for symbol in expression.atoms(Hyper)})
     space = space_of(expression, {})
     if space is not Space.STEP:

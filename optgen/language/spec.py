@@ -101,6 +101,11 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step", equations_in("step", self.step, self.name, self.location, self.kind))
+        if isinstance(self.properties, Claim) or not isinstance(self.properties, Iterable):
+            problem = Problem(
+                f"properties is {self.properties!r}, no tuple of claims", "write properties=(Bounded(…),)"
+            )
+            raise SpecError([problem], str(self.name), self.location)
         object.__setattr__(self, "properties", tuple(self.properties))
         if all(isinstance(let, Let) and isinstance(let.value, Basic) for let in self.step):
             cut = in_parts([(let.target, let.value) for let in self.step])

@@ -113,6 +113,7 @@ from optgen import (
     Norm,
     Optimizer,
     RowMax,
+    Schedule,
     SpecError,
     TensorSum,
     finite,
@@ -126,8 +127,10 @@ from optgen import (
     t,
     theta,
 )
+from optgen.combinators import clip_value, l2, lookahead, scheduled
 from optgen.hypers import beta1, lr, seed
-from optgen.targets import TARGETS
+from optgen.properties import Bounded, EqualTo, Invariant
+from optgen.targets import TARGETS, schedules
 from optgen.targets.base import Origin
 
 m, s = state("m s")
@@ -524,3 +527,67 @@ def test_it_is_compiled_to_what_it_means(what):
         new = update(*(given[name] if name in given else next(computed) for name in taken))
     new = new[0] if isinstance(new, tuple) else new
     assert new == pytest.approx(THETA - RATE * expected, rel=1e-15)
+
+
+RULE = Optimizer("rule", title="Rule", step=(Let(m.next, beta1 * m + g), Let(theta.next, theta - lr * m.next)))
+OPTIONS = {
+    "text": (lambda: l2(RULE, "x"), "it can make nothing of its options", "give it hyperparameters"),
+    "None": (lambda: l2(RULE, None), "it is given None, no number", "write it in t and hyperparameters"),
+    "a condition": (lambda: scheduled(RULE, lr=t > 3), "it is given t > 3, no number", "write it in t"),
+    "True": (lambda: clip_value(RULE, True), "it is given True, no number", "write it in t"),
+    "an array": (lambda: l2(RULE, np.zeros(2)), "no number", "write it in t"),
+    "a function of Python": (
+        lambda: scheduled(RULE, lr=lambda step: step),
+        "nothing of its options",
+        "expressions in t",
+    ),
+    "no mapping": (lambda: scheduled(RULE, 3), "nothing of its options", "expressions in t"),
+    "a period of nothing": (lambda: lookahead(RULE, 0), "lookahead(rule)", "fix  "),
+    "infinity": (lambda: l2(RULE, oo), NOT_FINITE, "look for"),
+    "a large number": (lambda: l2(RULE, 10**400), LARGE, "scale"),
+    "a small number": (lambda: l2(RULE, 1e-300), SINGLE, "write a hyperparameter"),
+    "claims that are one": (lambda: claimed(Bounded(theta.next, low=0)), "no tuple of claims", "write properties=("),
+    "claims that are none": (lambda: claimed(None), "properties is None, no tuple of claims", "write properties=("),
+    "a claim of text": (lambda: claimed((Bounded(theta.next, low="x"),)), "cannot be read", "give Bounded symbols"),
+    "a claim of a list": (lambda: claimed((Invariant([g]),)), "cannot be read", "give Invariant symbols"),
+    "a claim of a name": (lambda: claimed((EqualTo("adam"),)), "cannot be read", "give EqualTo symbols"),
+    "a reference": (
+        lambda: Optimizer("rule", "Rule", (DESCENT,), reference=3),
+        "the reference is 3, no text",
+        "quotes",
+    ),
+    "a description": (lambda: Schedule("fall", lr, description=None), "the description is None, no text", "quotes"),
+    "equations of a schedule": (lambda: Schedule("fall", lr, where=3), "where is 3, no tuple", "write where=("),
+    "a schedule of infinity": (lambda: Schedule("fall", lr * oo), NOT_FINITE, "look for"),
+    "a schedule of a large number": (lambda: Schedule("fall", lr * 10**400), LARGE, "scale"),
+    "a schedule of text": (lambda: Schedule("fall", "lr"), "which SymPy cannot read", "build the right-hand side"),
+    "a schedule of True": (lambda: Schedule("fall", True), "the value is a truth value", "write Piecewise"),
+}
+
+
+def claimed(properties):
+    return Optimizer("rule", title="Rule", step=(DESCENT,), properties=properties)
+
+
+@pytest.mark.parametrize("what", OPTIONS)
+def test_options_of_wrappers_claims_and_schedules_are_refused_in_words(what):
+    make, said, fix = OPTIONS[what]
+    with pytest.raises(SpecError) as refusal:
+        make()
+    message = str(refusal.value)
+    assert said in message
+    assert fix in message
+    assert "test_odd_inputs.py" in message
+
+
+def test_a_small_number_can_stand_beside_what_is_float64_always():
+    assert built(descent(g / (Norm(g) + 1e-300)))
+    assert built((Let(local("rate"), lr * 1e-300), *descent(g * local("rate"))))
+    assert schedules.source(Schedule("fall", lr * 1e-300), Origin("0", "a test", "0"))
+
+
+@pytest.mark.parametrize("make", [lambda: oo * g, lambda: Add(True, g), lambda: Mul(S.false, g), lambda: 10**400 * g])
+@pytest.mark.filterwarnings("ignore::sympy.utilities.exceptions.SymPyDeprecationWarning")
+def test_problems_can_be_printed_whatever_the_equation_is(make):
+    with pytest.raises(SpecError, match="    in   theta"):
+        built((Let(theta.next, make()),))
