@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from optgen import __version__, pipeline
-from optgen.errors import OptgenError, Problem, SpecError
+from optgen.errors import OptgenError
 from optgen.files import module_of, write_whole
 from optgen.ir import Kernel
 from optgen.language.schedules import Schedule
@@ -88,11 +88,11 @@ def sources(file: SpecFile, rule: Rule, targets: Sequence[str]) -> dict[str, str
     """
     paths = module_paths(rule.name, rule.kind, targets)
     if isinstance(rule, Schedule):
-        return {paths[0]: _tried(rule, lambda: schedules.source(rule, _origin(file, SCHEDULES)))}
-    kernel = _tried(rule, lambda: pipeline.kernel_of(rule))
+        return {paths[0]: _tried(partial(_printed_schedule, file, rule))}
+    kernel = _tried(lambda: pipeline.kernel_of(rule))
     if isinstance(kernel, OptgenError):
         return dict.fromkeys(paths, kernel)
-    made = (_tried(rule, partial(_printed, file, rule, kernel, target)) for target in targets)
+    made = (_tried(partial(_printed, file, rule, kernel, target)) for target in targets)
     return dict(zip(paths, made, strict=True))
 
 
@@ -100,19 +100,20 @@ def _printed(file: SpecFile, optimizer: Optimizer, kernel: Kernel, target: str) 
     return pipeline.printed(optimizer, kernel, target_named(target), _origin(file, f"target={target}"))
 
 
+def _printed_schedule(file: SpecFile, schedule: Schedule) -> str:
+    with pipeline.in_words(schedule, "printing"):
+        return schedules.source(schedule, _origin(file, SCHEDULES))
+
+
 Made = TypeVar("Made")
 
 
-def _tried(rule: Rule, make: Callable[[], Made]) -> Made | OptgenError:
-    """What is made of a rule, or the error that keeps it from being made; whatever is raised, others can be built."""
+def _tried(make: Callable[[], Made]) -> Made | OptgenError:
+    """What is made of a rule, or the error that keeps it from being made."""
     try:
         return make()
     except OptgenError as error:
         return error
-    except Exception as error:  # noqa: BLE001 - as said above
-        what = f"the compiler cannot handle it ({type(error).__name__}: {error})"
-        fix = "write its equations another way, in smaller parts with locals, say; and report it with the spec"
-        return SpecError([Problem(what, fix)], rule.name, rule.location, rule.kind)
 
 
 def _digest(text: str) -> str:

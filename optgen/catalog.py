@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from optgen import known
 from optgen.errors import Location, SpecError, UsageError, refuse_second_owner
-from optgen.folders import installed_generated
+from optgen.folders import HERE, installed_generated, spec_files
 
 if TYPE_CHECKING:
     from optgen.loader import Rule, SpecFile
@@ -197,9 +197,8 @@ def matching(choices: Iterable[Choice], patterns: Sequence[str]) -> list[Choice]
     ]
 
 
-def names(paths: Sequence[Path]) -> list[str]:
+def names() -> list[str]:
     """The names of optimizers and schedules, as far as they are known without executing anything."""
-    remembered = [Source(path).remembered.get("declared", ()) for path in paths]
-    built = [path.stem for folder in (installed_generated(), Path("generated")) for path in folder.glob("*/*.py")]
-    every = {*(row[0] for rows in remembered for row in rows), *built} - {"__init__"}
-    return sorted(every)
+    own = [row[0] for path in spec_files(HERE) for row in Source(path).remembered.get("declared", ())]
+    built = [path.stem for folder in (Path("generated"), installed_generated()) for path in folder.glob("*/*.py")]
+    return sorted({*own, *built} - {"__init__"})

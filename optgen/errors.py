@@ -20,7 +20,7 @@ class UsageError(OptgenError):
 
 
 class CompilerError(OptgenError):
-    """A check between two passes failed: a bug in optgen, not in the spec."""
+    """The compiler could not do what it should: a check between two passes failed, say."""
 
 
 @dataclass(frozen=True)

@@ -114,9 +114,10 @@ def load_file(path: Path) -> SpecFile:
         return _load(path)
     except OSError as error:
         problem = Problem(f"it cannot be read: {error.strerror}", "name a file that is there and may be read")
-        raise SpecError([problem], location=Location(str(path.resolve()))) from None
+        raise SpecError([problem], location=Location(str(path.absolute()))) from None
     except SpecError as error:
-        raise error if error.location.file == str(path.resolve()) else _needs(path, error) from None
+        own = error.location.file == str(path.resolve())
+        raise error if own else _needs(path, Path(error.location.file or "")) from None
 
 
 def _load(path: Path) -> SpecFile:
@@ -154,20 +155,24 @@ def _as_spec_error(error: BaseException, path: Path) -> SpecError:
     """What went wrong while a file ran, at the line of the file that had to do with it."""
     file, known = str(path.resolve()), set(optgen.__all__)
     number, line = None, ""
-    if isinstance(error, SyntaxError) and error.filename == file:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    broken = [frame.f_code.co_filename for frame, _ in frames if frame.f_code.co_name == "<module>"]
+    if isinstance(error, SyntaxError):
         number, line = error.lineno, error.text or ""
-    for frame, at in traceback.walk_tb(error.__traceback__):
+        broken.append(error.filename or file)
+    siblings = [Path(name) for name in broken if name != file and Path(name).parent == path.resolve().parent]
+    if siblings:
+        return _needs(path, siblings[-1])
+    for frame, at in frames:
         if frame.f_code.co_filename == file:
             number, line = at, linecache.getline(file, at)
             known.update(frame.f_globals, frame.f_locals)
     return SpecError([advice.problem(error, line.strip(), known)], location=Location(file, number))
 
 
-def _needs(path: Path, error: SpecError) -> SpecError:
+def _needs(path: Path, sibling: Path) -> SpecError:
     """The error of a file whose sibling is at fault; the sibling's own error is reported with the sibling."""
-    problem = Problem(
-        f"it imports {Path(error.location.file or '').name}, which cannot be loaded", "mend that one first"
-    )
+    problem = Problem(f"it imports {sibling.name}, which cannot be loaded", "mend that one first")
     return SpecError([problem], location=Location(str(path.resolve())))
 
 

@@ -24,9 +24,9 @@ app = typer.Typer(
 
 def _names(incomplete: str) -> list[str]:
     """The names that a word could become, for the shell: nothing is executed."""
-    from optgen import catalog, folders
+    from optgen import catalog
 
-    return [name for name in catalog.names(folders.in_reach()) if name.startswith(incomplete)]
+    return [name for name in catalog.names() if name.startswith(incomplete)]
 
 
 def _targets(incomplete: str) -> list[str]:
@@ -45,7 +45,7 @@ def _build(
     wanted: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME|FILE]...",
+            metavar="NAME|FILE",
             help="Optimizers, schedules or spec files; all of specs/ if none.",
             autocompletion=_names,
         ),
@@ -68,14 +68,14 @@ def _listing(
     patterns: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FILTER]...",
+            metavar="FILTER",
             help="Parts of names, titles or families, or patterns like 'adam*'; all if none.",
             autocompletion=_names,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the optimizers and schedules here and those that come with it."""
+    """List optimizers and schedules: those of specs/ here, then the built-in."""
     from optgen.cli.listing import run
 
     run(patterns or [], as_json=as_json)
@@ -111,7 +111,7 @@ def _verify(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME|FILE]...",
+            metavar="NAME|FILE",
             help="All of specs/ if none, or all that come with it where there is no such folder.",
             autocompletion=_names,
         ),
@@ -125,7 +125,7 @@ def _verify(
     sample: Annotated[bool, typer.Option("--sample", help="With a sample of the mutants only.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Verify generated modules: prove, test and measure that they compute their equations."""
+    """Verify modules: prove, test and measure that they are their equations."""
     from optgen.cli.verify import run
 
     run(names or [], out, quick=quick, mutants=mutants, sample=sample, as_json=as_json)

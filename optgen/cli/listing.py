@@ -16,7 +16,7 @@ from optgen.cli.screen import complain, console
 from optgen.errors import SpecError, UsageError
 from optgen.folders import in_reach
 
-_MOVED = ("sweeps", "bytes_read", "bytes_written")
+_MOVED = {"sweeps": "sweeps", "bytes_read": "read", "bytes_written": "written"}
 _NOTE = "* at most steps; other steps differ: `optgen show NAME --json` has them all"
 
 
@@ -54,10 +54,10 @@ def _facts(choices: Sequence[Choice], failures: list[SpecError]) -> Iterator[dic
 
 
 def _of_optimizers(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
-    yield ("name", "states", "sweeps", "read", "written", "reference")
+    yield ("name", *_MOVED.values(), "states", "reference")
     for item in entries:
         states = " ".join(state["name"] for state in item["states"]) or "-"
-        yield (item["name"], states, *(_moved(item, what) for what in _MOVED), item["reference"])
+        yield (item["name"], *(_moved(item, what) for what in _MOVED), states, item["reference"])
 
 
 def _moved(item: dict[str, Any], what: str) -> str:
@@ -83,8 +83,8 @@ def _lines(rows: Iterable[tuple[str, ...]]) -> Iterator[Text]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         name, *others, reference = (
-            f"{cell:>{width}}" if 1 < column < len(row) - 1 else f"{cell:{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            f"{cell:>{width}}" if head in _MOVED.values() else f"{cell:{width}}"
+            for head, cell, width in zip(rows[0], row, widths, strict=True)
         )
         line = Text("  ".join((name, *others, reference)).rstrip(), style="bold" if number == 0 else "")
         if number:
@@ -93,5 +93,5 @@ def _lines(rows: Iterable[tuple[str, ...]]) -> Iterator[Text]:
         if console.is_terminal:
             line.truncate(console.width, overflow="ellipsis")
         yield line
-    if any("*" in cell for row in rows[1:] for cell in row[2:-1]):
+    if any(cell.endswith("*") for row in rows[1:] for cell in row):
         yield Text(_NOTE, style="dim")

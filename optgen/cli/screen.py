@@ -56,6 +56,8 @@ def named(wanted: Sequence[str]) -> tuple[list[Choice], list[SpecError]]:
     for file in files:
         if not failures and file.resolve() not in {source.path.resolve() for source, _ in choices}:
             raise UsageError(f"{file} declares no Optimizer and no Schedule at its top level")
+    for folder in (item for item in wanted if Path(item).is_dir()):
+        raise UsageError(f"{folder} is a folder: name spec files, or leave it out for all of specs/")
     reach = in_reach()
     for name in dict.fromkeys(item for item in wanted if not item.endswith(".py")):
         source, declared = catalog.found(name, reach)
