@@ -22,8 +22,8 @@ Reference: torch.optim.Adafactor.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, summing_chunk, tail, view, where,
+    expm1, fma, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    sqrt, summing_chunk, view, where,
 )
 from optgen.runtime.totals import column_totals, narrow, rows_in_columns, sum_of, wide
 
@@ -31,80 +31,78 @@ from optgen.runtime.totals import column_totals, narrow, rows_in_columns, sum_of
 @on_host
 def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c10 = -expm1(beta2_decay*log(t))
-    c0 = head(c10)  # head(1 - t**beta2_decay)
-    c1 = tail(c10)  # tail(1 - t**beta2_decay)
-    c2 = t**beta2_decay
+    c0 = -expm1(beta2_decay*log(t))  # 1 - t**beta2_decay
+    c1 = t**beta2_decay
     one = 1
     zero = 0
-    c6 = 1/rms_limit
-    c7 = minimum(lr, 1/sqrt(t))
-    c8 = lr*weight_decay
-    return eps1, eps2, c0, c1, c2, one, zero, c6, c7, c8
+    c5 = 1/rms_limit
+    c6 = minimum(lr, 1/sqrt(t))
+    c7 = lr*weight_decay
+    return eps1, eps2, c0, c1, one, zero, c5, c6, c7
 
 
 @on_host
 def tensor_0(numel, n_cols):
-    """One tensor before sweep 0: c3."""
-    c3 = 1 if n_cols >= numel else 0
-    return c3
+    """One tensor before sweep 0: c2."""
+    c2 = 1 if n_cols >= numel else 0
+    return c2
 
 
 @on_host
-def tensor_1(acc4, numel, eps2, c7):
+def tensor_1(acc4, numel, eps2, c6):
     """One tensor before sweep 1: rate."""
-    rate = c7*maximum(sqrt(acc4/numel), eps2)
+    rate = c6*maximum(sqrt(acc4/numel), eps2)
     return rate
 
 
 @on_host
-def row_0(r, acc0, n_cols, c0, c1, c2):
+def row_0(r, acc0, n_cols, c0, c1):
     """One row before sweep 1: the new r."""
-    r_next = c0*r + (c1*r + c2*acc0/n_cols)
+    r_next = c0*r + c1*acc0/n_cols
     return r_next
 
 
 @on_host
-def column_0(c, acc1, acc2, n_rows, eps1, c0, c1, c2):
-    """One column before sweep 1: the new c, and c4 and c5."""
-    c_next = c0*c + (c1*c + c2*acc1/n_rows)
-    c4 = 1/maximum(acc2/n_rows, eps1)
-    c5 = sqrt(c_next)
-    return c_next, c4, c5
+def column_0(c, acc1, acc2, n_rows, eps1, c0, c1):
+    """One column before sweep 1: the new c, and c3 and c4."""
+    c_next = c0*c + c1*acc1/n_rows
+    c3 = 1/maximum(acc2/n_rows, eps1)
+    c4 = sqrt(c_next)
+    return c_next, c3, c4
 
 
 @per_element
-def update_1(g, r_next, c3, c4, c5, eps1, one, zero):
+def update_1(g, r_next, c2, c3, c4, eps1, one, zero):
     """One element in sweep 1: u."""
-    relative = where(zero < c3, one, r_next*c4)
-    root = maximum(c5*sqrt(relative), eps1)
+    relative = where(zero < c2, one, r_next*c3)
+    root = maximum(c4*sqrt(relative), eps1)
     u = g/root
     return u
 
 
 @on_host
-def tensor_2(acc3, rate, numel, c6):
-    """One tensor before sweep 2: c9."""
-    excess = maximum(c6*sqrt(acc3/numel), 1)
-    c9 = rate/excess
-    return c9
+def tensor_2(acc3, rate, numel, c5):
+    """One tensor before sweep 2: c8."""
+    excess = maximum(c5*sqrt(acc3/numel), 1)
+    c8 = rate/excess
+    return c8
 
 
 @per_element
-def update_2(theta, g, r_next, c3, c4, c5, c9, eps1, one, zero, c8):
+def update_2(theta, g, r_next, c2, c3, c4, c8, eps1, one, zero, c7):
     """One element in sweep 2: the new theta."""
-    relative = where(zero < c3, one, r_next*c4)
-    root = maximum(c5*sqrt(relative), eps1)
+    relative = where(zero < c2, one, r_next*c3)
+    root = maximum(c4*sqrt(relative), eps1)
     u = g/root
-    theta_next = fma(-c9, u, fma(-c8, theta, theta))
+    theta_next = fma(-c8, u, fma(-c7, theta, theta))
     return theta_next
 
 
 @on_host
-def prepare_0(at, scalars, numel_of, n_cols_of, c3_of):
+def prepare_0(at, scalars, numel_of, n_cols_of, c2_of):
     """Prepare sweep 0: all that varies over less than elements."""
     for j in at.tensors:
-        c3_of[j] = tensor_0(numel_of[j], n_cols_of[j])
+        c2_of[j] = tensor_0(numel_of[j], n_cols_of[j])
 
 
 @summing_chunk
@@ -152,34 +150,33 @@ def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc4_of):
 
 @on_host
 def prepare_1(
-    at, scalars, acc4_of, numel_of, rate_of, r_of, acc0_of, n_cols_of, c_of, acc1_of, n_rows_of, c4_of, c5_of,
+    at, scalars, acc4_of, numel_of, rate_of, r_of, acc0_of, n_cols_of, c_of, acc1_of, n_rows_of, c3_of, c4_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
     eps1 = scalars[0]
     eps2 = scalars[1]
     c0 = scalars[2]
     c1 = scalars[3]
-    c2 = scalars[4]
-    c7 = scalars[8]
+    c6 = scalars[7]
     for j in at.tensors:
         acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-        rate_of[j] = tensor_1(acc4, numel_of[j], eps2, c7)
+        rate_of[j] = tensor_1(acc4, numel_of[j], eps2, c6)
     for j in at.tensors:
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
-            r_of[begin + i] = row_0(r_of[begin + i], acc0_of[begin + i], n_cols_of[j], c0, c1, c2)
+            r_of[begin + i] = row_0(r_of[begin + i], acc0_of[begin + i], n_cols_of[j], c0, c1)
     for j in at.tensors:
         acc1 = column_totals(acc1_of, at, j)
         acc2 = rows_in_columns(r_of, at, j)
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
-            c_of[begin + i], c4_of[begin + i], c5_of[begin + i] = column_0(
-                c_of[begin + i], acc1[i], acc2[i], n_rows_of[j], eps1, c0, c1, c2,
+            c_of[begin + i], c3_of[begin + i], c4_of[begin + i] = column_0(
+                c_of[begin + i], acc1[i], acc2[i], n_rows_of[j], eps1, c0, c1,
             )
 
 
 @summing_chunk
-def chunk_1(row, place, scalars, r_of, c3_of, c4_of, c5_of, acc3_of):
+def chunk_1(row, place, scalars, r_of, c2_of, c3_of, c4_of, acc3_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -188,9 +185,9 @@ def chunk_1(row, place, scalars, r_of, c3_of, c4_of, c5_of, acc3_of):
     matrix_rows = place[5]
     line_before = place[6]
     eps1 = scalars[0]
-    one = scalars[5]
-    zero = scalars[6]
-    c3 = narrow(c3_of[row[-2]], scalars)
+    one = scalars[4]
+    zero = scalars[5]
+    c2 = narrow(c2_of[row[-2]], scalars)
     acc3 = 0.0  # sum of u*u over the tensor
     for line in range(lines):
         begin = line*count
@@ -198,40 +195,40 @@ def chunk_1(row, place, scalars, r_of, c3_of, c4_of, c5_of, acc3_of):
         r_next = narrow(r_of[first_row + line], scalars)
         matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
+        c3 = c3_of[column : column + count]
         c4 = c4_of[column : column + count]
-        c5 = c5_of[column : column + count]
         for i in range(count):
-            u = update_1(g[i], r_next, c3, narrow(c4[i], scalars), narrow(c5[i], scalars), eps1, one, zero)
+            u = update_1(g[i], r_next, c2, narrow(c3[i], scalars), narrow(c4[i], scalars), eps1, one, zero)
             acc3 += wide(u)*wide(u)
     acc3_of[place[0]] = acc3
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, r_of, c3_of, c4_of, c5_of, acc3_of):
+def sweep_1(rows, tasks, places, scalars, r_of, c2_of, c3_of, c4_of, acc3_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, r_of, c3_of, c4_of, c5_of, acc3_of)
+            chunk_1(rows[row], places[row], scalars, r_of, c2_of, c3_of, c4_of, acc3_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, r_of, c3_of, c4_of, c5_of, acc3_of):
+def sweep_1_serial(rows, places, scalars, r_of, c2_of, c3_of, c4_of, acc3_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, r_of, c3_of, c4_of, c5_of, acc3_of)
+        chunk_1(rows[row], places[row], scalars, r_of, c2_of, c3_of, c4_of, acc3_of)
 
 
 @on_host
-def prepare_2(at, scalars, acc3_of, rate_of, numel_of, c9_of):
+def prepare_2(at, scalars, acc3_of, rate_of, numel_of, c8_of):
     """Prepare sweep 2: all that varies over less than elements."""
-    c6 = scalars[7]
+    c5 = scalars[6]
     for j in at.tensors:
         acc3 = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
-        c9_of[j] = tensor_2(acc3, rate_of[j], numel_of[j], c6)
+        c8_of[j] = tensor_2(acc3, rate_of[j], numel_of[j], c5)
 
 
 @per_chunk
-def chunk_2(row, place, scalars, r_of, c3_of, c4_of, c5_of, c9_of):
+def chunk_2(row, place, scalars, r_of, c2_of, c3_of, c4_of, c8_of):
     """Sweep 2 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -240,11 +237,11 @@ def chunk_2(row, place, scalars, r_of, c3_of, c4_of, c5_of, c9_of):
     matrix_rows = place[5]
     line_before = place[6]
     eps1 = scalars[0]
-    one = scalars[5]
-    zero = scalars[6]
-    c8 = scalars[9]
-    c3 = narrow(c3_of[row[-2]], scalars)
-    c9 = narrow(c9_of[row[-2]], scalars)
+    one = scalars[4]
+    zero = scalars[5]
+    c7 = scalars[8]
+    c2 = narrow(c2_of[row[-2]], scalars)
+    c8 = narrow(c8_of[row[-2]], scalars)
     for line in range(lines):
         begin = line*count
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
@@ -252,27 +249,27 @@ def chunk_2(row, place, scalars, r_of, c3_of, c4_of, c5_of, c9_of):
         r_next = narrow(r_of[first_row + line], scalars)
         matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
+        c3 = c3_of[column : column + count]
         c4 = c4_of[column : column + count]
-        c5 = c5_of[column : column + count]
         for i in range(count):
             theta[i] = update_2(
-                theta[i], g[i], r_next, c3, narrow(c4[i], scalars), narrow(c5[i], scalars), c9, eps1, one, zero, c8,
+                theta[i], g[i], r_next, c2, narrow(c3[i], scalars), narrow(c4[i], scalars), c8, eps1, one, zero, c7,
             )
 
 
 @parallel_sweep
-def sweep_2(rows, tasks, places, scalars, r_of, c3_of, c4_of, c5_of, c9_of):
+def sweep_2(rows, tasks, places, scalars, r_of, c2_of, c3_of, c4_of, c8_of):
     """Sweep 2 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_2(rows[row], places[row], scalars, r_of, c3_of, c4_of, c5_of, c9_of)
+            chunk_2(rows[row], places[row], scalars, r_of, c2_of, c3_of, c4_of, c8_of)
 
 
 @serial_sweep
-def sweep_2_serial(rows, places, scalars, r_of, c3_of, c4_of, c5_of, c9_of):
+def sweep_2_serial(rows, places, scalars, r_of, c2_of, c3_of, c4_of, c8_of):
     """Sweep 2 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_2(rows[row], places[row], scalars, r_of, c3_of, c4_of, c5_of, c9_of)
+        chunk_2(rows[row], places[row], scalars, r_of, c2_of, c3_of, c4_of, c8_of)
 
 
 def initial(lr, beta2_decay, eps1, rms_limit, eps2, weight_decay):
@@ -295,16 +292,16 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "c3": "tensor", "acc0": "row", "acc1": "part", "acc4": "chunk", "rate": "tensor", "c4": "column",
-        "c5": "column", "acc3": "chunk", "c9": "tensor",
+        "c2": "tensor", "acc0": "row", "acc1": "part", "acc4": "chunk", "rate": "tensor", "c3": "column",
+        "c4": "column", "acc3": "chunk", "c8": "tensor",
     },
     phases=(
-        Phase(("numel", "n_cols", "c3"), prepare=prepare_0),
+        Phase(("numel", "n_cols", "c2"), prepare=prepare_0),
         Phase(("acc0", "acc1", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc4", "numel", "rate", "r", "acc0", "n_cols", "c", "acc1", "n_rows", "c4", "c5"), prepare=prepare_1),
-        Phase(("r", "c3", "c4", "c5", "acc3"), sweep=sweep_1, sweep_serial=sweep_1_serial),
-        Phase(("acc3", "rate", "numel", "c9"), prepare=prepare_2),
-        Phase(("r", "c3", "c4", "c5", "c9"), sweep=sweep_2, sweep_serial=sweep_2_serial),
+        Phase(("acc4", "numel", "rate", "r", "acc0", "n_cols", "c", "acc1", "n_rows", "c3", "c4"), prepare=prepare_1),
+        Phase(("r", "c2", "c3", "c4", "acc3"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("acc3", "rate", "numel", "c8"), prepare=prepare_2),
+        Phase(("r", "c2", "c3", "c4", "c8"), sweep=sweep_2, sweep_serial=sweep_2_serial),
     ),
 )
 

@@ -19,8 +19,8 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, summing_chunk, tail, view,
+    expm1, fma, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    sqrt, summing_chunk, view,
 )
 from optgen.runtime.totals import column_totals, narrow, rows_in_columns, sum_of, wide
 
@@ -28,58 +28,56 @@ from optgen.runtime.totals import column_totals, narrow, rows_in_columns, sum_of
 @on_host
 def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2):
     """What is the same for every element, computed once a step in float64."""
-    c8 = -expm1(beta2_decay*log(t))
-    c0 = head(c8)  # head(1 - t**beta2_decay)
-    c1 = tail(c8)  # tail(1 - t**beta2_decay)
-    c2 = t**beta2_decay
-    c5 = 1/rms_limit
-    c6 = minimum(lr, 1/sqrt(t))
-    return eps1, eps2, c0, c1, c2, c5, c6
+    c0 = -expm1(beta2_decay*log(t))  # 1 - t**beta2_decay
+    c1 = t**beta2_decay
+    c4 = 1/rms_limit
+    c5 = minimum(lr, 1/sqrt(t))
+    return eps1, eps2, c0, c1, c4, c5
 
 
 @on_host
-def tensor_0(acc4, numel, eps2, c6):
+def tensor_0(acc4, numel, eps2, c5):
     """One tensor before sweep 1: rate."""
-    rate = c6*maximum(sqrt(acc4/numel), eps2)
+    rate = c5*maximum(sqrt(acc4/numel), eps2)
     return rate
 
 
 @on_host
-def row_0(r, acc0, n_cols, eps1, c0, c1, c2):
-    """One row before sweep 1: the new r, and c3."""
-    r_next = c0*r + (c1*r + c2*(acc0 + n_cols*eps1))
-    c3 = 1/sqrt(r_next)
-    return r_next, c3
+def row_0(r, acc0, n_cols, eps1, c0, c1):
+    """One row before sweep 1: the new r, and c2."""
+    r_next = c0*r + c1*(acc0 + n_cols*eps1)
+    c2 = 1/sqrt(r_next)
+    return r_next, c2
 
 
 @on_host
-def column_0(c, acc1, acc2, n_rows, eps1, c0, c1, c2):
-    """One column before sweep 1: the new c, and c4."""
-    c_next = c0*c + (c1*c + c2*(acc1 + n_rows*eps1))
-    c4 = sqrt(acc2)/sqrt(c_next)
-    return c_next, c4
+def column_0(c, acc1, acc2, n_rows, eps1, c0, c1):
+    """One column before sweep 1: the new c, and c3."""
+    c_next = c0*c + c1*(acc1 + n_rows*eps1)
+    c3 = sqrt(acc2)/sqrt(c_next)
+    return c_next, c3
 
 
 @per_element
-def update_1(g, c3, c4):
+def update_1(g, c2, c3):
     """One element in sweep 1: u."""
-    u = g*c3*c4
+    u = g*c2*c3
     return u
 
 
 @on_host
-def tensor_1(acc3, rate, numel, c5):
-    """One tensor before sweep 2: c7."""
-    excess = maximum(c5*sqrt(acc3/numel), 1)
-    c7 = rate/excess
-    return c7
+def tensor_1(acc3, rate, numel, c4):
+    """One tensor before sweep 2: c6."""
+    excess = maximum(c4*sqrt(acc3/numel), 1)
+    c6 = rate/excess
+    return c6
 
 
 @per_element
-def update_2(theta, g, c3, c4, c7):
+def update_2(theta, g, c2, c3, c6):
     """One element in sweep 2: the new theta."""
-    u = g*c3*c4
-    theta_next = fma(-c7, u, theta)
+    u = g*c2*c3
+    theta_next = fma(-c6, u, theta)
     return theta_next
 
 
@@ -128,34 +126,31 @@ def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc4_of):
 
 @on_host
 def prepare_1(
-    at, scalars, acc4_of, numel_of, rate_of, r_of, acc0_of, n_cols_of, c3_of, c_of, acc1_of, n_rows_of, c4_of,
+    at, scalars, acc4_of, numel_of, rate_of, r_of, acc0_of, n_cols_of, c2_of, c_of, acc1_of, n_rows_of, c3_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
     eps1 = scalars[0]
     eps2 = scalars[1]
     c0 = scalars[2]
     c1 = scalars[3]
-    c2 = scalars[4]
-    c6 = scalars[6]
+    c5 = scalars[5]
     for j in at.tensors:
         acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-        rate_of[j] = tensor_0(acc4, numel_of[j], eps2, c6)
+        rate_of[j] = tensor_0(acc4, numel_of[j], eps2, c5)
     for j in at.tensors:
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
-            r_of[begin + i], c3_of[begin + i] = row_0(r_of[begin + i], acc0_of[begin + i], n_cols_of[j], eps1, c0, c1, c2)
+            r_of[begin + i], c2_of[begin + i] = row_0(r_of[begin + i], acc0_of[begin + i], n_cols_of[j], eps1, c0, c1)
     for j in at.tensors:
         acc1 = column_totals(acc1_of, at, j)
         acc2 = rows_in_columns(r_of, at, j)
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
-            c_of[begin + i], c4_of[begin + i] = column_0(
-                c_of[begin + i], acc1[i], acc2[i], n_rows_of[j], eps1, c0, c1, c2,
-            )
+            c_of[begin + i], c3_of[begin + i] = column_0(c_of[begin + i], acc1[i], acc2[i], n_rows_of[j], eps1, c0, c1)
 
 
 @summing_chunk
-def chunk_1(row, place, scalars, c3_of, c4_of, acc3_of):
+def chunk_1(row, place, scalars, c2_of, c3_of, acc3_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -167,42 +162,42 @@ def chunk_1(row, place, scalars, c3_of, c4_of, acc3_of):
     for line in range(lines):
         begin = line*count
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
-        c3 = narrow(c3_of[first_row + line], scalars)
+        c2 = narrow(c2_of[first_row + line], scalars)
         matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
-        c4 = c4_of[column : column + count]
+        c3 = c3_of[column : column + count]
         for i in range(count):
-            u = update_1(g[i], c3, narrow(c4[i], scalars))
+            u = update_1(g[i], c2, narrow(c3[i], scalars))
             acc3 += wide(u)*wide(u)
     acc3_of[place[0]] = acc3
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c3_of, c4_of, acc3_of):
+def sweep_1(rows, tasks, places, scalars, c2_of, c3_of, acc3_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c3_of, c4_of, acc3_of)
+            chunk_1(rows[row], places[row], scalars, c2_of, c3_of, acc3_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c3_of, c4_of, acc3_of):
+def sweep_1_serial(rows, places, scalars, c2_of, c3_of, acc3_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c3_of, c4_of, acc3_of)
+        chunk_1(rows[row], places[row], scalars, c2_of, c3_of, acc3_of)
 
 
 @on_host
-def prepare_2(at, scalars, acc3_of, rate_of, numel_of, c7_of):
+def prepare_2(at, scalars, acc3_of, rate_of, numel_of, c6_of):
     """Prepare sweep 2: all that varies over less than elements."""
-    c5 = scalars[5]
+    c4 = scalars[4]
     for j in at.tensors:
         acc3 = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
-        c7_of[j] = tensor_1(acc3, rate_of[j], numel_of[j], c5)
+        c6_of[j] = tensor_1(acc3, rate_of[j], numel_of[j], c4)
 
 
 @per_chunk
-def chunk_2(row, place, scalars, c3_of, c4_of, c7_of):
+def chunk_2(row, place, scalars, c2_of, c3_of, c6_of):
     """Sweep 2 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -210,32 +205,32 @@ def chunk_2(row, place, scalars, c3_of, c4_of, c7_of):
     first_column = place[4]
     matrix_rows = place[5]
     line_before = place[6]
-    c7 = narrow(c7_of[row[-2]], scalars)
+    c6 = narrow(c6_of[row[-2]], scalars)
     for line in range(lines):
         begin = line*count
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
-        c3 = narrow(c3_of[first_row + line], scalars)
+        c2 = narrow(c2_of[first_row + line], scalars)
         matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
-        c4 = c4_of[column : column + count]
+        c3 = c3_of[column : column + count]
         for i in range(count):
-            theta[i] = update_2(theta[i], g[i], c3, narrow(c4[i], scalars), c7)
+            theta[i] = update_2(theta[i], g[i], c2, narrow(c3[i], scalars), c6)
 
 
 @parallel_sweep
-def sweep_2(rows, tasks, places, scalars, c3_of, c4_of, c7_of):
+def sweep_2(rows, tasks, places, scalars, c2_of, c3_of, c6_of):
     """Sweep 2 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_2(rows[row], places[row], scalars, c3_of, c4_of, c7_of)
+            chunk_2(rows[row], places[row], scalars, c2_of, c3_of, c6_of)
 
 
 @serial_sweep
-def sweep_2_serial(rows, places, scalars, c3_of, c4_of, c7_of):
+def sweep_2_serial(rows, places, scalars, c2_of, c3_of, c6_of):
     """Sweep 2 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_2(rows[row], places[row], scalars, c3_of, c4_of, c7_of)
+        chunk_2(rows[row], places[row], scalars, c2_of, c3_of, c6_of)
 
 
 def initial(lr, beta2_decay, eps1, rms_limit, eps2):
@@ -257,15 +252,15 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc4": "chunk", "rate": "tensor", "c3": "row", "c4": "column",
-        "acc3": "chunk", "c7": "tensor",
+        "acc0": "row", "acc1": "part", "acc4": "chunk", "rate": "tensor", "c2": "row", "c3": "column",
+        "acc3": "chunk", "c6": "tensor",
     },
     phases=(
         Phase(("acc0", "acc1", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc4", "numel", "rate", "r", "acc0", "n_cols", "c3", "c", "acc1", "n_rows", "c4"), prepare=prepare_1),
-        Phase(("c3", "c4", "acc3"), sweep=sweep_1, sweep_serial=sweep_1_serial),
-        Phase(("acc3", "rate", "numel", "c7"), prepare=prepare_2),
-        Phase(("c3", "c4", "c7"), sweep=sweep_2, sweep_serial=sweep_2_serial),
+        Phase(("acc4", "numel", "rate", "r", "acc0", "n_cols", "c2", "c", "acc1", "n_rows", "c3"), prepare=prepare_1),
+        Phase(("c2", "c3", "acc3"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("acc3", "rate", "numel", "c6"), prepare=prepare_2),
+        Phase(("c2", "c3", "c6"), sweep=sweep_2, sweep_serial=sweep_2_serial),
     ),
 )
 

@@ -17,8 +17,7 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
-    tail, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
 
@@ -27,34 +26,32 @@ from optgen.runtime.totals import narrow, sum_of, wide
 def scalars(t, lr, beta2, beta1, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
     branch = 0 if t == 1 else 1
-    c0 = head(beta2)
-    c1 = 1 - beta2
-    c2 = tail(beta2)
-    return branch, lr, beta1, eps, weight_decay, c0, c1, c2
+    c0 = 1 - beta2
+    return branch, lr, beta2, beta1, eps, weight_decay, c0
 
 
 @on_host
-def tensor_0_0(acc0, eps, c0, c1, c2):
-    """One tensor before sweep 1 where t == 1: the new v, and c3."""
-    v_next = c0*acc0 + (c1*acc0 + c2*acc0)
-    c3 = 1/(sqrt(v_next) + eps)
-    return v_next, c3
+def tensor_0_0(acc0, beta2, eps, c0):
+    """One tensor before sweep 1 where t == 1: the new v, and c1."""
+    v_next = beta2*acc0 + c0*acc0
+    c1 = 1/(sqrt(v_next) + eps)
+    return v_next, c1
 
 
 @per_element
-def update_0_1(theta, g, m, c3, lr, beta1, weight_decay):
+def update_0_1(theta, g, m, c1, lr, beta1, weight_decay):
     """One element in sweep 1: the new theta and m."""
-    m_next = fma(weight_decay, theta, fma(beta1, m, c3*g))
+    m_next = fma(weight_decay, theta, fma(beta1, m, c1*g))
     theta_next = fma(-lr, m_next, theta)
     return theta_next, m_next
 
 
 @on_host
-def tensor_1_0(v, acc0, eps, c0, c1, c2):
-    """One tensor before sweep 1 otherwise: the new v, and c3."""
-    v_next = c0*v + (c2*v + c1*acc0)
-    c3 = 1/(sqrt(v_next) + eps)
-    return v_next, c3
+def tensor_1_0(v, acc0, beta2, eps, c0):
+    """One tensor before sweep 1 otherwise: the new v, and c1."""
+    v_next = beta2*v + c0*acc0
+    c1 = 1/(sqrt(v_next) + eps)
+    return v_next, c1
 
 
 @summing_chunk
@@ -84,51 +81,50 @@ def sweep_0_serial(rows, places, scalars, acc0_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, v_of, c3_of):
+def prepare_1(at, scalars, acc0_of, v_of, c1_of):
     """Prepare sweep 1: all that varies over less than elements."""
     branch = scalars[0]
-    eps = scalars[3]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
+    beta2 = scalars[2]
+    eps = scalars[4]
+    c0 = scalars[6]
     if branch == 0:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            v_of[j], c3_of[j] = tensor_0_0(acc0, eps, c0, c1, c2)
+            v_of[j], c1_of[j] = tensor_0_0(acc0, beta2, eps, c0)
     else:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            v_of[j], c3_of[j] = tensor_1_0(v_of[j], acc0, eps, c0, c1, c2)
+            v_of[j], c1_of[j] = tensor_1_0(v_of[j], acc0, beta2, eps, c0)
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c3_of):
+def chunk_1(row, place, scalars, c1_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     lr = scalars[1]
-    beta1 = scalars[2]
-    weight_decay = scalars[4]
-    c3 = narrow(c3_of[row[-2]], scalars)
+    beta1 = scalars[3]
+    weight_decay = scalars[5]
+    c1 = narrow(c1_of[row[-2]], scalars)
     for i in range(count):
-        theta[i], m[i] = update_0_1(theta[i], g[i], m[i], c3, lr, beta1, weight_decay)
+        theta[i], m[i] = update_0_1(theta[i], g[i], m[i], c1, lr, beta1, weight_decay)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c3_of):
+def sweep_1(rows, tasks, places, scalars, c1_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c3_of)
+            chunk_1(rows[row], places[row], scalars, c1_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c3_of):
+def sweep_1_serial(rows, places, scalars, c1_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c3_of)
+        chunk_1(rows[row], places[row], scalars, c1_of)
 
 
 def initial(lr, beta2, beta1, eps, weight_decay):
@@ -149,11 +145,11 @@ PROGRAM = Program(
     small_states={"v": "tensor"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "c3": "tensor"},
+    values={"acc0": "chunk", "c1": "tensor"},
     phases=(
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "v", "c3"), prepare=prepare_1),
-        Phase(("c3",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("acc0", "v", "c1"), prepare=prepare_1),
+        Phase(("c1",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )
 

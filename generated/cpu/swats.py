@@ -47,7 +47,7 @@ def scalars(t, lr, beta1, beta2, eps, tolerance):
     c10 = expm1(t*log(beta2))
     c7 = -lr*sqrt(-c10)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
     c8 = -1/c10  # 1/(1 - beta2**t)
-    return branch, t, eps, tolerance, c0, c1, c2, zero, c4, c5, c6, c7, c8
+    return branch, t, beta2, eps, tolerance, c0, c1, c2, zero, c4, c5, c6, c7, c8
 
 
 @on_host
@@ -72,11 +72,11 @@ def update_0_0(theta, g, m, v, rate, c3, c9, eps, c0, c1, c2, zero, c4, c5, c6, 
 
 
 @on_host
-def group_0_1(switched_at, lam, rate, acc1, acc3, now, c4, c5, c6, c8):
+def group_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c6, c8):
     """One model before sweep 1 where t == 1: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = lam if switched_at > 0 else c4*lam + (c5*lam + c6*gamma) if along != 0 else lam
+    lam_next = lam if switched_at > 0 else beta2*lam + c6*gamma if along != 0 else lam
     lam_hat = lam_next*c8
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
     return lam_next, rate_next
@@ -100,11 +100,11 @@ def update_1_0(theta, g, m, v, rate, c3, eps, c0, c1, c2, zero, c4, c5, c6, c7):
 
 
 @on_host
-def group_1_1(switched_at, lam, rate, acc1, acc3, t, tolerance, c4, c5, c6, c8):
+def group_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c6, c8):
     """One model before sweep 1 otherwise: the new switched_at, lam and rate, and c9."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = lam if switched_at > 0 else c4*lam + (c5*lam + c6*gamma) if along != 0 else lam
+    lam_next = lam if switched_at > 0 else beta2*lam + c6*gamma if along != 0 else lam
     lam_hat = lam_next*c8
     now = 1 if switched_at == 0 and tolerance > abs(gamma - lam_hat) and along != 0 else 0
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
@@ -141,15 +141,15 @@ def chunk_0(row, place, scalars, rate_of, c3_of, c9_of, acc0_of, acc2_of):
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
     branch = scalars[0]
-    eps = scalars[2]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    zero = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c7 = scalars[11]
+    eps = scalars[3]
+    c0 = scalars[5]
+    c1 = scalars[6]
+    c2 = scalars[7]
+    zero = scalars[8]
+    c4 = scalars[9]
+    c5 = scalars[10]
+    c6 = scalars[11]
+    c7 = scalars[12]
     if branch == 0:
         rate = narrow(rate_of[0], scalars)
         c3 = narrow(c3_of[0], scalars)
@@ -200,11 +200,10 @@ def prepare_1(
     """Prepare sweep 1: all that varies over less than elements."""
     branch = scalars[0]
     t = scalars[1]
-    tolerance = scalars[3]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c8 = scalars[12]
+    beta2 = scalars[2]
+    tolerance = scalars[4]
+    c6 = scalars[11]
+    c8 = scalars[13]
     if branch == 0:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
@@ -214,7 +213,7 @@ def prepare_1(
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
         lam_of[0], rate_of[0] = group_0_1(
-            switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, now_of[0], c4, c5, c6, c8,
+            switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, now_of[0], beta2, c6, c8,
         )
         switched_at_of[0] = switched_at_next_of[0]
     else:
@@ -226,7 +225,7 @@ def prepare_1(
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
         switched_at_of[0], lam_of[0], rate_of[0], c9_of[0] = group_1_1(
-            switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, t, tolerance, c4, c5, c6, c8,
+            switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, t, beta2, tolerance, c6, c8,
         )
 
 
@@ -237,10 +236,10 @@ def chunk_1(row, place, scalars, c3_of, c9_of):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     branch = scalars[0]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    zero = scalars[7]
+    c0 = scalars[5]
+    c1 = scalars[6]
+    c2 = scalars[7]
+    zero = scalars[8]
     if branch == 0:
         pass
     else:

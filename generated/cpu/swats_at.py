@@ -45,7 +45,7 @@ def scalars(t, lr, beta1, beta2, eps, switch_step, switched_at):
     c6 = -lr*sqrt(-c8)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
     c7 = -1/c8  # 1/(1 - beta2**t)
     zero = 0
-    return branch, eps, c0, c1, c2, c3, c4, c5, c6, c7, zero, switched_at_next
+    return branch, beta2, eps, c0, c1, c2, c3, c4, c5, c6, c7, zero, switched_at_next
 
 
 @per_element
@@ -69,11 +69,11 @@ def update_1_0(theta, g, m, v, eps, c0, c1, c2, c3, c4, c5, c6, zero):
 
 
 @on_host
-def group_1_0(lam, acc1, acc3, c3, c4, c5, c7):
+def group_1_0(lam, acc1, acc3, beta2, c5, c7):
     """One model after the last sweep where switch_step <= t and switched_at <= 0: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = c3*lam + (c4*lam + c5*gamma) if along != 0 else lam
+    lam_next = beta2*lam + c5*gamma if along != 0 else lam
     lam_hat = lam_next*c7
     rate_next = lam_hat
     return lam_next, rate_next
@@ -91,11 +91,11 @@ def update_2_0(theta, g, m, v, eps, c0, c1, c2, c3, c4, c5, c6):
 
 
 @on_host
-def group_2_0(lam, acc1, acc3, c3, c4, c5):
+def group_2_0(lam, acc1, acc3, beta2, c5):
     """One model after the last sweep otherwise: the new lam."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = c3*lam + (c4*lam + c5*gamma) if along != 0 else lam
+    lam_next = beta2*lam + c5*gamma if along != 0 else lam
     return lam_next
 
 
@@ -108,15 +108,15 @@ def chunk_0(row, place, scalars, rate_of, acc0_of, acc2_of):
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
     branch = scalars[0]
-    eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
-    c6 = scalars[8]
-    zero = scalars[10]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
+    c4 = scalars[7]
+    c5 = scalars[8]
+    c6 = scalars[9]
+    zero = scalars[11]
     if branch == 0:
         rate = narrow(rate_of[0], scalars)
         for i in range(count):
@@ -160,10 +160,9 @@ def sweep_0_serial(rows, places, scalars, rate_of, acc0_of, acc2_of):
 def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
     """Finish the step: all that varies over less than elements."""
     branch = scalars[0]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
-    c7 = scalars[9]
+    beta2 = scalars[1]
+    c5 = scalars[8]
+    c7 = scalars[10]
     if branch == 0:
         pass
     elif branch == 1:
@@ -174,7 +173,7 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
-        lam_of[0], rate_of[0] = group_1_0(lam_of[0], acc1, acc3, c3, c4, c5, c7)
+        lam_of[0], rate_of[0] = group_1_0(lam_of[0], acc1, acc3, beta2, c5, c7)
     else:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
@@ -183,7 +182,7 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
-        lam_of[0] = group_2_0(lam_of[0], acc1, acc3, c3, c4, c5)
+        lam_of[0] = group_2_0(lam_of[0], acc1, acc3, beta2, c5)
 
 
 def initial(lr, beta1, beta2, eps, switch_step):

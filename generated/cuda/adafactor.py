@@ -22,8 +22,8 @@ Reference: torch.optim.Adafactor.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, minimum, narrow, on_device,
-    on_host, per_element, sqrt, store, store4, sync, tail, thread, where, wide,
+    THREADS, block, expm1, fma, in_fours, kernel, load, load4, log, maximum, minimum, narrow, on_device,
+    on_host, per_element, sqrt, store, store4, sync, thread, where, wide,
 )
 from optgen.runtime.cuda_totals import (
     CHUNKS, column_sum, columns_in_all, rows_in_all, sum_down, sum_of_block, sum_over, tensor_of_block,
@@ -35,72 +35,70 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c10 = -expm1(beta2_decay*log(t))
-    c0 = head(c10)  # head(1 - t**beta2_decay)
-    c1 = tail(c10)  # tail(1 - t**beta2_decay)
-    c2 = t**beta2_decay
+    c0 = -expm1(beta2_decay*log(t))  # 1 - t**beta2_decay
+    c1 = t**beta2_decay
     one = 1
     zero = 0
-    c6 = 1/rms_limit
-    c7 = minimum(lr, 1/sqrt(t))
-    c8 = lr*weight_decay
-    return eps1, eps2, c0, c1, c2, one, zero, c6, c7, c8
+    c5 = 1/rms_limit
+    c6 = minimum(lr, 1/sqrt(t))
+    c7 = lr*weight_decay
+    return eps1, eps2, c0, c1, one, zero, c5, c6, c7
 
 
 @on_device
 def tensor_0(numel, n_cols):
-    """One tensor before sweep 0: c3."""
-    c3 = 1 if n_cols >= numel else 0
-    return c3
+    """One tensor before sweep 0: c2."""
+    c2 = 1 if n_cols >= numel else 0
+    return c2
 
 
 @on_device
-def tensor_1(acc4, numel, eps2, c7):
+def tensor_1(acc4, numel, eps2, c6):
     """One tensor before sweep 1: rate."""
-    rate = c7*maximum(sqrt(acc4/numel), eps2)
+    rate = c6*maximum(sqrt(acc4/numel), eps2)
     return rate
 
 
 @on_device
-def row_0(r, acc0, n_cols, c0, c1, c2):
+def row_0(r, acc0, n_cols, c0, c1):
     """One row before sweep 1: the new r."""
-    r_next = c0*r + (c1*r + c2*acc0/n_cols)
+    r_next = c0*r + c1*acc0/n_cols
     return r_next
 
 
 @on_device
-def column_0(c, acc1, acc2, n_rows, eps1, c0, c1, c2):
-    """One column before sweep 1: the new c, and c4 and c5."""
-    c_next = c0*c + (c1*c + c2*acc1/n_rows)
-    c4 = 1/maximum(acc2/n_rows, eps1)
-    c5 = sqrt(c_next)
-    return c_next, c4, c5
+def column_0(c, acc1, acc2, n_rows, eps1, c0, c1):
+    """One column before sweep 1: the new c, and c3 and c4."""
+    c_next = c0*c + c1*acc1/n_rows
+    c3 = 1/maximum(acc2/n_rows, eps1)
+    c4 = sqrt(c_next)
+    return c_next, c3, c4
 
 
 @per_element
-def update_1(g, r_next, c3, c4, c5, eps1, one, zero):
+def update_1(g, r_next, c2, c3, c4, eps1, one, zero):
     """One element in sweep 1: u."""
-    relative = where(zero < c3, one, r_next*c4)
-    root = maximum(c5*sqrt(relative), eps1)
+    relative = where(zero < c2, one, r_next*c3)
+    root = maximum(c4*sqrt(relative), eps1)
     u = g/root
     return u
 
 
 @on_device
-def tensor_2(acc3, rate, numel, c6):
-    """One tensor before sweep 2: c9."""
-    excess = maximum(c6*sqrt(acc3/numel), 1)
-    c9 = rate/excess
-    return c9
+def tensor_2(acc3, rate, numel, c5):
+    """One tensor before sweep 2: c8."""
+    excess = maximum(c5*sqrt(acc3/numel), 1)
+    c8 = rate/excess
+    return c8
 
 
 @per_element
-def update_2(theta, g, r_next, c3, c4, c5, c9, eps1, one, zero, c8):
+def update_2(theta, g, r_next, c2, c3, c4, c8, eps1, one, zero, c7):
     """One element in sweep 2: the new theta."""
-    relative = where(zero < c3, one, r_next*c4)
-    root = maximum(c5*sqrt(relative), eps1)
+    relative = where(zero < c2, one, r_next*c3)
+    root = maximum(c4*sqrt(relative), eps1)
     u = g/root
-    theta_next = fma(-c9, u, fma(-c8, theta, theta))
+    theta_next = fma(-c8, u, fma(-c7, theta, theta))
     return theta_next
 
 
@@ -109,10 +107,10 @@ def tensors_0(at, scalars, small):
     """Before sweep 0: a block a tensor."""
     numel_of = at[12]
     n_cols_of = at[14]
-    c3_of = at[17]
+    c2_of = at[17]
     j = tensor_of_block(at)
     if thread() == 0:
-        small[c3_of + j] = tensor_0(small[numel_of + j], small[n_cols_of + j])
+        small[c2_of + j] = tensor_0(small[numel_of + j], small[n_cols_of + j])
 
 
 @kernel
@@ -186,14 +184,14 @@ def sweep_0(chunks, addresses, scalars, at, small):
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     eps2 = scalars[1]
-    c7 = scalars[8]
+    c6 = scalars[7]
     acc4_of = at[20]
     numel_of = at[12]
     rate_of = at[21]
     j = tensor_of_block(at)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     if thread() == 0:
-        small[rate_of + j] = tensor_1(acc4, small[numel_of + j], eps2, c7)
+        small[rate_of + j] = tensor_1(acc4, small[numel_of + j], eps2, c6)
 
 
 @kernel
@@ -201,14 +199,13 @@ def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
     c0 = scalars[2]
     c1 = scalars[3]
-    c2 = scalars[4]
     r_of = at[15]
     acc0_of = at[18]
     n_cols_of = at[14]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
-        small[r_of + i] = row_0(small[r_of + i], small[acc0_of + i], small[n_cols_of + j], c0, c1, c2)
+        small[r_of + i] = row_0(small[r_of + i], small[acc0_of + i], small[n_cols_of + j], c0, c1)
 
 
 @kernel
@@ -217,20 +214,19 @@ def columns_0(at, scalars, small):
     eps1 = scalars[0]
     c0 = scalars[2]
     c1 = scalars[3]
-    c2 = scalars[4]
     c_of = at[16]
     acc1_of = at[19]
     r_of = at[15]
     n_rows_of = at[13]
-    c4_of = at[22]
-    c5_of = at[23]
+    c3_of = at[22]
+    c4_of = at[23]
     i = block()*THREADS + thread()
     if i < columns_in_all(at):
         j = tensor_of_column(at, i)
         acc1 = column_sum(small, acc1_of, at, j, i)
         acc2 = sum_down(small, r_of, at, j, i)
-        small[c_of + i], small[c4_of + i], small[c5_of + i] = column_0(
-            small[c_of + i], acc1, acc2, small[n_rows_of + j], eps1, c0, c1, c2,
+        small[c_of + i], small[c3_of + i], small[c4_of + i] = column_0(
+            small[c_of + i], acc1, acc2, small[n_rows_of + j], eps1, c0, c1,
         )
 
 
@@ -246,21 +242,21 @@ def sweep_1(chunks, addresses, scalars, at, small):
     matrix_rows = chunks[8, block()]
     line_before = chunks[9, block()]
     eps1 = scalars[0]
-    one = scalars[5]
-    zero = scalars[6]
+    one = scalars[4]
+    zero = scalars[5]
     r_of = at[15]
-    c3_of = at[17]
-    c4_of = at[22]
-    c5_of = at[23]
+    c2_of = at[17]
+    c3_of = at[22]
+    c4_of = at[23]
     acc3_of = at[24]
-    c3 = narrow(small[c3_of + tensor], scalars)
+    c2 = narrow(small[c2_of + tensor], scalars)
     acc3 = 0.0  # sum of u*u over the tensor
     line = 0
     while line < lines:
         matrix = (line_before + line)//matrix_rows
         r_next = narrow(small[r_of + first_row + line], scalars)
+        c3_line = c3_of + first_column + matrix*count
         c4_line = c4_of + first_column + matrix*count
-        c5_line = c5_of + first_column + matrix*count
         offset = first_element*scalars.itemsize
         g_ptr = addresses[1, tensor] + offset
         fours = in_fours(count, g_ptr)
@@ -268,22 +264,22 @@ def sweep_1(chunks, addresses, scalars, at, small):
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             u_i0 = update_1(
-                g_i0, r_next, c3, narrow(small[c4_line + i], scalars), narrow(small[c5_line + i], scalars), eps1, one,
+                g_i0, r_next, c2, narrow(small[c3_line + i], scalars), narrow(small[c4_line + i], scalars), eps1, one,
                 zero,
             )
             acc3 += wide(u_i0)*wide(u_i0)
             u_i1 = update_1(
-                g_i1, r_next, c3, narrow(small[c4_line + i + 1], scalars), narrow(small[c5_line + i + 1], scalars), eps1,
+                g_i1, r_next, c2, narrow(small[c3_line + i + 1], scalars), narrow(small[c4_line + i + 1], scalars), eps1,
                 one, zero,
             )
             acc3 += wide(u_i1)*wide(u_i1)
             u_i2 = update_1(
-                g_i2, r_next, c3, narrow(small[c4_line + i + 2], scalars), narrow(small[c5_line + i + 2], scalars), eps1,
+                g_i2, r_next, c2, narrow(small[c3_line + i + 2], scalars), narrow(small[c4_line + i + 2], scalars), eps1,
                 one, zero,
             )
             acc3 += wide(u_i2)*wide(u_i2)
             u_i3 = update_1(
-                g_i3, r_next, c3, narrow(small[c4_line + i + 3], scalars), narrow(small[c5_line + i + 3], scalars), eps1,
+                g_i3, r_next, c2, narrow(small[c3_line + i + 3], scalars), narrow(small[c4_line + i + 3], scalars), eps1,
                 one, zero,
             )
             acc3 += wide(u_i3)*wide(u_i3)
@@ -292,7 +288,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
         while i < count:
             g_i = load(g_ptr, i, scalars)
             u_i = update_1(
-                g_i, r_next, c3, narrow(small[c4_line + i], scalars), narrow(small[c5_line + i], scalars), eps1, one,
+                g_i, r_next, c2, narrow(small[c3_line + i], scalars), narrow(small[c4_line + i], scalars), eps1, one,
                 zero,
             )
             acc3 += wide(u_i)*wide(u_i)
@@ -307,15 +303,15 @@ def sweep_1(chunks, addresses, scalars, at, small):
 @kernel
 def tensors_2(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    c6 = scalars[7]
+    c5 = scalars[6]
     acc3_of = at[24]
     rate_of = at[21]
     numel_of = at[12]
-    c9_of = at[25]
+    c8_of = at[25]
     j = tensor_of_block(at)
     acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c9_of + j] = tensor_2(acc3, small[rate_of + j], small[numel_of + j], c6)
+        small[c8_of + j] = tensor_2(acc3, small[rate_of + j], small[numel_of + j], c5)
 
 
 @kernel
@@ -330,22 +326,22 @@ def sweep_2(chunks, addresses, scalars, at, small):
     matrix_rows = chunks[8, block()]
     line_before = chunks[9, block()]
     eps1 = scalars[0]
-    one = scalars[5]
-    zero = scalars[6]
-    c8 = scalars[9]
+    one = scalars[4]
+    zero = scalars[5]
+    c7 = scalars[8]
     r_of = at[15]
-    c3_of = at[17]
-    c4_of = at[22]
-    c5_of = at[23]
-    c9_of = at[25]
-    c3 = narrow(small[c3_of + tensor], scalars)
-    c9 = narrow(small[c9_of + tensor], scalars)
+    c2_of = at[17]
+    c3_of = at[22]
+    c4_of = at[23]
+    c8_of = at[25]
+    c2 = narrow(small[c2_of + tensor], scalars)
+    c8 = narrow(small[c8_of + tensor], scalars)
     line = 0
     while line < lines:
         matrix = (line_before + line)//matrix_rows
         r_next = narrow(small[r_of + first_row + line], scalars)
+        c3_line = c3_of + first_column + matrix*count
         c4_line = c4_of + first_column + matrix*count
-        c5_line = c5_of + first_column + matrix*count
         offset = first_element*scalars.itemsize
         theta_ptr = addresses[0, tensor] + offset
         g_ptr = addresses[1, tensor] + offset
@@ -355,20 +351,20 @@ def sweep_2(chunks, addresses, scalars, at, small):
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             theta_next_i0 = update_2(
-                theta_i0, g_i0, r_next, c3, narrow(small[c4_line + i], scalars), narrow(small[c5_line + i], scalars), c9,
-                eps1, one, zero, c8,
+                theta_i0, g_i0, r_next, c2, narrow(small[c3_line + i], scalars), narrow(small[c4_line + i], scalars), c8,
+                eps1, one, zero, c7,
             )
             theta_next_i1 = update_2(
-                theta_i1, g_i1, r_next, c3, narrow(small[c4_line + i + 1], scalars),
-                narrow(small[c5_line + i + 1], scalars), c9, eps1, one, zero, c8,
+                theta_i1, g_i1, r_next, c2, narrow(small[c3_line + i + 1], scalars),
+                narrow(small[c4_line + i + 1], scalars), c8, eps1, one, zero, c7,
             )
             theta_next_i2 = update_2(
-                theta_i2, g_i2, r_next, c3, narrow(small[c4_line + i + 2], scalars),
-                narrow(small[c5_line + i + 2], scalars), c9, eps1, one, zero, c8,
+                theta_i2, g_i2, r_next, c2, narrow(small[c3_line + i + 2], scalars),
+                narrow(small[c4_line + i + 2], scalars), c8, eps1, one, zero, c7,
             )
             theta_next_i3 = update_2(
-                theta_i3, g_i3, r_next, c3, narrow(small[c4_line + i + 3], scalars),
-                narrow(small[c5_line + i + 3], scalars), c9, eps1, one, zero, c8,
+                theta_i3, g_i3, r_next, c2, narrow(small[c3_line + i + 3], scalars),
+                narrow(small[c4_line + i + 3], scalars), c8, eps1, one, zero, c7,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
@@ -377,8 +373,8 @@ def sweep_2(chunks, addresses, scalars, at, small):
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
             theta_next_i = update_2(
-                theta_i, g_i, r_next, c3, narrow(small[c4_line + i], scalars), narrow(small[c5_line + i], scalars), c9,
-                eps1, one, zero, c8,
+                theta_i, g_i, r_next, c2, narrow(small[c3_line + i], scalars), narrow(small[c4_line + i], scalars), c8,
+                eps1, one, zero, c7,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             i += THREADS
@@ -406,8 +402,8 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "c3": "tensor", "acc0": "row", "acc1": "part", "acc4": "chunk", "rate": "tensor", "c4": "column",
-        "c5": "column", "acc3": "chunk", "c9": "tensor",
+        "c2": "tensor", "acc0": "row", "acc1": "part", "acc4": "chunk", "rate": "tensor", "c3": "column",
+        "c4": "column", "acc3": "chunk", "c8": "tensor",
     },
     launches=(
         Launch("tensor", tensors_0),

@@ -19,8 +19,8 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, minimum, narrow, on_device,
-    on_host, per_element, sqrt, store, store4, sync, tail, thread, wide,
+    THREADS, block, expm1, fma, in_fours, kernel, load, load4, log, maximum, minimum, narrow, on_device,
+    on_host, per_element, sqrt, store, store4, sync, thread, wide,
 )
 from optgen.runtime.cuda_totals import (
     CHUNKS, column_sum, columns_in_all, rows_in_all, sum_down, sum_of_block, sum_over, tensor_of_block,
@@ -32,58 +32,56 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2):
     """What is the same for every element, computed once a step in float64."""
-    c8 = -expm1(beta2_decay*log(t))
-    c0 = head(c8)  # head(1 - t**beta2_decay)
-    c1 = tail(c8)  # tail(1 - t**beta2_decay)
-    c2 = t**beta2_decay
-    c5 = 1/rms_limit
-    c6 = minimum(lr, 1/sqrt(t))
-    return eps1, eps2, c0, c1, c2, c5, c6
+    c0 = -expm1(beta2_decay*log(t))  # 1 - t**beta2_decay
+    c1 = t**beta2_decay
+    c4 = 1/rms_limit
+    c5 = minimum(lr, 1/sqrt(t))
+    return eps1, eps2, c0, c1, c4, c5
 
 
 @on_device
-def tensor_0(acc4, numel, eps2, c6):
+def tensor_0(acc4, numel, eps2, c5):
     """One tensor before sweep 1: rate."""
-    rate = c6*maximum(sqrt(acc4/numel), eps2)
+    rate = c5*maximum(sqrt(acc4/numel), eps2)
     return rate
 
 
 @on_device
-def row_0(r, acc0, n_cols, eps1, c0, c1, c2):
-    """One row before sweep 1: the new r, and c3."""
-    r_next = c0*r + (c1*r + c2*(acc0 + n_cols*eps1))
-    c3 = 1/sqrt(r_next)
-    return r_next, c3
+def row_0(r, acc0, n_cols, eps1, c0, c1):
+    """One row before sweep 1: the new r, and c2."""
+    r_next = c0*r + c1*(acc0 + n_cols*eps1)
+    c2 = 1/sqrt(r_next)
+    return r_next, c2
 
 
 @on_device
-def column_0(c, acc1, acc2, n_rows, eps1, c0, c1, c2):
-    """One column before sweep 1: the new c, and c4."""
-    c_next = c0*c + (c1*c + c2*(acc1 + n_rows*eps1))
-    c4 = sqrt(acc2)/sqrt(c_next)
-    return c_next, c4
+def column_0(c, acc1, acc2, n_rows, eps1, c0, c1):
+    """One column before sweep 1: the new c, and c3."""
+    c_next = c0*c + c1*(acc1 + n_rows*eps1)
+    c3 = sqrt(acc2)/sqrt(c_next)
+    return c_next, c3
 
 
 @per_element
-def update_1(g, c3, c4):
+def update_1(g, c2, c3):
     """One element in sweep 1: u."""
-    u = g*c3*c4
+    u = g*c2*c3
     return u
 
 
 @on_device
-def tensor_1(acc3, rate, numel, c5):
-    """One tensor before sweep 2: c7."""
-    excess = maximum(c5*sqrt(acc3/numel), 1)
-    c7 = rate/excess
-    return c7
+def tensor_1(acc3, rate, numel, c4):
+    """One tensor before sweep 2: c6."""
+    excess = maximum(c4*sqrt(acc3/numel), 1)
+    c6 = rate/excess
+    return c6
 
 
 @per_element
-def update_2(theta, g, c3, c4, c7):
+def update_2(theta, g, c2, c3, c6):
     """One element in sweep 2: the new theta."""
-    u = g*c3*c4
-    theta_next = fma(-c7, u, theta)
+    u = g*c2*c3
+    theta_next = fma(-c6, u, theta)
     return theta_next
 
 
@@ -158,14 +156,14 @@ def sweep_0(chunks, addresses, scalars, at, small):
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     eps2 = scalars[1]
-    c6 = scalars[6]
+    c5 = scalars[5]
     acc4_of = at[19]
     numel_of = at[12]
     rate_of = at[20]
     j = tensor_of_block(at)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     if thread() == 0:
-        small[rate_of + j] = tensor_0(acc4, small[numel_of + j], eps2, c6)
+        small[rate_of + j] = tensor_0(acc4, small[numel_of + j], eps2, c5)
 
 
 @kernel
@@ -174,16 +172,15 @@ def rows_0(at, scalars, small):
     eps1 = scalars[0]
     c0 = scalars[2]
     c1 = scalars[3]
-    c2 = scalars[4]
     r_of = at[15]
     acc0_of = at[17]
     n_cols_of = at[14]
-    c3_of = at[21]
+    c2_of = at[21]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
-        small[r_of + i], small[c3_of + i] = row_0(
-            small[r_of + i], small[acc0_of + i], small[n_cols_of + j], eps1, c0, c1, c2,
+        small[r_of + i], small[c2_of + i] = row_0(
+            small[r_of + i], small[acc0_of + i], small[n_cols_of + j], eps1, c0, c1,
         )
 
 
@@ -193,20 +190,17 @@ def columns_0(at, scalars, small):
     eps1 = scalars[0]
     c0 = scalars[2]
     c1 = scalars[3]
-    c2 = scalars[4]
     c_of = at[16]
     acc1_of = at[18]
     r_of = at[15]
     n_rows_of = at[13]
-    c4_of = at[22]
+    c3_of = at[22]
     i = block()*THREADS + thread()
     if i < columns_in_all(at):
         j = tensor_of_column(at, i)
         acc1 = column_sum(small, acc1_of, at, j, i)
         acc2 = sum_down(small, r_of, at, j, i)
-        small[c_of + i], small[c4_of + i] = column_0(
-            small[c_of + i], acc1, acc2, small[n_rows_of + j], eps1, c0, c1, c2,
-        )
+        small[c_of + i], small[c3_of + i] = column_0(small[c_of + i], acc1, acc2, small[n_rows_of + j], eps1, c0, c1)
 
 
 @kernel
@@ -220,34 +214,34 @@ def sweep_1(chunks, addresses, scalars, at, small):
     first_column = chunks[7, block()]
     matrix_rows = chunks[8, block()]
     line_before = chunks[9, block()]
-    c3_of = at[21]
-    c4_of = at[22]
+    c2_of = at[21]
+    c3_of = at[22]
     acc3_of = at[23]
     acc3 = 0.0  # sum of u*u over the tensor
     line = 0
     while line < lines:
         matrix = (line_before + line)//matrix_rows
-        c3 = narrow(small[c3_of + first_row + line], scalars)
-        c4_line = c4_of + first_column + matrix*count
+        c2 = narrow(small[c2_of + first_row + line], scalars)
+        c3_line = c3_of + first_column + matrix*count
         offset = first_element*scalars.itemsize
         g_ptr = addresses[1, tensor] + offset
         fours = in_fours(count, g_ptr)
         i = 4*thread()
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            u_i0 = update_1(g_i0, c3, narrow(small[c4_line + i], scalars))
+            u_i0 = update_1(g_i0, c2, narrow(small[c3_line + i], scalars))
             acc3 += wide(u_i0)*wide(u_i0)
-            u_i1 = update_1(g_i1, c3, narrow(small[c4_line + i + 1], scalars))
+            u_i1 = update_1(g_i1, c2, narrow(small[c3_line + i + 1], scalars))
             acc3 += wide(u_i1)*wide(u_i1)
-            u_i2 = update_1(g_i2, c3, narrow(small[c4_line + i + 2], scalars))
+            u_i2 = update_1(g_i2, c2, narrow(small[c3_line + i + 2], scalars))
             acc3 += wide(u_i2)*wide(u_i2)
-            u_i3 = update_1(g_i3, c3, narrow(small[c4_line + i + 3], scalars))
+            u_i3 = update_1(g_i3, c2, narrow(small[c3_line + i + 3], scalars))
             acc3 += wide(u_i3)*wide(u_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             g_i = load(g_ptr, i, scalars)
-            u_i = update_1(g_i, c3, narrow(small[c4_line + i], scalars))
+            u_i = update_1(g_i, c2, narrow(small[c3_line + i], scalars))
             acc3 += wide(u_i)*wide(u_i)
             i += THREADS
         first_element += count
@@ -260,15 +254,15 @@ def sweep_1(chunks, addresses, scalars, at, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    c5 = scalars[5]
+    c4 = scalars[4]
     acc3_of = at[23]
     rate_of = at[20]
     numel_of = at[12]
-    c7_of = at[24]
+    c6_of = at[24]
     j = tensor_of_block(at)
     acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c7_of + j] = tensor_1(acc3, small[rate_of + j], small[numel_of + j], c5)
+        small[c6_of + j] = tensor_1(acc3, small[rate_of + j], small[numel_of + j], c4)
 
 
 @kernel
@@ -282,15 +276,15 @@ def sweep_2(chunks, addresses, scalars, at, small):
     first_column = chunks[7, block()]
     matrix_rows = chunks[8, block()]
     line_before = chunks[9, block()]
-    c3_of = at[21]
-    c4_of = at[22]
-    c7_of = at[24]
-    c7 = narrow(small[c7_of + tensor], scalars)
+    c2_of = at[21]
+    c3_of = at[22]
+    c6_of = at[24]
+    c6 = narrow(small[c6_of + tensor], scalars)
     line = 0
     while line < lines:
         matrix = (line_before + line)//matrix_rows
-        c3 = narrow(small[c3_of + first_row + line], scalars)
-        c4_line = c4_of + first_column + matrix*count
+        c2 = narrow(small[c2_of + first_row + line], scalars)
+        c3_line = c3_of + first_column + matrix*count
         offset = first_element*scalars.itemsize
         theta_ptr = addresses[0, tensor] + offset
         g_ptr = addresses[1, tensor] + offset
@@ -299,17 +293,17 @@ def sweep_2(chunks, addresses, scalars, at, small):
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_next_i0 = update_2(theta_i0, g_i0, c3, narrow(small[c4_line + i], scalars), c7)
-            theta_next_i1 = update_2(theta_i1, g_i1, c3, narrow(small[c4_line + i + 1], scalars), c7)
-            theta_next_i2 = update_2(theta_i2, g_i2, c3, narrow(small[c4_line + i + 2], scalars), c7)
-            theta_next_i3 = update_2(theta_i3, g_i3, c3, narrow(small[c4_line + i + 3], scalars), c7)
+            theta_next_i0 = update_2(theta_i0, g_i0, c2, narrow(small[c3_line + i], scalars), c6)
+            theta_next_i1 = update_2(theta_i1, g_i1, c2, narrow(small[c3_line + i + 1], scalars), c6)
+            theta_next_i2 = update_2(theta_i2, g_i2, c2, narrow(small[c3_line + i + 2], scalars), c6)
+            theta_next_i3 = update_2(theta_i3, g_i3, c2, narrow(small[c3_line + i + 3], scalars), c6)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
-            theta_next_i = update_2(theta_i, g_i, c3, narrow(small[c4_line + i], scalars), c7)
+            theta_next_i = update_2(theta_i, g_i, c2, narrow(small[c3_line + i], scalars), c6)
             store(theta_ptr, i, scalars, theta_next_i)
             i += THREADS
         first_element += count
@@ -335,8 +329,8 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc4": "chunk", "rate": "tensor", "c3": "row", "c4": "column",
-        "acc3": "chunk", "c7": "tensor",
+        "acc0": "row", "acc1": "part", "acc4": "chunk", "rate": "tensor", "c2": "row", "c3": "column",
+        "acc3": "chunk", "c6": "tensor",
     },
     launches=(
         Launch("element", sweep_0),

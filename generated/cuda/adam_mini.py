@@ -33,12 +33,10 @@ def scalars(t, lr, beta1, beta2, weight_decay, eps):
     c1 = tail(beta1)
     c2 = 1 - beta1
     c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c4 = head(beta2)
-    c5 = tail(beta2)
-    c6 = 1 - beta2
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c8 = lr*weight_decay
-    return lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8
+    c4 = 1 - beta2
+    c5 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c6 = lr*weight_decay
+    return lr, beta2, eps, c0, c1, c2, c3, c4, c5, c6
 
 
 @per_element
@@ -49,19 +47,19 @@ def update_0(g, m, c0, c1, c2):
 
 
 @on_device
-def row_0(v, acc0, n_cols, lr, eps, c4, c5, c6, c7):
-    """One row before sweep 1: the new v, and c9."""
-    v_next = c4*v + (c5*v + c6*acc0/n_cols)
-    v_hat = c7*v_next
-    c9 = lr/(sqrt(v_hat) + eps)
-    return v_next, c9
+def row_0(v, acc0, n_cols, lr, beta2, eps, c4, c5):
+    """One row before sweep 1: the new v, and c7."""
+    v_next = beta2*v + c4*acc0/n_cols
+    v_hat = c5*v_next
+    c7 = lr/(sqrt(v_hat) + eps)
+    return v_next, c7
 
 
 @per_element
-def update_1(theta, m_next, c9, c3, c8):
+def update_1(theta, m_next, c7, c3, c6):
     """One element in sweep 1: the new theta."""
     m_hat = c3*m_next
-    theta_next = fma(-c9, m_hat, fma(-c8, theta, theta))
+    theta_next = fma(-c7, m_hat, fma(-c6, theta, theta))
     return theta_next
 
 
@@ -73,9 +71,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
     lines = chunks[4, block()]
     count = chunks[5, block()]
     first_row = chunks[6, block()]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
     acc0_of = at[16]
     line = 0
     while line < lines:
@@ -117,20 +115,19 @@ def sweep_0(chunks, addresses, scalars, at, small):
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
     lr = scalars[0]
-    eps = scalars[1]
-    c4 = scalars[6]
-    c5 = scalars[7]
-    c6 = scalars[8]
-    c7 = scalars[9]
+    beta2 = scalars[1]
+    eps = scalars[2]
+    c4 = scalars[7]
+    c5 = scalars[8]
     v_of = at[15]
     acc0_of = at[16]
     n_cols_of = at[14]
-    c9_of = at[17]
+    c7_of = at[17]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
-        small[v_of + i], small[c9_of + i] = row_0(
-            small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, eps, c4, c5, c6, c7,
+        small[v_of + i], small[c7_of + i] = row_0(
+            small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, beta2, eps, c4, c5,
         )
 
 
@@ -142,12 +139,12 @@ def sweep_1(chunks, addresses, scalars, at, small):
     lines = chunks[4, block()]
     count = chunks[5, block()]
     first_row = chunks[6, block()]
-    c3 = scalars[5]
-    c8 = scalars[10]
-    c9_of = at[17]
+    c3 = scalars[6]
+    c6 = scalars[9]
+    c7_of = at[17]
     line = 0
     while line < lines:
-        c9 = narrow(small[c9_of + first_row + line], scalars)
+        c7 = narrow(small[c7_of + first_row + line], scalars)
         offset = first_element*scalars.itemsize
         theta_ptr = addresses[0, tensor] + offset
         m_ptr = addresses[2, tensor] + offset
@@ -156,17 +153,17 @@ def sweep_1(chunks, addresses, scalars, at, small):
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
-            theta_next_i0 = update_1(theta_i0, m_next_i0, c9, c3, c8)
-            theta_next_i1 = update_1(theta_i1, m_next_i1, c9, c3, c8)
-            theta_next_i2 = update_1(theta_i2, m_next_i2, c9, c3, c8)
-            theta_next_i3 = update_1(theta_i3, m_next_i3, c9, c3, c8)
+            theta_next_i0 = update_1(theta_i0, m_next_i0, c7, c3, c6)
+            theta_next_i1 = update_1(theta_i1, m_next_i1, c7, c3, c6)
+            theta_next_i2 = update_1(theta_i2, m_next_i2, c7, c3, c6)
+            theta_next_i3 = update_1(theta_i3, m_next_i3, c7, c3, c6)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             m_next_i = load(m_ptr, i, scalars)
-            theta_next_i = update_1(theta_i, m_next_i, c9, c3, c8)
+            theta_next_i = update_1(theta_i, m_next_i, c7, c3, c6)
             store(theta_ptr, i, scalars, theta_next_i)
             i += THREADS
         first_element += count
@@ -191,7 +188,7 @@ PROGRAM = Program(
     small_states={"v": "row"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "c9": "row"},
+    values={"acc0": "row", "c7": "row"},
     launches=(
         Launch("element", sweep_0),
         Launch("row", rows_0),

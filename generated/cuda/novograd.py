@@ -17,8 +17,8 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, narrow, on_device, on_host,
-    per_element, sqrt, store, store4, tail, thread, wide,
+    THREADS, as_index, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
+    sqrt, store, store4, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -28,34 +28,32 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 def scalars(t, lr, beta2, beta1, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
     branch = 0 if t == 1 else 1
-    c0 = head(beta2)
-    c1 = 1 - beta2
-    c2 = tail(beta2)
-    return branch, lr, beta1, eps, weight_decay, c0, c1, c2
+    c0 = 1 - beta2
+    return branch, lr, beta2, beta1, eps, weight_decay, c0
 
 
 @on_device
-def tensor_0_0(acc0, eps, c0, c1, c2):
-    """One tensor before sweep 1 where t == 1: the new v, and c3."""
-    v_next = c0*acc0 + (c1*acc0 + c2*acc0)
-    c3 = 1/(sqrt(v_next) + eps)
-    return v_next, c3
+def tensor_0_0(acc0, beta2, eps, c0):
+    """One tensor before sweep 1 where t == 1: the new v, and c1."""
+    v_next = beta2*acc0 + c0*acc0
+    c1 = 1/(sqrt(v_next) + eps)
+    return v_next, c1
 
 
 @per_element
-def update_0_1(theta, g, m, c3, lr, beta1, weight_decay):
+def update_0_1(theta, g, m, c1, lr, beta1, weight_decay):
     """One element in sweep 1: the new theta and m."""
-    m_next = fma(weight_decay, theta, fma(beta1, m, c3*g))
+    m_next = fma(weight_decay, theta, fma(beta1, m, c1*g))
     theta_next = fma(-lr, m_next, theta)
     return theta_next, m_next
 
 
 @on_device
-def tensor_1_0(v, acc0, eps, c0, c1, c2):
-    """One tensor before sweep 1 otherwise: the new v, and c3."""
-    v_next = c0*v + (c2*v + c1*acc0)
-    c3 = 1/(sqrt(v_next) + eps)
-    return v_next, c3
+def tensor_1_0(v, acc0, beta2, eps, c0):
+    """One tensor before sweep 1 otherwise: the new v, and c1."""
+    v_next = beta2*v + c0*acc0
+    c1 = 1/(sqrt(v_next) + eps)
+    return v_next, c1
 
 
 @kernel
@@ -91,22 +89,21 @@ def sweep_0(chunks, addresses, scalars, at, small):
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     branch = as_index(scalars[0])
-    eps = scalars[3]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
+    beta2 = scalars[2]
+    eps = scalars[4]
+    c0 = scalars[6]
     acc0_of = at[16]
     v_of = at[15]
-    c3_of = at[17]
+    c1_of = at[17]
     j = tensor_of_block(at)
     if branch == 0:
         acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
         if thread() == 0:
-            small[v_of + j], small[c3_of + j] = tensor_0_0(acc0, eps, c0, c1, c2)
+            small[v_of + j], small[c1_of + j] = tensor_0_0(acc0, beta2, eps, c0)
     else:
         acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
         if thread() == 0:
-            small[v_of + j], small[c3_of + j] = tensor_1_0(small[v_of + j], acc0, eps, c0, c1, c2)
+            small[v_of + j], small[c1_of + j] = tensor_1_0(small[v_of + j], acc0, beta2, eps, c0)
 
 
 @kernel
@@ -120,20 +117,20 @@ def sweep_1(chunks, addresses, scalars, at, small):
     g_ptr = addresses[1, tensor] + offset
     m_ptr = addresses[2, tensor] + offset
     lr = scalars[1]
-    beta1 = scalars[2]
-    weight_decay = scalars[4]
-    c3_of = at[17]
-    c3 = narrow(small[c3_of + tensor], scalars)
+    beta1 = scalars[3]
+    weight_decay = scalars[5]
+    c1_of = at[17]
+    c1 = narrow(small[c1_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-        theta_next_i0, m_next_i0 = update_0_1(theta_i0, g_i0, m_i0, c3, lr, beta1, weight_decay)
-        theta_next_i1, m_next_i1 = update_0_1(theta_i1, g_i1, m_i1, c3, lr, beta1, weight_decay)
-        theta_next_i2, m_next_i2 = update_0_1(theta_i2, g_i2, m_i2, c3, lr, beta1, weight_decay)
-        theta_next_i3, m_next_i3 = update_0_1(theta_i3, g_i3, m_i3, c3, lr, beta1, weight_decay)
+        theta_next_i0, m_next_i0 = update_0_1(theta_i0, g_i0, m_i0, c1, lr, beta1, weight_decay)
+        theta_next_i1, m_next_i1 = update_0_1(theta_i1, g_i1, m_i1, c1, lr, beta1, weight_decay)
+        theta_next_i2, m_next_i2 = update_0_1(theta_i2, g_i2, m_i2, c1, lr, beta1, weight_decay)
+        theta_next_i3, m_next_i3 = update_0_1(theta_i3, g_i3, m_i3, c1, lr, beta1, weight_decay)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         i += 4*THREADS
@@ -142,7 +139,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
         theta_i = load(theta_ptr, i, scalars)
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
-        theta_next_i, m_next_i = update_0_1(theta_i, g_i, m_i, c3, lr, beta1, weight_decay)
+        theta_next_i, m_next_i = update_0_1(theta_i, g_i, m_i, c1, lr, beta1, weight_decay)
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
         i += THREADS
@@ -166,7 +163,7 @@ PROGRAM = Program(
     small_states={"v": "tensor"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "c3": "tensor"},
+    values={"acc0": "chunk", "c1": "tensor"},
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),

@@ -48,7 +48,7 @@ def scalars(t, lr, beta1, beta2, eps, tolerance):
     c10 = expm1(t*log(beta2))
     c7 = -lr*sqrt(-c10)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
     c8 = -1/c10  # 1/(1 - beta2**t)
-    return branch, t, eps, tolerance, c0, c1, c2, zero, c4, c5, c6, c7, c8
+    return branch, t, beta2, eps, tolerance, c0, c1, c2, zero, c4, c5, c6, c7, c8
 
 
 @on_device
@@ -73,11 +73,11 @@ def update_0_0(theta, g, m, v, rate, c3, c9, eps, c0, c1, c2, zero, c4, c5, c6, 
 
 
 @on_device
-def group_0_1(switched_at, lam, rate, acc1, acc3, now, c4, c5, c6, c8):
+def group_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c6, c8):
     """One model before sweep 1 where t == 1: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = lam if switched_at > 0 else c4*lam + (c5*lam + c6*gamma) if along != 0 else lam
+    lam_next = lam if switched_at > 0 else beta2*lam + c6*gamma if along != 0 else lam
     lam_hat = lam_next*c8
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
     return lam_next, rate_next
@@ -101,11 +101,11 @@ def update_1_0(theta, g, m, v, rate, c3, eps, c0, c1, c2, zero, c4, c5, c6, c7):
 
 
 @on_device
-def group_1_1(switched_at, lam, rate, acc1, acc3, t, tolerance, c4, c5, c6, c8):
+def group_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c6, c8):
     """One model before sweep 1 otherwise: the new switched_at, lam and rate, and c9."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = lam if switched_at > 0 else c4*lam + (c5*lam + c6*gamma) if along != 0 else lam
+    lam_next = lam if switched_at > 0 else beta2*lam + c6*gamma if along != 0 else lam
     lam_hat = lam_next*c8
     now = 1 if switched_at == 0 and tolerance > abs(gamma - lam_hat) and along != 0 else 0
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
@@ -152,15 +152,15 @@ def sweep_0(chunks, addresses, scalars, at, small):
     m_ptr = addresses[2, tensor] + offset
     v_ptr = addresses[3, tensor] + offset
     branch = as_index(scalars[0])
-    eps = scalars[2]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    zero = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c7 = scalars[11]
+    eps = scalars[3]
+    c0 = scalars[5]
+    c1 = scalars[6]
+    c2 = scalars[7]
+    zero = scalars[8]
+    c4 = scalars[9]
+    c5 = scalars[10]
+    c6 = scalars[11]
+    c7 = scalars[12]
     rate_of = at[17]
     c3_of = at[18]
     c9_of = at[20]
@@ -301,11 +301,10 @@ def groups_1(at, scalars, small):
     """Before sweep 1: one block."""
     branch = as_index(scalars[0])
     t = scalars[1]
-    tolerance = scalars[3]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c8 = scalars[12]
+    beta2 = scalars[2]
+    tolerance = scalars[4]
+    c6 = scalars[11]
+    c8 = scalars[13]
     switched_at_of = at[15]
     lam_of = at[16]
     rate_of = at[17]
@@ -318,14 +317,14 @@ def groups_1(at, scalars, small):
         acc3 = sum_over_tensors(small, y1_of, at)
         if thread() == 0:
             small[lam_of], small[rate_of] = group_0_1(
-                small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, small[now_of], c4, c5, c6, c8,
+                small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, small[now_of], beta2, c6, c8,
             )
     else:
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
         if thread() == 0:
             small[switched_at_of], small[lam_of], small[rate_of], small[c9_of] = group_1_1(
-                small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, t, tolerance, c4, c5, c6, c8,
+                small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, t, beta2, tolerance, c6, c8,
             )
 
 
@@ -352,10 +351,10 @@ def sweep_1(chunks, addresses, scalars, at, small):
     g_ptr = addresses[1, tensor] + offset
     m_ptr = addresses[2, tensor] + offset
     branch = as_index(scalars[0])
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    zero = scalars[7]
+    c0 = scalars[5]
+    c1 = scalars[6]
+    c2 = scalars[7]
+    zero = scalars[8]
     c3_of = at[18]
     c9_of = at[20]
     if branch == 0:

@@ -46,7 +46,7 @@ def scalars(t, lr, beta1, beta2, eps, switch_step, switched_at):
     c6 = -lr*sqrt(-c8)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
     c7 = -1/c8  # 1/(1 - beta2**t)
     zero = 0
-    return branch, eps, c0, c1, c2, c3, c4, c5, c6, c7, zero, switched_at_next
+    return branch, beta2, eps, c0, c1, c2, c3, c4, c5, c6, c7, zero, switched_at_next
 
 
 @per_element
@@ -70,11 +70,11 @@ def update_1_0(theta, g, m, v, eps, c0, c1, c2, c3, c4, c5, c6, zero):
 
 
 @on_device
-def group_1_0(lam, acc1, acc3, c3, c4, c5, c7):
+def group_1_0(lam, acc1, acc3, beta2, c5, c7):
     """One model after the last sweep where switch_step <= t and switched_at <= 0: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = c3*lam + (c4*lam + c5*gamma) if along != 0 else lam
+    lam_next = beta2*lam + c5*gamma if along != 0 else lam
     lam_hat = lam_next*c7
     rate_next = lam_hat
     return lam_next, rate_next
@@ -92,11 +92,11 @@ def update_2_0(theta, g, m, v, eps, c0, c1, c2, c3, c4, c5, c6):
 
 
 @on_device
-def group_2_0(lam, acc1, acc3, c3, c4, c5):
+def group_2_0(lam, acc1, acc3, beta2, c5):
     """One model after the last sweep otherwise: the new lam."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = c3*lam + (c4*lam + c5*gamma) if along != 0 else lam
+    lam_next = beta2*lam + c5*gamma if along != 0 else lam
     return lam_next
 
 
@@ -112,15 +112,15 @@ def sweep_0(chunks, addresses, scalars, at, small):
     m_ptr = addresses[2, tensor] + offset
     v_ptr = addresses[3, tensor] + offset
     branch = as_index(scalars[0])
-    eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
-    c6 = scalars[8]
-    zero = scalars[10]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
+    c4 = scalars[7]
+    c5 = scalars[8]
+    c6 = scalars[9]
+    zero = scalars[11]
     rate_of = at[16]
     acc0_of = at[17]
     acc2_of = at[18]
@@ -287,10 +287,9 @@ def tensors_0(at, scalars, small):
 def groups_0(at, scalars, small):
     """After the last sweep: one block."""
     branch = as_index(scalars[0])
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
-    c7 = scalars[9]
+    beta2 = scalars[1]
+    c5 = scalars[8]
+    c7 = scalars[10]
     lam_of = at[15]
     y0_of = at[19]
     y1_of = at[20]
@@ -301,12 +300,12 @@ def groups_0(at, scalars, small):
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
         if thread() == 0:
-            small[lam_of], small[rate_of] = group_1_0(small[lam_of], acc1, acc3, c3, c4, c5, c7)
+            small[lam_of], small[rate_of] = group_1_0(small[lam_of], acc1, acc3, beta2, c5, c7)
     else:
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
         if thread() == 0:
-            small[lam_of] = group_2_0(small[lam_of], acc1, acc3, c3, c4, c5)
+            small[lam_of] = group_2_0(small[lam_of], acc1, acc3, beta2, c5)
 
 
 def initial(lr, beta1, beta2, eps, switch_step):
