@@ -18,7 +18,8 @@ def nodes(*roots: Basic) -> list[Any]:
     waiting = list(reversed(roots))
     while waiting:
         node = waiting[-1]
-        below = [] if id(node) in found else [x for x in reversed(node.args) if id(x) not in found]
+        unknown = [] if id(node) in found else [x for x in reversed(node.args) if id(x) not in found]
+        below = [x for x in unknown if isinstance(x, Basic)]
         if below:
             waiting += below
         else:
@@ -30,7 +31,7 @@ def replaced(root: Any, known: Mapping[Any, Any]) -> Any:
     """An expression with nodes replaced, as `xreplace` does it, but each once."""
     made: dict[int, Any] = {}
     for node in nodes(root):
-        made[id(node)] = known[node] if node in known else rebuilt(node, [made[id(x)] for x in node.args])
+        made[id(node)] = known[node] if node in known else rebuilt(node, [made.get(id(x), x) for x in node.args])
     return made[id(root)]
 
 

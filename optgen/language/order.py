@@ -46,7 +46,7 @@ def _made(symbol: Named) -> int:
 
 def is_negative(term: Expr) -> bool:
     """Whether a term is written with a minus sign in front."""
-    coefficient, _ = term.as_coeff_Mul()
+    coefficient, _ = term.as_coeff_Mul(rational=True)
     return bool(coefficient.is_negative)
 
 
@@ -80,7 +80,7 @@ def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
 
 @lru_cache(MEMORY)
 def _factors(product: Expr) -> tuple[Number, tuple[Expr, ...], tuple[Expr, ...]]:
-    coefficient, rest = product.as_coeff_Mul()
+    coefficient, rest = product.as_coeff_Mul(rational=True)
     above: list[Expr] = []
     below: list[Expr] = []
     for factor in Mul.make_args(rest):

@@ -3,9 +3,9 @@
 STEP equations become host code, those of states that are one number among them, and the others the body of one sweep,
 reductions and all: `split` makes several of it where they need that. Sums of elements become `InOrder`, which no pass
 takes apart; those of t and hyperparameters alone, which float64 and `stable` are for, are SymPy's. A state whose
-``init`` depends on theta or g reads its init in place of its old value at the first step, so that no memory has to be
-prepared for it. A draw becomes a load of no memory, ``z0``, ``z1`` and so on, so that what computes an element is a
-function of what it is given.
+``init`` depends on g reads its init in place of its old value at the first step, before which it cannot be known. A
+draw becomes a load of no memory, ``z0``, ``z1`` and so on, so that what computes an element is a function of what it is
+given.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def lower(optimizer: Optimizer) -> Kernel:
 
 def starts_late(state: State) -> bool:
     """Whether what a state starts from is known only when the first gradient is."""
-    return any(symbol in (theta, g) for symbol in state.init.atoms(Named))
+    return g in state.init.free_symbols
 
 
 _GIVEN, _REMEMBERED, _VARIES = range(3)
-"""What a value depends on: t and hyperparameters; what the host keeps from step to step too; more than that."""
+"""What a value depends on: t and hyperparameters, what the host keeps from step to step too, or more than that."""
 
 
 @dataclass(frozen=True)

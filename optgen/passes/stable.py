@@ -16,7 +16,7 @@ from optgen.ir import Assign, Kernel, expm1, log1p, mean_age
 from optgen.language import order
 from optgen.language.domains import domain_of
 from optgen.language.sums import plain
-from optgen.language.symbols import Hyper, t
+from optgen.language.symbols import Count, Hyper, StepCount
 from optgen.language.text import text
 
 
@@ -104,8 +104,8 @@ def _exponent(power: Expr) -> Expr | None:
     """``x`` where the power is ``exp(x)``; None where it cannot be written so."""
     if isinstance(power, exp):
         return power.args[0]
-    if isinstance(power, Pow) and power.base == t and not power.exp.is_number:
-        return power.exp * log(t)
+    if isinstance(power, Pow) and isinstance(power.base, StepCount | Count) and not power.exp.is_number:
+        return power.exp * log(power.base)
     if isinstance(power, Pow) and isinstance(power.base, Hyper) and not power.exp.is_number:
         domain = domain_of(power.base)
         if domain is not None and domain.low >= 0 and _is_positive(power.exp):
@@ -121,7 +121,9 @@ def _is_decay(hyper: Hyper) -> bool:
 
 def _is_positive(exponent: Expr) -> bool:
     """Whether an exponent is positive at every step: at 0**0 the logarithm would make NaN of 1."""
-    signs: dict[Expr, Expr] = {t: 1 + Dummy(nonnegative=True)}
+    signs: dict[Expr, Expr] = {
+        count: 1 + Dummy(nonnegative=True) for kind in (StepCount, Count) for count in exponent.atoms(kind)
+    }
     for hyper in exponent.atoms(Hyper):
         domain = domain_of(hyper)
         if domain is not None and (domain.low > 0 or (domain.low == 0 and domain.low_open)):

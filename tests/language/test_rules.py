@@ -230,7 +230,7 @@ REFUSED = {
     ),
     "a default that is no number": (
         [Let(theta.next, theta - hyper("rate", lr) * g)],
-        "the default lr of `rate` is no number",
+        "the default lr of `rate` goes by `lr`, which is not in the equations",
         "theta' = theta - rate*g",
         "write a number",
     ),
@@ -371,7 +371,7 @@ def test_a_function_without_a_printer_is_refused_when_it_is_built(function):
     message = str(refusal.value)
     assert f"there is no printer for `{function.__name__}`" in message
     assert f"in   theta' = theta - lr*{function.__name__}(g)" in message
-    assert "use sums, products, powers" in message
+    assert "sums, products, powers" in message
 
 
 def test_a_reduction_is_smaller_than_what_it_is_of():
