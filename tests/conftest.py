@@ -1,4 +1,4 @@
-"""What all tests share: the compiled kernels' cache, and every optimizer with the module generated from it."""
+"""What all tests share: the compiled kernels' cache, every optimizer with its module, and which tests run together."""
 
 # ruff: noqa: E402
 import hashlib
@@ -26,6 +26,28 @@ import pytest
 from optgen import specs
 from optgen.language.spec import Optimizer
 from optgen.verify.settings import is_of_elements
+
+
+def _optimizer_of(item: pytest.Item) -> str:
+    """The optimizer that a test is given by name; empty for a test of anything else."""
+    given = getattr(item, "callspec", None)
+    names = [given.params[key] for key in _GIVEN & given.params.keys()] if given else []
+    return names[0] if names and names[0] in OPTIMIZERS else ""
+
+
+_GIVEN = {"generated", "reducing", "elementwise"}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """One process runs all tests of an optimizer, whose kernels it compiles once, and all others of a file."""
+    if item.config.pluginmanager.hasplugin("xdist"):
+        item.add_marker(pytest.mark.xdist_group(_optimizer_of(item) or item.path.stem))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Optimizers come last: there are many, none of which takes long, so that no process ends long before another."""
+    items.sort(key=lambda item: bool(_optimizer_of(item)))
 
 
 @dataclass(frozen=True)

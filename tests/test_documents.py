@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import optgen
-from optgen.loader import load, spec_files
+from optgen.folders import spec_files
+from optgen.loader import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -3,19 +3,20 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from optgen import __version__
-from optgen.cli.screen import complain, console, errors, everything_in, named, specs_in_reach
+from optgen import __version__, catalog
+from optgen.catalog import Source
+from optgen.cli.screen import complain, console, errors, named
 from optgen.errors import UsageError
+from optgen.folders import HERE, installed_generated, installed_specs, spec_files
 from optgen.language.spec import Optimizer
-from optgen.loader import installed_generated
 from optgen.verify.candidate import FULL, QUICK, Candidate, Finding, Verdict
 from optgen.verify.mutate import CLAIMS, Outcome
 from optgen.verify.run import Verified, count_mutants, kills, processes, verify
@@ -25,22 +26,16 @@ SAMPLE = 8
 """A sample of the mutants has every so many-th of a kind, and one of each at least."""
 
 
-def command(  # noqa: PLR0917 - options of a command line have names
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME|FILE]...", help="All if none.")] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the modules.")] = Path("generated"),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer random cases.")] = False,  # noqa: FBT002
-    mutants: Annotated[bool, typer.Option("--mutate", help="Put the verifier to the test.")] = False,  # noqa: FBT002
-    sample: Annotated[bool, typer.Option("--sample", help="With a sample of the mutants only.")] = False,  # noqa: FBT002
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,  # noqa: FBT002
-) -> None:
-    """Verify generated modules: prove, test and measure that they compute their equations."""
-    selected, not_loaded = named(names) if names else everything_in(specs_in_reach())
+def run(names: Sequence[str], out: Path | None, *, quick: bool, mutants: bool, sample: bool, as_json: bool) -> None:
+    """Verify what is named: all of ``specs/`` if nothing is, or all that comes with optgen where there is none."""
+    here = spec_files(HERE if HERE.is_dir() else installed_specs())
+    choices, not_loaded = named(names) if names else catalog.everything(here)
     for error in not_loaded:
         complain(str(error))
-    optimizers = [rule for _, rule in selected if isinstance(rule, Optimizer)]
-    if selected and not optimizers:
+    with_kernels = [(source, each.name) for source, each in choices if each.kind == "optimizer"]
+    if choices and not with_kernels:
         raise UsageError("schedules are plain Python: there is no kernel to verify")
-    candidates = _candidates(optimizers, out)
+    candidates = _candidates(with_kernels, out)
     effort = QUICK if quick else FULL
     order = {candidate.optimizer.name: k for k, candidate in enumerate(candidates)}
     with processes() as pool:
@@ -59,7 +54,7 @@ def command(  # noqa: PLR0917 - options of a command line have names
         "mutants": _kill_table(outcomes),
     }
     if as_json:
-        print(json.dumps(report, indent=1))  # noqa: T201
+        print(json.dumps(report, indent=1))
     else:
         _show(report, mutants=mutants)
     _complain_of(found, outcomes)
@@ -69,11 +64,21 @@ def command(  # noqa: PLR0917 - options of a command line have names
         raise typer.Exit(1)
 
 
-def _candidates(optimizers: list[Optimizer], out: Path) -> list[Candidate]:
-    """The modules of optimizers: those of the folder, or those that come with optgen if there is no such folder."""
-    folder = out if out.is_dir() else installed_generated()
-    candidates = [Candidate(optimizer, folder / "cpu" / f"{optimizer.name}.py") for optimizer in optimizers]
-    missing = [candidate.optimizer.name for candidate in candidates if not candidate.path.is_file()]
+def _candidates(choices: Sequence[tuple[Source, str]], out: Path | None) -> list[Candidate]:
+    """Optimizers with their modules in the folder, or, if none is given, for specs that come with optgen also there."""
+    folder, installed = out or Path("generated"), installed_specs().resolve()
+    candidates, missing = [], []
+    for source, name in choices:
+        is_ours = out is None and source.path.resolve().parent == installed
+        places = [folder, *([installed_generated()] if is_ours else [])]
+        paths = [place / "cpu" / f"{name}.py" for place in places]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            missing.append(name)
+        else:
+            optimizer = source.rule(name)
+            assert isinstance(optimizer, Optimizer)
+            candidates.append(Candidate(optimizer, path))
     if missing:
         raise UsageError(f"there is no module for {', '.join(missing)} in {folder}: run `optgen build` first")
     return candidates

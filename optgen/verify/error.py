@@ -172,7 +172,17 @@ class Magnitudes(Arithmetic):
         return value if isinstance(value, Measured) else self._floored(value, self.exact.apply("Abs", value))
 
     def _floored(self, value: Any, magnitude: Any) -> Measured:
-        return Measured(value, self._larger(magnitude, self.exact.apply("Abs", value), self.tiny))
+        return Measured(value, self._at_least(magnitude, value))
+
+    @cached_property
+    def _at_least(self) -> Any:
+        """The largest of a magnitude, the size of its value and the smallest normal number; NaN if one is."""
+        isnan, nan, tiny = self.exact.context.isnan, self.exact.context.nan, self.tiny
+
+        def largest(magnitude: Any, value: Any) -> Any:
+            return nan if isnan(magnitude) or isnan(value) else max(magnitude, abs(value), tiny)
+
+        return np.frompyfunc(largest, 2, 1)
 
     def _larger(self, *magnitudes: Any) -> Any:
         return reduce(lambda a, b: self.exact.apply("Max", a, b), magnitudes)

@@ -98,19 +98,20 @@ def outcome(optimizer: Optimizer, mutant: Mutant) -> Outcome:
 def mutants(text: str) -> Iterator[Mutant]:
     """Every mutant of a module, in the order of its text."""
     tree = ast.parse(text)
-    whole = ast.unparse(tree)
-    for node in tree.body:
+    texts = [ast.unparse(node) for node in tree.body]
+    for number, node in enumerate(tree.body):
         place = _place(node)
         if place is None:
             continue
         for parent, name, index, child in list(_sites(node)):
             for kind, replacement in _changes(place, parent, name, child):
                 _put(parent, name, index, replacement)
-                mutated = ast.unparse(ast.fix_missing_locations(tree))
+                mutated = ast.unparse(ast.fix_missing_locations(node))
                 _put(parent, name, index, child)
-                if mutated != whole:
+                if mutated != texts[number]:
                     change = f"{ast.unparse(child)} -> {ast.unparse(replacement)}"
-                    yield Mutant(kind, place, change, _IMPORTS + mutated)
+                    whole = "\n".join([*texts[:number], mutated, *texts[number + 1 :]])
+                    yield Mutant(kind, place, change, _IMPORTS + whole)
 
 
 _IMPORTS = "from math import exp\n\nfrom numpy import float32\n\n"

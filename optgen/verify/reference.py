@@ -174,17 +174,20 @@ class Digits(_Plain):
     def operations(self) -> Mapping[str, Any]:
         """The operations as NumPy functions of object arrays."""
         context = self.context
-        nan = context.nan
+        nan, isnan, mpf = context.nan, context.isnan, context.mpf
 
         def real(function: Callable[..., Any], operands: int) -> Any:
             def ieee(*numbers: Any) -> Any:
-                if any(map(context.isnan, numbers)):
-                    return nan
+                for number in numbers:
+                    if isnan(number):
+                        return nan
                 try:
                     result = function(*numbers)
                 except (ValueError, ZeroDivisionError):
                     return nan
-                return nan if isinstance(result, context.mpc) else context.mpf(result)
+                if type(result) is mpf:  # as nearly always; it is asked often
+                    return result
+                return nan if isinstance(result, context.mpc) else mpf(result)
 
             return np.frompyfunc(ieee, operands, 1)
 

@@ -100,11 +100,11 @@ def test_a_file_with_an_error_fails_and_the_others_still_build(optgen, tmp_path)
     ("arguments", "complaint"),
     [
         (("build",), "there is no folder specs/ here"),
-        (("build", "adamm"), "there is no optimizer 'adamm': did you mean adam"),
+        (("build", "adamm"), "there is no optimizer or schedule 'adamm': did you mean adam"),
         (("build", "nothing.py"), "nothing.py: there is no such file"),
         (("build", "adam", "--target", "abacus"), "there is no target 'abacus': choose from cpu"),
-        (("show", "zzz"), "there is no optimizer 'zzz': `optgen list` shows what there is"),
-        (("show", "adam", "--ir", "--latex"), "choose one of --ir, --source, --latex, --ptx and --sass"),
+        (("show", "zzz"), "there is no optimizer or schedule 'zzz': `optgen list` shows what there is"),
+        (("show", "adam", "--ir", "--latex"), "choose one of --ir and --latex"),
         (("new", "My-Rule"), "'My-Rule' cannot name a module"),
     ],
 )
@@ -294,7 +294,10 @@ def test_a_new_rule_is_built_and_verified_as_the_readme_says(optgen):
 
 
 def test_verify_wants_modules_that_are_built(optgen, tmp_path):
-    (tmp_path / "generated").mkdir()
-    status, _, err = optgen("verify", "adamw")
+    (tmp_path / "mine.py").write_text(SPEC)
+    status, _, err = optgen("verify", "mine.py")
     assert status == 2
-    assert "there is no module for adamw in generated: run `optgen build` first" in err
+    assert "there is no module for mine in generated: run `optgen build` first" in err
+    status, _, err = optgen("verify", "adamw", "--out", "elsewhere")
+    assert status == 2
+    assert "there is no module for adamw in elsewhere: run `optgen build` first" in err

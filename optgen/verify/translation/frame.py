@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
-from sympy import Expr, Integer, Rational, S, cancel
+from sympy import Expr, Integer, Rational, S, Set, cancel
 
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Hyper, State, algebraic, g, theta
+from optgen.language.symbols import State, algebraic, g, theta
 from optgen.language.text import text
 from optgen.verify.candidate import Candidate
 from optgen.verify.translation.kernels import TOTALS
@@ -218,13 +219,15 @@ def _hypers(candidate: Candidate, node: ast.expr) -> Iterator[str]:
         known = program.hypers[h.name]
         if known.default != float(h.default):
             yield f"`{h}` has the default {known.default} in PROGRAM"
-        for end in _around(h):
-            if known.domain.holds(float(end)) != bool(h.domain.contains(end)):
+        for end, belongs in _around(h.domain):
+            if known.domain.holds(float(end)) != belongs:
                 yield f"the domain of `{h}` in PROGRAM is wrong at {end}"
 
 
-def _around(h: Hyper) -> list[Expr]:
-    """Numbers on both sides of each end of a domain, near and far, whole and not."""
-    ends = [end for end in (h.domain.inf, h.domain.sup) if end.is_finite]
+@cache
+def _around(domain: Set) -> list[tuple[Expr, bool]]:
+    """Numbers on both sides of each end of a domain, near and far, whole and not; and whether they belong."""
+    ends = [end for end in (domain.inf, domain.sup) if end.is_finite]
     steps = [sign * step for step in (Rational(1, 1000), Rational(1, 4), Integer(1), Integer(1000)) for sign in (-1, 1)]
-    return [end + step for end in ends or [S.Zero] for step in (S.Zero, *steps)]
+    numbers = [end + step for end in ends or [S.Zero] for step in (S.Zero, *steps)]
+    return [(number, bool(domain.contains(number))) for number in numbers]
