@@ -14,6 +14,7 @@ from optgen.language.domains import domain_of
 from optgen.language.order import named
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
+from optgen.language.sums import plain
 from optgen.language.symbols import Named, t
 from optgen.language.text import text
 from optgen.loader import Rule, SpecFile
@@ -105,5 +106,5 @@ def usual_branch(optimizer: Optimizer, kernel: Kernel) -> Branch:
 
 def _function(value: Basic) -> Callable[..., float]:
     """An expression as a function of its symbols, in floats."""
-    function: Callable[..., float] = lambdify(named(value), value, "math", dummify=True)
+    function: Callable[..., float] = lambdify(named(value), plain(value), "math", dummify=True)
     return function
