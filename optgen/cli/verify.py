@@ -65,7 +65,7 @@ def command(  # noqa: PLR0917 - options of a command line have names
         print(json.dumps(report, indent=1))  # noqa: T201
     else:
         _show(report, mutants=mutants)
-    complain_of(found, candidates, {rule.name: file for file, rule in selected})
+    complain_of(found, candidates)
     _complain_of_survivors(outcomes)
     survived = any(not outcome.caught for _, outcome in outcomes)
     wrong = any(finding.verdict is Verdict.FAILED for each in found for finding in each.findings)
