@@ -60,7 +60,7 @@ def run(names: Sequence[str], out: Path | None, *, quick: bool, mutants: bool, s
         print(json.dumps(report, indent=1))
     else:
         _show(report, mutants=mutants)
-    complain_of(found, candidates, {name: source.file for source, name in with_kernels})
+    complain_of(found, candidates)
     _complain_of_survivors(outcomes)
     survived = any(not outcome.caught for _, outcome in outcomes)
     wrong = any(finding.verdict is Verdict.FAILED for each in found for finding in each.findings)
