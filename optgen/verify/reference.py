@@ -313,7 +313,8 @@ def step(
             )
         for let in optimizer.equations:
             evaluate.known[let.target] = evaluate(let.value)
-        new = {state.name: evaluate.at(state.space, state.next) for state in optimizer.states}
+        # What is a mere hyperparameter becomes a value here.
+        new = {s.name: list(map(arithmetic.array, evaluate.at(s.space, s.next))) for s in optimizer.states}
         return evaluate.at(Space.ELEM, symbols.theta.next), new
 
 
