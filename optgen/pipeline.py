@@ -13,6 +13,7 @@ from optgen.language.spec import Optimizer
 from optgen.passes.cse import cse
 from optgen.passes.hoist import hoist
 from optgen.passes.lower import lower
+from optgen.passes.signs import signs
 from optgen.passes.split import split
 from optgen.passes.stable import stable
 from optgen.passes.strength import strength
@@ -21,6 +22,7 @@ from optgen.targets.base import Origin, Target
 from optgen.targets.printer import require_printable
 
 PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
+    (signs, ()),
     (unswitch, (checks.loads_are_used,)),
     (hoist, (checks.sweeps_do_no_scalar_work, checks.sweeps_hold_no_literals)),
     (stable, ()),
