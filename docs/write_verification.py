@@ -26,6 +26,8 @@ This page is written by `make verification` and never by hand. For every generat
 - **memory**: every element is read and written once, and nothing else is touched.
 - **claims**: what the spec claims of itself holds, by algebra where it can decide and on the kernel always.
 - **others**: independent implementations agree to 1e-12 over 100 steps, or differ as they are known to.
+
+[What a failure means, and what to do about it](when-verification-fails.md).
 """
 
 

@@ -14,7 +14,8 @@ from optgen.language.domains import domain_of
 from optgen.language.order import named
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Named, t
+from optgen.language.sums import plain
+from optgen.language.symbols import Hyper, Named, t
 from optgen.language.text import text
 from optgen.loader import Rule, SpecFile
 from optgen.pipeline import kernel_of
@@ -47,11 +48,16 @@ def _said(file: SpecFile, rule: Rule) -> dict[str, Any]:
         "reference": rule.reference,
         "description": rule.description,
         "hypers": [
-            {"name": h.name, "default": float(h.default), "domain": str(domain_of(h)), "meaning": h.meaning}
+            {"name": h.name, "default": _default(h), "domain": str(domain_of(h)), "meaning": h.meaning}
             for h in rule.hypers
         ],
         "equations": [str(let) for let in rule.step],
     }
+
+
+def _default(hyper: Hyper) -> float | str:
+    """The default of a hyperparameter, in words where it follows from others."""
+    return hyper.usual if hyper.default.is_number else text(hyper.default)
 
 
 def _traffic(optimizer: Optimizer) -> dict[str, Any]:
@@ -85,7 +91,7 @@ def usual_branch(optimizer: Optimizer, kernel: Kernel) -> Branch:
         if let.target in needed:
             needed.update(named(let.value))
             equations.insert(0, (let.target, let.value))
-    given: dict[Named, float] = {hyper: float(hyper.default) for hyper in optimizer.hypers}
+    given: dict[Named, float] = {hyper: hyper.usual for hyper in optimizer.hypers}
     if not chosen or not needed <= {t, *given, *(target for target, _ in equations)}:
         return last
     compute = [(target, named(value), _function(value)) for target, value in equations]
@@ -105,5 +111,5 @@ def usual_branch(optimizer: Optimizer, kernel: Kernel) -> Branch:
 
 def _function(value: Basic) -> Callable[..., float]:
     """An expression as a function of its symbols, in floats."""
-    function: Callable[..., float] = lambdify(named(value), value, "math", dummify=True)
+    function: Callable[..., float] = lambdify(named(value), plain(value), "math", dummify=True)
     return function

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from sympy import Basic, Expr, Function, S
 
 from optgen.language.noise import Draw
+from optgen.language.order import named
 from optgen.language.spaces import Space
 from optgen.language.symbols import Hyper, Named, Next, State, Stateful, t, theta
 from optgen.language.text import text
@@ -57,6 +58,27 @@ class mean_age(Function):  # noqa: N801
     """``1/(1 - b) - t*b**t/(1 - b**t) - less`` of t, b and less, without cancellation."""
 
     nargs = 3
+
+
+class fma(Function):  # noqa: N801
+    """``a*b + c``, rounded once."""
+
+    nargs = 3
+    is_real = True
+
+
+class head(Function):  # noqa: N801
+    """A number cut to what float32 holds, less than the number in size."""
+
+    nargs = 1
+    is_real = True
+
+
+class tail(Function):  # noqa: N801
+    """What the `head` of a number lacks."""
+
+    nargs = 1
+    is_real = True
 
 
 BRANCH = Scalar("branch")
@@ -152,7 +174,8 @@ class Sweep:
     @property
     def given(self) -> tuple[Named, ...]:
         """The loads of an element sweep that vary over less than elements."""
-        return tuple(x for x in self.loads if x not in self.reads and not isinstance(x, Draw))
+        reads = set(self.reads)
+        return tuple(x for x in self.loads if x not in reads and not isinstance(x, Draw))
 
     @property
     def draws(self) -> tuple[Draw, ...]:
@@ -312,4 +335,4 @@ def _lines_of(count: int, sweep: Sweep) -> Iterator[str]:
 
 def symbols(expression: Basic) -> set[Named]:
     """The named symbols of an expression."""
-    return set(expression.atoms(Named))
+    return set(named(expression))

@@ -24,6 +24,7 @@ from typing import Any
 import optgen
 from optgen import advice, folders
 from optgen.errors import Location, Problem, SpecError, refuse_second_owner
+from optgen.language.folded import refuse_folded_in
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
 
@@ -142,6 +143,7 @@ def _execute(name: str, path: Path) -> ModuleType:
     try:
         with redirect_stdout(sys.stderr):  # what a command prints may be for a program to read
             spec.loader.exec_module(module)
+        refuse_folded_in(path.read_text(encoding="utf-8"), vars(module), str(path.resolve()))
     except SpecError as error:
         raise error.at(Location(str(path.resolve()))) from None
     except (Exception, SystemExit) as error:

@@ -104,7 +104,8 @@ def lr_range_test(
     spacing : str
         ``"exponential"``: each rate is the one before times a constant. ``"linear"``: plus a constant.
     blow_up : float
-        The test ends when the loss is above the lowest so far by more than `blow_up` times the size of the first.
+        The test ends when the loss is above the lowest so far by more than `blow_up` times the size of the first that
+        is not 0.
     smoothing : int
         Over how many neighbouring steps the losses are averaged.
 
@@ -164,7 +165,7 @@ def _ended(losses: list[float], blow_up: float, rate: float) -> str:
     loss, lowest = losses[-1], min(losses)
     if not isfinite(loss):
         return f"the loss was {'NaN' if isnan(loss) else 'infinite'} at lr = {rate:.3g}"
-    if loss > lowest + blow_up * abs(losses[0]):
+    if loss > lowest + blow_up * next((abs(first) for first in losses if first), 0.0):
         return f"the loss had risen from {lowest:.3g} to {loss:.3g} at lr = {rate:.3g}"
     return ""
 

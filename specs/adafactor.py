@@ -2,17 +2,21 @@
 
 from sympy import Max, Min, Piecewise, Rational, sqrt
 from optgen import (
-    COL, ROW, ColMean, ColSum, Let, Optimizer, RowMean, RowSum, TensorMean, g, local, n_cols, numel, state, t, theta)
+    COL, ROW, ColMean, ColSum, Let, Optimizer, RowMean, RowSum, TensorMean, g, local, n_cols, n_rows, numel, state, t,
+    theta)
 from optgen.hypers import beta2_decay, eps1, eps2, lr, rms_limit, weight_decay
 from optgen.properties import Bounded, ConstantGradient, Invariant
 
 lr, weight_decay = lr.with_default(1e-2), weight_decay.with_default(0)
 machine_eps = eps1.with_default(Rational(1, 2**23))
 r, c = state("r", space=ROW), state("c", space=COL)
-relative, v_hat, u, excess, rate = local("relative v_hat u excess rate")
+relative, root, u, excess, rate = local("relative root u excess rate")
 
 def factors(row_part, col_part):
-    """Row and column averages, of which the newest gradient is t**beta2_decay: all of them, at first."""
+    """Row and column averages, of which the newest gradient is t**beta2_decay: all of them, at first.
+
+    Elements go by roots of these, for what is squared may be too small or too large for a float32.
+    """
     share = t**beta2_decay
     return Let(r.next, (1 - share)*r + share*row_part), Let(c.next, (1 - share)*c + share*col_part)
 
@@ -29,7 +33,7 @@ adafactor = Optimizer("adafactor", "Adafactor", reference="torch.optim.Adafactor
     " tensor of more dimensions is a stack of matrices.",
     step=(*factors(RowMean(g**2), ColMean(g**2)),
           Let(relative, Piecewise((1, numel <= n_cols), (r.next/Max(ColMean(r.next), machine_eps), True))),
-          Let(v_hat, Max(relative*c.next, machine_eps**2)), Let(u, g/sqrt(v_hat)),
+          Let(root, Max(sqrt(relative)*sqrt(c.next), machine_eps)), Let(u, g/root),
           *clipped, Let(theta.next, theta - lr*weight_decay*theta - rate*u/excess)),
     properties=(ConstantGradient({r.next: RowMean(g**2), c.next: ColMean(g**2)}), *never_negative,
                 Bounded(movement, high=farthest, given={weight_decay: 0}),
@@ -38,9 +42,8 @@ adafactor = Optimizer("adafactor", "Adafactor", reference="torch.optim.Adafactor
 adafactor_paper = Optimizer("adafactor_paper", "AdafactorPaper", reference="arXiv:1804.04235, Algorithms 4 to 6",
     description="Paper form: sums, not averages; eps1 is added to every squared gradient; nothing decays. lr is the"
     " largest relative step. A vector is a matrix of one row, whose second moment is c itself.",
-    step=(*factors(RowSum(g**2 + eps1), ColSum(g**2 + eps1)),
-          # Roots of each, for r*c could vanish in float32.
+    step=(*factors(RowSum(g**2) + n_cols*eps1, ColSum(g**2) + n_rows*eps1),
           Let(u, g*sqrt(ColSum(r.next))/(sqrt(r.next)*sqrt(c.next))),
           *clipped, Let(theta.next, theta - rate*u/excess)),
-    properties=(ConstantGradient({r.next: RowSum(g**2 + eps1), c.next: ColSum(g**2 + eps1)}), *never_negative,
-                Bounded(movement, high=farthest), Invariant({**scale_free, eps1: 2})))
+    properties=(*never_negative, Bounded(movement, high=farthest),
+                ConstantGradient({r.next: RowSum(g**2) + n_cols*eps1, c.next: ColSum(g**2) + n_rows*eps1}), Invariant({**scale_free, eps1: 2})))

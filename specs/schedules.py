@@ -75,7 +75,8 @@ def one_cycles(name, *through):
 
     value = in_phases(*(a*left + b*gone for a, b in pairwise(through)))
     where = (Let(done, t - 1), Let(turn, (rise if len(since) == 1 else rise_of_three)*steps - 1),
-             Let(x, in_phases(*(y/turn for y in since), Min(last/(steps - 1 - (done - last)), 1))))
+             Let(x, Piecewise(*((y/turn, done < k*turn) for k, y in enumerate(since, start=1)),
+                              (last/(steps - 1 - (done - last)), done < steps - 1), (1, True))))
     told = {"reference": "arXiv:1708.07120; torch OneCycleLR",
             "description": "After the end it stays what it is; torch raises an error there."}
     wave, straight = (Let(left, half_wave(x)), Let(gone, (1 - cos(pi*x))/2)), (Let(left, line(x)), Let(gone, x))

@@ -1,5 +1,7 @@
 """What the README shows is what there is."""
 
+import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -80,6 +82,49 @@ def test_a_rule_costs_less_than_fifteen_lines(block, name, shipped, lesson, gene
 def test_what_is_wrapped_in_the_lesson_compiles(lesson):
     for name in ("stack", "warmed"):
         assert optgen.compile(lesson[name])
+
+
+@pytest.mark.parametrize("page", ["convolutions.md", "writing-a-wrapper.md"])
+def test_the_blocks_of_a_page_run(page, capsys):
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL):
+        exec(block, names)  # noqa: S102
+    assert "rate_now" in capsys.readouterr().out or page == "convolutions.md"
+
+
+def test_the_index_names_every_page():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert {path.name for path in DOCS} - {"README.md"} == set(re.findall(r"\]\((\w[\w-]*\.md)\)", index))
+
+
+def test_defaults_that_differ_are_those_of_the_specs_and_of_the_libraries():
+    rows = re.findall(
+        r"^\| `(\w+)` \| `(\w+)` \| (\S+) \| (\S+) \| `([\w.]+)` \|$",
+        (ROOT / "docs" / "defaults.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert len(rows) > 20
+    rules = {rule.name: rule for file in load(spec_files(ROOT / "specs")).files for rule in file.optimizers}
+    spelled = {"beta1": "b1", "beta2": "b2"}
+    for name, hyper, here, there, library in rows:
+        default = float(next(h.default for h in rules[name].hypers if h.name == hyper))
+        assert float(here) == default, (name, hyper)
+        assert there == "none" or float(there) != default, (name, hyper)
+        module, _, function = library.rpartition(".")
+        assert library in rules[name].reference or name.startswith(("l2_", "sgd", "adam")), (name, library)
+        try:
+            parameters = inspect.signature(getattr(importlib.import_module(module), function)).parameters
+        except ImportError:
+            continue
+        own = "learning_rate" if (module, hyper) == ("optax", "lr") else hyper
+        own = spelled.get(own, own) if module == "optax" else own
+        given = parameters[own].default
+        assert there == "none" if given is inspect.Parameter.empty else float(given or 0) == float(there), (name, hyper)
+
+
+@pytest.mark.parametrize("name", ["sgd", "sgdm", "nag", "lion", "novograd", "lamb", "lars"])
+def test_what_differs_is_in_the_docstring_too(name, generated_by_name):
+    assert re.search(r"defaults? of .* in (torch|optax)", " ".join(generated_by_name(name).module.__doc__.split()))
 
 
 @pytest.mark.parametrize(

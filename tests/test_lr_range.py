@@ -83,6 +83,27 @@ def test_losses_may_be_negative():
     assert found.largest_stable == found.lr[1]
 
 
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [0.0, 0.5, 0.4, 0.3, 2.0, 0.1],
+        [0.0, 0.0, 0.5, 0.4, 1.0, 0.3],
+        [-0.0, -1.0, -2.0, -1.0, 1.0, -3.0],
+        [0.0] * 6,
+        [2.0] * 6,
+    ],
+)
+def test_a_first_loss_of_0_is_no_measure_of_what_blows_up(losses):
+    given = iter(losses)
+    found = lr_range_test(lambda _: next(given), steps=6)
+    assert (found.stopped, found.loss.tolist()) == ("", losses)
+
+
+def test_what_blows_up_after_a_loss_of_0_ends_it():
+    given = iter([0.0, 0.5, 2.1])
+    assert lr_range_test(lambda _: next(given)).stopped.startswith("the loss had risen from 0 to 2.1")
+
+
 def test_noise_is_averaged_out():
     found = lr_range_test(quadratic(1.0, noise=0.01), low=1e-3, high=10, steps=300, smoothing=15)
     assert 0.005 < found.steepest < 0.5

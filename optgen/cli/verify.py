@@ -13,6 +13,7 @@ from rich.table import Table
 
 from optgen import __version__, catalog
 from optgen.catalog import Source
+from optgen.cli.failures import complain_of
 from optgen.cli.screen import complain, console, errors, named
 from optgen.errors import UsageError
 from optgen.folders import HERE, installed_generated, installed_specs, spec_files
@@ -22,6 +23,8 @@ from optgen.verify.mutate import CLAIMS, Outcome
 from optgen.verify.run import Verified, count_mutants, kills, processes, verify
 
 Item = TypeVar("Item")
+MANY = 1000
+"""Units in the last place from which on their power of ten is enough."""
 SAMPLE = 8
 """A sample of the mutants has every so many-th of a kind, and one of each at least."""
 
@@ -57,7 +60,8 @@ def run(names: Sequence[str], out: Path | None, *, quick: bool, mutants: bool, s
         print(json.dumps(report, indent=1))
     else:
         _show(report, mutants=mutants)
-    _complain_of(found, outcomes)
+    complain_of(found, candidates, {name: source.file for source, name in with_kernels})
+    _complain_of_survivors(outcomes)
     survived = any(not outcome.caught for _, outcome in outcomes)
     wrong = any(finding.verdict is Verdict.FAILED for each in found for finding in each.findings)
     if wrong or survived or not_loaded:
@@ -142,7 +146,7 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     entries = report["optimizers"]
     for entry in entries:
-        ulps = ["-" if value is None else f"{value:.2f}" for value in entry["worst_ulps"].values()]
+        ulps = [_ulps(value) for value in entry["worst_ulps"].values()]
         held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties", "opinions")]
         proved = f"{entry['proved']}/{entry['stored']}"
         table.add_row(entry["name"], entry["target"], proved, *ulps, *held, style="red" if entry["failed"] else "")
@@ -154,6 +158,12 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
     )
     if mutants:
         _show_kills(report["mutants"])
+
+
+def _ulps(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value < MANY else f"{value:.0e}"
 
 
 def _held(verdicts: dict[str, int]) -> str:
@@ -176,11 +186,7 @@ def _show_kills(rows: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def _complain_of(found: list[Verified], outcomes: list[tuple[str, Outcome]]) -> None:
-    for each in found:
-        for finding in each.findings:
-            if finding.verdict is Verdict.FAILED:
-                complain(f"{each.name}, {finding.part}: {finding.subject}\n{finding.detail}")
+def _complain_of_survivors(outcomes: list[tuple[str, Outcome]]) -> None:
     for name, outcome in outcomes:
         if not outcome.caught:
             mutant = outcome.mutant

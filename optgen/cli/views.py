@@ -61,7 +61,8 @@ def _equations(rule: Rule) -> list[str]:
     lines += ["", *(f"    {line}" for line in aligned(rule.step))]
     if rule.hypers:
         lines += ["", "hyperparameters"]
-        rows = [(h.name, f"{float(h.default):g}", str(domain_of(h)), h.meaning) for h in rule.hypers]
+        defaults = [f"{h.usual:g}" if h.default.is_number else text(h.default) for h in rule.hypers]
+        rows = [(h.name, d, str(domain_of(h)), h.meaning) for h, d in zip(rule.hypers, defaults, strict=True)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines += [
             "    " + "  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -1,19 +1,21 @@
 """The order in which terms and factors are written.
 
-SymPy sorts the arguments of sums and products and forgets what the author wrote, so every printer here follows one
-rule of its own. In a sum the parameters come first, then what is remembered, then what is computed, then the
-gradient, then draws, then scalars; what is subtracted comes after what is added. In a product scalars come first.
+Three terms or more that vary with anything stand as the author wrote them, see `optgen.language.sums`. SymPy sorts the
+arguments of other sums and of products and forgets what the author wrote, so every printer here follows one rule of its
+own. In a sum the parameters come first, then what is remembered, then what is computed, then the gradient, then draws,
+then scalars; what is subtracted comes after what is added. In a product scalars come first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from sympy import Add, Expr, Mul, Number, S
 
 from optgen.language.noise import Draw, normal
 from optgen.language.spaces import Space
+from optgen.language.sums import InOrder, is_sum
 from optgen.language.symbols import Grad, Hyper, Local, Named, Next, State, StepCount, Theta
 
 MEMORY = 2**15
@@ -44,18 +46,30 @@ def _made(symbol: Named) -> int:
 
 def is_negative(term: Expr) -> bool:
     """Whether a term is written with a minus sign in front."""
-    coefficient, _ = term.as_coeff_Mul()
+    coefficient, _ = term.as_coeff_Mul(rational=True)
     return bool(coefficient.is_negative)
 
 
-def terms(sum_: Add) -> list[Expr]:
-    """The terms of a sum in the order in which they are written."""
+def terms(sum_: Add | InOrder) -> list[Expr]:
+    """The terms of a sum in the order in which they are written and added."""
     return list(_terms(sum_))
 
 
 @lru_cache(MEMORY)
-def _terms(sum_: Add) -> tuple[Expr, ...]:
-    return tuple(sorted(sum_.args, key=lambda term: (is_negative(term), _kind(term), term.sort_key())))
+def _terms(sum_: Add | InOrder) -> tuple[Expr, ...]:
+    free = 2 if isinstance(sum_, InOrder) else len(sum_.args)  # how many of the first may stand in any order
+    return (*_sorted(sum_.args[:free], lambda term: (is_negative(term), _kind(term))), *sum_.args[free:])
+
+
+def _sorted(parts: Sequence[Expr], rank: Callable[[Expr], tuple[int, ...]]) -> list[Expr]:
+    """Parts by their rank, equal ones by SymPy's key, which takes long and is made where it decides only."""
+    ranked: dict[tuple[int, ...], list[Expr]] = {}
+    for part in parts:
+        ranked.setdefault(rank(part), []).append(part)
+    for group in ranked.values():
+        if len(group) > 1:
+            group.sort(key=lambda part: part.sort_key())
+    return [part for rank_ in sorted(ranked) for part in ranked[rank_]]
 
 
 def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
@@ -66,7 +80,7 @@ def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
 
 @lru_cache(MEMORY)
 def _factors(product: Expr) -> tuple[Number, tuple[Expr, ...], tuple[Expr, ...]]:
-    coefficient, rest = product.as_coeff_Mul()
+    coefficient, rest = product.as_coeff_Mul(rational=True)
     above: list[Expr] = []
     below: list[Expr] = []
     for factor in Mul.make_args(rest):
@@ -75,13 +89,13 @@ def _factors(product: Expr) -> tuple[Number, tuple[Expr, ...], tuple[Expr, ...]]
             below.append(base**-exponent)
         elif factor is not S.One:
             above.append(factor)
-    return coefficient, tuple(sorted(above, key=_factor_key)), tuple(sorted(below, key=_factor_key))
+    return coefficient, tuple(_sorted(above, _factor_rank)), tuple(_sorted(below, _factor_rank))
 
 
-def _factor_key(factor: Expr) -> tuple[object, ...]:
+def _factor_rank(factor: Expr) -> tuple[int, ...]:
     symbols = factor.atoms(Named)
     varies = factor.has(normal) or any(not symbol.space <= Space.TENSOR for symbol in symbols)
-    return varies, any(isinstance(symbol, Local) for symbol in symbols), not factor.is_Atom, factor.sort_key()
+    return varies, any(isinstance(symbol, Local) for symbol in symbols), not factor.is_Atom
 
 
 def walk(expression: Expr, seen: set[Expr] | None = None) -> Iterator[Expr]:
@@ -98,7 +112,7 @@ def walk(expression: Expr, seen: set[Expr] | None = None) -> Iterator[Expr]:
 
 def _read(expression: Expr) -> tuple[Expr, ...]:
     """The arguments of an expression in the order in which they are read."""
-    if isinstance(expression, Add):
+    if is_sum(expression):
         return _terms(expression)
     if isinstance(expression, Mul):
         coefficient, above, below = _factors(expression)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, takewhile
 from typing import Any
 
 from sympy import Add, Expr, Gt, Integer, Mul, Piecewise, Pow, Rational, S
@@ -21,7 +22,8 @@ from optgen.ir import Assign, Kernel, Scalar, Sweep, Value
 from optgen.language import order
 from optgen.language.reductions import Reduction
 from optgen.language.rules import space_of
-from optgen.language.spaces import Space
+from optgen.language.spaces import Space, join
+from optgen.language.sums import InOrder, is_sum, negated
 from optgen.language.symbols import Named
 
 _NUMBERS = {S.Zero: "zero", S.One: "one", Integer(2): "two", Integer(3): "three", S.Half: "half"}
@@ -89,14 +91,17 @@ class _Hoister:
 
     def is_fixed(self, expression: Expr) -> bool:
         """Whether an expression varies over less than elements, or in other code is known on the host."""
-        space = self.space(expression)
+        return self.is_less(self.space(expression))
+
+    def is_less(self, space: Space) -> bool:
+        """Whether what varies over a space is no work of this code."""
         return space is not Space.ELEM if self.elementwise else space is Space.STEP
 
     def scalar(self, value: Expr) -> Expr:
         if value.is_Symbol or (value.is_number and not self.elementwise):
             return value
         if order.is_negative(value):
-            return -self.scalar(-value)
+            return negated(self.scalar(negated(value)))
         space = self.space(value)
         if value not in self.names:
             count = sum(name.name.startswith("c") for name in self.names.values())
@@ -118,7 +123,7 @@ class _Hoister:
         if isinstance(expression, Reduction):
             inside = replace(self, elementwise=self.space(expression.args[0]) is Space.ELEM)
             return expression.func(inside.rewrite(expression.args[0]))
-        if isinstance(expression, Add):
+        if is_sum(expression):
             return self.sum(order.terms(expression))
         if isinstance(expression, Mul):
             return self.product(*order.factors(expression))
@@ -139,25 +144,27 @@ class _Hoister:
         return condition.func(*map(self.condition, condition.args)) if condition.args else condition
 
     def sum(self, terms: list[Expr]) -> Expr:
-        swept = [self.rewrite(term) for term in terms if not self.is_fixed(term)]
-        scalars = [self.scalar(Add(*group)) for group in self.groups([t for t in terms if self.is_fixed(t)]) if group]
-        return Add(*swept, *(scalar for scalar in scalars if scalar != 0))
+        """A sum, in its order: the terms that it begins with are one scalar as far as they are the same together."""
+        spaces = list(takewhile(self.is_less, accumulate(map(self.space, terms), join)))
+        first = terms[: len(spaces)]
+        together = (Add if Space.STEP in spaces[-1:] else InOrder)(*first)
+        return InOrder(*([self.scalar(together)] if first else []), *map(self.rewrite, terms[len(first) :]))
 
     def product(self, coefficient: Rational, above: list[Expr], below: list[Expr]) -> Expr:
         over = [factor for factor in above if self.is_fixed(factor)]
         under = [factor for factor in below if self.is_fixed(factor)]
-        rows, columns, rest = self.groups([*over, *(1 / factor for factor in under)])
+        rows, columns, rest = self.groups([*over, *(Pow(factor, -1) for factor in under)])
         numerator = [self.scalar(Mul(*group)) for group in (rows, columns) if group]
-        scalar = abs(coefficient) * Mul(*rest)
+        scalar = Mul(abs(coefficient), *rest)
         if scalar != 1 or (len(over) == len(above) and not numerator):
             numerator.insert(0, self.scalar(scalar))
         numerator += [self.rewrite(factor) for factor in above if factor not in over]
-        denominator = [1 / self.rewrite(factor) for factor in below if factor not in under]
+        denominator = [Pow(self.rewrite(factor), -1) for factor in below if factor not in under]
         sign = -1 if coefficient.is_negative else 1
         return Mul(sign, *numerator, *denominator)
 
     def groups(self, parts: list[Expr]) -> tuple[list[Expr], list[Expr], list[Expr]]:
-        """Terms or factors that vary over rows, those that vary over columns, and the others, which join either."""
+        """Factors that vary over rows, those that vary over columns, and the others, which join either."""
         rows, columns = ([part for part in parts if self.space(part) is space] for space in (Space.ROW, Space.COL))
         rest = [part for part in parts if part not in rows and part not in columns]
         if columns:

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sympy import Abs, Add, Expr, Mul, Pow, sqrt
+from sympy import Abs, Expr, Mul, Pow, sqrt
 
 from optgen.ir import Assign, Reduce, Sweep, Value, symbols
 from optgen.language import order
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.rules import space_of
 from optgen.language.spaces import Space
+from optgen.language.sums import InOrder, is_sum, negated
 from optgen.language.symbols import Local, Named, Stateful
 
 Item = Assign | Reduce
@@ -71,13 +72,13 @@ class Totals:
             case "norm":
                 return sqrt(self.total("sum", self.squared(argument), node.to))
             case "mean":
-                return self.sum(argument, node.to) / self.size(node.to)
+                return Mul(self.sum(argument, node.to), Pow(self.size(node.to), -1))
         return self.sum(argument, node.to)
 
     def of_equals(self, node: Reduction, argument: Expr) -> Expr:
         """A reduction of what is the same everywhere in it."""
         size = self.size(node.to)
-        return {"sum": size * argument, "norm": sqrt(size) * Abs(argument)}.get(node.how, argument)
+        return {"sum": Mul(size, argument), "norm": Mul(sqrt(size), Abs(argument))}.get(node.how, argument)
 
     def size(self, whole: Space) -> Expr:
         """How many elements there are in a row, say."""
@@ -85,21 +86,22 @@ class Totals:
 
     def sum(self, argument: Expr, to: Space) -> Expr:
         """A sum, of which all that is the same everywhere in it is kept out."""
-        parts = Add.make_args(argument)
+        parts = argument.args if is_sum(argument) else (argument,)
         same = [part for part in parts if space_of(part, self.spaces) <= to]
-        others = Add(*(part for part in parts if part not in same))
+        others = InOrder(*(part for part in parts if part not in same))
         factors = Mul.make_args(others)
         outside = [factor for factor in factors if space_of(factor, self.spaces) <= to]
         inside = Mul(*(factor for factor in factors if factor not in outside))
-        factor, rest = (part.xreplace(self.numbers) for part in (Mul(*outside), Add(*same)))
-        return factor * self.total("sum", inside, to) + (rest * self.size(to) if same else 0)
+        factor, rest = (part.xreplace(self.numbers) for part in (Mul(*outside), InOrder(*same)))
+        total = Mul(factor, self.total("sum", inside, to))
+        return InOrder(total, Mul(rest, self.size(to))) if same else total
 
     def squared(self, argument: Expr) -> Expr:
         """The square of a value, of elements that of a name, so that it is not multiplied out before it is float64."""
         if space_of(argument, self.spaces) is not Space.ELEM:
-            return argument**2
-        positive = -argument if order.is_negative(argument) else argument
-        return self.name(positive, Space.ELEM) ** 2
+            return Pow(argument, 2)
+        positive = negated(argument) if order.is_negative(argument) else argument
+        return Pow(self.name(positive, Space.ELEM), 2)
 
     def total(self, how: str, argument: Expr, to: Space, of: Space | None = None) -> Expr:
         """The total of a value by the way of one for each tensor, if it is one for all."""
@@ -108,7 +110,7 @@ class Totals:
             return self.total(how, self.total(how, argument, Space.TENSOR), Space.GROUP, Space.TENSOR)
         weight = _WEIGHT.get((space, to), 1) if how == "sum" and of is None else 1
         if space is not Space.ELEM:
-            argument = weight * argument
+            argument = Mul(weight, argument)
         total = self.value("acc", (how, argument, to), to)
         if total not in self.spaces:
             factors = _halves(argument) if how == "sum" and space is Space.ELEM else (argument,)

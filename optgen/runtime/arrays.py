@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ctypes import addressof, c_char
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import Any
 
 import numpy as np
 
-from optgen.runtime.program import Array
+from optgen.runtime.foreign import instead
+from optgen.runtime.program import Array, Call
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -44,10 +45,12 @@ def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, w
     """
     if array is None:
         raise ValueError(f"{name} is missing (None): expected a numpy.ndarray, zeros where there is nothing to say")
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name}: expected a numpy.ndarray, got {type(array).__name__}")
+    if not issubclass(type(array), np.ndarray):
+        kind = "numpy." * isinstance(array, np.generic) + type(array).__name__
+        raise TypeError(f"{name}: expected a numpy.ndarray, got {kind}; {instead(array, name)}")
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain numpy.ndarray, got a masked array; pass {name}.filled(0), say")
+    array = plain(array)
     if array.dtype not in DTYPES if dtype is None else array.dtype != dtype:
         expected = "float32 or float64" if dtype is None else str(dtype)
         order = "" if array.dtype.isnative else ", whose bytes are not in this machine's order"
@@ -62,9 +65,18 @@ def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, w
         raise ValueError(f"{name}: expected a writeable array, it is read-only")
 
 
+def plain(array: Any) -> Array:
+    """A new array of NumPy's own class in the memory of another.
+
+    A subclass may say anything of its shape and memory, so only this is believed. It can be shown to a user, too: what
+    is done to it in place, as to its flags or its shape, does not reach the other, and it cannot be resized.
+    """
+    return np.ndarray.view(array, np.ndarray)
+
+
 def addresses(arrays: Sequence[Array]) -> list[int]:
     """Where each array's first element lies."""
-    return [array.__array_interface__["data"][0] for array in arrays]
+    return [plain(array).__array_interface__["data"][0] for array in arrays]
 
 
 def addresses_if_plain(
@@ -124,9 +136,14 @@ def read(array: Array) -> Array:
     return array.copy()
 
 
-def write(array: Array, values: Array) -> None:
+def writing(array: Array, values: Array) -> Call:
+    """The call that fills an array with the values of another, without a step of Python in it."""
+    return partial(np.ndarray.__setitem__, array, ..., values)
+
+
+def copy(target: Array, source: Array) -> None:
     """Fill an array with the values of another."""
-    array[...] = values
+    target[...] = source
 
 
 class Extents:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from functools import partial
 from math import prod
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 
-from optgen.runtime import arrays
-from optgen.runtime.launch import TURN, Launch
+from optgen.runtime import arrays, beginning
+from optgen.runtime.foreign import as_container
+from optgen.runtime.launch import TURN, run
 from optgen.runtime.memory import Memory
-from optgen.runtime.program import Array, Params, Program, Value, as_step_count
+from optgen.runtime.program import Array, Call, Params, Program, Value, as_step_count
 from optgen.runtime.small import Small, cuts_of, views
 from optgen.runtime.table import CHUNK, Cuts
 
@@ -40,29 +43,29 @@ class OptimizerBase:
 
     def __init__(self, params: Params, memory: Memory, hypers: Mapping[str, Value]) -> None:
         self._memory = memory
-        defaults: dict[str, Value] = {name: hyper.default for name, hyper in self.program.hypers.items()}
-        self._hypers = defaults | self.program.kept(hypers)
+        self._hypers = self.program.completed(hypers)
         self._keyed = isinstance(params, Mapping)
         self._keys = _keys(params)
         self._params = _values(params)
         for array, name in zip(self._params, self._labels("params"), strict=True):
             memory.check(array, name, None, None, written=True)
-        self._shapes = [tuple(array.shape) for array in self._params]
-        self._dtypes = [memory.dtype_of(array) for array in self._params]
-        self._bytes = np.array([array.nbytes for array in self._params], np.int64)
+        plain = [memory.plain(array) for array in self._params]
+        self._shapes = [tuple(array.shape) for array in plain]
+        self._dtypes = [memory.dtype_of(array) for array in plain]
+        self._bytes = np.array([array.nbytes for array in plain], np.int64)
         initial = self.program.initial(*self.program.at(1, self._hypers).values())
         self._state = self._of_params(self.program.states, initial)
         scratch = self._of_params(self.program.scratch, [0.0] * len(self.program.scratch))
         self._small = self._small_values(initial[len(self._state) :])
         self._numbers = np.array(initial[len(self.program.states) + len(self.program.small_states) :], np.float64)
         self._t = 0
-        self._prepared = False
         self._starts = memory.addresses(self._params)
         self._slots = np.array([self._starts, *map(memory.addresses, self._state.values())], np.int64)
         self._written = self._extents()
         self._scratch = scratch
         columns = [np.zeros_like(self._slots[0]), *self._slots[1:], *map(memory.addresses, scratch.values())]
         self._columns = np.array([self._slots[0], *columns])
+        self._begin(self.program.at(1, self._hypers))
 
     def _of_params(self, names: Sequence[str], values: Sequence[float]) -> dict[str, list[Array]]:
         """By name, arrays like the parameters, filled with a value; there may be more values than names."""
@@ -93,7 +96,7 @@ class OptimizerBase:
         ]
         written += [(f"state[{name!r}]", value) for name, value in self._group_states().items()]
         names, values = zip(*written, strict=True)
-        sizes = np.array([array.nbytes for array in values], np.int64)
+        sizes = np.array([self._memory.plain(array).nbytes for array in values], np.int64)
         return arrays.Extents(np.array(self._memory.addresses(values), np.int64), sizes, names)
 
     @property
@@ -116,10 +119,53 @@ class OptimizerBase:
         """The states by name, each like `params`: ``opt.state["m"][0]``. The arrays are the ones in use.
 
         A state of one value a row, a column or a tensor has float64 arrays that broadcast against the parameters; one
-        of one value for the whole model is a float64 array of shape ().
+        of one value for the whole model is a float64 array of shape (). Before the first step, states that start from
+        theta hold what it makes of them now; those that start from the first gradient hold 0.
         """
-        of_params = {name: self._like_params(values) for name, values in self._state_of_params().items()}
-        return {**of_params, **self._group_states(), **self._named_numbers()}
+        with TURN:
+            self._begin_anew()
+        of_params = self._state_of_params().items()
+        shown = {name: self._like_params([self._memory.plain(x) for x in values]) for name, values in of_params}
+        return {**shown, **self._group_states(), **self._named_numbers()}
+
+    def eval_params(self) -> Params:
+        """The parameters to evaluate the model with, as new arrays like `params`.
+
+        They are what the rule says, an average of the points it visited, say; if it says nothing, what `params` are.
+        """
+        with TURN:
+            self._begin_anew()
+            made = [self._evaluated(k, array) for k, array in enumerate(self._params)]
+        return self._like_params(made)
+
+    def _evaluated(self, k: int, like: Any) -> Any:
+        """The parameters of one tensor to evaluate."""
+        program, memory = self.program, self._memory
+        of_params, alone = self._state_of_params(), {**self._group_states(), **self._named_numbers()}
+        taken = [
+            like if name == "theta" else alone[name] if name in alone else of_params[name][k]
+            for name in program.evaluated
+        ]
+        new = memory.full(self._shapes[k], 0.0, self._dtypes[k])
+        if program.evaluation is None:
+            memory.copy(new, taken[0])
+            return new
+        numbers = [self._memory_of(array).read(array).astype(np.float64) for array in taken]
+        with np.errstate(all="ignore"):
+            values = np.broadcast_to(program.evaluation(*numbers), self._shapes[k]).astype(self._dtypes[k])
+        memory.writing(new, values)()
+        return new
+
+    def _begin(self, hypers: Mapping[str, float]) -> None:
+        """Let states that start from theta do so; what counts is what it is before the first step."""
+        if self.program.copies or self.program.begun:
+            alone = {name: [value] for name, value in self._group_states().items()}
+            beginning.fill(self.program, self._memory, hypers, self._params, {**self._state_of_params(), **alone})
+
+    def _begin_anew(self) -> None:
+        """The same as long as no step has been taken, for what theta is may have changed."""
+        if self._t == 0:
+            self._begin(self.program.at(1, self._hypers))
 
     def set(self, **hypers: Value) -> None:
         """Change hyperparameters, to numbers or schedules, from the next step on. Nothing is recompiled.
@@ -161,8 +207,8 @@ class OptimizerBase:
         Raises
         ------
         TypeError, ValueError
-            If it is no mapping, an entry is missing, one too many, NaN or otherwise not as expected. Nothing has
-            changed then.
+            If it is no mapping, an entry is missing, one too many, cannot be read, is NaN or otherwise not as expected.
+            Nothing has changed then, nor is anything half loaded where an interrupt comes.
         """
         if not isinstance(saved, Mapping):
             raise TypeError(f"state dict: expected a mapping, got {type(saved).__name__}")
@@ -171,17 +217,24 @@ class OptimizerBase:
         if saved.keys() != expected:
             missing, unexpected = sorted(expected - saved.keys()), sorted(map(str, saved.keys() - expected))
             raise ValueError(f"state dict of {self.program.name}: missing {missing}, unexpected {unexpected}")
-        count = as_step_count("state dict entry 't'", saved["t"], least=0)
-        hypers = self.program.checked({name: saved[f"hyper.{name}"] for name in self._hypers})
-        sources = {entry: saved[entry] for entry in targets}
-        for entry, target in targets.items():
-            name = f"state dict entry {entry!r}"
-            arrays.check(sources[entry], name, *self._kind(target), written=False)
-            if np.isnan(sources[entry]).any():
-                raise ValueError(f"{name}: expected numbers, got NaN")
+        read = {entry: _read(saved, entry) for entry in expected}  # once: a file makes a new array each time
+        count = as_step_count("state dict entry 't'", read["t"], least=0)
+        hypers = self.program.checked({name: read[f"hyper.{name}"] for name in self._hypers})
+        sources = {entry: self._source(entry, read[entry], target) for entry, target in targets.items()}
         with TURN:
             schedules = {name: value for name, value in self._hypers.items() if callable(value)}
             self._restore(count, {**hypers, **schedules}, sources)
+
+    def _source(self, entry: str, value: Any, target: Any) -> Array:
+        """The entry of a state dict as an array that holds what the target is to have, and shares no memory with it."""
+        name = f"state dict entry {entry!r}"
+        arrays.check(value, name, *self._kind(target), written=False)
+        values = arrays.plain(value)
+        if np.isnan(values).any():
+            raise ValueError(f"{name}: expected numbers, got NaN")
+        start, size = np.array(arrays.addresses([values]), np.int64), np.array([values.nbytes], np.int64)
+        live = self._memory_of(target) is arrays and (not values.ndim or self._written.overlap(start, size))
+        return values.copy() if live else values
 
     def __repr__(self) -> str:
         hypers = ", ".join(f"{k}={v!r}" if callable(v) else f"{k}={v:g}" for k, v in self._hypers.items())
@@ -196,10 +249,18 @@ class OptimizerBase:
             params = dict(zip(self._keys, self._params, strict=True)) if self._keyed else self._params
             return _copied, (type(self), params, self._t, self._hypers, states)
 
+    def __copy__(self) -> Any:
+        return deepcopy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        with TURN:  # no step comes between the states and the parameters
+            make, parts = self.__reduce__()
+            return make(*deepcopy(parts, memo))
+
     def _restore(self, t: int, hypers: dict[str, Value], states: Mapping[str, Array]) -> None:
-        for entry, target in self._entries().items():
-            self._memory_of(target).write(target, states[entry])
-        self._t, self._hypers = t, hypers
+        targets = self._entries().items()
+        writes = [self._memory_of(target).writing(target, states[entry]) for entry, target in targets]
+        self._change(writes, _t=t, _hypers=hypers)
 
     def _memory_of(self, array: Any) -> Memory:
         """What an array of a state is: a number of the whole model that the host makes is one of NumPy's."""
@@ -211,6 +272,7 @@ class OptimizerBase:
 
     def _copied_states(self) -> dict[str, Array]:
         """Copies of the state arrays, for the host."""
+        self._begin_anew()
         return {entry: self._memory_of(array).read(array) for entry, array in self._entries().items()}
 
     def _entries(self) -> dict[str, Array]:
@@ -243,7 +305,8 @@ class OptimizerBase:
         """The gradients in the order of the parameters."""
         if not isinstance(grads, Mapping if self._keyed else list | tuple):
             kind = "dict" if self._keyed else "list or tuple"
-            raise TypeError(f"grads: expected a {kind}, as params was, got {type(grads).__name__}")
+            got = type(grads).__name__
+            raise TypeError(f"grads: expected a {kind}, as params was, got {got}; {as_container(grads, 'grads')}")
         if not isinstance(grads, Mapping):
             if len(grads) != len(self._params):
                 raise ValueError(f"grads: expected {len(self._params)} arrays, one a parameter, got {len(grads)}")
@@ -280,21 +343,14 @@ class OptimizerBase:
         for array, name, shape, dtype in expected:
             self._memory.check(array, name, shape, dtype, written=written)
 
-    def _take(self, numbers: Sequence[float], launches: Sequence[Launch]) -> None:
-        """Count a step and run its kernels, all of them whatever comes between.
+    def _take(self, numbers: Sequence[float], launches: Sequence[Call]) -> None:
+        """Run the kernels of a step and count it."""
+        write = arrays.writing(self._numbers, np.array(numbers, np.float64))
+        self._change([*launches, write], _t=self._t + 1)
 
-        Python raises an interrupt after the call of a kernel in which it came. So t is counted before the first, and
-        what is left of them follows before the interrupt goes on its way.
-        """
-        left = iter(launches)
-        self._t += 1
-        self._numbers[:] = numbers
-        try:
-            for kernel, arguments in left:
-                kernel(*arguments)
-        finally:
-            for kernel, arguments in left:
-                kernel(*arguments)
+    def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
+        """Make calls and set attributes, all of it whatever comes."""
+        run([*calls, *(partial(object.__setattr__, self, name, value) for name, value in attributes.items())])
 
     def _labels(self, what: str) -> list[str]:
         """What to call each array in a message: ``grads[0]`` or ``grads['w1']``."""
@@ -306,19 +362,30 @@ class OptimizerBase:
 
 def _keys(params: Params) -> Sequence[Any]:
     if not isinstance(params, Mapping | list | tuple):
-        raise TypeError(f"params: expected a list, tuple or dict of arrays, got {type(params).__name__}")
+        kind = type(params).__name__
+        raise TypeError(
+            f"params: expected a list, tuple or dict of arrays, got {kind}; {as_container(params, 'params')}"
+        )
     if not params:
         raise ValueError("params is empty: expected at least one array")
     if not isinstance(params, Mapping):
         return range(len(params))
     for key in params:
         if not isinstance(key, str):
-            raise TypeError(f"params: expected a dict with strings for keys, got the key {key!r}")
+            what = f"got the key {key!r}: write str(…) of each"
+            raise TypeError(f"params: expected a dict with strings for keys, {what}")
     return list(params)
 
 
 def _values(params: Params) -> list[Array]:
     return list(params.values()) if isinstance(params, Mapping) else list(params)
+
+
+def _read(saved: Mapping[str, Any], entry: str) -> Any:
+    try:
+        return saved[entry]
+    except Exception as error:  # of whatever keeps it: a damaged file has many
+        raise ValueError(f"state dict entry {entry!r} cannot be read: {error}") from error
 
 
 def _copied(kind: Any, params: Params, t: int, hypers: dict[str, Value], states: Mapping[str, Array]) -> Any:

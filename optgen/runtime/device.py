@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from optgen.runtime import arrays, cuda
 from optgen.runtime.memory import Memory
-from optgen.runtime.program import Array
+from optgen.runtime.program import Array, Call
 
 
 class DeviceMemory(Memory):
@@ -30,9 +30,17 @@ class DeviceMemory(Memory):
         """The handle of the stream that the library uses now."""
         raise NotImplementedError
 
-    def copy(self, target: Any, source: Any) -> None:
-        """Fill an array with the values of another one on the GPU, in the stream that the library uses now."""
+    def plain(self, array: Any) -> Any:
+        """The array."""
+        return array
+
+    def write(self, array: Any, values: Array) -> None:
+        """Fill an array with the values of one of NumPy."""
         raise NotImplementedError
+
+    def writing(self, array: Any, values: Array) -> Call:
+        """The call that fills an array with the values of one of NumPy."""
+        return partial(self.write, array, values)
 
     def placed(self, values: Array, stream: Any) -> Any:
         """A copy of an array of NumPy on the GPU, as kernels take it, in memory of the library; nothing waits for it.
@@ -112,7 +120,12 @@ class _Checked(DeviceMemory):
             raise ValueError(f"{name} is missing (None): expected {self.kind}, zeros where there is nothing to say")
         seen = self.seen(array)
         if seen is None:
-            raise TypeError(f"{name}: expected {self.kind}, as the parameters are, got {type(array).__name__}")
+            got = type(array).__name__
+            raise TypeError(f"{name}: expected {self.kind}, as the parameters are, got {got}")
+        if seen.number < 0:
+            raise ValueError(
+                f"{name}: expected {self.kind}, got one in the memory of the CPU; move it there: {name}.cuda()"
+            )
         if seen.number != self.number:
             raise ValueError(
                 f"{name}: expected an array on GPU {self.number}, as the parameters are, not {seen.number}"
@@ -228,7 +241,7 @@ class _Torch(_Checked):
 
     def copy(self, target: Any, source: Any) -> None:
         """Fill a tensor with the values of another."""
-        target.detach().copy_(source)
+        target.detach().copy_(source.detach())
 
     def stream(self) -> int:
         """The handle of PyTorch's current stream."""
@@ -325,16 +338,17 @@ class _Simulated(_Checked):
     def seen(self, array: Any) -> _Seen | None:
         if not isinstance(array, np.ndarray):
             return None
-        flags = array.flags
-        return _Seen(array.shape, array.dtype, flags.c_contiguous, array.ctypes.data, self.number, flags.writeable)
+        its = arrays.plain(array)
+        return _Seen(its.shape, its.dtype, its.flags.c_contiguous, its.ctypes.data, self.number, its.flags.writeable)
 
+    plain = staticmethod(arrays.plain)
     full = staticmethod(arrays.full)
     read = staticmethod(arrays.read)
-    write = staticmethod(arrays.write)
+    writing = staticmethod(arrays.writing)
 
     def copy(self, target: Any, source: Any) -> None:
         """Fill an array with the values of another."""
-        arrays.write(target, source)
+        target[...] = source
 
     def stream(self) -> int:
         """There is one stream."""

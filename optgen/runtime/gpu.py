@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from optgen.runtime import cuda
+from optgen.runtime import arrays, cuda
 from optgen.runtime.base import OptimizerBase
+from optgen.runtime.beginning import fill
 from optgen.runtime.device import DeviceMemory, memory_of
-from optgen.runtime.launch import TURN, Launch
-from optgen.runtime.program import Array, Params, Program, Value, as_step_count
+from optgen.runtime.launch import TURN, run
+from optgen.runtime.program import Array, Call, Params, Program, Value, as_step_count
 from optgen.runtime.single import addresses_of
 from optgen.runtime.small import cuts_of
 from optgen.runtime.table import Cuts
@@ -64,8 +65,8 @@ class FusedOptimizer(OptimizerBase):
 
     def __init__(self, params: Params, **hypers: Value) -> None:
         cuda.require_gpu()
-        arrays = list(params.values() if isinstance(params, Mapping) else params) if _is_model(params) else []
-        memory = memory_of(arrays) if arrays else cast("DeviceMemory", None)
+        given = list(params.values() if isinstance(params, Mapping) else params) if _is_model(params) else []
+        memory = memory_of(given) if given else cast("DeviceMemory", None)
         self._streams: dict[int, Any] = {}
         self._compiled = False
         with cuda.on_gpu(memory.number if memory else 0):
@@ -150,7 +151,7 @@ class FusedOptimizer(OptimizerBase):
             if not self._compiled:
                 raise RuntimeError("launch() before any kernel is compiled: call compile(), then advance(), first")
             with _uninterrupted():
-                _run([*self._work.pointing(starts, stream), *self._work.launches(stream)])
+                run([*self._work.pointing(starts, stream), *self._work.launches(stream)])
 
     def compile(self) -> None:
         """Compile and load all kernels, and prepare for the capture of a CUDA graph. Nothing is updated.
@@ -167,17 +168,17 @@ class FusedOptimizer(OptimizerBase):
 
     def _compile(self, scalars: Sequence[float], keys: Sequence[Array], stream: Any) -> None:
         if not self._work.has_scalars:  # those of a step that has been counted are left alone
-            _run(self._work.scalars(scalars, keys, stream))
+            run(self._work.scalars(scalars, keys, stream))
         self._work.compile(stream)
         self._compiled = True
 
-    def _take(self, numbers: Sequence[float], launches: Sequence[Launch]) -> None:
+    def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
         with _uninterrupted():
-            super()._take(numbers, launches)
+            super()._change(calls, **attributes)
 
     def _next(
         self, checked: Mapping[str, float], stream: Any, starts: Sequence[int] | None
-    ) -> tuple[Sequence[float], list[Launch]]:
+    ) -> tuple[Sequence[float], list[Call]]:
         """The numbers after the next step, and what it puts into the stream: kernels if there are gradients."""
         t = self._t + 1
         now = self.program.at(t, {**self._hypers, **checked})
@@ -185,6 +186,8 @@ class FusedOptimizer(OptimizerBase):
         keys = self.program.keys(t, now)
         if not self._compiled:
             self._compile(scalars, keys, stream)
+        if self._t == 0:
+            self._begin(now)
         launches = self._work.scalars(scalars, keys, stream)
         if starts is not None:
             launches += [*self._work.pointing(starts, stream), *self._work.launches(stream)]
@@ -204,11 +207,6 @@ class FusedOptimizer(OptimizerBase):
                 f"{what}() while a CUDA graph is captured: capture launch(grads) alone, and call advance() before each "
                 "replay"
             )
-
-
-def _run(launches: Sequence[Launch]) -> None:
-    for function, arguments in launches:
-        function(*arguments)
 
 
 @contextmanager
@@ -257,10 +255,10 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         If an argument is not as expected; nothing has changed then.
     """
     cuda.require_gpu()
-    count, values = as_step_count("t", t, least=1), program.checked(hypers)
+    count, values = as_step_count("t", t, least=1), program.checked(program.completed(hypers))
     theta, memory = slots["theta"], memory_of([slots["theta"]])
     starts = addresses_of(program, slots, memory)[: 2 + len(program.states)]
-    numbers = [slots[name] for name in program.numbers]
+    numbers = [arrays.plain(slots[name]) for name in program.numbers]
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     shape, dtype = tuple(theta.shape), memory.dtype_of(theta)
     with TURN, cuda.on_gpu(memory.number):
@@ -273,11 +271,13 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         columns = np.array([*starts, *memory.addresses(scratch)], np.int64)[:, None]
         work = OnDevice(program, columns, [dtype], cuts=cuts, small=small, memory=memory, stream=stream)
         states = {name: (small.arrays[name], slots[name].reshape(-1)) for name in program.small_states} if small else {}
+        writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
         with _uninterrupted():
+            if count == 1:
+                begun = {name: [slots[name]] for name in (*program.copies, *program.begun)}
+                fill(program, memory, values, [theta], begun)
             for held, given in states.values():
                 memory.copy(held, given)
-            _run([*work.scalars(scalars, program.keys(count, values), stream), *work.launches(stream)])
+            run([*work.scalars(scalars, program.keys(count, values), stream), *work.launches(stream), *writes])
             for held, given in states.values():
                 memory.copy(given, held)
-    for number, value in zip(numbers, new, strict=True):
-        number[...] = value

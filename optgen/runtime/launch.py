@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 from numba import threading_layer
 
-from optgen.runtime.program import Array, Program
+from optgen.runtime.program import Array, Call, Phase, Program
 from optgen.runtime.small import Small
 from optgen.runtime.table import Table
 
-Launch = tuple[Any, tuple[Any, ...]]
-"""A kernel and its arguments."""
 SERIAL_BELOW = 32_768
 """Elements below which waking the other threads costs more than they save."""
 TURN = threading.RLock()
@@ -73,28 +71,35 @@ class Work:
     small: Small | None = None
 
 
-def launches(work: Work) -> list[Launch]:
-    """Choose the kernels that suit, in order; the caller holds `TURN` and calls each with its arguments."""
+def run(calls: Iterable[Call]) -> None:
+    """Make some calls, all of them or, where the first fails, none.
+
+    Python raises interrupts, and what other threads send it, between two instructions of its own. Here there is one: a
+    compiled kernel, an assignment to an array or to an attribute has none, nor has `list` when it makes the calls.
+    """
+    list(map(partial.__call__, calls))
+
+
+def launches(work: Work) -> list[Call]:
+    """Choose the kernels that suit, in order; the caller holds `TURN` and runs them."""
     program, pairs = work.program, list(zip(work.tables, work.given, strict=True))
     if work.small is None:
-        return [
-            (program.sweep_serial, (table.rows, *given))
-            if _is_for_one_thread(table)
-            else (program.sweep, (table.rows, table.tasks, *given))
-            for table, given in pairs
-        ]
-    chosen: list[Launch] = []
+        return [_sweep(program, table, *given) for table, given in pairs]
+    chosen: list[Call] = []
     for phase in program.phases:
         arrays = [work.small.arrays[name] for name in phase.takes]
         if phase.prepare is not None:
-            chosen.append((phase.prepare, (work.small.cuts.at, work.scalars, *arrays)))
+            chosen.append(partial(phase.prepare, work.small.cuts.at, work.scalars, *arrays))
             continue
-        for table, given in pairs:
-            if _is_for_one_thread(table):
-                chosen.append((phase.sweep_serial, (table.rows, table.places, *given, *arrays)))
-            else:
-                chosen.append((phase.sweep, (table.rows, table.tasks, table.places, *given, *arrays)))
+        chosen += [_sweep(phase, table, table.places, *given, *arrays) for table, given in pairs]
     return chosen
+
+
+def _sweep(by: Program | Phase, table: Table, *given: Array) -> Call:
+    on_one_thread = table.elements < SERIAL_BELOW or _CHILD.lacks_threads
+    kernel = by.sweep_serial if on_one_thread else by.sweep
+    assert kernel is not None, "a phase without a sweep prepares one"
+    return partial(kernel, table.rows, *([] if on_one_thread else [table.tasks]), *given)
 
 
 def compile_all(work: Work) -> None:
@@ -104,12 +109,7 @@ def compile_all(work: Work) -> None:
     if small is not None:  # what is one value for the model is computed all the same, but elsewhere
         cuts = replace(small.cuts, at=small.cuts.at._replace(tensors=small.cuts.at.tensors[:0]))
         small = Small(cuts, {name: array.copy() for name, array in small.arrays.items()})
-    for kernel, arguments in launches(replace(work, tables=empty, small=small)):
-        kernel(*arguments)
-
-
-def _is_for_one_thread(table: Table) -> bool:
-    return table.elements < SERIAL_BELOW or _CHILD.lacks_threads
+    run(launches(replace(work, tables=empty, small=small)))
 
 
 def _threads_started() -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from optgen.runtime.program import Array
+from optgen.runtime.program import Array, Call
 
 
 class Memory(Protocol):
@@ -15,6 +15,10 @@ class Memory(Protocol):
 
     def check(self, array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, written: bool) -> None:
         """Refuse an array that a kernel must not touch; a shape or dtype of None stands for any that kernels take."""
+        ...
+
+    def plain(self, array: Any) -> Any:
+        """An array in the same memory that is as it says."""
         ...
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
@@ -49,6 +53,10 @@ class Memory(Protocol):
         """A copy that NumPy can hold."""
         ...
 
-    def write(self, array: Any, values: Array) -> None:
-        """Fill an array with the values of one of NumPy."""
+    def writing(self, array: Any, values: Array) -> Call:
+        """The call that fills an array with the values of one of NumPy."""
+        ...
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Fill an array with the values of another of its kind; a GPU does it in the stream that its library uses."""
         ...

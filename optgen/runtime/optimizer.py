@@ -47,7 +47,7 @@ class FusedOptimizer(OptimizerBase):
 
     def __init__(self, params: Params, **hypers: Value) -> None:
         super().__init__(params, arrays, hypers)
-        self._prepared = False
+        self._compiled: list[Any] = []
         self._groups = [self._group(dtype) for dtype in arrays.DTYPES if dtype in self._dtypes]
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
@@ -61,7 +61,7 @@ class FusedOptimizer(OptimizerBase):
     def step(self, grads: Params, **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
 
-        An interrupt (Ctrl-C) finds the step either not begun or complete.
+        An interrupt (Ctrl-C), or whatever else a signal or a thread raises here, finds the step not begun or complete.
 
         Parameters
         ----------
@@ -86,9 +86,13 @@ class FusedOptimizer(OptimizerBase):
             given = [(np.array(scalars, group.dtype), *keys) for group in self._groups]
             tables = [group.table for group in self._groups]
             work = Work(self.program, tables, given, np.array(scalars, np.float64), self._small)
-            if not self._prepared:
-                compile_all(work)
-                self._prepared = True
+            if self._t == 0:
+                self._begin(now)
             for group in self._groups:
                 group.table.point(GRADIENT, starts)
-            self._take(numbers, launches(work))
+            chosen = launches(work)
+            kernels = [launch.func for launch in chosen]
+            if kernels != self._compiled:  # a fork may choose others
+                compile_all(work)
+                self._compiled = kernels
+            self._take(numbers, chosen)

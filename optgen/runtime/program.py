@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Real
 from operator import index
 from typing import Any
@@ -19,6 +20,8 @@ Params = Sequence[Array] | Mapping[str, Array]
 """The parameters of a model, or their gradients: a list, a tuple or a dict of arrays."""
 Value = float | Callable[[int], float]
 """A hyperparameter: a number, or a schedule, called with the number of each step (1, 2, …) for the number to use."""
+Call = partial[Any]
+"""A call that is still to be made: a kernel with its arguments, say."""
 _EXACT = 2**53
 """Up to here every integer is a float64."""
 
@@ -29,13 +32,13 @@ class Hyper:
 
     Parameters
     ----------
-    default : float
-        What it is unless given.
+    default : float, optional
+        What it is unless given; None if that follows from others: `Program.derived`.
     domain : Domain
         What it may be.
     """
 
-    default: float
+    default: float | None
     domain: Domain
 
 
@@ -112,6 +115,18 @@ class Program:
         In place of `sweep`: what a step launches, in order.
     launches : tuple of Launch
         What a step launches on a GPU, in order.
+    derived : callable, optional
+        From the hyperparameters that have defaults to what those without are unless given.
+    copies : tuple of str
+        States that start as copies of theta.
+    begun : tuple of str
+        States that start from something else that is made of theta.
+    started : callable, optional
+        From the parameters, in float64, and the hyperparameters to what those hold at first, a tuple a tensor.
+    evaluated : tuple of str
+        What the parameters to evaluate are made of: theta and states.
+    evaluation : callable, optional
+        From these to the parameters to evaluate, for one tensor; a copy of the only one if there is none.
     """
 
     name: str
@@ -128,6 +143,12 @@ class Program:
     values: Mapping[str, str] = field(default_factory=dict)
     phases: tuple[Phase, ...] = ()
     launches: tuple[Launch, ...] = ()
+    derived: Callable[..., tuple[float, ...]] | None = None
+    copies: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ()
+    started: Callable[..., list[tuple[Any, ...]]] | None = None
+    evaluated: tuple[str, ...] = ("theta",)
+    evaluation: Callable[..., Any] | None = None
 
     @property
     def has_small(self) -> bool:
@@ -169,6 +190,32 @@ class Program:
             name: value if self._is_schedule(name, value) else self._checked(name, value)
             for name, value in given.items()
         }
+
+    def completed(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        """Every hyperparameter as `kept` has it: as given, else its default.
+
+        One whose default follows from others, and that is left out or None, is what they make of it at the first step.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As by `checked`; also if what follows is outside its domain.
+        """
+        follow = {name for name, hyper in self.hypers.items() if hyper.default is None}
+        defaults = {name: hyper.default for name, hyper in self.hypers.items() if hyper.default is not None}
+        known = defaults | self.kept({k: v for k, v in given.items() if v is not None or k not in follow})
+        missing = follow - known.keys()
+        if missing and self.derived is not None:
+            first = self.at(1, {name: known[name] for name in defaults})
+            made = zip((name for name in self.hypers if name in follow), self.derived(*first.values()), strict=True)
+            known |= {name: self._followed(name, value) for name, value in made if name in missing}
+        return {name: known[name] for name in self.hypers}
+
+    def _followed(self, name: str, value: float) -> float:
+        try:
+            return self._checked(name, value)
+        except ValueError as error:
+            raise ValueError(f"{error}; that follows from the others, so give {name} itself") from None
 
     def at(self, t: int, kept: Mapping[str, Value]) -> dict[str, float]:
         """Hyperparameters at a step: what schedules say is checked like any other value.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from optgen.runtime import arrays, table
-from optgen.runtime.launch import TURN, Work, launches
+from optgen.runtime.beginning import fill
+from optgen.runtime.launch import TURN, Work, compile_all, launches, run
 from optgen.runtime.memory import Memory
 from optgen.runtime.program import Array, Program, as_step_count
 from optgen.runtime.small import Small, allocated, cuts_of, shape_in
@@ -36,15 +38,19 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         If an argument is not as expected; nothing has changed then.
     """
     count = as_step_count("t", t, least=1)
-    values = program.checked(hypers)
+    values = program.checked(program.completed(hypers))
+    starts = addresses_of(program, slots, arrays)[: 2 + len(program.states)]
+    slots = {name: arrays.plain(array) for name, array in slots.items()}
     theta = slots["theta"]
     numbers = [slots[name] for name in program.numbers]
-    starts = addresses_of(program, slots, arrays)[: 2 + len(program.states)]
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     given = (np.array(scalars, theta.dtype), *program.keys(count, values))
+    if count == 1:
+        fill(program, arrays, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
+    writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
     if theta.size <= table.CHUNK and not program.phases:  # a table of one row, without the arithmetic of many
         assert program.sweep_serial is not None, "there is a sweep where there are no phases"
-        program.sweep_serial(np.array([[theta.size, *starts, 0, 0]], np.int64), *given)
+        run([partial(program.sweep_serial, np.array([[theta.size, *starts, 0, 0]], np.int64), *given), *writes])
     else:
         small = _small(program, slots)
         scratch = [np.empty_like(theta) for _ in program.scratch]
@@ -52,10 +58,8 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         whole = table.tabulate(columns, np.array([theta.size]), theta.itemsize, small.cuts if small else None)
         work = Work(program, [whole], [given], np.array(scalars, np.float64), small)
         with TURN:
-            for kernel, arguments in launches(work):
-                kernel(*arguments)
-    for number, value in zip(numbers, new, strict=True):
-        number[...] = value
+            compile_all(work)  # so that no kernel still has to be when others have run
+            run([*launches(work), *writes])
 
 
 def _small(program: Program, slots: Mapping[str, Array]) -> Small | None:
@@ -83,8 +87,8 @@ def addresses_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> 
     list of int
         Where their first elements lie, in the order of the slots.
     """
-    theta = slots["theta"]
-    memory.check(theta, "theta", None, None, written=True)
+    memory.check(slots["theta"], "theta", None, None, written=True)
+    theta = memory.plain(slots["theta"])
     whole, dtype, double = tuple(theta.shape), memory.dtype_of(theta), np.dtype(np.float64)
     small = {name: shape_in(kind, whole) for name, kind in program.small_states.items()}
     numbers = {name: slots[name] for name in program.numbers}
@@ -101,6 +105,6 @@ def addresses_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> 
         found |= dict(zip(group, starts, strict=True))
     ordered = sorted((start, name) for name, start in found.items())
     for (start, one), (next_start, other) in pairwise(ordered):
-        if next_start - start < slots[one].nbytes:
+        if next_start - start < (arrays if one in numbers else memory).plain(slots[one]).nbytes:
             raise ValueError(f"{other} overlaps {one} in memory: expected arrays that share none")
     return [found[name] for name in slots]

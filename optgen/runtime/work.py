@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from optgen.runtime import arrays, cuda
 from optgen.runtime.device import DeviceMemory
-from optgen.runtime.launch import Launch
+from optgen.runtime.launch import run
 from optgen.runtime.places import names_of_small, placed_on_device
-from optgen.runtime.program import Array, Program
+from optgen.runtime.program import Array, Call, Program
 from optgen.runtime.small import Small
 from optgen.runtime.table import Cuts
 
@@ -127,14 +128,14 @@ class OnDevice:
         }
         self._given: Any = None
         self._views: dict[str, Any] = {}
-        self._launches: dict[Any, list[Launch]] = {}
+        self._launches: dict[Any, list[Call]] = {}
 
     @property
     def has_scalars(self) -> bool:
         """Whether the kernels have been given scalars."""
         return self._given is not None
 
-    def scalars(self, scalars: Sequence[float], keys: Sequence[Array], stream: Any) -> list[Launch]:
+    def scalars(self, scalars: Sequence[float], keys: Sequence[Array], stream: Any) -> list[Call]:
         """The copy that gives the kernels the scalars of a step, and what draws are keyed by."""
         parts = {"wide": np.array(scalars, np.float64)}
         parts |= {arrays.DTYPES[k].name: np.array(scalars, arrays.DTYPES[k]) for k in self._chunks}
@@ -144,13 +145,14 @@ class OnDevice:
             words[name].view(part.dtype)[: len(part)] = part
         host = np.concatenate(list(words.values()))
         if self._given is None:
-            self._given, begin = self._memory.placed(host, stream), 0
+            given, begin = self._memory.placed(host, stream), 0
             for name, word in words.items():
-                self._views[name] = self._given[begin : begin + len(word)].view(parts[name].dtype)
+                self._views[name] = given[begin : begin + len(word)].view(parts[name].dtype)
                 begin += len(word)
-        return [(cuda.upload, (self._given, host, stream))]
+            self._given = given
+        return [partial(cuda.upload, self._given, host, stream)]
 
-    def pointing(self, starts: Sequence[int], stream: Any) -> list[Launch]:
+    def pointing(self, starts: Sequence[int], stream: Any) -> list[Call]:
         """The copy that tells the kernels where the gradients are; none if they know.
 
         What a CUDA graph copies it reads whenever it is replayed, so a graph has a copy of its own, and after one has
@@ -162,10 +164,10 @@ class OnDevice:
             host, self._pinned = self._pinned, None
             host[:] = starts
             self._graphs.append(host)
-            return [(self._point, (host, stream))]
+            return [partial(self._point, host, stream)]
         if self._pointed == list(starts):
             return []
-        return [(self._point, (np.array(starts, np.int64), stream))]
+        return [partial(self._point, np.array(starts, np.int64), stream)]
 
     def _point(self, starts: Array, stream: Any) -> None:
         self._pointed = None
@@ -173,7 +175,7 @@ class OnDevice:
         if not self._graphs:
             self._pointed = starts.tolist()
 
-    def launches(self, stream: Any) -> list[Launch]:
+    def launches(self, stream: Any) -> list[Call]:
         """The kernels of a step, in order. The scalars have been given before."""
         if stream not in self._launches:
             self._launches[stream] = list(self._made(stream, self._chunks, self._counts, self._small))
@@ -191,20 +193,20 @@ class OnDevice:
             flat = self._memory.full(small.flat.shape, 0.0, np.dtype(np.float64))
             self._memory.copy(flat, small.flat)
             small = SmallOnDevice(small.cuts, {}, flat, small.at)
-        for launch, arguments in self._made(stream, dict.fromkeys(self._chunks, self._nothing), {}, small):
-            launch(*arguments)
+        run(self._made(stream, dict.fromkeys(self._chunks, self._nothing), {}, small))
 
     def _made(
         self, stream: Any, chunks: Mapping[int, Any], counts: Mapping[int, int], small: SmallOnDevice | None
-    ) -> Iterator[Launch]:
+    ) -> Iterator[Call]:
         flat = cuda.as_device_array(small.flat) if small else None
         keys = [self._views["keys"]] if self._program.seeds else []
         for launch in self._program.launches:
             if launch.over == "element":
                 shared = [*keys, *([small.at, flat] if small else [])]
                 for k, rows in chunks.items():
-                    arguments = (rows, self._addresses, self._views[arrays.DTYPES[k].name], *shared)
-                    yield cuda.configured(launch.kernel, counts.get(k, 1), stream), arguments
+                    kernel = cuda.configured(launch.kernel, counts.get(k, 1), stream)
+                    yield partial(kernel, rows, self._addresses, self._views[arrays.DTYPES[k].name], *shared)
             elif small and self._blocks[launch.over]:
                 blocks = self._blocks[launch.over] if counts else 1
-                yield cuda.configured(launch.kernel, blocks, stream), (small.at, self._views["wide"], flat)
+                kernel = cuda.configured(launch.kernel, blocks, stream)
+                yield partial(kernel, small.at, self._views["wide"], flat)

@@ -116,7 +116,7 @@ def _rehearsals(candidate: Candidate) -> Iterator[Finding]:
             subject = f"rehearsal of {_sweep_name(parallel)}, t = {setting.t}"
             problems = rehearse(candidate, setting, parallel=parallel)
             if problems:
-                yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)} (at {setting})")
+                yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
             else:
                 figures = {"elements": ELEMENTS}
                 yield Finding(PART, subject, Verdict.TESTED, "every element is stored once", figures)
@@ -326,7 +326,7 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
             problems += _wrong(name, arrays, expected[name], how)
         subject = f"{_sweep_name(parallel)}, {dtype}, t = {setting.t}"
         if problems:
-            yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)} (at {setting})")
+            yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
         else:
             figures = {"elements": sum(map(prod, shapes[:-1])), "arrays": len(shapes) - 1}
             detail = f"every element as it comes out {how}, all else as it was"

@@ -220,8 +220,10 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
             small = _small(program, cuts, drawn, clock)
             columns |= {name: _with_elements(kind, small[name], cuts) for name, kind in program.small_states.items()}
             hypers = [np.float64(setting.hypers[name]) for name in program.hypers]
-            numbers = map(np.float64, numbers_of(optimizer, setting).values())
-            scalars = np.array(program.computed(setting.t, hypers, numbers)[0], np.float64)
+            numbers = [np.float64(number) for number in numbers_of(optimizer, setting).values()]
+            # Floats of NumPy, which divide by zero as compiled code does.
+            computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
+            scalars = np.array(computed[: len(computed) - len(numbers)], np.float64)
             given = (scalars, *program.keys(setting.t, setting.hypers))
             sizes = np.array([prod(shape) for shape in SHAPES])
             table = tabulate(starts, sizes, 8, cuts if program.phases else None)
@@ -342,7 +344,10 @@ def _primitives(memory: _Memory, clock: _Clock) -> dict[str, Callable[..., Any]]
     own = {
         "atan2": np.arctan2,
         "finite": lambda x: np.float64(np.isfinite(x)),
+        "fma": lambda a, b, c: a * b + c,
+        "head": cpu.head,
         "mean_age": cpu.mean_age,
+        "tail": cpu.tail,
         "prange": clock.tasks,
         "view": memory.view,
         "draws": draws,

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from importlib import import_module
-from math import exp, inf, nan, pi, sqrt
+from itertools import product
+from math import exp, inf, nan, nextafter, pi, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,32 @@ def drawn(schedule: Schedule, draw: random.Random) -> dict[str, float]:
                 hypers[hyper.name] = value
                 break
     return hypers
+
+
+LAST = 2**53
+"""The last step: up to here every integer is a float."""
+
+
+def corners(domain: Domain, default: float) -> list[float]:
+    """The ends of a domain and what is next to them."""
+    if domain.integer:
+        low = int(domain.low)
+        return [low, low + 1, low + 2, int(default), LAST]
+    low = nextafter(domain.low, inf) if domain.low_open else domain.low
+    high = min(nextafter(domain.high, -inf) if domain.high_open else domain.high, 1e308)
+    return [low, default, nextafter(high, -inf), high]
+
+
+def test_every_value_is_a_number_in_range_at_the_corners_of_all_domains(schedule: Schedule) -> None:
+    hypers = kind(schedule.name).hypers
+    bounds = [name for name in hypers if name.startswith(("lr", "momentum"))]
+    for values in product(*(corners(hyper.domain, hyper.default) for hyper in hypers.values())):
+        given = dict(zip(hypers, values, strict=True))
+        value, high = kind(schedule.name)(**given), max(given[name] for name in bounds)
+        ends = {int(part * length) for length in values if length >= 1 and length <= LAST for part in (0.3, 0.6, 1, 2)}
+        for step in {1, 2, 3, LAST, *(end + k for end in ends for k in (-1, 0, 1, 2))}:
+            if 1 <= step <= LAST:
+                assert 0 <= value(step) <= high * (1 + 1e-12), (given, step)
 
 
 def test_every_module_computes_its_equation(schedule: Schedule) -> None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from optgen.generated.cpu import adamw
 from optgen.generated.cpu.adafactor import Adafactor
 from optgen.generated.cpu.adamw import AdamW
 from optgen.generated.cpu.swats import SWATS
@@ -111,6 +112,83 @@ def test_no_array_at_all(model, grads, unchanged, bad):
     optimizer = AdamW(model)
     with unchanged(optimizer), pytest.raises(ERRORS, match=r"grads\[2\].*expected a numpy.ndarray"):
         optimizer.step([*grads[:2], NOT_ARRAYS[bad]])
+
+
+class Lying(np.ndarray):
+    """Says that it has more than it has, elsewhere."""
+
+    shape = property(lambda _: (10**6,))
+    size = property(lambda _: 10**6)
+    nbytes = property(lambda _: 4 * 10**6)
+    dtype = property(lambda _: np.dtype(np.float32))
+    strides = property(lambda _: (4,))
+    ndim = 1
+    __array_interface__ = property(lambda self: {**np.asarray(self).__array_interface__, "data": (64, False)})
+    __getitem__ = __float__ = __array__ = __array_ufunc__ = None
+
+
+def lying(like):
+    return like.view(Lying)
+
+
+def test_what_a_subclass_says_of_its_memory_is_not_believed(unchanged):
+    """Neither where it says the truth nor where it lies."""
+    honest, other = AdamW([np.ones(3), np.ones(4)]), AdamW([lying(np.ones(3)), np.ones(4)])
+    for t in range(2):
+        honest.step([np.full(3, t + 1.0), np.ones(4)])
+        other.step([lying(np.full(3, t + 1.0)), np.ones(4)])
+    assert [np.ndarray.tobytes(p) for p in other.params] == [p.tobytes() for p in honest.params]
+    grads = [lying(np.ones(10**6, np.float32)), np.ones(4)]
+    with unchanged(honest), pytest.raises(TypeError, match=r"^grads\[0\]: expected dtype float64, got float32"):
+        honest.step(grads)
+    with unchanged(honest), pytest.raises(ValueError, match=r"^grads\[0\]: expected shape \(3,\), got \(2,\)"):
+        honest.step([lying(np.ones(2)), np.ones(4)])
+    with unchanged(honest), pytest.raises(ValueError, match=r"^grads\[0\] overlaps params\[1\]"):
+        honest.step([lying(honest.params[1][:3]), np.ones(4)])
+    with pytest.raises(ValueError, match=r"^params\[1\] overlaps params\[0\]"):
+        AdamW([honest.params[0], lying(honest.params[0])])
+    saved = honest.state_dict()
+    with (
+        unchanged(honest),
+        pytest.raises(ValueError, match=r"^state dict entry 'm.0': expected shape \(3,\), got \(2,\)"),
+    ):
+        honest.load_state_dict({**saved, "m.0": lying(np.ones(2))})
+    honest.load_state_dict({**saved, "m.0": lying(np.full(3, 7.0))})
+    assert honest.state["m"][0].tolist() == [7.0] * 3
+
+
+def test_what_a_subclass_says_is_not_believed_of_one_array():
+    slots = {name: np.ones(3) for name in ("theta", "g", "m", "v")}
+    other = {name: lying(np.ones(3)) for name in slots}
+    adamw.step(**slots, t=1)
+    adamw.step(**other, t=1)
+    assert [np.ndarray.tobytes(x) for x in other.values()] == [x.tobytes() for x in slots.values()]
+    with pytest.raises(ValueError, match=r"^m: expected shape \(3,\), got \(2,\)"):
+        adamw.step(**{**other, "m": lying(np.ones(2))}, t=1)
+
+
+def test_states_cannot_be_resized_or_frozen_under_a_step():
+    opt, expected = Adafactor([np.ones((3, 2)), np.ones(4)]), Adafactor([np.ones((3, 2)), np.ones(4)])
+    other = AdamW([np.ones(300)])
+    for array in (*opt.state["r"], *opt.state["c"], *other.state["m"]):
+        with pytest.raises(ValueError, match="resize"):
+            array.resize(10**6, refcheck=False)
+        array.flags.writeable = False
+    saved = other.state_dict()
+    other.step([np.ones(300)])
+    other.load_state_dict(saved)
+    for its in (opt, expected):
+        its.step([np.ones((3, 2)), np.ones(4)])
+    assert opt.params[0].tobytes() == expected.params[0].tobytes()
+
+
+def test_a_parameter_that_was_resized_is_refused(unchanged):
+    params = [np.ones(3), np.ones(300)]
+    opt = AdamW(params)
+    opt.step([np.ones(3), np.ones(300)])
+    params[1].resize(10**6, refcheck=False)
+    with unchanged(opt), pytest.raises(ValueError, match=r"^params\[1\]: expected shape \(300,\)"):
+        opt.step([np.ones(3), np.ones(300)])
 
 
 @pytest.mark.parametrize("container", [None, 1, "ab", np.ones((2, 3)), (x for x in ()), {1.0}, [], (), {}], ids=spelled)

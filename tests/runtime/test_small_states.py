@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-import signal
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -228,38 +226,3 @@ def test_two_python_threads(reducing, arrays):
     for thread in threads:
         thread.join()
     assert found == {0: content(expected), 1: content(expected)}
-
-
-@pytest.fixture
-def interrupts():
-    """Ctrl-C raises KeyboardInterrupt also where the process was started to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interrupts")
-def test_an_interrupt_in_any_phase_is_raised_after_the_whole_step(reducing, arrays):
-    program, expected = reducing.module.PROGRAM, begun(reducing, arrays)
-    armed = []
-
-    def interrupting(kernel):
-        def interrupted(*given):
-            kernel(*given)
-            if armed:
-                armed.pop()
-                signal.raise_signal(signal.SIGINT)
-
-        return interrupted
-
-    for k, phase in enumerate(program.phases):
-        role = "prepare" if phase.prepare else "sweep_serial"
-        wrapped = replace(phase, **{role: interrupting(getattr(phase, role))})
-        phases = (*program.phases[:k], wrapped, *program.phases[k + 1 :])
-        kind = type("Interrupted", (reducing.kind,), {"program": replace(program, phases=phases)})
-        optimizer = kind(arrays(0, MATRICES))
-        optimizer.step(arrays(1, MATRICES))
-        armed.append(True)
-        with pytest.raises(KeyboardInterrupt):
-            optimizer.step(arrays(2, MATRICES))
-        assert content(optimizer) == content(expected)

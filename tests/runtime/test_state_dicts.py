@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
 
 from optgen.generated.cpu.adamw import AdamW
+from optgen.generated.cpu.schedule_free_sgd import ScheduleFreeSGD
 from optgen.generated.cpu.sgdm import SGDM
 
 
@@ -60,7 +62,7 @@ def test_loading_keeps_the_arrays_in_use_and_shares_none(arrays):
     source.step(arrays(1))
     saved, m = source.state_dict(), target.state["m"][0]
     target.load_state_dict(saved)
-    assert target.state["m"][0] is m
+    assert target.state["m"][0].ctypes.data == m.ctypes.data
     target.step(arrays(2))
     assert saved["m.0"].tobytes() == source.state["m"][0].tobytes()
 
@@ -127,7 +129,10 @@ def test_what_is_no_state_dict_changes_nothing(arrays, unchanged):
 
 
 @pytest.mark.parametrize("contained", [list, tuple, named])
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda optimizer: pickle.loads(pickle.dumps(optimizer))])  # noqa: S301
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda optimizer: pickle.loads(pickle.dumps(optimizer))],  # noqa: S301
+)
 def test_copies_go_on_alike_and_share_no_memory(arrays, unchanged, contained, copied):
     original = AdamW(contained(arrays(0)), lr=0.1)
     original.step(contained(arrays(1)))
@@ -159,8 +164,56 @@ def test_a_run_that_diverged_can_be_copied(arrays):
     assert np.isnan(copy.deepcopy(optimizer).state["m"][0]).all()
 
 
-def test_a_shallow_copy_trains_the_same_parameters(arrays):
-    optimizer = AdamW(arrays(0))
+def test_a_schedule_is_copied_too():
+    class Falling:
+        calls = 0
+
+        def __call__(self, t):
+            self.calls += 1
+            return 1 / t
+
+    optimizer = AdamW([np.ones(3)], lr=Falling())
     twin = copy.copy(optimizer)
-    assert twin.params[0] is optimizer.params[0]
-    assert not np.shares_memory(twin.state["m"][0], optimizer.state["m"][0])
+    calls = optimizer._hypers["lr"].calls
+    twin.step([np.ones(3)])
+    assert optimizer._hypers["lr"].calls == calls
+    assert twin.params[0][0] != optimizer.params[0][0]
+
+
+def test_entries_that_are_the_arrays_in_use_are_read_before_any_is_written(arrays):
+    optimizer = AdamW(arrays(0))
+    optimizer.step(arrays(1))
+    saved, state = optimizer.state_dict(), optimizer.state
+    swapped = {**saved, "m.0": state["v"][0], "v.0": state["m"][0], "m.4": state["v"][4][::1], "v.4": state["m"][4]}
+    optimizer.load_state_dict(swapped)
+    for k in (0, 4):
+        assert optimizer.state["m"][k].tobytes() == saved[f"v.{k}"].tobytes()
+        assert optimizer.state["v"][k].tobytes() == saved[f"m.{k}"].tobytes()
+
+
+def test_numbers_of_the_host_are_read_before_any_is_written():
+    optimizer = ScheduleFreeSGD([np.ones(3)], lr=0.5)
+    optimizer.step([np.ones(3)])
+    saved, state, (one, other) = optimizer.state_dict(), optimizer.state, optimizer.program.numbers
+    assert saved[one] != saved[other]
+    optimizer.load_state_dict({**saved, one: state[other], other: state[one]})
+    assert (optimizer.state[one], optimizer.state[other]) == (saved[other], saved[one])
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_damaged_file_changes_nothing(arrays, unchanged, tmp_path, compressed):
+    optimizer, other, path = AdamW(arrays(0)), AdamW(arrays(0), lr=0.5), tmp_path / "state.npz"
+    other.step(arrays(1))
+    (np.savez_compressed if compressed else np.savez)(path, **other.state_dict())
+    whole, causes = path.read_bytes(), set()
+    for k in range(30, len(whole) - 1000, 11):  # what tells NumPy what is in it is not ours to read
+        path.write_bytes(whole[:k] + bytes([whole[k] ^ 255]) + whole[k + 1 :])
+        with np.load(path) as saved:
+            try:
+                with unchanged(optimizer):
+                    optimizer.load_state_dict(saved)
+            except (TypeError, ValueError) as error:
+                causes.add(type(error.__cause__))
+            except AssertionError:  # a byte that does not matter was hit
+                optimizer = AdamW(arrays(0))
+    assert zipfile.BadZipFile in causes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import mmap
-import signal
 import weakref
 from dataclasses import replace
 
@@ -207,37 +206,6 @@ def test_an_optimizer_is_freed_with_its_last_name():
         gc.enable()
 
 
-@pytest.fixture
-def interrupts():
-    """Ctrl-C raises KeyboardInterrupt also where the process was started to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interrupts")
-def test_an_interrupt_in_a_sweep_is_raised_after_the_whole_step(arrays):
-    once = iter([True])
-
-    def sweep(*arguments):
-        sgdm.PROGRAM.sweep_serial(*arguments)
-        if len(arguments[0]) and next(once, False):
-            signal.raise_signal(signal.SIGINT)
-
-    class Interrupted(SGDM):
-        program = replace(sgdm.PROGRAM, sweep_serial=sweep)
-
-    interrupted, expected = Interrupted(arrays(0)), SGDM(arrays(0))
-    with pytest.raises(KeyboardInterrupt):
-        interrupted.step(arrays(1))
-    interrupted.step(arrays(2))
-    expected.step(arrays(1))
-    expected.step(arrays(2))
-    assert interrupted.t == 2
-    for one, other in zip(interrupted.params, expected.params, strict=True):
-        assert one.tobytes() == other.tobytes()
-
-
 def test_a_failed_compilation_leaves_nothing_half_done(arrays, unchanged):
     def sweep(*_):
         raise NotImplementedError
@@ -248,18 +216,3 @@ def test_a_failed_compilation_leaves_nothing_half_done(arrays, unchanged):
     optimizer = Failing(arrays(0))
     with unchanged(optimizer), pytest.raises(NotImplementedError):
         optimizer.step(arrays(1))
-
-
-def test_a_signal_handler_may_save_the_state_in_the_middle_of_a_step(arrays):
-    saved = []
-
-    def sweep(*arguments):
-        sgdm.PROGRAM.sweep_serial(*arguments)
-        saved.append(optimizer.state_dict())
-
-    class Saving(SGDM):
-        program = replace(sgdm.PROGRAM, sweep_serial=sweep)
-
-    optimizer = Saving(arrays(0))
-    optimizer.step(arrays(1))
-    assert saved[-1]["t"] == 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pressing import pressed_everywhere
 
 from optgen.generated.cuda import adafactor, adamw, lamb, nadam
 from optgen.runtime import cuda
@@ -83,6 +84,21 @@ def test_an_interrupt_comes_after_the_step(monkeypatch: Any) -> None:
         with pytest.raises(KeyboardInterrupt):
             one.step(arrays(1))
     assert contents(one) == contents(other)
+
+
+@pytest.mark.parametrize("act", ["step", "advance", "compile", "load_state_dict"])
+def test_whatever_is_interrupted_is_done_whole_or_not_begun(act: str) -> None:
+    """Any number of interrupts, anywhere."""
+    theta, there = np.ones(2), nadam.NAdam([np.ones(2)], lr=0.5)
+    arguments = {"step": [[np.ones(2)]], "load_state_dict": [there.state_dict()]}.get(act, [])
+    opt, found = nadam.NAdam([theta]), set()
+    begun = opt.state_dict()
+    for _ in pressed_everywhere(lambda: getattr(opt, act)(*arguments)):  # what comes first is to be compiled
+        found.add((opt.t, opt.hypers["lr"], theta[0]))
+        opt.load_state_dict(begun)
+        theta[...] = 1
+    assert found == {(0, begun["hyper.lr"], 1.0), (opt.t, opt.hypers["lr"], theta[0])}
+    opt.step([np.ones(2)])  # nothing that was left behind is in the way
 
 
 def test_a_step_finds_gradients_wherever_they_are() -> None:
