@@ -79,16 +79,27 @@ def _with_imports(path: Path) -> dict[str, str] | None:
             continue
         data = file.read_bytes()
         found[str(file)] = hashlib.sha256(data).hexdigest()
-        for node in ast.walk(ast.parse(data)):
-            siblings = _needs(node, file.parent)
-            if siblings is None:
-                return None
-            ahead.extend(sibling.resolve() for sibling in siblings)
+        siblings = _imports(data, file.parent)
+        if siblings is None:
+            return None
+        ahead.extend(siblings)
+    return found
+
+
+@lru_cache(256)
+def _imports(data: bytes, folder: Path) -> list[Path] | None:
+    """The spec files that a text imports; None if it could depend on what is in no spec file."""
+    found: list[Path] = []
+    for node in ast.walk(ast.parse(data)):
+        files = _needs(node, folder)
+        if files is None:
+            return None
+        found.extend(file.resolve() for file in files)
     return found
 
 
 def _needs(node: ast.AST, folder: Path) -> list[Path] | None:
-    """The spec files that a piece of Python imports; None if it could depend on what is in no spec file."""
+    """The spec files that a piece of Python imports; None as above."""
     match node:
         case ast.Import(names):
             return [] if all(_is_pure(name.name) for name in names) else None
@@ -110,9 +121,8 @@ def _needs(node: ast.AST, folder: Path) -> list[Path] | None:
 
 
 def _files(folder: Path, names: Sequence[str], level: int) -> list[Path] | None:
-    """The spec files of names in a folder; None if one is missing, or it is not the folder itself."""
-    files = [folder / f"{name}.py" for name in names]
-    return files if level <= 1 and all(file.is_file() for file in files) else None
+    """The spec files of names in a folder; None if it is not the folder itself."""
+    return [folder / f"{name}.py" for name in names] if level <= 1 else None
 
 
 def _is_pure(module: str) -> bool:

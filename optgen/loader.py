@@ -117,7 +117,7 @@ def load_file(path: Path) -> SpecFile:
         raise SpecError([problem], location=Location(str(path.absolute()))) from None
     except SpecError as error:
         own = error.location.file == str(path.resolve())
-        raise error if own else _needs(path, Path(error.location.file or "")) from None
+        raise error if own else _needs(path, Path(error.location.file or ""), error.problems[0].what) from None
 
 
 def _load(path: Path) -> SpecFile:
@@ -135,15 +135,15 @@ def _load(path: Path) -> SpecFile:
 
 
 def _execute(name: str, path: Path) -> ModuleType:
-    spec = spec_from_file_location(name, path, loader=_Fresh(name, str(path.resolve())))
+    loader = _Fresh(name, str(path.resolve()))
+    spec = spec_from_file_location(name, path, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[name] = module
     try:
         with redirect_stdout(sys.stderr):  # what a command prints may be for a program to read
-            spec.loader.exec_module(module)
-        refuse_folded_in(path.read_text(encoding="utf-8"), vars(module), str(path.resolve()))
+            loader.exec_module(module)
+        refuse_folded_in(loader.get_source(name) or "", vars(module), str(path.resolve()))
     except SpecError as error:
         raise error.at(Location(str(path.resolve()))) from None
     except (Exception, SystemExit) as error:
@@ -162,7 +162,8 @@ def _as_spec_error(error: BaseException, path: Path) -> SpecError:
         broken.append(error.filename or file)
     siblings = [Path(name) for name in broken if name != file and Path(name).parent == path.resolve().parent]
     if siblings:
-        return _needs(path, siblings[-1])
+        return _needs(path, siblings[-1], f"{type(error).__name__}: {error}")
+    linecache.checkcache(file)
     for frame, at in frames:
         if frame.f_code.co_filename == file:
             number, line = at, linecache.getline(file, at)
@@ -170,9 +171,9 @@ def _as_spec_error(error: BaseException, path: Path) -> SpecError:
     return SpecError([advice.problem(error, line.strip(), known)], location=Location(file, number))
 
 
-def _needs(path: Path, sibling: Path) -> SpecError:
-    """The error of a file whose sibling is at fault; the sibling's own error is reported with the sibling."""
-    problem = Problem(f"it imports {sibling.name}, which cannot be loaded", "mend that one first")
+def _needs(path: Path, sibling: Path, why: str) -> SpecError:
+    """The error of a file whose sibling is at fault; what to write instead is said with the sibling."""
+    problem = Problem(f"it imports {sibling.name}, which cannot be loaded: {why}", "mend that one first")
     return SpecError([problem], location=Location(str(path.resolve())))
 
 

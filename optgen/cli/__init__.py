@@ -159,7 +159,7 @@ def _options(
 def main() -> None:
     """Run the command line. Exit status: 0 all well, 1 a check or a spec failed, 2 wrong use."""
     try:
-        app()
+        app(prog_name="optgen")
     except (UsageError, OSError) as error:
         _complain(str(error))
         sys.exit(2)

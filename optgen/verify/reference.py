@@ -289,8 +289,8 @@ def step(
 ) -> tuple[list[Value], dict[str, list[Value]]]:
     """Take one step.
 
-    At the first a state that starts from theta or the gradient is what it starts from. The gradient is not known before,
-    so the equations have the one for the other: what has become of it since is 0, as it would be had one written 0.
+    At the first a state that starts from theta or the gradient is what it starts from. The gradient is not known
+    before, so the equations have the one for the other: what has become of it since is 0, as had one written 0.
 
     Parameters
     ----------
