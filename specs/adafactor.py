@@ -50,4 +50,5 @@ adafactor_paper = Optimizer("adafactor_paper", "AdafactorPaper", reference="arXi
           Let(u, g*by_row*by_column),
           *clipped, Let(theta.next, theta - rate*u/excess)),
     properties=(*never_negative, Bounded(movement, high=farthest),
-                ConstantGradient({r.next: RowSum(g**2) + n_cols*eps1, c.next: ColSum(g**2) + n_rows*eps1}), Invariant({**scale_free, eps1: 2})))
+                ConstantGradient({r.next: RowSum(g**2) + n_cols*eps1, c.next: ColSum(g**2) + n_rows*eps1}),
+                Invariant({**scale_free, eps1: 2})))

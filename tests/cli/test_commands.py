@@ -502,7 +502,7 @@ def test_a_failure_says_whether_the_module_is_old_or_the_rule_is_wrong(optgen, t
     assert "docs/when-verification-fails.md#properties" in told
 
     module = tmp_path / "generated" / "cpu" / "mine.py"
-    module.write_text(module.read_text().replace("theta - lr*m_next", "theta - 2*lr*m_next"))
+    module.write_text(module.read_text().replace("fma(-lr, m_next, theta)", "fma(-lr, m_next + m_next, theta)"))
     status, _, err = optgen("verify", "mine.py", "--quick")
     told = " ".join(err.split())
     assert status == 1
