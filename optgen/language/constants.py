@@ -9,7 +9,7 @@ from functools import lru_cache
 from sympy import Add, Basic, Expr, Float, Integer, Pow, S, ceiling, floor
 
 from optgen.language.domains import domain_of
-from optgen.language.grammar import MEMORY, Wrong, nodes, shortened
+from optgen.language.grammar import MEMORY, Wrong, leaves_first, nodes, shortened
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 from optgen.language.symbols import Hyper, t
@@ -68,7 +68,7 @@ def wrong_numbers(value: Expr) -> tuple[Wrong, ...]:
     found: list[Wrong] = []
     wrong: set[Basic] = set()
     numbers = numbers_in(value)
-    for node in reversed(list(nodes(value))):
+    for node in leaves_first(value):
         if not wrong.isdisjoint(node.args):
             wrong.add(node)
             continue
@@ -83,7 +83,7 @@ def wrong_numbers(value: Expr) -> tuple[Wrong, ...]:
 def numbers_in(value: Expr) -> frozenset[Expr]:
     """The parts of an expression that have no symbols."""
     numbers: set[Basic] = set()
-    for node in reversed(list(nodes(value))):
+    for node in leaves_first(value):
         if isinstance(node, Expr) and (node.is_number if node.is_Atom else numbers.issuperset(node.args)):
             numbers.add(node)
     return frozenset(numbers)

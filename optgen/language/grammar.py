@@ -65,6 +65,20 @@ def nodes(value: Basic) -> Iterator[Basic]:
         left += [part for part in reversed(node.args) if isinstance(part, Basic)]
 
 
+def leaves_first(value: Basic) -> list[Basic]:
+    """Every node of a tree once, a node after those in it."""
+    done: dict[Basic, None] = {}
+    ahead = [(value, False)]
+    while ahead:
+        node, is_ready = ahead.pop()
+        if is_ready:
+            done[node] = None
+        elif node not in done:
+            ahead.append((node, True))
+            ahead += [(part, False) for part in reversed(node.args) if isinstance(part, Basic)]
+    return list(done)
+
+
 def shortened(thing: Any) -> str:
     """The text of anything, with numbers of hundreds of digits cut."""
     try:

@@ -38,6 +38,7 @@ from sympy.logic.boolalg import Boolean
 
 from optgen.errors import Problem, SpecError
 from optgen.language.caller import caller
+from optgen.language.decimals import in_decimals
 from optgen.language.grammar import MEMORY, nodes
 from optgen.language.spaces import Space
 from optgen.language.sums import Written, plain, settled
@@ -182,7 +183,7 @@ def _exact(expression: Basic) -> Any:
     if any(map(_is_unsettled, nodes(expression))):
         expression = expression.replace(_is_unsettled, _settled)
     floats = expression.atoms(Float)
-    return expression.xreplace({x: _decimal(x) for x in floats}) if floats else expression
+    return in_decimals(expression.xreplace({x: _decimal(x) for x in floats}) if floats else expression)
 
 
 def _is_unsettled(node: Any) -> bool:
