@@ -55,6 +55,12 @@ class log1p(Function):  # noqa: N801
     nargs = 1
 
 
+class powm1(Function):  # noqa: N801
+    """``b**x - 1`` without cancellation, and right at ``0**0``."""
+
+    nargs = 2
+
+
 class mean_age(Function):  # noqa: N801
     """``1/(1 - b) - t*b**t/(1 - b**t) - less`` of t, b and less, without cancellation."""
 

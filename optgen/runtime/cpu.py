@@ -39,6 +39,7 @@ __all__ = [
     "parallel_sweep",
     "per_chunk",
     "per_element",
+    "powm1",
     "prange",
     "serial_sweep",
     "sign",
@@ -93,6 +94,12 @@ def mean_age(t: float, beta: float, less: float) -> float:
     else:
         beyond = (_langevin(x / 2) + (t - 4 - t * _langevin(t * x / 2))) / 2
     return float(beyond + (2.5 - less))
+
+
+@on_host
+def powm1(b: float, x: float) -> float:
+    """``b**x - 1`` without cancellation, for b from 0 on; 0 at ``0**0``, which is 1."""
+    return expm1(x * log(b)) if b > 0 else b**x - 1
 
 
 @on_host

@@ -52,6 +52,7 @@ __all__ = [
     "on_device",
     "on_host",
     "per_element",
+    "powm1",
     "shared",
     "sign",
     "sin",
@@ -191,10 +192,10 @@ def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) 
 
 # On the host and on the GPU alike -------------------------------------------------------------------------------------
 
-_source = {name: getattr(cpu, name).py_func for name in ("head", "maximum", "mean_age", "minimum", "tail")}
+_source = {name: getattr(cpu, name).py_func for name in ("head", "maximum", "mean_age", "minimum", "powm1", "tail")}
 maximum = _both(_source["maximum"])
 minimum = _both(_source["minimum"])
-head, mean_age, tail = (_source[x] if PLAIN else getattr(cpu, x) for x in ("head", "mean_age", "tail"))
+head, mean_age, powm1, tail = (_source[x] if PLAIN else getattr(cpu, x) for x in ("head", "mean_age", "powm1", "tail"))
 
 
 @_both

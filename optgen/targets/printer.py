@@ -47,7 +47,7 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 
 from optgen.errors import Problem, SpecError
-from optgen.ir import expm1, fma, head, log1p, mean_age, tail
+from optgen.ir import expm1, fma, head, log1p, mean_age, powm1, tail
 from optgen.language.decimals import is_exact
 from optgen.language.noise import normal
 from optgen.language.order import walk
@@ -73,6 +73,7 @@ FUNCTIONS = {
     log: "log",
     log1p: "log1p",
     mean_age: "mean_age",
+    powm1: "powm1",
     sign: "sign",
     sin: "sin",
     tail: "tail",
@@ -202,7 +203,7 @@ def _instead(node: Basic) -> str:
     if isinstance(node, AppliedUndef):
         name = node.func.__name__
         return f"define it, def {name}(x): return …, with sums, products, powers and functions; then {name}(…) is that"
-    known = ", ".join(sorted({f.__name__ for f in FUNCTIONS} - {"expm1", "fma", "head", "log1p", "mean_age", "tail"}))
+    known = ", ".join(sorted(f.__name__ for f in FUNCTIONS if f.__module__ != expm1.__module__))
     return f"use sums, products, powers, sqrt, Max, Min, Piecewise, Mod, {known}"
 
 

@@ -347,6 +347,7 @@ def _primitives(memory: _Memory, clock: _Clock) -> dict[str, Callable[..., Any]]
         "fma": lambda a, b, c: a * b + c,
         "head": cpu.head,
         "mean_age": cpu.mean_age,
+        "powm1": cpu.powm1,
         "tail": cpu.tail,
         "prange": clock.tasks,
         "view": memory.view,

@@ -58,6 +58,7 @@ FUNCTIONS = {
     "maximum": sympy.Max,
     "mean_age": lambda t, b, less: 1 / (1 - b) - t * b**t / (1 - b**t) - less,
     "minimum": sympy.Min,
+    "powm1": lambda b, x: b**x - 1,
     "sign": sympy.sign,
     "sin": sympy.sin,
     "sqrt": sympy.sqrt,
