@@ -206,8 +206,9 @@ def accumulate(optimizer: Optimizer, steps: Any = hypers.accumulation_steps, **d
     On all other steps the gradient is added to a sum and nothing else is touched. How many gradients the sum holds, and
     how many steps the inner optimizer has taken, is counted in the states ``pending`` and ``updates``: so ``steps`` may
     change at any time, even below what is pending, and the mean is of the gradients that there were. What is left at
-    the end of a run becomes a step with its last gradient, ``opt.step(grads, accumulation_steps=1)``. The inner
-    optimizer counts its own steps; wrappers inside count with it, wrappers around count gradients.
+    the end of a run becomes a step with its last gradient, ``opt.step(grads, accumulation_steps=1)``; or, after that,
+    with the mean of what is pending, ``s / opt.state["pending"] for s in opt.state["g_sum"]``, in place of one. The
+    inner optimizer counts its own steps; wrappers inside count with it, wrappers around count gradients.
 
     Parameters
     ----------
