@@ -8,8 +8,9 @@ over the symbols of the spec and those that passes introduce. ``print(kernel)`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from sympy import Basic, Expr, Function, S
 
@@ -292,6 +293,13 @@ class Kernel:
         return frozenset((t, *self.hypers, *self.numbers, *(assign.target for assign in self.scalars)))
 
     @property
+    def names(self) -> frozenset[str]:
+        """What anything in it is called, so that nothing else should be."""
+        host = (t, *self.hypers, *self.states, *self.numbers, *(assign.target for assign in self.scalars))
+        made = (x for sweep in self.sweeps for x in (*sweep.loads, *(assign.target for assign in sweep.body)))
+        return frozenset(x.name for x in (*host, *made))
+
+    @property
     def arguments(self) -> tuple[Named, ...]:
         """The scalars that the sweeps take: which branch runs, and the hyperparameters and scalars it uses."""
         used = {symbol for sweep in self.sweeps for symbol in sweep.uses}
@@ -314,8 +322,8 @@ def _lines(kernel: Kernel) -> Iterator[str]:
     for number, branch in enumerate(kernel.branches):
         if len(kernel.branches) > 1:
             yield f"  branch {number}, {f'when {text(branch.when)}' if branch.when != S.true else 'otherwise'}"
-        for count, sweep in enumerate(branch.sweeps):
-            yield from _lines_of(count, sweep)
+        for place, sweep in enumerate(branch.sweeps):
+            yield from _lines_of(place, sweep)
         yield from (f"  {note}" for note in branch.notes)
 
 
@@ -331,6 +339,11 @@ def _lines_of(count: int, sweep: Sweep) -> Iterator[str]:
     yield from (f"    reduce {reduce}" for reduce in sweep.reduces)
     yield from (f"    keep   {' '.join(text(x) for x in sweep.keeps)}" for _ in sweep.keeps[:1])
     yield from (f"    store  {' '.join(s.name for s in sweep.stores)}" for _ in sweep.stores[:1])
+
+
+def fresh(letters: str, taken: Container[str]) -> Iterator[str]:
+    """Names that are free: ``c0``, ``c1`` and so on."""
+    return (name for name in (f"{letters}{k}" for k in count()) if name not in taken)
 
 
 def symbols(expression: Basic) -> set[Named]:

@@ -79,7 +79,7 @@ RULES = {
 FEW = [
     *("TENSOR_always_hyper", "ROW_always_number", "COL_at_first", "GROUP_later", "TENSOR_starts_late"),
     *("TensorMean_of_a_hyper", "ColNorm_of_a_number", "RowMax_in_a_total", "GroupSum_as_rate", "Norm_as_schedule"),
-    *("RowMean_reduced_again", "ColSum_in_a_condition", "GroupMax_TENSOR_old", "TensorSum_ROW_new", "RowSum_COL_kept"),
+    *("RowMean_reduced_again", "ColSum_in_a_condition", "GroupMax_TENSOR_old", "TensorSum_ROW_new", "RowSum_ROW_kept"),
 ]
 """Rules that between them have every way in which a small sweep is given what the host knows."""
 

@@ -292,3 +292,19 @@ def test_prose_of_any_kind_makes_a_module_that_says_it(tmp_path, prose):
     assert result.status is Status.BUILT
     docstring = ast.get_docstring(ast.parse(result.path.read_text(encoding="utf-8")))
     assert prose.replace('"""', "'''") in docstring
+
+
+def test_builds_of_the_same_folder_at_once_do_not_meet(tmp_path):
+    (tmp_path / "specs").mkdir()
+    for k in range(12):
+        write_spec(tmp_path / "specs", f"rule{k}")
+    command = [sys.executable, "-m", "optgen", "build", *(f"specs/rule{k}.py" for k in range(12))]
+    builds = [subprocess.Popen([*command, "--out", "together"], cwd=tmp_path, stdout=subprocess.PIPE) for _ in range(4)]
+    assert [(build.communicate(), build.returncode)[1] for build in builds] == [0] * 4
+    subprocess.run([*command, "--out", "alone"], cwd=tmp_path, check=True, capture_output=True)
+    together, alone = (
+        {path.relative_to(tmp_path / folder): path.read_bytes() for path in (tmp_path / folder).glob("*/*")}
+        for folder in ("together", "alone")
+    )
+    assert len(alone) >= 12
+    assert together == alone  # no more files, and none of them partial

@@ -11,6 +11,9 @@ import pytest
 import optgen
 from optgen.folders import spec_files
 from optgen.loader import load
+from optgen.verify import memory, numerics, properties, translation
+from optgen.verify.candidate import Candidate, Effort, failures
+from optgen.verify.run import ADVICE, PARTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -79,9 +82,19 @@ def test_a_rule_costs_less_than_fifteen_lines(block, name, shipped, lesson, gene
     np.testing.assert_allclose(one[0], other[0], rtol=1e-9)
 
 
-def test_what_is_wrapped_in_the_lesson_compiles(lesson):
-    for name in ("stack", "warmed"):
-        assert optgen.compile(lesson[name])
+@pytest.mark.parametrize("name", ["belief", "lion_like", "tame", "stack", "warmed"])
+def test_the_rules_of_the_lesson_are_verified(name, lesson):
+    """By all that `optgen verify` does, but that memory is looked at without compiling for all threads."""
+    candidate = Candidate(lesson[name], Path(optgen.compile(lesson[name]).__file__))
+    assert memory.escapes(candidate) == []
+    for part in (translation, numerics, properties):
+        assert failures(list(part.check(candidate, Effort(draws=20)))) == []
+
+
+def test_the_page_on_failures_has_what_each_part_of_the_verifier_says():
+    page = (ROOT / "docs" / "when-verification-fails.md").read_text(encoding="utf-8")
+    assert [part for part in re.findall(r"^## (\w+)$", page, re.MULTILINE) if part in PARTS] == list(PARTS)
+    assert list(ADVICE) == list(PARTS)
 
 
 @pytest.mark.parametrize("page", ["convolutions.md", "writing-a-wrapper.md"])

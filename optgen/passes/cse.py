@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import count
 from typing import Any
 
 from sympy import Expr, Mul, Pow
 
-from optgen.ir import Assign, Kernel, Scalar, Sweep, Temporary
+from optgen.ir import Assign, Kernel, Scalar, Sweep, Temporary, fresh
 from optgen.language.graph import rebuilt
 from optgen.language.order import factors, walk
 from optgen.language.symbols import Named
@@ -21,12 +20,10 @@ def cse(kernel: Kernel) -> Kernel:
     """The kernel with no two equal computations in a sweep or among its scalars."""
 
     def shared(sweep: Sweep) -> Sweep:
-        return replace(sweep, body=_shared(sweep.body, (Temporary(f"x{k}") for k in count())))
+        return replace(sweep, body=_shared(sweep.body, map(Temporary, fresh("x", taken))))
 
-    assigned = (*kernel.scalars, *(assign for sweep in kernel.sweeps for assign in sweep.body))
-    taken = {assign.target.name for assign in assigned}
-    free = (Scalar(f"c{k}") for k in count() if f"c{k}" not in taken)
-    return replace(kernel.map_sweeps(shared), scalars=_shared(kernel.scalars, free))
+    taken = kernel.names
+    return replace(kernel.map_sweeps(shared), scalars=_shared(kernel.scalars, map(Scalar, fresh("c", taken))))
 
 
 def _shared(body: tuple[Assign, ...], names: Iterator[Named]) -> tuple[Assign, ...]:

@@ -18,7 +18,7 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import Boolean
 
-from optgen.ir import Assign, Kernel, Scalar, Sweep, Value
+from optgen.ir import Assign, Kernel, Scalar, Sweep, Value, fresh
 from optgen.language import order
 from optgen.language.reductions import Reduction
 from optgen.language.rules import space_of
@@ -34,12 +34,13 @@ LARGEST_PRODUCT = 8
 def hoist(kernel: Kernel) -> Kernel:
     """The kernel with no scalar work left in its sweeps."""
     names: dict[Expr, Named] = {}
-    swept = kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(_hoisted(kernel, sweep, names))))
+    free = _Names(kernel.names, fresh("c", kernel.names))
+    swept = kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(_hoisted(kernel, sweep, names, free))))
     made = tuple(Assign(name, value) for value, name in names.items() if name.space is Space.STEP)
     return replace(swept, scalars=(*kernel.scalars, *made))
 
 
-def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named]) -> Iterator[Assign]:
+def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named], free: _Names) -> Iterator[Assign]:
     """The body of a sweep, with what is the same for all elements of a tensor computed before its first use."""
     spaces: dict[Named, Space] = dict.fromkeys(kernel.host, Space.STEP)
     spaces |= {assign.target: assign.space for assign in sweep.body}
@@ -47,7 +48,7 @@ def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named]) -> Iterator
 
     def with_uniform(assign: Assign) -> Iterator[Assign]:
         """An assignment after those of what was found in it, in which more may be found: a total may be in a total."""
-        hoister = _Hoister(spaces, names, assign.space is Space.ELEM)
+        hoister = _Hoister(spaces, names, free, assign.space is Space.ELEM)
         value = hoister.rewrite(assign.value)
         for uniform, its_value in hoister.uniform.items():
             if uniform not in defined:
@@ -66,6 +67,19 @@ def is_product_power(exponent: Expr) -> bool:
 
 
 @dataclass(frozen=True)
+class _Names:
+    """The names that a kernel has, and those that are left for scalars."""
+
+    taken: frozenset[str]
+    left: Iterator[str]
+
+    def of(self, value: Expr) -> str:
+        """The name of a scalar: a number's own, if it has one that is free."""
+        own = _NUMBERS.get(value)
+        return own if own is not None and own not in self.taken else next(self.left)
+
+
+@dataclass(frozen=True)
 class _Hoister:
     """Rewrites the expressions of one assignment and names the scalars it finds.
 
@@ -75,6 +89,8 @@ class _Hoister:
         Of what has no space of its own.
     names : dict of sympy.Expr to Named
         The scalars of the kernel, by their values; those that are found join them.
+    free : _Names
+        What they may be called.
     elementwise : bool
         Whether it is code for elements. Other code is float64: numbers stay, and only host work leaves it.
     uniform : dict of Value to sympy.Expr
@@ -83,6 +99,7 @@ class _Hoister:
 
     spaces: Mapping[Named, Space]
     names: dict[Expr, Named]
+    free: _Names
     elementwise: bool
     uniform: dict[Value, Expr] = field(default_factory=dict)
 
@@ -104,8 +121,7 @@ class _Hoister:
             return negated(self.scalar(negated(value)))
         space = self.space(value)
         if value not in self.names:
-            count = sum(name.name.startswith("c") for name in self.names.values())
-            name = _NUMBERS.get(value, f"c{count}")
+            name = self.free.of(value)
             self.names[value] = Scalar(name) if space is Space.STEP else Value(name, space)
         found = self.names[value]
         if isinstance(found, Value):

@@ -15,7 +15,7 @@ from typing import Any
 
 from sympy import Add, Basic, Eq, Piecewise, S
 
-from optgen.ir import Assign, Branch, Kernel, Sweep
+from optgen.ir import Assign, Branch, Kernel, Sweep, fresh
 from optgen.language.noise import Draw, normal
 from optgen.language.order import terms
 from optgen.language.reductions import Reduction
@@ -28,7 +28,8 @@ from optgen.language.symbols import Named, Next, State, Stateful, g, t, theta
 def lower(optimizer: Optimizer) -> Kernel:
     """The kernel of an optimizer: one branch, one sweep, nothing moved yet."""
     first = {s: Piecewise((s.init, Eq(t, 1)), (s, True)) for s in optimizer.states if starts_late(s)}
-    draws = {node: Draw(f"z{k}", node) for k, node in enumerate(optimizer.draws)}
+    names = {x.name for x in (*optimizer.hypers, *optimizer.states, *optimizer.spaces)}
+    draws = {node: Draw(name, node) for node, name in zip(optimizer.draws, fresh("z", names), strict=False)}
     sums = _Sums.of(optimizer)
     scalars, body = [], []
     for let in optimizer.equations:

@@ -6,7 +6,7 @@ less than elements is in the way of no sweep: a total of a total of rows, say, i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,6 +45,8 @@ class Totals:
         Of what has no space of its own.
     names : dict
         The names of totals and of what they are made of: equal ones of different branches share theirs.
+    free : mapping of str to iterator of str
+        Those that are left, by their letters.
     numbers : mapping of Named to sympy.Expr
         Scalars that are numbers, which need no name outside of elements.
     items : list of Assign and Reduce
@@ -53,6 +55,7 @@ class Totals:
 
     spaces: dict[Named, Space]
     names: dict[Any, Value]
+    free: Mapping[str, Iterator[str]]
     numbers: Mapping[Named, Expr]
     items: list[Item] = field(default_factory=list)
 
@@ -143,8 +146,9 @@ class Totals:
 
     def value(self, letters: str, key: Any, space: Space) -> Value:
         """The name that something has in every branch."""
-        count = sum(name.name.startswith(letters) for name in self.names.values())
-        return self.names.setdefault((letters, key), Value(f"{letters}{count}", space))
+        if (letters, key) not in self.names:
+            self.names[letters, key] = Value(next(self.free[letters]), space)
+        return self.names[letters, key]
 
 
 def _halves(argument: Expr) -> tuple[Expr, ...]:

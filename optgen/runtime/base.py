@@ -53,7 +53,7 @@ class OptimizerBase:
         self._shapes = [tuple(array.shape) for array in plain]
         self._dtypes = [memory.dtype_of(array) for array in plain]
         self._bytes = np.array([array.nbytes for array in plain], np.int64)
-        initial = self.program.initial(*self.program.at(1, self._hypers).values())
+        initial = self.program.starting(self.program.at(1, self._hypers))
         self._state = self._of_params(self.program.states, initial)
         scratch = self._of_params(self.program.scratch, [0.0] * len(self.program.scratch))
         self._small = self._small_values(initial[len(self._state) :])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import isfinite, nan
 from numbers import Real
 from operator import index
 from typing import Any
@@ -154,6 +155,23 @@ class Program:
     def has_small(self) -> bool:
         """Whether its sweeps have values that vary over less than elements."""
         return bool(self.phases or self.small_states or self.values or len(self.launches) > 1)
+
+    def starting(self, hypers: Mapping[str, float]) -> tuple[float, ...]:
+        """What the states hold before the first step.
+
+        Raises
+        ------
+        ValueError
+            If that is no finite number.
+        """
+        try:
+            values = self.initial(*hypers.values())
+        except (ArithmeticError, ValueError):  # of functions of Python, which NumPy's would answer with NaN or infinity
+            values = (nan,)
+        if not all(map(isfinite, values)):
+            given = ", ".join(f"{name} = {value:g}" for name, value in hypers.items())
+            raise ValueError(f"{self.name}: a state would start from no finite number, with {given}")
+        return values
 
     def computed(self, t: int, hypers: Iterable[float], numbers: Iterable[float]) -> tuple[tuple[float, ...], ...]:
         """What is computed on the host once a step: the scalars that the sweeps take, and the new numbers."""

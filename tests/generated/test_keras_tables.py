@@ -1,8 +1,8 @@
 """The tables that Keras holds its own optimizers to: what becomes of ten ones after each of five steps.
 
-The first gradient is 0.01 everywhere, the others are 0.1, 0.2, … 1.0. Numbers from ``keras/src/optimizers/*_test.py`` of
-Keras 3. Those with one number a step stand for all ten elements, within the 5e-4 that Keras allows; the others are
-rounded to four digits.
+The first gradient is 0.01 everywhere, the others are 0.1, 0.2, … 1.0. The numbers are those of Keras 3, in
+``keras/src/optimizers/*_test.py``. One number a step stands for all ten elements, within the 5e-4 that Keras allows;
+the others are rounded to four digits.
 """
 
 import numpy as np

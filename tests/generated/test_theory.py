@@ -55,10 +55,10 @@ def test_lookahead_has_the_variance_that_was_proved(period, share, generated_by_
 
 @pytest.mark.parametrize(("name", "end"), [("adam", 1), ("amsgrad", -1)])
 def test_adam_goes_to_the_worst_point_where_amsgrad_finds_the_best(name, end, generated_by_name):
-    """Reddi et al., On the convergence of Adam and beyond (2018), theorem 1: gradients C, -1, -1, in [-1, 1]."""
-    C, x = 3.0, np.zeros(1)
-    optimizer = generated_by_name(name).kind([x], lr=lambda t: 0.5 / t**0.5, beta1=0, beta2=1 / (1 + C**2))
+    """Reddi et al., On the convergence of Adam and beyond (2018), theorem 1: gradients 3, -1, -1, in [-1, 1]."""
+    large, x = 3.0, np.zeros(1)
+    optimizer = generated_by_name(name).kind([x], lr=lambda t: 0.5 / t**0.5, beta1=0, beta2=1 / (1 + large**2))
     for k in range(6000):
-        optimizer.step([np.array([-1.0 if k % 3 else C])])
+        optimizer.step([np.array([-1.0 if k % 3 else large])])
         np.clip(x, -1, 1, out=x)
     assert x[0] == pytest.approx(end, abs=0.02)

@@ -80,6 +80,36 @@ assert digest(theta) == digest(same)
 print("done")
 """
 
+FOR_LONG = """
+import numba
+from optgen.runtime import launch
+size, steps, threads = 20_000, 500, 8
+given = [grads(size, seed) for seed in range(10)]
+
+def work(number):
+    theta = np.full(size, number, np.float32)
+    optimizer = AdamW([theta], lr=0.01)
+    for k in range(steps):
+        optimizer.step([given[(k + number) % 10]])
+    return digest(theta, *(array for arrays in optimizer.state.values() for array in arrays))
+
+expected = [work(number) for number in range(threads)]  # too few elements to be worth more than one thread
+launch.SERIAL_BELOW = 0
+found = [None] * threads
+
+def run(number):
+    found[number] = work(number)
+
+running = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
+for thread in running:
+    thread.start()
+for thread in running:
+    thread.join()
+assert found == expected
+assert len(set(found)) == threads
+print(numba.threading_layer())
+"""
+
 FORK = """
 theta = np.ones(100_000, np.float32)
 optimizer = AdamW([theta])
@@ -151,6 +181,13 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 @pytest.mark.parametrize("layer", LAYERS)
 def test_any_thread_may_call(python, layer):
     assert python(COMMON + THREADS, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == "done"
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, "tbb"])
+def test_eight_threads_at_once_do_what_one_does(python, layer):
+    if layer == "tbb":
+        pytest.importorskip("tbb")
+    assert python(COMMON + FOR_LONG, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == layer
 
 
 @needs_fork
