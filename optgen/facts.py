@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sympy import Basic, Expr, lambdify
+from sympy import Basic, lambdify
 
 from optgen.errors import OptgenError
 from optgen.ir import Branch, Kernel
@@ -81,35 +81,47 @@ def _moved(branch: Branch) -> dict[str, int]:
 def usual_branch(optimizer: Optimizer, kernel: Kernel) -> Branch:
     """The branch that runs at most steps once an optimizer has settled, with the default hyperparameters.
 
-    It is the last where that depends on more than t and hyperparameters.
+    It is the last where that depends on more than the host knows: a sum over all elements, say.
     """
     *chosen, last = kernel.branches
     conditions = [branch.when for branch in chosen]
-    needed = {symbol for condition in conditions for symbol in named(condition)}
-    equations: list[tuple[Named, Expr]] = []
-    for let in reversed(optimizer.equations):
-        if let.target in needed:
-            needed.update(named(let.value))
-            equations.insert(0, (let.target, let.value))
-    given: dict[Named, float] = {hyper: hyper.usual for hyper in optimizer.hypers}
-    if not chosen or not needed <= {t, *given, *(target for target, _ in equations)}:
+    needed = _needed(optimizer, conditions)
+    numbers = [number for number in optimizer.numbers if number in needed]
+    known: dict[Named, float] = {hyper: hyper.usual for hyper in optimizer.hypers}
+    compute = [(let.target, _function(let.value)) for let in optimizer.equations if let.target in needed]
+    decide = list(map(_function, conditions))
+    if not chosen or not needed <= {t, *known, *numbers, *(target for target, _ in compute)}:
         return last
-    compute = [(target, named(value), _function(value)) for target, value in equations]
-    decide = [(named(condition), _function(condition)) for condition in conditions]
     runs: Counter[int] = Counter()
-    for step in LATER:
-        known = {**given, t: float(step)}
-        try:
-            for target, symbols, call in compute:
-                known[target] = call(*(known[x] for x in symbols))
-            holds = (call(*(known[x] for x in symbols)) for symbols, call in decide)
-            runs[next((number for number, true in enumerate(holds) if true), len(chosen))] += 1
-        except (ArithmeticError, NameError, TypeError, ValueError):  # a function or a number that Python does not have
-            return last
+    try:
+        known.update({number: _function(number.init)(known) for number in numbers})
+        for step in range(1 if numbers else LATER.start, LATER.stop):
+            known[t] = float(step)
+            for target, value in compute:
+                known[target] = value(known)
+            if step in LATER:
+                runs[next((number for number, holds in enumerate(decide) if holds(known)), len(chosen))] += 1
+            known.update({number: known[number.next] for number in numbers})
+    except (ArithmeticError, NameError, TypeError, ValueError):  # a function or a number that Python does not have
+        return last
     return kernel.branches[runs.most_common(1)[0][0]]
 
 
-def _function(value: Basic) -> Callable[..., float]:
-    """An expression as a function of its symbols, in floats."""
-    function: Callable[..., float] = lambdify(named(value), plain(value), "math", dummify=True)
-    return function
+def _needed(optimizer: Optimizer, conditions: Sequence[Basic]) -> set[Named]:
+    """What conditions depend on, from step to step."""
+    needed = {symbol for condition in conditions for symbol in named(condition)}
+    before = -1
+    while len(needed) > before:
+        before = len(needed)
+        needed.update(number.next for number in optimizer.numbers if number in needed)
+        for let in reversed(optimizer.equations):
+            if let.target in needed:
+                needed.update(named(let.value))
+    return needed
+
+
+def _function(value: Basic) -> Callable[[Mapping[Named, float]], float]:
+    """An expression as a function of what its symbols are, in floats."""
+    symbols = named(value)
+    function: Callable[..., float] = lambdify(symbols, plain(value), "math", dummify=True)
+    return lambda known: function(*(known[symbol] for symbol in symbols))
