@@ -59,6 +59,27 @@ class mean_age(Function):  # noqa: N801
     nargs = 3
 
 
+class fma(Function):  # noqa: N801
+    """``a*b + c``, rounded once."""
+
+    nargs = 3
+    is_real = True
+
+
+class head(Function):  # noqa: N801
+    """A number cut to what float32 holds, less than the number in size."""
+
+    nargs = 1
+    is_real = True
+
+
+class tail(Function):  # noqa: N801
+    """What the `head` of a number lacks."""
+
+    nargs = 1
+    is_real = True
+
+
 BRANCH = Scalar("branch")
 """The scalar that says which branch runs; there is none where a kernel has one branch only."""
 

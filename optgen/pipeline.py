@@ -12,7 +12,9 @@ from optgen.errors import CompilerError, Problem, SpecError
 from optgen.ir import Kernel
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
+from optgen.passes.averages import averages
 from optgen.passes.cse import cse
+from optgen.passes.fuse import fuse
 from optgen.passes.hoist import hoist
 from optgen.passes.lower import lower
 from optgen.passes.split import split
@@ -24,11 +26,13 @@ from optgen.targets.printer import require_printable
 
 PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
     (unswitch, (checks.loads_are_used,)),
+    (averages, ()),
     (hoist, (checks.sweeps_do_no_scalar_work, checks.sweeps_hold_no_literals)),
     (stable, ()),
     (split, (checks.reductions_are_totals, checks.what_is_loaded_was_made, checks.totals_are_of_what_is_visited)),
     (cse, ()),
     (strength, (checks.product_powers_have_names,)),
+    (fuse, ()),
 )
 """Each pass with the rules that hold from it on."""
 

@@ -104,6 +104,10 @@ def _entry(verified: Verified) -> dict[str, Any]:
             dtype: max((f["ulps"] for f in measured if f.get("dtype") == dtype and "ulps" in f), default=None)
             for dtype in ("float32", "float64")
         },
+        "drift": {
+            figure: max((f.figures[figure] for f in verified.findings if figure in f.figures), default=None)
+            for figure in ("rest_ulps", "noisy")
+        },
         "cases": sum(int(figures.get("cases", 0)) for figures in measured),
         "parts": {
             part: dict(Counter(f.verdict.value for f in verified.findings if f.part == part))
@@ -138,11 +142,12 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("name", style="cyan", no_wrap=True)
     table.add_column("target", no_wrap=True)
-    for heading in ("proved", "f32", "f64", "memory", "claims", "others"):
+    for heading in ("proved", "f32", "f64", "rest", "noisy", "memory", "claims", "others"):
         table.add_column(heading, justify="right", no_wrap=True)
     entries = report["optimizers"]
     for entry in entries:
         ulps = ["-" if value is None else f"{value:.2f}" for value in entry["worst_ulps"].values()]
+        ulps += ["-" if value is None else f"{value:.1g}" for value in entry["drift"].values()]
         held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties", "opinions")]
         proved = f"{entry['proved']}/{entry['stored']}"
         table.add_row(entry["name"], entry["target"], proved, *ulps, *held, style="red" if entry["failed"] else "")
@@ -151,6 +156,8 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
     console.print(
         f"\n{len(entries)} modules: {proved} of {stored} stored values proved, {cases:,} random cases compared."
         "\nf32, f64: the worst error in units in the last place, relative to the magnitude of the terms."
+        "\nrest, noisy: after 100,000 steps in float32, how far in such units what should rest has moved, and how far"
+        "\nmoments of noisy gradients are off, relative to their size."
     )
     if mutants:
         _show_kills(report["mutants"])

@@ -230,9 +230,13 @@ def replaced(expression: Any, known: Mapping[Any, Any]) -> Any:
     """An expression with others in the place of symbols, whose sums stay whole: SymPy's own way would flatten them."""
 
     def kind(node: Any) -> Any:
-        return _whole_sum if isinstance(node, Add) else None
+        return _whole_sum if isinstance(node, Add) else _whole_product if isinstance(node, Mul) else None
 
     return _rebuilt(expression, kind, known)
+
+
+def _whole_product(*factors: Any) -> Any:
+    return Mul(*map(_whole, factors))
 
 
 def _whole_sum(*terms: Any) -> Any:

@@ -58,7 +58,7 @@ def starts_late(state: State) -> bool:
 
 
 _GIVEN, _REMEMBERED, _VARIES = range(3)
-"""What a value depends on: t and hyperparameters; what the host keeps from step to step; more than the host knows."""
+"""What a value depends on: t and hyperparameters, what the host keeps from step to step too, or more than that."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 
 from optgen.errors import Problem, SpecError
-from optgen.ir import expm1, log1p, mean_age
+from optgen.ir import expm1, fma, head, log1p, mean_age, tail
 from optgen.language.decimals import is_exact
 from optgen.language.noise import normal
 from optgen.language.order import walk
@@ -68,11 +68,14 @@ FUNCTIONS = {
     expm1: "expm1",
     finite: "finite",
     floor: "floor",
+    fma: "fma",
+    head: "head",
     log: "log",
     log1p: "log1p",
     mean_age: "mean_age",
     sign: "sign",
     sin: "sin",
+    tail: "tail",
     tan: "tan",
     tanh: "tanh",
 }
@@ -199,7 +202,7 @@ def _instead(node: Basic) -> str:
     if isinstance(node, AppliedUndef):
         name = node.func.__name__
         return f"define it, def {name}(x): return …, with sums, products, powers and functions; then {name}(…) is that"
-    known = ", ".join(sorted({f.__name__ for f in FUNCTIONS} - {"expm1", "log1p", "mean_age"}))
+    known = ", ".join(sorted({f.__name__ for f in FUNCTIONS} - {"expm1", "fma", "head", "log1p", "mean_age", "tail"}))
     return f"use sums, products, powers, sqrt, Max, Min, Piecewise, Mod, {known}"
 
 

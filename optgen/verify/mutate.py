@@ -22,6 +22,7 @@ CLAIMS: dict[str, str] = {
     "a factor dropped": "translation",
     "t off by one": "translation",
     "a coefficient off by 1 %": "translation",
+    "a term dropped": "translation",
     "eps moved across the root": "translation",
     "max for min": "translation",
     "branches exchanged": "translation",
@@ -180,6 +181,11 @@ def _arithmetic(node: Any) -> Iterator[Change]:
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             yield "a factor dropped", left
             yield "a factor dropped", right
+        case ast.Call(func=ast.Name(id="fma"), args=[a, b, c]):
+            yield "a sign flipped", _call("fma", ast.UnaryOp(ast.USub(), a), b, c)
+            yield "a factor dropped", ast.BinOp(a, ast.Add(), c)
+            yield "a factor dropped", ast.BinOp(b, ast.Add(), c)
+            yield "a term dropped", ast.BinOp(a, ast.Mult(), b)
         case ast.BinOp(left=left, op=ast.Div(), right=ast.Name(id="numel" | "n_rows" | "n_cols")):
             yield "a count left out", left
         case ast.BinOp(left=left, op=ast.Div()):
@@ -216,7 +222,7 @@ def _call(name: str, *arguments: ast.expr) -> ast.Call:
 
 
 def _rounding(place: str, parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
-    computed = isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call)
+    computed = isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call) and not ast.unparse(node).startswith("head(")
     if place == "scalars" and isinstance(parent, ast.Assign) and name == "value" and computed:
         yield "a scalar rounded to float32", _call("float32", node)
     match node:
@@ -235,9 +241,13 @@ _KEPT = {"theta", "g", "branch", "zero"}
 """Names that are no coefficients, or of which 1 % is nothing."""
 
 
+def _is_computing(parent: ast.AST) -> bool:
+    return isinstance(parent, ast.BinOp) or (isinstance(parent, ast.Call) and ast.unparse(parent.func) == "fma")
+
+
 def _coefficient(parent: ast.AST, node: Any) -> Iterator[Change]:
     match node:
-        case ast.Name(id=name, ctx=ast.Load()) if isinstance(parent, ast.BinOp) and name not in _KEPT:
+        case ast.Name(id=name, ctx=ast.Load()) if _is_computing(parent) and name not in _KEPT:
             yield "a coefficient off by 1 %", ast.BinOp(node, ast.Mult(), ast.Constant(1.01))
 
 

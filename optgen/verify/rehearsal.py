@@ -342,7 +342,10 @@ def _primitives(memory: _Memory, clock: _Clock) -> dict[str, Callable[..., Any]]
     own = {
         "atan2": np.arctan2,
         "finite": lambda x: np.float64(np.isfinite(x)),
+        "fma": lambda a, b, c: a * b + c,
+        "head": cpu.head,
         "mean_age": cpu.mean_age,
+        "tail": cpu.tail,
         "prange": clock.tasks,
         "view": memory.view,
         "draws": draws,

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import chain
 
-from optgen.verify import memory, mutate, numerics, properties, translation
+from optgen.verify import drift, memory, mutate, numerics, properties, translation
 from optgen.verify.candidate import Candidate, Check, Effort, Finding
 from optgen.verify.mutate import Mutant, Outcome
 from optgen.verify.opinions import ask
@@ -18,6 +18,7 @@ PARTS: dict[str, Check] = {
     "translation": translation.check,
     "memory": memory.check,
     "numerics": numerics.check,
+    "drift": drift.check,
     "properties": properties.check,
     "opinions": ask.check,
 }

@@ -49,6 +49,10 @@ FUNCTIONS = {
     "expm1": lambda x: _exponential(x) - 1,
     "finite": reductions.finite,
     "floor": sympy.floor,
+    "fma": lambda a, b, c: a * b + c,
+    # What they are does not matter, for they are only right where one is added to the other.
+    "head": lambda x: x / 3,
+    "tail": lambda x: 2 * x / 3,
     "log": log,
     "log1p": lambda x: log(1 + x),
     "maximum": sympy.Max,
