@@ -303,7 +303,8 @@ def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
                     str(let),
                 )
             elif not _is_name(name):
-                fix = "use a Python identifier that is no keyword"
+                own = isinstance(name, str) and keyword.iskeyword(name)
+                fix = f"call it `{name}_`: it is a word of Python's own" if own else "use a Python identifier"
                 yield Problem(f"`{name}` cannot name a variable", fix, str(let))
             elif name in _USED_BY_GENERATED_CODE | _USED_BY_SCHEDULES or _MADE_BY_THE_COMPILER.fullmatch(name):
                 fix = f"call it `{name}_`, say: the generated code uses this name itself"
@@ -332,8 +333,11 @@ def _piecewise_ends_in_true(_: str, __: str, step: Sequence[Let]) -> Found:
 
 
 def _numbers_are_real_and_finite(_: str, __: str, step: Sequence[Let]) -> Found:
-    for let, value in expressions(step):
-        yield from (Problem(*wrong, shortened(let)) for wrong in wrong_numbers(value))
+    for let in step:
+        yield from (Problem(*wrong, shortened(let)) for wrong in wrong_numbers(let.value))
+    for let, state in _states(step):
+        for what, fix in wrong_numbers(state.init):
+            yield Problem(f"the init of state `{state}`: {what}", fix, shortened(let))
 
 
 def _first_values_are_finite(_: str, __: str, step: Sequence[Let]) -> Found:
