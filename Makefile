@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+TESTS := -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo test check bench gpu verification machine-code compare clean
 
@@ -8,8 +9,8 @@ demo: .venv/installed            ## build every optimizer, then train on handwri
 	$(BIN)/python examples/digits.py
 
 test: .venv/installed            ## the whole test suite; comparisons with torch run where torch is installed
-	$(BIN)/python -m pytest -n auto
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n auto tests/simulated
+	$(BIN)/python $(TESTS) $(OPTIONS)
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python $(TESTS) tests/simulated
 
 check: .venv/installed           ## what CI checks beside the tests
 	$(BIN)/ruff check .

@@ -53,9 +53,10 @@ from rich.table import Table
 
 import optgen
 from optgen import specs
+from optgen.folders import spec_files
 from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
-from optgen.loader import load, spec_files
+from optgen.loader import load
 from optgen.pipeline import kernel_of
 from optgen.runtime import cuda
 from optgen.verify.settings import is_of_elements

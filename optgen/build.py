@@ -3,85 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from stat import S_IWUSR
 from types import ModuleType
+from typing import TypeVar
 
 from optgen import __version__, pipeline
-from optgen.errors import OptgenError, UsageError
+from optgen.errors import OptgenError
 from optgen.files import module_of, write_whole
+from optgen.ir import Kernel
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
 from optgen.loader import Rule, SpecFile
-from optgen.targets import TARGETS, schedules
-from optgen.targets.base import Origin, Target
-
-
-class Status(Enum):
-    """What became of one optimizer or schedule in a build."""
-
-    BUILT = "built"
-    UNCHANGED = "unchanged"
-    STALE = "stale"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one optimizer or schedule, or of one file that no spec makes.
-
-    Parameters
-    ----------
-    name : str
-        The optimizer or schedule.
-    spec : str
-        Its spec file; empty for a module that no spec makes.
-    path : Path
-        The module.
-    status : Status
-        What became of it.
-    reason : str
-        Why, where it is stale or failed.
-    kind : str
-        ``"optimizer"`` or ``"schedule"``.
-    """
-
-    name: str
-    spec: str
-    path: Path
-    status: Status
-    reason: str = ""
-    kind: str = "optimizer"
-
-
-def target_named(name: str) -> Target:
-    """A target by its name.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
-    if name not in TARGETS:
-        raise UsageError(f"there is no target '{name}': choose from {', '.join(TARGETS)}")
-    return TARGETS[name]
+from optgen.modules import SCHEDULES, Result, Status, digest_of, module_paths
+from optgen.targets import schedules, target_named
+from optgen.targets.base import Origin
 
 
 def build(
-    wanted: Sequence[tuple[SpecFile, Rule]], target: Target, out: Path, *, check: bool = False
+    wanted: Sequence[tuple[SpecFile, Rule]], targets: Sequence[str], out: Path, *, check: bool = False
 ) -> Iterator[Result]:
     """Bring the modules of optimizers and schedules up to date, one after another.
 
-    A module is written whole or not at all, and only where it differs, so that its compiled kernels stay cached.
+    A module is written whole or not at all, and only where it differs, so that its compiled kernels stay cached. What
+    cannot be built, or written, does not stop the others.
 
     Parameters
     ----------
     wanted : sequence of (SpecFile, Optimizer or Schedule)
         What to build.
-    target : Target
-        For what machine; the modules of schedules are the same for all.
+    targets : sequence of str
+        Names of the targets; the module of a schedule is the same for all.
     out : Path
         The folder that has a folder for each target, and one for schedules.
     check : bool
@@ -93,24 +48,79 @@ def build(
         For each, in order.
     """
     for file, rule in wanted:
-        path = _path(rule, target, out)
-        try:
-            text = source(file, rule, target)
-        except OptgenError as error:
-            yield Result(rule.name, file.title, path, Status.FAILED, str(error), rule.kind)
-            continue
-        present = path.read_text(encoding="utf-8") if path.exists() else None
-        if present == text:
-            yield Result(rule.name, file.title, path, Status.UNCHANGED, kind=rule.kind)
-        elif check:
-            reason = "does not exist" if present is None else f"is not what {file.title} says now"
-            yield Result(rule.name, file.title, path, Status.STALE, reason, rule.kind)
-        else:
-            write_whole(path, text)
-            yield Result(rule.name, file.title, path, Status.BUILT, kind=rule.kind)
+        for name, made in sources(file, rule, targets).items():
+            result = Result(rule.name, file.title, out / name, Status.FAILED, kind=rule.kind)
+            if isinstance(made, OptgenError):
+                yield replace(result, reason=str(made))
+            else:
+                yield _checked(result, made) if check else _written(result, made)
 
 
-def source(file: SpecFile, rule: Rule, target: Target) -> str:
+def _checked(result: Result, text: str) -> Result:
+    digest = _digest(text)
+    if digest_of(result.path) == digest:
+        return replace(result, status=Status.UNCHANGED, digest=digest)
+    reason = f"is not what {result.spec} says now" if result.path.exists() else "does not exist"
+    return replace(result, status=Status.STALE, reason=reason, digest=digest)
+
+
+def _written(result: Result, text: str) -> Result:
+    """What became of a module of which this is the text now."""
+    path, digest = result.path, _digest(text)
+    if digest_of(path) == digest:
+        return replace(result, status=Status.UNCHANGED, digest=digest)
+    try:
+        if path.exists() and not path.stat().st_mode & S_IWUSR:
+            return replace(result, reason=f"{path} is not what {result.spec} says now, but read-only: {_RELEASE}")
+        write_whole(path, text)
+    except OSError as error:
+        return replace(result, reason=f"{path} cannot be written: {error.strerror}")
+    return replace(result, status=Status.BUILT, digest=digest)
+
+
+_RELEASE = "make it writable or move it away, then build again"
+
+
+def sources(file: SpecFile, rule: Rule, targets: Sequence[str]) -> dict[str, str | OptgenError]:
+    """The texts of the modules of an optimizer or a schedule by where they belong, or what keeps them from being made.
+
+    The kernel is made once for all targets.
+    """
+    paths = module_paths(rule.name, rule.kind, targets)
+    if isinstance(rule, Schedule):
+        return {paths[0]: _tried(partial(_printed_schedule, file, rule))}
+    kernel = _tried(lambda: pipeline.kernel_of(rule))
+    if isinstance(kernel, OptgenError):
+        return dict.fromkeys(paths, kernel)
+    made = (_tried(partial(_printed, file, rule, kernel, target)) for target in targets)
+    return dict(zip(paths, made, strict=True))
+
+
+def _printed(file: SpecFile, optimizer: Optimizer, kernel: Kernel, target: str) -> str:
+    return pipeline.printed(optimizer, kernel, target_named(target), _origin(file, f"target={target}"))
+
+
+def _printed_schedule(file: SpecFile, schedule: Schedule) -> str:
+    with pipeline.in_words(schedule, "printing"):
+        return schedules.source(schedule, _origin(file, SCHEDULES))
+
+
+Made = TypeVar("Made")
+
+
+def _tried(make: Callable[[], Made]) -> Made | OptgenError:
+    """What is made of a rule, or the error that keeps it from being made."""
+    try:
+        return make()
+    except OptgenError as error:
+        return error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def source(file: SpecFile, rule: Rule, target: str) -> str:
     """The text of the module of an optimizer for a target, or of a schedule.
 
     Raises
@@ -118,24 +128,10 @@ def source(file: SpecFile, rule: Rule, target: Target) -> str:
     SpecError
         If it uses what cannot be compiled.
     """
-    if isinstance(rule, Schedule):
-        return schedules.source(rule, _origin(file, schedules.FOLDER))
-    return pipeline.source(rule, target, _origin(file, f"target={target.name}"))
-
-
-def _path(rule: Rule, target: Target, out: Path) -> Path:
-    return out / (schedules.FOLDER if isinstance(rule, Schedule) else target.name) / f"{rule.name}.py"
-
-
-def orphans(wanted: Sequence[tuple[SpecFile, Rule]], target: Target, out: Path) -> list[Result]:
-    """Modules in a target's folder, or that of the schedules, that no spec makes any more."""
-    made = {_path(rule, target, out) for _, rule in wanted}
-    there = [path for folder in (target.name, schedules.FOLDER) for path in sorted((out / folder).glob("*.py"))]
-    return [
-        Result(path.stem, "", path, Status.STALE, "is made by no spec: delete it")
-        for path in there
-        if path.stem != "__init__" and path not in made
-    ]
+    (text,) = sources(file, rule, [target]).values()
+    if isinstance(text, OptgenError):
+        raise text
+    return text
 
 
 def compile(optimizer: Optimizer, target: str = "cpu") -> ModuleType:
@@ -153,7 +149,7 @@ def compile(optimizer: Optimizer, target: str = "cpu") -> ModuleType:
     module
         What `optgen build` would have written, imported: ``compile(rule).MyRule(params)``. It is kept in a cache on
         disk (``OPTGEN_CACHE_DIR``, else the user's cache folder) with its machine code, so that the next process
-        starts at once.
+        starts at once. Where nothing can be written there it is made in memory, and compiled by each process anew.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from optgen.ir import Kernel, symbols
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
-from optgen.language.symbols import g, theta
+from optgen.language.symbols import g
 from optgen.passes.hoist import is_product_power
 
 Rule = Callable[[Kernel], Iterator[str]]
@@ -57,8 +57,8 @@ def loads_are_used(kernel: Kernel) -> Iterator[str]:
 def every_slot_is_stored_once(kernel: Kernel) -> Iterator[str]:
     """No branch stores a slot twice. That a slot left out keeps its value is for the pass that left it out to show."""
     for branch in kernel.branches:
-        stored = [slot for sweep in branch.sweeps for slot in sweep.stores]
-        yield from (f"`{slot}` is stored twice" for slot in (theta, *kernel.states) if stored.count(slot) > 1)
+        stored = Counter(slot for sweep in branch.sweeps for slot in sweep.stores)
+        yield from (f"`{slot}` is stored twice" for slot, times in stored.items() if times > 1)
 
 
 def no_old_value_is_read_after_its_store(kernel: Kernel) -> Iterator[str]:
@@ -102,9 +102,8 @@ def sweeps_do_no_scalar_work(kernel: Kernel) -> Iterator[str]:
     """No operation in a sweep is on scalars alone, but for a minus sign."""
     host = kernel.host
     for node in _nodes(kernel):
-        signed = isinstance(node, Expr) and (-node).is_Symbol
-        work = isinstance(node, Expr | Boolean) and bool(node.args) and not signed
-        if work and symbols(node) and symbols(node) <= host:
+        work = isinstance(node, Expr | Boolean) and bool(node.args) and symbols(node) and symbols(node) <= host
+        if work and not (isinstance(node, Expr) and (-node).is_Symbol):
             yield f"`{node}` is computed for every element"
 
 

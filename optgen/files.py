@@ -6,7 +6,8 @@ import hashlib
 import os
 import sys
 import threading
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.abc import InspectLoader
+from importlib.util import module_from_spec, spec_from_file_location, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
@@ -46,6 +47,8 @@ def _write_unnamed(path: Path, data: bytes) -> None:
 def module_of(name: str, text: str, folder: Path | None = None) -> ModuleType:
     """A module with a text, kept on disk so that Numba can keep its machine code beside it.
 
+    Where nothing can be written it is made in memory, and Numba compiles its kernels anew in each process.
+
     Parameters
     ----------
     name : str
@@ -56,14 +59,12 @@ def module_of(name: str, text: str, folder: Path | None = None) -> ModuleType:
         Where it is kept; the cache of this user unless given.
     """
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    path = (folder or cache()) / digest / f"{name}.py"
     module_name = f"optgen_compiled_{name}_{digest}"
+    path = _kept(text, folder or cache(), f"{digest}/{name}.py")
     known = sys.modules.get(module_name)
-    if known is not None and known.__file__ == str(path):
+    if known is not None and getattr(known, "__file__", None) == (path and str(path)):
         return known
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_whole(path, text)
-    spec = spec_from_file_location(module_name, path)
+    spec = spec_from_file_location(module_name, path) if path else spec_from_loader(module_name, _InMemory(text))
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
@@ -72,9 +73,38 @@ def module_of(name: str, text: str, folder: Path | None = None) -> ModuleType:
     return module
 
 
-def cache() -> Path:
-    """The folder for what can be made again: ``OPTGEN_CACHE_DIR``, or one in the user's cache folder."""
+def _kept(text: str, folder: Path | None, name: str) -> Path | None:
+    """The file of a text in a folder; None where there is none and none can be written."""
+    if folder is None:
+        return None
+    path, data = folder / name, text.encode()
+    try:
+        if not path.exists() or path.read_bytes() != data:
+            write_whole(path, text)
+    except OSError:
+        return None
+    return path
+
+
+class _InMemory(InspectLoader):
+    """Loads a module that has no file."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def get_source(self, fullname: str) -> str:  # noqa: ARG002 - as the protocol has it
+        return self.text
+
+
+def cache() -> Path | None:
+    """The folder for what can be made again: ``OPTGEN_CACHE_DIR``, or one in the user's cache folder.
+
+    None for a user who has no home.
+    """
     chosen = os.environ.get("OPTGEN_CACHE_DIR")
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optgen"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optgen"
+    except RuntimeError:
+        return None

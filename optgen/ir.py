@@ -8,12 +8,14 @@ over the symbols of the spec and those that passes introduce. ``print(kernel)`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from sympy import Basic, Expr, Function, S
 
 from optgen.language.noise import Draw
+from optgen.language.order import named
 from optgen.language.spaces import Space
 from optgen.language.symbols import Hyper, Named, Next, State, Stateful, t, theta
 from optgen.language.text import text
@@ -77,6 +79,27 @@ class root_of_squares(Function):  # noqa: N801
     """The root of a sum of squares, given that sum, and those of the same numbers `shrunk` and `stretched`."""
 
     nargs = 3
+    is_real = True
+
+
+class fma(Function):  # noqa: N801
+    """``a*b + c``, rounded once."""
+
+    nargs = 3
+    is_real = True
+
+
+class head(Function):  # noqa: N801
+    """A number cut to what float32 holds, less than the number in size."""
+
+    nargs = 1
+    is_real = True
+
+
+class tail(Function):  # noqa: N801
+    """What the `head` of a number lacks."""
+
+    nargs = 1
     is_real = True
 
 
@@ -173,7 +196,8 @@ class Sweep:
     @property
     def given(self) -> tuple[Named, ...]:
         """The loads of an element sweep that vary over less than elements."""
-        return tuple(x for x in self.loads if x not in self.reads and not isinstance(x, Draw))
+        reads = set(self.reads)
+        return tuple(x for x in self.loads if x not in reads and not isinstance(x, Draw))
 
     @property
     def draws(self) -> tuple[Draw, ...]:
@@ -290,6 +314,13 @@ class Kernel:
         return frozenset((t, *self.hypers, *self.numbers, *(assign.target for assign in self.scalars)))
 
     @property
+    def names(self) -> frozenset[str]:
+        """What anything in it is called, so that nothing else should be."""
+        host = (t, *self.hypers, *self.states, *self.numbers, *(assign.target for assign in self.scalars))
+        made = (x for sweep in self.sweeps for x in (*sweep.loads, *(assign.target for assign in sweep.body)))
+        return frozenset(x.name for x in (*host, *made))
+
+    @property
     def arguments(self) -> tuple[Named, ...]:
         """The scalars that the sweeps take: which branch runs, and the hyperparameters and scalars it uses."""
         used = {symbol for sweep in self.sweeps for symbol in sweep.uses}
@@ -312,8 +343,8 @@ def _lines(kernel: Kernel) -> Iterator[str]:
     for number, branch in enumerate(kernel.branches):
         if len(kernel.branches) > 1:
             yield f"  branch {number}, {f'when {text(branch.when)}' if branch.when != S.true else 'otherwise'}"
-        for count, sweep in enumerate(branch.sweeps):
-            yield from _lines_of(count, sweep)
+        for place, sweep in enumerate(branch.sweeps):
+            yield from _lines_of(place, sweep)
         yield from (f"  {note}" for note in branch.notes)
 
 
@@ -331,6 +362,11 @@ def _lines_of(count: int, sweep: Sweep) -> Iterator[str]:
     yield from (f"    store  {' '.join(s.name for s in sweep.stores)}" for _ in sweep.stores[:1])
 
 
+def fresh(letters: str, taken: Container[str]) -> Iterator[str]:
+    """Names that are free: ``c0``, ``c1`` and so on."""
+    return (name for name in (f"{letters}{k}" for k in count()) if name not in taken)
+
+
 def symbols(expression: Basic) -> set[Named]:
     """The named symbols of an expression."""
-    return set(expression.atoms(Named))
+    return set(named(expression))

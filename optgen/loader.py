@@ -6,22 +6,25 @@ the sources anew: neither bytecode nor an earlier load can be stale.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
+import linecache
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from optgen.errors import Location, Problem, SpecError, UsageError
+import optgen
+from optgen import advice, folders
+from optgen.errors import Location, Problem, SpecError, refuse_second_owner
+from optgen.language.folded import refuse_folded_in
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
 
@@ -58,8 +61,8 @@ class SpecFile:
 
     @property
     def title(self) -> str:
-        """The file as headers and tables name it: its folder and its name, whatever the working directory is."""
-        return f"{self.path.resolve().parent.name}/{self.path.name}"
+        """The file as headers and tables name it."""
+        return folders.title(self.path)
 
 
 @dataclass(frozen=True)
@@ -68,50 +71,6 @@ class Loaded:
 
     files: tuple[SpecFile, ...]
     errors: tuple[SpecError, ...]
-
-    def find(self, name: str) -> tuple[SpecFile, Rule]:
-        """The optimizer or schedule of a name, with its file.
-
-        Raises
-        ------
-        SpecError
-            If a file that would declare it could not be loaded.
-        UsageError
-            If no file declares it.
-        """
-        for file in self.files:
-            for rule in file.rules:
-                if rule.name == name:
-                    return file, rule
-        for error in self.errors:
-            if name in (error.optimizer, Path(error.location.file or "").stem):
-                raise error
-        known = [rule.name for file in self.files for rule in file.rules]
-        close = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "`optgen list` shows what there is"
-        raise UsageError(f"there is no optimizer '{name}': {hint}")
-
-
-def installed_specs() -> Path:
-    """The folder of the specs that come with optgen."""
-    return _installed("optgen.specs")
-
-
-def installed_generated() -> Path:
-    """The folder of the modules that come with optgen."""
-    return _installed("optgen.generated")
-
-
-def _installed(name: str) -> Path:
-    package = find_spec(name)
-    if package is None or not package.submodule_search_locations:
-        raise UsageError("optgen is not installed: run `pip install` on it, also to work on its sources")
-    return Path(package.submodule_search_locations[0])
-
-
-def spec_files(folder: Path) -> list[Path]:
-    """The spec files of a folder, sorted."""
-    return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
 
 
 def load(paths: Sequence[Path]) -> Loaded:
@@ -132,19 +91,36 @@ def load(paths: Sequence[Path]) -> Loaded:
     owners: dict[str, Path] = {}
     for path in {path.resolve(): path for path in paths}.values():
         try:
-            file = _load(path)
-            _refuse_second_owner(file, owners)
+            file = load_file(path)
+            for rule in file.rules:
+                refuse_second_owner(owners, rule.name, rule.kind, rule.location)
         except SpecError as error:  # noqa: PERF203 - a file that fails must not stop the others
-            errors.append(error if error.location.file == str(path.resolve()) else _needs(path, error))
+            errors.append(error)
         else:
             files.append(file)
             owners.update({rule.name: path for rule in file.rules})
     return Loaded(tuple(files), tuple(errors))
 
 
+def load_file(path: Path) -> SpecFile:
+    """Load one spec file.
+
+    Raises
+    ------
+    SpecError
+        If it cannot be loaded, whatever the reason.
+    """
+    try:
+        return _load(path)
+    except OSError as error:
+        problem = Problem(f"it cannot be read: {error.strerror}", "name a file that is there and may be read")
+        raise SpecError([problem], location=Location(str(path.absolute()))) from None
+    except SpecError as error:
+        own = error.location.file == str(path.resolve())
+        raise error if own else _needs(path, Path(error.location.file or ""), error.problems[0].what) from None
+
+
 def _load(path: Path) -> SpecFile:
-    if not path.is_file():
-        raise UsageError(f"{path}: there is no such file")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with _package(path.parent) as package:
         module = _execute(f"{package}.{path.stem}", path)
@@ -159,13 +135,15 @@ def _load(path: Path) -> SpecFile:
 
 
 def _execute(name: str, path: Path) -> ModuleType:
-    spec = spec_from_file_location(name, path, loader=_Fresh(name, str(path.resolve())))
+    loader = _Fresh(name, str(path.resolve()))
+    spec = spec_from_file_location(name, path, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with redirect_stdout(sys.stderr):  # what a command prints may be for a program to read
+            loader.exec_module(module)
+        refuse_folded_in(loader.get_source(name) or "", vars(module), str(path.resolve()))
     except SpecError as error:
         raise error.at(Location(str(path.resolve()))) from None
     except (Exception, SystemExit) as error:
@@ -175,22 +153,27 @@ def _execute(name: str, path: Path) -> ModuleType:
 
 def _as_spec_error(error: BaseException, path: Path) -> SpecError:
     """What went wrong while a file ran, at the line of the file that had to do with it."""
-    if isinstance(error, SyntaxError) and error.filename == str(path.resolve()):
-        problem = Problem(f"it is not Python: {error.msg}", "mend the line", (error.text or "").strip() or None)
-        return SpecError([problem], location=Location(str(path.resolve()), error.lineno))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
-    fix = "a spec file is plain Python: run it with `python` to see the whole traceback"
-    if isinstance(error, ImportError):
-        fix = "install what it imports, or correct the name; a sibling file is imported as `from .name import …`"
-    problem = Problem(f"{type(error).__name__}: {error}", fix, (frames[-1].line or None) if frames else None)
-    return SpecError([problem], location=Location(str(path.resolve()), frames[-1].lineno if frames else None))
+    file, known = str(path.resolve()), set(optgen.__all__)
+    number, line = None, ""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    broken = [frame.f_code.co_filename for frame, _ in frames if frame.f_code.co_name == "<module>"]
+    if isinstance(error, SyntaxError):
+        number, line = error.lineno, error.text or ""
+        broken.append(error.filename or file)
+    siblings = [Path(name) for name in broken if name != file and Path(name).parent == path.resolve().parent]
+    if siblings:
+        return _needs(path, siblings[-1], f"{type(error).__name__}: {error}")
+    linecache.checkcache(file)
+    for frame, at in frames:
+        if frame.f_code.co_filename == file:
+            number, line = at, linecache.getline(file, at)
+            known.update(frame.f_globals, frame.f_locals)
+    return SpecError([advice.problem(error, line.strip(), known)], location=Location(file, number))
 
 
-def _needs(path: Path, error: SpecError) -> SpecError:
-    """The error of a file whose sibling is at fault; the sibling's own error is reported with the sibling."""
-    problem = Problem(
-        f"it imports {Path(error.location.file or '').name}, which cannot be loaded", "mend that one first"
-    )
+def _needs(path: Path, sibling: Path, why: str) -> SpecError:
+    """The error of a file whose sibling is at fault; what to write instead is said with the sibling."""
+    problem = Problem(f"it imports {sibling.name}, which cannot be loaded: {why}", "mend that one first")
     return SpecError([problem], location=Location(str(path.resolve())))
 
 
@@ -200,13 +183,6 @@ def _refuse_double_names(rules: Sequence[Rule], path: Path) -> None:
         if names.count(rule.name) > 1:
             problem = Problem("this file gives this name twice", "give each a name of its own")
             raise SpecError([problem], rule.name, Location(str(path.resolve())), rule.kind)
-
-
-def _refuse_second_owner(file: SpecFile, owners: dict[str, Path]) -> None:
-    for rule in file.rules:
-        if rule.name in owners:
-            problem = Problem(f"{owners[rule.name]} declares one of this name too", "rename one of the two")
-            raise SpecError([problem], rule.name, rule.location, rule.kind)
 
 
 class _Fresh(SourceFileLoader):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from optgen import checks
 from optgen.checks import Rule
-from optgen.errors import CompilerError, SpecError
+from optgen.errors import CompilerError, Problem, SpecError
 from optgen.ir import Kernel
+from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
+from optgen.passes.averages import averages
 from optgen.passes.cse import cse
+from optgen.passes.fuse import fuse
 from optgen.passes.hoist import hoist
 from optgen.passes.lower import lower
+from optgen.passes.signs import signs
 from optgen.passes.split import split
 from optgen.passes.stable import stable
 from optgen.passes.strength import strength
@@ -21,12 +26,15 @@ from optgen.targets.base import Origin, Target
 from optgen.targets.printer import require_printable
 
 PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
+    (signs, ()),
     (unswitch, (checks.loads_are_used,)),
+    (averages, ()),
     (hoist, (checks.sweeps_do_no_scalar_work, checks.sweeps_hold_no_literals)),
     (stable, ()),
     (split, (checks.reductions_are_totals, checks.what_is_loaded_was_made, checks.totals_are_of_what_is_visited)),
     (cse, ()),
     (strength, (checks.product_powers_have_names,)),
+    (fuse, ()),
 )
 """Each pass with the rules that hold from it on."""
 
@@ -41,30 +49,41 @@ def kernel_of(optimizer: Optimizer) -> Kernel:
     CompilerError
         If a pass broke a rule.
     """
-    require_printable(optimizer)
-    kernel = lower(optimizer)
-    rules = checks.ALWAYS
-    checks.check(kernel, rules, "lower")
+    with in_words(optimizer, "the first pass"):
+        require_printable(optimizer)
+        kernel = lower(optimizer)
+        rules = checks.ALWAYS
+        checks.check(kernel, rules, "lower")
     for run, ensures in PASSES:
-        try:
+        with in_words(optimizer, f"pass '{run.__name__}'"):
             kernel = run(kernel)
-        except SpecError as error:
-            raise SpecError(error.problems, optimizer.name, optimizer.location) from None
-        except Exception as error:
-            what = f"pass '{run.__name__}' of '{optimizer.name}': {type(error).__name__}: {error}"
-            raise CompilerError(f"{what}; this is a bug in optgen") from error
-        rules = (*rules, *ensures)
-        checks.check(kernel, rules, run.__name__)
+            rules = (*rules, *ensures)
+            checks.check(kernel, rules, run.__name__)
     return kernel
+
+
+@contextmanager
+def in_words(rule: Optimizer | Schedule, stage: str) -> Iterator[None]:
+    """Whatever is raised in a stage of the compiler names the optimizer, and says what to do."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(error.problems, rule.name, rule.location, rule.kind) from None
+    except Exception as error:
+        what = f"the compiler cannot handle it: {stage} ends in {type(error).__name__}: {error}"
+        fix = "write the equations another way, in smaller parts with locals, say; and report it with the spec"
+        said = SpecError([Problem(what, fix)], rule.name, rule.location, rule.kind)
+        raise CompilerError(str(said)) from error
 
 
 def source(optimizer: Optimizer, target: Target, origin: Origin) -> str:
     """The text of an optimizer's module for a target."""
-    text = target.source(optimizer, kernel_of(optimizer), origin)
-    try:
+    return printed(optimizer, kernel_of(optimizer), target, origin)
+
+
+def printed(optimizer: Optimizer, kernel: Kernel, target: Target, origin: Origin) -> str:
+    """The text of the module of an optimizer whose kernel is made."""
+    with in_words(optimizer, f"printing for {target.name}"):
+        text = target.source(optimizer, kernel, origin)
         ast.parse(text)
-    except SyntaxError as error:
-        raise CompilerError(
-            f"the module of '{optimizer.name}' is not Python: {error}; this is a bug in optgen"
-        ) from error
     return text

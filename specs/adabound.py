@@ -19,7 +19,8 @@ def closing(to):
     return (Monotone(lower), Monotone(upper, "decreasing"), *(Limit(value, to) for value in (lower, upper, clipped)))
 
 adabound = Optimizer("adabound", "AdaBound", reference="the authors' code, github.com/Luolc/AdaBound",
-    description="Library form: final_lr follows a schedule of lr, for base_lr stays what lr was at the start.",
+    description="Library form: final_lr follows a schedule of lr, for base_lr stays what lr was at the start. Give"
+    " base_lr where lr starts low, in a warm-up.",
     step=(*averages, *bounds, Let(rate, corrected/(sqrt(v.next) + eps)), clip, Let(theta.next, theta - clipped*m.next)),
     properties=(*closing(final_lr*lr/base_lr), Bounded(clipped, low=lower, high=upper),
                 Invariant({g: 1, m: 1, v: 2, eps: 1, final_lr: -1})))

@@ -28,7 +28,7 @@ ademamix = Optimizer("ademamix", "AdEMAMix",
 ademamix_scheduled = Optimizer("ademamix_scheduled", "AdEMAMixScheduled",
     reference="arXiv:2409.03137, Algorithm 1 with its schedules of alpha and beta3; apple/ml-ademamix",
     description="alpha rises linearly from 0. The decay of the slow average rises to beta3 from beta_start, which"
-    " the paper sets to beta1, so that its half-life, log(1/2)/log_beta3, rises linearly.",
+    " is beta1 as in the paper unless given, so that its half-life, log(1/2)/log_beta3, rises linearly.",
     step=(*moments,
           Let(alpha_t, alpha*Min(t/alpha_warmup, 1)),
           Let(past, Min(t, beta3_warmup)),

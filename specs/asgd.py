@@ -7,12 +7,14 @@ from optgen.properties import EqualTo, FirstTrue, Independent, Invariant, Limit,
 from .sgd import lr, sgd
 
 alpha = hyper("alpha", 0.75, Interval(0, 1), "power with which the rate falls", r"\alpha")
-ax = state("ax")
+ax = state("ax", init=theta)
 eta, mu = local("eta mu")
 
 asgd = Optimizer("asgd", "ASGD", reference="torch.optim.ASGD; Bottou's averaged stochastic gradient descent",
-    description="Library form. Train with theta, use ax: it follows theta up to step t0 + 2, then it is the mean of"
-    " all points from there on. A new lr acts at once, in torch at the step after.",
+    description="Library form. Train with theta, evaluate ax: it follows theta up to step t0 + 2, then it is the mean"
+    " of all points from there on. A new lr acts at once, in torch at the step after. torch keeps eta"
+    " and mu in single precision unless told otherwise; here they have double.",
+    evaluation=ax,
     step=(Let(eta, lr/(1 + lambd*lr*(t - 1))**alpha),
           Let(mu, 1/Max(1, t - 1 - t0)),
           Let(theta.next, theta - eta*(g + lambd*theta)),

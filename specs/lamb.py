@@ -19,7 +19,8 @@ decoupled = Independent((m.next, v.next), of=(theta, weight_decay))
 
 lamb = Optimizer("lamb", "LAMB", reference="optax.lamb",
     description="Library form: the length is a tensor's norm itself, and theta moves as in AdamW where it or the"
-    " direction is 0. The gradient is not clipped; other libraries clip its norm over all tensors first.",
+    " direction is 0. The gradient is not clipped; other libraries clip its norm over all tensors first. The default of"
+    " weight_decay is 1e-2, in optax 0.",
     step=(*moments, direction, Let(size, Norm(theta)), Let(length, Norm(u)), Let(trust, unless_zero(size/length)),
           moved),
     properties=(rescaled, decoupled))

@@ -14,7 +14,7 @@ moved = (Let(m.next, momentum*m + lr*trust*u), Let(theta.next, theta - m.next))
 
 lars = Optimizer("lars", "LARS", reference="optax.lars",
     description="Library form: the norm of theta is divided by that of the decayed gradient; where one of them is 0"
-    " theta moves as by SGDM, without trust_coefficient.",
+    " theta moves as by SGDM, without trust_coefficient. The default of weight_decay is 5e-4, in optax 0.",
     step=(direction, Let(size, Norm(theta)), Let(length, Norm(u)),
           Let(trust, unless_zero(trust_coefficient*size/(length + eps))), *moved),
     properties=(Invariant({g: 1, theta: 1, m: 1, eps: 1}),))

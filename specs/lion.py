@@ -11,7 +11,8 @@ beta2 = hyper("beta2", 0.99, Interval.Ropen(0, 1), "decay of the average of grad
 m = state("m")
 
 lion = Optimizer("lion", "Lion", reference="arXiv:2302.06675, Algorithm 2; optax.lion",
-    description="Paper form, with decoupled decay. Where the direction is exactly 0, its sign is 0.",
+    description="Paper form, with decoupled decay. Where the direction is exactly 0, its sign is 0. The"
+    " default of weight_decay is 1e-2, in optax 1e-3.",
     step=(Let(theta.next, theta - lr*(sign(beta1*m + (1 - beta1)*g) + weight_decay*theta)),
           Let(m.next, beta2*m + (1 - beta2)*g)),
     properties=(Invariant({g: 1, m: 1}), Invariant({theta: 1, lr: 1, weight_decay: -1}),

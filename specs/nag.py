@@ -6,7 +6,8 @@ from optgen.properties import ConstantGradient, EqualTo, Equivalent, Invariant
 from .sgdm import b, lr, m, movement, sgd, sgdm_lecture, summed
 
 nag = Optimizer("nag", "NAG", reference="torch.optim.SGD with momentum and nesterov",
-    description="Library form. theta is the point ahead, so g is the gradient at theta as ever.",
+    description="Library form. theta is the point ahead, so g is the gradient at theta as ever. The defaults of lr and"
+    " momentum are 1e-2 and 0.9, in torch 1e-3 and 0.",
     step=(Let(b.next, momentum*b + g), Let(theta.next, theta - lr*(g + momentum*b.next))),
     properties=(EqualTo(sgd, given={momentum: 0}), ConstantGradient({b.next: g*(1 - momentum**t)/(1 - momentum)}),
                 Invariant({g: 1, b: 1, lr: -1})))

@@ -11,7 +11,8 @@ m, v = state("m"), state("v", space=TENSOR, init=TensorSum(g**2))
 
 novograd = Optimizer("novograd", "NovoGrad", reference="arXiv:1905.11286, Algorithm 1; optax.novograd",
     description="v is an average of squared norms that starts as the first of them, so it needs no correction. m sums"
-    " up what was divided, decay included: with a constant rate it is 1/(1 - beta1) times an average.",
+    " up what was divided, decay included: with a constant rate it is 1/(1 - beta1) times an average. The defaults of"
+    " beta1, beta2, eps and weight_decay are 0.95, 0.98, 1e-8 and 1e-3, in optax 0.9, 0.25, 1e-6 and 0.",
     step=(Let(v.next, beta2*v + (1 - beta2)*TensorSum(g**2)),
           Let(m.next, beta1*m + g/(sqrt(v.next) + eps) + weight_decay*theta),
           Let(theta.next, theta - lr*m.next)),

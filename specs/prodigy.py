@@ -7,7 +7,7 @@ from optgen.properties import Bounded, Invariant, Monotone
 
 m, v, s, theta_0 = *state("m v s"), state("theta_0", init=theta)
 d, r = state("d", space=GROUP, init=d0), state("r", space=GROUP)
-rate, root, rest, total = local("rate root rest total")
+rate, root, rest, total, dg = local("rate root rest total dg")
 lr, weight_decay = lr.with_default(1), weight_decay.with_default(0)
 
 debiased = Let(rate, d*lr*sqrt(1 - beta2**t)/(1 - beta1**t))
@@ -22,9 +22,10 @@ prodigy = Optimizer("prodigy", "Prodigy", reference="arXiv:2306.06101, the versi
     " optax, and unlike in the paper, the step is Adam's with bias correction; eps is added before v is corrected.",
     step=(debiased,
           Let(root, sqrt(beta2)),
-          Let(m.next, beta1*m + (1 - beta1)*d*g),
-          Let(v.next, beta2*v + (1 - beta2)*(d*g)**2),
-          Let(s.next, root*s + rate*d*g/d0),
+          Let(dg, d*g),
+          Let(m.next, beta1*m + (1 - beta1)*dg),
+          Let(v.next, beta2*v + (1 - beta2)*dg**2),
+          Let(s.next, root*s + rate*dg/d0),
           Let(r.next, root*r + rate*d/d0*GroupSum(g*(theta_0 - theta))),
           *farther(d_coef*r.next/total),
           Let(theta_0.next, theta_0),

@@ -6,7 +6,7 @@ from optgen.properties import EqualTo, Invariant
 
 lr = lr.with_default(1e-2)
 
-sgd = Optimizer("sgd", "SGD", reference="torch.optim.SGD",
+sgd = Optimizer("sgd", "SGD", reference="torch.optim.SGD", description="The default of lr is 1e-2, in torch 1e-3.",
     step=(Let(theta.next, theta - lr*g),),
     properties=(Invariant({g: 1, lr: -1}), Invariant({g: 1, theta: 1})))
 

@@ -13,7 +13,8 @@ movement = Let(m.next, momentum*m + lr*g)
 summed = ConstantGradient({m.next: lr*g*(1 - momentum**t)/(1 - momentum)})
 
 sgdm = Optimizer("sgdm", "SGDM", reference="torch.optim.SGD with momentum and dampening",
-    description="Library form. The buffer starts as the first gradient, which dampening leaves whole.",
+    description="Library form. The buffer starts as the first gradient, which dampening leaves whole. The defaults of"
+    " lr and momentum are 1e-2 and 0.9, in torch 1e-3 and 0.",
     step=(buffer, Let(theta.next, theta - lr*b.next)),
     properties=(EqualTo(sgd, given={momentum: 0, dampening: 0}), Invariant({g: 1, b: 1, lr: -1}),
                 ConstantGradient({b.next: g}, given={dampening: momentum})))

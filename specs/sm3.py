@@ -15,7 +15,7 @@ sm3 = Optimizer("sm3", "SM3", reference="arXiv:1901.11150, SM3-II; optax.sm3",
     " number for each slice along each dimension.",
     step=(Let(total, Min(r, c) + g**2),
           Let(r.next, RowMax(total)), Let(c.next, ColMax(total)),
-          Let(m.next, beta1*m + (1 - beta1)*Piecewise((g/sqrt(total + eps), total > 0), (0, True))),
+          Let(m.next, beta1*m + (1 - beta1)*Piecewise((g/sqrt(total + eps), total + eps > 0), (0, True))),
           Let(theta.next, theta - lr*m.next)),
     properties=(Invariant({g: 1, r: 2, c: 2, eps: 2}), Monotone(r.next), Monotone(c.next),
                 Bounded(r.next, low=RowMax(g**2)), Bounded(c.next, low=ColMax(g**2)), Bounded(m.next, -1, 1)))

@@ -1,17 +1,18 @@
 """SWATS (Keskar & Socher 2017, arXiv:1712.07628): starts as Adam, ends as descent with momentum."""
 
 from sympy import Abs, And, Eq, Ne, Piecewise, sqrt
-from optgen import GROUP, GroupSum, Let, Optimizer, g, local, state, t, theta
+from optgen import GROUP, STEP, GroupSum, Let, Optimizer, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr, switch_step, tolerance
 from optgen.properties import Equivalent, Movements, NotAlways
 from .adam import adam_eps_hat, first, m, second, v
 
 lam, rate, switched_at = state("lam rate switched_at", space=GROUP)
+adam_until = state("switched_at", space=STEP)
 mean, p, along, gamma, lam_hat, now = local("mean p along gamma lam_hat now")
 eps = eps.with_default(1e-9)
 
 def two_phases(descends, switches):
-    """Adam's equations until a condition, which holds after the step for which another, in lam_hat and gamma, did.
+    """Adam's equations until a condition, which holds after the first step for which another did.
 
     The momentum of the second phase is v = beta1*v + g, from 0, and moves theta by (1 - beta1)*rate*v: (1 - beta1)*v is
     once more Adam's average of gradients, begun anew.
@@ -23,8 +24,8 @@ def two_phases(descends, switches):
             Let(gamma, Piecewise((-GroupSum(p**2)/along, estimated), (0, True))),
             Let(lam.next, Piecewise((lam, descends), (beta2*lam + (1 - beta2)*gamma, estimated), (lam, True))),
             Let(lam_hat, lam.next/(1 - beta2**t)),
-            Let(rate.next, Piecewise((lam_hat, switches), (rate, True))),
-            Let(m.next, Piecewise((0, switches), (mean, True))),
+            Let(rate.next, Piecewise((rate, descends), (lam_hat, switches), (rate, True))),
+            Let(m.next, Piecewise((mean, descends), (0, switches), (mean, True))),
             Let(theta.next, Piecewise((theta - rate*mean, descends), (theta + p, True))))
 
 # Gradients of 4 have Adam move by lr, which is lr/4 of them: the rate of all that follows, whatever v is.
@@ -45,8 +46,10 @@ swats = Optimizer("swats", "SWATS", reference="arXiv:1712.07628, Algorithm 1",
                 NotAlways(Equivalent(adam_eps_hat, given={tolerance: 1})), Movements(**sequel, given=straight)))
 
 swats_at = Optimizer("swats_at", "SWATSAt", reference="arXiv:1712.07628, Algorithm 1 with the switch at a given step",
-    description="SWATS whose last step with Adam is switch_step; what its rate is then is estimated as there.",
-    step=two_phases(t > switch_step, Eq(t, switch_step)),
+    description="SWATS whose last step with Adam is switch_step, or the first after it that finds this told; what its"
+    " rate is then is estimated as there. switched_at is that step, 0 before.",
+    step=(*two_phases(adam_until > 0, t >= switch_step),
+          Let(adam_until.next, Piecewise((adam_until, adam_until > 0), (t, t >= switch_step), (0, True)))),
     properties=(Equivalent(adam_eps_hat, given={switch_step: 10**6}),
                 NotAlways(Equivalent(adam_eps_hat, given={switch_step: 1})),
                 Movements(**sequel, given={**straight, switch_step: 10})))

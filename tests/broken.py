@@ -1,9 +1,10 @@
 """Modules with one thing wrong."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from optgen.verify.candidate import Candidate
+from optgen.verify.candidate import Candidate, Finding, Verdict
 
 
 def broken(directory: Path, generated: Any, old: str, new: str) -> Candidate:
@@ -13,3 +14,14 @@ def broken(directory: Path, generated: Any, old: str, new: str) -> Candidate:
     path = directory / f"{generated.optimizer.name}.py"
     path.write_text(text.replace(old, new), encoding="utf-8")
     return Candidate(generated.optimizer, path)
+
+
+def failing(findings: Iterable[Finding], says: str = "") -> list[Finding]:
+    """The failures up to the first that says something: what would come after it is neither compiled nor run."""
+    found: list[Finding] = []
+    for finding in findings:
+        if finding.verdict is Verdict.FAILED:
+            found.append(finding)
+            if says in finding.detail:
+                break
+    return found

@@ -1,9 +1,9 @@
 """Builds: whole files or none, the same bytes every time, and what is stale is named."""
 
 import ast
-import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +15,14 @@ import pytest
 
 import optgen
 from optgen import Let, Optimizer, g, theta
-from optgen.build import Status, build, orphans, target_named
+from optgen.build import build
 from optgen.errors import UsageError
 from optgen.files import write_whole
+from optgen.folders import installed_specs, spec_files
 from optgen.hypers import lr
-from optgen.loader import installed_specs, load, spec_files
-from optgen.targets import TARGETS
+from optgen.loader import load
+from optgen.modules import Status, module_paths, orphans
+from optgen.targets import NAMES, target_named
 
 ROOT = Path(__file__).parents[1]
 GOOD = """
@@ -40,61 +42,68 @@ def pairs(loaded):
     return [(file, rule) for file in loaded.files for rule in file.rules]
 
 
-@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
-def test_what_is_committed_is_what_the_specs_say(target):
-    loaded = load(spec_files(ROOT / "specs"))
-    results = list(build(pairs(loaded), target, ROOT / "generated", check=True))
-    assert not loaded.errors
+def made(loaded, targets=NAMES):
+    return [path for _, rule in pairs(loaded) for path in module_paths(rule.name, rule.kind, targets)]
+
+
+def test_what_is_committed_is_what_the_specs_say(shipped):
+    results = list(build(pairs(shipped), NAMES, ROOT / "generated", check=True))
+    assert not shipped.errors
     assert {result.status for result in results} == {Status.UNCHANGED}
-    assert orphans(pairs(loaded), target, ROOT / "generated") == []
+    assert len(results) == len(made(shipped))
+    assert orphans(made(shipped), NAMES, ROOT / "generated") == []
 
 
-def test_two_builds_under_different_hash_seeds_give_the_same_bytes(tmp_path):
-    digests = set()
+@pytest.fixture(scope="module")
+def shipped():
+    """What comes of loading the specs that come with optgen."""
+    return load(spec_files(ROOT / "specs"))
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "4242"])
+def test_builds_under_any_hash_seed_give_the_same_bytes(tmp_path, seed):
+    """All that is committed, and a rule with more branches than any of that."""
     choices = "".join(
         f" + Piecewise((g, t < {k}), (g**2, True))*Piecewise((m, t > {k + 7}), (g, True))" for k in (2, 5, 9)
     )
     imports = "from sympy import Piecewise\nfrom optgen import state, t\nm = state('m')\n"
     text = GOOD.replace("step=(", "step=(Let(m.next, m + g), ").replace("lr * g)", f"lr * (g{choices}))")
-    branching = write_spec(tmp_path, "branching", imports + text)
-    for seed in ("0", "1", "4242"):
-        out = tmp_path / seed
-        command = [sys.executable, "-m", "optgen", "build", "--out", str(out)]
-        subprocess.run(
-            [*command, str(branching)],
-            check=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-        )
-        subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
-        files = sorted(out.glob("*/*.py"))
-        digests.add(tuple((file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files))
-    assert len(digests) == 1
-    files = load(spec_files(ROOT / "specs")).files
-    made = [len(TARGETS) * len(file.optimizers) + len(file.schedules) for file in files]
-    assert len(next(iter(digests))) == len(TARGETS) + sum(made)
+    specs = tmp_path / "specs"
+    shutil.copytree(ROOT / "specs", specs, ignore=shutil.ignore_patterns("__pycache__"))
+    branching = load([write_spec(specs, "branching", imports + text)])
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    optgen_build = [sys.executable, "-m", "optgen", "build"]
+    subprocess.run(optgen_build, check=True, cwd=tmp_path, env=environment, capture_output=True)
+    for result in build(pairs(branching), NAMES, tmp_path / "generated", check=True):
+        assert result.status is Status.UNCHANGED
+        result.path.unlink()
+    assert modules(tmp_path / "generated") == modules(ROOT / "generated")
+
+
+def modules(folder):
+    """The text of each module that builds have left in a folder."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.glob("*/[!_]*.py")}
 
 
 def test_a_changed_spec_makes_its_module_stale(tmp_path):
     path = write_spec(tmp_path, "mine")
-    out, target = tmp_path / "generated", target_named("cpu")
-    (result,) = build(pairs(load([path])), target, out)
+    out, targets = tmp_path / "generated", ["cpu"]
+    (result,) = build(pairs(load([path])), targets, out)
     assert result.status is Status.BUILT
-    (result,) = build(pairs(load([path])), target, out)
+    (result,) = build(pairs(load([path])), targets, out)
     assert result.status is Status.UNCHANGED
     path.write_text(path.read_text() + "# a word more\n")
-    (result,) = build(pairs(load([path])), target, out, check=True)
+    (result,) = build(pairs(load([path])), targets, out, check=True)
     assert result.status is Status.STALE
     assert "mine.py says now" in result.reason
 
 
 def test_a_module_that_no_spec_makes_is_an_orphan(tmp_path):
     path = write_spec(tmp_path, "mine")
-    out, target = tmp_path / "generated", target_named("cpu")
-    list(build(pairs(load([path])), target, out))
-    assert orphans(pairs(load([path])), target, out) == []
-    (orphan,) = orphans([], target, out)
+    out, targets = tmp_path / "generated", ["cpu"]
+    list(build(pairs(load([path])), targets, out))
+    assert orphans(made(load([path]), targets), targets, out) == []
+    (orphan,) = orphans([], targets, out)
     assert orphan.name == "mine"
 
 
@@ -107,16 +116,16 @@ from optgen.hypers import lr
 
 def test_schedules_are_built_beside_the_targets_and_go_stale(tmp_path):
     path = write_spec(tmp_path, "mine", GOOD + SCHEDULE.format(name="falling"))
-    out, target = tmp_path / "generated", target_named("cpu")
-    first, second = build(pairs(load([path])), target, out)
+    out, targets = tmp_path / "generated", ["cpu"]
+    first, second = build(pairs(load([path])), targets, out)
     assert (first.kind, second.kind) == ("optimizer", "schedule")
     assert second.path == out / "schedules" / "falling.py"
-    assert orphans(pairs(load([path])), target, out) == []
+    assert orphans(made(load([path]), targets), targets, out) == []
     path.write_text(path.read_text().replace("lr / t", "lr / t**2"))
-    _, changed = build(pairs(load([path])), target, out, check=True)
+    _, changed = build(pairs(load([path])), targets, out, check=True)
     assert (changed.status, changed.reason) == (Status.STALE, f"is not what {tmp_path.name}/mine.py says now")
     path.write_text(GOOD.format(name="mine", title="Mine"))
-    (orphan,) = orphans(pairs(load([path])), target, out)
+    (orphan,) = orphans(made(load([path]), targets), targets, out)
     assert orphan.path == second.path
 
 
@@ -137,7 +146,7 @@ def test_a_file_that_fails_does_not_keep_the_others_from_loading(tmp_path):
     assert [file.path for file in loaded.files] == [good]
     (error,) = loaded.errors
     assert "bad.py:1: ImportError: cannot import name 'Lett'" in str(error)
-    assert "install what it imports" in str(error)
+    assert "did you mean Let?" in str(error)
 
 
 def test_a_file_that_is_not_python_is_named_with_its_line(tmp_path):
@@ -163,7 +172,10 @@ def test_a_file_whose_sibling_fails_says_so(tmp_path):
     write_spec(tmp_path, "base", "1 / 0\n")
     child = write_spec(tmp_path, "child", "from .base import base\n" + GOOD)
     errors = [str(error) for error in load([child]).errors]
-    assert "ZeroDivisionError" in errors[0]
+    assert "child.py: it imports base.py, which cannot be loaded: ZeroDivisionError: division by zero" in errors[0]
+    write_spec(tmp_path, "base", GOOD.replace("- lr * g", "- lr * g * theta.next"))
+    errors = [str(error) for error in load([child]).errors]
+    assert "child.py: it imports base.py, which cannot be loaded: the equations need each other" in errors[0]
 
 
 def test_an_edit_within_the_same_second_is_seen(tmp_path):
@@ -206,18 +218,21 @@ def test_compile_returns_the_module_and_keeps_it_on_disk(tmp_path, monkeypatch):
 
 
 def test_a_build_that_is_killed_leaves_whole_files_only(tmp_path):
-    """Kill builds at random moments with SIGKILL: what is there afterwards is complete, and nothing else is there."""
-    wanted = tmp_path / "wanted"
-    subprocess.run(
-        [sys.executable, "-m", "optgen", "build", "--out", str(wanted)], check=True, cwd=ROOT, capture_output=True
-    )
-    whole = {path.name: path.read_bytes() for path in (wanted / "cpu").iterdir()}
+    """Kill builds at random moments with SIGKILL: what is there afterwards is complete."""
+    (tmp_path / "specs").mkdir()
+    for k in range(100):
+        write_spec(tmp_path / "specs", f"rule{k}")
+    loaded = load(spec_files(tmp_path / "specs"))
+    list(build(pairs(loaded), ["cpu"], tmp_path / "wanted"))
+    whole = modules(tmp_path / "wanted")
     draw = random.Random(1)
     seen = 0
     for attempt in range(8):
         out = tmp_path / f"killed{attempt}"
         process = subprocess.Popen(
-            [sys.executable, "-m", "optgen", "build", "--out", str(out)], cwd=ROOT, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "optgen", "build", "--target", "cpu", "--out", str(out)],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 60
         while not any(out.glob("cpu/*.py")) and process.poll() is None and time.monotonic() < deadline:
@@ -225,9 +240,10 @@ def test_a_build_that_is_killed_leaves_whole_files_only(tmp_path):
         time.sleep(draw.uniform(0, 0.5))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        left = {path.name: path.read_bytes() for path in (out / "cpu").iterdir()}
+        left = modules(out)
         seen += len(left)
         assert all(whole[name] == text for name, text in left.items())
+        assert {path.read_bytes() for path in out.glob("cpu/*")} <= set(whole.values())
     assert seen > 0
 
 
@@ -272,7 +288,23 @@ def test_a_spec_that_exits_is_an_error_of_that_file(tmp_path):
 def test_prose_of_any_kind_makes_a_module_that_says_it(tmp_path, prose):
     text = GOOD.replace('title="', "description=" + repr(prose).replace("{", "{{").replace("}", "}}") + ', title="')
     out = tmp_path / "generated"
-    (result,) = build(pairs(load([write_spec(tmp_path, "mine", text)])), target_named("cpu"), out)
+    (result,) = build(pairs(load([write_spec(tmp_path, "mine", text)])), ["cpu"], out)
     assert result.status is Status.BUILT
     docstring = ast.get_docstring(ast.parse(result.path.read_text(encoding="utf-8")))
     assert prose.replace('"""', "'''") in docstring
+
+
+def test_builds_of_the_same_folder_at_once_do_not_meet(tmp_path):
+    (tmp_path / "specs").mkdir()
+    for k in range(12):
+        write_spec(tmp_path / "specs", f"rule{k}")
+    command = [sys.executable, "-m", "optgen", "build", *(f"specs/rule{k}.py" for k in range(12))]
+    builds = [subprocess.Popen([*command, "--out", "together"], cwd=tmp_path, stdout=subprocess.PIPE) for _ in range(4)]
+    assert [(build.communicate(), build.returncode)[1] for build in builds] == [0] * 4
+    subprocess.run([*command, "--out", "alone"], cwd=tmp_path, check=True, capture_output=True)
+    together, alone = (
+        {path.relative_to(tmp_path / folder): path.read_bytes() for path in (tmp_path / folder).glob("*/*")}
+        for folder in ("together", "alone")
+    )
+    assert len(alone) >= 12
+    assert together == alone  # no more files, and none of them partial

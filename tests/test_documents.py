@@ -1,5 +1,7 @@
 """What the README shows is what there is."""
 
+import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -7,7 +9,11 @@ import numpy as np
 import pytest
 
 import optgen
-from optgen.loader import load, spec_files
+from optgen.folders import spec_files
+from optgen.loader import load
+from optgen.verify import memory, numerics, properties, translation
+from optgen.verify.candidate import Candidate, Effort, failures
+from optgen.verify.run import ADVICE, PARTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,17 +43,22 @@ def test_the_use_that_is_shown_works(tmp_path, monkeypatch):
     exec(BLOCKS[3], names | spec)  # noqa: S102
 
 
-def test_the_table_names_every_optimizer():
+@pytest.fixture(scope="module")
+def files():
+    """The spec files that come with optgen, loaded."""
+    return load(spec_files(ROOT / "specs")).files
+
+
+def test_the_table_names_every_optimizer(files):
     table = README[README.index("| family |") : README.index("Where a paper, a lecture")]
     listed = set(re.findall(r"`(\w+)`", table))
-    there = {optimizer.name for file in load(spec_files(ROOT / "specs")).files for optimizer in file.optimizers}
+    there = {optimizer.name for file in files for optimizer in file.optimizers}
     assert listed == there
 
 
-def test_specs_are_no_longer_than_they_need_to_be():
-    files = spec_files(ROOT / "specs")
-    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    assert len(lines) < 11 * sum(len(file.rules) for file in load(files).files)
+def test_specs_are_no_longer_than_they_need_to_be(files):
+    lines = [line for file in files for line in file.path.read_text(encoding="utf-8").splitlines()]
+    assert len(lines) < 11 * sum(len(file.rules) for file in files)
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +87,62 @@ def test_a_rule_costs_less_than_fifteen_lines(block, name, shipped, lesson, gene
     np.testing.assert_allclose(one[0], other[0], rtol=1e-9)
 
 
-def test_what_is_wrapped_in_the_lesson_compiles(lesson):
-    for name in ("stack", "warmed"):
-        assert optgen.compile(lesson[name])
+@pytest.mark.parametrize("name", ["belief", "lion_like", "tame", "stack", "warmed"])
+def test_the_rules_of_the_lesson_are_verified(name, lesson):
+    """By all that `optgen verify` does, but that memory is looked at without compiling for all threads."""
+    candidate = Candidate(lesson[name], Path(optgen.compile(lesson[name]).__file__))
+    assert memory.escapes(candidate) == []
+    for part in (translation, numerics, properties):
+        assert failures(list(part.check(candidate, Effort(draws=20)))) == []
+
+
+def test_the_page_on_failures_has_what_each_part_of_the_verifier_says():
+    page = (ROOT / "docs" / "when-verification-fails.md").read_text(encoding="utf-8")
+    assert [part for part in re.findall(r"^## (\w+)$", page, re.MULTILINE) if part in PARTS] == list(PARTS)
+    assert list(ADVICE) == list(PARTS)
+
+
+@pytest.mark.parametrize("page", ["convolutions.md", "writing-a-wrapper.md"])
+def test_the_blocks_of_a_page_run(page, capsys):
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL):
+        exec(block, names)  # noqa: S102
+    assert "rate_now" in capsys.readouterr().out or page == "convolutions.md"
+
+
+def test_the_index_names_every_page():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert {path.name for path in DOCS} - {"README.md"} == set(re.findall(r"\]\((\w[\w-]*\.md)\)", index))
+
+
+def test_defaults_that_differ_are_those_of_the_specs_and_of_the_libraries():
+    rows = re.findall(
+        r"^\| `(\w+)` \| `(\w+)` \| (\S+) \| (\S+) \| `([\w.]+)` \|$",
+        (ROOT / "docs" / "defaults.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert len(rows) > 20
+    rules = {rule.name: rule for file in load(spec_files(ROOT / "specs")).files for rule in file.optimizers}
+    spelled = {"beta1": "b1", "beta2": "b2"}
+    for name, hyper, here, there, library in rows:
+        default = float(next(h.default for h in rules[name].hypers if h.name == hyper))
+        assert float(here) == default, (name, hyper)
+        assert there == "none" or float(there) != default, (name, hyper)
+        module, _, function = library.rpartition(".")
+        assert library in rules[name].reference or name.startswith(("l2_", "sgd", "adam")), (name, library)
+        try:
+            parameters = inspect.signature(getattr(importlib.import_module(module), function)).parameters
+        except ImportError:
+            continue
+        own = "learning_rate" if (module, hyper) == ("optax", "lr") else hyper
+        own = spelled.get(own, own) if module == "optax" else own
+        given = parameters[own].default
+        assert there == "none" if given is inspect.Parameter.empty else float(given or 0) == float(there), (name, hyper)
+
+
+@pytest.mark.parametrize("name", ["sgd", "sgdm", "nag", "lion", "novograd", "lamb", "lars"])
+def test_what_differs_is_in_the_docstring_too(name, generated_by_name):
+    assert re.search(r"defaults? of .* in (torch|optax)", " ".join(generated_by_name(name).module.__doc__.split()))
 
 
 @pytest.mark.parametrize(

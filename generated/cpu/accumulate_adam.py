@@ -2,13 +2,17 @@
 # sha256 of spec and options: c45dc5cd2822325fce55d64bf97ec4c8b9da2b68b90baa2d92cb852586a1b28e
 """AccumulateAdam.
 
-    g_mean = (g_sum + g)/accumulation_steps
-    g_sum' = 0 if t % accumulation_steps == 0 else g_sum + g
-    m'     = beta1*m + (1 - beta1)*g_mean if t % accumulation_steps == 0 else m
-    v'     = beta2*v + (1 - beta2)*g_mean**2 if t % accumulation_steps == 0 else v
-    m_hat  = m'/(1 - beta1**(t/accumulation_steps))
-    v_hat  = v'/(1 - beta2**(t/accumulation_steps))
-    theta' = theta - lr*m_hat/(sqrt(v_hat) + eps) if t % accumulation_steps == 0 else theta
+    gathered = pending + 1
+    pending' = 0 if accumulation_steps <= gathered else gathered
+    g_mean   = (g_sum + g)/gathered
+    g_sum'   = 0 if accumulation_steps <= gathered else g_sum + g
+    update_t = updates + 1
+    updates' = update_t if accumulation_steps <= gathered else updates
+    m'       = beta1*m + (1 - beta1)*g_mean if accumulation_steps <= gathered else m
+    v'       = beta2*v + (1 - beta2)*g_mean**2 if accumulation_steps <= gathered else v
+    m_hat    = m'/(1 - beta1**update_t)
+    v_hat    = v'/(1 - beta2**update_t)
+    theta'   = theta - lr*m_hat/(sqrt(v_hat) + eps) if accumulation_steps <= gathered else theta
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -19,32 +23,41 @@ Reference: optax.MultiSteps.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    view,
 )
 
 
 @on_host
-def scalars(t, lr, accumulation_steps, beta1, beta2, eps):
+def scalars(t, lr, accumulation_steps, beta1, beta2, eps, pending, updates):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t % accumulation_steps == 0 else 1
-    c0 = 1/accumulation_steps
+    gathered = pending + 1
+    pending_next = 0 if accumulation_steps <= gathered else gathered
+    update_t = updates + 1
+    updates_next = update_t if accumulation_steps <= gathered else updates
+    branch = 0 if accumulation_steps <= gathered else 1
+    c0 = 1/gathered
     zero = 0
-    c1 = 1 - beta1
-    c2 = 1 - beta2
-    c3 = -1/expm1(t*log(beta1)/accumulation_steps)  # 1/(1 - beta1**(t/accumulation_steps))
-    c4 = -1/expm1(t*log(beta2)/accumulation_steps)  # 1/(1 - beta2**(t/accumulation_steps))
-    return branch, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4
+    c1 = head(beta1)
+    c2 = tail(beta1)
+    c3 = 1 - beta1
+    c4 = head(beta2)
+    c5 = tail(beta2)
+    c6 = 1 - beta2
+    c7 = -1/expm1(log(beta1)*update_t)  # 1/(1 - beta1**update_t)
+    c8 = -1/expm1(log(beta2)*update_t)  # 1/(1 - beta2**update_t)
+    return branch, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8, pending_next, updates_next
 
 
 @per_element
-def update_0(theta, g, g_sum, m, v, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4):
-    """One element where t % accumulation_steps == 0: the new theta, g_sum, m and v."""
+def update_0(theta, g, g_sum, m, v, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8):
+    """One element where accumulation_steps <= gathered: the new theta, g_sum, m and v."""
     g_mean = c0*(g_sum + g)
     g_sum_next = zero
-    m_next = beta1*m + c1*g_mean
-    v_next = beta2*v + c2*(g_mean*g_mean)
-    m_hat = c3*m_next
-    v_hat = c4*v_next
+    m_next = fma(c1, m, fma(c2, m, c3*g_mean))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_mean*g_mean)))
+    m_hat = c7*m_next
+    v_hat = c8*v_next
     theta_next = theta - lr*m_hat/(sqrt(v_hat) + eps)
     return theta_next, g_sum_next, m_next, v_next
 
@@ -57,10 +70,10 @@ def update_1(g, g_sum):
 
 
 @per_element
-def update(theta, g, g_sum, m, v, branch, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4):
+def update(theta, g, g_sum, m, v, branch, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8):
     """One element, in the branch that runs: the new theta, g_sum, m and v."""
     if branch == 0:
-        theta_next, g_sum_next, m_next, v_next = update_0(theta, g, g_sum, m, v, lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4)
+        theta_next, g_sum_next, m_next, v_next = update_0(theta, g, g_sum, m, v, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8)
         return theta_next, g_sum_next, m_next, v_next
     g_sum_next = update_1(g, g_sum)
     return theta, g_sum_next, m, v
@@ -77,19 +90,21 @@ def chunk(row, scalars):
     v = view(row[5], count, scalars)
     branch = scalars[0]
     lr = scalars[1]
-    beta1 = scalars[2]
-    beta2 = scalars[3]
-    eps = scalars[4]
-    c0 = scalars[5]
-    zero = scalars[6]
-    c1 = scalars[7]
-    c2 = scalars[8]
-    c3 = scalars[9]
-    c4 = scalars[10]
+    eps = scalars[2]
+    c0 = scalars[3]
+    zero = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c5 = scalars[9]
+    c6 = scalars[10]
+    c7 = scalars[11]
+    c8 = scalars[12]
     if branch == 0:
         for i in range(count):
             theta[i], g_sum[i], m[i], v[i] = update_0(
-                theta[i], g[i], g_sum[i], m[i], v[i], lr, beta1, beta2, eps, c0, zero, c1, c2, c3, c4,
+                theta[i], g[i], g_sum[i], m[i], v[i], lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
             )
     else:
         for i in range(count):
@@ -112,8 +127,8 @@ def sweep_serial(rows, scalars):
 
 
 def initial(lr, accumulation_steps, beta1, beta2, eps):
-    """What the states hold before the first step: g_sum, m and v."""
-    return 0.0, 0.0, 0.0
+    """What the states hold before the first step: g_sum, m, v, pending and updates."""
+    return 0.0, 0.0, 0.0, 0.0, 0.0
 
 
 PROGRAM = Program(
@@ -126,6 +141,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("g_sum", "m", "v"),
+    numbers=("pending", "updates"),
     initial=initial,
     scalars=scalars,
     sweep=sweep,
@@ -134,11 +150,12 @@ PROGRAM = Program(
 
 
 def step(
-    theta: Array, g: Array, g_sum: Array, m: Array, v: Array, *, t: int, lr: float = 0.001,
-    accumulation_steps: float = 4.0, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+    theta: Array, g: Array, g_sum: Array, m: Array, v: Array, pending: Array, updates: Array, *, t: int,
+    lr: float = 0.001, accumulation_steps: float = 4.0, beta1: float = 0.9, beta2: float = 0.999,
+    eps: float = 1e-8,
 ) -> None:
-    """Update one array theta, g_sum, m and v in place, at step t = 1, 2, …"""
-    slots = {"theta": theta, "g": g, "g_sum": g_sum, "m": m, "v": v}
+    """Update one array theta, g_sum, m, v, pending and updates in place, at step t = 1, 2, …"""
+    slots = {"theta": theta, "g": g, "g_sum": g_sum, "m": m, "v": v, "pending": pending, "updates": updates}
     hypers = {"lr": lr, "accumulation_steps": accumulation_steps, "beta1": beta1, "beta2": beta2, "eps": eps}
     update_array(PROGRAM, slots, t, hypers)
 
@@ -146,13 +163,17 @@ def step(
 class AccumulateAdam(FusedOptimizer):
     """AccumulateAdam for all arrays of a model at once.
 
-        g_mean = (g_sum + g)/accumulation_steps
-        g_sum' = 0 if t % accumulation_steps == 0 else g_sum + g
-        m'     = beta1*m + (1 - beta1)*g_mean if t % accumulation_steps == 0 else m
-        v'     = beta2*v + (1 - beta2)*g_mean**2 if t % accumulation_steps == 0 else v
-        m_hat  = m'/(1 - beta1**(t/accumulation_steps))
-        v_hat  = v'/(1 - beta2**(t/accumulation_steps))
-        theta' = theta - lr*m_hat/(sqrt(v_hat) + eps) if t % accumulation_steps == 0 else theta
+        gathered = pending + 1
+        pending' = 0 if accumulation_steps <= gathered else gathered
+        g_mean   = (g_sum + g)/gathered
+        g_sum'   = 0 if accumulation_steps <= gathered else g_sum + g
+        update_t = updates + 1
+        updates' = update_t if accumulation_steps <= gathered else updates
+        m'       = beta1*m + (1 - beta1)*g_mean if accumulation_steps <= gathered else m
+        v'       = beta2*v + (1 - beta2)*g_mean**2 if accumulation_steps <= gathered else v
+        m_hat    = m'/(1 - beta1**update_t)
+        v_hat    = v'/(1 - beta2**update_t)
+        theta'   = theta - lr*m_hat/(sqrt(v_hat) + eps) if accumulation_steps <= gathered else theta
 
     Parameters
     ----------

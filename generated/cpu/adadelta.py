@@ -17,24 +17,26 @@ Reference: arXiv:1212.5701, Algorithm 1; torch.optim.Adadelta.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail, view,
 )
 
 
 @on_host
 def scalars(t, lr, rho, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - rho
-    return lr, rho, eps, c0
+    c0 = head(rho)
+    c1 = tail(rho)
+    c2 = 1 - rho
+    return lr, eps, c0, c1, c2
 
 
 @per_element
-def update(theta, g, v, u, lr, rho, eps, c0):
+def update(theta, g, v, u, lr, eps, c0, c1, c2):
     """One element: the new theta, v and u."""
-    v_next = rho*v + c0*(g*g)
+    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
     delta = g*sqrt(u + eps)/sqrt(v_next + eps)
-    u_next = rho*u + c0*(delta*delta)
-    theta_next = theta - lr*delta
+    u_next = fma(c0, u, fma(c1, u, c2*(delta*delta)))
+    theta_next = fma(-lr, delta, theta)
     return theta_next, v_next, u_next
 
 
@@ -47,11 +49,12 @@ def chunk(row, scalars):
     v = view(row[3], count, scalars)
     u = view(row[4], count, scalars)
     lr = scalars[0]
-    rho = scalars[1]
-    eps = scalars[2]
-    c0 = scalars[3]
+    eps = scalars[1]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
     for i in range(count):
-        theta[i], v[i], u[i] = update(theta[i], g[i], v[i], u[i], lr, rho, eps, c0)
+        theta[i], v[i], u[i] = update(theta[i], g[i], v[i], u[i], lr, eps, c0, c1, c2)
 
 
 @parallel_sweep

@@ -15,7 +15,7 @@ Reference: torch.optim.Adagrad.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
 )
 
 
@@ -29,7 +29,7 @@ def scalars(t, lr, lr_decay, eps, initial_accumulator):
 @per_element
 def update(theta, g, v, eps, lr_t):
     """One element: the new theta and v."""
-    v_next = v + g*g
+    v_next = fma(g, g, v)
     theta_next = theta - lr_t*g/(sqrt(v_next) + eps)
     return theta_next, v_next
 

@@ -14,7 +14,7 @@ Reference: JMLR 12 (2011), as lectures write it.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
 )
 
 
@@ -27,7 +27,7 @@ def scalars(t, lr):
 @per_element
 def update(theta, g, v, lr):
     """One element: the new theta and v."""
-    v_next = v + g*g
+    v_next = fma(g, g, v)
     theta_next = theta - lr*g/sqrt(v_next)
     return theta_next, v_next
 

@@ -17,7 +17,8 @@ Reference: arXiv:1412.6980, the remark that ends section 2; keras.optimizers.Ada
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    view,
 )
 
 
@@ -25,16 +26,20 @@ from optgen.runtime.cpu import (
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
     lr_t = -lr*sqrt(-expm1(t*log(beta2)))/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    return beta1, beta2, eps, lr_t, c0, c1
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    return eps, lr_t, c0, c1, c2, c3, c4, c5
 
 
 @per_element
-def update(theta, g, m, v, beta1, beta2, eps, lr_t, c0, c1):
+def update(theta, g, m, v, eps, lr_t, c0, c1, c2, c3, c4, c5):
     """One element: the new theta, m and v."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
     theta_next = theta - lr_t*m_next/(sqrt(v_next) + eps)
     return theta_next, m_next, v_next
 
@@ -47,14 +52,16 @@ def chunk(row, scalars):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
-    beta1 = scalars[0]
-    beta2 = scalars[1]
-    eps = scalars[2]
-    lr_t = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
+    eps = scalars[0]
+    lr_t = scalars[1]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
+    c3 = scalars[5]
+    c4 = scalars[6]
+    c5 = scalars[7]
     for i in range(count):
-        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], beta1, beta2, eps, lr_t, c0, c1)
+        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], eps, lr_t, c0, c1, c2, c3, c4, c5)
 
 
 @parallel_sweep

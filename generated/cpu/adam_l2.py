@@ -18,28 +18,33 @@ Reference: torch.optim.Adam with weight_decay.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    view,
 )
 
 
 @on_host
 def scalars(t, lr, weight_decay, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, weight_decay, beta1, beta2, eps, c0, c1, c2, c3
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, weight_decay, eps, c0, c1, c2, c3, c4, c5, c6, c7
 
 
 @per_element
-def update(theta, g, m, v, lr, weight_decay, beta1, beta2, eps, c0, c1, c2, c3):
+def update(theta, g, m, v, lr, weight_decay, eps, c0, c1, c2, c3, c4, c5, c6, c7):
     """One element: the new theta, m and v."""
-    g_l2 = g + weight_decay*theta
-    m_next = beta1*m + c0*g_l2
-    v_next = beta2*v + c1*(g_l2*g_l2)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
+    g_l2 = fma(weight_decay, theta, g)
+    m_next = fma(c0, m, fma(c1, m, c2*g_l2))
+    v_next = fma(c3, v, fma(c4, v, c5*(g_l2*g_l2)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
     theta_next = theta - lr*m_hat/(sqrt(v_hat) + eps)
     return theta_next, m_next, v_next
 
@@ -54,15 +59,19 @@ def chunk(row, scalars):
     v = view(row[4], count, scalars)
     lr = scalars[0]
     weight_decay = scalars[1]
-    beta1 = scalars[2]
-    beta2 = scalars[3]
-    eps = scalars[4]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
-    c3 = scalars[8]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
+    c4 = scalars[7]
+    c5 = scalars[8]
+    c6 = scalars[9]
+    c7 = scalars[10]
     for i in range(count):
-        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, weight_decay, beta1, beta2, eps, c0, c1, c2, c3)
+        theta[i], m[i], v[i] = update(
+            theta[i], g[i], m[i], v[i], lr, weight_decay, eps, c0, c1, c2, c3, c4, c5, c6, c7,
+        )
 
 
 @parallel_sweep

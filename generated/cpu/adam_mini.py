@@ -6,7 +6,7 @@
     m_hat  = m'/(1 - beta1**t)
     v'     = beta2*v + (1 - beta2)*RowMean(g**2)
     v_hat  = v'/(1 - beta2**t)
-    theta' = theta - lr*m_hat/(sqrt(v_hat) + eps) - lr*weight_decay*theta
+    theta' = theta - lr*weight_decay*theta - lr*m_hat/(sqrt(v_hat) + eps)
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -19,44 +19,46 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
-    view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
+    summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, wide
 
 
 @on_host
-def scalars(t, lr, beta1, beta2, eps, weight_decay):
+def scalars(t, lr, beta1, beta2, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c2 = 1 - beta2
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c5 = lr*weight_decay
-    return lr, beta1, beta2, eps, c0, c1, c2, c3, c5
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c4 = 1 - beta2
+    c5 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c6 = lr*weight_decay
+    return lr, beta2, eps, c0, c1, c2, c3, c4, c5, c6
 
 
 @per_element
-def update_0(g, m, beta1, c0):
+def update_0(g, m, c0, c1, c2):
     """One element in sweep 0: the new m."""
-    m_next = beta1*m + c0*g
+    m_next = fma(c0, m, fma(c1, m, c2*g))
     return m_next
 
 
 @on_host
-def row_0(v, acc0, n_cols, lr, beta2, eps, c2, c3):
-    """One row before sweep 1: the new v, and c4."""
-    v_next = beta2*v + c2*acc0/n_cols
-    v_hat = c3*v_next
-    c4 = lr/(sqrt(v_hat) + eps)
-    return v_next, c4
+def row_0(v, acc0, n_cols, lr, beta2, eps, c4, c5):
+    """One row before sweep 1: the new v, and c7."""
+    v_next = beta2*v + c4*acc0/n_cols
+    v_hat = c5*v_next
+    c7 = lr/(sqrt(v_hat) + eps)
+    return v_next, c7
 
 
 @per_element
-def update_1(theta, m_next, c4, c1, c5):
+def update_1(theta, m_next, c7, c3, c6):
     """One element in sweep 1: the new theta."""
-    m_hat = c1*m_next
-    theta_next = theta - c4*m_hat - c5*theta
+    m_hat = c3*m_next
+    theta_next = fma(-c7, m_hat, fma(-c6, theta, theta))
     return theta_next
 
 
@@ -66,15 +68,16 @@ def chunk_0(row, place, scalars, acc0_of):
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    beta1 = scalars[1]
-    c0 = scalars[4]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
     for line in range(lines):
         begin = line*count
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
         m = view(row[3] + begin*scalars.itemsize, count, scalars)
         acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
-            m[i] = update_0(g[i], m[i], beta1, c0)
+            m[i] = update_0(g[i], m[i], c0, c1, c2)
             acc0 += wide(g[i])*wide(g[i])
         acc0_of[first_row + line] = acc0
 
@@ -95,54 +98,54 @@ def sweep_0_serial(rows, places, scalars, acc0_of):
 
 
 @on_host
-def prepare_1(at, scalars, v_of, acc0_of, n_cols_of, c4_of):
+def prepare_1(at, scalars, v_of, acc0_of, n_cols_of, c7_of):
     """Prepare sweep 1: all that varies over less than elements."""
     lr = scalars[0]
-    beta2 = scalars[2]
-    eps = scalars[3]
-    c2 = scalars[6]
-    c3 = scalars[7]
+    beta2 = scalars[1]
+    eps = scalars[2]
+    c4 = scalars[7]
+    c5 = scalars[8]
     for j in at.tensors:
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
-            v_of[begin + i], c4_of[begin + i] = row_0(
-                v_of[begin + i], acc0_of[begin + i], n_cols_of[j], lr, beta2, eps, c2, c3,
+            v_of[begin + i], c7_of[begin + i] = row_0(
+                v_of[begin + i], acc0_of[begin + i], n_cols_of[j], lr, beta2, eps, c4, c5,
             )
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c4_of):
+def chunk_1(row, place, scalars, c7_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    c1 = scalars[5]
-    c5 = scalars[8]
+    c3 = scalars[6]
+    c6 = scalars[9]
     for line in range(lines):
         begin = line*count
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
         m = view(row[3] + begin*scalars.itemsize, count, scalars)
-        c4 = narrow(c4_of[first_row + line], scalars)
+        c7 = narrow(c7_of[first_row + line], scalars)
         for i in range(count):
-            theta[i] = update_1(theta[i], m[i], c4, c1, c5)
+            theta[i] = update_1(theta[i], m[i], c7, c3, c6)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c4_of):
+def sweep_1(rows, tasks, places, scalars, c7_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c4_of)
+            chunk_1(rows[row], places[row], scalars, c7_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c4_of):
+def sweep_1_serial(rows, places, scalars, c7_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c4_of)
+        chunk_1(rows[row], places[row], scalars, c7_of)
 
 
-def initial(lr, beta1, beta2, eps, weight_decay):
+def initial(lr, beta1, beta2, weight_decay, eps):
     """What the states hold before the first step: m and v."""
     return 0.0, 0.0
 
@@ -153,29 +156,29 @@ PROGRAM = Program(
         "lr": Hyper(0.001, Domain(low=0.0)),
         "beta1": Hyper(0.9, Domain(low=0.0, high=1.0)),
         "beta2": Hyper(0.999, Domain(low=0.0, high=1.0)),
-        "eps": Hyper(1e-8, Domain(low=0.0)),
         "weight_decay": Hyper(0.01, Domain(low=0.0)),
+        "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m",),
     small_states={"v": "row"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "c4": "row"},
+    values={"acc0": "row", "c7": "row"},
     phases=(
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("v", "acc0", "n_cols", "c4"), prepare=prepare_1),
-        Phase(("c4",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("v", "acc0", "n_cols", "c7"), prepare=prepare_1),
+        Phase(("c7",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )
 
 
 def step(
     theta: Array, g: Array, m: Array, v: Array, *, t: int, lr: float = 0.001, beta1: float = 0.9,
-    beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01,
+    beta2: float = 0.999, weight_decay: float = 0.01, eps: float = 1e-8,
 ) -> None:
     """Update one array theta, m and v in place, at step t = 1, 2, …"""
     slots = {"theta": theta, "g": g, "m": m, "v": v}
-    hypers = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}
+    hypers = {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay, "eps": eps}
     update_array(PROGRAM, slots, t, hypers)
 
 
@@ -186,7 +189,7 @@ class AdamMini(FusedOptimizer):
         m_hat  = m'/(1 - beta1**t)
         v'     = beta2*v + (1 - beta2)*RowMean(g**2)
         v_hat  = v'/(1 - beta2**t)
-        theta' = theta - lr*m_hat/(sqrt(v_hat) + eps) - lr*weight_decay*theta
+        theta' = theta - lr*weight_decay*theta - lr*m_hat/(sqrt(v_hat) + eps)
 
     Parameters
     ----------
@@ -198,16 +201,16 @@ class AdamMini(FusedOptimizer):
         Decay of the average of gradients.
     beta2 : float or callable, default 0.999, in [0, 1)
         Decay of the average of squared gradients.
-    eps : float or callable, default 1e-8, in [0, inf)
-        Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    eps : float or callable, default 1e-8, in [0, inf)
+        Keeps a denominator away from zero.
     """
 
     program = PROGRAM
 
     def __init__(
-        self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8,
-        weight_decay: Value = 0.01,
+        self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
+        weight_decay: Value = 0.01, eps: Value = 1e-8,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps)

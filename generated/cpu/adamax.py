@@ -16,23 +16,26 @@ Reference: torch.optim.Adamax.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    tail, view,
 )
 
 
 @on_host
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    return lr, beta1, beta2, eps, c0, c1
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    return lr, beta2, eps, c0, c1, c2, c3
 
 
 @per_element
-def update(theta, g, m, u, lr, beta1, beta2, eps, c0, c1):
+def update(theta, g, m, u, lr, beta2, eps, c0, c1, c2, c3):
     """One element: the new theta, m and u."""
-    m_next = beta1*m + c0*g
-    m_hat = c1*m_next
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    m_hat = c3*m_next
     u_next = maximum(beta2*u, abs(g) + eps)
     theta_next = theta - lr*m_hat/u_next
     return theta_next, m_next, u_next
@@ -47,13 +50,14 @@ def chunk(row, scalars):
     m = view(row[3], count, scalars)
     u = view(row[4], count, scalars)
     lr = scalars[0]
-    beta1 = scalars[1]
-    beta2 = scalars[2]
-    eps = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
+    beta2 = scalars[1]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
     for i in range(count):
-        theta[i], m[i], u[i] = update(theta[i], g[i], m[i], u[i], lr, beta1, beta2, eps, c0, c1)
+        theta[i], m[i], u[i] = update(theta[i], g[i], m[i], u[i], lr, beta2, eps, c0, c1, c2, c3)
 
 
 @parallel_sweep

@@ -17,28 +17,33 @@ Reference: arXiv:1711.05101, Algorithm 2, line 12.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    view,
 )
 
 
 @on_host
 def scalars(t, beta1, beta2, schedule, step_size, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return beta1, beta2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return schedule, step_size, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7
 
 
 @per_element
-def update(theta, g, m, v, beta1, beta2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3):
+def update(theta, g, m, v, schedule, step_size, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7):
     """One element: the new theta, m and v."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    theta_next = theta - schedule*(step_size*m_hat/(sqrt(v_hat) + eps) + weight_decay*theta)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
+    theta_next = fma(-schedule, fma(weight_decay, theta, step_size*m_hat/(sqrt(v_hat) + eps)), theta)
     return theta_next, m_next, v_next
 
 
@@ -50,19 +55,21 @@ def chunk(row, scalars):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
-    beta1 = scalars[0]
-    beta2 = scalars[1]
-    schedule = scalars[2]
-    step_size = scalars[3]
-    eps = scalars[4]
-    weight_decay = scalars[5]
-    c0 = scalars[6]
-    c1 = scalars[7]
-    c2 = scalars[8]
-    c3 = scalars[9]
+    schedule = scalars[0]
+    step_size = scalars[1]
+    eps = scalars[2]
+    weight_decay = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c5 = scalars[9]
+    c6 = scalars[10]
+    c7 = scalars[11]
     for i in range(count):
         theta[i], m[i], v[i] = update(
-            theta[i], g[i], m[i], v[i], beta1, beta2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3,
+            theta[i], g[i], m[i], v[i], schedule, step_size, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
         )
 
 

@@ -16,7 +16,8 @@ Reference: arXiv:2411.02853v1; optax.contrib.adopt(use_clipping=False).
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    view,
 )
 
 
@@ -24,9 +25,13 @@ from optgen.runtime.cpu import (
 def scalars(t, lr, beta2, eps, beta1):
     """What is the same for every element, computed once a step in float64."""
     branch = 0 if t == 1 else 1
-    c0 = 1 - beta2
-    c1 = 1 - beta1
-    return branch, lr, beta2, eps, beta1, c0, c1
+    c0 = head(beta2)
+    c1 = tail(beta2)
+    c2 = 1 - beta2
+    c3 = head(beta1)
+    c4 = tail(beta1)
+    c5 = 1 - beta1
+    return branch, lr, eps, c0, c1, c2, c3, c4, c5
 
 
 @per_element
@@ -34,27 +39,27 @@ def update_0(theta, g, m, lr):
     """One element where t == 1: the new theta and v."""
     v_next = g*g
     m_next = m
-    theta_next = theta - lr*m_next
+    theta_next = fma(-lr, m_next, theta)
     return theta_next, v_next
 
 
 @per_element
-def update_1(theta, g, v, m, lr, beta2, eps, beta1, c0, c1):
+def update_1(theta, g, v, m, lr, eps, c0, c1, c2, c3, c4, c5):
     """One element otherwise: the new theta, v and m."""
-    v_next = beta2*v + c0*(g*g)
+    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
     g_hat = g/maximum(sqrt(v), eps)
-    m_next = beta1*m + c1*g_hat
-    theta_next = theta - lr*m_next
+    m_next = fma(c3, m, fma(c4, m, c5*g_hat))
+    theta_next = fma(-lr, m_next, theta)
     return theta_next, v_next, m_next
 
 
 @per_element
-def update(theta, g, v, m, branch, lr, beta2, eps, beta1, c0, c1):
+def update(theta, g, v, m, branch, lr, eps, c0, c1, c2, c3, c4, c5):
     """One element, in the branch that runs: the new theta, v and m."""
     if branch == 0:
         theta_next, v_next = update_0(theta, g, m, lr)
         return theta_next, v_next, m
-    theta_next, v_next, m_next = update_1(theta, g, v, m, lr, beta2, eps, beta1, c0, c1)
+    theta_next, v_next, m_next = update_1(theta, g, v, m, lr, eps, c0, c1, c2, c3, c4, c5)
     return theta_next, v_next, m_next
 
 
@@ -68,17 +73,19 @@ def chunk(row, scalars):
     m = view(row[4], count, scalars)
     branch = scalars[0]
     lr = scalars[1]
-    beta2 = scalars[2]
-    eps = scalars[3]
-    beta1 = scalars[4]
-    c0 = scalars[5]
-    c1 = scalars[6]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
+    c4 = scalars[7]
+    c5 = scalars[8]
     if branch == 0:
         for i in range(count):
             theta[i], v[i] = update_0(theta[i], g[i], m[i], lr)
     else:
         for i in range(count):
-            theta[i], v[i], m[i] = update_1(theta[i], g[i], v[i], m[i], lr, beta2, eps, beta1, c0, c1)
+            theta[i], v[i], m[i] = update_1(theta[i], g[i], v[i], m[i], lr, eps, c0, c1, c2, c3, c4, c5)
 
 
 @parallel_sweep

@@ -18,28 +18,33 @@ Reference: torch.optim.Adam with amsgrad.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    sqrt, tail, view,
 )
 
 
 @on_host
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, beta1, beta2, eps, c0, c1, c2, c3
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, eps, c0, c1, c2, c3, c4, c5, c6, c7
 
 
 @per_element
-def update(theta, g, m, v, v_max, lr, beta1, beta2, eps, c0, c1, c2, c3):
+def update(theta, g, m, v, v_max, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7):
     """One element: the new theta, m, v and v_max."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
     v_max_next = maximum(v_next, v_max)
-    m_hat = c2*m_next
-    v_hat = c3*v_max_next
+    m_hat = c6*m_next
+    v_hat = c7*v_max_next
     theta_next = theta - lr*m_hat/(sqrt(v_hat) + eps)
     return theta_next, m_next, v_next, v_max_next
 
@@ -54,16 +59,18 @@ def chunk(row, scalars):
     v = view(row[4], count, scalars)
     v_max = view(row[5], count, scalars)
     lr = scalars[0]
-    beta1 = scalars[1]
-    beta2 = scalars[2]
-    eps = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
+    eps = scalars[1]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
+    c3 = scalars[5]
+    c4 = scalars[6]
+    c5 = scalars[7]
+    c6 = scalars[8]
+    c7 = scalars[9]
     for i in range(count):
         theta[i], m[i], v[i], v_max[i] = update(
-            theta[i], g[i], m[i], v[i], v_max[i], lr, beta1, beta2, eps, c0, c1, c2, c3,
+            theta[i], g[i], m[i], v[i], v_max[i], lr, eps, c0, c1, c2, c3, c4, c5, c6, c7,
         )
 
 

@@ -15,7 +15,7 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, view, where,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, view, where,
 )
 from optgen.runtime.totals import narrow, wide
 
@@ -48,7 +48,7 @@ def update_0_1(theta, g, c0, c1, lr, zero):
     """One element in sweep 1 where t == 1: the new theta and b."""
     g_central = where(zero < c1, g - c0, g)
     b_next = g_central
-    theta_next = theta - lr*b_next
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 
@@ -56,8 +56,8 @@ def update_0_1(theta, g, c0, c1, lr, zero):
 def update_1_1(theta, g, b, c0, c1, lr, momentum, zero, c2):
     """One element in sweep 1 otherwise: the new theta and b."""
     g_central = where(zero < c1, g - c0, g)
-    b_next = momentum*b + c2*g_central
-    theta_next = theta - lr*b_next
+    b_next = fma(momentum, b, c2*g_central)
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 

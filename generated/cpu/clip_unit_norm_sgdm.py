@@ -17,7 +17,8 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
+    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
+    view,
 )
 from optgen.runtime.totals import narrow, wide
 
@@ -43,7 +44,7 @@ def update_0_1(theta, g, shrink, lr):
     """One element in sweep 1 where t == 1: the new theta and b."""
     g_clipped = g*shrink
     b_next = g_clipped
-    theta_next = theta - lr*b_next
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 
@@ -51,8 +52,8 @@ def update_0_1(theta, g, shrink, lr):
 def update_1_1(theta, g, b, shrink, lr, momentum, c0):
     """One element in sweep 1 otherwise: the new theta and b."""
     g_clipped = g*shrink
-    b_next = momentum*b + c0*g_clipped
-    theta_next = theta - lr*b_next
+    b_next = fma(momentum, b, c0*g_clipped)
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 

@@ -15,7 +15,7 @@ Reference: torch.nn.utils.clip_grad_value_; optax.clip.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
 )
 
 
@@ -32,7 +32,7 @@ def update_0(theta, g, lr, clip_limit):
     """One element where t == 1: the new theta and b."""
     g_clipped = maximum(minimum(g, clip_limit), -clip_limit)
     b_next = g_clipped
-    theta_next = theta - lr*b_next
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 
@@ -40,8 +40,8 @@ def update_0(theta, g, lr, clip_limit):
 def update_1(theta, g, b, lr, clip_limit, momentum, c0):
     """One element otherwise: the new theta and b."""
     g_clipped = maximum(minimum(g, clip_limit), -clip_limit)
-    b_next = momentum*b + c0*g_clipped
-    theta_next = theta - lr*b_next
+    b_next = fma(momentum, b, c0*g_clipped)
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 

@@ -14,23 +14,25 @@ Reference: arXiv:1711.05101 around torch.optim.RMSprop.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail, view,
 )
 
 
 @on_host
 def scalars(t, lr, alpha, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - alpha
-    c1 = lr*weight_decay
-    return lr, alpha, eps, c0, c1
+    c0 = head(alpha)
+    c1 = tail(alpha)
+    c2 = 1 - alpha
+    c3 = lr*weight_decay
+    return lr, eps, c0, c1, c2, c3
 
 
 @per_element
-def update(theta, g, v, lr, alpha, eps, c0, c1):
+def update(theta, g, v, lr, eps, c0, c1, c2, c3):
     """One element: the new theta and v."""
-    v_next = alpha*v + c0*(g*g)
-    theta_next = theta - lr*g/(sqrt(v_next) + eps) - c1*theta
+    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    theta_next = fma(-c3, theta, theta - lr*g/(sqrt(v_next) + eps))
     return theta_next, v_next
 
 
@@ -42,12 +44,13 @@ def chunk(row, scalars):
     g = view(row[2], count, scalars)
     v = view(row[3], count, scalars)
     lr = scalars[0]
-    alpha = scalars[1]
-    eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
+    eps = scalars[1]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
+    c3 = scalars[5]
     for i in range(count):
-        theta[i], v[i] = update(theta[i], g[i], v[i], lr, alpha, eps, c0, c1)
+        theta[i], v[i] = update(theta[i], g[i], v[i], lr, eps, c0, c1, c2, c3)
 
 
 @parallel_sweep

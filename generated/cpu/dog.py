@@ -16,9 +16,12 @@ does. lr is a multiplier, for schedules.
 Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 """
 
-from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
+from optgen.runtime import (
+    Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, beginning, update_array,
+)
 from optgen.runtime.cpu import (
-    maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
+    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
+    view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -26,117 +29,77 @@ from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 @on_host
 def scalars(t, lr, eps, reps_rel):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t == 1 else 1
-    return branch, lr, eps, reps_rel
+    return lr, eps
 
 
 @per_element
-def update_0_0(theta, g):
-    """One element in sweep 0 where t == 1: the new theta_0."""
-    theta_0_next = theta
-    return theta_0_next
+def update_0(theta, g, theta_0):
+    """One element in sweep 0: y0."""
+    y0 = theta - theta_0
+    return y0
 
 
 @on_host
-def group_0_0(squares, acc1, acc3, lr, eps, reps_rel):
-    """One model before sweep 1 where t == 1: the new distance and squares, and rate."""
-    distance_next = maximum(reps_rel*(1 + sqrt(acc1)), 0)
+def group_0(distance, squares, acc1, acc3, lr, eps):
+    """One model before sweep 1: the new distance and squares, and rate."""
+    distance_next = maximum(distance, sqrt(acc1))
     squares_next = squares + acc3
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
 
 @per_element
-def update_0_1(theta, g, rate):
+def update_1(theta, g, rate):
     """One element in sweep 1: the new theta."""
-    theta_next = theta - rate*g
+    theta_next = fma(-rate, g, theta)
     return theta_next
 
 
-@per_element
-def update_1_0(theta, g, theta_0):
-    """One element in sweep 0 otherwise: y2."""
-    y2 = theta - theta_0
-    return y2
-
-
-@on_host
-def group_1_0(distance, squares, acc5, acc3, lr, eps):
-    """One model before sweep 1 otherwise: the new distance and squares, and rate."""
-    distance_next = maximum(distance, sqrt(acc5))
-    squares_next = squares + acc3
-    rate = lr*distance_next/sqrt(squares_next + eps)
-    return distance_next, squares_next, rate
-
-
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of):
+def chunk_0(row, place, scalars, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     theta_0 = view(row[3], count, scalars)
-    branch = scalars[0]
-    if branch == 0:
-        acc0 = 0.0  # sum of theta*theta over the tensor
-        acc2 = 0.0  # sum of g*g over the tensor
-        for i in range(count):
-            theta_0[i] = update_0_0(theta[i], g[i])
-            acc0 += wide(theta[i])*wide(theta[i])
-            acc2 += wide(g[i])*wide(g[i])
-        acc0_of[place[0]] = acc0
-        acc2_of[place[0]] = acc2
-    else:
-        acc4 = 0.0  # sum of y2*y2 over the tensor
-        acc2 = 0.0  # sum of g*g over the tensor
-        for i in range(count):
-            y2 = update_1_0(theta[i], g[i], theta_0[i])
-            acc4 += wide(y2)*wide(y2)
-            acc2 += wide(g[i])*wide(g[i])
-        acc4_of[place[0]] = acc4
-        acc2_of[place[0]] = acc2
+    acc0 = 0.0  # sum of y0*y0 over the tensor
+    acc2 = 0.0  # sum of g*g over the tensor
+    for i in range(count):
+        y0 = update_0(theta[i], g[i], theta_0[i])
+        acc0 += wide(y0)*wide(y0)
+        acc2 += wide(g[i])*wide(g[i])
+    acc0_of[place[0]] = acc0
+    acc2_of[place[0]] = acc2
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc2_of, acc4_of):
+def sweep_0(rows, tasks, places, scalars, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of)
+            chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of, acc4_of):
+def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of)
+        chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of)
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, squares_of, distance_of, rate_of, acc4_of, y3_of):
+def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y2_of, distance_of, squares_of, rate_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    branch = scalars[0]
-    lr = scalars[1]
-    eps = scalars[2]
-    reps_rel = scalars[3]
-    if branch == 0:
-        for j in at.tensors:
-            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j] = acc0
-            y1_of[j] = acc2
-        acc1 = sum_over(y0_of, at.tensors)
-        acc3 = sum_over(y1_of, at.tensors)
-        distance_of[0], squares_of[0], rate_of[0] = group_0_0(squares_of[0], acc1, acc3, lr, eps, reps_rel)
-    else:
-        for j in at.tensors:
-            acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y3_of[j] = acc4
-            y1_of[j] = acc2
-        acc5 = sum_over(y3_of, at.tensors)
-        acc3 = sum_over(y1_of, at.tensors)
-        distance_of[0], squares_of[0], rate_of[0] = group_1_0(distance_of[0], squares_of[0], acc5, acc3, lr, eps)
+    lr = scalars[0]
+    eps = scalars[1]
+    for j in at.tensors:
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        y1_of[j] = acc0
+        y2_of[j] = acc2
+    acc1 = sum_over(y1_of, at.tensors)
+    acc3 = sum_over(y2_of, at.tensors)
+    distance_of[0], squares_of[0], rate_of[0] = group_0(distance_of[0], squares_of[0], acc1, acc3, lr, eps)
 
 
 @per_chunk
@@ -147,7 +110,7 @@ def chunk_1(row, place, scalars, rate_of):
     g = view(row[2], count, scalars)
     rate = narrow(rate_of[0], scalars)
     for i in range(count):
-        theta[i] = update_0_1(theta[i], g[i], rate)
+        theta[i] = update_1(theta[i], g[i], rate)
 
 
 @parallel_sweep
@@ -170,6 +133,12 @@ def initial(lr, eps, reps_rel):
     return 0.0, 0.0, 0.0
 
 
+def started(thetas, lr, eps, reps_rel):
+    """What is made of theta for the first step: distance."""
+    c0 = beginning.over_all("norm", [theta for theta in thetas], thetas)
+    return [(reps_rel*(1 + c0),) for theta in thetas]
+
+
 PROGRAM = Program(
     name="dog",
     hypers={
@@ -181,15 +150,15 @@ PROGRAM = Program(
     small_states={"distance": "group", "squares": "group"},
     initial=initial,
     scalars=scalars,
-    values={
-        "acc0": "chunk", "acc2": "chunk", "y0": "tensor", "y1": "tensor", "rate": "group", "acc4": "chunk",
-        "y3": "tensor",
-    },
+    values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "group"},
     phases=(
-        Phase(("acc0", "acc2", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "y0", "y1", "squares", "distance", "rate", "acc4", "y3"), prepare=prepare_1),
+        Phase(("acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc2", "y1", "y2", "distance", "squares", "rate"), prepare=prepare_1),
         Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
+    copies=("theta_0",),
+    begun=("distance",),
+    started=started,
 )
 
 

@@ -18,7 +18,8 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
+    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
+    view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -26,64 +27,30 @@ from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 @on_host
 def scalars(t, lr, eps):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t == 1 else 1
-    return branch, lr, eps
-
-
-@on_host
-def group_0_0(d2):
-    """One model before sweep 0 where t == 1: the new d2."""
-    d2_next = maximum(d2, 0)
-    return d2_next
-
-
-@on_host
-def group_0_1(d2_next, squares, acc1, lr, eps):
-    """One model before sweep 1 where t == 1: the new squares, and rate."""
-    squares_next = squares + d2_next*acc1
-    rate = lr*d2_next/(sqrt(squares_next) + eps)
-    return squares_next, rate
+    return lr, eps
 
 
 @per_element
-def update_0_1(theta, g, rate):
-    """One element in sweep 1 where t == 1: the new theta and theta_0."""
-    theta_0_next = theta
-    theta_next = theta - rate*g
-    return theta_next, theta_0_next
-
-
-@per_element
-def update_1_0(theta, g, theta_0):
-    """One element in sweep 0 otherwise: y1."""
-    y1 = theta - theta_0
-    return y1
+def update_0(theta, g, theta_0):
+    """One element in sweep 0: y0."""
+    y0 = theta - theta_0
+    return y0
 
 
 @on_host
-def group_1_0(d2, squares, acc3, acc1, lr, eps):
-    """One model before sweep 1 otherwise: the new d2 and squares, and rate."""
-    d2_next = maximum(d2, acc3)
-    squares_next = squares + d2_next*acc1
+def group_0(d2, squares, acc1, acc3, lr, eps):
+    """One model before sweep 1: the new d2 and squares, and rate."""
+    d2_next = maximum(d2, acc1)
+    squares_next = squares + d2_next*acc3
     rate = lr*d2_next/(sqrt(squares_next) + eps)
     return d2_next, squares_next, rate
 
 
 @per_element
-def update_1_1(theta, g, rate):
-    """One element in sweep 1 otherwise: the new theta."""
-    theta_next = theta - rate*g
+def update_1(theta, g, rate):
+    """One element in sweep 1: the new theta."""
+    theta_next = fma(-rate, g, theta)
     return theta_next
-
-
-@on_host
-def prepare_0(at, scalars, d2_of):
-    """Prepare sweep 0: all that varies over less than elements."""
-    branch = scalars[0]
-    if branch == 0:
-        d2_of[0] = group_0_0(d2_of[0])
-    else:
-        pass
 
 
 @summing_chunk
@@ -93,21 +60,14 @@ def chunk_0(row, place, scalars, acc0_of, acc2_of):
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     theta_0 = view(row[3], count, scalars)
-    branch = scalars[0]
-    if branch == 0:
-        acc0 = 0.0  # sum of g*g over the tensor
-        for i in range(count):
-            acc0 += wide(g[i])*wide(g[i])
-        acc0_of[place[0]] = acc0
-    else:
-        acc2 = 0.0  # sum of y1*y1 over the tensor
-        acc0 = 0.0  # sum of g*g over the tensor
-        for i in range(count):
-            y1 = update_1_0(theta[i], g[i], theta_0[i])
-            acc2 += wide(y1)*wide(y1)
-            acc0 += wide(g[i])*wide(g[i])
-        acc2_of[place[0]] = acc2
-        acc0_of[place[0]] = acc0
+    acc0 = 0.0  # sum of y0*y0 over the tensor
+    acc2 = 0.0  # sum of g*g over the tensor
+    for i in range(count):
+        y0 = update_0(theta[i], g[i], theta_0[i])
+        acc0 += wide(y0)*wide(y0)
+        acc2 += wide(g[i])*wide(g[i])
+    acc0_of[place[0]] = acc0
+    acc2_of[place[0]] = acc2
 
 
 @parallel_sweep
@@ -126,26 +86,18 @@ def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, y0_of, d2_of, squares_of, rate_of, acc2_of, y2_of):
+def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y2_of, d2_of, squares_of, rate_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    branch = scalars[0]
-    lr = scalars[1]
-    eps = scalars[2]
-    if branch == 0:
-        for j in at.tensors:
-            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j] = acc0
-        acc1 = sum_over(y0_of, at.tensors)
-        squares_of[0], rate_of[0] = group_0_1(d2_of[0], squares_of[0], acc1, lr, eps)
-    else:
-        for j in at.tensors:
-            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            y2_of[j] = acc2
-            y0_of[j] = acc0
-        acc3 = sum_over(y2_of, at.tensors)
-        acc1 = sum_over(y0_of, at.tensors)
-        d2_of[0], squares_of[0], rate_of[0] = group_1_0(d2_of[0], squares_of[0], acc3, acc1, lr, eps)
+    lr = scalars[0]
+    eps = scalars[1]
+    for j in at.tensors:
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        y1_of[j] = acc0
+        y2_of[j] = acc2
+    acc1 = sum_over(y1_of, at.tensors)
+    acc3 = sum_over(y2_of, at.tensors)
+    d2_of[0], squares_of[0], rate_of[0] = group_0(d2_of[0], squares_of[0], acc1, acc3, lr, eps)
 
 
 @per_chunk
@@ -154,16 +106,9 @@ def chunk_1(row, place, scalars, rate_of):
     count = row[0]
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
-    theta_0 = view(row[3], count, scalars)
-    branch = scalars[0]
-    if branch == 0:
-        rate = narrow(rate_of[0], scalars)
-        for i in range(count):
-            theta[i], theta_0[i] = update_0_1(theta[i], g[i], rate)
-    else:
-        rate = narrow(rate_of[0], scalars)
-        for i in range(count):
-            theta[i] = update_1_1(theta[i], g[i], rate)
+    rate = narrow(rate_of[0], scalars)
+    for i in range(count):
+        theta[i] = update_1(theta[i], g[i], rate)
 
 
 @parallel_sweep
@@ -196,13 +141,13 @@ PROGRAM = Program(
     small_states={"d2": "group", "squares": "group"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "y0": "tensor", "rate": "group", "acc2": "chunk", "y2": "tensor"},
+    values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "group"},
     phases=(
-        Phase(("d2",), prepare=prepare_0),
         Phase(("acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "y0", "d2", "squares", "rate", "acc2", "y2"), prepare=prepare_1),
+        Phase(("acc0", "acc2", "y1", "y2", "d2", "squares", "rate"), prepare=prepare_1),
         Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
+    copies=("theta_0",),
 )
 
 

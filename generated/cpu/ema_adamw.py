@@ -18,54 +18,38 @@ Reference: Polyak & Juditsky 1992 around torch.optim.AdamW.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    view,
 )
 
 
 @on_host
 def scalars(t, lr, beta1, beta2, weight_decay, eps, ema_decay):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t == 1 else 1
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c4 = 1 - lr*weight_decay
-    c5 = 1 - ema_decay
-    return branch, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c8 = 1 - lr*weight_decay
+    c9 = head(ema_decay)
+    c10 = tail(ema_decay)
+    c11 = 1 - ema_decay
+    return lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11
 
 
 @per_element
-def update_0(theta, g, m, v, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5):
-    """One element where t == 1: the new theta, m, v and theta_ema."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    theta_next = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    theta_ema_next = c5*theta_next + ema_decay*theta
-    return theta_next, m_next, v_next, theta_ema_next
-
-
-@per_element
-def update_1(theta, g, m, v, theta_ema, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5):
-    """One element otherwise: the new theta, m, v and theta_ema."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    theta_next = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    theta_ema_next = ema_decay*theta_ema + c5*theta_next
-    return theta_next, m_next, v_next, theta_ema_next
-
-
-@per_element
-def update(theta, g, m, v, theta_ema, branch, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5):
-    """One element, in the branch that runs: the new theta, m, v and theta_ema."""
-    if branch == 0:
-        theta_next, m_next, v_next, theta_ema_next = update_0(theta, g, m, v, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5)
-        return theta_next, m_next, v_next, theta_ema_next
-    theta_next, m_next, v_next, theta_ema_next = update_1(theta, g, m, v, theta_ema, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5)
+def update(theta, g, m, v, theta_ema, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11):
+    """One element: the new theta, m, v and theta_ema."""
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
+    theta_next = fma(c8, theta, -lr*m_hat/(sqrt(v_hat) + eps))
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*theta_next))
     return theta_next, m_next, v_next, theta_ema_next
 
 
@@ -78,28 +62,24 @@ def chunk(row, scalars):
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
     theta_ema = view(row[5], count, scalars)
-    branch = scalars[0]
-    lr = scalars[1]
-    beta1 = scalars[2]
-    beta2 = scalars[3]
-    eps = scalars[4]
-    ema_decay = scalars[5]
-    c0 = scalars[6]
-    c1 = scalars[7]
-    c2 = scalars[8]
-    c3 = scalars[9]
-    c4 = scalars[10]
-    c5 = scalars[11]
-    if branch == 0:
-        for i in range(count):
-            theta[i], m[i], v[i], theta_ema[i] = update_0(
-                theta[i], g[i], m[i], v[i], lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5,
-            )
-    else:
-        for i in range(count):
-            theta[i], m[i], v[i], theta_ema[i] = update_1(
-                theta[i], g[i], m[i], v[i], theta_ema[i], lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5,
-            )
+    lr = scalars[0]
+    eps = scalars[1]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
+    c3 = scalars[5]
+    c4 = scalars[6]
+    c5 = scalars[7]
+    c6 = scalars[8]
+    c7 = scalars[9]
+    c8 = scalars[10]
+    c9 = scalars[11]
+    c10 = scalars[12]
+    c11 = scalars[13]
+    for i in range(count):
+        theta[i], m[i], v[i], theta_ema[i] = update(
+            theta[i], g[i], m[i], v[i], theta_ema[i], lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11,
+        )
 
 
 @parallel_sweep
@@ -137,6 +117,8 @@ PROGRAM = Program(
     scalars=scalars,
     sweep=sweep,
     sweep_serial=sweep_serial,
+    copies=("theta_ema",),
+    evaluated=("theta_ema",),
 )
 
 

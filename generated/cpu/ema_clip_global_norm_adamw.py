@@ -20,8 +20,8 @@ Reference: Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before t
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, view,
+    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    sqrt, summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -29,46 +29,38 @@ from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 @on_host
 def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps, ema_decay):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t == 1 else 1
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c4 = 1 - lr*weight_decay
-    c5 = 1 - ema_decay
-    return branch, lr, norm_limit, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c8 = 1 - lr*weight_decay
+    c9 = head(ema_decay)
+    c10 = tail(ema_decay)
+    c11 = 1 - ema_decay
+    return lr, norm_limit, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11
 
 
 @on_host
-def group_0_0(acc1, norm_limit):
+def group_0(acc1, norm_limit):
     """One model before sweep 1: shrink."""
     shrink = norm_limit/maximum(1/1000000 + sqrt(acc1), norm_limit)
     return shrink
 
 
 @per_element
-def update_0_1(theta, g, m, v, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5):
-    """One element in sweep 1 where t == 1: the new theta, m, v and theta_ema."""
+def update_1(theta, g, m, v, theta_ema, shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11):
+    """One element in sweep 1: the new theta, m, v and theta_ema."""
     g_clipped = shrink*g
-    m_next = beta1*m + c0*g_clipped
-    v_next = beta2*v + c1*(g_clipped*g_clipped)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    theta_next = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    theta_ema_next = c5*theta_next + ema_decay*theta
-    return theta_next, m_next, v_next, theta_ema_next
-
-
-@per_element
-def update_1_1(theta, g, m, v, theta_ema, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5):
-    """One element in sweep 1 otherwise: the new theta, m, v and theta_ema."""
-    g_clipped = shrink*g
-    m_next = beta1*m + c0*g_clipped
-    v_next = beta2*v + c1*(g_clipped*g_clipped)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    theta_next = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    theta_ema_next = ema_decay*theta_ema + c5*theta_next
+    m_next = fma(c0, m, fma(c1, m, c2*g_clipped))
+    v_next = fma(c3, v, fma(c4, v, c5*(g_clipped*g_clipped)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
+    theta_next = fma(c8, theta, -lr*m_hat/(sqrt(v_hat) + eps))
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*theta_next))
     return theta_next, m_next, v_next, theta_ema_next
 
 
@@ -101,12 +93,12 @@ def sweep_0_serial(rows, places, scalars, acc0_of):
 @on_host
 def prepare_1(at, scalars, acc0_of, y0_of, shrink_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    norm_limit = scalars[2]
+    norm_limit = scalars[1]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         y0_of[j] = acc0
     acc1 = sum_over(y0_of, at.tensors)
-    shrink_of[0] = group_0_0(acc1, norm_limit)
+    shrink_of[0] = group_0(acc1, norm_limit)
 
 
 @per_chunk
@@ -118,31 +110,26 @@ def chunk_1(row, place, scalars, shrink_of):
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
     theta_ema = view(row[5], count, scalars)
-    branch = scalars[0]
-    lr = scalars[1]
-    beta1 = scalars[3]
-    beta2 = scalars[4]
-    eps = scalars[5]
-    ema_decay = scalars[6]
-    c0 = scalars[7]
-    c1 = scalars[8]
-    c2 = scalars[9]
-    c3 = scalars[10]
-    c4 = scalars[11]
-    c5 = scalars[12]
-    if branch == 0:
-        shrink = narrow(shrink_of[0], scalars)
-        for i in range(count):
-            theta[i], m[i], v[i], theta_ema[i] = update_0_1(
-                theta[i], g[i], m[i], v[i], shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5,
-            )
-    else:
-        shrink = narrow(shrink_of[0], scalars)
-        for i in range(count):
-            theta[i], m[i], v[i], theta_ema[i] = update_1_1(
-                theta[i], g[i], m[i], v[i], theta_ema[i], shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4,
-                c5,
-            )
+    lr = scalars[0]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
+    c4 = scalars[7]
+    c5 = scalars[8]
+    c6 = scalars[9]
+    c7 = scalars[10]
+    c8 = scalars[11]
+    c9 = scalars[12]
+    c10 = scalars[13]
+    c11 = scalars[14]
+    shrink = narrow(shrink_of[0], scalars)
+    for i in range(count):
+        theta[i], m[i], v[i], theta_ema[i] = update_1(
+            theta[i], g[i], m[i], v[i], theta_ema[i], shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10,
+            c11,
+        )
 
 
 @parallel_sweep
@@ -185,6 +172,8 @@ PROGRAM = Program(
         Phase(("acc0", "y0", "shrink"), prepare=prepare_1),
         Phase(("shrink",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
+    copies=("theta_ema",),
+    evaluated=("theta_ema",),
 )
 
 

@@ -17,7 +17,8 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
+    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
+    view,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
 
@@ -42,7 +43,7 @@ def tensor_0(acc0, acc1, lr, norm_min):
 @per_element
 def update_1(theta, g, c1, c0):
     """One element in sweep 1: the new theta."""
-    theta_next = c0*(theta - c1*g)
+    theta_next = c0*fma(-c1, g, theta)
     return theta_next
 
 

@@ -13,7 +13,9 @@ Reference: arXiv:1511.06807, eq. 1; optax.add_noise.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view
+from optgen.runtime.cpu import (
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+)
 from optgen.runtime.philox import draws
 
 
@@ -27,8 +29,8 @@ def scalars(t, lr, noise_scale, noise_decay, seed):
 @per_element
 def update(theta, g, z0, lr, c0):
     """One element: the new theta."""
-    g_noisy = g + c0*z0
-    theta_next = theta - lr*g_noisy
+    g_noisy = fma(c0, z0, g)
+    theta_next = fma(-lr, g_noisy, theta)
     return theta_next
 
 

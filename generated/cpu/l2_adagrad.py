@@ -16,7 +16,7 @@ Reference: torch.optim.Adagrad with weight_decay.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
 )
 
 
@@ -30,8 +30,8 @@ def scalars(t, lr, weight_decay, lr_decay, eps, initial_accumulator):
 @per_element
 def update(theta, g, v, weight_decay, eps, lr_t):
     """One element: the new theta and v."""
-    g_l2 = g + weight_decay*theta
-    v_next = v + g_l2*g_l2
+    g_l2 = fma(weight_decay, theta, g)
+    v_next = fma(g_l2, g_l2, v)
     theta_next = theta - g_l2*lr_t/(sqrt(v_next) + eps)
     return theta_next, v_next
 

@@ -14,7 +14,9 @@ Reference: torch.optim.SGD with momentum and nesterov.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view
+from optgen.runtime.cpu import (
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+)
 
 
 @on_host
@@ -29,17 +31,17 @@ def scalars(t, lr, momentum, dampening):
 def update_0(theta, g, lr, momentum, c0):
     """One element where t == 1: the new theta and b."""
     b_next = g
-    b_ahead = momentum*b_next + c0*g
-    theta_next = theta - lr*b_ahead
+    b_ahead = fma(momentum, b_next, c0*g)
+    theta_next = fma(-lr, b_ahead, theta)
     return theta_next, b_next
 
 
 @per_element
 def update_1(theta, g, b, lr, momentum, c0):
     """One element otherwise: the new theta and b."""
-    b_next = momentum*b + c0*g
-    b_ahead = momentum*b_next + c0*g
-    theta_next = theta - lr*b_ahead
+    b_next = fma(momentum, b, c0*g)
+    b_ahead = fma(momentum, b_next, c0*g)
+    theta_next = fma(-lr, b_ahead, theta)
     return theta_next, b_next
 
 

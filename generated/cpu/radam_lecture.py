@@ -20,15 +20,16 @@ Reference: arXiv:1908.03265, Algorithm 2, as lectures write it.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    sqrt, tail, view,
 )
 
 
 @on_host
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c1 = 1 - beta2
-    rho_inf = (1 + beta2)/c1  # 2/(1 - beta2) - 1
+    c5 = 1 - beta2
+    rho_inf = (1 + beta2)/c5  # 2/(1 - beta2) - 1
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 4 else 0
     r = (
@@ -37,41 +38,45 @@ def scalars(t, lr, beta1, beta2, eps):
         else 0
     )
     branch = 0 if rho > 4 else 1
-    c0 = 1 - beta1
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c4 = lr*r
-    return branch, lr, beta1, beta2, eps, c1, c0, c2, c3, c4
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c8 = lr*r
+    return branch, lr, eps, c5, c0, c1, c2, c3, c4, c6, c7, c8
 
 
 @per_element
-def update_0(theta, g, m, v, beta1, beta2, eps, c1, c0, c2, c3, c4):
+def update_0(theta, g, m, v, eps, c5, c0, c1, c2, c3, c4, c6, c7, c8):
     """One element where rho > 4: the new theta, m and v."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    theta_next = theta - c4*m_hat/sqrt(v_hat + eps)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
+    theta_next = theta - c8*m_hat/sqrt(v_hat + eps)
     return theta_next, m_next, v_next
 
 
 @per_element
-def update_1(theta, g, m, v, lr, beta1, beta2, c1, c0, c2):
+def update_1(theta, g, m, v, lr, c5, c0, c1, c2, c3, c4, c6):
     """One element otherwise: the new theta, m and v."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    theta_next = theta - lr*m_hat
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_hat = c6*m_next
+    theta_next = fma(-lr, m_hat, theta)
     return theta_next, m_next, v_next
 
 
 @per_element
-def update(theta, g, m, v, branch, lr, beta1, beta2, eps, c1, c0, c2, c3, c4):
+def update(theta, g, m, v, branch, lr, eps, c5, c0, c1, c2, c3, c4, c6, c7, c8):
     """One element, in the branch that runs: the new theta, m and v."""
     if branch == 0:
-        theta_next, m_next, v_next = update_0(theta, g, m, v, beta1, beta2, eps, c1, c0, c2, c3, c4)
+        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c5, c0, c1, c2, c3, c4, c6, c7, c8)
         return theta_next, m_next, v_next
-    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, beta1, beta2, c1, c0, c2)
+    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, c5, c0, c1, c2, c3, c4, c6)
     return theta_next, m_next, v_next
 
 
@@ -85,20 +90,22 @@ def chunk(row, scalars):
     v = view(row[4], count, scalars)
     branch = scalars[0]
     lr = scalars[1]
-    beta1 = scalars[2]
-    beta2 = scalars[3]
-    eps = scalars[4]
+    eps = scalars[2]
+    c5 = scalars[3]
+    c0 = scalars[4]
     c1 = scalars[5]
-    c0 = scalars[6]
-    c2 = scalars[7]
-    c3 = scalars[8]
-    c4 = scalars[9]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c6 = scalars[9]
+    c7 = scalars[10]
+    c8 = scalars[11]
     if branch == 0:
         for i in range(count):
-            theta[i], m[i], v[i] = update_0(theta[i], g[i], m[i], v[i], beta1, beta2, eps, c1, c0, c2, c3, c4)
+            theta[i], m[i], v[i] = update_0(theta[i], g[i], m[i], v[i], eps, c5, c0, c1, c2, c3, c4, c6, c7, c8)
     else:
         for i in range(count):
-            theta[i], m[i], v[i] = update_1(theta[i], g[i], m[i], v[i], lr, beta1, beta2, c1, c0, c2)
+            theta[i], m[i], v[i] = update_1(theta[i], g[i], m[i], v[i], lr, c5, c0, c1, c2, c3, c4, c6)
 
 
 @parallel_sweep

@@ -17,24 +17,27 @@ Reference: torch.optim.RMSprop with centered; Graves 2013, arXiv:1308.0850.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    view,
 )
 
 
 @on_host
 def scalars(t, lr, alpha, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - alpha
+    c0 = head(alpha)
+    c1 = tail(alpha)
+    c2 = 1 - alpha
     zero = 0
-    return lr, alpha, eps, c0, zero
+    return lr, eps, c0, c1, c2, zero
 
 
 @per_element
-def update(theta, g, v, g_bar, lr, alpha, eps, c0, zero):
+def update(theta, g, v, g_bar, lr, eps, c0, c1, c2, zero):
     """One element: the new theta, v and g_bar."""
-    v_next = alpha*v + c0*(g*g)
-    g_bar_next = alpha*g_bar + c0*g
-    variance = maximum(v_next - g_bar_next*g_bar_next, zero)
+    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    g_bar_next = fma(c0, g_bar, fma(c1, g_bar, c2*g))
+    variance = maximum(fma(-g_bar_next, g_bar_next, v_next), zero)
     theta_next = theta - lr*g/(sqrt(variance) + eps)
     return theta_next, v_next, g_bar_next
 
@@ -48,12 +51,13 @@ def chunk(row, scalars):
     v = view(row[3], count, scalars)
     g_bar = view(row[4], count, scalars)
     lr = scalars[0]
-    alpha = scalars[1]
-    eps = scalars[2]
-    c0 = scalars[3]
-    zero = scalars[4]
+    eps = scalars[1]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
+    zero = scalars[5]
     for i in range(count):
-        theta[i], v[i], g_bar[i] = update(theta[i], g[i], v[i], g_bar[i], lr, alpha, eps, c0, zero)
+        theta[i], v[i], g_bar[i] = update(theta[i], g[i], v[i], g_bar[i], lr, eps, c0, c1, c2, zero)
 
 
 @parallel_sweep

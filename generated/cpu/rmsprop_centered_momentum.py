@@ -17,26 +17,29 @@ Reference: torch.optim.RMSprop with centered and momentum; Graves 2013, arXiv:13
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    view,
 )
 
 
 @on_host
 def scalars(t, lr, alpha, momentum, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - alpha
+    c0 = head(alpha)
+    c1 = tail(alpha)
+    c2 = 1 - alpha
     zero = 0
-    return lr, alpha, momentum, eps, c0, zero
+    return lr, momentum, eps, c0, c1, c2, zero
 
 
 @per_element
-def update(theta, g, v, g_bar, b, lr, alpha, momentum, eps, c0, zero):
+def update(theta, g, v, g_bar, b, lr, momentum, eps, c0, c1, c2, zero):
     """One element: the new theta, v, g_bar and b."""
-    v_next = alpha*v + c0*(g*g)
-    g_bar_next = alpha*g_bar + c0*g
-    variance = maximum(v_next - g_bar_next*g_bar_next, zero)
-    b_next = momentum*b + g/(sqrt(variance) + eps)
-    theta_next = theta - lr*b_next
+    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    g_bar_next = fma(c0, g_bar, fma(c1, g_bar, c2*g))
+    variance = maximum(fma(-g_bar_next, g_bar_next, v_next), zero)
+    b_next = fma(momentum, b, g/(sqrt(variance) + eps))
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, v_next, g_bar_next, b_next
 
 
@@ -50,14 +53,15 @@ def chunk(row, scalars):
     g_bar = view(row[4], count, scalars)
     b = view(row[5], count, scalars)
     lr = scalars[0]
-    alpha = scalars[1]
-    momentum = scalars[2]
-    eps = scalars[3]
-    c0 = scalars[4]
-    zero = scalars[5]
+    momentum = scalars[1]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    zero = scalars[6]
     for i in range(count):
         theta[i], v[i], g_bar[i], b[i] = update(
-            theta[i], g[i], v[i], g_bar[i], b[i], lr, alpha, momentum, eps, c0, zero,
+            theta[i], g[i], v[i], g_bar[i], b[i], lr, momentum, eps, c0, c1, c2, zero,
         )
 
 

@@ -15,23 +15,25 @@ Reference: torch.optim.RMSprop with momentum.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail, view,
 )
 
 
 @on_host
 def scalars(t, lr, alpha, momentum, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - alpha
-    return lr, alpha, momentum, eps, c0
+    c0 = head(alpha)
+    c1 = tail(alpha)
+    c2 = 1 - alpha
+    return lr, momentum, eps, c0, c1, c2
 
 
 @per_element
-def update(theta, g, v, b, lr, alpha, momentum, eps, c0):
+def update(theta, g, v, b, lr, momentum, eps, c0, c1, c2):
     """One element: the new theta, v and b."""
-    v_next = alpha*v + c0*(g*g)
-    b_next = momentum*b + g/(sqrt(v_next) + eps)
-    theta_next = theta - lr*b_next
+    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    b_next = fma(momentum, b, g/(sqrt(v_next) + eps))
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, v_next, b_next
 
 
@@ -44,12 +46,13 @@ def chunk(row, scalars):
     v = view(row[3], count, scalars)
     b = view(row[4], count, scalars)
     lr = scalars[0]
-    alpha = scalars[1]
-    momentum = scalars[2]
-    eps = scalars[3]
-    c0 = scalars[4]
+    momentum = scalars[1]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
     for i in range(count):
-        theta[i], v[i], b[i] = update(theta[i], g[i], v[i], b[i], lr, alpha, momentum, eps, c0)
+        theta[i], v[i], b[i] = update(theta[i], g[i], v[i], b[i], lr, momentum, eps, c0, c1, c2)
 
 
 @parallel_sweep

@@ -19,7 +19,7 @@ Reference: torch.optim.Rprop; Igel & Hüsken 2003, without weight backtracking (
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, view,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, view,
     where,
 )
 
@@ -39,7 +39,7 @@ def update(theta, g, prev, step_size, eta_plus, eta_minus, max_step_size, min_st
     factor = where(kept > zero, eta_plus, where(kept < zero, eta_minus, one))
     step_size_next = minimum(maximum(factor*step_size, min_step_size), max_step_size)
     prev_next = where(kept < zero, zero, g)
-    theta_next = theta - step_size_next*sign(prev_next)
+    theta_next = fma(-step_size_next, sign(prev_next), theta)
     return theta_next, prev_next, step_size_next
 
 

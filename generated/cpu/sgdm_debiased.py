@@ -15,24 +15,26 @@ Reference: arXiv:1908.03265, Algorithm 2, line 13.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail, view,
 )
 
 
 @on_host
 def scalars(t, lr, beta1):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    return lr, beta1, c0, c1
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    return lr, c0, c1, c2, c3
 
 
 @per_element
-def update(theta, g, m, lr, beta1, c0, c1):
+def update(theta, g, m, lr, c0, c1, c2, c3):
     """One element: the new theta and m."""
-    m_next = beta1*m + c0*g
-    m_hat = c1*m_next
-    theta_next = theta - lr*m_hat
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    m_hat = c3*m_next
+    theta_next = fma(-lr, m_hat, theta)
     return theta_next, m_next
 
 
@@ -44,11 +46,12 @@ def chunk(row, scalars):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     lr = scalars[0]
-    beta1 = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
+    c0 = scalars[1]
+    c1 = scalars[2]
+    c2 = scalars[3]
+    c3 = scalars[4]
     for i in range(count):
-        theta[i], m[i] = update(theta[i], g[i], m[i], lr, beta1, c0, c1)
+        theta[i], m[i] = update(theta[i], g[i], m[i], lr, c0, c1, c2, c3)
 
 
 @parallel_sweep

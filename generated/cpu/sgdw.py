@@ -13,7 +13,9 @@ Reference: timm.optim.SGDW.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view
+from optgen.runtime.cpu import (
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+)
 
 
 @on_host
@@ -29,15 +31,15 @@ def scalars(t, lr, momentum, dampening, weight_decay):
 def update_0(theta, g, lr, c0):
     """One element where t == 1: the new theta and b."""
     b_next = g
-    theta_next = c0*theta - lr*b_next
+    theta_next = fma(c0, theta, -lr*b_next)
     return theta_next, b_next
 
 
 @per_element
 def update_1(theta, g, b, lr, momentum, c0, c1):
     """One element otherwise: the new theta and b."""
-    b_next = momentum*b + c1*g
-    theta_next = c0*theta - lr*b_next
+    b_next = fma(momentum, b, c1*g)
+    theta_next = fma(c0, theta, -lr*b_next)
     return theta_next, b_next
 
 

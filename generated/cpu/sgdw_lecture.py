@@ -13,7 +13,9 @@ Reference: arXiv:1711.05101, as lectures write it.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view
+from optgen.runtime.cpu import (
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+)
 
 
 @on_host
@@ -25,8 +27,8 @@ def scalars(t, lr, momentum, weight_decay):
 @per_element
 def update(theta, g, m, lr, momentum, weight_decay):
     """One element: the new theta and m."""
-    m_next = momentum*m + lr*g
-    theta_next = theta - m_next - weight_decay*theta
+    m_next = fma(momentum, m, lr*g)
+    theta_next = fma(-weight_decay, theta, theta - m_next)
     return theta_next, m_next
 
 

@@ -14,7 +14,9 @@ Reference: arXiv:1711.05101, Algorithm 1, lines 8 and 9.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view
+from optgen.runtime.cpu import (
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+)
 
 
 @on_host
@@ -28,8 +30,8 @@ def scalars(t, step_size, momentum, schedule, weight_decay):
 def update(theta, g, m, step_size, momentum, schedule, c0):
     """One element: the new theta and m."""
     scaled = step_size*g
-    m_next = momentum*m + schedule*scaled
-    theta_next = theta - m_next - c0*theta
+    m_next = fma(momentum, m, schedule*scaled)
+    theta_next = fma(-c0, theta, theta - m_next)
     return theta_next, m_next
 
 

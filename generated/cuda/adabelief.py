@@ -18,8 +18,8 @@ Reference: arXiv:2010.07468, Algorithm 2; optax.adabelief with eps_root = eps.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, expm1, in_fours, kernel, load, load4, log, on_host, per_element, sqrt, store, store4,
-    thread,
+    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element, sqrt, store,
+    store4, tail, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -27,21 +27,25 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, beta1, beta2, eps, c0, c1, c2, c3
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, eps, c0, c1, c2, c3, c4, c5, c6, c7
 
 
 @per_element
-def update(theta, g, m, s, lr, beta1, beta2, eps, c0, c1, c2, c3):
+def update(theta, g, m, s, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7):
     """One element: the new theta, m and s."""
-    m_next = beta1*m + c0*g
+    m_next = fma(c0, m, fma(c1, m, c2*g))
     x0 = g - m_next
-    s_next = beta2*s + c1*(x0*x0) + eps
-    m_hat = c2*m_next
-    s_hat = c3*s_next
+    s_next = fma(c3, s, fma(c4, s, c5*(x0*x0))) + eps
+    m_hat = c6*m_next
+    s_hat = c7*s_next
     theta_next = theta - lr*m_hat/(sqrt(s_hat) + eps)
     return theta_next, m_next, s_next
 
@@ -58,13 +62,15 @@ def sweep(chunks, addresses, scalars):
     m_ptr = addresses[2, tensor] + offset
     s_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
-    beta1 = scalars[1]
-    beta2 = scalars[2]
-    eps = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
+    eps = scalars[1]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
+    c3 = scalars[5]
+    c4 = scalars[6]
+    c5 = scalars[7]
+    c6 = scalars[8]
+    c7 = scalars[9]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | s_ptr)
     i = 4*thread()
     while i < fours:
@@ -73,16 +79,16 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, scalars)
         theta_next_i0, m_next_i0, s_next_i0 = update(
-            theta_i0, g_i0, m_i0, s_i0, lr, beta1, beta2, eps, c0, c1, c2, c3,
+            theta_i0, g_i0, m_i0, s_i0, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7,
         )
         theta_next_i1, m_next_i1, s_next_i1 = update(
-            theta_i1, g_i1, m_i1, s_i1, lr, beta1, beta2, eps, c0, c1, c2, c3,
+            theta_i1, g_i1, m_i1, s_i1, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7,
         )
         theta_next_i2, m_next_i2, s_next_i2 = update(
-            theta_i2, g_i2, m_i2, s_i2, lr, beta1, beta2, eps, c0, c1, c2, c3,
+            theta_i2, g_i2, m_i2, s_i2, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7,
         )
         theta_next_i3, m_next_i3, s_next_i3 = update(
-            theta_i3, g_i3, m_i3, s_i3, lr, beta1, beta2, eps, c0, c1, c2, c3,
+            theta_i3, g_i3, m_i3, s_i3, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -94,7 +100,7 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
         s_i = load(s_ptr, i, scalars)
-        theta_next_i, m_next_i, s_next_i = update(theta_i, g_i, m_i, s_i, lr, beta1, beta2, eps, c0, c1, c2, c3)
+        theta_next_i, m_next_i, s_next_i = update(theta_i, g_i, m_i, s_i, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7)
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
         store(s_ptr, i, scalars, s_next_i)

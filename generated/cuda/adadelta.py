@@ -17,7 +17,8 @@ Reference: arXiv:1212.5701, Algorithm 1; torch.optim.Adadelta.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, thread,
+    THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, tail,
+    thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -25,17 +26,19 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, rho, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - rho
-    return lr, rho, eps, c0
+    c0 = head(rho)
+    c1 = tail(rho)
+    c2 = 1 - rho
+    return lr, eps, c0, c1, c2
 
 
 @per_element
-def update(theta, g, v, u, lr, rho, eps, c0):
+def update(theta, g, v, u, lr, eps, c0, c1, c2):
     """One element: the new theta, v and u."""
-    v_next = rho*v + c0*(g*g)
+    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
     delta = g*sqrt(u + eps)/sqrt(v_next + eps)
-    u_next = rho*u + c0*(delta*delta)
-    theta_next = theta - lr*delta
+    u_next = fma(c0, u, fma(c1, u, c2*(delta*delta)))
+    theta_next = fma(-lr, delta, theta)
     return theta_next, v_next, u_next
 
 
@@ -51,9 +54,10 @@ def sweep(chunks, addresses, scalars):
     v_ptr = addresses[2, tensor] + offset
     u_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
-    rho = scalars[1]
-    eps = scalars[2]
-    c0 = scalars[3]
+    eps = scalars[1]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
     fours = in_fours(count, theta_ptr | g_ptr | v_ptr | u_ptr)
     i = 4*thread()
     while i < fours:
@@ -61,10 +65,10 @@ def sweep(chunks, addresses, scalars):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         u_i0, u_i1, u_i2, u_i3 = load4(u_ptr, i, scalars)
-        theta_next_i0, v_next_i0, u_next_i0 = update(theta_i0, g_i0, v_i0, u_i0, lr, rho, eps, c0)
-        theta_next_i1, v_next_i1, u_next_i1 = update(theta_i1, g_i1, v_i1, u_i1, lr, rho, eps, c0)
-        theta_next_i2, v_next_i2, u_next_i2 = update(theta_i2, g_i2, v_i2, u_i2, lr, rho, eps, c0)
-        theta_next_i3, v_next_i3, u_next_i3 = update(theta_i3, g_i3, v_i3, u_i3, lr, rho, eps, c0)
+        theta_next_i0, v_next_i0, u_next_i0 = update(theta_i0, g_i0, v_i0, u_i0, lr, eps, c0, c1, c2)
+        theta_next_i1, v_next_i1, u_next_i1 = update(theta_i1, g_i1, v_i1, u_i1, lr, eps, c0, c1, c2)
+        theta_next_i2, v_next_i2, u_next_i2 = update(theta_i2, g_i2, v_i2, u_i2, lr, eps, c0, c1, c2)
+        theta_next_i3, v_next_i3, u_next_i3 = update(theta_i3, g_i3, v_i3, u_i3, lr, eps, c0, c1, c2)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         store4(u_ptr, i, scalars, u_next_i0, u_next_i1, u_next_i2, u_next_i3)
@@ -75,7 +79,7 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         u_i = load(u_ptr, i, scalars)
-        theta_next_i, v_next_i, u_next_i = update(theta_i, g_i, v_i, u_i, lr, rho, eps, c0)
+        theta_next_i, v_next_i, u_next_i = update(theta_i, g_i, v_i, u_i, lr, eps, c0, c1, c2)
         store(theta_ptr, i, scalars, theta_next_i)
         store(v_ptr, i, scalars, v_next_i)
         store(u_ptr, i, scalars, u_next_i)

@@ -15,7 +15,7 @@ Reference: torch.optim.Adagrad.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, thread,
+    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -30,7 +30,7 @@ def scalars(t, lr, lr_decay, eps, initial_accumulator):
 @per_element
 def update(theta, g, v, eps, lr_t):
     """One element: the new theta and v."""
-    v_next = v + g*g
+    v_next = fma(g, g, v)
     theta_next = theta - lr_t*g/(sqrt(v_next) + eps)
     return theta_next, v_next
 

@@ -14,7 +14,7 @@ Reference: JMLR 12 (2011), as lectures write it.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, thread,
+    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -28,7 +28,7 @@ def scalars(t, lr):
 @per_element
 def update(theta, g, v, lr):
     """One element: the new theta and v."""
-    v_next = v + g*g
+    v_next = fma(g, g, v)
     theta_next = theta - lr*g/sqrt(v_next)
     return theta_next, v_next
 

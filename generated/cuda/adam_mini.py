@@ -6,7 +6,7 @@
     m_hat  = m'/(1 - beta1**t)
     v'     = beta2*v + (1 - beta2)*RowMean(g**2)
     v_hat  = v'/(1 - beta2**t)
-    theta' = theta - lr*m_hat/(sqrt(v_hat) + eps) - lr*weight_decay*theta
+    theta' = theta - lr*weight_decay*theta - lr*m_hat/(sqrt(v_hat) + eps)
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -19,45 +19,47 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, expm1, in_fours, kernel, load, load4, log, narrow, on_device, on_host, per_element, sqrt,
-    store, store4, thread, wide,
+    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, narrow, on_device, on_host,
+    per_element, sqrt, store, store4, tail, thread, wide,
 )
 from optgen.runtime.cuda_totals import rows_in_all, sum_of_block, tensor_of_row
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
-def scalars(t, lr, beta1, beta2, eps, weight_decay):
+def scalars(t, lr, beta1, beta2, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c2 = 1 - beta2
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c5 = lr*weight_decay
-    return lr, beta1, beta2, eps, c0, c1, c2, c3, c5
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c4 = 1 - beta2
+    c5 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c6 = lr*weight_decay
+    return lr, beta2, eps, c0, c1, c2, c3, c4, c5, c6
 
 
 @per_element
-def update_0(g, m, beta1, c0):
+def update_0(g, m, c0, c1, c2):
     """One element in sweep 0: the new m."""
-    m_next = beta1*m + c0*g
+    m_next = fma(c0, m, fma(c1, m, c2*g))
     return m_next
 
 
 @on_device
-def row_0(v, acc0, n_cols, lr, beta2, eps, c2, c3):
-    """One row before sweep 1: the new v, and c4."""
-    v_next = beta2*v + c2*acc0/n_cols
-    v_hat = c3*v_next
-    c4 = lr/(sqrt(v_hat) + eps)
-    return v_next, c4
+def row_0(v, acc0, n_cols, lr, beta2, eps, c4, c5):
+    """One row before sweep 1: the new v, and c7."""
+    v_next = beta2*v + c4*acc0/n_cols
+    v_hat = c5*v_next
+    c7 = lr/(sqrt(v_hat) + eps)
+    return v_next, c7
 
 
 @per_element
-def update_1(theta, m_next, c4, c1, c5):
+def update_1(theta, m_next, c7, c3, c6):
     """One element in sweep 1: the new theta."""
-    m_hat = c1*m_next
-    theta_next = theta - c4*m_hat - c5*theta
+    m_hat = c3*m_next
+    theta_next = fma(-c7, m_hat, fma(-c6, theta, theta))
     return theta_next
 
 
@@ -69,8 +71,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
     lines = chunks[4, block()]
     count = chunks[5, block()]
     first_row = chunks[6, block()]
-    beta1 = scalars[1]
-    c0 = scalars[4]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
     acc0_of = at[16]
     line = 0
     while line < lines:
@@ -83,13 +86,13 @@ def sweep_0(chunks, addresses, scalars, at, small):
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            m_next_i0 = update_0(g_i0, m_i0, beta1, c0)
+            m_next_i0 = update_0(g_i0, m_i0, c0, c1, c2)
             acc0 += wide(g_i0)*wide(g_i0)
-            m_next_i1 = update_0(g_i1, m_i1, beta1, c0)
+            m_next_i1 = update_0(g_i1, m_i1, c0, c1, c2)
             acc0 += wide(g_i1)*wide(g_i1)
-            m_next_i2 = update_0(g_i2, m_i2, beta1, c0)
+            m_next_i2 = update_0(g_i2, m_i2, c0, c1, c2)
             acc0 += wide(g_i2)*wide(g_i2)
-            m_next_i3 = update_0(g_i3, m_i3, beta1, c0)
+            m_next_i3 = update_0(g_i3, m_i3, c0, c1, c2)
             acc0 += wide(g_i3)*wide(g_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
@@ -97,7 +100,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
         while i < count:
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
-            m_next_i = update_0(g_i, m_i, beta1, c0)
+            m_next_i = update_0(g_i, m_i, c0, c1, c2)
             acc0 += wide(g_i)*wide(g_i)
             store(m_ptr, i, scalars, m_next_i)
             i += THREADS
@@ -112,19 +115,19 @@ def sweep_0(chunks, addresses, scalars, at, small):
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
     lr = scalars[0]
-    beta2 = scalars[2]
-    eps = scalars[3]
-    c2 = scalars[6]
-    c3 = scalars[7]
+    beta2 = scalars[1]
+    eps = scalars[2]
+    c4 = scalars[7]
+    c5 = scalars[8]
     v_of = at[15]
     acc0_of = at[16]
     n_cols_of = at[14]
-    c4_of = at[17]
+    c7_of = at[17]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
-        small[v_of + i], small[c4_of + i] = row_0(
-            small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, beta2, eps, c2, c3,
+        small[v_of + i], small[c7_of + i] = row_0(
+            small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, beta2, eps, c4, c5,
         )
 
 
@@ -136,12 +139,12 @@ def sweep_1(chunks, addresses, scalars, at, small):
     lines = chunks[4, block()]
     count = chunks[5, block()]
     first_row = chunks[6, block()]
-    c1 = scalars[5]
-    c5 = scalars[8]
-    c4_of = at[17]
+    c3 = scalars[6]
+    c6 = scalars[9]
+    c7_of = at[17]
     line = 0
     while line < lines:
-        c4 = narrow(small[c4_of + first_row + line], scalars)
+        c7 = narrow(small[c7_of + first_row + line], scalars)
         offset = first_element*scalars.itemsize
         theta_ptr = addresses[0, tensor] + offset
         m_ptr = addresses[2, tensor] + offset
@@ -150,24 +153,24 @@ def sweep_1(chunks, addresses, scalars, at, small):
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
-            theta_next_i0 = update_1(theta_i0, m_next_i0, c4, c1, c5)
-            theta_next_i1 = update_1(theta_i1, m_next_i1, c4, c1, c5)
-            theta_next_i2 = update_1(theta_i2, m_next_i2, c4, c1, c5)
-            theta_next_i3 = update_1(theta_i3, m_next_i3, c4, c1, c5)
+            theta_next_i0 = update_1(theta_i0, m_next_i0, c7, c3, c6)
+            theta_next_i1 = update_1(theta_i1, m_next_i1, c7, c3, c6)
+            theta_next_i2 = update_1(theta_i2, m_next_i2, c7, c3, c6)
+            theta_next_i3 = update_1(theta_i3, m_next_i3, c7, c3, c6)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             m_next_i = load(m_ptr, i, scalars)
-            theta_next_i = update_1(theta_i, m_next_i, c4, c1, c5)
+            theta_next_i = update_1(theta_i, m_next_i, c7, c3, c6)
             store(theta_ptr, i, scalars, theta_next_i)
             i += THREADS
         first_element += count
         line += 1
 
 
-def initial(lr, beta1, beta2, eps, weight_decay):
+def initial(lr, beta1, beta2, weight_decay, eps):
     """What the states hold before the first step: m and v."""
     return 0.0, 0.0
 
@@ -178,14 +181,14 @@ PROGRAM = Program(
         "lr": Hyper(0.001, Domain(low=0.0)),
         "beta1": Hyper(0.9, Domain(low=0.0, high=1.0)),
         "beta2": Hyper(0.999, Domain(low=0.0, high=1.0)),
-        "eps": Hyper(1e-8, Domain(low=0.0)),
         "weight_decay": Hyper(0.01, Domain(low=0.0)),
+        "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m",),
     small_states={"v": "row"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "c4": "row"},
+    values={"acc0": "row", "c7": "row"},
     launches=(
         Launch("element", sweep_0),
         Launch("row", rows_0),
@@ -196,11 +199,11 @@ PROGRAM = Program(
 
 def step(
     theta: Array, g: Array, m: Array, v: Array, *, t: int, lr: float = 0.001, beta1: float = 0.9,
-    beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01,
+    beta2: float = 0.999, weight_decay: float = 0.01, eps: float = 1e-8,
 ) -> None:
     """Update one array theta, m and v in place, at step t = 1, 2, …"""
     slots = {"theta": theta, "g": g, "m": m, "v": v}
-    hypers = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}
+    hypers = {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay, "eps": eps}
     update_array(PROGRAM, slots, t, hypers)
 
 
@@ -211,7 +214,7 @@ class AdamMini(FusedOptimizer):
         m_hat  = m'/(1 - beta1**t)
         v'     = beta2*v + (1 - beta2)*RowMean(g**2)
         v_hat  = v'/(1 - beta2**t)
-        theta' = theta - lr*m_hat/(sqrt(v_hat) + eps) - lr*weight_decay*theta
+        theta' = theta - lr*weight_decay*theta - lr*m_hat/(sqrt(v_hat) + eps)
 
     Parameters
     ----------
@@ -223,16 +226,16 @@ class AdamMini(FusedOptimizer):
         Decay of the average of gradients.
     beta2 : float or callable, default 0.999, in [0, 1)
         Decay of the average of squared gradients.
-    eps : float or callable, default 1e-8, in [0, inf)
-        Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    eps : float or callable, default 1e-8, in [0, inf)
+        Keeps a denominator away from zero.
     """
 
     program = PROGRAM
 
     def __init__(
-        self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8,
-        weight_decay: Value = 0.01,
+        self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
+        weight_decay: Value = 0.01, eps: Value = 1e-8,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps)

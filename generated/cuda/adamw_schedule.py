@@ -17,8 +17,8 @@ Reference: arXiv:1711.05101, Algorithm 2, line 12.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, expm1, in_fours, kernel, load, load4, log, on_host, per_element, sqrt, store, store4,
-    thread,
+    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element, sqrt, store,
+    store4, tail, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -26,21 +26,25 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, beta1, beta2, schedule, step_size, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return beta1, beta2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return schedule, step_size, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7
 
 
 @per_element
-def update(theta, g, m, v, beta1, beta2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3):
+def update(theta, g, m, v, schedule, step_size, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7):
     """One element: the new theta, m and v."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    theta_next = theta - schedule*(step_size*m_hat/(sqrt(v_hat) + eps) + weight_decay*theta)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
+    theta_next = fma(-schedule, fma(weight_decay, theta, step_size*m_hat/(sqrt(v_hat) + eps)), theta)
     return theta_next, m_next, v_next
 
 
@@ -55,16 +59,18 @@ def sweep(chunks, addresses, scalars):
     g_ptr = addresses[1, tensor] + offset
     m_ptr = addresses[2, tensor] + offset
     v_ptr = addresses[3, tensor] + offset
-    beta1 = scalars[0]
-    beta2 = scalars[1]
-    schedule = scalars[2]
-    step_size = scalars[3]
-    eps = scalars[4]
-    weight_decay = scalars[5]
-    c0 = scalars[6]
-    c1 = scalars[7]
-    c2 = scalars[8]
-    c3 = scalars[9]
+    schedule = scalars[0]
+    step_size = scalars[1]
+    eps = scalars[2]
+    weight_decay = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c5 = scalars[9]
+    c6 = scalars[10]
+    c7 = scalars[11]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -73,16 +79,16 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, beta1, beta2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3,
+            theta_i0, g_i0, m_i0, v_i0, schedule, step_size, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, beta1, beta2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3,
+            theta_i1, g_i1, m_i1, v_i1, schedule, step_size, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, beta1, beta2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3,
+            theta_i2, g_i2, m_i2, v_i2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, beta1, beta2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3,
+            theta_i3, g_i3, m_i3, v_i3, schedule, step_size, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -95,7 +101,7 @@ def sweep(chunks, addresses, scalars):
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i = update(
-            theta_i, g_i, m_i, v_i, beta1, beta2, schedule, step_size, eps, weight_decay, c0, c1, c2, c3,
+            theta_i, g_i, m_i, v_i, schedule, step_size, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

@@ -18,8 +18,8 @@ Reference: arXiv:2411.02853, Algorithm 2; optax.contrib.adopt.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, sqrt,
-    store, store4, thread,
+    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, maximum, minimum, on_host,
+    per_element, sqrt, store, store4, tail, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -29,9 +29,13 @@ def scalars(t, lr, beta2, eps, beta1):
     """What is the same for every element, computed once a step in float64."""
     limit = (t - 1)**(1/4)
     branch = 0 if t == 1 else 1
-    c0 = 1 - beta2
-    c1 = 1 - beta1
-    return branch, lr, beta2, eps, beta1, limit, c0, c1
+    c0 = head(beta2)
+    c1 = tail(beta2)
+    c2 = 1 - beta2
+    c3 = head(beta1)
+    c4 = tail(beta1)
+    c5 = 1 - beta1
+    return branch, lr, eps, limit, c0, c1, c2, c3, c4, c5
 
 
 @per_element
@@ -39,27 +43,27 @@ def update_0(theta, g, m, lr):
     """One element where t == 1: the new theta and v."""
     v_next = g*g
     m_next = m
-    theta_next = theta - lr*m_next
+    theta_next = fma(-lr, m_next, theta)
     return theta_next, v_next
 
 
 @per_element
-def update_1(theta, g, v, m, lr, beta2, eps, beta1, limit, c0, c1):
+def update_1(theta, g, v, m, lr, eps, limit, c0, c1, c2, c3, c4, c5):
     """One element otherwise: the new theta, v and m."""
-    v_next = beta2*v + c0*(g*g)
+    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
     g_hat = maximum(minimum(g/maximum(sqrt(v), eps), limit), -limit)
-    m_next = beta1*m + c1*g_hat
-    theta_next = theta - lr*m_next
+    m_next = fma(c3, m, fma(c4, m, c5*g_hat))
+    theta_next = fma(-lr, m_next, theta)
     return theta_next, v_next, m_next
 
 
 @per_element
-def update(theta, g, v, m, branch, lr, beta2, eps, beta1, limit, c0, c1):
+def update(theta, g, v, m, branch, lr, eps, limit, c0, c1, c2, c3, c4, c5):
     """One element, in the branch that runs: the new theta, v and m."""
     if branch == 0:
         theta_next, v_next = update_0(theta, g, m, lr)
         return theta_next, v_next, m
-    theta_next, v_next, m_next = update_1(theta, g, v, m, lr, beta2, eps, beta1, limit, c0, c1)
+    theta_next, v_next, m_next = update_1(theta, g, v, m, lr, eps, limit, c0, c1, c2, c3, c4, c5)
     return theta_next, v_next, m_next
 
 
@@ -76,12 +80,14 @@ def sweep(chunks, addresses, scalars):
     m_ptr = addresses[3, tensor] + offset
     branch = as_index(scalars[0])
     lr = scalars[1]
-    beta2 = scalars[2]
-    eps = scalars[3]
-    beta1 = scalars[4]
-    limit = scalars[5]
-    c0 = scalars[6]
-    c1 = scalars[7]
+    eps = scalars[2]
+    limit = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c5 = scalars[9]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*thread()
@@ -114,16 +120,16 @@ def sweep(chunks, addresses, scalars):
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             theta_next_i0, v_next_i0, m_next_i0 = update_1(
-                theta_i0, g_i0, v_i0, m_i0, lr, beta2, eps, beta1, limit, c0, c1,
+                theta_i0, g_i0, v_i0, m_i0, lr, eps, limit, c0, c1, c2, c3, c4, c5,
             )
             theta_next_i1, v_next_i1, m_next_i1 = update_1(
-                theta_i1, g_i1, v_i1, m_i1, lr, beta2, eps, beta1, limit, c0, c1,
+                theta_i1, g_i1, v_i1, m_i1, lr, eps, limit, c0, c1, c2, c3, c4, c5,
             )
             theta_next_i2, v_next_i2, m_next_i2 = update_1(
-                theta_i2, g_i2, v_i2, m_i2, lr, beta2, eps, beta1, limit, c0, c1,
+                theta_i2, g_i2, v_i2, m_i2, lr, eps, limit, c0, c1, c2, c3, c4, c5,
             )
             theta_next_i3, v_next_i3, m_next_i3 = update_1(
-                theta_i3, g_i3, v_i3, m_i3, lr, beta2, eps, beta1, limit, c0, c1,
+                theta_i3, g_i3, v_i3, m_i3, lr, eps, limit, c0, c1, c2, c3, c4, c5,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -135,7 +141,7 @@ def sweep(chunks, addresses, scalars):
             g_i = load(g_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
-            theta_next_i, v_next_i, m_next_i = update_1(theta_i, g_i, v_i, m_i, lr, beta2, eps, beta1, limit, c0, c1)
+            theta_next_i, v_next_i, m_next_i = update_1(theta_i, g_i, v_i, m_i, lr, eps, limit, c0, c1, c2, c3, c4, c5)
             store(theta_ptr, i, scalars, theta_next_i)
             store(v_ptr, i, scalars, v_next_i)
             store(m_ptr, i, scalars, m_next_i)

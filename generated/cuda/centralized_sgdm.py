@@ -15,8 +15,8 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element, store,
-    store4, thread, where, wide,
+    THREADS, as_index, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
+    store, store4, thread, where, wide,
 )
 from optgen.runtime.cuda_totals import rows_in_all, sum_of_block, tensor_of_block, tensor_of_row
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -50,7 +50,7 @@ def update_0_1(theta, g, c0, c1, lr, zero):
     """One element in sweep 1 where t == 1: the new theta and b."""
     g_central = where(zero < c1, g - c0, g)
     b_next = g_central
-    theta_next = theta - lr*b_next
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 
@@ -58,8 +58,8 @@ def update_0_1(theta, g, c0, c1, lr, zero):
 def update_1_1(theta, g, b, c0, c1, lr, momentum, zero, c2):
     """One element in sweep 1 otherwise: the new theta and b."""
     g_central = where(zero < c1, g - c0, g)
-    b_next = momentum*b + c2*g_central
-    theta_next = theta - lr*b_next
+    b_next = fma(momentum, b, c2*g_central)
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 

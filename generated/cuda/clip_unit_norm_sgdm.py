@@ -17,8 +17,8 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
-    sqrt, store, store4, thread, wide,
+    THREADS, as_index, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host,
+    per_element, sqrt, store, store4, thread, wide,
 )
 from optgen.runtime.cuda_totals import rows_in_all, sum_of_block, tensor_of_row
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -45,7 +45,7 @@ def update_0_1(theta, g, shrink, lr):
     """One element in sweep 1 where t == 1: the new theta and b."""
     g_clipped = g*shrink
     b_next = g_clipped
-    theta_next = theta - lr*b_next
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 
@@ -53,8 +53,8 @@ def update_0_1(theta, g, shrink, lr):
 def update_1_1(theta, g, b, shrink, lr, momentum, c0):
     """One element in sweep 1 otherwise: the new theta and b."""
     g_clipped = g*shrink
-    b_next = momentum*b + c0*g_clipped
-    theta_next = theta - lr*b_next
+    b_next = fma(momentum, b, c0*g_clipped)
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 

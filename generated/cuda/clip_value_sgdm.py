@@ -15,8 +15,8 @@ Reference: torch.nn.utils.clip_grad_value_; optax.clip.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, store,
-    store4, thread,
+    THREADS, as_index, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element,
+    store, store4, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -34,7 +34,7 @@ def update_0(theta, g, lr, clip_limit):
     """One element where t == 1: the new theta and b."""
     g_clipped = maximum(minimum(g, clip_limit), -clip_limit)
     b_next = g_clipped
-    theta_next = theta - lr*b_next
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 
@@ -42,8 +42,8 @@ def update_0(theta, g, lr, clip_limit):
 def update_1(theta, g, b, lr, clip_limit, momentum, c0):
     """One element otherwise: the new theta and b."""
     g_clipped = maximum(minimum(g, clip_limit), -clip_limit)
-    b_next = momentum*b + c0*g_clipped
-    theta_next = theta - lr*b_next
+    b_next = fma(momentum, b, c0*g_clipped)
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
 
 

@@ -16,9 +16,9 @@ does. lr is a multiplier, for schedules.
 Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 """
 
-from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
+from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value, beginning
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
+    THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
     sqrt, store, store4, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
@@ -28,47 +28,30 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, eps, reps_rel):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t == 1 else 1
-    return branch, lr, eps, reps_rel
+    return lr, eps
 
 
 @per_element
-def update_0_0(theta, g):
-    """One element in sweep 0 where t == 1: the new theta_0."""
-    theta_0_next = theta
-    return theta_0_next
+def update_0(theta, g, theta_0):
+    """One element in sweep 0: y0."""
+    y0 = theta - theta_0
+    return y0
 
 
 @on_device
-def group_0_0(squares, acc1, acc3, lr, eps, reps_rel):
-    """One model before sweep 1 where t == 1: the new distance and squares, and rate."""
-    distance_next = maximum(reps_rel*(1 + sqrt(acc1)), 0)
+def group_0(distance, squares, acc1, acc3, lr, eps):
+    """One model before sweep 1: the new distance and squares, and rate."""
+    distance_next = maximum(distance, sqrt(acc1))
     squares_next = squares + acc3
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
 
 @per_element
-def update_0_1(theta, g, rate):
+def update_1(theta, g, rate):
     """One element in sweep 1: the new theta."""
-    theta_next = theta - rate*g
+    theta_next = fma(-rate, g, theta)
     return theta_next
-
-
-@per_element
-def update_1_0(theta, g, theta_0):
-    """One element in sweep 0 otherwise: y2."""
-    y2 = theta - theta_0
-    return y2
-
-
-@on_device
-def group_1_0(distance, squares, acc5, acc3, lr, eps):
-    """One model before sweep 1 otherwise: the new distance and squares, and rate."""
-    distance_next = maximum(distance, sqrt(acc5))
-    squares_next = squares + acc3
-    rate = lr*distance_next/sqrt(squares_next + eps)
-    return distance_next, squares_next, rate
 
 
 @kernel
@@ -81,138 +64,77 @@ def sweep_0(chunks, addresses, scalars, at, small):
     theta_ptr = addresses[0, tensor] + offset
     g_ptr = addresses[1, tensor] + offset
     theta_0_ptr = addresses[2, tensor] + offset
-    branch = as_index(scalars[0])
     acc0_of = at[17]
     acc2_of = at[18]
-    acc4_of = at[22]
-    if branch == 0:
-        acc0 = 0.0  # sum of theta*theta over the tensor
-        acc2 = 0.0  # sum of g*g over the tensor
-        fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_0_next_i0 = update_0_0(theta_i0, g_i0)
-            acc0 += wide(theta_i0)*wide(theta_i0)
-            acc2 += wide(g_i0)*wide(g_i0)
-            theta_0_next_i1 = update_0_0(theta_i1, g_i1)
-            acc0 += wide(theta_i1)*wide(theta_i1)
-            acc2 += wide(g_i1)*wide(g_i1)
-            theta_0_next_i2 = update_0_0(theta_i2, g_i2)
-            acc0 += wide(theta_i2)*wide(theta_i2)
-            acc2 += wide(g_i2)*wide(g_i2)
-            theta_0_next_i3 = update_0_0(theta_i3, g_i3)
-            acc0 += wide(theta_i3)*wide(theta_i3)
-            acc2 += wide(g_i3)*wide(g_i3)
-            store4(theta_0_ptr, i, scalars, theta_0_next_i0, theta_0_next_i1, theta_0_next_i2, theta_0_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            theta_0_next_i = update_0_0(theta_i, g_i)
-            acc0 += wide(theta_i)*wide(theta_i)
-            acc2 += wide(g_i)*wide(g_i)
-            store(theta_0_ptr, i, scalars, theta_0_next_i)
-            i += THREADS
-        acc0 = sum_of_block(acc0)
-        if thread() == 0:
-            small[acc0_of + chunks[3, block()]] = acc0
-        acc2 = sum_of_block(acc2)
-        if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
-    else:
-        acc4 = 0.0  # sum of y2*y2 over the tensor
-        acc2 = 0.0  # sum of g*g over the tensor
-        fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
-            y2_i0 = update_1_0(theta_i0, g_i0, theta_0_i0)
-            acc4 += wide(y2_i0)*wide(y2_i0)
-            acc2 += wide(g_i0)*wide(g_i0)
-            y2_i1 = update_1_0(theta_i1, g_i1, theta_0_i1)
-            acc4 += wide(y2_i1)*wide(y2_i1)
-            acc2 += wide(g_i1)*wide(g_i1)
-            y2_i2 = update_1_0(theta_i2, g_i2, theta_0_i2)
-            acc4 += wide(y2_i2)*wide(y2_i2)
-            acc2 += wide(g_i2)*wide(g_i2)
-            y2_i3 = update_1_0(theta_i3, g_i3, theta_0_i3)
-            acc4 += wide(y2_i3)*wide(y2_i3)
-            acc2 += wide(g_i3)*wide(g_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            theta_0_i = load(theta_0_ptr, i, scalars)
-            y2_i = update_1_0(theta_i, g_i, theta_0_i)
-            acc4 += wide(y2_i)*wide(y2_i)
-            acc2 += wide(g_i)*wide(g_i)
-            i += THREADS
-        acc4 = sum_of_block(acc4)
-        if thread() == 0:
-            small[acc4_of + chunks[3, block()]] = acc4
-        acc2 = sum_of_block(acc2)
-        if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
+    acc0 = 0.0  # sum of y0*y0 over the tensor
+    acc2 = 0.0  # sum of g*g over the tensor
+    fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
+    i = 4*thread()
+    while i < fours:
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
+        y0_i0 = update_0(theta_i0, g_i0, theta_0_i0)
+        acc0 += wide(y0_i0)*wide(y0_i0)
+        acc2 += wide(g_i0)*wide(g_i0)
+        y0_i1 = update_0(theta_i1, g_i1, theta_0_i1)
+        acc0 += wide(y0_i1)*wide(y0_i1)
+        acc2 += wide(g_i1)*wide(g_i1)
+        y0_i2 = update_0(theta_i2, g_i2, theta_0_i2)
+        acc0 += wide(y0_i2)*wide(y0_i2)
+        acc2 += wide(g_i2)*wide(g_i2)
+        y0_i3 = update_0(theta_i3, g_i3, theta_0_i3)
+        acc0 += wide(y0_i3)*wide(y0_i3)
+        acc2 += wide(g_i3)*wide(g_i3)
+        i += 4*THREADS
+    i = fours + thread()
+    while i < count:
+        theta_i = load(theta_ptr, i, scalars)
+        g_i = load(g_ptr, i, scalars)
+        theta_0_i = load(theta_0_ptr, i, scalars)
+        y0_i = update_0(theta_i, g_i, theta_0_i)
+        acc0 += wide(y0_i)*wide(y0_i)
+        acc2 += wide(g_i)*wide(g_i)
+        i += THREADS
+    acc0 = sum_of_block(acc0)
+    if thread() == 0:
+        small[acc0_of + chunks[3, block()]] = acc0
+    acc2 = sum_of_block(acc2)
+    if thread() == 0:
+        small[acc2_of + chunks[3, block()]] = acc2
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    branch = as_index(scalars[0])
     acc0_of = at[17]
     acc2_of = at[18]
-    y0_of = at[19]
-    y1_of = at[20]
-    acc4_of = at[22]
-    y3_of = at[23]
+    y1_of = at[19]
+    y2_of = at[20]
     j = tensor_of_block(at)
-    if branch == 0:
-        acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-        acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
-        if thread() == 0:
-            small[y0_of + j] = acc0
-            small[y1_of + j] = acc2
-    else:
-        acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
-        acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
-        if thread() == 0:
-            small[y3_of + j] = acc4
-            small[y1_of + j] = acc2
+    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    if thread() == 0:
+        small[y1_of + j] = acc0
+        small[y2_of + j] = acc2
 
 
 @kernel
 def groups_0(at, scalars, small):
     """Before sweep 1: one block."""
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
-    reps_rel = scalars[3]
-    squares_of = at[16]
-    y0_of = at[19]
-    y1_of = at[20]
+    lr = scalars[0]
+    eps = scalars[1]
     distance_of = at[15]
+    squares_of = at[16]
+    y1_of = at[19]
+    y2_of = at[20]
     rate_of = at[21]
-    y3_of = at[23]
-    if branch == 0:
-        acc1 = sum_over_tensors(small, y0_of, at)
-        acc3 = sum_over_tensors(small, y1_of, at)
-        if thread() == 0:
-            small[distance_of], small[squares_of], small[rate_of] = group_0_0(
-                small[squares_of], acc1, acc3, lr, eps, reps_rel,
-            )
-    else:
-        acc5 = sum_over_tensors(small, y3_of, at)
-        acc3 = sum_over_tensors(small, y1_of, at)
-        if thread() == 0:
-            small[distance_of], small[squares_of], small[rate_of] = group_1_0(
-                small[distance_of], small[squares_of], acc5, acc3, lr, eps,
-            )
+    acc1 = sum_over_tensors(small, y1_of, at)
+    acc3 = sum_over_tensors(small, y2_of, at)
+    if thread() == 0:
+        small[distance_of], small[squares_of], small[rate_of] = group_0(
+            small[distance_of], small[squares_of], acc1, acc3, lr, eps,
+        )
 
 
 @kernel
@@ -231,17 +153,17 @@ def sweep_1(chunks, addresses, scalars, at, small):
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        theta_next_i0 = update_0_1(theta_i0, g_i0, rate)
-        theta_next_i1 = update_0_1(theta_i1, g_i1, rate)
-        theta_next_i2 = update_0_1(theta_i2, g_i2, rate)
-        theta_next_i3 = update_0_1(theta_i3, g_i3, rate)
+        theta_next_i0 = update_1(theta_i0, g_i0, rate)
+        theta_next_i1 = update_1(theta_i1, g_i1, rate)
+        theta_next_i2 = update_1(theta_i2, g_i2, rate)
+        theta_next_i3 = update_1(theta_i3, g_i3, rate)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         theta_i = load(theta_ptr, i, scalars)
         g_i = load(g_ptr, i, scalars)
-        theta_next_i = update_0_1(theta_i, g_i, rate)
+        theta_next_i = update_1(theta_i, g_i, rate)
         store(theta_ptr, i, scalars, theta_next_i)
         i += THREADS
 
@@ -249,6 +171,12 @@ def sweep_1(chunks, addresses, scalars, at, small):
 def initial(lr, eps, reps_rel):
     """What the states hold before the first step: theta_0, distance and squares."""
     return 0.0, 0.0, 0.0
+
+
+def started(thetas, lr, eps, reps_rel):
+    """What is made of theta for the first step: distance."""
+    c0 = beginning.over_all("norm", [theta for theta in thetas], thetas)
+    return [(reps_rel*(1 + c0),) for theta in thetas]
 
 
 PROGRAM = Program(
@@ -262,16 +190,16 @@ PROGRAM = Program(
     small_states={"distance": "group", "squares": "group"},
     initial=initial,
     scalars=scalars,
-    values={
-        "acc0": "chunk", "acc2": "chunk", "y0": "tensor", "y1": "tensor", "rate": "group", "acc4": "chunk",
-        "y3": "tensor",
-    },
+    values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "group"},
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),
         Launch("group", groups_0),
         Launch("element", sweep_1),
     ),
+    copies=("theta_0",),
+    begun=("distance",),
+    started=started,
 )
 
 

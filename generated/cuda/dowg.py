@@ -18,7 +18,7 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
+    THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
     sqrt, store, store4, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
@@ -28,66 +28,30 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, eps):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t == 1 else 1
-    return branch, lr, eps
-
-
-@on_device
-def group_0_0(d2):
-    """One model before sweep 0 where t == 1: the new d2."""
-    d2_next = maximum(d2, 0)
-    return d2_next
-
-
-@on_device
-def group_0_1(d2_next, squares, acc1, lr, eps):
-    """One model before sweep 1 where t == 1: the new squares, and rate."""
-    squares_next = squares + d2_next*acc1
-    rate = lr*d2_next/(sqrt(squares_next) + eps)
-    return squares_next, rate
+    return lr, eps
 
 
 @per_element
-def update_0_1(theta, g, rate):
-    """One element in sweep 1 where t == 1: the new theta and theta_0."""
-    theta_0_next = theta
-    theta_next = theta - rate*g
-    return theta_next, theta_0_next
-
-
-@per_element
-def update_1_0(theta, g, theta_0):
-    """One element in sweep 0 otherwise: y1."""
-    y1 = theta - theta_0
-    return y1
+def update_0(theta, g, theta_0):
+    """One element in sweep 0: y0."""
+    y0 = theta - theta_0
+    return y0
 
 
 @on_device
-def group_1_0(d2, squares, acc3, acc1, lr, eps):
-    """One model before sweep 1 otherwise: the new d2 and squares, and rate."""
-    d2_next = maximum(d2, acc3)
-    squares_next = squares + d2_next*acc1
+def group_0(d2, squares, acc1, acc3, lr, eps):
+    """One model before sweep 1: the new d2 and squares, and rate."""
+    d2_next = maximum(d2, acc1)
+    squares_next = squares + d2_next*acc3
     rate = lr*d2_next/(sqrt(squares_next) + eps)
     return d2_next, squares_next, rate
 
 
 @per_element
-def update_1_1(theta, g, rate):
-    """One element in sweep 1 otherwise: the new theta."""
-    theta_next = theta - rate*g
+def update_1(theta, g, rate):
+    """One element in sweep 1: the new theta."""
+    theta_next = fma(-rate, g, theta)
     return theta_next
-
-
-@kernel
-def groups_0(at, scalars, small):
-    """Before sweep 0: one block."""
-    branch = as_index(scalars[0])
-    d2_of = at[15]
-    if branch == 0:
-        if thread() == 0:
-            small[d2_of] = group_0_0(small[d2_of])
-    else:
-        pass
 
 
 @kernel
@@ -100,110 +64,77 @@ def sweep_0(chunks, addresses, scalars, at, small):
     theta_ptr = addresses[0, tensor] + offset
     g_ptr = addresses[1, tensor] + offset
     theta_0_ptr = addresses[2, tensor] + offset
-    branch = as_index(scalars[0])
     acc0_of = at[17]
-    acc2_of = at[20]
-    if branch == 0:
-        acc0 = 0.0  # sum of g*g over the tensor
-        fours = in_fours(count, g_ptr)
-        i = 4*thread()
-        while i < fours:
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            acc0 += wide(g_i0)*wide(g_i0)
-            acc0 += wide(g_i1)*wide(g_i1)
-            acc0 += wide(g_i2)*wide(g_i2)
-            acc0 += wide(g_i3)*wide(g_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            g_i = load(g_ptr, i, scalars)
-            acc0 += wide(g_i)*wide(g_i)
-            i += THREADS
-        acc0 = sum_of_block(acc0)
-        if thread() == 0:
-            small[acc0_of + chunks[3, block()]] = acc0
-    else:
-        acc2 = 0.0  # sum of y1*y1 over the tensor
-        acc0 = 0.0  # sum of g*g over the tensor
-        fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
-            y1_i0 = update_1_0(theta_i0, g_i0, theta_0_i0)
-            acc2 += wide(y1_i0)*wide(y1_i0)
-            acc0 += wide(g_i0)*wide(g_i0)
-            y1_i1 = update_1_0(theta_i1, g_i1, theta_0_i1)
-            acc2 += wide(y1_i1)*wide(y1_i1)
-            acc0 += wide(g_i1)*wide(g_i1)
-            y1_i2 = update_1_0(theta_i2, g_i2, theta_0_i2)
-            acc2 += wide(y1_i2)*wide(y1_i2)
-            acc0 += wide(g_i2)*wide(g_i2)
-            y1_i3 = update_1_0(theta_i3, g_i3, theta_0_i3)
-            acc2 += wide(y1_i3)*wide(y1_i3)
-            acc0 += wide(g_i3)*wide(g_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            theta_0_i = load(theta_0_ptr, i, scalars)
-            y1_i = update_1_0(theta_i, g_i, theta_0_i)
-            acc2 += wide(y1_i)*wide(y1_i)
-            acc0 += wide(g_i)*wide(g_i)
-            i += THREADS
-        acc2 = sum_of_block(acc2)
-        if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
-        acc0 = sum_of_block(acc0)
-        if thread() == 0:
-            small[acc0_of + chunks[3, block()]] = acc0
+    acc2_of = at[18]
+    acc0 = 0.0  # sum of y0*y0 over the tensor
+    acc2 = 0.0  # sum of g*g over the tensor
+    fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
+    i = 4*thread()
+    while i < fours:
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
+        y0_i0 = update_0(theta_i0, g_i0, theta_0_i0)
+        acc0 += wide(y0_i0)*wide(y0_i0)
+        acc2 += wide(g_i0)*wide(g_i0)
+        y0_i1 = update_0(theta_i1, g_i1, theta_0_i1)
+        acc0 += wide(y0_i1)*wide(y0_i1)
+        acc2 += wide(g_i1)*wide(g_i1)
+        y0_i2 = update_0(theta_i2, g_i2, theta_0_i2)
+        acc0 += wide(y0_i2)*wide(y0_i2)
+        acc2 += wide(g_i2)*wide(g_i2)
+        y0_i3 = update_0(theta_i3, g_i3, theta_0_i3)
+        acc0 += wide(y0_i3)*wide(y0_i3)
+        acc2 += wide(g_i3)*wide(g_i3)
+        i += 4*THREADS
+    i = fours + thread()
+    while i < count:
+        theta_i = load(theta_ptr, i, scalars)
+        g_i = load(g_ptr, i, scalars)
+        theta_0_i = load(theta_0_ptr, i, scalars)
+        y0_i = update_0(theta_i, g_i, theta_0_i)
+        acc0 += wide(y0_i)*wide(y0_i)
+        acc2 += wide(g_i)*wide(g_i)
+        i += THREADS
+    acc0 = sum_of_block(acc0)
+    if thread() == 0:
+        small[acc0_of + chunks[3, block()]] = acc0
+    acc2 = sum_of_block(acc2)
+    if thread() == 0:
+        small[acc2_of + chunks[3, block()]] = acc2
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    branch = as_index(scalars[0])
     acc0_of = at[17]
-    y0_of = at[18]
-    acc2_of = at[20]
-    y2_of = at[21]
+    acc2_of = at[18]
+    y1_of = at[19]
+    y2_of = at[20]
     j = tensor_of_block(at)
-    if branch == 0:
-        acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-        if thread() == 0:
-            small[y0_of + j] = acc0
-    else:
-        acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
-        acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-        if thread() == 0:
-            small[y2_of + j] = acc2
-            small[y0_of + j] = acc0
+    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    if thread() == 0:
+        small[y1_of + j] = acc0
+        small[y2_of + j] = acc2
 
 
 @kernel
-def groups_1(at, scalars, small):
+def groups_0(at, scalars, small):
     """Before sweep 1: one block."""
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
+    lr = scalars[0]
+    eps = scalars[1]
     d2_of = at[15]
     squares_of = at[16]
-    y0_of = at[18]
-    rate_of = at[19]
-    y2_of = at[21]
-    if branch == 0:
-        acc1 = sum_over_tensors(small, y0_of, at)
-        if thread() == 0:
-            small[squares_of], small[rate_of] = group_0_1(small[d2_of], small[squares_of], acc1, lr, eps)
-    else:
-        acc3 = sum_over_tensors(small, y2_of, at)
-        acc1 = sum_over_tensors(small, y0_of, at)
-        if thread() == 0:
-            small[d2_of], small[squares_of], small[rate_of] = group_1_0(
-                small[d2_of], small[squares_of], acc3, acc1, lr, eps,
-            )
+    y1_of = at[19]
+    y2_of = at[20]
+    rate_of = at[21]
+    acc1 = sum_over_tensors(small, y1_of, at)
+    acc3 = sum_over_tensors(small, y2_of, at)
+    if thread() == 0:
+        small[d2_of], small[squares_of], small[rate_of] = group_0(
+            small[d2_of], small[squares_of], acc1, acc3, lr, eps,
+        )
 
 
 @kernel
@@ -215,51 +146,26 @@ def sweep_1(chunks, addresses, scalars, at, small):
     offset = first_element*scalars.itemsize
     theta_ptr = addresses[0, tensor] + offset
     g_ptr = addresses[1, tensor] + offset
-    theta_0_ptr = addresses[2, tensor] + offset
-    branch = as_index(scalars[0])
-    rate_of = at[19]
-    if branch == 0:
-        rate = narrow(small[rate_of], scalars)
-        fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_next_i0, theta_0_next_i0 = update_0_1(theta_i0, g_i0, rate)
-            theta_next_i1, theta_0_next_i1 = update_0_1(theta_i1, g_i1, rate)
-            theta_next_i2, theta_0_next_i2 = update_0_1(theta_i2, g_i2, rate)
-            theta_next_i3, theta_0_next_i3 = update_0_1(theta_i3, g_i3, rate)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(theta_0_ptr, i, scalars, theta_0_next_i0, theta_0_next_i1, theta_0_next_i2, theta_0_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            theta_next_i, theta_0_next_i = update_0_1(theta_i, g_i, rate)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(theta_0_ptr, i, scalars, theta_0_next_i)
-            i += THREADS
-    else:
-        rate = narrow(small[rate_of], scalars)
-        fours = in_fours(count, theta_ptr | g_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_next_i0 = update_1_1(theta_i0, g_i0, rate)
-            theta_next_i1 = update_1_1(theta_i1, g_i1, rate)
-            theta_next_i2 = update_1_1(theta_i2, g_i2, rate)
-            theta_next_i3 = update_1_1(theta_i3, g_i3, rate)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            theta_next_i = update_1_1(theta_i, g_i, rate)
-            store(theta_ptr, i, scalars, theta_next_i)
-            i += THREADS
+    rate_of = at[21]
+    rate = narrow(small[rate_of], scalars)
+    fours = in_fours(count, theta_ptr | g_ptr)
+    i = 4*thread()
+    while i < fours:
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        theta_next_i0 = update_1(theta_i0, g_i0, rate)
+        theta_next_i1 = update_1(theta_i1, g_i1, rate)
+        theta_next_i2 = update_1(theta_i2, g_i2, rate)
+        theta_next_i3 = update_1(theta_i3, g_i3, rate)
+        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        i += 4*THREADS
+    i = fours + thread()
+    while i < count:
+        theta_i = load(theta_ptr, i, scalars)
+        g_i = load(g_ptr, i, scalars)
+        theta_next_i = update_1(theta_i, g_i, rate)
+        store(theta_ptr, i, scalars, theta_next_i)
+        i += THREADS
 
 
 def initial(lr, eps):
@@ -277,14 +183,14 @@ PROGRAM = Program(
     small_states={"d2": "group", "squares": "group"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "y0": "tensor", "rate": "group", "acc2": "chunk", "y2": "tensor"},
+    values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "group"},
     launches=(
-        Launch("group", groups_0),
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),
-        Launch("group", groups_1),
+        Launch("group", groups_0),
         Launch("element", sweep_1),
     ),
+    copies=("theta_0",),
 )
 
 

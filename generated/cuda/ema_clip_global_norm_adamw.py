@@ -20,8 +20,8 @@ Reference: Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before t
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, expm1, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, sqrt, store, store4, thread, wide,
+    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
+    per_element, sqrt, store, store4, tail, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -30,46 +30,38 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps, ema_decay):
     """What is the same for every element, computed once a step in float64."""
-    branch = 0 if t == 1 else 1
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c4 = 1 - lr*weight_decay
-    c5 = 1 - ema_decay
-    return branch, lr, norm_limit, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c8 = 1 - lr*weight_decay
+    c9 = head(ema_decay)
+    c10 = tail(ema_decay)
+    c11 = 1 - ema_decay
+    return lr, norm_limit, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11
 
 
 @on_device
-def group_0_0(acc1, norm_limit):
+def group_0(acc1, norm_limit):
     """One model before sweep 1: shrink."""
     shrink = norm_limit/maximum(1/1000000 + sqrt(acc1), norm_limit)
     return shrink
 
 
 @per_element
-def update_0_1(theta, g, m, v, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5):
-    """One element in sweep 1 where t == 1: the new theta, m, v and theta_ema."""
+def update_1(theta, g, m, v, theta_ema, shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11):
+    """One element in sweep 1: the new theta, m, v and theta_ema."""
     g_clipped = shrink*g
-    m_next = beta1*m + c0*g_clipped
-    v_next = beta2*v + c1*(g_clipped*g_clipped)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    theta_next = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    theta_ema_next = c5*theta_next + ema_decay*theta
-    return theta_next, m_next, v_next, theta_ema_next
-
-
-@per_element
-def update_1_1(theta, g, m, v, theta_ema, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5):
-    """One element in sweep 1 otherwise: the new theta, m, v and theta_ema."""
-    g_clipped = shrink*g
-    m_next = beta1*m + c0*g_clipped
-    v_next = beta2*v + c1*(g_clipped*g_clipped)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    theta_next = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    theta_ema_next = ema_decay*theta_ema + c5*theta_next
+    m_next = fma(c0, m, fma(c1, m, c2*g_clipped))
+    v_next = fma(c3, v, fma(c4, v, c5*(g_clipped*g_clipped)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
+    theta_next = fma(c8, theta, -lr*m_hat/(sqrt(v_hat) + eps))
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*theta_next))
     return theta_next, m_next, v_next, theta_ema_next
 
 
@@ -116,12 +108,12 @@ def tensors_0(at, scalars, small):
 @kernel
 def groups_0(at, scalars, small):
     """Before sweep 1: one block."""
-    norm_limit = scalars[2]
+    norm_limit = scalars[1]
     y0_of = at[16]
     shrink_of = at[17]
     acc1 = sum_over_tensors(small, y0_of, at)
     if thread() == 0:
-        small[shrink_of] = group_0_0(acc1, norm_limit)
+        small[shrink_of] = group_0(acc1, norm_limit)
 
 
 @kernel
@@ -136,105 +128,66 @@ def sweep_1(chunks, addresses, scalars, at, small):
     m_ptr = addresses[2, tensor] + offset
     v_ptr = addresses[3, tensor] + offset
     theta_ema_ptr = addresses[4, tensor] + offset
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    beta1 = scalars[3]
-    beta2 = scalars[4]
-    eps = scalars[5]
-    ema_decay = scalars[6]
-    c0 = scalars[7]
-    c1 = scalars[8]
-    c2 = scalars[9]
-    c3 = scalars[10]
-    c4 = scalars[11]
-    c5 = scalars[12]
+    lr = scalars[0]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
+    c4 = scalars[7]
+    c5 = scalars[8]
+    c6 = scalars[9]
+    c7 = scalars[10]
+    c8 = scalars[11]
+    c9 = scalars[12]
+    c10 = scalars[13]
+    c11 = scalars[14]
     shrink_of = at[17]
-    if branch == 0:
-        shrink = narrow(small[shrink_of], scalars)
-        fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_0_1(
-                theta_i0, g_i0, m_i0, v_i0, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5,
-            )
-            theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1 = update_0_1(
-                theta_i1, g_i1, m_i1, v_i1, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5,
-            )
-            theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2 = update_0_1(
-                theta_i2, g_i2, m_i2, v_i2, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5,
-            )
-            theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3 = update_0_1(
-                theta_i3, g_i3, m_i3, v_i3, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5,
-            )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_0_1(
-                theta_i, g_i, m_i, v_i, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5,
-            )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(theta_ema_ptr, i, scalars, theta_ema_next_i)
-            i += THREADS
-    else:
-        shrink = narrow(small[shrink_of], scalars)
-        fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
-            theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_1_1(
-                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4,
-                c5,
-            )
-            theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1 = update_1_1(
-                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4,
-                c5,
-            )
-            theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2 = update_1_1(
-                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4,
-                c5,
-            )
-            theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3 = update_1_1(
-                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4,
-                c5,
-            )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            theta_ema_i = load(theta_ema_ptr, i, scalars)
-            theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_1_1(
-                theta_i, g_i, m_i, v_i, theta_ema_i, shrink, lr, beta1, beta2, eps, ema_decay, c0, c1, c2, c3, c4, c5,
-            )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(theta_ema_ptr, i, scalars, theta_ema_next_i)
-            i += THREADS
+    shrink = narrow(small[shrink_of], scalars)
+    fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr)
+    i = 4*thread()
+    while i < fours:
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+        theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
+        theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_1(
+            theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10,
+            c11,
+        )
+        theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1 = update_1(
+            theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10,
+            c11,
+        )
+        theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2 = update_1(
+            theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10,
+            c11,
+        )
+        theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3 = update_1(
+            theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10,
+            c11,
+        )
+        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+        i += 4*THREADS
+    i = fours + thread()
+    while i < count:
+        theta_i = load(theta_ptr, i, scalars)
+        g_i = load(g_ptr, i, scalars)
+        m_i = load(m_ptr, i, scalars)
+        v_i = load(v_ptr, i, scalars)
+        theta_ema_i = load(theta_ema_ptr, i, scalars)
+        theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_1(
+            theta_i, g_i, m_i, v_i, theta_ema_i, shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11,
+        )
+        store(theta_ptr, i, scalars, theta_next_i)
+        store(m_ptr, i, scalars, m_next_i)
+        store(v_ptr, i, scalars, v_next_i)
+        store(theta_ema_ptr, i, scalars, theta_ema_next_i)
+        i += THREADS
 
 
 def initial(lr, norm_limit, beta1, beta2, weight_decay, eps, ema_decay):
@@ -263,6 +216,8 @@ PROGRAM = Program(
         Launch("group", groups_0),
         Launch("element", sweep_1),
     ),
+    copies=("theta_ema",),
+    evaluated=("theta_ema",),
 )
 
 

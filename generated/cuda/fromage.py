@@ -17,8 +17,8 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element, sqrt,
-    store, store4, thread, wide,
+    THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
+    sqrt, store, store4, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -44,7 +44,7 @@ def tensor_0(acc0, acc1, lr, norm_min):
 @per_element
 def update_1(theta, g, c1, c0):
     """One element in sweep 1: the new theta."""
-    theta_next = c0*(theta - c1*g)
+    theta_next = c0*fma(-c1, g, theta)
     return theta_next
 
 

@@ -14,7 +14,7 @@ Reference: arXiv:1511.06807, eq. 1; optax.add_noise.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
+    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
 )
 from optgen.runtime.cuda_draws import draw, draw4
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -30,8 +30,8 @@ def scalars(t, lr, noise_scale, noise_decay, seed):
 @per_element
 def update(theta, g, z0, lr, c0):
     """One element: the new theta."""
-    g_noisy = g + c0*z0
-    theta_next = theta - lr*g_noisy
+    g_noisy = fma(c0, z0, g)
+    theta_next = fma(-lr, g_noisy, theta)
     return theta_next
 
 

@@ -16,7 +16,7 @@ Reference: torch.optim.Adagrad with weight_decay.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, thread,
+    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -31,8 +31,8 @@ def scalars(t, lr, weight_decay, lr_decay, eps, initial_accumulator):
 @per_element
 def update(theta, g, v, weight_decay, eps, lr_t):
     """One element: the new theta and v."""
-    g_l2 = g + weight_decay*theta
-    v_next = v + g_l2*g_l2
+    g_l2 = fma(weight_decay, theta, g)
+    v_next = fma(g_l2, g_l2, v)
     theta_next = theta - g_l2*lr_t/(sqrt(v_next) + eps)
     return theta_next, v_next
 

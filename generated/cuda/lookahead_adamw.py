@@ -2,13 +2,14 @@
 # sha256 of spec and options: 4137d5d102992af6d93843d4002ebad8b9483f0f33536013a8d71757bf310a78
 """LookaheadAdamW.
 
-    m'     = beta1*m + (1 - beta1)*g
-    v'     = beta2*v + (1 - beta2)*g**2
-    m_hat  = m'/(1 - beta1**t)
-    v_hat  = v'/(1 - beta2**t)
-    fast   = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    phi'   = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-    theta' = phi' if t % sync_period == 0 else fast
+    m'          = beta1*m + (1 - beta1)*g
+    v'          = beta2*v + (1 - beta2)*g**2
+    m_hat       = m'/(1 - beta1**t)
+    v_hat       = v'/(1 - beta2**t)
+    fast        = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)
+    since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+    phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+    theta'      = phi' if sync_period <= since_sync + 1 else fast
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -19,97 +20,66 @@ Reference: arXiv:1907.08610, Algorithm 1.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, expm1, in_fours, kernel, load, load4, log, on_host, per_element, sqrt, store,
-    store4, thread,
+    THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element,
+    sqrt, store, store4, tail, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
-def scalars(t, lr, beta1, beta2, weight_decay, eps, slow_step_size, sync_period):
+def scalars(t, lr, beta1, beta2, weight_decay, eps, sync_period, slow_step_size, since_sync):
     """What is the same for every element, computed once a step in float64."""
-    branch = (
-        0
-        if t == 1 and t % sync_period == 0
-        else 1
-        if t % sync_period == 0 and t != 1
-        else 2
-        if t == 1 and t % sync_period != 0
-        else 3
-    )
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c4 = 1 - lr*weight_decay
-    c5 = 1 - slow_step_size
-    return branch, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5
+    since_sync_next = 0 if sync_period <= since_sync + 1 else since_sync + 1
+    branch = 0 if sync_period <= since_sync + 1 else 1
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c8 = 1 - lr*weight_decay
+    c13 = 1 - slow_step_size
+    c9 = head(c13)
+    c10 = tail(c13)
+    c11 = tail(slow_step_size)
+    c12 = head(slow_step_size)
+    return branch, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, since_sync_next
 
 
 @per_element
-def update_0(theta, g, m, v, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5):
-    """One element where t == 1 and t % sync_period == 0: the new theta, m, v and phi."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    fast = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    phi_next = slow_step_size*fast + c5*theta
+def update_0(theta, g, m, v, phi, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12):
+    """One element where sync_period <= since_sync + 1: the new theta, m, v and phi."""
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
+    fast = fma(c8, theta, -lr*m_hat/(sqrt(v_hat) + eps))
+    phi_next = fma(c9, phi, fma(c12, fast, fma(c10, phi, c11*fast)))
     theta_next = phi_next
     return theta_next, m_next, v_next, phi_next
 
 
 @per_element
-def update_1(theta, g, m, v, phi, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5):
-    """One element where t % sync_period == 0 and t != 1: the new theta, m, v and phi."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    fast = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    phi_next = c5*phi + slow_step_size*fast
-    theta_next = phi_next
-    return theta_next, m_next, v_next, phi_next
-
-
-@per_element
-def update_2(theta, g, m, v, lr, beta1, beta2, eps, c0, c1, c2, c3, c4):
-    """One element where t == 1 and t % sync_period != 0: the new theta, m, v and phi."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    fast = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
-    phi_next = theta
-    theta_next = fast
-    return theta_next, m_next, v_next, phi_next
-
-
-@per_element
-def update_3(theta, g, m, v, lr, beta1, beta2, eps, c0, c1, c2, c3, c4):
+def update_1(theta, g, m, v, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8):
     """One element otherwise: the new theta, m and v."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    fast = c4*theta - lr*m_hat/(sqrt(v_hat) + eps)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
+    fast = fma(c8, theta, -lr*m_hat/(sqrt(v_hat) + eps))
     theta_next = fast
     return theta_next, m_next, v_next
 
 
 @per_element
-def update(theta, g, m, v, phi, branch, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5):
+def update(theta, g, m, v, phi, branch, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12):
     """One element, in the branch that runs: the new theta, m, v and phi."""
     if branch == 0:
-        theta_next, m_next, v_next, phi_next = update_0(theta, g, m, v, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5)
+        theta_next, m_next, v_next, phi_next = update_0(theta, g, m, v, phi, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12)
         return theta_next, m_next, v_next, phi_next
-    if branch == 1:
-        theta_next, m_next, v_next, phi_next = update_1(theta, g, m, v, phi, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5)
-        return theta_next, m_next, v_next, phi_next
-    if branch == 2:
-        theta_next, m_next, v_next, phi_next = update_2(theta, g, m, v, lr, beta1, beta2, eps, c0, c1, c2, c3, c4)
-        return theta_next, m_next, v_next, phi_next
-    theta_next, m_next, v_next = update_3(theta, g, m, v, lr, beta1, beta2, eps, c0, c1, c2, c3, c4)
+    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8)
     return theta_next, m_next, v_next, phi
 
 
@@ -127,16 +97,20 @@ def sweep(chunks, addresses, scalars):
     phi_ptr = addresses[4, tensor] + offset
     branch = as_index(scalars[0])
     lr = scalars[1]
-    beta1 = scalars[2]
-    beta2 = scalars[3]
-    eps = scalars[4]
-    slow_step_size = scalars[5]
-    c0 = scalars[6]
-    c1 = scalars[7]
-    c2 = scalars[8]
-    c3 = scalars[9]
-    c4 = scalars[10]
-    c5 = scalars[11]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
+    c4 = scalars[7]
+    c5 = scalars[8]
+    c6 = scalars[9]
+    c7 = scalars[10]
+    c8 = scalars[11]
+    c9 = scalars[12]
+    c10 = scalars[13]
+    c11 = scalars[14]
+    c12 = scalars[15]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | phi_ptr)
         i = 4*thread()
@@ -145,57 +119,18 @@ def sweep(chunks, addresses, scalars):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0, phi_next_i0 = update_0(
-                theta_i0, g_i0, m_i0, v_i0, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5,
+                theta_i0, g_i0, m_i0, v_i0, phi_i0, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12,
             )
             theta_next_i1, m_next_i1, v_next_i1, phi_next_i1 = update_0(
-                theta_i1, g_i1, m_i1, v_i1, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5,
+                theta_i1, g_i1, m_i1, v_i1, phi_i1, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12,
             )
             theta_next_i2, m_next_i2, v_next_i2, phi_next_i2 = update_0(
-                theta_i2, g_i2, m_i2, v_i2, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5,
+                theta_i2, g_i2, m_i2, v_i2, phi_i2, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12,
             )
             theta_next_i3, m_next_i3, v_next_i3, phi_next_i3 = update_0(
-                theta_i3, g_i3, m_i3, v_i3, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5,
-            )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            theta_next_i, m_next_i, v_next_i, phi_next_i = update_0(
-                theta_i, g_i, m_i, v_i, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5,
-            )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(phi_ptr, i, scalars, phi_next_i)
-            i += THREADS
-    elif branch == 1:
-        fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | phi_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
-            theta_next_i0, m_next_i0, v_next_i0, phi_next_i0 = update_1(
-                theta_i0, g_i0, m_i0, v_i0, phi_i0, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5,
-            )
-            theta_next_i1, m_next_i1, v_next_i1, phi_next_i1 = update_1(
-                theta_i1, g_i1, m_i1, v_i1, phi_i1, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5,
-            )
-            theta_next_i2, m_next_i2, v_next_i2, phi_next_i2 = update_1(
-                theta_i2, g_i2, m_i2, v_i2, phi_i2, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5,
-            )
-            theta_next_i3, m_next_i3, v_next_i3, phi_next_i3 = update_1(
-                theta_i3, g_i3, m_i3, v_i3, phi_i3, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5,
+                theta_i3, g_i3, m_i3, v_i3, phi_i3, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -209,47 +144,8 @@ def sweep(chunks, addresses, scalars):
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             phi_i = load(phi_ptr, i, scalars)
-            theta_next_i, m_next_i, v_next_i, phi_next_i = update_1(
-                theta_i, g_i, m_i, v_i, phi_i, lr, beta1, beta2, eps, slow_step_size, c0, c1, c2, c3, c4, c5,
-            )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(phi_ptr, i, scalars, phi_next_i)
-            i += THREADS
-    elif branch == 2:
-        fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | phi_ptr)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            theta_next_i0, m_next_i0, v_next_i0, phi_next_i0 = update_2(
-                theta_i0, g_i0, m_i0, v_i0, lr, beta1, beta2, eps, c0, c1, c2, c3, c4,
-            )
-            theta_next_i1, m_next_i1, v_next_i1, phi_next_i1 = update_2(
-                theta_i1, g_i1, m_i1, v_i1, lr, beta1, beta2, eps, c0, c1, c2, c3, c4,
-            )
-            theta_next_i2, m_next_i2, v_next_i2, phi_next_i2 = update_2(
-                theta_i2, g_i2, m_i2, v_i2, lr, beta1, beta2, eps, c0, c1, c2, c3, c4,
-            )
-            theta_next_i3, m_next_i3, v_next_i3, phi_next_i3 = update_2(
-                theta_i3, g_i3, m_i3, v_i3, lr, beta1, beta2, eps, c0, c1, c2, c3, c4,
-            )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            theta_next_i, m_next_i, v_next_i, phi_next_i = update_2(
-                theta_i, g_i, m_i, v_i, lr, beta1, beta2, eps, c0, c1, c2, c3, c4,
+            theta_next_i, m_next_i, v_next_i, phi_next_i = update_0(
+                theta_i, g_i, m_i, v_i, phi_i, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
@@ -264,17 +160,17 @@ def sweep(chunks, addresses, scalars):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            theta_next_i0, m_next_i0, v_next_i0 = update_3(
-                theta_i0, g_i0, m_i0, v_i0, lr, beta1, beta2, eps, c0, c1, c2, c3, c4,
+            theta_next_i0, m_next_i0, v_next_i0 = update_1(
+                theta_i0, g_i0, m_i0, v_i0, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
             )
-            theta_next_i1, m_next_i1, v_next_i1 = update_3(
-                theta_i1, g_i1, m_i1, v_i1, lr, beta1, beta2, eps, c0, c1, c2, c3, c4,
+            theta_next_i1, m_next_i1, v_next_i1 = update_1(
+                theta_i1, g_i1, m_i1, v_i1, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
             )
-            theta_next_i2, m_next_i2, v_next_i2 = update_3(
-                theta_i2, g_i2, m_i2, v_i2, lr, beta1, beta2, eps, c0, c1, c2, c3, c4,
+            theta_next_i2, m_next_i2, v_next_i2 = update_1(
+                theta_i2, g_i2, m_i2, v_i2, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
             )
-            theta_next_i3, m_next_i3, v_next_i3 = update_3(
-                theta_i3, g_i3, m_i3, v_i3, lr, beta1, beta2, eps, c0, c1, c2, c3, c4,
+            theta_next_i3, m_next_i3, v_next_i3 = update_1(
+                theta_i3, g_i3, m_i3, v_i3, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -286,16 +182,18 @@ def sweep(chunks, addresses, scalars):
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
-            theta_next_i, m_next_i, v_next_i = update_3(theta_i, g_i, m_i, v_i, lr, beta1, beta2, eps, c0, c1, c2, c3, c4)
+            theta_next_i, m_next_i, v_next_i = update_1(
+                theta_i, g_i, m_i, v_i, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
             store(v_ptr, i, scalars, v_next_i)
             i += THREADS
 
 
-def initial(lr, beta1, beta2, weight_decay, eps, slow_step_size, sync_period):
-    """What the states hold before the first step: m, v and phi."""
-    return 0.0, 0.0, 0.0
+def initial(lr, beta1, beta2, weight_decay, eps, sync_period, slow_step_size):
+    """What the states hold before the first step: m, v, phi and since_sync."""
+    return 0.0, 0.0, 0.0, 0.0
 
 
 PROGRAM = Program(
@@ -306,26 +204,29 @@ PROGRAM = Program(
         "beta2": Hyper(0.999, Domain(low=0.0, high=1.0)),
         "weight_decay": Hyper(0.01, Domain(low=0.0)),
         "eps": Hyper(1e-8, Domain(low=0.0)),
-        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
         "sync_period": Hyper(5.0, Domain(low=1.0, integer=True)),
+        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
     },
     states=("m", "v", "phi"),
+    numbers=("since_sync",),
     initial=initial,
     scalars=scalars,
     launches=(Launch("element", sweep),),
+    copies=("phi",),
+    evaluated=("phi",),
 )
 
 
 def step(
-    theta: Array, g: Array, m: Array, v: Array, phi: Array, *, t: int, lr: float = 0.001, beta1: float = 0.9,
-    beta2: float = 0.999, weight_decay: float = 0.01, eps: float = 1e-8, slow_step_size: float = 0.5,
-    sync_period: float = 5.0,
+    theta: Array, g: Array, m: Array, v: Array, phi: Array, since_sync: Array, *, t: int, lr: float = 0.001,
+    beta1: float = 0.9, beta2: float = 0.999, weight_decay: float = 0.01, eps: float = 1e-8,
+    sync_period: float = 5.0, slow_step_size: float = 0.5,
 ) -> None:
-    """Update one array theta, m, v and phi in place, at step t = 1, 2, …"""
-    slots = {"theta": theta, "g": g, "m": m, "v": v, "phi": phi}
+    """Update one array theta, m, v, phi and since_sync in place, at step t = 1, 2, …"""
+    slots = {"theta": theta, "g": g, "m": m, "v": v, "phi": phi, "since_sync": since_sync}
     hypers = {
         "lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay, "eps": eps,
-        "slow_step_size": slow_step_size, "sync_period": sync_period,
+        "sync_period": sync_period, "slow_step_size": slow_step_size,
     }
     update_array(PROGRAM, slots, t, hypers)
 
@@ -333,13 +234,14 @@ def step(
 class LookaheadAdamW(FusedOptimizer):
     """LookaheadAdamW for all arrays of a model at once.
 
-        m'     = beta1*m + (1 - beta1)*g
-        v'     = beta2*v + (1 - beta2)*g**2
-        m_hat  = m'/(1 - beta1**t)
-        v_hat  = v'/(1 - beta2**t)
-        fast   = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)
-        phi'   = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-        theta' = phi' if t % sync_period == 0 else fast
+        m'          = beta1*m + (1 - beta1)*g
+        v'          = beta2*v + (1 - beta2)*g**2
+        m_hat       = m'/(1 - beta1**t)
+        v_hat       = v'/(1 - beta2**t)
+        fast        = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)
+        since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+        phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+        theta'      = phi' if sync_period <= since_sync + 1 else fast
 
     Parameters
     ----------
@@ -355,19 +257,19 @@ class LookaheadAdamW(FusedOptimizer):
         How strongly weights are pulled to zero.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
-    slow_step_size : float or callable, default 0.5, in [0, 1]
-        How far slow weights move to the fast.
     sync_period : float or callable, default 5.0, in the integers in [1, inf)
         Every how many steps fast and slow weights meet.
+    slow_step_size : float or callable, default 0.5, in [0, 1]
+        How far slow weights move to the fast.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
-        weight_decay: Value = 0.01, eps: Value = 1e-8, slow_step_size: Value = 0.5, sync_period: Value = 5.0,
+        weight_decay: Value = 0.01, eps: Value = 1e-8, sync_period: Value = 5.0, slow_step_size: Value = 0.5,
     ) -> None:
         super().__init__(
-            params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps,
-            slow_step_size=slow_step_size, sync_period=sync_period,
+            params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, sync_period=sync_period,
+            slow_step_size=slow_step_size,
         )

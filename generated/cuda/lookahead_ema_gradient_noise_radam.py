@@ -2,17 +2,18 @@
 # sha256 of spec and options: 4137d5d102992af6d93843d4002ebad8b9483f0f33536013a8d71757bf310a78
 """LookaheadEmaGradientNoiseRAdam.
 
-    g_noisy    = g + noise_scale*t**(-noise_decay)*normal(seed)
-    m'         = beta1*m + (1 - beta1)*g_noisy
-    v'         = beta2*v + (1 - beta2)*g_noisy**2
-    m_hat      = m'/(1 - beta1**t)
-    rho_inf    = 2/(1 - beta2) - 1
-    rho        = rho_inf - 2*t*beta2**t/(1 - beta2**t)
-    r          = sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
-    fast       = theta - lr*sqrt(1 - beta2**t)*m_hat*r/(sqrt(v') + eps) if rho > 5 else theta - lr*m_hat
-    theta_ema' = ema_decay*theta_ema + (1 - ema_decay)*fast
-    phi'       = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-    theta'     = phi' if t % sync_period == 0 else fast
+    g_noisy     = g + noise_scale*t**(-noise_decay)*normal(seed)
+    m'          = beta1*m + (1 - beta1)*g_noisy
+    v'          = beta2*v + (1 - beta2)*g_noisy**2
+    m_hat       = m'/(1 - beta1**t)
+    rho_inf     = 2/(1 - beta2) - 1
+    rho         = rho_inf - 2*t*beta2**t/(1 - beta2**t)
+    r           = sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
+    fast        = theta - lr*sqrt(1 - beta2**t)*m_hat*r/(sqrt(v') + eps) if rho > 5 else theta - lr*m_hat
+    theta_ema'  = ema_decay*theta_ema + (1 - ema_decay)*fast
+    since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+    phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+    theta'      = phi' if sync_period <= since_sync + 1 else fast
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -24,18 +25,21 @@ Reference: arXiv:1907.08610 around arXiv:1511.06807 around torch.optim.RAdam.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, expm1, in_fours, kernel, load, load4, log, mean_age, on_host, per_element, sqrt,
-    store, store4, thread,
+    THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, mean_age, on_host,
+    per_element, sqrt, store, store4, tail, thread,
 )
 from optgen.runtime.cuda_draws import draw, draw4
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
-def scalars(t, lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay, slow_step_size, sync_period):
+def scalars(
+    t, lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay, sync_period, slow_step_size,
+    since_sync,
+):
     """What is the same for every element, computed once a step in float64."""
-    c2 = 1 - beta2
-    rho_inf = (1 + beta2)/c2  # 2/(1 - beta2) - 1
+    c6 = 1 - beta2
+    rho_inf = (1 + beta2)/c6  # 2/(1 - beta2) - 1
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
     r = (
@@ -43,137 +47,110 @@ def scalars(t, lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay,
         if rho > 5
         else 0
     )
+    since_sync_next = 0 if sync_period <= since_sync + 1 else since_sync + 1
     branch = (
         0
-        if t % sync_period == 0 and rho > 5 and t != 1
+        if sync_period <= since_sync + 1 and rho > 5
         else 1
-        if rho > 5 and t != 1 and t % sync_period != 0
+        if sync_period > since_sync + 1 and rho > 5
         else 2
-        if t == 1 and t % sync_period == 0 and rho <= 5
+        if sync_period <= since_sync + 1 and rho <= 5
         else 3
-        if t == 1 and rho <= 5 and t % sync_period != 0
-        else 4
-        if t % sync_period == 0 and rho <= 5 and t != 1
-        else 5
     )
     c0 = noise_scale*t**(-noise_decay)
-    c1 = 1 - beta1
-    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c4 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
-    c5 = 1 - ema_decay
-    c6 = 1 - slow_step_size
-    return branch, lr, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1, c3, c4, c5, c6
+    c1 = head(beta1)
+    c2 = tail(beta1)
+    c3 = 1 - beta1
+    c4 = head(beta2)
+    c5 = tail(beta2)
+    c7 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c8 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
+    c9 = head(ema_decay)
+    c10 = tail(ema_decay)
+    c11 = 1 - ema_decay
+    c16 = 1 - slow_step_size
+    c12 = head(c16)
+    c13 = tail(c16)
+    c14 = tail(slow_step_size)
+    c15 = head(slow_step_size)
+    return branch, lr, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11, c12, c13, c14, c15, since_sync_next
 
 
 @per_element
 def update_0(
-    theta, g, m, v, theta_ema, phi, z0, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1, c3, c4, c5,
-    c6,
+    theta, g, m, v, theta_ema, phi, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11, c12, c13, c14,
+    c15,
 ):
-    """One element where t % sync_period == 0 and rho > 5 and t != 1: the new theta, m, v, theta_ema and phi."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - c4*m_hat/(sqrt(v_next) + eps)
-    theta_ema_next = ema_decay*theta_ema + c5*fast
-    phi_next = c6*phi + slow_step_size*fast
+    """One element where sync_period <= since_sync + 1 and rho > 5: the new theta, m, v, theta_ema and phi."""
+    g_noisy = fma(c0, z0, g)
+    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
+    m_hat = c7*m_next
+    fast = theta - c8*m_hat/(sqrt(v_next) + eps)
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
+    phi_next = fma(c12, phi, fma(c15, fast, fma(c13, phi, c14*fast)))
     theta_next = phi_next
     return theta_next, m_next, v_next, theta_ema_next, phi_next
 
 
 @per_element
-def update_1(theta, g, m, v, theta_ema, z0, beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5):
-    """One element where rho > 5 and t != 1 and t % sync_period != 0: the new theta, m, v and theta_ema."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - c4*m_hat/(sqrt(v_next) + eps)
-    theta_ema_next = ema_decay*theta_ema + c5*fast
+def update_1(theta, g, m, v, theta_ema, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11):
+    """One element where sync_period > since_sync + 1 and rho > 5: the new theta, m, v and theta_ema."""
+    g_noisy = fma(c0, z0, g)
+    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
+    m_hat = c7*m_next
+    fast = theta - c8*m_hat/(sqrt(v_next) + eps)
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
     theta_next = fast
     return theta_next, m_next, v_next, theta_ema_next
 
 
 @per_element
-def update_2(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6):
-    """One element where t == 1 and t % sync_period == 0 and rho <= 5: the new theta, m, v, theta_ema and phi."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - lr*m_hat
-    theta_ema_next = c5*fast + ema_decay*theta
-    phi_next = slow_step_size*fast + c6*theta
-    theta_next = phi_next
-    return theta_next, m_next, v_next, theta_ema_next, phi_next
-
-
-@per_element
-def update_3(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5):
-    """One element where t == 1 and rho <= 5 and t % sync_period != 0: the new theta, m, v, theta_ema and phi."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - lr*m_hat
-    theta_ema_next = c5*fast + ema_decay*theta
-    phi_next = theta
-    theta_next = fast
-    return theta_next, m_next, v_next, theta_ema_next, phi_next
-
-
-@per_element
-def update_4(
-    theta, g, m, v, theta_ema, phi, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6,
+def update_2(
+    theta, g, m, v, theta_ema, phi, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11, c12, c13, c14, c15,
 ):
-    """One element where t % sync_period == 0 and rho <= 5 and t != 1: the new theta, m, v, theta_ema and phi."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - lr*m_hat
-    theta_ema_next = ema_decay*theta_ema + c5*fast
-    phi_next = c6*phi + slow_step_size*fast
+    """One element where sync_period <= since_sync + 1 and rho <= 5: the new theta, m, v, theta_ema and phi."""
+    g_noisy = fma(c0, z0, g)
+    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
+    m_hat = c7*m_next
+    fast = fma(-lr, m_hat, theta)
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
+    phi_next = fma(c12, phi, fma(c15, fast, fma(c13, phi, c14*fast)))
     theta_next = phi_next
     return theta_next, m_next, v_next, theta_ema_next, phi_next
 
 
 @per_element
-def update_5(theta, g, m, v, theta_ema, z0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5):
+def update_3(theta, g, m, v, theta_ema, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11):
     """One element otherwise: the new theta, m, v and theta_ema."""
-    g_noisy = g + c0*z0
-    m_next = beta1*m + c1*g_noisy
-    v_next = beta2*v + c2*(g_noisy*g_noisy)
-    m_hat = c3*m_next
-    fast = theta - lr*m_hat
-    theta_ema_next = ema_decay*theta_ema + c5*fast
+    g_noisy = fma(c0, z0, g)
+    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
+    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
+    m_hat = c7*m_next
+    fast = fma(-lr, m_hat, theta)
+    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
     theta_next = fast
     return theta_next, m_next, v_next, theta_ema_next
 
 
 @per_element
 def update(
-    theta, g, m, v, theta_ema, phi, z0, branch, lr, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1,
-    c3, c4, c5, c6,
+    theta, g, m, v, theta_ema, phi, z0, branch, lr, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
+    c12, c13, c14, c15,
 ):
     """One element, in the branch that runs: the new theta, m, v, theta_ema and phi."""
     if branch == 0:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(theta, g, m, v, theta_ema, phi, z0, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0, c1, c3, c4, c5, c6)
+        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(theta, g, m, v, theta_ema, phi, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11, c12, c13, c14, c15)
         return theta_next, m_next, v_next, theta_ema_next, phi_next
     if branch == 1:
-        theta_next, m_next, v_next, theta_ema_next = update_1(theta, g, m, v, theta_ema, z0, beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5)
+        theta_next, m_next, v_next, theta_ema_next = update_1(theta, g, m, v, theta_ema, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11)
         return theta_next, m_next, v_next, theta_ema_next, phi
     if branch == 2:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6)
+        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(theta, g, m, v, theta_ema, phi, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11, c12, c13, c14, c15)
         return theta_next, m_next, v_next, theta_ema_next, phi_next
-    if branch == 3:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_3(theta, g, m, v, z0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5)
-        return theta_next, m_next, v_next, theta_ema_next, phi_next
-    if branch == 4:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_4(theta, g, m, v, theta_ema, phi, z0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6)
-        return theta_next, m_next, v_next, theta_ema_next, phi_next
-    theta_next, m_next, v_next, theta_ema_next = update_5(theta, g, m, v, theta_ema, z0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5)
+    theta_next, m_next, v_next, theta_ema_next = update_3(theta, g, m, v, theta_ema, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11)
     return theta_next, m_next, v_next, theta_ema_next, phi
 
 
@@ -192,18 +169,23 @@ def sweep(chunks, addresses, scalars, keys):
     phi_ptr = addresses[5, tensor] + offset
     branch = as_index(scalars[0])
     lr = scalars[1]
-    beta1 = scalars[2]
-    beta2 = scalars[3]
-    eps = scalars[4]
-    ema_decay = scalars[5]
-    slow_step_size = scalars[6]
-    c2 = scalars[7]
-    c0 = scalars[8]
-    c1 = scalars[9]
-    c3 = scalars[10]
-    c4 = scalars[11]
-    c5 = scalars[12]
-    c6 = scalars[13]
+    eps = scalars[2]
+    c6 = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
+    c4 = scalars[8]
+    c5 = scalars[9]
+    c7 = scalars[10]
+    c8 = scalars[11]
+    c9 = scalars[12]
+    c10 = scalars[13]
+    c11 = scalars[14]
+    c12 = scalars[15]
+    c13 = scalars[16]
+    c14 = scalars[17]
+    c15 = scalars[18]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr | phi_ptr | 4*first_element)
         i = 4*thread()
@@ -216,20 +198,20 @@ def sweep(chunks, addresses, scalars, keys):
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0, phi_next_i0 = update_0(
-                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, phi_i0, z0_i0, beta1, beta2, eps, ema_decay, slow_step_size, c2,
-                c0, c1, c3, c4, c5, c6,
+                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, phi_i0, z0_i0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10,
+                c11, c12, c13, c14, c15,
             )
             theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1, phi_next_i1 = update_0(
-                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, phi_i1, z0_i1, beta1, beta2, eps, ema_decay, slow_step_size, c2,
-                c0, c1, c3, c4, c5, c6,
+                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, phi_i1, z0_i1, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10,
+                c11, c12, c13, c14, c15,
             )
             theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2, phi_next_i2 = update_0(
-                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, phi_i2, z0_i2, beta1, beta2, eps, ema_decay, slow_step_size, c2,
-                c0, c1, c3, c4, c5, c6,
+                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, phi_i2, z0_i2, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10,
+                c11, c12, c13, c14, c15,
             )
             theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3, phi_next_i3 = update_0(
-                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, phi_i3, z0_i3, beta1, beta2, eps, ema_decay, slow_step_size, c2,
-                c0, c1, c3, c4, c5, c6,
+                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, phi_i3, z0_i3, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10,
+                c11, c12, c13, c14, c15,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -247,8 +229,8 @@ def sweep(chunks, addresses, scalars, keys):
             phi_i = load(phi_ptr, i, scalars)
             z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i, phi_next_i = update_0(
-                theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, beta1, beta2, eps, ema_decay, slow_step_size, c2, c0,
-                c1, c3, c4, c5, c6,
+                theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
+                c12, c13, c14, c15,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
@@ -267,16 +249,16 @@ def sweep(chunks, addresses, scalars, keys):
             theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
             z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_1(
-                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5,
+                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
             )
             theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1 = update_1(
-                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, z0_i1, beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5,
+                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, z0_i1, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
             )
             theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2 = update_1(
-                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, z0_i2, beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5,
+                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, z0_i2, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
             )
             theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3 = update_1(
-                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, z0_i3, beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5,
+                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, z0_i3, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -292,7 +274,7 @@ def sweep(chunks, addresses, scalars, keys):
             theta_ema_i = load(theta_ema_ptr, i, scalars)
             z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_1(
-                theta_i, g_i, m_i, v_i, theta_ema_i, z0_i, beta1, beta2, eps, ema_decay, c2, c0, c1, c3, c4, c5,
+                theta_i, g_i, m_i, v_i, theta_ema_i, z0_i, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
@@ -307,110 +289,24 @@ def sweep(chunks, addresses, scalars, keys):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
-            theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0, phi_next_i0 = update_2(
-                theta_i0, g_i0, m_i0, v_i0, z0_i0, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6,
-            )
-            theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1, phi_next_i1 = update_2(
-                theta_i1, g_i1, m_i1, v_i1, z0_i1, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6,
-            )
-            theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2, phi_next_i2 = update_2(
-                theta_i2, g_i2, m_i2, v_i2, z0_i2, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6,
-            )
-            theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3, phi_next_i3 = update_2(
-                theta_i3, g_i3, m_i3, v_i3, z0_i3, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6,
-            )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
-            store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
-            theta_next_i, m_next_i, v_next_i, theta_ema_next_i, phi_next_i = update_2(
-                theta_i, g_i, m_i, v_i, z0_i, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1, c3, c5, c6,
-            )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(theta_ema_ptr, i, scalars, theta_ema_next_i)
-            store(phi_ptr, i, scalars, phi_next_i)
-            i += THREADS
-    elif branch == 3:
-        fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr | phi_ptr | 4*first_element)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
-            theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0, phi_next_i0 = update_3(
-                theta_i0, g_i0, m_i0, v_i0, z0_i0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
-            )
-            theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1, phi_next_i1 = update_3(
-                theta_i1, g_i1, m_i1, v_i1, z0_i1, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
-            )
-            theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2, phi_next_i2 = update_3(
-                theta_i2, g_i2, m_i2, v_i2, z0_i2, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
-            )
-            theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3, phi_next_i3 = update_3(
-                theta_i3, g_i3, m_i3, v_i3, z0_i3, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
-            )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
-            store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
-        while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
-            theta_next_i, m_next_i, v_next_i, theta_ema_next_i, phi_next_i = update_3(
-                theta_i, g_i, m_i, v_i, z0_i, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
-            )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(theta_ema_ptr, i, scalars, theta_ema_next_i)
-            store(phi_ptr, i, scalars, phi_next_i)
-            i += THREADS
-    elif branch == 4:
-        fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr | phi_ptr | 4*first_element)
-        i = 4*thread()
-        while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
-            theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0, phi_next_i0 = update_4(
-                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, phi_i0, z0_i0, lr, beta1, beta2, ema_decay, slow_step_size, c2,
-                c0, c1, c3, c5, c6,
+            theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0, phi_next_i0 = update_2(
+                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, phi_i0, z0_i0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
+                c12, c13, c14, c15,
             )
-            theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1, phi_next_i1 = update_4(
-                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, phi_i1, z0_i1, lr, beta1, beta2, ema_decay, slow_step_size, c2,
-                c0, c1, c3, c5, c6,
+            theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1, phi_next_i1 = update_2(
+                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, phi_i1, z0_i1, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
+                c12, c13, c14, c15,
             )
-            theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2, phi_next_i2 = update_4(
-                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, phi_i2, z0_i2, lr, beta1, beta2, ema_decay, slow_step_size, c2,
-                c0, c1, c3, c5, c6,
+            theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2, phi_next_i2 = update_2(
+                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, phi_i2, z0_i2, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
+                c12, c13, c14, c15,
             )
-            theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3, phi_next_i3 = update_4(
-                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, phi_i3, z0_i3, lr, beta1, beta2, ema_decay, slow_step_size, c2,
-                c0, c1, c3, c5, c6,
+            theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3, phi_next_i3 = update_2(
+                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, phi_i3, z0_i3, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
+                c12, c13, c14, c15,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -427,9 +323,9 @@ def sweep(chunks, addresses, scalars, keys):
             theta_ema_i = load(theta_ema_ptr, i, scalars)
             phi_i = load(phi_ptr, i, scalars)
             z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
-            theta_next_i, m_next_i, v_next_i, theta_ema_next_i, phi_next_i = update_4(
-                theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, lr, beta1, beta2, ema_decay, slow_step_size, c2, c0, c1,
-                c3, c5, c6,
+            theta_next_i, m_next_i, v_next_i, theta_ema_next_i, phi_next_i = update_2(
+                theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11, c12,
+                c13, c14, c15,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
@@ -447,17 +343,17 @@ def sweep(chunks, addresses, scalars, keys):
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
             z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
-            theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_5(
-                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
+            theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_3(
+                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
             )
-            theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1 = update_5(
-                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, z0_i1, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
+            theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1 = update_3(
+                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, z0_i1, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
             )
-            theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2 = update_5(
-                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, z0_i2, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
+            theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2 = update_3(
+                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, z0_i2, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
             )
-            theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3 = update_5(
-                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, z0_i3, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
+            theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3 = update_3(
+                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, z0_i3, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -472,8 +368,8 @@ def sweep(chunks, addresses, scalars, keys):
             v_i = load(v_ptr, i, scalars)
             theta_ema_i = load(theta_ema_ptr, i, scalars)
             z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
-            theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_5(
-                theta_i, g_i, m_i, v_i, theta_ema_i, z0_i, lr, beta1, beta2, ema_decay, c2, c0, c1, c3, c5,
+            theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_3(
+                theta_i, g_i, m_i, v_i, theta_ema_i, z0_i, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
@@ -482,9 +378,9 @@ def sweep(chunks, addresses, scalars, keys):
             i += THREADS
 
 
-def initial(lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay, slow_step_size, sync_period):
-    """What the states hold before the first step: m, v, theta_ema and phi."""
-    return 0.0, 0.0, 0.0, 0.0
+def initial(lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay, sync_period, slow_step_size):
+    """What the states hold before the first step: m, v, theta_ema, phi and since_sync."""
+    return 0.0, 0.0, 0.0, 0.0, 0.0
 
 
 PROGRAM = Program(
@@ -498,29 +394,32 @@ PROGRAM = Program(
         "beta2": Hyper(0.999, Domain(low=0.0, high=1.0)),
         "eps": Hyper(1e-8, Domain(low=0.0)),
         "ema_decay": Hyper(0.999, Domain(low=0.0, high=1.0)),
-        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
         "sync_period": Hyper(5.0, Domain(low=1.0, integer=True)),
+        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
     },
     states=("m", "v", "theta_ema", "phi"),
+    numbers=("since_sync",),
     initial=initial,
     scalars=scalars,
     launches=(Launch("element", sweep),),
+    copies=("theta_ema", "phi"),
+    evaluated=("phi",),
     seeds=("seed",),
 )
 
 
 def step(
-    theta: Array, g: Array, m: Array, v: Array, theta_ema: Array, phi: Array, *, t: int, lr: float = 0.001,
-    noise_scale: float = 0.1, noise_decay: float = 0.275, seed: float = 0.0, beta1: float = 0.9,
-    beta2: float = 0.999, eps: float = 1e-8, ema_decay: float = 0.999, slow_step_size: float = 0.5,
-    sync_period: float = 5.0,
+    theta: Array, g: Array, m: Array, v: Array, theta_ema: Array, phi: Array, since_sync: Array, *, t: int,
+    lr: float = 0.001, noise_scale: float = 0.1, noise_decay: float = 0.275, seed: float = 0.0,
+    beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, ema_decay: float = 0.999,
+    sync_period: float = 5.0, slow_step_size: float = 0.5,
 ) -> None:
-    """Update one array theta, m, v, theta_ema and phi in place, at step t = 1, 2, …"""
-    slots = {"theta": theta, "g": g, "m": m, "v": v, "theta_ema": theta_ema, "phi": phi}
+    """Update one array theta, m, v, theta_ema, phi and since_sync in place, at step t = 1, 2, …"""
+    slots = {"theta": theta, "g": g, "m": m, "v": v, "theta_ema": theta_ema, "phi": phi, "since_sync": since_sync}
     hypers = {
         "lr": lr, "noise_scale": noise_scale, "noise_decay": noise_decay, "seed": seed, "beta1": beta1,
-        "beta2": beta2, "eps": eps, "ema_decay": ema_decay, "slow_step_size": slow_step_size,
-        "sync_period": sync_period,
+        "beta2": beta2, "eps": eps, "ema_decay": ema_decay, "sync_period": sync_period,
+        "slow_step_size": slow_step_size,
     }
     update_array(PROGRAM, slots, t, hypers)
 
@@ -528,17 +427,18 @@ def step(
 class LookaheadEmaGradientNoiseRAdam(FusedOptimizer):
     """LookaheadEmaGradientNoiseRAdam for all arrays of a model at once.
 
-        g_noisy    = g + noise_scale*t**(-noise_decay)*normal(seed)
-        m'         = beta1*m + (1 - beta1)*g_noisy
-        v'         = beta2*v + (1 - beta2)*g_noisy**2
-        m_hat      = m'/(1 - beta1**t)
-        rho_inf    = 2/(1 - beta2) - 1
-        rho        = rho_inf - 2*t*beta2**t/(1 - beta2**t)
-        r          = sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
-        fast       = theta - lr*sqrt(1 - beta2**t)*m_hat*r/(sqrt(v') + eps) if rho > 5 else theta - lr*m_hat
-        theta_ema' = ema_decay*theta_ema + (1 - ema_decay)*fast
-        phi'       = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-        theta'     = phi' if t % sync_period == 0 else fast
+        g_noisy     = g + noise_scale*t**(-noise_decay)*normal(seed)
+        m'          = beta1*m + (1 - beta1)*g_noisy
+        v'          = beta2*v + (1 - beta2)*g_noisy**2
+        m_hat       = m'/(1 - beta1**t)
+        rho_inf     = 2/(1 - beta2) - 1
+        rho         = rho_inf - 2*t*beta2**t/(1 - beta2**t)
+        r           = sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
+        fast        = theta - lr*sqrt(1 - beta2**t)*m_hat*r/(sqrt(v') + eps) if rho > 5 else theta - lr*m_hat
+        theta_ema'  = ema_decay*theta_ema + (1 - ema_decay)*fast
+        since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+        phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+        theta'      = phi' if sync_period <= since_sync + 1 else fast
 
     Parameters
     ----------
@@ -560,10 +460,10 @@ class LookaheadEmaGradientNoiseRAdam(FusedOptimizer):
         Keeps a denominator away from zero.
     ema_decay : float or callable, default 0.999, in [0, 1)
         Decay of the average of parameters.
-    slow_step_size : float or callable, default 0.5, in [0, 1]
-        How far slow weights move to the fast.
     sync_period : float or callable, default 5.0, in the integers in [1, inf)
         Every how many steps fast and slow weights meet.
+    slow_step_size : float or callable, default 0.5, in [0, 1]
+        How far slow weights move to the fast.
     """
 
     program = PROGRAM
@@ -571,9 +471,9 @@ class LookaheadEmaGradientNoiseRAdam(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, noise_scale: Value = 0.1, noise_decay: Value = 0.275,
         seed: Value = 0.0, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8, ema_decay: Value = 0.999,
-        slow_step_size: Value = 0.5, sync_period: Value = 5.0,
+        sync_period: Value = 5.0, slow_step_size: Value = 0.5,
     ) -> None:
         super().__init__(
             params, lr=lr, noise_scale=noise_scale, noise_decay=noise_decay, seed=seed, beta1=beta1, beta2=beta2,
-            eps=eps, ema_decay=ema_decay, slow_step_size=slow_step_size, sync_period=sync_period,
+            eps=eps, ema_decay=ema_decay, sync_period=sync_period, slow_step_size=slow_step_size,
         )

@@ -2,11 +2,12 @@
 # sha256 of spec and options: 4137d5d102992af6d93843d4002ebad8b9483f0f33536013a8d71757bf310a78
 """LookaheadSGDM.
 
-    b_fast = g if t == 1 else momentum*b + (1 - dampening)*g
-    fast   = theta - lr*b_fast
-    phi'   = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-    theta' = phi' if t % sync_period == 0 else fast
-    b'     = 0 if t % sync_period == 0 else b_fast
+    b_fast      = g if t == 1 else momentum*b + (1 - dampening)*g
+    fast        = theta - lr*b_fast
+    since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+    phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+    theta'      = phi' if sync_period <= since_sync + 1 else fast
+    b'          = 0 if sync_period <= since_sync + 1 else b_fast
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
 
@@ -18,35 +19,41 @@ Reference: arXiv:1907.08610, Algorithm 1.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
+    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, store, store4,
+    tail, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
-def scalars(t, lr, momentum, dampening, slow_step_size, sync_period):
+def scalars(t, lr, momentum, dampening, sync_period, slow_step_size, since_sync):
     """What is the same for every element, computed once a step in float64."""
+    since_sync_next = 0 if sync_period <= since_sync + 1 else since_sync + 1
     branch = (
         0
-        if t == 1 and t % sync_period == 0
+        if t == 1 and sync_period <= since_sync + 1
         else 1
-        if t == 1 and t % sync_period != 0
+        if t == 1 and sync_period > since_sync + 1
         else 2
-        if t % sync_period == 0 and t != 1
+        if sync_period <= since_sync + 1 and t != 1
         else 3
     )
-    c0 = 1 - slow_step_size
+    c5 = 1 - slow_step_size
+    c0 = head(c5)
+    c1 = tail(c5)
+    c2 = tail(slow_step_size)
+    c3 = head(slow_step_size)
     zero = 0
-    c1 = 1 - dampening
-    return branch, lr, momentum, slow_step_size, c0, zero, c1
+    c4 = 1 - dampening
+    return branch, lr, momentum, c0, c1, c2, c3, zero, c4, since_sync_next
 
 
 @per_element
-def update_0(theta, g, lr, slow_step_size, c0, zero):
-    """One element where t == 1 and t % sync_period == 0: the new theta, b and phi."""
+def update_0(theta, g, phi, lr, c0, c1, c2, c3, zero):
+    """One element where t == 1 and sync_period <= since_sync + 1: the new theta, b and phi."""
     b_fast = g
-    fast = theta - lr*b_fast
-    phi_next = slow_step_size*fast + c0*theta
+    fast = fma(-lr, b_fast, theta)
+    phi_next = fma(c0, phi, fma(c3, fast, fma(c1, phi, c2*fast)))
     theta_next = phi_next
     b_next = zero
     return theta_next, b_next, phi_next
@@ -54,49 +61,48 @@ def update_0(theta, g, lr, slow_step_size, c0, zero):
 
 @per_element
 def update_1(theta, g, lr):
-    """One element where t == 1 and t % sync_period != 0: the new theta, b and phi."""
+    """One element where t == 1 and sync_period > since_sync + 1: the new theta and b."""
     b_fast = g
-    fast = theta - lr*b_fast
-    phi_next = theta
-    theta_next = fast
-    b_next = b_fast
-    return theta_next, b_next, phi_next
-
-
-@per_element
-def update_2(theta, g, b, phi, lr, momentum, slow_step_size, c0, zero, c1):
-    """One element where t % sync_period == 0 and t != 1: the new theta, b and phi."""
-    b_fast = momentum*b + c1*g
-    fast = theta - lr*b_fast
-    phi_next = c0*phi + slow_step_size*fast
-    theta_next = phi_next
-    b_next = zero
-    return theta_next, b_next, phi_next
-
-
-@per_element
-def update_3(theta, g, b, lr, momentum, c1):
-    """One element otherwise: the new theta and b."""
-    b_fast = momentum*b + c1*g
-    fast = theta - lr*b_fast
+    fast = fma(-lr, b_fast, theta)
     theta_next = fast
     b_next = b_fast
     return theta_next, b_next
 
 
 @per_element
-def update(theta, g, b, phi, branch, lr, momentum, slow_step_size, c0, zero, c1):
+def update_2(theta, g, b, phi, lr, momentum, c0, c1, c2, c3, zero, c4):
+    """One element where sync_period <= since_sync + 1 and t != 1: the new theta, b and phi."""
+    b_fast = fma(momentum, b, c4*g)
+    fast = fma(-lr, b_fast, theta)
+    phi_next = fma(c0, phi, fma(c3, fast, fma(c1, phi, c2*fast)))
+    theta_next = phi_next
+    b_next = zero
+    return theta_next, b_next, phi_next
+
+
+@per_element
+def update_3(theta, g, b, lr, momentum, c4):
+    """One element otherwise: the new theta and b."""
+    b_fast = fma(momentum, b, c4*g)
+    fast = fma(-lr, b_fast, theta)
+    theta_next = fast
+    b_next = b_fast
+    return theta_next, b_next
+
+
+@per_element
+def update(theta, g, b, phi, branch, lr, momentum, c0, c1, c2, c3, zero, c4):
     """One element, in the branch that runs: the new theta, b and phi."""
     if branch == 0:
-        theta_next, b_next, phi_next = update_0(theta, g, lr, slow_step_size, c0, zero)
+        theta_next, b_next, phi_next = update_0(theta, g, phi, lr, c0, c1, c2, c3, zero)
         return theta_next, b_next, phi_next
     if branch == 1:
-        theta_next, b_next, phi_next = update_1(theta, g, lr)
-        return theta_next, b_next, phi_next
+        theta_next, b_next = update_1(theta, g, lr)
+        return theta_next, b_next, phi
     if branch == 2:
-        theta_next, b_next, phi_next = update_2(theta, g, b, phi, lr, momentum, slow_step_size, c0, zero, c1)
+        theta_next, b_next, phi_next = update_2(theta, g, b, phi, lr, momentum, c0, c1, c2, c3, zero, c4)
         return theta_next, b_next, phi_next
-    theta_next, b_next = update_3(theta, g, b, lr, momentum, c1)
+    theta_next, b_next = update_3(theta, g, b, lr, momentum, c4)
     return theta_next, b_next, phi
 
 
@@ -114,20 +120,23 @@ def sweep(chunks, addresses, scalars):
     branch = as_index(scalars[0])
     lr = scalars[1]
     momentum = scalars[2]
-    slow_step_size = scalars[3]
-    c0 = scalars[4]
-    zero = scalars[5]
-    c1 = scalars[6]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
+    c3 = scalars[6]
+    zero = scalars[7]
+    c4 = scalars[8]
     if branch == 0:
-        fours = in_fours(count, theta_ptr | g_ptr | b_ptr | phi_ptr)
+        fours = in_fours(count, theta_ptr | g_ptr | phi_ptr | b_ptr)
         i = 4*thread()
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_next_i0, b_next_i0, phi_next_i0 = update_0(theta_i0, g_i0, lr, slow_step_size, c0, zero)
-            theta_next_i1, b_next_i1, phi_next_i1 = update_0(theta_i1, g_i1, lr, slow_step_size, c0, zero)
-            theta_next_i2, b_next_i2, phi_next_i2 = update_0(theta_i2, g_i2, lr, slow_step_size, c0, zero)
-            theta_next_i3, b_next_i3, phi_next_i3 = update_0(theta_i3, g_i3, lr, slow_step_size, c0, zero)
+            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
+            theta_next_i0, b_next_i0, phi_next_i0 = update_0(theta_i0, g_i0, phi_i0, lr, c0, c1, c2, c3, zero)
+            theta_next_i1, b_next_i1, phi_next_i1 = update_0(theta_i1, g_i1, phi_i1, lr, c0, c1, c2, c3, zero)
+            theta_next_i2, b_next_i2, phi_next_i2 = update_0(theta_i2, g_i2, phi_i2, lr, c0, c1, c2, c3, zero)
+            theta_next_i3, b_next_i3, phi_next_i3 = update_0(theta_i3, g_i3, phi_i3, lr, c0, c1, c2, c3, zero)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
             store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
@@ -136,33 +145,32 @@ def sweep(chunks, addresses, scalars):
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
-            theta_next_i, b_next_i, phi_next_i = update_0(theta_i, g_i, lr, slow_step_size, c0, zero)
+            phi_i = load(phi_ptr, i, scalars)
+            theta_next_i, b_next_i, phi_next_i = update_0(theta_i, g_i, phi_i, lr, c0, c1, c2, c3, zero)
             store(theta_ptr, i, scalars, theta_next_i)
             store(b_ptr, i, scalars, b_next_i)
             store(phi_ptr, i, scalars, phi_next_i)
             i += THREADS
     elif branch == 1:
-        fours = in_fours(count, theta_ptr | g_ptr | b_ptr | phi_ptr)
+        fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
         i = 4*thread()
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            theta_next_i0, b_next_i0, phi_next_i0 = update_1(theta_i0, g_i0, lr)
-            theta_next_i1, b_next_i1, phi_next_i1 = update_1(theta_i1, g_i1, lr)
-            theta_next_i2, b_next_i2, phi_next_i2 = update_1(theta_i2, g_i2, lr)
-            theta_next_i3, b_next_i3, phi_next_i3 = update_1(theta_i3, g_i3, lr)
+            theta_next_i0, b_next_i0 = update_1(theta_i0, g_i0, lr)
+            theta_next_i1, b_next_i1 = update_1(theta_i1, g_i1, lr)
+            theta_next_i2, b_next_i2 = update_1(theta_i2, g_i2, lr)
+            theta_next_i3, b_next_i3 = update_1(theta_i3, g_i3, lr)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
-            store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
-            theta_next_i, b_next_i, phi_next_i = update_1(theta_i, g_i, lr)
+            theta_next_i, b_next_i = update_1(theta_i, g_i, lr)
             store(theta_ptr, i, scalars, theta_next_i)
             store(b_ptr, i, scalars, b_next_i)
-            store(phi_ptr, i, scalars, phi_next_i)
             i += THREADS
     elif branch == 2:
         fours = in_fours(count, theta_ptr | g_ptr | b_ptr | phi_ptr)
@@ -173,16 +181,16 @@ def sweep(chunks, addresses, scalars):
             b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             theta_next_i0, b_next_i0, phi_next_i0 = update_2(
-                theta_i0, g_i0, b_i0, phi_i0, lr, momentum, slow_step_size, c0, zero, c1,
+                theta_i0, g_i0, b_i0, phi_i0, lr, momentum, c0, c1, c2, c3, zero, c4,
             )
             theta_next_i1, b_next_i1, phi_next_i1 = update_2(
-                theta_i1, g_i1, b_i1, phi_i1, lr, momentum, slow_step_size, c0, zero, c1,
+                theta_i1, g_i1, b_i1, phi_i1, lr, momentum, c0, c1, c2, c3, zero, c4,
             )
             theta_next_i2, b_next_i2, phi_next_i2 = update_2(
-                theta_i2, g_i2, b_i2, phi_i2, lr, momentum, slow_step_size, c0, zero, c1,
+                theta_i2, g_i2, b_i2, phi_i2, lr, momentum, c0, c1, c2, c3, zero, c4,
             )
             theta_next_i3, b_next_i3, phi_next_i3 = update_2(
-                theta_i3, g_i3, b_i3, phi_i3, lr, momentum, slow_step_size, c0, zero, c1,
+                theta_i3, g_i3, b_i3, phi_i3, lr, momentum, c0, c1, c2, c3, zero, c4,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
@@ -195,7 +203,7 @@ def sweep(chunks, addresses, scalars):
             b_i = load(b_ptr, i, scalars)
             phi_i = load(phi_ptr, i, scalars)
             theta_next_i, b_next_i, phi_next_i = update_2(
-                theta_i, g_i, b_i, phi_i, lr, momentum, slow_step_size, c0, zero, c1,
+                theta_i, g_i, b_i, phi_i, lr, momentum, c0, c1, c2, c3, zero, c4,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(b_ptr, i, scalars, b_next_i)
@@ -208,10 +216,10 @@ def sweep(chunks, addresses, scalars):
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
-            theta_next_i0, b_next_i0 = update_3(theta_i0, g_i0, b_i0, lr, momentum, c1)
-            theta_next_i1, b_next_i1 = update_3(theta_i1, g_i1, b_i1, lr, momentum, c1)
-            theta_next_i2, b_next_i2 = update_3(theta_i2, g_i2, b_i2, lr, momentum, c1)
-            theta_next_i3, b_next_i3 = update_3(theta_i3, g_i3, b_i3, lr, momentum, c1)
+            theta_next_i0, b_next_i0 = update_3(theta_i0, g_i0, b_i0, lr, momentum, c4)
+            theta_next_i1, b_next_i1 = update_3(theta_i1, g_i1, b_i1, lr, momentum, c4)
+            theta_next_i2, b_next_i2 = update_3(theta_i2, g_i2, b_i2, lr, momentum, c4)
+            theta_next_i3, b_next_i3 = update_3(theta_i3, g_i3, b_i3, lr, momentum, c4)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
             i += 4*THREADS
@@ -220,15 +228,15 @@ def sweep(chunks, addresses, scalars):
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
             b_i = load(b_ptr, i, scalars)
-            theta_next_i, b_next_i = update_3(theta_i, g_i, b_i, lr, momentum, c1)
+            theta_next_i, b_next_i = update_3(theta_i, g_i, b_i, lr, momentum, c4)
             store(theta_ptr, i, scalars, theta_next_i)
             store(b_ptr, i, scalars, b_next_i)
             i += THREADS
 
 
-def initial(lr, momentum, dampening, slow_step_size, sync_period):
-    """What the states hold before the first step: b and phi."""
-    return 0.0, 0.0
+def initial(lr, momentum, dampening, sync_period, slow_step_size):
+    """What the states hold before the first step: b, phi and since_sync."""
+    return 0.0, 0.0, 0.0
 
 
 PROGRAM = Program(
@@ -237,25 +245,28 @@ PROGRAM = Program(
         "lr": Hyper(0.01, Domain(low=0.0)),
         "momentum": Hyper(0.9, Domain(low=0.0, high=1.0, high_open=False)),
         "dampening": Hyper(0.0, Domain(low=0.0, high=1.0, high_open=False)),
-        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
         "sync_period": Hyper(5.0, Domain(low=1.0, integer=True)),
+        "slow_step_size": Hyper(0.5, Domain(low=0.0, high=1.0, high_open=False)),
     },
     states=("b", "phi"),
+    numbers=("since_sync",),
     initial=initial,
     scalars=scalars,
     launches=(Launch("element", sweep),),
+    copies=("phi",),
+    evaluated=("phi",),
 )
 
 
 def step(
-    theta: Array, g: Array, b: Array, phi: Array, *, t: int, lr: float = 0.01, momentum: float = 0.9,
-    dampening: float = 0.0, slow_step_size: float = 0.5, sync_period: float = 5.0,
+    theta: Array, g: Array, b: Array, phi: Array, since_sync: Array, *, t: int, lr: float = 0.01,
+    momentum: float = 0.9, dampening: float = 0.0, sync_period: float = 5.0, slow_step_size: float = 0.5,
 ) -> None:
-    """Update one array theta, b and phi in place, at step t = 1, 2, …"""
-    slots = {"theta": theta, "g": g, "b": b, "phi": phi}
+    """Update one array theta, b, phi and since_sync in place, at step t = 1, 2, …"""
+    slots = {"theta": theta, "g": g, "b": b, "phi": phi, "since_sync": since_sync}
     hypers = {
-        "lr": lr, "momentum": momentum, "dampening": dampening, "slow_step_size": slow_step_size,
-        "sync_period": sync_period,
+        "lr": lr, "momentum": momentum, "dampening": dampening, "sync_period": sync_period,
+        "slow_step_size": slow_step_size,
     }
     update_array(PROGRAM, slots, t, hypers)
 
@@ -263,11 +274,12 @@ def step(
 class LookaheadSGDM(FusedOptimizer):
     """LookaheadSGDM for all arrays of a model at once.
 
-        b_fast = g if t == 1 else momentum*b + (1 - dampening)*g
-        fast   = theta - lr*b_fast
-        phi'   = (1 - slow_step_size)*phi + slow_step_size*fast if t % sync_period == 0 else phi
-        theta' = phi' if t % sync_period == 0 else fast
-        b'     = 0 if t % sync_period == 0 else b_fast
+        b_fast      = g if t == 1 else momentum*b + (1 - dampening)*g
+        fast        = theta - lr*b_fast
+        since_sync' = 0 if sync_period <= since_sync + 1 else since_sync + 1
+        phi'        = (1 - slow_step_size)*phi + slow_step_size*fast if sync_period <= since_sync + 1 else phi
+        theta'      = phi' if sync_period <= since_sync + 1 else fast
+        b'          = 0 if sync_period <= since_sync + 1 else b_fast
 
     Parameters
     ----------
@@ -279,19 +291,19 @@ class LookaheadSGDM(FusedOptimizer):
         How much of the last movement is kept.
     dampening : float or callable, default 0.0, in [0, 1]
         How much of the gradient the momentum leaves out.
-    slow_step_size : float or callable, default 0.5, in [0, 1]
-        How far slow weights move to the fast.
     sync_period : float or callable, default 5.0, in the integers in [1, inf)
         Every how many steps fast and slow weights meet.
+    slow_step_size : float or callable, default 0.5, in [0, 1]
+        How far slow weights move to the fast.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, dampening: Value = 0.0,
-        slow_step_size: Value = 0.5, sync_period: Value = 5.0,
+        sync_period: Value = 5.0, slow_step_size: Value = 0.5,
     ) -> None:
         super().__init__(
-            params, lr=lr, momentum=momentum, dampening=dampening, slow_step_size=slow_step_size,
-            sync_period=sync_period,
+            params, lr=lr, momentum=momentum, dampening=dampening, sync_period=sync_period,
+            slow_step_size=slow_step_size,
         )

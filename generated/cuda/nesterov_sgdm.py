@@ -15,7 +15,7 @@ Reference: torch.optim.SGD with momentum and nesterov.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
+    THREADS, as_index, block, fma, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -32,17 +32,17 @@ def scalars(t, lr, momentum, dampening):
 def update_0(theta, g, lr, momentum, c0):
     """One element where t == 1: the new theta and b."""
     b_next = g
-    b_ahead = momentum*b_next + c0*g
-    theta_next = theta - lr*b_ahead
+    b_ahead = fma(momentum, b_next, c0*g)
+    theta_next = fma(-lr, b_ahead, theta)
     return theta_next, b_next
 
 
 @per_element
 def update_1(theta, g, b, lr, momentum, c0):
     """One element otherwise: the new theta and b."""
-    b_next = momentum*b + c0*g
-    b_ahead = momentum*b_next + c0*g
-    theta_next = theta - lr*b_ahead
+    b_next = fma(momentum, b, c0*g)
+    b_ahead = fma(momentum, b_next, c0*g)
+    theta_next = fma(-lr, b_ahead, theta)
     return theta_next, b_next
 
 

@@ -14,8 +14,8 @@ Reference: Hinton 2012, as lectures write it.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4,
-    thread,
+    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, sqrt, store,
+    store4, tail, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -24,8 +24,10 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 def scalars(t, lr, alpha):
     """What is the same for every element, computed once a step in float64."""
     branch = 0 if t == 1 else 1
-    c0 = 1 - alpha
-    return branch, lr, alpha, c0
+    c0 = head(alpha)
+    c1 = tail(alpha)
+    c2 = 1 - alpha
+    return branch, lr, c0, c1, c2
 
 
 @per_element
@@ -37,20 +39,20 @@ def update_0(theta, g, lr):
 
 
 @per_element
-def update_1(theta, g, v, lr, alpha, c0):
+def update_1(theta, g, v, lr, c0, c1, c2):
     """One element otherwise: the new theta and v."""
-    v_next = alpha*v + c0*(g*g)
+    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
     theta_next = theta - lr*g/sqrt(v_next)
     return theta_next, v_next
 
 
 @per_element
-def update(theta, g, v, branch, lr, alpha, c0):
+def update(theta, g, v, branch, lr, c0, c1, c2):
     """One element, in the branch that runs: the new theta and v."""
     if branch == 0:
         theta_next, v_next = update_0(theta, g, lr)
         return theta_next, v_next
-    theta_next, v_next = update_1(theta, g, v, lr, alpha, c0)
+    theta_next, v_next = update_1(theta, g, v, lr, c0, c1, c2)
     return theta_next, v_next
 
 
@@ -66,8 +68,9 @@ def sweep(chunks, addresses, scalars):
     v_ptr = addresses[2, tensor] + offset
     branch = as_index(scalars[0])
     lr = scalars[1]
-    alpha = scalars[2]
-    c0 = scalars[3]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | v_ptr)
         i = 4*thread()
@@ -96,10 +99,10 @@ def sweep(chunks, addresses, scalars):
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            theta_next_i0, v_next_i0 = update_1(theta_i0, g_i0, v_i0, lr, alpha, c0)
-            theta_next_i1, v_next_i1 = update_1(theta_i1, g_i1, v_i1, lr, alpha, c0)
-            theta_next_i2, v_next_i2 = update_1(theta_i2, g_i2, v_i2, lr, alpha, c0)
-            theta_next_i3, v_next_i3 = update_1(theta_i3, g_i3, v_i3, lr, alpha, c0)
+            theta_next_i0, v_next_i0 = update_1(theta_i0, g_i0, v_i0, lr, c0, c1, c2)
+            theta_next_i1, v_next_i1 = update_1(theta_i1, g_i1, v_i1, lr, c0, c1, c2)
+            theta_next_i2, v_next_i2 = update_1(theta_i2, g_i2, v_i2, lr, c0, c1, c2)
+            theta_next_i3, v_next_i3 = update_1(theta_i3, g_i3, v_i3, lr, c0, c1, c2)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
@@ -108,7 +111,7 @@ def sweep(chunks, addresses, scalars):
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
-            theta_next_i, v_next_i = update_1(theta_i, g_i, v_i, lr, alpha, c0)
+            theta_next_i, v_next_i = update_1(theta_i, g_i, v_i, lr, c0, c1, c2)
             store(theta_ptr, i, scalars, theta_next_i)
             store(v_ptr, i, scalars, v_next_i)
             i += THREADS

@@ -15,7 +15,8 @@ Reference: torch.optim.RMSprop with momentum.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, thread,
+    THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, tail,
+    thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -23,16 +24,18 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, alpha, momentum, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = 1 - alpha
-    return lr, alpha, momentum, eps, c0
+    c0 = head(alpha)
+    c1 = tail(alpha)
+    c2 = 1 - alpha
+    return lr, momentum, eps, c0, c1, c2
 
 
 @per_element
-def update(theta, g, v, b, lr, alpha, momentum, eps, c0):
+def update(theta, g, v, b, lr, momentum, eps, c0, c1, c2):
     """One element: the new theta, v and b."""
-    v_next = alpha*v + c0*(g*g)
-    b_next = momentum*b + g/(sqrt(v_next) + eps)
-    theta_next = theta - lr*b_next
+    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    b_next = fma(momentum, b, g/(sqrt(v_next) + eps))
+    theta_next = fma(-lr, b_next, theta)
     return theta_next, v_next, b_next
 
 
@@ -48,10 +51,11 @@ def sweep(chunks, addresses, scalars):
     v_ptr = addresses[2, tensor] + offset
     b_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
-    alpha = scalars[1]
-    momentum = scalars[2]
-    eps = scalars[3]
-    c0 = scalars[4]
+    momentum = scalars[1]
+    eps = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
+    c2 = scalars[5]
     fours = in_fours(count, theta_ptr | g_ptr | v_ptr | b_ptr)
     i = 4*thread()
     while i < fours:
@@ -59,10 +63,10 @@ def sweep(chunks, addresses, scalars):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
-        theta_next_i0, v_next_i0, b_next_i0 = update(theta_i0, g_i0, v_i0, b_i0, lr, alpha, momentum, eps, c0)
-        theta_next_i1, v_next_i1, b_next_i1 = update(theta_i1, g_i1, v_i1, b_i1, lr, alpha, momentum, eps, c0)
-        theta_next_i2, v_next_i2, b_next_i2 = update(theta_i2, g_i2, v_i2, b_i2, lr, alpha, momentum, eps, c0)
-        theta_next_i3, v_next_i3, b_next_i3 = update(theta_i3, g_i3, v_i3, b_i3, lr, alpha, momentum, eps, c0)
+        theta_next_i0, v_next_i0, b_next_i0 = update(theta_i0, g_i0, v_i0, b_i0, lr, momentum, eps, c0, c1, c2)
+        theta_next_i1, v_next_i1, b_next_i1 = update(theta_i1, g_i1, v_i1, b_i1, lr, momentum, eps, c0, c1, c2)
+        theta_next_i2, v_next_i2, b_next_i2 = update(theta_i2, g_i2, v_i2, b_i2, lr, momentum, eps, c0, c1, c2)
+        theta_next_i3, v_next_i3, b_next_i3 = update(theta_i3, g_i3, v_i3, b_i3, lr, momentum, eps, c0, c1, c2)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
@@ -73,7 +77,7 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         b_i = load(b_ptr, i, scalars)
-        theta_next_i, v_next_i, b_next_i = update(theta_i, g_i, v_i, b_i, lr, alpha, momentum, eps, c0)
+        theta_next_i, v_next_i, b_next_i = update(theta_i, g_i, v_i, b_i, lr, momentum, eps, c0, c1, c2)
         store(theta_ptr, i, scalars, theta_next_i)
         store(v_ptr, i, scalars, v_next_i)
         store(b_ptr, i, scalars, b_next_i)

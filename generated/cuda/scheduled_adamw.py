@@ -18,8 +18,8 @@ Reference: torch.optim.AdamW with a linear warm-up.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, expm1, in_fours, kernel, load, load4, log, minimum, on_host, per_element, sqrt, store,
-    store4, thread,
+    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, minimum, on_host, per_element, sqrt,
+    store, store4, tail, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -28,22 +28,26 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 def scalars(t, lr, warmup, beta1, beta2, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
     lr_t = lr*minimum(t/warmup, 1)
-    c0 = 1 - beta1
-    c1 = 1 - beta2
-    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c4 = 1 - weight_decay*lr_t
-    return beta1, beta2, eps, lr_t, c0, c1, c2, c3, c4
+    c0 = head(beta1)
+    c1 = tail(beta1)
+    c2 = 1 - beta1
+    c3 = head(beta2)
+    c4 = tail(beta2)
+    c5 = 1 - beta2
+    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c8 = 1 - weight_decay*lr_t
+    return eps, lr_t, c0, c1, c2, c3, c4, c5, c6, c7, c8
 
 
 @per_element
-def update(theta, g, m, v, beta1, beta2, eps, lr_t, c0, c1, c2, c3, c4):
+def update(theta, g, m, v, eps, lr_t, c0, c1, c2, c3, c4, c5, c6, c7, c8):
     """One element: the new theta, m and v."""
-    m_next = beta1*m + c0*g
-    v_next = beta2*v + c1*(g*g)
-    m_hat = c2*m_next
-    v_hat = c3*v_next
-    theta_next = c4*theta - lr_t*m_hat/(sqrt(v_hat) + eps)
+    m_next = fma(c0, m, fma(c1, m, c2*g))
+    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_hat = c6*m_next
+    v_hat = c7*v_next
+    theta_next = fma(c8, theta, -lr_t*m_hat/(sqrt(v_hat) + eps))
     return theta_next, m_next, v_next
 
 
@@ -58,15 +62,17 @@ def sweep(chunks, addresses, scalars):
     g_ptr = addresses[1, tensor] + offset
     m_ptr = addresses[2, tensor] + offset
     v_ptr = addresses[3, tensor] + offset
-    beta1 = scalars[0]
-    beta2 = scalars[1]
-    eps = scalars[2]
-    lr_t = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
+    eps = scalars[0]
+    lr_t = scalars[1]
+    c0 = scalars[2]
+    c1 = scalars[3]
+    c2 = scalars[4]
+    c3 = scalars[5]
+    c4 = scalars[6]
+    c5 = scalars[7]
+    c6 = scalars[8]
+    c7 = scalars[9]
+    c8 = scalars[10]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -75,16 +81,16 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, beta1, beta2, eps, lr_t, c0, c1, c2, c3, c4,
+            theta_i0, g_i0, m_i0, v_i0, eps, lr_t, c0, c1, c2, c3, c4, c5, c6, c7, c8,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, beta1, beta2, eps, lr_t, c0, c1, c2, c3, c4,
+            theta_i1, g_i1, m_i1, v_i1, eps, lr_t, c0, c1, c2, c3, c4, c5, c6, c7, c8,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, beta1, beta2, eps, lr_t, c0, c1, c2, c3, c4,
+            theta_i2, g_i2, m_i2, v_i2, eps, lr_t, c0, c1, c2, c3, c4, c5, c6, c7, c8,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, beta1, beta2, eps, lr_t, c0, c1, c2, c3, c4,
+            theta_i3, g_i3, m_i3, v_i3, eps, lr_t, c0, c1, c2, c3, c4, c5, c6, c7, c8,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -96,7 +102,9 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
-        theta_next_i, m_next_i, v_next_i = update(theta_i, g_i, m_i, v_i, beta1, beta2, eps, lr_t, c0, c1, c2, c3, c4)
+        theta_next_i, m_next_i, v_next_i = update(
+            theta_i, g_i, m_i, v_i, eps, lr_t, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+        )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
         store(v_ptr, i, scalars, v_next_i)

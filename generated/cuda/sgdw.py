@@ -14,7 +14,7 @@ Reference: timm.optim.SGDW.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, as_index, block, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
+    THREADS, as_index, block, fma, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -32,15 +32,15 @@ def scalars(t, lr, momentum, dampening, weight_decay):
 def update_0(theta, g, lr, c0):
     """One element where t == 1: the new theta and b."""
     b_next = g
-    theta_next = c0*theta - lr*b_next
+    theta_next = fma(c0, theta, -lr*b_next)
     return theta_next, b_next
 
 
 @per_element
 def update_1(theta, g, b, lr, momentum, c0, c1):
     """One element otherwise: the new theta and b."""
-    b_next = momentum*b + c1*g
-    theta_next = c0*theta - lr*b_next
+    b_next = fma(momentum, b, c1*g)
+    theta_next = fma(c0, theta, -lr*b_next)
     return theta_next, b_next
 
 

@@ -14,7 +14,7 @@ Reference: arXiv:1711.05101, as lectures write it.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
+    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -28,8 +28,8 @@ def scalars(t, lr, momentum, weight_decay):
 @per_element
 def update(theta, g, m, lr, momentum, weight_decay):
     """One element: the new theta and m."""
-    m_next = momentum*m + lr*g
-    theta_next = theta - m_next - weight_decay*theta
+    m_next = fma(momentum, m, lr*g)
+    theta_next = fma(-weight_decay, theta, theta - m_next)
     return theta_next, m_next
 
 

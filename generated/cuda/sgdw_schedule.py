@@ -15,7 +15,7 @@ Reference: arXiv:1711.05101, Algorithm 1, lines 8 and 9.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
+    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
 )
 from optgen.runtime.gpu import FusedOptimizer, update_array
 
@@ -31,8 +31,8 @@ def scalars(t, step_size, momentum, schedule, weight_decay):
 def update(theta, g, m, step_size, momentum, schedule, c0):
     """One element: the new theta and m."""
     scaled = step_size*g
-    m_next = momentum*m + schedule*scaled
-    theta_next = theta - m_next - c0*theta
+    m_next = fma(momentum, m, schedule*scaled)
+    theta_next = fma(-c0, theta, theta - m_next)
     return theta_next, m_next
 
 

@@ -1,38 +1,157 @@
-"""The command line: one command a file."""
+"""The command line: what can be asked. What a command does is in a file of its own, read when it is asked for."""
 
+from __future__ import annotations
+
+import os
 import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from optgen import __version__
-from optgen.cli import build, listing, new, show, verify
-from optgen.cli.screen import complain
 from optgen.errors import OptgenError, UsageError
 
 app = typer.Typer(
     name="optgen",
     help="Compile optimizers: from update equations in SymPy to fused Numba kernels.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("build")(build.command)
-app.command("list")(listing.command)
-app.command("show")(show.command)
-app.command("verify")(verify.command)
-app.command("new")(new.command)
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001
+def _names(incomplete: str) -> list[str]:
+    """The names that a word could become, for the shell: nothing is executed."""
+    from optgen import catalog
+
+    return [name for name in catalog.names() if name.startswith(incomplete)]
+
+
+def _targets(incomplete: str) -> list[str]:
+    """The targets that a word could become."""
+    from optgen.targets import NAMES
+
+    return [name for name in NAMES if name.startswith(incomplete)]
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+_ONE = "An optimizer or schedule, or a spec file with one."
+
+
+@app.command("build")
+def _build(
+    wanted: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="Optimizers, schedules or spec files; all of specs/ if none.",
+            autocompletion=_names,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The kind of machine: cpu or cuda; both unless given.", autocompletion=_targets)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the modules.")] = Path("generated"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if anything is stale.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build modules from specs."""
+    from optgen.cli.build import run
+
+    run(wanted or [], target, out, check=check, as_json=as_json)
+
+
+@app.command("list")
+def _listing(
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILTER",
+            help="Parts of names, titles or families, or patterns like 'adam*'; all if none.",
+            autocompletion=_names,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List optimizers and schedules: those of specs/ here, then the built-in."""
+    from optgen.cli.listing import run
+
+    run(patterns or [], as_json=as_json)
+
+
+@app.command("show")
+def _show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=_ONE, autocompletion=_names)],
+    ir: Annotated[bool, typer.Option("--ir", help="What the compiler makes of it.")] = False,
+    source: Annotated[bool, typer.Option("--source", help="The generated module.")] = False,
+    as_latex: Annotated[bool, typer.Option("--latex", help="The equations for a paper.")] = False,
+    ptx: Annotated[bool, typer.Option("--ptx", help="Its kernels as PTX.")] = False,
+    sass: Annotated[bool, typer.Option("--sass", help="Its kernels as machine code of a GPU.")] = False,
+    as_json: AsJson = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The kind of machine, for --source: cpu unless given; --ptx and --sass are of cuda.",
+            autocompletion=_targets,
+        ),
+    ] = None,
+    arch: Annotated[str, typer.Option(help="The kind of GPU, for --ptx and --sass.")] = "sm_90",
+) -> None:
+    """Show one optimizer or schedule: equations, or what an option asks."""
+    from optgen.cli import show
+
+    asked = {"ir": ir, "source": source, "latex": as_latex, "ptx": ptx, "sass": sass, "json": as_json}
+    show.run(name, [view for view, wanted in asked.items() if wanted], target, arch)
+
+
+@app.command("verify")
+def _verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="All of specs/ if none, or all that come with it where there is no such folder.",
+            autocompletion=_names,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the modules: generated, or what comes with it, unless given."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer random cases.")] = False,
+    mutants: Annotated[bool, typer.Option("--mutate", help="Put the verifier to the test.")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="With a sample of the mutants only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Verify modules: prove, test and measure that they are their equations."""
+    from optgen.cli.verify import run
+
+    run(names or [], out, quick=quick, mutants=mutants, sample=sample, as_json=as_json)
+
+
+@app.command("new")
+def _new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, a lower-case identifier.")],
+) -> None:
+    """Write a spec to start from, into specs/ if there is one."""
+    from optgen.cli.new import run
+
+    run(name)
+
+
+def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"optgen {__version__}")  # noqa: T201
+        print(f"optgen {__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),  # noqa: FBT001, FBT003
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     del version
 
@@ -40,10 +159,23 @@ def _options(
 def main() -> None:
     """Run the command line. Exit status: 0 all well, 1 a check or a spec failed, 2 wrong use."""
     try:
-        app()
+        app(prog_name="optgen")
     except (UsageError, OSError) as error:
-        complain(str(error))
+        _complain(str(error))
         sys.exit(2)
     except OptgenError as error:
-        complain(str(error))
+        _complain(str(error))
         sys.exit(1)
+    except Exception as error:
+        if os.environ.get("OPTGEN_TRACEBACK"):
+            traceback.print_exc()
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        fix = "please report it, with the spec and what is printed if OPTGEN_TRACEBACK=1 is set"
+        _complain(f"optgen did not expect this: {said}\n    fix  {fix}")
+        sys.exit(1)
+
+
+def _complain(message: str) -> None:
+    from optgen.cli.screen import complain
+
+    complain(message)

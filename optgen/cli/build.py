@@ -1,94 +1,100 @@
 """``optgen build``: bring generated modules up to date."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
 
 import typer
-from rich.progress import track
 
-from optgen.build import Result, Status, build, orphans, target_named
-from optgen.cli.screen import Selection, complain, console, everything_in, named
-from optgen.errors import SpecError, UsageError
-from optgen.language.spec import Optimizer
-from optgen.loader import Rule, SpecFile, load, spec_files
-from optgen.targets import TARGETS
-from optgen.targets.base import Target
+from optgen import catalog, folders
+from optgen.catalog import Choice, Declared, Source
+from optgen.cli.screen import all_here, complain, console, named
+from optgen.errors import SpecError
+from optgen.modules import Result, Status, digest_of, module_paths, orphans
+from optgen.targets import NAMES, checked
 
-Wanted = Sequence[tuple[SpecFile, Rule]]
 _STYLE = {Status.BUILT: "green", Status.UNCHANGED: "dim", Status.STALE: "yellow", Status.FAILED: "red"}
 
 
-def command(
-    wanted: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[NAME|FILE]...", help="Optimizers, schedules or spec files; all of specs/ if none."),
-    ] = None,
-    target: Annotated[str | None, typer.Option(help="The kind of machine: cpu or cuda; both unless given.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the modules.")] = Path("generated"),
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if anything is stale.")] = False,  # noqa: FBT002
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,  # noqa: FBT002
-) -> None:
-    """Build modules from specs."""
-    machines = [target_named(target)] if target else list(TARGETS.values())
-    selected, failures = named(wanted) if wanted else _everything()
-    results = []
-    for result in _with_progress(
-        _built(selected, machines, out, check=check), _size(selected, machines), quiet=as_json
-    ):
+def run(wanted: Sequence[str], target: str | None, out: Path, *, check: bool, as_json: bool) -> None:
+    """Build, or compare, what is named; all of ``specs/`` if nothing is."""
+    targets = [checked(target)] if target else list(NAMES)
+    choices, failures = named(wanted) if wanted else catalog.everything(all_here())
+    results: list[Result] = []
+    total = sum(len(module_paths(each.name, each.kind, targets)) for _, each in choices)
+    for result in _with_progress(_built(choices, targets, out, failures, check=check), total, quiet=as_json):
         results.append(result)
-        if not as_json:
-            _report(result)
+        if result.status is Status.BUILT and not as_json:
+            console.print(f"[green]built[/] {result.name}  {result.path}", soft_wrap=True)
     if check and not wanted and not failures:
-        stale = list(dict.fromkeys(orphan for machine in machines for orphan in orphans(selected, machine, out)))
-        results += stale
-        for result in stale:
-            _report(result)
-    for failure in failures:
-        complain(str(failure))
+        made = [path for _, each in choices for path in module_paths(each.name, each.kind, targets)]
+        results += orphans(made, targets, out)
+    said = [_said(result) for result in results if result.status in (Status.FAILED, Status.STALE)]
+    for line in dict.fromkeys([*said, *map(str, failures)]):  # targets may fail for one reason
+        complain(line)
     if as_json:
-        print(json.dumps([_as_json(result) for result in results], indent=2))  # noqa: T201
+        print(json.dumps([_as_json(result) for result in results], indent=2))
     else:
         _summarize(results, failures)
-    if failures or any(result.status in (Status.STALE, Status.FAILED) for result in results):
+    if said or failures:
         raise typer.Exit(1)
 
 
-def _built(selected: Wanted, machines: Sequence[Target], out: Path, *, check: bool) -> Iterator[Result]:
-    """Build for each machine in turn; schedules, which are the same for all, with the first."""
-    for machine in machines:
-        wanted = [pair for pair in selected if machine is machines[0] or isinstance(pair[1], Optimizer)]
-        yield from build(wanted, machine, out, check=check)
+def _built(
+    choices: Iterable[Choice], targets: Sequence[str], out: Path, failures: list[SpecError], *, check: bool
+) -> Iterator[Result]:
+    """What becomes of each module; a file that cannot be loaded after all joins the failures."""
+    for source, group in groupby(choices, key=lambda choice: choice[0]):
+        wanted = [declared for _, declared in group]
+        current = None if check else _current(source, wanted, targets, out)
+        if current is not None:
+            yield from current
+            continue
+        try:
+            pairs = [(source.file, source.rule(declared.name)) for declared in wanted]
+        except SpecError as error:
+            failures.append(error)
+            continue
+        from optgen.build import build
+
+        results = []
+        for result in build(pairs, targets, out, check=check):
+            results.append(result)
+            yield result
+        digests = {str(result.path.relative_to(out)): result.digest for result in results if result.digest}
+        source.learn({"modules": {**source.remembered.get("modules", {}), **digests}})
 
 
-def _size(selected: Wanted, machines: Sequence[Target]) -> int:
-    """How many modules that makes."""
-    return sum(len(machines) if isinstance(rule, Optimizer) else 1 for _, rule in selected)
-
-
-def _everything() -> Selection:
-    if not Path("specs").is_dir():
-        raise UsageError("there is no folder specs/ here: name an optimizer or a spec file, or start with `optgen new`")
-    return everything_in(load(spec_files(Path("specs"))))
+def _current(source: Source, wanted: Sequence[Declared], targets: Sequence[str], out: Path) -> list[Result] | None:
+    """The modules of a spec file, if they are what is remembered that was made of it; None if there is work to do."""
+    known = source.remembered.get("modules", {})
+    title = folders.title(source.path)
+    results = [
+        Result(each.name, title, out / path, Status.UNCHANGED, kind=each.kind, digest=known.get(path, ""))
+        for each in wanted
+        for path in module_paths(each.name, each.kind, targets)
+    ]
+    return results if all(result.digest and digest_of(result.path) == result.digest for result in results) else None
 
 
 def _with_progress(results: Iterable[Result], total: int, *, quiet: bool) -> Iterable[Result]:
     if quiet or not console.is_terminal:
         return results
+    from rich.progress import track
+
     return track(results, "building", total=total, console=console, transient=True)
 
 
-def _report(result: Result) -> None:
+def _said(result: Result) -> str:
     if result.status is Status.FAILED:
-        complain(result.reason)
-    elif result.status is Status.STALE:
-        complain(f"{result.path} {result.reason}" + (f" ({result.kind} '{result.name}')" if result.spec else ""))
-    elif result.status is Status.BUILT:
-        console.print(f"[green]built[/] {result.name}  {result.path}", soft_wrap=True)
+        return result.reason
+    return f"{result.path} {result.reason}" + (f" ({result.kind} '{result.name}')" if result.spec else "")
 
 
-def _summarize(results: list[Result], failures: tuple[SpecError, ...]) -> None:
+def _summarize(results: Sequence[Result], failures: Sequence[SpecError]) -> None:
     counts = [(status, sum(result.status is status for result in results)) for status in Status]
     parts = [f"[{_STYLE[status]}]{number} {status.value}[/]" for status, number in counts if number]
     if failures:

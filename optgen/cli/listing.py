@@ -1,96 +1,75 @@
 """``optgen list``: every optimizer and schedule in reach, for a person or a program."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
 import typer
 from rich.text import Text
 
-from optgen.cli.screen import complain, console, specs_in_reach
-from optgen.errors import OptgenError
-from optgen.ir import Branch, Kernel
-from optgen.language.domains import domain_of
-from optgen.language.spec import Optimizer
-from optgen.language.text import text
-from optgen.loader import Rule, SpecFile
-from optgen.pipeline import kernel_of
+from optgen import catalog
+from optgen.catalog import Choice
+from optgen.cli.screen import complain, console
+from optgen.errors import SpecError, UsageError
+from optgen.folders import in_reach
 
-FLOAT32 = 4
+_MOVED = {"sweeps": "sweeps", "bytes_read": "read", "bytes_written": "written"}
+_NOTE = "* at most steps; other steps differ: `optgen show NAME --json` has them all"
 
 
-def command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,  # noqa: FBT002
-) -> None:
-    """List the optimizers and schedules here and those that come with it."""
-    loaded = specs_in_reach()
-    optimizers = [entry(file, optimizer) for file in loaded.files for optimizer in file.optimizers]
-    schedules = [_said(file, schedule) for file in loaded.files for schedule in file.schedules]
+def run(patterns: Sequence[str], *, as_json: bool) -> None:
+    """List what patterns fit; everything if there is none."""
+    every, failures = catalog.everything(in_reach())
+    choices = catalog.matching(every, patterns) if patterns else every
+    entries = list(_facts(choices, failures))
+    optimizers, schedules = (
+        [entry for entry in entries if entry["kind"] == kind] for kind in ("optimizer", "schedule")
+    )
     if as_json:
-        print(json.dumps([*optimizers, *schedules], indent=2))  # noqa: T201
+        print(json.dumps([*optimizers, *schedules], indent=2))
     else:
-        for line in [*_lines(_of_optimizers(optimizers)), Text(), *_lines(_of_schedules(schedules))]:
+        tables = [list(_lines(rows)) for rows in (_of_optimizers(optimizers), _of_schedules(schedules))]
+        for line in [*tables[0], *([Text()] if all(tables) else []), *tables[1]]:
             console.print(line, soft_wrap=True)
-    for error in loaded.errors:
+    for error in failures:
         complain(str(error))
-    if loaded.errors:
+    if patterns and not choices:
+        hint = catalog.suggestion(patterns[0], [declared for _, declared in every])
+        raise UsageError(f"nothing fits {' or '.join(map(repr, patterns))}: {hint}")
+    if failures:
         raise typer.Exit(1)
 
 
-def entry(file: SpecFile, optimizer: Optimizer) -> dict[str, Any]:
-    """What there is to know about an optimizer, as plain data.
-
-    ``bytes_read`` and ``bytes_written`` are for an element in float32 and belong to the branch that runs when no
-    condition on the step holds; ``branches`` has them for each. They are null where no kernel can be built.
-    """
-    try:
-        kernel = kernel_of(optimizer)
-    except OptgenError:
-        kernel = None
-    states = [{"name": s.name, "space": s.space.name, "init": text(s.init)} for s in optimizer.states]
-    return {**_said(file, optimizer), "states": states, **_traffic(kernel)}
+def _facts(choices: Sequence[Choice], failures: list[SpecError]) -> Iterator[dict[str, Any]]:
+    """What there is to know about each; a file that cannot be loaded after all joins the failures."""
+    for source, group in groupby(choices, key=lambda choice: choice[0]):
+        names = {declared.name for _, declared in group}
+        try:
+            yield from (entry for entry in source.facts if entry["name"] in names)
+        except SpecError as error:
+            failures.append(error)
 
 
-def _said(file: SpecFile, rule: Rule) -> dict[str, Any]:
-    """What the spec of an optimizer or a schedule says."""
-    return {
-        "name": rule.name,
-        "kind": rule.kind,
-        "title": rule.title,
-        "file": file.title,
-        "reference": rule.reference,
-        "description": rule.description,
-        "hypers": [
-            {"name": h.name, "default": float(h.default), "domain": str(domain_of(h)), "meaning": h.meaning}
-            for h in rule.hypers
-        ],
-    }
-
-
-def _traffic(kernel: Kernel | None) -> dict[str, Any]:
-    if kernel is None:
-        return {"sweeps": None, "bytes_read": None, "bytes_written": None, "branches": []}
-    branches = [{"when": text(branch.when), **_moved(branch)} for branch in kernel.branches]
-    return {**_moved(kernel.branches[-1]), "branches": branches}
-
-
-def _moved(branch: Branch) -> dict[str, int]:
-    return {
-        "sweeps": len(branch.over_elements),
-        "bytes_read": FLOAT32 * branch.loads,
-        "bytes_written": FLOAT32 * branch.stores,
-    }
-
-
-def _of_optimizers(entries: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
-    yield ("name", "states", "sweeps", "read", "written", "reference")
+def _of_optimizers(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    yield ("name", *_MOVED.values(), "states", "reference")
     for item in entries:
-        moved = [f"{item[key]} B" if item[key] is not None else "-" for key in ("bytes_read", "bytes_written")]
         states = " ".join(state["name"] for state in item["states"]) or "-"
-        yield (item["name"], states, str(item["sweeps"] or "-"), *moved, item["reference"])
+        yield (item["name"], *(_moved(item, what) for what in _MOVED), states, item["reference"])
 
 
-def _of_schedules(entries: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+def _moved(item: dict[str, Any], what: str) -> str:
+    """How much of something the usual branch has, with a mark where others have more or less."""
+    if item[what] is None:
+        return "- "
+    unit = "" if what == "sweeps" else " B"
+    differs = len({branch[what] for branch in item["branches"]}) > 1
+    return f"{item[what]}{unit}{'*' if differs else ' '}"
+
+
+def _of_schedules(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     yield ("schedule", "hyperparameters", "reference")
     for item in entries:
         yield (item["name"], " ".join(hyper["name"] for hyper in item["hypers"]) or "-", item["reference"])
@@ -99,11 +78,13 @@ def _of_schedules(entries: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
 def _lines(rows: Iterable[tuple[str, ...]]) -> Iterator[Text]:
     """A table with its head, cut to the width of a terminal but whole where a program reads it."""
     rows = list(rows)
+    if len(rows) == 1:
+        return
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         name, *others, reference = (
-            f"{cell:>{width}}" if 1 < column < len(row) - 1 else f"{cell:{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            f"{cell:>{width}}" if head in _MOVED.values() else f"{cell:{width}}"
+            for head, cell, width in zip(rows[0], row, widths, strict=True)
         )
         line = Text("  ".join((name, *others, reference)).rstrip(), style="bold" if number == 0 else "")
         if number:
@@ -112,3 +93,5 @@ def _lines(rows: Iterable[tuple[str, ...]]) -> Iterator[Text]:
         if console.is_terminal:
             line.truncate(console.width, overflow="ellipsis")
         yield line
+    if any(cell.endswith("*") for row in rows[1:] for cell in row):
+        yield Text(_NOTE, style="dim")

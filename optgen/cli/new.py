@@ -2,9 +2,6 @@
 
 import keyword
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from optgen.cli.screen import console
 from optgen.errors import UsageError
@@ -33,9 +30,7 @@ m, v = state("m v")
 '''
 
 
-def command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, a lower-case identifier.")],
-) -> None:
+def run(name: str) -> None:
     """Write a spec to start from, into specs/ if there is one."""
     if not name.isidentifier() or name != name.lower() or keyword.iskeyword(name):
         raise UsageError(f"'{name}' cannot name a module: choose a lower-case identifier like my_rule")

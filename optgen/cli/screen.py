@@ -1,14 +1,16 @@
-"""What the commands share: consoles and the specs in reach."""
+"""What the commands share: consoles, and what their arguments name."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from optgen import catalog
+from optgen.catalog import Choice
 from optgen.errors import SpecError, UsageError
-from optgen.loader import Loaded, Rule, SpecFile, installed_specs, load, spec_files
-
-Selection = tuple[list[tuple[SpecFile, Rule]], tuple[SpecError, ...]]
-"""Optimizers and schedules with their files, and what could not be loaded."""
+from optgen.folders import HERE, in_reach, spec_files
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -20,37 +22,45 @@ def complain(message: str) -> None:
     errors.print(message, markup=False, soft_wrap=True)
 
 
-def specs_in_reach() -> Loaded:
-    """The specs of the folder ``specs`` here, then those that come with optgen unless they are the same."""
-    here = Path("specs")
-    own = spec_files(here) if here.is_dir() else []
-    installed = spec_files(installed_specs())
-    if here.is_dir() and here.resolve() == installed_specs().resolve():
-        return load(own)
-    taken = {path.name for path in own}
-    return load([*own, *(path for path in installed if path.name not in taken)])
-
-
-def everything_in(loaded: Loaded) -> Selection:
-    """All optimizers and schedules of loaded files."""
-    return [(file, rule) for file in loaded.files for rule in file.rules], loaded.errors
-
-
-def named(wanted: list[str]) -> Selection:
-    """The optimizers and schedules that arguments name: all of a file, or those in reach of a name.
+def all_here() -> list[Path]:
+    """The spec files of the folder ``specs`` here.
 
     Raises
     ------
     UsageError
-        If a file declares none, or there is none of a name.
+        If there is no such folder.
     """
-    loaded = load([Path(item) for item in wanted if item.endswith(".py")])
-    for file in loaded.files:
-        if not file.rules:
-            raise UsageError(f"{file.path} declares no Optimizer and no Schedule at its top level")
-    selected, failures = everything_in(loaded)
-    names = [item for item in wanted if not item.endswith(".py")]
-    if names:
-        reach = specs_in_reach()
-        selected += [pair for pair in map(reach.find, names) if pair not in selected]
-    return selected, failures
+    if not HERE.is_dir():
+        raise UsageError("there is no folder specs/ here: name an optimizer or a spec file, or start with `optgen new`")
+    return spec_files(HERE)
+
+
+def named(wanted: Sequence[str]) -> tuple[list[Choice], list[SpecError]]:
+    """The optimizers and schedules that arguments name: all of a file, or those in reach of a name.
+
+    Returns
+    -------
+    tuple
+        Those, and what is wrong with the files that could not be loaded.
+
+    Raises
+    ------
+    UsageError
+        If a file is not there or declares none, or there is none of a name.
+    """
+    files = [Path(item) for item in wanted if item.endswith(".py")]
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file}: there is no such file")
+    choices, failures = catalog.everything(files)
+    for file in files:
+        if not failures and file.resolve() not in {source.path.resolve() for source, _ in choices}:
+            raise UsageError(f"{file} declares no Optimizer and no Schedule at its top level")
+    for folder in (item for item in wanted if Path(item).is_dir()):
+        raise UsageError(f"{folder} is a folder: name spec files, or leave it out for all of specs/")
+    reach = in_reach()
+    for name in dict.fromkeys(item for item in wanted if not item.endswith(".py")):
+        source, declared = catalog.found(name, reach)
+        if (source.path.resolve(), name) not in {(other.path.resolve(), each.name) for other, each in choices}:
+            choices.append((source, declared))
+    return choices, failures

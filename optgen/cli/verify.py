@@ -3,44 +3,42 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from optgen import __version__
-from optgen.cli.screen import complain, console, errors, everything_in, named, specs_in_reach
+from optgen import __version__, catalog
+from optgen.catalog import Source
+from optgen.cli.failures import complain_of
+from optgen.cli.screen import complain, console, errors, named
 from optgen.errors import UsageError
+from optgen.folders import HERE, installed_generated, installed_specs, spec_files
 from optgen.language.spec import Optimizer
-from optgen.loader import installed_generated
 from optgen.verify.candidate import FULL, QUICK, Candidate, Finding, Verdict
 from optgen.verify.mutate import CLAIMS, Outcome
 from optgen.verify.run import Verified, count_mutants, kills, processes, verify
 
 Item = TypeVar("Item")
+MANY = 1000
+"""Units in the last place from which on their power of ten is enough."""
 SAMPLE = 8
 """A sample of the mutants has every so many-th of a kind, and one of each at least."""
 
 
-def command(  # noqa: PLR0917 - options of a command line have names
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME|FILE]...", help="All if none.")] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the modules.")] = Path("generated"),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer random cases.")] = False,  # noqa: FBT002
-    mutants: Annotated[bool, typer.Option("--mutate", help="Put the verifier to the test.")] = False,  # noqa: FBT002
-    sample: Annotated[bool, typer.Option("--sample", help="With a sample of the mutants only.")] = False,  # noqa: FBT002
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,  # noqa: FBT002
-) -> None:
-    """Verify generated modules: prove, test and measure that they compute their equations."""
-    selected, not_loaded = named(names) if names else everything_in(specs_in_reach())
+def run(names: Sequence[str], out: Path | None, *, quick: bool, mutants: bool, sample: bool, as_json: bool) -> None:
+    """Verify what is named: all of ``specs/`` if nothing is, or all that comes with optgen where there is none."""
+    here = spec_files(HERE if HERE.is_dir() else installed_specs())
+    choices, not_loaded = named(names) if names else catalog.everything(here)
     for error in not_loaded:
         complain(str(error))
-    optimizers = [rule for _, rule in selected if isinstance(rule, Optimizer)]
-    if selected and not optimizers:
+    with_kernels = [(source, each.name) for source, each in choices if each.kind == "optimizer"]
+    if choices and not with_kernels:
         raise UsageError("schedules are plain Python: there is no kernel to verify")
-    candidates = _candidates(optimizers, out)
+    candidates = _candidates(with_kernels, out)
     effort = QUICK if quick else FULL
     order = {candidate.optimizer.name: k for k, candidate in enumerate(candidates)}
     with processes() as pool:
@@ -59,21 +57,32 @@ def command(  # noqa: PLR0917 - options of a command line have names
         "mutants": _kill_table(outcomes),
     }
     if as_json:
-        print(json.dumps(report, indent=1))  # noqa: T201
+        print(json.dumps(report, indent=1))
     else:
         _show(report, mutants=mutants)
-    _complain_of(found, outcomes)
+    complain_of(found, candidates)
+    _complain_of_survivors(outcomes)
     survived = any(not outcome.caught for _, outcome in outcomes)
     wrong = any(finding.verdict is Verdict.FAILED for each in found for finding in each.findings)
     if wrong or survived or not_loaded:
         raise typer.Exit(1)
 
 
-def _candidates(optimizers: list[Optimizer], out: Path) -> list[Candidate]:
-    """The modules of optimizers: those of the folder, or those that come with optgen if there is no such folder."""
-    folder = out if out.is_dir() else installed_generated()
-    candidates = [Candidate(optimizer, folder / "cpu" / f"{optimizer.name}.py") for optimizer in optimizers]
-    missing = [candidate.optimizer.name for candidate in candidates if not candidate.path.is_file()]
+def _candidates(choices: Sequence[tuple[Source, str]], out: Path | None) -> list[Candidate]:
+    """Optimizers with their modules in the folder, or, if none is given, for specs that come with optgen also there."""
+    folder, installed = out or Path("generated"), installed_specs().resolve()
+    candidates, missing = [], []
+    for source, name in choices:
+        is_ours = out is None and source.path.resolve().parent == installed
+        places = [folder, *([installed_generated()] if is_ours else [])]
+        paths = [place / "cpu" / f"{name}.py" for place in places]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            missing.append(name)
+        else:
+            optimizer = source.rule(name)
+            assert isinstance(optimizer, Optimizer)
+            candidates.append(Candidate(optimizer, path))
     if missing:
         raise UsageError(f"there is no module for {', '.join(missing)} in {folder}: run `optgen build` first")
     return candidates
@@ -98,6 +107,10 @@ def _entry(verified: Verified) -> dict[str, Any]:
         "worst_ulps": {
             dtype: max((f["ulps"] for f in measured if f.get("dtype") == dtype and "ulps" in f), default=None)
             for dtype in ("float32", "float64")
+        },
+        "drift": {
+            figure: max((f.figures[figure] for f in verified.findings if figure in f.figures), default=None)
+            for figure in ("rest_ulps", "noisy")
         },
         "cases": sum(int(figures.get("cases", 0)) for figures in measured),
         "parts": {
@@ -133,11 +146,12 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("name", style="cyan", no_wrap=True)
     table.add_column("target", no_wrap=True)
-    for heading in ("proved", "f32", "f64", "memory", "claims", "others"):
+    for heading in ("proved", "f32", "f64", "rest", "noisy", "memory", "claims", "others"):
         table.add_column(heading, justify="right", no_wrap=True)
     entries = report["optimizers"]
     for entry in entries:
-        ulps = ["-" if value is None else f"{value:.2f}" for value in entry["worst_ulps"].values()]
+        ulps = [_ulps(value) for value in entry["worst_ulps"].values()]
+        ulps += ["-" if value is None else f"{value:.1g}" for value in entry["drift"].values()]
         held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties", "opinions")]
         proved = f"{entry['proved']}/{entry['stored']}"
         table.add_row(entry["name"], entry["target"], proved, *ulps, *held, style="red" if entry["failed"] else "")
@@ -146,9 +160,17 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
     console.print(
         f"\n{len(entries)} modules: {proved} of {stored} stored values proved, {cases:,} random cases compared."
         "\nf32, f64: the worst error in units in the last place, relative to the magnitude of the terms."
+        "\nrest, noisy: after 100,000 steps in float32, how far in such units what should rest has moved, and how far"
+        "\nmoments of noisy gradients are off, relative to their size."
     )
     if mutants:
         _show_kills(report["mutants"])
+
+
+def _ulps(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value < MANY else f"{value:.0e}"
 
 
 def _held(verdicts: dict[str, int]) -> str:
@@ -171,11 +193,7 @@ def _show_kills(rows: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def _complain_of(found: list[Verified], outcomes: list[tuple[str, Outcome]]) -> None:
-    for each in found:
-        for finding in each.findings:
-            if finding.verdict is Verdict.FAILED:
-                complain(f"{each.name}, {finding.part}: {finding.subject}\n{finding.detail}")
+def _complain_of_survivors(outcomes: list[tuple[str, Outcome]]) -> None:
     for name, outcome in outcomes:
         if not outcome.caught:
             mutant = outcome.mutant

@@ -6,7 +6,8 @@ the average is of the weights as Lookahead leaves them, in ``lookahead(ema(adamw
 
 What a wrapper adds it names so that nothing clashes: a second ``l2`` has its own ``weight_decay_2``. Every wrapper
 takes ``name``, ``title``, ``reference``, ``description`` and ``properties`` for the new optimizer by keyword. Claims of
-the inner one are not passed on, since few outlive a wrapper.
+the inner one are not passed on, since few outlive a wrapper; what is to be evaluated is, and the outermost wrapper that
+has something to say of that decides.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
-from sympy import Eq, Expr, Max, Min, Mod, Piecewise, Rational
+from sympy import Add, Eq, Expr, Max, Min, Piecewise, Rational, S, collect, expand_mul, sign
 
 from optgen.errors import Problem, SpecError
 from optgen.language import hypers
+from optgen.language.caller import caller
 from optgen.language.noise import normal
 from optgen.language.reductions import GroupNorm, GroupSum, RowMean, RowNorm, TensorMean, finite, n_rows
 from optgen.language.rules import space_of
 from optgen.language.schedules import Schedule
+from optgen.language.signs import sign_of
 from optgen.language.spaces import Space
-from optgen.language.spec import Let, Optimizer, assigned, caller
-from optgen.language.symbols import Hyper, State, exact, g, hyper, local, state, t, theta
+from optgen.language.spec import Let, Optimizer, assigned
+from optgen.language.sums import InOrder, is_sum, plain
+from optgen.language.symbols import Count, Hyper, State, exact, g, hyper, local, state, t, theta
 from optgen.language.text import text
 
 _DESCRIBED = ("name", "title", "reference", "description", "properties")
@@ -33,14 +37,19 @@ Function = TypeVar("Function", bound=Callable[..., Optimizer])
 
 
 def _wrapper(function: Function) -> Function:
-    """Refuse to wrap what is no optimizer, and options that there are not."""
+    """Refuse to wrap what is no optimizer, and options that there are not, or of which nothing can be made."""
 
     @wraps(function)
     def checked(optimizer: Any, *arguments: Any, **options: Any) -> Optimizer:
         if not isinstance(optimizer, Optimizer):
             what = f"it wraps no optimizer but a {type(optimizer).__name__}"
             raise _refused(function.__name__, optimizer, what, "hand it an Optimizer")
-        return function(optimizer, *arguments, **options)
+        try:
+            return function(optimizer, *arguments, **options)
+        except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:  # as SymPy raises
+            what = f"it can make nothing of its options: {error}"
+            fix = "give it hyperparameters, numbers, or expressions in t and these"
+            raise _refused(function.__name__, optimizer, what, fix) from error
 
     return checked  # type: ignore[return-value]
 
@@ -194,8 +203,11 @@ def gradient_noise(optimizer: Optimizer, sigma: Any = None, stream: int | None =
 def accumulate(optimizer: Optimizer, steps: Any = hypers.accumulation_steps, **described: Any) -> Optimizer:
     """Take one step of an optimizer for several gradients: with their mean, at the last of them.
 
-    On all other steps the gradient is added to a sum and nothing else is touched. The inner optimizer counts its own
-    steps; wrappers inside count with it, wrappers around count gradients.
+    On all other steps the gradient is added to a sum and nothing else is touched. How many gradients the sum holds, and
+    how many steps the inner optimizer has taken, is counted in the states ``pending`` and ``updates``: so ``steps`` may
+    change at any time, even below what is pending, and the mean is of the gradients that there were. What is left at
+    the end of a run becomes a step with its last gradient, ``opt.step(grads, accumulation_steps=1)``. The inner
+    optimizer counts its own steps; wrappers inside count with it, wrappers around count gradients.
 
     Parameters
     ----------
@@ -204,13 +216,23 @@ def accumulate(optimizer: Optimizer, steps: Any = hypers.accumulation_steps, **d
     steps : Hyper, number or sympy.Expr
         How many gradients make a step.
     """
+    _require_gradient(optimizer, "accumulate")
     count = _free(optimizer, steps)
     total = _new_state(optimizer, "g_sum")
-    mean = _new_local(optimizer, "g_mean")
-    due = Eq(Mod(t, count), 0)
-    step = [Let(mean, (total + g) / count), Let(total.next, Piecewise((0, due), (total + g, True)))]
-    for let in _handed(optimizer, mean, first=Eq(t, count)):
-        value, owner = let.value.xreplace({t: t / count}), assigned(let)
+    pending, updates = (_new_state(optimizer, name, space=Space.STEP) for name in ("pending", "updates"))
+    gathered, mean = _new_local(optimizer, "gathered"), _new_local(optimizer, "g_mean")
+    update = Count(_fresh(optimizer, "update_t"))
+    due = gathered >= count
+    step = [
+        Let(gathered, pending + 1),
+        Let(pending.next, Piecewise((0, due), (gathered, True))),
+        Let(mean, (total + g) / gathered),
+        Let(total.next, Piecewise((0, due), (total + g, True))),
+        Let(update, updates + 1),
+        Let(updates.next, Piecewise((update, due), (updates, True))),
+    ]
+    for let in _handed(optimizer, mean, first=Eq(update, 1)):
+        value, owner = let.value.xreplace({t: update}), assigned(let)
         step.append(Let(let.target, value if owner is None else Piecewise((value, due), (owner, True))))
     description = "gradients are summed up, and a step is taken with their mean."
     return _wrapped(optimizer, step, ("accumulate", "Accumulate", description), described)
@@ -258,8 +280,13 @@ def amsgrad(optimizer: Optimizer, of: str = "v", **described: Any) -> Optimizer:
         What to wrap.
     of : str
         Which state is the second moment.
+
+    Raises
+    ------
+    SpecError
+        If no other equation uses the new value of that state: there is nothing to put the largest in place of.
     """
-    moment = _state(optimizer, of, "amsgrad")
+    moment = _moment(optimizer, of, "amsgrad")
     largest = _new_state(optimizer, f"{moment}_max", space=moment.space)
     step = []
     for let in optimizer.step:
@@ -281,8 +308,13 @@ def nesterov(optimizer: Optimizer, of: str = "m", **described: Any) -> Optimizer
         What to wrap.
     of : str
         Which state is the momentum.
+
+    Raises
+    ------
+    SpecError
+        If no other equation uses the new value of that state: there is nothing that could look ahead.
     """
-    momentum = _state(optimizer, of, "nesterov")
+    momentum = _moment(optimizer, of, "nesterov")
     ahead = _new_local(optimizer, f"{momentum}_ahead")
     step = []
     for let in optimizer.step:
@@ -349,6 +381,7 @@ def cautious(optimizer: Optimizer, **described: Any) -> Optimizer:
         What to wrap.
     """
     movement, agrees = _new_local(optimizer, "movement"), _new_local(optimizer, "agrees")
+    locals_ = {let.target: let.value for let in optimizer.step if assigned(let) is None}
     step = []
     for let in optimizer.step:
         if assigned(let) != theta:
@@ -356,25 +389,41 @@ def cautious(optimizer: Optimizer, **described: Any) -> Optimizer:
             continue
         # One in a thousand is what the share counts as at least.
         share = Max(TensorMean(agrees), Rational(1, 1000))
+        moved = _less_theta(let.value, locals_)
         step += [
-            Let(movement, _less_theta(let.value)),
-            Let(agrees, Piecewise((1, movement * g < 0), (0, True))),
+            Let(movement, moved),
+            # Signs, for the product of what is small can be 0, and so can a movement.
+            Let(agrees, Piecewise((1, sign_of(moved) * sign(g) < 0), (0, True))),
             Let(theta.next, theta + movement * agrees / share),
         ]
+    step = _without_unused(step)
     description = "the parameters move only where the update goes down the gradient."
     return _wrapped(optimizer, step, ("cautious", "Cautious", description), described)
 
 
-def _less_theta(value: Expr) -> Expr:
-    """How far a new value is from theta, taken case by case, so that theta cancels where it can."""
-    if not isinstance(value, Piecewise):
+def _less_theta(value: Expr, locals_: Mapping[Any, Expr]) -> Expr:
+    """How far a new value is from theta, taken case by case and written out, so that theta cancels where it can."""
+    if isinstance(value, Piecewise):
+        return Piecewise(*((_less_theta(case, locals_), condition) for case, condition in value.args))
+    inside = {x: locals_[x] for x in value.free_symbols & locals_.keys() if locals_[x].has(theta)}
+    if inside and theta not in value.free_symbols:
+        written_out = value.xreplace(inside)
+        return _less_theta(written_out, locals_) if value in inside or not written_out.has(Piecewise) else value - theta
+    terms = value.args if is_sum(value) else (value,)
+    with_theta = plain(Add(*(term for term in terms if term.has(theta))))
+    parts = collect(expand_mul(with_theta), theta, evaluate=False)
+    rest = parts.pop(S.One, S.Zero)
+    if parts.keys() != {theta} or rest.has(theta):
         return value - theta
-    return Piecewise(*((_less_theta(case), condition) for case, condition in value.args))
+    kept = plain(parts[theta] - 1) * theta
+    return InOrder(kept, rest, *(term for term in terms if not term.has(theta)))
 
 
 @_wrapper
 def ema(optimizer: Optimizer, decay: Any = hypers.ema_decay, **described: Any) -> Optimizer:
     """Keep an exponential moving average of the parameters, in a state ``theta_ema`` (Polyak & Juditsky 1992).
+
+    It is what to evaluate: ``opt.eval_params()``.
 
     Parameters
     ----------
@@ -387,7 +436,7 @@ def ema(optimizer: Optimizer, decay: Any = hypers.ema_decay, **described: Any) -
     average = _new_state(optimizer, "theta_ema", init=theta)
     step = (*optimizer.step, Let(average.next, kept * average + (1 - kept) * theta.next))
     description = "theta_ema is a moving average of the parameters."
-    return _wrapped(optimizer, step, ("ema", "Ema", description), described)
+    return _wrapped(optimizer, step, ("ema", "Ema", description), described, average)
 
 
 @_wrapper
@@ -397,13 +446,14 @@ def lookahead(
     step_size: Any = hypers.slow_step_size,
     *,
     momentum: str = "keep",
-    of: Sequence[str] = ("m", "b"),
+    of: str | Sequence[str] | None = None,
     **described: Any,
 ) -> Optimizer:
     """Every few steps go back to slow weights that have moved part of the way (Zhang et al. 2019, arXiv:1907.08610).
 
-    The slow weights ``phi`` start as the parameters before the first step, which stores them, and from then on are read
-    and written at a sync only.
+    The slow weights ``phi`` start as the parameters before the first step, and from then on are read and written at a
+    sync only; they are what to evaluate, ``opt.eval_params()``. The steps since the last sync are counted in a state
+    ``since_sync``, so a new ``period`` counts from there.
 
     Parameters
     ----------
@@ -414,32 +464,29 @@ def lookahead(
     step_size : Hyper, number or sympy.Expr
         How far the slow weights move towards the fast ones.
     momentum : {"keep", "reset", "pull back"}
-        What becomes of the inner momentum at a sync: nothing, it becomes 0, or it moves like the weights, from what it
-        was after the last sync.
-    of : sequence of str
-        Which states are the momentum: those of them that the optimizer has.
+        What becomes of the inner momentum at a sync: nothing, it becomes what it started from (0 where that was the
+        gradient or theta), or it moves like the weights, from what it was after the last sync.
+    of : str or sequence of str, optional
+        Which states are the momentum; ``m`` and ``b`` unless given, those of them that the optimizer has.
     """
-    if momentum not in ("keep", "reset", "pull back"):
-        fix = 'write momentum="keep", "reset" or "pull back"'
-        raise _refused("lookahead", optimizer, f"it cannot treat momentum like {momentum!r}", fix)
-    momenta = [] if momentum == "keep" else [s for s in optimizer.states if s.name in of]
-    if momentum != "keep" and not momenta:
-        what = f"it has none of the states {', '.join(of)} to {momentum}"
-        raise _refused("lookahead", optimizer, what, f"say which of {_listed(optimizer.states)} is: of=(…,)")
+    momenta = _momenta(optimizer, momentum, of)
     every, part = _free(optimizer, period), _free(optimizer, step_size)
-    sync = Eq(Mod(t, every), 0)
+    since = _new_state(optimizer, "since_sync", space=Space.STEP)
+    sync = since + 1 >= every
     slow = _new_state(optimizer, "phi", init=theta)
     fast = {theta.next: _new_local(optimizer, "fast")}
     synced = [
+        Let(since.next, Piecewise((0, sync), (since + 1, True))),
         Let(slow.next, Piecewise(((1 - part) * slow + part * fast[theta.next], sync), (slow, True))),
         Let(theta.next, Piecewise((slow.next, sync), (fast[theta.next], True))),
     ]
     for moment in momenta:
         fast[moment.next] = new = _new_local(optimizer, f"{moment}_fast")
         if momentum == "reset":
-            synced.append(Let(moment.next, Piecewise((0, sync), (new, True))))
+            anew = 0 if moment.init.has(theta, g) else moment.init
+            synced.append(Let(moment.next, Piecewise((anew, sync), (new, True))))
         else:
-            last = _new_state(optimizer, f"{moment}_slow", space=moment.space)
+            last = _new_state(optimizer, f"{moment}_slow", init=moment.init, space=moment.space)
             synced.append(Let(last.next, Piecewise(((1 - part) * last + part * new, sync), (last, True))))
             synced.append(Let(moment.next, Piecewise((last.next, sync), (new, True))))
     step = [Let(fast.get(let.target, let.target), let.value.xreplace(fast)) for let in optimizer.step]
@@ -447,7 +494,7 @@ def lookahead(
     description = (
         f"every {every} steps the weights return to slow ones that have moved part of the way{manner[momentum]}."
     )
-    return _wrapped(optimizer, [*step, *synced], ("lookahead", "Lookahead", description), described)
+    return _wrapped(optimizer, [*step, *synced], ("lookahead", "Lookahead", description), described, slow)
 
 
 # What changes hyperparameters ----------------------------------------------------------------------------------------
@@ -473,9 +520,16 @@ def scheduled(optimizer: Optimizer, schedules: Mapping[str, Any] | None = None, 
     for key in given:
         if key not in known:
             raise _refused("scheduled", optimizer, f"it has no hyperparameter `{key}`", f"use one of {_listed(known)}")
+    if not given:
+        raise _refused("scheduled", optimizer, "it is given no schedule", "name a hyperparameter: lr=…")
     values = {known[key]: _scalar(optimizer, v.value if isinstance(v, Schedule) else v) for key, v in given.items()}
     at_first = {symbol: value.xreplace({t: exact(1)}) for symbol, value in values.items()}
     put: dict[Any, Any] = {symbol: _new_local(optimizer, f"{symbol}_t") for symbol in values}
+    put |= {
+        symbol: symbol.with_default(symbol.default.xreplace(at_first))
+        for symbol in optimizer.hypers
+        if symbol not in put and symbol.default.free_symbols & at_first.keys()
+    }
     for old in optimizer.states:
         put[old] = new = _with_init(old, old.init.xreplace(at_first))
         put[old.next] = new.next
@@ -513,9 +567,21 @@ def _with_gradient(
     where: Sequence[Let] = (),
 ) -> Optimizer:
     """An optimizer that is handed another gradient; what its states start from is handed it too."""
+    _require_gradient(optimizer, words[0])
     gradient = _new_local(optimizer, name)
     step = (*where, Let(gradient, value), *_handed(optimizer, gradient, first=Eq(t, 1)))
     return _wrapped(optimizer, step, words, described)
+
+
+def _require_gradient(optimizer: Optimizer, wrapper: str) -> None:
+    """Refuse to change the gradient of a rule that has none."""
+    if not any(value.has(g) for let in optimizer.step for value in (let.value, *_inits(let))):
+        raise _refused(wrapper, optimizer, "its equations do not use the gradient `g`", "wrap a rule that does")
+
+
+def _inits(let: Let) -> list[Expr]:
+    owner = assigned(let)
+    return [owner.init] if isinstance(owner, State) else []
 
 
 def _handed(optimizer: Optimizer, gradient: Any, first: Any) -> list[Let]:
@@ -527,9 +593,17 @@ def _handed(optimizer: Optimizer, gradient: Any, first: Any) -> list[Let]:
 
 
 def _wrapped(
-    optimizer: Optimizer, step: Sequence[Let], words: tuple[str, str, str], described: Mapping[str, Any]
+    optimizer: Optimizer,
+    step: Sequence[Let],
+    words: tuple[str, str, str],
+    described: Mapping[str, Any],
+    evaluation: Any = None,
 ) -> Optimizer:
+    """The new optimizer; what to evaluate stays what it was, in states of the same names, unless it is given."""
     name, title, sentence = words
+    now = {state.name: state for state in map(assigned, step) if state is not None}
+    if evaluation is None:
+        evaluation = optimizer.evaluation.xreplace({s: now[s.name] for s in optimizer.evaluation.free_symbols})
     unknown = described.keys() - set(_DESCRIBED)
     if unknown:
         raise _refused(name, optimizer, f"it has no option {_listed(unknown)}", f"use one of {_listed(_DESCRIBED)}")
@@ -539,7 +613,7 @@ def _wrapped(
         "reference": optimizer.reference,
         "description": f"Around {optimizer.title}: {sentence}",
     }
-    return Optimizer(step=tuple(step), **{**usual, **described})
+    return Optimizer(step=tuple(step), evaluation=evaluation, **{**usual, **described})
 
 
 def _with_init(old: State, init: Any) -> State:
@@ -551,6 +625,48 @@ def _state(optimizer: Optimizer, name: str, wrapper: str) -> State:
         if found.name == name:
             return found
     raise _refused(wrapper, optimizer, f"it has no state `{name}`", f"say which of {_listed(optimizer.states)}: of=…")
+
+
+def _moment(optimizer: Optimizer, name: str, wrapper: str) -> State:
+    """A state whose new value other equations go by, so that another in its place makes a difference."""
+    found = _state(optimizer, name, wrapper)
+    if any(let.value.has(found.next) for let in optimizer.step if let.target != found.next):
+        return found
+    own = next(let.value for let in optimizer.step if let.target == found.next)
+    if any(let.target in own.free_symbols and let.value.has(found) for let in optimizer.step):
+        what = f"a wrapper inside changes `{name}` last, and the equations go by what it was before that"
+        raise _refused(wrapper, optimizer, what, f"put {wrapper} into that wrapper: lookahead({wrapper}(…)), say")
+    what = f"no other equation uses the new `{name}`, so nothing would change"
+    raise _refused(wrapper, optimizer, what, f"say which other state it is about, of=…, or leave {wrapper} out")
+
+
+def _momenta(optimizer: Optimizer, manner: str, of: str | Sequence[str] | None) -> list[State]:
+    """The states that lookahead resets or pulls back."""
+    if manner not in ("keep", "reset", "pull back"):
+        fix = 'write momentum="keep", "reset" or "pull back"'
+        raise _refused("lookahead", optimizer, f"it cannot treat momentum like {manner!r}", fix)
+    if manner == "keep":
+        if of is not None:
+            what = 'of says which states to reset or to pull back, but momentum="keep" leaves them all alone'
+            raise _refused("lookahead", optimizer, what, 'write momentum="reset" or "pull back", or leave of out')
+        return []
+    if of is not None:
+        names = [of] if isinstance(of, str) else list(of)
+        found = [_state(optimizer, name, "lookahead") for name in names]
+    else:
+        names = ["m", "b"]
+        found = [state for state in optimizer.states if state.name in names]
+    if not found:
+        what = f"it has none of the states {', '.join(names)} to {manner}"
+        raise _refused("lookahead", optimizer, what, f"say which of {_listed(optimizer.states)} is: of=(…,)")
+    return list(dict.fromkeys(found))
+
+
+def _without_unused(step: list[Let]) -> list[Let]:
+    """Equations without those of locals that no other uses any more."""
+    used = {symbol for let in step for symbol in let.value.free_symbols}
+    kept = [let for let in step if assigned(let) is not None or let.target in used]
+    return step if len(kept) == len(step) else _without_unused(kept)
 
 
 def _names(optimizer: Optimizer) -> set[str]:
@@ -582,6 +698,8 @@ def _scalar(optimizer: Optimizer, value: Any) -> Any:
     """An expression that a wrapper is given, which must be one value a step, in the optimizer's own hyperparameters."""
     known = {symbol.name: symbol for symbol in optimizer.hypers}
     expression = exact(value)
+    if not isinstance(expression, Expr):
+        raise _refused("a wrapper", optimizer, f"it is given {value!r}, no number", "write it in t and hyperparameters")
     expression = expression.xreplace({symbol: known.get(symbol.name, symbol) for symbol in expression.atoms(Hyper)})
     space = space_of(expression, {})
     if space is not Space.STEP:

@@ -10,6 +10,7 @@ from sympy.printing.precedence import PRECEDENCE
 
 from optgen.language import order
 from optgen.language.reductions import Reduction
+from optgen.language.sums import InOrder, is_sum, negated
 from optgen.language.symbols import Grad, Hyper, Local, Next, Stateful, StepCount
 
 
@@ -36,7 +37,7 @@ class _Printer(LatexPrinter):
     def _print_Mul(self, product: Mul) -> str:
         coefficient, above, below = order.factors(product)
         if coefficient.is_negative:
-            return f"-{self._print(-product)}"
+            return f"-{self._whole(negated(product))}"
         if coefficient.p != 1 or not above:
             above.insert(0, Integer(coefficient.p))
         if coefficient.q != 1:
@@ -48,6 +49,18 @@ class _Printer(LatexPrinter):
         if len(factors) == 1:
             return str(self._print(factors[0]))
         return r" \, ".join(self.parenthesize(factor, PRECEDENCE["Mul"]) for factor in factors)
+
+    def _print_InOrder(self, expression: InOrder) -> str:
+        text = ""
+        for term in order.terms(expression):
+            sign = "-" if order.is_negative(term) else "+" if text else ""
+            size = negated(term) if sign == "-" else term
+            space = " " if text else ""
+            text += f"{space}{sign}{space}{self._whole(size)}"
+        return text
+
+    def _whole(self, term: Expr) -> str:
+        return self.parenthesize(term, PRECEDENCE["Mul"]) if is_sum(term) else str(self._print(term))
 
     def _print_Function(self, expression: Function, exp: str | None = None) -> str:
         if not isinstance(expression, Reduction):

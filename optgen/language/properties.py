@@ -404,7 +404,12 @@ def misclaimed(optimizer: Optimizer) -> list[Problem]:
             fix = "write Monotone(…), Bounded(…) or another of optgen.language.properties"
             problems.append(Problem(f"the properties hold {claim!r}, which is no claim", fix))
             continue
-        problems += [Problem(problem.what, problem.fix, str(claim)) for problem in claim.misfits(optimizer)]
+        try:
+            problems += [Problem(problem.what, problem.fix, str(claim)) for problem in claim.misfits(optimizer)]
+        except (AttributeError, TypeError, ValueError):  # made of what is no symbol, no expression, no optimizer
+            name = type(claim).__name__
+            fix = f"give {name} symbols and expressions of the rule, as help(optgen.properties.{name}) says"
+            problems.append(Problem(f"the claim {claim!r} cannot be read", fix))
     return problems
 
 

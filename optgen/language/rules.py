@@ -6,10 +6,12 @@ equations to be well formed run only once those before them have found nothing.
 
 from __future__ import annotations
 
+import difflib
 import keyword
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,12 @@ from sympy import Basic, Expr, Piecewise, S
 from sympy.logic.boolalg import Boolean
 
 from optgen.errors import Problem
+from optgen.language import hypers
+from optgen.language.constants import fault, numbers_among_elements, wrong_numbers
 from optgen.language.domains import domain_of
+from optgen.language.grammar import misformed, shortened
 from optgen.language.noise import normal
-from optgen.language.order import walk
+from optgen.language.order import named, walk
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space, join_all
 from optgen.language.symbols import Grad, Hyper, Local, Named, Next, Result, State, Stateful, Theta, g, t, theta
@@ -34,18 +39,20 @@ _MADE_BY_THE_COMPILER = re.compile(
 _USED_BY_GENERATED_CODE = frozenset(
     """
     abs addresses as_index at atan2 begin block branch ceil chunk chunks column column_largest column_max column_sum
-    column_totals columns_in_all columns_in_rows columns_in_rows_largest cos count draw draw4 draws erf exp expm1 finite
-    first_column first_element first_row floor fours g grads half hyper hypers i in_fours inf initial j kernel keys line
-    line_before line_parts lines load load4 log log1p matrix matrix_rows max_along max_by_one max_down max_over
-    max_over_tensors maximum mean_age minimum narrow offset on_device on_host one parallel_sweep params parts_begin
-    parts_count parts_line per_chunk per_element Phase place places prange PROGRAM range root_of_squares row rows
-    rows_in_all rows_in_columns rows_in_columns_largest scalars self serial_sweep shrunk sign sin slots small sqrt step
-    store store4 stretched sum_along sum_by_one sum_down sum_over sum_over_tensors summing_chunk super sweep
-    sweep_serial sync t table tan tanh task tasks tensor tensor_of_column tensor_of_row theta thread three two update
-    update_array view where wide zero
+    column_totals columns_in_all columns_in_rows columns_in_rows_largest cos count derived draw draw4 draws erf exp
+    expm1 finite first_column first_element first_row floor fma fours g grads half head hyper hypers i in_fours inf
+    initial j kernel keys line line_before line_parts lines load load4 log log1p matrix matrix_rows max_along max_by_one
+    max_down max_over max_over_tensors maximum mean_age minimum narrow offset on_device on_host one parallel_sweep
+    params parts_begin parts_count parts_line per_chunk per_element Phase place places prange PROGRAM range
+    root_of_squares row rows rows_in_all rows_in_columns rows_in_columns_largest scalars self serial_sweep shrunk sign
+    sin slots small sqrt step store store4 stretched sum_along sum_by_one sum_down sum_over sum_over_tensors
+    summing_chunk super sweep sweep_serial sync t table tail tan tanh task tasks tensor tensor_of_column tensor_of_row
+    theta thread three two update update_array view where wide zero
     """.split()
 )
 _USED_BY_SCHEDULES = frozenset({"max", "min", "pi"})
+_LONGEST_NAME = 100
+"""In bytes: names of files have room for 255, and those of what is compiled are made of several."""
 
 
 def broken(name: str, title: str, step: Sequence[Let], kind: str = "optimizer") -> list[Problem]:
@@ -57,6 +64,23 @@ def broken(name: str, title: str, step: Sequence[Let], kind: str = "optimizer") 
     return []
 
 
+def no_text(**prose: Any) -> list[Problem]:
+    """What is wrong with what a rule says in words."""
+    wrong = {what: value for what, value in prose.items() if not isinstance(value, str)}
+    return [Problem(f"the {what} is {value!r}, no text", "write it in quotes") for what, value in wrong.items()]
+
+
+def cannot_evaluate(step: Sequence[Let], evaluation: Any) -> list[Problem]:
+    """What is wrong with what is to be evaluated."""
+    states = {state for _, state in _states(step)}
+    if not isinstance(evaluation, Expr) or evaluation.has(Reduction, normal):
+        what = f"the evaluation is {text(evaluation) if isinstance(evaluation, Basic) else evaluation!r}"
+        return [Problem(what, "write an expression of theta and states, without reductions or draws")]
+    unknown = sorted(evaluation.free_symbols - {theta, *states}, key=str)
+    fix = "write it in theta and states as they are after a step; keep what else it needs in a state"
+    return [Problem(f"the evaluation {text(evaluation)} has the symbol `{text(x)}`", fix) for x in unknown]
+
+
 def in_order(step: Sequence[Let]) -> tuple[Let, ...]:
     """The equations so that each comes after those it needs, otherwise as written.
 
@@ -66,7 +90,7 @@ def in_order(step: Sequence[Let]) -> tuple[Let, ...]:
         If they need each other.
     """
     by_target = {let.target: let for let in step}
-    graph = {let.target: [s for s in _symbols(let.value) if s in by_target] for let in step}
+    graph = {let.target: [s for s in named(let.value) if s in by_target] for let in step}
     position = {let.target: k for k, let in enumerate(step)}
     sorter = TopologicalSorter(graph)
     sorter.prepare()
@@ -89,13 +113,24 @@ def spaces(equations: Sequence[Let]) -> dict[Named, Space]:
 
 def space_of(expression: Basic, known: Mapping[Named, Space]) -> Space:
     """The space of an expression, given the spaces of the locals in it."""
-    if isinstance(expression, Reduction):
-        return expression.to
-    if isinstance(expression, normal):
-        return Space.ELEM
-    if isinstance(expression, Named):
-        return known.get(expression, expression.space)
-    return join_all(space_of(argument, known) for argument in expression.args)
+    return join_all(_spaces_in(expression, known))
+
+
+def _spaces_in(expression: Basic, known: Mapping[Named, Space]) -> Iterator[Space]:
+    """The spaces of what an expression is made of; what stands in several places is looked at once."""
+    seen: set[Basic] = set()
+    ahead = [expression]
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, Reduction):
+            yield node.to
+        elif isinstance(node, normal):
+            yield Space.ELEM
+        elif isinstance(node, Named):
+            yield known.get(node, node.space)
+        elif node not in seen:
+            seen.add(node)
+            ahead.extend(node.args)
 
 
 def expressions(step: Sequence[Let]) -> Iterator[tuple[Let, Any]]:
@@ -108,7 +143,7 @@ def _states(step: Sequence[Let]) -> Iterator[tuple[Let, State]]:
     """Each state with the first equation that it is in."""
     seen: set[Any] = set()
     for let in step:
-        for symbol in (let.target, *_symbols(let.value)):
+        for symbol in (let.target, *named(let.value)):
             owner = getattr(symbol, "of", symbol)
             if isinstance(owner, State) and owner not in seen:
                 seen.add(owner)
@@ -118,7 +153,7 @@ def _states(step: Sequence[Let]) -> Iterator[tuple[Let, State]]:
 def _is_name(name: Any) -> bool:
     """Whether Python takes a name as it is; it would rewrite one that Unicode has a plainer form of."""
     plain = isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
-    return plain and unicodedata.normalize("NFKC", name) == name
+    return plain and unicodedata.normalize("NFKC", name) == name and len(name.encode()) <= _LONGEST_NAME
 
 
 # One function a rule -------------------------------------------------------------------------------------------------
@@ -128,7 +163,8 @@ Found = Iterator[Problem]
 
 def _names_are_identifiers(name: str, title: str, _: Sequence[Let]) -> Found:
     if not (_is_name(name) and name == name.lower() and not name.startswith("_")):
-        yield Problem(f"the name {name!r} cannot name a module", 'write a lower-case identifier: name="my_rule"')
+        fix = f'write a lower-case identifier of at most {_LONGEST_NAME} bytes: name="my_rule"'
+        yield Problem(f"the name {shortened(repr(name))} cannot name a module", fix)
     if not (_is_name(title) and title[:1].isupper()):
         yield Problem(f"the title {title!r} cannot name a class", 'write an identifier: title="MyRule"')
     elif title in ("Array", "Domain", "FusedOptimizer", "Hyper", "PROGRAM", "Params", "Program", "Value"):
@@ -139,33 +175,36 @@ def _step_is_lets(_: str, __: str, step: Sequence[Let]) -> Found:
     if not step:
         yield Problem("it has no equations", "write step=(Let(theta.next, theta - lr*g),)")
     for item in step:
-        if isinstance(item, Boolean | bool):
+        if isinstance(item, Boolean | bool) and not isinstance(item, Named):
             yield Problem(
                 f"the step holds {item}, a SymPy Eq or a truth value, where an equation is wanted",
                 "write Let(target, value) in place of Eq(target, value): SymPy folds Eq to True or False",
             )
-        elif not (hasattr(item, "target") and hasattr(item, "value")):
+        elif not (hasattr(item, "target") and hasattr(item, "value")) or isinstance(item, type):
             yield Problem(f"the step holds {item!r}, which is no equation", "write Let(target, value)")
-        elif isinstance(item.value, Boolean) and not isinstance(item.value, Expr):  # SymPy's symbols are both
-            yield Problem(
-                "the value is a truth value, where a number is wanted",
-                "write Piecewise((value, condition), (other, True))",
-                str(item),
-            )
-        elif not isinstance(item.value, Expr):
-            what = f"{item.value} is no scalar expression"
-            yield Problem(what, "write sums, products and functions of symbols", str(item))
 
 
 def _targets_can_be_assigned(_: str, __: str, step: Sequence[Let]) -> Found:
     for let in step:
-        if isinstance(let.target, Next | Local):
+        target = let.target
+        if isinstance(target, Next | Local):
             continue
-        if isinstance(let.target, Stateful):
-            what, fix = f"`{let.target}` is the old value", f"write Let({let.target}.next, …)"
+        if isinstance(target, Stateful):
+            what, fix = f"`{target}` is the old value", f"write Let({target}.next, …)"
         else:
-            what, fix = f"`{let.target}` cannot be assigned", "assign a local, a state's .next or theta.next"
+            what, fix = f"`{target}` cannot be assigned", "assign a local, a state's .next or theta.next"
         yield Problem(what, fix, str(let))
+
+
+def _values_are_well_formed(_: str, __: str, step: Sequence[Let]) -> Found:
+    for let in step:
+        yield from misformed(text(let.target) if isinstance(let.target, Named) else let.target, let.value)
+
+
+def _inits_are_well_formed(_: str, __: str, step: Sequence[Let]) -> Found:
+    for let, state in _states(step):
+        for problem in misformed(state, state.init):
+            yield replace(problem, what=f"the init of state `{state}`: {problem.what}", equation=str(let))
 
 
 def _targets_are_assigned_once(_: str, __: str, step: Sequence[Let]) -> Found:
@@ -180,22 +219,10 @@ def _targets_are_assigned_once(_: str, __: str, step: Sequence[Let]) -> Found:
         seen.add(let.target)
 
 
-def _inits_are_expressions(_: str, __: str, step: Sequence[Let]) -> Found:
-    for let, state in _states(step):
-        if not isinstance(state.init, Expr):
-            fix = "write a number or an expression"
-            yield Problem(f"the init of state `{state}` is {state.init}, no scalar expression", fix, str(let))
-
-
 def _symbols_are_declared(_: str, __: str, step: Sequence[Let]) -> Found:
     for let in step:
         for symbol in _unknown(let.value):
-            yield Problem(
-                f"unknown symbol `{symbol}`",
-                f'declare it, {symbol} = hyper("{symbol}", default, domain, meaning) or state or local,'
-                " or import it from optgen.hypers",
-                str(let),
-            )
+            yield Problem(f"unknown symbol `{symbol}`", _declare(str(symbol)), str(let))
     for let, state in _states(step):
         for symbol in sorted(state.init.free_symbols, key=str):
             allowed = Hyper if state.space is Space.STEP else Hyper | Theta | Grad
@@ -204,11 +231,25 @@ def _symbols_are_declared(_: str, __: str, step: Sequence[Let]) -> Found:
                 yield Problem(f"the init of state `{state}` has the symbol `{symbol}`", fix, str(let))
 
 
+def _declare(name: str) -> str:
+    """What to write where a symbol of a name was made that the language does not know."""
+    if name in {symbol.name for symbol in (theta, g, t, numel, n_rows, n_cols)}:
+        return f"use optgen's own: from optgen import {name}"
+    if name in vars(hypers):
+        return f"use the one that is declared: from optgen.hypers import {name}"
+    close = difflib.get_close_matches(name, vars(hypers), n=1, cutoff=0.8)
+    meant = f"did you mean {close[0]}, of optgen.hypers? Else " if close else ""
+    return (
+        f'{meant}declare it, {name} = hyper("{name}", default, domain, meaning) or state or local,'
+        " or import it from optgen.hypers"
+    )
+
+
 def _locals_are_defined_and_used(_: str, __: str, step: Sequence[Let]) -> Found:
     defined = {let.target for let in step if isinstance(let.target, Local)}
     used: set[Any] = set()
     for let in step:
-        mine = [symbol for symbol in _symbols(let.value) if isinstance(symbol, Local)]
+        mine = [symbol for symbol in named(let.value) if isinstance(symbol, Local)]
         used.update(mine)
         for symbol in mine:
             if symbol not in defined:
@@ -227,7 +268,7 @@ def _everything_is_updated(_: str, __: str, step: Sequence[Let]) -> Found:
         yield Problem("nothing ever changes: each new value is the old one", "add Let(theta.next, theta - …)")
     seen: set[Any] = set()
     for let in step:
-        for symbol in _symbols(let.value):
+        for symbol in named(let.value):
             owner = getattr(symbol, "of", symbol)
             if isinstance(owner, State) and owner not in updated | seen:
                 seen.add(owner)
@@ -250,7 +291,7 @@ def _is_known_before_the_step(_: str, __: str, step: Sequence[Let]) -> Found:
 def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
     owners: dict[str, Any] = {symbol.name: symbol for symbol in (theta, g, t, numel, n_rows, n_cols)}
     for let, value in expressions(step):
-        for symbol in (let.target, *_symbols(value)):
+        for symbol in (let.target, *named(value)):
             owner = getattr(symbol, "of", symbol)
             if not isinstance(owner, Hyper | State | Local) or owners.get(owner.name) == owner:
                 continue
@@ -290,10 +331,21 @@ def _piecewise_ends_in_true(_: str, __: str, step: Sequence[Let]) -> Found:
                 yield Problem("a Piecewise does not end in True", fix, str(let))
 
 
-def _values_are_finite(_: str, __: str, step: Sequence[Let]) -> Found:
+def _numbers_are_real_and_finite(_: str, __: str, step: Sequence[Let]) -> Found:
     for let, value in expressions(step):
-        if value.has(S.NaN, S.ComplexInfinity, S.Infinity, S.NegativeInfinity, S.ImaginaryUnit):
-            yield Problem("the value is not a finite real number", "look for 0/0, 1/0 or a negative root", str(let))
+        yield from (Problem(*wrong, shortened(let)) for wrong in wrong_numbers(value))
+
+
+def _first_values_are_finite(_: str, __: str, step: Sequence[Let]) -> Found:
+    """At the first step a state that starts from theta or the gradient is that, and what becomes of both may cancel."""
+    late = {state: state.init for _, state in _states(step) if state.init.has(theta, g)}
+    for let in step if late else ():
+        usual, first = (let.value.xreplace({t: S.One, **known}) for known in ({}, late))
+        if first.has(S.NaN, S.ComplexInfinity) and not usual.has(S.NaN, S.ComplexInfinity):
+            names = [symbol for symbol in named(let.value) if symbol in late]
+            where = " and ".join(f"`{symbol}` is `{text(late[symbol])}`" for symbol in names)
+            what = f"at the first step, where {where}, the value is divided by 0"
+            yield Problem(what, "say what it is then, Piecewise((0, t <= 1), (…, True))", str(let))
 
 
 def _draws_have_seeds_and_streams(_: str, __: str, step: Sequence[Let]) -> Found:
@@ -312,10 +364,25 @@ def _draws_have_seeds_and_streams(_: str, __: str, step: Sequence[Let]) -> Found
             yield Problem(what, "draw in an update", str(let))
 
 
+def _unknown_in_default(symbol: Hyper, hypers: set[Hyper]) -> str:
+    """What a default must not go by, in words; empty if there is nothing."""
+    if not isinstance(symbol.default, Expr):
+        return "what is no number"
+    for other in sorted(symbol.default.free_symbols, key=str):
+        if not isinstance(other, Hyper):
+            return f"`{other}`, no hyperparameter"
+        if other not in hypers:
+            return f"`{other}`, which is not in the equations, or has another default there"
+        if not other.default.is_number:
+            return f"`{other}`, whose own default is no number"
+    return "" if symbol.default.free_symbols or symbol.default.is_number else "what is no number"
+
+
 def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Found:
     seen: set[Any] = set()
+    hypers = {x for _, value in expressions(step) for x in named(value) if isinstance(x, Hyper)}
     for let, value in expressions(step):
-        for symbol in _symbols(value):
+        for symbol in named(value):
             if not isinstance(symbol, Hyper) or symbol in seen:
                 continue
             seen.add(symbol)
@@ -323,15 +390,35 @@ def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Foun
             if domain is None:
                 fix = "use an Interval, S.Reals, S.Naturals, S.Naturals0, S.Integers or a Range"
                 yield Problem(f"the domain {symbol.domain} of `{symbol}` is not supported", fix, str(let))
-            elif not symbol.default.is_number:
-                fix = "write a number; an equation can relate hyperparameters to each other"
-                yield Problem(f"the default {symbol.default} of `{symbol}` is no number", fix, str(let))
-            elif not domain.holds(float(symbol.default)):
+            elif unknown := _unknown_in_default(symbol, hypers):
+                fix = "write a number, or an expression in hyperparameters of the equations whose defaults are numbers"
+                what = f"the default {text(symbol.default)} of `{symbol}` goes by {unknown}"
+                yield Problem(what, fix, str(let))
+            elif symbol.default.is_number and (wrong := fault(symbol.default)):
+                yield Problem(f"the default of `{symbol}`: {wrong[0]}", f"choose a default in {domain}", str(let))
+            elif not domain.holds(symbol.usual):
                 yield Problem(
-                    f"the default {float(symbol.default):g} of `{symbol}` is outside its own domain {domain}",
+                    f"the default {symbol.usual:g} of `{symbol}` is outside its own domain {domain}",
                     f"choose a default in {domain}, or a larger domain",
                     str(let),
                 )
+
+
+def _elements_meet_numbers_of_float32(_: str, __: str, step: Sequence[Let]) -> Found:
+    known = spaces(in_order(step))
+    of_states = ((let, state.init, state.space) for let, state in _states(step))
+    of_targets = ((let, let.value, getattr(let.target, "of", let.target)) for let in step)
+    for let, value, space in (*((let, x, known.get(y, y.space)) for let, x, y in of_targets), *of_states):
+        wrong = numbers_among_elements(value, space, lambda x: space_of(x, known))
+        yield from (Problem(*each, shortened(let)) for each in wrong)
+
+
+def _defaults_are_numbers(_: str, __: str, step: Sequence[Let]) -> Found:
+    for let in step:
+        for symbol in named(let.value):
+            if isinstance(symbol, Hyper) and not symbol.default.is_number:
+                fix = f"write a number: {symbol}.with_default(…)"
+                yield Problem(f"the default {text(symbol.default)} of `{symbol}` is no number", fix, str(let))
 
 
 def _states_hold_their_updates(_: str, __: str, step: Sequence[Let]) -> Found:
@@ -364,39 +451,41 @@ def _reduce(what: str, state: Stateful, space: Space) -> str:
 
 _GROUPS = (
     (_names_are_identifiers, _step_is_lets),
-    (_inits_are_expressions,),
-    (_targets_can_be_assigned, _targets_are_assigned_once, _symbols_are_declared),
+    (_values_are_well_formed,),
+    (_targets_can_be_assigned,),
+    (_inits_are_well_formed,),
+    (_targets_are_assigned_once, _symbols_are_declared),
     (
         _locals_are_defined_and_used,
         _everything_is_updated,
         _names_are_free_and_distinct,
         _no_cycle,
         _piecewise_ends_in_true,
-        _values_are_finite,
+        _numbers_are_real_and_finite,
+        _first_values_are_finite,
         _draws_have_seeds_and_streams,
         _defaults_are_in_their_domains,
     ),
-    (_states_hold_their_updates,),
+    (_states_hold_their_updates, _elements_meet_numbers_of_float32),
 )
 
 _GROUPS_OF_A_SCHEDULE = (
     (_names_are_identifiers, _step_is_lets),
+    (_values_are_well_formed,),
+    (_targets_can_be_assigned,),
     (_is_known_before_the_step,),
-    (_targets_can_be_assigned, _targets_are_assigned_once, _symbols_are_declared),
+    (_targets_are_assigned_once, _symbols_are_declared),
     (
         _locals_are_defined_and_used,
         _names_are_free_and_distinct,
         _no_cycle,
         _piecewise_ends_in_true,
-        _values_are_finite,
-        _defaults_are_in_their_domains,
+        _numbers_are_real_and_finite,
+        _defaults_are_numbers,
     ),
+    (_defaults_are_in_their_domains,),
 )
 _GROUPS_OF = {"optimizer": _GROUPS, "schedule": _GROUPS_OF_A_SCHEDULE}
-
-
-def _symbols(expression: Any) -> list[Any]:
-    return list(dict.fromkeys(node for node in walk(expression) if isinstance(node, Named)))
 
 
 def _unknown(expression: Expr) -> list[Any]:

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 from sympy import Expr
 
-from optgen.errors import Location, Problem, SpecError
+from optgen.errors import Location, SpecError
 from optgen.language import latex, rules
+from optgen.language.caller import caller
 from optgen.language.order import walk
-from optgen.language.spec import Let, caller
+from optgen.language.spec import Let, equations_in
 from optgen.language.symbols import Hyper, Named, Result, State
 
 
@@ -66,13 +67,12 @@ class Schedule:
     states: ClassVar[tuple[State, ...]] = ()
 
     def __post_init__(self, where: Sequence[Let]) -> None:
-        if isinstance(where, Let):
-            problem = Problem("where is one Let, not a tuple", "write a comma after it: where=(Let(…),)", str(where))
-            raise SpecError([problem], str(self.name), self.location, self.kind)
+        where = equations_in("where", where, self.name, self.location, self.kind)
         if not self.title:
             object.__setattr__(self, "title", "".join(word.capitalize() for word in str(self.name).split("_")))
         object.__setattr__(self, "step", (*where, Let(Result(str(self.name)), self.value)))
-        problems = rules.broken(self.name, self.title, self.step, self.kind)
+        problems = rules.no_text(reference=self.reference, description=self.description)
+        problems = problems or rules.broken(self.name, self.title, self.step, self.kind)
         if problems:
             raise SpecError(problems, str(self.name), self.location, self.kind)
         known: dict[Named, Expr] = {}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
-from sympy import Expr, SympifyError
+from sympy import Basic, Expr
 
 from optgen.errors import Location, Problem, SpecError
 from optgen.language import latex, rules
+from optgen.language.caller import caller
+from optgen.language.folded import refuse_folded
+from optgen.language.grammar import shortened
 from optgen.language.noise import normal
 from optgen.language.order import walk
+from optgen.language.parts import in_parts
 from optgen.language.properties import Claim, misclaimed
 from optgen.language.spaces import Space
-from optgen.language.symbols import Hyper, Named, State, Stateful, exact
+from optgen.language.symbols import UNREADABLE, Hyper, Named, State, Stateful, exact, g, theta
 from optgen.language.text import text
 
 
@@ -39,9 +41,10 @@ class Let:
     value: Any
 
     def __post_init__(self) -> None:
+        refuse_folded()
         try:
             object.__setattr__(self, "value", exact(self.value))
-        except SympifyError:
+        except UNREADABLE:
             fix = "build the right-hand side from the symbols of the spec, numbers and SymPy functions"
             what = f"the value of `{_named(self.target)}` is {self.value!r}, which SymPy cannot read"
             raise SpecError([Problem(what, fix)], location=caller()) from None
@@ -67,13 +70,17 @@ class Optimizer:
     title : str
         What classes and prose call it: ``"AdamW"``.
     step : tuple of Let
-        The equations, in the order in which a reader wants them.
+        The equations, in the order in which a reader wants them. One that says the same over and over, or is nested
+        deeper than `DEEPEST`, is cut into locals ``part0``, ``part1`` and so on.
     reference : str
         Where the rule comes from: paper and equation, or library.
     description : str
         What sets this rule, or this form of it, apart; goes into the docstring.
     properties : tuple of Claim
         What is claimed of it beyond the equations, for `optgen verify`.
+    evaluation : sympy.Expr
+        What to evaluate the model with, in theta and states as they are after a step: an average, say. theta itself
+        unless given.
 
     Raises
     ------
@@ -89,15 +96,23 @@ class Optimizer:
     description: str = ""
     # Two optimizers with the same equations are the same, whatever is claimed of them.
     properties: tuple[Claim, ...] = field(default=(), compare=False, repr=False)
+    evaluation: Any = theta
     location: Location = field(default_factory=lambda: caller(), compare=False, repr=False)  # noqa: PLW0108 - defined below
 
     def __post_init__(self) -> None:
-        if isinstance(self.step, Let):
-            problem = Problem("step is one Let, not a tuple", "write a comma after it: step=(Let(…),)", str(self.step))
+        object.__setattr__(self, "step", equations_in("step", self.step, self.name, self.location, self.kind))
+        if isinstance(self.properties, Claim) or not isinstance(self.properties, Iterable):
+            problem = Problem(
+                f"properties is {self.properties!r}, no tuple of claims", "write properties=(Bounded(…),)"
+            )
             raise SpecError([problem], str(self.name), self.location)
-        object.__setattr__(self, "step", tuple(self.step))
         object.__setattr__(self, "properties", tuple(self.properties))
-        problems = rules.broken(self.name, self.title, self.step) or misclaimed(self)
+        if all(isinstance(let, Let) and isinstance(let.value, Basic) for let in self.step):
+            cut = in_parts([(let.target, let.value) for let in self.step])
+            object.__setattr__(self, "step", tuple(Let(*equation) for equation in cut))
+        problems = rules.no_text(reference=self.reference, description=self.description)
+        problems = problems or rules.broken(self.name, self.title, self.step)
+        problems = problems or rules.cannot_evaluate(self.step, self.evaluation) or misclaimed(self)
         if problems:
             raise SpecError(problems, str(self.name), self.location)
 
@@ -131,11 +146,26 @@ class Optimizer:
         """The states that are one number for the whole model, kept on the host in float64."""
         return tuple(state for state in self.states if state.space is Space.STEP)
 
+    @property
+    def begun(self) -> tuple[State, ...]:
+        """The states that start from something made of theta, no mere copy, and not of the first gradient."""
+        late = (state for state in self.states if state.init.has(theta) and not state.init.has(g))
+        return tuple(state for state in late if state.init != theta)
+
     @cached_property
     def hypers(self) -> tuple[Hyper, ...]:
         """The hyperparameters: the learning rate, then the others in order of first appearance."""
         found: list[Hyper] = self._first_seen(Hyper)
         return tuple(sorted(found, key=lambda symbol: symbol.name != "lr"))
+
+    def values(self, given: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Every hyperparameter by name: as given, else its default, which may follow from what others are."""
+        known: dict[str, float] = {symbol.name: symbol.usual for symbol in self.hypers} | dict(given or {})
+        numbers = {symbol: exact(known[symbol.name]) for symbol in self.hypers if symbol.default.is_number}
+        for symbol in self.hypers:
+            if symbol not in numbers and symbol.name not in (given or {}):
+                known[symbol.name] = float(symbol.default.xreplace(numbers))
+        return known
 
     @cached_property
     def draws(self) -> tuple[normal, ...]:
@@ -158,17 +188,24 @@ class Optimizer:
         return f"$\\displaystyle {latex.aligned(pairs)}$"
 
 
-_LANGUAGE = str(Path(__file__).parent)
+def equations_in(argument: str, given: Any, name: Any, location: Location, kind: str) -> tuple[Let, ...]:
+    """What was given for the equations of a rule, as a tuple; what they are is for the rules of the language to see.
 
-
-def caller() -> Location:
-    """File and line of the innermost frame outside the language: where a spec declares what is being made."""
-    frame = sys._getframe(1)  # noqa: SLF001 - as warnings and namedtuple do
-    while frame.f_back is not None and (
-        frame.f_code.co_filename.startswith(_LANGUAGE) or frame.f_code.co_filename == "<string>"
-    ):
-        frame = frame.f_back
-    return Location(frame.f_code.co_filename, frame.f_lineno)
+    Raises
+    ------
+    SpecError
+        If it is nothing that has an order of its own.
+    """
+    if isinstance(given, Let):
+        problem = Problem(
+            f"{argument} is one Let, not a tuple", f"write a comma after it: {argument}=(Let(…),)", str(given)
+        )
+    elif isinstance(given, str | bytes | Mapping | Set | Basic) or not isinstance(given, Iterable):
+        what = f"{argument} is {shortened(given)}, no tuple of equations"
+        problem = Problem(what, f"write {argument}=(Let(…), Let(…)): a value is given by Let(target, value)")
+    else:
+        return tuple(given)
+    raise SpecError([problem], str(name), location, kind)
 
 
 def aligned(step: Sequence[Let]) -> list[str]:

@@ -7,14 +7,43 @@ formula that is compiled.
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from itertools import count
+from typing import Any, NoReturn
 
-from sympy import ITE, And, Basic, Float, Not, Or, Rational, S, Set, Symbol, SympifyError, sympify
+from mpmath.libmp import to_str
+from sympy import (
+    ITE,
+    Add,
+    And,
+    Basic,
+    Eq,
+    Equivalent,
+    Expr,
+    Float,
+    Implies,
+    Ne,
+    Not,
+    Or,
+    Rational,
+    S,
+    Set,
+    Symbol,
+    SympifyError,
+    Xor,
+    sympify,
+)
+from sympy.logic.boolalg import Boolean
 
+from optgen.errors import Problem, SpecError
+from optgen.language.caller import caller
+from optgen.language.decimals import in_decimals
+from optgen.language.graph import nodes, rebuilt, replaced
 from optgen.language.spaces import Space
+from optgen.language.sums import Written, plain, settled
 
 
-class Named(Symbol):
+class Named(Written, Symbol):
     """A named real symbol that knows its space."""
 
     __slots__: tuple[str, ...] = ()
@@ -34,6 +63,16 @@ class Named(Symbol):
         # Two hyperparameters of one name and different defaults are different symbols.
         details = (detail if isinstance(detail, Basic) else repr(detail) for detail in self._details())
         return (*super()._hashable_content(), *details)
+
+    def __eq__(self, other: object) -> bool:
+        # SymPy's own compares what two symbols are hashed by, which takes a hundred times as long to make.
+        if self is other:
+            return True
+        if not isinstance(other, Named) or type(self) is not type(other):
+            return False
+        return self.name == other.name and self._details() == other._details()
+
+    __hash__ = Symbol.__hash__
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return ((self.name, *self._details()), {})
@@ -64,6 +103,12 @@ class Stateful(Named):
         """The symbol of the value after this step."""
         symbol: Next = Next(f"{self.name}_next", self)
         return symbol
+
+    @next.setter  # noqa: A003
+    def next(self, value: Any) -> NoReturn:
+        """Refuse ``m.next = value``: Python would forget it."""
+        del value
+        _refuse(f"`{self.name}.next = …` gives Python a value, not the step", f"write Let({self.name}.next, …)")
 
 
 class Theta(Stateful):
@@ -98,6 +143,12 @@ class Local(Named):
     __slots__ = ()
 
 
+class Count(Local):
+    """A local that counts from 1, as t does: the number of a step within a wrapper that takes some only."""
+
+    __slots__ = ()
+
+
 class Result(Local):
     """What a schedule gives, under the schedule's name."""
 
@@ -110,7 +161,7 @@ class Hyper(Named):
     Attributes
     ----------
     default : sympy.Expr
-        The value it has unless the user says otherwise.
+        The value it has unless the user says otherwise: a number, or what others make of it at the first step.
     domain : sympy.Set
         The values it may have.
     meaning : str
@@ -125,31 +176,84 @@ class Hyper(Named):
     meaning: str
     tex: str
 
-    def with_default(self, default: float) -> Hyper:
+    @property
+    def usual(self) -> float:
+        """The default as a number, others at theirs."""
+        return float(self.default.xreplace({other: exact(other.usual) for other in self.default.atoms(Hyper)}))
+
+    def with_default(self, default: Any) -> Hyper:
         """The same hyperparameter with another default, for an optimizer that wants one."""
         return hyper(self.name, default, self.domain, self.meaning, self.tex)
+
+
+UNREADABLE = (SympifyError, TypeError, AttributeError, ValueError)
+"""What SymPy raises where it is given what it has no form for."""
 
 
 def exact(value: Any) -> Any:
     """A SymPy expression in which every float stands for the decimal that was written: 0.1 is one tenth."""
     if isinstance(value, str):
         raise SympifyError(value)  # text would be evaluated, into symbols that no spec has declared
-    expression = sympify(value)
-    if isinstance(expression, Basic) and expression.has(ITE):  # what SymPy makes of a comparison with a Piecewise
-        expression = expression.replace(ITE, lambda c, a, b: Or(And(c, a), And(Not(c), b)))
-    floats = getattr(expression, "atoms", lambda *_: ())(Float)
-    return expression.xreplace({x: Rational(repr(float(x))) for x in floats}) if floats else expression
+    expression = settled(sympify(value))
+    if not isinstance(expression, Basic):
+        return expression
+    made: dict[Any, Any] = {}
+    for node in nodes(expression):
+        if isinstance(node, Float):
+            made[node] = _decimal(node)
+        elif _is_unsettled(node):
+            made[node] = _settled(rebuilt(node, [replaced(x, made) for x in node.args]))
+    return in_decimals(replaced(expression, made) if made else expression)
 
 
-def hyper(name: str, default: float, domain: Set = S.Reals, meaning: str = "", tex: str = "") -> Hyper:
+def algebraic(expression: Any) -> Any:
+    """An expression for algebra: in real arithmetic, and in symbols of the same names that have SymPy's operators."""
+    known = plain(expression)
+    return known.xreplace({symbol: Symbol(symbol.name, real=True) for symbol in known.atoms(Named)})
+
+
+def _is_unsettled(node: Any) -> bool:
+    """Whether there is another form of a node for which alone the compiler is made."""
+    if isinstance(node, Add):  # one that was built with evaluate=False
+        return len({term.as_coeff_Mul()[1] for term in node.args if isinstance(term, Expr)}) < len(node.args)
+    if isinstance(node, Eq | Ne):
+        return all(isinstance(side, Boolean) and not isinstance(side, Symbol) for side in node.args)
+    return isinstance(node, ITE | Xor | Implies | Equivalent)
+
+
+def _settled(node: Any) -> Any:
+    """A sum with like terms added up; a condition in comparisons, And, Or and Not."""
+    match node:
+        case Add():
+            return Add(*node.args)
+        case ITE():  # SymPy makes one of a comparison with a Piecewise
+            condition, one, other = node.args
+            return Or(And(condition, one), And(Not(condition), other))
+        case Eq() | Ne():
+            same = Equivalent(*node.args)
+            return (same if isinstance(node, Eq) else Not(same)).to_nnf(simplify=False)
+    return node.to_nnf(simplify=False)
+
+
+def _decimal(number: Float) -> Rational:
+    """The decimal of fewest digits that is a float of its precision: what was written, in all likelihood."""
+    precision = number._prec  # noqa: SLF001 - it has no other name
+    if precision == sys.float_info.mant_dig and Float(float(number)) == number:
+        return Rational(repr(float(number)))
+    texts = (to_str(number._mpf_, digits) for digits in count(1))
+    return Rational(next(written for written in texts if Float(written, precision=precision) == number))
+
+
+def hyper(name: str, default: Any, domain: Set = S.Reals, meaning: str = "", tex: str = "") -> Hyper:
     """Declare a hyperparameter.
 
     Parameters
     ----------
     name : str
         Its name, a Python identifier.
-    default : float
-        A member of the domain.
+    default : float or sympy.Expr
+        A member of the domain; or an expression in other hyperparameters of the rule: what those are at the first step,
+        when an optimizer is made, says what this one is from then on, unless it is given.
     domain : sympy.Set
         An interval, or the integers in one; all real numbers unless given.
     meaning : str
@@ -157,7 +261,8 @@ def hyper(name: str, default: float, domain: Set = S.Reals, meaning: str = "", t
     tex : str
         How it is typeset; found from the name unless given.
     """
-    symbol: Hyper = Hyper(name, exact(default), domain, meaning, tex)
+    _require_text(hyper=name, meaning=meaning, tex=tex)
+    symbol: Hyper = Hyper(name, _exact_or_refused(default, f"the default of hyper({name!r})"), domain, meaning, tex)
     return symbol
 
 
@@ -187,7 +292,8 @@ def state(names: str, *, space: Space = Space.ELEM, init: Any = 0) -> Any:
         raise TypeError(
             f"state({names!r}): expected space to be one of {', '.join(s.name for s in Space)}, got {space!r}"
         )
-    return _declare(names, lambda name: State(name, exact(init), space))
+    start = _exact_or_refused(init, f"the init of state({names!r})")
+    return _declare("state", names, lambda name: State(name, start, space))
 
 
 def local(names: str) -> Any:
@@ -203,12 +309,32 @@ def local(names: str) -> Any:
     Local or tuple of Local
         One symbol for one name, else a tuple.
     """
-    return _declare(names, Local)
+    return _declare("local", names, Local)
 
 
-def _declare(names: str, make: Any) -> Any:
+def _declare(kind: str, names: str, make: Any) -> Any:
+    _require_text(**{kind: names})
     symbols = tuple(make(name) for name in names.replace(",", " ").split())
+    if not symbols:
+        _refuse(f"{kind}({names!r}) names nothing", f'write {kind}("m"), or {kind}("m v") for two')
     return symbols[0] if len(symbols) == 1 else symbols
+
+
+def _require_text(**given: Any) -> None:
+    for what, value in given.items():
+        if not isinstance(value, str):
+            _refuse(f"{what}: expected text, got {value!r}", 'write it in quotes: "m", or "m v" for the names of two')
+
+
+def _exact_or_refused(value: Any, what: str) -> Any:
+    try:
+        return exact(value)
+    except UNREADABLE:
+        return _refuse(f"{what} is {value!r}, which SymPy cannot read", "write a number or an expression of SymPy")
+
+
+def _refuse(what: str, fix: str) -> NoReturn:
+    raise SpecError([Problem(what, fix)], location=caller())
 
 
 theta = Theta("theta")

@@ -30,6 +30,7 @@ from sympy.core.relational import Relational
 
 from optgen.language import order
 from optgen.language.spaces import Space
+from optgen.language.sums import InOrder, negated
 from optgen.language.symbols import Named, Next
 
 SELECT, CONDITION, RELATION, SUM, MODULO, PRODUCT, UNARY, POWER, ATOM = range(9)
@@ -55,7 +56,7 @@ class TextPrinter:
                 return self.symbol(expression), ATOM
             case Rational():
                 return self.rational(expression)
-            case Add():
+            case Add() | InOrder():
                 return self.sum(expression), SUM
             case Mul():
                 return self.product(expression)
@@ -97,22 +98,28 @@ class TextPrinter:
         """The text of pi and its like."""
         return str(constant)
 
-    def sum(self, sum_: Add) -> str:
+    def sum(self, sum_: Add | InOrder) -> str:
         """The text of a sum, with minus signs where terms are subtracted."""
+        return " ".join(self.added(sum_))
+
+    def added(self, sum_: Add | InOrder) -> list[str]:
+        """The texts of the terms of a sum, each but the first with its sign."""
         first, *others = order.terms(sum_)
-        text = self.at_least(SUM, first)
-        for term in others:
-            if order.is_negative(term):
-                text += f" - {self.at_least(PRODUCT, -term)}"
-            else:
-                text += f" + {self.at_least(SUM, term)}"
-        return text
+        return [
+            self.at_least(SUM, first),
+            *(
+                f"- {self.at_least(PRODUCT, negated(term))}"
+                if order.is_negative(term)
+                else f"+ {self.at_least(MODULO, term)}"
+                for term in others
+            ),
+        ]
 
     def product(self, product: Expr) -> tuple[str, int]:
         """The text of a product as one fraction."""
         coefficient, above, below = order.factors(product)
         if coefficient.is_negative:
-            text, binds = self.render(-product)
+            text, binds = self.render(negated(product))
             return (f"-{text}", UNARY) if binds >= PRODUCT else (f"-({text})", UNARY)
         above, below = self.with_coefficient(coefficient, above, below)
         text = "*".join(self.at_least(UNARY, factor) for factor in above)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import count
+from typing import Any
 
-from sympy import Expr
+from sympy import Expr, Mul, Pow
 
-from optgen.ir import Assign, Kernel, Scalar, Sweep, Temporary
-from optgen.language.order import walk
+from optgen.ir import Assign, Kernel, Scalar, Sweep, Temporary, fresh
+from optgen.language.graph import rebuilt
+from optgen.language.order import factors, walk
 from optgen.language.symbols import Named
 
 
@@ -19,33 +20,84 @@ def cse(kernel: Kernel) -> Kernel:
     """The kernel with no two equal computations in a sweep or among its scalars."""
 
     def shared(sweep: Sweep) -> Sweep:
-        return replace(sweep, body=_shared(sweep.body, (Temporary(f"x{k}") for k in count())))
+        return replace(sweep, body=_shared(sweep.body, map(Temporary, fresh("x", taken))))
 
-    assigned = (*kernel.scalars, *(assign for sweep in kernel.sweeps for assign in sweep.body))
-    taken = {assign.target.name for assign in assigned}
-    free = (Scalar(f"c{k}") for k in count() if f"c{k}" not in taken)
-    return replace(kernel.map_sweeps(shared), scalars=_shared(kernel.scalars, free))
+    taken = kernel.names
+    return replace(kernel.map_sweeps(shared), scalars=_shared(kernel.scalars, map(Scalar, fresh("c", taken))))
 
 
 def _shared(body: tuple[Assign, ...], names: Iterator[Named]) -> tuple[Assign, ...]:
-    while (repeated := _most_worthwhile(body)) is not None:
-        first = next(k for k, assign in enumerate(body) if repeated in walk(assign.value))
-        own = next((k for k, assign in enumerate(body) if assign.value == repeated), None)
-        assign = Assign(next(names), repeated) if own is None else body[own]
-        named = assign.target
-        body = (*body[:first], assign, *(other for other in body[first:] if other is not assign))
-        known = {repeated: named, 1 / repeated: 1 / named}
-        body = tuple(a if a.target == named else replace(a, value=a.value.xreplace(known)) for a in body)
-    return body
-
-
-def _most_worthwhile(body: tuple[Assign, ...]) -> Expr | None:
-    """The largest expression that occurs twice and costs more than one operation; `walk` sees divisors as they are."""
     seen: set[Expr] = set()
-    nodes = Counter(node for assign in body for node in walk(assign.value, seen) if isinstance(node, Expr))
-    sizes = {node: _operations(node) for node, times in nodes.items() if times > 1}
-    repeated = [node for node, size in sizes.items() if size > 1]
-    return max(repeated, key=lambda node: (sizes[node], node.sort_key()), default=None)
+    uses = Counter(node for assign in body for node in walk(assign.value, seen) if isinstance(node, Expr))
+    repeated = {node for node, times in uses.items() if times > 1 and _operations(node) > 1}
+    if not repeated:
+        return body
+    sharing = _Sharing(repeated, {assign.value: assign for assign in reversed(body)}, names)
+    for assign in body:
+        sharing.take(assign)
+    return tuple(sharing.done.values())
+
+
+@dataclass(frozen=True)
+class _Sharing:
+    """Rewrites a body, and names what is repeated where it is first met.
+
+    Parameters
+    ----------
+    repeated : set of sympy.Expr
+        What gets a name, as `walk` sees it: divisors as they are.
+    own : mapping of sympy.Expr to Assign
+        The assignments by their values: what has a name already keeps it.
+    names : iterator of Named
+        New ones.
+    done : dict of Named to Assign
+        The new body.
+    made : dict of sympy.Expr to sympy.Expr
+        What each expression has become.
+    """
+
+    repeated: set[Expr]
+    own: Mapping[Expr, Assign]
+    names: Iterator[Named]
+    done: dict[Named, Assign] = field(default_factory=dict)
+    made: dict[Any, Any] = field(default_factory=dict)
+
+    def take(self, assign: Assign) -> None:
+        """Put an assignment into the new body, unless it had to be there before."""
+        if assign.target in self.done:
+            return
+        value = assign.value
+        is_first = value in self.repeated and self.own[value] is assign
+        new = self.inside(value) if is_first else self.rewritten(value)
+        if is_first:
+            self.made[value] = assign.target
+        self.done[assign.target] = replace(assign, value=new)
+
+    def rewritten(self, node: Any) -> Any:
+        """An expression with names for all in it that is repeated."""
+        if node not in self.made:
+            if node not in self.repeated:
+                self.made[node] = self.inside(node)
+            elif node in self.own:
+                self.take(self.own[node])
+            else:
+                assign = Assign(next(self.names), self.inside(node))
+                self.done[assign.target] = assign
+                self.made[node] = assign.target
+        return self.made[node]
+
+    def inside(self, node: Any) -> Any:
+        """An expression with names for what is repeated below it."""
+        if isinstance(node, Mul):
+            coefficient, above, below = factors(node)
+            parts = [*above, *below]
+            new = list(map(self.rewritten, parts))
+            if new == parts:
+                return node
+            return Mul(coefficient, *new[: len(above)], *(Pow(divisor, -1) for divisor in new[len(above) :]))
+        if isinstance(node, Pow) and Pow(node, -1) in self.repeated:
+            return Pow(self.rewritten(Pow(node, -1)), -1)
+        return rebuilt(node, [self.rewritten(argument) for argument in node.args])
 
 
 @lru_cache(maxsize=10_000)

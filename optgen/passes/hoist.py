@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, takewhile
 from typing import Any
 
 from sympy import Add, Expr, Gt, Integer, Mul, Piecewise, Pow, Rational, S
@@ -17,11 +18,12 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import Boolean
 
-from optgen.ir import Assign, Kernel, Scalar, Sweep, Value
+from optgen.ir import Assign, Kernel, Scalar, Sweep, Value, fresh
 from optgen.language import order
 from optgen.language.reductions import Reduction
 from optgen.language.rules import space_of
-from optgen.language.spaces import Space
+from optgen.language.spaces import Space, join
+from optgen.language.sums import InOrder, is_sum, negated
 from optgen.language.symbols import Named
 
 _NUMBERS = {S.Zero: "zero", S.One: "one", Integer(2): "two", Integer(3): "three", S.Half: "half"}
@@ -32,12 +34,13 @@ LARGEST_PRODUCT = 8
 def hoist(kernel: Kernel) -> Kernel:
     """The kernel with no scalar work left in its sweeps."""
     names: dict[Expr, Named] = {}
-    swept = kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(_hoisted(kernel, sweep, names))))
+    free = _Names(kernel.names, fresh("c", kernel.names))
+    swept = kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(_hoisted(kernel, sweep, names, free))))
     made = tuple(Assign(name, value) for value, name in names.items() if name.space is Space.STEP)
     return replace(swept, scalars=(*kernel.scalars, *made))
 
 
-def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named]) -> Iterator[Assign]:
+def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named], free: _Names) -> Iterator[Assign]:
     """The body of a sweep, with what is the same for all elements of a tensor computed before its first use."""
     spaces: dict[Named, Space] = dict.fromkeys(kernel.host, Space.STEP)
     spaces |= {assign.target: assign.space for assign in sweep.body}
@@ -45,7 +48,7 @@ def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named]) -> Iterator
 
     def with_uniform(assign: Assign) -> Iterator[Assign]:
         """An assignment after those of what was found in it, in which more may be found: a total may be in a total."""
-        hoister = _Hoister(spaces, names, assign.space is Space.ELEM)
+        hoister = _Hoister(spaces, names, free, assign.space is Space.ELEM)
         value = hoister.rewrite(assign.value)
         for uniform, its_value in hoister.uniform.items():
             if uniform not in defined:
@@ -64,6 +67,19 @@ def is_product_power(exponent: Expr) -> bool:
 
 
 @dataclass(frozen=True)
+class _Names:
+    """The names that a kernel has, and those that are left for scalars."""
+
+    taken: frozenset[str]
+    left: Iterator[str]
+
+    def of(self, value: Expr) -> str:
+        """The name of a scalar: a number's own, if it has one that is free."""
+        own = _NUMBERS.get(value)
+        return own if own is not None and own not in self.taken else next(self.left)
+
+
+@dataclass(frozen=True)
 class _Hoister:
     """Rewrites the expressions of one assignment and names the scalars it finds.
 
@@ -73,6 +89,8 @@ class _Hoister:
         Of what has no space of its own.
     names : dict of sympy.Expr to Named
         The scalars of the kernel, by their values; those that are found join them.
+    free : _Names
+        What they may be called.
     elementwise : bool
         Whether it is code for elements. Other code is float64: numbers stay, and only host work leaves it.
     uniform : dict of Value to sympy.Expr
@@ -81,6 +99,7 @@ class _Hoister:
 
     spaces: Mapping[Named, Space]
     names: dict[Expr, Named]
+    free: _Names
     elementwise: bool
     uniform: dict[Value, Expr] = field(default_factory=dict)
 
@@ -89,18 +108,20 @@ class _Hoister:
 
     def is_fixed(self, expression: Expr) -> bool:
         """Whether an expression varies over less than elements, or in other code is known on the host."""
-        space = self.space(expression)
+        return self.is_less(self.space(expression))
+
+    def is_less(self, space: Space) -> bool:
+        """Whether what varies over a space is no work of this code."""
         return space is not Space.ELEM if self.elementwise else space is Space.STEP
 
     def scalar(self, value: Expr) -> Expr:
         if value.is_Symbol or (value.is_number and not self.elementwise):
             return value
         if order.is_negative(value):
-            return -self.scalar(-value)
+            return negated(self.scalar(negated(value)))
         space = self.space(value)
         if value not in self.names:
-            count = sum(name.name.startswith("c") for name in self.names.values())
-            name = _NUMBERS.get(value, f"c{count}")
+            name = self.free.of(value)
             self.names[value] = Scalar(name) if space is Space.STEP else Value(name, space)
         found = self.names[value]
         if isinstance(found, Value):
@@ -118,7 +139,7 @@ class _Hoister:
         if isinstance(expression, Reduction):
             inside = replace(self, elementwise=self.space(expression.args[0]) is Space.ELEM)
             return expression.func(inside.rewrite(expression.args[0]))
-        if isinstance(expression, Add):
+        if is_sum(expression):
             return self.sum(order.terms(expression))
         if isinstance(expression, Mul):
             return self.product(*order.factors(expression))
@@ -139,25 +160,27 @@ class _Hoister:
         return condition.func(*map(self.condition, condition.args)) if condition.args else condition
 
     def sum(self, terms: list[Expr]) -> Expr:
-        swept = [self.rewrite(term) for term in terms if not self.is_fixed(term)]
-        scalars = [self.scalar(Add(*group)) for group in self.groups([t for t in terms if self.is_fixed(t)]) if group]
-        return Add(*swept, *(scalar for scalar in scalars if scalar != 0))
+        """A sum, in its order: the terms that it begins with are one scalar as far as they are the same together."""
+        spaces = list(takewhile(self.is_less, accumulate(map(self.space, terms), join)))
+        first = terms[: len(spaces)]
+        together = (Add if Space.STEP in spaces[-1:] else InOrder)(*first)
+        return InOrder(*([self.scalar(together)] if first else []), *map(self.rewrite, terms[len(first) :]))
 
     def product(self, coefficient: Rational, above: list[Expr], below: list[Expr]) -> Expr:
         over = [factor for factor in above if self.is_fixed(factor)]
         under = [factor for factor in below if self.is_fixed(factor)]
-        rows, columns, rest = self.groups([*over, *(1 / factor for factor in under)])
+        rows, columns, rest = self.groups([*over, *(Pow(factor, -1) for factor in under)])
         numerator = [self.scalar(Mul(*group)) for group in (rows, columns) if group]
-        scalar = abs(coefficient) * Mul(*rest)
+        scalar = Mul(abs(coefficient), *rest)
         if scalar != 1 or (len(over) == len(above) and not numerator):
             numerator.insert(0, self.scalar(scalar))
         numerator += [self.rewrite(factor) for factor in above if factor not in over]
-        denominator = [1 / self.rewrite(factor) for factor in below if factor not in under]
+        denominator = [Pow(self.rewrite(factor), -1) for factor in below if factor not in under]
         sign = -1 if coefficient.is_negative else 1
         return Mul(sign, *numerator, *denominator)
 
     def groups(self, parts: list[Expr]) -> tuple[list[Expr], list[Expr], list[Expr]]:
-        """Terms or factors that vary over rows, those that vary over columns, and the others, which join either."""
+        """Factors that vary over rows, those that vary over columns, and the others, which join either."""
         rows, columns = ([part for part in parts if self.space(part) is space] for space in (Space.ROW, Space.COL))
         rest = [part for part in parts if part not in rows and part not in columns]
         if columns:

@@ -9,11 +9,11 @@ and a state is stored where that costs least, never before its old value was rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from optgen.ir import Assign, Branch, Kernel, Reduce, Sweep, Value, symbols
+from optgen.ir import Assign, Branch, Kernel, Reduce, Sweep, Value, fresh, symbols
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
 from optgen.language.symbols import Named, Stateful
@@ -24,15 +24,16 @@ from optgen.passes.stages import Item, Stages, Totals, needs
 def split(kernel: Kernel) -> Kernel:
     """The kernel with its totals made by sweeps before those that need them."""
     names: dict[Any, Value] = {}
-    return replace(kernel, branches=tuple(_split(kernel, branch, names) for branch in kernel.branches))
+    free = {letters: fresh(letters, kernel.names) for letters in ("acc", "y")}
+    return replace(kernel, branches=tuple(_split(kernel, branch, names, free) for branch in kernel.branches))
 
 
-def _split(kernel: Kernel, branch: Branch, names: dict[Any, Value]) -> Branch:
+def _split(kernel: Kernel, branch: Branch, names: dict[Any, Value], free: Mapping[str, Iterator[str]]) -> Branch:
     (whole,) = branch.sweeps
     if all(assign.space is Space.ELEM and not assign.value.has(Reduction) for assign in whole.body):
         return branch
     numbers = {a.target: a.value for a in kernel.scalars if a.value.is_number}
-    stages = Stages.of(whole, Totals(dict.fromkeys(kernel.host, Space.STEP), names, numbers))
+    stages = Stages.of(whole, Totals(dict.fromkeys(kernel.host, Space.STEP), names, free, numbers))
     plan, notes = best(stages)
     return replace(branch, sweeps=tuple(_sweeps(stages, plan)), notes=notes)
 

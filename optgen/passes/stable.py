@@ -15,7 +15,8 @@ from sympy import Add, Dummy, Expr, Mul, Number, Pow, S, cos, exp, expand, facto
 from optgen.ir import Assign, Kernel, expm1, log1p, mean_age
 from optgen.language import order
 from optgen.language.domains import domain_of
-from optgen.language.symbols import Hyper, t
+from optgen.language.sums import plain
+from optgen.language.symbols import Count, Hyper, StepCount
 from optgen.language.text import text
 
 
@@ -52,9 +53,10 @@ def _with_mean_age(node: Expr) -> Expr:
     """A sum that is a mean age less a number, with any factor."""
     for term in node.args if isinstance(node, Add) else ():
         for beta in filter(_is_decay, term.atoms(Hyper)):
-            times = term * (1 - beta)
+            times = plain(term * (1 - beta))
             for age in {power.exp for power in node.atoms(Pow) if power.base == beta and _is_positive(power.exp)}:
-                less = (times * age * beta**age / (1 - beta**age) + node - term) / -times
+                known = Mul(times, age, beta**age, Pow(1 - beta**age, -1))
+                less = plain((known + node - term) / -times)
                 if times.is_number and less.is_number:
                     return times * mean_age(age, beta, less)
     return node
@@ -102,8 +104,8 @@ def _exponent(power: Expr) -> Expr | None:
     """``x`` where the power is ``exp(x)``; None where it cannot be written so."""
     if isinstance(power, exp):
         return power.args[0]
-    if isinstance(power, Pow) and power.base == t and not power.exp.is_number:
-        return power.exp * log(t)
+    if isinstance(power, Pow) and isinstance(power.base, StepCount | Count) and not power.exp.is_number:
+        return power.exp * log(power.base)
     if isinstance(power, Pow) and isinstance(power.base, Hyper) and not power.exp.is_number:
         domain = domain_of(power.base)
         if domain is not None and domain.low >= 0 and _is_positive(power.exp):
@@ -119,7 +121,9 @@ def _is_decay(hyper: Hyper) -> bool:
 
 def _is_positive(exponent: Expr) -> bool:
     """Whether an exponent is positive at every step: at 0**0 the logarithm would make NaN of 1."""
-    signs: dict[Expr, Expr] = {t: 1 + Dummy(nonnegative=True)}
+    signs: dict[Expr, Expr] = {
+        count: 1 + Dummy(nonnegative=True) for kind in (StepCount, Count) for count in exponent.atoms(kind)
+    }
     for hyper in exponent.atoms(Hyper):
         domain = domain_of(hyper)
         if domain is not None and (domain.low > 0 or (domain.low == 0 and domain.low_open)):

@@ -6,17 +6,18 @@ less than elements is in the way of no sweep: a total of a total of rows, say, i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sympy import Abs, Add, Expr, Mul, Pow, S, sqrt
+from sympy import Abs, Expr, Mul, Pow, S, sqrt
 
 from optgen.ir import Assign, Reduce, Sweep, Value, root_of_squares, shrunk, stretched, symbols
 from optgen.language import order
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.rules import space_of
 from optgen.language.spaces import Space
+from optgen.language.sums import InOrder, is_sum, negated
 from optgen.language.symbols import Local, Named, Stateful
 
 Item = Assign | Reduce
@@ -44,6 +45,8 @@ class Totals:
         Of what has no space of its own.
     names : dict
         The names of totals and of what they are made of: equal ones of different branches share theirs.
+    free : mapping of str to iterator of str
+        Those that are left, by their letters.
     numbers : mapping of Named to sympy.Expr
         Scalars that are numbers, which need no name outside of elements.
     items : list of Assign and Reduce
@@ -52,6 +55,7 @@ class Totals:
 
     spaces: dict[Named, Space]
     names: dict[Any, Value]
+    free: Mapping[str, Iterator[str]]
     numbers: Mapping[Named, Expr]
     items: list[Item] = field(default_factory=list)
 
@@ -73,13 +77,12 @@ class Totals:
             case "max":
                 return self.total("max", argument, node.to)
             case "mean":
-                return self.sum(argument, node.to) / self.size(node.to)
+                return Mul(self.sum(argument, node.to), Pow(self.size(node.to), -1))
         return self.sum(argument, node.to)
 
     def of_equals(self, node: Reduction, argument: Expr) -> Expr:
         """A reduction of what is the same everywhere in it."""
-        size = self.size(node.to)
-        return size * argument if node.how == "sum" else argument
+        return Mul(self.size(node.to), argument) if node.how == "sum" else argument
 
     def size(self, whole: Space) -> Expr:
         """How many elements there are in a row, say."""
@@ -87,14 +90,15 @@ class Totals:
 
     def sum(self, argument: Expr, to: Space) -> Expr:
         """A sum, of which all that is the same everywhere in it is kept out."""
-        parts = Add.make_args(argument)
+        parts = argument.args if is_sum(argument) else (argument,)
         same = [part for part in parts if space_of(part, self.spaces) <= to]
-        others = Add(*(part for part in parts if part not in same))
+        others = InOrder(*(part for part in parts if part not in same))
         factors = Mul.make_args(others)
         outside = [factor for factor in factors if space_of(factor, self.spaces) <= to]
         inside = Mul(*(factor for factor in factors if factor not in outside))
-        factor, rest = (part.xreplace(self.numbers) for part in (Mul(*outside), Add(*same)))
-        return factor * self.total("sum", inside, to) + (rest * self.size(to) if same else 0)
+        factor, rest = (part.xreplace(self.numbers) for part in (Mul(*outside), InOrder(*same)))
+        total = Mul(factor, self.total("sum", inside, to))
+        return InOrder(total, Mul(rest, self.size(to))) if same else total
 
     def root(self, argument: Expr, node: Reduction) -> Expr:
         """The root of a sum, or a mean, of squares, some of which float64 may not hold."""
@@ -110,7 +114,7 @@ class Totals:
         """The square of a value, of elements that of a name, so that it is not multiplied out before it is float64."""
         if space_of(argument, self.spaces) is not Space.ELEM:
             return Pow(scaled(argument) if scaled else argument, 2)
-        positive = -argument if order.is_negative(argument) else argument
+        positive = negated(argument) if order.is_negative(argument) else argument
         name = self.name(positive, Space.ELEM)
         return Pow(self.name(scaled(name), Space.ELEM) if scaled else name, 2)
 
@@ -123,7 +127,7 @@ class Totals:
             return self.total(how, self.total(how, argument, Space.TENSOR), Space.GROUP, Space.TENSOR)
         weight = _WEIGHT.get((space, to), 1) if how == "sum" and of is None else 1
         if space is not Space.ELEM:
-            argument = weight * argument
+            argument = Mul(weight, argument)
         total = self.value("acc", (how, argument, to), to)
         if total not in self.spaces:
             factors = _halves(argument) if how == "sum" and space is Space.ELEM else (argument,)
@@ -156,8 +160,9 @@ class Totals:
 
     def value(self, letters: str, key: Any, space: Space) -> Value:
         """The name that something has in every branch."""
-        count = sum(name.name.startswith(letters) for name in self.names.values())
-        return self.names.setdefault((letters, key), Value(f"{letters}{count}", space))
+        if (letters, key) not in self.names:
+            self.names[letters, key] = Value(next(self.free[letters]), space)
+        return self.names[letters, key]
 
 
 def _is_root_of_squares(node: Expr) -> bool:

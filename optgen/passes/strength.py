@@ -7,33 +7,37 @@ name gets one first, so that it is computed once.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import count
+from typing import Any
 
 from sympy import Expr, Pow, S
 
-from optgen.ir import Assign, Kernel, Sweep, Temporary
-from optgen.language.order import walk
+from optgen.ir import Assign, Kernel, Sweep, Temporary, fresh
+from optgen.language.graph import nodes, rebuilt
 from optgen.passes.hoist import is_product_power
 
 
 def strength(kernel: Kernel) -> Kernel:
     """The kernel with a name for every base of a power that will be written as a product."""
-    return kernel.map_sweeps(lambda sweep: replace(sweep, body=_reduced(sweep)))
+    return kernel.map_sweeps(lambda sweep: replace(sweep, body=_reduced(sweep, kernel.names)))
 
 
-def _reduced(sweep: Sweep) -> tuple[Assign, ...]:
+def _reduced(sweep: Sweep, taken: frozenset[str]) -> tuple[Assign, ...]:
     if sweep.is_small:  # float64 code, where `**` is no matter
         return sweep.body
-    fresh = count(sum(isinstance(assign.target, Temporary) for assign in sweep.body))
+    free = fresh("x", taken)
+    names: dict[Expr, Temporary] = {}
     body: list[Assign] = []
     for assign in sweep.body:
-        value = assign.value
-        while bases := [node.base for node in walk(value) if _needs_name(node)]:
-            innermost = min(bases, key=lambda base: (base.count_ops(), base.sort_key()))
-            name = Temporary(f"x{next(fresh)}")
-            body.append(Assign(name, innermost))
-            value = value.xreplace({innermost: name})
-        body.append(replace(assign, value=value))
+        made: dict[int, Any] = {}
+        for node in nodes(assign.value):
+            new = rebuilt(node, [made[id(argument)] for argument in node.args])
+            if _needs_name(new):
+                if new.base not in names:
+                    names[new.base] = Temporary(next(free))
+                    body.append(Assign(names[new.base], new.base))
+                new = Pow(names[new.base], new.exp)
+            made[id(node)] = new
+        body.append(replace(assign, value=made[id(assign.value)]))
     return tuple(body)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from optgen.runtime.foreign import instead
 from optgen.runtime.program import Array, Call
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -45,7 +46,8 @@ def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, w
     if array is None:
         raise ValueError(f"{name} is missing (None): expected a numpy.ndarray, zeros where there is nothing to say")
     if not issubclass(type(array), np.ndarray):
-        raise TypeError(f"{name}: expected a numpy.ndarray, got {type(array).__name__}")
+        kind = "numpy." * isinstance(array, np.generic) + type(array).__name__
+        raise TypeError(f"{name}: expected a numpy.ndarray, got {kind}; {instead(array, name)}")
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain numpy.ndarray, got a masked array; pass {name}.filled(0), say")
     array = plain(array)
@@ -131,7 +133,7 @@ def full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
 
 def read(array: Array) -> Array:
     """A copy of an array."""
-    return array.copy()
+    return plain(array).copy()
 
 
 def write(array: Array, values: Array) -> None:
@@ -142,6 +144,11 @@ def write(array: Array, values: Array) -> None:
 def writing(array: Array, values: Array) -> Call:
     """The call that fills an array with the values of another, without a step of Python in it."""
     return partial(np.ndarray.__setitem__, array, ..., values)
+
+
+def copy(target: Array, source: Array) -> None:
+    """Fill an array with the values of another."""
+    target[...] = source
 
 
 class Extents:

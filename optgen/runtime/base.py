@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optgen.runtime import arrays
+from optgen.runtime import arrays, beginning
+from optgen.runtime.foreign import as_container
 from optgen.runtime.launch import TURN, run
 from optgen.runtime.memory import Memory
 from optgen.runtime.program import Array, Call, Params, Program, Value, as_step_count
@@ -42,8 +43,7 @@ class OptimizerBase:
 
     def __init__(self, params: Params, memory: Memory, hypers: Mapping[str, Value]) -> None:
         self._memory = memory
-        defaults: dict[str, Value] = {name: hyper.default for name, hyper in self.program.hypers.items()}
-        self._hypers = defaults | self.program.kept(hypers)
+        self._hypers = self.program.completed(hypers)
         self._keyed = isinstance(params, Mapping)
         self._keys = _keys(params)
         self._params = _values(params)
@@ -53,7 +53,7 @@ class OptimizerBase:
         self._shapes = [tuple(array.shape) for array in plain]
         self._dtypes = [memory.dtype_of(array) for array in plain]
         self._bytes = np.array([array.nbytes for array in plain], np.int64)
-        initial = self.program.initial(*self.program.at(1, self._hypers).values())
+        initial = self.program.starting(self.program.at(1, self._hypers))
         self._state = self._of_params(self.program.states, initial)
         scratch = self._of_params(self.program.scratch, [0.0] * len(self.program.scratch))
         self._small = self._small_values(initial[len(self._state) :])
@@ -65,6 +65,7 @@ class OptimizerBase:
         self._scratch = scratch
         columns = [np.zeros_like(self._slots[0]), *self._slots[1:], *map(memory.addresses, scratch.values())]
         self._columns = np.array([self._slots[0], *columns])
+        self._begin(self.program.at(1, self._hypers))
 
     def _of_params(self, names: Sequence[str], values: Sequence[float]) -> dict[str, list[Array]]:
         """By name, arrays like the parameters, filled with a value; there may be more values than names."""
@@ -118,11 +119,53 @@ class OptimizerBase:
         """The states by name, each like `params`: ``opt.state["m"][0]``. The arrays are the ones in use.
 
         A state of one value a row, a column or a tensor has float64 arrays that broadcast against the parameters; one
-        of one value for the whole model is a float64 array of shape ().
+        of one value for the whole model is a float64 array of shape (). Before the first step, states that start from
+        theta hold what it makes of them now; those that start from the first gradient hold 0.
         """
+        with TURN:
+            self._begin_anew()
         of_params = self._state_of_params().items()
         shown = {name: self._like_params([self._memory.plain(x) for x in values]) for name, values in of_params}
         return {**shown, **self._group_states(), **self._named_numbers()}
+
+    def eval_params(self) -> Params:
+        """The parameters to evaluate the model with, as new arrays like `params`.
+
+        They are what the rule says, an average of the points it visited, say; if it says nothing, what `params` are.
+        """
+        with TURN:
+            self._begin_anew()
+            made = [self._evaluated(k, array) for k, array in enumerate(self._params)]
+        return self._like_params(made)
+
+    def _evaluated(self, k: int, like: Any) -> Any:
+        """The parameters of one tensor to evaluate."""
+        program, memory = self.program, self._memory
+        of_params, alone = self._state_of_params(), {**self._group_states(), **self._named_numbers()}
+        taken = [
+            like if name == "theta" else alone[name] if name in alone else of_params[name][k]
+            for name in program.evaluated
+        ]
+        new = memory.full(self._shapes[k], 0.0, self._dtypes[k])
+        if program.evaluation is None:
+            memory.copy(new, taken[0])
+            return new
+        numbers = [self._memory_of(array).read(array).astype(np.float64) for array in taken]
+        with np.errstate(all="ignore"):
+            values = np.broadcast_to(program.evaluation(*numbers), self._shapes[k]).astype(self._dtypes[k])
+        memory.writing(new, values)()
+        return new
+
+    def _begin(self, hypers: Mapping[str, float]) -> None:
+        """Let states that start from theta do so; what counts is what it is before the first step."""
+        if self.program.copies or self.program.begun:
+            alone = {name: [value] for name, value in self._group_states().items()}
+            beginning.fill(self.program, self._memory, hypers, self._params, {**self._state_of_params(), **alone})
+
+    def _begin_anew(self) -> None:
+        """The same as long as no step has been taken, for what theta is may have changed."""
+        if self._t == 0:
+            self._begin(self.program.at(1, self._hypers))
 
     def set(self, **hypers: Value) -> None:
         """Change hyperparameters, to numbers or schedules, from the next step on. Nothing is recompiled.
@@ -229,6 +272,7 @@ class OptimizerBase:
 
     def _copied_states(self) -> dict[str, Array]:
         """Copies of the state arrays, for the host."""
+        self._begin_anew()
         return {entry: self._memory_of(array).read(array) for entry, array in self._entries().items()}
 
     def _entries(self) -> dict[str, Array]:
@@ -261,7 +305,8 @@ class OptimizerBase:
         """The gradients in the order of the parameters."""
         if not isinstance(grads, Mapping if self._keyed else list | tuple):
             kind = "dict" if self._keyed else "list or tuple"
-            raise TypeError(f"grads: expected a {kind}, as params was, got {type(grads).__name__}")
+            got = type(grads).__name__
+            raise TypeError(f"grads: expected a {kind}, as params was, got {got}; {as_container(grads, 'grads')}")
         if not isinstance(grads, Mapping):
             if len(grads) != len(self._params):
                 raise ValueError(f"grads: expected {len(self._params)} arrays, one a parameter, got {len(grads)}")
@@ -317,14 +362,18 @@ class OptimizerBase:
 
 def _keys(params: Params) -> Sequence[Any]:
     if not isinstance(params, Mapping | list | tuple):
-        raise TypeError(f"params: expected a list, tuple or dict of arrays, got {type(params).__name__}")
+        kind = type(params).__name__
+        raise TypeError(
+            f"params: expected a list, tuple or dict of arrays, got {kind}; {as_container(params, 'params')}"
+        )
     if not params:
         raise ValueError("params is empty: expected at least one array")
     if not isinstance(params, Mapping):
         return range(len(params))
     for key in params:
         if not isinstance(key, str):
-            raise TypeError(f"params: expected a dict with strings for keys, got the key {key!r}")
+            what = f"got the key {key!r}: write str(…) of each"
+            raise TypeError(f"params: expected a dict with strings for keys, {what}")
     return list(params)
 
 

@@ -1,7 +1,7 @@
 """What kernels on the CPU are made of: how each kind of function is compiled, and a few operations of their own.
 
-Without ``error_model="numpy"`` a loop with a division stays scalar, and ``contract`` is all of fast-math that leaves
-division and square root as IEEE 754 defines them.
+Without ``error_model="numpy"`` a loop with a division stays scalar. There is no fast-math in what computes an element:
+LLVM would fuse a product and a sum in one way in packs and in another in the elements that are left over.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from math import atan2, cos, erf, exp, expm1, inf, log, log1p, sin, sqrt, tan, t
 from typing import Any, TypeVar
 
 import numpy as np
+from llvmlite import ir
 from numba import carray, njit, prange, types
 from numba.extending import intrinsic
 
@@ -26,6 +27,8 @@ __all__ = [
     "expm1",
     "finite",
     "floor",
+    "fma",
+    "head",
     "inf",
     "log",
     "log1p",
@@ -45,6 +48,7 @@ __all__ = [
     "sqrt",
     "stretched",
     "summing_chunk",
+    "tail",
     "tan",
     "tanh",
     "view",
@@ -52,6 +56,7 @@ __all__ = [
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_FUSED = "llvm.fmuladd"  # llvm.fma would call a function where there is no such instruction
 
 
 def _jit(function: Function, **options: Any) -> Function:
@@ -107,9 +112,22 @@ def root_of_squares(squares: float, of_shrunk: float, of_stretched: float) -> fl
     return sqrt(squares)
 
 
+@on_host
+def head(x: float) -> float:
+    """The next number below, in size, that float32 holds; 0 for 0."""
+    nearest = np.float64(np.float32(x))
+    return nearest if abs(nearest) < abs(x) else np.float64(np.nextafter(np.float32(x), np.float32(0)))
+
+
+@on_host
+def tail(x: float) -> float:
+    """What the head of a number lacks: float64 holds it exactly."""
+    return x - head(x)
+
+
 def per_element(function: Function) -> Function:
     """Compile a function of one element, to be inlined into a loop."""
-    return _jit(function, fastmath={"contract"}, forceinline=True)
+    return _jit(function, forceinline=True)
 
 
 def per_chunk(function: Function) -> Function:
@@ -118,7 +136,10 @@ def per_chunk(function: Function) -> Function:
 
 
 def summing_chunk(function: Function) -> Function:
-    """Compile the loop over one chunk that adds up: LLVM may keep several partial sums, always the same."""
+    """Compile the loop over one chunk that adds up: LLVM may keep several partial sums, always the same.
+
+    What computes the elements has flags of its own, none, wherever it is inlined.
+    """
     return _jit(function, fastmath={"contract", "reassoc"}, forceinline=True)
 
 
@@ -141,6 +162,24 @@ def _pointer(_context: Any, _address: Any, like: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
 
     return signature, codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _fused(_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """The product of two numbers and a third, all of one type, rounded once."""
+
+    def codegen(_context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+        kind = args[0].type
+        function = builder.module.declare_intrinsic(_FUSED, [kind], ir.FunctionType(kind, [kind] * 3))
+        return builder.call(function, args)
+
+    return a(a, b, c) if a == b == c else None, codegen
+
+
+@per_element
+def fma(a: Any, b: Any, c: Any) -> Any:
+    """``a*b + c``, rounded once, in the type of the arguments; twice on processors that cannot."""
+    return _fused(a, b, c)
 
 
 @per_chunk

@@ -35,7 +35,9 @@ __all__ = [
     "expm1",
     "finite",
     "floor",
+    "fma",
     "from_above",
+    "head",
     "in_fours",
     "inf",
     "kernel",
@@ -61,6 +63,7 @@ __all__ = [
     "store4",
     "stretched",
     "sync",
+    "tail",
     "tan",
     "tanh",
     "thread",
@@ -191,10 +194,10 @@ def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) 
 
 # On the host and on the GPU alike -------------------------------------------------------------------------------------
 
-_source = {name: getattr(cpu, name).py_func for name in ("maximum", "mean_age", "minimum")}
+_source = {name: getattr(cpu, name).py_func for name in ("head", "maximum", "mean_age", "minimum", "tail")}
 maximum = _both(_source["maximum"])
 minimum = _both(_source["minimum"])
-mean_age = _source["mean_age"] if PLAIN else cpu.mean_age
+head, mean_age, tail = (_source[x] if PLAIN else getattr(cpu, x) for x in ("head", "mean_age", "tail"))
 
 
 @_both
@@ -269,6 +272,7 @@ def root_of_squares(squares: Any, of_shrunk: Any, of_stretched: Any) -> Any:
 if PLAIN:
     from optgen.runtime.simulated import (
         block,
+        fma,
         from_above,
         load,
         load4,
@@ -325,6 +329,15 @@ else:
             return builder.select(*args)
 
         return a(condition, a, b) if a == b and condition == types.boolean else None, codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def fma(_context: Any, a: Any, b: Any, c: Any) -> Any:
+        """``a*b + c`` of one type, rounded once."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            return builder.fma(*args)
+
+        return a(a, b, c) if a == b == c else None, codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
     def upper(_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001

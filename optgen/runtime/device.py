@@ -38,10 +38,6 @@ class DeviceMemory(Memory):
         """The call that fills an array with the values of one of NumPy."""
         return partial(self.write, array, values)
 
-    def copy(self, target: Any, source: Any) -> None:
-        """Fill an array with the values of another one on the GPU, in the stream that the library uses now."""
-        raise NotImplementedError
-
     def placed(self, values: Array, stream: Any) -> Any:
         """A copy of an array of NumPy on the GPU, as kernels take it, in memory of the library; nothing waits for it.
 
@@ -120,7 +116,12 @@ class _Checked(DeviceMemory):
             raise ValueError(f"{name} is missing (None): expected {self.kind}, zeros where there is nothing to say")
         seen = self.seen(array)
         if seen is None:
-            raise TypeError(f"{name}: expected {self.kind}, as the parameters are, got {type(array).__name__}")
+            got = type(array).__name__
+            raise TypeError(f"{name}: expected {self.kind}, as the parameters are, got {got}")
+        if seen.number < 0:
+            raise ValueError(
+                f"{name}: expected {self.kind}, got one in the memory of the CPU; move it there: {name}.cuda()"
+            )
         if seen.number != self.number:
             raise ValueError(
                 f"{name}: expected an array on GPU {self.number}, as the parameters are, not {seen.number}"
@@ -236,7 +237,7 @@ class _Torch(_Checked):
 
     def copy(self, target: Any, source: Any) -> None:
         """Fill a tensor with the values of another."""
-        target.detach().copy_(source)
+        target.detach().copy_(source.detach())
 
     def stream(self) -> int:
         """The handle of PyTorch's current stream."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from optgen.runtime import arrays, cuda
 from optgen.runtime.base import OptimizerBase
+from optgen.runtime.beginning import fill
 from optgen.runtime.device import DeviceMemory, memory_of
 from optgen.runtime.launch import TURN, run
 from optgen.runtime.program import Array, Call, Params, Program, Value, as_step_count
@@ -185,6 +186,8 @@ class FusedOptimizer(OptimizerBase):
         keys = self.program.keys(t, now)
         if not self._compiled:
             self._compile(scalars, keys, stream)
+        if self._t == 0:
+            self._begin(now)
         launches = self._work.scalars(scalars, keys, stream)
         if starts is not None:
             launches += [*self._work.pointing(starts, stream), *self._work.launches(stream)]
@@ -252,7 +255,7 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         If an argument is not as expected; nothing has changed then.
     """
     cuda.require_gpu()
-    count, values = as_step_count("t", t, least=1), program.checked(hypers)
+    count, values = as_step_count("t", t, least=1), program.checked(program.completed(hypers))
     theta, memory = slots["theta"], memory_of([slots["theta"]])
     starts = addresses_of(program, slots, memory)[: 2 + len(program.states)]
     numbers = [arrays.plain(slots[name]) for name in program.numbers]
@@ -270,6 +273,9 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         states = {name: (small.arrays[name], slots[name].reshape(-1)) for name in program.small_states} if small else {}
         writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
         with _uninterrupted():
+            if count == 1:
+                begun = {name: [slots[name]] for name in (*program.copies, *program.begun)}
+                fill(program, memory, values, [theta], begun)
             for held, given in states.values():
                 memory.copy(held, given)
             run([*work.scalars(scalars, program.keys(count, values), stream), *work.launches(stream), *writes])

@@ -60,3 +60,7 @@ class Memory(Protocol):
     def writing(self, array: Any, values: Array) -> Call:
         """The call that fills an array with the values of one of NumPy."""
         ...
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Fill an array with the values of another of its kind; a GPU does it in the stream that its library uses."""
+        ...

@@ -86,6 +86,8 @@ class FusedOptimizer(OptimizerBase):
             given = [(np.array(scalars, group.dtype), *keys) for group in self._groups]
             tables = [group.table for group in self._groups]
             work = Work(self.program, tables, given, np.array(scalars, np.float64), self._small)
+            if self._t == 0:
+                self._begin(now)
             for group in self._groups:
                 group.table.point(GRADIENT, starts)
             chosen = launches(work)

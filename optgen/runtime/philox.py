@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from optgen.runtime.cpu import per_chunk, per_element, where
+from optgen.runtime.cpu import fma, per_chunk, per_element, where
 
 __all__ = ["draws"]
 
@@ -73,9 +73,9 @@ _ROOT = np.int32(np.float32(0.5**0.5).view(np.int32))
 
 @per_element
 def _polynomial(x: Any, coefficients: Any) -> Any:
-    value = coefficients[0] * x + coefficients[1]
+    value = fma(coefficients[0], x, coefficients[1])
     for coefficient in coefficients[2:]:
-        value = value * x + coefficient
+        value = fma(value, x, coefficient)
     return value
 
 
@@ -94,7 +94,7 @@ def _in_float32(word: Any, like: Any) -> Any:  # noqa: ARG001
     below_one = (np.float32(np.uint32(~bits)) + np.float32(0.5)) * np.float32(-(2.0**-32))  # u1 - 1
     exponent = np.int32(exponent - 32)
     r = where(exponent == 0, below_one, fraction - np.float32(1))
-    logarithm = np.float32(exponent) * np.float32(0.6931471805599453) + (r + r * r * _polynomial(r, _LOG))
+    logarithm = fma(np.float32(exponent), np.float32(0.6931471805599453), fma(r * r, _polynomial(r, _LOG), r))
     w = np.float32(_angle(word)) * np.float32(2.0**-31)
     return sqrt(np.float32(-2) * logarithm) * (w * _polynomial(w * w, _SINE))
 
@@ -109,7 +109,7 @@ def deviate(word: Any, like: Any) -> Any:
     raise NotImplementedError
 
 
-@overload(deviate, jit_options={"error_model": "numpy", "fastmath": {"contract"}, "forceinline": True})  # type: ignore[untyped-decorator]
+@overload(deviate, jit_options={"error_model": "numpy", "forceinline": True})  # type: ignore[untyped-decorator]
 def _deviate(word: Any, like: Any) -> Any:  # noqa: ARG001
     return _in_float32 if like.dtype == types.float32 else _in_float64
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import isfinite, nan
 from numbers import Real
 from operator import index
 from typing import Any
@@ -32,13 +33,13 @@ class Hyper:
 
     Parameters
     ----------
-    default : float
-        What it is unless given.
+    default : float, optional
+        What it is unless given; None if that follows from others: `Program.derived`.
     domain : Domain
         What it may be.
     """
 
-    default: float
+    default: float | None
     domain: Domain
 
 
@@ -115,6 +116,18 @@ class Program:
         In place of `sweep`: what a step launches, in order.
     launches : tuple of Launch
         What a step launches on a GPU, in order.
+    derived : callable, optional
+        From the hyperparameters that have defaults to what those without are unless given.
+    copies : tuple of str
+        States that start as copies of theta.
+    begun : tuple of str
+        States that start from something else that is made of theta.
+    started : callable, optional
+        From the parameters, in float64, and the hyperparameters to what those hold at first, a tuple a tensor.
+    evaluated : tuple of str
+        What the parameters to evaluate are made of: theta and states.
+    evaluation : callable, optional
+        From these to the parameters to evaluate, for one tensor; a copy of the only one if there is none.
     """
 
     name: str
@@ -131,11 +144,34 @@ class Program:
     values: Mapping[str, str] = field(default_factory=dict)
     phases: tuple[Phase, ...] = ()
     launches: tuple[Launch, ...] = ()
+    derived: Callable[..., tuple[float, ...]] | None = None
+    copies: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ()
+    started: Callable[..., list[tuple[Any, ...]]] | None = None
+    evaluated: tuple[str, ...] = ("theta",)
+    evaluation: Callable[..., Any] | None = None
 
     @property
     def has_small(self) -> bool:
         """Whether its sweeps have values that vary over less than elements."""
         return bool(self.phases or self.small_states or self.values or len(self.launches) > 1)
+
+    def starting(self, hypers: Mapping[str, float]) -> tuple[float, ...]:
+        """What the states hold before the first step.
+
+        Raises
+        ------
+        ValueError
+            If that is no finite number.
+        """
+        try:
+            values = self.initial(*hypers.values())
+        except (ArithmeticError, ValueError):  # of functions of Python, which NumPy's would answer with NaN or infinity
+            values = (nan,)
+        if not all(map(isfinite, values)):
+            given = ", ".join(f"{name} = {value:g}" for name, value in hypers.items())
+            raise ValueError(f"{self.name}: a state would start from no finite number, with {given}")
+        return values
 
     def computed(self, t: int, hypers: Iterable[float], numbers: Iterable[float]) -> tuple[tuple[float, ...], ...]:
         """What is computed on the host once a step: the scalars that the sweeps take, and the new numbers."""
@@ -172,6 +208,32 @@ class Program:
             name: value if self._is_schedule(name, value) else self._checked(name, value)
             for name, value in given.items()
         }
+
+    def completed(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        """Every hyperparameter as `kept` has it: as given, else its default.
+
+        One whose default follows from others, and that is left out or None, is what they make of it at the first step.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As by `checked`; also if what follows is outside its domain.
+        """
+        follow = {name for name, hyper in self.hypers.items() if hyper.default is None}
+        defaults = {name: hyper.default for name, hyper in self.hypers.items() if hyper.default is not None}
+        known = defaults | self.kept({k: v for k, v in given.items() if v is not None or k not in follow})
+        missing = follow - known.keys()
+        if missing and self.derived is not None:
+            first = self.at(1, {name: known[name] for name in defaults})
+            made = zip((name for name in self.hypers if name in follow), self.derived(*first.values()), strict=True)
+            known |= {name: self._followed(name, value) for name, value in made if name in missing}
+        return {name: known[name] for name in self.hypers}
+
+    def _followed(self, name: str, value: float) -> float:
+        try:
+            return self._checked(name, value)
+        except ValueError as error:
+            raise ValueError(f"{error}; that follows from the others, so give {name} itself") from None
 
     def at(self, t: int, kept: Mapping[str, Value]) -> dict[str, float]:
         """Hyperparameters at a step: what schedules say is checked like any other value.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "fma",
     "from_above",
     "load",
     "load4",
@@ -81,6 +83,16 @@ def from_above(x: Any, distance: Any) -> Any:
 def where(condition: Any, a: Any, b: Any) -> Any:
     """One of two numbers, both of which have been computed."""
     return a if condition else b
+
+
+def fma(a: Any, b: Any, c: Any) -> Any:
+    """``a*b + c`` in the type of the arguments, rounded once; of float32, once to float64 and then to float32."""
+    if a.itemsize < 8:  # noqa: PLR2004 - what float64 holds the product of
+        return type(c)(np.float64(a) * np.float64(b) + np.float64(c))
+    if not np.isfinite((a, b, c)).all():
+        return a * b + c
+    exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
+    return type(c)(exact) if exact else a * b + c
 
 
 def upper(a: Any, b: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime import arrays, table
+from optgen.runtime.beginning import fill
 from optgen.runtime.launch import TURN, Work, compile_all, launches, run
 from optgen.runtime.memory import Memory
 from optgen.runtime.program import Array, Program, as_step_count
@@ -37,13 +38,15 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         If an argument is not as expected; nothing has changed then.
     """
     count = as_step_count("t", t, least=1)
-    values = program.checked(hypers)
+    values = program.checked(program.completed(hypers))
     starts = addresses_of(program, slots, arrays)[: 2 + len(program.states)]
     slots = {name: arrays.plain(array) for name, array in slots.items()}
     theta = slots["theta"]
     numbers = [slots[name] for name in program.numbers]
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     given = (np.array(scalars, theta.dtype), *program.keys(count, values))
+    if count == 1:
+        fill(program, arrays, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
     writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
     if theta.size <= table.CHUNK and not program.phases:  # a table of one row, without the arithmetic of many
         assert program.sweep_serial is not None, "there is a sweep where there are no phases"

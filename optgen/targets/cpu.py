@@ -14,7 +14,7 @@ from optgen.language.spec import Optimizer
 from optgen.language.symbols import Named, g, theta
 from optgen.language.text import text
 from optgen.runtime import totals
-from optgen.targets import module, rounds
+from optgen.targets import beginning, module, rounds
 from optgen.targets.base import Origin
 from optgen.targets.module import INDENT
 from optgen.targets.printer import CodePrinter
@@ -23,6 +23,7 @@ from optgen.targets.rounds import OF, Round, Step
 _HOME = {
     **dict.fromkeys(totals.__all__, "optgen.runtime.totals"),
     **dict.fromkeys(runtime.__all__, "optgen.runtime"),
+    "beginning": "optgen.runtime",
     "draws": "optgen.runtime.philox",
     "": "optgen.runtime.cpu",
 }
@@ -38,17 +39,28 @@ class _Cpu:
         host, element = CodePrinter(elementwise=False), CodePrinter(elementwise=True)
         scalars, code = module.scalars(kernel, host), _simple if rounds.is_simple(kernel) else _in_rounds
         sweeps, phases, helpers = code(kernel, element, host)
+        outside = beginning.functions(optimizer)
         parts = [
             scalars,
             *sweeps,
             module.initial(optimizer, host),
-            module.program(optimizer, kernel, phases),
+            *module.derived(optimizer, host),
+            *outside,
+            module.program(optimizer, kernel, [*phases, *beginning.lines(optimizer)]),
             module.step(optimizer),
             module.facade(optimizer, "numpy.ndarray"),
         ]
-        names = {*host.used, *element.used, *helpers, *("on_host", "parallel_sweep", "per_element", "prange")}
+        names = {
+            *module.used_outside(outside),
+            *host.used,
+            *element.used,
+            *helpers,
+            *("on_host", "parallel_sweep", "per_element", "prange"),
+        }
         imports = module.imports(_HOME, names | {"serial_sweep", "view"})
-        return module.assembled([module.header(origin), module.docstring(optimizer), *imports], parts)
+        return module.assembled(
+            [module.header(origin), module.docstring(optimizer), *module.numpy(outside), *imports], parts
+        )
 
 
 TARGET = _Cpu()
@@ -244,20 +256,21 @@ class _Chunk:
         stored = {slot.next: f"{slot.name}[i]" for slot in sweep.stores} | {x: f"{x.name}[i]" for x in sweep.keeps}
         added = {x for reduce in sweep.reduces for x in reduce.factors}
         overwritten = {x for x in sweep.loads if x in added and rounds.slot_of(x) in sweep.stores}
+        # What is both stored and added up has a name: nothing that a sweep has stored is loaded by it again.
+        both = {x: f"{rounds.slot_of(x).name}_next" for x in rounds.results(sweep) if x in added and x in stored}
         body = [f"{x.name}_before = {self.element(x)}" for x in sweep.loads if x in overwritten]
         if sweep.body:
-            targets = ", ".join(stored.get(x, rounds.name(x)) for x in rounds.results(sweep))
+            targets = ", ".join(both.get(x, stored.get(x, rounds.name(x))) for x in rounds.results(sweep))
             given = [self.element(load) for load in sweep.loads]
             arguments = [*given, *(a.name for a in module.needed(self.kernel, sweep))]
             body += module.laid_out(f"{targets} = {step.name}(", arguments, ")").splitlines()
-        for reduce in sweep.reduces:
-            factors = [
-                f"{x.name}_before"
-                if x in overwritten
-                else stored.get(x, self.element(x) if x in sweep.loads else x.name)
-                for x in reduce.factors
-            ]
-            body.append(self.added(reduce, factors))
+        body += [f"{stored[x]} = {new}" for x, new in both.items()]
+        names = (
+            {x: self.element(x) for x in sweep.loads if x in added}
+            | {x: f"{x.name}_before" for x in overwritten}
+            | both
+        )
+        body += [self.added(reduce, [names.get(x, rounds.name(x)) for x in reduce.factors]) for reduce in sweep.reduces]
         return ["for i in range(count):", *(INDENT + line for line in body)]
 
     def element(self, load: Named) -> str:

@@ -19,7 +19,7 @@ from optgen.language.spec import Optimizer
 from optgen.language.symbols import Named, g, theta
 from optgen.language.text import text
 from optgen.runtime import cuda_totals, places
-from optgen.targets import module, rounds
+from optgen.targets import beginning, module, rounds
 from optgen.targets.base import Origin
 from optgen.targets.module import INDENT, laid_out
 from optgen.targets.printer import CodePrinter
@@ -29,6 +29,7 @@ _HOME = {
     **dict.fromkeys(cuda_totals.__all__, "optgen.runtime.cuda_totals"),
     **dict.fromkeys(runtime.__all__, "optgen.runtime"),
     **dict.fromkeys(("FusedOptimizer", "update_array"), "optgen.runtime.gpu"),
+    "beginning": "optgen.runtime",
     **dict.fromkeys(("draw", "draw4"), "optgen.runtime.cuda_draws"),
     "": "optgen.runtime.cuda",
 }
@@ -50,16 +51,21 @@ class _Cuda:
         scalars, used = module.scalars(kernel, host), {"Launch", "kernel", "on_host", "per_element"}
         code = _simple if rounds.is_simple(kernel) else _in_rounds
         functions, described = code(kernel, element, host, used)
+        outside = beginning.functions(optimizer)
         parts = [
             scalars,
             *functions,
             module.initial(optimizer, host),
-            module.program(optimizer, kernel, described),
+            *module.derived(optimizer, host),
+            *outside,
+            module.program(optimizer, kernel, [*described, *beginning.lines(optimizer)]),
             module.step(optimizer),
             module.facade(optimizer, "array in the memory of one GPU"),
         ]
-        imports = module.imports(_HOME, {*host.used, *element.used, *used})
-        return module.assembled([module.header(origin), module.docstring(optimizer), *imports], parts)
+        imports = module.imports(_HOME, {*module.used_outside(outside), *host.used, *element.used, *used})
+        return module.assembled(
+            [module.header(origin), module.docstring(optimizer), *module.numpy(outside), *imports], parts
+        )
 
 
 TARGET = _Cuda()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from sympy import (
     Abs,
@@ -23,30 +24,38 @@ from sympy import (
     Rational,
     S,
     Symbol,
+    acos,
+    asin,
     atan2,
     ceiling,
     cos,
+    cot,
     erf,
     exp,
     floor,
     log,
+    sec,
     sign,
     sin,
+    sqrt,
     tan,
     tanh,
 )
+from sympy.core.function import AppliedUndef
 from sympy.core.numbers import NumberSymbol
 from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 
 from optgen.errors import Problem, SpecError
-from optgen.ir import expm1, log1p, mean_age, root_of_squares, shrunk, stretched
+from optgen.ir import expm1, fma, head, log1p, mean_age, root_of_squares, shrunk, stretched, tail
+from optgen.language.decimals import is_exact
 from optgen.language.noise import normal
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction, finite
 from optgen.language.rules import expressions
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
+from optgen.language.sums import InOrder
 from optgen.language.text import ATOM, PRODUCT, RELATION, UNARY, TextPrinter
 
 FUNCTIONS = {
@@ -59,6 +68,8 @@ FUNCTIONS = {
     expm1: "expm1",
     finite: "finite",
     floor: "floor",
+    fma: "fma",
+    head: "head",
     log: "log",
     log1p: "log1p",
     mean_age: "mean_age",
@@ -67,19 +78,15 @@ FUNCTIONS = {
     sign: "sign",
     sin: "sin",
     stretched: "stretched",
+    tail: "tail",
     tan: "tan",
     tanh: "tanh",
 }
 """What SymPy's functions are called in generated code."""
 _STRUCTURE = (
-    *(Add, And, ExprCondPair, Max, Min, Mod, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow),
+    *(Add, And, ExprCondPair, InOrder, Max, Min, Mod, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow),
     *(Reduction, Relational, Symbol, normal),
 )
-
-
-def is_exact(number: Rational) -> bool:
-    """Whether numerator and denominator are both exact in float64."""
-    return bool(max(abs(number.p), number.q) < 2**53)
 
 
 class CodePrinter(TextPrinter):
@@ -173,16 +180,40 @@ def require_printable(optimizer: Optimizer | Schedule) -> None:
     SpecError
         With the equation and what is known instead.
     """
-    known = ", ".join(sorted({f.__name__ for f in FUNCTIONS if f.__module__ != "optgen.ir"}))
     problems = [
-        Problem(
-            f"there is no printer for `{node.func.__name__}`",
-            f"use sums, products, powers, sqrt, Max, Min, Piecewise, Mod, {known}",
-            str(let),
-        )
+        Problem(f"there is no printer for `{node.func.__name__}`", _instead(node), str(let))
         for let, value in expressions(optimizer.step)
         for node in walk(value)
-        if not (isinstance(node, (*_STRUCTURE, *FUNCTIONS)) or node in (S.true, S.false))
+        if not _is_known(node)
     ]
     if problems:
         raise SpecError(list(dict.fromkeys(problems)), optimizer.name, optimizer.location, optimizer.kind)
+
+
+def _is_known(node: Basic) -> bool:
+    return isinstance(node, (*_STRUCTURE, *FUNCTIONS)) or node in (S.true, S.false)
+
+
+def _instead(node: Basic) -> str:
+    """What to write in place of a function that no target has: its value, or the same in functions that they have."""
+    if type(node) in _BY_HAND:
+        return f"write {_BY_HAND[type(node)](*node.args)}"
+    for kind in _REWRITTEN if isinstance(node, Function) and not isinstance(node, AppliedUndef) else ():
+        same = node.rewrite(kind)
+        if same != node and all(map(_is_known, same.atoms(Basic, Function))) and not same.has(S.ImaginaryUnit):
+            return f"write {same}"
+    if isinstance(node, AppliedUndef):
+        name = node.func.__name__
+        return f"define it, def {name}(x): return …, with sums, products, powers and functions; then {name}(…) is that"
+    known = ", ".join(sorted({f.__name__ for f in FUNCTIONS if f.__module__ != "optgen.ir"}))
+    return f"use sums, products, powers, sqrt, Max, Min, Piecewise, Mod, {known}"
+
+
+_BY_HAND: dict[type[Basic], Callable[[Any], Expr]] = {
+    acos: lambda x: atan2(sqrt(1 - x**2), x),
+    asin: lambda x: atan2(x, sqrt(1 - x**2)),
+    cot: lambda x: cos(x) / sin(x),
+    sec: lambda x: 1 / cos(x),
+}
+_REWRITTEN = (exp, erf, Piecewise, floor, sin, log, atan2)
+"""In terms of what a function may have another form, the simplest first."""

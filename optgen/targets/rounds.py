@@ -202,7 +202,7 @@ def functions(kernel: Kernel, element: CodePrinter, host: CodePrinter, *, small:
 
 def is_copying(sweep: Sweep) -> bool:
     """Whether a small sweep computes nothing: it gives values another place."""
-    return sweep.is_small and all(assign.value.is_Symbol for assign in sweep.body)
+    return sweep.is_small and all(assign.value in sweep.loads for assign in sweep.body)
 
 
 def results(sweep: Sweep) -> tuple[Named, ...]:

@@ -19,9 +19,6 @@ from optgen.targets.base import Origin
 from optgen.targets.module import INDENT, literal
 from optgen.targets.printer import CodePrinter, require_printable
 
-FOLDER = "schedules"
-"""Where the modules of schedules are, beside the folders of the targets."""
-
 
 class _PlainPrinter(CodePrinter):
     """Prints expressions as Python over numbers and the functions of `math`."""

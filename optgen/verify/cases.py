@@ -6,8 +6,9 @@ models: a few tensors of different shapes, each with numbers of a size of its ow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, reduce
 from math import prod
 from typing import Any
 
@@ -19,7 +20,7 @@ from optgen.language.spec import Optimizer
 from optgen.verify import reference
 from optgen.verify.candidate import Effort
 from optgen.verify.error import Magnitudes, Measured
-from optgen.verify.range import InRange
+from optgen.verify.range import InRange, Ranged
 from optgen.verify.reference import FLOAT64, Arithmetic, Value
 from optgen.verify.settings import (
     Model,
@@ -80,21 +81,45 @@ class Case:
         return joined(self.optimizer, model_step(self.optimizer, self.setting, self.old, self.measure), self.measure)
 
     @cached_property
-    def judged(self) -> dict[str, Array]:
-        """Of theta and every state, the indices about which the equations say something that a kernel can hold."""
-        by = InRange(self.dtype, totals=not is_of_elements(self.optimizer))
+    def ranged(self) -> dict[str, Ranged]:
+        """Theta and every state after the step in float64, and where the dtype cannot follow, `joined`."""
+        by = in_range(self.optimizer, self.dtype)
         spaces = {state.name: state.space for state in self.optimizer.small_states}
         old = {
             name: [by.small(values, spaces[name]) for values in its] if name in spaces else list(its)
             for name, its in self.old.items()
         }
-        after = joined(self.optimizer, model_step(self.optimizer, self.setting, old, by), by)
-        if by.totals and any(by.doubtful):  # totals tell every element of a wrong branch
-            return {name: np.arange(0) for name in after}
-        undefined = {name: np.not_equal(its.value, its.value) for name, its in self.expected.items()}
-        return {
-            name: np.flatnonzero(~its.out_of_range & ~(its.cancelled & undefined[name])) for name, its in after.items()
-        }
+        return unsure(joined(self.optimizer, model_step(self.optimizer, self.setting, old, by), by), by)
+
+    def judged(self, name: str, found: Array) -> Array:
+        """The indices of what a kernel found of theta or a state about which the equations say something."""
+        return judged(self.ranged[name], self.expected[name], found)
+
+
+def in_range(optimizer: Optimizer, dtype: Any) -> InRange:
+    """The arithmetic that notes where kernels of a dtype cannot follow a rule."""
+    return InRange(dtype, totals=not is_of_elements(optimizer))
+
+
+def unsure(after: Mapping[str, Ranged], by: InRange) -> dict[str, Ranged]:
+    """What comes of steps, spoilt where a comparison on the way may come out either way.
+
+    Where something is added up, a wrong branch is seen in every element; among several tensors it is not told in which.
+    """
+    masks = [mask for mask in by.doubtful if mask.any()]
+    if by.totals or any(mask.shape not in ((), after["theta"].shape) for mask in masks):
+        masks = [np.bool_(bool(masks))]
+    doubtful: Any = reduce(np.logical_or, masks, np.False_)
+    return {name: replace(its, spoilt=its.spoilt | doubtful) for name, its in after.items()}
+
+
+def judged(ranged: Ranged, expected: Measured, found: Array) -> Array:
+    """The indices of the values about which the equations say something that a kernel can hold.
+
+    Nothing is known of a root, say, of what has cancelled: it may be a number or NaN, here and there.
+    """
+    undefined = np.not_equal(expected.value, expected.value) | np.isnan(found)
+    return np.flatnonzero(~ranged.out_of_range & ~(ranged.cancelled & undefined))
 
 
 def joined(optimizer: Optimizer, model: Model, by: Arithmetic = FLOAT64) -> dict[str, Value]:

@@ -13,8 +13,11 @@ against the *magnitude* of a value: how large the terms are that went into it. E
   that is ``|f'(x)| * M(x)``, and it stays meaningful at the root of 0 and at the jumps of sign and floor. A scalar
   operand, the exponent of a power say, moves by what rounding it to the dtype changes;
 - ``a / b`` is ``a * (1/b)``, and ``M(1/x) = M(x) / x**2``, but infinite where x is *lost*, ``|x| <= 8 * eps * M(x)``:
-  fewer than three bits of x are known, and its inverse may be anything;
+  fewer than three bits of x are known, and its inverse may be anything. So may its logarithm and its negative powers;
 - nothing is known to less than rounding to denormals leaves: ``M >= |value|`` and ``M >= the smallest normal number``.
+  The factors of a product may be multiplied in any order, and those of any two that vanish on the way are lost before
+  the others make them large: ``M(a*b*c/d) >= the smallest normal number * any of M(a), M(b), M(c), M(1/d)`` and, of
+  four factors, any two of them, and so on.
 
 The error is ``|kernel - exact| / (eps * M)``, with eps the distance from 1 to the next number of the dtype. One
 correctly rounded operation is therefore wrong by 1/2 at most. An infinity counts as the first power of two that is too
@@ -25,7 +28,7 @@ the way to a result it could hold, or that takes the other branch of a Piecewise
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
@@ -122,14 +125,25 @@ class Magnitudes(Arithmetic):
                 magnitude = self._moved(operation, result, operands)
         return self._floored(result, magnitude)
 
+    def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
+        """The product, with the magnitude of what denormals on the way leave of it, in whatever order it is taken."""
+        result = super().product(over, under)
+        if not isinstance(result, Measured):
+            return result
+        above, below = ([self._lifted(x) for x in factors if not _is_sign(x)] for factors in (over, under))
+        sizes = [x.magnitude for x in above] + [self._inverse(x.value, x.magnitude) for x in below]
+        if len(sizes) < 3:  # noqa: PLR2004 - of two the one product is the result
+            return result
+        largest = np.sort(np.stack(np.broadcast_arrays(*sizes)), axis=0)[2:]
+        vanished = np.multiply.reduce(self.exact.apply("Max", largest, self.exact.number(1)), axis=0) * self.tiny
+        return Measured(result.value, self._larger(result.magnitude, vanished))
+
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """The comparison of the values."""
         return self.exact.compare(relation, *(getattr(side, "value", side) for side in (left, right)))
 
     def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
         """The function of the values, and of the magnitudes."""
-        if not any(isinstance(value, Measured) for value in values):
-            return function(*values)
         lifted = [self._lifted(value) for value in values]
         return Measured(function(*(x.value for x in lifted)), function(*(x.magnitude for x in lifted)))
 
@@ -172,7 +186,17 @@ class Magnitudes(Arithmetic):
         return value if isinstance(value, Measured) else self._floored(value, self.exact.apply("Abs", value))
 
     def _floored(self, value: Any, magnitude: Any) -> Measured:
-        return Measured(value, self._larger(magnitude, self.exact.apply("Abs", value), self.tiny))
+        return Measured(value, self._at_least(magnitude, value))
+
+    @cached_property
+    def _at_least(self) -> Any:
+        """The largest of a magnitude, the size of its value and the smallest normal number; NaN if one is."""
+        isnan, nan, tiny = self.exact.context.isnan, self.exact.context.nan, self.tiny
+
+        def largest(magnitude: Any, value: Any) -> Any:
+            return nan if isnan(magnitude) or isnan(value) else max(magnitude, abs(value), tiny)
+
+        return np.frompyfunc(largest, 2, 1)
 
     def _larger(self, *magnitudes: Any) -> Any:
         return reduce(lambda a, b: self.exact.apply("Max", a, b), magnitudes)
@@ -189,6 +213,9 @@ class Magnitudes(Arithmetic):
                 distance = np.where(np.not_equal(there, there), farthest, distance)
                 farthest = self.exact.apply("Max", farthest, distance)
             total = np.add(total, farthest)
+        if operation == "log" or (operation == "Pow" and np.less(values[1], 0).any()):
+            pole = isinstance(operands[0], Measured) & self._is_lost(values[0], self._lifted(operands[0]).magnitude)
+            total = np.where(pole & (np.less(values[-1], 0) | (operation == "log")), self.exact.context.inf, total)
         return np.divide(total, self.eps)
 
     def _errors(self, operand: Value) -> tuple[Any, ...]:
@@ -198,5 +225,14 @@ class Magnitudes(Arithmetic):
         return (np.subtract(rounded, operand),)
 
     def _inverse(self, value: Any, magnitude: Any) -> Any:
-        lost = np.less_equal(self.exact.apply("Abs", value), magnitude * (LOST * self.eps))
+        lost = self._is_lost(value, magnitude)
         return np.where(lost, self.exact.context.inf, self.exact.apply("Div", magnitude, value * value))
+
+    def _is_lost(self, value: Any, magnitude: Any) -> Any:
+        """Where fewer than three bits of a value are known."""
+        return np.less_equal(self.exact.apply("Abs", value), magnitude * (LOST * self.eps))
+
+
+def _is_sign(factor: Value) -> bool:
+    """Whether a factor is 1 or -1, which takes nothing from another."""
+    return not isinstance(factor, Measured) and bool(np.all(np.equal(np.absolute(factor), 1)))

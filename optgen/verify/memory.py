@@ -33,6 +33,7 @@ from optgen.verify.rehearsal import ELEMENTS, rehearse
 from optgen.verify.settings import (
     Setting,
     Shape,
+    begun,
     branches,
     flat,
     is_of_elements,
@@ -116,7 +117,7 @@ def _rehearsals(candidate: Candidate) -> Iterator[Finding]:
             subject = f"rehearsal of {_sweep_name(parallel)}, t = {setting.t}"
             problems = rehearse(candidate, setting, parallel=parallel)
             if problems:
-                yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)} (at {setting})")
+                yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
             else:
                 figures = {"elements": ELEMENTS}
                 yield Finding(PART, subject, Verdict.TESTED, "every element is stored once", figures)
@@ -294,7 +295,7 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
     optimizer, program, scalars = candidate.optimizer, program_of(candidate), scalars_of(candidate, setting)
     shapes = [*((size,) for size in SIZES), TRAP] if is_of_elements(optimizer) else [*SHAPES, TRAP]
     keys = program.keys(setting.t, setting.hypers)
-    old = ordinary(optimizer, shapes, rng)
+    old = begun(optimizer, setting, ordinary(optimizer, shapes, rng))
 
     def taken(
         its: Sequence[Shape], values: Mapping[str, Sequence[Array]], *, parallel: bool
@@ -326,7 +327,7 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
             problems += _wrong(name, arrays, expected[name], how)
         subject = f"{_sweep_name(parallel)}, {dtype}, t = {setting.t}"
         if problems:
-            yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)} (at {setting})")
+            yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
         else:
             figures = {"elements": sum(map(prod, shapes[:-1])), "arrays": len(shapes) - 1}
             detail = f"every element as it comes out {how}, all else as it was"

@@ -22,6 +22,7 @@ CLAIMS: dict[str, str] = {
     "a factor dropped": "translation",
     "t off by one": "translation",
     "a coefficient off by 1 %": "translation",
+    "a term dropped": "translation",
     "eps moved across the root": "translation",
     "max for min": "translation",
     "branches exchanged": "translation",
@@ -98,19 +99,20 @@ def outcome(optimizer: Optimizer, mutant: Mutant) -> Outcome:
 def mutants(text: str) -> Iterator[Mutant]:
     """Every mutant of a module, in the order of its text."""
     tree = ast.parse(text)
-    whole = ast.unparse(tree)
-    for node in tree.body:
+    texts = [ast.unparse(node) for node in tree.body]
+    for number, node in enumerate(tree.body):
         place = _place(node)
         if place is None:
             continue
         for parent, name, index, child in list(_sites(node)):
             for kind, replacement in _changes(place, parent, name, child):
                 _put(parent, name, index, replacement)
-                mutated = ast.unparse(ast.fix_missing_locations(tree))
+                mutated = ast.unparse(ast.fix_missing_locations(node))
                 _put(parent, name, index, child)
-                if mutated != whole:
+                if mutated != texts[number]:
                     change = f"{ast.unparse(child)} -> {ast.unparse(replacement)}"
-                    yield Mutant(kind, place, change, _IMPORTS + mutated)
+                    whole = "\n".join([*texts[:number], mutated, *texts[number + 1 :]])
+                    yield Mutant(kind, place, change, _IMPORTS + whole)
 
 
 _IMPORTS = "from math import exp\n\nfrom numpy import float32\n\n"
@@ -179,6 +181,11 @@ def _arithmetic(node: Any) -> Iterator[Change]:
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             yield "a factor dropped", left
             yield "a factor dropped", right
+        case ast.Call(func=ast.Name(id="fma"), args=[a, b, c]):
+            yield "a sign flipped", _call("fma", ast.UnaryOp(ast.USub(), a), b, c)
+            yield "a factor dropped", ast.BinOp(a, ast.Add(), c)
+            yield "a factor dropped", ast.BinOp(b, ast.Add(), c)
+            yield "a term dropped", ast.BinOp(a, ast.Mult(), b)
         case ast.BinOp(left=left, op=ast.Div(), right=ast.Name(id="numel" | "n_rows" | "n_cols")):
             yield "a count left out", left
         case ast.BinOp(left=left, op=ast.Div()):
@@ -215,7 +222,7 @@ def _call(name: str, *arguments: ast.expr) -> ast.Call:
 
 
 def _rounding(place: str, parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
-    computed = isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call)
+    computed = isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call) and not ast.unparse(node).startswith("head(")
     if place == "scalars" and isinstance(parent, ast.Assign) and name == "value" and computed:
         yield "a scalar rounded to float32", _call("float32", node)
     match node:
@@ -234,9 +241,13 @@ _KEPT = {"theta", "g", "branch", "zero"}
 """Names that are no coefficients, or of which 1 % is nothing."""
 
 
+def _is_computing(parent: ast.AST) -> bool:
+    return isinstance(parent, ast.BinOp) or (isinstance(parent, ast.Call) and ast.unparse(parent.func) == "fma")
+
+
 def _coefficient(parent: ast.AST, node: Any) -> Iterator[Change]:
     match node:
-        case ast.Name(id=name, ctx=ast.Load()) if isinstance(parent, ast.BinOp) and name not in _KEPT:
+        case ast.Name(id=name, ctx=ast.Load()) if _is_computing(parent) and name not in _KEPT:
             yield "a coefficient off by 1 %", ast.BinOp(node, ast.Mult(), ast.Constant(1.01))
 
 
@@ -256,8 +267,9 @@ def _chunk(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
         case ast.Tuple(elts=elements) if isinstance(parent, ast.Assign) and name == "targets":
             for k in (k for k, element in enumerate(elements) if isinstance(element, ast.Subscript)):
                 yield "a store left out", ast.Tuple([*elements[:k], ast.Name("_"), *elements[k + 1 :]])
-        case ast.Subscript(value=ast.Name(id="theta")) if isinstance(parent, ast.Assign) and name == "targets":
-            yield "a store left out", ast.Name("_")
+        case ast.Subscript(value=ast.Name(id=slot)) if isinstance(parent, ast.Assign) and name == "targets":
+            if slot == "theta" or ast.unparse(parent.value) == f"{slot}_next":
+                yield "a store left out", ast.Name("_")
         case ast.Call(func=ast.Name(id=called), args=[first, second, *rest]) if called.startswith("update"):
             yield "two slots swapped", ast.Call(ast.Name(called), [second, first, *rest], [])
             if rest and isinstance(rest[0], ast.Subscript):

@@ -21,8 +21,9 @@ so far out that what its elements share vanishes. Errors of small states are in 
 
 Cases are left out, and counted, of two kinds. In some a value on the way is too large for the dtype by the order of
 operations of the equations: ``v/(1 - beta2**t)`` with a v that no beta2 this close to 1 could have made. Values on the
-way that are too small need no such exception: the magnitudes know about denormals. In others the result is NaN but only
-as long as a sum cancels to the last bit, 0/0 where a variance is exactly 0, which no rounding hits for certain.
+way that are too small need no such exception: the magnitudes know about denormals. In others the result is NaN, of the
+equations or of the kernel, after a sum that cancels to less than its rounding errors: 0/0 where a variance is exactly
+0, which no rounding hits for certain, or the root of one that may have either sign.
 
 A step is right if no stored value is farther than `BOUND` from the exact one on the scale of its terms
 (`optgen.verify.error`). A rounding adds 1/2 at most each time that its result enters. The longest chain, from t to
@@ -34,8 +35,7 @@ NaN and the infinities are put into ordinary vectors, one input at a time and at
 first tensor of a model). What comes out
 must be NaN, an infinity or a number where the reference in float64 says so, with NaN passed on by ``max`` and ``min``,
 and comparisons with NaN false, so that a Piecewise goes on to its next branch. What the reference
-leaves as it was must keep every bit. A first step that starts a state from theta is left out, for there what has become
-of theta since is 0 by algebra, even of NaN.
+leaves as it was must keep every bit.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optgen.language import symbols
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
 from optgen.verify import reference
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running
-from optgen.verify.cases import MODEL, Case, cases, joined, nonnegative
+from optgen.verify.cases import MODEL, Case, cases, in_range, joined, judged, nonnegative, unsure
 from optgen.verify.error import Magnitudes, Measured
 from optgen.verify.memory import escapes, fenced
+from optgen.verify.range import Ranged
 from optgen.verify.settings import (
     Model,
     Setting,
@@ -105,7 +105,7 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
         yield Finding(PART, "declarations", Verdict.TESTED, "names, defaults and domains are those of the spec")
         problems = escapes(candidate)
         if problems:
-            detail = f"not run, for it would not stay within its arrays: {problems[0]}"
+            detail = f"not run, for it does not read and write as it should: {problems[0]}"
             yield Finding(PART, "the module", Verdict.FAILED, detail)
             return
         for dtype in DTYPES:
@@ -136,8 +136,8 @@ def _declared(candidate: Candidate) -> Iterator[str]:
     yield from (f"{name} is missing" for name in hypers if name not in program.hypers)
     for name in hypers.keys() & program.hypers.keys():
         default, domain = program.hypers[name].default, program.hypers[name].domain
-        if default != float(hypers[name].default):
-            yield f"{name} has the default {default!r}, not {float(hypers[name].default)!r}"
+        if default is not None and default != hypers[name].usual:
+            yield f"{name} has the default {default!r}, not {hypers[name].usual!r}"
         if domain != domain_of(hypers[name]):
             yield f"{name} is in {domain}, not {domain_of(hypers[name])}"
 
@@ -148,7 +148,8 @@ def _declared(candidate: Candidate) -> Iterator[str]:
 def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Array]:
     """Every slot and state after one step of the module, `joined`; hyperparameters at their defaults are left to it."""
     optimizer, usual = candidate.optimizer, defaults(candidate.optimizer)
-    hypers = {name: value for name, value in setting.hypers.items() if value != usual[name]}
+    follow = {hyper.name for hyper in optimizer.hypers if not hyper.default.is_number}
+    hypers = {name: value for name, value in setting.hypers.items() if value != usual[name] or name in follow}
     numbers = {name: np.array(value) for name, value in numbers_of(optimizer, setting).items()}
     if is_of_elements(optimizer):
         slots = {name: fenced(arrays).arrays[0] for name, arrays in old.items()}
@@ -159,7 +160,8 @@ def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Ar
     theta, g = ([array.reshape(like.shape) for array, like in zip(its, old["g"], strict=True)] for its in (theta, g))
     with running():
         taken = candidate.kind(theta, **hypers)
-        taken.load_state_dict({**taken.state_dict(), "t": setting.t - 1})
+        saved = {entry: np.asarray(np.nan_to_num(x)) for entry, x in taken.state_dict().items()}  # theta may be NaN
+        taken.load_state_dict({**saved, "t": setting.t - 1})
         for name, values in {**old, **{name: [number] for name, number in numbers.items()}}.items():
             if name not in ("theta", "g"):
                 _put(taken.state[name], values)
@@ -190,8 +192,9 @@ def _accuracy(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
     counts = {"cases": 0, "grid": 0, "settings": 0, "left_out": 0}
     for case in cases(candidate.optimizer, dtype, effort):
         new = _stepped(candidate, case.setting, case.old)
-        counts["cases" if case.random else "grid"] += case.judged["theta"].size
-        counts["left_out"] += new["theta"].size - case.judged["theta"].size
+        judged = case.judged("theta", new["theta"]).size
+        counts["cases" if case.random else "grid"] += judged
+        counts["left_out"] += new["theta"].size - judged
         counts["settings"] += 1
         worst = {name: _worse(worst[name], case, name, new[name]) for name in stored}
         if max(error.ulps for error in worst.values()) > BOUND:
@@ -208,7 +211,7 @@ def _accuracy(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
 
 def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
     """The larger of an error and the largest of a case."""
-    judged = case.judged[name]
+    judged = case.judged(name, found)
     if not judged.size:
         return before
     expected = case.expected[name]
@@ -223,10 +226,16 @@ def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
     given = ", ".join(f"{slot} = {float(values[i])!r}" for slot, values in same.items())
     exact = case.measure.exact.context.nstr(expected.value[i], 20)
     where = (
-        f"{_equation(case.optimizer, name)}, {name}[{i}], at {given}, {case.setting}: the kernel has"
-        f" {float(found[i])!r}, the equations {exact}, {ulps[k]:.3g} ulps of {float(expected.magnitude[i]):.3g}"
+        f"{_equation(case.optimizer, name)}\n{name}[{i}]: the kernel has {float(found[i])!r}, the equations {exact},"
+        f" {_apart(float(ulps[k]), expected.magnitude[i])}\nat {given}, {case.setting}"
     )
     return _Worst(float(ulps[k]), plain, where)
+
+
+def _apart(ulps: float, magnitude: Any) -> str:
+    """By how much a kernel is wrong, in words."""
+    allowed = f", where {BOUND} are allowed" if ulps > BOUND else ""
+    return f"{ulps:.3g} units in the last place of {float(magnitude):.3g}, the size of its terms{allowed}"
 
 
 def _plain(measure: Magnitudes, found: Array, expected: Measured) -> list[float]:
@@ -254,18 +263,27 @@ def _shapes(optimizer: Optimizer) -> Sequence[Shape]:
 @lru_cache(maxsize=8)
 def _start(
     optimizer: Optimizer, dtype: Any, hypers: tuple[tuple[str, float], ...]
-) -> tuple[list[Array], list[list[Array]], list[Any]]:
+) -> tuple[list[Array], list[list[Array]], list[tuple[dict[str, Measured], dict[str, Ranged]]]]:
     """Thetas and gradients, and what every slot should be after each of the first steps."""
     rng = np.random.default_rng(1)
     thetas = [np.asarray(rng.normal(size=shape), dtype) for shape in _shapes(optimizer)]
     grads = [[_of_any_size(shape, rng).astype(dtype) for shape in _shapes(optimizer)] for _ in range(STEPS)]
-    measure, given, after = Magnitudes(dtype), dict(hypers), list(thetas)
-    states = reference.start(optimizer, thetas, hypers=given, arithmetic=measure)
-    expected = []
-    for k, grad in enumerate(grads):
-        after, states = reference.step(optimizer, after, grad, states, k + 1, hypers=given, arithmetic=measure)
-        expected.append(joined(optimizer, {"theta": after, **states}, measure))
-    return thetas, grads, expected
+    return thetas, grads, _after(optimizer, dtype, thetas, grads, dict(hypers))
+
+
+def _after(
+    optimizer: Optimizer, dtype: Any, thetas: list[Array], grads: list[list[Array]], hypers: dict[str, float]
+) -> list[tuple[dict[str, Measured], dict[str, Ranged]]]:
+    """What every slot should be after each of the first steps, and where the dtype cannot follow."""
+    found: list[list[Any]] = []
+    measure, by = Magnitudes(dtype), in_range(optimizer, dtype)
+    for arithmetic in (measure, by):
+        after, found = list(thetas), [*found, []]
+        states = reference.start(optimizer, thetas, hypers=hypers, arithmetic=arithmetic)
+        for k, grad in enumerate(grads):
+            after, states = reference.step(optimizer, after, grad, states, k + 1, hypers=hypers, arithmetic=arithmetic)
+            found[-1].append(joined(optimizer, {"theta": after, **states}, arithmetic))
+    return [(expected, unsure(ranged, by)) for expected, ranged in zip(*found, strict=True)]
 
 
 def _of_any_size(shape: Shape, rng: Any) -> Array:
@@ -273,9 +291,10 @@ def _of_any_size(shape: Shape, rng: Any) -> Array:
 
 
 def _others(optimizer: Optimizer) -> dict[str, float]:
-    """For every hyperparameter, where its domain allows, a value of its own that is not its default."""
-    moved = {hyper: float(hyper.default) * (0.93 - 0.01 * k) or 0.07 for k, hyper in enumerate(optimizer.hypers)}
-    whole = {hyper: float(hyper.default) + k + 1 for k, hyper in enumerate(optimizer.hypers)}
+    """For each hyperparameter that follows from no other, where its domain allows, a value that is not its default."""
+    moved = {hyper: hyper.usual * (0.93 - 0.01 * k) or 0.07 for k, hyper in enumerate(optimizer.hypers)}
+    whole = {hyper: hyper.usual + k + 1 for k, hyper in enumerate(optimizer.hypers)}
+    moved = {hyper: value for hyper, value in moved.items() if hyper.default.is_number}
     domains = {hyper: domain_of(hyper) for hyper in moved}
     chosen = {hyper: whole[hyper] if its and its.integer else moved[hyper] for hyper, its in domains.items()}
     return {hyper.name: value for hyper, value in chosen.items() if (its := domains[hyper]) and its.holds(value)}
@@ -286,7 +305,7 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
     optimizer, measure = candidate.optimizer, Magnitudes(dtype)
     subject, largest = f"first {STEPS} steps, {dtype}", 0.0
     for hypers in ({}, _others(optimizer)):
-        thetas, grads, expected = _start(optimizer, dtype, tuple(hypers.items()))
+        thetas, grads, steps = _start(optimizer, dtype, tuple(hypers.items()))
         params = [theta.copy() for theta in thetas]
         with running():
             taken = candidate.kind(params, **hypers)
@@ -296,23 +315,32 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
                 states = {name: its if isinstance(its, tuple) else [its] for name, its in taken.state.items()}
                 after = joined(optimizer, {"theta": params, **states})
             for name, found in after.items():
-                ulps = measure.ulps(found, expected[k][name])
+                expected, ranged = steps[k][0][name], steps[k][1][name]
+                kept = judged(ranged, expected, found)
+                ulps = measure.ulps(found, expected)
+                ulps[np.setdiff1d(np.arange(ulps.size), kept)] = 0
                 i = int(np.argmax(ulps))
                 largest = max(largest, float(ulps[i]))
                 if ulps[i] > BOUND:
-                    exact = measure.exact.context.nstr(expected[k][name].value[i], 20)
+                    exact = measure.exact.context.nstr(expected.value[i], 20)
                     detail = (
-                        f"{_equation(optimizer, name)}, {name}[{i}] of theta = {_listed(thetas)},"
-                        f" g = {[_listed(grad) for grad in grads[: k + 1]]}, t = {k + 1}, {hypers or 'defaults'}: the"
-                        f" class has {float(found[i])!r}, the equations {exact}, {ulps[i]:.3g} ulps"
+                        f"{_equation(optimizer, name)}\n{name}[{i}] after step {k + 1}: the class has"
+                        f" {float(found[i])!r}, the equations {exact},"
+                        f" {_apart(float(ulps[i]), expected.magnitude[i])}\n"
+                        f"with {hypers or 'defaults'}, {_story(optimizer, i, thetas, grads[: k + 1])}"
                     )
                     yield Finding(PART, subject, Verdict.FAILED, detail, {"ulps": largest})
                     return
     yield Finding(PART, subject, Verdict.TESTED, f"through {optimizer.title}", {"ulps": largest})
 
 
-def _listed(arrays: Sequence[Array]) -> list[Any]:
-    return [array.tolist() for array in arrays]
+def _story(optimizer: Optimizer, i: int, thetas: Sequence[Array], grads: Sequence[Sequence[Array]]) -> str:
+    """What theta was and which gradients came: of one element where each goes its own way, else of the model."""
+    if is_of_elements(optimizer):
+        start, *rest = (float(np.concatenate(arrays)[i]) for arrays in (thetas, *grads))
+        return f"theta[{i}] = {start!r}, its gradients {', '.join(map(repr, rest))}"
+    model = [str([array.tolist() for array in arrays]) for arrays in (thetas, *grads)]
+    return f"theta = {model[0]}, its gradients {', '.join(model[1:])}"
 
 
 # NaN and the infinities
@@ -334,7 +362,8 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
                 outcome = _Outcome(_stepped(candidate, setting, given), _exact(optimizer, setting, given))
                 problem = _misled(optimizer, usual, outcome)
                 if problem:
-                    yield Finding(PART, subject, Verdict.FAILED, f"{special} in {name}: {problem} (at {setting})")
+                    where = f"{special} in every {_EVERY}th {name} of otherwise ordinary numbers"
+                    yield Finding(PART, subject, Verdict.FAILED, f"{problem}\nwith {where}, at {setting}")
                     return
                 count += 1
     detail = "come out where the equations say so and change nothing else"
@@ -350,13 +379,8 @@ class _Outcome:
 
 
 def _ordinary(optimizer: Optimizer) -> Sequence[Setting]:
-    """A setting for each branch, and one late enough that no first step is special.
-
-    Where states start from theta, there is no first step: what has become of theta since is 0 by algebra, even of NaN.
-    """
-    starts = any(state.init.has(symbols.theta) for state in optimizer.states)
-    reached = [setting for setting in branches(optimizer) if not starts or setting.t > 1]
-    return [*reached, Setting(10, defaults(optimizer))]
+    """A setting for each branch, and one late enough that no first step is special."""
+    return [*branches(optimizer), Setting(10, defaults(optimizer))]
 
 
 def _ordinary_model(optimizer: Optimizer, dtype: Any, rng: Any) -> Model:

@@ -67,7 +67,7 @@ from optgen.language.properties import (
 )
 from optgen.language.reductions import Reduction
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Named
+from optgen.language.symbols import algebraic
 from optgen.verify import reference
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 
@@ -111,7 +111,8 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
         if violation is None:
             yield Finding(PART, str(claim), Verdict.TESTED, _where(claim, candidate.optimizer))
         else:
-            yield Finding(PART, str(claim), Verdict.FAILED, f"{candidate.optimizer.name}: {claim}\n{violation}")
+            detail = f"{claim} of {candidate.optimizer.name} does not hold\n{violation}"
+            yield Finding(PART, str(claim), Verdict.FAILED, detail)
 
 
 def proved(claim: Claim, optimizer: Optimizer) -> bool:
@@ -150,7 +151,7 @@ T, G, THETA = (Symbol(name, real=True) for name in ("t", "g", "theta"))
 
 def plain(expression: Any) -> Any:
     """An expression in symbols of the same names, which two optimizers share."""
-    return expression.xreplace({symbol: Symbol(symbol.name, real=True) for symbol in expression.atoms(Named)})
+    return algebraic(expression)
 
 
 def new(symbol: Symbol) -> Symbol:
@@ -665,7 +666,7 @@ class Trial:
         """Hyperparameters: the defaults, then others, with what is given."""
         hypers = self.candidate.optimizer.hypers
         for k in range(3 + self.effort.draws // 1000):
-            values = {hyper.name: float(hyper.default) if k == 0 else self.hyper(hyper) for hyper in hypers}
+            values = {hyper.name: hyper.usual if k == 0 else self.hyper(hyper) for hyper in hypers}
             given = {symbol.name: float(self.kernel.evaluated(plain(value), values)[0]) for symbol, value in self.given}
             yield values | given
 
@@ -673,7 +674,7 @@ class Trial:
         """A value inside a domain, away from its ends."""
         domain = hyper.domain
         if not isinstance(domain, Interval) or domain.start == -oo:
-            return float(hyper.default)
+            return float(hyper.usual)
         low, high = float(domain.start), float(domain.end)
         if math.isinf(high):
             return low + 10 ** self.rng.uniform(-3, -0.5)
@@ -845,12 +846,12 @@ def different(
         return None
     error = np.where(fine, 0, np.nan_to_num(np.abs(found - wanted) / allowed, nan=np.inf, posinf=np.inf))
     k = int(np.argmax(error))
-    return f"{what} is {found[k]!r}, should be {wanted[k]!r}, for {_input(values, k)}"
+    return f"{what} is {float(found[k])!r}, should be {float(wanted[k])!r}, for {_input(values, k)}"
 
 
 def _input(values: Values, k: int) -> str:
     picked = {name: np.atleast_1d(value) for name, value in values.items() if not name.endswith("_next")}
-    return ", ".join(f"{name} = {value[k if value.size > 1 else 0]!r}" for name, value in picked.items())
+    return ", ".join(f"{name} = {float(value[k if value.size > 1 else 0])!r}" for name, value in picked.items())
 
 
 # Trials, one function a kind of claim ---------------------------------------------------------------------------------
@@ -869,7 +870,7 @@ def _monotone_trial(claim: Monotone, trial: Trial) -> Violations:
                 last = trial.kernel.evaluated(value, {**values, **before})
             if last is not None and not (sign * (now - last) >= -TOLERANCE * np.abs(last)).all():
                 k = int(np.argmin(sign * (now - last)))
-                yield f"it goes from {last[k]!r} to {now[k]!r} for {_input(values, k)}"
+                yield f"it goes from {float(last[k])!r} to {float(now[k])!r} for {_input(values, k)}"
             last = now
 
 
@@ -889,7 +890,8 @@ def _bounded_trial(claim: Bounded, trial: Trial) -> Violations:
             outside = ~((now >= lowest - slack) & (now <= highest + slack))
             if outside.any():
                 k = int(np.argmax(outside))
-                yield f"{now[k]!r} is not between {lowest[k]!r} and {highest[k]!r} for {_input(values, k)}"
+                at, *ends = (float(side[k]) for side in (now, lowest, highest))
+                yield f"{at!r} is not between {ends[0]!r} and {ends[1]!r} for {_input(values, k)}"
 
 
 def _first_true_trial(claim: FirstTrue, trial: Trial) -> Violations:

@@ -8,8 +8,8 @@ a value that was too large is spoilt.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -36,10 +36,13 @@ class Ranged:
     product : array of bool
         Where this value is too large itself, and a product: a total may take it.
     cancelled : array of bool
-        Where a sum on the way has cancelled to less than its rounding errors.
+        Where a value on the way may have either sign: a sum has cancelled to less than its rounding errors, or a
+        product is too small for the dtype.
     over : frozenset of str
         Whether they differ between rows, and between columns. Only elements do both; all else is float64, whatever the
         dtype of the kernel.
+    given : bool
+        Whether nothing was computed to get there.
     """
 
     value: Any
@@ -47,6 +50,7 @@ class Ranged:
     product: Any
     cancelled: Any
     over: frozenset[str]
+    given: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,13 +74,14 @@ class InRange(Arithmetic):
     totals : bool
         Whether something is added up. Magnitudes know what an element that is rounded to 0 does to others, but not what
         the root of one does to a total, under which it may stand alone.
-    doubtful : list of bool
-        Whether each comparison was of something that the dtype may round to 0.
+    doubtful : list of array of bool
+        Where each comparison may come out either way: what is compared is nearly equal, and not as it was given, or
+        its sign is not known. Where something is added up, the dtype may round it to 0.
     """
 
     dtype: Any
     totals: bool
-    doubtful: list[bool] = field(default_factory=list, compare=False)
+    doubtful: list[Any] = field(default_factory=list, compare=False)
 
     def number(self, number: Any) -> Value:
         """A float64: a plain number, exact in its own right."""
@@ -103,25 +108,58 @@ class InRange(Arithmetic):
         too_large = np.isfinite(sizes).all(0) & ~by_zero & (np.absolute(result) > limit)
         narrowed = ((sizes > limit) & np.isfinite(sizes)).any(0)  # an element meets it: it is rounded to the dtype
         cancelled = _any(operand.cancelled for operand in operands)
-        if operation == "Add":
-            lost = np.absolute(result) <= LOST * np.finfo(self.dtype).eps * sizes.max(0)
+        least = np.finfo(self.dtype).smallest_normal
+        if operation in ("Add", "Mul", "Div", "Pow"):  # what nothing is left of has no sign
+            terms = np.maximum(sizes.max(0), least) if operation == "Add" else least
+            lost = np.absolute(result) <= LOST * np.finfo(self.dtype).eps * terms
             cancelled = cancelled | (lost & (sizes.min(0) > 0))
         spoilt = _any(operand.out_of_range for operand in operands)
         spoilt = spoilt | (narrowed & (not wide))
         if self.totals and operation == "sqrt" and not wide:
-            spoilt = spoilt | ((result > 0) & (numbers[0] < np.finfo(self.dtype).smallest_normal))
+            spoilt = spoilt | ((result > 0) & (numbers[0] < least))
         product = too_large & (operation in ("Mul", "Pow"))
         shape = np.shape(result)
         masks = [np.broadcast_to(mask, shape) for mask in (spoilt | (too_large & ~product), product, cancelled)]
-        return Ranged(result, masks[0], masks[1], masks[2], over)
+        given = operation in ("Abs", "Max", "Min") and all(operand.given for operand in operands)
+        return Ranged(result, masks[0], masks[1], masks[2], over, given)
+
+    def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
+        """The product in float64, spoilt where it would be too large on the way in some order of its factors.
+
+        What is divided by and is no element is a factor itself: kernels multiply by its inverse.
+        """
+        result = self._lifted(super().product(over, under))
+        limit = np.finfo(self.dtype if result.over == _ELEMENTS else np.float64).max / _MARGIN
+        below = [self._lifted(factor) for factor in under]
+        inverse = [FLOAT64.apply("Div", 1, factor.value) for factor in below if factor.over != _ELEMENTS]
+        above = [self._lifted(factor).value for factor in over] + inverse
+        spoilt = result.spoilt
+        for factors in (above, [factor.value for factor in below if factor.over == _ELEMENTS]):
+            if len(factors) > 2:  # noqa: PLR2004 - of two the one product has been looked at
+                sizes = np.broadcast_arrays(*map(np.absolute, factors))
+                spoilt = spoilt | (np.isfinite(sizes).all(0) & (np.prod(np.maximum(sizes, 1), axis=0) > limit))
+        return replace(result, spoilt=np.broadcast_to(spoilt, np.shape(result.value)))
 
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """The comparison of the numbers."""
-        least = np.finfo(self.dtype).smallest_normal
         left, right = self._lifted(left), self._lifted(right)
-        sizes = [np.absolute(side.value) for side in (left, right)]
-        self.doubtful.append(any(bool(((size > 0) & (size < least)).any()) for size in sizes))
+        sizes = np.broadcast_arrays(*(np.absolute(side.value) for side in (left, right)))
+        elements = _ELEMENTS in (left.over, right.over)  # what is known of others is float64
+        unsure: Any = (left.out_of_range | right.out_of_range) if elements else np.False_
+        if self.totals:
+            least = np.finfo(self.dtype).smallest_normal
+            unsure = unsure | _any((size > 0) & (size < least) for size in sizes)
+        elif elements:
+            unsure = unsure | left.cancelled | right.cancelled
+            if not all(map(self._is_exact, (left, right))):
+                close = np.absolute(left.value - right.value) <= LOST * np.finfo(self.dtype).eps * np.maximum(*sizes)
+                unsure = unsure | (close & (np.maximum(*sizes) > 0))
+        self.doubtful.append(unsure)
         return FLOAT64.compare(relation, left.value, right.value)
+
+    def _is_exact(self, side: Ranged) -> bool:
+        """Whether a kernel compares the very numbers."""
+        return side.given and bool(np.equal(side.value, np.asarray(side.value).astype(self.dtype)).all())
 
     def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
         """The function of the numbers, and of what is noted of each."""
@@ -148,7 +186,7 @@ class InRange(Arithmetic):
 def _fresh(numbers: Any, over: frozenset[str]) -> Ranged:
     value = np.asarray(numbers, np.float64)
     nowhere = np.zeros(value.shape, bool)
-    return Ranged(value, nowhere, nowhere, nowhere, over)
+    return Ranged(value, nowhere, nowhere, nowhere, over, given=True)
 
 
 def _any(masks: Any) -> Any:

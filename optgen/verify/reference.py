@@ -31,6 +31,7 @@ from optgen.language.noise import normal
 from optgen.language.reductions import EXTENTS, Extent, Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
+from optgen.language.sums import InOrder
 
 Value = Any
 """A number or an array of numbers, as an arithmetic represents it."""
@@ -60,6 +61,12 @@ class Arithmetic(ABC):
     @abstractmethod
     def apply(self, operation: str, *operands: Value) -> Value:
         """An operation element by element: the name of a SymPy function, or ``Div`` or ``sqrt``."""
+
+    def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
+        """A product over another, with one division at the end, as one would write it: a reciprocal could overflow."""
+        multiply = partial(self.apply, "Mul")
+        above = reduce(multiply, over) if over else self.number(1)
+        return self.apply("Div", above, reduce(multiply, under)) if under else above
 
     @abstractmethod
     def compare(self, relation: str, left: Value, right: Value) -> Any:
@@ -173,17 +180,20 @@ class Digits(_Plain):
     def operations(self) -> Mapping[str, Any]:
         """The operations as NumPy functions of object arrays."""
         context = self.context
-        nan = context.nan
+        nan, isnan, mpf = context.nan, context.isnan, context.mpf
 
         def real(function: Callable[..., Any], operands: int) -> Any:
             def ieee(*numbers: Any) -> Any:
-                if any(map(context.isnan, numbers)):
-                    return nan
+                for number in numbers:
+                    if isnan(number):
+                        return nan
                 try:
                     result = function(*numbers)
                 except (ValueError, ZeroDivisionError):
                     return nan
-                return nan if isinstance(result, context.mpc) else context.mpf(result)
+                if type(result) is mpf:  # as nearly always; it is asked often
+                    return result
+                return nan if isinstance(result, context.mpc) else mpf(result)
 
             return np.frompyfunc(ieee, operands, 1)
 
@@ -279,6 +289,9 @@ def step(
 ) -> tuple[list[Value], dict[str, list[Value]]]:
     """Take one step.
 
+    At the first a state that starts from theta or the gradient is what it starts from. The gradient is not known
+    before, so the equations have the one for the other: what has become of it since is 0, as had one written 0.
+
     Parameters
     ----------
     optimizer : Optimizer
@@ -306,14 +319,16 @@ def step(
     with np.errstate(all="ignore"):
         for draw in optimizer.draws:
             evaluate.draw(draw, t)
+        late = {state: state.init for state in optimizer.states if t == 1 and state.init.has(symbols.g)}
         for state in optimizer.states:
-            given = [arithmetic.array(values) for values in states[state.name]]
-            evaluate.known[state] = (
-                evaluate(state.init) if t == 1 and state.init.has(symbols.theta, symbols.g) else given
-            )
+            if t == 1 and state.init.has(symbols.theta) and state not in late:
+                evaluate.known[state] = evaluate(state.init)
+            elif state not in late:
+                evaluate.known[state] = [arithmetic.array(values) for values in states[state.name]]
         for let in optimizer.equations:
-            evaluate.known[let.target] = evaluate(let.value)
-        new = {state.name: evaluate.at(state.space, state.next) for state in optimizer.states}
+            evaluate.known[let.target] = evaluate(let.value.xreplace(late))
+        # What is a mere hyperparameter becomes a value here.
+        new = {s.name: list(map(arithmetic.array, evaluate.at(s.space, s.next))) for s in optimizer.states}
         return evaluate.at(Space.ELEM, symbols.theta.next), new
 
 
@@ -378,7 +393,7 @@ def _evaluator(
 ) -> _Evaluator:
     given = {symbol: [by.array(values) for values in arrays] for symbol, arrays in tensors.items()}
     evaluate = _Evaluator(by, [np.shape(values) for values in tensors[symbols.theta]], given)
-    values = {hyper.name: float(hyper.default) for hyper in optimizer.hypers} | dict(hypers or {})
+    values = optimizer.values(hypers)
     for extent in EXTENTS:
         evaluate.known[extent] = [by.number(_extent(extent, shape)) for shape in evaluate.shapes]
     for hyper in optimizer.hypers:
@@ -409,8 +424,8 @@ class _Evaluator:
         ]
 
     def at(self, space: Space, node: Basic) -> list[Value]:
-        """The values of a node as fresh arrays of the shapes that a space has."""
-        return self._spread(self(node), space)
+        """The values of a node as fresh arrays of the shapes that a space has, of plain numbers too."""
+        return [self.arithmetic.array(values) for values in self._spread(self(node), space)]
 
     def everywhere(self, value: Any) -> list[Any]:
         """One value for all tensors."""
@@ -422,6 +437,8 @@ class _Evaluator:
                 return self.everywhere(self.arithmetic.number(node))
             case S.Infinity | S.NegativeInfinity:
                 return self.everywhere(self.arithmetic.number(float(node)))
+            case S.NaN | S.ComplexInfinity:  # in a branch of a Piecewise that is not taken at the first step
+                return self.everywhere(self.arithmetic.number(math.nan))
             case S.true | S.false:
                 return self.everywhere(np.bool_(bool(node)))
             case Relational():
@@ -437,10 +454,14 @@ class _Evaluator:
                 return self._reduced(node)
             case Mul():
                 return self._product(node)
+            case InOrder():
+                return self._apply("Add", *node.args)
             case Pow(exp=exponent) if exponent.is_Rational and exponent.is_negative:
                 return self._apply("Div", S.One, Pow(node.base, -exponent))
             case Pow(exp=S.Half):
                 return self._apply("sqrt", node.base)
+            case Pow(exp=Rational(q=2) as power):  # minus infinity has no root
+                return self._apply("Mul", Pow(node.base, power - S.Half), Pow(node.base, S.Half))
         return self._apply(node.func.__name__, *node.args)
 
     def _each(self, function: Callable[..., Any], *nodes: Basic) -> list[Any]:
@@ -454,13 +475,13 @@ class _Evaluator:
         return self._each(apply, *nodes)
 
     def _product(self, product: Mul) -> list[Value]:
-        # One division at the end, as one would write it: a reciprocal by itself could overflow.
         under = [f for f in product.args if isinstance(f, Pow) and f.exp.is_Rational and f.exp.is_negative]
-        over = [factor for factor in product.args if factor not in under] or [S.One]
-        if not under:
-            return self._apply("Mul", *over)
-        numerator, denominator = self._apply("Mul", *over), self._apply("Mul", *(1 / factor for factor in under))
-        return [self.arithmetic.apply("Div", a, b) for a, b in zip(numerator, denominator, strict=True)]
+        over = [factor for factor in product.args if factor not in under]
+
+        def multiplied(*factors: Value) -> Value:
+            return self.arithmetic.product(factors[: len(over)], factors[len(over) :])
+
+        return self._each(multiplied, *over, *(1 / factor for factor in under))
 
     def _piecewise(self, piecewise: Piecewise) -> list[Value]:
         # Every branch is computed whole, for a reduction in it is over all elements; then masks choose.

@@ -33,7 +33,7 @@ from optgen.runtime.program import Program
 from optgen.runtime.small import cuts_of
 from optgen.runtime.table import Cuts, placed, tabulate
 from optgen.verify.candidate import BrokenError, Candidate, phases_of, running
-from optgen.verify.settings import Setting, flat, model_step, numbers_of, ordinary
+from optgen.verify.settings import Setting, begun, flat, model_step, numbers_of, ordinary
 
 Array = NDArray[Any]
 SHAPES = ((3,), (1,), (0, 3), (3, 2, 3), (), (3, 5), (7,))
@@ -205,7 +205,7 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
         What is wrong; empty if nothing is.
     """
     optimizer, clock, memory = candidate.optimizer, _Clock(), _Memory()
-    drawn = ordinary(optimizer, SHAPES, np.random.default_rng(0))
+    drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
     columns: dict[str, list[_Column]] = {}
     try:
         with running(), np.errstate(all="ignore"):
@@ -220,8 +220,10 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
             small = _small(program, cuts, drawn, clock)
             columns |= {name: _with_elements(kind, small[name], cuts) for name, kind in program.small_states.items()}
             hypers = [np.float64(setting.hypers[name]) for name in program.hypers]
-            numbers = map(np.float64, numbers_of(optimizer, setting).values())
-            scalars = np.array(program.computed(setting.t, hypers, numbers)[0], np.float64)
+            numbers = [np.float64(number) for number in numbers_of(optimizer, setting).values()]
+            # Floats of NumPy, which divide by zero as compiled code does.
+            computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
+            scalars = np.array(computed[: len(computed) - len(numbers)], np.float64)
             given = (scalars, *program.keys(setting.t, setting.hypers))
             sizes = np.array([prod(shape) for shape in SHAPES])
             table = tabulate(starts, sizes, 8, cuts if program.phases else None)
@@ -342,10 +344,13 @@ def _primitives(memory: _Memory, clock: _Clock) -> dict[str, Callable[..., Any]]
     own = {
         "atan2": np.arctan2,
         "finite": lambda x: np.float64(np.isfinite(x)),
+        "fma": lambda a, b, c: a * b + c,
+        "head": cpu.head,
         "mean_age": cpu.mean_age,
         "root_of_squares": cpu.root_of_squares,
         "shrunk": lambda x: x * 2.0**-540,
         "stretched": lambda x: x * 2.0**540,
+        "tail": cpu.tail,
         "prange": clock.tasks,
         "view": memory.view,
         "draws": draws,

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import chain
 
-from optgen.verify import memory, mutate, numerics, properties, translation
+from optgen.verify import drift, memory, mutate, numerics, properties, translation
 from optgen.verify.candidate import Candidate, Check, Effort, Finding
 from optgen.verify.mutate import Mutant, Outcome
 from optgen.verify.opinions import ask
@@ -18,10 +18,26 @@ PARTS: dict[str, Check] = {
     "translation": translation.check,
     "memory": memory.check,
     "numerics": numerics.check,
+    "drift": drift.check,
     "properties": properties.check,
     "opinions": ask.check,
 }
 """The parts of the verifier, in the order in which a reader wants them."""
+
+
+ADVICE: dict[str, str] = {
+    "translation": "The code says something else than the equations, and it is as optgen wrote it: a bug in optgen, not"
+    " in your rule. Please report it with the spec.",
+    "memory": "The equations have no part in this: a bug in optgen, not in your rule. Please report it with the spec.",
+    "numerics": "The code is proved equal to the equations, so this is about rounding. If the kernel loses digits that"
+    " your formula loses too, the formula is where to look: at differences of what is nearly equal, at a division by"
+    " what may vanish, at numbers that no run has. If the formula is harmless at these numbers, it is a bug in optgen.",
+    "properties": "A claim does not hold at these numbers. If your equations do not have the property, the claim or the"
+    " equations are wrong; if they do, the kernel does not keep it in floating point: claim less, or report a bug.",
+    "opinions": "Another implementation differs. If your rule is meant to, say so in its row of the table (`differs`);"
+    " else compare equations, defaults and what both start from.",
+}
+"""What a failure of each part means for the author of a spec; docs/when-verification-fails.md says more."""
 
 
 @dataclass(frozen=True)

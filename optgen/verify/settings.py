@@ -68,7 +68,7 @@ class _Deciding(Digits):
 
 def defaults(optimizer: Optimizer) -> dict[str, float]:
     """Every hyperparameter at its default."""
-    return {hyper.name: float(hyper.default) for hyper in optimizer.hypers}
+    return optimizer.values()
 
 
 def ends(hyper: Hyper) -> list[float]:
@@ -78,7 +78,7 @@ def ends(hyper: Hyper) -> list[float]:
     """
     domain = domain_of(hyper)
     if domain is None:
-        return [float(hyper.default)]
+        return [hyper.usual]
     low, high = max(domain.low, -1e6), min(domain.high, 1e6)
     near = [low + 1, high - 1] if domain.integer else [np.nextafter(low, high), np.nextafter(high, low), 1e-30, 0.0]
     found = dict.fromkeys(float(value) for value in (low, high, *near) if domain.holds(value))
@@ -94,7 +94,7 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
     """
     usual = defaults(optimizer)
     moved = [{**usual, hyper.name: value} for hyper in optimizer.hypers for value in ends(hyper)]
-    late = any(state.init.has(theta, g) for state in optimizer.states)  # the first step reads what others do not
+    late = any(state.init.has(g) for state in optimizer.states)  # the first step reads what others do not
     small = {state.name: np.full(shape_of(state, (1,)), np.nan) for state in optimizer.small_states}
     nothing = dict.fromkeys(slots_of(optimizer), np.full(1, np.nan)) | small  # data decide no comparison
     found: dict[tuple[bool, ...], Setting] = {}
@@ -146,16 +146,16 @@ def _drawn_hyper(hyper: Hyper, rng: Any) -> float:
     """A default, an end, or a number between: anywhere, or close to an end on a scale of powers of ten."""
     domain = domain_of(hyper)
     if domain is None:
-        return float(hyper.default)
+        return hyper.usual
     low, high = max(domain.low, -1e4), min(domain.high, 1e4)
     distance = 10 ** rng.uniform(-12, np.log10(high - low))
     below = high - distance if domain.high < np.inf else low + distance
     anywhere = rng.uniform(low, min(high, low + 1))
     # The default and the ends, unless infinity has none, are as likely as each way to be between them.
     end = rng.choice(ends(hyper)[:2] if domain.high < np.inf else ends(hyper)[:1])
-    value = rng.choice([float(hyper.default), end, low + distance, low + distance, below, anywhere])
+    value = rng.choice([hyper.usual, end, low + distance, low + distance, below, anywhere])
     value = float(np.floor(value)) if domain.integer else _with_few_bits(value)
-    return value if domain.holds(value) else float(hyper.default)
+    return value if domain.holds(value) else hyper.usual
 
 
 def _with_few_bits(value: float) -> float:
@@ -223,6 +223,16 @@ def ordinary(optimizer: Optimizer, shapes: Sequence[Shape], rng: Any) -> dict[st
     for state in optimizer.small_states:
         drawn[state.name] = spread(state, [rng.uniform(4, 8, shape_of(state, shape)) for shape in shapes])
     return drawn
+
+
+def begun(optimizer: Optimizer, setting: Setting, old: Mapping[str, list[Array]]) -> dict[str, list[Array]]:
+    """The same model as a step finds it: before the first, states that start from theta hold what it makes of them."""
+    if setting.t > 1:
+        return dict(old)
+    starts = reference.start(optimizer, old["theta"], hypers=setting.hypers)
+    made = {state.name for state in optimizer.states if state.init.has(theta) and not state.init.has(g)}
+    dtypes = {name: old[name][0].dtype for name in made}
+    return {**old, **{name: [np.asarray(x, dtypes[name]) for x in starts[name]] for name in made}}
 
 
 def _signed(shape: Shape, rng: Any) -> Array:

@@ -3,15 +3,18 @@
 import importlib.util
 import json
 import re
+import subprocess
 import sys
+from collections import namedtuple
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sympy import Integer
 
-from optgen import pipeline
-from optgen.cli import main
+from optgen import catalog, pipeline
+from optgen.cli import listing, main, screen
 
 SPEC = """
 from optgen import Let, Optimizer, g, theta
@@ -96,16 +99,114 @@ def test_a_file_with_an_error_fails_and_the_others_still_build(optgen, tmp_path)
     assert "in   theta' = theta - lr*gamma(g)" in err
 
 
+def test_whatever_one_file_does_the_others_are_built(optgen, tmp_path, monkeypatch):
+    """Files that raise, exit, are no text or no file, that cannot be compiled, and one that the compiler fails on."""
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    wrong = {
+        "raises.py": "raise KeyError('this')\n",
+        "exits.py": "exit(3)\n",
+        "unknown.py": "from optgen.hypers import lr\nx = lrr*2\n",
+        "syntax.py": "x = (\n",
+        "sibling.py": "from .raises import x\n",
+        "deep.py": "def f(x): return f(x)\nf(1)\n",
+    }
+    for name, text in wrong.items():
+        (specs / name).write_text(text)
+    (specs / "bytes.py").write_bytes(b"x = '\xff'\n")
+    (specs / "folder.py").mkdir()
+    (specs / "dangling.py").symlink_to(tmp_path / "nothing")
+    (specs / "zeta.py").write_text(SPEC)
+    (specs / "hard.py").write_text(SPEC.replace("mine", "hard") + SCHEDULE.replace("falling", "rising"))
+
+    def fails(kernel):
+        if kernel.name == "hard":
+            raise KeyError("STEP")
+        return kernel
+
+    monkeypatch.setattr(pipeline, "PASSES", (*pipeline.PASSES, (fails, ())))
+    monkeypatch.setenv("OPTGEN_CACHE_DIR", str(tmp_path / "cache"))
+    status, out, err = optgen("build")
+    assert status == 1
+    built = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "generated").glob("*/*.py"))
+    assert built == ["generated/cpu/mine.py", "generated/cuda/mine.py", "generated/schedules/rising.py"]
+    assert "3 built, 2 failed, 9 spec files could not be loaded" in out
+    for name in (*wrong, "bytes.py", "folder.py", "dangling.py"):
+        assert f"specs/{name}" in err
+    assert "specs/sibling.py: it imports raises.py, which cannot be loaded" in err
+    assert err.count("optimizer 'hard': the compiler cannot handle it: pass 'fails' ends in KeyError: 'STEP'") == 1
+    assert "write the equations another way" in err
+    assert "Traceback" not in err
+    assert optgen("build")[1].startswith("3 unchanged, 2 failed")
+
+
+def test_a_file_that_is_read_only_is_refused_and_the_others_are_built(optgen, tmp_path):
+    (tmp_path / "mine.py").write_text(SPEC)
+    optgen("build", "mine.py")
+    path = tmp_path / "generated" / "cpu" / "mine.py"
+    path.chmod(0o444)
+    assert optgen("build", "mine.py")[:2] == (0, "2 unchanged\n")
+    before = path.read_bytes()
+    (tmp_path / "mine.py").write_text(SPEC + "# a word\n")
+    status, out, err = optgen("build", "mine.py")
+    assert (status, path.read_bytes()) == (1, before)
+    assert "generated/cpu/mine.py is not what" in err
+    assert "but read-only: make it writable or move it away, then build again" in err
+    assert out.endswith("1 built, 1 failed\n")
+    path.chmod(0o644)
+    assert optgen("build", "mine.py")[0] == 0
+
+
+@pytest.mark.parametrize("held", [b"\xff\xfe\x00", b"", "caf\u00e9".encode("latin-1")])
+def test_a_module_that_is_no_text_is_stale_and_replaced(optgen, tmp_path, held):
+    (tmp_path / "mine.py").write_text(SPEC)
+    optgen("build", "mine.py")
+    path = tmp_path / "generated" / "cpu" / "mine.py"
+    whole = path.read_bytes()
+    path.write_bytes(held)
+    status, _, err = optgen("build", "mine.py", "--check")
+    assert status == 1
+    assert "generated/cpu/mine.py is not what" in err
+    assert optgen("build", "mine.py")[:2] == (0, "built mine  generated/cpu/mine.py\n1 built, 1 unchanged\n")
+    assert path.read_bytes() == whole
+
+
+def test_what_cannot_be_written_is_said_and_the_others_are_built(optgen, tmp_path):
+    (tmp_path / "mine.py").write_text(SPEC)
+    (tmp_path / "generated" / "cpu" / "mine.py").mkdir(parents=True)
+    status, out, err = optgen("build", "mine.py")
+    assert (status, "generated/cpu/mine.py cannot be written: " in err) == (1, True)
+    assert out.endswith("1 built, 1 failed\n")
+
+
+def test_what_is_not_expected_is_said_without_a_traceback(optgen, monkeypatch):
+    monkeypatch.setattr(catalog, "everything", lambda _: {}["missing"])
+    status, _, err = optgen("list")
+    assert status == 1
+    assert "optgen did not expect this: KeyError: 'missing'" in err
+    assert "Traceback" not in err
+    monkeypatch.setenv("OPTGEN_TRACEBACK", "1")
+    assert "Traceback" in optgen("list")[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (("build",), "there is no folder specs/ here"),
-        (("build", "adamm"), "there is no optimizer 'adamm': did you mean adam"),
+        (("build", "adamm"), "there is no optimizer or schedule 'adamm': did you mean adam"),
         (("build", "nothing.py"), "nothing.py: there is no such file"),
         (("build", "adam", "--target", "abacus"), "there is no target 'abacus': choose from cpu"),
-        (("show", "zzz"), "there is no optimizer 'zzz': `optgen list` shows what there is"),
-        (("show", "adam", "--ir", "--latex"), "choose one of --ir, --source, --latex, --ptx and --sass"),
+        (("show", "zzz"), "there is no optimizer or schedule 'zzz': `optgen list` shows what there is"),
+        (("show", "adam", "--ir", "--latex"), "choose one of --ir and --latex"),
         (("new", "My-Rule"), "'My-Rule' cannot name a module"),
+        (("show", "AdamW"), "there is no optimizer or schedule 'AdamW': did you mean adamw"),
+        (("show", "centered"), "did you mean rmsprop_centered"),
+        (("show", "adam", "--target", "abacus"), "there is no target 'abacus': choose from cpu"),
+        (("show", "adam", "--sass", "--target", "cpu"), "--sass shows kernels for GPUs: leave out --target cpu"),
+        (("show", "sgdr", "--ptx"), "sgdr is a schedule, which has no kernels"),
+        (("build", "."), ". is a folder: name spec files"),
+        (("list", "zzz"), "nothing fits 'zzz': `optgen list` shows what there is"),
+        (("list", "adammw"), "nothing fits 'adammw': did you mean adamw"),
     ],
 )
 def test_wrong_use_exits_with_2_and_says_what_to_do(optgen, arguments, complaint):
@@ -132,6 +233,53 @@ def test_list_json_holds_all_there_is_to_know(optgen):
     assert (first["when"], first["bytes_read"], first["bytes_written"]) == ("t == 1", 8, 8)
     assert (later["when"], later["bytes_read"], later["bytes_written"]) == ("True", 12, 8)
     assert entries["adagrad"]["states"][0]["init"] == "initial_accumulator"
+
+
+def test_list_shows_the_branch_that_runs_at_most_steps(optgen):
+    """RAdam's authors do nothing but average until step 5; most steps of an accumulation only add."""
+    entries = {entry["name"]: entry for entry in json.loads(optgen("list", "--json")[1])}
+    usual = {
+        "radam_authors": ("rho >= 5", 16, 12),
+        "swats_at": ("switch_step < t and switch_step != t", 12, 8),
+        "accumulate_adam": ("True", 8, 4),
+        "lookahead_adamw": ("True", 16, 12),
+        "adamw": ("True", 16, 12),
+    }
+    for name, expected in usual.items():
+        (branch,) = (branch for branch in entries[name]["branches"] if branch["usual"])
+        assert (branch["when"], branch["bytes_read"], branch["bytes_written"]) == expected
+        assert (entries[name]["bytes_read"], entries[name]["bytes_written"]) == expected[1:]
+    out = optgen("list", "radam_authors", "adamw_inside")[1]
+    assert re.search(r"^radam_authors +1 +16 B\* +12 B\* +m v ", out, re.MULTILINE)
+    assert re.search(r"^adamw_inside +1 +16 B +12 B +m v ", out, re.MULTILINE)
+    assert "* at most steps; other steps differ" in out
+    assert "* at most steps" not in optgen("list", "adamw_inside")[1]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "some", "others"),
+    [
+        (["adamw"], {"adamw", "adamw_after", "ema_adamw"}, {"adam", "sgd", "sgdr"}),
+        (["AdamW"], {"adamw", "adamw_after"}, {"adam"}),
+        (["sgd*"], {"sgd", "sgdm", "sgdr"}, {"asgd", "adam"}),
+        (["lecture"], {"adam_lecture", "nag_lecture"}, {"adam"}),
+        (["rmsprop", "lion"], {"rmsprop_centered", "lion"}, {"adam"}),
+        (["schedules"], {"sgdr", "noam"}, {"adam"}),
+        (["[ln]a*"], {"lamb", "nag", "nadam"}, {"adam", "lion"}),
+    ],
+)
+def test_list_takes_parts_and_patterns_of_names_titles_and_families(optgen, patterns, some, others):
+    status, out, _ = optgen("list", *patterns, "--json")
+    names = {entry["name"] for entry in json.loads(out)}
+    assert (status, some <= names, names & others) == (0, True, set())
+
+
+def test_list_fits_a_terminal_of_80_columns(optgen, monkeypatch):
+    monkeypatch.setattr(screen, "console", Console(width=80, force_terminal=True, color_system=None))
+    monkeypatch.setattr(listing, "console", screen.console)
+    lines = optgen("list")[1].splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(re.search(r" B[ *] ", line) for line in lines[1 : lines.index("") - 1])
 
 
 def test_list_names_every_optimizer_and_those_of_the_folder_first(optgen, tmp_path):
@@ -223,6 +371,38 @@ def test_show_prints_other_views(optgen, option, expected):
     assert expected in optgen("show", "adam", option)[1]
 
 
+def test_show_json_is_what_list_has_of_it(optgen):
+    entry = json.loads(optgen("show", "adamw", "--json")[1])
+    assert entry in json.loads(optgen("list", "adamw", "--json")[1])
+    assert entry["equations"][-1] == "theta' = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)"
+
+
+def test_ptx_and_sass_are_of_cuda(optgen, monkeypatch):
+    monkeypatch.setattr("optgen.machine_code.ptx", lambda program, _: [PtxOf("k", "elements", program.name)])
+    assert optgen("show", "sgd", "--ptx")[1] == "// k (elements)\n\nsgd\n"
+    assert optgen("show", "sgd", "--ptx", "--target", "cuda")[1] == "// k (elements)\n\nsgd\n"
+
+
+PtxOf = namedtuple("PtxOf", "kernel over text")
+
+
+def test_the_shell_completes_names_and_targets(optgen, tmp_path, monkeypatch):
+    def completed(words):
+        monkeypatch.setenv("_OPTGEN_COMPLETE", "complete_zsh")
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", words)
+        out = optgen()[1]
+        monkeypatch.delenv("_OPTGEN_COMPLETE")
+        return set(re.findall(r'"(\w+)"', out))
+
+    assert {"adamw", "adamw_after"} <= completed("optgen show adam") <= completed("optgen list a")
+    assert completed("optgen verify rprop") == {"rprop"}
+    assert completed("optgen build --target cu") == {"cuda"}
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "mine.py").write_text(SPEC.replace("mine", "zz_mine"))
+    optgen("list", "zz_mine")
+    assert completed("optgen build zz") == {"zz_mine"}
+
+
 def test_show_source_is_what_build_writes(optgen, tmp_path):
     optgen("build", "adam")
     assert optgen("show", "adam", "--source")[1] == (tmp_path / "generated" / "cpu" / "adam.py").read_text()
@@ -275,8 +455,10 @@ def test_a_wrong_compiler_is_caught_and_the_equation_named(optgen, monkeypatch):
     assert optgen("build", "adamw")[0] == 0
     status, _, err = optgen("verify", "adamw", "--quick")
     assert status == 1
-    assert "adamw, translation: theta' = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)" in err
-    assert "the code gives" in err
+    told = " ".join(err.split())
+    assert "adamw, translation: theta' = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)" in told
+    assert "the code gives" in told
+    assert "a bug in optgen, not in your rule" in told
 
 
 def test_verify_puts_itself_to_the_test(optgen):
@@ -294,7 +476,59 @@ def test_a_new_rule_is_built_and_verified_as_the_readme_says(optgen):
 
 
 def test_verify_wants_modules_that_are_built(optgen, tmp_path):
-    (tmp_path / "generated").mkdir()
-    status, _, err = optgen("verify", "adamw")
+    (tmp_path / "mine.py").write_text(SPEC)
+    status, _, err = optgen("verify", "mine.py")
     assert status == 2
-    assert "there is no module for adamw in generated: run `optgen build` first" in err
+    assert "there is no module for mine in generated: run `optgen build` first" in err
+    status, _, err = optgen("verify", "adamw", "--out", "elsewhere")
+    assert status == 2
+    assert "there is no module for adamw in elsewhere: run `optgen build` first" in err
+
+
+def test_a_failure_says_whether_the_module_is_old_or_the_rule_is_wrong(optgen, tmp_path):
+    """What was edited is built again; what optgen wrote for the spec as it is fails for a reason of the part's own."""
+    lines = "from optgen.properties import Bounded\nfrom optgen import state\nfrom optgen.hypers import beta1\n"
+    rule = 'Optimizer("mine", title="Mine", step=(Let(m.next, beta1*m + g), Let(theta.next, theta - lr*m.next)), {})'
+    lines += "from optgen import Let, Optimizer, g, theta\nfrom optgen.hypers import lr\nm = state('m')\n"
+    text = f"{lines}mine = {rule}\n"
+    (tmp_path / "mine.py").write_text(text.format("properties=(Bounded(m.next, low=0),)"))
+    assert optgen("build", "mine.py")[0] == 0
+    status, _, err = optgen("verify", "mine.py", "--quick")
+    told = " ".join(err.split())
+    assert status == 1
+    assert "0 <= m' of mine does not hold" in told
+    assert "np.float64" not in told
+    assert "from mine.py:7. A claim does not hold at these numbers." in told
+    assert "docs/when-verification-fails.md#properties" in told
+
+    module = tmp_path / "generated" / "cpu" / "mine.py"
+    module.write_text(module.read_text().replace("fma(-lr, m_next, theta)", "fma(-lr, m_next + m_next, theta)"))
+    status, _, err = optgen("verify", "mine.py", "--quick")
+    told = " ".join(err.split())
+    assert status == 1
+    assert "the kernel has" in told
+    assert "not what optgen writes for the spec now" in told
+    assert "Run `optgen build mine.py` and verify again" in told
+    assert "A claim does not hold at these numbers" not in told
+
+
+def test_verify_without_names_verifies_those_of_the_folder(optgen, tmp_path):
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "mine.py").write_text(SPEC)
+    status, _, err = optgen("verify", "--quick")
+    assert (status, "there is no module for mine in generated: run `optgen build` first" in err) == (2, True)
+    optgen("build", "--target", "cpu")
+    status, out, _ = optgen("verify", "--quick")
+    assert (status, "1 modules: 1 of 1 stored values proved" in out) == (0, True)
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("list", "adam"), ("show", "adamz"), ("build",)])
+def test_what_is_known_takes_no_sympy(tmp_path, arguments):
+    """A second time, nothing is executed, and neither SymPy nor Numba is imported."""
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "mine.py").write_text(SPEC)
+    told = "import sys, atexit; atexit.register(lambda: print(*{'sympy', 'numba', 'numpy'} & set(sys.modules)))\n"
+    command = [sys.executable, "-c", f"{told}from optgen.cli import main\nmain()", *arguments]
+    runs = [subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False) for _ in range(2)]
+    assert runs[0].returncode == runs[1].returncode
+    assert runs[1].stdout.splitlines()[-1] == ""

@@ -92,15 +92,19 @@ def test_noise_fades_and_every_wrapper_has_a_stream_of_its_own() -> None:
 def test_accumulate_holds_everything_until_a_step_is_due() -> None:
     n = hyper("n", 4, S.Naturals)
     assert equations(accumulate(sgdm_lecture, n)) == {
-        "g_mean": "(g_sum + g)/n",
-        "g_sum'": "0 if t % n == 0 else g_sum + g",
-        "m'": "momentum*m + lr*g_mean if t % n == 0 else m",
-        "theta'": "theta - m' if t % n == 0 else theta",
+        "gathered": "pending + 1",
+        "pending'": "0 if n <= gathered else gathered",
+        "g_mean": "(g_sum + g)/gathered",
+        "g_sum'": "0 if n <= gathered else g_sum + g",
+        "update_t": "updates + 1",
+        "updates'": "update_t if n <= gathered else updates",
+        "m'": "momentum*m + lr*g_mean if n <= gathered else m",
+        "theta'": "theta - m' if n <= gathered else theta",
     }
 
 
 def test_accumulate_counts_the_inner_steps() -> None:
-    assert equations(accumulate(adam))["m_hat"] == "m'/(1 - beta1**(t/accumulation_steps))"
+    assert equations(accumulate(adam))["m_hat"] == "m'/(1 - beta1**update_t)"
 
 
 def test_amsgrad_takes_the_largest_moment_before_bias_correction() -> None:
@@ -129,14 +133,14 @@ def test_an_average_is_of_what_the_inner_optimizer_leaves() -> None:
     ("manner", "expected"),
     [
         ("keep", {"m'": "momentum*m + lr*g"}),
-        ("reset", {"m_fast": "momentum*m + lr*g", "m'": "0 if t % sync_period == 0 else m_fast"}),
-        ("pull back", {"m'": "m_slow' if t % sync_period == 0 else m_fast"}),
+        ("reset", {"m_fast": "momentum*m + lr*g", "m'": "0 if sync_period <= since_sync + 1 else m_fast"}),
+        ("pull back", {"m'": "m_slow' if sync_period <= since_sync + 1 else m_fast"}),
     ],
 )
 def test_lookahead_treats_the_momentum_as_told(manner: str, expected: dict[str, str]) -> None:
     found = equations(lookahead(sgdm_lecture, momentum=manner))
     assert found | expected == found
-    assert found["theta'"] == "phi' if t % sync_period == 0 else fast"
+    assert found["theta'"] == "phi' if sync_period <= since_sync + 1 else fast"
 
 
 def test_a_schedule_may_be_in_terms_of_what_it_replaces() -> None:

@@ -32,7 +32,7 @@ TEXT = [
     (1 / g, "1/g"),
     (-g / 2, "-g/2"),
     (2 * g / 3, "2*g/3"),
-    (theta - (m + g) / 3, "theta - m/3 - g/3"),
+    (theta - (m + g) / 3, "theta - (m + g)/3"),
     (-theta, "-theta"),
     (theta * (m - g), "theta*(m - g)"),
     ((m + g) ** 2, "(m + g)**2"),
@@ -54,7 +54,7 @@ TEXT = [
     ),
     (Norm(g) * g, "g*Norm(g)"),
     (beta1 * m + (1 - beta1) * (g + m_hat * normal(seed)), "beta1*m + (1 - beta1)*(g + m_hat*normal(seed))"),
-    (theta - lr * normal(seed, 2) + lr * normal(seed), "theta + lr*normal(seed) - lr*normal(seed, 2)"),
+    (theta - lr * normal(seed, 2) + lr * normal(seed), "theta - lr*normal(seed, 2) + lr*normal(seed)"),
 ]
 
 

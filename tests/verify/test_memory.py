@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from broken import broken
+from broken import broken, failing
 
 from optgen.verify import memory, settings
 from optgen.verify.candidate import QUICK, Candidate, Verdict, failures
@@ -92,7 +92,7 @@ def test_the_rehearsal_catches(
     generated_by_name: Any, tmp_path: Path, name: str, old: str, new: str, says: str
 ) -> None:
     candidate = broken(tmp_path, generated_by_name(name), old, new)
-    found = failures(list(memory.check(candidate, QUICK)))
+    found = failing(memory.check(candidate, QUICK), says)
     assert any(says in finding.detail for finding in found), found
     assert all("t = " in finding.detail for finding in found)
 
@@ -117,8 +117,8 @@ def test_compiled_kernels_are_caught(
     generated = generated_by_name("adam")
     candidate = broken(tmp_path, generated, old, new)
     [setting] = settings.branches(generated.optimizer)
-    found = list(memory._compiled(candidate, setting, dtype, np.random.default_rng(0)))
-    assert any(says in finding.detail for finding in failures(found)), found
+    found = failing(memory._compiled(candidate, setting, dtype, np.random.default_rng(0)), says)
+    assert any(says in finding.detail for finding in found), found
 
 
 @pytest.mark.parametrize(
@@ -150,12 +150,13 @@ def test_compiled_sweeps_are_caught(
 ) -> None:
     generated = generated_by_name(name)
     candidate = broken(tmp_path, generated, old, new)
-    found = [
+    findings = (
         finding
         for setting in settings.branches(generated.optimizer)
         for finding in memory._compiled(candidate, setting, np.dtype(np.float32), np.random.default_rng(0))
-    ]
-    assert any(says in finding.detail for finding in failures(found)), found
+    )
+    found = failing(findings, says)
+    assert any(says in finding.detail for finding in found), found
 
 
 def test_a_module_that_does_not_compile_is_reported(generated_by_name: Any, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from broken import broken
+from broken import broken, failing
 
 from optgen.verify import cases, numerics, reference
 from optgen.verify.candidate import QUICK, Candidate, Effort, Verdict, failures
@@ -68,7 +68,7 @@ def test_what_is_added_up_is_right_to_float64(generated_by_name: Any, name: str,
     ],
 )
 def test_wrong_totals_are_caught(generated_by_name: Any, tmp_path: Path, name: str, old: str, new: str) -> None:
-    assert failures(list(numerics.check(broken(tmp_path, generated_by_name(name), old, new), FEW)))
+    assert failing(numerics.check(broken(tmp_path, generated_by_name(name), old, new), FEW))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_wrong_class_is_caught(generated_by_name: Any, tmp_path: Path, old: st
     ],
 )
 def test_wrong_declarations_are_caught(generated_by_name: Any, tmp_path: Path, old: str, new: str, says: str) -> None:
-    found = failures(list(numerics.check(broken(tmp_path, generated_by_name("adam"), old, new), FEW)))
+    found = failing(numerics.check(broken(tmp_path, generated_by_name("adam"), old, new), FEW), says)
     assert any(says in finding.detail for finding in found), found
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from broken import broken
 
 from optgen.verify.candidate import QUICK, Candidate, Verdict
 from optgen.verify.opinions import ask
@@ -54,17 +55,16 @@ def test_disagreement_fails_with_the_input_and_both_values(generated_by_name: An
 
 
 def test_an_expected_difference_that_does_not_show_fails(generated_by_name: Any) -> None:
-    differs = replace(find("adam", "optax.adam"), differs=(0.1, 1.0), why="they say so")
-    finding = asked(differs, imported(generated_by_name("adam")), QUICK)
+    differs = replace(find("adam_eps_hat", "keras Adam"), differs=(0.1, 1.0), why="they say so")
+    finding = asked(differs, imported(generated_by_name("adam_eps_hat")), QUICK)
     assert finding.verdict is Verdict.FAILED
-    assert "expected to differ from optax.adam by 0.1 to 1, for they say so" in finding.detail
+    assert "expected to differ from keras Adam by 0.1 to 1, for they say so" in finding.detail
 
 
 def test_nobody_agrees_with_a_broken_module(generated_by_name: Any, tmp_path: Path) -> None:
-    adam = generated_by_name("adam")
-    text = Path(adam.module.__file__).read_text(encoding="utf-8")
-    for wrong in ("v_hat = v_next", "v_hat = nothing"):
-        path = tmp_path / "adam.py"
-        path.write_text(text.replace("v_hat = c3*v_next", wrong), encoding="utf-8")
-        finding = asked(find("adam", "optax.adam"), Candidate(adam.optimizer, path), QUICK)
-        assert finding.verdict is Verdict.FAILED
+    adam, agrees = generated_by_name("adam_eps_hat"), find("adam_eps_hat", "keras Adam")
+    assert agrees.differs is None
+    assert asked(agrees, imported(adam), QUICK).verdict is Verdict.TESTED
+    for wrong in ("return theta_next, v_next, m_next", "return nothing, m_next, v_next"):
+        candidate = broken(tmp_path, adam, "return theta_next, m_next, v_next", wrong)
+        assert asked(agrees, candidate, QUICK).verdict is Verdict.FAILED

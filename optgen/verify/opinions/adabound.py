@@ -24,7 +24,7 @@ def luolc(
     grads: Floats,
     *,
     lr: Any = 1e-3,
-    base_lr: float = 1e-3,
+    base_lr: float | None = None,
     beta1: float = 0.9,
     beta2: float = 0.999,
     final_lr: float = 0.1,
@@ -33,13 +33,13 @@ def luolc(
     amsbound: bool = False,
 ) -> Path:
     """The code of AdaBound's authors, which takes for base_lr what lr is at construction."""
-    largest = np.zeros_like(theta)
+    largest, start = np.zeros_like(theta), at(lr, 0) if base_lr is None else base_lr
     for k, past in enumerate(past_gradients(grads)):
         t = k + 1
         v = average(past**2, beta2)
         largest = np.maximum(largest, v) if amsbound else v
         rate = at(lr, k) * np.sqrt(1 - beta2**t) / (1 - beta1**t) / (np.sqrt(largest) + eps)
-        final = final_lr * at(lr, k) / base_lr
+        final = final_lr * at(lr, k) / start
         rate = np.clip(rate, final * (1 - 1 / (gamma * t + 1)), final * (1 + 1 / (gamma * t)))
         theta = theta - rate * average(past, beta1)
         yield theta
@@ -73,8 +73,8 @@ FALLING = tuple(np.linspace(1e-2, 1e-3, STEPS))
 FIXED: tuple[Numbers, ...] = ({}, {"lr": 0.1, "beta1": 0.5, "beta2": 0.9}, {"lr": 3e-2, "beta1": 0.0, "beta2": 0.99})
 SETTINGS: tuple[Numbers, ...] = (
     {},
-    {"lr": 0.1, "base_lr": 0.1, "beta1": 0.5, "beta2": 0.9, "gamma": 0.3, "eps": 1e-3},
-    {"lr": FALLING, "base_lr": 1e-2, "final_lr": 0.5, "gamma": 0.05},
+    {"lr": 0.1, "beta1": 0.5, "beta2": 0.9, "gamma": 0.3, "eps": 1e-3},
+    {"lr": FALLING, "base_lr": 5e-3, "final_lr": 0.5, "gamma": 0.05},
 )
 AUTHORS = "Luolc/AdaBound"
 
@@ -93,7 +93,7 @@ OPINIONS: tuple[Opinion, ...] = (
         "amsbound",
         AUTHORS,
         luolc,
-        ({"beta2": 0.5, "lr": 0.1, "base_lr": 0.1},),
+        ({"beta2": 0.5, "lr": 0.1},),
         differs=(0.01, 10),
         why="a large second moment is forgotten",
     ),

@@ -25,7 +25,8 @@ from sympy.core.relational import Relational
 from optgen.language.noise import Draw, normal
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Local, Named, Stateful, g, t, theta
+from optgen.language.sums import plain
+from optgen.language.symbols import Local, Named, Stateful, algebraic, g, t, theta
 from optgen.language.text import text
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 from optgen.verify.translation import frame
@@ -131,10 +132,11 @@ def _judged(
 def _said(optimizer: Optimizer, case: Case, named: set[Named]) -> dict[Named, Expr]:
     """What the spec says of each target, in terms of those that the code has names for."""
     replaced: dict[Named, Expr] = {}
-    first = {s: Piecewise((_undrawn(s.init), sympy.Eq(t, 1)), (s, True)) for s in optimizer.states if frame.late(s)}
+    late = (state for state in optimizer.states if frame.late(state))
+    first = {s: Piecewise((_undrawn(plain(s.init)), sympy.Eq(t, 1)), (s, True)) for s in late}
     said: dict[Named, Expr] = {}
     for let in optimizer.equations:
-        said[let.target] = case.settle(_undrawn(let.value).xreplace(first)).xreplace(replaced)
+        said[let.target] = case.settle(_undrawn(plain(let.value)).xreplace(first)).xreplace(replaced)
         if let.target not in named:
             replaced[let.target] = said[let.target]
     return said
@@ -203,7 +205,7 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Case]:
     }
     run = Run(functions, {x.name: x for x in optimizer.spaces}, Case(()))
     results = run.call("scalars", [t, *optimizer.hypers, *optimizer.numbers])
-    expressions = [*results, *run.computed.values(), *(_undrawn(let.value) for let in optimizer.equations)]
+    expressions = [*results, *run.computed.values(), *(_undrawn(plain(let.value)) for let in optimizer.equations)]
     if any(frame.late(state) for state in optimizer.states):
         expressions.append(Piecewise((1, sympy.Eq(t, 1)), (0, True)))
     conditions: list[Relational] = []
@@ -216,7 +218,7 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Case]:
         raise Rejected(f"it has {len(conditions)} conditions on scalars, too many to try every case")
     for truth in product((True, False), repeat=len(conditions)):
         case = Case(tuple(zip(conditions, truth, strict=True)))
-        if _can_be(case) and _agrees(case, {let.target: let.value for let in optimizer.equations}):
+        if _can_be(case) and _agrees(case, {let.target: plain(let.value) for let in optimizer.equations}):
             yield case
 
 
@@ -225,10 +227,10 @@ def _agrees(case: Case, equations: Mapping[Named, Expr]) -> bool:
     named = [c for c, holds in case.truth if holds and isinstance(c, sympy.Eq) and t in c.args]
     for step in (side for condition in named for side in condition.args if side != t):
         for condition, holds in case.truth:
-            difference = condition.lhs - condition.rhs
+            difference = plain(condition.lhs - condition.rhs)
             while names := difference.free_symbols & equations.keys():
                 difference = difference.xreplace({name: equations[name] for name in names})
-            there = cancel(difference.xreplace({t: step}))
+            there = cancel(algebraic(difference.xreplace({t: step})))
             if there.is_number and bool(condition.func(there, 0)) != holds:
                 return False
     return True

@@ -19,7 +19,8 @@ from sympy.core.relational import Ge, Gt, Relational
 from optgen.language import reductions
 from optgen.language.reductions import Reduction, finite, n_cols, n_rows, numel
 from optgen.language.spaces import Space, join_all
-from optgen.language.symbols import Hyper, Local, Named, Next, State, StepCount
+from optgen.language.sums import plain
+from optgen.language.symbols import Hyper, Local, Named, Next, State, StepCount, algebraic
 from optgen.language.text import text
 from optgen.verify.candidate import Verdict
 from optgen.verify.translation.reading import Case
@@ -122,7 +123,7 @@ class _Totals:
             case "norm":
                 return sqrt(self.sum(inside**2, node.to))
             case "mean":
-                return self.sum(inside, node.to) / _COUNT[node.to]
+                return Mul(self.sum(inside, node.to), 1 / _COUNT[node.to])
             case "max":
                 return self.max(inside, node.to)
         return self.sum(inside, node.to)
@@ -138,7 +139,7 @@ class _Totals:
         if condition is not None:
             sides = (self.sum(Case(((condition, holds),)).settle(inside), to) for holds in (True, False))
             return Piecewise(*zip(sides, (condition, True), strict=True))
-        return Add(*(self.term(term, to) for term in Add.make_args(expand(inside))))
+        return Add(*(self.term(term, to) for term in Add.make_args(expand(plain(inside)))))
 
     def term(self, term: Expr, to: Space) -> Expr:
         """The sum of a product: what is the same everywhere comes out of it."""
@@ -152,12 +153,12 @@ class _Totals:
     def whole(self, inside: Expr, to: Space) -> Expr:
         """The sum of what varies in every factor."""
         if to is Space.GROUP and self.space(inside) is not Space.TENSOR:  # tensor by tensor
-            return self.sum(self.sum(inside, Space.TENSOR) / numel, to)
+            return self.sum(Mul(self.sum(inside, Space.TENSOR), 1 / numel), to)
         for line, total in _LINES.items():
             lines = [factor for factor in Mul.make_args(inside) if isinstance(factor, total)]
             if to is Space.TENSOR and len(lines) == 1 and self.space(inside) is line:  # a sum of sums is one
                 others = Mul(*(factor for factor in Mul.make_args(inside) if factor not in lines))
-                return _COUNT[line] * self.sum(others * lines[0].args[0], to)
+                return Mul(_COUNT[line], self.sum(Mul(others, lines[0].args[0]), to))
         return _SUM[to](inside)
 
     def max(self, inside: Expr, to: Space) -> Expr:
@@ -198,6 +199,7 @@ def equal(a: Expr, b: Expr) -> bool:
     """Whether algebra shows two expressions without reductions equal, in every case of the conditions in them."""
     if max(a.count_ops(), b.count_ops()) > LARGEST:
         return False
+    a, b = algebraic(a), algebraic(b)
     if not (a.has(Relational) or b.has(Relational)):
         return bool(cancel(together(_normal(a) - _normal(b))) == 0)
     a, b = _oriented(a), _oriented(b)

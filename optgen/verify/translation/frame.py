@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
-from sympy import Expr, Integer, Rational, S, cancel
+from sympy import Expr, Integer, Rational, S, Set, cancel
 
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Hyper, State, g, theta
+from optgen.language.symbols import State, algebraic, g, theta
 from optgen.language.text import text
 from optgen.verify.candidate import Candidate
 from optgen.verify.translation.kernels import TOTALS
@@ -53,7 +54,7 @@ _HOMES = {
 
 def late(state: State) -> bool:
     """Whether what a state starts from is known at the first step only."""
-    return bool({theta, g} & state.init.free_symbols)
+    return g in state.init.free_symbols
 
 
 def layout(optimizer: Optimizer, tree: ast.Module) -> Layout:
@@ -92,6 +93,7 @@ def complaints(candidate: Candidate, tree: ast.Module, found: Layout) -> Iterato
         if origins.get(name) != _HOMES[name] or name in renamed or name in functions:
             yield f"`{name}` is not the runtime's"
     yield from _starts(candidate, functions["initial"])
+    yield from _derived(candidate, functions)
     yield from _data(candidate, tree)
 
 
@@ -164,16 +166,30 @@ def _starts(candidate: Candidate, function: ast.FunctionDef) -> Iterator[str]:
     run = Run({"initial": function}, {}, Case(()))
     states = (*candidate.optimizer.slots, *candidate.optimizer.small_states, *candidate.optimizer.numbers)
     values = run.call("initial", candidate.optimizer.hypers)
-    expected = tuple(S.Zero if late(state) else state.init for state in states)
+    expected = tuple(S.Zero if state.init.has(theta, g) else state.init for state in states)
     for state, value, init in zip(states, values, expected, strict=True):
-        if cancel(value - init) != 0:
+        if cancel(algebraic(value - init)) != 0:
             yield f"state `{state}` starts from {text(value)} where the spec says {text(init)}"
+
+
+def _derived(candidate: Candidate, functions: Mapping[str, ast.FunctionDef]) -> Iterator[str]:
+    """What is wrong with what hyperparameters are that follow from others."""
+    hypers = candidate.optimizer.hypers
+    follow = [hyper for hyper in hypers if not hyper.default.is_number]
+    if ("derived" in functions) != bool(follow):
+        yield "there is `derived` exactly where a hyperparameter follows from others, but not here"
+        return
+    run = Run({"derived": functions["derived"]}, {}, Case(())) if follow else None
+    values = run.call("derived", [hyper for hyper in hypers if hyper not in follow]) if run else ()
+    for hyper, value in zip(follow, values, strict=True):
+        if cancel(value - hyper.default) != 0:
+            yield f"`{hyper}` is {text(value)} unless given, where the spec says {text(hyper.default)}"
 
 
 def _data(candidate: Candidate, tree: ast.Module) -> Iterator[str]:
     """What is wrong with the defaults, the domains and the order of the states."""
     optimizer = candidate.optimizer
-    defaults = {h.name: float(h.default) for h in optimizer.hypers}
+    defaults = {h.name: h.usual if h.default.is_number else None for h in optimizer.hypers}
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(
@@ -189,7 +205,8 @@ def _data(candidate: Candidate, tree: ast.Module) -> Iterator[str]:
         if names != tuple(state.name for state in expected):
             yield f"the {part} are {names} in PROGRAM"
     yield from _memory(optimizer, program)
-    for part in ("initial", "scalars", *(() if "phases" in program else ("sweep", "sweep_serial"))):
+    functions = ("initial", "scalars", *(program.keys() & {"derived"}))
+    for part in (*functions, *(() if "phases" in program else ("sweep", "sweep_serial"))):
         if ast.unparse(program[part]) != part:
             yield f"PROGRAM takes `{ast.unparse(program[part])}` for {part}"
     if "phases" in program and program.keys() & {"sweep", "sweep_serial"}:
@@ -216,15 +233,17 @@ def _hypers(candidate: Candidate, node: ast.expr) -> Iterator[str]:
         return
     for h in candidate.optimizer.hypers:
         known = program.hypers[h.name]
-        if known.default != float(h.default):
+        if known.default != (h.usual if h.default.is_number else None):
             yield f"`{h}` has the default {known.default} in PROGRAM"
-        for end in _around(h):
-            if known.domain.holds(float(end)) != bool(h.domain.contains(end)):
+        for end, belongs in _around(h.domain):
+            if known.domain.holds(float(end)) != belongs:
                 yield f"the domain of `{h}` in PROGRAM is wrong at {end}"
 
 
-def _around(h: Hyper) -> list[Expr]:
-    """Numbers on both sides of each end of a domain, near and far, whole and not."""
-    ends = [end for end in (h.domain.inf, h.domain.sup) if end.is_finite]
+@cache
+def _around(domain: Set) -> list[tuple[Expr, bool]]:
+    """Numbers on both sides of each end of a domain, near and far, whole and not; and whether they belong."""
+    ends = [end for end in (domain.inf, domain.sup) if end.is_finite]
     steps = [sign * step for step in (Rational(1, 1000), Rational(1, 4), Integer(1), Integer(1000)) for sign in (-1, 1)]
-    return [end + step for end in ends or [S.Zero] for step in (S.Zero, *steps)]
+    numbers = [end + step for end in ends or [S.Zero] for step in (S.Zero, *steps)]
+    return [(number, bool(domain.contains(number))) for number in numbers]

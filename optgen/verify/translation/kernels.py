@@ -17,6 +17,7 @@ from sympy import Expr, S
 
 from optgen.language import reductions
 from optgen.language.reductions import n_cols, n_rows, numel
+from optgen.language.sums import plain
 from optgen.verify.translation.reading import EXTENTS, Launch, Layout, Partial, Rejected, Run, Scope, scalar
 
 
@@ -72,7 +73,7 @@ class _Total:
         if self.of is None:
             self.of = value
         else:
-            self.of = self.of + value if self.how == "sum" else sympy.Max(self.of, value)
+            self.of = plain(self.of + value) if self.how == "sum" else sympy.Max(self.of, value)
 
 
 @dataclass
@@ -375,7 +376,7 @@ class _Prepare:
         if how is None or kind != "tensor" or source != f"{ast.unparse(call.func)}({name}_of, at.tensors)":
             raise Rejected(f"`{source}` is not a total of one value a tensor")
         value = self.run.held(name)
-        return totalled(how, "group", value / numel if how == "sum" else value)
+        return totalled(how, "group", plain(value / numel) if how == "sum" else value)
 
     def of_tensor(self, call: ast.Call) -> Expr:
         """The total over a tensor of what its chunks, rows or columns have."""
@@ -387,7 +388,7 @@ class _Prepare:
         if kind == "chunk":
             return totalled(how, "tensor", self.partial(name, how))
         value = self.run.held(name)
-        return totalled(how, "tensor", value / _COUNTS[kind] if how == "sum" else value)
+        return totalled(how, "tensor", plain(value / _COUNTS[kind]) if how == "sum" else value)
 
     def spread(self, call: ast.Call) -> tuple[str, Expr]:
         """Totals over each column or row of a tensor."""

@@ -19,7 +19,8 @@ from optgen.language import reductions
 from optgen.language.noise import Draw
 from optgen.language.reductions import n_cols, n_rows, numel
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Named, State, t
+from optgen.language.sums import negated, plain
+from optgen.language.symbols import Named, State, algebraic, t
 from optgen.language.text import text
 
 
@@ -33,6 +34,11 @@ def _exponential(x: Expr) -> Expr:
     return logs[0].args[0] ** (x / logs[0]) if len(logs) == 1 else exp(x)
 
 
+def _is_equal(known: Expr, value: Expr) -> bool:
+    difference = algebraic(known - value)
+    return not difference.has(reductions.Reduction) and cancel(difference) == 0
+
+
 _SCALE = Integer(2) ** 540
 FUNCTIONS = {
     "abs": sympy.Abs,
@@ -44,6 +50,10 @@ FUNCTIONS = {
     "expm1": lambda x: _exponential(x) - 1,
     "finite": reductions.finite,
     "floor": sympy.floor,
+    "fma": lambda a, b, c: a * b + c,
+    # What they are does not matter, for they are only right where one is added to the other.
+    "head": lambda x: x / 3,
+    "tail": lambda x: 2 * x / 3,
     "log": log,
     "log1p": lambda x: log(1 + x),
     "maximum": sympy.Max,
@@ -270,7 +280,7 @@ class Run:
         if target is None or value == target:
             return value
         known = self.computed.setdefault(target, value)
-        if known != value and (known - value).has(reductions.Reduction) | (cancel(known - value) != 0):
+        if known != value and not _is_equal(known, value):
             raise Rejected(f"`{name}` is given a second value, `{text(value)}`")
         return target
 
@@ -290,12 +300,12 @@ class Run:
             case ast.Constant(value=float(number)):
                 return sympy.pi if number == float(sympy.pi) else Rational(repr(number))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return -self.value(operand, scope)
+                return negated(self.value(operand, scope))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return Not(self.value(operand, scope))
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
                 sides = (self.value(side, scope) for side in (left, right))
-                return self.case.settle(S(_OPERATORS[type(operator)](*sides)))
+                return self.case.settle(plain(S(_OPERATORS[type(operator)](*sides))))
             case ast.BoolOp(op=operator, values=values):
                 joined = And if isinstance(operator, ast.And) else Or
                 return joined(*(self.value(value, scope) for value in values))
@@ -315,7 +325,7 @@ class Run:
                     (result,) = self.call(name, values)
                     return result
                 if name in FUNCTIONS:
-                    return self.case.settle(FUNCTIONS[name](*values))
+                    return self.case.settle(plain(FUNCTIONS[name](*values)))
                 raise Rejected(f"`{name}` is no function that generated code may call")
         raise Rejected(f"`{ast.unparse(node)}` is no expression of a generated module")
 

@@ -1,0 +1,115 @@
+"""What there is to know about an optimizer or a schedule, as plain data: for tables, for programs, and to be kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from sympy import Basic, Expr, lambdify
+
+from optgen.errors import OptgenError
+from optgen.ir import Branch, Kernel
+from optgen.language.domains import domain_of
+from optgen.language.order import named
+from optgen.language.schedules import Schedule
+from optgen.language.spec import Optimizer
+from optgen.language.sums import plain
+from optgen.language.symbols import Hyper, Named, t
+from optgen.language.text import text
+from optgen.loader import Rule, SpecFile
+from optgen.pipeline import kernel_of
+
+FLOAT32 = 4
+LATER = range(10_001, 10_061)
+"""Steps at which an optimizer has settled; 60 has many divisors, for what is done at every so many-th step."""
+
+
+def facts(file: SpecFile, rule: Rule) -> dict[str, Any]:
+    """What there is to know about an optimizer or a schedule, as plain data.
+
+    ``bytes_read`` and ``bytes_written`` are for an element in float32 and belong to the branch that runs at most steps
+    with the default hyperparameters; ``branches`` has them for each, the usual one marked. They are null where no
+    kernel can be built.
+    """
+    if isinstance(rule, Schedule):
+        return _said(file, rule)
+    states = [{"name": s.name, "space": s.space.name, "init": text(s.init)} for s in rule.states]
+    return {**_said(file, rule), "states": states, **_traffic(rule)}
+
+
+def _said(file: SpecFile, rule: Rule) -> dict[str, Any]:
+    """What the spec of an optimizer or a schedule says."""
+    return {
+        "name": rule.name,
+        "kind": rule.kind,
+        "title": rule.title,
+        "file": file.title,
+        "reference": rule.reference,
+        "description": rule.description,
+        "hypers": [
+            {"name": h.name, "default": _default(h), "domain": str(domain_of(h)), "meaning": h.meaning}
+            for h in rule.hypers
+        ],
+        "equations": [str(let) for let in rule.step],
+    }
+
+
+def _default(hyper: Hyper) -> float | str:
+    """The default of a hyperparameter, in words where it follows from others."""
+    return hyper.usual if hyper.default.is_number else text(hyper.default)
+
+
+def _traffic(optimizer: Optimizer) -> dict[str, Any]:
+    try:
+        kernel = kernel_of(optimizer)
+    except OptgenError:
+        return {"sweeps": None, "bytes_read": None, "bytes_written": None, "branches": []}
+    usual = usual_branch(optimizer, kernel)
+    branches = [{"when": text(branch.when), "usual": branch is usual, **_moved(branch)} for branch in kernel.branches]
+    return {**_moved(usual), "branches": branches}
+
+
+def _moved(branch: Branch) -> dict[str, int]:
+    return {
+        "sweeps": len(branch.over_elements),
+        "bytes_read": FLOAT32 * branch.loads,
+        "bytes_written": FLOAT32 * branch.stores,
+    }
+
+
+def usual_branch(optimizer: Optimizer, kernel: Kernel) -> Branch:
+    """The branch that runs at most steps once an optimizer has settled, with the default hyperparameters.
+
+    It is the last where that depends on more than t and hyperparameters.
+    """
+    *chosen, last = kernel.branches
+    conditions = [branch.when for branch in chosen]
+    needed = {symbol for condition in conditions for symbol in named(condition)}
+    equations: list[tuple[Named, Expr]] = []
+    for let in reversed(optimizer.equations):
+        if let.target in needed:
+            needed.update(named(let.value))
+            equations.insert(0, (let.target, let.value))
+    given: dict[Named, float] = {hyper: hyper.usual for hyper in optimizer.hypers}
+    if not chosen or not needed <= {t, *given, *(target for target, _ in equations)}:
+        return last
+    compute = [(target, named(value), _function(value)) for target, value in equations]
+    decide = [(named(condition), _function(condition)) for condition in conditions]
+    runs: Counter[int] = Counter()
+    for step in LATER:
+        known = {**given, t: float(step)}
+        try:
+            for target, symbols, call in compute:
+                known[target] = call(*(known[x] for x in symbols))
+            holds = (call(*(known[x] for x in symbols)) for symbols, call in decide)
+            runs[next((number for number, true in enumerate(holds) if true), len(chosen))] += 1
+        except (ArithmeticError, NameError, TypeError, ValueError):  # a function or a number that Python does not have
+            return last
+    return kernel.branches[runs.most_common(1)[0][0]]
+
+
+def _function(value: Basic) -> Callable[..., float]:
+    """An expression as a function of its symbols, in floats."""
+    function: Callable[..., float] = lambdify(named(value), plain(value), "math", dummify=True)
+    return function

@@ -1,0 +1,162 @@
+"""What Python, SymPy or NumPy has made something else of before an equation could hold it, without a word.
+
+``t == 1`` is False, since a symbol is no number, and ``g < oo`` is true of every real number; a Piecewise then drops a
+case. ``np.sum(g)`` is ``g``, since NumPy sees one number there. What was written is still in the source, so that is
+read, where there is one, for such comparisons and calls, and each is asked again where it stood.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
+from types import FrameType
+from typing import Any
+
+from sympy import Basic, S
+
+from optgen.errors import Location, Problem, SpecError
+from optgen.language.caller import calling_frame
+from optgen.language.symbols import Named
+
+_OF_ONE_ELEMENT = {
+    **dict.fromkeys(("mean", "average"), "TensorMean"),
+    **dict.fromkeys(("max", "amax"), "TensorMax"),
+    "sum": "TensorSum",
+}
+_SUSPECT = re.compile(rf"[=!]=|\b(?:oo|inf|nan)\b|\.(?:{'|'.join(_OF_ONE_ELEMENT)})\(")
+_INSTEAD = {ast.Eq: "Eq", ast.NotEq: "Ne"}
+_REACH = 40
+"""So many lines an equation has at most, as far as this is concerned."""
+_DEPTH = 3
+"""So many calls are between what is written and what is made of it."""
+
+
+def refuse_folded() -> None:
+    """Refuse what is being made if the call that makes it has a condition that is no longer one.
+
+    Raises
+    ------
+    SpecError
+        At the line of the first.
+    """
+    frame: FrameType | None = calling_frame()
+    for _ in range(_DEPTH):
+        if frame is None:
+            return
+        file, line = frame.f_code.co_filename, frame.f_lineno
+        lines = linecache.getlines(file, frame.f_globals)
+        if _SUSPECT.search("".join(lines[line - 1 : line - 1 + _REACH])):
+            names = {**frame.f_globals, **frame.f_locals}
+            refuse_folded_in("".join(lines), names, file, calls=_calls_at(frame))
+        frame = frame.f_back
+
+
+def refuse_folded_in(source: str, names: Mapping[str, Any], file: str, calls: tuple[int, ...] | None = None) -> None:
+    """Refuse a file with a condition that is no longer one.
+
+    Parameters
+    ----------
+    source : str
+        Its text.
+    names : mapping of str to object
+        What its names stand for.
+    file : str
+        What it is called.
+    calls : tuple of int, optional
+        Lines, first and last, and columns, first and last, of the call that counts alone.
+
+    Raises
+    ------
+    SpecError
+        At the line of the first.
+    """
+    for condition in _conditions(source):
+        if (calls is None or _is_within(condition, calls)) and (problem := _folded(condition, names, source)):
+            raise SpecError([problem], location=Location(file, condition.lineno))
+
+
+def _calls_at(frame: FrameType) -> tuple[int, ...]:
+    """Where the call is written that a frame has under way: the whole line before Python 3.11, which does not tell."""
+    if sys.version_info < (3, 11):
+        return frame.f_lineno, frame.f_lineno + _REACH, 0, sys.maxsize
+    (place,) = islice(frame.f_code.co_positions(), frame.f_lasti // 2, frame.f_lasti // 2 + 1)
+    first, last, left, right = (0 if x is None else x for x in place)
+    return first, last, left, right
+
+
+def _is_within(node: ast.expr, call: tuple[int, ...]) -> bool:
+    first, last, left, right = call
+    begins, ends = (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
+    return (first, left) <= begins and ends <= (last, right)
+
+
+@lru_cache(64)
+def _conditions(source: str) -> tuple[ast.expr, ...]:
+    """The comparisons and calls in the conditions of a file that may have been decided too early."""
+    if not _SUSPECT.search(source):
+        return ()
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # a cell with commands of the notebook, say
+        return ()
+    found = (part for condition in _tests(tree) for part in reversed(list(ast.walk(condition))))  # inner ones first
+    return tuple(part for part in found if isinstance(part, ast.Compare | ast.Call) and _is_suspect(part))
+
+
+def _tests(tree: ast.AST) -> Iterator[ast.expr]:
+    """What may be used as a condition: of a Piecewise everything, elsewhere comparisons with a number."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Piecewise":
+            yield from (pair.elts[1] for pair in node.args if isinstance(pair, ast.Tuple) and len(pair.elts) == 2)  # noqa: PLR2004
+        elif isinstance(node, ast.Compare):
+            sides = (node.left, *node.comparators)
+            if any(isinstance(side, ast.Constant) and isinstance(side.value, int | float) for side in sides):
+                yield node
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _OF_ONE_ELEMENT:
+            yield node
+
+
+def _is_suspect(node: ast.expr) -> bool:
+    return bool(_SUSPECT.search(ast.unparse(node)))
+
+
+def _folded(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | None:
+    """What to say of a condition, or a call of NumPy, if it has symbols and they no longer matter."""
+    known = [names.get(part.id) for part in ast.walk(node) if isinstance(part, ast.Name)]
+    if not any(isinstance(value, Basic) and value.has(Named) for value in known):
+        return None
+    written, line = ast.unparse(node), source.splitlines()[node.lineno - 1].strip()
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if getattr(names.get(ast.unparse(node.func.value)), "__name__", "") != "numpy":
+            return None
+        fix = f"write {_OF_ONE_ELEMENT[node.func.attr]}({', '.join(map(ast.unparse, node.args))}), from optgen"
+        return Problem(f"{written} is of one element alone: to NumPy a symbol is one number", fix, line)
+    decided = _decided(node, names)
+    if decided is None:
+        return None
+    fix = "write finite(x) for 1 where x is a number and 0 where it is NaN or infinite"
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _INSTEAD:
+        sides = ", ".join(map(ast.unparse, (node.left, node.comparators[0])))
+        fix = f"write {_INSTEAD[type(node.ops[0])]}({sides}): Python's == and != say at once whether both are the same"
+    return Problem(f"the condition {written} is {decided} before the rule runs", fix, line)
+
+
+def _decided(node: ast.expr, names: Mapping[str, Any]) -> bool | None:
+    """What a condition was decided to be, if it was: it is asked again, unless it calls what is not of SymPy."""
+    calls = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
+    if not all(isinstance(call, ast.Name) and _is_of_sympy(names.get(call.id)) for call in calls):
+        return None
+    try:
+        decided = eval(compile(ast.Expression(node), "<condition>", "eval"), dict(names))  # noqa: S307 - it has just run
+    except Exception:  # noqa: BLE001 - names that stand for something else by now
+        return None
+    return bool(decided) if isinstance(decided, bool) or decided in (S.true, S.false) else None
+
+
+def _is_of_sympy(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")).startswith("sympy.")

@@ -1,0 +1,87 @@
+"""Generated modules as files: where each belongs, and what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+SCHEDULES = "schedules"
+"""The folder of the modules of schedules, which are the same for every target."""
+
+
+class Status(Enum):
+    """What became of one optimizer or schedule in a build."""
+
+    BUILT = "built"
+    UNCHANGED = "unchanged"
+    STALE = "stale"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one optimizer or schedule, or of one file that no spec makes.
+
+    Parameters
+    ----------
+    name : str
+        The optimizer or schedule.
+    spec : str
+        Its spec file; empty for a module that no spec makes.
+    path : Path
+        The module.
+    status : Status
+        What became of it.
+    reason : str
+        Why, where it is stale or failed.
+    kind : str
+        ``"optimizer"`` or ``"schedule"``.
+    digest : str
+        That of the module as it should be; empty where that is not known.
+    """
+
+    name: str
+    spec: str
+    path: Path
+    status: Status
+    reason: str = ""
+    kind: str = "optimizer"
+    digest: str = ""
+
+
+def module_paths(name: str, kind: str, targets: Iterable[str]) -> list[str]:
+    """Where the modules of an optimizer or a schedule belong, below the folder for all modules."""
+    folders = [SCHEDULES] if kind == "schedule" else list(targets)
+    return [f"{folder}/{name}.py" for folder in folders]
+
+
+def digest_of(path: Path) -> str | None:
+    """sha256 of what a file holds, whatever that is; None if there is none that can be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def orphans(made: Iterable[str], targets: Iterable[str], out: Path) -> list[Result]:
+    """Modules in the folders of targets, and in that of the schedules, that no spec makes any more.
+
+    Parameters
+    ----------
+    made : iterable of str
+        The modules that specs make, as `module_paths` has them.
+    targets : iterable of str
+        The names of the targets.
+    out : Path
+        The folder for all modules.
+    """
+    wanted = {out / path for path in made}
+    there = [path for folder in (*targets, SCHEDULES) for path in sorted((out / folder).glob("*.py"))]
+    return [
+        Result(path.stem, "", path, Status.STALE, "is made by no spec: delete it")
+        for path in there
+        if path.stem != "__init__" and path not in wanted
+    ]

@@ -1,0 +1,119 @@
+"""averages: a factor that, with another, makes 1 is given to elements with all its digits.
+
+Rounded to float32, ``beta`` and ``1 - beta`` no longer add up to 1: an average of equal numbers is another number, and
+what is averaged again and again moves by up to 6e-8 of itself at each step. So a factor is split into a `head`, which
+float32 holds exactly, and the `tail` that it lacks: ``head*m + (tail*m + (1 - beta)*g)``, in which only the last sum
+rounds by more than a unit of the smaller product. An infinite m stays infinite, for no difference is taken, and with a
+factor of 0 or 1 the result is one of the two numbers, bit for bit. A factor that is small by the defaults is left
+alone: rounded, it is off by less than the sum is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+from sympy import Add, Basic, Expr, Mul, Rational, S, expand
+
+from optgen.ir import Assign, Kernel, head, symbols, tail
+from optgen.language import order
+from optgen.language.reductions import Reduction
+from optgen.language.spaces import Space
+from optgen.language.sums import InOrder, plain
+from optgen.language.symbols import Hyper, Named, algebraic, t
+
+SMALL = Rational(1, 4)
+"""Up to this, by the defaults, a factor is small."""
+_LATE = 1000
+"""The step at which factors are looked at."""
+_MOST = 4
+"""Terms of an average, at most."""
+
+_HELD = 2**24
+"""Whole numbers below it are held by float32."""
+
+Known = Mapping[Named, Expr]
+
+
+def averages(kernel: Kernel) -> Kernel:
+    """The kernel with its averages of elements written so that they do not drift."""
+    known = {assign.target: assign.value for assign in kernel.scalars}
+
+    def exact(assign: Assign) -> Assign:
+        if assign.space is not Space.ELEM:  # float64 code, in which no factor is rounded
+            return assign
+        return replace(assign, value=_rewritten(assign.value, kernel.host, known, {}))
+
+    return kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(map(exact, sweep.body))))
+
+
+def _rewritten(value: Any, host: frozenset[Named], known: Known, done: dict[Basic, Any]) -> Any:
+    """An expression with its averages split; what stands in several places is looked at once."""
+    if value not in done:
+        parts = [_rewritten(part, host, known, done) for part in value.args]
+        same = all(new is old for new, old in zip(parts, value.args, strict=True))
+        whole = value if same else value.func(*parts)
+        done[value] = _split(whole, host, known) if isinstance(whole, InOrder) else whole
+    return done[value]
+
+
+def _split(sum_: InOrder, host: frozenset[Named], known: Known) -> Expr:
+    """A sum that begins with an average, with the factors that are not small in two parts; other sums as they are."""
+    terms = order.terms(sum_)
+    for count in range(2, min(len(terms), _MOST) + 1):
+        found = _factors([_parted(term, host) for term in terms[:count]])
+        if found is None:
+            continue
+        heads, tails, others = [], [], []
+        for term, factor in zip(terms, found, strict=False):
+            size = _size(factor, known)
+            if factor != _parted(term, host)[0] or _is_short(factor) or (size is not None and size <= SMALL):
+                others.append(term)
+                continue
+            rest = _parted(term, host)[1]
+            heads.append(Mul(head(factor), rest))
+            tails.append(Mul(tail(factor), rest))
+        average = InOrder(*tails, *others)
+        for part in reversed(heads):
+            average = InOrder(part, average)
+        return InOrder(average, *terms[count:])
+    return sum_
+
+
+def _parted(term: Expr, host: frozenset[Named]) -> tuple[Expr, Expr]:
+    """The factor of a term that the host knows, and the rest."""
+    parts = Mul.make_args(term)
+    factors = [part for part in parts if symbols(part) <= host and not part.has(Reduction)]
+    return Mul(*factors), Mul(*(part for part in parts if part not in factors))
+
+
+def _factors(parted: list[tuple[Expr, Expr]]) -> list[Expr] | None:
+    """A factor of each term, which together make 1; None if there are none."""
+    whole = [factor for factor, _ in parted]
+    if S.One not in whole and _is_one(whole):
+        return whole
+    if len(parted) == 2:  # noqa: PLR2004 - one of them may have other factors beside: (1 - beta)*rate*g
+        for factors in product(*({factor, *Mul.make_args(factor)} for factor in whole)):
+            if S.One not in factors and _is_one(factors):
+                return list(factors)
+    return None
+
+
+def _is_one(factors: Iterable[Expr]) -> bool:
+    total = plain(Add(*factors))
+    return bool(total == 1 or (total.has(Add) and total.is_polynomial() and expand(algebraic(total)) == 1))
+
+
+def _is_short(factor: Expr) -> bool:
+    """Whether float32 holds a number."""
+    return bool(factor.is_Rational and abs(factor.p) < _HELD and _HELD % factor.q == 0)
+
+
+def _size(factor: Expr, known: Known) -> Expr | None:
+    """How large a factor is late in a run with the defaults; None where that depends on the run."""
+    while names := factor.free_symbols & known.keys():
+        factor = factor.xreplace({name: known[name] for name in names})
+    factor = plain(factor).subs({hyper: hyper.default for hyper in factor.atoms(Hyper)} | {t: _LATE})
+    return abs(factor.evalf()) if factor.is_number and factor.is_finite else None

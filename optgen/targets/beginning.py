@@ -1,0 +1,120 @@
+"""What is computed of parameters and states outside of steps, with NumPy: where states start, what to evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sympy import And, Basic, Expr, Max, Not, Piecewise, S, Symbol
+
+from optgen.ir import Scalar
+from optgen.language.order import walk
+from optgen.language.reductions import Reduction
+from optgen.language.spaces import Space
+from optgen.language.spec import Optimizer
+from optgen.language.symbols import theta
+from optgen.language.text import ATOM, TextPrinter
+from optgen.targets.module import function, listed, names, spelled
+from optgen.targets.printer import CodePrinter
+
+_IN_NUMPY = {"atan2": "arctan2", "finite": "isfinite"}
+
+
+class NumpyPrinter(CodePrinter):
+    """Prints expressions as NumPy, of arrays of float64."""
+
+    def __init__(self) -> None:
+        super().__init__(elementwise=True)
+
+    def call(self, name: str, arguments: Iterable[Basic]) -> str:
+        """A function of NumPy; what NumPy does not have is the runtime's."""
+        home = "beginning" if name == "erf" else "np"
+        return f"{home}.{_IN_NUMPY.get(name, name)}({', '.join(map(self, arguments))})"
+
+    def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
+        """A power as such."""
+        return (self.call("sqrt", [base]), ATOM) if exponent == S.Half else TextPrinter.power(self, base, exponent)
+
+    def piecewise(self, piecewise: Piecewise) -> tuple[str, int]:
+        """A choice, element by element."""
+        *pairs, (last, _) = piecewise.args
+        text = self(last)
+        for value, condition in reversed(pairs):
+            text = f"np.where({self(condition)}, {self(value)}, {text})"
+        return text, ATOM
+
+    def connected(self, conditions: Expr) -> tuple[str, int]:
+        """Conditions joined by and, or."""
+        name = "logical_and" if isinstance(conditions, And) else "logical_or"
+        text, *others = map(self, self.parts(conditions))
+        for other in others:
+            text = f"np.{name}({text}, {other})"
+        return text, ATOM
+
+    def extremum(self, expression: Expr) -> str:
+        """A maximum or minimum, of two at a time."""
+        name = "maximum" if isinstance(expression, Max) else "minimum"
+        text, *others = map(self, self.extremes(expression))
+        for other in others:
+            text = f"np.{name}({text}, {other})"
+        return text
+
+    def function(self, expression: Expr) -> str:
+        """A function, or a total over a row, a column or a tensor."""
+        if isinstance(expression, Not):
+            return f"np.logical_not({self(expression.args[0])})"
+        if not isinstance(expression, Reduction):
+            return super().function(expression)
+        return f'beginning.total("{expression.how}", "{expression.to.value}", {self(expression.args[0])}, theta)'
+
+
+def _is_computed(optimizer: Optimizer) -> bool:
+    return not optimizer.evaluation.is_Symbol
+
+
+def functions(optimizer: Optimizer) -> list[str]:
+    """The functions for what is no copy: of the starts of states, of what to evaluate."""
+    parts = [_started(optimizer)] if optimizer.begun else []
+    if _is_computed(optimizer):
+        what = "What to evaluate the model with, for one tensor."
+        result = f"return {NumpyPrinter()(optimizer.evaluation)}"
+        parts.append(function(None, "evaluation", spelled(_taken(optimizer)), what, [result]))
+    return parts
+
+
+def lines(optimizer: Optimizer) -> list[str]:
+    """What PROGRAM says of it."""
+    copies = [state.name for state in optimizer.states if state.init == theta]
+    found = [f"copies={names(copies)},"] if copies else []
+    if optimizer.begun:
+        found += [f"begun={names([state.name for state in optimizer.begun])},", "started=started,"]
+    if optimizer.evaluation != theta:
+        found.append(f"evaluated={names([symbol.name for symbol in _taken(optimizer)])},")
+    return [*found, "evaluation=evaluation,"] if _is_computed(optimizer) else found
+
+
+def _taken(optimizer: Optimizer) -> list[Symbol]:
+    """What the evaluation is made of, theta first."""
+    used = optimizer.evaluation.free_symbols
+    return [symbol for symbol in (theta, *optimizer.states) if symbol in used]
+
+
+def _started(optimizer: Optimizer) -> str:
+    """The function that says what states start from that is made of theta, for each tensor."""
+    inits = [state.init for state in optimizer.begun]
+    body: list[str] = []
+    while reduce := next((node for init in inits for node in _totals(init)), None):
+        name = Scalar(f"c{len(body)}")
+        inside = NumpyPrinter()(reduce.args[0])
+        body.append(f'{name} = beginning.over_all("{reduce.how}", [{inside} for theta in thetas], thetas)')
+        inits = [init.xreplace({reduce: name}) for init in inits]
+    printer = NumpyPrinter()
+    values = ", ".join(map(printer, inits)) + "," * (len(inits) == 1)
+    what = f"What is made of theta for the first step: {listed([state.name for state in optimizer.begun])}."
+    arguments = ", ".join(["thetas", *filter(None, [spelled(optimizer.hypers)])])
+    return function(None, "started", arguments, what, [*body, f"return [({values}) for theta in thetas]"])
+
+
+def _totals(init: Expr) -> Sequence[Expr]:
+    """The totals over the whole model in an expression, none of which holds another."""
+    found = [node for node in walk(init) if isinstance(node, Reduction) and node.to is Space.GROUP]
+    return [node for node in found if not any(x is not node and node.has(x) for x in found)]

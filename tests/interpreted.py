@@ -1,0 +1,56 @@
+"""Modules for CPUs as plain Python: what is not compiled runs at once, if not fast."""
+
+import ast
+import builtins
+import symtable
+from typing import Any
+
+import numpy as np
+
+
+def interpreted(text: str) -> dict[str, Any]:
+    """The names of a generated module whose own functions are Python's."""
+    tree = ast.fix_missing_locations(_Plain().visit(ast.parse(text)))
+    names: dict[str, Any] = {"__name__": "interpreted", "view": _view, "divided": _divided}
+    exec(compile(tree, "interpreted", "exec"), names)  # noqa: S102 - a module that the compiler has just made
+    return names
+
+
+class _Plain(ast.NodeTransformer):
+    """Takes off what compiles, and lets a division by zero be what it is in a kernel."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.decorator_list.clear()
+        return self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        node.names = [name for name in node.names if name.name != "view"]
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Div):
+            return node
+        return ast.Call(ast.Name("divided", ast.Load()), [node.left, node.right], [])
+
+
+def _divided(a: Any, b: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return np.divide(a, b)
+
+
+def _view(address: int, count: int, like: Any) -> Any:
+    kind = np.ctypeslib.as_ctypes_type(like.dtype)
+    memory = (kind * int(count)).from_address(int(address)) if count else (kind * 0)()
+    return np.ctypeslib.as_array(memory)
+
+
+def undefined(text: str) -> set[str]:
+    """Names that functions of a module read and nothing binds."""
+
+    def unknown(table: symtable.SymbolTable) -> set[str]:
+        free = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced()}
+        return free.union(*map(unknown, table.get_children()))
+
+    module = symtable.symtable(text, "module", "exec")
+    return unknown(module) - set(module.get_identifiers()) - set(dir(builtins))

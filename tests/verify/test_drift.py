@@ -1,0 +1,86 @@
+"""Many steps in float32: what rests stays, what is compensated arrives, and the verifier sees where it does not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from broken import broken
+
+from optgen import Let, Optimizer, g, local, state, theta
+from optgen.build import target_named
+from optgen.hypers import lr
+from optgen.pipeline import source
+from optgen.targets.base import Origin
+from optgen.verify import drift
+from optgen.verify.candidate import QUICK, Candidate, Verdict
+
+lost = state("lost")
+y = local("y")
+KAHAN = Optimizer(
+    "kahan",
+    "Kahan",
+    step=(
+        Let(y, -lr * g - lost),
+        Let(theta.next, theta + y),
+        Let(lost.next, (theta.next - theta) - y),
+    ),
+)
+
+
+def kahan(folder, before, after):
+    """The rule, with one piece of its text changed."""
+    text = source(KAHAN, target_named("cpu"), Origin("0", "specs/kahan.py", "0"))
+    assert before in text
+    path = folder / "kahan.py"
+    path.write_text(text.replace(before, after, 1) if before else text, encoding="utf-8")
+    return Candidate(KAHAN, path)
+
+
+def findings(candidate):
+    return {finding.subject: finding for finding in drift.check(candidate, QUICK)}
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Enough to tell right from wrong."""
+    monkeypatch.setattr(drift, "STEPS", 20_000)
+
+
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize("name", ["schedule_free_adamw", "ema_adamw", "lookahead_sgdm", "adafactor"])
+def test_nothing_drifts(name, generated_by_name):
+    found = findings(Candidate(generated_by_name(name).optimizer, Path(generated_by_name(name).module.__file__)))
+    assert not [finding for finding in found.values() if finding.verdict is not Verdict.TESTED]
+    assert found["a noisy average"].figures["noisy"] < 1e-4
+
+
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize("name", ["schedule_free_adamw", "schedule_free_sgd"])
+def test_factors_that_are_rounded_are_seen(name, generated_by_name, tmp_path):
+    whole = broken(tmp_path, generated_by_name(name), "head(", "(")
+    whole.path.write_text(whole.text.replace("tail(", "0*("), encoding="utf-8")
+    found = findings(Candidate(whole.optimizer, whole.path))["fixed points under no gradient"]
+    assert found.verdict is Verdict.FAILED
+    assert "are the factors of an average rounded" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ("", "", Verdict.TESTED),
+        ("theta_next - theta - y", "theta_next - (theta + y)", Verdict.FAILED),
+        ("fma(-lr, g, -lost)", "fma(-lr, g, lost)", Verdict.FAILED),
+    ],
+)
+def test_a_compensation_must_compensate(before, after, verdict, tmp_path):
+    assert findings(kahan(tmp_path, before, after))["compensation by lost"].verdict is verdict
+
+
+def test_schedule_free_weights_stay_where_they_are(generated_by_name):
+    """The average of equal points is that point, bit for bit, for 20,000 steps; factors in float32 move it by 1e-4."""
+    kind = generated_by_name("schedule_free_adamw").module.ScheduleFreeAdamW
+    start = np.random.default_rng(0).normal(size=37).astype(np.float32)
+    taken = kind([start.copy()])
+    for _ in range(20_000):
+        taken.step([np.zeros_like(start)])
+    np.testing.assert_array_equal(taken.params[0], start)

@@ -1,0 +1,204 @@
+"""Right kernels of rules that no spec has are accepted, be their formulas never so unlucky in floating point."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sympy import Abs, Interval, Max, Piecewise, Rational, exp, sign, sqrt
+
+import optgen
+from optgen import (
+    GROUP,
+    ROW,
+    TENSOR,
+    ColNorm,
+    GroupNorm,
+    Let,
+    Norm,
+    Optimizer,
+    RowMean,
+    SpecError,
+    TensorMax,
+    TensorSum,
+    g,
+    hyper,
+    local,
+    state,
+    t,
+    theta,
+)
+from optgen.hypers import beta1, beta2, eps, lr
+from optgen.verify import memory, mutate, numerics, reference, settings, translation
+from optgen.verify.candidate import Candidate, Effort, failures
+from optgen.verify.error import Magnitudes
+
+FEW = Effort(draws=20)
+m, n, s, v = state("m n s v")
+u = local("u")
+last_g, last_theta = state("last_g", init=g), state("last_theta", init=theta)
+p = hyper("p", Rational(1, 8), Interval(0, Rational(1, 2)), "a power")
+vr, vt, vg = state("vr", space=ROW), state("vt", space=TENSOR), state("vg", space=GROUP)
+MOMENTUM = Let(m.next, beta1 * m + g)
+
+
+def candidate_of(*step: Let) -> Candidate:
+    """The module of a rule, as it is compiled."""
+    rule = Optimizer("rule", title="Rule", step=step)
+    return Candidate(rule, Path(str(optgen.compile(rule).__file__)))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        (MOMENTUM, Let(theta.next, theta - lr * m.next / (Norm(m.next) + eps))),
+        (MOMENTUM, Let(theta.next, theta - lr * m.next / (TensorMax(Abs(m.next)) + eps))),
+        (MOMENTUM, Let(theta.next, theta - lr * m.next / (ColNorm(m.next) + eps))),
+        (MOMENTUM, Let(theta.next, theta - lr * m.next / (GroupNorm(m.next) + eps))),
+        (MOMENTUM, Let(vt.next, TensorSum(m.next * m)), Let(theta.next, theta - lr * m.next * sign(vt.next))),
+        (MOMENTUM, Let(n.next, n + m.next * Norm(m.next)), Let(theta.next, theta - lr * n.next / (Norm(n.next) + 1))),
+        (Let(theta.next, theta - lr * g), Let(s.next, s + g / (Norm(theta.next) + eps))),
+        (Let(theta.next, theta - lr * g), Let(vg.next, Max(vg, GroupNorm(theta.next - theta)))),
+        (
+            MOMENTUM,
+            Let(u, m.next**3 + g),  # kept from one sweep to the next, and added up
+            Let(theta.next, theta - lr * u * Norm(u / (Norm(u) + eps)) * m.next),
+        ),
+        (
+            Let(vr.next, beta2 * vr + (1 - beta2) * RowMean(g**2)),
+            Let(m.next, beta1 * m + (1 - beta1) * g / (sqrt(vr.next) + eps)),
+            Let(theta.next, theta - lr * m.next * Norm(theta) / (Norm(m.next) + eps)),
+        ),
+    ],
+    ids=lambda step: str(len(step)),
+)
+def test_totals_of_what_is_stored_are_made_before_it_is_read_again(step: tuple[Let, ...]) -> None:
+    candidate = candidate_of(*step)
+    assert memory.escapes(candidate) == []
+    assert failures(list(translation.check(candidate, FEW))) == []
+
+
+def test_a_store_by_itself_that_is_left_out_is_missed() -> None:
+    candidate = candidate_of(MOMENTUM, Let(theta.next, theta - lr * m.next / (Norm(m.next) + eps)))
+    found = [mutant for mutant in mutate.mutants(candidate.text) if mutant.kind == "a store left out"]
+    assert any(mutant.change.startswith("m[i]") for mutant in found)
+    assert all(mutate.outcome(candidate.optimizer, mutant).caught for mutant in found)
+
+
+DIFFERENCE = Let(s.next, s + theta - last_theta)
+SUM = Let(s.next, s + g**2)
+RIGHT = {
+    "what has become of theta, which is nothing at first": (
+        DIFFERENCE,
+        Let(last_theta.next, theta),
+        Let(theta.next, theta - lr * g - lr * s.next),
+    ),
+    "the change of the gradient, as PID has it": (
+        Let(s.next, beta1 * s + (g - last_g)),
+        Let(last_g.next, g),
+        Let(theta.next, theta - lr * g - lr * s.next),
+    ),
+    "the change of both, guarded at first": (
+        Let(s.next, Piecewise((0, t <= 1), (Abs(theta - last_theta) / (Abs(g - last_g) + eps), True))),
+        Let(last_theta.next, theta),
+        Let(last_g.next, g),
+        Let(theta.next, theta - lr * g * (1 + s.next)),
+    ),
+    "KATE, whose lr*g may vanish on the way": (
+        SUM,
+        Let(m.next, m + eps * g**2 + g**2 / s.next),
+        Let(theta.next, theta - lr * g * sqrt(m.next) / s.next),
+    ),
+    "a negative power of what may vanish, as Padam has it": (
+        Let(v.next, Max(v, beta2 * v + (1 - beta2) * g**2)),
+        Let(theta.next, theta - lr * g * (v.next + eps) ** -p),
+    ),
+    "the root of a variance that may come out negative": (
+        Let(v.next, beta1 * v + (1 - beta1) * g**2),
+        Let(n.next, beta1 * n + (1 - beta1) * g),
+        Let(theta.next, theta - lr * g / (sqrt(v.next - n.next**2) + eps)),
+    ),
+    "a choice by what has cancelled, as FTRL has it": (
+        SUM,
+        Let(m.next, m + g - theta * (sqrt(s.next) - sqrt(s)) / lr),
+        Let(theta.next, Piecewise((0, Abs(m.next) <= eps), (-(m.next - sign(m.next) * eps) * lr, True))),
+    ),
+    "an exponential that overflows in three steps": (
+        Let(s.next, s * exp(last_theta - theta) + g),
+        Let(last_theta.next, theta),
+        Let(theta.next, theta - lr * s.next - lr * g),
+    ),
+    "a power of 3/2, which has no value at minus infinity": (
+        SUM,
+        Let(theta.next, theta - lr * g**3 / (s.next ** Rational(3, 2) + eps)),
+    ),
+    "a quotient of the host that is infinite at first": (
+        Let(s.next, s / (t - 1) + g),
+        Let(theta.next, theta - lr * g),
+    ),
+}
+"""Each by what is unlucky about it."""
+
+
+@pytest.mark.parametrize("step", RIGHT.values(), ids=RIGHT)
+def test_what_no_kernel_can_follow_is_not_held_against_one(step: tuple[Let, ...]) -> None:
+    candidate = candidate_of(*step)
+    assert memory.escapes(candidate) == []
+    found = list(numerics.check(candidate, FEW))
+    assert failures(found) == []
+    counts = [finding.figures["cases"] for finding in found if "cases" in finding.figures]
+    assert min(counts) >= FEW.draws / 2
+
+
+def test_a_state_that_starts_from_something_is_that_at_the_first_step() -> None:
+    rule = Optimizer("rule", title="Rule", step=RIGHT["what has become of theta, which is nothing at first"])
+    old = {"theta": np.array([np.nan, 0.1]), "g": np.ones(2), "s": np.array([2.0, 0.3]), "last_theta": np.zeros(2)}
+    after = settings.one_step(rule, settings.Setting(1, {"lr": 0.5}), old)
+    np.testing.assert_array_equal(after["s"], old["s"])  # not 0.3 + 0.1 - 0.1, which is less
+    assert np.isnan(after["theta"][0])
+
+
+def test_a_first_step_that_divides_by_nothing_is_refused() -> None:
+    quotient = (theta - last_theta) / (g - last_g)
+    starts = Let(last_theta.next, theta), Let(last_g.next, g)
+    with pytest.raises(SpecError, match="at the first step, where `last_theta` is `theta` and `last_g` is `g`"):
+        Optimizer("rule", title="Rule", step=(Let(theta.next, theta - lr * quotient), *starts))
+    guarded = Piecewise((g, t <= 1), (quotient, True))
+    Optimizer("rule", title="Rule", step=(Let(theta.next, theta - lr * guarded), *starts))
+    later = Piecewise((quotient, t > 1), (g, True))
+    Optimizer("rule", title="Rule", step=(Let(theta.next, theta - lr * later), *starts))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_product_is_known_to_what_its_partial_products_leave(dtype: Any) -> None:
+    """Of ``a*b*c`` with ``a*b`` below the normal numbers, in the order that loses most; and no less than that."""
+    by, tiny = Magnitudes(np.dtype(dtype)), float(np.finfo(dtype).smallest_normal)
+    a, b, c = (by.array(np.array([x])) for x in (np.sqrt(tiny) / 8, np.sqrt(tiny) / 16, 1e12))
+    for over in ([a, b, c], [c, a, b], [b, c, a]):
+        assert float(by.product(over, []).magnitude[0]) == pytest.approx(1e12 * tiny)
+    d = by.array(np.array([1e-12]))
+    assert float(by.product([a, b], [d]).magnitude[0]) == pytest.approx(1e12 * tiny)
+    ordinary = [by.array(np.array([x])) for x in (2.0, 3.0, 5.0)]
+    assert float(by.product(ordinary, []).magnitude[0]) == 30
+    assert float(by.product([a, b], []).magnitude[0]) == tiny
+    assert float(by.product([by.number(-1), a, b], []).magnitude[0]) == tiny
+
+
+def test_a_wrong_product_is_caught_beside_what_vanishes(tmp_path: Path) -> None:
+    """KATE with the root of the wrong sum."""
+    right = candidate_of(*RIGHT["KATE, whose lr*g may vanish on the way"])
+    assert "sqrt(m_next)" in right.text
+    path = tmp_path / "rule.py"
+    path.write_text(right.text.replace("sqrt(m_next)", "sqrt(s_next)"), encoding="utf-8")
+    wrong = failures(list(numerics.check(Candidate(right.optimizer, path), FEW)))
+    assert any(finding.subject == "theta, float32" for finding in wrong)
+    (detail,) = (finding.detail for finding in wrong if finding.subject == "theta, float32")
+    assert detail.splitlines()[0].startswith("theta' = theta - lr*g*sqrt(m')/s'")
+    assert "where 4 are allowed" in detail.splitlines()[1]
+    assert detail.splitlines()[2].startswith("at theta = ")
+
+
+def test_the_reference_multiplies_in_any_order() -> None:
+    rule = Optimizer("rule", title="Rule", step=(Let(theta.next, theta - 3 * lr * g**2 * theta / (1 + g**2)),))
+    (after,), _ = reference.step(rule, [np.array([2.0])], [np.array([3.0])], {}, 1, hypers={"lr": 0.5})
+    assert after[0] == pytest.approx(2 - 3 * 0.5 * 9 * 2 / 10)
