@@ -47,7 +47,7 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 
 from optgen.errors import Problem, SpecError
-from optgen.ir import expm1, fma, head, log1p, mean_age, powm1, tail
+from optgen.ir import expm1, fma, head, log1p, mean_age, powm1, root_of_squares, shrunk, stretched, tail
 from optgen.language.decimals import is_exact
 from optgen.language.noise import normal
 from optgen.language.order import walk
@@ -74,8 +74,11 @@ FUNCTIONS = {
     log1p: "log1p",
     mean_age: "mean_age",
     powm1: "powm1",
+    root_of_squares: "root_of_squares",
+    shrunk: "shrunk",
     sign: "sign",
     sin: "sin",
+    stretched: "stretched",
     tail: "tail",
     tan: "tan",
     tanh: "tanh",

@@ -112,8 +112,8 @@ def test_whatever_one_file_does_the_others_are_built(optgen, tmp_path, monkeypat
         "sibling.py": "from .raises import x\n",
         "deep.py": "def f(x): return f(x)\nf(1)\n",
     }
-    for name, text in wrong.items():
-        (specs / name).write_text(text)
+    for name, wrong_text in wrong.items():
+        (specs / name).write_text(wrong_text)
     (specs / "bytes.py").write_bytes(b"x = '\xff'\n")
     (specs / "folder.py").mkdir()
     (specs / "dangling.py").symlink_to(tmp_path / "nothing")

@@ -139,11 +139,13 @@ def test_a_norm_is_of_products_in_float64_and_not_of_squares_in_float32() -> Non
     (first, *_) = branch(Let(theta.next, theta - lr * g / (Norm(g) + TensorSum(g * theta)))).sweeps
     assert [str(reduce) for reduce in first.reduces] == [
         "acc0 = sum of g*g over the tensor",
-        "acc1 = sum of g*theta over the tensor",
+        "acc1 = sum of y0*y0 over the tensor",  # of those whose squares may be too large for float64
+        "acc2 = sum of y1*y1 over the tensor",  # and too small
+        "acc3 = sum of g*theta over the tensor",
     ]
     (first, *_) = branch(Let(theta.next, theta - lr * g / (1 + Norm(-lr * g * theta)))).sweeps
-    assert [str(assign) for assign in first.body] == ["y0 = lr*g*theta"]
-    assert [str(reduce) for reduce in first.reduces] == ["acc0 = sum of y0*y0 over the tensor"]
+    assert [str(assign) for assign in first.body] == ["y0 = lr*g*theta", "y1 = shrunk(y0)", "y2 = stretched(y0)"]
+    assert [str(reduce) for reduce in first.reduces] == [f"acc{k} = sum of y{k}*y{k} over the tensor" for k in range(3)]
 
 
 def test_a_total_of_elements_is_made_of_values_of_elements() -> None:
