@@ -22,8 +22,8 @@ Reference: torch.optim.Adafactor.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, view,
+    expm1, fma, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
 )
 from optgen.runtime.totals import column_totals, narrow, rows_in_columns, sum_of, wide
 
@@ -39,10 +39,18 @@ def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2, weight_decay):
     return eps1, eps2, c0, c1, c2, c3, c4
 
 
+@per_element
+def update_0(theta, g):
+    """One element in sweep 0: y2 and y3."""
+    y2 = shrunk(theta)
+    y3 = stretched(theta)
+    return y2, y3
+
+
 @on_host
-def tensor_0(acc4, numel, eps2, c3):
+def tensor_0(acc6, acc7, acc8, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
-    rate = c3*maximum(sqrt(acc4/numel), eps2)
+    rate = c3*maximum(root_of_squares(acc6/numel, acc7/numel, acc8/numel), eps2)
     return rate
 
 
@@ -64,15 +72,17 @@ def column_0(c, acc1, acc2, numel, n_rows, n_cols, eps1, c0, c1):
 
 @per_element
 def update_1(g, by_row, by_column, eps1):
-    """One element in sweep 1: u."""
+    """One element in sweep 1: u, y0 and y1."""
     u = g/maximum(by_column*by_row, eps1)
-    return u
+    y0 = shrunk(u)
+    y1 = stretched(u)
+    return u, y0, y1
 
 
 @on_host
-def tensor_1(acc3, rate, numel, c2):
+def tensor_1(acc3, acc4, acc5, rate, numel, c2):
     """One tensor before sweep 2: c5."""
-    excess = maximum(c2*sqrt(acc3/numel), 1)
+    excess = maximum(c2*root_of_squares(acc3/numel, acc4/numel, acc5/numel), 1)
     c5 = rate/excess
     return c5
 
@@ -86,7 +96,7 @@ def update_2(theta, g, by_row, by_column, c5, eps1, c4):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc1_of, acc4_of):
+def chunk_0(row, place, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc8_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -94,7 +104,9 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc4_of):
     matrix_rows = place[5]
     line_before = place[6]
     parts_begin = place[7]
-    acc4 = 0.0  # sum of theta*theta over the tensor
+    acc6 = 0.0  # sum of theta*theta over the tensor
+    acc7 = 0.0  # sum of y2*y2 over the tensor
+    acc8 = 0.0  # sum of y3*y3 over the tensor
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     acc1_of[parts_begin : parts_begin + parts_count] = 0.0
     for line in range(lines):
@@ -106,32 +118,37 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc4_of):
         acc1 = acc1_of[line_parts : line_parts + count]
         acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
+            y2, y3 = update_0(theta[i], g[i])
             acc0 += wide(g[i])*wide(g[i])
             acc1[i] += wide(g[i])*wide(g[i])
-            acc4 += wide(theta[i])*wide(theta[i])
+            acc6 += wide(theta[i])*wide(theta[i])
+            acc7 += wide(y2)*wide(y2)
+            acc8 += wide(y3)*wide(y3)
         acc0_of[first_row + line] = acc0
-    acc4_of[place[0]] = acc4
+    acc6_of[place[0]] = acc6
+    acc7_of[place[0]] = acc7
+    acc8_of[place[0]] = acc8
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of, acc4_of):
+def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc8_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc4_of)
+            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc8_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc4_of):
+def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc8_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc4_of)
+        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc8_of)
 
 
 @on_host
 def prepare_1(
-    at, scalars, acc4_of, numel_of, rate_of, r_of, acc0_of, n_cols_of, by_row_of, c_of, acc1_of, n_rows_of,
-    by_column_of,
+    at, scalars, acc6_of, acc7_of, acc8_of, numel_of, rate_of, r_of, acc0_of, n_cols_of, by_row_of, c_of,
+    acc1_of, n_rows_of, by_column_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
     eps1 = scalars[0]
@@ -140,8 +157,10 @@ def prepare_1(
     c1 = scalars[3]
     c3 = scalars[5]
     for j in at.tensors:
-        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-        rate_of[j] = tensor_0(acc4, numel_of[j], eps2, c3)
+        acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
+        acc7 = sum_of(acc7_of, at.chunks[j], at.chunks[j + 1])
+        acc8 = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
+        rate_of[j] = tensor_0(acc6, acc7, acc8, numel_of[j], eps2, c3)
     for j in at.tensors:
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
@@ -159,7 +178,7 @@ def prepare_1(
 
 
 @summing_chunk
-def chunk_1(row, place, scalars, by_row_of, by_column_of, acc3_of):
+def chunk_1(row, place, scalars, by_row_of, by_column_of, acc3_of, acc4_of, acc5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -169,6 +188,8 @@ def chunk_1(row, place, scalars, by_row_of, by_column_of, acc3_of):
     line_before = place[6]
     eps1 = scalars[0]
     acc3 = 0.0  # sum of u*u over the tensor
+    acc4 = 0.0  # sum of y0*y0 over the tensor
+    acc5 = 0.0  # sum of y1*y1 over the tensor
     for line in range(lines):
         begin = line*count
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
@@ -177,33 +198,39 @@ def chunk_1(row, place, scalars, by_row_of, by_column_of, acc3_of):
         column = first_column + matrix*count
         by_column = by_column_of[column : column + count]
         for i in range(count):
-            u = update_1(g[i], by_row, narrow(by_column[i], scalars), eps1)
+            u, y0, y1 = update_1(g[i], by_row, narrow(by_column[i], scalars), eps1)
             acc3 += wide(u)*wide(u)
+            acc4 += wide(y0)*wide(y0)
+            acc5 += wide(y1)*wide(y1)
     acc3_of[place[0]] = acc3
+    acc4_of[place[0]] = acc4
+    acc5_of[place[0]] = acc5
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, by_row_of, by_column_of, acc3_of):
+def sweep_1(rows, tasks, places, scalars, by_row_of, by_column_of, acc3_of, acc4_of, acc5_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, by_row_of, by_column_of, acc3_of)
+            chunk_1(rows[row], places[row], scalars, by_row_of, by_column_of, acc3_of, acc4_of, acc5_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, by_row_of, by_column_of, acc3_of):
+def sweep_1_serial(rows, places, scalars, by_row_of, by_column_of, acc3_of, acc4_of, acc5_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, by_row_of, by_column_of, acc3_of)
+        chunk_1(rows[row], places[row], scalars, by_row_of, by_column_of, acc3_of, acc4_of, acc5_of)
 
 
 @on_host
-def prepare_2(at, scalars, acc3_of, rate_of, numel_of, c5_of):
+def prepare_2(at, scalars, acc3_of, acc4_of, acc5_of, rate_of, numel_of, c5_of):
     """Prepare sweep 2: all that varies over less than elements."""
     c2 = scalars[4]
     for j in at.tensors:
         acc3 = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
-        c5_of[j] = tensor_1(acc3, rate_of[j], numel_of[j], c2)
+        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+        acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
+        c5_of[j] = tensor_1(acc3, acc4, acc5, rate_of[j], numel_of[j], c2)
 
 
 @per_chunk
@@ -265,16 +292,17 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc4": "chunk", "rate": "tensor", "by_row": "row", "by_column": "column",
-        "acc3": "chunk", "c5": "tensor",
+        "acc0": "row", "acc1": "part", "acc6": "chunk", "acc7": "chunk", "acc8": "chunk", "rate": "tensor",
+        "by_row": "row", "by_column": "column", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk", "c5": "tensor",
     },
     phases=(
-        Phase(("acc0", "acc1", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc1", "acc6", "acc7", "acc8"), sweep=sweep_0, sweep_serial=sweep_0_serial),
         Phase((
-            "acc4", "numel", "rate", "r", "acc0", "n_cols", "by_row", "c", "acc1", "n_rows", "by_column",
+            "acc6", "acc7", "acc8", "numel", "rate", "r", "acc0", "n_cols", "by_row", "c", "acc1", "n_rows",
+            "by_column",
         ), prepare=prepare_1),
-        Phase(("by_row", "by_column", "acc3"), sweep=sweep_1, sweep_serial=sweep_1_serial),
-        Phase(("acc3", "rate", "numel", "c5"), prepare=prepare_2),
+        Phase(("by_row", "by_column", "acc3", "acc4", "acc5"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("acc3", "acc4", "acc5", "rate", "numel", "c5"), prepare=prepare_2),
         Phase(("by_row", "by_column", "c5"), sweep=sweep_2, sweep_serial=sweep_2_serial),
     ),
 )

@@ -24,8 +24,8 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail, view,
+    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
+    serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
 )
 from optgen.runtime.totals import max_of, narrow, sum_of, wide
 
@@ -47,33 +47,37 @@ def scalars(t, lr, beta1, beta2, eps, delta, wd_ratio, weight_decay):
 
 @per_element
 def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3):
-    """One element in sweep 0: the new m and v, and u."""
+    """One element in sweep 0: the new m and v, and y0, y1, y2, y3 and u."""
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
     v_hat = c3*v_next
     u = m_hat/(sqrt(v_hat) + eps)
-    return m_next, v_next, u
+    y0 = shrunk(g)
+    y1 = stretched(g)
+    y2 = shrunk(theta)
+    y3 = stretched(theta)
+    return m_next, v_next, y0, y1, y2, y3, u
 
 
 @on_host
-def tensor_0(acc4, acc5, acc6, eps):
+def tensor_0(acc8, acc9, acc10, acc11, acc12, acc13, acc14, eps):
     """One tensor before sweep 1: cosine."""
-    cosine = abs(acc4)/(maximum(sqrt(acc5), eps)*maximum(sqrt(acc6), eps))
+    cosine = abs(acc8)/(maximum(root_of_squares(acc12, acc13, acc14), eps)*maximum(root_of_squares(acc9, acc10, acc11), eps))
     return cosine
 
 
 @on_host
-def row_0(acc0, acc1, acc2, eps):
-    """One row before sweep 1: y0."""
-    y0 = abs(acc0)/(maximum(sqrt(acc1), eps)*maximum(sqrt(acc2), eps))
-    return y0
+def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
+    """One row before sweep 1: y4."""
+    y4 = abs(acc0)/(maximum(root_of_squares(acc1, acc2, acc3), eps)*maximum(root_of_squares(acc4, acc5, acc6), eps))
+    return y4
 
 
 @on_host
-def tensor_1(acc3, cosine, numel, n_cols, delta, wd_ratio, c5):
+def tensor_1(acc7, cosine, numel, n_cols, delta, wd_ratio, c5):
     """One tensor before sweep 1: row_cosine and c4."""
-    row_cosine = acc3
+    row_cosine = acc7
     kept = (
         1
         if n_cols >= numel
@@ -86,14 +90,14 @@ def tensor_1(acc3, cosine, numel, n_cols, delta, wd_ratio, c5):
 
 
 @on_host
-def row_1(acc2, row_cosine, acc6, cosine, acc7, acc8, numel, n_cols, eps, delta):
+def row_1(acc4, acc5, acc6, row_cosine, acc12, acc13, acc14, cosine, acc15, acc16, numel, n_cols, eps, delta):
     """One row before sweep 1: radial."""
     radial = (
         0
         if n_cols >= numel
-        else acc7/(sqrt(acc2) + eps)**2
+        else acc15/(root_of_squares(acc4, acc5, acc6) + eps)**2
         if row_cosine < delta/sqrt(n_cols)
-        else acc8/(eps + sqrt(acc6))**2
+        else acc16/(eps + root_of_squares(acc12, acc13, acc14))**2
         if cosine < delta/sqrt(numel)
         else 0
     )
@@ -111,7 +115,10 @@ def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc4_of, acc5_of, acc6_of, acc7_of, acc8_of):
+def chunk_0(
+    row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of, acc9_of,
+    acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
+):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -125,10 +132,14 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc4_of, acc5_of, ac
     c1 = scalars[9]
     c2 = scalars[10]
     c3 = scalars[11]
-    acc4 = 0.0  # sum of g*theta over the tensor
-    acc5 = 0.0  # sum of g*g over the tensor
-    acc6 = 0.0  # sum of theta*theta over the tensor
-    acc8 = 0.0  # sum of theta*u over the tensor
+    acc8 = 0.0  # sum of g*theta over the tensor
+    acc9 = 0.0  # sum of g*g over the tensor
+    acc10 = 0.0  # sum of y0*y0 over the tensor
+    acc11 = 0.0  # sum of y1*y1 over the tensor
+    acc12 = 0.0  # sum of theta*theta over the tensor
+    acc13 = 0.0  # sum of y2*y2 over the tensor
+    acc14 = 0.0  # sum of y3*y3 over the tensor
+    acc16 = 0.0  # sum of theta*u over the tensor
     for line in range(lines):
         begin = line*count
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
@@ -137,57 +148,82 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc4_of, acc5_of, ac
         v = view(row[4] + begin*scalars.itemsize, count, scalars)
         acc0 = 0.0  # sum of g*theta over the row
         acc1 = 0.0  # sum of g*g over the row
-        acc2 = 0.0  # sum of theta*theta over the row
-        acc7 = 0.0  # sum of theta*u over the row
+        acc2 = 0.0  # sum of y0*y0 over the row
+        acc3 = 0.0  # sum of y1*y1 over the row
+        acc4 = 0.0  # sum of theta*theta over the row
+        acc5 = 0.0  # sum of y2*y2 over the row
+        acc6 = 0.0  # sum of y3*y3 over the row
+        acc15 = 0.0  # sum of theta*u over the row
         for i in range(count):
-            m[i], v[i], u = update_0(
+            m[i], v[i], y0, y1, y2, y3, u = update_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
             acc0 += wide(g[i])*wide(theta[i])
             acc1 += wide(g[i])*wide(g[i])
-            acc2 += wide(theta[i])*wide(theta[i])
-            acc4 += wide(g[i])*wide(theta[i])
-            acc5 += wide(g[i])*wide(g[i])
-            acc6 += wide(theta[i])*wide(theta[i])
-            acc7 += wide(theta[i])*wide(u)
-            acc8 += wide(theta[i])*wide(u)
+            acc2 += wide(y0)*wide(y0)
+            acc3 += wide(y1)*wide(y1)
+            acc4 += wide(theta[i])*wide(theta[i])
+            acc5 += wide(y2)*wide(y2)
+            acc6 += wide(y3)*wide(y3)
+            acc8 += wide(g[i])*wide(theta[i])
+            acc9 += wide(g[i])*wide(g[i])
+            acc10 += wide(y0)*wide(y0)
+            acc11 += wide(y1)*wide(y1)
+            acc12 += wide(theta[i])*wide(theta[i])
+            acc13 += wide(y2)*wide(y2)
+            acc14 += wide(y3)*wide(y3)
+            acc15 += wide(theta[i])*wide(u)
+            acc16 += wide(theta[i])*wide(u)
         acc0_of[first_row + line] = acc0
         acc1_of[first_row + line] = acc1
         acc2_of[first_row + line] = acc2
-        acc7_of[first_row + line] = acc7
-    acc4_of[place[0]] = acc4
-    acc5_of[place[0]] = acc5
-    acc6_of[place[0]] = acc6
+        acc3_of[first_row + line] = acc3
+        acc4_of[first_row + line] = acc4
+        acc5_of[first_row + line] = acc5
+        acc6_of[first_row + line] = acc6
+        acc15_of[first_row + line] = acc15
     acc8_of[place[0]] = acc8
+    acc9_of[place[0]] = acc9
+    acc10_of[place[0]] = acc10
+    acc11_of[place[0]] = acc11
+    acc12_of[place[0]] = acc12
+    acc13_of[place[0]] = acc13
+    acc14_of[place[0]] = acc14
+    acc16_of[place[0]] = acc16
 
 
 @parallel_sweep
 def sweep_0(
-    rows, tasks, places, scalars, acc0_of, acc1_of, acc2_of, acc4_of, acc5_of, acc6_of, acc7_of, acc8_of,
+    rows, tasks, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
+    acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
 ):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
             chunk_0(
-                rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc4_of, acc5_of, acc6_of, acc7_of, acc8_of,
+                rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
+                acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
             )
 
 
 @serial_sweep
 def sweep_0_serial(
-    rows, places, scalars, acc0_of, acc1_of, acc2_of, acc4_of, acc5_of, acc6_of, acc7_of, acc8_of,
+    rows, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of, acc9_of,
+    acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
 ):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
         chunk_0(
-            rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc4_of, acc5_of, acc6_of, acc7_of, acc8_of,
+            rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
+            acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
         )
 
 
 @on_host
 def prepare_1(
-    at, scalars, acc4_of, acc5_of, acc6_of, cosine_of, acc0_of, acc1_of, acc2_of, y0_of, numel_of, n_cols_of,
-    row_cosine_of, c4_of, acc7_of, acc8_of, radial_of,
+    at, scalars, acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, cosine_of, acc0_of,
+    acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, y4_of, numel_of, n_cols_of, row_cosine_of, c4_of,
+    acc15_of, acc16_of, radial_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
     eps = scalars[1]
@@ -195,25 +231,34 @@ def prepare_1(
     wd_ratio = scalars[3]
     c5 = scalars[12]
     for j in at.tensors:
-        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-        acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
-        acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
-        cosine_of[j] = tensor_0(acc4, acc5, acc6, eps)
+        acc8 = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
+        acc9 = sum_of(acc9_of, at.chunks[j], at.chunks[j + 1])
+        acc10 = sum_of(acc10_of, at.chunks[j], at.chunks[j + 1])
+        acc11 = sum_of(acc11_of, at.chunks[j], at.chunks[j + 1])
+        acc12 = sum_of(acc12_of, at.chunks[j], at.chunks[j + 1])
+        acc13 = sum_of(acc13_of, at.chunks[j], at.chunks[j + 1])
+        acc14 = sum_of(acc14_of, at.chunks[j], at.chunks[j + 1])
+        cosine_of[j] = tensor_0(acc8, acc9, acc10, acc11, acc12, acc13, acc14, eps)
     for j in at.tensors:
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
-            y0_of[begin + i] = row_0(acc0_of[begin + i], acc1_of[begin + i], acc2_of[begin + i], eps)
+            y4_of[begin + i] = row_0(
+                acc0_of[begin + i], acc1_of[begin + i], acc2_of[begin + i], acc3_of[begin + i], acc4_of[begin + i],
+                acc5_of[begin + i], acc6_of[begin + i], eps,
+            )
     for j in at.tensors:
-        acc3 = max_of(y0_of, at.rows[j], at.rows[j + 1])
-        row_cosine_of[j], c4_of[j] = tensor_1(acc3, cosine_of[j], numel_of[j], n_cols_of[j], delta, wd_ratio, c5)
+        acc7 = max_of(y4_of, at.rows[j], at.rows[j + 1])
+        row_cosine_of[j], c4_of[j] = tensor_1(acc7, cosine_of[j], numel_of[j], n_cols_of[j], delta, wd_ratio, c5)
     for j in at.tensors:
-        acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
-        acc8 = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
+        acc12 = sum_of(acc12_of, at.chunks[j], at.chunks[j + 1])
+        acc13 = sum_of(acc13_of, at.chunks[j], at.chunks[j + 1])
+        acc14 = sum_of(acc14_of, at.chunks[j], at.chunks[j + 1])
+        acc16 = sum_of(acc16_of, at.chunks[j], at.chunks[j + 1])
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
             radial_of[begin + i] = row_1(
-                acc2_of[begin + i], row_cosine_of[j], acc6, cosine_of[j], acc7_of[begin + i], acc8, numel_of[j],
-                n_cols_of[j], eps, delta,
+                acc4_of[begin + i], acc5_of[begin + i], acc6_of[begin + i], row_cosine_of[j], acc12, acc13, acc14,
+                cosine_of[j], acc15_of[begin + i], acc16, numel_of[j], n_cols_of[j], eps, delta,
             )
 
 
@@ -273,17 +318,19 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "row", "acc2": "row", "acc4": "chunk", "acc5": "chunk", "acc6": "chunk",
-        "acc7": "row", "acc8": "chunk", "cosine": "tensor", "y0": "row", "row_cosine": "tensor", "c4": "tensor",
-        "radial": "row",
+        "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "acc6": "row",
+        "acc8": "chunk", "acc9": "chunk", "acc10": "chunk", "acc11": "chunk", "acc12": "chunk", "acc13": "chunk",
+        "acc14": "chunk", "acc15": "row", "acc16": "chunk", "cosine": "tensor", "y4": "row",
+        "row_cosine": "tensor", "c4": "tensor", "radial": "row",
     },
     phases=(
         Phase((
-            "acc0", "acc1", "acc2", "acc4", "acc5", "acc6", "acc7", "acc8",
+            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "acc6", "acc8", "acc9", "acc10", "acc11", "acc12",
+            "acc13", "acc14", "acc15", "acc16",
         ), sweep=sweep_0, sweep_serial=sweep_0_serial),
         Phase((
-            "acc4", "acc5", "acc6", "cosine", "acc0", "acc1", "acc2", "y0", "numel", "n_cols", "row_cosine", "c4",
-            "acc7", "acc8", "radial",
+            "acc8", "acc9", "acc10", "acc11", "acc12", "acc13", "acc14", "cosine", "acc0", "acc1", "acc2", "acc3",
+            "acc4", "acc5", "acc6", "y4", "numel", "n_cols", "row_cosine", "c4", "acc15", "acc16", "radial",
         ), prepare=prepare_1),
         Phase(("radial", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),

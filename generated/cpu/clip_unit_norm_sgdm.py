@@ -17,8 +17,8 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
-    view,
+    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares, serial_sweep,
+    shrunk, stretched, summing_chunk, view,
 )
 from optgen.runtime.totals import narrow, wide
 
@@ -31,11 +31,21 @@ def scalars(t, lr, unit_limit, unit_floor, momentum, dampening):
     return branch, lr, unit_limit, unit_floor, momentum, c0
 
 
+@per_element
+def update_0_0(theta, g):
+    """One element in sweep 0: y0, y1, y2 and y3."""
+    y0 = shrunk(theta)
+    y1 = stretched(theta)
+    y2 = shrunk(g)
+    y3 = stretched(g)
+    return y0, y1, y2, y3
+
+
 @on_host
-def row_0_0(acc0, acc1, unit_limit, unit_floor):
+def row_0_0(acc0, acc1, acc2, acc3, acc4, acc5, unit_limit, unit_floor):
     """One row before sweep 1: shrink."""
-    most = unit_limit*maximum(sqrt(acc0), unit_floor)
-    shrink = most/maximum(sqrt(acc1), most)
+    most = unit_limit*maximum(root_of_squares(acc0, acc1, acc2), unit_floor)
+    shrink = most/maximum(most, root_of_squares(acc3, acc4, acc5))
     return shrink
 
 
@@ -58,7 +68,7 @@ def update_1_1(theta, g, b, shrink, lr, momentum, c0):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc1_of):
+def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -68,38 +78,54 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of):
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
         acc0 = 0.0  # sum of theta*theta over the row
-        acc1 = 0.0  # sum of g*g over the row
+        acc1 = 0.0  # sum of y0*y0 over the row
+        acc2 = 0.0  # sum of y1*y1 over the row
+        acc3 = 0.0  # sum of g*g over the row
+        acc4 = 0.0  # sum of y2*y2 over the row
+        acc5 = 0.0  # sum of y3*y3 over the row
         for i in range(count):
+            y0, y1, y2, y3 = update_0_0(theta[i], g[i])
             acc0 += wide(theta[i])*wide(theta[i])
-            acc1 += wide(g[i])*wide(g[i])
+            acc1 += wide(y0)*wide(y0)
+            acc2 += wide(y1)*wide(y1)
+            acc3 += wide(g[i])*wide(g[i])
+            acc4 += wide(y2)*wide(y2)
+            acc5 += wide(y3)*wide(y3)
         acc0_of[first_row + line] = acc0
         acc1_of[first_row + line] = acc1
+        acc2_of[first_row + line] = acc2
+        acc3_of[first_row + line] = acc3
+        acc4_of[first_row + line] = acc4
+        acc5_of[first_row + line] = acc5
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of):
+def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of)
+            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of):
+def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of)
+        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc1_of, shrink_of):
+def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, shrink_of):
     """Prepare sweep 1: all that varies over less than elements."""
     unit_limit = scalars[2]
     unit_floor = scalars[3]
     for j in at.tensors:
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
-            shrink_of[begin + i] = row_0_0(acc0_of[begin + i], acc1_of[begin + i], unit_limit, unit_floor)
+            shrink_of[begin + i] = row_0_0(
+                acc0_of[begin + i], acc1_of[begin + i], acc2_of[begin + i], acc3_of[begin + i], acc4_of[begin + i],
+                acc5_of[begin + i], unit_limit, unit_floor,
+            )
 
 
 @per_chunk
@@ -164,10 +190,12 @@ PROGRAM = Program(
     states=("b",),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "acc1": "row", "shrink": "row"},
+    values={
+        "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "shrink": "row",
+    },
     phases=(
-        Phase(("acc0", "acc1"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc1", "shrink"), prepare=prepare_1),
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "shrink"), prepare=prepare_1),
         Phase(("shrink",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

@@ -20,8 +20,8 @@ from optgen.runtime import (
     Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, beginning, update_array,
 )
 from optgen.runtime.cpu import (
-    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
-    view,
+    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares, serial_sweep,
+    shrunk, sqrt, stretched, summing_chunk, view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -34,16 +34,18 @@ def scalars(t, lr, eps, reps_rel):
 
 @per_element
 def update_0(theta, g, theta_0):
-    """One element in sweep 0: y0."""
+    """One element in sweep 0: y0, y2 and y4."""
     y0 = theta - theta_0
-    return y0
+    y2 = shrunk(y0)
+    y4 = stretched(y0)
+    return y0, y2, y4
 
 
 @on_host
-def group_0(distance, squares, acc1, acc3, lr, eps):
+def group_0(distance, squares, acc1, acc3, acc5, acc7, lr, eps):
     """One model before sweep 1: the new distance and squares, and rate."""
-    distance_next = maximum(distance, sqrt(acc1))
-    squares_next = squares + acc3
+    distance_next = maximum(distance, root_of_squares(acc1, acc3, acc5))
+    squares_next = squares + acc7
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
@@ -56,50 +58,67 @@ def update_1(theta, g, rate):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc2_of):
+def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     theta_0 = view(row[3], count, scalars)
     acc0 = 0.0  # sum of y0*y0 over the tensor
-    acc2 = 0.0  # sum of g*g over the tensor
+    acc2 = 0.0  # sum of y2*y2 over the tensor
+    acc4 = 0.0  # sum of y4*y4 over the tensor
+    acc6 = 0.0  # sum of g*g over the tensor
     for i in range(count):
-        y0 = update_0(theta[i], g[i], theta_0[i])
+        y0, y2, y4 = update_0(theta[i], g[i], theta_0[i])
         acc0 += wide(y0)*wide(y0)
-        acc2 += wide(g[i])*wide(g[i])
+        acc2 += wide(y2)*wide(y2)
+        acc4 += wide(y4)*wide(y4)
+        acc6 += wide(g[i])*wide(g[i])
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2
+    acc4_of[place[0]] = acc4
+    acc6_of[place[0]] = acc6
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc2_of):
+def sweep_0(rows, tasks, places, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of)
+            chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of, acc6_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of):
+def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of)
+        chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of, acc6_of)
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y2_of, distance_of, squares_of, rate_of):
+def prepare_1(
+    at, scalars, acc0_of, acc2_of, acc4_of, acc6_of, y1_of, y3_of, y5_of, y6_of, distance_of, squares_of,
+    rate_of,
+):
     """Prepare sweep 1: all that varies over less than elements."""
     lr = scalars[0]
     eps = scalars[1]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+        acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
         y1_of[j] = acc0
-        y2_of[j] = acc2
+        y3_of[j] = acc2
+        y5_of[j] = acc4
+        y6_of[j] = acc6
     acc1 = sum_over(y1_of, at.tensors)
-    acc3 = sum_over(y2_of, at.tensors)
-    distance_of[0], squares_of[0], rate_of[0] = group_0(distance_of[0], squares_of[0], acc1, acc3, lr, eps)
+    acc3 = sum_over(y3_of, at.tensors)
+    acc5 = sum_over(y5_of, at.tensors)
+    acc7 = sum_over(y6_of, at.tensors)
+    distance_of[0], squares_of[0], rate_of[0] = group_0(
+        distance_of[0], squares_of[0], acc1, acc3, acc5, acc7, lr, eps,
+    )
 
 
 @per_chunk
@@ -150,10 +169,15 @@ PROGRAM = Program(
     small_states={"distance": "group", "squares": "group"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "group"},
+    values={
+        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "acc6": "chunk", "y1": "tensor", "y3": "tensor",
+        "y5": "tensor", "y6": "tensor", "rate": "group",
+    },
     phases=(
-        Phase(("acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "y1", "y2", "distance", "squares", "rate"), prepare=prepare_1),
+        Phase(("acc0", "acc2", "acc4", "acc6"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase((
+            "acc0", "acc2", "acc4", "acc6", "y1", "y3", "y5", "y6", "distance", "squares", "rate",
+        ), prepare=prepare_1),
         Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
     copies=("theta_0",),

@@ -20,8 +20,8 @@ Reference: Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before t
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail, view,
+    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
+    serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -44,10 +44,18 @@ def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps, ema_decay):
     return lr, norm_limit, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5
 
 
+@per_element
+def update_0(g):
+    """One element in sweep 0: y1 and y3."""
+    y1 = shrunk(g)
+    y3 = stretched(g)
+    return y1, y3
+
+
 @on_host
-def group_0(acc1, norm_limit):
+def group_0(acc1, acc3, acc5, norm_limit):
     """One model before sweep 1: shrink."""
-    shrink = norm_limit/maximum(1/1000000 + sqrt(acc1), norm_limit)
+    shrink = norm_limit/maximum(1/1000000 + root_of_squares(acc1, acc3, acc5), norm_limit)
     return shrink
 
 
@@ -68,40 +76,53 @@ def update_1(
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of):
+def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row[2], count, scalars)
     acc0 = 0.0  # sum of g*g over the tensor
+    acc2 = 0.0  # sum of y1*y1 over the tensor
+    acc4 = 0.0  # sum of y3*y3 over the tensor
     for i in range(count):
+        y1, y3 = update_0(g[i])
         acc0 += wide(g[i])*wide(g[i])
+        acc2 += wide(y1)*wide(y1)
+        acc4 += wide(y3)*wide(y3)
     acc0_of[place[0]] = acc0
+    acc2_of[place[0]] = acc2
+    acc4_of[place[0]] = acc4
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of):
+def sweep_0(rows, tasks, places, scalars, acc0_of, acc2_of, acc4_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of)
+            chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of):
+def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of, acc4_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of)
+        chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of)
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, y0_of, shrink_of):
+def prepare_1(at, scalars, acc0_of, acc2_of, acc4_of, y0_of, y2_of, y4_of, shrink_of):
     """Prepare sweep 1: all that varies over less than elements."""
     norm_limit = scalars[1]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
         y0_of[j] = acc0
+        y2_of[j] = acc2
+        y4_of[j] = acc4
     acc1 = sum_over(y0_of, at.tensors)
-    shrink_of[0] = group_0(acc1, norm_limit)
+    acc3 = sum_over(y2_of, at.tensors)
+    acc5 = sum_over(y4_of, at.tensors)
+    shrink_of[0] = group_0(acc1, acc3, acc5, norm_limit)
 
 
 @per_chunk
@@ -169,10 +190,13 @@ PROGRAM = Program(
     states=("m", "v", "theta_ema"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "y0": "tensor", "shrink": "group"},
+    values={
+        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "y0": "tensor", "y2": "tensor", "y4": "tensor",
+        "shrink": "group",
+    },
     phases=(
-        Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "y0", "shrink"), prepare=prepare_1),
+        Phase(("acc0", "acc2", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc2", "acc4", "y0", "y2", "y4", "shrink"), prepare=prepare_1),
         Phase(("shrink",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
     copies=("theta_ema",),

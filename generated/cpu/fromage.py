@@ -17,8 +17,8 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
-    view,
+    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares, serial_sweep,
+    shrunk, sqrt, stretched, summing_chunk, view,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
 
@@ -30,11 +30,21 @@ def scalars(t, lr, norm_min):
     return lr, norm_min, c0
 
 
+@per_element
+def update_0(theta, g):
+    """One element in sweep 0: y0, y1, y2 and y3."""
+    y0 = shrunk(theta)
+    y1 = stretched(theta)
+    y2 = shrunk(g)
+    y3 = stretched(g)
+    return y0, y1, y2, y3
+
+
 @on_host
-def tensor_0(acc0, acc1, lr, norm_min):
+def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, norm_min):
     """One tensor before sweep 1: c1."""
-    size = maximum(sqrt(acc0), norm_min)
-    length = maximum(sqrt(acc1), norm_min)
+    size = maximum(root_of_squares(acc0, acc1, acc2), norm_min)
+    length = maximum(root_of_squares(acc3, acc4, acc5), norm_min)
     trust = 1 if length == 0 or size == 0 else size/length
     c1 = lr*trust
     return c1
@@ -48,44 +58,61 @@ def update_1(theta, g, c1, c0):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc1_of):
+def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     acc0 = 0.0  # sum of theta*theta over the tensor
-    acc1 = 0.0  # sum of g*g over the tensor
+    acc1 = 0.0  # sum of y0*y0 over the tensor
+    acc2 = 0.0  # sum of y1*y1 over the tensor
+    acc3 = 0.0  # sum of g*g over the tensor
+    acc4 = 0.0  # sum of y2*y2 over the tensor
+    acc5 = 0.0  # sum of y3*y3 over the tensor
     for i in range(count):
+        y0, y1, y2, y3 = update_0(theta[i], g[i])
         acc0 += wide(theta[i])*wide(theta[i])
-        acc1 += wide(g[i])*wide(g[i])
+        acc1 += wide(y0)*wide(y0)
+        acc2 += wide(y1)*wide(y1)
+        acc3 += wide(g[i])*wide(g[i])
+        acc4 += wide(y2)*wide(y2)
+        acc5 += wide(y3)*wide(y3)
     acc0_of[place[0]] = acc0
     acc1_of[place[0]] = acc1
+    acc2_of[place[0]] = acc2
+    acc3_of[place[0]] = acc3
+    acc4_of[place[0]] = acc4
+    acc5_of[place[0]] = acc5
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of):
+def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of)
+            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of):
+def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of)
+        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc1_of, c1_of):
+def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, c1_of):
     """Prepare sweep 1: all that varies over less than elements."""
     lr = scalars[0]
     norm_min = scalars[1]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
-        c1_of[j] = tensor_0(acc0, acc1, lr, norm_min)
+        acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        acc3 = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
+        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+        acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
+        c1_of[j] = tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, norm_min)
 
 
 @per_chunk
@@ -129,10 +156,13 @@ PROGRAM = Program(
     states=(),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc1": "chunk", "c1": "tensor"},
+    values={
+        "acc0": "chunk", "acc1": "chunk", "acc2": "chunk", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
+        "c1": "tensor",
+    },
     phases=(
-        Phase(("acc0", "acc1"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc1", "c1"), prepare=prepare_1),
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "c1"), prepare=prepare_1),
         Phase(("c1",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

@@ -23,8 +23,8 @@ Reference: optax.lamb.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
+    serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
 
@@ -47,20 +47,24 @@ def scalars(t, lr, beta1, beta2, eps, weight_decay):
 def update_0(
     theta, g, m, v, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
 ):
-    """One element in sweep 0: the new m and v, and u."""
+    """One element in sweep 0: the new m and v, and y0, y1, u, y2 and y3."""
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
     v_hat = c3*v_next
     u = fma(weight_decay, theta, m_hat/(sqrt(v_hat) + eps))
-    return m_next, v_next, u
+    y0 = shrunk(theta)
+    y1 = stretched(theta)
+    y2 = shrunk(u)
+    y3 = stretched(u)
+    return m_next, v_next, y0, y1, u, y2, y3
 
 
 @on_host
-def tensor_0(acc0, acc1, lr):
+def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr):
     """One tensor before sweep 1: c4."""
-    size = sqrt(acc0)
-    length = sqrt(acc1)
+    size = root_of_squares(acc0, acc1, acc2)
+    length = root_of_squares(acc3, acc4, acc5)
     trust = 1 if length == 0 or size == 0 else size/length
     c4 = lr*trust
     return c4
@@ -77,7 +81,7 @@ def update_1(theta, m_next, v_next, c4, eps, weight_decay, c2, c3):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc1_of):
+def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
@@ -95,41 +99,57 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of):
     c2 = scalars[9]
     c3 = scalars[10]
     acc0 = 0.0  # sum of theta*theta over the tensor
-    acc1 = 0.0  # sum of u*u over the tensor
+    acc1 = 0.0  # sum of y0*y0 over the tensor
+    acc2 = 0.0  # sum of y1*y1 over the tensor
+    acc3 = 0.0  # sum of u*u over the tensor
+    acc4 = 0.0  # sum of y2*y2 over the tensor
+    acc5 = 0.0  # sum of y3*y3 over the tensor
     for i in range(count):
-        m[i], v[i], u = update_0(
+        m[i], v[i], y0, y1, u, y2, y3 = update_0(
             theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
         acc0 += wide(theta[i])*wide(theta[i])
-        acc1 += wide(u)*wide(u)
+        acc1 += wide(y0)*wide(y0)
+        acc2 += wide(y1)*wide(y1)
+        acc3 += wide(u)*wide(u)
+        acc4 += wide(y2)*wide(y2)
+        acc5 += wide(y3)*wide(y3)
     acc0_of[place[0]] = acc0
     acc1_of[place[0]] = acc1
+    acc2_of[place[0]] = acc2
+    acc3_of[place[0]] = acc3
+    acc4_of[place[0]] = acc4
+    acc5_of[place[0]] = acc5
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of):
+def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of)
+            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of):
+def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of)
+        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc1_of, c4_of):
+def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, c4_of):
     """Prepare sweep 1: all that varies over less than elements."""
     lr = scalars[0]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
-        c4_of[j] = tensor_0(acc0, acc1, lr)
+        acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        acc3 = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
+        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+        acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
+        c4_of[j] = tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr)
 
 
 @per_chunk
@@ -180,10 +200,13 @@ PROGRAM = Program(
     states=("m", "v"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc1": "chunk", "c4": "tensor"},
+    values={
+        "acc0": "chunk", "acc1": "chunk", "acc2": "chunk", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
+        "c4": "tensor",
+    },
     phases=(
-        Phase(("acc0", "acc1"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc1", "c4"), prepare=prepare_1),
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "c4"), prepare=prepare_1),
         Phase(("c4",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

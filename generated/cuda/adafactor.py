@@ -23,7 +23,7 @@ Reference: torch.optim.Adafactor.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
     THREADS, block, expm1, fma, in_fours, kernel, load, load4, log, maximum, minimum, narrow, on_device,
-    on_host, per_element, sqrt, store, store4, sync, thread, wide,
+    on_host, per_element, root_of_squares, shrunk, sqrt, store, store4, stretched, sync, thread, wide,
 )
 from optgen.runtime.cuda_totals import (
     CHUNKS, column_sum, columns_in_all, rows_in_all, sum_down, sum_of_block, sum_over, tensor_of_block,
@@ -43,10 +43,18 @@ def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2, weight_decay):
     return eps1, eps2, c0, c1, c2, c3, c4
 
 
+@per_element
+def update_0(theta, g):
+    """One element in sweep 0: y2 and y3."""
+    y2 = shrunk(theta)
+    y3 = stretched(theta)
+    return y2, y3
+
+
 @on_device
-def tensor_0(acc4, numel, eps2, c3):
+def tensor_0(acc6, acc7, acc8, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
-    rate = c3*maximum(sqrt(acc4/numel), eps2)
+    rate = c3*maximum(root_of_squares(acc6/numel, acc7/numel, acc8/numel), eps2)
     return rate
 
 
@@ -68,15 +76,17 @@ def column_0(c, acc1, acc2, numel, n_rows, n_cols, eps1, c0, c1):
 
 @per_element
 def update_1(g, by_row, by_column, eps1):
-    """One element in sweep 1: u."""
+    """One element in sweep 1: u, y0 and y1."""
     u = g/maximum(by_column*by_row, eps1)
-    return u
+    y0 = shrunk(u)
+    y1 = stretched(u)
+    return u, y0, y1
 
 
 @on_device
-def tensor_1(acc3, rate, numel, c2):
+def tensor_1(acc3, acc4, acc5, rate, numel, c2):
     """One tensor before sweep 2: c5."""
-    excess = maximum(c2*sqrt(acc3/numel), 1)
+    excess = maximum(c2*root_of_squares(acc3/numel, acc4/numel, acc5/numel), 1)
     c5 = rate/excess
     return c5
 
@@ -102,8 +112,12 @@ def sweep_0(chunks, addresses, scalars, at, small):
     parts_begin = chunks[10, block()]
     acc0_of = at[17]
     acc1_of = at[18]
-    acc4_of = at[19]
-    acc4 = 0.0  # sum of theta*theta over the tensor
+    acc6_of = at[19]
+    acc7_of = at[20]
+    acc8_of = at[21]
+    acc6 = 0.0  # sum of theta*theta over the tensor
+    acc7 = 0.0  # sum of y2*y2 over the tensor
+    acc8 = 0.0  # sum of y3*y3 over the tensor
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     i = thread()
     while i < parts_count:
@@ -124,26 +138,41 @@ def sweep_0(chunks, addresses, scalars, at, small):
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            y2_i0, y3_i0 = update_0(theta_i0, g_i0)
             acc0 += wide(g_i0)*wide(g_i0)
             small[acc1_line + i] += wide(g_i0)*wide(g_i0)
-            acc4 += wide(theta_i0)*wide(theta_i0)
+            acc6 += wide(theta_i0)*wide(theta_i0)
+            acc7 += wide(y2_i0)*wide(y2_i0)
+            acc8 += wide(y3_i0)*wide(y3_i0)
+            y2_i1, y3_i1 = update_0(theta_i1, g_i1)
             acc0 += wide(g_i1)*wide(g_i1)
             small[acc1_line + i + 1] += wide(g_i1)*wide(g_i1)
-            acc4 += wide(theta_i1)*wide(theta_i1)
+            acc6 += wide(theta_i1)*wide(theta_i1)
+            acc7 += wide(y2_i1)*wide(y2_i1)
+            acc8 += wide(y3_i1)*wide(y3_i1)
+            y2_i2, y3_i2 = update_0(theta_i2, g_i2)
             acc0 += wide(g_i2)*wide(g_i2)
             small[acc1_line + i + 2] += wide(g_i2)*wide(g_i2)
-            acc4 += wide(theta_i2)*wide(theta_i2)
+            acc6 += wide(theta_i2)*wide(theta_i2)
+            acc7 += wide(y2_i2)*wide(y2_i2)
+            acc8 += wide(y3_i2)*wide(y3_i2)
+            y2_i3, y3_i3 = update_0(theta_i3, g_i3)
             acc0 += wide(g_i3)*wide(g_i3)
             small[acc1_line + i + 3] += wide(g_i3)*wide(g_i3)
-            acc4 += wide(theta_i3)*wide(theta_i3)
+            acc6 += wide(theta_i3)*wide(theta_i3)
+            acc7 += wide(y2_i3)*wide(y2_i3)
+            acc8 += wide(y3_i3)*wide(y3_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
+            y2_i, y3_i = update_0(theta_i, g_i)
             acc0 += wide(g_i)*wide(g_i)
             small[acc1_line + i] += wide(g_i)*wide(g_i)
-            acc4 += wide(theta_i)*wide(theta_i)
+            acc6 += wide(theta_i)*wide(theta_i)
+            acc7 += wide(y2_i)*wide(y2_i)
+            acc8 += wide(y3_i)*wide(y3_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
@@ -151,9 +180,15 @@ def sweep_0(chunks, addresses, scalars, at, small):
         sync()
         first_element += count
         line += 1
-    acc4 = sum_of_block(acc4)
+    acc6 = sum_of_block(acc6)
     if thread() == 0:
-        small[acc4_of + chunks[3, block()]] = acc4
+        small[acc6_of + chunks[3, block()]] = acc6
+    acc7 = sum_of_block(acc7)
+    if thread() == 0:
+        small[acc7_of + chunks[3, block()]] = acc7
+    acc8 = sum_of_block(acc8)
+    if thread() == 0:
+        small[acc8_of + chunks[3, block()]] = acc8
 
 
 @kernel
@@ -161,13 +196,17 @@ def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     eps2 = scalars[1]
     c3 = scalars[5]
-    acc4_of = at[19]
+    acc6_of = at[19]
+    acc7_of = at[20]
+    acc8_of = at[21]
     numel_of = at[12]
-    rate_of = at[20]
+    rate_of = at[22]
     j = tensor_of_block(at)
-    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
+    acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
+    acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
+    acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     if thread() == 0:
-        small[rate_of + j] = tensor_0(acc4, small[numel_of + j], eps2, c3)
+        small[rate_of + j] = tensor_0(acc6, acc7, acc8, small[numel_of + j], eps2, c3)
 
 
 @kernel
@@ -179,7 +218,7 @@ def rows_0(at, scalars, small):
     acc0_of = at[17]
     numel_of = at[12]
     n_cols_of = at[14]
-    by_row_of = at[21]
+    by_row_of = at[23]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
@@ -200,7 +239,7 @@ def columns_0(at, scalars, small):
     numel_of = at[12]
     n_rows_of = at[13]
     n_cols_of = at[14]
-    by_column_of = at[22]
+    by_column_of = at[24]
     i = block()*THREADS + thread()
     if i < columns_in_all(at):
         j = tensor_of_column(at, i)
@@ -224,10 +263,14 @@ def sweep_1(chunks, addresses, scalars, at, small):
     matrix_rows = chunks[8, block()]
     line_before = chunks[9, block()]
     eps1 = scalars[0]
-    by_row_of = at[21]
-    by_column_of = at[22]
-    acc3_of = at[23]
+    by_row_of = at[23]
+    by_column_of = at[24]
+    acc3_of = at[25]
+    acc4_of = at[26]
+    acc5_of = at[27]
     acc3 = 0.0  # sum of u*u over the tensor
+    acc4 = 0.0  # sum of y0*y0 over the tensor
+    acc5 = 0.0  # sum of y1*y1 over the tensor
     line = 0
     while line < lines:
         matrix = (line_before + line)//matrix_rows
@@ -239,40 +282,60 @@ def sweep_1(chunks, addresses, scalars, at, small):
         i = 4*thread()
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            u_i0 = update_1(g_i0, by_row, narrow(small[by_column_line + i], scalars), eps1)
+            u_i0, y0_i0, y1_i0 = update_1(g_i0, by_row, narrow(small[by_column_line + i], scalars), eps1)
             acc3 += wide(u_i0)*wide(u_i0)
-            u_i1 = update_1(g_i1, by_row, narrow(small[by_column_line + i + 1], scalars), eps1)
+            acc4 += wide(y0_i0)*wide(y0_i0)
+            acc5 += wide(y1_i0)*wide(y1_i0)
+            u_i1, y0_i1, y1_i1 = update_1(g_i1, by_row, narrow(small[by_column_line + i + 1], scalars), eps1)
             acc3 += wide(u_i1)*wide(u_i1)
-            u_i2 = update_1(g_i2, by_row, narrow(small[by_column_line + i + 2], scalars), eps1)
+            acc4 += wide(y0_i1)*wide(y0_i1)
+            acc5 += wide(y1_i1)*wide(y1_i1)
+            u_i2, y0_i2, y1_i2 = update_1(g_i2, by_row, narrow(small[by_column_line + i + 2], scalars), eps1)
             acc3 += wide(u_i2)*wide(u_i2)
-            u_i3 = update_1(g_i3, by_row, narrow(small[by_column_line + i + 3], scalars), eps1)
+            acc4 += wide(y0_i2)*wide(y0_i2)
+            acc5 += wide(y1_i2)*wide(y1_i2)
+            u_i3, y0_i3, y1_i3 = update_1(g_i3, by_row, narrow(small[by_column_line + i + 3], scalars), eps1)
             acc3 += wide(u_i3)*wide(u_i3)
+            acc4 += wide(y0_i3)*wide(y0_i3)
+            acc5 += wide(y1_i3)*wide(y1_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             g_i = load(g_ptr, i, scalars)
-            u_i = update_1(g_i, by_row, narrow(small[by_column_line + i], scalars), eps1)
+            u_i, y0_i, y1_i = update_1(g_i, by_row, narrow(small[by_column_line + i], scalars), eps1)
             acc3 += wide(u_i)*wide(u_i)
+            acc4 += wide(y0_i)*wide(y0_i)
+            acc5 += wide(y1_i)*wide(y1_i)
             i += THREADS
         first_element += count
         line += 1
     acc3 = sum_of_block(acc3)
     if thread() == 0:
         small[acc3_of + chunks[3, block()]] = acc3
+    acc4 = sum_of_block(acc4)
+    if thread() == 0:
+        small[acc4_of + chunks[3, block()]] = acc4
+    acc5 = sum_of_block(acc5)
+    if thread() == 0:
+        small[acc5_of + chunks[3, block()]] = acc5
 
 
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 2: a block a tensor."""
     c2 = scalars[4]
-    acc3_of = at[23]
-    rate_of = at[20]
+    acc3_of = at[25]
+    acc4_of = at[26]
+    acc5_of = at[27]
+    rate_of = at[22]
     numel_of = at[12]
-    c5_of = at[24]
+    c5_of = at[28]
     j = tensor_of_block(at)
     acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
+    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
+    acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c5_of + j] = tensor_1(acc3, small[rate_of + j], small[numel_of + j], c2)
+        small[c5_of + j] = tensor_1(acc3, acc4, acc5, small[rate_of + j], small[numel_of + j], c2)
 
 
 @kernel
@@ -288,9 +351,9 @@ def sweep_2(chunks, addresses, scalars, at, small):
     line_before = chunks[9, block()]
     eps1 = scalars[0]
     c4 = scalars[6]
-    by_row_of = at[21]
-    by_column_of = at[22]
-    c5_of = at[24]
+    by_row_of = at[23]
+    by_column_of = at[24]
+    c5_of = at[28]
     c5 = narrow(small[c5_of + tensor], scalars)
     line = 0
     while line < lines:
@@ -342,8 +405,8 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc4": "chunk", "rate": "tensor", "by_row": "row", "by_column": "column",
-        "acc3": "chunk", "c5": "tensor",
+        "acc0": "row", "acc1": "part", "acc6": "chunk", "acc7": "chunk", "acc8": "chunk", "rate": "tensor",
+        "by_row": "row", "by_column": "column", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk", "c5": "tensor",
     },
     launches=(
         Launch("element", sweep_0),

@@ -22,7 +22,7 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
     THREADS, block, expm1, fma, in_fours, kernel, load, load4, log, maximum, minimum, narrow, on_device,
-    on_host, per_element, sqrt, store, store4, sync, thread, wide,
+    on_host, per_element, root_of_squares, shrunk, sqrt, store, store4, stretched, sync, thread, wide,
 )
 from optgen.runtime.cuda_totals import (
     CHUNKS, column_sum, columns_in_all, rows_in_all, sum_along, sum_down, sum_of_block, sum_over,
@@ -41,10 +41,18 @@ def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2):
     return eps1, eps2, c0, c1, c2, c3
 
 
+@per_element
+def update_0(theta, g):
+    """One element in sweep 0: y2 and y3."""
+    y2 = shrunk(theta)
+    y3 = stretched(theta)
+    return y2, y3
+
+
 @on_device
-def tensor_0(acc5, numel, eps2, c3):
+def tensor_0(acc7, acc8, acc9, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
-    rate = c3*maximum(sqrt(acc5/numel), eps2)
+    rate = c3*maximum(root_of_squares(acc7/numel, acc8/numel, acc9/numel), eps2)
     return rate
 
 
@@ -72,15 +80,17 @@ def row_1(r_next, acc2):
 
 @per_element
 def update_1(g, by_row, by_column):
-    """One element in sweep 1: u."""
+    """One element in sweep 1: u, y0 and y1."""
     u = g*by_column*by_row
-    return u
+    y0 = shrunk(u)
+    y1 = stretched(u)
+    return u, y0, y1
 
 
 @on_device
-def tensor_1(acc4, rate, numel, c2):
+def tensor_1(acc4, acc5, acc6, rate, numel, c2):
     """One tensor before sweep 2: c4."""
-    excess = maximum(c2*sqrt(acc4/numel), 1)
+    excess = maximum(c2*root_of_squares(acc4/numel, acc5/numel, acc6/numel), 1)
     c4 = rate/excess
     return c4
 
@@ -106,8 +116,12 @@ def sweep_0(chunks, addresses, scalars, at, small):
     parts_begin = chunks[10, block()]
     acc0_of = at[17]
     acc1_of = at[18]
-    acc5_of = at[19]
-    acc5 = 0.0  # sum of theta*theta over the tensor
+    acc7_of = at[19]
+    acc8_of = at[20]
+    acc9_of = at[21]
+    acc7 = 0.0  # sum of theta*theta over the tensor
+    acc8 = 0.0  # sum of y2*y2 over the tensor
+    acc9 = 0.0  # sum of y3*y3 over the tensor
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     i = thread()
     while i < parts_count:
@@ -128,26 +142,41 @@ def sweep_0(chunks, addresses, scalars, at, small):
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            y2_i0, y3_i0 = update_0(theta_i0, g_i0)
             acc0 += wide(g_i0)*wide(g_i0)
             small[acc1_line + i] += wide(g_i0)*wide(g_i0)
-            acc5 += wide(theta_i0)*wide(theta_i0)
+            acc7 += wide(theta_i0)*wide(theta_i0)
+            acc8 += wide(y2_i0)*wide(y2_i0)
+            acc9 += wide(y3_i0)*wide(y3_i0)
+            y2_i1, y3_i1 = update_0(theta_i1, g_i1)
             acc0 += wide(g_i1)*wide(g_i1)
             small[acc1_line + i + 1] += wide(g_i1)*wide(g_i1)
-            acc5 += wide(theta_i1)*wide(theta_i1)
+            acc7 += wide(theta_i1)*wide(theta_i1)
+            acc8 += wide(y2_i1)*wide(y2_i1)
+            acc9 += wide(y3_i1)*wide(y3_i1)
+            y2_i2, y3_i2 = update_0(theta_i2, g_i2)
             acc0 += wide(g_i2)*wide(g_i2)
             small[acc1_line + i + 2] += wide(g_i2)*wide(g_i2)
-            acc5 += wide(theta_i2)*wide(theta_i2)
+            acc7 += wide(theta_i2)*wide(theta_i2)
+            acc8 += wide(y2_i2)*wide(y2_i2)
+            acc9 += wide(y3_i2)*wide(y3_i2)
+            y2_i3, y3_i3 = update_0(theta_i3, g_i3)
             acc0 += wide(g_i3)*wide(g_i3)
             small[acc1_line + i + 3] += wide(g_i3)*wide(g_i3)
-            acc5 += wide(theta_i3)*wide(theta_i3)
+            acc7 += wide(theta_i3)*wide(theta_i3)
+            acc8 += wide(y2_i3)*wide(y2_i3)
+            acc9 += wide(y3_i3)*wide(y3_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
+            y2_i, y3_i = update_0(theta_i, g_i)
             acc0 += wide(g_i)*wide(g_i)
             small[acc1_line + i] += wide(g_i)*wide(g_i)
-            acc5 += wide(theta_i)*wide(theta_i)
+            acc7 += wide(theta_i)*wide(theta_i)
+            acc8 += wide(y2_i)*wide(y2_i)
+            acc9 += wide(y3_i)*wide(y3_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
@@ -155,9 +184,15 @@ def sweep_0(chunks, addresses, scalars, at, small):
         sync()
         first_element += count
         line += 1
-    acc5 = sum_of_block(acc5)
+    acc7 = sum_of_block(acc7)
     if thread() == 0:
-        small[acc5_of + chunks[3, block()]] = acc5
+        small[acc7_of + chunks[3, block()]] = acc7
+    acc8 = sum_of_block(acc8)
+    if thread() == 0:
+        small[acc8_of + chunks[3, block()]] = acc8
+    acc9 = sum_of_block(acc9)
+    if thread() == 0:
+        small[acc9_of + chunks[3, block()]] = acc9
 
 
 @kernel
@@ -165,13 +200,17 @@ def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     eps2 = scalars[1]
     c3 = scalars[5]
-    acc5_of = at[19]
+    acc7_of = at[19]
+    acc8_of = at[20]
+    acc9_of = at[21]
     numel_of = at[12]
-    rate_of = at[20]
+    rate_of = at[22]
     j = tensor_of_block(at)
-    acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
+    acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
+    acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
+    acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
     if thread() == 0:
-        small[rate_of + j] = tensor_0(acc5, small[numel_of + j], eps2, c3)
+        small[rate_of + j] = tensor_0(acc7, acc8, acc9, small[numel_of + j], eps2, c3)
 
 
 @kernel
@@ -199,7 +238,7 @@ def columns_0(at, scalars, small):
     acc1_of = at[18]
     r_of = at[15]
     n_rows_of = at[13]
-    by_column_of = at[21]
+    by_column_of = at[23]
     i = block()*THREADS + thread()
     if i < columns_in_all(at):
         j = tensor_of_column(at, i)
@@ -215,7 +254,7 @@ def rows_1(at, scalars, small):
     """Before sweep 1: a thread a row."""
     r_of = at[15]
     c_of = at[16]
-    by_row_of = at[22]
+    by_row_of = at[24]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
@@ -234,10 +273,14 @@ def sweep_1(chunks, addresses, scalars, at, small):
     first_column = chunks[7, block()]
     matrix_rows = chunks[8, block()]
     line_before = chunks[9, block()]
-    by_row_of = at[22]
-    by_column_of = at[21]
-    acc4_of = at[23]
+    by_row_of = at[24]
+    by_column_of = at[23]
+    acc4_of = at[25]
+    acc5_of = at[26]
+    acc6_of = at[27]
     acc4 = 0.0  # sum of u*u over the tensor
+    acc5 = 0.0  # sum of y0*y0 over the tensor
+    acc6 = 0.0  # sum of y1*y1 over the tensor
     line = 0
     while line < lines:
         matrix = (line_before + line)//matrix_rows
@@ -249,40 +292,60 @@ def sweep_1(chunks, addresses, scalars, at, small):
         i = 4*thread()
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            u_i0 = update_1(g_i0, by_row, narrow(small[by_column_line + i], scalars))
+            u_i0, y0_i0, y1_i0 = update_1(g_i0, by_row, narrow(small[by_column_line + i], scalars))
             acc4 += wide(u_i0)*wide(u_i0)
-            u_i1 = update_1(g_i1, by_row, narrow(small[by_column_line + i + 1], scalars))
+            acc5 += wide(y0_i0)*wide(y0_i0)
+            acc6 += wide(y1_i0)*wide(y1_i0)
+            u_i1, y0_i1, y1_i1 = update_1(g_i1, by_row, narrow(small[by_column_line + i + 1], scalars))
             acc4 += wide(u_i1)*wide(u_i1)
-            u_i2 = update_1(g_i2, by_row, narrow(small[by_column_line + i + 2], scalars))
+            acc5 += wide(y0_i1)*wide(y0_i1)
+            acc6 += wide(y1_i1)*wide(y1_i1)
+            u_i2, y0_i2, y1_i2 = update_1(g_i2, by_row, narrow(small[by_column_line + i + 2], scalars))
             acc4 += wide(u_i2)*wide(u_i2)
-            u_i3 = update_1(g_i3, by_row, narrow(small[by_column_line + i + 3], scalars))
+            acc5 += wide(y0_i2)*wide(y0_i2)
+            acc6 += wide(y1_i2)*wide(y1_i2)
+            u_i3, y0_i3, y1_i3 = update_1(g_i3, by_row, narrow(small[by_column_line + i + 3], scalars))
             acc4 += wide(u_i3)*wide(u_i3)
+            acc5 += wide(y0_i3)*wide(y0_i3)
+            acc6 += wide(y1_i3)*wide(y1_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             g_i = load(g_ptr, i, scalars)
-            u_i = update_1(g_i, by_row, narrow(small[by_column_line + i], scalars))
+            u_i, y0_i, y1_i = update_1(g_i, by_row, narrow(small[by_column_line + i], scalars))
             acc4 += wide(u_i)*wide(u_i)
+            acc5 += wide(y0_i)*wide(y0_i)
+            acc6 += wide(y1_i)*wide(y1_i)
             i += THREADS
         first_element += count
         line += 1
     acc4 = sum_of_block(acc4)
     if thread() == 0:
         small[acc4_of + chunks[3, block()]] = acc4
+    acc5 = sum_of_block(acc5)
+    if thread() == 0:
+        small[acc5_of + chunks[3, block()]] = acc5
+    acc6 = sum_of_block(acc6)
+    if thread() == 0:
+        small[acc6_of + chunks[3, block()]] = acc6
 
 
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 2: a block a tensor."""
     c2 = scalars[4]
-    acc4_of = at[23]
-    rate_of = at[20]
+    acc4_of = at[25]
+    acc5_of = at[26]
+    acc6_of = at[27]
+    rate_of = at[22]
     numel_of = at[12]
-    c4_of = at[24]
+    c4_of = at[28]
     j = tensor_of_block(at)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
+    acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
+    acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c4_of + j] = tensor_1(acc4, small[rate_of + j], small[numel_of + j], c2)
+        small[c4_of + j] = tensor_1(acc4, acc5, acc6, small[rate_of + j], small[numel_of + j], c2)
 
 
 @kernel
@@ -296,9 +359,9 @@ def sweep_2(chunks, addresses, scalars, at, small):
     first_column = chunks[7, block()]
     matrix_rows = chunks[8, block()]
     line_before = chunks[9, block()]
-    by_row_of = at[22]
-    by_column_of = at[21]
-    c4_of = at[24]
+    by_row_of = at[24]
+    by_column_of = at[23]
+    c4_of = at[28]
     c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:
@@ -349,8 +412,8 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc5": "chunk", "rate": "tensor", "by_column": "column", "by_row": "row",
-        "acc4": "chunk", "c4": "tensor",
+        "acc0": "row", "acc1": "part", "acc7": "chunk", "acc8": "chunk", "acc9": "chunk", "rate": "tensor",
+        "by_column": "column", "by_row": "row", "acc4": "chunk", "acc5": "chunk", "acc6": "chunk", "c4": "tensor",
     },
     launches=(
         Launch("element", sweep_0),

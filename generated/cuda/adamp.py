@@ -25,7 +25,7 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, sqrt, store, store4, tail, thread, wide,
+    per_element, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
 )
 from optgen.runtime.cuda_totals import (
     CHUNKS, ROWS, max_over, rows_in_all, sum_by_one, sum_of_block, sum_over, tensor_of_block, tensor_of_row,
@@ -50,33 +50,37 @@ def scalars(t, lr, beta1, beta2, eps, delta, wd_ratio, weight_decay):
 
 @per_element
 def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3):
-    """One element in sweep 0: the new m and v, and u."""
+    """One element in sweep 0: the new m and v, and y0, y1, y2, y3 and u."""
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
     v_hat = c3*v_next
     u = m_hat/(sqrt(v_hat) + eps)
-    return m_next, v_next, u
+    y0 = shrunk(g)
+    y1 = stretched(g)
+    y2 = shrunk(theta)
+    y3 = stretched(theta)
+    return m_next, v_next, y0, y1, y2, y3, u
 
 
 @on_device
-def tensor_0(acc4, acc5, acc6, eps):
+def tensor_0(acc8, acc9, acc10, acc11, acc12, acc13, acc14, eps):
     """One tensor before sweep 1: cosine."""
-    cosine = abs(acc4)/(maximum(sqrt(acc5), eps)*maximum(sqrt(acc6), eps))
+    cosine = abs(acc8)/(maximum(root_of_squares(acc12, acc13, acc14), eps)*maximum(root_of_squares(acc9, acc10, acc11), eps))
     return cosine
 
 
 @on_device
-def row_0(acc0, acc1, acc2, eps):
-    """One row before sweep 1: y0."""
-    y0 = abs(acc0)/(maximum(sqrt(acc1), eps)*maximum(sqrt(acc2), eps))
-    return y0
+def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
+    """One row before sweep 1: y4."""
+    y4 = abs(acc0)/(maximum(root_of_squares(acc1, acc2, acc3), eps)*maximum(root_of_squares(acc4, acc5, acc6), eps))
+    return y4
 
 
 @on_device
-def tensor_1(acc3, cosine, numel, n_cols, delta, wd_ratio, c5):
+def tensor_1(acc7, cosine, numel, n_cols, delta, wd_ratio, c5):
     """One tensor before sweep 1: row_cosine and c4."""
-    row_cosine = acc3
+    row_cosine = acc7
     kept = (
         1
         if n_cols >= numel
@@ -89,14 +93,14 @@ def tensor_1(acc3, cosine, numel, n_cols, delta, wd_ratio, c5):
 
 
 @on_device
-def row_1(acc2, row_cosine, acc6, cosine, acc7, acc8, numel, n_cols, eps, delta):
+def row_1(acc4, acc5, acc6, row_cosine, acc12, acc13, acc14, cosine, acc15, acc16, numel, n_cols, eps, delta):
     """One row before sweep 1: radial."""
     radial = (
         0
         if n_cols >= numel
-        else acc7/(sqrt(acc2) + eps)**2
+        else acc15/(root_of_squares(acc4, acc5, acc6) + eps)**2
         if row_cosine < delta/sqrt(n_cols)
-        else acc8/(eps + sqrt(acc6))**2
+        else acc16/(eps + root_of_squares(acc12, acc13, acc14))**2
         if cosine < delta/sqrt(numel)
         else 0
     )
@@ -133,21 +137,37 @@ def sweep_0(chunks, addresses, scalars, at, small):
     acc0_of = at[15]
     acc1_of = at[16]
     acc2_of = at[17]
-    acc4_of = at[18]
-    acc5_of = at[19]
-    acc6_of = at[20]
-    acc7_of = at[21]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    acc6_of = at[21]
     acc8_of = at[22]
-    acc4 = 0.0  # sum of g*theta over the tensor
-    acc5 = 0.0  # sum of g*g over the tensor
-    acc6 = 0.0  # sum of theta*theta over the tensor
-    acc8 = 0.0  # sum of theta*u over the tensor
+    acc9_of = at[23]
+    acc10_of = at[24]
+    acc11_of = at[25]
+    acc12_of = at[26]
+    acc13_of = at[27]
+    acc14_of = at[28]
+    acc15_of = at[29]
+    acc16_of = at[30]
+    acc8 = 0.0  # sum of g*theta over the tensor
+    acc9 = 0.0  # sum of g*g over the tensor
+    acc10 = 0.0  # sum of y0*y0 over the tensor
+    acc11 = 0.0  # sum of y1*y1 over the tensor
+    acc12 = 0.0  # sum of theta*theta over the tensor
+    acc13 = 0.0  # sum of y2*y2 over the tensor
+    acc14 = 0.0  # sum of y3*y3 over the tensor
+    acc16 = 0.0  # sum of theta*u over the tensor
     line = 0
     while line < lines:
         acc0 = 0.0  # sum of g*theta over the row
         acc1 = 0.0  # sum of g*g over the row
-        acc2 = 0.0  # sum of theta*theta over the row
-        acc7 = 0.0  # sum of theta*u over the row
+        acc2 = 0.0  # sum of y0*y0 over the row
+        acc3 = 0.0  # sum of y1*y1 over the row
+        acc4 = 0.0  # sum of theta*theta over the row
+        acc5 = 0.0  # sum of y2*y2 over the row
+        acc6 = 0.0  # sum of y3*y3 over the row
+        acc15 = 0.0  # sum of theta*u over the row
         offset = first_element*scalars.itemsize
         theta_ptr = addresses[0, tensor] + offset
         g_ptr = addresses[1, tensor] + offset
@@ -160,50 +180,82 @@ def sweep_0(chunks, addresses, scalars, at, small):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            m_next_i0, v_next_i0, u_i0 = update_0(
+            m_next_i0, v_next_i0, y0_i0, y1_i0, y2_i0, y3_i0, u_i0 = update_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
             acc0 += wide(g_i0)*wide(theta_i0)
             acc1 += wide(g_i0)*wide(g_i0)
-            acc2 += wide(theta_i0)*wide(theta_i0)
-            acc4 += wide(g_i0)*wide(theta_i0)
-            acc5 += wide(g_i0)*wide(g_i0)
-            acc6 += wide(theta_i0)*wide(theta_i0)
-            acc7 += wide(theta_i0)*wide(u_i0)
-            acc8 += wide(theta_i0)*wide(u_i0)
-            m_next_i1, v_next_i1, u_i1 = update_0(
+            acc2 += wide(y0_i0)*wide(y0_i0)
+            acc3 += wide(y1_i0)*wide(y1_i0)
+            acc4 += wide(theta_i0)*wide(theta_i0)
+            acc5 += wide(y2_i0)*wide(y2_i0)
+            acc6 += wide(y3_i0)*wide(y3_i0)
+            acc8 += wide(g_i0)*wide(theta_i0)
+            acc9 += wide(g_i0)*wide(g_i0)
+            acc10 += wide(y0_i0)*wide(y0_i0)
+            acc11 += wide(y1_i0)*wide(y1_i0)
+            acc12 += wide(theta_i0)*wide(theta_i0)
+            acc13 += wide(y2_i0)*wide(y2_i0)
+            acc14 += wide(y3_i0)*wide(y3_i0)
+            acc15 += wide(theta_i0)*wide(u_i0)
+            acc16 += wide(theta_i0)*wide(u_i0)
+            m_next_i1, v_next_i1, y0_i1, y1_i1, y2_i1, y3_i1, u_i1 = update_0(
                 theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
             acc0 += wide(g_i1)*wide(theta_i1)
             acc1 += wide(g_i1)*wide(g_i1)
-            acc2 += wide(theta_i1)*wide(theta_i1)
-            acc4 += wide(g_i1)*wide(theta_i1)
-            acc5 += wide(g_i1)*wide(g_i1)
-            acc6 += wide(theta_i1)*wide(theta_i1)
-            acc7 += wide(theta_i1)*wide(u_i1)
-            acc8 += wide(theta_i1)*wide(u_i1)
-            m_next_i2, v_next_i2, u_i2 = update_0(
+            acc2 += wide(y0_i1)*wide(y0_i1)
+            acc3 += wide(y1_i1)*wide(y1_i1)
+            acc4 += wide(theta_i1)*wide(theta_i1)
+            acc5 += wide(y2_i1)*wide(y2_i1)
+            acc6 += wide(y3_i1)*wide(y3_i1)
+            acc8 += wide(g_i1)*wide(theta_i1)
+            acc9 += wide(g_i1)*wide(g_i1)
+            acc10 += wide(y0_i1)*wide(y0_i1)
+            acc11 += wide(y1_i1)*wide(y1_i1)
+            acc12 += wide(theta_i1)*wide(theta_i1)
+            acc13 += wide(y2_i1)*wide(y2_i1)
+            acc14 += wide(y3_i1)*wide(y3_i1)
+            acc15 += wide(theta_i1)*wide(u_i1)
+            acc16 += wide(theta_i1)*wide(u_i1)
+            m_next_i2, v_next_i2, y0_i2, y1_i2, y2_i2, y3_i2, u_i2 = update_0(
                 theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
             acc0 += wide(g_i2)*wide(theta_i2)
             acc1 += wide(g_i2)*wide(g_i2)
-            acc2 += wide(theta_i2)*wide(theta_i2)
-            acc4 += wide(g_i2)*wide(theta_i2)
-            acc5 += wide(g_i2)*wide(g_i2)
-            acc6 += wide(theta_i2)*wide(theta_i2)
-            acc7 += wide(theta_i2)*wide(u_i2)
-            acc8 += wide(theta_i2)*wide(u_i2)
-            m_next_i3, v_next_i3, u_i3 = update_0(
+            acc2 += wide(y0_i2)*wide(y0_i2)
+            acc3 += wide(y1_i2)*wide(y1_i2)
+            acc4 += wide(theta_i2)*wide(theta_i2)
+            acc5 += wide(y2_i2)*wide(y2_i2)
+            acc6 += wide(y3_i2)*wide(y3_i2)
+            acc8 += wide(g_i2)*wide(theta_i2)
+            acc9 += wide(g_i2)*wide(g_i2)
+            acc10 += wide(y0_i2)*wide(y0_i2)
+            acc11 += wide(y1_i2)*wide(y1_i2)
+            acc12 += wide(theta_i2)*wide(theta_i2)
+            acc13 += wide(y2_i2)*wide(y2_i2)
+            acc14 += wide(y3_i2)*wide(y3_i2)
+            acc15 += wide(theta_i2)*wide(u_i2)
+            acc16 += wide(theta_i2)*wide(u_i2)
+            m_next_i3, v_next_i3, y0_i3, y1_i3, y2_i3, y3_i3, u_i3 = update_0(
                 theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
             acc0 += wide(g_i3)*wide(theta_i3)
             acc1 += wide(g_i3)*wide(g_i3)
-            acc2 += wide(theta_i3)*wide(theta_i3)
-            acc4 += wide(g_i3)*wide(theta_i3)
-            acc5 += wide(g_i3)*wide(g_i3)
-            acc6 += wide(theta_i3)*wide(theta_i3)
-            acc7 += wide(theta_i3)*wide(u_i3)
-            acc8 += wide(theta_i3)*wide(u_i3)
+            acc2 += wide(y0_i3)*wide(y0_i3)
+            acc3 += wide(y1_i3)*wide(y1_i3)
+            acc4 += wide(theta_i3)*wide(theta_i3)
+            acc5 += wide(y2_i3)*wide(y2_i3)
+            acc6 += wide(y3_i3)*wide(y3_i3)
+            acc8 += wide(g_i3)*wide(theta_i3)
+            acc9 += wide(g_i3)*wide(g_i3)
+            acc10 += wide(y0_i3)*wide(y0_i3)
+            acc11 += wide(y1_i3)*wide(y1_i3)
+            acc12 += wide(theta_i3)*wide(theta_i3)
+            acc13 += wide(y2_i3)*wide(y2_i3)
+            acc14 += wide(y3_i3)*wide(y3_i3)
+            acc15 += wide(theta_i3)*wide(u_i3)
+            acc16 += wide(theta_i3)*wide(u_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
@@ -213,17 +265,25 @@ def sweep_0(chunks, addresses, scalars, at, small):
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
-            m_next_i, v_next_i, u_i = update_0(
+            m_next_i, v_next_i, y0_i, y1_i, y2_i, y3_i, u_i = update_0(
                 theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
             acc0 += wide(g_i)*wide(theta_i)
             acc1 += wide(g_i)*wide(g_i)
-            acc2 += wide(theta_i)*wide(theta_i)
-            acc4 += wide(g_i)*wide(theta_i)
-            acc5 += wide(g_i)*wide(g_i)
-            acc6 += wide(theta_i)*wide(theta_i)
-            acc7 += wide(theta_i)*wide(u_i)
-            acc8 += wide(theta_i)*wide(u_i)
+            acc2 += wide(y0_i)*wide(y0_i)
+            acc3 += wide(y1_i)*wide(y1_i)
+            acc4 += wide(theta_i)*wide(theta_i)
+            acc5 += wide(y2_i)*wide(y2_i)
+            acc6 += wide(y3_i)*wide(y3_i)
+            acc8 += wide(g_i)*wide(theta_i)
+            acc9 += wide(g_i)*wide(g_i)
+            acc10 += wide(y0_i)*wide(y0_i)
+            acc11 += wide(y1_i)*wide(y1_i)
+            acc12 += wide(theta_i)*wide(theta_i)
+            acc13 += wide(y2_i)*wide(y2_i)
+            acc14 += wide(y3_i)*wide(y3_i)
+            acc15 += wide(theta_i)*wide(u_i)
+            acc16 += wide(theta_i)*wide(u_i)
             store(m_ptr, i, scalars, m_next_i)
             store(v_ptr, i, scalars, v_next_i)
             i += THREADS
@@ -236,39 +296,71 @@ def sweep_0(chunks, addresses, scalars, at, small):
         acc2 = sum_of_block(acc2)
         if thread() == 0:
             small[acc2_of + first_row + line] = acc2
-        acc7 = sum_of_block(acc7)
+        acc3 = sum_of_block(acc3)
         if thread() == 0:
-            small[acc7_of + first_row + line] = acc7
+            small[acc3_of + first_row + line] = acc3
+        acc4 = sum_of_block(acc4)
+        if thread() == 0:
+            small[acc4_of + first_row + line] = acc4
+        acc5 = sum_of_block(acc5)
+        if thread() == 0:
+            small[acc5_of + first_row + line] = acc5
+        acc6 = sum_of_block(acc6)
+        if thread() == 0:
+            small[acc6_of + first_row + line] = acc6
+        acc15 = sum_of_block(acc15)
+        if thread() == 0:
+            small[acc15_of + first_row + line] = acc15
         first_element += count
         line += 1
-    acc4 = sum_of_block(acc4)
-    if thread() == 0:
-        small[acc4_of + chunks[3, block()]] = acc4
-    acc5 = sum_of_block(acc5)
-    if thread() == 0:
-        small[acc5_of + chunks[3, block()]] = acc5
-    acc6 = sum_of_block(acc6)
-    if thread() == 0:
-        small[acc6_of + chunks[3, block()]] = acc6
     acc8 = sum_of_block(acc8)
     if thread() == 0:
         small[acc8_of + chunks[3, block()]] = acc8
+    acc9 = sum_of_block(acc9)
+    if thread() == 0:
+        small[acc9_of + chunks[3, block()]] = acc9
+    acc10 = sum_of_block(acc10)
+    if thread() == 0:
+        small[acc10_of + chunks[3, block()]] = acc10
+    acc11 = sum_of_block(acc11)
+    if thread() == 0:
+        small[acc11_of + chunks[3, block()]] = acc11
+    acc12 = sum_of_block(acc12)
+    if thread() == 0:
+        small[acc12_of + chunks[3, block()]] = acc12
+    acc13 = sum_of_block(acc13)
+    if thread() == 0:
+        small[acc13_of + chunks[3, block()]] = acc13
+    acc14 = sum_of_block(acc14)
+    if thread() == 0:
+        small[acc14_of + chunks[3, block()]] = acc14
+    acc16 = sum_of_block(acc16)
+    if thread() == 0:
+        small[acc16_of + chunks[3, block()]] = acc16
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     eps = scalars[1]
-    acc4_of = at[18]
-    acc5_of = at[19]
-    acc6_of = at[20]
-    cosine_of = at[23]
+    acc8_of = at[22]
+    acc9_of = at[23]
+    acc10_of = at[24]
+    acc11_of = at[25]
+    acc12_of = at[26]
+    acc13_of = at[27]
+    acc14_of = at[28]
+    cosine_of = at[31]
     j = tensor_of_block(at)
-    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
-    acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
-    acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
+    acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
+    acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
+    acc10 = sum_over(small, acc10_of, at, CHUNKS, j)
+    acc11 = sum_over(small, acc11_of, at, CHUNKS, j)
+    acc12 = sum_over(small, acc12_of, at, CHUNKS, j)
+    acc13 = sum_over(small, acc13_of, at, CHUNKS, j)
+    acc14 = sum_over(small, acc14_of, at, CHUNKS, j)
     if thread() == 0:
-        small[cosine_of + j] = tensor_0(acc4, acc5, acc6, eps)
+        small[cosine_of + j] = tensor_0(acc8, acc9, acc10, acc11, acc12, acc13, acc14, eps)
 
 
 @kernel
@@ -278,11 +370,18 @@ def rows_0(at, scalars, small):
     acc0_of = at[15]
     acc1_of = at[16]
     acc2_of = at[17]
-    y0_of = at[24]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    acc6_of = at[21]
+    y4_of = at[32]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
-        small[y0_of + i] = row_0(small[acc0_of + i], small[acc1_of + i], small[acc2_of + i], eps)
+        small[y4_of + i] = row_0(
+            small[acc0_of + i], small[acc1_of + i], small[acc2_of + i], small[acc3_of + i], small[acc4_of + i],
+            small[acc5_of + i], small[acc6_of + i], eps,
+        )
 
 
 @kernel
@@ -291,17 +390,17 @@ def tensors_1(at, scalars, small):
     delta = scalars[2]
     wd_ratio = scalars[3]
     c5 = scalars[12]
-    y0_of = at[24]
-    cosine_of = at[23]
+    y4_of = at[32]
+    cosine_of = at[31]
     numel_of = at[12]
     n_cols_of = at[14]
-    row_cosine_of = at[25]
-    c4_of = at[26]
+    row_cosine_of = at[33]
+    c4_of = at[34]
     j = tensor_of_block(at)
-    acc3 = max_over(small, y0_of, at, ROWS, j)
+    acc7 = max_over(small, y4_of, at, ROWS, j)
     if thread() == 0:
         small[row_cosine_of + j], small[c4_of + j] = tensor_1(
-            acc3, small[cosine_of + j], small[numel_of + j], small[n_cols_of + j], delta, wd_ratio, c5,
+            acc7, small[cosine_of + j], small[numel_of + j], small[n_cols_of + j], delta, wd_ratio, c5,
         )
 
 
@@ -310,23 +409,29 @@ def rows_1(at, scalars, small):
     """Before sweep 1: a thread a row."""
     eps = scalars[1]
     delta = scalars[2]
-    acc2_of = at[17]
-    row_cosine_of = at[25]
-    acc6_of = at[20]
-    cosine_of = at[23]
-    acc7_of = at[21]
-    acc8_of = at[22]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    acc6_of = at[21]
+    row_cosine_of = at[33]
+    acc12_of = at[26]
+    acc13_of = at[27]
+    acc14_of = at[28]
+    cosine_of = at[31]
+    acc15_of = at[29]
+    acc16_of = at[30]
     numel_of = at[12]
     n_cols_of = at[14]
-    radial_of = at[27]
+    radial_of = at[35]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
-        acc6 = sum_by_one(small, acc6_of, at, CHUNKS, j)
-        acc8 = sum_by_one(small, acc8_of, at, CHUNKS, j)
+        acc12 = sum_by_one(small, acc12_of, at, CHUNKS, j)
+        acc13 = sum_by_one(small, acc13_of, at, CHUNKS, j)
+        acc14 = sum_by_one(small, acc14_of, at, CHUNKS, j)
+        acc16 = sum_by_one(small, acc16_of, at, CHUNKS, j)
         small[radial_of + i] = row_1(
-            small[acc2_of + i], small[row_cosine_of + j], acc6, small[cosine_of + j], small[acc7_of + i], acc8,
-            small[numel_of + j], small[n_cols_of + j], eps, delta,
+            small[acc4_of + i], small[acc5_of + i], small[acc6_of + i], small[row_cosine_of + j], acc12, acc13, acc14,
+            small[cosine_of + j], small[acc15_of + i], acc16, small[numel_of + j], small[n_cols_of + j], eps, delta,
         )
 
 
@@ -342,8 +447,8 @@ def sweep_1(chunks, addresses, scalars, at, small):
     eps = scalars[1]
     c2 = scalars[10]
     c3 = scalars[11]
-    radial_of = at[27]
-    c4_of = at[26]
+    radial_of = at[35]
+    c4_of = at[34]
     c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:
@@ -396,9 +501,10 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "row", "acc2": "row", "acc4": "chunk", "acc5": "chunk", "acc6": "chunk",
-        "acc7": "row", "acc8": "chunk", "cosine": "tensor", "y0": "row", "row_cosine": "tensor", "c4": "tensor",
-        "radial": "row",
+        "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "acc6": "row",
+        "acc8": "chunk", "acc9": "chunk", "acc10": "chunk", "acc11": "chunk", "acc12": "chunk", "acc13": "chunk",
+        "acc14": "chunk", "acc15": "row", "acc16": "chunk", "cosine": "tensor", "y4": "row",
+        "row_cosine": "tensor", "c4": "tensor", "radial": "row",
     },
     launches=(
         Launch("element", sweep_0),

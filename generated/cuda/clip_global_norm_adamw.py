@@ -20,7 +20,7 @@ Reference: torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, sqrt, store, store4, tail, thread, wide,
+    per_element, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -41,10 +41,18 @@ def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps):
     return lr, norm_limit, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4
 
 
+@per_element
+def update_0(g):
+    """One element in sweep 0: y1 and y3."""
+    y1 = shrunk(g)
+    y3 = stretched(g)
+    return y1, y3
+
+
 @on_device
-def group_0(acc1, norm_limit):
+def group_0(acc1, acc3, acc5, norm_limit):
     """One model before sweep 1: shrink."""
-    shrink = norm_limit/maximum(1/1000000 + sqrt(acc1), norm_limit)
+    shrink = norm_limit/maximum(1/1000000 + root_of_squares(acc1, acc3, acc5), norm_limit)
     return shrink
 
 
@@ -71,46 +79,83 @@ def sweep_0(chunks, addresses, scalars, at, small):
     offset = first_element*scalars.itemsize
     g_ptr = addresses[1, tensor] + offset
     acc0_of = at[15]
+    acc2_of = at[16]
+    acc4_of = at[17]
     acc0 = 0.0  # sum of g*g over the tensor
+    acc2 = 0.0  # sum of y1*y1 over the tensor
+    acc4 = 0.0  # sum of y3*y3 over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
     while i < fours:
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        y1_i0, y3_i0 = update_0(g_i0)
         acc0 += wide(g_i0)*wide(g_i0)
+        acc2 += wide(y1_i0)*wide(y1_i0)
+        acc4 += wide(y3_i0)*wide(y3_i0)
+        y1_i1, y3_i1 = update_0(g_i1)
         acc0 += wide(g_i1)*wide(g_i1)
+        acc2 += wide(y1_i1)*wide(y1_i1)
+        acc4 += wide(y3_i1)*wide(y3_i1)
+        y1_i2, y3_i2 = update_0(g_i2)
         acc0 += wide(g_i2)*wide(g_i2)
+        acc2 += wide(y1_i2)*wide(y1_i2)
+        acc4 += wide(y3_i2)*wide(y3_i2)
+        y1_i3, y3_i3 = update_0(g_i3)
         acc0 += wide(g_i3)*wide(g_i3)
+        acc2 += wide(y1_i3)*wide(y1_i3)
+        acc4 += wide(y3_i3)*wide(y3_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         g_i = load(g_ptr, i, scalars)
+        y1_i, y3_i = update_0(g_i)
         acc0 += wide(g_i)*wide(g_i)
+        acc2 += wide(y1_i)*wide(y1_i)
+        acc4 += wide(y3_i)*wide(y3_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
         small[acc0_of + chunks[3, block()]] = acc0
+    acc2 = sum_of_block(acc2)
+    if thread() == 0:
+        small[acc2_of + chunks[3, block()]] = acc2
+    acc4 = sum_of_block(acc4)
+    if thread() == 0:
+        small[acc4_of + chunks[3, block()]] = acc4
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[15]
-    y0_of = at[16]
+    acc2_of = at[16]
+    acc4_of = at[17]
+    y0_of = at[18]
+    y2_of = at[19]
+    y4_of = at[20]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     if thread() == 0:
         small[y0_of + j] = acc0
+        small[y2_of + j] = acc2
+        small[y4_of + j] = acc4
 
 
 @kernel
 def groups_0(at, scalars, small):
     """Before sweep 1: one block."""
     norm_limit = scalars[1]
-    y0_of = at[16]
-    shrink_of = at[17]
+    y0_of = at[18]
+    y2_of = at[19]
+    y4_of = at[20]
+    shrink_of = at[21]
     acc1 = sum_over_tensors(small, y0_of, at)
+    acc3 = sum_over_tensors(small, y2_of, at)
+    acc5 = sum_over_tensors(small, y4_of, at)
     if thread() == 0:
-        small[shrink_of] = group_0(acc1, norm_limit)
+        small[shrink_of] = group_0(acc1, acc3, acc5, norm_limit)
 
 
 @kernel
@@ -135,7 +180,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
     c2 = scalars[9]
     c3 = scalars[10]
     c4 = scalars[11]
-    shrink_of = at[17]
+    shrink_of = at[21]
     shrink = narrow(small[shrink_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
@@ -198,7 +243,10 @@ PROGRAM = Program(
     states=("m", "v"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "y0": "tensor", "shrink": "group"},
+    values={
+        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "y0": "tensor", "y2": "tensor", "y4": "tensor",
+        "shrink": "group",
+    },
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),

@@ -18,7 +18,7 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
     THREADS, as_index, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host,
-    per_element, sqrt, store, store4, thread, wide,
+    per_element, root_of_squares, shrunk, store, store4, stretched, thread, wide,
 )
 from optgen.runtime.cuda_totals import rows_in_all, sum_of_block, tensor_of_row
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -32,11 +32,21 @@ def scalars(t, lr, unit_limit, unit_floor, momentum, dampening):
     return branch, lr, unit_limit, unit_floor, momentum, c0
 
 
+@per_element
+def update_0_0(theta, g):
+    """One element in sweep 0: y0, y1, y2 and y3."""
+    y0 = shrunk(theta)
+    y1 = stretched(theta)
+    y2 = shrunk(g)
+    y3 = stretched(g)
+    return y0, y1, y2, y3
+
+
 @on_device
-def row_0_0(acc0, acc1, unit_limit, unit_floor):
+def row_0_0(acc0, acc1, acc2, acc3, acc4, acc5, unit_limit, unit_floor):
     """One row before sweep 1: shrink."""
-    most = unit_limit*maximum(sqrt(acc0), unit_floor)
-    shrink = most/maximum(sqrt(acc1), most)
+    most = unit_limit*maximum(root_of_squares(acc0, acc1, acc2), unit_floor)
+    shrink = most/maximum(most, root_of_squares(acc3, acc4, acc5))
     return shrink
 
 
@@ -68,10 +78,18 @@ def sweep_0(chunks, addresses, scalars, at, small):
     first_row = chunks[6, block()]
     acc0_of = at[15]
     acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
     line = 0
     while line < lines:
         acc0 = 0.0  # sum of theta*theta over the row
-        acc1 = 0.0  # sum of g*g over the row
+        acc1 = 0.0  # sum of y0*y0 over the row
+        acc2 = 0.0  # sum of y1*y1 over the row
+        acc3 = 0.0  # sum of g*g over the row
+        acc4 = 0.0  # sum of y2*y2 over the row
+        acc5 = 0.0  # sum of y3*y3 over the row
         offset = first_element*scalars.itemsize
         theta_ptr = addresses[0, tensor] + offset
         g_ptr = addresses[1, tensor] + offset
@@ -80,21 +98,46 @@ def sweep_0(chunks, addresses, scalars, at, small):
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            y0_i0, y1_i0, y2_i0, y3_i0 = update_0_0(theta_i0, g_i0)
             acc0 += wide(theta_i0)*wide(theta_i0)
-            acc1 += wide(g_i0)*wide(g_i0)
+            acc1 += wide(y0_i0)*wide(y0_i0)
+            acc2 += wide(y1_i0)*wide(y1_i0)
+            acc3 += wide(g_i0)*wide(g_i0)
+            acc4 += wide(y2_i0)*wide(y2_i0)
+            acc5 += wide(y3_i0)*wide(y3_i0)
+            y0_i1, y1_i1, y2_i1, y3_i1 = update_0_0(theta_i1, g_i1)
             acc0 += wide(theta_i1)*wide(theta_i1)
-            acc1 += wide(g_i1)*wide(g_i1)
+            acc1 += wide(y0_i1)*wide(y0_i1)
+            acc2 += wide(y1_i1)*wide(y1_i1)
+            acc3 += wide(g_i1)*wide(g_i1)
+            acc4 += wide(y2_i1)*wide(y2_i1)
+            acc5 += wide(y3_i1)*wide(y3_i1)
+            y0_i2, y1_i2, y2_i2, y3_i2 = update_0_0(theta_i2, g_i2)
             acc0 += wide(theta_i2)*wide(theta_i2)
-            acc1 += wide(g_i2)*wide(g_i2)
+            acc1 += wide(y0_i2)*wide(y0_i2)
+            acc2 += wide(y1_i2)*wide(y1_i2)
+            acc3 += wide(g_i2)*wide(g_i2)
+            acc4 += wide(y2_i2)*wide(y2_i2)
+            acc5 += wide(y3_i2)*wide(y3_i2)
+            y0_i3, y1_i3, y2_i3, y3_i3 = update_0_0(theta_i3, g_i3)
             acc0 += wide(theta_i3)*wide(theta_i3)
-            acc1 += wide(g_i3)*wide(g_i3)
+            acc1 += wide(y0_i3)*wide(y0_i3)
+            acc2 += wide(y1_i3)*wide(y1_i3)
+            acc3 += wide(g_i3)*wide(g_i3)
+            acc4 += wide(y2_i3)*wide(y2_i3)
+            acc5 += wide(y3_i3)*wide(y3_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
+            y0_i, y1_i, y2_i, y3_i = update_0_0(theta_i, g_i)
             acc0 += wide(theta_i)*wide(theta_i)
-            acc1 += wide(g_i)*wide(g_i)
+            acc1 += wide(y0_i)*wide(y0_i)
+            acc2 += wide(y1_i)*wide(y1_i)
+            acc3 += wide(g_i)*wide(g_i)
+            acc4 += wide(y2_i)*wide(y2_i)
+            acc5 += wide(y3_i)*wide(y3_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
@@ -102,6 +145,18 @@ def sweep_0(chunks, addresses, scalars, at, small):
         acc1 = sum_of_block(acc1)
         if thread() == 0:
             small[acc1_of + first_row + line] = acc1
+        acc2 = sum_of_block(acc2)
+        if thread() == 0:
+            small[acc2_of + first_row + line] = acc2
+        acc3 = sum_of_block(acc3)
+        if thread() == 0:
+            small[acc3_of + first_row + line] = acc3
+        acc4 = sum_of_block(acc4)
+        if thread() == 0:
+            small[acc4_of + first_row + line] = acc4
+        acc5 = sum_of_block(acc5)
+        if thread() == 0:
+            small[acc5_of + first_row + line] = acc5
         first_element += count
         line += 1
 
@@ -113,11 +168,18 @@ def rows_0(at, scalars, small):
     unit_floor = scalars[3]
     acc0_of = at[15]
     acc1_of = at[16]
-    shrink_of = at[17]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    shrink_of = at[21]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
-        small[shrink_of + i] = row_0_0(small[acc0_of + i], small[acc1_of + i], unit_limit, unit_floor)
+        small[shrink_of + i] = row_0_0(
+            small[acc0_of + i], small[acc1_of + i], small[acc2_of + i], small[acc3_of + i], small[acc4_of + i],
+            small[acc5_of + i], unit_limit, unit_floor,
+        )
 
 
 @kernel
@@ -132,7 +194,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
     lr = scalars[1]
     momentum = scalars[4]
     c0 = scalars[5]
-    shrink_of = at[17]
+    shrink_of = at[21]
     if branch == 0:
         line = 0
         while line < lines:
@@ -214,7 +276,9 @@ PROGRAM = Program(
     states=("b",),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "acc1": "row", "shrink": "row"},
+    values={
+        "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "shrink": "row",
+    },
     launches=(
         Launch("element", sweep_0),
         Launch("row", rows_0),

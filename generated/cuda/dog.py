@@ -19,7 +19,7 @@ Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value, beginning
 from optgen.runtime.cuda import (
     THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
-    sqrt, store, store4, thread, wide,
+    root_of_squares, shrunk, sqrt, store, store4, stretched, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -33,16 +33,18 @@ def scalars(t, lr, eps, reps_rel):
 
 @per_element
 def update_0(theta, g, theta_0):
-    """One element in sweep 0: y0."""
+    """One element in sweep 0: y0, y2 and y4."""
     y0 = theta - theta_0
-    return y0
+    y2 = shrunk(y0)
+    y4 = stretched(y0)
+    return y0, y2, y4
 
 
 @on_device
-def group_0(distance, squares, acc1, acc3, lr, eps):
+def group_0(distance, squares, acc1, acc3, acc5, acc7, lr, eps):
     """One model before sweep 1: the new distance and squares, and rate."""
-    distance_next = maximum(distance, sqrt(acc1))
-    squares_next = squares + acc3
+    distance_next = maximum(distance, root_of_squares(acc1, acc3, acc5))
+    squares_next = squares + acc7
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
@@ -66,35 +68,49 @@ def sweep_0(chunks, addresses, scalars, at, small):
     theta_0_ptr = addresses[2, tensor] + offset
     acc0_of = at[17]
     acc2_of = at[18]
+    acc4_of = at[19]
+    acc6_of = at[20]
     acc0 = 0.0  # sum of y0*y0 over the tensor
-    acc2 = 0.0  # sum of g*g over the tensor
+    acc2 = 0.0  # sum of y2*y2 over the tensor
+    acc4 = 0.0  # sum of y4*y4 over the tensor
+    acc6 = 0.0  # sum of g*g over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
     i = 4*thread()
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
-        y0_i0 = update_0(theta_i0, g_i0, theta_0_i0)
+        y0_i0, y2_i0, y4_i0 = update_0(theta_i0, g_i0, theta_0_i0)
         acc0 += wide(y0_i0)*wide(y0_i0)
-        acc2 += wide(g_i0)*wide(g_i0)
-        y0_i1 = update_0(theta_i1, g_i1, theta_0_i1)
+        acc2 += wide(y2_i0)*wide(y2_i0)
+        acc4 += wide(y4_i0)*wide(y4_i0)
+        acc6 += wide(g_i0)*wide(g_i0)
+        y0_i1, y2_i1, y4_i1 = update_0(theta_i1, g_i1, theta_0_i1)
         acc0 += wide(y0_i1)*wide(y0_i1)
-        acc2 += wide(g_i1)*wide(g_i1)
-        y0_i2 = update_0(theta_i2, g_i2, theta_0_i2)
+        acc2 += wide(y2_i1)*wide(y2_i1)
+        acc4 += wide(y4_i1)*wide(y4_i1)
+        acc6 += wide(g_i1)*wide(g_i1)
+        y0_i2, y2_i2, y4_i2 = update_0(theta_i2, g_i2, theta_0_i2)
         acc0 += wide(y0_i2)*wide(y0_i2)
-        acc2 += wide(g_i2)*wide(g_i2)
-        y0_i3 = update_0(theta_i3, g_i3, theta_0_i3)
+        acc2 += wide(y2_i2)*wide(y2_i2)
+        acc4 += wide(y4_i2)*wide(y4_i2)
+        acc6 += wide(g_i2)*wide(g_i2)
+        y0_i3, y2_i3, y4_i3 = update_0(theta_i3, g_i3, theta_0_i3)
         acc0 += wide(y0_i3)*wide(y0_i3)
-        acc2 += wide(g_i3)*wide(g_i3)
+        acc2 += wide(y2_i3)*wide(y2_i3)
+        acc4 += wide(y4_i3)*wide(y4_i3)
+        acc6 += wide(g_i3)*wide(g_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         theta_i = load(theta_ptr, i, scalars)
         g_i = load(g_ptr, i, scalars)
         theta_0_i = load(theta_0_ptr, i, scalars)
-        y0_i = update_0(theta_i, g_i, theta_0_i)
+        y0_i, y2_i, y4_i = update_0(theta_i, g_i, theta_0_i)
         acc0 += wide(y0_i)*wide(y0_i)
-        acc2 += wide(g_i)*wide(g_i)
+        acc2 += wide(y2_i)*wide(y2_i)
+        acc4 += wide(y4_i)*wide(y4_i)
+        acc6 += wide(g_i)*wide(g_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
@@ -102,6 +118,12 @@ def sweep_0(chunks, addresses, scalars, at, small):
     acc2 = sum_of_block(acc2)
     if thread() == 0:
         small[acc2_of + chunks[3, block()]] = acc2
+    acc4 = sum_of_block(acc4)
+    if thread() == 0:
+        small[acc4_of + chunks[3, block()]] = acc4
+    acc6 = sum_of_block(acc6)
+    if thread() == 0:
+        small[acc6_of + chunks[3, block()]] = acc6
 
 
 @kernel
@@ -109,14 +131,22 @@ def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[17]
     acc2_of = at[18]
-    y1_of = at[19]
-    y2_of = at[20]
+    acc4_of = at[19]
+    acc6_of = at[20]
+    y1_of = at[21]
+    y3_of = at[22]
+    y5_of = at[23]
+    y6_of = at[24]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
+    acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
     if thread() == 0:
         small[y1_of + j] = acc0
-        small[y2_of + j] = acc2
+        small[y3_of + j] = acc2
+        small[y5_of + j] = acc4
+        small[y6_of + j] = acc6
 
 
 @kernel
@@ -126,14 +156,18 @@ def groups_0(at, scalars, small):
     eps = scalars[1]
     distance_of = at[15]
     squares_of = at[16]
-    y1_of = at[19]
-    y2_of = at[20]
-    rate_of = at[21]
+    y1_of = at[21]
+    y3_of = at[22]
+    y5_of = at[23]
+    y6_of = at[24]
+    rate_of = at[25]
     acc1 = sum_over_tensors(small, y1_of, at)
-    acc3 = sum_over_tensors(small, y2_of, at)
+    acc3 = sum_over_tensors(small, y3_of, at)
+    acc5 = sum_over_tensors(small, y5_of, at)
+    acc7 = sum_over_tensors(small, y6_of, at)
     if thread() == 0:
         small[distance_of], small[squares_of], small[rate_of] = group_0(
-            small[distance_of], small[squares_of], acc1, acc3, lr, eps,
+            small[distance_of], small[squares_of], acc1, acc3, acc5, acc7, lr, eps,
         )
 
 
@@ -146,7 +180,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
     offset = first_element*scalars.itemsize
     theta_ptr = addresses[0, tensor] + offset
     g_ptr = addresses[1, tensor] + offset
-    rate_of = at[21]
+    rate_of = at[25]
     rate = narrow(small[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
@@ -190,7 +224,10 @@ PROGRAM = Program(
     small_states={"distance": "group", "squares": "group"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "group"},
+    values={
+        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "acc6": "chunk", "y1": "tensor", "y3": "tensor",
+        "y5": "tensor", "y6": "tensor", "rate": "group",
+    },
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),

@@ -24,7 +24,7 @@ Reference: optax.lamb.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, narrow, on_device, on_host,
-    per_element, sqrt, store, store4, tail, thread, wide,
+    per_element, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -48,20 +48,24 @@ def scalars(t, lr, beta1, beta2, eps, weight_decay):
 def update_0(
     theta, g, m, v, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
 ):
-    """One element in sweep 0: the new m and v, and u."""
+    """One element in sweep 0: the new m and v, and y0, y1, u, y2 and y3."""
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
     v_hat = c3*v_next
     u = fma(weight_decay, theta, m_hat/(sqrt(v_hat) + eps))
-    return m_next, v_next, u
+    y0 = shrunk(theta)
+    y1 = stretched(theta)
+    y2 = shrunk(u)
+    y3 = stretched(u)
+    return m_next, v_next, y0, y1, u, y2, y3
 
 
 @on_device
-def tensor_0(acc0, acc1, lr):
+def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr):
     """One tensor before sweep 1: c4."""
-    size = sqrt(acc0)
-    length = sqrt(acc1)
+    size = root_of_squares(acc0, acc1, acc2)
+    length = root_of_squares(acc3, acc4, acc5)
     trust = 1 if length == 0 or size == 0 else size/length
     c4 = lr*trust
     return c4
@@ -100,8 +104,16 @@ def sweep_0(chunks, addresses, scalars, at, small):
     c3 = scalars[10]
     acc0_of = at[15]
     acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
     acc0 = 0.0  # sum of theta*theta over the tensor
-    acc1 = 0.0  # sum of u*u over the tensor
+    acc1 = 0.0  # sum of y0*y0 over the tensor
+    acc2 = 0.0  # sum of y1*y1 over the tensor
+    acc3 = 0.0  # sum of u*u over the tensor
+    acc4 = 0.0  # sum of y2*y2 over the tensor
+    acc5 = 0.0  # sum of y3*y3 over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -109,30 +121,46 @@ def sweep_0(chunks, addresses, scalars, at, small):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-        m_next_i0, v_next_i0, u_i0 = update_0(
+        m_next_i0, v_next_i0, y0_i0, y1_i0, u_i0, y2_i0, y3_i0 = update_0(
             theta_i0, g_i0, m_i0, v_i0, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
         acc0 += wide(theta_i0)*wide(theta_i0)
-        acc1 += wide(u_i0)*wide(u_i0)
-        m_next_i1, v_next_i1, u_i1 = update_0(
+        acc1 += wide(y0_i0)*wide(y0_i0)
+        acc2 += wide(y1_i0)*wide(y1_i0)
+        acc3 += wide(u_i0)*wide(u_i0)
+        acc4 += wide(y2_i0)*wide(y2_i0)
+        acc5 += wide(y3_i0)*wide(y3_i0)
+        m_next_i1, v_next_i1, y0_i1, y1_i1, u_i1, y2_i1, y3_i1 = update_0(
             theta_i1, g_i1, m_i1, v_i1, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
         acc0 += wide(theta_i1)*wide(theta_i1)
-        acc1 += wide(u_i1)*wide(u_i1)
-        m_next_i2, v_next_i2, u_i2 = update_0(
+        acc1 += wide(y0_i1)*wide(y0_i1)
+        acc2 += wide(y1_i1)*wide(y1_i1)
+        acc3 += wide(u_i1)*wide(u_i1)
+        acc4 += wide(y2_i1)*wide(y2_i1)
+        acc5 += wide(y3_i1)*wide(y3_i1)
+        m_next_i2, v_next_i2, y0_i2, y1_i2, u_i2, y2_i2, y3_i2 = update_0(
             theta_i2, g_i2, m_i2, v_i2, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
         acc0 += wide(theta_i2)*wide(theta_i2)
-        acc1 += wide(u_i2)*wide(u_i2)
-        m_next_i3, v_next_i3, u_i3 = update_0(
+        acc1 += wide(y0_i2)*wide(y0_i2)
+        acc2 += wide(y1_i2)*wide(y1_i2)
+        acc3 += wide(u_i2)*wide(u_i2)
+        acc4 += wide(y2_i2)*wide(y2_i2)
+        acc5 += wide(y3_i2)*wide(y3_i2)
+        m_next_i3, v_next_i3, y0_i3, y1_i3, u_i3, y2_i3, y3_i3 = update_0(
             theta_i3, g_i3, m_i3, v_i3, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
         acc0 += wide(theta_i3)*wide(theta_i3)
-        acc1 += wide(u_i3)*wide(u_i3)
+        acc1 += wide(y0_i3)*wide(y0_i3)
+        acc2 += wide(y1_i3)*wide(y1_i3)
+        acc3 += wide(u_i3)*wide(u_i3)
+        acc4 += wide(y2_i3)*wide(y2_i3)
+        acc5 += wide(y3_i3)*wide(y3_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         i += 4*THREADS
@@ -142,11 +170,15 @@ def sweep_0(chunks, addresses, scalars, at, small):
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
-        m_next_i, v_next_i, u_i = update_0(
+        m_next_i, v_next_i, y0_i, y1_i, u_i, y2_i, y3_i = update_0(
             theta_i, g_i, m_i, v_i, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
         )
         acc0 += wide(theta_i)*wide(theta_i)
-        acc1 += wide(u_i)*wide(u_i)
+        acc1 += wide(y0_i)*wide(y0_i)
+        acc2 += wide(y1_i)*wide(y1_i)
+        acc3 += wide(u_i)*wide(u_i)
+        acc4 += wide(y2_i)*wide(y2_i)
+        acc5 += wide(y3_i)*wide(y3_i)
         store(m_ptr, i, scalars, m_next_i)
         store(v_ptr, i, scalars, v_next_i)
         i += THREADS
@@ -156,6 +188,18 @@ def sweep_0(chunks, addresses, scalars, at, small):
     acc1 = sum_of_block(acc1)
     if thread() == 0:
         small[acc1_of + chunks[3, block()]] = acc1
+    acc2 = sum_of_block(acc2)
+    if thread() == 0:
+        small[acc2_of + chunks[3, block()]] = acc2
+    acc3 = sum_of_block(acc3)
+    if thread() == 0:
+        small[acc3_of + chunks[3, block()]] = acc3
+    acc4 = sum_of_block(acc4)
+    if thread() == 0:
+        small[acc4_of + chunks[3, block()]] = acc4
+    acc5 = sum_of_block(acc5)
+    if thread() == 0:
+        small[acc5_of + chunks[3, block()]] = acc5
 
 
 @kernel
@@ -164,12 +208,20 @@ def tensors_0(at, scalars, small):
     lr = scalars[0]
     acc0_of = at[15]
     acc1_of = at[16]
-    c4_of = at[17]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    c4_of = at[21]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc1 = sum_over(small, acc1_of, at, CHUNKS, j)
+    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
+    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
+    acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c4_of + j] = tensor_0(acc0, acc1, lr)
+        small[c4_of + j] = tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr)
 
 
 @kernel
@@ -186,7 +238,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
     weight_decay = scalars[2]
     c2 = scalars[9]
     c3 = scalars[10]
-    c4_of = at[17]
+    c4_of = at[21]
     c4 = narrow(small[c4_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | m_ptr | v_ptr)
     i = 4*thread()
@@ -227,7 +279,10 @@ PROGRAM = Program(
     states=("m", "v"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc1": "chunk", "c4": "tensor"},
+    values={
+        "acc0": "chunk", "acc1": "chunk", "acc2": "chunk", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
+        "c4": "tensor",
+    },
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),

@@ -19,8 +19,8 @@ Reference: optax.lars.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda import (
-    THREADS, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element, sqrt, store,
-    store4, thread, wide,
+    THREADS, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
+    root_of_squares, shrunk, store, store4, stretched, thread, wide,
 )
 from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 from optgen.runtime.gpu import FusedOptimizer, update_array
@@ -34,16 +34,20 @@ def scalars(t, lr, weight_decay, trust_coefficient, eps, momentum):
 
 @per_element
 def update_0(theta, g, weight_decay):
-    """One element in sweep 0: u."""
+    """One element in sweep 0: y0, y1, u, y2 and y3."""
     u = fma(weight_decay, theta, g)
-    return u
+    y0 = shrunk(theta)
+    y1 = stretched(theta)
+    y2 = shrunk(u)
+    y3 = stretched(u)
+    return y0, y1, u, y2, y3
 
 
 @on_device
-def tensor_0(acc0, acc1, lr, trust_coefficient, eps):
+def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, trust_coefficient, eps):
     """One tensor before sweep 1: c0."""
-    size = sqrt(acc0)
-    length = sqrt(acc1)
+    size = root_of_squares(acc0, acc1, acc2)
+    length = root_of_squares(acc3, acc4, acc5)
     trust = 1 if length == 0 or size == 0 else trust_coefficient*size/(eps + length)
     c0 = lr*trust
     return c0
@@ -70,33 +74,61 @@ def sweep_0(chunks, addresses, scalars, at, small):
     weight_decay = scalars[1]
     acc0_of = at[15]
     acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
     acc0 = 0.0  # sum of theta*theta over the tensor
-    acc1 = 0.0  # sum of u*u over the tensor
+    acc1 = 0.0  # sum of y0*y0 over the tensor
+    acc2 = 0.0  # sum of y1*y1 over the tensor
+    acc3 = 0.0  # sum of u*u over the tensor
+    acc4 = 0.0  # sum of y2*y2 over the tensor
+    acc5 = 0.0  # sum of y3*y3 over the tensor
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        u_i0 = update_0(theta_i0, g_i0, weight_decay)
+        y0_i0, y1_i0, u_i0, y2_i0, y3_i0 = update_0(theta_i0, g_i0, weight_decay)
         acc0 += wide(theta_i0)*wide(theta_i0)
-        acc1 += wide(u_i0)*wide(u_i0)
-        u_i1 = update_0(theta_i1, g_i1, weight_decay)
+        acc1 += wide(y0_i0)*wide(y0_i0)
+        acc2 += wide(y1_i0)*wide(y1_i0)
+        acc3 += wide(u_i0)*wide(u_i0)
+        acc4 += wide(y2_i0)*wide(y2_i0)
+        acc5 += wide(y3_i0)*wide(y3_i0)
+        y0_i1, y1_i1, u_i1, y2_i1, y3_i1 = update_0(theta_i1, g_i1, weight_decay)
         acc0 += wide(theta_i1)*wide(theta_i1)
-        acc1 += wide(u_i1)*wide(u_i1)
-        u_i2 = update_0(theta_i2, g_i2, weight_decay)
+        acc1 += wide(y0_i1)*wide(y0_i1)
+        acc2 += wide(y1_i1)*wide(y1_i1)
+        acc3 += wide(u_i1)*wide(u_i1)
+        acc4 += wide(y2_i1)*wide(y2_i1)
+        acc5 += wide(y3_i1)*wide(y3_i1)
+        y0_i2, y1_i2, u_i2, y2_i2, y3_i2 = update_0(theta_i2, g_i2, weight_decay)
         acc0 += wide(theta_i2)*wide(theta_i2)
-        acc1 += wide(u_i2)*wide(u_i2)
-        u_i3 = update_0(theta_i3, g_i3, weight_decay)
+        acc1 += wide(y0_i2)*wide(y0_i2)
+        acc2 += wide(y1_i2)*wide(y1_i2)
+        acc3 += wide(u_i2)*wide(u_i2)
+        acc4 += wide(y2_i2)*wide(y2_i2)
+        acc5 += wide(y3_i2)*wide(y3_i2)
+        y0_i3, y1_i3, u_i3, y2_i3, y3_i3 = update_0(theta_i3, g_i3, weight_decay)
         acc0 += wide(theta_i3)*wide(theta_i3)
-        acc1 += wide(u_i3)*wide(u_i3)
+        acc1 += wide(y0_i3)*wide(y0_i3)
+        acc2 += wide(y1_i3)*wide(y1_i3)
+        acc3 += wide(u_i3)*wide(u_i3)
+        acc4 += wide(y2_i3)*wide(y2_i3)
+        acc5 += wide(y3_i3)*wide(y3_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         theta_i = load(theta_ptr, i, scalars)
         g_i = load(g_ptr, i, scalars)
-        u_i = update_0(theta_i, g_i, weight_decay)
+        y0_i, y1_i, u_i, y2_i, y3_i = update_0(theta_i, g_i, weight_decay)
         acc0 += wide(theta_i)*wide(theta_i)
-        acc1 += wide(u_i)*wide(u_i)
+        acc1 += wide(y0_i)*wide(y0_i)
+        acc2 += wide(y1_i)*wide(y1_i)
+        acc3 += wide(u_i)*wide(u_i)
+        acc4 += wide(y2_i)*wide(y2_i)
+        acc5 += wide(y3_i)*wide(y3_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
@@ -104,6 +136,18 @@ def sweep_0(chunks, addresses, scalars, at, small):
     acc1 = sum_of_block(acc1)
     if thread() == 0:
         small[acc1_of + chunks[3, block()]] = acc1
+    acc2 = sum_of_block(acc2)
+    if thread() == 0:
+        small[acc2_of + chunks[3, block()]] = acc2
+    acc3 = sum_of_block(acc3)
+    if thread() == 0:
+        small[acc3_of + chunks[3, block()]] = acc3
+    acc4 = sum_of_block(acc4)
+    if thread() == 0:
+        small[acc4_of + chunks[3, block()]] = acc4
+    acc5 = sum_of_block(acc5)
+    if thread() == 0:
+        small[acc5_of + chunks[3, block()]] = acc5
 
 
 @kernel
@@ -114,12 +158,20 @@ def tensors_0(at, scalars, small):
     eps = scalars[3]
     acc0_of = at[15]
     acc1_of = at[16]
-    c0_of = at[17]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    c0_of = at[21]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc1 = sum_over(small, acc1_of, at, CHUNKS, j)
+    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
+    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
+    acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c0_of + j] = tensor_0(acc0, acc1, lr, trust_coefficient, eps)
+        small[c0_of + j] = tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, trust_coefficient, eps)
 
 
 @kernel
@@ -134,7 +186,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
     m_ptr = addresses[2, tensor] + offset
     weight_decay = scalars[1]
     momentum = scalars[4]
-    c0_of = at[17]
+    c0_of = at[21]
     c0 = narrow(small[c0_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()
@@ -177,7 +229,10 @@ PROGRAM = Program(
     states=("m",),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc1": "chunk", "c0": "tensor"},
+    values={
+        "acc0": "chunk", "acc1": "chunk", "acc2": "chunk", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
+        "c0": "tensor",
+    },
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),

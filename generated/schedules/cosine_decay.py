@@ -19,7 +19,7 @@ from optgen.runtime import Domain, Hyper, ScheduleBase
 
 def value(t, lr, lr_min, steps):
     """The value at step t = 1, 2, …"""
-    return lr_min + (lr - lr_min)*(1/2 + cos(pi*min((t - 1)/steps, 1))/2)
+    return lr_min + (lr - lr_min)*cos(pi*min((t - 1)/steps, 1)/2)**2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,14 +10,14 @@ Reference: arXiv:1910.04209.
 """
 
 from dataclasses import dataclass
-from math import exp
+from math import expm1
 
 from optgen.runtime import Domain, Hyper, ScheduleBase
 
 
 def value(t, lr, warmup):
     """The value at step t = 1, 2, …"""
-    return lr*(1 - exp(-t/warmup))
+    return -lr*expm1(-t/warmup)
 
 
 @dataclass(frozen=True, kw_only=True)

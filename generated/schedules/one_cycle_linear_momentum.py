@@ -28,7 +28,7 @@ def value(t, rise, steps, momentum, momentum_min):
     if done < turn:
         x = done/turn
     elif done < steps - 1:
-        x = (done - turn)/(steps - 1 - (done - (done - turn)))
+        x = (done - turn)/(steps - turn - 1)
     else:
         x = 1
     left = 1 - x

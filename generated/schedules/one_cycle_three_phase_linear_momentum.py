@@ -30,7 +30,7 @@ def value(t, rise, steps, momentum, momentum_min):
     elif done < 2*turn:
         x = (done - turn)/turn
     elif done < steps - 1:
-        x = (done - 2*turn)/(steps - 1 - (done - (done - 2*turn)))
+        x = (done - 2*turn)/(steps - 2*turn - 1)
     else:
         x = 1
     left = 1 - x

@@ -17,7 +17,7 @@ Reference: arXiv:1708.07120; torch OneCycleLR.
 """
 
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, pi, sin
 
 from optgen.runtime import Domain, Hyper, ScheduleBase
 
@@ -31,11 +31,11 @@ def value(t, rise, steps, momentum, momentum_min):
     elif done < 2*turn:
         x = (done - turn)/turn
     elif done < steps - 1:
-        x = (done - 2*turn)/(steps - 1 - (done - (done - 2*turn)))
+        x = (done - 2*turn)/(steps - 2*turn - 1)
     else:
         x = 1
-    left = cos(pi*x)/2 + 1/2
-    gone = 1/2 - cos(pi*x)/2
+    left = cos(pi*x/2)**2
+    gone = sin(pi*x/2)**2
     if done < turn:
         return momentum*left + momentum_min*gone
     elif done < 2*turn:

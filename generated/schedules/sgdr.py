@@ -36,8 +36,8 @@ def value(t, lr, growth, period, lr_min):
     if growth == 1:
         since = (t - 1) % period
     else:
-        since = t - 1 - (length - period)/(growth - 1)
-    return (lr - lr_min)*(cos(pi*since/length)/2 + 1/2) + lr_min
+        since = t - (length - period)/(growth - 1) - 1
+    return (lr - lr_min)*cos(pi*since/(2*length))**2 + lr_min
 
 
 @dataclass(frozen=True, kw_only=True)
