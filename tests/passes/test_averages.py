@@ -23,12 +23,12 @@ def body(*step):
 
 
 FORMS = {
-    "a moment": (beta1 * m + (1 - beta1) * g, "fma(c0, m, fma(c1, m, c2*g))"),
-    "the other way round": ((1 - beta1) * g + beta1 * m, "fma(c0, m, fma(c1, m, c2*g))"),
-    "with other factors": (beta1 * m + (1 - beta1) * lr * g, "fma(c0, m, fma(c1, m, c2*g))"),
-    "with more terms": (beta1 * m + (1 - beta1) * g + eps, "fma(c0, m, fma(c1, m, c2*g)) + eps"),
-    "a factor that is large": ((1 - large) * m + large * g, "fma(c2, g, fma(c0, m, c1*g))"),
-    "either may be large": ((1 - part) * m + part * g, "fma(c0, m, fma(c3, g, fma(c1, m, c2*g)))"),
+    "a moment": (beta1 * m + (1 - beta1) * g, "fma(beta1_head, m, fma(beta1_tail, m, c0*g))"),
+    "the other way round": ((1 - beta1) * g + beta1 * m, "fma(beta1_head, m, fma(beta1_tail, m, c0*g))"),
+    "with other factors": (beta1 * m + (1 - beta1) * lr * g, "fma(beta1_head, m, fma(beta1_tail, m, c0*g))"),
+    "with more terms": (beta1 * m + (1 - beta1) * g + eps, "fma(beta1_head, m, fma(beta1_tail, m, c0*g)) + eps"),
+    "a factor that is large": ((1 - large) * m + large * g, "fma(large_head, g, fma(c0, m, large_tail*g))"),
+    "either may be large": ((1 - part) * m + part * g, "fma(c0, m, fma(part_head, g, fma(c1, m, part_tail*g)))"),
     "numbers": (Rational(9, 10) * m + Rational(1, 10) * g, "fma(c0, m, fma(c1, m, c2*g))"),
     "numbers that float32 holds": (Rational(3, 4) * m + Rational(1, 4) * g, "fma(c0, m, c1*g)"),
     "a schedule": (exp(-1 / t) * m + (1 - exp(-1 / t)) * g, "fma(c0, m, fma(c1, m, c2*g))"),
@@ -45,7 +45,7 @@ def test_a_factor_that_is_not_small_is_given_with_all_its_digits(what):
 
 def test_three_terms_and_a_factor_with_a_name():
     value = beta1 * m + (1 - beta1) * beta2 * g + (1 - beta1) * (1 - beta2) * theta
-    assert body(Let(m.next, value))["m'"].startswith("fma(c")
+    assert body(Let(m.next, value))["m'"].startswith("fma(c1, theta, fma(beta1_head, m")
     assert body(Let(c, 1 - beta1), Let(m.next, c * g + (1 - c) * m))["m'"] == "fma(c0, m, fma(c1, m, c*g))"
 
 

@@ -77,13 +77,13 @@ def test_a_pass_that_drops_a_term_is_caught_and_the_equation_named(tmp_path, mon
 
 CHANGED = {
     "a sign": (
-        "m_next = fma(c0, m, fma(c1, m, c2*g))",
-        "m_next = fma(c0, m, fma(c1, m, -c2*g))",
+        "m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))",
+        "m_next = fma(beta1_head, m, fma(beta1_tail, m, -c0*g))",
         "m' = beta1*m + (1 - beta1)*g",
     ),
-    "a bias correction": ("m_hat = c6*m_next", "m_hat = m_next", "m_hat = m'/(1 - beta1**t)"),
+    "a bias correction": ("m_hat = c2*m_next", "m_hat = m_next", "m_hat = m'/(1 - beta1**t)"),
     "eps": ("sqrt(v_hat) + eps", "sqrt(v_hat + eps)", "theta' = theta - lr*m_hat/(sqrt(v_hat) + eps)"),
-    "an old value": ("m_hat = c6*m_next", "m_hat = c6*m", "m_hat = m'/(1 - beta1**t)"),
+    "an old value": ("m_hat = c2*m_next", "m_hat = c2*m", "m_hat = m'/(1 - beta1**t)"),
     "the step count": ("expm1(t*log(beta1))", "expm1((t - 1)*log(beta1))", "m_hat = m'/(1 - beta1**t)"),
 }
 
@@ -98,12 +98,12 @@ def test_the_equation_that_is_wrong_is_named_with_an_input(what, tmp_path, gener
 
 REJECTED = {
     "a store of another element": ("theta[i], m[i]", "theta[i - 1], m[i]", "not the element i of a slot"),
-    "a name out of nowhere": ("m_hat = c6*m_next", "m_hat = c9*m_next", "`c9` is used before it has a value"),
+    "a name out of nowhere": ("m_hat = c2*m_next", "m_hat = c9*m_next", "`c9` is used before it has a value"),
     "a foreign function": ("sqrt(v_hat)", "rsqrt(v_hat)", "`rsqrt` is no function that generated code may call"),
-    "another type": ("c2 = 1 - beta1", "c2 = float32(1 - beta1)", "`float32` is no function"),
+    "another type": ("c0 = 1 - beta1", "c0 = float32(1 - beta1)", "`float32` is no function"),
     "a second value": (
-        "    m_hat = c6*m_next\n",
-        "    m_hat = 2*c6*m_next\n    m_hat = c6*m_next\n",
+        "    m_hat = c2*m_next\n",
+        "    m_hat = 2*c2*m_next\n    m_hat = c2*m_next\n",
         "`m_hat` is given a second value",
     ),
     "other columns": ("view(row[3]", "view(row[4]", "does not prepare a chunk"),
