@@ -169,6 +169,9 @@ def test_an_exception_becomes_an_error_at_its_line(tmp_path, text):
         "x = np.sum([1, 2])",
         "x = oo",
         "x = m == v",
+        "x = 1 if lr.default == 1 else 2",
+        "assert len(m.name) == 1",
+        "def of(rule, t=3): return rule if t == 3 else None\nof(1)",
     ],
 )
 def test_python_that_decides_what_is_known_is_let_be(tmp_path, text):

@@ -75,8 +75,14 @@ def refuse_folded_in(source: str, names: Mapping[str, Any], file: str, calls: tu
     SpecError
         At the line of the first.
     """
-    for condition in _conditions(source):
-        if (calls is None or _is_within(condition, calls)) and (problem := _folded(condition, names, source)):
+    for condition, own in _conditions(source):
+        if (
+            not _is_within(condition, calls)
+            if calls
+            else own & {x.id for x in ast.walk(condition) if isinstance(x, ast.Name)}
+        ):
+            continue
+        if problem := _folded(condition, names, source):
             raise SpecError([problem], location=Location(file, condition.lineno))
 
 
@@ -96,29 +102,48 @@ def _is_within(node: ast.expr, call: tuple[int, ...]) -> bool:
 
 
 @lru_cache(64)
-def _conditions(source: str) -> tuple[ast.expr, ...]:
-    """The comparisons and calls in the conditions of a file that may have been decided too early."""
+def _conditions(source: str) -> tuple[tuple[ast.expr, frozenset[str]], ...]:
+    """The comparisons and calls of a file that may be decided too early, with the names that functions have there."""
     if not _SUSPECT.search(source):
         return ()
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):  # a cell with commands of the notebook, say
         return ()
-    found = (part for condition in _tests(tree) for part in reversed(list(ast.walk(condition))))  # inner ones first
-    return tuple(part for part in found if isinstance(part, ast.Compare | ast.Call) and _is_suspect(part))
+    return tuple(
+        (part, own)
+        for node, own in _scoped(tree)
+        for condition in _tests(node)
+        for part in reversed(list(ast.walk(condition)))  # inner ones first
+        if isinstance(part, ast.Compare | ast.Call) and _is_suspect(part)
+    )
 
 
-def _tests(tree: ast.AST) -> Iterator[ast.expr]:
+def _scoped(tree: ast.AST) -> Iterator[tuple[ast.AST, frozenset[str]]]:
+    """Every node with the names that functions around it have of their own."""
+    ahead: list[tuple[ast.AST, frozenset[str]]] = [(tree, frozenset())]
+    while ahead:
+        node, own = ahead.pop()
+        if isinstance(
+            node, ast.FunctionDef | ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+        ):
+            inside = list(ast.walk(node))
+            own |= {part.arg for part in inside if isinstance(part, ast.arg)}
+            own |= {part.id for part in inside if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+        yield node, own
+        ahead += [(child, own) for child in reversed(list(ast.iter_child_nodes(node)))]
+
+
+def _tests(node: ast.AST) -> Iterator[ast.expr]:
     """What may be used as a condition: of a Piecewise everything, elsewhere comparisons with a number."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Piecewise":
-            yield from (pair.elts[1] for pair in node.args if isinstance(pair, ast.Tuple) and len(pair.elts) == 2)  # noqa: PLR2004
-        elif isinstance(node, ast.Compare):
-            sides = (node.left, *node.comparators)
-            if any(isinstance(side, ast.Constant) and isinstance(side.value, int | float) for side in sides):
-                yield node
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _OF_ONE_ELEMENT:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Piecewise":
+        yield from (pair.elts[1] for pair in node.args if isinstance(pair, ast.Tuple) and len(pair.elts) == 2)  # noqa: PLR2004
+    elif isinstance(node, ast.Compare):
+        sides = (node.left, *node.comparators)
+        if any(isinstance(side, ast.Constant) and isinstance(side.value, int | float) for side in sides):
             yield node
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _OF_ONE_ELEMENT:
+        yield node
 
 
 def _is_suspect(node: ast.expr) -> bool:
@@ -127,7 +152,10 @@ def _is_suspect(node: ast.expr) -> bool:
 
 def _folded(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | None:
     """What to say of a condition, or a call of NumPy, if it has symbols and they no longer matter."""
-    known = [names.get(part.id) for part in ast.walk(node) if isinstance(part, ast.Name)]
+    parts = list(ast.walk(node))
+    # What is asked of a symbol, its default say, Python may decide.
+    asked = {part.value for part in parts if isinstance(part, ast.Attribute) and part.attr != "next"}
+    known = [names.get(part.id) for part in parts if isinstance(part, ast.Name) and part not in asked]
     if not any(isinstance(value, Basic) and value.has(Named) for value in known):
         return None
     written, line = ast.unparse(node), source.splitlines()[node.lineno - 1].strip()
