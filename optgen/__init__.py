@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from optgen.language.schedules import Schedule
     from optgen.language.spaces import COL, ELEM, GROUP, ROW, STEP, TENSOR, Space
     from optgen.language.spec import Let, Optimizer
+    from optgen.language.sums import InOrder
     from optgen.language.symbols import g, hyper, local, state, t, theta
     from optgen.lr_range import lr_range_test
 
@@ -73,6 +74,7 @@ _HOME = {
     "language.schedules": ("Schedule",),
     "language.spaces": ("COL", "ELEM", "GROUP", "ROW", "STEP", "TENSOR", "Space"),
     "language.spec": ("Let", "Optimizer"),
+    "language.sums": ("InOrder",),
     "language.symbols": ("g", "hyper", "local", "state", "t", "theta"),
     "build": ("compile",),
     "lr_range": ("lr_range_test",),
@@ -94,6 +96,7 @@ __all__ = [
     "GroupMean",
     "GroupNorm",
     "GroupSum",
+    "InOrder",
     "Let",
     "Norm",
     "OptgenError",
