@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 from sympy import Abs, Eq, Mod, Piecewise, sqrt
 
-from optgen import Let, Optimizer, compile, g, local, state, t, theta  # noqa: A004
+from optgen import Let, Optimizer, compile, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr
 from optgen.runtime.cpu import fma
 
