@@ -5,13 +5,20 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from inspect import signature
 
 from optgen import checks
 from optgen.checks import Rule
 from optgen.errors import CompilerError, Problem, SpecError
 from optgen.ir import Kernel
+from optgen.language.reductions import Norm
 from optgen.language.schedules import Schedule
-from optgen.language.spec import Optimizer
+from optgen.language.spaces import Space
+from optgen.language.spec import Let, Optimizer
+from optgen.language.symbols import g, hyper, state, theta
 from optgen.passes.averages import averages
 from optgen.passes.cse import cse
 from optgen.passes.fuse import fuse
@@ -22,6 +29,7 @@ from optgen.passes.split import split
 from optgen.passes.stable import stable
 from optgen.passes.strength import strength
 from optgen.passes.unswitch import unswitch
+from optgen.targets import names
 from optgen.targets.base import Origin, Target
 from optgen.targets.printer import require_printable
 
@@ -84,6 +92,21 @@ def source(optimizer: Optimizer, target: Target, origin: Origin) -> str:
 def printed(optimizer: Optimizer, kernel: Kernel, target: Target, origin: Origin) -> str:
     """The text of the module of an optimizer whose kernel is made."""
     with in_words(optimizer, f"printing for {target.name}"):
-        text = target.source(optimizer, kernel, origin)
+        text = target.source(optimizer, names.apart(optimizer, kernel, target, _interface(target)), origin)
         ast.parse(text)
     return text
+
+
+@cache
+def _interface(target: Target) -> names.Interface:
+    """The names that modules for a target use where users have theirs; the rule has all that takes a function."""
+    width = hyper("width", 1)
+    depth, whole = hyper("depth", width), state("whole", space=Space.STEP, init=width)
+    start = state("start", space=Space.TENSOR, init=Norm(theta))
+    step = (Let(start.next, start * depth), Let(whole.next, whole + 1), Let(theta.next, theta - start * whole * g))
+    rule = Optimizer("rule", title="Rule", step=step, evaluation=theta + start)
+    kind = import_module("optgen.runtime.optimizer").FusedOptimizer
+    methods = (kind.__init__, kind.step, kind.set)
+    inherited = {name for method in methods for name in signature(method).parameters}
+    found = names.interface_of(rule, kernel_of(rule), target)
+    return replace(found, names=found.names | inherited)

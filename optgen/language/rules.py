@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import keyword
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,24 +32,6 @@ from optgen.language.text import text
 if TYPE_CHECKING:
     from optgen.language.spec import Let
 
-_MADE_BY_THE_COMPILER = re.compile(
-    r"(c|x|y|z|acc)\d+|(update|sweep|(tensor|row|column|group)s?)(_\d+)+|.*_(next|of|before|line|ptr|i[0-3]?)|_.*"
-)
-_USED_BY_GENERATED_CODE = frozenset(
-    """
-    abs addresses as_index at atan2 begin block branch ceil chunk chunks column column_largest column_max column_sum
-    column_totals columns_in_all columns_in_rows columns_in_rows_largest cos count derived draw draw4 draws erf exp
-    expm1 finite first_column first_element first_row floor fma fours g grads half head hyper hypers i in_fours inf
-    initial j kernel keys line line_before line_parts lines load load4 log log1p matrix matrix_rows max_along max_by_one
-    max_down max_over max_over_tensors maximum mean_age minimum narrow offset on_device on_host one parallel_sweep
-    params parts_begin parts_count parts_line per_chunk per_element Phase place places powm1 prange PROGRAM range
-    root_of_squares row rows rows_in_all rows_in_columns rows_in_columns_largest scalars self serial_sweep shrunk sign
-    sin slots small sqrt step store store4 stretched sum_along sum_by_one sum_down sum_over sum_over_tensors
-    summing_chunk super sweep sweep_serial sync t table tail tan tanh task tasks tensor tensor_of_column tensor_of_row
-    theta thread three two update update_array view where wide zero
-    """.split()
-)
-_USED_BY_SCHEDULES = frozenset({"max", "min", "pi"})
 _LONGEST_NAME = 100
 """In bytes: names of files have room for 255, and those of what is compiled are made of several."""
 
@@ -167,8 +148,6 @@ def _names_are_identifiers(name: str, title: str, _: Sequence[Let]) -> Found:
         yield Problem(f"the name {shortened(repr(name))} cannot name a module", fix)
     if not (_is_name(title) and title[:1].isupper()):
         yield Problem(f"the title {title!r} cannot name a class", 'write an identifier: title="MyRule"')
-    elif title in ("Array", "Domain", "FusedOptimizer", "Hyper", "PROGRAM", "Params", "Program", "Value"):
-        yield Problem(f"the title {title!r} is taken by the generated module", f'write title="{title}Rule", say')
 
 
 def _step_is_lets(_: str, __: str, step: Sequence[Let]) -> Found:
@@ -289,7 +268,8 @@ def _is_known_before_the_step(_: str, __: str, step: Sequence[Let]) -> Found:
 
 
 def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
-    owners: dict[str, Any] = {symbol.name: symbol for symbol in (theta, g, t, numel, n_rows, n_cols)}
+    owners: dict[str, Any] = {symbol.name: symbol for symbol in (theta, theta.next, g, t, numel, n_rows, n_cols)}
+    owners |= {owner.next.name: owner.next for _, owner in _states(step)}
     for let, value in expressions(step):
         for symbol in (let.target, *named(value)):
             owner = getattr(symbol, "of", symbol)
@@ -306,8 +286,8 @@ def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
                 own = isinstance(name, str) and keyword.iskeyword(name)
                 fix = f"call it `{name}_`: it is a word of Python's own" if own else "use a Python identifier"
                 yield Problem(f"`{name}` cannot name a variable", fix, str(let))
-            elif name in _USED_BY_GENERATED_CODE | _USED_BY_SCHEDULES or _MADE_BY_THE_COMPILER.fullmatch(name):
-                fix = f"call it `{name}_`, say: the generated code uses this name itself"
+            elif name.startswith("_"):
+                fix = f"call it `{name.strip('_') or 'x'}_`, say: Python hides such names in classes"
                 yield Problem(f"the name `{name}` is reserved", fix, str(let))
             owners[name] = owner
 

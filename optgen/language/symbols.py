@@ -56,6 +56,10 @@ class Named(Written, Symbol):
             setattr(symbol, slot, detail)
         return symbol
 
+    def called(self, name: str) -> Any:
+        """The same symbol under another name."""
+        return type(self)(name, *self._details())
+
     def _details(self) -> tuple[Any, ...]:
         return tuple(getattr(self, slot) for slot in type(self).__slots__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,7 +29,7 @@ class Origin:
     digest: str
 
 
-class Target(Protocol):
+class Target(Hashable, Protocol):
     """A kind of machine that kernels can be printed for."""
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sympy import And, Basic, Expr, Max, Not, Piecewise, S, Symbol
 
-from optgen.ir import Scalar
+from optgen.ir import Scalar, fresh
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
@@ -102,8 +102,9 @@ def _started(optimizer: Optimizer) -> str:
     """The function that says what states start from that is made of theta, for each tensor."""
     inits = [state.init for state in optimizer.begun]
     body: list[str] = []
+    free = fresh("c", {x.name for x in (*optimizer.hypers, *optimizer.states)})
     while reduce := next((node for init in inits for node in _totals(init)), None):
-        name = Scalar(f"c{len(body)}")
+        name = Scalar(next(free))
         inside = NumpyPrinter()(reduce.args[0])
         body.append(f'{name} = beginning.over_all("{reduce.how}", [{inside} for theta in thetas], thetas)')
         inits = [init.xreplace({reduce: name}) for init in inits]

@@ -204,7 +204,7 @@ def program(optimizer: Optimizer, kernel: Kernel, said: Sequence[str]) -> str:
     """What the module says about itself, as data for the runtime; the lines about sweeps and the like are given."""
     lines = ["PROGRAM = Program(", f'    name="{optimizer.name}",', "    hypers={"]
     lines += [f'        "{h.name}": Hyper({_default(h)}, {_domain(h)}),' for h in optimizer.hypers]
-    lines += ["    },", f"    states={_names(kernel.slots[1:])},"]
+    lines += ["    },", f"    states={_names(optimizer.slots)},"]
     small = [f'"{state.name}": "{state.space.value}"' for state in optimizer.small_states]
     lines += [f"    small_states={{{', '.join(small)}}},"] if small else []
     lines += [f"    numbers={_names(optimizer.numbers)},"] if optimizer.numbers else []

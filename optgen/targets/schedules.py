@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
 from collections.abc import Iterator
 
 from sympy import Expr, Function, Piecewise, S, pi, sign
 from sympy.core.numbers import NumberSymbol
 
+from optgen.errors import Problem, SpecError
 from optgen.ir import powm1
 from optgen.language.domains import domain_of
+from optgen.language.graph import nodes
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Let, aligned
 from optgen.language.sums import plain
-from optgen.language.symbols import Hyper, Result, t
+from optgen.language.symbols import Hyper, Local, Result, t
 from optgen.language.text import TextPrinter
 from optgen.passes.stable import stabilized
 from optgen.runtime.domain import Domain
+from optgen.runtime.schedule import ScheduleBase
 from optgen.targets import module
 from optgen.targets.base import Origin
 from optgen.targets.module import INDENT, literal
@@ -64,7 +68,29 @@ def source(schedule: Schedule, origin: Origin) -> str:
     functions = [f"from math import {', '.join(sorted(code.used))}"] if code.used else []
     runtime = ["", "from optgen.runtime import Domain, Hyper, ScheduleBase"]
     head = [module.header(origin), _docstring(schedule), "from dataclasses import dataclass", *functions, *runtime]
-    return module.assembled(head, [value, _class(schedule)])
+    text = module.assembled(head, [value, _class(schedule)])
+    _refuse_names_in_use(schedule, ast.parse(text))
+    return text
+
+
+def _refuse_names_in_use(schedule: Schedule, tree: ast.Module) -> None:
+    """Refuse names that the module has for something else: imports, functions that it calls, parts of the class."""
+    found = list(ast.walk(tree))
+    in_use = {alias.name for node in found if isinstance(node, ast.ImportFrom) for alias in node.names}
+    in_use |= {node.func.id for node in found if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    in_use |= {"self", "hypers", *(name for name in dir(ScheduleBase) if not name.startswith("_"))}
+    named = {
+        symbol.name: let for let in schedule.step for symbol in nodes(let.value) if isinstance(symbol, Hyper | Local)
+    }
+    problems = [
+        Problem(f"the name `{name}` is reserved: the module uses it itself", f"call it `{name}_`, say", str(let))
+        for name, let in named.items()
+        if name in in_use
+    ]
+    if schedule.title in in_use:
+        problems.append(Problem(f"the title {schedule.title!r} is taken", f'write title="{schedule.title}Rule", say'))
+    if problems:
+        raise SpecError(problems, schedule.name, schedule.location, schedule.kind)
 
 
 def _docstring(schedule: Schedule) -> str:

@@ -106,7 +106,7 @@ REJECTED = {
         "    m_hat = 2*c2*m_next\n    m_hat = c2*m_next\n",
         "`m_hat` is given a second value",
     ),
-    "other columns": ("view(row[3]", "view(row[4]", "does not prepare a chunk"),
+    "other columns": ("view(row[3]", "view(row[4]", "m' = beta1*m + (1 - beta1)*g: the code gives"),
     "other scalars": ("eps = scalars[1]", "eps = scalars[99]", "not one of the 10 scalars"),
     "no Python": ("def update", "def 2update", "cannot be read back"),
 }
@@ -142,7 +142,7 @@ TOTALS = {
         "not the total over one tensor",
     ),
     "the largest of sums": ("adamp", "max_of(y0_of", "sum_of(y0_of", "row_cosine = TensorMax("),
-    "a sum of sums": ("dog", "sum_over(y0_of", "max_over(y0_of", "GroupNorm("),
+    "a sum of sums": ("dog", "sum_over(y1_of", "max_over(y1_of", "GroupNorm("),
     "one tensor for all": ("swats", "sum_over(y0_of, at.tensors)", "y0_of[0]", "`y0_of[0]` is not one of"),
     "the count": ("adam_mini", "acc0/n_cols", "acc0", "v' = "),
     "another count": ("adafactor", "n_rows_of[j], eps1", "numel_of[j], eps1", "c' = "),

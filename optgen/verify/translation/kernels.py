@@ -122,8 +122,8 @@ class _Chunk:
         elif _PLACE.get(name) == source:
             self.by_rows = True
             self.know(name, statement)
-        elif not self.by_rows and self.viewed(name) == source:
-            self.view(name, statement, scope)
+        elif not self.by_rows and (slot := self.viewed(source)):
+            self.view(name, slot, statement, scope)
         elif source.startswith("scalars["):
             scope.names[name] = scalar(source, self.scalars)
         elif source in _EMPTY:
@@ -140,15 +140,15 @@ class _Chunk:
             raise Rejected(f"`{ast.unparse(statement)}` comes before `{min(missing)}` is known")
         self.known.add(name)
 
-    def viewed(self, name: str, begin: str = "") -> str | None:
-        """The text that makes a name the memory of a slot."""
-        column = self.layout.columns.get(name)
-        return f"view(row[{column}]{begin}, count, scalars)" if column else None
+    def viewed(self, source: str, begin: str = "") -> str | None:
+        """The slot whose memory a text stands for."""
+        texts = {f"view(row[{column}]{begin}, count, scalars)": slot for slot, column in self.layout.columns.items()}
+        return texts.get(source)
 
-    def view(self, name: str, statement: ast.Assign, scope: Scope) -> None:
+    def view(self, name: str, slot: str, statement: ast.Assign, scope: Scope) -> None:
         if not {"count", *(("begin",) if self.by_rows else ())} <= self.known:
             raise Rejected(f"`{ast.unparse(statement)}` comes before it is known where the chunk is")
-        scope.cells[f"{name}[i]"] = name
+        scope.cells[f"{name}[i]"] = slot
         scope.own.add(f"{name}[i]")
 
     def stored(self, target: str, source: str) -> None:
@@ -216,8 +216,8 @@ class _Chunk:
         columns = re.fullmatch(r"(\w+)_of\[column:column \+ count\]", source)
         if _LINE.get(name) == source:
             self.know(name, statement)
-        elif self.viewed(name, " + begin * scalars.itemsize") == source:
-            self.view(name, statement, scope)
+        elif slot := self.viewed(source, " + begin * scalars.itemsize"):
+            self.view(name, slot, statement, scope)
         elif (
             source == f"{name.removesuffix('_line')}[begin:begin + count]"
             and name.removesuffix("_line") in self.run.draws

@@ -1,0 +1,190 @@
+"""Names: what a module calls the variables of a rule, where it has such names of its own.
+
+A module imports functions, and has variables beside those of the rule. Which they are is read off the module itself: of
+one in which everything that the rule has named is called what nothing else is. So what a target comes to import or to
+write is known here at once. In kernels, hyperparameters and locals give way; what the user calls by its name cannot.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from optgen.errors import Problem, SpecError
+from optgen.ir import Assign, Kernel, Sweep
+from optgen.language.graph import nodes, replaced
+from optgen.language.noise import Draw
+from optgen.language.spaces import Space
+from optgen.language.spec import Optimizer
+from optgen.language.symbols import Named, Next, State
+from optgen.targets.base import Origin, Target
+
+_MARK = re.compile(r"symbol_of_the_rule_(\d+)_end")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The identifiers of a function or a class.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    own : frozenset of str
+        Those of the module.
+    marked : frozenset of str
+        Those made of a name of the rule.
+    called : frozenset of str
+        Those of functions that it calls.
+    """
+
+    name: str
+    own: frozenset[str]
+    marked: frozenset[str]
+    called: frozenset[str]
+
+    @classmethod
+    def of(cls, node: ast.FunctionDef | ast.ClassDef) -> _Part:
+        """Those of a definition."""
+        found = list(ast.walk(node))
+        names = {x.id for x in found if isinstance(x, ast.Name)} | {x.arg for x in found if isinstance(x, ast.arg)}
+        called = {x.func.id for x in found if isinstance(x, ast.Call) and isinstance(x.func, ast.Name)}
+        marked = frozenset(filter(_MARK.search, names))
+        return cls(node.name, frozenset(names) - marked, marked, frozenset(called))
+
+    def spelled(self, number: int, name: str) -> set[str]:
+        """What is made of the name of a symbol."""
+        found = ((each, _MARK.search(each)) for each in self.marked)
+        return {_MARK.sub(name, each) for each, mark in found if mark and int(mark[1]) == number}
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a user reads and calls in modules for a target, whatever the rule.
+
+    Parameters
+    ----------
+    names : frozenset of str
+        Those that it has for itself.
+    functions : frozenset of str
+        The functions that take what the user has named.
+    """
+
+    names: frozenset[str]
+    functions: frozenset[str]
+
+
+def apart(optimizer: Optimizer, kernel: Kernel, target: Target, interface: Interface) -> Kernel:
+    """The kernel with names that its module does not use itself.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The rule.
+    kernel : Kernel
+        Its kernel.
+    target : Target
+        For which it will be printed.
+    interface : Interface
+        What `interface_of` found for the target.
+
+    Raises
+    ------
+    SpecError
+        If a name that the user gives or reads, of a state, of an argument or of the class, is one of the module's own.
+    """
+    named = _named(optimizer)
+    tree, parts = _marked(optimizer, kernel, target)
+    taken = {part.name: set(part.own) for part in parts}
+    names: dict[str, str] = {}
+    problems = list(_taken_from_the_user(optimizer, tree, parts, target, interface))
+    for number, symbol in enumerate(named):
+        name = symbol.name
+        while (where := _clash(parts, taken, number, name)) and not _is_small(symbol):
+            name += "_"
+        if where:
+            problems.append(_reserved(symbol.name, f"a name in `{where}` of the module for {target.name}"))
+        names[symbol.name] = name
+        for part in parts:
+            taken[part.name] |= part.spelled(number, name)
+    if problems:
+        raise SpecError(list(dict.fromkeys(problems)), optimizer.name, optimizer.location)
+    return called(kernel, {old: new for old, new in names.items() if new != old})
+
+
+def interface_of(rule: Optimizer, kernel: Kernel, target: Target) -> Interface:
+    """The interface of modules for a target, as that of a rule shows it which has all that there can be."""
+    users = {symbol.name for symbol in _named(rule)}
+    _, parts = _marked(rule, kernel, target)
+    found = [part for part in parts if part.own & users]
+    return Interface(frozenset().union(*(part.own for part in found)) - users, frozenset(part.name for part in found))
+
+
+def _is_small(symbol: Named) -> bool:
+    """Whether memory is known to the runtime by the name of a symbol."""
+    return isinstance(symbol, State) and symbol.space not in (Space.STEP, Space.ELEM)
+
+
+def _named(optimizer: Optimizer) -> list[Named]:
+    """What a rule has named, first what keeps its name."""
+    return [*optimizer.states, *optimizer.hypers, *(x for x in optimizer.spaces if not isinstance(x, Next))]
+
+
+def _marked(optimizer: Optimizer, kernel: Kernel, target: Target) -> tuple[ast.Module, list[_Part]]:
+    """The module with marks for the names in its kernels, and its parts."""
+    marks = {symbol.name: f"symbol_of_the_rule_{number}_end" for number, symbol in enumerate(_named(optimizer))}
+    tree = ast.parse(target.source(optimizer, called(kernel, marks), Origin("", "", "")))
+    return tree, [_Part.of(node) for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+
+
+def _clash(parts: Iterable[_Part], taken: Mapping[str, set[str]], number: int, name: str) -> str | None:
+    """The part in which the name of a symbol cannot be told from another."""
+    return next((part.name for part in parts if taken[part.name] & part.spelled(number, name)), None)
+
+
+def _reserved(name: str, what: str) -> Problem:
+    return Problem(f"the name `{name}` is reserved: it is {what}", f"call it `{name}_`, say")
+
+
+def _taken_from_the_user(
+    optimizer: Optimizer, tree: ast.Module, parts: Iterable[_Part], target: Target, interface: Interface
+) -> Iterator[Problem]:
+    """Names that the user would give to something and the module has for something else."""
+    users = {symbol.name for symbol in (*optimizer.states, *optimizer.hypers)}
+    in_use = interface.names.union(*(part.called for part in parts if part.name in interface.functions))
+    for name in sorted(users & in_use):
+        yield _reserved(name, f"a name in the class or in a function of the module for {target.name}")
+    imported = {alias.asname or alias.name for x in tree.body if isinstance(x, ast.ImportFrom) for alias in x.names}
+    assigned = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
+    if optimizer.title in imported | assigned:
+        what = f"the title {optimizer.title!r} is taken by the module for {target.name}"
+        yield Problem(what, f'write title="{optimizer.title}Rule", say')
+
+
+# Renaming ------------------------------------------------------------------------------------------------------------
+
+
+def called(kernel: Kernel, names: Mapping[str, str]) -> Kernel:
+    """The kernel with other names for symbols, by the names that they have."""
+    if not names:
+        return kernel
+
+    def symbol(x: Named) -> Named:
+        if isinstance(x, Next):
+            return x if x.of.name not in names else symbol(x.of).next
+        return x if isinstance(x, Draw) or x.name not in names else x.called(names[x.name])
+
+    def assign(a: Assign) -> Assign:
+        known = {x: symbol(x) for x in nodes(a.value) if isinstance(x, Named)}
+        return replace(a, target=symbol(a.target), value=replaced(a.value, known))
+
+    def sweep(s: Sweep) -> Sweep:
+        totals = (replace(r, target=symbol(r.target), factors=tuple(map(symbol, r.factors))) for r in s.reduces)
+        loads, stores, keeps = (tuple(map(symbol, each)) for each in (s.loads, s.stores, s.keeps))
+        return Sweep(loads, tuple(map(assign, s.body)), stores, keeps, tuple(totals), s.space)
+
+    hypers, states, numbers = (tuple(map(symbol, each)) for each in (kernel.hypers, kernel.states, kernel.numbers))
+    renamed = replace(kernel, hypers=hypers, states=states, numbers=numbers)
+    return replace(renamed, scalars=tuple(map(assign, kernel.scalars))).map_sweeps(sweep)
