@@ -68,7 +68,7 @@ def columns_of(dtype: Any) -> tuple[Any, Any]:
 
 def others(optimizer: Optimizer) -> dict[str, float]:
     """For every hyperparameter a value that is not its default, and that float32 has to round."""
-    defaults = {hyper: float(hyper.default) for hyper in optimizer.hypers}
+    defaults = {hyper: hyper.usual for hyper in optimizer.hypers}
     moved = {hyper: 0.93 * default if default else 0.07 for hyper, default in defaults.items()}
     domains = {hyper: domain_of(hyper) for hyper in moved}
     return {hyper.name: value for hyper, value in moved.items() if (its := domains[hyper]) and its.holds(value)}
@@ -141,7 +141,7 @@ def test_a_model_of_arrays_of_every_size(generated: Any, path: Trajectory) -> No
 def test_one_array_through_step(generated: Any, path: Trajectory) -> None:
     columns = np.arange(1000) % COLUMNS
     program = generated.module.PROGRAM
-    values = {name: hyper.default for name, hyper in program.hypers.items()} | path.hypers
+    values = program.completed(path.hypers)
     theta = path.thetas[columns]
     starts = program.initial(**values)
     arrays = {name: np.full_like(theta, value) for name, value in zip(program.states, starts, strict=False)}
@@ -173,7 +173,7 @@ def test_a_column_has_the_same_bits_wherever_it_lies(generated: Any, path: Traje
 
 def test_all_threads_and_one_thread_make_the_same_bits(generated: Any, path: Trajectory) -> None:
     program = generated.module.PROGRAM
-    hypers = {name: hyper.default for name, hyper in program.hypers.items()} | path.hypers
+    hypers = program.completed(path.hypers)
     columns = np.arange(3 * CHUNK + 5) % COLUMNS
     starts = program.initial(**hypers)
     states = [np.full(columns.shape, value, path.thetas.dtype) for value in starts[: len(program.states)]]

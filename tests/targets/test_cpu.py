@@ -58,7 +58,7 @@ def test_update_and_scalars_work_from_python_and_from_numba(generated):
     module, optimizer = generated.module, generated.optimizer
     if module.PROGRAM.phases:
         pytest.skip("no one function of an element is all of a step")
-    hypers = [float(h.default) for h in optimizer.hypers]
+    hypers = [h.usual for h in optimizer.hypers]
     program, starts = module.PROGRAM, module.initial(*hypers)
     states, numbers = starts[: len(program.states)], starts[len(program.states) :]
     scalars, _ = program.computed(1, hypers, numbers)
