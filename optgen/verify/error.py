@@ -4,7 +4,8 @@ The difference of two nearly equal numbers has few good digits however well it i
 against the *magnitude* of a value: how large the terms are that went into it. Every value carries one beside it, M:
 
 - a number or a function of hyperparameters and t alone: ``M = |value|``. Such a scalar is computed in float64 once a
-  step and has no excuse for cancellation;
+  step and has no excuse for cancellation, where there is a form that does not cancel: ``1 - b**t``, say. A sum that is
+  rational in them, ``1 - t/T``, is as wrong as float64 leaves it, ``M = eps(float64)/eps * the sum of the terms' M``;
 - theta, g and the states: ``M = |value|``, and what a step returned keeps its M in the next;
 - ``M(a + b) = M(a) + M(b)`` and ``M(a * b) = M(a) * M(b)``;
 - ``max`` and ``min``: the larger M of their operands; a Piecewise: the M of the branch that is taken;
@@ -124,6 +125,18 @@ class Magnitudes(Arithmetic):
             case _:
                 magnitude = self._moved(operation, result, operands)
         return self._floored(result, magnitude)
+
+    def sum(self, terms: Sequence[Value], *, exactly: bool) -> Value:
+        """The sum; one of plain numbers that cancels has the errors of float64, unless it is to keep its digits."""
+        result = super().sum(terms, exactly=exactly)
+        if exactly or isinstance(result, Measured):
+            return result
+        sizes = [self.exact.apply("Abs", term) for term in terms]
+        largest = self._larger(*sizes)
+        if np.all(np.greater_equal(4 * self.exact.apply("Abs", result), largest)):
+            return result
+        wide = self.exact.number(float(np.finfo(np.float64).eps)) / self.eps
+        return self._floored(np.asarray(result, object), np.asarray(reduce(np.add, sizes) * wide, object))
 
     def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
         """The product, with the magnitude of what denormals on the way leave of it, in whatever order it is taken."""

@@ -22,7 +22,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
-from sympy import And, Basic, Mul, Not, NumberSymbol, Or, Piecewise, Pow, Rational, S
+from sympy import And, Basic, Function, Mul, Not, NumberSymbol, Or, Piecewise, Pow, Rational, S
 from sympy.core.relational import Relational
 
 from optgen.errors import UsageError
@@ -67,6 +67,11 @@ class Arithmetic(ABC):
         multiply = partial(self.apply, "Mul")
         above = reduce(multiply, over) if over else self.number(1)
         return self.apply("Div", above, reduce(multiply, under)) if under else above
+
+    def sum(self, terms: Sequence[Value], *, exactly: bool) -> Value:
+        """A sum; exactly if it is one that is to keep its digits even where its terms cancel."""
+        del exactly
+        return reduce(partial(self.apply, "Add"), terms)
 
     @abstractmethod
     def compare(self, relation: str, left: Value, right: Value) -> Any:
@@ -470,7 +475,10 @@ class _Evaluator:
 
     def _apply(self, operation: str, *nodes: Basic) -> list[Value]:
         apply = partial(self.arithmetic.apply, operation)
-        if operation in ("Add", "Mul", "Max", "Min"):  # of any number of operands
+        if operation == "Add":
+            exactly = any(map(_is_transcendental, nodes))
+            return self._each(lambda *terms: self.arithmetic.sum(terms, exactly=exactly), *nodes)
+        if operation in ("Mul", "Max", "Min"):  # of any number of operands
             return self._each(lambda *values: reduce(apply, values), *nodes)
         return self._each(apply, *nodes)
 
@@ -527,6 +535,11 @@ class _Evaluator:
             return self.arithmetic.rearrange(lambda x: np.array(np.broadcast_to(x, shape)), value)
 
         return [spread(value, _shape(space, shape)) for value, shape in zip(values, self.shapes, strict=True)]
+
+
+def _is_transcendental(node: Basic) -> bool:
+    """Whether there is a function in an expression, or a power whose exponent varies, as in ``1 - b**t``."""
+    return node.has(Function) or any(not power.exp.is_number for power in node.atoms(Pow))
 
 
 def _shape(space: Space, shape: Shape) -> Shape:

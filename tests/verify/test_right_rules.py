@@ -202,3 +202,20 @@ def test_the_reference_multiplies_in_any_order() -> None:
     rule = Optimizer("rule", title="Rule", step=(Let(theta.next, theta - 3 * lr * g**2 * theta / (1 + g**2)),))
     (after,), _ = reference.step(rule, [np.array([2.0])], [np.array([3.0])], {}, 1, hypers={"lr": 0.5})
     assert after[0] == pytest.approx(2 - 3 * 0.5 * 9 * 2 / 10)
+
+
+def test_a_scalar_that_cancels_is_as_wrong_as_float64_leaves_it() -> None:
+    """``1 - t/T`` late, say; a sum that has a form that does not cancel, ``1 - b**t``, is held to its own size."""
+    for dtype, magnitude in ((np.float64, 2), (np.float32, 2e-6)):
+        by = Magnitudes(np.dtype(dtype))
+        terms = by.number(1), by.number(-(1 - 2**-20))
+        found = by.sum(terms, exactly=False)
+        assert float(found.magnitude) == pytest.approx(magnitude, rel=0.6)
+        assert by.sum(terms, exactly=True) == by.exact.number(2**-20)
+        assert by.sum([by.number(1), by.number(-0.5)], exactly=False) == by.exact.number(0.5)
+    late = Optimizer("rule", title="Rule", step=(Let(theta.next, theta - (1 - t * beta1 / 10) * g),))
+    decayed = Optimizer("rule", title="Rule", step=(Let(theta.next, theta - (1 - beta1**t) * g),))
+    for rule, b, size in ((late, 1 - 2**-30, 2), (decayed, 1 - 2**-30, 2**-30 * 10)):
+        by = Magnitudes(np.dtype(np.float64))
+        (after,), _ = reference.step(rule, [np.zeros(1)], [np.ones(1)], {}, 10, hypers={"beta1": b}, arithmetic=by)
+        assert float(after.magnitude[0]) == pytest.approx(size, rel=1e-6)
