@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from optgen.generated.cpu import lars
 from optgen.runtime.cpu import root_of_squares, shrunk, stretched
 
 SIZES = [0.0, 5e-324, 1e-310, 1e-200, 1e-170, 1e-154, 1e-121, 1e-120, 1.0, 1e120, 1e121, 1e154, 1e160, 1e300, 1.7e308]
@@ -42,3 +43,19 @@ def test_what_is_no_number_has_no_norm() -> None:
     assert isnan(norm(np.array([1e200, nan])))
     assert isnan(norm(np.array([inf, nan])))
     assert norm(np.zeros(3)) == 0
+
+
+@pytest.mark.parametrize("size", [2.0**530, 2.0**1000, 2.0**-600, 2.0**-900])
+def test_a_rule_with_norms_does_the_same_at_any_size(size: float) -> None:
+    """A step of LARS without decay is as large as the parameters and as the gradient is long, bit for bit."""
+
+    def moved(scale: float) -> list[np.ndarray]:
+        draw = np.random.default_rng(0)
+        params, grads = ([draw.standard_normal(shape) * scale for shape in ((4, 5), (7,))] for _ in range(2))
+        opt = lars.LARS(params, weight_decay=0.0)
+        opt.step(grads)
+        return [param / scale for param in params]
+
+    for one, other in zip(moved(1.0), moved(size), strict=True):
+        assert np.isfinite(other).all()
+        assert one.tobytes() == other.tobytes()

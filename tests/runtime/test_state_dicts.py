@@ -194,7 +194,7 @@ def test_entries_that_are_the_arrays_in_use_are_read_before_any_is_written(array
 def test_numbers_of_the_host_are_read_before_any_is_written():
     optimizer = ScheduleFreeSGD([np.ones(3)], lr=0.5)
     optimizer.step([np.ones(3)])
-    saved, state, (one, other) = optimizer.state_dict(), optimizer.state, optimizer.program.numbers
+    saved, state, (one, other, *_) = optimizer.state_dict(), optimizer.state, optimizer.program.numbers
     assert saved[one] != saved[other]
     optimizer.load_state_dict({**saved, one: state[other], other: state[one]})
     assert (optimizer.state[one], optimizer.state[other]) == (saved[other], saved[one])
