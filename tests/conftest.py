@@ -14,6 +14,10 @@ CACHE = ROOT / ".cache" / hashlib.sha256(RUNTIME).hexdigest()[:16]
 os.environ["NUMBA_CACHE_DIR"] = str(CACHE / "numba")
 os.environ["OPTGEN_CACHE_DIR"] = str(CACHE / "optgen")
 os.environ.setdefault("NUMBA_NUM_THREADS", "3")  # more than two, wherever the tests run
+# What the command line prints is looked at as a pipe gets it, whatever the terminal or the CI asks Rich and Typer for.
+TERMINAL = "COLUMNS FORCE_COLOR GITHUB_ACTIONS PY_COLORS TERMINAL_WIDTH TTY_COMPATIBLE TTY_INTERACTIVE"
+for _name in TERMINAL.split():
+    os.environ.pop(_name, None)
 
 from dataclasses import dataclass
 from importlib import import_module

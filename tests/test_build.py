@@ -60,9 +60,9 @@ def shipped():
     return load(spec_files(ROOT / "specs"))
 
 
-@pytest.mark.parametrize("seed", ["0", "1", "4242"])
+@pytest.mark.parametrize("seed", ["0", "4242"])
 def test_builds_under_any_hash_seed_give_the_same_bytes(tmp_path, seed):
-    """All that is committed, and a rule with more branches than any of that."""
+    """All that is committed, and a rule with more branches than any of that; the tests themselves have a third seed."""
     choices = "".join(
         f" + Piecewise((g, t < {k}), (g**2, True))*Piecewise((m, t > {k + 7}), (g, True))" for k in (2, 5, 9)
     )
