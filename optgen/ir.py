@@ -55,10 +55,37 @@ class log1p(Function):  # noqa: N801
     nargs = 1
 
 
+class powm1(Function):  # noqa: N801
+    """``b**x - 1`` without cancellation, and right at ``0**0``."""
+
+    nargs = 2
+
+
 class mean_age(Function):  # noqa: N801
     """``1/(1 - b) - t*b**t/(1 - b**t) - less`` of t, b and less, without cancellation."""
 
     nargs = 3
+
+
+class shrunk(Function):  # noqa: N801
+    """``x/2**540`` for what is so large that float64 may not hold its square, 0 for the rest."""
+
+    nargs = 1
+    is_real = True
+
+
+class stretched(Function):  # noqa: N801
+    """``x*2**540`` for what is so small that float64 may not hold its square, 0 for the rest."""
+
+    nargs = 1
+    is_real = True
+
+
+class root_of_squares(Function):  # noqa: N801
+    """The root of a sum of squares, given that sum, and those of the same numbers `shrunk` and `stretched`."""
+
+    nargs = 3
+    is_real = True
 
 
 class fma(Function):  # noqa: N801

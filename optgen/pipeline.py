@@ -17,6 +17,7 @@ from optgen.passes.cse import cse
 from optgen.passes.fuse import fuse
 from optgen.passes.hoist import hoist
 from optgen.passes.lower import lower
+from optgen.passes.signs import signs
 from optgen.passes.split import split
 from optgen.passes.stable import stable
 from optgen.passes.strength import strength
@@ -25,6 +26,7 @@ from optgen.targets.base import Origin, Target
 from optgen.targets.printer import require_printable
 
 PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
+    (signs, ()),
     (unswitch, (checks.loads_are_used,)),
     (averages, ()),
     (hoist, (checks.sweeps_do_no_scalar_work, checks.sweeps_hold_no_literals)),

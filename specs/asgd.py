@@ -1,13 +1,13 @@
 """Averaged gradient descent (Polyak & Juditsky 1992): the mean of the points that were visited."""
 
-from sympy import Interval, Max, Piecewise
-from optgen import Let, Optimizer, g, hyper, local, state, t, theta
+from sympy import Interval, Max, Min, Piecewise
+from optgen import STEP, Let, Optimizer, g, hyper, local, state, t, theta
 from optgen.hypers import lambd, t0
-from optgen.properties import EqualTo, FirstTrue, Independent, Invariant, Limit, Monotone
+from optgen.properties import Bounded, EqualTo, Independent, Invariant, Limit, Monotone, NotAlways
 from .sgd import lr, sgd
 
 alpha = hyper("alpha", 0.75, Interval(0, 1), "power with which the rate falls", r"\alpha")
-ax = state("ax", init=theta)
+ax, averaged = state("ax", init=theta), state("averaged", space=STEP)
 eta, mu = local("eta mu")
 
 asgd = Optimizer("asgd", "ASGD", reference="torch.optim.ASGD; Bottou's averaged stochastic gradient descent",
@@ -16,10 +16,12 @@ asgd = Optimizer("asgd", "ASGD", reference="torch.optim.ASGD; Bottou's averaged 
     " and mu in single precision unless told otherwise; here they have double.",
     evaluation=ax,
     step=(Let(eta, lr/(1 + lambd*lr*(t - 1))**alpha),
-          Let(mu, 1/Max(1, t - 1 - t0)),
+          # t - 1 - t0, or since a lower t0 was set.
+          Let(averaged.next, Max(1, Min(averaged + 1, t - 1 - t0))), Let(mu, 1/averaged.next),
           Let(theta.next, theta - eta*(g + lambd*theta)),
           Let(ax.next, Piecewise((ax + mu*(theta.next - ax), mu < 1), (theta.next, True)))),
     properties=(EqualTo(sgd, given={lambd: 0}), Limit(eta, lr, lambd, to=0), Invariant({g: 1, theta: 1, ax: 1}),
                 Monotone(eta, "decreasing", given={alpha: 1}), Independent(theta.next, of=(ax, t0)),
-                Independent(ax.next, of=ax, steps=12, given={t0: 10}),
-                *(FirstTrue(mu < 1, start + 3, given={t0: start}) for start in (0, 10))))
+                Bounded(averaged.next, low=1, high=Max(1, t - 1 - t0)),
+                *(Independent(ax.next, of=ax, steps=start + 2, given={t0: start}) for start in (0, 10)),
+                NotAlways(Independent(ax.next, of=ax, steps=3, given={t0: 0}))))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+QUIETLY = ("--quiet", "--disable-pip-version-check")
 USE = """
 import numpy as np, optgen, sys
 from pathlib import Path
@@ -24,12 +25,14 @@ assert w[0] < 1
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The wheel of the sources, built from a copy: setuptools leaves a folder behind that it would trust later."""
+    for needed in ("pip", "setuptools"):
+        pytest.importorskip(needed)
     folder, copy = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("sources")
     for name in ("optgen", "specs", "generated"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    command = [sys.executable, "-m", "pip", "wheel", *QUIETLY, "--no-deps", "--no-build-isolation", "-w", str(folder)]
     subprocess.run([*command, str(copy)], check=True)
     return next(folder.glob("*.whl"))
 
@@ -50,7 +53,7 @@ def test_it_adds_one_name_to_site_packages(wheel):
 
 def test_it_works_from_another_folder(wheel, tmp_path):
     site = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
+    pip = [sys.executable, "-m", "pip", "install", *QUIETLY, "--no-deps", "--no-index", "--target", str(site)]
     subprocess.run([*pip, str(wheel)], check=True)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

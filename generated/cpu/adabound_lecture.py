@@ -29,26 +29,28 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c5 = 1 - beta2
-    lower = c5*t/(10 + 10*c5*t)  # 1/10 - 1/(10*(1 + t*(1 - beta2)))
-    upper = 1/10 + 1/(10*c5*t)
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, eps, c5, lower, upper, c0, c1, c2, c3, c4, c6, c7
+    c1 = 1 - beta2
+    lower = c1*t/(10 + 10*c1*t)  # 1/10 - 1/(10*(1 + t*(1 - beta2)))
+    upper = 1/10 + 1/(10*c1*t)
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, eps, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3
 
 
 @per_element
-def update(theta, g, m, v, lr, eps, c5, lower, upper, c0, c1, c2, c3, c4, c6, c7):
+def update(
+    theta, g, m, v, lr, eps, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
+):
     """One element: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     rate = lr/sqrt(v_hat + eps)
     clipped = minimum(upper, maximum(lower, rate))
     theta_next = fma(-clipped, m_hat, theta)
@@ -65,19 +67,20 @@ def chunk(row, scalars):
     v = view(row[4], count, scalars)
     lr = scalars[0]
     eps = scalars[1]
-    c5 = scalars[2]
+    c1 = scalars[2]
     lower = scalars[3]
     upper = scalars[4]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
-    c3 = scalars[8]
-    c4 = scalars[9]
-    c6 = scalars[10]
-    c7 = scalars[11]
+    beta1_head = scalars[5]
+    beta1_tail = scalars[6]
+    c0 = scalars[7]
+    beta2_head = scalars[8]
+    beta2_tail = scalars[9]
+    c2 = scalars[10]
+    c3 = scalars[11]
     for i in range(count):
         theta[i], m[i], v[i] = update(
-            theta[i], g[i], m[i], v[i], lr, eps, c5, lower, upper, c0, c1, c2, c3, c4, c6, c7,
+            theta[i], g[i], m[i], v[i], lr, eps, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c2, c3,
         )
 
 

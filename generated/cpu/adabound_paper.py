@@ -28,26 +28,26 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, beta1, beta2):
     """What is the same for every element, computed once a step in float64."""
-    c5 = 1 - beta2
-    lower = c5*t/(10 + 10*c5*t)  # 1/10 - 1/(10*(1 + t*(1 - beta2)))
-    upper = 1/10 + 1/(10*c5*t)
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c6 = 1/sqrt(t)
-    return lr, c5, lower, upper, c0, c1, c2, c3, c4, c6
+    c1 = 1 - beta2
+    lower = c1*t/(10 + 10*c1*t)  # 1/10 - 1/(10*(1 + t*(1 - beta2)))
+    upper = 1/10 + 1/(10*c1*t)
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = 1/sqrt(t)
+    return lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2
 
 
 @per_element
-def update(theta, g, m, v, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6):
+def update(theta, g, m, v, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2):
     """One element: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     rate = lr/sqrt(v_next)
     clipped = minimum(upper, maximum(lower, rate))
-    theta_next = fma(-c6*clipped, m_next, theta)
+    theta_next = fma(-c2*clipped, m_next, theta)
     return theta_next, m_next, v_next
 
 
@@ -60,17 +60,19 @@ def chunk(row, scalars):
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
     lr = scalars[0]
-    c5 = scalars[1]
+    c1 = scalars[1]
     lower = scalars[2]
     upper = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c6 = scalars[9]
+    beta1_head = scalars[4]
+    beta1_tail = scalars[5]
+    c0 = scalars[6]
+    beta2_head = scalars[7]
+    beta2_tail = scalars[8]
+    c2 = scalars[9]
     for i in range(count):
-        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, c5, lower, upper, c0, c1, c2, c3, c4, c6)
+        theta[i], m[i], v[i] = update(
+            theta[i], g[i], m[i], v[i], lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
+        )
 
 
 @parallel_sweep

@@ -24,18 +24,18 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, rho, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(rho)
-    c1 = tail(rho)
-    c2 = 1 - rho
-    return lr, eps, c0, c1, c2
+    rho_head = head(rho)
+    rho_tail = tail(rho)
+    c0 = 1 - rho
+    return lr, eps, rho_head, rho_tail, c0
 
 
 @per_element
-def update(theta, g, v, u, lr, eps, c0, c1, c2):
+def update(theta, g, v, u, lr, eps, rho_head, rho_tail, c0):
     """One element: the new theta, v and u."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    v_next = fma(rho_head, v, fma(rho_tail, v, c0*(g*g)))
     delta = g*sqrt(u + eps)/sqrt(v_next + eps)
-    u_next = fma(c0, u, fma(c1, u, c2*(delta*delta)))
+    u_next = fma(rho_head, u, fma(rho_tail, u, c0*(delta*delta)))
     theta_next = fma(-lr, delta, theta)
     return theta_next, v_next, u_next
 
@@ -50,11 +50,11 @@ def chunk(row, scalars):
     u = view(row[4], count, scalars)
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
+    rho_head = scalars[2]
+    rho_tail = scalars[3]
+    c0 = scalars[4]
     for i in range(count):
-        theta[i], v[i], u[i] = update(theta[i], g[i], v[i], u[i], lr, eps, c0, c1, c2)
+        theta[i], v[i], u[i] = update(theta[i], g[i], v[i], u[i], lr, eps, rho_head, rho_tail, c0)
 
 
 @parallel_sweep

@@ -26,20 +26,20 @@ from optgen.runtime.cpu import (
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
     lr_t = -lr*sqrt(-expm1(t*log(beta2)))/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    return eps, lr_t, c0, c1, c2, c3, c4, c5
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    return eps, lr_t, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1
 
 
 @per_element
-def update(theta, g, m, v, eps, lr_t, c0, c1, c2, c3, c4, c5):
+def update(theta, g, m, v, eps, lr_t, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1):
     """One element: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     theta_next = theta - lr_t*m_next/(sqrt(v_next) + eps)
     return theta_next, m_next, v_next
 
@@ -54,14 +54,16 @@ def chunk(row, scalars):
     v = view(row[4], count, scalars)
     eps = scalars[0]
     lr_t = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
+    beta2_head = scalars[5]
+    beta2_tail = scalars[6]
+    c1 = scalars[7]
     for i in range(count):
-        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], eps, lr_t, c0, c1, c2, c3, c4, c5)
+        theta[i], m[i], v[i] = update(
+            theta[i], g[i], m[i], v[i], eps, lr_t, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+        )
 
 
 @parallel_sweep

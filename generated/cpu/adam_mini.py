@@ -28,37 +28,37 @@ from optgen.runtime.totals import narrow, wide
 @on_host
 def scalars(t, lr, beta1, beta2, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c4 = 1 - beta2
-    c5 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c6 = lr*weight_decay
-    return lr, beta2, eps, c0, c1, c2, c3, c4, c5, c6
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    c1 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c2 = 1 - beta2
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c4 = lr*weight_decay
+    return lr, beta2, eps, beta1_head, beta1_tail, c0, c1, c2, c3, c4
 
 
 @per_element
-def update_0(g, m, c0, c1, c2):
+def update_0(g, m, beta1_head, beta1_tail, c0):
     """One element in sweep 0: the new m."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     return m_next
 
 
 @on_host
-def row_0(v, acc0, n_cols, lr, beta2, eps, c4, c5):
-    """One row before sweep 1: the new v, and c7."""
-    v_next = beta2*v + c4*acc0/n_cols
-    v_hat = c5*v_next
-    c7 = lr/(sqrt(v_hat) + eps)
-    return v_next, c7
+def row_0(v, acc0, n_cols, lr, beta2, eps, c2, c3):
+    """One row before sweep 1: the new v, and c5."""
+    v_next = beta2*v + c2*acc0/n_cols
+    v_hat = c3*v_next
+    c5 = lr/(sqrt(v_hat) + eps)
+    return v_next, c5
 
 
 @per_element
-def update_1(theta, m_next, c7, c3, c6):
+def update_1(theta, m_next, c5, c1, c4):
     """One element in sweep 1: the new theta."""
-    m_hat = c3*m_next
-    theta_next = fma(-c7, m_hat, fma(-c6, theta, theta))
+    m_hat = c1*m_next
+    theta_next = fma(-c5, m_hat, fma(-c4, theta, theta))
     return theta_next
 
 
@@ -68,16 +68,16 @@ def chunk_0(row, place, scalars, acc0_of):
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
     for line in range(lines):
         begin = line*count
         g = view(row[2] + begin*scalars.itemsize, count, scalars)
         m = view(row[3] + begin*scalars.itemsize, count, scalars)
         acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
-            m[i] = update_0(g[i], m[i], c0, c1, c2)
+            m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
             acc0 += wide(g[i])*wide(g[i])
         acc0_of[first_row + line] = acc0
 
@@ -98,51 +98,51 @@ def sweep_0_serial(rows, places, scalars, acc0_of):
 
 
 @on_host
-def prepare_1(at, scalars, v_of, acc0_of, n_cols_of, c7_of):
+def prepare_1(at, scalars, v_of, acc0_of, n_cols_of, c5_of):
     """Prepare sweep 1: all that varies over less than elements."""
     lr = scalars[0]
     beta2 = scalars[1]
     eps = scalars[2]
-    c4 = scalars[7]
-    c5 = scalars[8]
+    c2 = scalars[7]
+    c3 = scalars[8]
     for j in at.tensors:
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
-            v_of[begin + i], c7_of[begin + i] = row_0(
-                v_of[begin + i], acc0_of[begin + i], n_cols_of[j], lr, beta2, eps, c4, c5,
+            v_of[begin + i], c5_of[begin + i] = row_0(
+                v_of[begin + i], acc0_of[begin + i], n_cols_of[j], lr, beta2, eps, c2, c3,
             )
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c7_of):
+def chunk_1(row, place, scalars, c5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    c3 = scalars[6]
-    c6 = scalars[9]
+    c1 = scalars[6]
+    c4 = scalars[9]
     for line in range(lines):
         begin = line*count
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
         m = view(row[3] + begin*scalars.itemsize, count, scalars)
-        c7 = narrow(c7_of[first_row + line], scalars)
+        c5 = narrow(c5_of[first_row + line], scalars)
         for i in range(count):
-            theta[i] = update_1(theta[i], m[i], c7, c3, c6)
+            theta[i] = update_1(theta[i], m[i], c5, c1, c4)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c7_of):
+def sweep_1(rows, tasks, places, scalars, c5_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c7_of)
+            chunk_1(rows[row], places[row], scalars, c5_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c7_of):
+def sweep_1_serial(rows, places, scalars, c5_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c7_of)
+        chunk_1(rows[row], places[row], scalars, c5_of)
 
 
 def initial(lr, beta1, beta2, weight_decay, eps):
@@ -163,11 +163,11 @@ PROGRAM = Program(
     small_states={"v": "row"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "c7": "row"},
+    values={"acc0": "row", "c5": "row"},
     phases=(
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("v", "acc0", "n_cols", "c7"), prepare=prepare_1),
-        Phase(("c7",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("v", "acc0", "n_cols", "c5"), prepare=prepare_1),
+        Phase(("c5",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )
 

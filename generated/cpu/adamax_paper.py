@@ -24,18 +24,18 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, beta1, beta2):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    return lr, beta2, c0, c1, c2, c3
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    c1 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    return lr, beta2, beta1_head, beta1_tail, c0, c1
 
 
 @per_element
-def update(theta, g, m, u, lr, beta2, c0, c1, c2, c3):
+def update(theta, g, m, u, lr, beta2, beta1_head, beta1_tail, c0, c1):
     """One element: the new theta, m and u."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    m_hat = c3*m_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    m_hat = c1*m_next
     u_next = maximum(beta2*u, abs(g))
     theta_next = theta - lr*m_hat/u_next
     return theta_next, m_next, u_next
@@ -51,12 +51,12 @@ def chunk(row, scalars):
     u = view(row[4], count, scalars)
     lr = scalars[0]
     beta2 = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
     for i in range(count):
-        theta[i], m[i], u[i] = update(theta[i], g[i], m[i], u[i], lr, beta2, c0, c1, c2, c3)
+        theta[i], m[i], u[i] = update(theta[i], g[i], m[i], u[i], lr, beta2, beta1_head, beta1_tail, c0, c1)
 
 
 @parallel_sweep

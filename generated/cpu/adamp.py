@@ -33,25 +33,25 @@ from optgen.runtime.totals import max_of, narrow, sum_of, wide
 @on_host
 def scalars(t, lr, beta1, beta2, eps, delta, wd_ratio, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c9 = lr*weight_decay
-    return lr, eps, delta, wd_ratio, c0, c1, c2, c3, c4, c5, c6, c7, c9
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c5 = lr*weight_decay
+    return lr, eps, delta, wd_ratio, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c5
 
 
 @per_element
-def update_0(theta, g, m, v, eps, c0, c1, c2, c3, c4, c5, c6, c7):
+def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3):
     """One element in sweep 0: the new m and v, and u."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     u = m_hat/(sqrt(v_hat) + eps)
     return m_next, v_next, u
 
@@ -71,8 +71,8 @@ def row_0(acc0, acc1, acc2, eps):
 
 
 @on_host
-def tensor_1(acc3, cosine, numel, n_cols, delta, wd_ratio, c9):
-    """One tensor before sweep 1: row_cosine and c8."""
+def tensor_1(acc3, cosine, numel, n_cols, delta, wd_ratio, c5):
+    """One tensor before sweep 1: row_cosine and c4."""
     row_cosine = acc3
     kept = (
         1
@@ -81,8 +81,8 @@ def tensor_1(acc3, cosine, numel, n_cols, delta, wd_ratio, c9):
         if cosine < delta/sqrt(numel) or row_cosine < delta/sqrt(n_cols)
         else 1
     )
-    c8 = c9*kept
-    return row_cosine, c8
+    c4 = c5*kept
+    return row_cosine, c4
 
 
 @on_host
@@ -101,12 +101,12 @@ def row_1(acc2, row_cosine, acc6, cosine, acc7, acc8, numel, n_cols, eps, delta)
 
 
 @per_element
-def update_1(theta, m_next, v_next, radial, c8, lr, eps, c6, c7):
+def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
     """One element in sweep 1: the new theta."""
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     u = m_hat/(sqrt(v_hat) + eps)
-    theta_next = fma(-lr, fma(-theta, radial, u), fma(-c8, theta, theta))
+    theta_next = fma(-lr, fma(-theta, radial, u), fma(-c4, theta, theta))
     return theta_next
 
 
@@ -117,14 +117,14 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc4_of, acc5_of, ac
     count = place[2]
     first_row = place[3]
     eps = scalars[1]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c7 = scalars[11]
+    beta1_head = scalars[4]
+    beta1_tail = scalars[5]
+    c0 = scalars[6]
+    beta2_head = scalars[7]
+    beta2_tail = scalars[8]
+    c1 = scalars[9]
+    c2 = scalars[10]
+    c3 = scalars[11]
     acc4 = 0.0  # sum of g*theta over the tensor
     acc5 = 0.0  # sum of g*g over the tensor
     acc6 = 0.0  # sum of theta*theta over the tensor
@@ -140,7 +140,9 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc4_of, acc5_of, ac
         acc2 = 0.0  # sum of theta*theta over the row
         acc7 = 0.0  # sum of theta*u over the row
         for i in range(count):
-            m[i], v[i], u = update_0(theta[i], g[i], m[i], v[i], eps, c0, c1, c2, c3, c4, c5, c6, c7)
+            m[i], v[i], u = update_0(
+                theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            )
             acc0 += wide(g[i])*wide(theta[i])
             acc1 += wide(g[i])*wide(g[i])
             acc2 += wide(theta[i])*wide(theta[i])
@@ -185,13 +187,13 @@ def sweep_0_serial(
 @on_host
 def prepare_1(
     at, scalars, acc4_of, acc5_of, acc6_of, cosine_of, acc0_of, acc1_of, acc2_of, y0_of, numel_of, n_cols_of,
-    row_cosine_of, c8_of, acc7_of, acc8_of, radial_of,
+    row_cosine_of, c4_of, acc7_of, acc8_of, radial_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
     eps = scalars[1]
     delta = scalars[2]
     wd_ratio = scalars[3]
-    c9 = scalars[12]
+    c5 = scalars[12]
     for j in at.tensors:
         acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
         acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
@@ -203,7 +205,7 @@ def prepare_1(
             y0_of[begin + i] = row_0(acc0_of[begin + i], acc1_of[begin + i], acc2_of[begin + i], eps)
     for j in at.tensors:
         acc3 = max_of(y0_of, at.rows[j], at.rows[j + 1])
-        row_cosine_of[j], c8_of[j] = tensor_1(acc3, cosine_of[j], numel_of[j], n_cols_of[j], delta, wd_ratio, c9)
+        row_cosine_of[j], c4_of[j] = tensor_1(acc3, cosine_of[j], numel_of[j], n_cols_of[j], delta, wd_ratio, c5)
     for j in at.tensors:
         acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
         acc8 = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
@@ -216,16 +218,16 @@ def prepare_1(
 
 
 @per_chunk
-def chunk_1(row, place, scalars, radial_of, c8_of):
+def chunk_1(row, place, scalars, radial_of, c4_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
     lr = scalars[0]
     eps = scalars[1]
-    c6 = scalars[10]
-    c7 = scalars[11]
-    c8 = narrow(c8_of[row[-2]], scalars)
+    c2 = scalars[10]
+    c3 = scalars[11]
+    c4 = narrow(c4_of[row[-2]], scalars)
     for line in range(lines):
         begin = line*count
         theta = view(row[1] + begin*scalars.itemsize, count, scalars)
@@ -233,22 +235,22 @@ def chunk_1(row, place, scalars, radial_of, c8_of):
         v = view(row[4] + begin*scalars.itemsize, count, scalars)
         radial = narrow(radial_of[first_row + line], scalars)
         for i in range(count):
-            theta[i] = update_1(theta[i], m[i], v[i], radial, c8, lr, eps, c6, c7)
+            theta[i] = update_1(theta[i], m[i], v[i], radial, c4, lr, eps, c2, c3)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, radial_of, c8_of):
+def sweep_1(rows, tasks, places, scalars, radial_of, c4_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, radial_of, c8_of)
+            chunk_1(rows[row], places[row], scalars, radial_of, c4_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, radial_of, c8_of):
+def sweep_1_serial(rows, places, scalars, radial_of, c4_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, radial_of, c8_of)
+        chunk_1(rows[row], places[row], scalars, radial_of, c4_of)
 
 
 def initial(lr, beta1, beta2, eps, delta, wd_ratio, weight_decay):
@@ -272,7 +274,7 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "acc0": "row", "acc1": "row", "acc2": "row", "acc4": "chunk", "acc5": "chunk", "acc6": "chunk",
-        "acc7": "row", "acc8": "chunk", "cosine": "tensor", "y0": "row", "row_cosine": "tensor", "c8": "tensor",
+        "acc7": "row", "acc8": "chunk", "cosine": "tensor", "y0": "row", "row_cosine": "tensor", "c4": "tensor",
         "radial": "row",
     },
     phases=(
@@ -280,10 +282,10 @@ PROGRAM = Program(
             "acc0", "acc1", "acc2", "acc4", "acc5", "acc6", "acc7", "acc8",
         ), sweep=sweep_0, sweep_serial=sweep_0_serial),
         Phase((
-            "acc4", "acc5", "acc6", "cosine", "acc0", "acc1", "acc2", "y0", "numel", "n_cols", "row_cosine", "c8",
+            "acc4", "acc5", "acc6", "cosine", "acc0", "acc1", "acc2", "y0", "numel", "n_cols", "row_cosine", "c4",
             "acc7", "acc8", "radial",
         ), prepare=prepare_1),
-        Phase(("radial", "c8"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("radial", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )
 

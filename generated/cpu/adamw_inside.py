@@ -25,24 +25,26 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, beta1, beta2, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
 
 
 @per_element
-def update(theta, g, m, v, lr, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7):
+def update(
+    theta, g, m, v, lr, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+):
     """One element: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     theta_next = fma(-lr, fma(weight_decay, theta, m_hat/(sqrt(v_hat) + eps)), theta)
     return theta_next, m_next, v_next
 
@@ -58,17 +60,18 @@ def chunk(row, scalars):
     lr = scalars[0]
     eps = scalars[1]
     weight_decay = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c5 = scalars[8]
-    c6 = scalars[9]
-    c7 = scalars[10]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c1 = scalars[8]
+    c2 = scalars[9]
+    c3 = scalars[10]
     for i in range(count):
         theta[i], m[i], v[i] = update(
-            theta[i], g[i], m[i], v[i], lr, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta[i], g[i], m[i], v[i], lr, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+            c2, c3,
         )
 
 

@@ -26,28 +26,31 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, beta1, beta2, beta3, alpha, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c8 = head(beta3)
-    c9 = tail(beta3)
-    c10 = 1 - beta3
-    return lr, alpha, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    beta3_head = head(beta3)
+    beta3_tail = tail(beta3)
+    c4 = 1 - beta3
+    return lr, alpha, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, beta3_head, beta3_tail, c4
 
 
 @per_element
-def update(theta, g, m, v, m_slow, lr, alpha, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10):
+def update(
+    theta, g, m, v, m_slow, lr, alpha, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+    c1, c2, c3, beta3_head, beta3_tail, c4,
+):
     """One element: the new theta, m, v and m_slow."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
-    m_slow_next = fma(c8, m_slow, fma(c9, m_slow, c10*g))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
+    m_slow_next = fma(beta3_head, m_slow, fma(beta3_tail, m_slow, c4*g))
     theta_next = fma(-lr, fma(weight_decay, theta, fma(alpha, m_slow_next, m_hat)/(sqrt(v_hat) + eps)), theta)
     return theta_next, m_next, v_next, m_slow_next
 
@@ -65,21 +68,21 @@ def chunk(row, scalars):
     alpha = scalars[1]
     eps = scalars[2]
     weight_decay = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c7 = scalars[11]
-    c8 = scalars[12]
-    c9 = scalars[13]
-    c10 = scalars[14]
+    beta1_head = scalars[4]
+    beta1_tail = scalars[5]
+    c0 = scalars[6]
+    beta2_head = scalars[7]
+    beta2_tail = scalars[8]
+    c1 = scalars[9]
+    c2 = scalars[10]
+    c3 = scalars[11]
+    beta3_head = scalars[12]
+    beta3_tail = scalars[13]
+    c4 = scalars[14]
     for i in range(count):
         theta[i], m[i], v[i], m_slow[i] = update(
-            theta[i], g[i], m[i], v[i], m_slow[i], lr, alpha, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7, c8,
-            c9, c10,
+            theta[i], g[i], m[i], v[i], m_slow[i], lr, alpha, eps, weight_decay, beta1_head, beta1_tail, c0,
+            beta2_head, beta2_tail, c1, c2, c3, beta3_head, beta3_tail, c4,
         )
 
 

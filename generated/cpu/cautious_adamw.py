@@ -7,7 +7,7 @@
     m_hat    = m'/(1 - beta1**t)
     v_hat    = v'/(1 - beta2**t)
     movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees   = 1 if sign(movement)*sign(g) < 0 else 0
+    agrees   = 1 if sign(lr)*sign(m_hat)*sign(1/(sqrt(v_hat) + eps))*sign(g) > 0 else 0
     theta'   = theta + agrees*movement/max(TensorMean(agrees), 1/1000) - lr*weight_decay*theta
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
@@ -28,47 +28,48 @@ from optgen.runtime.totals import narrow, sum_of, wide
 @on_host
 def scalars(t, lr, beta1, beta2, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
     one = 1
+    c4 = sign(lr)
     zero = 0
-    c9 = lr*weight_decay
-    return lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, one, zero, c9
+    c6 = lr*weight_decay
+    return lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero, c6
 
 
 @per_element
-def update_0(g, m, v, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, one, zero):
+def update_0(g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero):
     """One element in sweep 0: the new m and v, and agrees."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
-    movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees = where(zero > sign(g)*sign(movement), one, zero)
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
+    agrees = where(zero < c4*sign(g)*sign(m_hat)*sign(one/(sqrt(v_hat) + eps)), one, zero)
     return m_next, v_next, agrees
 
 
 @on_host
 def tensor_0(acc0, numel):
-    """One tensor before sweep 1: c8."""
-    c8 = 1/maximum(acc0/numel, 1/1000)
-    return c8
+    """One tensor before sweep 1: c5."""
+    c5 = 1/maximum(acc0/numel, 1/1000)
+    return c5
 
 
 @per_element
-def update_1(theta, g, m_next, v_next, c8, lr, eps, c6, c7, one, zero, c9):
+def update_1(theta, g, m_next, v_next, c5, lr, eps, c2, c3, one, c4, zero, c6):
     """One element in sweep 1: the new theta."""
-    m_hat = c6*m_next
-    v_hat = c7*v_next
-    movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees = where(zero > sign(g)*sign(movement), one, zero)
-    theta_next = fma(-c9, theta, fma(c8*agrees, movement, theta))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
+    x0 = sqrt(v_hat) + eps
+    movement = -lr*m_hat/x0
+    agrees = where(zero < c4*sign(g)*sign(m_hat)*sign(one/x0), one, zero)
+    theta_next = fma(-c6, theta, fma(c5*agrees, movement, theta))
     return theta_next
 
 
@@ -79,21 +80,23 @@ def chunk_0(row, place, scalars, acc0_of):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
-    lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
-    c6 = scalars[8]
-    c7 = scalars[9]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
+    beta2_head = scalars[5]
+    beta2_tail = scalars[6]
+    c1 = scalars[7]
+    c2 = scalars[8]
+    c3 = scalars[9]
     one = scalars[10]
-    zero = scalars[11]
+    c4 = scalars[11]
+    zero = scalars[12]
     acc0 = 0.0  # sum of agrees over the tensor
     for i in range(count):
-        m[i], v[i], agrees = update_0(g[i], m[i], v[i], lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, one, zero)
+        m[i], v[i], agrees = update_0(
+            g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
+        )
         acc0 += wide(agrees)
     acc0_of[place[0]] = acc0
 
@@ -114,15 +117,15 @@ def sweep_0_serial(rows, places, scalars, acc0_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, numel_of, c8_of):
+def prepare_1(at, scalars, acc0_of, numel_of, c5_of):
     """Prepare sweep 1: all that varies over less than elements."""
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-        c8_of[j] = tensor_0(acc0, numel_of[j])
+        c5_of[j] = tensor_0(acc0, numel_of[j])
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c8_of):
+def chunk_1(row, place, scalars, c5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
@@ -131,29 +134,30 @@ def chunk_1(row, place, scalars, c8_of):
     v = view(row[4], count, scalars)
     lr = scalars[0]
     eps = scalars[1]
-    c6 = scalars[8]
-    c7 = scalars[9]
+    c2 = scalars[8]
+    c3 = scalars[9]
     one = scalars[10]
-    zero = scalars[11]
-    c9 = scalars[12]
-    c8 = narrow(c8_of[row[-2]], scalars)
+    c4 = scalars[11]
+    zero = scalars[12]
+    c6 = scalars[13]
+    c5 = narrow(c5_of[row[-2]], scalars)
     for i in range(count):
-        theta[i] = update_1(theta[i], g[i], m[i], v[i], c8, lr, eps, c6, c7, one, zero, c9)
+        theta[i] = update_1(theta[i], g[i], m[i], v[i], c5, lr, eps, c2, c3, one, c4, zero, c6)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c8_of):
+def sweep_1(rows, tasks, places, scalars, c5_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c8_of)
+            chunk_1(rows[row], places[row], scalars, c5_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c8_of):
+def sweep_1_serial(rows, places, scalars, c5_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c8_of)
+        chunk_1(rows[row], places[row], scalars, c5_of)
 
 
 def initial(lr, beta1, beta2, eps, weight_decay):
@@ -173,11 +177,11 @@ PROGRAM = Program(
     states=("m", "v"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "c8": "tensor"},
+    values={"acc0": "chunk", "c5": "tensor"},
     phases=(
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "numel", "c8"), prepare=prepare_1),
-        Phase(("c8",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("acc0", "numel", "c5"), prepare=prepare_1),
+        Phase(("c5",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )
 
@@ -200,7 +204,7 @@ class CautiousAdamW(FusedOptimizer):
         m_hat    = m'/(1 - beta1**t)
         v_hat    = v'/(1 - beta2**t)
         movement = -lr*m_hat/(sqrt(v_hat) + eps)
-        agrees   = 1 if sign(movement)*sign(g) < 0 else 0
+        agrees   = 1 if sign(lr)*sign(m_hat)*sign(1/(sqrt(v_hat) + eps))*sign(g) > 0 else 0
         theta'   = theta + agrees*movement/max(TensorMean(agrees), 1/1000) - lr*weight_decay*theta
 
     Parameters

@@ -28,16 +28,16 @@ from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 @on_host
 def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c8 = 1 - lr*weight_decay
-    return lr, norm_limit, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c4 = 1 - lr*weight_decay
+    return lr, norm_limit, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4
 
 
 @on_host
@@ -48,14 +48,16 @@ def group_0(acc1, norm_limit):
 
 
 @per_element
-def update_1(theta, g, m, v, shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8):
+def update_1(
+    theta, g, m, v, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
+):
     """One element in sweep 1: the new theta, m and v."""
     g_clipped = shrink*g
-    m_next = fma(c0, m, fma(c1, m, c2*g_clipped))
-    v_next = fma(c3, v, fma(c4, v, c5*(g_clipped*g_clipped)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
-    theta_next = fma(c8, theta, -lr*m_hat/(sqrt(v_hat) + eps))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g_clipped))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g_clipped*g_clipped)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
+    theta_next = fma(c4, theta, -lr*m_hat/(sqrt(v_hat) + eps))
     return theta_next, m_next, v_next
 
 
@@ -106,19 +108,20 @@ def chunk_1(row, place, scalars, shrink_of):
     v = view(row[4], count, scalars)
     lr = scalars[0]
     eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c5 = scalars[8]
-    c6 = scalars[9]
-    c7 = scalars[10]
-    c8 = scalars[11]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c1 = scalars[8]
+    c2 = scalars[9]
+    c3 = scalars[10]
+    c4 = scalars[11]
     shrink = narrow(shrink_of[0], scalars)
     for i in range(count):
         theta[i], m[i], v[i] = update_1(
-            theta[i], g[i], m[i], v[i], shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            theta[i], g[i], m[i], v[i], shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3, c4,
         )
 
 

@@ -33,61 +33,61 @@ from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 def scalars(t, lr, beta2, beta1, eps, weight_decay, d0):
     """What is the same for every element, computed once a step in float64."""
     root = sqrt(beta2)
-    c7 = 1 - beta2
-    rest = c7/(root + 1)
+    c3 = 1 - beta2
+    rest = c3/(root + 1)
     c0 = -lr*sqrt(-expm1(t*log(beta2)))/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    c1 = head(beta1)
-    c2 = tail(beta1)
-    c4 = 1 - beta1
-    c5 = head(beta2)
-    c6 = tail(beta2)
-    c9 = 1/rest
-    return eps, weight_decay, root, c7, rest, c0, c1, c2, c4, c5, c6, c9
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c2 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c5 = 1/rest
+    return eps, weight_decay, root, c3, rest, c0, beta1_head, beta1_tail, c2, beta2_head, beta2_tail, c5
 
 
 @on_host
-def group_0(d, weight_decay, rest, c0, c4):
-    """One model before sweep 0: rate, c3, c8 and c10."""
+def group_0(d, weight_decay, rest, c0, c2):
+    """One model before sweep 0: rate, c1, c4 and c6."""
     rate = c0*d
-    c3 = c4*rate
-    c8 = rate*rest
-    c10 = weight_decay*rate
-    return rate, c3, c8, c10
+    c1 = c2*rate
+    c4 = rate*rest
+    c6 = weight_decay*rate
+    return rate, c1, c4, c6
 
 
 @per_element
-def update_0(theta, g, m, v, s, c3, c8, c10, eps, root, c7, c1, c2, c5, c6):
+def update_0(theta, g, m, v, s, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head, beta2_tail):
     """One element in sweep 0: the new theta, m, v and s, and y0 and y2."""
-    m_next = fma(c1, m, fma(c2, m, c3*g))
-    v_next = fma(c5, v, fma(c6, v, c7*(g*g)))
-    s_next = fma(root, s, c8*g)
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c3*(g*g)))
+    s_next = fma(root, s, c4*g)
     y0 = g*s/(sqrt(v) + eps)
     y2 = abs(s_next)
-    theta_next = fma(-c10, theta, theta) - m_next/(sqrt(v_next) + eps)
+    theta_next = fma(-c6, theta, theta) - m_next/(sqrt(v_next) + eps)
     return theta_next, m_next, v_next, s_next, y0, y2
 
 
 @on_host
-def group_1(d, r, rate, acc1, acc3, root, rest, c9):
+def group_1(d, r, rate, acc1, acc3, root, rest, c5):
     """One model after the last sweep: the new d and r."""
     r_next = r*root + acc1*rate*rest
     total = acc3
-    d_next = maximum(d, r_next*c9/total) if total > 0 else d
+    d_next = maximum(d, r_next*c5/total) if total > 0 else d
     return d_next, r_next
 
 
 @on_host
-def prepare_0(at, scalars, d_of, rate_of, c3_of, c8_of, c10_of):
+def prepare_0(at, scalars, d_of, rate_of, c1_of, c4_of, c6_of):
     """Prepare sweep 0: all that varies over less than elements."""
     weight_decay = scalars[1]
     rest = scalars[4]
     c0 = scalars[5]
-    c4 = scalars[8]
-    rate_of[0], c3_of[0], c8_of[0], c10_of[0] = group_0(d_of[0], weight_decay, rest, c0, c4)
+    c2 = scalars[8]
+    rate_of[0], c1_of[0], c4_of[0], c6_of[0] = group_0(d_of[0], weight_decay, rest, c0, c2)
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, c3_of, c8_of, c10_of, acc0_of, acc2_of):
+def chunk_0(row, place, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
@@ -97,19 +97,20 @@ def chunk_0(row, place, scalars, c3_of, c8_of, c10_of, acc0_of, acc2_of):
     s = view(row[5], count, scalars)
     eps = scalars[0]
     root = scalars[2]
-    c7 = scalars[3]
-    c1 = scalars[6]
-    c2 = scalars[7]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c3 = narrow(c3_of[0], scalars)
-    c8 = narrow(c8_of[0], scalars)
-    c10 = narrow(c10_of[0], scalars)
+    c3 = scalars[3]
+    beta1_head = scalars[6]
+    beta1_tail = scalars[7]
+    beta2_head = scalars[9]
+    beta2_tail = scalars[10]
+    c1 = narrow(c1_of[0], scalars)
+    c4 = narrow(c4_of[0], scalars)
+    c6 = narrow(c6_of[0], scalars)
     acc0 = 0.0  # sum of y0 over the tensor
     acc2 = 0.0  # sum of y2 over the tensor
     for i in range(count):
         theta[i], m[i], v[i], s[i], y0, y2 = update_0(
-            theta[i], g[i], m[i], v[i], s[i], c3, c8, c10, eps, root, c7, c1, c2, c5, c6,
+            theta[i], g[i], m[i], v[i], s[i], c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
+            beta2_tail,
         )
         acc0 += wide(y0)
         acc2 += wide(y2)
@@ -118,18 +119,18 @@ def chunk_0(row, place, scalars, c3_of, c8_of, c10_of, acc0_of, acc2_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, c3_of, c8_of, c10_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, places, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, c3_of, c8_of, c10_of, acc0_of, acc2_of)
+            chunk_0(rows[row], places[row], scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, c3_of, c8_of, c10_of, acc0_of, acc2_of):
+def sweep_0_serial(rows, places, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, c3_of, c8_of, c10_of, acc0_of, acc2_of)
+        chunk_0(rows[row], places[row], scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
 
 
 @on_host
@@ -137,7 +138,7 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of):
     """Finish the step: all that varies over less than elements."""
     root = scalars[2]
     rest = scalars[4]
-    c9 = scalars[11]
+    c5 = scalars[11]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
@@ -145,7 +146,7 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of):
         y3_of[j] = acc2
     acc1 = sum_over(y1_of, at.tensors)
     acc3 = sum_over(y3_of, at.tensors)
-    d_of[0], r_of[0] = group_1(d_of[0], r_of[0], rate_of[0], acc1, acc3, root, rest, c9)
+    d_of[0], r_of[0] = group_1(d_of[0], r_of[0], rate_of[0], acc1, acc3, root, rest, c5)
 
 
 def initial(lr, beta2, beta1, eps, weight_decay, d0):
@@ -168,12 +169,12 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "rate": "group", "c3": "group", "c8": "group", "c10": "group", "acc0": "chunk", "acc2": "chunk",
+        "rate": "group", "c1": "group", "c4": "group", "c6": "group", "acc0": "chunk", "acc2": "chunk",
         "y1": "tensor", "y3": "tensor",
     },
     phases=(
-        Phase(("d", "rate", "c3", "c8", "c10"), prepare=prepare_0),
-        Phase(("c3", "c8", "c10", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("d", "rate", "c1", "c4", "c6"), prepare=prepare_0),
+        Phase(("c1", "c4", "c6", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
         Phase(("acc0", "acc2", "y1", "y3", "d", "r", "rate"), prepare=prepare_1),
     ),
 )

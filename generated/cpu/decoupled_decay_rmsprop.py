@@ -21,18 +21,18 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, alpha, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(alpha)
-    c1 = tail(alpha)
-    c2 = 1 - alpha
-    c3 = lr*weight_decay
-    return lr, eps, c0, c1, c2, c3
+    alpha_head = head(alpha)
+    alpha_tail = tail(alpha)
+    c0 = 1 - alpha
+    c1 = lr*weight_decay
+    return lr, eps, alpha_head, alpha_tail, c0, c1
 
 
 @per_element
-def update(theta, g, v, lr, eps, c0, c1, c2, c3):
+def update(theta, g, v, lr, eps, alpha_head, alpha_tail, c0, c1):
     """One element: the new theta and v."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
-    theta_next = fma(-c3, theta, theta - lr*g/(sqrt(v_next) + eps))
+    v_next = fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))
+    theta_next = fma(-c1, theta, theta - lr*g/(sqrt(v_next) + eps))
     return theta_next, v_next
 
 
@@ -45,12 +45,12 @@ def chunk(row, scalars):
     v = view(row[3], count, scalars)
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
+    alpha_head = scalars[2]
+    alpha_tail = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
     for i in range(count):
-        theta[i], v[i] = update(theta[i], g[i], v[i], lr, eps, c0, c1, c2, c3)
+        theta[i], v[i] = update(theta[i], g[i], v[i], lr, eps, alpha_head, alpha_tail, c0, c1)
 
 
 @parallel_sweep

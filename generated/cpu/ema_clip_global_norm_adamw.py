@@ -29,19 +29,19 @@ from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 @on_host
 def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps, ema_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c8 = 1 - lr*weight_decay
-    c9 = head(ema_decay)
-    c10 = tail(ema_decay)
-    c11 = 1 - ema_decay
-    return lr, norm_limit, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c4 = 1 - lr*weight_decay
+    ema_decay_head = head(ema_decay)
+    ema_decay_tail = tail(ema_decay)
+    c5 = 1 - ema_decay
+    return lr, norm_limit, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5
 
 
 @on_host
@@ -52,15 +52,18 @@ def group_0(acc1, norm_limit):
 
 
 @per_element
-def update_1(theta, g, m, v, theta_ema, shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11):
+def update_1(
+    theta, g, m, v, theta_ema, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+    c3, c4, ema_decay_head, ema_decay_tail, c5,
+):
     """One element in sweep 1: the new theta, m, v and theta_ema."""
     g_clipped = shrink*g
-    m_next = fma(c0, m, fma(c1, m, c2*g_clipped))
-    v_next = fma(c3, v, fma(c4, v, c5*(g_clipped*g_clipped)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
-    theta_next = fma(c8, theta, -lr*m_hat/(sqrt(v_hat) + eps))
-    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*theta_next))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g_clipped))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g_clipped*g_clipped)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
+    theta_next = fma(c4, theta, -lr*m_hat/(sqrt(v_hat) + eps))
+    theta_ema_next = fma(ema_decay_head, theta_ema, fma(ema_decay_tail, theta_ema, c5*theta_next))
     return theta_next, m_next, v_next, theta_ema_next
 
 
@@ -112,23 +115,23 @@ def chunk_1(row, place, scalars, shrink_of):
     theta_ema = view(row[5], count, scalars)
     lr = scalars[0]
     eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c5 = scalars[8]
-    c6 = scalars[9]
-    c7 = scalars[10]
-    c8 = scalars[11]
-    c9 = scalars[12]
-    c10 = scalars[13]
-    c11 = scalars[14]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c1 = scalars[8]
+    c2 = scalars[9]
+    c3 = scalars[10]
+    c4 = scalars[11]
+    ema_decay_head = scalars[12]
+    ema_decay_tail = scalars[13]
+    c5 = scalars[14]
     shrink = narrow(shrink_of[0], scalars)
     for i in range(count):
         theta[i], m[i], v[i], theta_ema[i] = update_1(
-            theta[i], g[i], m[i], v[i], theta_ema[i], shrink, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10,
-            c11,
+            theta[i], g[i], m[i], v[i], theta_ema[i], shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
         )
 
 

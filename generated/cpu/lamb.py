@@ -32,45 +32,47 @@ from optgen.runtime.totals import narrow, sum_of, wide
 @on_host
 def scalars(t, lr, beta1, beta2, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
 
 
 @per_element
-def update_0(theta, g, m, v, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7):
+def update_0(
+    theta, g, m, v, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+):
     """One element in sweep 0: the new m and v, and u."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     u = fma(weight_decay, theta, m_hat/(sqrt(v_hat) + eps))
     return m_next, v_next, u
 
 
 @on_host
 def tensor_0(acc0, acc1, lr):
-    """One tensor before sweep 1: c8."""
+    """One tensor before sweep 1: c4."""
     size = sqrt(acc0)
     length = sqrt(acc1)
     trust = 1 if length == 0 or size == 0 else size/length
-    c8 = lr*trust
-    return c8
+    c4 = lr*trust
+    return c4
 
 
 @per_element
-def update_1(theta, m_next, v_next, c8, eps, weight_decay, c6, c7):
+def update_1(theta, m_next, v_next, c4, eps, weight_decay, c2, c3):
     """One element in sweep 1: the new theta."""
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     u = fma(weight_decay, theta, m_hat/(sqrt(v_hat) + eps))
-    theta_next = fma(-c8, u, theta)
+    theta_next = fma(-c4, u, theta)
     return theta_next
 
 
@@ -84,18 +86,21 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of):
     v = view(row[4], count, scalars)
     eps = scalars[1]
     weight_decay = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c5 = scalars[8]
-    c6 = scalars[9]
-    c7 = scalars[10]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c1 = scalars[8]
+    c2 = scalars[9]
+    c3 = scalars[10]
     acc0 = 0.0  # sum of theta*theta over the tensor
     acc1 = 0.0  # sum of u*u over the tensor
     for i in range(count):
-        m[i], v[i], u = update_0(theta[i], g[i], m[i], v[i], eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7)
+        m[i], v[i], u = update_0(
+            theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3,
+        )
         acc0 += wide(theta[i])*wide(theta[i])
         acc1 += wide(u)*wide(u)
     acc0_of[place[0]] = acc0
@@ -118,17 +123,17 @@ def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc1_of, c8_of):
+def prepare_1(at, scalars, acc0_of, acc1_of, c4_of):
     """Prepare sweep 1: all that varies over less than elements."""
     lr = scalars[0]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
-        c8_of[j] = tensor_0(acc0, acc1, lr)
+        c4_of[j] = tensor_0(acc0, acc1, lr)
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c8_of):
+def chunk_1(row, place, scalars, c4_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
@@ -136,26 +141,26 @@ def chunk_1(row, place, scalars, c8_of):
     v = view(row[4], count, scalars)
     eps = scalars[1]
     weight_decay = scalars[2]
-    c6 = scalars[9]
-    c7 = scalars[10]
-    c8 = narrow(c8_of[row[-2]], scalars)
+    c2 = scalars[9]
+    c3 = scalars[10]
+    c4 = narrow(c4_of[row[-2]], scalars)
     for i in range(count):
-        theta[i] = update_1(theta[i], m[i], v[i], c8, eps, weight_decay, c6, c7)
+        theta[i] = update_1(theta[i], m[i], v[i], c4, eps, weight_decay, c2, c3)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c8_of):
+def sweep_1(rows, tasks, places, scalars, c4_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c8_of)
+            chunk_1(rows[row], places[row], scalars, c4_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c8_of):
+def sweep_1_serial(rows, places, scalars, c4_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c8_of)
+        chunk_1(rows[row], places[row], scalars, c4_of)
 
 
 def initial(lr, beta1, beta2, eps, weight_decay):
@@ -175,11 +180,11 @@ PROGRAM = Program(
     states=("m", "v"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc1": "chunk", "c8": "tensor"},
+    values={"acc0": "chunk", "acc1": "chunk", "c4": "tensor"},
     phases=(
         Phase(("acc0", "acc1"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc1", "c8"), prepare=prepare_1),
-        Phase(("c8",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("acc0", "acc1", "c4"), prepare=prepare_1),
+        Phase(("c4",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )
 

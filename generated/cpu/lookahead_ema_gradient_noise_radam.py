@@ -37,8 +37,8 @@ def scalars(
     since_sync,
 ):
     """What is the same for every element, computed once a step in float64."""
-    c6 = 1 - beta2
-    rho_inf = (1 + beta2)/c6  # 2/(1 - beta2) - 1
+    c2 = 1 - beta2
+    rho_inf = (1 + beta2)/c2  # 2/(1 - beta2) - 1
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
     r = (
@@ -57,99 +57,106 @@ def scalars(
         else 3
     )
     c0 = noise_scale*t**(-noise_decay)
-    c1 = head(beta1)
-    c2 = tail(beta1)
-    c3 = 1 - beta1
-    c4 = head(beta2)
-    c5 = tail(beta2)
-    c7 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c8 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
-    c9 = head(ema_decay)
-    c10 = tail(ema_decay)
-    c11 = 1 - ema_decay
-    c16 = 1 - slow_step_size
-    c12 = head(c16)
-    c13 = tail(c16)
-    c14 = tail(slow_step_size)
-    c15 = head(slow_step_size)
-    return branch, lr, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11, c12, c13, c14, c15, since_sync_next
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c1 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c4 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
+    ema_decay_head = head(ema_decay)
+    ema_decay_tail = tail(ema_decay)
+    c5 = 1 - ema_decay
+    c8 = 1 - slow_step_size
+    c6 = head(c8)
+    c7 = tail(c8)
+    slow_step_size_tail = tail(slow_step_size)
+    slow_step_size_head = head(slow_step_size)
+    return branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head, since_sync_next
 
 
 @per_element
 def update_0(
-    theta, g, m, v, theta_ema, phi, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11, c12, c13, c14,
-    c15,
+    theta, g, m, v, theta_ema, phi, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3,
+    c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
 ):
     """One element where sync_period <= since_sync + 1 and rho > 5: the new theta, m, v, theta_ema and phi."""
     g_noisy = fma(c0, z0, g)
-    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
-    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
-    m_hat = c7*m_next
-    fast = theta - c8*m_hat/(sqrt(v_next) + eps)
-    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
-    phi_next = fma(c12, phi, fma(c15, fast, fma(c13, phi, c14*fast)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*g_noisy))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c2*(g_noisy*g_noisy)))
+    m_hat = c3*m_next
+    fast = theta - c4*m_hat/(sqrt(v_next) + eps)
+    theta_ema_next = fma(ema_decay_head, theta_ema, fma(ema_decay_tail, theta_ema, c5*fast))
+    phi_next = fma(c6, phi, fma(slow_step_size_head, fast, fma(c7, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
     return theta_next, m_next, v_next, theta_ema_next, phi_next
 
 
 @per_element
-def update_1(theta, g, m, v, theta_ema, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11):
+def update_1(
+    theta, g, m, v, theta_ema, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4,
+    ema_decay_head, ema_decay_tail, c5,
+):
     """One element where sync_period > since_sync + 1 and rho > 5: the new theta, m, v and theta_ema."""
     g_noisy = fma(c0, z0, g)
-    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
-    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
-    m_hat = c7*m_next
-    fast = theta - c8*m_hat/(sqrt(v_next) + eps)
-    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*g_noisy))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c2*(g_noisy*g_noisy)))
+    m_hat = c3*m_next
+    fast = theta - c4*m_hat/(sqrt(v_next) + eps)
+    theta_ema_next = fma(ema_decay_head, theta_ema, fma(ema_decay_tail, theta_ema, c5*fast))
     theta_next = fast
     return theta_next, m_next, v_next, theta_ema_next
 
 
 @per_element
 def update_2(
-    theta, g, m, v, theta_ema, phi, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11, c12, c13, c14, c15,
+    theta, g, m, v, theta_ema, phi, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3,
+    ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
 ):
     """One element where sync_period <= since_sync + 1 and rho <= 5: the new theta, m, v, theta_ema and phi."""
     g_noisy = fma(c0, z0, g)
-    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
-    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
-    m_hat = c7*m_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*g_noisy))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c2*(g_noisy*g_noisy)))
+    m_hat = c3*m_next
     fast = fma(-lr, m_hat, theta)
-    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
-    phi_next = fma(c12, phi, fma(c15, fast, fma(c13, phi, c14*fast)))
+    theta_ema_next = fma(ema_decay_head, theta_ema, fma(ema_decay_tail, theta_ema, c5*fast))
+    phi_next = fma(c6, phi, fma(slow_step_size_head, fast, fma(c7, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
     return theta_next, m_next, v_next, theta_ema_next, phi_next
 
 
 @per_element
-def update_3(theta, g, m, v, theta_ema, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11):
+def update_3(
+    theta, g, m, v, theta_ema, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3,
+    ema_decay_head, ema_decay_tail, c5,
+):
     """One element otherwise: the new theta, m, v and theta_ema."""
     g_noisy = fma(c0, z0, g)
-    m_next = fma(c1, m, fma(c2, m, c3*g_noisy))
-    v_next = fma(c4, v, fma(c5, v, c6*(g_noisy*g_noisy)))
-    m_hat = c7*m_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*g_noisy))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c2*(g_noisy*g_noisy)))
+    m_hat = c3*m_next
     fast = fma(-lr, m_hat, theta)
-    theta_ema_next = fma(c9, theta_ema, fma(c10, theta_ema, c11*fast))
+    theta_ema_next = fma(ema_decay_head, theta_ema, fma(ema_decay_tail, theta_ema, c5*fast))
     theta_next = fast
     return theta_next, m_next, v_next, theta_ema_next
 
 
 @per_element
 def update(
-    theta, g, m, v, theta_ema, phi, z0, branch, lr, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
-    c12, c13, c14, c15,
+    theta, g, m, v, theta_ema, phi, z0, branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
+    beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
 ):
     """One element, in the branch that runs: the new theta, m, v, theta_ema and phi."""
     if branch == 0:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(theta, g, m, v, theta_ema, phi, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11, c12, c13, c14, c15)
+        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(theta, g, m, v, theta_ema, phi, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head)
         return theta_next, m_next, v_next, theta_ema_next, phi_next
     if branch == 1:
-        theta_next, m_next, v_next, theta_ema_next = update_1(theta, g, m, v, theta_ema, z0, eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11)
+        theta_next, m_next, v_next, theta_ema_next = update_1(theta, g, m, v, theta_ema, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5)
         return theta_next, m_next, v_next, theta_ema_next, phi
     if branch == 2:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(theta, g, m, v, theta_ema, phi, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11, c12, c13, c14, c15)
+        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(theta, g, m, v, theta_ema, phi, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head)
         return theta_next, m_next, v_next, theta_ema_next, phi_next
-    theta_next, m_next, v_next, theta_ema_next = update_3(theta, g, m, v, theta_ema, z0, lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11)
+    theta_next, m_next, v_next, theta_ema_next = update_3(theta, g, m, v, theta_ema, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5)
     return theta_next, m_next, v_next, theta_ema_next, phi
 
 
@@ -166,47 +173,51 @@ def chunk(row, scalars, keys):
     branch = scalars[0]
     lr = scalars[1]
     eps = scalars[2]
-    c6 = scalars[3]
+    c2 = scalars[3]
     c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c7 = scalars[10]
-    c8 = scalars[11]
-    c9 = scalars[12]
-    c10 = scalars[13]
-    c11 = scalars[14]
-    c12 = scalars[15]
-    c13 = scalars[16]
-    c14 = scalars[17]
-    c15 = scalars[18]
+    beta1_head = scalars[5]
+    beta1_tail = scalars[6]
+    c1 = scalars[7]
+    beta2_head = scalars[8]
+    beta2_tail = scalars[9]
+    c3 = scalars[10]
+    c4 = scalars[11]
+    ema_decay_head = scalars[12]
+    ema_decay_tail = scalars[13]
+    c5 = scalars[14]
+    c6 = scalars[15]
+    c7 = scalars[16]
+    slow_step_size_tail = scalars[17]
+    slow_step_size_head = scalars[18]
     if branch == 0:
         z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i], phi[i] = update_0(
-                theta[i], g[i], m[i], v[i], theta_ema[i], phi[i], z0[i], eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10,
-                c11, c12, c13, c14, c15,
+                theta[i], g[i], m[i], v[i], theta_ema[i], phi[i], z0[i], eps, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
+                slow_step_size_head,
             )
     elif branch == 1:
         z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i] = update_1(
-                theta[i], g[i], m[i], v[i], theta_ema[i], z0[i], eps, c6, c0, c1, c2, c3, c4, c5, c7, c8, c9, c10, c11,
+                theta[i], g[i], m[i], v[i], theta_ema[i], z0[i], eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
+                beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
             )
     elif branch == 2:
         z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i], phi[i] = update_2(
-                theta[i], g[i], m[i], v[i], theta_ema[i], phi[i], z0[i], lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
-                c12, c13, c14, c15,
+                theta[i], g[i], m[i], v[i], theta_ema[i], phi[i], z0[i], lr, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
+                slow_step_size_head,
             )
     else:
         z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i] = update_3(
-                theta[i], g[i], m[i], v[i], theta_ema[i], z0[i], lr, c6, c0, c1, c2, c3, c4, c5, c7, c9, c10, c11,
+                theta[i], g[i], m[i], v[i], theta_ema[i], z0[i], lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
+                beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
             )
 
 

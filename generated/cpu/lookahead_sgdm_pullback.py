@@ -37,23 +37,23 @@ def scalars(t, lr, momentum, dampening, sync_period, slow_step_size, since_sync)
         if sync_period <= since_sync + 1 and t != 1
         else 3
     )
-    c5 = 1 - slow_step_size
-    c0 = head(c5)
-    c1 = tail(c5)
-    c2 = tail(slow_step_size)
-    c3 = head(slow_step_size)
-    c4 = 1 - dampening
-    return branch, lr, momentum, c0, c1, c2, c3, c4, since_sync_next
+    c3 = 1 - slow_step_size
+    c0 = head(c3)
+    c1 = tail(c3)
+    slow_step_size_tail = tail(slow_step_size)
+    slow_step_size_head = head(slow_step_size)
+    c2 = 1 - dampening
+    return branch, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2, since_sync_next
 
 
 @per_element
-def update_0(theta, g, phi, b_slow, lr, c0, c1, c2, c3):
+def update_0(theta, g, phi, b_slow, lr, c0, c1, slow_step_size_tail, slow_step_size_head):
     """One element where t == 1 and sync_period <= since_sync + 1: the new theta, b, phi and b_slow."""
     b_fast = g
     fast = fma(-lr, b_fast, theta)
-    phi_next = fma(c0, phi, fma(c3, fast, fma(c1, phi, c2*fast)))
+    phi_next = fma(c0, phi, fma(slow_step_size_head, fast, fma(c1, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
-    b_slow_next = fma(c0, b_slow, fma(c3, b_fast, fma(c1, b_slow, c2*b_fast)))
+    b_slow_next = fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
     b_next = b_slow_next
     return theta_next, b_next, phi_next, b_slow_next
 
@@ -69,21 +69,21 @@ def update_1(theta, g, lr):
 
 
 @per_element
-def update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, c2, c3, c4):
+def update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2):
     """One element where sync_period <= since_sync + 1 and t != 1: the new theta, b, phi and b_slow."""
-    b_fast = fma(momentum, b, c4*g)
+    b_fast = fma(momentum, b, c2*g)
     fast = fma(-lr, b_fast, theta)
-    phi_next = fma(c0, phi, fma(c3, fast, fma(c1, phi, c2*fast)))
+    phi_next = fma(c0, phi, fma(slow_step_size_head, fast, fma(c1, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
-    b_slow_next = fma(c0, b_slow, fma(c3, b_fast, fma(c1, b_slow, c2*b_fast)))
+    b_slow_next = fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
     b_next = b_slow_next
     return theta_next, b_next, phi_next, b_slow_next
 
 
 @per_element
-def update_3(theta, g, b, lr, momentum, c4):
+def update_3(theta, g, b, lr, momentum, c2):
     """One element otherwise: the new theta and b."""
-    b_fast = fma(momentum, b, c4*g)
+    b_fast = fma(momentum, b, c2*g)
     fast = fma(-lr, b_fast, theta)
     theta_next = fast
     b_next = b_fast
@@ -91,18 +91,20 @@ def update_3(theta, g, b, lr, momentum, c4):
 
 
 @per_element
-def update(theta, g, b, phi, b_slow, branch, lr, momentum, c0, c1, c2, c3, c4):
+def update(
+    theta, g, b, phi, b_slow, branch, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2,
+):
     """One element, in the branch that runs: the new theta, b, phi and b_slow."""
     if branch == 0:
-        theta_next, b_next, phi_next, b_slow_next = update_0(theta, g, phi, b_slow, lr, c0, c1, c2, c3)
+        theta_next, b_next, phi_next, b_slow_next = update_0(theta, g, phi, b_slow, lr, c0, c1, slow_step_size_tail, slow_step_size_head)
         return theta_next, b_next, phi_next, b_slow_next
     if branch == 1:
         theta_next, b_next = update_1(theta, g, lr)
         return theta_next, b_next, phi, b_slow
     if branch == 2:
-        theta_next, b_next, phi_next, b_slow_next = update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, c2, c3, c4)
+        theta_next, b_next, phi_next, b_slow_next = update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2)
         return theta_next, b_next, phi_next, b_slow_next
-    theta_next, b_next = update_3(theta, g, b, lr, momentum, c4)
+    theta_next, b_next = update_3(theta, g, b, lr, momentum, c2)
     return theta_next, b_next, phi, b_slow
 
 
@@ -120,23 +122,26 @@ def chunk(row, scalars):
     momentum = scalars[2]
     c0 = scalars[3]
     c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
+    slow_step_size_tail = scalars[5]
+    slow_step_size_head = scalars[6]
+    c2 = scalars[7]
     if branch == 0:
         for i in range(count):
-            theta[i], b[i], phi[i], b_slow[i] = update_0(theta[i], g[i], phi[i], b_slow[i], lr, c0, c1, c2, c3)
+            theta[i], b[i], phi[i], b_slow[i] = update_0(
+                theta[i], g[i], phi[i], b_slow[i], lr, c0, c1, slow_step_size_tail, slow_step_size_head,
+            )
     elif branch == 1:
         for i in range(count):
             theta[i], b[i] = update_1(theta[i], g[i], lr)
     elif branch == 2:
         for i in range(count):
             theta[i], b[i], phi[i], b_slow[i] = update_2(
-                theta[i], g[i], b[i], phi[i], b_slow[i], lr, momentum, c0, c1, c2, c3, c4,
+                theta[i], g[i], b[i], phi[i], b_slow[i], lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
+                c2,
             )
     else:
         for i in range(count):
-            theta[i], b[i] = update_3(theta[i], g[i], b[i], lr, momentum, c4)
+            theta[i], b[i] = update_3(theta[i], g[i], b[i], lr, momentum, c2)
 
 
 @parallel_sweep

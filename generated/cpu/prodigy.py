@@ -35,66 +35,66 @@ def scalars(t, lr, beta2, beta1, d0, d_coef, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
     root = sqrt(beta2)
     c0 = -lr*sqrt(-expm1(t*log(beta2)))/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    c1 = head(beta1)
-    c2 = tail(beta1)
-    c3 = 1 - beta1
-    c4 = head(beta2)
-    c5 = tail(beta2)
-    c6 = 1 - beta2
-    c8 = 1/d0
-    return d_coef, weight_decay, eps, root, c0, c1, c2, c3, c4, c5, c6, c8
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c1 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = 1 - beta2
+    c4 = 1/d0
+    return d_coef, weight_decay, eps, root, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c4
 
 
 @on_host
-def group_0(d, weight_decay, c0, c8):
-    """One model before sweep 0: rate, c7 and c9."""
+def group_0(d, weight_decay, c0, c4):
+    """One model before sweep 0: rate, c3 and c5."""
     rate = c0*d
-    c7 = c8*rate
-    c9 = weight_decay*rate
-    return rate, c7, c9
+    c3 = c4*rate
+    c5 = weight_decay*rate
+    return rate, c3, c5
 
 
 @per_element
-def update_0(theta, g, s, theta_0, d, c7, root):
+def update_0(theta, g, s, theta_0, d, c3, root):
     """One element in sweep 0: the new s, and y0 and y2."""
     dg = d*g
-    s_next = fma(root, s, c7*dg)
+    s_next = fma(root, s, c3*dg)
     y0 = theta_0 - theta
     y2 = abs(s_next)
     return s_next, y0, y2
 
 
 @on_host
-def group_1(d, r, rate, acc1, acc3, d_coef, eps, root, c8):
-    """One model before sweep 1: the new r, and d' and c10."""
-    r_next = r*root + c8*d*acc1*rate
+def group_1(d, r, rate, acc1, acc3, d_coef, eps, root, c4):
+    """One model before sweep 1: the new r, and d' and c6."""
+    r_next = r*root + c4*d*acc1*rate
     total = acc3
     d_next = maximum(d, d_coef*r_next/total) if total > 0 else d
-    c10 = eps*d_next
-    return r_next, d_next, c10
+    c6 = eps*d_next
+    return r_next, d_next, c6
 
 
 @per_element
-def update_1(theta, g, m, v, d, rate, c9, c10, c1, c2, c3, c4, c5, c6):
+def update_1(theta, g, m, v, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2):
     """One element in sweep 1: the new theta, m and v."""
     dg = d*g
-    m_next = fma(c1, m, fma(c2, m, c3*dg))
-    v_next = fma(c4, v, fma(c5, v, c6*(dg*dg)))
-    theta_next = fma(-c9, theta, theta) - rate*m_next/(sqrt(v_next) + c10)
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*dg))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c2*(dg*dg)))
+    theta_next = fma(-c5, theta, theta) - rate*m_next/(sqrt(v_next) + c6)
     return theta_next, m_next, v_next
 
 
 @on_host
-def prepare_0(at, scalars, d_of, rate_of, c7_of, c9_of):
+def prepare_0(at, scalars, d_of, rate_of, c3_of, c5_of):
     """Prepare sweep 0: all that varies over less than elements."""
     weight_decay = scalars[1]
     c0 = scalars[4]
-    c8 = scalars[11]
-    rate_of[0], c7_of[0], c9_of[0] = group_0(d_of[0], weight_decay, c0, c8)
+    c4 = scalars[11]
+    rate_of[0], c3_of[0], c5_of[0] = group_0(d_of[0], weight_decay, c0, c4)
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, d_of, c7_of, acc0_of, acc2_of):
+def chunk_0(row, place, scalars, d_of, c3_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
@@ -103,11 +103,11 @@ def chunk_0(row, place, scalars, d_of, c7_of, acc0_of, acc2_of):
     theta_0 = view(row[6], count, scalars)
     root = scalars[3]
     d = narrow(d_of[0], scalars)
-    c7 = narrow(c7_of[0], scalars)
+    c3 = narrow(c3_of[0], scalars)
     acc0 = 0.0  # sum of g*y0 over the tensor
     acc2 = 0.0  # sum of y2 over the tensor
     for i in range(count):
-        s[i], y0, y2 = update_0(theta[i], g[i], s[i], theta_0[i], d, c7, root)
+        s[i], y0, y2 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
         acc0 += wide(g[i])*wide(y0)
         acc2 += wide(y2)
     acc0_of[place[0]] = acc0
@@ -115,27 +115,27 @@ def chunk_0(row, place, scalars, d_of, c7_of, acc0_of, acc2_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, d_of, c7_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, places, scalars, d_of, c3_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, d_of, c7_of, acc0_of, acc2_of)
+            chunk_0(rows[row], places[row], scalars, d_of, c3_of, acc0_of, acc2_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, d_of, c7_of, acc0_of, acc2_of):
+def sweep_0_serial(rows, places, scalars, d_of, c3_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, d_of, c7_of, acc0_of, acc2_of)
+        chunk_0(rows[row], places[row], scalars, d_of, c3_of, acc0_of, acc2_of)
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of, d_next_of, c10_of):
+def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of, d_next_of, c6_of):
     """Prepare sweep 1: all that varies over less than elements."""
     d_coef = scalars[0]
     eps = scalars[2]
     root = scalars[3]
-    c8 = scalars[11]
+    c4 = scalars[11]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
@@ -143,44 +143,46 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of, 
         y3_of[j] = acc2
     acc1 = sum_over(y1_of, at.tensors)
     acc3 = sum_over(y3_of, at.tensors)
-    r_of[0], d_next_of[0], c10_of[0] = group_1(d_of[0], r_of[0], rate_of[0], acc1, acc3, d_coef, eps, root, c8)
+    r_of[0], d_next_of[0], c6_of[0] = group_1(d_of[0], r_of[0], rate_of[0], acc1, acc3, d_coef, eps, root, c4)
 
 
 @per_chunk
-def chunk_1(row, place, scalars, d_of, rate_of, c9_of, c10_of):
+def chunk_1(row, place, scalars, d_of, rate_of, c5_of, c6_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
+    beta1_head = scalars[5]
+    beta1_tail = scalars[6]
+    c1 = scalars[7]
+    beta2_head = scalars[8]
+    beta2_tail = scalars[9]
+    c2 = scalars[10]
     d = narrow(d_of[0], scalars)
     rate = narrow(rate_of[0], scalars)
-    c9 = narrow(c9_of[0], scalars)
-    c10 = narrow(c10_of[0], scalars)
+    c5 = narrow(c5_of[0], scalars)
+    c6 = narrow(c6_of[0], scalars)
     for i in range(count):
-        theta[i], m[i], v[i] = update_1(theta[i], g[i], m[i], v[i], d, rate, c9, c10, c1, c2, c3, c4, c5, c6)
+        theta[i], m[i], v[i] = update_1(
+            theta[i], g[i], m[i], v[i], d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
+        )
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, d_of, rate_of, c9_of, c10_of):
+def sweep_1(rows, tasks, places, scalars, d_of, rate_of, c5_of, c6_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, d_of, rate_of, c9_of, c10_of)
+            chunk_1(rows[row], places[row], scalars, d_of, rate_of, c5_of, c6_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, d_of, rate_of, c9_of, c10_of):
+def sweep_1_serial(rows, places, scalars, d_of, rate_of, c5_of, c6_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, d_of, rate_of, c9_of, c10_of)
+        chunk_1(rows[row], places[row], scalars, d_of, rate_of, c5_of, c6_of)
 
 
 @on_host
@@ -210,14 +212,14 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "rate": "group", "c7": "group", "c9": "group", "acc0": "chunk", "acc2": "chunk", "y1": "tensor",
-        "y3": "tensor", "d_next": "group", "c10": "group",
+        "rate": "group", "c3": "group", "c5": "group", "acc0": "chunk", "acc2": "chunk", "y1": "tensor",
+        "y3": "tensor", "d_next": "group", "c6": "group",
     },
     phases=(
-        Phase(("d", "rate", "c7", "c9"), prepare=prepare_0),
-        Phase(("d", "c7", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "y1", "y3", "d", "r", "rate", "d_next", "c10"), prepare=prepare_1),
-        Phase(("d", "rate", "c9", "c10"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("d", "rate", "c3", "c5"), prepare=prepare_0),
+        Phase(("d", "c3", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc2", "y1", "y3", "d", "r", "rate", "d_next", "c6"), prepare=prepare_1),
+        Phase(("d", "rate", "c5", "c6"), sweep=sweep_1, sweep_serial=sweep_1_serial),
         Phase(("d_next", "d"), prepare=prepare_2),
     ),
     copies=("theta_0",),

@@ -27,8 +27,8 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c5 = 1 - beta2
-    rho_inf = (1 + beta2)/c5  # 2/(1 - beta2) - 1
+    c1 = 1 - beta2
+    rho_inf = (1 + beta2)/c1  # 2/(1 - beta2) - 1
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
     r = (
@@ -37,43 +37,43 @@ def scalars(t, lr, beta1, beta2, eps):
         else 0
     )
     branch = 0 if rho > 5 else 1
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
-    return branch, lr, eps, c5, c0, c1, c2, c3, c4, c6, c7
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
+    return branch, lr, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3
 
 
 @per_element
-def update_0(theta, g, m, v, eps, c5, c0, c1, c2, c3, c4, c6, c7):
+def update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3):
     """One element where rho > 5: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    theta_next = theta - c7*m_hat/(sqrt(v_next) + eps)
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    theta_next = theta - c3*m_hat/(sqrt(v_next) + eps)
     return theta_next, m_next, v_next
 
 
 @per_element
-def update_1(theta, g, m, v, lr, c5, c0, c1, c2, c3, c4, c6):
+def update_1(theta, g, m, v, lr, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2):
     """One element otherwise: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
     theta_next = fma(-lr, m_hat, theta)
     return theta_next, m_next, v_next
 
 
 @per_element
-def update(theta, g, m, v, branch, lr, eps, c5, c0, c1, c2, c3, c4, c6, c7):
+def update(theta, g, m, v, branch, lr, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3):
     """One element, in the branch that runs: the new theta, m and v."""
     if branch == 0:
-        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c5, c0, c1, c2, c3, c4, c6, c7)
+        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3)
         return theta_next, m_next, v_next
-    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, c5, c0, c1, c2, c3, c4, c6)
+    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2)
     return theta_next, m_next, v_next
 
 
@@ -88,20 +88,24 @@ def chunk(row, scalars):
     branch = scalars[0]
     lr = scalars[1]
     eps = scalars[2]
-    c5 = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c6 = scalars[9]
-    c7 = scalars[10]
+    c1 = scalars[3]
+    beta1_head = scalars[4]
+    beta1_tail = scalars[5]
+    c0 = scalars[6]
+    beta2_head = scalars[7]
+    beta2_tail = scalars[8]
+    c2 = scalars[9]
+    c3 = scalars[10]
     if branch == 0:
         for i in range(count):
-            theta[i], m[i], v[i] = update_0(theta[i], g[i], m[i], v[i], eps, c5, c0, c1, c2, c3, c4, c6, c7)
+            theta[i], m[i], v[i] = update_0(
+                theta[i], g[i], m[i], v[i], eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
+            )
     else:
         for i in range(count):
-            theta[i], m[i], v[i] = update_1(theta[i], g[i], m[i], v[i], lr, c5, c0, c1, c2, c3, c4, c6)
+            theta[i], m[i], v[i] = update_1(
+                theta[i], g[i], m[i], v[i], lr, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
+            )
 
 
 @parallel_sweep

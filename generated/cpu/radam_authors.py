@@ -27,8 +27,8 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c5 = 1 - beta2
-    rho_inf = (1 + beta2)/c5  # 2/(1 - beta2) - 1
+    c1 = 1 - beta2
+    rho_inf = (1 + beta2)/c1  # 2/(1 - beta2) - 1
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho >= 5 else 0
     r = (
@@ -37,41 +37,41 @@ def scalars(t, lr, beta1, beta2, eps):
         else 0
     )
     branch = 0 if rho >= 5 else 1
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
-    return branch, eps, c5, c0, c1, c2, c3, c4, c6, c7
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
+    return branch, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3
 
 
 @per_element
-def update_0(theta, g, m, v, eps, c5, c0, c1, c2, c3, c4, c6, c7):
+def update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3):
     """One element where rho >= 5: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    theta_next = theta - c7*m_hat/(sqrt(v_next) + eps)
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    theta_next = theta - c3*m_hat/(sqrt(v_next) + eps)
     return theta_next, m_next, v_next
 
 
 @per_element
-def update_1(g, m, v, c5, c0, c1, c2, c3, c4):
+def update_1(g, m, v, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail):
     """One element otherwise: the new m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     return m_next, v_next
 
 
 @per_element
-def update(theta, g, m, v, branch, eps, c5, c0, c1, c2, c3, c4, c6, c7):
+def update(theta, g, m, v, branch, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3):
     """One element, in the branch that runs: the new theta, m and v."""
     if branch == 0:
-        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c5, c0, c1, c2, c3, c4, c6, c7)
+        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3)
         return theta_next, m_next, v_next
-    m_next, v_next = update_1(g, m, v, c5, c0, c1, c2, c3, c4)
+    m_next, v_next = update_1(g, m, v, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
     return theta, m_next, v_next
 
 
@@ -85,20 +85,22 @@ def chunk(row, scalars):
     v = view(row[4], count, scalars)
     branch = scalars[0]
     eps = scalars[1]
-    c5 = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c6 = scalars[8]
-    c7 = scalars[9]
+    c1 = scalars[2]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c2 = scalars[8]
+    c3 = scalars[9]
     if branch == 0:
         for i in range(count):
-            theta[i], m[i], v[i] = update_0(theta[i], g[i], m[i], v[i], eps, c5, c0, c1, c2, c3, c4, c6, c7)
+            theta[i], m[i], v[i] = update_0(
+                theta[i], g[i], m[i], v[i], eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
+            )
     else:
         for i in range(count):
-            m[i], v[i] = update_1(g[i], m[i], v[i], c5, c0, c1, c2, c3, c4)
+            m[i], v[i] = update_1(g[i], m[i], v[i], c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
 
 
 @parallel_sweep

@@ -25,18 +25,18 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, alpha, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(alpha)
-    c1 = tail(alpha)
-    c2 = 1 - alpha
+    alpha_head = head(alpha)
+    alpha_tail = tail(alpha)
+    c0 = 1 - alpha
     zero = 0
-    return lr, eps, c0, c1, c2, zero
+    return lr, eps, alpha_head, alpha_tail, c0, zero
 
 
 @per_element
-def update(theta, g, v, g_bar, lr, eps, c0, c1, c2, zero):
+def update(theta, g, v, g_bar, lr, eps, alpha_head, alpha_tail, c0, zero):
     """One element: the new theta, v and g_bar."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
-    g_bar_next = fma(c0, g_bar, fma(c1, g_bar, c2*g))
+    v_next = fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))
+    g_bar_next = fma(alpha_head, g_bar, fma(alpha_tail, g_bar, c0*g))
     variance = maximum(fma(-g_bar_next, g_bar_next, v_next), zero)
     theta_next = theta - lr*g/(sqrt(variance) + eps)
     return theta_next, v_next, g_bar_next
@@ -52,12 +52,12 @@ def chunk(row, scalars):
     g_bar = view(row[4], count, scalars)
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
+    alpha_head = scalars[2]
+    alpha_tail = scalars[3]
+    c0 = scalars[4]
     zero = scalars[5]
     for i in range(count):
-        theta[i], v[i], g_bar[i] = update(theta[i], g[i], v[i], g_bar[i], lr, eps, c0, c1, c2, zero)
+        theta[i], v[i], g_bar[i] = update(theta[i], g[i], v[i], g_bar[i], lr, eps, alpha_head, alpha_tail, c0, zero)
 
 
 @parallel_sweep

@@ -25,18 +25,18 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, alpha, momentum, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(alpha)
-    c1 = tail(alpha)
-    c2 = 1 - alpha
+    alpha_head = head(alpha)
+    alpha_tail = tail(alpha)
+    c0 = 1 - alpha
     zero = 0
-    return lr, momentum, eps, c0, c1, c2, zero
+    return lr, momentum, eps, alpha_head, alpha_tail, c0, zero
 
 
 @per_element
-def update(theta, g, v, g_bar, b, lr, momentum, eps, c0, c1, c2, zero):
+def update(theta, g, v, g_bar, b, lr, momentum, eps, alpha_head, alpha_tail, c0, zero):
     """One element: the new theta, v, g_bar and b."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
-    g_bar_next = fma(c0, g_bar, fma(c1, g_bar, c2*g))
+    v_next = fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))
+    g_bar_next = fma(alpha_head, g_bar, fma(alpha_tail, g_bar, c0*g))
     variance = maximum(fma(-g_bar_next, g_bar_next, v_next), zero)
     b_next = fma(momentum, b, g/(sqrt(variance) + eps))
     theta_next = fma(-lr, b_next, theta)
@@ -55,13 +55,13 @@ def chunk(row, scalars):
     lr = scalars[0]
     momentum = scalars[1]
     eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
+    alpha_head = scalars[3]
+    alpha_tail = scalars[4]
+    c0 = scalars[5]
     zero = scalars[6]
     for i in range(count):
         theta[i], v[i], g_bar[i], b[i] = update(
-            theta[i], g[i], v[i], g_bar[i], b[i], lr, momentum, eps, c0, c1, c2, zero,
+            theta[i], g[i], v[i], g_bar[i], b[i], lr, momentum, eps, alpha_head, alpha_tail, c0, zero,
         )
 
 

@@ -22,10 +22,10 @@ from optgen.runtime.cpu import (
 def scalars(t, lr, alpha):
     """What is the same for every element, computed once a step in float64."""
     branch = 0 if t == 1 else 1
-    c0 = head(alpha)
-    c1 = tail(alpha)
-    c2 = 1 - alpha
-    return branch, lr, c0, c1, c2
+    alpha_head = head(alpha)
+    alpha_tail = tail(alpha)
+    c0 = 1 - alpha
+    return branch, lr, alpha_head, alpha_tail, c0
 
 
 @per_element
@@ -37,20 +37,20 @@ def update_0(theta, g, lr):
 
 
 @per_element
-def update_1(theta, g, v, lr, c0, c1, c2):
+def update_1(theta, g, v, lr, alpha_head, alpha_tail, c0):
     """One element otherwise: the new theta and v."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    v_next = fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))
     theta_next = theta - lr*g/sqrt(v_next)
     return theta_next, v_next
 
 
 @per_element
-def update(theta, g, v, branch, lr, c0, c1, c2):
+def update(theta, g, v, branch, lr, alpha_head, alpha_tail, c0):
     """One element, in the branch that runs: the new theta and v."""
     if branch == 0:
         theta_next, v_next = update_0(theta, g, lr)
         return theta_next, v_next
-    theta_next, v_next = update_1(theta, g, v, lr, c0, c1, c2)
+    theta_next, v_next = update_1(theta, g, v, lr, alpha_head, alpha_tail, c0)
     return theta_next, v_next
 
 
@@ -63,15 +63,15 @@ def chunk(row, scalars):
     v = view(row[3], count, scalars)
     branch = scalars[0]
     lr = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
+    alpha_head = scalars[2]
+    alpha_tail = scalars[3]
+    c0 = scalars[4]
     if branch == 0:
         for i in range(count):
             theta[i], v[i] = update_0(theta[i], g[i], lr)
     else:
         for i in range(count):
-            theta[i], v[i] = update_1(theta[i], g[i], v[i], lr, c0, c1, c2)
+            theta[i], v[i] = update_1(theta[i], g[i], v[i], lr, alpha_head, alpha_tail, c0)
 
 
 @parallel_sweep

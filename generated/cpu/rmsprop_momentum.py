@@ -22,16 +22,16 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, alpha, momentum, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(alpha)
-    c1 = tail(alpha)
-    c2 = 1 - alpha
-    return lr, momentum, eps, c0, c1, c2
+    alpha_head = head(alpha)
+    alpha_tail = tail(alpha)
+    c0 = 1 - alpha
+    return lr, momentum, eps, alpha_head, alpha_tail, c0
 
 
 @per_element
-def update(theta, g, v, b, lr, momentum, eps, c0, c1, c2):
+def update(theta, g, v, b, lr, momentum, eps, alpha_head, alpha_tail, c0):
     """One element: the new theta, v and b."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    v_next = fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))
     b_next = fma(momentum, b, g/(sqrt(v_next) + eps))
     theta_next = fma(-lr, b_next, theta)
     return theta_next, v_next, b_next
@@ -48,11 +48,11 @@ def chunk(row, scalars):
     lr = scalars[0]
     momentum = scalars[1]
     eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
+    alpha_head = scalars[3]
+    alpha_tail = scalars[4]
+    c0 = scalars[5]
     for i in range(count):
-        theta[i], v[i], b[i] = update(theta[i], g[i], v[i], b[i], lr, momentum, eps, c0, c1, c2)
+        theta[i], v[i], b[i] = update(theta[i], g[i], v[i], b[i], lr, momentum, eps, alpha_head, alpha_tail, c0)
 
 
 @parallel_sweep

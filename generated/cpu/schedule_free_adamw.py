@@ -40,23 +40,23 @@ def scalars(
     weight_sum_next = weight_sum + weight
     c = weight/weight_sum_next if weight_sum_next > 0 else 0
     beta1_last_next = beta1
-    c0 = head(beta2)
-    c1 = tail(beta2)
-    c2 = 1 - beta2
-    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c4 = beta1*(1 - c)
-    c5 = 1/beta1_last
-    return eps, weight_decay, lr_t, c0, c1, c2, c3, c4, c5, lr_max_next, weight_sum_next, beta1_last_next
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c0 = 1 - beta2
+    c1 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c2 = beta1*(1 - c)
+    c3 = 1/beta1_last
+    return eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, c1, c2, c3, lr_max_next, weight_sum_next, beta1_last_next
 
 
 @per_element
-def update(theta, g, v, z, eps, weight_decay, lr_t, c0, c1, c2, c3, c4, c5):
+def update(theta, g, v, z, eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, c1, c2, c3):
     """One element: the new theta, v and z."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
-    v_hat = c3*v_next
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c0*(g*g)))
+    v_hat = c1*v_next
     d = fma(weight_decay, theta, g/(sqrt(v_hat) + eps))
     z_next = fma(-d, lr_t, z)
-    theta_next = fma(c4, fma(c5, theta - z, d*lr_t), z_next)
+    theta_next = fma(c2, fma(c3, theta - z, d*lr_t), z_next)
     return theta_next, v_next, z_next
 
 
@@ -71,14 +71,16 @@ def chunk(row, scalars):
     eps = scalars[0]
     weight_decay = scalars[1]
     lr_t = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c5 = scalars[8]
+    beta2_head = scalars[3]
+    beta2_tail = scalars[4]
+    c0 = scalars[5]
+    c1 = scalars[6]
+    c2 = scalars[7]
+    c3 = scalars[8]
     for i in range(count):
-        theta[i], v[i], z[i] = update(theta[i], g[i], v[i], z[i], eps, weight_decay, lr_t, c0, c1, c2, c3, c4, c5)
+        theta[i], v[i], z[i] = update(
+            theta[i], g[i], v[i], z[i], eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, c1, c2, c3,
+        )
 
 
 @parallel_sweep

@@ -21,16 +21,16 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, beta1):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    return lr, c0, c1, c2
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    return lr, beta1_head, beta1_tail, c0
 
 
 @per_element
-def update(theta, g, m, lr, c0, c1, c2):
+def update(theta, g, m, lr, beta1_head, beta1_tail, c0):
     """One element: the new theta and m."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     theta_next = fma(-lr, m_next, theta)
     return theta_next, m_next
 
@@ -43,11 +43,11 @@ def chunk(row, scalars):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     lr = scalars[0]
-    c0 = scalars[1]
-    c1 = scalars[2]
-    c2 = scalars[3]
+    beta1_head = scalars[1]
+    beta1_tail = scalars[2]
+    c0 = scalars[3]
     for i in range(count):
-        theta[i], m[i] = update(theta[i], g[i], m[i], lr, c0, c1, c2)
+        theta[i], m[i] = update(theta[i], g[i], m[i], lr, beta1_head, beta1_tail, c0)
 
 
 @parallel_sweep

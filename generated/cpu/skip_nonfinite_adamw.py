@@ -29,15 +29,15 @@ from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 def scalars(t, lr, beta1, beta2, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
     one = 1
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
     zero = 0
-    c4 = head(beta2)
-    c5 = tail(beta2)
-    c6 = 1 - beta2
-    c9 = 1 - lr*weight_decay
-    return lr, beta1, beta2, eps, c0, c1, c2, zero, c4, c5, c6, c9
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = 1 - beta2
+    c5 = 1 - lr*weight_decay
+    return lr, beta1, beta2, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c5
 
 
 @per_element
@@ -49,23 +49,25 @@ def update_0(g):
 
 @on_host
 def group_0(taken, acc1, acc2, beta1, beta2):
-    """One model before sweep 1: the new taken, and c3, c7 and c8."""
+    """One model before sweep 1: the new taken, and c1, c3 and c4."""
     bad = acc2 - acc1
     taken_next = taken + 1 if bad == 0 else taken
-    c3 = 1 if bad == 0 else 0
-    c7 = 1/(1 - beta1**taken_next)
-    c8 = 1/(1 - beta2**taken_next)
-    return taken_next, c3, c7, c8
+    c1 = 1 if bad == 0 else 0
+    c3 = 1/(1 - beta1**taken_next)
+    c4 = 1/(1 - beta2**taken_next)
+    return taken_next, c1, c3, c4
 
 
 @per_element
-def update_1(theta, g, m, v, c3, c7, c8, lr, eps, c0, c1, c2, zero, c4, c5, c6, c9):
+def update_1(
+    theta, g, m, v, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c5,
+):
     """One element in sweep 1: the new theta, m and v."""
-    m_next = where(zero < c3, fma(c0, m, fma(c1, m, c2*g)), m)
-    v_next = where(zero < c3, fma(c4, v, fma(c5, v, c6*(g*g))), v)
-    m_hat = c7*m_next
-    v_hat = c8*v_next
-    theta_next = where(zero < c3, fma(c9, theta, -lr*m_hat/(sqrt(v_hat) + eps)), theta)
+    m_next = where(zero < c1, fma(beta1_head, m, fma(beta1_tail, m, c0*g)), m)
+    v_next = where(zero < c1, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))), v)
+    m_hat = c3*m_next
+    v_hat = c4*v_next
+    theta_next = where(zero < c1, fma(c5, theta, -lr*m_hat/(sqrt(v_hat) + eps)), theta)
     return theta_next, m_next, v_next
 
 
@@ -102,7 +104,7 @@ def sweep_0_serial(rows, places, scalars, acc0_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, y1_of, taken_of, numel_of, c3_of, c7_of, c8_of):
+def prepare_1(at, scalars, acc0_of, y1_of, taken_of, numel_of, c1_of, c3_of, c4_of):
     """Prepare sweep 1: all that varies over less than elements."""
     beta1 = scalars[1]
     beta2 = scalars[2]
@@ -111,11 +113,11 @@ def prepare_1(at, scalars, acc0_of, y1_of, taken_of, numel_of, c3_of, c7_of, c8_
         y1_of[j] = acc0
     acc1 = sum_over(y1_of, at.tensors)
     acc2 = sum_over(numel_of, at.tensors)
-    taken_of[0], c3_of[0], c7_of[0], c8_of[0] = group_0(taken_of[0], acc1, acc2, beta1, beta2)
+    taken_of[0], c1_of[0], c3_of[0], c4_of[0] = group_0(taken_of[0], acc1, acc2, beta1, beta2)
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c3_of, c7_of, c8_of):
+def chunk_1(row, place, scalars, c1_of, c3_of, c4_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
@@ -124,36 +126,37 @@ def chunk_1(row, place, scalars, c3_of, c7_of, c8_of):
     v = view(row[4], count, scalars)
     lr = scalars[0]
     eps = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
+    beta1_head = scalars[4]
+    beta1_tail = scalars[5]
+    c0 = scalars[6]
     zero = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c9 = scalars[11]
+    beta2_head = scalars[8]
+    beta2_tail = scalars[9]
+    c2 = scalars[10]
+    c5 = scalars[11]
+    c1 = narrow(c1_of[0], scalars)
     c3 = narrow(c3_of[0], scalars)
-    c7 = narrow(c7_of[0], scalars)
-    c8 = narrow(c8_of[0], scalars)
+    c4 = narrow(c4_of[0], scalars)
     for i in range(count):
         theta[i], m[i], v[i] = update_1(
-            theta[i], g[i], m[i], v[i], c3, c7, c8, lr, eps, c0, c1, c2, zero, c4, c5, c6, c9,
+            theta[i], g[i], m[i], v[i], c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+            c2, c5,
         )
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c3_of, c7_of, c8_of):
+def sweep_1(rows, tasks, places, scalars, c1_of, c3_of, c4_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c3_of, c7_of, c8_of)
+            chunk_1(rows[row], places[row], scalars, c1_of, c3_of, c4_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c3_of, c7_of, c8_of):
+def sweep_1_serial(rows, places, scalars, c1_of, c3_of, c4_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c3_of, c7_of, c8_of)
+        chunk_1(rows[row], places[row], scalars, c1_of, c3_of, c4_of)
 
 
 def initial(lr, beta1, beta2, weight_decay, eps):
@@ -174,12 +177,12 @@ PROGRAM = Program(
     small_states={"taken": "group"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "y1": "tensor", "c3": "group", "c7": "group", "c8": "group"},
+    values={"acc0": "chunk", "y1": "tensor", "c1": "group", "c3": "group", "c4": "group"},
     phases=(
         Phase(("numel",), prepare=prepare_0),
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "y1", "taken", "numel", "c3", "c7", "c8"), prepare=prepare_1),
-        Phase(("c3", "c7", "c8"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("acc0", "y1", "taken", "numel", "c1", "c3", "c4"), prepare=prepare_1),
+        Phase(("c1", "c3", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )
 

@@ -29,18 +29,18 @@ from optgen.runtime.totals import column_largest, narrow, wide
 @on_host
 def scalars(t, lr, beta1, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
     zero = 0
-    return lr, eps, c0, c1, c2, zero
+    return lr, eps, beta1_head, beta1_tail, c0, zero
 
 
 @per_element
-def update_0(theta, g, m, c, r, lr, eps, c0, c1, c2, zero):
+def update_0(theta, g, m, c, r, lr, eps, beta1_head, beta1_tail, c0, zero):
     """One element in sweep 0: the new theta and m, and total."""
     total = fma(g, g, minimum(c, r))
-    m_next = fma(c0, m, fma(c1, m, c2*where(zero < total + eps, g/sqrt(total + eps), zero)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*where(zero < total + eps, g/sqrt(total + eps), zero)))
     theta_next = fma(-lr, m_next, theta)
     return theta_next, m_next, total
 
@@ -57,9 +57,9 @@ def chunk_0(row, place, scalars, c_of, r_of, acc0_of, acc1_of):
     parts_begin = place[7]
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
     zero = scalars[5]
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     acc1_of[parts_begin : parts_begin + parts_count] = -inf
@@ -76,7 +76,9 @@ def chunk_0(row, place, scalars, c_of, r_of, acc0_of, acc1_of):
         acc1 = acc1_of[line_parts : line_parts + count]
         acc0 = -inf  # max of total over the row
         for i in range(count):
-            theta[i], m[i], total = update_0(theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, eps, c0, c1, c2, zero)
+            theta[i], m[i], total = update_0(
+                theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
+            )
             acc0 = maximum(acc0, wide(total))
             acc1[i] = maximum(acc1[i], wide(total))
         acc0_of[first_row + line] = acc0

@@ -37,103 +37,107 @@ from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 def scalars(t, lr, beta1, beta2, eps, tolerance):
     """What is the same for every element, computed once a step in float64."""
     branch = 0 if t == 1 else 1
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
     zero = 0
-    c4 = head(beta2)
-    c5 = tail(beta2)
-    c6 = 1 - beta2
-    c10 = expm1(t*log(beta2))
-    c7 = -lr*sqrt(-c10)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    c8 = -1/c10  # 1/(1 - beta2**t)
-    return branch, t, beta2, eps, tolerance, c0, c1, c2, zero, c4, c5, c6, c7, c8
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = 1 - beta2
+    c6 = expm1(t*log(beta2))
+    c3 = -lr*sqrt(-c6)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
+    c4 = -1/c6  # 1/(1 - beta2**t)
+    return branch, t, beta2, eps, tolerance, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3, c4
 
 
 @on_host
 def group_0_0(switched_at, t):
-    """One model before sweep 0 where t == 1: c3, now, c9 and switched_at'."""
-    c3 = 1 if switched_at > 0 else 0
+    """One model before sweep 0 where t == 1: c1, now, c5 and switched_at'."""
+    c1 = 1 if switched_at > 0 else 0
     now = 0
-    c9 = 1 if now == 1 else 0
+    c5 = 1 if now == 1 else 0
     switched_at_next = t if now == 1 else switched_at
-    return c3, now, c9, switched_at_next
+    return c1, now, c5, switched_at_next
 
 
 @per_element
-def update_0_0(theta, g, m, v, rate, c3, c9, eps, c0, c1, c2, zero, c4, c5, c6, c7):
+def update_0_0(
+    theta, g, m, v, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3,
+):
     """One element in sweep 0 where t == 1: the new theta, m and v, and p."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
-    v_next = where(zero < c3, v, fma(c4, v, fma(c5, v, c6*(g*g))))
-    p = -c7*mean/(sqrt(v_next) + eps)
-    theta_next = where(zero < c3, fma(-rate, mean, theta), theta + p)
-    m_next = where(zero < c3, mean, where(zero < c9, zero, mean))
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = where(zero < c1, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
+    p = -c3*mean/(sqrt(v_next) + eps)
+    theta_next = where(zero < c1, fma(-rate, mean, theta), theta + p)
+    m_next = where(zero < c1, mean, where(zero < c5, zero, mean))
     return theta_next, m_next, v_next, p
 
 
 @on_host
-def group_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c6, c8):
+def group_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c2, c4):
     """One model before sweep 1 where t == 1: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = lam if switched_at > 0 else beta2*lam + c6*gamma if along != 0 else lam
-    lam_hat = lam_next*c8
+    lam_next = lam if switched_at > 0 else beta2*lam + c2*gamma if along != 0 else lam
+    lam_hat = lam_next*c4
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
     return lam_next, rate_next
 
 
 @on_host
 def group_1_0(switched_at):
-    """One model before sweep 0 otherwise: c3."""
-    c3 = 1 if switched_at > 0 else 0
-    return c3
+    """One model before sweep 0 otherwise: c1."""
+    c1 = 1 if switched_at > 0 else 0
+    return c1
 
 
 @per_element
-def update_1_0(theta, g, m, v, rate, c3, eps, c0, c1, c2, zero, c4, c5, c6, c7):
+def update_1_0(
+    theta, g, m, v, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3,
+):
     """One element in sweep 0 otherwise: the new theta and v, and p."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
-    v_next = where(zero < c3, v, fma(c4, v, fma(c5, v, c6*(g*g))))
-    p = -c7*mean/(sqrt(v_next) + eps)
-    theta_next = where(zero < c3, fma(-rate, mean, theta), theta + p)
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = where(zero < c1, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
+    p = -c3*mean/(sqrt(v_next) + eps)
+    theta_next = where(zero < c1, fma(-rate, mean, theta), theta + p)
     return theta_next, v_next, p
 
 
 @on_host
-def group_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c6, c8):
-    """One model before sweep 1 otherwise: the new switched_at, lam and rate, and c9."""
+def group_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c2, c4):
+    """One model before sweep 1 otherwise: the new switched_at, lam and rate, and c5."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = lam if switched_at > 0 else beta2*lam + c6*gamma if along != 0 else lam
-    lam_hat = lam_next*c8
+    lam_next = lam if switched_at > 0 else beta2*lam + c2*gamma if along != 0 else lam
+    lam_hat = lam_next*c4
     now = 1 if switched_at == 0 and tolerance > abs(gamma - lam_hat) and along != 0 else 0
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
-    c9 = 1 if now == 1 else 0
+    c5 = 1 if now == 1 else 0
     switched_at_next = t if now == 1 else switched_at
-    return switched_at_next, lam_next, rate_next, c9
+    return switched_at_next, lam_next, rate_next, c5
 
 
 @per_element
-def update_1_1(g, m, c3, c9, c0, c1, c2, zero):
+def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
     """One element in sweep 1 otherwise: the new m."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
-    m_next = where(zero < c3, mean, where(zero < c9, zero, mean))
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    m_next = where(zero < c1, mean, where(zero < c5, zero, mean))
     return m_next
 
 
 @on_host
-def prepare_0(at, scalars, switched_at_of, c3_of, now_of, c9_of, switched_at_next_of):
+def prepare_0(at, scalars, switched_at_of, c1_of, now_of, c5_of, switched_at_next_of):
     """Prepare sweep 0: all that varies over less than elements."""
     branch = scalars[0]
     t = scalars[1]
     if branch == 0:
-        c3_of[0], now_of[0], c9_of[0], switched_at_next_of[0] = group_0_0(switched_at_of[0], t)
+        c1_of[0], now_of[0], c5_of[0], switched_at_next_of[0] = group_0_0(switched_at_of[0], t)
     else:
-        c3_of[0] = group_1_0(switched_at_of[0])
+        c1_of[0] = group_1_0(switched_at_of[0])
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, rate_of, c3_of, c9_of, acc0_of, acc2_of):
+def chunk_0(row, place, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row[1], count, scalars)
@@ -142,23 +146,24 @@ def chunk_0(row, place, scalars, rate_of, c3_of, c9_of, acc0_of, acc2_of):
     v = view(row[4], count, scalars)
     branch = scalars[0]
     eps = scalars[3]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
+    beta1_head = scalars[5]
+    beta1_tail = scalars[6]
+    c0 = scalars[7]
     zero = scalars[8]
-    c4 = scalars[9]
-    c5 = scalars[10]
-    c6 = scalars[11]
-    c7 = scalars[12]
+    beta2_head = scalars[9]
+    beta2_tail = scalars[10]
+    c2 = scalars[11]
+    c3 = scalars[12]
     if branch == 0:
         rate = narrow(rate_of[0], scalars)
-        c3 = narrow(c3_of[0], scalars)
-        c9 = narrow(c9_of[0], scalars)
+        c1 = narrow(c1_of[0], scalars)
+        c5 = narrow(c5_of[0], scalars)
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
             theta[i], m[i], v[i], p = update_0_0(
-                theta[i], g[i], m[i], v[i], rate, c3, c9, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g[i])*wide(p)
             acc2 += wide(p)*wide(p)
@@ -166,11 +171,14 @@ def chunk_0(row, place, scalars, rate_of, c3_of, c9_of, acc0_of, acc2_of):
         acc2_of[place[0]] = acc2
     else:
         rate = narrow(rate_of[0], scalars)
-        c3 = narrow(c3_of[0], scalars)
+        c1 = narrow(c1_of[0], scalars)
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
-            theta[i], v[i], p = update_1_0(theta[i], g[i], m[i], v[i], rate, c3, eps, c0, c1, c2, zero, c4, c5, c6, c7)
+            theta[i], v[i], p = update_1_0(
+                theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
+                c3,
+            )
             acc0 += wide(g[i])*wide(p)
             acc2 += wide(p)*wide(p)
         acc0_of[place[0]] = acc0
@@ -178,32 +186,32 @@ def chunk_0(row, place, scalars, rate_of, c3_of, c9_of, acc0_of, acc2_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, rate_of, c3_of, c9_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, places, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, rate_of, c3_of, c9_of, acc0_of, acc2_of)
+            chunk_0(rows[row], places[row], scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, rate_of, c3_of, c9_of, acc0_of, acc2_of):
+def sweep_0_serial(rows, places, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, rate_of, c3_of, c9_of, acc0_of, acc2_of)
+        chunk_0(rows[row], places[row], scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
 
 
 @on_host
 def prepare_1(
     at, scalars, acc0_of, acc2_of, y0_of, y1_of, switched_at_of, lam_of, rate_of, now_of, switched_at_next_of,
-    c9_of,
+    c5_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
     branch = scalars[0]
     t = scalars[1]
     beta2 = scalars[2]
     tolerance = scalars[4]
-    c6 = scalars[11]
-    c8 = scalars[13]
+    c2 = scalars[11]
+    c4 = scalars[13]
     if branch == 0:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
@@ -213,7 +221,7 @@ def prepare_1(
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
         lam_of[0], rate_of[0] = group_0_1(
-            switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, now_of[0], beta2, c6, c8,
+            switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, now_of[0], beta2, c2, c4,
         )
         switched_at_of[0] = switched_at_next_of[0]
     else:
@@ -224,44 +232,44 @@ def prepare_1(
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
-        switched_at_of[0], lam_of[0], rate_of[0], c9_of[0] = group_1_1(
-            switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, t, beta2, tolerance, c6, c8,
+        switched_at_of[0], lam_of[0], rate_of[0], c5_of[0] = group_1_1(
+            switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, t, beta2, tolerance, c2, c4,
         )
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c3_of, c9_of):
+def chunk_1(row, place, scalars, c1_of, c5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     branch = scalars[0]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
+    beta1_head = scalars[5]
+    beta1_tail = scalars[6]
+    c0 = scalars[7]
     zero = scalars[8]
     if branch == 0:
         pass
     else:
-        c3 = narrow(c3_of[0], scalars)
-        c9 = narrow(c9_of[0], scalars)
+        c1 = narrow(c1_of[0], scalars)
+        c5 = narrow(c5_of[0], scalars)
         for i in range(count):
-            m[i] = update_1_1(g[i], m[i], c3, c9, c0, c1, c2, zero)
+            m[i] = update_1_1(g[i], m[i], c1, c5, beta1_head, beta1_tail, c0, zero)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c3_of, c9_of):
+def sweep_1(rows, tasks, places, scalars, c1_of, c5_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c3_of, c9_of)
+            chunk_1(rows[row], places[row], scalars, c1_of, c5_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c3_of, c9_of):
+def sweep_1_serial(rows, places, scalars, c1_of, c5_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c3_of, c9_of)
+        chunk_1(rows[row], places[row], scalars, c1_of, c5_of)
 
 
 def initial(lr, beta1, beta2, eps, tolerance):
@@ -283,16 +291,16 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "c3": "group", "now": "group", "c9": "group", "switched_at_next": "group", "acc0": "chunk",
+        "c1": "group", "now": "group", "c5": "group", "switched_at_next": "group", "acc0": "chunk",
         "acc2": "chunk", "y0": "tensor", "y1": "tensor",
     },
     phases=(
-        Phase(("switched_at", "c3", "now", "c9", "switched_at_next"), prepare=prepare_0),
-        Phase(("rate", "c3", "c9", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("switched_at", "c1", "now", "c5", "switched_at_next"), prepare=prepare_0),
+        Phase(("rate", "c1", "c5", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
         Phase((
-            "acc0", "acc2", "y0", "y1", "switched_at", "lam", "rate", "now", "switched_at_next", "c9",
+            "acc0", "acc2", "y0", "y1", "switched_at", "lam", "rate", "now", "switched_at_next", "c5",
         ), prepare=prepare_1),
-        Phase(("c3", "c9"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("c1", "c5"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )
 

@@ -35,67 +35,67 @@ def scalars(t, lr, beta1, beta2, eps, switch_step, switched_at):
     """What is the same for every element, computed once a step in float64."""
     switched_at_next = switched_at if switched_at > 0 else t if switch_step <= t else 0
     branch = 0 if switched_at > 0 else 1 if switch_step <= t else 2
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c8 = expm1(t*log(beta2))
-    c6 = -lr*sqrt(-c8)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    c7 = -1/c8  # 1/(1 - beta2**t)
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c4 = expm1(t*log(beta2))
+    c2 = -lr*sqrt(-c4)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
+    c3 = -1/c4  # 1/(1 - beta2**t)
     zero = 0
-    return branch, beta2, eps, c0, c1, c2, c3, c4, c5, c6, c7, zero, switched_at_next
+    return branch, beta2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, zero, switched_at_next
 
 
 @per_element
-def update_0_0(theta, g, m, rate, c0, c1, c2):
+def update_0_0(theta, g, m, rate, beta1_head, beta1_tail, c0):
     """One element in sweep 0 where switched_at > 0: the new theta and m."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     m_next = mean
     theta_next = fma(-rate, mean, theta)
     return theta_next, m_next
 
 
 @per_element
-def update_1_0(theta, g, m, v, eps, c0, c1, c2, c3, c4, c5, c6, zero):
+def update_1_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero):
     """One element in sweep 0 where switch_step <= t and switched_at <= 0: the new theta, m and v, and p."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    p = -c6*mean/(sqrt(v_next) + eps)
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    p = -c2*mean/(sqrt(v_next) + eps)
     m_next = zero
     theta_next = theta + p
     return theta_next, m_next, v_next, p
 
 
 @on_host
-def group_1_0(lam, acc1, acc3, beta2, c5, c7):
+def group_1_0(lam, acc1, acc3, beta2, c1, c3):
     """One model after the last sweep where switch_step <= t and switched_at <= 0: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = beta2*lam + c5*gamma if along != 0 else lam
-    lam_hat = lam_next*c7
+    lam_next = beta2*lam + c1*gamma if along != 0 else lam
+    lam_hat = lam_next*c3
     rate_next = lam_hat
     return lam_next, rate_next
 
 
 @per_element
-def update_2_0(theta, g, m, v, eps, c0, c1, c2, c3, c4, c5, c6):
+def update_2_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2):
     """One element in sweep 0 otherwise: the new theta, m and v, and p."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    p = -c6*mean/(sqrt(v_next) + eps)
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    p = -c2*mean/(sqrt(v_next) + eps)
     m_next = mean
     theta_next = theta + p
     return theta_next, m_next, v_next, p
 
 
 @on_host
-def group_2_0(lam, acc1, acc3, beta2, c5):
+def group_2_0(lam, acc1, acc3, beta2, c1):
     """One model after the last sweep otherwise: the new lam."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = beta2*lam + c5*gamma if along != 0 else lam
+    lam_next = beta2*lam + c1*gamma if along != 0 else lam
     return lam_next
 
 
@@ -109,23 +109,25 @@ def chunk_0(row, place, scalars, rate_of, acc0_of, acc2_of):
     v = view(row[4], count, scalars)
     branch = scalars[0]
     eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c5 = scalars[8]
-    c6 = scalars[9]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c1 = scalars[8]
+    c2 = scalars[9]
     zero = scalars[11]
     if branch == 0:
         rate = narrow(rate_of[0], scalars)
         for i in range(count):
-            theta[i], m[i] = update_0_0(theta[i], g[i], m[i], rate, c0, c1, c2)
+            theta[i], m[i] = update_0_0(theta[i], g[i], m[i], rate, beta1_head, beta1_tail, c0)
     elif branch == 1:
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
-            theta[i], m[i], v[i], p = update_1_0(theta[i], g[i], m[i], v[i], eps, c0, c1, c2, c3, c4, c5, c6, zero)
+            theta[i], m[i], v[i], p = update_1_0(
+                theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
+            )
             acc0 += wide(g[i])*wide(p)
             acc2 += wide(p)*wide(p)
         acc0_of[place[0]] = acc0
@@ -134,7 +136,9 @@ def chunk_0(row, place, scalars, rate_of, acc0_of, acc2_of):
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
-            theta[i], m[i], v[i], p = update_2_0(theta[i], g[i], m[i], v[i], eps, c0, c1, c2, c3, c4, c5, c6)
+            theta[i], m[i], v[i], p = update_2_0(
+                theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            )
             acc0 += wide(g[i])*wide(p)
             acc2 += wide(p)*wide(p)
         acc0_of[place[0]] = acc0
@@ -161,8 +165,8 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
     """Finish the step: all that varies over less than elements."""
     branch = scalars[0]
     beta2 = scalars[1]
-    c5 = scalars[8]
-    c7 = scalars[10]
+    c1 = scalars[8]
+    c3 = scalars[10]
     if branch == 0:
         pass
     elif branch == 1:
@@ -173,7 +177,7 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
-        lam_of[0], rate_of[0] = group_1_0(lam_of[0], acc1, acc3, beta2, c5, c7)
+        lam_of[0], rate_of[0] = group_1_0(lam_of[0], acc1, acc3, beta2, c1, c3)
     else:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
@@ -182,7 +186,7 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
-        lam_of[0] = group_2_0(lam_of[0], acc1, acc3, beta2, c5)
+        lam_of[0] = group_2_0(lam_of[0], acc1, acc3, beta2, c1)
 
 
 def initial(lr, beta1, beta2, eps, switch_step):

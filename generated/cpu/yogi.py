@@ -25,22 +25,22 @@ from optgen.runtime.cpu import (
 @on_host
 def scalars(t, lr, beta1, beta2, eps, initial_accumulator):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = 1 - beta2
-    c4 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c5 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, eps, c0, c1, c2, c3, c4, c5
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, eps, beta1_head, beta1_tail, c0, c1, c2, c3
 
 
 @per_element
-def update(theta, g, m, v, lr, eps, c0, c1, c2, c3, c4, c5):
+def update(theta, g, m, v, lr, eps, beta1_head, beta1_tail, c0, c1, c2, c3):
     """One element: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(-c3*(g*g), sign(fma(-g, g, v)), v)
-    m_hat = c4*m_next
-    v_hat = c5*v_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(-c1*(g*g), sign(fma(-g, g, v)), v)
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     theta_next = theta - lr*m_hat/(sqrt(v_hat) + eps)
     return theta_next, m_next, v_next
 
@@ -55,14 +55,14 @@ def chunk(row, scalars):
     v = view(row[4], count, scalars)
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
+    c2 = scalars[6]
+    c3 = scalars[7]
     for i in range(count):
-        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, eps, c0, c1, c2, c3, c4, c5)
+        theta[i], m[i], v[i] = update(theta[i], g[i], m[i], v[i], lr, eps, beta1_head, beta1_tail, c0, c1, c2, c3)
 
 
 @parallel_sweep

@@ -39,26 +39,28 @@ def scalars(t, lr, accumulation_steps, beta1, beta2, eps, pending, updates):
     branch = 0 if accumulation_steps <= gathered else 1
     c0 = 1/gathered
     zero = 0
-    c1 = head(beta1)
-    c2 = tail(beta1)
-    c3 = 1 - beta1
-    c4 = head(beta2)
-    c5 = tail(beta2)
-    c6 = 1 - beta2
-    c7 = -1/expm1(log(beta1)*update_t)  # 1/(1 - beta1**update_t)
-    c8 = -1/expm1(log(beta2)*update_t)  # 1/(1 - beta2**update_t)
-    return branch, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8, pending_next, updates_next
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c1 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = 1 - beta2
+    c3 = -1/expm1(log(beta1)*update_t)  # 1/(1 - beta1**update_t)
+    c4 = -1/expm1(log(beta2)*update_t)  # 1/(1 - beta2**update_t)
+    return branch, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c3, c4, pending_next, updates_next
 
 
 @per_element
-def update_0(theta, g, g_sum, m, v, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8):
+def update_0(
+    theta, g, g_sum, m, v, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c3, c4,
+):
     """One element where accumulation_steps <= gathered: the new theta, g_sum, m and v."""
     g_mean = c0*(g_sum + g)
     g_sum_next = zero
-    m_next = fma(c1, m, fma(c2, m, c3*g_mean))
-    v_next = fma(c4, v, fma(c5, v, c6*(g_mean*g_mean)))
-    m_hat = c7*m_next
-    v_hat = c8*v_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*g_mean))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c2*(g_mean*g_mean)))
+    m_hat = c3*m_next
+    v_hat = c4*v_next
     theta_next = theta - lr*m_hat/(sqrt(v_hat) + eps)
     return theta_next, g_sum_next, m_next, v_next
 
@@ -71,10 +73,13 @@ def update_1(g, g_sum):
 
 
 @per_element
-def update(theta, g, g_sum, m, v, branch, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8):
+def update(
+    theta, g, g_sum, m, v, branch, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
+    c3, c4,
+):
     """One element, in the branch that runs: the new theta, g_sum, m and v."""
     if branch == 0:
-        theta_next, g_sum_next, m_next, v_next = update_0(theta, g, g_sum, m, v, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8)
+        theta_next, g_sum_next, m_next, v_next = update_0(theta, g, g_sum, m, v, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c3, c4)
         return theta_next, g_sum_next, m_next, v_next
     g_sum_next = update_1(g, g_sum)
     return theta, g_sum_next, m, v
@@ -97,14 +102,14 @@ def sweep(chunks, addresses, scalars):
     eps = scalars[2]
     c0 = scalars[3]
     zero = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c7 = scalars[11]
-    c8 = scalars[12]
+    beta1_head = scalars[5]
+    beta1_tail = scalars[6]
+    c1 = scalars[7]
+    beta2_head = scalars[8]
+    beta2_tail = scalars[9]
+    c2 = scalars[10]
+    c3 = scalars[11]
+    c4 = scalars[12]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | g_sum_ptr | m_ptr | v_ptr)
         i = 4*thread()
@@ -115,16 +120,20 @@ def sweep(chunks, addresses, scalars):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, g_sum_next_i0, m_next_i0, v_next_i0 = update_0(
-                theta_i0, g_i0, g_sum_i0, m_i0, v_i0, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
+                theta_i0, g_i0, g_sum_i0, m_i0, v_i0, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head,
+                beta2_tail, c2, c3, c4,
             )
             theta_next_i1, g_sum_next_i1, m_next_i1, v_next_i1 = update_0(
-                theta_i1, g_i1, g_sum_i1, m_i1, v_i1, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
+                theta_i1, g_i1, g_sum_i1, m_i1, v_i1, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head,
+                beta2_tail, c2, c3, c4,
             )
             theta_next_i2, g_sum_next_i2, m_next_i2, v_next_i2 = update_0(
-                theta_i2, g_i2, g_sum_i2, m_i2, v_i2, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
+                theta_i2, g_i2, g_sum_i2, m_i2, v_i2, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head,
+                beta2_tail, c2, c3, c4,
             )
             theta_next_i3, g_sum_next_i3, m_next_i3, v_next_i3 = update_0(
-                theta_i3, g_i3, g_sum_i3, m_i3, v_i3, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
+                theta_i3, g_i3, g_sum_i3, m_i3, v_i3, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head,
+                beta2_tail, c2, c3, c4,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(g_sum_ptr, i, scalars, g_sum_next_i0, g_sum_next_i1, g_sum_next_i2, g_sum_next_i3)
@@ -139,7 +148,8 @@ def sweep(chunks, addresses, scalars):
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             theta_next_i, g_sum_next_i, m_next_i, v_next_i = update_0(
-                theta_i, g_i, g_sum_i, m_i, v_i, lr, eps, c0, zero, c1, c2, c3, c4, c5, c6, c7, c8,
+                theta_i, g_i, g_sum_i, m_i, v_i, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail,
+                c2, c3, c4,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(g_sum_ptr, i, scalars, g_sum_next_i)

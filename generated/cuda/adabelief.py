@@ -27,25 +27,25 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, eps, c0, c1, c2, c3, c4, c5, c6, c7
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
 
 
 @per_element
-def update(theta, g, m, s, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7):
+def update(theta, g, m, s, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3):
     """One element: the new theta, m and s."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     x0 = g - m_next
-    s_next = fma(c3, s, fma(c4, s, c5*(x0*x0))) + eps
-    m_hat = c6*m_next
-    s_hat = c7*s_next
+    s_next = fma(beta2_head, s, fma(beta2_tail, s, c1*(x0*x0))) + eps
+    m_hat = c2*m_next
+    s_hat = c3*s_next
     theta_next = theta - lr*m_hat/(sqrt(s_hat) + eps)
     return theta_next, m_next, s_next
 
@@ -63,14 +63,14 @@ def sweep(chunks, addresses, scalars):
     s_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
-    c6 = scalars[8]
-    c7 = scalars[9]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
+    beta2_head = scalars[5]
+    beta2_tail = scalars[6]
+    c1 = scalars[7]
+    c2 = scalars[8]
+    c3 = scalars[9]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | s_ptr)
     i = 4*thread()
     while i < fours:
@@ -79,16 +79,16 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, scalars)
         theta_next_i0, m_next_i0, s_next_i0 = update(
-            theta_i0, g_i0, m_i0, s_i0, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i0, g_i0, m_i0, s_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
         )
         theta_next_i1, m_next_i1, s_next_i1 = update(
-            theta_i1, g_i1, m_i1, s_i1, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i1, g_i1, m_i1, s_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
         )
         theta_next_i2, m_next_i2, s_next_i2 = update(
-            theta_i2, g_i2, m_i2, s_i2, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i2, g_i2, m_i2, s_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
         )
         theta_next_i3, m_next_i3, s_next_i3 = update(
-            theta_i3, g_i3, m_i3, s_i3, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i3, g_i3, m_i3, s_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -100,7 +100,9 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
         s_i = load(s_ptr, i, scalars)
-        theta_next_i, m_next_i, s_next_i = update(theta_i, g_i, m_i, s_i, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7)
+        theta_next_i, m_next_i, s_next_i = update(
+            theta_i, g_i, m_i, s_i, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+        )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
         store(s_ptr, i, scalars, s_next_i)

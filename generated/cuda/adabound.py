@@ -33,22 +33,22 @@ def scalars(t, lr, beta1, beta2, final_lr, base_lr, gamma, eps):
     final = final_lr*lr/base_lr
     lower = gamma*t*final/(1 + gamma*t)  # (1 - 1/(1 + gamma*t))*final
     upper = (1 + 1/(gamma*t))*final
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -lr*sqrt(-expm1(t*log(beta2)))/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    return eps, lower, upper, c0, c1, c2, c3, c4, c5, c6
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -lr*sqrt(-expm1(t*log(beta2)))/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
+    return eps, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2
 
 
 @per_element
-def update(theta, g, m, v, eps, lower, upper, c0, c1, c2, c3, c4, c5, c6):
+def update(theta, g, m, v, eps, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2):
     """One element: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    rate = c6/(sqrt(v_next) + eps)
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    rate = c2/(sqrt(v_next) + eps)
     clipped = minimum(upper, maximum(lower, rate))
     theta_next = fma(-clipped, m_next, theta)
     return theta_next, m_next, v_next
@@ -68,13 +68,13 @@ def sweep(chunks, addresses, scalars):
     eps = scalars[0]
     lower = scalars[1]
     upper = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c5 = scalars[8]
-    c6 = scalars[9]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c1 = scalars[8]
+    c2 = scalars[9]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -83,16 +83,16 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, eps, lower, upper, c0, c1, c2, c3, c4, c5, c6,
+            theta_i0, g_i0, m_i0, v_i0, eps, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, eps, lower, upper, c0, c1, c2, c3, c4, c5, c6,
+            theta_i1, g_i1, m_i1, v_i1, eps, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, eps, lower, upper, c0, c1, c2, c3, c4, c5, c6,
+            theta_i2, g_i2, m_i2, v_i2, eps, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, eps, lower, upper, c0, c1, c2, c3, c4, c5, c6,
+            theta_i3, g_i3, m_i3, v_i3, eps, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -105,7 +105,7 @@ def sweep(chunks, addresses, scalars):
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i = update(
-            theta_i, g_i, m_i, v_i, eps, lower, upper, c0, c1, c2, c3, c4, c5, c6,
+            theta_i, g_i, m_i, v_i, eps, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

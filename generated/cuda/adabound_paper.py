@@ -29,26 +29,26 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2):
     """What is the same for every element, computed once a step in float64."""
-    c5 = 1 - beta2
-    lower = c5*t/(10 + 10*c5*t)  # 1/10 - 1/(10*(1 + t*(1 - beta2)))
-    upper = 1/10 + 1/(10*c5*t)
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c6 = 1/sqrt(t)
-    return lr, c5, lower, upper, c0, c1, c2, c3, c4, c6
+    c1 = 1 - beta2
+    lower = c1*t/(10 + 10*c1*t)  # 1/10 - 1/(10*(1 + t*(1 - beta2)))
+    upper = 1/10 + 1/(10*c1*t)
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = 1/sqrt(t)
+    return lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2
 
 
 @per_element
-def update(theta, g, m, v, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6):
+def update(theta, g, m, v, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2):
     """One element: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     rate = lr/sqrt(v_next)
     clipped = minimum(upper, maximum(lower, rate))
-    theta_next = fma(-c6*clipped, m_next, theta)
+    theta_next = fma(-c2*clipped, m_next, theta)
     return theta_next, m_next, v_next
 
 
@@ -64,15 +64,15 @@ def sweep(chunks, addresses, scalars):
     m_ptr = addresses[2, tensor] + offset
     v_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
-    c5 = scalars[1]
+    c1 = scalars[1]
     lower = scalars[2]
     upper = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c6 = scalars[9]
+    beta1_head = scalars[4]
+    beta1_tail = scalars[5]
+    c0 = scalars[6]
+    beta2_head = scalars[7]
+    beta2_tail = scalars[8]
+    c2 = scalars[9]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -81,16 +81,16 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6,
+            theta_i0, g_i0, m_i0, v_i0, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6,
+            theta_i1, g_i1, m_i1, v_i1, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6,
+            theta_i2, g_i2, m_i2, v_i2, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6,
+            theta_i3, g_i3, m_i3, v_i3, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -103,7 +103,7 @@ def sweep(chunks, addresses, scalars):
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i = update(
-            theta_i, g_i, m_i, v_i, lr, c5, lower, upper, c0, c1, c2, c3, c4, c6,
+            theta_i, g_i, m_i, v_i, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

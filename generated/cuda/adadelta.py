@@ -26,18 +26,18 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, rho, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(rho)
-    c1 = tail(rho)
-    c2 = 1 - rho
-    return lr, eps, c0, c1, c2
+    rho_head = head(rho)
+    rho_tail = tail(rho)
+    c0 = 1 - rho
+    return lr, eps, rho_head, rho_tail, c0
 
 
 @per_element
-def update(theta, g, v, u, lr, eps, c0, c1, c2):
+def update(theta, g, v, u, lr, eps, rho_head, rho_tail, c0):
     """One element: the new theta, v and u."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    v_next = fma(rho_head, v, fma(rho_tail, v, c0*(g*g)))
     delta = g*sqrt(u + eps)/sqrt(v_next + eps)
-    u_next = fma(c0, u, fma(c1, u, c2*(delta*delta)))
+    u_next = fma(rho_head, u, fma(rho_tail, u, c0*(delta*delta)))
     theta_next = fma(-lr, delta, theta)
     return theta_next, v_next, u_next
 
@@ -55,9 +55,9 @@ def sweep(chunks, addresses, scalars):
     u_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
+    rho_head = scalars[2]
+    rho_tail = scalars[3]
+    c0 = scalars[4]
     fours = in_fours(count, theta_ptr | g_ptr | v_ptr | u_ptr)
     i = 4*thread()
     while i < fours:
@@ -65,10 +65,10 @@ def sweep(chunks, addresses, scalars):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         u_i0, u_i1, u_i2, u_i3 = load4(u_ptr, i, scalars)
-        theta_next_i0, v_next_i0, u_next_i0 = update(theta_i0, g_i0, v_i0, u_i0, lr, eps, c0, c1, c2)
-        theta_next_i1, v_next_i1, u_next_i1 = update(theta_i1, g_i1, v_i1, u_i1, lr, eps, c0, c1, c2)
-        theta_next_i2, v_next_i2, u_next_i2 = update(theta_i2, g_i2, v_i2, u_i2, lr, eps, c0, c1, c2)
-        theta_next_i3, v_next_i3, u_next_i3 = update(theta_i3, g_i3, v_i3, u_i3, lr, eps, c0, c1, c2)
+        theta_next_i0, v_next_i0, u_next_i0 = update(theta_i0, g_i0, v_i0, u_i0, lr, eps, rho_head, rho_tail, c0)
+        theta_next_i1, v_next_i1, u_next_i1 = update(theta_i1, g_i1, v_i1, u_i1, lr, eps, rho_head, rho_tail, c0)
+        theta_next_i2, v_next_i2, u_next_i2 = update(theta_i2, g_i2, v_i2, u_i2, lr, eps, rho_head, rho_tail, c0)
+        theta_next_i3, v_next_i3, u_next_i3 = update(theta_i3, g_i3, v_i3, u_i3, lr, eps, rho_head, rho_tail, c0)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         store4(u_ptr, i, scalars, u_next_i0, u_next_i1, u_next_i2, u_next_i3)
@@ -79,7 +79,7 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         u_i = load(u_ptr, i, scalars)
-        theta_next_i, v_next_i, u_next_i = update(theta_i, g_i, v_i, u_i, lr, eps, c0, c1, c2)
+        theta_next_i, v_next_i, u_next_i = update(theta_i, g_i, v_i, u_i, lr, eps, rho_head, rho_tail, c0)
         store(theta_ptr, i, scalars, theta_next_i)
         store(v_ptr, i, scalars, v_next_i)
         store(u_ptr, i, scalars, u_next_i)

@@ -27,25 +27,27 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, weight_decay, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, weight_decay, eps, c0, c1, c2, c3, c4, c5, c6, c7
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, weight_decay, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
 
 
 @per_element
-def update(theta, g, m, v, lr, weight_decay, eps, c0, c1, c2, c3, c4, c5, c6, c7):
+def update(
+    theta, g, m, v, lr, weight_decay, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+):
     """One element: the new theta, m and v."""
     g_l2 = fma(weight_decay, theta, g)
-    m_next = fma(c0, m, fma(c1, m, c2*g_l2))
-    v_next = fma(c3, v, fma(c4, v, c5*(g_l2*g_l2)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g_l2))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g_l2*g_l2)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     theta_next = theta - lr*m_hat/(sqrt(v_hat) + eps)
     return theta_next, m_next, v_next
 
@@ -64,14 +66,14 @@ def sweep(chunks, addresses, scalars):
     lr = scalars[0]
     weight_decay = scalars[1]
     eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c5 = scalars[8]
-    c6 = scalars[9]
-    c7 = scalars[10]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c1 = scalars[8]
+    c2 = scalars[9]
+    c3 = scalars[10]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -80,16 +82,20 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, lr, weight_decay, eps, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i0, g_i0, m_i0, v_i0, lr, weight_decay, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+            c2, c3,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, lr, weight_decay, eps, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i1, g_i1, m_i1, v_i1, lr, weight_decay, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+            c2, c3,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, lr, weight_decay, eps, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i2, g_i2, m_i2, v_i2, lr, weight_decay, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+            c2, c3,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, lr, weight_decay, eps, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i3, g_i3, m_i3, v_i3, lr, weight_decay, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+            c2, c3,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -102,7 +108,8 @@ def sweep(chunks, addresses, scalars):
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i = update(
-            theta_i, g_i, m_i, v_i, lr, weight_decay, eps, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i, g_i, m_i, v_i, lr, weight_decay, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

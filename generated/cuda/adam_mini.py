@@ -29,37 +29,37 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c4 = 1 - beta2
-    c5 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c6 = lr*weight_decay
-    return lr, beta2, eps, c0, c1, c2, c3, c4, c5, c6
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    c1 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c2 = 1 - beta2
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c4 = lr*weight_decay
+    return lr, beta2, eps, beta1_head, beta1_tail, c0, c1, c2, c3, c4
 
 
 @per_element
-def update_0(g, m, c0, c1, c2):
+def update_0(g, m, beta1_head, beta1_tail, c0):
     """One element in sweep 0: the new m."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     return m_next
 
 
 @on_device
-def row_0(v, acc0, n_cols, lr, beta2, eps, c4, c5):
-    """One row before sweep 1: the new v, and c7."""
-    v_next = beta2*v + c4*acc0/n_cols
-    v_hat = c5*v_next
-    c7 = lr/(sqrt(v_hat) + eps)
-    return v_next, c7
+def row_0(v, acc0, n_cols, lr, beta2, eps, c2, c3):
+    """One row before sweep 1: the new v, and c5."""
+    v_next = beta2*v + c2*acc0/n_cols
+    v_hat = c3*v_next
+    c5 = lr/(sqrt(v_hat) + eps)
+    return v_next, c5
 
 
 @per_element
-def update_1(theta, m_next, c7, c3, c6):
+def update_1(theta, m_next, c5, c1, c4):
     """One element in sweep 1: the new theta."""
-    m_hat = c3*m_next
-    theta_next = fma(-c7, m_hat, fma(-c6, theta, theta))
+    m_hat = c1*m_next
+    theta_next = fma(-c5, m_hat, fma(-c4, theta, theta))
     return theta_next
 
 
@@ -71,9 +71,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
     lines = chunks[4, block()]
     count = chunks[5, block()]
     first_row = chunks[6, block()]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
     acc0_of = at[16]
     line = 0
     while line < lines:
@@ -86,13 +86,13 @@ def sweep_0(chunks, addresses, scalars, at, small):
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            m_next_i0 = update_0(g_i0, m_i0, c0, c1, c2)
+            m_next_i0 = update_0(g_i0, m_i0, beta1_head, beta1_tail, c0)
             acc0 += wide(g_i0)*wide(g_i0)
-            m_next_i1 = update_0(g_i1, m_i1, c0, c1, c2)
+            m_next_i1 = update_0(g_i1, m_i1, beta1_head, beta1_tail, c0)
             acc0 += wide(g_i1)*wide(g_i1)
-            m_next_i2 = update_0(g_i2, m_i2, c0, c1, c2)
+            m_next_i2 = update_0(g_i2, m_i2, beta1_head, beta1_tail, c0)
             acc0 += wide(g_i2)*wide(g_i2)
-            m_next_i3 = update_0(g_i3, m_i3, c0, c1, c2)
+            m_next_i3 = update_0(g_i3, m_i3, beta1_head, beta1_tail, c0)
             acc0 += wide(g_i3)*wide(g_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
@@ -100,7 +100,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
         while i < count:
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
-            m_next_i = update_0(g_i, m_i, c0, c1, c2)
+            m_next_i = update_0(g_i, m_i, beta1_head, beta1_tail, c0)
             acc0 += wide(g_i)*wide(g_i)
             store(m_ptr, i, scalars, m_next_i)
             i += THREADS
@@ -117,17 +117,17 @@ def rows_0(at, scalars, small):
     lr = scalars[0]
     beta2 = scalars[1]
     eps = scalars[2]
-    c4 = scalars[7]
-    c5 = scalars[8]
+    c2 = scalars[7]
+    c3 = scalars[8]
     v_of = at[15]
     acc0_of = at[16]
     n_cols_of = at[14]
-    c7_of = at[17]
+    c5_of = at[17]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
-        small[v_of + i], small[c7_of + i] = row_0(
-            small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, beta2, eps, c4, c5,
+        small[v_of + i], small[c5_of + i] = row_0(
+            small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, beta2, eps, c2, c3,
         )
 
 
@@ -139,12 +139,12 @@ def sweep_1(chunks, addresses, scalars, at, small):
     lines = chunks[4, block()]
     count = chunks[5, block()]
     first_row = chunks[6, block()]
-    c3 = scalars[6]
-    c6 = scalars[9]
-    c7_of = at[17]
+    c1 = scalars[6]
+    c4 = scalars[9]
+    c5_of = at[17]
     line = 0
     while line < lines:
-        c7 = narrow(small[c7_of + first_row + line], scalars)
+        c5 = narrow(small[c5_of + first_row + line], scalars)
         offset = first_element*scalars.itemsize
         theta_ptr = addresses[0, tensor] + offset
         m_ptr = addresses[2, tensor] + offset
@@ -153,17 +153,17 @@ def sweep_1(chunks, addresses, scalars, at, small):
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
-            theta_next_i0 = update_1(theta_i0, m_next_i0, c7, c3, c6)
-            theta_next_i1 = update_1(theta_i1, m_next_i1, c7, c3, c6)
-            theta_next_i2 = update_1(theta_i2, m_next_i2, c7, c3, c6)
-            theta_next_i3 = update_1(theta_i3, m_next_i3, c7, c3, c6)
+            theta_next_i0 = update_1(theta_i0, m_next_i0, c5, c1, c4)
+            theta_next_i1 = update_1(theta_i1, m_next_i1, c5, c1, c4)
+            theta_next_i2 = update_1(theta_i2, m_next_i2, c5, c1, c4)
+            theta_next_i3 = update_1(theta_i3, m_next_i3, c5, c1, c4)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, scalars)
             m_next_i = load(m_ptr, i, scalars)
-            theta_next_i = update_1(theta_i, m_next_i, c7, c3, c6)
+            theta_next_i = update_1(theta_i, m_next_i, c5, c1, c4)
             store(theta_ptr, i, scalars, theta_next_i)
             i += THREADS
         first_element += count
@@ -188,7 +188,7 @@ PROGRAM = Program(
     small_states={"v": "row"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "c7": "row"},
+    values={"acc0": "row", "c5": "row"},
     launches=(
         Launch("element", sweep_0),
         Launch("row", rows_0),

@@ -36,25 +36,25 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, eps, delta, wd_ratio, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c9 = lr*weight_decay
-    return lr, eps, delta, wd_ratio, c0, c1, c2, c3, c4, c5, c6, c7, c9
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c5 = lr*weight_decay
+    return lr, eps, delta, wd_ratio, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c5
 
 
 @per_element
-def update_0(theta, g, m, v, eps, c0, c1, c2, c3, c4, c5, c6, c7):
+def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3):
     """One element in sweep 0: the new m and v, and u."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     u = m_hat/(sqrt(v_hat) + eps)
     return m_next, v_next, u
 
@@ -74,8 +74,8 @@ def row_0(acc0, acc1, acc2, eps):
 
 
 @on_device
-def tensor_1(acc3, cosine, numel, n_cols, delta, wd_ratio, c9):
-    """One tensor before sweep 1: row_cosine and c8."""
+def tensor_1(acc3, cosine, numel, n_cols, delta, wd_ratio, c5):
+    """One tensor before sweep 1: row_cosine and c4."""
     row_cosine = acc3
     kept = (
         1
@@ -84,8 +84,8 @@ def tensor_1(acc3, cosine, numel, n_cols, delta, wd_ratio, c9):
         if cosine < delta/sqrt(numel) or row_cosine < delta/sqrt(n_cols)
         else 1
     )
-    c8 = c9*kept
-    return row_cosine, c8
+    c4 = c5*kept
+    return row_cosine, c4
 
 
 @on_device
@@ -104,12 +104,12 @@ def row_1(acc2, row_cosine, acc6, cosine, acc7, acc8, numel, n_cols, eps, delta)
 
 
 @per_element
-def update_1(theta, m_next, v_next, radial, c8, lr, eps, c6, c7):
+def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
     """One element in sweep 1: the new theta."""
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     u = m_hat/(sqrt(v_hat) + eps)
-    theta_next = fma(-lr, fma(-theta, radial, u), fma(-c8, theta, theta))
+    theta_next = fma(-lr, fma(-theta, radial, u), fma(-c4, theta, theta))
     return theta_next
 
 
@@ -122,14 +122,14 @@ def sweep_0(chunks, addresses, scalars, at, small):
     count = chunks[5, block()]
     first_row = chunks[6, block()]
     eps = scalars[1]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c7 = scalars[11]
+    beta1_head = scalars[4]
+    beta1_tail = scalars[5]
+    c0 = scalars[6]
+    beta2_head = scalars[7]
+    beta2_tail = scalars[8]
+    c1 = scalars[9]
+    c2 = scalars[10]
+    c3 = scalars[11]
     acc0_of = at[15]
     acc1_of = at[16]
     acc2_of = at[17]
@@ -160,7 +160,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            m_next_i0, v_next_i0, u_i0 = update_0(theta_i0, g_i0, m_i0, v_i0, eps, c0, c1, c2, c3, c4, c5, c6, c7)
+            m_next_i0, v_next_i0, u_i0 = update_0(
+                theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            )
             acc0 += wide(g_i0)*wide(theta_i0)
             acc1 += wide(g_i0)*wide(g_i0)
             acc2 += wide(theta_i0)*wide(theta_i0)
@@ -169,7 +171,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
             acc6 += wide(theta_i0)*wide(theta_i0)
             acc7 += wide(theta_i0)*wide(u_i0)
             acc8 += wide(theta_i0)*wide(u_i0)
-            m_next_i1, v_next_i1, u_i1 = update_0(theta_i1, g_i1, m_i1, v_i1, eps, c0, c1, c2, c3, c4, c5, c6, c7)
+            m_next_i1, v_next_i1, u_i1 = update_0(
+                theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            )
             acc0 += wide(g_i1)*wide(theta_i1)
             acc1 += wide(g_i1)*wide(g_i1)
             acc2 += wide(theta_i1)*wide(theta_i1)
@@ -178,7 +182,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
             acc6 += wide(theta_i1)*wide(theta_i1)
             acc7 += wide(theta_i1)*wide(u_i1)
             acc8 += wide(theta_i1)*wide(u_i1)
-            m_next_i2, v_next_i2, u_i2 = update_0(theta_i2, g_i2, m_i2, v_i2, eps, c0, c1, c2, c3, c4, c5, c6, c7)
+            m_next_i2, v_next_i2, u_i2 = update_0(
+                theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            )
             acc0 += wide(g_i2)*wide(theta_i2)
             acc1 += wide(g_i2)*wide(g_i2)
             acc2 += wide(theta_i2)*wide(theta_i2)
@@ -187,7 +193,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
             acc6 += wide(theta_i2)*wide(theta_i2)
             acc7 += wide(theta_i2)*wide(u_i2)
             acc8 += wide(theta_i2)*wide(u_i2)
-            m_next_i3, v_next_i3, u_i3 = update_0(theta_i3, g_i3, m_i3, v_i3, eps, c0, c1, c2, c3, c4, c5, c6, c7)
+            m_next_i3, v_next_i3, u_i3 = update_0(
+                theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            )
             acc0 += wide(g_i3)*wide(theta_i3)
             acc1 += wide(g_i3)*wide(g_i3)
             acc2 += wide(theta_i3)*wide(theta_i3)
@@ -205,7 +213,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
-            m_next_i, v_next_i, u_i = update_0(theta_i, g_i, m_i, v_i, eps, c0, c1, c2, c3, c4, c5, c6, c7)
+            m_next_i, v_next_i, u_i = update_0(
+                theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            )
             acc0 += wide(g_i)*wide(theta_i)
             acc1 += wide(g_i)*wide(g_i)
             acc2 += wide(theta_i)*wide(theta_i)
@@ -280,18 +290,18 @@ def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     delta = scalars[2]
     wd_ratio = scalars[3]
-    c9 = scalars[12]
+    c5 = scalars[12]
     y0_of = at[24]
     cosine_of = at[23]
     numel_of = at[12]
     n_cols_of = at[14]
     row_cosine_of = at[25]
-    c8_of = at[26]
+    c4_of = at[26]
     j = tensor_of_block(at)
     acc3 = max_over(small, y0_of, at, ROWS, j)
     if thread() == 0:
-        small[row_cosine_of + j], small[c8_of + j] = tensor_1(
-            acc3, small[cosine_of + j], small[numel_of + j], small[n_cols_of + j], delta, wd_ratio, c9,
+        small[row_cosine_of + j], small[c4_of + j] = tensor_1(
+            acc3, small[cosine_of + j], small[numel_of + j], small[n_cols_of + j], delta, wd_ratio, c5,
         )
 
 
@@ -330,11 +340,11 @@ def sweep_1(chunks, addresses, scalars, at, small):
     first_row = chunks[6, block()]
     lr = scalars[0]
     eps = scalars[1]
-    c6 = scalars[10]
-    c7 = scalars[11]
+    c2 = scalars[10]
+    c3 = scalars[11]
     radial_of = at[27]
-    c8_of = at[26]
-    c8 = narrow(small[c8_of + tensor], scalars)
+    c4_of = at[26]
+    c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:
         radial = narrow(small[radial_of + first_row + line], scalars)
@@ -348,10 +358,10 @@ def sweep_1(chunks, addresses, scalars, at, small):
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
             v_next_i0, v_next_i1, v_next_i2, v_next_i3 = load4(v_ptr, i, scalars)
-            theta_next_i0 = update_1(theta_i0, m_next_i0, v_next_i0, radial, c8, lr, eps, c6, c7)
-            theta_next_i1 = update_1(theta_i1, m_next_i1, v_next_i1, radial, c8, lr, eps, c6, c7)
-            theta_next_i2 = update_1(theta_i2, m_next_i2, v_next_i2, radial, c8, lr, eps, c6, c7)
-            theta_next_i3 = update_1(theta_i3, m_next_i3, v_next_i3, radial, c8, lr, eps, c6, c7)
+            theta_next_i0 = update_1(theta_i0, m_next_i0, v_next_i0, radial, c4, lr, eps, c2, c3)
+            theta_next_i1 = update_1(theta_i1, m_next_i1, v_next_i1, radial, c4, lr, eps, c2, c3)
+            theta_next_i2 = update_1(theta_i2, m_next_i2, v_next_i2, radial, c4, lr, eps, c2, c3)
+            theta_next_i3 = update_1(theta_i3, m_next_i3, v_next_i3, radial, c4, lr, eps, c2, c3)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
         i = fours + thread()
@@ -359,7 +369,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
             theta_i = load(theta_ptr, i, scalars)
             m_next_i = load(m_ptr, i, scalars)
             v_next_i = load(v_ptr, i, scalars)
-            theta_next_i = update_1(theta_i, m_next_i, v_next_i, radial, c8, lr, eps, c6, c7)
+            theta_next_i = update_1(theta_i, m_next_i, v_next_i, radial, c4, lr, eps, c2, c3)
             store(theta_ptr, i, scalars, theta_next_i)
             i += THREADS
         first_element += count
@@ -387,7 +397,7 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "acc0": "row", "acc1": "row", "acc2": "row", "acc4": "chunk", "acc5": "chunk", "acc6": "chunk",
-        "acc7": "row", "acc8": "chunk", "cosine": "tensor", "y0": "row", "row_cosine": "tensor", "c8": "tensor",
+        "acc7": "row", "acc8": "chunk", "cosine": "tensor", "y0": "row", "row_cosine": "tensor", "c4": "tensor",
         "radial": "row",
     },
     launches=(

@@ -34,32 +34,33 @@ def scalars(t, lr, beta1, beta2, alpha, alpha_warmup, beta3_warmup, beta3, beta_
     alpha_t = alpha*minimum(t/alpha_warmup, 1)
     past = minimum(beta3_warmup, t)
     log_beta3 = beta3_warmup/(past/log(beta3) + (beta3_warmup - past)/log(beta_start))
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c8 = head(exp(log_beta3))
-    c9 = tail(exp(log_beta3))
-    c12 = -expm1(log_beta3)
-    c10 = tail(c12)  # tail(1 - exp(log_beta3))
-    c11 = head(c12)  # head(1 - exp(log_beta3))
-    return lr, eps, weight_decay, alpha_t, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c4 = head(exp(log_beta3))
+    c5 = tail(exp(log_beta3))
+    c8 = -expm1(log_beta3)
+    c6 = tail(c8)  # tail(1 - exp(log_beta3))
+    c7 = head(c8)  # head(1 - exp(log_beta3))
+    return lr, eps, weight_decay, alpha_t, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, c7
 
 
 @per_element
 def update(
-    theta, g, m, v, m_slow, lr, eps, weight_decay, alpha_t, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11,
+    theta, g, m, v, m_slow, lr, eps, weight_decay, alpha_t, beta1_head, beta1_tail, c0, beta2_head,
+    beta2_tail, c1, c2, c3, c4, c5, c6, c7,
 ):
     """One element: the new theta, m, v and m_slow."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
-    m_slow_next = fma(c8, m_slow, fma(c11, g, fma(c9, m_slow, c10*g)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
+    m_slow_next = fma(c4, m_slow, fma(c7, g, fma(c5, m_slow, c6*g)))
     theta_next = fma(-lr, fma(weight_decay, theta, fma(alpha_t, m_slow_next, m_hat)/(sqrt(v_hat) + eps)), theta)
     return theta_next, m_next, v_next, m_slow_next
 
@@ -80,18 +81,18 @@ def sweep(chunks, addresses, scalars):
     eps = scalars[1]
     weight_decay = scalars[2]
     alpha_t = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c7 = scalars[11]
-    c8 = scalars[12]
-    c9 = scalars[13]
-    c10 = scalars[14]
-    c11 = scalars[15]
+    beta1_head = scalars[4]
+    beta1_tail = scalars[5]
+    c0 = scalars[6]
+    beta2_head = scalars[7]
+    beta2_tail = scalars[8]
+    c1 = scalars[9]
+    c2 = scalars[10]
+    c3 = scalars[11]
+    c4 = scalars[12]
+    c5 = scalars[13]
+    c6 = scalars[14]
+    c7 = scalars[15]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | m_slow_ptr)
     i = 4*thread()
     while i < fours:
@@ -101,20 +102,20 @@ def sweep(chunks, addresses, scalars):
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         m_slow_i0, m_slow_i1, m_slow_i2, m_slow_i3 = load4(m_slow_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0, m_slow_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, m_slow_i0, lr, eps, weight_decay, alpha_t, c0, c1, c2, c3, c4, c5, c6, c7, c8,
-            c9, c10, c11,
+            theta_i0, g_i0, m_i0, v_i0, m_slow_i0, lr, eps, weight_decay, alpha_t, beta1_head, beta1_tail, c0,
+            beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, c7,
         )
         theta_next_i1, m_next_i1, v_next_i1, m_slow_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, m_slow_i1, lr, eps, weight_decay, alpha_t, c0, c1, c2, c3, c4, c5, c6, c7, c8,
-            c9, c10, c11,
+            theta_i1, g_i1, m_i1, v_i1, m_slow_i1, lr, eps, weight_decay, alpha_t, beta1_head, beta1_tail, c0,
+            beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, c7,
         )
         theta_next_i2, m_next_i2, v_next_i2, m_slow_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, m_slow_i2, lr, eps, weight_decay, alpha_t, c0, c1, c2, c3, c4, c5, c6, c7, c8,
-            c9, c10, c11,
+            theta_i2, g_i2, m_i2, v_i2, m_slow_i2, lr, eps, weight_decay, alpha_t, beta1_head, beta1_tail, c0,
+            beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, c7,
         )
         theta_next_i3, m_next_i3, v_next_i3, m_slow_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, m_slow_i3, lr, eps, weight_decay, alpha_t, c0, c1, c2, c3, c4, c5, c6, c7, c8,
-            c9, c10, c11,
+            theta_i3, g_i3, m_i3, v_i3, m_slow_i3, lr, eps, weight_decay, alpha_t, beta1_head, beta1_tail, c0,
+            beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, c7,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -129,8 +130,8 @@ def sweep(chunks, addresses, scalars):
         v_i = load(v_ptr, i, scalars)
         m_slow_i = load(m_slow_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i, m_slow_next_i = update(
-            theta_i, g_i, m_i, v_i, m_slow_i, lr, eps, weight_decay, alpha_t, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9,
-            c10, c11,
+            theta_i, g_i, m_i, v_i, m_slow_i, lr, eps, weight_decay, alpha_t, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c1, c2, c3, c4, c5, c6, c7,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

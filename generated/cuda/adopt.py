@@ -29,13 +29,13 @@ def scalars(t, lr, beta2, eps, beta1):
     """What is the same for every element, computed once a step in float64."""
     limit = (t - 1)**(1/4)
     branch = 0 if t == 1 else 1
-    c0 = head(beta2)
-    c1 = tail(beta2)
-    c2 = 1 - beta2
-    c3 = head(beta1)
-    c4 = tail(beta1)
-    c5 = 1 - beta1
-    return branch, lr, eps, limit, c0, c1, c2, c3, c4, c5
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c0 = 1 - beta2
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c1 = 1 - beta1
+    return branch, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1
 
 
 @per_element
@@ -48,22 +48,22 @@ def update_0(theta, g, m, lr):
 
 
 @per_element
-def update_1(theta, g, v, m, lr, eps, limit, c0, c1, c2, c3, c4, c5):
+def update_1(theta, g, v, m, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1):
     """One element otherwise: the new theta, v and m."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c0*(g*g)))
     g_hat = maximum(minimum(g/maximum(sqrt(v), eps), limit), -limit)
-    m_next = fma(c3, m, fma(c4, m, c5*g_hat))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*g_hat))
     theta_next = fma(-lr, m_next, theta)
     return theta_next, v_next, m_next
 
 
 @per_element
-def update(theta, g, v, m, branch, lr, eps, limit, c0, c1, c2, c3, c4, c5):
+def update(theta, g, v, m, branch, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1):
     """One element, in the branch that runs: the new theta, v and m."""
     if branch == 0:
         theta_next, v_next = update_0(theta, g, m, lr)
         return theta_next, v_next, m
-    theta_next, v_next, m_next = update_1(theta, g, v, m, lr, eps, limit, c0, c1, c2, c3, c4, c5)
+    theta_next, v_next, m_next = update_1(theta, g, v, m, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1)
     return theta_next, v_next, m_next
 
 
@@ -82,12 +82,12 @@ def sweep(chunks, addresses, scalars):
     lr = scalars[1]
     eps = scalars[2]
     limit = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
+    beta2_head = scalars[4]
+    beta2_tail = scalars[5]
+    c0 = scalars[6]
+    beta1_head = scalars[7]
+    beta1_tail = scalars[8]
+    c1 = scalars[9]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*thread()
@@ -120,16 +120,16 @@ def sweep(chunks, addresses, scalars):
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             theta_next_i0, v_next_i0, m_next_i0 = update_1(
-                theta_i0, g_i0, v_i0, m_i0, lr, eps, limit, c0, c1, c2, c3, c4, c5,
+                theta_i0, g_i0, v_i0, m_i0, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
             )
             theta_next_i1, v_next_i1, m_next_i1 = update_1(
-                theta_i1, g_i1, v_i1, m_i1, lr, eps, limit, c0, c1, c2, c3, c4, c5,
+                theta_i1, g_i1, v_i1, m_i1, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
             )
             theta_next_i2, v_next_i2, m_next_i2 = update_1(
-                theta_i2, g_i2, v_i2, m_i2, lr, eps, limit, c0, c1, c2, c3, c4, c5,
+                theta_i2, g_i2, v_i2, m_i2, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
             )
             theta_next_i3, v_next_i3, m_next_i3 = update_1(
-                theta_i3, g_i3, v_i3, m_i3, lr, eps, limit, c0, c1, c2, c3, c4, c5,
+                theta_i3, g_i3, v_i3, m_i3, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -141,7 +141,9 @@ def sweep(chunks, addresses, scalars):
             g_i = load(g_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
-            theta_next_i, v_next_i, m_next_i = update_1(theta_i, g_i, v_i, m_i, lr, eps, limit, c0, c1, c2, c3, c4, c5)
+            theta_next_i, v_next_i, m_next_i = update_1(
+                theta_i, g_i, v_i, m_i, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
+            )
             store(theta_ptr, i, scalars, theta_next_i)
             store(v_ptr, i, scalars, v_next_i)
             store(m_ptr, i, scalars, m_next_i)

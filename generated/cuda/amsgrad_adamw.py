@@ -27,27 +27,29 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c8 = 1 - lr*weight_decay
-    return lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c4 = 1 - lr*weight_decay
+    return lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4
 
 
 @per_element
-def update(theta, g, m, v, v_max, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8):
+def update(
+    theta, g, m, v, v_max, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
+):
     """One element: the new theta, m, v and v_max."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     v_max_next = maximum(v_next, v_max)
-    m_hat = c6*m_next
-    v_hat = c7*v_max_next
-    theta_next = fma(c8, theta, -lr*m_hat/(sqrt(v_hat) + eps))
+    m_hat = c2*m_next
+    v_hat = c3*v_max_next
+    theta_next = fma(c4, theta, -lr*m_hat/(sqrt(v_hat) + eps))
     return theta_next, m_next, v_next, v_max_next
 
 
@@ -65,15 +67,15 @@ def sweep(chunks, addresses, scalars):
     v_max_ptr = addresses[4, tensor] + offset
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
-    c6 = scalars[8]
-    c7 = scalars[9]
-    c8 = scalars[10]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
+    beta2_head = scalars[5]
+    beta2_tail = scalars[6]
+    c1 = scalars[7]
+    c2 = scalars[8]
+    c3 = scalars[9]
+    c4 = scalars[10]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | v_max_ptr)
     i = 4*thread()
     while i < fours:
@@ -83,16 +85,20 @@ def sweep(chunks, addresses, scalars):
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         v_max_i0, v_max_i1, v_max_i2, v_max_i3 = load4(v_max_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0, v_max_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, v_max_i0, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            theta_i0, g_i0, m_i0, v_i0, v_max_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3, c4,
         )
         theta_next_i1, m_next_i1, v_next_i1, v_max_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, v_max_i1, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            theta_i1, g_i1, m_i1, v_i1, v_max_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3, c4,
         )
         theta_next_i2, m_next_i2, v_next_i2, v_max_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, v_max_i2, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            theta_i2, g_i2, m_i2, v_i2, v_max_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3, c4,
         )
         theta_next_i3, m_next_i3, v_next_i3, v_max_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, v_max_i3, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            theta_i3, g_i3, m_i3, v_i3, v_max_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3, c4,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -107,7 +113,8 @@ def sweep(chunks, addresses, scalars):
         v_i = load(v_ptr, i, scalars)
         v_max_i = load(v_max_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i, v_max_next_i = update(
-            theta_i, g_i, m_i, v_i, v_max_i, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            theta_i, g_i, m_i, v_i, v_max_i, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            c4,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

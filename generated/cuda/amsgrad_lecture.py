@@ -26,20 +26,20 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    return lr, eps, c0, c1, c2, c3, c4, c5
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    return lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1
 
 
 @per_element
-def update(theta, g, m, v, v_max, lr, eps, c0, c1, c2, c3, c4, c5):
+def update(theta, g, m, v, v_max, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1):
     """One element: the new theta, m, v and v_max."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     v_max_next = maximum(v_next, v_max)
     theta_next = theta - lr*m_next/sqrt(v_max_next + eps)
     return theta_next, m_next, v_next, v_max_next
@@ -59,12 +59,12 @@ def sweep(chunks, addresses, scalars):
     v_max_ptr = addresses[4, tensor] + offset
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
+    beta2_head = scalars[5]
+    beta2_tail = scalars[6]
+    c1 = scalars[7]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | v_max_ptr)
     i = 4*thread()
     while i < fours:
@@ -74,16 +74,16 @@ def sweep(chunks, addresses, scalars):
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         v_max_i0, v_max_i1, v_max_i2, v_max_i3 = load4(v_max_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0, v_max_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, v_max_i0, lr, eps, c0, c1, c2, c3, c4, c5,
+            theta_i0, g_i0, m_i0, v_i0, v_max_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
         )
         theta_next_i1, m_next_i1, v_next_i1, v_max_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, v_max_i1, lr, eps, c0, c1, c2, c3, c4, c5,
+            theta_i1, g_i1, m_i1, v_i1, v_max_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
         )
         theta_next_i2, m_next_i2, v_next_i2, v_max_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, v_max_i2, lr, eps, c0, c1, c2, c3, c4, c5,
+            theta_i2, g_i2, m_i2, v_i2, v_max_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
         )
         theta_next_i3, m_next_i3, v_next_i3, v_max_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, v_max_i3, lr, eps, c0, c1, c2, c3, c4, c5,
+            theta_i3, g_i3, m_i3, v_i3, v_max_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -98,7 +98,7 @@ def sweep(chunks, addresses, scalars):
         v_i = load(v_ptr, i, scalars)
         v_max_i = load(v_max_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i, v_max_next_i = update(
-            theta_i, g_i, m_i, v_i, v_max_i, lr, eps, c0, c1, c2, c3, c4, c5,
+            theta_i, g_i, m_i, v_i, v_max_i, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

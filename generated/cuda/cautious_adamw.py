@@ -7,7 +7,7 @@
     m_hat    = m'/(1 - beta1**t)
     v_hat    = v'/(1 - beta2**t)
     movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees   = 1 if sign(movement)*sign(g) < 0 else 0
+    agrees   = 1 if sign(lr)*sign(m_hat)*sign(1/(sqrt(v_hat) + eps))*sign(g) > 0 else 0
     theta'   = theta + agrees*movement/max(TensorMean(agrees), 1/1000) - lr*weight_decay*theta
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
@@ -29,47 +29,48 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
     one = 1
+    c4 = sign(lr)
     zero = 0
-    c9 = lr*weight_decay
-    return lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, one, zero, c9
+    c6 = lr*weight_decay
+    return lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero, c6
 
 
 @per_element
-def update_0(g, m, v, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, one, zero):
+def update_0(g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero):
     """One element in sweep 0: the new m and v, and agrees."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
-    movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees = where(zero > sign(g)*sign(movement), one, zero)
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
+    agrees = where(zero < c4*sign(g)*sign(m_hat)*sign(one/(sqrt(v_hat) + eps)), one, zero)
     return m_next, v_next, agrees
 
 
 @on_device
 def tensor_0(acc0, numel):
-    """One tensor before sweep 1: c8."""
-    c8 = 1/maximum(acc0/numel, 1/1000)
-    return c8
+    """One tensor before sweep 1: c5."""
+    c5 = 1/maximum(acc0/numel, 1/1000)
+    return c5
 
 
 @per_element
-def update_1(theta, g, m_next, v_next, c8, lr, eps, c6, c7, one, zero, c9):
+def update_1(theta, g, m_next, v_next, c5, lr, eps, c2, c3, one, c4, zero, c6):
     """One element in sweep 1: the new theta."""
-    m_hat = c6*m_next
-    v_hat = c7*v_next
-    movement = -lr*m_hat/(sqrt(v_hat) + eps)
-    agrees = where(zero > sign(g)*sign(movement), one, zero)
-    theta_next = fma(-c9, theta, fma(c8*agrees, movement, theta))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
+    x0 = sqrt(v_hat) + eps
+    movement = -lr*m_hat/x0
+    agrees = where(zero < c4*sign(g)*sign(m_hat)*sign(one/x0), one, zero)
+    theta_next = fma(-c6, theta, fma(c5*agrees, movement, theta))
     return theta_next
 
 
@@ -83,18 +84,18 @@ def sweep_0(chunks, addresses, scalars, at, small):
     g_ptr = addresses[1, tensor] + offset
     m_ptr = addresses[2, tensor] + offset
     v_ptr = addresses[3, tensor] + offset
-    lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
-    c6 = scalars[8]
-    c7 = scalars[9]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
+    beta2_head = scalars[5]
+    beta2_tail = scalars[6]
+    c1 = scalars[7]
+    c2 = scalars[8]
+    c3 = scalars[9]
     one = scalars[10]
-    zero = scalars[11]
+    c4 = scalars[11]
+    zero = scalars[12]
     acc0_of = at[15]
     acc0 = 0.0  # sum of agrees over the tensor
     fours = in_fours(count, g_ptr | m_ptr | v_ptr)
@@ -104,19 +105,19 @@ def sweep_0(chunks, addresses, scalars, at, small):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         m_next_i0, v_next_i0, agrees_i0 = update_0(
-            g_i0, m_i0, v_i0, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, one, zero,
+            g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
         acc0 += wide(agrees_i0)
         m_next_i1, v_next_i1, agrees_i1 = update_0(
-            g_i1, m_i1, v_i1, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, one, zero,
+            g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
         acc0 += wide(agrees_i1)
         m_next_i2, v_next_i2, agrees_i2 = update_0(
-            g_i2, m_i2, v_i2, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, one, zero,
+            g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
         acc0 += wide(agrees_i2)
         m_next_i3, v_next_i3, agrees_i3 = update_0(
-            g_i3, m_i3, v_i3, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, one, zero,
+            g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
         acc0 += wide(agrees_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -127,7 +128,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
-        m_next_i, v_next_i, agrees_i = update_0(g_i, m_i, v_i, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, one, zero)
+        m_next_i, v_next_i, agrees_i = update_0(
+            g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
+        )
         acc0 += wide(agrees_i)
         store(m_ptr, i, scalars, m_next_i)
         store(v_ptr, i, scalars, v_next_i)
@@ -142,11 +145,11 @@ def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[15]
     numel_of = at[12]
-    c8_of = at[16]
+    c5_of = at[16]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c8_of + j] = tensor_0(acc0, small[numel_of + j])
+        small[c5_of + j] = tensor_0(acc0, small[numel_of + j])
 
 
 @kernel
@@ -162,13 +165,14 @@ def sweep_1(chunks, addresses, scalars, at, small):
     v_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
     eps = scalars[1]
-    c6 = scalars[8]
-    c7 = scalars[9]
+    c2 = scalars[8]
+    c3 = scalars[9]
     one = scalars[10]
-    zero = scalars[11]
-    c9 = scalars[12]
-    c8_of = at[16]
-    c8 = narrow(small[c8_of + tensor], scalars)
+    c4 = scalars[11]
+    zero = scalars[12]
+    c6 = scalars[13]
+    c5_of = at[16]
+    c5 = narrow(small[c5_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -176,10 +180,10 @@ def sweep_1(chunks, addresses, scalars, at, small):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
         v_next_i0, v_next_i1, v_next_i2, v_next_i3 = load4(v_ptr, i, scalars)
-        theta_next_i0 = update_1(theta_i0, g_i0, m_next_i0, v_next_i0, c8, lr, eps, c6, c7, one, zero, c9)
-        theta_next_i1 = update_1(theta_i1, g_i1, m_next_i1, v_next_i1, c8, lr, eps, c6, c7, one, zero, c9)
-        theta_next_i2 = update_1(theta_i2, g_i2, m_next_i2, v_next_i2, c8, lr, eps, c6, c7, one, zero, c9)
-        theta_next_i3 = update_1(theta_i3, g_i3, m_next_i3, v_next_i3, c8, lr, eps, c6, c7, one, zero, c9)
+        theta_next_i0 = update_1(theta_i0, g_i0, m_next_i0, v_next_i0, c5, lr, eps, c2, c3, one, c4, zero, c6)
+        theta_next_i1 = update_1(theta_i1, g_i1, m_next_i1, v_next_i1, c5, lr, eps, c2, c3, one, c4, zero, c6)
+        theta_next_i2 = update_1(theta_i2, g_i2, m_next_i2, v_next_i2, c5, lr, eps, c2, c3, one, c4, zero, c6)
+        theta_next_i3 = update_1(theta_i3, g_i3, m_next_i3, v_next_i3, c5, lr, eps, c2, c3, one, c4, zero, c6)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         i += 4*THREADS
     i = fours + thread()
@@ -188,7 +192,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
         g_i = load(g_ptr, i, scalars)
         m_next_i = load(m_ptr, i, scalars)
         v_next_i = load(v_ptr, i, scalars)
-        theta_next_i = update_1(theta_i, g_i, m_next_i, v_next_i, c8, lr, eps, c6, c7, one, zero, c9)
+        theta_next_i = update_1(theta_i, g_i, m_next_i, v_next_i, c5, lr, eps, c2, c3, one, c4, zero, c6)
         store(theta_ptr, i, scalars, theta_next_i)
         i += THREADS
 
@@ -210,7 +214,7 @@ PROGRAM = Program(
     states=("m", "v"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "c8": "tensor"},
+    values={"acc0": "chunk", "c5": "tensor"},
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),
@@ -237,7 +241,7 @@ class CautiousAdamW(FusedOptimizer):
         m_hat    = m'/(1 - beta1**t)
         v_hat    = v'/(1 - beta2**t)
         movement = -lr*m_hat/(sqrt(v_hat) + eps)
-        agrees   = 1 if sign(movement)*sign(g) < 0 else 0
+        agrees   = 1 if sign(lr)*sign(m_hat)*sign(1/(sqrt(v_hat) + eps))*sign(g) > 0 else 0
         theta'   = theta + agrees*movement/max(TensorMean(agrees), 1/1000) - lr*weight_decay*theta
 
     Parameters

@@ -34,46 +34,46 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 def scalars(t, lr, beta2, beta1, eps, weight_decay, d0):
     """What is the same for every element, computed once a step in float64."""
     root = sqrt(beta2)
-    c7 = 1 - beta2
-    rest = c7/(root + 1)
+    c3 = 1 - beta2
+    rest = c3/(root + 1)
     c0 = -lr*sqrt(-expm1(t*log(beta2)))/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    c1 = head(beta1)
-    c2 = tail(beta1)
-    c4 = 1 - beta1
-    c5 = head(beta2)
-    c6 = tail(beta2)
-    c9 = 1/rest
-    return eps, weight_decay, root, c7, rest, c0, c1, c2, c4, c5, c6, c9
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c2 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c5 = 1/rest
+    return eps, weight_decay, root, c3, rest, c0, beta1_head, beta1_tail, c2, beta2_head, beta2_tail, c5
 
 
 @on_device
-def group_0(d, weight_decay, rest, c0, c4):
-    """One model before sweep 0: rate, c3, c8 and c10."""
+def group_0(d, weight_decay, rest, c0, c2):
+    """One model before sweep 0: rate, c1, c4 and c6."""
     rate = c0*d
-    c3 = c4*rate
-    c8 = rate*rest
-    c10 = weight_decay*rate
-    return rate, c3, c8, c10
+    c1 = c2*rate
+    c4 = rate*rest
+    c6 = weight_decay*rate
+    return rate, c1, c4, c6
 
 
 @per_element
-def update_0(theta, g, m, v, s, c3, c8, c10, eps, root, c7, c1, c2, c5, c6):
+def update_0(theta, g, m, v, s, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head, beta2_tail):
     """One element in sweep 0: the new theta, m, v and s, and y0 and y2."""
-    m_next = fma(c1, m, fma(c2, m, c3*g))
-    v_next = fma(c5, v, fma(c6, v, c7*(g*g)))
-    s_next = fma(root, s, c8*g)
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c3*(g*g)))
+    s_next = fma(root, s, c4*g)
     y0 = g*s/(sqrt(v) + eps)
     y2 = abs(s_next)
-    theta_next = fma(-c10, theta, theta) - m_next/(sqrt(v_next) + eps)
+    theta_next = fma(-c6, theta, theta) - m_next/(sqrt(v_next) + eps)
     return theta_next, m_next, v_next, s_next, y0, y2
 
 
 @on_device
-def group_1(d, r, rate, acc1, acc3, root, rest, c9):
+def group_1(d, r, rate, acc1, acc3, root, rest, c5):
     """One model after the last sweep: the new d and r."""
     r_next = r*root + acc1*rate*rest
     total = acc3
-    d_next = maximum(d, r_next*c9/total) if total > 0 else d
+    d_next = maximum(d, r_next*c5/total) if total > 0 else d
     return d_next, r_next
 
 
@@ -83,14 +83,14 @@ def groups_0(at, scalars, small):
     weight_decay = scalars[1]
     rest = scalars[4]
     c0 = scalars[5]
-    c4 = scalars[8]
+    c2 = scalars[8]
     d_of = at[15]
     rate_of = at[17]
-    c3_of = at[18]
-    c8_of = at[19]
-    c10_of = at[20]
+    c1_of = at[18]
+    c4_of = at[19]
+    c6_of = at[20]
     if thread() == 0:
-        small[rate_of], small[c3_of], small[c8_of], small[c10_of] = group_0(small[d_of], weight_decay, rest, c0, c4)
+        small[rate_of], small[c1_of], small[c4_of], small[c6_of] = group_0(small[d_of], weight_decay, rest, c0, c2)
 
 
 @kernel
@@ -107,19 +107,19 @@ def sweep_0(chunks, addresses, scalars, at, small):
     s_ptr = addresses[4, tensor] + offset
     eps = scalars[0]
     root = scalars[2]
-    c7 = scalars[3]
-    c1 = scalars[6]
-    c2 = scalars[7]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c3_of = at[18]
-    c8_of = at[19]
-    c10_of = at[20]
+    c3 = scalars[3]
+    beta1_head = scalars[6]
+    beta1_tail = scalars[7]
+    beta2_head = scalars[9]
+    beta2_tail = scalars[10]
+    c1_of = at[18]
+    c4_of = at[19]
+    c6_of = at[20]
     acc0_of = at[21]
     acc2_of = at[22]
-    c3 = narrow(small[c3_of], scalars)
-    c8 = narrow(small[c8_of], scalars)
-    c10 = narrow(small[c10_of], scalars)
+    c1 = narrow(small[c1_of], scalars)
+    c4 = narrow(small[c4_of], scalars)
+    c6 = narrow(small[c6_of], scalars)
     acc0 = 0.0  # sum of y0 over the tensor
     acc2 = 0.0  # sum of y2 over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | s_ptr)
@@ -131,22 +131,26 @@ def sweep_0(chunks, addresses, scalars, at, small):
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0, s_next_i0, y0_i0, y2_i0 = update_0(
-            theta_i0, g_i0, m_i0, v_i0, s_i0, c3, c8, c10, eps, root, c7, c1, c2, c5, c6,
+            theta_i0, g_i0, m_i0, v_i0, s_i0, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
+            beta2_tail,
         )
         acc0 += wide(y0_i0)
         acc2 += wide(y2_i0)
         theta_next_i1, m_next_i1, v_next_i1, s_next_i1, y0_i1, y2_i1 = update_0(
-            theta_i1, g_i1, m_i1, v_i1, s_i1, c3, c8, c10, eps, root, c7, c1, c2, c5, c6,
+            theta_i1, g_i1, m_i1, v_i1, s_i1, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
+            beta2_tail,
         )
         acc0 += wide(y0_i1)
         acc2 += wide(y2_i1)
         theta_next_i2, m_next_i2, v_next_i2, s_next_i2, y0_i2, y2_i2 = update_0(
-            theta_i2, g_i2, m_i2, v_i2, s_i2, c3, c8, c10, eps, root, c7, c1, c2, c5, c6,
+            theta_i2, g_i2, m_i2, v_i2, s_i2, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
+            beta2_tail,
         )
         acc0 += wide(y0_i2)
         acc2 += wide(y2_i2)
         theta_next_i3, m_next_i3, v_next_i3, s_next_i3, y0_i3, y2_i3 = update_0(
-            theta_i3, g_i3, m_i3, v_i3, s_i3, c3, c8, c10, eps, root, c7, c1, c2, c5, c6,
+            theta_i3, g_i3, m_i3, v_i3, s_i3, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
+            beta2_tail,
         )
         acc0 += wide(y0_i3)
         acc2 += wide(y2_i3)
@@ -163,7 +167,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
         v_i = load(v_ptr, i, scalars)
         s_i = load(s_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i, s_next_i, y0_i, y2_i = update_0(
-            theta_i, g_i, m_i, v_i, s_i, c3, c8, c10, eps, root, c7, c1, c2, c5, c6,
+            theta_i, g_i, m_i, v_i, s_i, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head, beta2_tail,
         )
         acc0 += wide(y0_i)
         acc2 += wide(y2_i)
@@ -200,7 +204,7 @@ def groups_1(at, scalars, small):
     """After the last sweep: one block."""
     root = scalars[2]
     rest = scalars[4]
-    c9 = scalars[11]
+    c5 = scalars[11]
     d_of = at[15]
     r_of = at[16]
     rate_of = at[17]
@@ -209,7 +213,7 @@ def groups_1(at, scalars, small):
     acc1 = sum_over_tensors(small, y1_of, at)
     acc3 = sum_over_tensors(small, y3_of, at)
     if thread() == 0:
-        small[d_of], small[r_of] = group_1(small[d_of], small[r_of], small[rate_of], acc1, acc3, root, rest, c9)
+        small[d_of], small[r_of] = group_1(small[d_of], small[r_of], small[rate_of], acc1, acc3, root, rest, c5)
 
 
 def initial(lr, beta2, beta1, eps, weight_decay, d0):
@@ -232,7 +236,7 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "rate": "group", "c3": "group", "c8": "group", "c10": "group", "acc0": "chunk", "acc2": "chunk",
+        "rate": "group", "c1": "group", "c4": "group", "c6": "group", "acc0": "chunk", "acc2": "chunk",
         "y1": "tensor", "y3": "tensor",
     },
     launches=(

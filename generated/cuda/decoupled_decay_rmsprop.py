@@ -23,18 +23,18 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, alpha, eps, weight_decay):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(alpha)
-    c1 = tail(alpha)
-    c2 = 1 - alpha
-    c3 = lr*weight_decay
-    return lr, eps, c0, c1, c2, c3
+    alpha_head = head(alpha)
+    alpha_tail = tail(alpha)
+    c0 = 1 - alpha
+    c1 = lr*weight_decay
+    return lr, eps, alpha_head, alpha_tail, c0, c1
 
 
 @per_element
-def update(theta, g, v, lr, eps, c0, c1, c2, c3):
+def update(theta, g, v, lr, eps, alpha_head, alpha_tail, c0, c1):
     """One element: the new theta and v."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
-    theta_next = fma(-c3, theta, theta - lr*g/(sqrt(v_next) + eps))
+    v_next = fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))
+    theta_next = fma(-c1, theta, theta - lr*g/(sqrt(v_next) + eps))
     return theta_next, v_next
 
 
@@ -50,20 +50,20 @@ def sweep(chunks, addresses, scalars):
     v_ptr = addresses[2, tensor] + offset
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
+    alpha_head = scalars[2]
+    alpha_tail = scalars[3]
+    c0 = scalars[4]
+    c1 = scalars[5]
     fours = in_fours(count, theta_ptr | g_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-        theta_next_i0, v_next_i0 = update(theta_i0, g_i0, v_i0, lr, eps, c0, c1, c2, c3)
-        theta_next_i1, v_next_i1 = update(theta_i1, g_i1, v_i1, lr, eps, c0, c1, c2, c3)
-        theta_next_i2, v_next_i2 = update(theta_i2, g_i2, v_i2, lr, eps, c0, c1, c2, c3)
-        theta_next_i3, v_next_i3 = update(theta_i3, g_i3, v_i3, lr, eps, c0, c1, c2, c3)
+        theta_next_i0, v_next_i0 = update(theta_i0, g_i0, v_i0, lr, eps, alpha_head, alpha_tail, c0, c1)
+        theta_next_i1, v_next_i1 = update(theta_i1, g_i1, v_i1, lr, eps, alpha_head, alpha_tail, c0, c1)
+        theta_next_i2, v_next_i2 = update(theta_i2, g_i2, v_i2, lr, eps, alpha_head, alpha_tail, c0, c1)
+        theta_next_i3, v_next_i3 = update(theta_i3, g_i3, v_i3, lr, eps, alpha_head, alpha_tail, c0, c1)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         i += 4*THREADS
@@ -72,7 +72,7 @@ def sweep(chunks, addresses, scalars):
         theta_i = load(theta_ptr, i, scalars)
         g_i = load(g_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
-        theta_next_i, v_next_i = update(theta_i, g_i, v_i, lr, eps, c0, c1, c2, c3)
+        theta_next_i, v_next_i = update(theta_i, g_i, v_i, lr, eps, alpha_head, alpha_tail, c0, c1)
         store(theta_ptr, i, scalars, theta_next_i)
         store(v_ptr, i, scalars, v_next_i)
         i += THREADS

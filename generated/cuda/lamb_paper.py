@@ -30,43 +30,45 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, eps, weight_decay, norm_max, norm_min):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, eps, weight_decay, norm_max, norm_min, c0, c1, c2, c3, c4, c5, c6, c7
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, eps, weight_decay, norm_max, norm_min, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
 
 
 @per_element
-def update_0(theta, g, m, v, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7):
+def update_0(
+    theta, g, m, v, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+):
     """One element in sweep 0: the new m and v, and u."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     u = fma(weight_decay, theta, m_hat/(sqrt(v_hat) + eps))
     return m_next, v_next, u
 
 
 @on_device
 def tensor_0(acc0, acc1, lr, norm_max, norm_min):
-    """One tensor before sweep 1: c8."""
+    """One tensor before sweep 1: c4."""
     trust = minimum(maximum(sqrt(acc0), norm_min), norm_max)/sqrt(acc1)
-    c8 = lr*trust
-    return c8
+    c4 = lr*trust
+    return c4
 
 
 @per_element
-def update_1(theta, m_next, v_next, c8, eps, weight_decay, c6, c7):
+def update_1(theta, m_next, v_next, c4, eps, weight_decay, c2, c3):
     """One element in sweep 1: the new theta."""
-    m_hat = c6*m_next
-    v_hat = c7*v_next
+    m_hat = c2*m_next
+    v_hat = c3*v_next
     u = fma(weight_decay, theta, m_hat/(sqrt(v_hat) + eps))
-    theta_next = fma(-c8, u, theta)
+    theta_next = fma(-c4, u, theta)
     return theta_next
 
 
@@ -83,14 +85,14 @@ def sweep_0(chunks, addresses, scalars, at, small):
     v_ptr = addresses[3, tensor] + offset
     eps = scalars[1]
     weight_decay = scalars[2]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
-    c3 = scalars[8]
-    c4 = scalars[9]
-    c5 = scalars[10]
-    c6 = scalars[11]
-    c7 = scalars[12]
+    beta1_head = scalars[5]
+    beta1_tail = scalars[6]
+    c0 = scalars[7]
+    beta2_head = scalars[8]
+    beta2_tail = scalars[9]
+    c1 = scalars[10]
+    c2 = scalars[11]
+    c3 = scalars[12]
     acc0_of = at[15]
     acc1_of = at[16]
     acc0 = 0.0  # sum of theta*theta over the tensor
@@ -103,22 +105,26 @@ def sweep_0(chunks, addresses, scalars, at, small):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         m_next_i0, v_next_i0, u_i0 = update_0(
-            theta_i0, g_i0, m_i0, v_i0, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i0, g_i0, m_i0, v_i0, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3,
         )
         acc0 += wide(theta_i0)*wide(theta_i0)
         acc1 += wide(u_i0)*wide(u_i0)
         m_next_i1, v_next_i1, u_i1 = update_0(
-            theta_i1, g_i1, m_i1, v_i1, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i1, g_i1, m_i1, v_i1, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3,
         )
         acc0 += wide(theta_i1)*wide(theta_i1)
         acc1 += wide(u_i1)*wide(u_i1)
         m_next_i2, v_next_i2, u_i2 = update_0(
-            theta_i2, g_i2, m_i2, v_i2, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i2, g_i2, m_i2, v_i2, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3,
         )
         acc0 += wide(theta_i2)*wide(theta_i2)
         acc1 += wide(u_i2)*wide(u_i2)
         m_next_i3, v_next_i3, u_i3 = update_0(
-            theta_i3, g_i3, m_i3, v_i3, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7,
+            theta_i3, g_i3, m_i3, v_i3, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3,
         )
         acc0 += wide(theta_i3)*wide(theta_i3)
         acc1 += wide(u_i3)*wide(u_i3)
@@ -131,7 +137,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
-        m_next_i, v_next_i, u_i = update_0(theta_i, g_i, m_i, v_i, eps, weight_decay, c0, c1, c2, c3, c4, c5, c6, c7)
+        m_next_i, v_next_i, u_i = update_0(
+            theta_i, g_i, m_i, v_i, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+        )
         acc0 += wide(theta_i)*wide(theta_i)
         acc1 += wide(u_i)*wide(u_i)
         store(m_ptr, i, scalars, m_next_i)
@@ -153,12 +161,12 @@ def tensors_0(at, scalars, small):
     norm_min = scalars[4]
     acc0_of = at[15]
     acc1_of = at[16]
-    c8_of = at[17]
+    c4_of = at[17]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc1 = sum_over(small, acc1_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c8_of + j] = tensor_0(acc0, acc1, lr, norm_max, norm_min)
+        small[c4_of + j] = tensor_0(acc0, acc1, lr, norm_max, norm_min)
 
 
 @kernel
@@ -173,20 +181,20 @@ def sweep_1(chunks, addresses, scalars, at, small):
     v_ptr = addresses[3, tensor] + offset
     eps = scalars[1]
     weight_decay = scalars[2]
-    c6 = scalars[11]
-    c7 = scalars[12]
-    c8_of = at[17]
-    c8 = narrow(small[c8_of + tensor], scalars)
+    c2 = scalars[11]
+    c3 = scalars[12]
+    c4_of = at[17]
+    c4 = narrow(small[c4_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
         m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
         v_next_i0, v_next_i1, v_next_i2, v_next_i3 = load4(v_ptr, i, scalars)
-        theta_next_i0 = update_1(theta_i0, m_next_i0, v_next_i0, c8, eps, weight_decay, c6, c7)
-        theta_next_i1 = update_1(theta_i1, m_next_i1, v_next_i1, c8, eps, weight_decay, c6, c7)
-        theta_next_i2 = update_1(theta_i2, m_next_i2, v_next_i2, c8, eps, weight_decay, c6, c7)
-        theta_next_i3 = update_1(theta_i3, m_next_i3, v_next_i3, c8, eps, weight_decay, c6, c7)
+        theta_next_i0 = update_1(theta_i0, m_next_i0, v_next_i0, c4, eps, weight_decay, c2, c3)
+        theta_next_i1 = update_1(theta_i1, m_next_i1, v_next_i1, c4, eps, weight_decay, c2, c3)
+        theta_next_i2 = update_1(theta_i2, m_next_i2, v_next_i2, c4, eps, weight_decay, c2, c3)
+        theta_next_i3 = update_1(theta_i3, m_next_i3, v_next_i3, c4, eps, weight_decay, c2, c3)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         i += 4*THREADS
     i = fours + thread()
@@ -194,7 +202,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
         theta_i = load(theta_ptr, i, scalars)
         m_next_i = load(m_ptr, i, scalars)
         v_next_i = load(v_ptr, i, scalars)
-        theta_next_i = update_1(theta_i, m_next_i, v_next_i, c8, eps, weight_decay, c6, c7)
+        theta_next_i = update_1(theta_i, m_next_i, v_next_i, c4, eps, weight_decay, c2, c3)
         store(theta_ptr, i, scalars, theta_next_i)
         i += THREADS
 
@@ -218,7 +226,7 @@ PROGRAM = Program(
     states=("m", "v"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc1": "chunk", "c8": "tensor"},
+    values={"acc0": "chunk", "acc1": "chunk", "c4": "tensor"},
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),

@@ -24,20 +24,20 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, weight_decay, beta2):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    return lr, weight_decay, c0, c1, c2, c3, c4, c5
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    return lr, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1
 
 
 @per_element
-def update(theta, g, m, lr, weight_decay, c0, c1, c2, c3, c4, c5):
+def update(theta, g, m, lr, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1):
     """One element: the new theta and m."""
-    theta_next = fma(-lr, fma(weight_decay, theta, sign(fma(c0, m, fma(c1, m, c2*g)))), theta)
-    m_next = fma(c3, m, fma(c4, m, c5*g))
+    theta_next = fma(-lr, fma(weight_decay, theta, sign(fma(beta1_head, m, fma(beta1_tail, m, c0*g)))), theta)
+    m_next = fma(beta2_head, m, fma(beta2_tail, m, c1*g))
     return theta_next, m_next
 
 
@@ -53,22 +53,30 @@ def sweep(chunks, addresses, scalars):
     m_ptr = addresses[2, tensor] + offset
     lr = scalars[0]
     weight_decay = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
+    beta2_head = scalars[5]
+    beta2_tail = scalars[6]
+    c1 = scalars[7]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-        theta_next_i0, m_next_i0 = update(theta_i0, g_i0, m_i0, lr, weight_decay, c0, c1, c2, c3, c4, c5)
-        theta_next_i1, m_next_i1 = update(theta_i1, g_i1, m_i1, lr, weight_decay, c0, c1, c2, c3, c4, c5)
-        theta_next_i2, m_next_i2 = update(theta_i2, g_i2, m_i2, lr, weight_decay, c0, c1, c2, c3, c4, c5)
-        theta_next_i3, m_next_i3 = update(theta_i3, g_i3, m_i3, lr, weight_decay, c0, c1, c2, c3, c4, c5)
+        theta_next_i0, m_next_i0 = update(
+            theta_i0, g_i0, m_i0, lr, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+        )
+        theta_next_i1, m_next_i1 = update(
+            theta_i1, g_i1, m_i1, lr, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+        )
+        theta_next_i2, m_next_i2 = update(
+            theta_i2, g_i2, m_i2, lr, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+        )
+        theta_next_i3, m_next_i3 = update(
+            theta_i3, g_i3, m_i3, lr, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+        )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         i += 4*THREADS
@@ -77,7 +85,9 @@ def sweep(chunks, addresses, scalars):
         theta_i = load(theta_ptr, i, scalars)
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
-        theta_next_i, m_next_i = update(theta_i, g_i, m_i, lr, weight_decay, c0, c1, c2, c3, c4, c5)
+        theta_next_i, m_next_i = update(
+            theta_i, g_i, m_i, lr, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+        )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
         i += THREADS

@@ -31,55 +31,61 @@ def scalars(t, lr, beta1, beta2, weight_decay, eps, sync_period, slow_step_size,
     """What is the same for every element, computed once a step in float64."""
     since_sync_next = 0 if sync_period <= since_sync + 1 else since_sync + 1
     branch = 0 if sync_period <= since_sync + 1 else 1
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    c8 = 1 - lr*weight_decay
-    c13 = 1 - slow_step_size
-    c9 = head(c13)
-    c10 = tail(c13)
-    c11 = tail(slow_step_size)
-    c12 = head(slow_step_size)
-    return branch, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, since_sync_next
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    c4 = 1 - lr*weight_decay
+    c7 = 1 - slow_step_size
+    c5 = head(c7)
+    c6 = tail(c7)
+    slow_step_size_tail = tail(slow_step_size)
+    slow_step_size_head = head(slow_step_size)
+    return branch, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head, since_sync_next
 
 
 @per_element
-def update_0(theta, g, m, v, phi, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12):
+def update_0(
+    theta, g, m, v, phi, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6,
+    slow_step_size_tail, slow_step_size_head,
+):
     """One element where sync_period <= since_sync + 1: the new theta, m, v and phi."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
-    fast = fma(c8, theta, -lr*m_hat/(sqrt(v_hat) + eps))
-    phi_next = fma(c9, phi, fma(c12, fast, fma(c10, phi, c11*fast)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
+    fast = fma(c4, theta, -lr*m_hat/(sqrt(v_hat) + eps))
+    phi_next = fma(c5, phi, fma(slow_step_size_head, fast, fma(c6, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
     return theta_next, m_next, v_next, phi_next
 
 
 @per_element
-def update_1(theta, g, m, v, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8):
+def update_1(theta, g, m, v, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4):
     """One element otherwise: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    v_hat = c7*v_next
-    fast = fma(c8, theta, -lr*m_hat/(sqrt(v_hat) + eps))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    v_hat = c3*v_next
+    fast = fma(c4, theta, -lr*m_hat/(sqrt(v_hat) + eps))
     theta_next = fast
     return theta_next, m_next, v_next
 
 
 @per_element
-def update(theta, g, m, v, phi, branch, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12):
+def update(
+    theta, g, m, v, phi, branch, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
+    c5, c6, slow_step_size_tail, slow_step_size_head,
+):
     """One element, in the branch that runs: the new theta, m, v and phi."""
     if branch == 0:
-        theta_next, m_next, v_next, phi_next = update_0(theta, g, m, v, phi, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12)
+        theta_next, m_next, v_next, phi_next = update_0(theta, g, m, v, phi, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head)
         return theta_next, m_next, v_next, phi_next
-    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8)
+    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4)
     return theta_next, m_next, v_next, phi
 
 
@@ -98,19 +104,19 @@ def sweep(chunks, addresses, scalars):
     branch = as_index(scalars[0])
     lr = scalars[1]
     eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c5 = scalars[8]
-    c6 = scalars[9]
-    c7 = scalars[10]
-    c8 = scalars[11]
-    c9 = scalars[12]
-    c10 = scalars[13]
-    c11 = scalars[14]
-    c12 = scalars[15]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c1 = scalars[8]
+    c2 = scalars[9]
+    c3 = scalars[10]
+    c4 = scalars[11]
+    c5 = scalars[12]
+    c6 = scalars[13]
+    slow_step_size_tail = scalars[14]
+    slow_step_size_head = scalars[15]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | phi_ptr)
         i = 4*thread()
@@ -121,16 +127,20 @@ def sweep(chunks, addresses, scalars):
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0, phi_next_i0 = update_0(
-                theta_i0, g_i0, m_i0, v_i0, phi_i0, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12,
+                theta_i0, g_i0, m_i0, v_i0, phi_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+                c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
             theta_next_i1, m_next_i1, v_next_i1, phi_next_i1 = update_0(
-                theta_i1, g_i1, m_i1, v_i1, phi_i1, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12,
+                theta_i1, g_i1, m_i1, v_i1, phi_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+                c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
             theta_next_i2, m_next_i2, v_next_i2, phi_next_i2 = update_0(
-                theta_i2, g_i2, m_i2, v_i2, phi_i2, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12,
+                theta_i2, g_i2, m_i2, v_i2, phi_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+                c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
             theta_next_i3, m_next_i3, v_next_i3, phi_next_i3 = update_0(
-                theta_i3, g_i3, m_i3, v_i3, phi_i3, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12,
+                theta_i3, g_i3, m_i3, v_i3, phi_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+                c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -145,7 +155,8 @@ def sweep(chunks, addresses, scalars):
             v_i = load(v_ptr, i, scalars)
             phi_i = load(phi_ptr, i, scalars)
             theta_next_i, m_next_i, v_next_i, phi_next_i = update_0(
-                theta_i, g_i, m_i, v_i, phi_i, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12,
+                theta_i, g_i, m_i, v_i, phi_i, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+                c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
@@ -161,16 +172,16 @@ def sweep(chunks, addresses, scalars):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0 = update_1(
-                theta_i0, g_i0, m_i0, v_i0, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+                theta_i0, g_i0, m_i0, v_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
             )
             theta_next_i1, m_next_i1, v_next_i1 = update_1(
-                theta_i1, g_i1, m_i1, v_i1, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+                theta_i1, g_i1, m_i1, v_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
             )
             theta_next_i2, m_next_i2, v_next_i2 = update_1(
-                theta_i2, g_i2, m_i2, v_i2, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+                theta_i2, g_i2, m_i2, v_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
             )
             theta_next_i3, m_next_i3, v_next_i3 = update_1(
-                theta_i3, g_i3, m_i3, v_i3, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+                theta_i3, g_i3, m_i3, v_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -183,7 +194,7 @@ def sweep(chunks, addresses, scalars):
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             theta_next_i, m_next_i, v_next_i = update_1(
-                theta_i, g_i, m_i, v_i, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+                theta_i, g_i, m_i, v_i, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)

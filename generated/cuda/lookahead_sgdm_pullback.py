@@ -39,23 +39,23 @@ def scalars(t, lr, momentum, dampening, sync_period, slow_step_size, since_sync)
         if sync_period <= since_sync + 1 and t != 1
         else 3
     )
-    c5 = 1 - slow_step_size
-    c0 = head(c5)
-    c1 = tail(c5)
-    c2 = tail(slow_step_size)
-    c3 = head(slow_step_size)
-    c4 = 1 - dampening
-    return branch, lr, momentum, c0, c1, c2, c3, c4, since_sync_next
+    c3 = 1 - slow_step_size
+    c0 = head(c3)
+    c1 = tail(c3)
+    slow_step_size_tail = tail(slow_step_size)
+    slow_step_size_head = head(slow_step_size)
+    c2 = 1 - dampening
+    return branch, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2, since_sync_next
 
 
 @per_element
-def update_0(theta, g, phi, b_slow, lr, c0, c1, c2, c3):
+def update_0(theta, g, phi, b_slow, lr, c0, c1, slow_step_size_tail, slow_step_size_head):
     """One element where t == 1 and sync_period <= since_sync + 1: the new theta, b, phi and b_slow."""
     b_fast = g
     fast = fma(-lr, b_fast, theta)
-    phi_next = fma(c0, phi, fma(c3, fast, fma(c1, phi, c2*fast)))
+    phi_next = fma(c0, phi, fma(slow_step_size_head, fast, fma(c1, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
-    b_slow_next = fma(c0, b_slow, fma(c3, b_fast, fma(c1, b_slow, c2*b_fast)))
+    b_slow_next = fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
     b_next = b_slow_next
     return theta_next, b_next, phi_next, b_slow_next
 
@@ -71,21 +71,21 @@ def update_1(theta, g, lr):
 
 
 @per_element
-def update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, c2, c3, c4):
+def update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2):
     """One element where sync_period <= since_sync + 1 and t != 1: the new theta, b, phi and b_slow."""
-    b_fast = fma(momentum, b, c4*g)
+    b_fast = fma(momentum, b, c2*g)
     fast = fma(-lr, b_fast, theta)
-    phi_next = fma(c0, phi, fma(c3, fast, fma(c1, phi, c2*fast)))
+    phi_next = fma(c0, phi, fma(slow_step_size_head, fast, fma(c1, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
-    b_slow_next = fma(c0, b_slow, fma(c3, b_fast, fma(c1, b_slow, c2*b_fast)))
+    b_slow_next = fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
     b_next = b_slow_next
     return theta_next, b_next, phi_next, b_slow_next
 
 
 @per_element
-def update_3(theta, g, b, lr, momentum, c4):
+def update_3(theta, g, b, lr, momentum, c2):
     """One element otherwise: the new theta and b."""
-    b_fast = fma(momentum, b, c4*g)
+    b_fast = fma(momentum, b, c2*g)
     fast = fma(-lr, b_fast, theta)
     theta_next = fast
     b_next = b_fast
@@ -93,18 +93,20 @@ def update_3(theta, g, b, lr, momentum, c4):
 
 
 @per_element
-def update(theta, g, b, phi, b_slow, branch, lr, momentum, c0, c1, c2, c3, c4):
+def update(
+    theta, g, b, phi, b_slow, branch, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2,
+):
     """One element, in the branch that runs: the new theta, b, phi and b_slow."""
     if branch == 0:
-        theta_next, b_next, phi_next, b_slow_next = update_0(theta, g, phi, b_slow, lr, c0, c1, c2, c3)
+        theta_next, b_next, phi_next, b_slow_next = update_0(theta, g, phi, b_slow, lr, c0, c1, slow_step_size_tail, slow_step_size_head)
         return theta_next, b_next, phi_next, b_slow_next
     if branch == 1:
         theta_next, b_next = update_1(theta, g, lr)
         return theta_next, b_next, phi, b_slow
     if branch == 2:
-        theta_next, b_next, phi_next, b_slow_next = update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, c2, c3, c4)
+        theta_next, b_next, phi_next, b_slow_next = update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2)
         return theta_next, b_next, phi_next, b_slow_next
-    theta_next, b_next = update_3(theta, g, b, lr, momentum, c4)
+    theta_next, b_next = update_3(theta, g, b, lr, momentum, c2)
     return theta_next, b_next, phi, b_slow
 
 
@@ -125,9 +127,9 @@ def sweep(chunks, addresses, scalars):
     momentum = scalars[2]
     c0 = scalars[3]
     c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
+    slow_step_size_tail = scalars[5]
+    slow_step_size_head = scalars[6]
+    c2 = scalars[7]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | phi_ptr | b_slow_ptr | b_ptr)
         i = 4*thread()
@@ -137,16 +139,16 @@ def sweep(chunks, addresses, scalars):
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             b_slow_i0, b_slow_i1, b_slow_i2, b_slow_i3 = load4(b_slow_ptr, i, scalars)
             theta_next_i0, b_next_i0, phi_next_i0, b_slow_next_i0 = update_0(
-                theta_i0, g_i0, phi_i0, b_slow_i0, lr, c0, c1, c2, c3,
+                theta_i0, g_i0, phi_i0, b_slow_i0, lr, c0, c1, slow_step_size_tail, slow_step_size_head,
             )
             theta_next_i1, b_next_i1, phi_next_i1, b_slow_next_i1 = update_0(
-                theta_i1, g_i1, phi_i1, b_slow_i1, lr, c0, c1, c2, c3,
+                theta_i1, g_i1, phi_i1, b_slow_i1, lr, c0, c1, slow_step_size_tail, slow_step_size_head,
             )
             theta_next_i2, b_next_i2, phi_next_i2, b_slow_next_i2 = update_0(
-                theta_i2, g_i2, phi_i2, b_slow_i2, lr, c0, c1, c2, c3,
+                theta_i2, g_i2, phi_i2, b_slow_i2, lr, c0, c1, slow_step_size_tail, slow_step_size_head,
             )
             theta_next_i3, b_next_i3, phi_next_i3, b_slow_next_i3 = update_0(
-                theta_i3, g_i3, phi_i3, b_slow_i3, lr, c0, c1, c2, c3,
+                theta_i3, g_i3, phi_i3, b_slow_i3, lr, c0, c1, slow_step_size_tail, slow_step_size_head,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
@@ -160,7 +162,7 @@ def sweep(chunks, addresses, scalars):
             phi_i = load(phi_ptr, i, scalars)
             b_slow_i = load(b_slow_ptr, i, scalars)
             theta_next_i, b_next_i, phi_next_i, b_slow_next_i = update_0(
-                theta_i, g_i, phi_i, b_slow_i, lr, c0, c1, c2, c3,
+                theta_i, g_i, phi_i, b_slow_i, lr, c0, c1, slow_step_size_tail, slow_step_size_head,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(b_ptr, i, scalars, b_next_i)
@@ -198,16 +200,20 @@ def sweep(chunks, addresses, scalars):
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             b_slow_i0, b_slow_i1, b_slow_i2, b_slow_i3 = load4(b_slow_ptr, i, scalars)
             theta_next_i0, b_next_i0, phi_next_i0, b_slow_next_i0 = update_2(
-                theta_i0, g_i0, b_i0, phi_i0, b_slow_i0, lr, momentum, c0, c1, c2, c3, c4,
+                theta_i0, g_i0, b_i0, phi_i0, b_slow_i0, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
+                c2,
             )
             theta_next_i1, b_next_i1, phi_next_i1, b_slow_next_i1 = update_2(
-                theta_i1, g_i1, b_i1, phi_i1, b_slow_i1, lr, momentum, c0, c1, c2, c3, c4,
+                theta_i1, g_i1, b_i1, phi_i1, b_slow_i1, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
+                c2,
             )
             theta_next_i2, b_next_i2, phi_next_i2, b_slow_next_i2 = update_2(
-                theta_i2, g_i2, b_i2, phi_i2, b_slow_i2, lr, momentum, c0, c1, c2, c3, c4,
+                theta_i2, g_i2, b_i2, phi_i2, b_slow_i2, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
+                c2,
             )
             theta_next_i3, b_next_i3, phi_next_i3, b_slow_next_i3 = update_2(
-                theta_i3, g_i3, b_i3, phi_i3, b_slow_i3, lr, momentum, c0, c1, c2, c3, c4,
+                theta_i3, g_i3, b_i3, phi_i3, b_slow_i3, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
+                c2,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
@@ -222,7 +228,7 @@ def sweep(chunks, addresses, scalars):
             phi_i = load(phi_ptr, i, scalars)
             b_slow_i = load(b_slow_ptr, i, scalars)
             theta_next_i, b_next_i, phi_next_i, b_slow_next_i = update_2(
-                theta_i, g_i, b_i, phi_i, b_slow_i, lr, momentum, c0, c1, c2, c3, c4,
+                theta_i, g_i, b_i, phi_i, b_slow_i, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(b_ptr, i, scalars, b_next_i)
@@ -236,10 +242,10 @@ def sweep(chunks, addresses, scalars):
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
-            theta_next_i0, b_next_i0 = update_3(theta_i0, g_i0, b_i0, lr, momentum, c4)
-            theta_next_i1, b_next_i1 = update_3(theta_i1, g_i1, b_i1, lr, momentum, c4)
-            theta_next_i2, b_next_i2 = update_3(theta_i2, g_i2, b_i2, lr, momentum, c4)
-            theta_next_i3, b_next_i3 = update_3(theta_i3, g_i3, b_i3, lr, momentum, c4)
+            theta_next_i0, b_next_i0 = update_3(theta_i0, g_i0, b_i0, lr, momentum, c2)
+            theta_next_i1, b_next_i1 = update_3(theta_i1, g_i1, b_i1, lr, momentum, c2)
+            theta_next_i2, b_next_i2 = update_3(theta_i2, g_i2, b_i2, lr, momentum, c2)
+            theta_next_i3, b_next_i3 = update_3(theta_i3, g_i3, b_i3, lr, momentum, c2)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
             i += 4*THREADS
@@ -248,7 +254,7 @@ def sweep(chunks, addresses, scalars):
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
             b_i = load(b_ptr, i, scalars)
-            theta_next_i, b_next_i = update_3(theta_i, g_i, b_i, lr, momentum, c4)
+            theta_next_i, b_next_i = update_3(theta_i, g_i, b_i, lr, momentum, c2)
             store(theta_ptr, i, scalars, theta_next_i)
             store(b_ptr, i, scalars, b_next_i)
             i += THREADS

@@ -33,25 +33,25 @@ def scalars(t, lr, beta1, beta2, momentum_decay, eps, mu_product):
     mu = beta1*(1 - (24/25)**(momentum_decay*t)/2)
     mu_later = beta1*(1 - (24/25)**(momentum_decay*(1 + t))/2)
     mu_product_next = mu_product*mu
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c6 = (1 - mu)/(1 - mu_product_next)
-    c7 = mu_later/(1 - mu_product_next*mu_later)
-    c8 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8, mu_product_next
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c2 = (1 - mu)/(1 - mu_product_next)
+    c3 = mu_later/(1 - mu_product_next*mu_later)
+    c4 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
+    return lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, mu_product_next
 
 
 @per_element
-def update(theta, g, m, v, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8):
+def update(theta, g, m, v, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4):
     """One element: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = fma(c7, m_next, c6*g)
-    v_hat = c8*v_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = fma(c3, m_next, c2*g)
+    v_hat = c4*v_next
     theta_next = theta - lr*m_hat/(sqrt(v_hat) + eps)
     return theta_next, m_next, v_next
 
@@ -69,15 +69,15 @@ def sweep(chunks, addresses, scalars):
     v_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
-    c3 = scalars[5]
-    c4 = scalars[6]
-    c5 = scalars[7]
-    c6 = scalars[8]
-    c7 = scalars[9]
-    c8 = scalars[10]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
+    beta2_head = scalars[5]
+    beta2_tail = scalars[6]
+    c1 = scalars[7]
+    c2 = scalars[8]
+    c3 = scalars[9]
+    c4 = scalars[10]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -86,16 +86,16 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            theta_i0, g_i0, m_i0, v_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            theta_i1, g_i1, m_i1, v_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            theta_i2, g_i2, m_i2, v_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8,
+            theta_i3, g_i3, m_i3, v_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -107,7 +107,9 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
-        theta_next_i, m_next_i, v_next_i = update(theta_i, g_i, m_i, v_i, lr, eps, c0, c1, c2, c3, c4, c5, c6, c7, c8)
+        theta_next_i, m_next_i, v_next_i = update(
+            theta_i, g_i, m_i, v_i, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
+        )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
         store(v_ptr, i, scalars, v_next_i)

@@ -36,52 +36,52 @@ def scalars(t, lr, beta2, beta1, d0, d_coef, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
     root = sqrt(beta2)
     c0 = -lr*sqrt(-expm1(t*log(beta2)))/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    c1 = head(beta1)
-    c2 = tail(beta1)
-    c3 = 1 - beta1
-    c4 = head(beta2)
-    c5 = tail(beta2)
-    c6 = 1 - beta2
-    c8 = 1/d0
-    return d_coef, weight_decay, eps, root, c0, c1, c2, c3, c4, c5, c6, c8
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c1 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = 1 - beta2
+    c4 = 1/d0
+    return d_coef, weight_decay, eps, root, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c4
 
 
 @on_device
-def group_0(d, weight_decay, c0, c8):
-    """One model before sweep 0: rate, c7 and c9."""
+def group_0(d, weight_decay, c0, c4):
+    """One model before sweep 0: rate, c3 and c5."""
     rate = c0*d
-    c7 = c8*rate
-    c9 = weight_decay*rate
-    return rate, c7, c9
+    c3 = c4*rate
+    c5 = weight_decay*rate
+    return rate, c3, c5
 
 
 @per_element
-def update_0(theta, g, s, theta_0, d, c7, root):
+def update_0(theta, g, s, theta_0, d, c3, root):
     """One element in sweep 0: the new s, and y0 and y2."""
     dg = d*g
-    s_next = fma(root, s, c7*dg)
+    s_next = fma(root, s, c3*dg)
     y0 = theta_0 - theta
     y2 = abs(s_next)
     return s_next, y0, y2
 
 
 @on_device
-def group_1(d, r, rate, acc1, acc3, d_coef, eps, root, c8):
-    """One model before sweep 1: the new r, and d' and c10."""
-    r_next = r*root + c8*d*acc1*rate
+def group_1(d, r, rate, acc1, acc3, d_coef, eps, root, c4):
+    """One model before sweep 1: the new r, and d' and c6."""
+    r_next = r*root + c4*d*acc1*rate
     total = acc3
     d_next = maximum(d, d_coef*r_next/total) if total > 0 else d
-    c10 = eps*d_next
-    return r_next, d_next, c10
+    c6 = eps*d_next
+    return r_next, d_next, c6
 
 
 @per_element
-def update_1(theta, g, m, v, d, rate, c9, c10, c1, c2, c3, c4, c5, c6):
+def update_1(theta, g, m, v, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2):
     """One element in sweep 1: the new theta, m and v."""
     dg = d*g
-    m_next = fma(c1, m, fma(c2, m, c3*dg))
-    v_next = fma(c4, v, fma(c5, v, c6*(dg*dg)))
-    theta_next = fma(-c9, theta, theta) - rate*m_next/(sqrt(v_next) + c10)
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*dg))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c2*(dg*dg)))
+    theta_next = fma(-c5, theta, theta) - rate*m_next/(sqrt(v_next) + c6)
     return theta_next, m_next, v_next
 
 
@@ -90,13 +90,13 @@ def groups_0(at, scalars, small):
     """Before sweep 0: one block."""
     weight_decay = scalars[1]
     c0 = scalars[4]
-    c8 = scalars[11]
+    c4 = scalars[11]
     d_of = at[15]
     rate_of = at[17]
-    c7_of = at[18]
-    c9_of = at[19]
+    c3_of = at[18]
+    c5_of = at[19]
     if thread() == 0:
-        small[rate_of], small[c7_of], small[c9_of] = group_0(small[d_of], weight_decay, c0, c8)
+        small[rate_of], small[c3_of], small[c5_of] = group_0(small[d_of], weight_decay, c0, c4)
 
 
 @kernel
@@ -112,11 +112,11 @@ def sweep_0(chunks, addresses, scalars, at, small):
     theta_0_ptr = addresses[5, tensor] + offset
     root = scalars[3]
     d_of = at[15]
-    c7_of = at[18]
+    c3_of = at[18]
     acc0_of = at[20]
     acc2_of = at[21]
     d = narrow(small[d_of], scalars)
-    c7 = narrow(small[c7_of], scalars)
+    c3 = narrow(small[c3_of], scalars)
     acc0 = 0.0  # sum of g*y0 over the tensor
     acc2 = 0.0  # sum of y2 over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | s_ptr | theta_0_ptr)
@@ -126,16 +126,16 @@ def sweep_0(chunks, addresses, scalars, at, small):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, scalars)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
-        s_next_i0, y0_i0, y2_i0 = update_0(theta_i0, g_i0, s_i0, theta_0_i0, d, c7, root)
+        s_next_i0, y0_i0, y2_i0 = update_0(theta_i0, g_i0, s_i0, theta_0_i0, d, c3, root)
         acc0 += wide(g_i0)*wide(y0_i0)
         acc2 += wide(y2_i0)
-        s_next_i1, y0_i1, y2_i1 = update_0(theta_i1, g_i1, s_i1, theta_0_i1, d, c7, root)
+        s_next_i1, y0_i1, y2_i1 = update_0(theta_i1, g_i1, s_i1, theta_0_i1, d, c3, root)
         acc0 += wide(g_i1)*wide(y0_i1)
         acc2 += wide(y2_i1)
-        s_next_i2, y0_i2, y2_i2 = update_0(theta_i2, g_i2, s_i2, theta_0_i2, d, c7, root)
+        s_next_i2, y0_i2, y2_i2 = update_0(theta_i2, g_i2, s_i2, theta_0_i2, d, c3, root)
         acc0 += wide(g_i2)*wide(y0_i2)
         acc2 += wide(y2_i2)
-        s_next_i3, y0_i3, y2_i3 = update_0(theta_i3, g_i3, s_i3, theta_0_i3, d, c7, root)
+        s_next_i3, y0_i3, y2_i3 = update_0(theta_i3, g_i3, s_i3, theta_0_i3, d, c3, root)
         acc0 += wide(g_i3)*wide(y0_i3)
         acc2 += wide(y2_i3)
         store4(s_ptr, i, scalars, s_next_i0, s_next_i1, s_next_i2, s_next_i3)
@@ -146,7 +146,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
         g_i = load(g_ptr, i, scalars)
         s_i = load(s_ptr, i, scalars)
         theta_0_i = load(theta_0_ptr, i, scalars)
-        s_next_i, y0_i, y2_i = update_0(theta_i, g_i, s_i, theta_0_i, d, c7, root)
+        s_next_i, y0_i, y2_i = update_0(theta_i, g_i, s_i, theta_0_i, d, c3, root)
         acc0 += wide(g_i)*wide(y0_i)
         acc2 += wide(y2_i)
         store(s_ptr, i, scalars, s_next_i)
@@ -180,19 +180,19 @@ def groups_1(at, scalars, small):
     d_coef = scalars[0]
     eps = scalars[2]
     root = scalars[3]
-    c8 = scalars[11]
+    c4 = scalars[11]
     d_of = at[15]
     r_of = at[16]
     rate_of = at[17]
     y1_of = at[22]
     y3_of = at[23]
     d_next_of = at[24]
-    c10_of = at[25]
+    c6_of = at[25]
     acc1 = sum_over_tensors(small, y1_of, at)
     acc3 = sum_over_tensors(small, y3_of, at)
     if thread() == 0:
-        small[r_of], small[d_next_of], small[c10_of] = group_1(
-            small[d_of], small[r_of], small[rate_of], acc1, acc3, d_coef, eps, root, c8,
+        small[r_of], small[d_next_of], small[c6_of] = group_1(
+            small[d_of], small[r_of], small[rate_of], acc1, acc3, d_coef, eps, root, c4,
         )
 
 
@@ -207,20 +207,20 @@ def sweep_1(chunks, addresses, scalars, at, small):
     g_ptr = addresses[1, tensor] + offset
     m_ptr = addresses[2, tensor] + offset
     v_ptr = addresses[3, tensor] + offset
-    c1 = scalars[5]
-    c2 = scalars[6]
-    c3 = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
+    beta1_head = scalars[5]
+    beta1_tail = scalars[6]
+    c1 = scalars[7]
+    beta2_head = scalars[8]
+    beta2_tail = scalars[9]
+    c2 = scalars[10]
     d_of = at[15]
     rate_of = at[17]
-    c9_of = at[19]
-    c10_of = at[25]
+    c5_of = at[19]
+    c6_of = at[25]
     d = narrow(small[d_of], scalars)
     rate = narrow(small[rate_of], scalars)
-    c9 = narrow(small[c9_of], scalars)
-    c10 = narrow(small[c10_of], scalars)
+    c5 = narrow(small[c5_of], scalars)
+    c6 = narrow(small[c6_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -229,16 +229,16 @@ def sweep_1(chunks, addresses, scalars, at, small):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update_1(
-            theta_i0, g_i0, m_i0, v_i0, d, rate, c9, c10, c1, c2, c3, c4, c5, c6,
+            theta_i0, g_i0, m_i0, v_i0, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update_1(
-            theta_i1, g_i1, m_i1, v_i1, d, rate, c9, c10, c1, c2, c3, c4, c5, c6,
+            theta_i1, g_i1, m_i1, v_i1, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update_1(
-            theta_i2, g_i2, m_i2, v_i2, d, rate, c9, c10, c1, c2, c3, c4, c5, c6,
+            theta_i2, g_i2, m_i2, v_i2, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update_1(
-            theta_i3, g_i3, m_i3, v_i3, d, rate, c9, c10, c1, c2, c3, c4, c5, c6,
+            theta_i3, g_i3, m_i3, v_i3, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -250,7 +250,9 @@ def sweep_1(chunks, addresses, scalars, at, small):
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
-        theta_next_i, m_next_i, v_next_i = update_1(theta_i, g_i, m_i, v_i, d, rate, c9, c10, c1, c2, c3, c4, c5, c6)
+        theta_next_i, m_next_i, v_next_i = update_1(
+            theta_i, g_i, m_i, v_i, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
+        )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
         store(v_ptr, i, scalars, v_next_i)
@@ -287,8 +289,8 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "rate": "group", "c7": "group", "c9": "group", "acc0": "chunk", "acc2": "chunk", "y1": "tensor",
-        "y3": "tensor", "d_next": "group", "c10": "group",
+        "rate": "group", "c3": "group", "c5": "group", "acc0": "chunk", "acc2": "chunk", "y1": "tensor",
+        "y3": "tensor", "d_next": "group", "c6": "group",
     },
     launches=(
         Launch("group", groups_0),

@@ -28,8 +28,8 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, eps):
     """What is the same for every element, computed once a step in float64."""
-    c5 = 1 - beta2
-    rho_inf = (1 + beta2)/c5  # 2/(1 - beta2) - 1
+    c1 = 1 - beta2
+    rho_inf = (1 + beta2)/c1  # 2/(1 - beta2) - 1
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho >= 5 else 0
     r = (
@@ -38,41 +38,41 @@ def scalars(t, lr, beta1, beta2, eps):
         else 0
     )
     branch = 0 if rho >= 5 else 1
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c6 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    c7 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
-    return branch, eps, c5, c0, c1, c2, c3, c4, c6, c7
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    c3 = lr*sqrt(-expm1(t*log(beta2)))*r  # lr*sqrt(1 - beta2**t)*r
+    return branch, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3
 
 
 @per_element
-def update_0(theta, g, m, v, eps, c5, c0, c1, c2, c3, c4, c6, c7):
+def update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3):
     """One element where rho >= 5: the new theta, m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    m_hat = c6*m_next
-    theta_next = theta - c7*m_hat/(sqrt(v_next) + eps)
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    m_hat = c2*m_next
+    theta_next = theta - c3*m_hat/(sqrt(v_next) + eps)
     return theta_next, m_next, v_next
 
 
 @per_element
-def update_1(g, m, v, c5, c0, c1, c2, c3, c4):
+def update_1(g, m, v, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail):
     """One element otherwise: the new m and v."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     return m_next, v_next
 
 
 @per_element
-def update(theta, g, m, v, branch, eps, c5, c0, c1, c2, c3, c4, c6, c7):
+def update(theta, g, m, v, branch, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3):
     """One element, in the branch that runs: the new theta, m and v."""
     if branch == 0:
-        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c5, c0, c1, c2, c3, c4, c6, c7)
+        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3)
         return theta_next, m_next, v_next
-    m_next, v_next = update_1(g, m, v, c5, c0, c1, c2, c3, c4)
+    m_next, v_next = update_1(g, m, v, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
     return theta, m_next, v_next
 
 
@@ -89,14 +89,14 @@ def sweep(chunks, addresses, scalars):
     v_ptr = addresses[3, tensor] + offset
     branch = as_index(scalars[0])
     eps = scalars[1]
-    c5 = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c6 = scalars[8]
-    c7 = scalars[9]
+    c1 = scalars[2]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c2 = scalars[8]
+    c3 = scalars[9]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*thread()
@@ -106,16 +106,16 @@ def sweep(chunks, addresses, scalars):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0 = update_0(
-                theta_i0, g_i0, m_i0, v_i0, eps, c5, c0, c1, c2, c3, c4, c6, c7,
+                theta_i0, g_i0, m_i0, v_i0, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
             )
             theta_next_i1, m_next_i1, v_next_i1 = update_0(
-                theta_i1, g_i1, m_i1, v_i1, eps, c5, c0, c1, c2, c3, c4, c6, c7,
+                theta_i1, g_i1, m_i1, v_i1, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
             )
             theta_next_i2, m_next_i2, v_next_i2 = update_0(
-                theta_i2, g_i2, m_i2, v_i2, eps, c5, c0, c1, c2, c3, c4, c6, c7,
+                theta_i2, g_i2, m_i2, v_i2, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
             )
             theta_next_i3, m_next_i3, v_next_i3 = update_0(
-                theta_i3, g_i3, m_i3, v_i3, eps, c5, c0, c1, c2, c3, c4, c6, c7,
+                theta_i3, g_i3, m_i3, v_i3, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -127,7 +127,9 @@ def sweep(chunks, addresses, scalars):
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
-            theta_next_i, m_next_i, v_next_i = update_0(theta_i, g_i, m_i, v_i, eps, c5, c0, c1, c2, c3, c4, c6, c7)
+            theta_next_i, m_next_i, v_next_i = update_0(
+                theta_i, g_i, m_i, v_i, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
+            )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
             store(v_ptr, i, scalars, v_next_i)
@@ -139,10 +141,10 @@ def sweep(chunks, addresses, scalars):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            m_next_i0, v_next_i0 = update_1(g_i0, m_i0, v_i0, c5, c0, c1, c2, c3, c4)
-            m_next_i1, v_next_i1 = update_1(g_i1, m_i1, v_i1, c5, c0, c1, c2, c3, c4)
-            m_next_i2, v_next_i2 = update_1(g_i2, m_i2, v_i2, c5, c0, c1, c2, c3, c4)
-            m_next_i3, v_next_i3 = update_1(g_i3, m_i3, v_i3, c5, c0, c1, c2, c3, c4)
+            m_next_i0, v_next_i0 = update_1(g_i0, m_i0, v_i0, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
+            m_next_i1, v_next_i1 = update_1(g_i1, m_i1, v_i1, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
+            m_next_i2, v_next_i2 = update_1(g_i2, m_i2, v_i2, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
+            m_next_i3, v_next_i3 = update_1(g_i3, m_i3, v_i3, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
@@ -151,7 +153,7 @@ def sweep(chunks, addresses, scalars):
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
-            m_next_i, v_next_i = update_1(g_i, m_i, v_i, c5, c0, c1, c2, c3, c4)
+            m_next_i, v_next_i = update_1(g_i, m_i, v_i, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
             store(m_ptr, i, scalars, m_next_i)
             store(v_ptr, i, scalars, v_next_i)
             i += THREADS

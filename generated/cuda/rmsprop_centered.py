@@ -26,18 +26,18 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, alpha, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(alpha)
-    c1 = tail(alpha)
-    c2 = 1 - alpha
+    alpha_head = head(alpha)
+    alpha_tail = tail(alpha)
+    c0 = 1 - alpha
     zero = 0
-    return lr, eps, c0, c1, c2, zero
+    return lr, eps, alpha_head, alpha_tail, c0, zero
 
 
 @per_element
-def update(theta, g, v, g_bar, lr, eps, c0, c1, c2, zero):
+def update(theta, g, v, g_bar, lr, eps, alpha_head, alpha_tail, c0, zero):
     """One element: the new theta, v and g_bar."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
-    g_bar_next = fma(c0, g_bar, fma(c1, g_bar, c2*g))
+    v_next = fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))
+    g_bar_next = fma(alpha_head, g_bar, fma(alpha_tail, g_bar, c0*g))
     variance = maximum(fma(-g_bar_next, g_bar_next, v_next), zero)
     theta_next = theta - lr*g/(sqrt(variance) + eps)
     return theta_next, v_next, g_bar_next
@@ -56,9 +56,9 @@ def sweep(chunks, addresses, scalars):
     g_bar_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
+    alpha_head = scalars[2]
+    alpha_tail = scalars[3]
+    c0 = scalars[4]
     zero = scalars[5]
     fours = in_fours(count, theta_ptr | g_ptr | v_ptr | g_bar_ptr)
     i = 4*thread()
@@ -67,10 +67,18 @@ def sweep(chunks, addresses, scalars):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         g_bar_i0, g_bar_i1, g_bar_i2, g_bar_i3 = load4(g_bar_ptr, i, scalars)
-        theta_next_i0, v_next_i0, g_bar_next_i0 = update(theta_i0, g_i0, v_i0, g_bar_i0, lr, eps, c0, c1, c2, zero)
-        theta_next_i1, v_next_i1, g_bar_next_i1 = update(theta_i1, g_i1, v_i1, g_bar_i1, lr, eps, c0, c1, c2, zero)
-        theta_next_i2, v_next_i2, g_bar_next_i2 = update(theta_i2, g_i2, v_i2, g_bar_i2, lr, eps, c0, c1, c2, zero)
-        theta_next_i3, v_next_i3, g_bar_next_i3 = update(theta_i3, g_i3, v_i3, g_bar_i3, lr, eps, c0, c1, c2, zero)
+        theta_next_i0, v_next_i0, g_bar_next_i0 = update(
+            theta_i0, g_i0, v_i0, g_bar_i0, lr, eps, alpha_head, alpha_tail, c0, zero,
+        )
+        theta_next_i1, v_next_i1, g_bar_next_i1 = update(
+            theta_i1, g_i1, v_i1, g_bar_i1, lr, eps, alpha_head, alpha_tail, c0, zero,
+        )
+        theta_next_i2, v_next_i2, g_bar_next_i2 = update(
+            theta_i2, g_i2, v_i2, g_bar_i2, lr, eps, alpha_head, alpha_tail, c0, zero,
+        )
+        theta_next_i3, v_next_i3, g_bar_next_i3 = update(
+            theta_i3, g_i3, v_i3, g_bar_i3, lr, eps, alpha_head, alpha_tail, c0, zero,
+        )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         store4(g_bar_ptr, i, scalars, g_bar_next_i0, g_bar_next_i1, g_bar_next_i2, g_bar_next_i3)
@@ -81,7 +89,9 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         g_bar_i = load(g_bar_ptr, i, scalars)
-        theta_next_i, v_next_i, g_bar_next_i = update(theta_i, g_i, v_i, g_bar_i, lr, eps, c0, c1, c2, zero)
+        theta_next_i, v_next_i, g_bar_next_i = update(
+            theta_i, g_i, v_i, g_bar_i, lr, eps, alpha_head, alpha_tail, c0, zero,
+        )
         store(theta_ptr, i, scalars, theta_next_i)
         store(v_ptr, i, scalars, v_next_i)
         store(g_bar_ptr, i, scalars, g_bar_next_i)

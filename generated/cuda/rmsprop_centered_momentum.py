@@ -26,18 +26,18 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, alpha, momentum, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(alpha)
-    c1 = tail(alpha)
-    c2 = 1 - alpha
+    alpha_head = head(alpha)
+    alpha_tail = tail(alpha)
+    c0 = 1 - alpha
     zero = 0
-    return lr, momentum, eps, c0, c1, c2, zero
+    return lr, momentum, eps, alpha_head, alpha_tail, c0, zero
 
 
 @per_element
-def update(theta, g, v, g_bar, b, lr, momentum, eps, c0, c1, c2, zero):
+def update(theta, g, v, g_bar, b, lr, momentum, eps, alpha_head, alpha_tail, c0, zero):
     """One element: the new theta, v, g_bar and b."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
-    g_bar_next = fma(c0, g_bar, fma(c1, g_bar, c2*g))
+    v_next = fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))
+    g_bar_next = fma(alpha_head, g_bar, fma(alpha_tail, g_bar, c0*g))
     variance = maximum(fma(-g_bar_next, g_bar_next, v_next), zero)
     b_next = fma(momentum, b, g/(sqrt(variance) + eps))
     theta_next = fma(-lr, b_next, theta)
@@ -59,9 +59,9 @@ def sweep(chunks, addresses, scalars):
     lr = scalars[0]
     momentum = scalars[1]
     eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
+    alpha_head = scalars[3]
+    alpha_tail = scalars[4]
+    c0 = scalars[5]
     zero = scalars[6]
     fours = in_fours(count, theta_ptr | g_ptr | v_ptr | g_bar_ptr | b_ptr)
     i = 4*thread()
@@ -72,16 +72,16 @@ def sweep(chunks, addresses, scalars):
         g_bar_i0, g_bar_i1, g_bar_i2, g_bar_i3 = load4(g_bar_ptr, i, scalars)
         b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
         theta_next_i0, v_next_i0, g_bar_next_i0, b_next_i0 = update(
-            theta_i0, g_i0, v_i0, g_bar_i0, b_i0, lr, momentum, eps, c0, c1, c2, zero,
+            theta_i0, g_i0, v_i0, g_bar_i0, b_i0, lr, momentum, eps, alpha_head, alpha_tail, c0, zero,
         )
         theta_next_i1, v_next_i1, g_bar_next_i1, b_next_i1 = update(
-            theta_i1, g_i1, v_i1, g_bar_i1, b_i1, lr, momentum, eps, c0, c1, c2, zero,
+            theta_i1, g_i1, v_i1, g_bar_i1, b_i1, lr, momentum, eps, alpha_head, alpha_tail, c0, zero,
         )
         theta_next_i2, v_next_i2, g_bar_next_i2, b_next_i2 = update(
-            theta_i2, g_i2, v_i2, g_bar_i2, b_i2, lr, momentum, eps, c0, c1, c2, zero,
+            theta_i2, g_i2, v_i2, g_bar_i2, b_i2, lr, momentum, eps, alpha_head, alpha_tail, c0, zero,
         )
         theta_next_i3, v_next_i3, g_bar_next_i3, b_next_i3 = update(
-            theta_i3, g_i3, v_i3, g_bar_i3, b_i3, lr, momentum, eps, c0, c1, c2, zero,
+            theta_i3, g_i3, v_i3, g_bar_i3, b_i3, lr, momentum, eps, alpha_head, alpha_tail, c0, zero,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -96,7 +96,7 @@ def sweep(chunks, addresses, scalars):
         g_bar_i = load(g_bar_ptr, i, scalars)
         b_i = load(b_ptr, i, scalars)
         theta_next_i, v_next_i, g_bar_next_i, b_next_i = update(
-            theta_i, g_i, v_i, g_bar_i, b_i, lr, momentum, eps, c0, c1, c2, zero,
+            theta_i, g_i, v_i, g_bar_i, b_i, lr, momentum, eps, alpha_head, alpha_tail, c0, zero,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(v_ptr, i, scalars, v_next_i)

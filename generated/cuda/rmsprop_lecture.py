@@ -24,10 +24,10 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 def scalars(t, lr, alpha):
     """What is the same for every element, computed once a step in float64."""
     branch = 0 if t == 1 else 1
-    c0 = head(alpha)
-    c1 = tail(alpha)
-    c2 = 1 - alpha
-    return branch, lr, c0, c1, c2
+    alpha_head = head(alpha)
+    alpha_tail = tail(alpha)
+    c0 = 1 - alpha
+    return branch, lr, alpha_head, alpha_tail, c0
 
 
 @per_element
@@ -39,20 +39,20 @@ def update_0(theta, g, lr):
 
 
 @per_element
-def update_1(theta, g, v, lr, c0, c1, c2):
+def update_1(theta, g, v, lr, alpha_head, alpha_tail, c0):
     """One element otherwise: the new theta and v."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    v_next = fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))
     theta_next = theta - lr*g/sqrt(v_next)
     return theta_next, v_next
 
 
 @per_element
-def update(theta, g, v, branch, lr, c0, c1, c2):
+def update(theta, g, v, branch, lr, alpha_head, alpha_tail, c0):
     """One element, in the branch that runs: the new theta and v."""
     if branch == 0:
         theta_next, v_next = update_0(theta, g, lr)
         return theta_next, v_next
-    theta_next, v_next = update_1(theta, g, v, lr, c0, c1, c2)
+    theta_next, v_next = update_1(theta, g, v, lr, alpha_head, alpha_tail, c0)
     return theta_next, v_next
 
 
@@ -68,9 +68,9 @@ def sweep(chunks, addresses, scalars):
     v_ptr = addresses[2, tensor] + offset
     branch = as_index(scalars[0])
     lr = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
+    alpha_head = scalars[2]
+    alpha_tail = scalars[3]
+    c0 = scalars[4]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | v_ptr)
         i = 4*thread()
@@ -99,10 +99,10 @@ def sweep(chunks, addresses, scalars):
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            theta_next_i0, v_next_i0 = update_1(theta_i0, g_i0, v_i0, lr, c0, c1, c2)
-            theta_next_i1, v_next_i1 = update_1(theta_i1, g_i1, v_i1, lr, c0, c1, c2)
-            theta_next_i2, v_next_i2 = update_1(theta_i2, g_i2, v_i2, lr, c0, c1, c2)
-            theta_next_i3, v_next_i3 = update_1(theta_i3, g_i3, v_i3, lr, c0, c1, c2)
+            theta_next_i0, v_next_i0 = update_1(theta_i0, g_i0, v_i0, lr, alpha_head, alpha_tail, c0)
+            theta_next_i1, v_next_i1 = update_1(theta_i1, g_i1, v_i1, lr, alpha_head, alpha_tail, c0)
+            theta_next_i2, v_next_i2 = update_1(theta_i2, g_i2, v_i2, lr, alpha_head, alpha_tail, c0)
+            theta_next_i3, v_next_i3 = update_1(theta_i3, g_i3, v_i3, lr, alpha_head, alpha_tail, c0)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
@@ -111,7 +111,7 @@ def sweep(chunks, addresses, scalars):
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
-            theta_next_i, v_next_i = update_1(theta_i, g_i, v_i, lr, c0, c1, c2)
+            theta_next_i, v_next_i = update_1(theta_i, g_i, v_i, lr, alpha_head, alpha_tail, c0)
             store(theta_ptr, i, scalars, theta_next_i)
             store(v_ptr, i, scalars, v_next_i)
             i += THREADS

@@ -24,16 +24,16 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, alpha, momentum, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(alpha)
-    c1 = tail(alpha)
-    c2 = 1 - alpha
-    return lr, momentum, eps, c0, c1, c2
+    alpha_head = head(alpha)
+    alpha_tail = tail(alpha)
+    c0 = 1 - alpha
+    return lr, momentum, eps, alpha_head, alpha_tail, c0
 
 
 @per_element
-def update(theta, g, v, b, lr, momentum, eps, c0, c1, c2):
+def update(theta, g, v, b, lr, momentum, eps, alpha_head, alpha_tail, c0):
     """One element: the new theta, v and b."""
-    v_next = fma(c0, v, fma(c1, v, c2*(g*g)))
+    v_next = fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))
     b_next = fma(momentum, b, g/(sqrt(v_next) + eps))
     theta_next = fma(-lr, b_next, theta)
     return theta_next, v_next, b_next
@@ -53,9 +53,9 @@ def sweep(chunks, addresses, scalars):
     lr = scalars[0]
     momentum = scalars[1]
     eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
+    alpha_head = scalars[3]
+    alpha_tail = scalars[4]
+    c0 = scalars[5]
     fours = in_fours(count, theta_ptr | g_ptr | v_ptr | b_ptr)
     i = 4*thread()
     while i < fours:
@@ -63,10 +63,18 @@ def sweep(chunks, addresses, scalars):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
-        theta_next_i0, v_next_i0, b_next_i0 = update(theta_i0, g_i0, v_i0, b_i0, lr, momentum, eps, c0, c1, c2)
-        theta_next_i1, v_next_i1, b_next_i1 = update(theta_i1, g_i1, v_i1, b_i1, lr, momentum, eps, c0, c1, c2)
-        theta_next_i2, v_next_i2, b_next_i2 = update(theta_i2, g_i2, v_i2, b_i2, lr, momentum, eps, c0, c1, c2)
-        theta_next_i3, v_next_i3, b_next_i3 = update(theta_i3, g_i3, v_i3, b_i3, lr, momentum, eps, c0, c1, c2)
+        theta_next_i0, v_next_i0, b_next_i0 = update(
+            theta_i0, g_i0, v_i0, b_i0, lr, momentum, eps, alpha_head, alpha_tail, c0,
+        )
+        theta_next_i1, v_next_i1, b_next_i1 = update(
+            theta_i1, g_i1, v_i1, b_i1, lr, momentum, eps, alpha_head, alpha_tail, c0,
+        )
+        theta_next_i2, v_next_i2, b_next_i2 = update(
+            theta_i2, g_i2, v_i2, b_i2, lr, momentum, eps, alpha_head, alpha_tail, c0,
+        )
+        theta_next_i3, v_next_i3, b_next_i3 = update(
+            theta_i3, g_i3, v_i3, b_i3, lr, momentum, eps, alpha_head, alpha_tail, c0,
+        )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
@@ -77,7 +85,9 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         b_i = load(b_ptr, i, scalars)
-        theta_next_i, v_next_i, b_next_i = update(theta_i, g_i, v_i, b_i, lr, momentum, eps, c0, c1, c2)
+        theta_next_i, v_next_i, b_next_i = update(
+            theta_i, g_i, v_i, b_i, lr, momentum, eps, alpha_head, alpha_tail, c0,
+        )
         store(theta_ptr, i, scalars, theta_next_i)
         store(v_ptr, i, scalars, v_next_i)
         store(b_ptr, i, scalars, b_next_i)

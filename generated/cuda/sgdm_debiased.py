@@ -24,18 +24,18 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
-    return lr, c0, c1, c2, c3
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    c1 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
+    return lr, beta1_head, beta1_tail, c0, c1
 
 
 @per_element
-def update(theta, g, m, lr, c0, c1, c2, c3):
+def update(theta, g, m, lr, beta1_head, beta1_tail, c0, c1):
     """One element: the new theta and m."""
-    m_next = fma(c0, m, fma(c1, m, c2*g))
-    m_hat = c3*m_next
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    m_hat = c1*m_next
     theta_next = fma(-lr, m_hat, theta)
     return theta_next, m_next
 
@@ -51,20 +51,20 @@ def sweep(chunks, addresses, scalars):
     g_ptr = addresses[1, tensor] + offset
     m_ptr = addresses[2, tensor] + offset
     lr = scalars[0]
-    c0 = scalars[1]
-    c1 = scalars[2]
-    c2 = scalars[3]
-    c3 = scalars[4]
+    beta1_head = scalars[1]
+    beta1_tail = scalars[2]
+    c0 = scalars[3]
+    c1 = scalars[4]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-        theta_next_i0, m_next_i0 = update(theta_i0, g_i0, m_i0, lr, c0, c1, c2, c3)
-        theta_next_i1, m_next_i1 = update(theta_i1, g_i1, m_i1, lr, c0, c1, c2, c3)
-        theta_next_i2, m_next_i2 = update(theta_i2, g_i2, m_i2, lr, c0, c1, c2, c3)
-        theta_next_i3, m_next_i3 = update(theta_i3, g_i3, m_i3, lr, c0, c1, c2, c3)
+        theta_next_i0, m_next_i0 = update(theta_i0, g_i0, m_i0, lr, beta1_head, beta1_tail, c0, c1)
+        theta_next_i1, m_next_i1 = update(theta_i1, g_i1, m_i1, lr, beta1_head, beta1_tail, c0, c1)
+        theta_next_i2, m_next_i2 = update(theta_i2, g_i2, m_i2, lr, beta1_head, beta1_tail, c0, c1)
+        theta_next_i3, m_next_i3 = update(theta_i3, g_i3, m_i3, lr, beta1_head, beta1_tail, c0, c1)
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         i += 4*THREADS
@@ -73,7 +73,7 @@ def sweep(chunks, addresses, scalars):
         theta_i = load(theta_ptr, i, scalars)
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
-        theta_next_i, m_next_i = update(theta_i, g_i, m_i, lr, c0, c1, c2, c3)
+        theta_next_i, m_next_i = update(theta_i, g_i, m_i, lr, beta1_head, beta1_tail, c0, c1)
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
         i += THREADS

@@ -30,15 +30,15 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 def scalars(t, lr, beta1, beta2, weight_decay, eps):
     """What is the same for every element, computed once a step in float64."""
     one = 1
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
     zero = 0
-    c4 = head(beta2)
-    c5 = tail(beta2)
-    c6 = 1 - beta2
-    c9 = 1 - lr*weight_decay
-    return lr, beta1, beta2, eps, c0, c1, c2, zero, c4, c5, c6, c9
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = 1 - beta2
+    c5 = 1 - lr*weight_decay
+    return lr, beta1, beta2, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c5
 
 
 @per_element
@@ -50,23 +50,25 @@ def update_0(g):
 
 @on_device
 def group_0(taken, acc1, acc2, beta1, beta2):
-    """One model before sweep 1: the new taken, and c3, c7 and c8."""
+    """One model before sweep 1: the new taken, and c1, c3 and c4."""
     bad = acc2 - acc1
     taken_next = taken + 1 if bad == 0 else taken
-    c3 = 1 if bad == 0 else 0
-    c7 = 1/(1 - beta1**taken_next)
-    c8 = 1/(1 - beta2**taken_next)
-    return taken_next, c3, c7, c8
+    c1 = 1 if bad == 0 else 0
+    c3 = 1/(1 - beta1**taken_next)
+    c4 = 1/(1 - beta2**taken_next)
+    return taken_next, c1, c3, c4
 
 
 @per_element
-def update_1(theta, g, m, v, c3, c7, c8, lr, eps, c0, c1, c2, zero, c4, c5, c6, c9):
+def update_1(
+    theta, g, m, v, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c5,
+):
     """One element in sweep 1: the new theta, m and v."""
-    m_next = where(zero < c3, fma(c0, m, fma(c1, m, c2*g)), m)
-    v_next = where(zero < c3, fma(c4, v, fma(c5, v, c6*(g*g))), v)
-    m_hat = c7*m_next
-    v_hat = c8*v_next
-    theta_next = where(zero < c3, fma(c9, theta, -lr*m_hat/(sqrt(v_hat) + eps)), theta)
+    m_next = where(zero < c1, fma(beta1_head, m, fma(beta1_tail, m, c0*g)), m)
+    v_next = where(zero < c1, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))), v)
+    m_hat = c3*m_next
+    v_hat = c4*v_next
+    theta_next = where(zero < c1, fma(c5, theta, -lr*m_hat/(sqrt(v_hat) + eps)), theta)
     return theta_next, m_next, v_next
 
 
@@ -123,13 +125,13 @@ def groups_0(at, scalars, small):
     taken_of = at[15]
     y1_of = at[17]
     numel_of = at[12]
-    c3_of = at[18]
-    c7_of = at[19]
-    c8_of = at[20]
+    c1_of = at[18]
+    c3_of = at[19]
+    c4_of = at[20]
     acc1 = sum_over_tensors(small, y1_of, at)
     acc2 = sum_over_tensors(small, numel_of, at)
     if thread() == 0:
-        small[taken_of], small[c3_of], small[c7_of], small[c8_of] = group_0(small[taken_of], acc1, acc2, beta1, beta2)
+        small[taken_of], small[c1_of], small[c3_of], small[c4_of] = group_0(small[taken_of], acc1, acc2, beta1, beta2)
 
 
 @kernel
@@ -145,20 +147,20 @@ def sweep_1(chunks, addresses, scalars, at, small):
     v_ptr = addresses[3, tensor] + offset
     lr = scalars[0]
     eps = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
-    c2 = scalars[6]
+    beta1_head = scalars[4]
+    beta1_tail = scalars[5]
+    c0 = scalars[6]
     zero = scalars[7]
-    c4 = scalars[8]
-    c5 = scalars[9]
-    c6 = scalars[10]
-    c9 = scalars[11]
-    c3_of = at[18]
-    c7_of = at[19]
-    c8_of = at[20]
+    beta2_head = scalars[8]
+    beta2_tail = scalars[9]
+    c2 = scalars[10]
+    c5 = scalars[11]
+    c1_of = at[18]
+    c3_of = at[19]
+    c4_of = at[20]
+    c1 = narrow(small[c1_of], scalars)
     c3 = narrow(small[c3_of], scalars)
-    c7 = narrow(small[c7_of], scalars)
-    c8 = narrow(small[c8_of], scalars)
+    c4 = narrow(small[c4_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -167,16 +169,20 @@ def sweep_1(chunks, addresses, scalars, at, small):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update_1(
-            theta_i0, g_i0, m_i0, v_i0, c3, c7, c8, lr, eps, c0, c1, c2, zero, c4, c5, c6, c9,
+            theta_i0, g_i0, m_i0, v_i0, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+            c2, c5,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update_1(
-            theta_i1, g_i1, m_i1, v_i1, c3, c7, c8, lr, eps, c0, c1, c2, zero, c4, c5, c6, c9,
+            theta_i1, g_i1, m_i1, v_i1, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+            c2, c5,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update_1(
-            theta_i2, g_i2, m_i2, v_i2, c3, c7, c8, lr, eps, c0, c1, c2, zero, c4, c5, c6, c9,
+            theta_i2, g_i2, m_i2, v_i2, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+            c2, c5,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update_1(
-            theta_i3, g_i3, m_i3, v_i3, c3, c7, c8, lr, eps, c0, c1, c2, zero, c4, c5, c6, c9,
+            theta_i3, g_i3, m_i3, v_i3, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+            c2, c5,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -189,7 +195,8 @@ def sweep_1(chunks, addresses, scalars, at, small):
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i = update_1(
-            theta_i, g_i, m_i, v_i, c3, c7, c8, lr, eps, c0, c1, c2, zero, c4, c5, c6, c9,
+            theta_i, g_i, m_i, v_i, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
+            c5,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
@@ -215,7 +222,7 @@ PROGRAM = Program(
     small_states={"taken": "group"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "y1": "tensor", "c3": "group", "c7": "group", "c8": "group"},
+    values={"acc0": "chunk", "y1": "tensor", "c1": "group", "c3": "group", "c4": "group"},
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),

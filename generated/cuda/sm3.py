@@ -32,18 +32,18 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, eps):
     """What is the same for every element, computed once a step in float64."""
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
     zero = 0
-    return lr, eps, c0, c1, c2, zero
+    return lr, eps, beta1_head, beta1_tail, c0, zero
 
 
 @per_element
-def update_0(theta, g, m, c, r, lr, eps, c0, c1, c2, zero):
+def update_0(theta, g, m, c, r, lr, eps, beta1_head, beta1_tail, c0, zero):
     """One element in sweep 0: the new theta and m, and total."""
     total = fma(g, g, minimum(c, r))
-    m_next = fma(c0, m, fma(c1, m, c2*where(zero < total + eps, g/sqrt(total + eps), zero)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*where(zero < total + eps, g/sqrt(total + eps), zero)))
     theta_next = fma(-lr, m_next, theta)
     return theta_next, m_next, total
 
@@ -62,9 +62,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
     parts_begin = chunks[10, block()]
     lr = scalars[0]
     eps = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c2 = scalars[4]
+    beta1_head = scalars[2]
+    beta1_tail = scalars[3]
+    c0 = scalars[4]
     zero = scalars[5]
     c_of = at[15]
     r_of = at[16]
@@ -95,22 +95,25 @@ def sweep_0(chunks, addresses, scalars, at, small):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             theta_next_i0, m_next_i0, total_i0 = update_0(
-                theta_i0, g_i0, m_i0, narrow(small[c_line + i], scalars), r, lr, eps, c0, c1, c2, zero,
+                theta_i0, g_i0, m_i0, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
             )
             acc0 = maximum(acc0, wide(total_i0))
             small[acc1_line + i] = maximum(small[acc1_line + i], wide(total_i0))
             theta_next_i1, m_next_i1, total_i1 = update_0(
-                theta_i1, g_i1, m_i1, narrow(small[c_line + i + 1], scalars), r, lr, eps, c0, c1, c2, zero,
+                theta_i1, g_i1, m_i1, narrow(small[c_line + i + 1], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
+                zero,
             )
             acc0 = maximum(acc0, wide(total_i1))
             small[acc1_line + i + 1] = maximum(small[acc1_line + i + 1], wide(total_i1))
             theta_next_i2, m_next_i2, total_i2 = update_0(
-                theta_i2, g_i2, m_i2, narrow(small[c_line + i + 2], scalars), r, lr, eps, c0, c1, c2, zero,
+                theta_i2, g_i2, m_i2, narrow(small[c_line + i + 2], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
+                zero,
             )
             acc0 = maximum(acc0, wide(total_i2))
             small[acc1_line + i + 2] = maximum(small[acc1_line + i + 2], wide(total_i2))
             theta_next_i3, m_next_i3, total_i3 = update_0(
-                theta_i3, g_i3, m_i3, narrow(small[c_line + i + 3], scalars), r, lr, eps, c0, c1, c2, zero,
+                theta_i3, g_i3, m_i3, narrow(small[c_line + i + 3], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
+                zero,
             )
             acc0 = maximum(acc0, wide(total_i3))
             small[acc1_line + i + 3] = maximum(small[acc1_line + i + 3], wide(total_i3))
@@ -123,7 +126,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
             theta_next_i, m_next_i, total_i = update_0(
-                theta_i, g_i, m_i, narrow(small[c_line + i], scalars), r, lr, eps, c0, c1, c2, zero,
+                theta_i, g_i, m_i, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
             )
             acc0 = maximum(acc0, wide(total_i))
             small[acc1_line + i] = maximum(small[acc1_line + i], wide(total_i))

@@ -38,87 +38,91 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 def scalars(t, lr, beta1, beta2, eps, tolerance):
     """What is the same for every element, computed once a step in float64."""
     branch = 0 if t == 1 else 1
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
     zero = 0
-    c4 = head(beta2)
-    c5 = tail(beta2)
-    c6 = 1 - beta2
-    c10 = expm1(t*log(beta2))
-    c7 = -lr*sqrt(-c10)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    c8 = -1/c10  # 1/(1 - beta2**t)
-    return branch, t, beta2, eps, tolerance, c0, c1, c2, zero, c4, c5, c6, c7, c8
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c2 = 1 - beta2
+    c6 = expm1(t*log(beta2))
+    c3 = -lr*sqrt(-c6)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
+    c4 = -1/c6  # 1/(1 - beta2**t)
+    return branch, t, beta2, eps, tolerance, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3, c4
 
 
 @on_device
 def group_0_0(switched_at, t):
-    """One model before sweep 0 where t == 1: c3, now, c9 and switched_at'."""
-    c3 = 1 if switched_at > 0 else 0
+    """One model before sweep 0 where t == 1: c1, now, c5 and switched_at'."""
+    c1 = 1 if switched_at > 0 else 0
     now = 0
-    c9 = 1 if now == 1 else 0
+    c5 = 1 if now == 1 else 0
     switched_at_next = t if now == 1 else switched_at
-    return c3, now, c9, switched_at_next
+    return c1, now, c5, switched_at_next
 
 
 @per_element
-def update_0_0(theta, g, m, v, rate, c3, c9, eps, c0, c1, c2, zero, c4, c5, c6, c7):
+def update_0_0(
+    theta, g, m, v, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3,
+):
     """One element in sweep 0 where t == 1: the new theta, m and v, and p."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
-    v_next = where(zero < c3, v, fma(c4, v, fma(c5, v, c6*(g*g))))
-    p = -c7*mean/(sqrt(v_next) + eps)
-    theta_next = where(zero < c3, fma(-rate, mean, theta), theta + p)
-    m_next = where(zero < c3, mean, where(zero < c9, zero, mean))
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = where(zero < c1, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
+    p = -c3*mean/(sqrt(v_next) + eps)
+    theta_next = where(zero < c1, fma(-rate, mean, theta), theta + p)
+    m_next = where(zero < c1, mean, where(zero < c5, zero, mean))
     return theta_next, m_next, v_next, p
 
 
 @on_device
-def group_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c6, c8):
+def group_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c2, c4):
     """One model before sweep 1 where t == 1: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = lam if switched_at > 0 else beta2*lam + c6*gamma if along != 0 else lam
-    lam_hat = lam_next*c8
+    lam_next = lam if switched_at > 0 else beta2*lam + c2*gamma if along != 0 else lam
+    lam_hat = lam_next*c4
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
     return lam_next, rate_next
 
 
 @on_device
 def group_1_0(switched_at):
-    """One model before sweep 0 otherwise: c3."""
-    c3 = 1 if switched_at > 0 else 0
-    return c3
+    """One model before sweep 0 otherwise: c1."""
+    c1 = 1 if switched_at > 0 else 0
+    return c1
 
 
 @per_element
-def update_1_0(theta, g, m, v, rate, c3, eps, c0, c1, c2, zero, c4, c5, c6, c7):
+def update_1_0(
+    theta, g, m, v, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3,
+):
     """One element in sweep 0 otherwise: the new theta and v, and p."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
-    v_next = where(zero < c3, v, fma(c4, v, fma(c5, v, c6*(g*g))))
-    p = -c7*mean/(sqrt(v_next) + eps)
-    theta_next = where(zero < c3, fma(-rate, mean, theta), theta + p)
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = where(zero < c1, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
+    p = -c3*mean/(sqrt(v_next) + eps)
+    theta_next = where(zero < c1, fma(-rate, mean, theta), theta + p)
     return theta_next, v_next, p
 
 
 @on_device
-def group_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c6, c8):
-    """One model before sweep 1 otherwise: the new switched_at, lam and rate, and c9."""
+def group_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c2, c4):
+    """One model before sweep 1 otherwise: the new switched_at, lam and rate, and c5."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = lam if switched_at > 0 else beta2*lam + c6*gamma if along != 0 else lam
-    lam_hat = lam_next*c8
+    lam_next = lam if switched_at > 0 else beta2*lam + c2*gamma if along != 0 else lam
+    lam_hat = lam_next*c4
     now = 1 if switched_at == 0 and tolerance > abs(gamma - lam_hat) and along != 0 else 0
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
-    c9 = 1 if now == 1 else 0
+    c5 = 1 if now == 1 else 0
     switched_at_next = t if now == 1 else switched_at
-    return switched_at_next, lam_next, rate_next, c9
+    return switched_at_next, lam_next, rate_next, c5
 
 
 @per_element
-def update_1_1(g, m, c3, c9, c0, c1, c2, zero):
+def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
     """One element in sweep 1 otherwise: the new m."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
-    m_next = where(zero < c3, mean, where(zero < c9, zero, mean))
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    m_next = where(zero < c1, mean, where(zero < c5, zero, mean))
     return m_next
 
 
@@ -128,16 +132,16 @@ def groups_0(at, scalars, small):
     branch = as_index(scalars[0])
     t = scalars[1]
     switched_at_of = at[15]
-    c3_of = at[18]
+    c1_of = at[18]
     now_of = at[19]
-    c9_of = at[20]
+    c5_of = at[20]
     switched_at_next_of = at[21]
     if branch == 0:
         if thread() == 0:
-            small[c3_of], small[now_of], small[c9_of], small[switched_at_next_of] = group_0_0(small[switched_at_of], t)
+            small[c1_of], small[now_of], small[c5_of], small[switched_at_next_of] = group_0_0(small[switched_at_of], t)
     else:
         if thread() == 0:
-            small[c3_of] = group_1_0(small[switched_at_of])
+            small[c1_of] = group_1_0(small[switched_at_of])
 
 
 @kernel
@@ -153,23 +157,23 @@ def sweep_0(chunks, addresses, scalars, at, small):
     v_ptr = addresses[3, tensor] + offset
     branch = as_index(scalars[0])
     eps = scalars[3]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
+    beta1_head = scalars[5]
+    beta1_tail = scalars[6]
+    c0 = scalars[7]
     zero = scalars[8]
-    c4 = scalars[9]
-    c5 = scalars[10]
-    c6 = scalars[11]
-    c7 = scalars[12]
+    beta2_head = scalars[9]
+    beta2_tail = scalars[10]
+    c2 = scalars[11]
+    c3 = scalars[12]
     rate_of = at[17]
-    c3_of = at[18]
-    c9_of = at[20]
+    c1_of = at[18]
+    c5_of = at[20]
     acc0_of = at[22]
     acc2_of = at[23]
     if branch == 0:
         rate = narrow(small[rate_of], scalars)
-        c3 = narrow(small[c3_of], scalars)
-        c9 = narrow(small[c9_of], scalars)
+        c1 = narrow(small[c1_of], scalars)
+        c5 = narrow(small[c5_of], scalars)
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
@@ -180,22 +184,26 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_0_0(
-                theta_i0, g_i0, m_i0, v_i0, rate, c3, c9, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta_i0, g_i0, m_i0, v_i0, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g_i0)*wide(p_i0)
             acc2 += wide(p_i0)*wide(p_i0)
             theta_next_i1, m_next_i1, v_next_i1, p_i1 = update_0_0(
-                theta_i1, g_i1, m_i1, v_i1, rate, c3, c9, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta_i1, g_i1, m_i1, v_i1, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g_i1)*wide(p_i1)
             acc2 += wide(p_i1)*wide(p_i1)
             theta_next_i2, m_next_i2, v_next_i2, p_i2 = update_0_0(
-                theta_i2, g_i2, m_i2, v_i2, rate, c3, c9, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta_i2, g_i2, m_i2, v_i2, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g_i2)*wide(p_i2)
             acc2 += wide(p_i2)*wide(p_i2)
             theta_next_i3, m_next_i3, v_next_i3, p_i3 = update_0_0(
-                theta_i3, g_i3, m_i3, v_i3, rate, c3, c9, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta_i3, g_i3, m_i3, v_i3, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g_i3)*wide(p_i3)
             acc2 += wide(p_i3)*wide(p_i3)
@@ -210,7 +218,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             theta_next_i, m_next_i, v_next_i, p_i = update_0_0(
-                theta_i, g_i, m_i, v_i, rate, c3, c9, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta_i, g_i, m_i, v_i, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
+                c3,
             )
             acc0 += wide(g_i)*wide(p_i)
             acc2 += wide(p_i)*wide(p_i)
@@ -226,7 +235,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
             small[acc2_of + chunks[3, block()]] = acc2
     else:
         rate = narrow(small[rate_of], scalars)
-        c3 = narrow(small[c3_of], scalars)
+        c1 = narrow(small[c1_of], scalars)
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
@@ -237,22 +246,26 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, v_next_i0, p_i0 = update_1_0(
-                theta_i0, g_i0, m_i0, v_i0, rate, c3, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta_i0, g_i0, m_i0, v_i0, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
+                c3,
             )
             acc0 += wide(g_i0)*wide(p_i0)
             acc2 += wide(p_i0)*wide(p_i0)
             theta_next_i1, v_next_i1, p_i1 = update_1_0(
-                theta_i1, g_i1, m_i1, v_i1, rate, c3, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta_i1, g_i1, m_i1, v_i1, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
+                c3,
             )
             acc0 += wide(g_i1)*wide(p_i1)
             acc2 += wide(p_i1)*wide(p_i1)
             theta_next_i2, v_next_i2, p_i2 = update_1_0(
-                theta_i2, g_i2, m_i2, v_i2, rate, c3, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta_i2, g_i2, m_i2, v_i2, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
+                c3,
             )
             acc0 += wide(g_i2)*wide(p_i2)
             acc2 += wide(p_i2)*wide(p_i2)
             theta_next_i3, v_next_i3, p_i3 = update_1_0(
-                theta_i3, g_i3, m_i3, v_i3, rate, c3, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta_i3, g_i3, m_i3, v_i3, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
+                c3,
             )
             acc0 += wide(g_i3)*wide(p_i3)
             acc2 += wide(p_i3)*wide(p_i3)
@@ -266,7 +279,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             theta_next_i, v_next_i, p_i = update_1_0(
-                theta_i, g_i, m_i, v_i, rate, c3, eps, c0, c1, c2, zero, c4, c5, c6, c7,
+                theta_i, g_i, m_i, v_i, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3,
             )
             acc0 += wide(g_i)*wide(p_i)
             acc2 += wide(p_i)*wide(p_i)
@@ -303,28 +316,28 @@ def groups_1(at, scalars, small):
     t = scalars[1]
     beta2 = scalars[2]
     tolerance = scalars[4]
-    c6 = scalars[11]
-    c8 = scalars[13]
+    c2 = scalars[11]
+    c4 = scalars[13]
     switched_at_of = at[15]
     lam_of = at[16]
     rate_of = at[17]
     y0_of = at[24]
     y1_of = at[25]
     now_of = at[19]
-    c9_of = at[20]
+    c5_of = at[20]
     if branch == 0:
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
         if thread() == 0:
             small[lam_of], small[rate_of] = group_0_1(
-                small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, small[now_of], beta2, c6, c8,
+                small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, small[now_of], beta2, c2, c4,
             )
     else:
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
         if thread() == 0:
-            small[switched_at_of], small[lam_of], small[rate_of], small[c9_of] = group_1_1(
-                small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, t, beta2, tolerance, c6, c8,
+            small[switched_at_of], small[lam_of], small[rate_of], small[c5_of] = group_1_1(
+                small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, t, beta2, tolerance, c2, c4,
             )
 
 
@@ -351,33 +364,33 @@ def sweep_1(chunks, addresses, scalars, at, small):
     g_ptr = addresses[1, tensor] + offset
     m_ptr = addresses[2, tensor] + offset
     branch = as_index(scalars[0])
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
+    beta1_head = scalars[5]
+    beta1_tail = scalars[6]
+    c0 = scalars[7]
     zero = scalars[8]
-    c3_of = at[18]
-    c9_of = at[20]
+    c1_of = at[18]
+    c5_of = at[20]
     if branch == 0:
         pass
     else:
-        c3 = narrow(small[c3_of], scalars)
-        c9 = narrow(small[c9_of], scalars)
+        c1 = narrow(small[c1_of], scalars)
+        c5 = narrow(small[c5_of], scalars)
         fours = in_fours(count, g_ptr | m_ptr)
         i = 4*thread()
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            m_next_i0 = update_1_1(g_i0, m_i0, c3, c9, c0, c1, c2, zero)
-            m_next_i1 = update_1_1(g_i1, m_i1, c3, c9, c0, c1, c2, zero)
-            m_next_i2 = update_1_1(g_i2, m_i2, c3, c9, c0, c1, c2, zero)
-            m_next_i3 = update_1_1(g_i3, m_i3, c3, c9, c0, c1, c2, zero)
+            m_next_i0 = update_1_1(g_i0, m_i0, c1, c5, beta1_head, beta1_tail, c0, zero)
+            m_next_i1 = update_1_1(g_i1, m_i1, c1, c5, beta1_head, beta1_tail, c0, zero)
+            m_next_i2 = update_1_1(g_i2, m_i2, c1, c5, beta1_head, beta1_tail, c0, zero)
+            m_next_i3 = update_1_1(g_i3, m_i3, c1, c5, beta1_head, beta1_tail, c0, zero)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
-            m_next_i = update_1_1(g_i, m_i, c3, c9, c0, c1, c2, zero)
+            m_next_i = update_1_1(g_i, m_i, c1, c5, beta1_head, beta1_tail, c0, zero)
             store(m_ptr, i, scalars, m_next_i)
             i += THREADS
 
@@ -401,7 +414,7 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "c3": "group", "now": "group", "c9": "group", "switched_at_next": "group", "acc0": "chunk",
+        "c1": "group", "now": "group", "c5": "group", "switched_at_next": "group", "acc0": "chunk",
         "acc2": "chunk", "y0": "tensor", "y1": "tensor",
     },
     launches=(

@@ -36,67 +36,67 @@ def scalars(t, lr, beta1, beta2, eps, switch_step, switched_at):
     """What is the same for every element, computed once a step in float64."""
     switched_at_next = switched_at if switched_at > 0 else t if switch_step <= t else 0
     branch = 0 if switched_at > 0 else 1 if switch_step <= t else 2
-    c0 = head(beta1)
-    c1 = tail(beta1)
-    c2 = 1 - beta1
-    c3 = head(beta2)
-    c4 = tail(beta2)
-    c5 = 1 - beta2
-    c8 = expm1(t*log(beta2))
-    c6 = -lr*sqrt(-c8)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
-    c7 = -1/c8  # 1/(1 - beta2**t)
+    beta1_head = head(beta1)
+    beta1_tail = tail(beta1)
+    c0 = 1 - beta1
+    beta2_head = head(beta2)
+    beta2_tail = tail(beta2)
+    c1 = 1 - beta2
+    c4 = expm1(t*log(beta2))
+    c2 = -lr*sqrt(-c4)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
+    c3 = -1/c4  # 1/(1 - beta2**t)
     zero = 0
-    return branch, beta2, eps, c0, c1, c2, c3, c4, c5, c6, c7, zero, switched_at_next
+    return branch, beta2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, zero, switched_at_next
 
 
 @per_element
-def update_0_0(theta, g, m, rate, c0, c1, c2):
+def update_0_0(theta, g, m, rate, beta1_head, beta1_tail, c0):
     """One element in sweep 0 where switched_at > 0: the new theta and m."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     m_next = mean
     theta_next = fma(-rate, mean, theta)
     return theta_next, m_next
 
 
 @per_element
-def update_1_0(theta, g, m, v, eps, c0, c1, c2, c3, c4, c5, c6, zero):
+def update_1_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero):
     """One element in sweep 0 where switch_step <= t and switched_at <= 0: the new theta, m and v, and p."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    p = -c6*mean/(sqrt(v_next) + eps)
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    p = -c2*mean/(sqrt(v_next) + eps)
     m_next = zero
     theta_next = theta + p
     return theta_next, m_next, v_next, p
 
 
 @on_device
-def group_1_0(lam, acc1, acc3, beta2, c5, c7):
+def group_1_0(lam, acc1, acc3, beta2, c1, c3):
     """One model after the last sweep where switch_step <= t and switched_at <= 0: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = beta2*lam + c5*gamma if along != 0 else lam
-    lam_hat = lam_next*c7
+    lam_next = beta2*lam + c1*gamma if along != 0 else lam
+    lam_hat = lam_next*c3
     rate_next = lam_hat
     return lam_next, rate_next
 
 
 @per_element
-def update_2_0(theta, g, m, v, eps, c0, c1, c2, c3, c4, c5, c6):
+def update_2_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2):
     """One element in sweep 0 otherwise: the new theta, m and v, and p."""
-    mean = fma(c0, m, fma(c1, m, c2*g))
-    v_next = fma(c3, v, fma(c4, v, c5*(g*g)))
-    p = -c6*mean/(sqrt(v_next) + eps)
+    mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
+    v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
+    p = -c2*mean/(sqrt(v_next) + eps)
     m_next = mean
     theta_next = theta + p
     return theta_next, m_next, v_next, p
 
 
 @on_device
-def group_2_0(lam, acc1, acc3, beta2, c5):
+def group_2_0(lam, acc1, acc3, beta2, c1):
     """One model after the last sweep otherwise: the new lam."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = beta2*lam + c5*gamma if along != 0 else lam
+    lam_next = beta2*lam + c1*gamma if along != 0 else lam
     return lam_next
 
 
@@ -113,13 +113,13 @@ def sweep_0(chunks, addresses, scalars, at, small):
     v_ptr = addresses[3, tensor] + offset
     branch = as_index(scalars[0])
     eps = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    c2 = scalars[5]
-    c3 = scalars[6]
-    c4 = scalars[7]
-    c5 = scalars[8]
-    c6 = scalars[9]
+    beta1_head = scalars[3]
+    beta1_tail = scalars[4]
+    c0 = scalars[5]
+    beta2_head = scalars[6]
+    beta2_tail = scalars[7]
+    c1 = scalars[8]
+    c2 = scalars[9]
     zero = scalars[11]
     rate_of = at[16]
     acc0_of = at[17]
@@ -132,10 +132,10 @@ def sweep_0(chunks, addresses, scalars, at, small):
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            theta_next_i0, m_next_i0 = update_0_0(theta_i0, g_i0, m_i0, rate, c0, c1, c2)
-            theta_next_i1, m_next_i1 = update_0_0(theta_i1, g_i1, m_i1, rate, c0, c1, c2)
-            theta_next_i2, m_next_i2 = update_0_0(theta_i2, g_i2, m_i2, rate, c0, c1, c2)
-            theta_next_i3, m_next_i3 = update_0_0(theta_i3, g_i3, m_i3, rate, c0, c1, c2)
+            theta_next_i0, m_next_i0 = update_0_0(theta_i0, g_i0, m_i0, rate, beta1_head, beta1_tail, c0)
+            theta_next_i1, m_next_i1 = update_0_0(theta_i1, g_i1, m_i1, rate, beta1_head, beta1_tail, c0)
+            theta_next_i2, m_next_i2 = update_0_0(theta_i2, g_i2, m_i2, rate, beta1_head, beta1_tail, c0)
+            theta_next_i3, m_next_i3 = update_0_0(theta_i3, g_i3, m_i3, rate, beta1_head, beta1_tail, c0)
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
@@ -144,7 +144,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
             theta_i = load(theta_ptr, i, scalars)
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
-            theta_next_i, m_next_i = update_0_0(theta_i, g_i, m_i, rate, c0, c1, c2)
+            theta_next_i, m_next_i = update_0_0(theta_i, g_i, m_i, rate, beta1_head, beta1_tail, c0)
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
             i += THREADS
@@ -159,22 +159,22 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_1_0(
-                theta_i0, g_i0, m_i0, v_i0, eps, c0, c1, c2, c3, c4, c5, c6, zero,
+                theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
             acc0 += wide(g_i0)*wide(p_i0)
             acc2 += wide(p_i0)*wide(p_i0)
             theta_next_i1, m_next_i1, v_next_i1, p_i1 = update_1_0(
-                theta_i1, g_i1, m_i1, v_i1, eps, c0, c1, c2, c3, c4, c5, c6, zero,
+                theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
             acc0 += wide(g_i1)*wide(p_i1)
             acc2 += wide(p_i1)*wide(p_i1)
             theta_next_i2, m_next_i2, v_next_i2, p_i2 = update_1_0(
-                theta_i2, g_i2, m_i2, v_i2, eps, c0, c1, c2, c3, c4, c5, c6, zero,
+                theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
             acc0 += wide(g_i2)*wide(p_i2)
             acc2 += wide(p_i2)*wide(p_i2)
             theta_next_i3, m_next_i3, v_next_i3, p_i3 = update_1_0(
-                theta_i3, g_i3, m_i3, v_i3, eps, c0, c1, c2, c3, c4, c5, c6, zero,
+                theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
             acc0 += wide(g_i3)*wide(p_i3)
             acc2 += wide(p_i3)*wide(p_i3)
@@ -189,7 +189,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             theta_next_i, m_next_i, v_next_i, p_i = update_1_0(
-                theta_i, g_i, m_i, v_i, eps, c0, c1, c2, c3, c4, c5, c6, zero,
+                theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
             acc0 += wide(g_i)*wide(p_i)
             acc2 += wide(p_i)*wide(p_i)
@@ -214,22 +214,22 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_2_0(
-                theta_i0, g_i0, m_i0, v_i0, eps, c0, c1, c2, c3, c4, c5, c6,
+                theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
             acc0 += wide(g_i0)*wide(p_i0)
             acc2 += wide(p_i0)*wide(p_i0)
             theta_next_i1, m_next_i1, v_next_i1, p_i1 = update_2_0(
-                theta_i1, g_i1, m_i1, v_i1, eps, c0, c1, c2, c3, c4, c5, c6,
+                theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
             acc0 += wide(g_i1)*wide(p_i1)
             acc2 += wide(p_i1)*wide(p_i1)
             theta_next_i2, m_next_i2, v_next_i2, p_i2 = update_2_0(
-                theta_i2, g_i2, m_i2, v_i2, eps, c0, c1, c2, c3, c4, c5, c6,
+                theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
             acc0 += wide(g_i2)*wide(p_i2)
             acc2 += wide(p_i2)*wide(p_i2)
             theta_next_i3, m_next_i3, v_next_i3, p_i3 = update_2_0(
-                theta_i3, g_i3, m_i3, v_i3, eps, c0, c1, c2, c3, c4, c5, c6,
+                theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
             acc0 += wide(g_i3)*wide(p_i3)
             acc2 += wide(p_i3)*wide(p_i3)
@@ -243,7 +243,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
-            theta_next_i, m_next_i, v_next_i, p_i = update_2_0(theta_i, g_i, m_i, v_i, eps, c0, c1, c2, c3, c4, c5, c6)
+            theta_next_i, m_next_i, v_next_i, p_i = update_2_0(
+                theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            )
             acc0 += wide(g_i)*wide(p_i)
             acc2 += wide(p_i)*wide(p_i)
             store(theta_ptr, i, scalars, theta_next_i)
@@ -288,8 +290,8 @@ def groups_0(at, scalars, small):
     """After the last sweep: one block."""
     branch = as_index(scalars[0])
     beta2 = scalars[1]
-    c5 = scalars[8]
-    c7 = scalars[10]
+    c1 = scalars[8]
+    c3 = scalars[10]
     lam_of = at[15]
     y0_of = at[19]
     y1_of = at[20]
@@ -300,12 +302,12 @@ def groups_0(at, scalars, small):
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
         if thread() == 0:
-            small[lam_of], small[rate_of] = group_1_0(small[lam_of], acc1, acc3, beta2, c5, c7)
+            small[lam_of], small[rate_of] = group_1_0(small[lam_of], acc1, acc3, beta2, c1, c3)
     else:
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
         if thread() == 0:
-            small[lam_of] = group_2_0(small[lam_of], acc1, acc3, beta2, c5)
+            small[lam_of] = group_2_0(small[lam_of], acc1, acc3, beta2, c1)
 
 
 def initial(lr, beta1, beta2, eps, switch_step):

@@ -25,6 +25,7 @@ from optgen.language.noise import normal
 from optgen.language.reductions import GroupNorm, GroupSum, RowMean, RowNorm, TensorMean, finite, n_rows
 from optgen.language.rules import space_of
 from optgen.language.schedules import Schedule
+from optgen.language.signs import sign_of
 from optgen.language.spaces import Space
 from optgen.language.spec import Let, Optimizer, assigned
 from optgen.language.sums import InOrder, is_sum, plain
@@ -205,8 +206,9 @@ def accumulate(optimizer: Optimizer, steps: Any = hypers.accumulation_steps, **d
     On all other steps the gradient is added to a sum and nothing else is touched. How many gradients the sum holds, and
     how many steps the inner optimizer has taken, is counted in the states ``pending`` and ``updates``: so ``steps`` may
     change at any time, even below what is pending, and the mean is of the gradients that there were. What is left at
-    the end of a run becomes a step with its last gradient, ``opt.step(grads, accumulation_steps=1)``. The inner
-    optimizer counts its own steps; wrappers inside count with it, wrappers around count gradients.
+    the end of a run becomes a step with its last gradient, ``opt.step(grads, accumulation_steps=1)``; or, after that,
+    with the mean of what is pending, ``s / opt.state["pending"] for s in opt.state["g_sum"]``, in place of one. The
+    inner optimizer counts its own steps; wrappers inside count with it, wrappers around count gradients.
 
     Parameters
     ----------
@@ -388,10 +390,11 @@ def cautious(optimizer: Optimizer, **described: Any) -> Optimizer:
             continue
         # One in a thousand is what the share counts as at least.
         share = Max(TensorMean(agrees), Rational(1, 1000))
+        moved = _less_theta(let.value, locals_)
         step += [
-            Let(movement, _less_theta(let.value, locals_)),
-            # Signs, for the product of what is small can be 0.
-            Let(agrees, Piecewise((1, sign(movement) * sign(g) < 0), (0, True))),
+            Let(movement, moved),
+            # Signs, for the product of what is small can be 0, and so can a movement.
+            Let(agrees, Piecewise((1, sign_of(moved) * sign(g) < 0), (0, True))),
             Let(theta.next, theta + movement * agrees / share),
         ]
     step = _without_unused(step)

@@ -41,13 +41,13 @@ _USED_BY_GENERATED_CODE = frozenset(
     abs addresses as_index at atan2 begin block branch ceil chunk chunks column column_largest column_max column_sum
     column_totals columns_in_all columns_in_rows columns_in_rows_largest cos count derived draw draw4 draws erf exp
     expm1 finite first_column first_element first_row floor fma fours g grads half head hyper hypers i in_fours inf
-    initial j kernel keys line line_before line_parts lines load load4 log log1p matrix matrix_rows max_along
-    max_by_one max_down max_over max_over_tensors maximum mean_age minimum narrow offset on_device on_host one
-    parallel_sweep params parts_begin parts_count parts_line per_chunk per_element Phase place places prange PROGRAM
-    range row rows rows_in_all rows_in_columns rows_in_columns_largest scalars self serial_sweep sign sin slots
-    small sqrt step store store4 sum_along sum_by_one sum_down sum_over sum_over_tensors summing_chunk super sweep
-    sweep_serial sync t table tail tan tanh task tasks tensor tensor_of_column tensor_of_row theta thread three two
-    update update_array view where wide zero
+    initial j kernel keys line line_before line_parts lines load load4 log log1p matrix matrix_rows max_along max_by_one
+    max_down max_over max_over_tensors maximum mean_age minimum narrow offset on_device on_host one parallel_sweep
+    params parts_begin parts_count parts_line per_chunk per_element Phase place places powm1 prange PROGRAM range
+    root_of_squares row rows rows_in_all rows_in_columns rows_in_columns_largest scalars self serial_sweep shrunk sign
+    sin slots small sqrt step store store4 stretched sum_along sum_by_one sum_down sum_over sum_over_tensors
+    summing_chunk super sweep sweep_serial sync t table tail tan tanh task tasks tensor tensor_of_column tensor_of_row
+    theta thread three two update update_array view where wide zero
     """.split()
 )
 _USED_BY_SCHEDULES = frozenset({"max", "min", "pi"})
@@ -303,7 +303,8 @@ def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
                     str(let),
                 )
             elif not _is_name(name):
-                fix = "use a Python identifier that is no keyword"
+                own = isinstance(name, str) and keyword.iskeyword(name)
+                fix = f"call it `{name}_`: it is a word of Python's own" if own else "use a Python identifier"
                 yield Problem(f"`{name}` cannot name a variable", fix, str(let))
             elif name in _USED_BY_GENERATED_CODE | _USED_BY_SCHEDULES or _MADE_BY_THE_COMPILER.fullmatch(name):
                 fix = f"call it `{name}_`, say: the generated code uses this name itself"
@@ -332,8 +333,11 @@ def _piecewise_ends_in_true(_: str, __: str, step: Sequence[Let]) -> Found:
 
 
 def _numbers_are_real_and_finite(_: str, __: str, step: Sequence[Let]) -> Found:
-    for let, value in expressions(step):
-        yield from (Problem(*wrong, shortened(let)) for wrong in wrong_numbers(value))
+    for let in step:
+        yield from (Problem(*wrong, shortened(let)) for wrong in wrong_numbers(let.value))
+    for let, state in _states(step):
+        for what, fix in wrong_numbers(state.init):
+            yield Problem(f"the init of state `{state}`: {what}", fix, shortened(let))
 
 
 def _first_values_are_finite(_: str, __: str, step: Sequence[Let]) -> Found:

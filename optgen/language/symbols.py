@@ -37,6 +37,7 @@ from sympy.logic.boolalg import Boolean
 
 from optgen.errors import Problem, SpecError
 from optgen.language.caller import caller
+from optgen.language.decimals import in_decimals
 from optgen.language.graph import nodes, rebuilt, replaced
 from optgen.language.spaces import Space
 from optgen.language.sums import Written, plain, settled
@@ -202,7 +203,7 @@ def exact(value: Any) -> Any:
             made[node] = _decimal(node)
         elif _is_unsettled(node):
             made[node] = _settled(rebuilt(node, [replaced(x, made) for x in node.args]))
-    return replaced(expression, made) if made else expression
+    return in_decimals(replaced(expression, made) if made else expression)
 
 
 def algebraic(expression: Any) -> Any:

@@ -18,7 +18,7 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import Boolean
 
-from optgen.ir import Assign, Kernel, Scalar, Sweep, Value, fresh
+from optgen.ir import Assign, Kernel, Scalar, Sweep, Value, fresh, head, tail
 from optgen.language import order
 from optgen.language.reductions import Reduction
 from optgen.language.rules import space_of
@@ -74,8 +74,9 @@ class _Names:
     left: Iterator[str]
 
     def of(self, value: Expr) -> str:
-        """The name of a scalar: a number's own, if it has one that is free."""
-        own = _NUMBERS.get(value)
+        """The name of a scalar: one that says what it is, if it has one that is free."""
+        is_part = isinstance(value, head | tail) and value.args[0].is_Symbol
+        own = f"{value.args[0]}_{value.func}" if is_part else _NUMBERS.get(value)
         return own if own is not None and own not in self.taken else next(self.left)
 
 

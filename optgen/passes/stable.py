@@ -2,7 +2,9 @@
 
 ``1 - beta**t`` loses all its digits when beta is next to 1 and t is small, just where Adam's bias correction matters.
 So does ``1/(1 - beta) - t*beta**t/(1 - beta**t)``, the mean age of what an average holds, from which RAdam learns how
-long the average is. ``2/(1 - beta) - 5`` loses them at its root, where ``(5*beta - 3)/(1 - beta)`` keeps them.
+long the average is. ``2/(1 - beta) - 5`` loses them at its root, where ``(5*beta - 3)/(1 - beta)`` keeps them. A
+difference of two terms is one of them times 1 less a ratio, and what is known of that helps both: of powers,
+exponentials, square roots, cosines and hyperbolic tangents.
 """
 
 from __future__ import annotations
@@ -10,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sympy import Add, Dummy, Expr, Mul, Number, Pow, S, cos, exp, expand, factor, fraction, log, sin, together
+from sympy import Add, Dummy, Expr, Mul, Pow, S, cos, exp, expand, factor, fraction, log, sin, tanh, together
 
-from optgen.ir import Assign, Kernel, expm1, log1p, mean_age
+from optgen.ir import Assign, Kernel, expm1, log1p, mean_age, powm1
 from optgen.language import order
 from optgen.language.domains import domain_of
-from optgen.language.sums import plain
+from optgen.language.sums import negated, plain, settled
 from optgen.language.symbols import Count, Hyper, StepCount
 from optgen.language.text import text
 
@@ -32,9 +34,14 @@ def stable(kernel: Kernel) -> Kernel:
     return replace(kernel, scalars=tuple(scalars))
 
 
+def stabilized(value: Expr) -> Expr:
+    """A scalar of t and hyperparameters written so that float64 keeps its digits."""
+    value = value.replace(lambda node: isinstance(node, Add), _over_one_denominator)
+    return settled(value.replace(lambda node: isinstance(node, Add | log), _without_cancellation))
+
+
 def _stabilized(assign: Assign, value: Expr) -> Assign:
-    value = value.replace(lambda node: isinstance(node, Add), _on_its_own)
-    value = value.replace(lambda node: isinstance(node, Add | log), _without_cancellation)
+    value = stabilized(value.replace(lambda node: isinstance(node, Add), _with_mean_age))
     return assign if value == assign.value else Assign(assign.target, value, assign.origin or text(assign.value))
 
 
@@ -83,34 +90,71 @@ def _below(term: Expr) -> list[Expr]:
 
 
 def _without_cancellation(node: Expr) -> Expr:
+    """A logarithm, or a difference of two terms, as a product in which nothing cancels."""
     if isinstance(node, log):
         argument = node.args[0]
-        return log1p(argument - 1) if isinstance(argument, Add) and S.One in argument.args else node
-    match order.terms(node):
-        case [S.One, term] if order.is_negative(term):
-            exponent = _exponent(-term)
-            return node if exponent is None else -expm1(exponent)
-        case [term, S.NegativeOne]:
-            exponent = _exponent(term)
-            return node if exponent is None else expm1(exponent)
-        case [Number() as height, wave] | [wave, Number() as height] if isinstance(wave / height, cos):
-            return 2 * height * cos((wave / height).args[0] / 2) ** 2  # as a cosine schedule ends
-        case [Number() as height, wave] | [wave, Number() as height] if isinstance(-wave / height, cos):
-            return 2 * height * sin((-wave / height).args[0] / 2) ** 2  # as one begins
+        less = Add(argument, S.NegativeOne)
+        return log1p(less) if isinstance(argument, Add) and S.One in argument.args else node
+    if len(node.args) != 2:  # noqa: PLR2004 - what cancels in longer sums is for those who write them
+        return node
+    for whole in sorted(node.args, key=lambda term: (term.count_ops(), term.sort_key())):
+        (other,) = (term for term in node.args if term is not whole)
+        rest = _one_less(plain(Mul(S.NegativeOne, other, Pow(whole, -1))), whole)
+        if rest is not None:
+            return Mul(whole, rest)
     return node
+
+
+def _one_less(ratio: Expr, whole: Expr) -> Expr | None:
+    """``1 - ratio`` where that is written so that ratios close to 1 lose nothing; None where it is not."""
+    exponent = _exponent(ratio)
+    if exponent is not None:
+        return negated(expm1(exponent))
+    if isinstance(ratio, Pow) and _is_power_of_a_decay(ratio):
+        return negated(powm1(*ratio.args))
+    sign = -1 if order.is_negative(ratio) else 1
+    match Mul(sign, ratio):
+        case cos(args=(angle,)):
+            return 2 * (sin if sign == 1 else cos)(angle / 2) ** 2
+        case tanh(args=(x,)):
+            return 2 / (1 + exp(2 * sign * x))
+    square = ratio**2
+    is_root = sign == 1 and ratio.has(Pow) and not any(x.exp == S.Half for x in square.atoms(Pow))
+    if is_root and (ratio.is_Pow or whole.is_number or _is_positive(whole)) and any(map(_is_root, ratio.args or ())):
+        above, below = fraction(together(plain(1 - square)))
+        return plain(expand(above) / below / (1 + ratio))
+    return None
+
+
+def _is_root(part: Expr) -> bool:
+    return part == S.Half or (isinstance(part, Pow) and abs(part.exp) == S.Half)
 
 
 def _exponent(power: Expr) -> Expr | None:
     """``x`` where the power is ``exp(x)``; None where it cannot be written so."""
     if isinstance(power, exp):
         return power.args[0]
-    if isinstance(power, Pow) and isinstance(power.base, StepCount | Count) and not power.exp.is_number:
-        return power.exp * log(power.base)
-    if isinstance(power, Pow) and isinstance(power.base, Hyper) and not power.exp.is_number:
-        domain = domain_of(power.base)
-        if domain is not None and domain.low >= 0 and _is_positive(power.exp):
-            return power.exp * log(power.base)
+    if isinstance(power, Mul):
+        exponents = [_exponent(factor) for factor in power.args]
+        return None if None in exponents else Add(*exponents)
+    if not isinstance(power, Pow) or power.exp.is_number:
+        return None
+    base = power.base
+    if isinstance(base, StepCount | Count) or (base.is_Rational and base.is_positive):
+        return power.exp * log(base)
+    if isinstance(base, Hyper):
+        domain = domain_of(base)
+        if domain is not None and domain.low >= 0 and (_is_above_0(base) or _is_positive(power.exp)):
+            return power.exp * log(base)
+    if isinstance(base, Add) and Add(S.One, negated(base)) in filter(_is_decay, base.atoms(Hyper)):
+        return power.exp * log1p(Add(base, S.NegativeOne))
     return None
+
+
+def _is_power_of_a_decay(power: Pow) -> bool:
+    """Whether a power is of what is not negative, but may be 0, to what may be 0 too."""
+    domain = domain_of(power.base) if isinstance(power.base, Hyper) else None
+    return domain is not None and domain.low >= 0 and not power.exp.is_number
 
 
 def _is_decay(hyper: Hyper) -> bool:
@@ -119,13 +163,15 @@ def _is_decay(hyper: Hyper) -> bool:
     return domain is not None and domain.low >= 0 and (domain.high, domain.high_open) == (1, True)
 
 
+def _is_above_0(hyper: Hyper) -> bool:
+    domain = domain_of(hyper)
+    return domain is not None and (domain.low > 0 or (domain.low == 0 and domain.low_open))
+
+
 def _is_positive(exponent: Expr) -> bool:
     """Whether an exponent is positive at every step: at 0**0 the logarithm would make NaN of 1."""
     signs: dict[Expr, Expr] = {
         count: 1 + Dummy(nonnegative=True) for kind in (StepCount, Count) for count in exponent.atoms(kind)
     }
-    for hyper in exponent.atoms(Hyper):
-        domain = domain_of(hyper)
-        if domain is not None and (domain.low > 0 or (domain.low == 0 and domain.low_open)):
-            signs[hyper] = Dummy(positive=True)
+    signs |= {hyper: Dummy(positive=True) for hyper in exponent.atoms(Hyper) if _is_above_0(hyper)}
     return bool(expand(exponent.xreplace(signs)).is_positive)

@@ -6,13 +6,13 @@ less than elements is in the way of no sweep: a total of a total of rows, say, i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sympy import Abs, Expr, Mul, Pow, sqrt
+from sympy import Abs, Expr, Mul, Pow, S, sqrt
 
-from optgen.ir import Assign, Reduce, Sweep, Value, symbols
+from optgen.ir import Assign, Reduce, Sweep, Value, root_of_squares, shrunk, stretched, symbols
 from optgen.language import order
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.rules import space_of
@@ -61,27 +61,28 @@ class Totals:
 
     def rewrite(self, value: Expr) -> Expr:
         """A value with every reduction in it expressed by totals."""
-        inner = {node: self.reduced(node) for node in order.walk(value) if isinstance(node, Reduction)}
-        return value.xreplace(inner)
+        wholes = [node for node in order.walk(value) if isinstance(node, Reduction) or _is_root_of_squares(node)]
+        return value.xreplace({node: self.reduced(node) for node in wholes})
 
-    def reduced(self, node: Reduction) -> Expr:
-        """A reduction expressed by totals."""
+    def reduced(self, node: Expr) -> Expr:
+        """A reduction, or the root of one of squares, expressed by totals."""
+        if isinstance(node, Pow):
+            return Pow(self.root(node.base.args[0].base, node.base), 2 * node.exp)
         argument = self.rewrite(node.args[0])
+        if node.how == "norm":
+            return self.root(argument, node)
         if space_of(argument, self.spaces) <= node.to:  # the same everywhere in what is reduced
             return self.of_equals(node, argument)
         match node.how:
             case "max":
                 return self.total("max", argument, node.to)
-            case "norm":
-                return sqrt(self.total("sum", self.squared(argument), node.to))
             case "mean":
                 return Mul(self.sum(argument, node.to), Pow(self.size(node.to), -1))
         return self.sum(argument, node.to)
 
     def of_equals(self, node: Reduction, argument: Expr) -> Expr:
         """A reduction of what is the same everywhere in it."""
-        size = self.size(node.to)
-        return {"sum": Mul(size, argument), "norm": Mul(sqrt(size), Abs(argument))}.get(node.how, argument)
+        return Mul(self.size(node.to), argument) if node.how == "sum" else argument
 
     def size(self, whole: Space) -> Expr:
         """How many elements there are in a row, say."""
@@ -99,16 +100,29 @@ class Totals:
         total = Mul(factor, self.total("sum", inside, to))
         return InOrder(total, Mul(rest, self.size(to))) if same else total
 
-    def squared(self, argument: Expr) -> Expr:
+    def root(self, argument: Expr, node: Reduction) -> Expr:
+        """The root of a sum, or a mean, of squares, some of which float64 may not hold."""
+        argument = self.rewrite(argument)
+        if space_of(argument, self.spaces) <= node.to:
+            return Abs(argument) if node.how == "mean" else Mul(sqrt(self.size(node.to)), Abs(argument))
+        sums = [self.total("sum", self.squared(argument, scaled), node.to) for scaled in (None, shrunk, stretched)]
+        if node.how == "mean":
+            sums = [Mul(total, Pow(self.size(node.to), -1)) for total in sums]
+        return root_of_squares(*sums)
+
+    def squared(self, argument: Expr, scaled: Callable[[Expr], Expr] | None) -> Expr:
         """The square of a value, of elements that of a name, so that it is not multiplied out before it is float64."""
         if space_of(argument, self.spaces) is not Space.ELEM:
-            return Pow(argument, 2)
+            return Pow(scaled(argument) if scaled else argument, 2)
         positive = negated(argument) if order.is_negative(argument) else argument
-        return Pow(self.name(positive, Space.ELEM), 2)
+        name = self.name(positive, Space.ELEM)
+        return Pow(self.name(scaled(name), Space.ELEM) if scaled else name, 2)
 
     def total(self, how: str, argument: Expr, to: Space, of: Space | None = None) -> Expr:
         """The total of a value by the way of one for each tensor, if it is one for all."""
         space = of or space_of(argument, self.spaces)
+        if how == "sum" and space is Space.ELEM and _is_square(argument):
+            argument = self.squared(argument.base, None)
         if to is Space.GROUP and space is not Space.TENSOR:
             return self.total(how, self.total(how, argument, Space.TENSOR), Space.GROUP, Space.TENSOR)
         weight = _WEIGHT.get((space, to), 1) if how == "sum" and of is None else 1
@@ -151,9 +165,19 @@ class Totals:
         return self.names[letters, key]
 
 
+def _is_root_of_squares(node: Expr) -> bool:
+    if not isinstance(node, Pow) or abs(node.exp) != S.Half or not isinstance(node.base, Reduction):
+        return False
+    return node.base.how in {"sum", "mean"} and _is_square(node.base.args[0])
+
+
+def _is_square(value: Expr) -> bool:
+    return isinstance(value, Pow) and value.exp == 2  # noqa: PLR2004
+
+
 def _halves(argument: Expr) -> tuple[Expr, ...]:
     """The factors of a product, which float64 holds where float32 would overflow or vanish."""
-    if isinstance(argument, Pow) and argument.exp == 2:  # noqa: PLR2004
+    if _is_square(argument):
         return argument.base, argument.base
     if isinstance(argument, Mul):
         coefficient, above, below = order.factors(argument)

@@ -133,7 +133,12 @@ def full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
 
 def read(array: Array) -> Array:
     """A copy of an array."""
-    return array.copy()
+    return plain(array).copy()
+
+
+def write(array: Array, values: Array) -> None:
+    """Fill an array with the values of another."""
+    array[...] = values
 
 
 def writing(array: Array, values: Array) -> Call:

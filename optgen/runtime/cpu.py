@@ -39,11 +39,15 @@ __all__ = [
     "parallel_sweep",
     "per_chunk",
     "per_element",
+    "powm1",
     "prange",
+    "root_of_squares",
     "serial_sweep",
+    "shrunk",
     "sign",
     "sin",
     "sqrt",
+    "stretched",
     "summing_chunk",
     "tail",
     "tan",
@@ -93,6 +97,26 @@ def mean_age(t: float, beta: float, less: float) -> float:
     else:
         beyond = (_langevin(x / 2) + (t - 4 - t * _langevin(t * x / 2))) / 2
     return float(beyond + (2.5 - less))
+
+
+@on_host
+def powm1(b: float, x: float) -> float:
+    """``b**x - 1`` without cancellation, for b from 0 on; 0 at ``0**0``, which is 1."""
+    return expm1(x * log(b)) if b > 0 else b**x - 1
+
+
+@on_host
+def root_of_squares(squares: float, of_shrunk: float, of_stretched: float) -> float:
+    """The root of a sum of squares, given that sum, and those of the same numbers `shrunk` and `stretched`.
+
+    Where the sum is so large, or so small, that squares may have overflown or vanished, one of the others has them; in
+    float32, where both are 0, none has.
+    """
+    if squares > 2.0**1000 and of_shrunk > 0:
+        return sqrt(of_shrunk) * 2.0**540
+    if squares < 2.0**-900 and of_stretched > 0:
+        return sqrt(of_stretched) / 2.0**540
+    return sqrt(squares)
 
 
 @on_host
@@ -187,6 +211,18 @@ def minimum(a: Any, b: Any) -> Any:
 def where(condition: Any, a: Any, b: Any) -> Any:
     """One of two numbers, both of which have been computed, so that a loop over it has no jump."""
     return a if condition else b
+
+
+@per_element
+def shrunk(x: Any) -> Any:
+    """``x/2**540`` in float64; 0 for what is not large, whose square would be slow to make, and in float32."""
+    return x * type(x)(2.0**-540) if abs(x) > type(x)(2.0**400) else type(x)(0)
+
+
+@per_element
+def stretched(x: Any) -> Any:
+    """``x*2**540`` in float64; 0 for what is not small, and in float32."""
+    return x * type(x)(2.0**540) if abs(x) < type(x)(2.0**-400) else type(x)(0)
 
 
 @per_element

@@ -52,13 +52,17 @@ __all__ = [
     "on_device",
     "on_host",
     "per_element",
+    "powm1",
+    "root_of_squares",
     "shared",
+    "shrunk",
     "sign",
     "sin",
     "sine_of_turns",
     "sqrt",
     "store",
     "store4",
+    "stretched",
     "sync",
     "tail",
     "tan",
@@ -191,10 +195,10 @@ def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) 
 
 # On the host and on the GPU alike -------------------------------------------------------------------------------------
 
-_source = {name: getattr(cpu, name).py_func for name in ("head", "maximum", "mean_age", "minimum", "tail")}
+_source = {name: getattr(cpu, name).py_func for name in ("head", "maximum", "mean_age", "minimum", "powm1", "tail")}
 maximum = _both(_source["maximum"])
 minimum = _both(_source["minimum"])
-head, mean_age, tail = (_source[x] if PLAIN else getattr(cpu, x) for x in ("head", "mean_age", "tail"))
+head, mean_age, powm1, tail = (_source[x] if PLAIN else getattr(cpu, x) for x in ("head", "mean_age", "powm1", "tail"))
 
 
 @_both
@@ -225,6 +229,18 @@ def finite(x: Any) -> Any:
 
 
 @_both
+def shrunk(x: Any) -> Any:
+    """``x/2**540`` in float64; 0 for what is not large, and in float32."""
+    return x * type(x)(2.0**-540) if abs(x) > type(x)(2.0**400) else type(x)(0)
+
+
+@_both
+def stretched(x: Any) -> Any:
+    """``x*2**540`` in float64; 0 for what is not small, and in float32."""
+    return x * type(x)(2.0**540) if abs(x) < type(x)(2.0**-400) else type(x)(0)
+
+
+@_both
 def as_index(x: Any) -> Any:
     """A whole number among scalars as an integer."""
     return np.int32(x)
@@ -242,6 +258,17 @@ _math: Any = simulated if PLAIN else math
 atan2, cos, erf, exp = _math.atan2, _math.cos, _math.erf, _math.exp
 expm1, log, log1p, sin = _math.expm1, _math.log, _math.log1p, _math.sin
 sqrt, tan, tanh = _math.sqrt, _math.tan, _math.tanh
+
+
+@_both
+def root_of_squares(squares: Any, of_shrunk: Any, of_stretched: Any) -> Any:
+    """The root of a sum of squares, given that sum, and those of the same numbers `shrunk` and `stretched`."""
+    if squares > 2.0**1000 and of_shrunk > 0:
+        return sqrt(of_shrunk) * 2.0**540
+    if squares < 2.0**-900 and of_stretched > 0:
+        return sqrt(of_stretched) / 2.0**540
+    return sqrt(squares)
+
 
 if PLAIN:
     from optgen.runtime.simulated import (

@@ -34,10 +34,6 @@ class DeviceMemory(Memory):
         """The array."""
         return array
 
-    def write(self, array: Any, values: Array) -> None:
-        """Fill an array with the values of one of NumPy."""
-        raise NotImplementedError
-
     def writing(self, array: Any, values: Array) -> Call:
         """The call that fills an array with the values of one of NumPy."""
         return partial(self.write, array, values)
@@ -344,11 +340,12 @@ class _Simulated(_Checked):
     plain = staticmethod(arrays.plain)
     full = staticmethod(arrays.full)
     read = staticmethod(arrays.read)
+    write = staticmethod(arrays.write)
     writing = staticmethod(arrays.writing)
 
     def copy(self, target: Any, source: Any) -> None:
         """Fill an array with the values of another."""
-        target[...] = source
+        arrays.write(target, source)
 
     def stream(self) -> int:
         """There is one stream."""

@@ -53,6 +53,10 @@ class Memory(Protocol):
         """A copy that NumPy can hold."""
         ...
 
+    def write(self, array: Any, values: Array) -> None:
+        """Fill an array with the values of one of NumPy."""
+        ...
+
     def writing(self, array: Any, values: Array) -> Call:
         """The call that fills an array with the values of one of NumPy."""
         ...

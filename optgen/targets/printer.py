@@ -11,7 +11,6 @@ from sympy import (
     And,
     Basic,
     Expr,
-    Float,
     Function,
     Max,
     Min,
@@ -48,7 +47,8 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 
 from optgen.errors import Problem, SpecError
-from optgen.ir import expm1, fma, head, log1p, mean_age, tail
+from optgen.ir import expm1, fma, head, log1p, mean_age, powm1, root_of_squares, shrunk, stretched, tail
+from optgen.language.decimals import is_exact
 from optgen.language.noise import normal
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction, finite
@@ -73,8 +73,12 @@ FUNCTIONS = {
     log: "log",
     log1p: "log1p",
     mean_age: "mean_age",
+    powm1: "powm1",
+    root_of_squares: "root_of_squares",
+    shrunk: "shrunk",
     sign: "sign",
     sin: "sin",
+    stretched: "stretched",
     tail: "tail",
     tan: "tan",
     tanh: "tanh",
@@ -84,21 +88,6 @@ _STRUCTURE = (
     *(Add, And, ExprCondPair, InOrder, Max, Min, Mod, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow),
     *(Reduction, Relational, Symbol, normal),
 )
-
-
-def is_exact(number: Rational) -> bool:
-    """Whether numerator and denominator are both exact in float64."""
-    return bool(max(abs(number.p), number.q) < 2**53)
-
-
-def is_plain(number: Expr) -> bool:
-    """Whether float64 finds a number from its parts: nothing cancels, and what functions are called with is exact."""
-    if number.is_Rational or isinstance(number, NumberSymbol):
-        return True
-    exact = all(part.is_Rational and is_exact(part) for part in number.args)
-    if isinstance(number, Mul | Pow):
-        return exact or all(is_plain(part) for part in number.args)
-    return exact and type(number) in FUNCTIONS
 
 
 class CodePrinter(TextPrinter):
@@ -111,13 +100,6 @@ class CodePrinter(TextPrinter):
     def __init__(self, *, elementwise: bool) -> None:
         self.elementwise = elementwise
         self.used: set[str] = set()
-
-    def render(self, expression: Basic) -> tuple[str, int]:
-        """The text of an expression; that of a number as its value where float64 would not find it."""
-        if isinstance(expression, Expr) and expression.is_number and not is_plain(expression):
-            value = Float(expression.n(17), 17)
-            return repr(float(value)), ATOM if value > 0 else UNARY
-        return super().render(expression)
 
     def call(self, name: str, arguments: Iterable[Basic]) -> str:
         """A call of a function that the module must import."""
@@ -215,10 +197,6 @@ def _is_known(node: Basic) -> bool:
 
 def _instead(node: Basic) -> str:
     """What to write in place of a function that no target has: its value, or the same in functions that they have."""
-    if isinstance(node, Expr) and node.is_number:
-        value = node.n(17)
-        if value.is_Float:
-            return f"write its value, {float(value)!r}"
     if type(node) in _BY_HAND:
         return f"write {_BY_HAND[type(node)](*node.args)}"
     for kind in _REWRITTEN if isinstance(node, Function) and not isinstance(node, AppliedUndef) else ():
@@ -228,7 +206,7 @@ def _instead(node: Basic) -> str:
     if isinstance(node, AppliedUndef):
         name = node.func.__name__
         return f"define it, def {name}(x): return …, with sums, products, powers and functions; then {name}(…) is that"
-    known = ", ".join(sorted({f.__name__ for f in FUNCTIONS} - {"expm1", "fma", "head", "log1p", "mean_age", "tail"}))
+    known = ", ".join(sorted(f.__name__ for f in FUNCTIONS if f.__module__ != expm1.__module__))
     return f"use sums, products, powers, sqrt, Max, Min, Piecewise, Mod, {known}"
 
 

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from sympy import Expr, Function, Piecewise, S, pi, sign
 from sympy.core.numbers import NumberSymbol
 
+from optgen.ir import powm1
 from optgen.language.domains import domain_of
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Let, aligned
+from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, Result, t
 from optgen.language.text import TextPrinter
+from optgen.passes.stable import stabilized
 from optgen.runtime.domain import Domain
 from optgen.targets import module
 from optgen.targets.base import Origin
@@ -75,10 +78,12 @@ def _docstring(schedule: Schedule) -> str:
 def _statements(let: Let, code: CodePrinter) -> Iterator[str]:
     """One equation as Python; a choice becomes an if statement."""
     start = "return" if isinstance(let.target, Result) else f"{let.target.name} ="
-    if not isinstance(let.value, Piecewise):
-        yield f"{start} {code(let.value)}"
+    # `math` has no powm1: a power whose base may be 0 stays as it is.
+    whole = stabilized(plain(let.value)).replace(powm1, lambda base, exponent: base**exponent - 1)
+    if not isinstance(whole, Piecewise):
+        yield f"{start} {code(whole)}"
         return
-    for number, (value, condition) in enumerate(let.value.args):
+    for number, (value, condition) in enumerate(whole.args):
         word = "elif" if number else "if"
         yield "else:" if condition == S.true else f"{word} {code(condition)}:"
         yield f"{INDENT}{start} {code(value)}"

@@ -144,8 +144,6 @@ class Magnitudes(Arithmetic):
 
     def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
         """The function of the values, and of the magnitudes."""
-        if not any(isinstance(value, Measured) for value in values):
-            return function(*values)
         lifted = [self._lifted(value) for value in values]
         return Measured(function(*(x.value for x in lifted)), function(*(x.magnitude for x in lifted)))
 

@@ -33,6 +33,7 @@ from optgen.verify.rehearsal import ELEMENTS, rehearse
 from optgen.verify.settings import (
     Setting,
     Shape,
+    begun,
     branches,
     flat,
     is_of_elements,
@@ -294,7 +295,7 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
     optimizer, program, scalars = candidate.optimizer, program_of(candidate), scalars_of(candidate, setting)
     shapes = [*((size,) for size in SIZES), TRAP] if is_of_elements(optimizer) else [*SHAPES, TRAP]
     keys = program.keys(setting.t, setting.hypers)
-    old = ordinary(optimizer, shapes, rng)
+    old = begun(optimizer, setting, ordinary(optimizer, shapes, rng))
 
     def taken(
         its: Sequence[Shape], values: Mapping[str, Sequence[Array]], *, parallel: bool

@@ -160,7 +160,8 @@ def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Ar
     theta, g = ([array.reshape(like.shape) for array, like in zip(its, old["g"], strict=True)] for its in (theta, g))
     with running():
         taken = candidate.kind(theta, **hypers)
-        taken.load_state_dict({**taken.state_dict(), "t": setting.t - 1})
+        saved = {entry: np.asarray(np.nan_to_num(x)) for entry, x in taken.state_dict().items()}  # theta may be NaN
+        taken.load_state_dict({**saved, "t": setting.t - 1})
         for name, values in {**old, **{name: [number] for name, number in numbers.items()}}.items():
             if name not in ("theta", "g"):
                 _put(taken.state[name], values)

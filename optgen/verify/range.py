@@ -144,14 +144,16 @@ class InRange(Arithmetic):
         """The comparison of the numbers."""
         left, right = self._lifted(left), self._lifted(right)
         sizes = np.broadcast_arrays(*(np.absolute(side.value) for side in (left, right)))
-        largest = np.maximum(*sizes)
-        unsure = left.out_of_range | right.out_of_range | left.cancelled | right.cancelled
-        if _ELEMENTS in (left.over, right.over) and not all(map(self._is_exact, (left, right))):
-            close = np.absolute(left.value - right.value) <= LOST * np.finfo(self.dtype).eps * largest
-            unsure = unsure | (close & (largest > 0))
+        elements = _ELEMENTS in (left.over, right.over)  # what is known of others is float64
+        unsure: Any = (left.out_of_range | right.out_of_range) if elements else np.False_
         if self.totals:
             least = np.finfo(self.dtype).smallest_normal
             unsure = unsure | _any((size > 0) & (size < least) for size in sizes)
+        elif elements:
+            unsure = unsure | left.cancelled | right.cancelled
+            if not all(map(self._is_exact, (left, right))):
+                close = np.absolute(left.value - right.value) <= LOST * np.finfo(self.dtype).eps * np.maximum(*sizes)
+                unsure = unsure | (close & (np.maximum(*sizes) > 0))
         self.doubtful.append(unsure)
         return FLOAT64.compare(relation, left.value, right.value)
 

@@ -289,8 +289,8 @@ def step(
 ) -> tuple[list[Value], dict[str, list[Value]]]:
     """Take one step.
 
-    At the first a state that starts from theta or the gradient is what it starts from: the equations have the one for
-    the other, and what has become of theta since is 0, as it would be had one written 0.
+    At the first a state that starts from theta or the gradient is what it starts from. The gradient is not known
+    before, so the equations have the one for the other: what has become of it since is 0, as had one written 0.
 
     Parameters
     ----------
@@ -319,13 +319,16 @@ def step(
     with np.errstate(all="ignore"):
         for draw in optimizer.draws:
             evaluate.draw(draw, t)
-        late = {state: state.init for state in optimizer.states if t == 1 and state.init.has(symbols.theta, symbols.g)}
+        late = {state: state.init for state in optimizer.states if t == 1 and state.init.has(symbols.g)}
         for state in optimizer.states:
-            if state not in late:
+            if t == 1 and state.init.has(symbols.theta) and state not in late:
+                evaluate.known[state] = evaluate(state.init)
+            elif state not in late:
                 evaluate.known[state] = [arithmetic.array(values) for values in states[state.name]]
         for let in optimizer.equations:
             evaluate.known[let.target] = evaluate(let.value.xreplace(late))
-        new = {state.name: evaluate.at(state.space, state.next) for state in optimizer.states}
+        # What is a mere hyperparameter becomes a value here.
+        new = {s.name: list(map(arithmetic.array, evaluate.at(s.space, s.next))) for s in optimizer.states}
         return evaluate.at(Space.ELEM, symbols.theta.next), new
 
 

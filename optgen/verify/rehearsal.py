@@ -33,7 +33,7 @@ from optgen.runtime.program import Program
 from optgen.runtime.small import cuts_of
 from optgen.runtime.table import Cuts, placed, tabulate
 from optgen.verify.candidate import BrokenError, Candidate, phases_of, running
-from optgen.verify.settings import Setting, flat, model_step, numbers_of, ordinary
+from optgen.verify.settings import Setting, begun, flat, model_step, numbers_of, ordinary
 
 Array = NDArray[Any]
 SHAPES = ((3,), (1,), (0, 3), (3, 2, 3), (), (3, 5), (7,))
@@ -205,7 +205,7 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
         What is wrong; empty if nothing is.
     """
     optimizer, clock, memory = candidate.optimizer, _Clock(), _Memory()
-    drawn = ordinary(optimizer, SHAPES, np.random.default_rng(0))
+    drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
     columns: dict[str, list[_Column]] = {}
     try:
         with running(), np.errstate(all="ignore"):
@@ -347,6 +347,10 @@ def _primitives(memory: _Memory, clock: _Clock) -> dict[str, Callable[..., Any]]
         "fma": lambda a, b, c: a * b + c,
         "head": cpu.head,
         "mean_age": cpu.mean_age,
+        "powm1": cpu.powm1,
+        "root_of_squares": cpu.root_of_squares,
+        "shrunk": lambda x: x * 2.0**-540,
+        "stretched": lambda x: x * 2.0**540,
         "tail": cpu.tail,
         "prange": clock.tasks,
         "view": memory.view,

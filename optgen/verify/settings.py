@@ -15,7 +15,7 @@ from optgen.language.domains import domain_of
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import Hyper, State, g
+from optgen.language.symbols import Hyper, State, g, theta
 from optgen.runtime.small import shape_in
 from optgen.verify import reference
 from optgen.verify.reference import Digits, Value
@@ -223,6 +223,16 @@ def ordinary(optimizer: Optimizer, shapes: Sequence[Shape], rng: Any) -> dict[st
     for state in optimizer.small_states:
         drawn[state.name] = spread(state, [rng.uniform(4, 8, shape_of(state, shape)) for shape in shapes])
     return drawn
+
+
+def begun(optimizer: Optimizer, setting: Setting, old: Mapping[str, list[Array]]) -> dict[str, list[Array]]:
+    """The same model as a step finds it: before the first, states that start from theta hold what it makes of them."""
+    if setting.t > 1:
+        return dict(old)
+    starts = reference.start(optimizer, old["theta"], hypers=setting.hypers)
+    made = {state.name for state in optimizer.states if state.init.has(theta) and not state.init.has(g)}
+    dtypes = {name: old[name][0].dtype for name in made}
+    return {**old, **{name: [np.asarray(x, dtypes[name]) for x in starts[name]] for name in made}}
 
 
 def _signed(shape: Shape, rng: Any) -> Array:

@@ -111,8 +111,8 @@ def test_whatever_one_file_does_the_others_are_built(optgen, tmp_path, monkeypat
         "sibling.py": "from .raises import x\n",
         "deep.py": "def f(x): return f(x)\nf(1)\n",
     }
-    for name, held in wrong.items():
-        (specs / name).write_text(held)
+    for name, wrong_text in wrong.items():
+        (specs / name).write_text(wrong_text)
     (specs / "bytes.py").write_bytes(b"x = '\xff'\n")
     (specs / "folder.py").mkdir()
     (specs / "dangling.py").symlink_to(tmp_path / "nothing")
@@ -523,7 +523,7 @@ def test_a_failure_says_whether_the_module_is_old_or_the_rule_is_wrong(optgen, t
     assert "docs/when-verification-fails.md#properties" in told
 
     module = tmp_path / "generated" / "cpu" / "mine.py"
-    module.write_text(module.read_text().replace("theta - lr*m_next", "theta - 2*lr*m_next"))
+    module.write_text(module.read_text().replace("fma(-lr, m_next, theta)", "fma(-lr, m_next + m_next, theta)"))
     status, _, err = optgen("verify", "mine.py", "--quick")
     told = " ".join(err.split())
     assert status == 1

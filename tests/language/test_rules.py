@@ -101,7 +101,7 @@ REFUSED = {
         [Let(theta.next, theta - hyper("lambda", 1.0) * g)],
         "`lambda` cannot name a variable",
         "theta' = theta - lambda*g",
-        "use a Python identifier",
+        "call it `lambda_`",
     ),
     "a name that is no identifier": (
         [Let(theta.next, theta - hyper("learning-rate", 1.0) * g)],

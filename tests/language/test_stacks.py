@@ -34,6 +34,7 @@ from optgen.errors import SpecError
 from optgen.hypers import beta2, lr
 from optgen.specs.adam import adam
 from optgen.specs.adopt import adopt
+from optgen.specs.asgd import asgd
 from optgen.specs.lion import lion
 from optgen.specs.nadam import nadam
 from optgen.specs.sgdm import sgdm, sgdm_ema
@@ -326,3 +327,25 @@ def test_lookahead_counts_from_the_last_sync() -> None:
         ours = wrapped.step(ours, grad, sync_period=every)
         synced += [k] if np.array_equal(ours[0], wrapped.states["phi"][0]) else []
     assert synced == [2, 6, 7]
+
+
+def test_what_is_pending_becomes_a_step_by_its_own_mean() -> None:
+    thetas, grads = drawn()
+    wrapped, ours = started(accumulate(adam), thetas), thetas
+    for grad in grads[:3]:
+        ours = wrapped.step(ours, grad)
+    mean = [total / wrapped.states["pending"][0] for total in wrapped.states["g_sum"]]
+    ours = wrapped.step(ours, mean, accumulation_steps=1)
+    expected = started(adam, thetas).step(thetas, [sum(each) / 3 for each in zip(*grads[:3], strict=True)])
+    for a, b in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_asgd_averages_the_points_since_it_was_told_to() -> None:
+    thetas, grads = drawn()
+    inner, now, visited = started(asgd, thetas), thetas, []
+    for k, grad in enumerate(grads, 1):  # t0 is far away, then passed, then far away again
+        now = inner.step(now, grad, t0=1.0 if 3 <= k < 7 else 1e6)
+        visited = [*visited, now] if 4 <= k < 7 else [now]
+        for tensor, mean in enumerate(inner.states["ax"]):
+            np.testing.assert_allclose(mean, np.mean([point[tensor] for point in visited], axis=0), rtol=1e-12)

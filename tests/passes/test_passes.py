@@ -167,7 +167,7 @@ def test_hoist_writes(value, line):
         (log(1 + lr), "log1p(lr)"),
         (1 - beta1**2, "1 - beta1**2"),
         (1 - hyper("w", 0.5) ** t, "1 - w**t"),
-        (1 - beta1 ** (t - 1), "1 - beta1**(t - 1)"),
+        (1 - beta1 ** (t - 1), "-powm1(beta1, t - 1)"),
         (3 / (1 - beta2) - 1 - 3 * t * beta2**t / (1 - beta2**t), "3*mean_age(t, beta2, 1/3)"),
         (2 / (1 - beta2) - t * beta2**t / (1 - beta2**t), "t*beta2**t/expm1(t*log(beta2)) + 2/(1 - beta2)"),
         (2 / (1 - beta2) - 5, "(5*beta2 - 3)/(1 - beta2)"),

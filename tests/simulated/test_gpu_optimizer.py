@@ -4,6 +4,7 @@ import copy
 import pickle
 import signal
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -226,3 +227,29 @@ def test_a_model_of_empty_arrays_takes_steps() -> None:
         opt = kind([np.zeros((0, 3), np.float32)])
         opt.step([np.zeros((0, 3), np.float32)])
         assert opt.t == 1
+
+
+STARTING = [("ema_adamw", "EmaAdamW"), ("dog", "DoG"), ("schedule_free_sgd", "ScheduleFreeSGD"), ("asgd", "ASGD")]
+
+
+@pytest.mark.parametrize(("name", "title"), STARTING)
+def test_states_start_and_are_evaluated_as_on_cpus(name: str, title: str) -> None:
+    on_gpu, on_cpu = (import_module(f"optgen.generated.{target}.{name}") for target in ("cuda", "cpu"))
+    models = [arrays(0), arrays(0)]
+    one, other = (getattr(module, title)(model) for module, model in zip((on_gpu, on_cpu), models, strict=True))
+    for steps in range(2):
+        for found, wanted in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-6)
+        for found, wanted in zip(one.eval_params(), other.eval_params(), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-6)
+        if steps == 0:
+            models[0][0][...] = models[1][0][...] = 3  # what counts is what theta is before the first step
+        one.step(arrays(1))
+        other.step(arrays(1))
+    w, like = arrays(0)[0], one.program
+    slots = {state: np.full(w.shape, np.nan if state in like.copies else 0, w.dtype) for state in like.states}
+    slots |= {
+        state: np.full((), np.nan if state in like.begun else 1.0) for state in (*like.small_states, *like.numbers)
+    }
+    on_gpu.step(w, np.ones_like(w), **slots, t=1)
+    assert all(np.isfinite(slots[state]).all() for state in (*like.copies, *like.begun))

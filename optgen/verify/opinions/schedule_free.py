@@ -117,7 +117,7 @@ WARM: tuple[Numbers, ...] = (
     {"lr": RISING, "beta1": 0.5, "weight_decay": 0.1, "weight_lr_power": 2.0, "warmup_steps": 1},
     {"lr": FALLING, "beta1": 0.98, "weight_decay": 0.01, "weight_lr_power": 1.0, "warmup_steps": 10},
 )
-POWERS: tuple[Numbers, ...] = ({"lr": 1.0, "r": 1.0}, {"lr": 0.1, "r": 0.5, "beta1": 0.0, "warmup_steps": 20})
+POWERS: tuple[Numbers, ...] = ({"lr": 1.0, "r": 1.0}, {"lr": 0.1, "r": 0.5, "beta1": 0.25, "warmup_steps": 20})
 RULES: tuple[Numbers, ...] = ({"beta2": 0.999, "eps": 1e-8}, {"beta2": 0.9, "eps": 1e-3}, {"beta2": 0.99, "eps": 1e-6})
 ADAMW, ADAMW_WARM, ADAMW_POWERS = (
     tuple({**setting, **rule} for setting, rule in zip(settings, RULES, strict=False))

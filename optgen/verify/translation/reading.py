@@ -39,6 +39,7 @@ def _is_equal(known: Expr, value: Expr) -> bool:
     return not difference.has(reductions.Reduction) and cancel(difference) == 0
 
 
+_SCALE = Integer(2) ** 540
 FUNCTIONS = {
     "abs": sympy.Abs,
     "atan2": sympy.atan2,
@@ -58,14 +59,19 @@ FUNCTIONS = {
     "maximum": sympy.Max,
     "mean_age": lambda t, b, less: 1 / (1 - b) - t * b**t / (1 - b**t) - less,
     "minimum": sympy.Min,
+    "powm1": lambda b, x: b**x - 1,
+    "root_of_squares": lambda x, shrunk, stretched: sympy.sqrt((x + shrunk * _SCALE**2 + stretched / _SCALE**2) / 3),
+    "shrunk": lambda x: x / _SCALE,
     "sign": sympy.sign,
     "sin": sympy.sin,
     "sqrt": sympy.sqrt,
+    "stretched": lambda x: x * _SCALE,
     "tan": sympy.tan,
     "tanh": sympy.tanh,
     "where": lambda condition, a, b: Piecewise((a, condition), (b, True)),
 }
-"""What generated code may call, as algebra."""
+"""What generated code may call, as algebra. The sums that a norm is made of have to agree; what they leave out would
+not be seen where they are used."""
 _OPERATORS = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,

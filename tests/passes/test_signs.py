@@ -1,0 +1,112 @@
+"""What only the sign of a product decides is decided by signs, so that nothing small is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sympy import Piecewise, S, sign, sqrt
+
+import optgen
+from optgen import Let, Optimizer, g, local, state, theta
+from optgen.combinators import cautious, decoupled_decay, lookahead
+from optgen.generated.cpu.adafactor import Adafactor
+from optgen.generated.cpu.adafactor_paper import AdafactorPaper
+from optgen.generated.cpu.cautious_adamw import CautiousAdamW
+from optgen.generated.cpu.prodigy import Prodigy
+from optgen.hypers import lr
+from optgen.language.signs import sign_of
+from optgen.specs.adam import adam
+from optgen.specs.adamw import adamw, adamw_after
+from optgen.specs.sgd import sgd
+
+m, kept = state("m"), local("kept")
+
+CONDITIONS: dict[str, tuple[Any, Any]] = {
+    "a product": (g * m > 0, lambda g, m: g * m > 0),
+    "with a scalar": (-lr * g * m < 0, lambda g, m: -g * m < 0),
+    "the other way": (g * m > 0, lambda g, m: g * m > 0),
+    "not strictly": (g * m >= 0, lambda g, m: g * m >= 0),
+    "a square": (g**2 > 0, lambda g, _: g != 0),
+    "a cube": (g**3 * m < 0, lambda g, m: g * m < 0),
+    "a quotient": (g / m > 0, lambda g, m: g * m > 0),
+    "two squares": (g**2 > m**2, lambda g, m: abs(g) > abs(m)),
+    "the sign of a product": (sign(g * m) > 0, lambda g, m: g * m > 0),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_a_product_that_vanishes_in_float32_decides_as_it_should(name: str) -> None:
+    condition, meant = CONDITIONS[name]
+    step = (
+        Let(kept, Piecewise((1, condition), (0, True))),
+        Let(m.next, m),
+        Let(theta.next, theta - lr * kept),
+    )
+    made = optgen.compile(Optimizer("rule", "Rule", step)).Rule
+    sizes = np.array([1, -1, 1e-26, -1e-26, 2e-26, 1e-38, -1e-38])
+    grad, moment = (x.ravel().astype(np.float32) for x in np.meshgrid(sizes, sizes))
+    optimizer = made([np.zeros_like(grad)], lr=1)
+    optimizer.state["m"][0][:] = moment
+    optimizer.step([grad])
+    expected = [meant(float(a), float(b)) for a, b in zip(grad, moment, strict=True)]  # float64 holds the products
+    np.testing.assert_array_equal(-optimizer.params[0], expected)
+
+
+def test_a_sign_is_made_of_those_of_the_factors() -> None:
+    assert sign_of(-lr * g / (sqrt(m) + 1)) == -sign(lr) * sign(g) * sign(1 / (sqrt(m) + 1))
+    assert sign_of(g) == sign(g)
+    assert sign_of(g + m) == sign(g + m)
+    assert sign_of(lr * g + lr * m) == sign(lr) * sign(g + m)
+    assert sign_of(Piecewise((g * m, lr > 1), (g, True))) == Piecewise((sign(g) * sign(m), lr > 1), (sign(g), True))
+
+
+# The rules that are made of such things -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("small", [1e-26, 1e-38, 1e-44])
+def test_small_gradients_agree_as_large_ones_do(small: float) -> None:
+    grads = [np.array([1, 1, small, small], dtype) for dtype in (np.float32, np.float64)]
+    moved = []
+    for grad in grads:
+        optimizer = CautiousAdamW([np.zeros_like(grad)], weight_decay=0, eps=1e-30)
+        optimizer.step([grad])
+        moved.append(optimizer.params[0][:2])
+    np.testing.assert_allclose(*moved, rtol=1e-6)
+
+
+@pytest.mark.parametrize("inner", [adamw, adamw_after, lookahead(sgd), decoupled_decay(adam), sgd])
+def test_theta_is_taken_from_its_new_value_by_algebra(inner: Optimizer) -> None:
+    wrapped = cautious(inner)
+    movement = next(let.value for let in wrapped.step if str(let.target) == "movement")
+    last = movement.args[-1][0] if isinstance(movement, Piecewise) else movement
+    # Nothing is left of theta - theta: without a rate nothing moves.
+    assert last.xreplace({symbol: S.Zero for symbol in wrapped.hypers if symbol.name == "lr"}).expand() == 0
+    params = [np.full(3, 1e10, np.float32)]  # beside which a step is nothing
+    optimizer = getattr(optgen.compile(wrapped), wrapped.title)(params, lr=1e-3)
+    optimizer.step([np.ones(3, np.float32)])
+    assert np.isfinite(params[0]).all()
+
+
+@pytest.mark.parametrize("eps1", [1e-30, 2.0**-23])
+@pytest.mark.parametrize("kind", [Adafactor, AdafactorPaper])
+def test_a_row_without_gradient_leaves_the_others_as_they_are(kind: Any, eps1: float) -> None:
+    """In float32 as in float64, where no square and no quotient is too small or too large."""
+    rng = np.random.default_rng(0)
+    for scales in ([0, 1, 1], [0, 0, 0], [1e25, 1, 0], [1e-44, 1, 1e37], [3e37, 3e37, 1e-30]):
+        grad = (rng.uniform(0.5, 1, (3, 4)) * np.array(scales)[:, None]).astype(np.float32)
+        found = []
+        for dtype in (np.float32, np.float64):
+            params = [np.ones((3, 4), dtype), np.ones(12, dtype)]
+            optimizer = kind(params, eps1=eps1)
+            for _ in range(2):
+                optimizer.step([grad.astype(dtype), grad.ravel().astype(dtype)])
+            found.append(np.concatenate([x.ravel() for x in params]))
+        np.testing.assert_allclose(*found, rtol=1e-5)
+
+
+def test_a_large_gradient_times_a_small_distance_has_a_square() -> None:
+    optimizer = Prodigy([np.ones(2, np.float32)])
+    optimizer.step([np.full(2, 1e20, np.float32)])
+    np.testing.assert_allclose(optimizer.state["v"][0], 1e-3 * 1e28, rtol=1e-5)

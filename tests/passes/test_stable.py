@@ -1,0 +1,91 @@
+"""Scalars keep their digits: what is printed for them, against 50 digits, in kernels and in schedules."""
+
+import math
+
+import mpmath
+import pytest
+from sympy import Interval, cos, exp, lambdify, log, sqrt, tanh
+
+from optgen import Schedule, hyper, t
+from optgen.ir import powm1 as powm1_node
+from optgen.language.sums import plain
+from optgen.language.symbols import exact
+from optgen.passes.stable import stabilized
+from optgen.runtime.cpu import powm1
+from optgen.targets import schedules
+from optgen.targets.base import Origin
+from optgen.targets.printer import CodePrinter
+
+h = hyper("h", 1e-3, Interval(0, 1))
+b = hyper("b", 0.999, Interval.Ropen(0, 1))
+gamma = hyper("gamma", 0.9999, Interval.Lopen(0, 1))
+x = hyper("x", 1e-9, Interval.open(0, 1))
+
+CANCELS = [
+    *(1 - cos(h), 1 + cos(h), cos(h) - 1, 3 - 3 * cos(h), h - h * cos(h), (1 - cos(x)) / x),
+    *(1 - b**t, 2 - 2 * b**t, h - h * b**t, 1 - b ** (t - 1), (1 - b**t) * h, b**t - 1, h * b**t - h, 1 / (1 - b**t)),
+    *(1 - gamma ** (t - 1), gamma**t - 1, 1 - b**t * gamma**t, 1 - (1 - x) ** t, (1 - x) ** t - 1),
+    *(exp(h) - 1, 1 - exp(-x), 2 - 2 * exp(-x * t), exp(x) - exp(2 * x), log(1 + x), log(1 - x), h * log(1 + x)),
+    *(1 - sqrt(1 - x), sqrt(1 + x) - 1, 2 - 2 * sqrt(1 - x), 1 - sqrt(b), sqrt(t + x) - sqrt(t), h - h * sqrt(1 - x)),
+    *(1 - tanh(12 + h), 1 + tanh(-12 - h), h - h * tanh(15)),
+]
+POINTS = [
+    {"t": t_, "h": h_, "b": b_, "gamma": gamma_, "x": x_}
+    for t_, h_, b_, gamma_, x_ in [
+        (1, 1e-9, 1 - 2.0**-40, 1 - 2.0**-45, 1e-12),
+        (7, 1e-4, 1 - 1e-9, 0.9999999, 1e-9),
+        (1000, 0.7, 0.9, 0.5, 0.3),
+    ]
+]
+
+
+def number(expression, point):
+    """What the printed Python gives."""
+    code = CodePrinter(elementwise=False)(expression)
+    return eval(code, {**vars(math), "powm1": powm1, **point})  # noqa: S307
+
+
+def right(expression, point):
+    """The same in 50 digits."""
+    names = {s: mpmath.mpf(point[s.name]) for s in expression.free_symbols}
+    with mpmath.workdps(50):
+        free = sorted(names, key=str)
+        return lambdify(free, expression, "mpmath")(*(names[s] for s in free))
+
+
+@pytest.mark.parametrize("value", [plain(exact(value)) for value in CANCELS], ids=str)
+def test_no_digits_are_lost(value):
+    for point in POINTS:
+        exact_value = right(value, point)
+        if exact_value != 0:
+            assert abs(number(stabilized(value), point) / exact_value - 1) < 2e-14, (stabilized(value), point)
+        else:
+            assert number(stabilized(value), point) == 0
+
+
+def test_a_power_of_nothing_is_one():
+    assert powm1(0.0, 0.0) == 0
+    assert powm1(0.0, 3.0) == -1
+    assert stabilized(1 - b ** (t - 1)).has(powm1_node)
+    assert number(stabilized(plain(exact(1 - b ** (t - 1)))), {"b": 0.0, "t": 1}) == 0
+
+
+SCHEDULES = {
+    "a wave that begins": (h * (1 - cos(x * t)), "sin("),
+    "a decay that begins": (h * (1 - gamma**t), "expm1("),
+    "a decay from the first step": (h * (1 - gamma ** (t - 1)), "expm1("),
+    "a root": (h * (1 - sqrt(1 - x)), "x/(1 + sqrt(1 - x))"),
+    "a decay that may be nothing": (h * (1 - b ** (t - 1)), "b**(t - 1)"),
+}
+
+
+@pytest.mark.parametrize("what", SCHEDULES)
+def test_schedules_keep_their_digits_too(what):
+    value, has = SCHEDULES[what]
+    text = schedules.source(Schedule("shape", value), Origin("0", "specs/shape.py", "0"))
+    names = {"__name__": "shape"}
+    exec(compile(text, "shape.py", "exec"), names)  # noqa: S102
+    point = {"t": 1, "h": 0.5, "x": 1e-9, "gamma": 1 - 2.0**-45, "b": 0.0}
+    given = {s.name: point[s.name] for s in plain(exact(value)).free_symbols}
+    assert has in text.split("def value")[1].split("class")[0]
+    assert names["value"](**{"t": 1, **given}) == pytest.approx(float(right(plain(exact(value)), point)), rel=1e-14)
