@@ -23,7 +23,7 @@ HEAD = """\
 # Machine code
 
 This page is written by `make machine-code` and never by hand. Every kernel for GPUs is compiled for float32 and for two
-kinds of GPU; none is needed. `optgen show NAME --target cuda --sass` prints what is counted here.
+kinds of GPU; none is needed. `optgen show NAME --sass` prints what is counted here.
 
 - **over**: what a sweep visits. Sweeps over less than elements work on what is small, in float64.
 - **registers**: of a thread, on sm_80 and sm_90. A multiprocessor has 65,536, and blocks have 256 threads: 32 let eight
