@@ -49,6 +49,5 @@ adafactor_paper = Optimizer("adafactor_paper", "AdafactorPaper", reference="arXi
           Let(by_row, root(RowSum(c.next), 4)/sqrt(r.next)), Let(by_column, root(ColSum(r.next), 4)/sqrt(c.next)),
           Let(u, g*by_row*by_column),
           *clipped, Let(theta.next, theta - rate*u/excess)),
-    properties=(*never_negative, Bounded(movement, high=farthest),
-                ConstantGradient({r.next: RowSum(g**2) + n_cols*eps1, c.next: ColSum(g**2) + n_rows*eps1}),
-                Invariant({**scale_free, eps1: 2})))
+    properties=(*never_negative, Bounded(movement, high=farthest), Invariant({**scale_free, eps1: 2}),
+                ConstantGradient({r.next: RowSum(g**2) + n_cols*eps1, c.next: ColSum(g**2) + n_rows*eps1})))

@@ -142,7 +142,7 @@ def test_compiled_kernels_are_caught(
             "differ from what they are on one thread",
         ),
         ("prodigy", "r_of[0], rate_of[0]", "r_of[1], rate_of[0]", "memory around r is written"),
-        ("adafactor", "numel_of[j], eps2, c6)", "numel_of[j], eps2, c6); n_cols_of[j] = 1.0", "n_cols of an array is"),
+        ("adafactor", "numel_of[j], eps2, c3)", "numel_of[j], eps2, c3); n_cols_of[j] = 1.0", "n_cols of an array is"),
     ],
 )
 def test_compiled_sweeps_are_caught(
