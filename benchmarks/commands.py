@@ -69,7 +69,7 @@ ODD = {
         "e = Add(*(Piecewise((g**k, Eq(Mod(t, p), 0)), (h, True)) for k, p in enumerate(primes, 2)))\n"
         "steps = (Let(h.next, h + g),)"
     ),
-    "125 nested tanh": "for _ in range(125): e = tanh(e)\nsteps = ()",
+    "125 nested tanh": "for _ in range(125): e = tanh(e + theta)\nsteps = ()",
     "a ring of three": (
         "a, b, c = state('a b c')\n"
         "ring = [Eq(Mod(t, 3), k) for k in range(3)]\n"
