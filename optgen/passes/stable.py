@@ -115,7 +115,10 @@ def _one_less(ratio: Expr, whole: Expr) -> Expr | None:
     sign = -1 if order.is_negative(ratio) else 1
     match Mul(sign, ratio):
         case cos(args=(angle,)):
-            return 2 * (sin if sign == 1 else cos)(angle / 2) ** 2
+            if sign == 1:
+                return 2 * sin(angle / 2) ** 2
+            left = factor(together(plain(S.Pi - angle)))  # what a wave that ends at pi has left, 0 at its end
+            return 2 * (sin(left / 2) if angle.has(S.Pi) else cos(angle / 2)) ** 2
         case tanh(args=(x,)):
             return 2 / (1 + exp(2 * sign * x))
     square = ratio**2
