@@ -12,14 +12,14 @@ Reference: optax.cosine_decay_schedule.
 """
 
 from dataclasses import dataclass
-from math import cos, pi
+from math import pi, sin
 
 from optgen.runtime import Domain, Hyper, ScheduleBase
 
 
 def value(t, lr, lr_min, steps):
     """The value at step t = 1, 2, …"""
-    return lr_min + (lr - lr_min)*cos(pi*min((t - 1)/steps, 1)/2)**2
+    return lr_min + (lr - lr_min)*sin(pi*(min(t/steps - 1/steps, 1)/2 - 1/2))**2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ Reference: arXiv:1708.07120; torch OneCycleLR.
 """
 
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import pi, sin
 
 from optgen.runtime import Domain, Hyper, ScheduleBase
 
@@ -32,7 +32,7 @@ def value(t, rise, steps, momentum, momentum_min):
         x = (done - turn)/(steps - turn - 1)
     else:
         x = 1
-    left = cos(pi*x/2)**2
+    left = sin(pi*(x/2 - 1/2))**2
     gone = sin(pi*x/2)**2
     if done < turn:
         return momentum*left + momentum_min*gone

@@ -17,7 +17,7 @@ Reference: arXiv:1708.07120; torch OneCycleLR.
 """
 
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import pi, sin
 
 from optgen.runtime import Domain, Hyper, ScheduleBase
 
@@ -34,7 +34,7 @@ def value(t, lr, rise, steps, div, final_div):
         x = (done - 2*turn)/(steps - 2*turn - 1)
     else:
         x = 1
-    left = cos(pi*x/2)**2
+    left = sin(pi*(x/2 - 1/2))**2
     gone = sin(pi*x/2)**2
     if done < turn:
         return lr*gone + lr*left/div

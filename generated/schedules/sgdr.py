@@ -17,7 +17,7 @@ Reference: arXiv:1608.03983, eq. 5; torch CosineAnnealingWarmRestarts.
 """
 
 from dataclasses import dataclass
-from math import cos, floor, log, pi
+from math import floor, log, pi, sin
 
 from optgen.runtime import Domain, Hyper, ScheduleBase
 
@@ -37,7 +37,7 @@ def value(t, lr, growth, period, lr_min):
         since = (t - 1) % period
     else:
         since = t - (length - period)/(growth - 1) - 1
-    return (lr - lr_min)*cos(pi*since/(2*length))**2 + lr_min
+    return (lr - lr_min)*sin(pi*(length - since)/(2*length))**2 + lr_min
 
 
 @dataclass(frozen=True, kw_only=True)
