@@ -172,7 +172,12 @@ TOTALS = {
         "is not emptied",
     ),
     "a place of another": ("adafactor", "matrix_rows = place[5]", "matrix_rows = place[6]", "does not prepare a chunk"),
-    "the row before": ("adafactor", "narrow(by_row_of[first_row + line]", "narrow(by_row_of[first_row]", "is not the element i"),
+    "the row before": (
+        "adafactor",
+        "narrow(by_row_of[first_row + line]",
+        "narrow(by_row_of[first_row]",
+        "is not the element i",
+    ),
     "a row of columns": (
         "adafactor",
         "begin = at.columns[j]",
