@@ -12,8 +12,10 @@ has something to say of that decides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from inspect import signature
 from typing import Any, TypeVar
 
 from sympy import Add, Eq, Expr, Max, Min, Piecewise, Rational, S, collect, expand_mul, sign
@@ -21,6 +23,7 @@ from sympy import Add, Eq, Expr, Max, Min, Piecewise, Rational, S, collect, expa
 from optgen.errors import Problem, SpecError
 from optgen.language import hypers
 from optgen.language.caller import caller
+from optgen.language.domains import domain_of
 from optgen.language.noise import normal
 from optgen.language.reductions import GroupNorm, GroupSum, RowMean, RowNorm, TensorMean, finite, n_rows
 from optgen.language.rules import space_of
@@ -31,6 +34,7 @@ from optgen.language.spec import Let, Optimizer, assigned
 from optgen.language.sums import InOrder, is_sum, plain
 from optgen.language.symbols import Count, Hyper, State, exact, g, hyper, local, state, t, theta
 from optgen.language.text import text
+from optgen.runtime.domain import Domain
 
 _DESCRIBED = ("name", "title", "reference", "description", "properties")
 Function = TypeVar("Function", bound=Callable[..., Optimizer])
@@ -38,6 +42,7 @@ Function = TypeVar("Function", bound=Callable[..., Optimizer])
 
 def _wrapper(function: Function) -> Function:
     """Refuse to wrap what is no optimizer, and options that there are not, or of which nothing can be made."""
+    parameters = signature(function)
 
     @wraps(function)
     def checked(optimizer: Any, *arguments: Any, **options: Any) -> Optimizer:
@@ -45,6 +50,11 @@ def _wrapper(function: Function) -> Function:
             what = f"it wraps no optimizer but a {type(optimizer).__name__}"
             raise _refused(function.__name__, optimizer, what, "hand it an Optimizer")
         try:
+            for name, value in parameters.bind(optimizer, *arguments, **options).arguments.items():
+                domain = _domain_of_default(parameters.parameters[name].default)
+                if domain is not None and _is_finite(value) and not domain.holds(float(value)):
+                    what = f"{name} is {value}, outside of {domain}"
+                    raise _refused(function.__name__, optimizer, what, f"choose a number in {domain}")
             return function(optimizer, *arguments, **options)
         except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:  # as SymPy raises
             what = f"it can make nothing of its options: {error}"
@@ -52,6 +62,19 @@ def _wrapper(function: Function) -> Function:
             raise _refused(function.__name__, optimizer, what, fix) from error
 
     return checked  # type: ignore[return-value]
+
+
+def _domain_of_default(default: Any) -> Domain | None:
+    """What a number may be in place of a hyperparameter."""
+    return domain_of(default) if isinstance(default, Hyper) else None
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a number that float64 holds; what is wrong with others is said of the equations."""
+    try:
+        return not isinstance(value, bool) and math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
 
 
 # What changes the gradient -------------------------------------------------------------------------------------------

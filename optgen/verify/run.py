@@ -32,6 +32,9 @@ ADVICE: dict[str, str] = {
     "numerics": "The code is proved equal to the equations, so this is about rounding. If the kernel loses digits that"
     " your formula loses too, the formula is where to look: at differences of what is nearly equal, at a division by"
     " what may vanish, at numbers that no run has. If the formula is harmless at these numbers, it is a bug in optgen.",
+    "drift": "Each step is right to its last digits, and many of them go astray. If float32 cannot hold what your rule"
+    " adds up, keep what is rounded away in a state, as compensated sums do. If it is an average or a fixed point of"
+    " the equations that moves, it is a bug in optgen.",
     "properties": "A claim does not hold at these numbers. If your equations do not have the property, the claim or the"
     " equations are wrong; if they do, the kernel does not keep it in floating point: claim less, or report a bug.",
     "opinions": "Another implementation differs. If your rule is meant to, say so in its row of the table (`differs`);"

@@ -78,7 +78,6 @@ REFUSED = {
     "a default outside its domain": (lr.with_default(-1), (), "the default -1 of `lr` is outside", "choose a default"),
     "two defaults": (lr + lr.with_default(1), (), "two different symbols are called `lr`", "another name"),
     "its own name": (hyper("rule", 1.0) * t, (), "two different symbols are called `rule`", "another name"),
-    "a name that the module uses": (hyper("max", 1.0) * t, (), "the name `max` is reserved", "call it `max_`"),
     "an infinite value": (lr / (t - t), (), "the value is not a finite real number", "look for 0/0"),
 }
 
@@ -104,6 +103,13 @@ def test_what_is_refused(case):
 def test_names_and_shapes_that_are_refused(arguments, what):
     with pytest.raises(SpecError, match=what):
         Schedule(value=lr, **arguments)
+
+
+@pytest.mark.parametrize("name", ["max", "self"])
+def test_names_that_the_module_uses_are_refused_when_it_is_built(name):
+    with pytest.raises(SpecError, match=f"the name `{name}` is reserved") as refusal:
+        source(Schedule("rule", Max(hyper(name, 1.0), t), location=Location()), Origin("0", "f", "d"))
+    assert f"call it `{name}_`" in str(refusal.value)
 
 
 def test_what_cannot_be_printed_is_refused_when_it_is_built():
