@@ -109,3 +109,8 @@ def test_a_maximum_of_many_is_compared_by_nobody_again():
     many = [theta * (k + 2) + g for k in range(60)]
     kernel = pipeline.kernel_of(rule(Max(*many, evaluate=False) + Abs(g)))
     assert size(kernel) < 60 * 20
+
+
+def test_a_sum_of_a_thousand_terms_is_fused_in_parts_that_python_reads():
+    text = pipeline.source(rule(sum(sin(g * k) * theta for k in range(1, 300))), TARGETS["cpu"], Origin("", "", ""))
+    assert max(line.count("(") for line in text.splitlines() if "fma" in line) < 200
