@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sympy import Basic, Max, Min, Piecewise
+from sympy import Basic, Max, Min
 
 
 def nodes(*roots: Basic) -> list[Any]:
@@ -36,11 +36,7 @@ def replaced(root: Any, known: Mapping[Any, Any]) -> Any:
 
 
 def rebuilt(node: Any, arguments: Sequence[Any]) -> Any:
-    """A node with other arguments, as they are where SymPy would compare each case or bound with every other."""
+    """A node with other arguments; those of a maximum as they are, for SymPy would compare each with every other."""
     if all(new is old for new, old in zip(arguments, node.args, strict=True)):
         return node
-    if isinstance(node, Piecewise):
-        chosen = node.func(*arguments, evaluate=False)
-        values = {value for value, _ in chosen.args} if isinstance(chosen, Piecewise) else ()
-        return values.pop() if len(values) == 1 and chosen.args[-1][1] == True else chosen  # noqa: E712 - as SymPy has it
     return node.func(*arguments, **({"evaluate": False} if isinstance(node, Max | Min) else {}))

@@ -19,6 +19,7 @@ from sympy import Add, Basic, Expr, Mul, Rational, S, expand
 
 from optgen.ir import Assign, Kernel, head, symbols, tail
 from optgen.language import order
+from optgen.language.graph import rebuilt
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 from optgen.language.sums import InOrder, plain
@@ -53,8 +54,7 @@ def _rewritten(value: Any, host: frozenset[Named], known: Known, done: dict[Basi
     """An expression with its averages split; what stands in several places is looked at once."""
     if value not in done:
         parts = [_rewritten(part, host, known, done) for part in value.args]
-        same = all(new is old for new, old in zip(parts, value.args, strict=True))
-        whole = value if same else value.func(*parts)
+        whole = rebuilt(value, parts)
         done[value] = _split(whole, host, known) if isinstance(whole, InOrder) else whole
     return done[value]
 

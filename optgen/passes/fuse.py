@@ -8,41 +8,56 @@ is rounded to it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from sympy import Expr, Mul, Pow, S
 
-from optgen.ir import Assign, Kernel, Sweep, fma
+from optgen.ir import Assign, Kernel, Sweep, Temporary, fma, fresh
 from optgen.language import order
+from optgen.language.graph import nodes, rebuilt
 from optgen.language.sums import InOrder, negated
+
+MOST_TERMS = 20
+"""So many terms are one expression, each inside the next."""
 
 
 def fuse(kernel: Kernel) -> Kernel:
     """The kernel with every product that an element adds fused with the sum."""
-    return kernel.map_sweeps(_fused)
+    return kernel.map_sweeps(lambda sweep: _fused(sweep, fresh("x", kernel.names)))
 
 
-def _fused(sweep: Sweep) -> Sweep:
+def _fused(sweep: Sweep, free: Iterator[str]) -> Sweep:
     if sweep.is_small:
         return sweep
-    return replace(sweep, body=tuple(_of(assign) for assign in sweep.body))
+    body: list[Assign] = []
+    for assign in sweep.body:
+        made: dict[int, Any] = {}
+        for node in nodes(assign.value):
+            new = rebuilt(node, [made[id(argument)] for argument in node.args])
+            if isinstance(new, InOrder):
+                *parts, new = _sums(order.terms(new), free)
+                body += parts
+            made[id(node)] = new
+        body.append(replace(assign, value=made[id(assign.value)]))
+    return replace(sweep, body=tuple(body))
 
 
-def _of(assign: Assign) -> Assign:
-    value = assign.value.replace(lambda node: isinstance(node, InOrder), lambda node: _sum(order.terms(node)))
-    return replace(assign, value=value)
-
-
-def _sum(terms: list[Expr]) -> Expr:
-    """A sum, from left to right."""
+def _sums(terms: list[Expr], free: Iterator[str]) -> Iterator[Any]:
+    """A sum, from left to right, after the assignments of what it is of too many terms at once for Python to read."""
     first, second, *others = terms
     if _halves(first):
         first, second = second, first
     total = first
-    for term in (second, *others):
+    for number, term in enumerate((second, *others), start=1):
         halves = _halves(term)
         total = fma(*halves, total) if halves else InOrder(total, term)
-    return total
+        if number % MOST_TERMS == 0 and number < len(terms) - 1:
+            part = Assign(Temporary(next(free)), total)
+            yield part
+            total = part.target
+    yield total
 
 
 def _halves(term: Expr) -> tuple[Expr, Expr] | None:

@@ -20,6 +20,7 @@ from sympy.logic.boolalg import Boolean
 
 from optgen.ir import Assign, Kernel, Scalar, Sweep, Value, fresh, head, tail
 from optgen.language import order
+from optgen.language.graph import rebuilt
 from optgen.language.reductions import Reduction
 from optgen.language.rules import space_of
 from optgen.language.spaces import Space, join
@@ -150,7 +151,7 @@ class _Hoister:
             exponent = expression.exp
             kept = exponent if is_product_power(exponent) else self.rewrite(exponent)
             return Pow(self.rewrite(expression.base), kept)
-        return expression.func(*map(self.rewrite, expression.args))
+        return rebuilt(expression, list(map(self.rewrite, expression.args)))
 
     def condition(self, condition: Boolean) -> Boolean:
         """A condition, with what can be computed or decided before in it hoisted."""

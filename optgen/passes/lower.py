@@ -16,6 +16,7 @@ from typing import Any
 from sympy import Add, Basic, Eq, Piecewise, S
 
 from optgen.ir import Assign, Branch, Kernel, Sweep, fresh
+from optgen.language.graph import rebuilt
 from optgen.language.noise import Draw, normal
 from optgen.language.order import terms
 from optgen.language.reductions import Reduction
@@ -104,6 +105,9 @@ class _Sums:
             elif not parts:
                 done[value] = value
             else:
-                func = InOrder if isinstance(value, Add) and self.kind(value) == _VARIES else value.func
-                done[value] = func(*(self.ordered(part, done) for part in parts))
+                ordered = [self.ordered(part, done) for part in parts]
+                if isinstance(value, Add):
+                    done[value] = (InOrder if self.kind(value) == _VARIES else Add)(*ordered)
+                else:
+                    done[value] = rebuilt(value, ordered)
         return done[value]
