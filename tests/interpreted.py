@@ -11,7 +11,7 @@ import numpy as np
 def interpreted(text: str) -> dict[str, Any]:
     """The names of a generated module whose own functions are Python's."""
     tree = ast.fix_missing_locations(_Plain().visit(ast.parse(text)))
-    names: dict[str, Any] = {"__name__": "interpreted", "view": _view, "divided": _divided}
+    names: dict[str, Any] = {"__name__": "interpreted", "divided": _divided, **_STAND_INS}
     exec(compile(tree, "interpreted", "exec"), names)  # noqa: S102 - a module that the compiler has just made
     return names
 
@@ -24,7 +24,7 @@ class _Plain(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
-        node.names = [name for name in node.names if name.name != "view"]
+        node.names = [name for name in node.names if name.name not in _STAND_INS]
         return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
@@ -43,6 +43,14 @@ def _view(address: int, count: int, like: Any) -> Any:
     kind = np.ctypeslib.as_ctypes_type(like.dtype)
     memory = (kind * int(count)).from_address(int(address)) if count else (kind * 0)()
     return np.ctypeslib.as_array(memory)
+
+
+def _fma(a: Any, b: Any, c: Any) -> Any:
+    return a * b + c
+
+
+_STAND_INS = {"view": _view, "fma": _fma}
+"""For what takes memory, or numbers of one type where Python's have none."""
 
 
 def undefined(text: str) -> set[str]:

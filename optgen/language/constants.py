@@ -85,7 +85,9 @@ def numbers_in(value: Expr) -> frozenset[Expr]:
     """The parts of an expression that have no symbols."""
     numbers: set[Basic] = set()
     for node in nodes(value):
-        if isinstance(node, Expr) and (node.is_number if node.is_Atom else numbers.issuperset(node.args)):
+        if isinstance(node, Reduction) or not isinstance(node, Expr):
+            continue
+        if node.is_number if node.is_Atom else numbers.issuperset(node.args):
             numbers.add(node)
     return frozenset(numbers)
 

@@ -12,7 +12,6 @@ from math import atan2, cos, erf, exp, expm1, inf, log, log1p, sin, sqrt, tan, t
 from typing import Any, TypeVar
 
 import numpy as np
-from llvmlite import ir
 from numba import carray, njit, prange, types
 from numba.extending import intrinsic
 
@@ -57,7 +56,6 @@ __all__ = [
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-_FUSED = "llvm.fmuladd"  # llvm.fma would call a function where there is no such instruction
 
 
 def _jit(function: Function, **options: Any) -> Function:
@@ -176,16 +174,14 @@ def _fused(_context: Any, a: Any, b: Any, c: Any) -> Any:
     """The product of two numbers and a third, all of one type, rounded once."""
 
     def codegen(_context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
-        kind = args[0].type
-        function = builder.module.declare_intrinsic(_FUSED, [kind], ir.FunctionType(kind, [kind] * 3))
-        return builder.call(function, args)
+        return builder.fma(*args)
 
     return a(a, b, c) if a == b == c else None, codegen
 
 
 @per_element
 def fma(a: Any, b: Any, c: Any) -> Any:
-    """``a*b + c``, rounded once, in the type of the arguments; twice on processors that cannot."""
+    """``a*b + c``, rounded once, in the type of the arguments; a slow call on processors that cannot."""
     return _fused(a, b, c)
 
 
