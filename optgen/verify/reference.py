@@ -476,7 +476,7 @@ class _Evaluator:
     def _apply(self, operation: str, *nodes: Basic) -> list[Value]:
         apply = partial(self.arithmetic.apply, operation)
         if operation == "Add":
-            exactly = any(map(_is_transcendental, nodes))
+            exactly = any(map(_is_transcendental, nodes)) or (len(nodes) <= 2 and all(map(_is_given, nodes)))  # noqa: PLR2004
             return self._each(lambda *terms: self.arithmetic.sum(terms, exactly=exactly), *nodes)
         if operation in ("Mul", "Max", "Min"):  # of any number of operands
             return self._each(lambda *values: reduce(apply, values), *nodes)
@@ -535,6 +535,12 @@ class _Evaluator:
             return self.arithmetic.rearrange(lambda x: np.array(np.broadcast_to(x, shape)), value)
 
         return [spread(value, _shape(space, shape)) for value, shape in zip(values, self.shapes, strict=True)]
+
+
+def _is_given(node: Basic) -> bool:
+    """Whether a term has no rounding errors: a sum of two such is rounded once."""
+    sign, symbol = node.as_coeff_Mul()
+    return node.is_Number or (abs(sign) == 1 and isinstance(symbol, symbols.Hyper | symbols.StepCount))
 
 
 def _is_transcendental(node: Basic) -> bool:
