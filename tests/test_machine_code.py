@@ -239,12 +239,12 @@ def test_show_prints_ptx_and_machine_code(show, spec):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--ptx",), "--ptx and --sass show kernels for GPUs: add --target cuda"),
+        (("--ptx", "--target", "cpu"), "--ptx shows kernels for GPUs: leave out --target cpu"),
         (
             ("--target", "cuda", "--sass", "--arch", "h100"),
             "there is no architecture 'h100': write, for example, sm_90",
         ),
-        (("--target", "cuda", "--sass", "--ptx"), "choose one of --ir, --source, --latex, --ptx and --sass"),
+        (("--target", "cuda", "--sass", "--ptx"), "choose one of --ptx and --sass"),
     ],
 )
 def test_show_says_what_is_wrong(show, spec, arguments, message):

@@ -32,6 +32,8 @@ _LATE = 1000
 _MOST = 4
 """Terms of an average, at most."""
 
+_DEEPEST = 4
+"""Names that stand for each other, one for the next, at most."""
 _HELD = 2**24
 """Whole numbers below it are held by float32."""
 
@@ -63,7 +65,7 @@ def _split(sum_: InOrder, host: frozenset[Named], known: Known) -> Expr:
     """A sum that begins with an average, with the factors that are not small in two parts; other sums as they are."""
     terms = order.terms(sum_)
     for count in range(2, min(len(terms), _MOST) + 1):
-        found = _factors([_parted(term, host) for term in terms[:count]])
+        found = _factors([_parted(term, host) for term in terms[:count]], known)
         if found is None:
             continue
         heads, tails, others = [], [], []
@@ -89,21 +91,29 @@ def _parted(term: Expr, host: frozenset[Named]) -> tuple[Expr, Expr]:
     return Mul(*factors), Mul(*(part for part in parts if part not in factors))
 
 
-def _factors(parted: list[tuple[Expr, Expr]]) -> list[Expr] | None:
+def _factors(parted: list[tuple[Expr, Expr]], known: Known) -> list[Expr] | None:
     """A factor of each term, which together make 1; None if there are none."""
     whole = [factor for factor, _ in parted]
-    if S.One not in whole and _is_one(whole):
+    if S.One not in whole and _is_one(whole, known):
         return whole
     if len(parted) == 2:  # noqa: PLR2004 - one of them may have other factors beside: (1 - beta)*rate*g
         for factors in product(*({factor, *Mul.make_args(factor)} for factor in whole)):
-            if S.One not in factors and _is_one(factors):
+            if S.One not in factors and _is_one(factors, known):
                 return list(factors)
     return None
 
 
-def _is_one(factors: Iterable[Expr]) -> bool:
+def _is_one(factors: Iterable[Expr], known: Known) -> bool:
+    """Whether factors add up to 1, as they are written or by what their names stand for."""
     total = plain(Add(*factors))
-    return bool(total == 1 or (total.has(Add) and total.is_polynomial() and expand(algebraic(total)) == 1))
+    for _ in range(_DEEPEST):
+        if total == 1 or (total.has(Add) and total.is_polynomial() and expand(algebraic(total)) == 1):
+            return True
+        names = total.free_symbols & known.keys()
+        if not names:
+            return False
+        total = plain(total.xreplace({name: known[name] for name in names}))
+    return False
 
 
 def _is_short(factor: Expr) -> bool:

@@ -23,6 +23,8 @@ from sympy import Expr, cancel
 
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import Named, State, algebraic, theta
+from optgen.runtime import arrays
+from optgen.runtime.beginning import fill
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running
 from optgen.verify.memory import escapes
 
@@ -109,7 +111,8 @@ class _Runner:
     @cached_property
     def values(self) -> Mapping[str, float]:
         """All hyperparameters."""
-        return {name: float(its.default) for name, its in self.program.hypers.items()} | dict(self.hypers)
+        values: Mapping[str, float] = self.program.completed(self.hypers)
+        return values
 
     @cached_property
     def scalars(self) -> Array:
@@ -139,6 +142,8 @@ class _Runner:
             initial = self.program.initial(*self.values.values())[: len(self.program.states)]
             slots = {"theta": theta.copy(), "g": np.zeros_like(theta)}
             slots |= {name: np.full_like(theta, x) for name, x in zip(self.program.states, initial, strict=True)}
+            begun = {name: [slots[name]] for name in (*self.program.copies, *self.program.begun)}
+            fill(self.program, arrays, self.values, [theta], begun)
             slots |= {name: x.astype(theta.dtype) for name, x in (after or {}).items() if name in slots}
             at = [int(x.ctypes.data) for x in slots.values()]
             rows, scalars = np.array([[theta.size, *at, 0, 0]], np.int64), self.scalars.astype(theta.dtype)

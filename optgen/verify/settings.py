@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ Model = Mapping[str, Sequence[Any]]
 """By name, theta, g and the states of a model: an array a tensor, of a shape that broadcasts against it."""
 TIMES = (1, 2, 3, 10, 1000, 10**5, 10**7)
 """Steps at which a kernel is looked at."""
+FIRST_STEPS = 5
+"""After so many, what the host counts has been through a period."""
 _EXACT_BITS = 26
 _BIGGEST_STEP = 10**7
 
@@ -90,7 +93,8 @@ def ends(hyper: Hyper) -> list[float]:
 def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
     """Settings that reach every branch: each combination of the outcomes of conditions on scalars that was found.
 
-    They are looked for at several t with the default hyperparameters and with one at a time at the ends of its domain.
+    They are looked for at several t with the default hyperparameters and with one at a time at the ends of its domain,
+    and with states that are numbers as they are at the start and after each of the first steps.
     """
     usual = defaults(optimizer)
     moved = [{**usual, hyper.name: value} for hyper in optimizer.hypers for value in ends(hyper)]
@@ -99,10 +103,12 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
     nothing = dict.fromkeys(slots_of(optimizer), np.full(1, np.nan)) | small  # data decide no comparison
     found: dict[tuple[bool, ...], Setting] = {}
     for hypers in (usual, *moved):
-        for t in TIMES:
-            by, setting = _Deciding(), Setting(t, hypers)
-            one_step(optimizer, setting, nothing, by)
-            found.setdefault((late and t == 1, *by.decided), setting)
+        numbers = [{}, *_numbers_left(optimizer, hypers, FIRST_STEPS)]
+        for t, left in product(TIMES, numbers):
+            by, setting = _Deciding(), Setting(t, hypers, left)
+            if not left or t > 1:
+                one_step(optimizer, setting, nothing, by)
+                found.setdefault((late and t == 1, *by.decided), setting)
     return tuple(found.values())
 
 
@@ -135,11 +141,19 @@ def _drawn_numbers(optimizer: Optimizer, t: int, hypers: dict[str, float], rng: 
     """States that are one number as a few steps leave them, with few bits, as hyperparameters have."""
     if not optimizer.numbers:
         return {}
+    start = {name: _with_few_bits(value) for name, value in numbers_of(optimizer, Setting(1, hypers)).items()}
+    return [start, *_numbers_left(optimizer, hypers, min(t, int(rng.integers(1, 7))) - 1)][-1]
+
+
+def _numbers_left(optimizer: Optimizer, hypers: dict[str, float], steps: int) -> Iterator[dict[str, float]]:
+    """States that are one number, after each of the first steps."""
+    if not optimizer.numbers:
+        return
     thetas = [np.ones(1)]
     states = reference.start(optimizer, thetas, hypers=hypers)
-    for k in range(1, min(t, int(rng.integers(1, 7)))):
+    for k in range(1, steps + 1):
         _, states = reference.step(optimizer, thetas, thetas, states, k, hypers=hypers)
-    return {state.name: _with_few_bits(float(states[state.name][0])) for state in optimizer.numbers}
+        yield {state.name: _with_few_bits(float(states[state.name][0])) for state in optimizer.numbers}
 
 
 def _drawn_hyper(hyper: Hyper, rng: Any) -> float:

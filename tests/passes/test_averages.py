@@ -62,3 +62,8 @@ def test_head_and_tail_are_a_number_in_two_parts(x):
     assert Fraction(head(x)) + Fraction(tail(x)) == Fraction(x)
     # Neither is ever 0 where the number is not: 0 times infinity would be NaN.
     assert x == 0 or abs(head(x)) < abs(x)
+
+
+def test_factors_that_have_names_are_an_average_too():
+    step = (Let(c, 1 / t), Let(a, 1 - c), Let(m.next, a * m + c * g))
+    assert body(*step)["m'"] == "fma(a_head, m, fma(a_tail, m, c*g))"

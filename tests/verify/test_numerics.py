@@ -60,8 +60,8 @@ def test_what_is_added_up_is_right_to_float64(generated_by_name: Any, name: str,
         ("adafactor", "acc2/n_rows", "acc2"),
         ("adafactor", "rows_in_columns(r_of, at, j)", "rows_in_columns(acc0_of, at, j)"),
         ("lamb", "size/length", "length/size"),
-        ("lamb", "acc1 += wide(u)*wide(u)", "acc1 += wide(u)"),
-        ("lamb", "acc1 += wide(u)*wide(u)", "acc1 += wide(u*u)"),
+        ("lamb", "acc3 += wide(u)*wide(u)", "acc3 += wide(u)"),
+        ("lamb", "acc3 += wide(u)*wide(u)", "acc3 += wide(u*u)"),
         ("lamb", "sum_of(acc0_of, at.chunks[j], at.", "sum_of(acc0_of, at.chunks[0], at."),
         ("clip_global_norm_adamw", "sum_over(y0_of, at.tensors)", "sum_over(y0_of, at.tensors[1:])"),
         ("novograd", '"tensor"', '"group"'),
@@ -82,7 +82,7 @@ def test_wrong_totals_are_caught(generated_by_name: Any, tmp_path: Path, name: s
         ("adam", "-1/expm1(t*log(beta1))", "1/(1 - beta1**t)", "theta"),
         ("adam", "(sqrt(v_hat) + eps)", "sqrt(v_hat + eps)", "theta"),
         ("adam", "c1 = 1 - beta2", "c1 = 1.01*(1 - beta2)", "v"),
-        ("adam", "beta1*m +", "beta2*m +", "m"),
+        ("adam", "fma(beta1_head, m,", "fma(beta2_head, m,", "m"),
         ("adam", "return theta_next, m_next, v_next", "return theta_next, v_next, m_next", "v"),
         ("adagrad", "lr_decay*(t - 1)", "lr_decay*t", "theta"),
         ("rmsprop_centered", "maximum", "minimum", "theta"),
@@ -148,7 +148,7 @@ def test_wrong_declarations_are_caught(generated_by_name: Any, tmp_path: Path, o
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        ("sgd", {"theta - lr*g\n": "theta - lr*g if g == g else theta\n"}),
+        ("sgd", {"fma(-lr, g, theta)\n": "fma(-lr, g, theta) if g == g else theta\n"}),
         (
             "sgdm",
             {
@@ -160,7 +160,7 @@ def test_wrong_declarations_are_caught(generated_by_name: Any, tmp_path: Path, o
         (
             "rmsprop_centered",
             {
-                "variance = maximum(v_next - g_bar_next*g_bar_next, zero)": "variance = v_next - g_bar_next*g_bar_next",
+                "maximum(fma(-g_bar_next, g_bar_next, v_next), zero)": "fma(-g_bar_next, g_bar_next, v_next)",
                 "sqrt(variance)": "sqrt(max(zero, variance))",
             },
         ),

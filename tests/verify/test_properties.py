@@ -112,7 +112,7 @@ FALSE = [
     ("lamb_paper", Bounded(Norm(theta.next - theta), high=lr)),
     ("lamb", Invariant({theta: 1})),
     ("prodigy", Monotone(s.next)),
-    ("swats_at", Independent(lam.next, of=v)),
+    ("swats", Independent(lam.next, of=v)),
 ]
 
 
@@ -144,28 +144,33 @@ def test_a_false_equality_is_found_out(generated_by_name: Any) -> None:
 
 
 BROKEN = [
-    (language.Monotone, "adagrad", "v_next = v + g*g", "v_next = v - g*g"),
+    (language.Monotone, "adagrad", "fma(g, g, v)", "fma(-g, g, v)"),
     (language.Monotone, "adagrad", "lr_t = lr/(1 + lr_decay*(t - 1))", "lr_t = lr*(1 + lr_decay*(t - 1))"),
-    (language.Bounded, "rmsprop", "v_next = alpha*v + c0*(g*g)", "v_next = alpha*v - c0*(g*g)"),
+    (language.Bounded, "rmsprop", "fma(alpha_tail, v, c0*(g*g))", "fma(alpha_tail, v, -c0*(g*g))"),
     (language.Limit, "adam_eps_hat", "expm1(t*log(beta1))  #", "expm1(-t*log(beta1))  #"),
     (language.Invariant, "adam", "sqrt(v_hat) + eps", "v_hat + eps"),
-    (language.Independent, "adamw", "m_next = beta1*m + c0*g", "m_next = beta1*m + c0*(g + theta)"),
-    (language.Independent, "adamw", "v_next = beta2*v + c1*(g*g)", "v_next = beta2*v + c1*(g*theta)"),
-    (language.EqualTo, "sgd_l2", "lr*(g + weight_decay*theta)", "lr*(g + theta)"),
-    (language.Equivalent, "adamw_inside", "weight_decay*theta)", "weight_decay*m)"),
+    (language.Independent, "adamw", "fma(beta1_tail, m, c0*g)", "fma(beta1_tail, m, c0*(g + theta))"),
+    (language.Independent, "adamw", "fma(beta2_tail, v, c1*(g*g))", "fma(beta2_tail, v, c1*(g*theta))"),
+    (language.EqualTo, "sgd_l2", "fma(weight_decay, theta, g)", "(theta + g)"),
+    (language.Equivalent, "adamw_inside", "fma(weight_decay, theta,", "fma(weight_decay, m,"),
     (language.ConstantGradient, "adam", "m_hat = c2*m_next", "m_hat = m_next"),
     (language.ConstantGradient, "adam", "v_hat = c3*v_next", "v_hat = v_next"),
     (language.ConstantGradient, "adam", "c2 = -1/expm1(t*log(beta1))", "c2 = -1/expm1((t + 1)*log(beta1))"),
-    (language.Movements, "adam", "v_next = beta2*v", "v_next = beta1*v"),
-    (language.NotAlways, "rmsprop", "v_next = alpha*v + c0*(g*g)", "v_next = v + c0*(g*g)"),
+    (language.Movements, "adam", "fma(beta2_head, v,", "fma(beta1_head, v,"),
+    (language.NotAlways, "rmsprop", "fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))", "fma(c0, g*g, v)"),
     (language.Independent, "adamw", "theta_next = ", "theta_next = nowhere + "),
     (language.ConstantGradient, "novograd", "v_next = beta2*acc0 + c0*acc0", "v_next = c0*acc0"),
     (language.ConstantGradient, "adam_mini", "c2*acc0/n_cols", "c2*acc0"),
     (language.ConstantGradient, "centralized_sgdm", "g_central = where(zero < c1, g - c0, g)", "g_central = g - c0"),
-    (language.Bounded, "lamb_paper", "norm_max)/sqrt(acc1)", "norm_max)"),
+    (language.Bounded, "lamb_paper", "norm_max)/root_of_squares(acc3, acc4, acc5)", "norm_max)"),
     (language.Bounded, "dog", "sqrt(squares_next + eps)", "sqrt(acc3/4 + eps)"),
-    (language.Monotone, "dog", "maximum(distance, sqrt(acc5))", "sqrt(acc5)"),
-    (language.Movements, "swats", "rate_next = lam_hat if", "rate_next = lam_next if"),
+    (
+        language.Monotone,
+        "dog",
+        "maximum(distance, root_of_squares(acc1, acc3, acc5))",
+        "root_of_squares(acc1, acc3, acc5)",
+    ),
+    (language.Movements, "swats", "switched_at > 0 else lam_hat if", "switched_at > 0 else lam_next if"),
 ]
 
 
