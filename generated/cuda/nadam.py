@@ -30,11 +30,8 @@ from optgen.runtime.gpu import FusedOptimizer, update_array
 @on_host
 def scalars(t, lr, beta1, beta2, momentum_decay, eps, mu_product):
     """What is the same for every element, computed once a step in float64."""
-    c5 = 24**(2*momentum_decay*t)
-    c6 = 25**(-2*momentum_decay*t)
-    mu = beta1*(1 - c5*c6/4)/(1 + (24/25)**(momentum_decay*t)/2)  # beta1*(1 - (24/25)**(momentum_decay*t)/2)
-    # beta1*(1 - (24/25)**(momentum_decay*(1 + t))/2)
-    mu_later = beta1*(1 - c5*c6*24**(2*momentum_decay)*25**(-2*momentum_decay)/4)/(1 + (24/25)**(momentum_decay*(1 + t))/2)
+    mu = beta1*(1 - (24/25)**(momentum_decay*t)/2)
+    mu_later = beta1*(1 - (24/25)**(momentum_decay*(1 + t))/2)
     mu_product_next = mu_product*mu
     beta1_head = head(beta1)
     beta1_tail = tail(beta1)
