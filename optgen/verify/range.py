@@ -108,10 +108,13 @@ class InRange(Arithmetic):
         too_large = np.isfinite(sizes).all(0) & ~by_zero & (np.absolute(result) > limit)
         narrowed = ((sizes > limit) & np.isfinite(sizes)).any(0)  # an element meets it: it is rounded to the dtype
         cancelled = _any(operand.cancelled for operand in operands)
-        least = np.finfo(self.dtype).smallest_normal
-        if operation in ("Add", "Mul", "Div", "Pow"):  # what nothing is left of has no sign
+        kind = np.finfo(np.float64 if wide else self.dtype)
+        least = kind.smallest_normal
+        if operation in ("Mul", "Div", "Pow") or (
+            operation == "Add" and not wide
+        ):  # what nothing is left of has no sign
             terms = np.maximum(sizes.max(0), least) if operation == "Add" else least
-            lost = np.absolute(result) <= LOST * np.finfo(self.dtype).eps * terms
+            lost = np.absolute(result) <= LOST * kind.eps * terms
             cancelled = cancelled | (lost & (sizes.min(0) > 0))
         spoilt = _any(operand.out_of_range for operand in operands)
         spoilt = spoilt | (narrowed & (not wide))
@@ -149,9 +152,10 @@ class InRange(Arithmetic):
         if self.totals:
             least = np.finfo(self.dtype).smallest_normal
             unsure = unsure | _any((size > 0) & (size < least) for size in sizes)
-        elif elements:
-            unsure = unsure | left.cancelled | right.cancelled
-            if not all(map(self._is_exact, (left, right))):
+        else:
+            nothing = np.inf if elements else np.finfo(np.float64).smallest_normal  # of float64 only what is lost whole
+            unsure = unsure | _any(side.cancelled & (np.absolute(side.value) < nothing) for side in (left, right))
+            if elements and not all(map(self._is_exact, (left, right))):
                 close = np.absolute(left.value - right.value) <= LOST * np.finfo(self.dtype).eps * np.maximum(*sizes)
                 unsure = unsure | (close & (np.maximum(*sizes) > 0))
         self.doubtful.append(unsure)

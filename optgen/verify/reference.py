@@ -329,7 +329,12 @@ def step(
             if t == 1 and state.init.has(symbols.theta) and state not in late:
                 evaluate.known[state] = evaluate(state.init)
             elif state not in late:
-                evaluate.known[state] = [arithmetic.array(values) for values in states[state.name]]
+                held = states[state.name]
+                is_plain = state.space is Space.STEP and isinstance(held[0], float)  # known to the host, so exact
+                known = (
+                    evaluate.everywhere(arithmetic.number(float(held[0]))) if is_plain else map(arithmetic.array, held)
+                )
+                evaluate.known[state] = list(known)
         for let in optimizer.equations:
             evaluate.known[let.target] = evaluate(let.value.xreplace(late))
         # What is a mere hyperparameter becomes a value here.

@@ -60,14 +60,15 @@ def test_update_and_scalars_work_from_python_and_from_numba(generated):
         pytest.skip("no one function of an element is all of a step")
     hypers = [h.usual for h in optimizer.hypers]
     program, starts = module.PROGRAM, module.initial(*hypers)
-    states, numbers = starts[: len(program.states)], starts[len(program.states) :]
+    numbers = starts[len(program.states) :]
+    states = [1.0 if name in program.copies else value for name, value in zip(program.states, starts, strict=False)]
     scalars, _ = program.computed(1, hypers, numbers)
-    update = module.update
+    update, held = module.update, tuple(states)
     drawn = tuple(first_drawn(draw) for draw in optimizer.draws)
 
     @njit
     def one_step(theta, g):
-        return update(theta, g, *states, *drawn, *scalars)
+        return update(theta, g, *held, *drawn, *scalars)
 
     new = one_step(1.0, 0.5)
     assert new == update(1.0, 0.5, *states, *drawn, *scalars)

@@ -75,7 +75,7 @@ def test_wrong_totals_are_caught(generated_by_name: Any, tmp_path: Path, name: s
     ("name", "old", "new", "slot"),
     [
         ("adam", "theta_next = theta - lr", "theta_next = theta + lr", "theta"),
-        ("adam", "+ c0*g", "- c0*g", "m"),
+        ("adam", "fma(beta1_tail, m, c0*g)", "fma(beta1_tail, m, -c0*g)", "m"),
         ("adam", "c1*(g*g)", "c1*g", "v"),
         ("adam", "m_hat = c2*m_next", "m_hat = m_next", "theta"),
         ("adam", "expm1(t*log(beta2))", "expm1((t - 1)*log(beta2))", "theta"),
