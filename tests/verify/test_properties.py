@@ -112,7 +112,6 @@ FALSE = [
     ("lamb_paper", Bounded(Norm(theta.next - theta), high=lr)),
     ("lamb", Invariant({theta: 1})),
     ("prodigy", Monotone(s.next)),
-    ("swats", Independent(lam.next, of=v)),
 ]
 
 
