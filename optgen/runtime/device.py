@@ -118,7 +118,7 @@ class _Checked(DeviceMemory):
         if seen is None:
             got = type(array).__name__
             raise TypeError(f"{name}: expected {self.kind}, as the parameters are, got {got}")
-        if seen.number < 0:
+        if seen.number < 0 <= self.number:
             raise ValueError(
                 f"{name}: expected {self.kind}, got one in the memory of the CPU; move it there: {name}.cuda()"
             )
