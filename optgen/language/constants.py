@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from sympy import Add, Basic, Expr, Float, Integer, Pow, S, ceiling, floor
 
+from optgen.language.decimals import LARGEST, SMALLEST, is_exact
 from optgen.language.domains import domain_of
 from optgen.language.grammar import MEMORY, Wrong, shortened
 from optgen.language.graph import nodes
@@ -15,8 +15,6 @@ from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 from optgen.language.symbols import Hyper, t
 
-LARGEST, SMALLEST = Float(sys.float_info.max, 17), Float(sys.float_info.min, 17)
-"""What float64 holds with all its digits lies between these in size, zero apart."""
 _LARGEST_SINGLE, _SMALLEST_SINGLE = Float(3.4028234663852886e38, 17), Float(1.1754943508222875e-38, 17)
 _LARGEST_EXPONENT = 2**24
 """Up to here every whole number is a float32."""
@@ -31,7 +29,7 @@ def fault(number: Expr) -> Wrong | None:
     number : sympy.Expr
         An expression without symbols.
     """
-    if number.is_Rational and max(abs(number.p), number.q) < 2**sys.float_info.mant_dig:
+    if number.is_Rational and is_exact(number):
         return None
     value = _value(number)
     shown = shortened(number)

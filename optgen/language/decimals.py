@@ -34,7 +34,8 @@ from sympy.core.numbers import NumberSymbol
 from optgen.language.graph import nodes, rebuilt
 
 _COMPUTED = (Abs, ceiling, cos, erf, exp, floor, log, sign, sin, tan, tanh)
-_LARGEST, _SMALLEST = Float(sys.float_info.max, 17), Float(sys.float_info.min, 17)
+LARGEST, SMALLEST = Float(sys.float_info.max, 17), Float(sys.float_info.min, 17)
+"""What float64 holds with all its digits lies between these in size, zero apart."""
 
 
 def is_exact(number: Rational) -> bool:
@@ -76,4 +77,4 @@ def _decimal(number: Expr) -> Expr:
         value = number.n(17)
     except (ArithmeticError, TypeError, ValueError):
         return number
-    return Rational(repr(float(value))) if value.is_Float and _SMALLEST <= abs(value) <= _LARGEST else number
+    return Rational(repr(float(value))) if value.is_Float and SMALLEST <= abs(value) <= LARGEST else number
