@@ -71,19 +71,6 @@ def update_1(g, g_sum):
     return g_sum_next
 
 
-@per_element
-def update(
-    theta, g, g_sum, m, v, branch, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
-    c3, c4,
-):
-    """One element, in the branch that runs: the new theta, g_sum, m and v."""
-    if branch == 0:
-        theta_next, g_sum_next, m_next, v_next = update_0(theta, g, g_sum, m, v, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c3, c4)
-        return theta_next, g_sum_next, m_next, v_next
-    g_sum_next = update_1(g, g_sum)
-    return theta, g_sum_next, m, v
-
-
 @per_chunk
 def chunk(row, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""

@@ -49,16 +49,6 @@ def update_1(theta, g, lambd, eta):
     return theta_next, ax_next
 
 
-@per_element
-def update(theta, g, ax, branch, lambd, eta, mu):
-    """One element, in the branch that runs: the new theta and ax."""
-    if branch == 0:
-        theta_next, ax_next = update_0(theta, g, ax, lambd, eta, mu)
-        return theta_next, ax_next
-    theta_next, ax_next = update_1(theta, g, lambd, eta)
-    return theta_next, ax_next
-
-
 @per_chunk
 def chunk(row, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""

@@ -75,19 +75,6 @@ def update_1(theta, g, m, v, lr, eps, beta1_head, beta1_tail, c0, beta2_head, be
     return theta_next, m_next, v_next
 
 
-@per_element
-def update(
-    theta, g, m, v, phi, branch, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
-    c5, c6, slow_step_size_tail, slow_step_size_head,
-):
-    """One element, in the branch that runs: the new theta, m, v and phi."""
-    if branch == 0:
-        theta_next, m_next, v_next, phi_next = update_0(theta, g, m, v, phi, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head)
-        return theta_next, m_next, v_next, phi_next
-    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4)
-    return theta_next, m_next, v_next, phi
-
-
 @per_chunk
 def chunk(row, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""

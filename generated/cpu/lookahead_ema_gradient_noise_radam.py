@@ -141,25 +141,6 @@ def update_3(
     return theta_next, m_next, v_next, theta_ema_next
 
 
-@per_element
-def update(
-    theta, g, m, v, theta_ema, phi, z0, branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-    beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
-):
-    """One element, in the branch that runs: the new theta, m, v, theta_ema and phi."""
-    if branch == 0:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(theta, g, m, v, theta_ema, phi, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head)
-        return theta_next, m_next, v_next, theta_ema_next, phi_next
-    if branch == 1:
-        theta_next, m_next, v_next, theta_ema_next = update_1(theta, g, m, v, theta_ema, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5)
-        return theta_next, m_next, v_next, theta_ema_next, phi
-    if branch == 2:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(theta, g, m, v, theta_ema, phi, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head)
-        return theta_next, m_next, v_next, theta_ema_next, phi_next
-    theta_next, m_next, v_next, theta_ema_next = update_3(theta, g, m, v, theta_ema, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5)
-    return theta_next, m_next, v_next, theta_ema_next, phi
-
-
 @per_chunk
 def chunk(row, scalars, keys):
     """Load, update and store each element of one chunk, which a row of the table describes."""

@@ -65,16 +65,6 @@ def update_1(g, m, v, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail):
     return m_next, v_next
 
 
-@per_element
-def update(theta, g, m, v, branch, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3):
-    """One element, in the branch that runs: the new theta, m and v."""
-    if branch == 0:
-        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3)
-        return theta_next, m_next, v_next
-    m_next, v_next = update_1(g, m, v, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
-    return theta, m_next, v_next
-
-
 @per_chunk
 def chunk(row, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""

@@ -44,16 +44,6 @@ def update_1(theta, g, v, lr, alpha_head, alpha_tail, c0):
     return theta_next, v_next
 
 
-@per_element
-def update(theta, g, v, branch, lr, alpha_head, alpha_tail, c0):
-    """One element, in the branch that runs: the new theta and v."""
-    if branch == 0:
-        theta_next, v_next = update_0(theta, g, lr)
-        return theta_next, v_next
-    theta_next, v_next = update_1(theta, g, v, lr, alpha_head, alpha_tail, c0)
-    return theta_next, v_next
-
-
 @per_chunk
 def chunk(row, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""

@@ -43,16 +43,6 @@ def update_1(theta, g, b, lr, momentum, c0):
     return theta_next, b_next
 
 
-@per_element
-def update(theta, g, b, branch, lr, momentum, c0):
-    """One element, in the branch that runs: the new theta and b."""
-    if branch == 0:
-        theta_next, b_next = update_0(theta, g, lr)
-        return theta_next, b_next
-    theta_next, b_next = update_1(theta, g, b, lr, momentum, c0)
-    return theta_next, b_next
-
-
 @per_chunk
 def chunk(row, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""

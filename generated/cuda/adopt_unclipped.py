@@ -54,16 +54,6 @@ def update_1(theta, g, v, m, lr, eps, beta2_head, beta2_tail, c0, beta1_head, be
     return theta_next, v_next, m_next
 
 
-@per_element
-def update(theta, g, v, m, branch, lr, eps, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1):
-    """One element, in the branch that runs: the new theta, v and m."""
-    if branch == 0:
-        theta_next, v_next = update_0(theta, g, m, lr)
-        return theta_next, v_next, m
-    theta_next, v_next, m_next = update_1(theta, g, v, m, lr, eps, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1)
-    return theta_next, v_next, m_next
-
-
 @kernel
 def sweep(chunks, addresses, scalars):
     """Update every tensor: a block of threads a chunk."""

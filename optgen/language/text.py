@@ -6,6 +6,8 @@ its methods, the generated code itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sympy import (
     Add,
     And,
@@ -178,3 +180,8 @@ class TextPrinter:
 
 text = TextPrinter()
 """Prints an expression for a person: ``m'`` is the new value of ``m``."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as prose lists them."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

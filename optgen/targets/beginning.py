@@ -12,8 +12,8 @@ from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import theta
-from optgen.language.text import ATOM, TextPrinter
-from optgen.targets.module import function, listed, names, spelled
+from optgen.language.text import ATOM, TextPrinter, listed
+from optgen.targets.module import function, names, spelled
 from optgen.targets.printer import CodePrinter
 
 _IN_NUMPY = {"atan2": "arctan2", "finite": "isfinite"}
@@ -111,8 +111,13 @@ def _started(optimizer: Optimizer) -> str:
     printer = NumpyPrinter()
     values = ", ".join(map(printer, inits)) + "," * (len(inits) == 1)
     what = f"What is made of theta for the first step: {listed([state.name for state in optimizer.begun])}."
-    arguments = ", ".join(["thetas", *filter(None, [spelled(optimizer.hypers)])])
-    return function(None, "started", arguments, what, [*body, f"return [({values}) for theta in thetas]"])
+    return function(
+        None,
+        "started",
+        ["thetas", *spelled(optimizer.hypers)],
+        what,
+        [*body, f"return [({values}) for theta in thetas]"],
+    )
 
 
 def _totals(init: Expr) -> Sequence[Expr]:

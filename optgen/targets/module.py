@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sympy import Expr, Piecewise, S
 
-from optgen.ir import BRANCH, Assign, Branch, Kernel, Sweep
+from optgen.ir import Assign, Kernel
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer, aligned
 from optgen.language.sums import is_sum
-from optgen.language.symbols import Hyper, Named, Next, g, t, theta
-from optgen.language.text import text
+from optgen.language.symbols import Hyper, Named, g, theta
+from optgen.language.text import listed, text
+from optgen.loops.rounds import name as name_of
 from optgen.runtime.domain import Domain
 from optgen.targets.base import Origin
 from optgen.targets.printer import CodePrinter
@@ -91,27 +92,14 @@ def used_outside(functions: Sequence[str]) -> set[str]:
     return {"beginning"} if any("beginning." in text for text in functions) else set()
 
 
-def assembled(head: Sequence[str], parts: Sequence[str]) -> str:
+def whole(head: Sequence[str], parts: Sequence[str]) -> str:
     """The parts of a module as its text."""
     return "\n".join(head) + "\n\n\n" + "\n\n\n".join(parts) + "\n"
 
 
-def scalars(kernel: Kernel, code: CodePrinter) -> str:
-    """The function of t and the hyperparameters that runs on the host once a step."""
-    results = (*kernel.arguments, *(state.next for state in kernel.numbers))
-    body = [assignment(assign, code) for assign in kernel.scalars]
-    return function(
-        "on_host",
-        "scalars",
-        spelled([t, *kernel.hypers, *kernel.numbers]),
-        "What is the same for every element, computed once a step in float64.",
-        [*body, f"return {_tuple(spelled([result]) for result in results)}"],
-    )
-
-
 def assignment(assign: Assign, code: CodePrinter) -> str:
     """An assignment as code, on as many lines as it takes, with the spec's own words for it."""
-    target, value = spelled([assign.target]), code(assign.value)
+    target, value = name_of(assign.target), code(assign.value)
     line = f"{target} = {value}" + (f"  # {assign.origin}" if assign.origin else "")
     if len(INDENT + line) <= WIDTH:
         return line
@@ -127,44 +115,6 @@ def _broken(target: str, value: Expr, code: CodePrinter) -> list[str]:
         return [line]
     parts = code.added(value) if is_sum(value) else re.split(r" (?=if |else )", code(value))
     return [f"{target} = (", *(INDENT + part for part in parts), ")"]
-
-
-def updates(kernel: Kernel, code: CodePrinter) -> list[str]:
-    """One function for the only branch, or one for each and one that chooses."""
-    if len(kernel.branches) == 1:
-        (sweep,) = kernel.branches[0].sweeps
-        return [_update("update", sweep, needed(kernel, sweep), "", code)]
-    functions = []
-    for number, branch in enumerate(kernel.branches):
-        (sweep,) = branch.sweeps
-        if not sweep.stores:
-            continue
-        functions.append(_update(f"update_{number}", sweep, needed(kernel, sweep), _when(branch), code))
-    return [*functions, _choosing_update(kernel)]
-
-
-def _update(name: str, sweep: Sweep, arguments: Sequence[Named], when: str, code: CodePrinter) -> str:
-    what = f"One element{when}: the new {listed([slot.name for slot in sweep.stores])}."
-    body = [assignment(assign, code) for assign in sweep.body]
-    results = _returned([slot.next for slot in sweep.stores])
-    return function("per_element", name, spelled([*sweep.loads, *arguments]), what, [*body, results])
-
-
-def _choosing_update(kernel: Kernel) -> str:
-    slots = kernel.slots
-    body = []
-    for number, branch in enumerate(kernel.branches):
-        (sweep,) = branch.sweeps
-        results = spelled([slot.next for slot in sweep.stores])
-        call = [f"{results} = update_{number}({spelled([*sweep.loads, *needed(kernel, sweep)])})"] if results else []
-        everything = _returned([slot.next if slot in sweep.stores else slot for slot in slots])
-        if number == len(kernel.branches) - 1:
-            body += [*call, everything]
-        else:
-            body += [f"if {BRANCH.name} == {number}:", *(INDENT + line for line in (*call, everything))]
-    what = f"One element, in the branch that runs: the new {listed([slot.name for slot in slots])}."
-    arguments = spelled([theta, g, *kernel.slots[1:], *kernel.draws, *kernel.arguments])
-    return function("per_element", "update", arguments, what, body)
 
 
 def initial(optimizer: Optimizer, code: CodePrinter) -> str:
@@ -265,55 +215,41 @@ def facade(optimizer: Optimizer, arrays: str) -> str:
     return f"class {optimizer.title}(FusedOptimizer):\n" + textwrap.indent("\n".join(body), INDENT)
 
 
-def needed(kernel: Kernel, sweep: Sweep) -> tuple[Named, ...]:
-    """The scalars that the elements of a sweep use."""
-    used = sweep.uses
-    return tuple(argument for argument in kernel.arguments if argument in used)
-
-
-def _when(branch: Branch) -> str:
-    return f" where {text(branch.when)}" if branch.when != S.true else " otherwise"
-
-
-def _returned(symbols: Sequence[Named]) -> str:
-    return f"return {spelled(symbols)}"
-
-
 def _tuple(items: Iterable[str]) -> str:
     """Items as a tuple without needless parentheses."""
     listed = list(items)
     return ", ".join(listed) + "," * (len(listed) == 1) or "()"
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names as prose lists them."""
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
-def function(decorator: str | None, name: str, arguments: str, what: str, body: Sequence[str]) -> str:
+def function(decorator: str | None, name: str, parameters: Sequence[str], what: str, body: Sequence[str]) -> str:
     """A function with its decorator and its docstring."""
     head = [f"@{decorator}"] if decorator else []
-    signature = laid_out(f"def {name}(", arguments.split(", "), "):")
+    signature = laid_out(f"def {name}(", parameters, "):")
     lines = [f'"""{what}"""', *body]
     return "\n".join([*head, signature, textwrap.indent("\n".join(lines), INDENT)])
 
 
 def laid_out(opening: str, items: Sequence[str], closing: str) -> str:
     """Items between brackets, on one line where they fit, else filled below the opening."""
-    line = opening + ", ".join(items) + closing
+    return filled(opening, [f"{item}," for item in items], closing)
+
+
+def filled(opening: str, pieces: Sequence[str], closing: str) -> str:
+    """Pieces that end in commas, or in operators, between brackets: on one line where they fit, else filled below."""
+    line = opening + " ".join(pieces).removesuffix(",") + closing
     if len(line) <= WIDTH:
         return line
     lines = [INDENT]
-    for item in items:
-        if len(lines[-1]) + len(item) + 1 > WIDTH:
+    for piece in pieces:
+        if len(lines[-1]) + len(piece) > WIDTH:
             lines.append(INDENT)
-        lines[-1] += f"{item}, "
+        lines[-1] += f"{piece} "
     return "\n".join([opening, *(line.rstrip() for line in lines), closing])
 
 
-def spelled(symbols: Iterable[Named]) -> str:
-    """Names as the parameters or the results of a function."""
-    return ", ".join(symbol.of.name + "_next" if isinstance(symbol, Next) else str(symbol.name) for symbol in symbols)
+def spelled(symbols: Iterable[Named]) -> list[str]:
+    """Names as the parameters of a function."""
+    return list(map(name_of, symbols))
 
 
 def literal(number: Expr) -> str:

@@ -63,12 +63,12 @@ def source(schedule: Schedule, origin: Origin) -> str:
     require_printable(schedule)
     code = _PlainPrinter()
     body = [line for let in schedule.equations for line in _statements(let, code)]
-    arguments = ", ".join([t.name, *(h.name for h in schedule.hypers)])
+    arguments = [t.name, *(h.name for h in schedule.hypers)]
     value = module.function(None, "value", arguments, "The value at step t = 1, 2, …", body)
     functions = [f"from math import {', '.join(sorted(code.used))}"] if code.used else []
     runtime = ["", "from optgen.runtime import Domain, Hyper, ScheduleBase"]
     head = [module.header(origin), _docstring(schedule), "from dataclasses import dataclass", *functions, *runtime]
-    text = module.assembled(head, [value, _class(schedule)])
+    text = module.whole(head, [value, _class(schedule)])
     _refuse_names_in_use(schedule, ast.parse(text))
     return text
 

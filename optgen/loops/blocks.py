@@ -1,0 +1,412 @@
+"""Lowering for GPUs: a sweep is a launch for the whole model, with a block of threads for each chunk of a tensor.
+
+Around the functions of elements is a loop that moves four of them at a time, 128 bits in float32, and one for what is
+left, or for tensors whose memory begins in the middle of four. A sweep over what is small is a launch too: a block a
+tensor, a thread a row or a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from optgen.ir import Branch, Kernel, Reduce, Sweep
+from optgen.language.noise import Draw
+from optgen.language.reductions import Extent
+from optgen.language.spaces import Space
+from optgen.language.symbols import Named, g, theta
+from optgen.language.text import text
+from optgen.loops import rounds
+from optgen.loops.nodes import (
+    ZERO,
+    Accumulate,
+    Assign,
+    Barrier,
+    Binary,
+    Bytes,
+    Call,
+    Cast,
+    Choose,
+    Constant,
+    Expression,
+    Function,
+    Load,
+    Loop,
+    Name,
+    Number,
+    Statement,
+    Store,
+    assign,
+    call,
+    count_up,
+    item,
+    plus,
+    reads,
+)
+from optgen.loops.rounds import OF, Lowered, Phase, Round, Step
+from optgen.runtime import places
+
+_PTR = "_ptr"
+"""``theta_ptr`` is the address of the first element of theta in a run of elements."""
+_LANES = ("_i0", "_i1", "_i2", "_i3")
+"""``theta_i2`` is element i + 2 of theta, ``theta_i`` element i."""
+_PLACES = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin")
+"""What is known of a chunk that is visited row by row, from row 4 of the table on."""
+_COUNT, _I, _J, _LINE, _MATRIX = (Name(name) for name in ("count", "i", "j", "line", "matrix"))
+_FIRST, _TENSOR, _AT, _SMALL = (Name(name) for name in ("first_element", "tensor", "at", "small"))
+_BLOCK, _THREAD, _THREADS, _FOUR = Call("block"), Call("thread"), Constant("THREADS"), Number(4)
+
+
+def lowered(kernel: Kernel) -> Lowered:
+    """The functions of a module for GPUs, and what a step launches."""
+    functions, phases = [rounds.scalars(kernel), *rounds.functions(kernel, "device")], []
+    numbers = dict.fromkeys(Space, 0)
+    for round_ in rounds.rounds(kernel):
+        for steps in _side_by_side(round_.small):
+            small = _SmallSweep(kernel, steps)
+            name = f"{small.space.value}s_{numbers[small.space]}"
+            numbers[small.space] += 1
+            where = f"Before sweep {round_.number}" if any(round_.whole) else "After the last sweep"
+            functions.append(small.function(name, where))
+            phases.append(Phase(name, small.space.value))
+        simple = rounds.is_simple(kernel)
+        if any(round_.whole) or simple:
+            name = "sweep" if simple else f"sweep_{round_.number}"
+            what = "Update every tensor" if simple else f"Sweep {round_.number} over every tensor"
+            functions.append(_ElementSweep(kernel, round_).function(name, what))
+            phases.append(Phase(name, "element"))
+    return Lowered(tuple(functions), tuple(phases))
+
+
+def _offsets(kernel: Kernel, arrays: Sequence[str]) -> list[Assign]:
+    """Where arrays of small values begin."""
+    small_states = {state.name: "" for state in kernel.states if state.space is not Space.ELEM}
+    order = places.names_of_small(small_states, rounds.arrays(kernel))
+    return [assign(array + OF, item("at", Number(places.SMALL + order.index(array)))) for array in arrays]
+
+
+def _by_one_thread(*body: Statement) -> Choose:
+    return Choose(((Binary(_THREAD, "==", ZERO), body),))
+
+
+def _small(array: str, *at: Expression) -> Expression:
+    """A value among those that vary over less than elements."""
+    return item("small", plus(Name(array), *at))
+
+
+# Sweeps over elements ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _ElementSweep:
+    """The kernel of a sweep over elements: a block of threads visits a chunk."""
+
+    kernel: Kernel
+    round_: Round
+
+    @property
+    def sweeps(self) -> list[Sweep]:
+        return [step.sweep for step in self.round_.whole if step]
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether a chunk is visited one row of its matrices after another."""
+        return rounds.is_by_rows(self.sweeps)
+
+    def function(self, name: str, what: str) -> Function:
+        """The kernel."""
+        taken = rounds.taken(self.kernel, [(step,) if step else () for step in self.round_.whole])
+        pairs = zip(self.kernel.branches, self.round_.whole, strict=True)
+        blocks = [tuple(self.block(branch, step)) for branch, step in pairs]
+        named = rounds.scalars_used(self.kernel, self.sweeps, blocks)
+        body = (*self.head(blocks), *named, *_offsets(self.kernel, taken), *rounds.by_branch(blocks))
+        parameters = ["chunks", "addresses", "scalars", *(["keys"] if self.kernel.draws else [])]
+        parameters += [] if rounds.is_simple(self.kernel) else ["at", "small"]
+        return Function("kernel", name, tuple(parameters), f"{what}: a block of threads a chunk.", body)
+
+    def head(self, blocks: Sequence[tuple[Statement, ...]]) -> list[Assign]:
+        """Names for the place of the chunk and, unless it is visited row by row, for its memory."""
+        place = [assign("tensor", _chunk(1)), assign("first_element", _chunk(2))]
+        if not self.by_rows:
+            return [assign("count", _chunk(0)), *place, *self.pointers()]
+        used = reads(tuple(blocks))
+        return [*place, *(assign(name, _chunk(k)) for k, name in enumerate(_PLACES, start=4) if name in used)]
+
+    def pointers(self) -> list[Assign]:
+        """Names for where a run of elements lies."""
+        columns = (theta, g, *self.kernel.slots[1:], *rounds.kept(self.kernel))
+        touched = {rounds.slot_of(x) for s in self.sweeps for x in (*s.reads, *s.stores, *s.keeps)}
+        addresses = {slot: item("addresses", Number(k), _TENSOR) for k, slot in enumerate(columns) if slot in touched}
+        offset = assign("offset", Bytes(_FIRST))
+        return [offset, *(assign(slot.name + _PTR, plus(at, Name("offset"))) for slot, at in addresses.items())]
+
+    def block(self, branch: Branch, step: Step | None) -> Iterator[Statement]:
+        """What one branch does."""
+        if step is None:
+            return
+        sweep = step.sweep
+        totals = [reduce for reduce in sweep.reduces if reduce.target.space is Space.TENSOR]
+        yield from (assign(rounds.name(x), _held(x, branch)) for x in sweep.given if x.space <= Space.TENSOR)
+        yield from map(rounds.started, totals)
+        run = _Run(self.kernel, step)
+        yield from (self.lines(sweep, branch, list(run.loops())) if self.by_rows else run.loops())
+        for reduce in totals:
+            yield from _finished(reduce, _chunk(3))
+
+    def lines(self, sweep: Sweep, branch: Branch, run: list[Statement]) -> Iterator[Statement]:
+        """The loop over the rows of a chunk's matrices, around what is done with the elements of one."""
+        rows, columns = ([r for r in sweep.reduces if r.target.space is space] for space in (Space.ROW, Space.COL))
+        by_row, by_column = ([x for x in sweep.given if x.space is space] for space in (Space.ROW, Space.COL))
+        inside: list[Statement] = []
+        if by_column or columns:
+            inside.append(assign("matrix", rounds.matrix_of(_LINE)))
+        inside += [assign(rounds.name(x), _held(x, branch)) for x in by_row]
+        for x in by_column:
+            first = plus(Name(rounds.holder(x, branch) + OF), Name("first_column"), Binary(_MATRIX, "*", _COUNT))
+            inside.append(assign(f"{rounds.name(x)}_line", first))
+        if columns:
+            yield assign("parts_count", rounds.parts_count())
+            emptied = [_emptied(reduce) for reduce in columns]
+            yield Loop("i", _THREAD, Name("parts_count"), _THREADS, tuple(emptied))
+            yield Barrier()
+            inside.append(assign("parts_line", rounds.parts_of_line()))
+            names = [reduce.target.name for reduce in columns]
+            inside += [assign(f"{name}_line", plus(Name(name + OF), Name("parts_line"))) for name in names]
+        inside += [*map(rounds.started, rows), *self.pointers(), *run]
+        for reduce in rows:
+            inside += _finished(reduce, Name("first_row"), _LINE)
+        if columns:  # the next row may be divided among the threads in another way
+            inside.append(Barrier())
+        yield count_up("line", Name("lines"), *inside, Accumulate(_FIRST, "sum", _COUNT))
+
+
+def _chunk(k: int) -> Expression:
+    """What the table says of the chunk of a block."""
+    return item("chunks", Number(k), _BLOCK)
+
+
+def _held(load: Named, branch: Branch) -> Expression:
+    """A value that varies over less than elements, in the type of the tensors."""
+    index = {Space.GROUP: (), Space.TENSOR: (_TENSOR,), Space.ROW: (Name("first_row"), _LINE)}[load.space]
+    return Cast(_small(rounds.holder(load, branch) + OF, *index), "element")
+
+
+def _emptied(reduce: Reduce) -> Assign:
+    return Assign(
+        (item("small", plus(Name(reduce.target.name + OF), Name("parts_begin"), _I)),), rounds.nothing(reduce)
+    )
+
+
+def _finished(reduce: Reduce, *at: Expression) -> list[Statement]:
+    """What a block leaves of a total."""
+    total = Name(reduce.target.name)
+    made = call("sum_of_block" if reduce.how == "sum" else "max_of_block", total)
+    left = Assign((item("small", plus(Name(total.name + OF), *at)),), total)
+    return [assign(total.name, made), _by_one_thread(left)]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the threads of a block do with a run of elements: four at a time, then one at a time."""
+
+    kernel: Kernel
+    step: Step
+
+    @property
+    def sweep(self) -> Sweep:
+        return self.step.sweep
+
+    @property
+    def reads(self) -> list[Named]:
+        """What is read for each element."""
+        return [load for load in self.sweep.loads if load.space is Space.ELEM and not isinstance(load, Draw)]
+
+    @property
+    def stored(self) -> dict[str, str]:
+        """What is written for each element, by the name of the value, where it goes."""
+        slots = {rounds.name(slot.next): slot.name for slot in self.sweep.stores}
+        return slots | {x.name: x.name for x in self.sweep.keeps}
+
+    def loops(self) -> Iterator[Statement]:
+        """Both loops."""
+        moved = dict.fromkeys((*(rounds.slot_of(load).name for load in self.reads), *self.stored.values()))
+        # Draws come in fours too.
+        bits, *others = [Name(name + _PTR) for name in moved] + [Binary(_FOUR, "*", _FIRST)] * bool(self.sweep.draws)
+        for other in others:
+            bits = Binary(bits, "|", other)
+        fours = Name("fours")
+        yield assign("fours", call("in_fours", _COUNT, bits))
+        by_four, by_one = tuple(self.moved(_LANES)), tuple(self.moved(("_i",)))
+        yield Loop("i", Binary(_FOUR, "*", _THREAD), fours, Binary(_FOUR, "*", _THREADS), by_four)
+        yield Loop("i", plus(fours, _THREAD), _COUNT, _THREADS, by_one)
+
+    def moved(self, lanes: Sequence[str]) -> Iterator[Statement]:
+        """As many elements as there are lanes, from the i-th on: loaded, computed and stored."""
+        for load in self.reads:
+            address = Name(rounds.slot_of(load).name + _PTR)
+            yield Assign(tuple(Name(rounds.name(load) + lane) for lane in lanes), Load(address, _I, len(lanes)))
+        for draw in self.sweep.draws:
+            yield Assign(tuple(Name(draw.name + lane) for lane in lanes), self.drawn(draw, len(lanes)), text(draw.node))
+        for k, lane in enumerate(lanes):
+            yield from self.element(lane, plus(_I, Number(k)))
+        for value, slot in self.stored.items():
+            yield Store(Name(slot + _PTR), _I, tuple(Name(value + lane) for lane in lanes))
+
+    def drawn(self, draw: Draw, lanes: int) -> Expression:
+        """Draws for as many elements."""
+        key = Number(1 + self.kernel.seeds.index(draw.node.seed))
+        keys = [item("keys", ZERO), item("keys", key)]
+        function = "draw" if lanes == 1 else f"draw{lanes}"
+        return call(function, plus(_FIRST, _I), _TENSOR, *keys, Number(draw.node.stream), Name("scalars"))
+
+    def element(self, lane: str, index: Expression) -> Iterator[Statement]:
+        """What is computed and added up for one element."""
+        sweep = self.sweep
+        if sweep.body:
+            targets = [Name(rounds.name(x) + lane) for x in rounds.results(sweep)]
+            given = [self.argument(load, lane, index) for load in sweep.loads]
+            yield rounds.called(self.kernel, self.step, given, targets)
+        for reduce in sweep.reduces:
+            name = reduce.target.name
+            total = item("small", plus(Name(f"{name}_line"), index)) if reduce.target.space is Space.COL else Name(name)
+            factors = [Name(rounds.name(x) + lane) for x in reduce.factors]
+            yield Accumulate(total, reduce.how, rounds.product(factors))
+
+    def argument(self, load: Named, lane: str, index: Expression) -> Expression:
+        """A load as an argument of the function of one element."""
+        if load.space is Space.COL:
+            return Cast(_small(f"{rounds.name(load)}_line", index), "element")
+        return Name(rounds.name(load) + (lane if load.space is Space.ELEM or isinstance(load, Draw) else ""))
+
+
+# Sweeps over less than elements --------------------------------------------------------------------------------------
+
+
+def _side_by_side(small: Sequence[Sequence[Step]]) -> Iterator[tuple[Step | None, ...]]:
+    """The small sweeps of all branches as few launches: in one are sweeps over the same space.
+
+    A sweep that only says of what something is a total computes nothing: whoever loads the total makes it.
+    """
+    left = [[step for step in steps if step.sweep.body or step.sweep.stores] for steps in small]
+    while any(left):
+        space = next(steps[0].sweep.space for steps in left if steps)
+        yield tuple(steps.pop(0) if steps and steps[0].sweep.space is space else None for steps in left)
+
+
+_TOTAL = {
+    (Space.TENSOR, Space.GROUP): ("sum_over_tensors", "max_over_tensors"),
+    (Space.ELEM, Space.COL): ("column_sum", "column_max"),
+    (Space.ROW, Space.COL): ("sum_down", "max_down"),
+    (Space.COL, Space.ROW): ("sum_along", "max_along"),
+}
+"""What makes the total of values of one space over what another has one value for."""
+_THESE = {Space.ELEM: "CHUNKS", Space.ROW: "ROWS", Space.COL: "COLUMNS"}
+"""Over what the totals of a tensor are made of values of a space."""
+
+
+@dataclass(frozen=True)
+class _SmallSweep:
+    """The kernel of a sweep over less than elements, of one step of every branch that has one."""
+
+    kernel: Kernel
+    steps: tuple[Step | None, ...]
+
+    @property
+    def space(self) -> Space:
+        return next(step.sweep.space for step in self.steps if step)
+
+    def function(self, name: str, where: str) -> Function:
+        """The kernel."""
+        pairs = zip(self.kernel.branches, self.steps, strict=True)
+        blocks = [tuple(_Position(self.kernel, branch, step).nodes()) if step else () for branch, step in pairs]
+        named = rounds.scalars_used(self.kernel, [step.sweep for step in self.steps if step], blocks)
+        arrays = rounds.taken(self.kernel, [(step,) if step else () for step in self.steps])
+        used = reads(tuple(blocks))
+        taken = [array for array in arrays if array + OF in used]
+        body = (*named, *_offsets(self.kernel, taken), *self.place(), *rounds.by_branch(blocks))
+        of_blocks = {Space.GROUP: "one block", Space.TENSOR: "a block a tensor"}
+        who = of_blocks.get(self.space, f"a thread a {self.space.value}")
+        return Function("kernel", name, ("at", "scalars", "small"), f"{where}: {who}.", body)
+
+    def place(self) -> list[Assign]:
+        """Names for what a block, or a thread, is for."""
+        if self.space is Space.GROUP:
+            return []
+        if self.space is Space.TENSOR:
+            return [assign("j", call("tensor_of_block", _AT))]
+        return [assign("i", plus(Binary(_BLOCK, "*", _THREADS), _THREAD))]
+
+
+@dataclass(frozen=True)
+class _Position:
+    """What is done for one position of a small sweep."""
+
+    kernel: Kernel
+    branch: Branch
+    step: Step
+
+    @property
+    def sweep(self) -> Sweep:
+        return self.step.sweep
+
+    @property
+    def known(self) -> dict[Named, Reduce]:
+        return rounds.totals(self.branch)
+
+    @property
+    def here(self) -> dict[Space, tuple[Expression, ...]]:
+        """Where the value of each space is that belongs to this position."""
+        return {Space.GROUP: (), Space.TENSOR: (_J,), Space.ROW: (_I,), Space.COL: (_I,)}
+
+    def nodes(self) -> Iterator[Statement]:
+        """Totals, which take all threads of a block where it is for one tensor or the model, then the position."""
+        space = self.sweep.space
+        made = [load for load in self.sweep.reads if self.is_made_here(load)]
+        yield from (self.total(load) for load in made if load.space is Space.GROUP)
+        rest = [self.total(load) for load in made if load.space is not Space.GROUP]
+        if space in (Space.GROUP, Space.TENSOR):
+            yield from rest
+            yield _by_one_thread(*self.position())
+            return
+        tensor = assign("j", call(f"tensor_of_{space.value}", _AT, _I))
+        is_one = Binary(_I, "<", call(f"{space.value}s_in_all", _AT))
+        yield Choose(((is_one, (tensor, *rest, *self.position())),))
+
+    def is_made_here(self, load: Named) -> bool:
+        """Whether a load is a total that has yet to be made of what it is a total of."""
+        reduce = self.known.get(load)
+        return reduce is not None and (reduce.factors[0].space, load.space) != (Space.ELEM, Space.ROW)
+
+    def total(self, load: Named) -> Assign:
+        """A total is made of what it is a total of."""
+        reduce = self.known[load]
+        source, most = reduce.factors[0].space, reduce.how == "max"
+        name = rounds.name(load)
+        array = Name((rounds.holder(reduce.factors[0], self.branch) if source is not Space.ELEM else name) + OF)
+        if load.space is Space.TENSOR:
+            by_all = self.sweep.space is Space.TENSOR  # elsewhere the threads of a block are for several tensors
+            function = f"{reduce.how}_{'over' if by_all else 'by_one'}"
+            return assign(name, call(function, _SMALL, array, _AT, Constant(_THESE[source]), _J))
+        at = (_AT,) if load.space is Space.GROUP else (_AT, _J, _I)
+        return assign(name, call(_TOTAL[source, load.space][most], _SMALL, array, *at))
+
+    def position(self) -> list[Assign]:
+        """The position: its results become those of its function."""
+        sweep = self.sweep
+        arrays = {result: rounds.holder(result, self.branch) for result in sweep.keeps}
+        arrays |= {slot.next: slot.name for slot in sweep.stores}
+        here = self.here[sweep.space]
+        stored = {x: item("small", plus(Name(array + OF), *here)) for x, array in arrays.items()}
+        if rounds.is_copying(sweep):
+            values = {slot.next: slot.next for slot in sweep.stores} | {a.target: a.value for a in sweep.body}
+            return [Assign((stored[target],), self.argument(value)) for target, value in values.items()]
+        targets = [stored.get(result) or Name(rounds.name(result)) for result in rounds.results(sweep)]
+        return [rounds.called(self.kernel, self.step, map(self.argument, sweep.loads), targets)]
+
+    def argument(self, load: Named) -> Expression:
+        """A load as an argument of the function of one position."""
+        if isinstance(load, Extent):
+            return _small(load.name + OF, _J)
+        if self.is_made_here(load):
+            return Name(rounds.name(load))
+        return _small(rounds.holder(load, self.branch) + OF, *self.here[load.space])

@@ -1,0 +1,363 @@
+"""Rounds: which function does what, for kernels of one sweep and of several.
+
+What a branch does is a round for each of its sweeps over elements: small sweeps prepare it, then it runs; what is small
+and comes after the last belongs to a round of its own. Branches run side by side: round k of a kernel is round k of
+each. What one position is given and becomes is a function of its own, as readable as the equations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+from sympy import S
+
+from optgen.ir import BRANCH, Branch, Kernel, Reduce, Sweep
+from optgen.language.spaces import Space
+from optgen.language.symbols import Named, Next, t
+from optgen.language.text import listed, text
+from optgen.loops.nodes import (
+    ONE,
+    Assign,
+    Binary,
+    Call,
+    Cast,
+    Choose,
+    Compute,
+    Expression,
+    Function,
+    Item,
+    Name,
+    Number,
+    Product,
+    Return,
+    Statement,
+    assign,
+    item,
+    plus,
+)
+
+OF = "_of"
+"""``trust_of`` is the array of the values called ``trust``."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One sweep with the function that computes one of its positions.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        What is done.
+    name : str
+        Of the function.
+    """
+
+    sweep: Sweep
+    name: str
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is done for one sweep over elements, or after the last.
+
+    Parameters
+    ----------
+    number : int
+        Of the sweep, from 0.
+    small : tuple of tuple of Step
+        For each branch, what is done before it.
+    whole : tuple of (Step or None)
+        For each branch, the sweep itself, if it has one.
+    """
+
+    number: int
+    small: tuple[tuple[Step, ...], ...]
+    whole: tuple[Step | None, ...]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a step launches, in order.
+
+    Parameters
+    ----------
+    function : str
+        What is launched.
+    over : str
+        The space that it visits; "small" for all that is less than elements.
+    takes : tuple of str
+        The arrays it takes that have one value for a chunk, a row, a tensor and so on.
+    """
+
+    function: str
+    over: str
+    takes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A kernel as the functions of a module.
+
+    Parameters
+    ----------
+    functions : tuple of Function
+        In the order in which they are read.
+    phases : tuple of Phase
+        What a step launches.
+    """
+
+    functions: tuple[Function, ...]
+    phases: tuple[Phase, ...]
+
+
+def is_simple(kernel: Kernel) -> bool:
+    """Whether every branch is one sweep over elements, so that there is nothing between sweeps."""
+    return all(len(branch.sweeps) <= 1 and not any(s.is_small for s in branch.sweeps) for branch in kernel.branches)
+
+
+def rounds(kernel: Kernel) -> tuple[Round, ...]:
+    """The rounds of a kernel, those of all its branches side by side."""
+    known: dict[object, str] = {}
+    suffixes = [f"_{k}" * (len(kernel.branches) > 1) for k in range(len(kernel.branches))]
+    numbered = not is_simple(kernel)  # and a kernel of one sweep has it, if only to do nothing
+    branches = [_rounds(*pair, known, numbered=numbered) for pair in zip(kernel.branches, suffixes, strict=True)]
+    nothing: tuple[tuple[Step, ...], Step | None] = ((), None)
+    made = []
+    for number in range(max(1 - numbered, *map(len, branches))):
+        of_branch = [branch[number] if number < len(branch) else nothing for branch in branches]
+        made.append(Round(number, tuple(small for small, _ in of_branch), tuple(whole for _, whole in of_branch)))
+    return tuple(made)
+
+
+def _rounds(
+    branch: Branch, suffix: str, known: dict[object, str], *, numbered: bool
+) -> list[tuple[tuple[Step, ...], Step | None]]:
+    """The rounds of one branch; what an earlier one has a function for it does by that."""
+    found: list[tuple[tuple[Step, ...], Step | None]] = []
+    small: list[Step] = []
+    numbers: Counter[Space] = Counter()
+    for sweep in branch.sweeps:
+        kind = sweep.space.value if sweep.is_small else "update"
+        code = (sweep.space, sweep.loads, sweep.body, results(sweep))
+        number = f"_{numbers[sweep.space]}" if numbered else ""
+        step = Step(sweep, known.setdefault(code, f"{kind}{suffix}{number}"))
+        numbers[sweep.space] += 1
+        if sweep.is_small:
+            small.append(step)
+        elif sweep.results:  # where nothing changes there is nothing to do
+            found.append((tuple(small), step))
+            small = []
+    return [*found, (tuple(small), None)] if small else found
+
+
+def arrays(kernel: Kernel) -> dict[str, str]:
+    """What its sweeps leave for each other, and what there is one value for: ``{"acc0": "chunk", "c1": "tensor"}``."""
+    found: dict[str, str] = {}
+    for sweep in kernel.sweeps:
+        found |= {name(x): x.space.value for x in sweep.keeps if sweep.is_small}
+        for reduce in sweep.reduces if not sweep.is_small else ():
+            kinds = {Space.TENSOR: "chunk", Space.COL: "part", Space.ROW: "row"}
+            found[name(reduce.target)] = kinds[reduce.target.space]
+    return found
+
+
+def kept(kernel: Kernel) -> tuple[Named, ...]:
+    """The values of elements that are kept from one sweep to the next, in the order of their columns."""
+    return tuple(dict.fromkeys(x for sweep in kernel.sweeps if not sweep.is_small for x in sweep.keeps))
+
+
+def name(symbol: Named) -> str:
+    """The variable of a symbol."""
+    return f"{symbol.of.name}_next" if isinstance(symbol, Next) else str(symbol.name)
+
+
+def taken(kernel: Kernel, steps: Sequence[tuple[Step, ...]]) -> tuple[str, ...]:
+    """The arrays that sweeps read or write, by name and each once: the parameters that their kernel takes.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Whose sweeps.
+    steps : sequence of tuple of Step
+        For each branch, those that are done.
+    """
+    found: dict[str, None] = {}
+    for branch, of_branch in zip(kernel.branches, steps, strict=True):
+        known = totals(branch)
+        for sweep in (step.sweep for step in of_branch):
+            for load in sweep.reads if sweep.is_small else sweep.given:
+                source = known[load].factors[0] if load in known else load
+                found[holder(load if source.space is Space.ELEM else source, branch)] = None
+            written = (*(slot.next for slot in sweep.stores), *sweep.keeps) if sweep.is_small else ()
+            found |= {holder(x, branch): None for x in written}
+            found |= {slot.name: None for slot in sweep.stores if sweep.is_small}
+            found |= {name(reduce.target): None for reduce in sweep.reduces if not sweep.is_small}
+    return tuple(found)
+
+
+def totals(branch: Branch) -> dict[Named, Reduce]:
+    """The totals of a branch."""
+    return {reduce.target: reduce for sweep in branch.sweeps for reduce in sweep.reduces}
+
+
+def holder(symbol: Named, branch: Branch) -> str:
+    """The name of the array of a small value: a state's new value is kept apart while its old one is needed."""
+    if not isinstance(symbol, Next):
+        return name(symbol)
+    apart = any(symbol in sweep.keeps for sweep in branch.sweeps)
+    return name(symbol) if apart else str(symbol.of.name)
+
+
+def slot_of(symbol: Named) -> Named:
+    """What holds a value of elements: a slot holds its new value once that has been stored."""
+    return symbol.of if isinstance(symbol, Next) else symbol
+
+
+def is_by_rows(sweeps: Sequence[Sweep]) -> bool:
+    """Whether sweeps over elements must know in which row and column each one is."""
+    spaces = {x.space for sweep in sweeps for x in (*sweep.given, *(reduce.target for reduce in sweep.reduces))}
+    return bool(spaces & {Space.ROW, Space.COL})
+
+
+def needed(kernel: Kernel, sweep: Sweep) -> tuple[Named, ...]:
+    """The scalars that the elements of a sweep use."""
+    used = sweep.uses
+    return tuple(argument for argument in kernel.arguments if argument in used)
+
+
+# Functions -----------------------------------------------------------------------------------------------------------
+
+
+def scalars(kernel: Kernel) -> Function:
+    """The function of t and the hyperparameters that runs on the host once a step."""
+    made = (*kernel.arguments, *(state.next for state in kernel.numbers))
+    return Function(
+        "host",
+        "scalars",
+        tuple(map(name, (t, *kernel.hypers, *kernel.numbers))),
+        "What is the same for every element, computed once a step in float64.",
+        (*map(Compute, kernel.scalars), Return(_names(made), packed=True)),
+    )
+
+
+def functions(kernel: Kernel, small: Literal["host", "device"]) -> tuple[Function, ...]:
+    """For every sweep that computes anything, the function that computes one position; equal ones have the same.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Whose sweeps.
+    small : {"host", "device"}
+        Where those of less than elements run.
+    """
+    found: dict[str, list[tuple[Branch, int, Step]]] = {}
+    for number, branch in enumerate(kernel.branches):
+        for round_ in rounds(kernel):
+            for step in (*round_.small[number], round_.whole[number]):
+                if step is not None and step.sweep.body and not is_copying(step.sweep):
+                    found.setdefault(step.name, []).append((branch, round_.number, step))
+    return tuple(_function(kernel, uses, small) for uses in found.values())
+
+
+def is_copying(sweep: Sweep) -> bool:
+    """Whether a small sweep computes nothing: it gives values another place."""
+    return sweep.is_small and all(assign.value in sweep.loads for assign in sweep.body)
+
+
+def results(sweep: Sweep) -> tuple[Named, ...]:
+    """What the function of a sweep returns: all that is handed on but what it was given."""
+    return tuple(result for result in sweep.results if result not in sweep.loads)
+
+
+def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]], small: Literal["host", "device"]) -> Function:
+    branch, number, step = uses[0]
+    sweep = step.sweep
+    where = f" where {text(branch.when)}" if branch.when != S.true else " otherwise"
+    where *= len(uses) < len(kernel.branches)
+    place = f" before sweep {number}" if sweep.is_small else f" in sweep {number}"
+    if sweep.is_small and number == len([r for r in rounds(kernel) if any(r.whole)]):
+        place = " after the last sweep"
+    place *= not is_simple(kernel)
+    new = [f"the new {listed([slot.name for slot in sweep.stores])}"] if sweep.stores else []
+    others = [text(x) for x in results(sweep) if x not in {slot.next for slot in sweep.stores}]
+    what = f"One {sweep.space.whole}{place}{where}: {', and '.join([*new, *([listed(others)] if others else [])])}."
+    parameters = tuple(map(name, (*sweep.loads, *needed(kernel, sweep))))
+    body: tuple[Statement, ...] = (*map(Compute, sweep.body), Return(_names(results(sweep))))
+    return Function(small if sweep.is_small else "element", step.name, parameters, what, body)
+
+
+def _names(symbols: Sequence[Named]) -> tuple[Name, ...]:
+    return tuple(Name(name(symbol)) for symbol in symbols)
+
+
+def called(kernel: Kernel, step: Step, given: Iterable[Expression], targets: Sequence[Name | Item]) -> Assign:
+    """A position becomes what its function makes of what it is given and of the scalars."""
+    arguments = (*given, *_names(needed(kernel, step.sweep)))
+    return Assign(tuple(targets), Call(step.name, arguments))
+
+
+def scalars_used(
+    kernel: Kernel, sweeps: Sequence[Sweep], blocks: Sequence[tuple[Statement, ...]]
+) -> tuple[Statement, ...]:
+    """Statements that give the scalars that some sweeps use their names, and the branch where it matters."""
+    used = {symbol for sweep in sweeps if not is_copying(sweep) for symbol in needed(kernel, sweep)}
+    if any(block != blocks[0] for block in blocks):
+        used.add(BRANCH)
+    values = [item("scalars", Number(k)) for k in range(len(kernel.arguments))]
+    return tuple(
+        assign(argument.name, Cast(value, "index") if argument == BRANCH else value)
+        for argument, value in zip(kernel.arguments, values, strict=True)
+        if argument in used
+    )
+
+
+def by_branch(blocks: Sequence[tuple[Statement, ...]]) -> tuple[Statement, ...]:
+    """Statements of which a branch runs its own only."""
+    *others, last = blocks
+    if all(block == last for block in others):
+        return last
+    cases = ((Binary(Name(BRANCH.name), "==", Number(k)), block) for k, block in enumerate(others))
+    return (Choose((*cases, (None, last))),)
+
+
+# What loops of both machines have in common ---------------------------------------------------------------------------
+
+
+def nothing(reduce: Reduce) -> Number:
+    """What a total is before anything is added."""
+    return Number(0.0 if reduce.how == "sum" else -inf)
+
+
+def started(reduce: Reduce) -> Assign:
+    """A total before anything is added, with what it will be in words."""
+    return assign(reduce.target.name, nothing(reduce), reduce.what)
+
+
+def product(factors: Sequence[Expression]) -> Expression:
+    """A product in float64."""
+    wide = tuple(Cast(factor, "float64") for factor in factors)
+    return Product(wide) if len(wide) > 1 else wide[0]
+
+
+_BEFORE, _ROWS = Name("line_before"), Name("matrix_rows")
+
+
+def matrix_of(line: Expression) -> Expression:
+    """Of the matrices of a tensor, the one in which a row of a chunk lies."""
+    return Binary(plus(_BEFORE, line), "//", _ROWS)
+
+
+def parts_count() -> Expression:
+    """How many parts of column totals a chunk leaves: one a column of each matrix that it touches."""
+    last = Binary(Binary(plus(_BEFORE, Name("lines")), "-", ONE), "//", _ROWS)
+    return Binary(plus(Binary(last, "-", Binary(_BEFORE, "//", _ROWS)), ONE), "*", Name("count"))
+
+
+def parts_of_line() -> Expression:
+    """Where the parts of column totals begin to which a row adds."""
+    before = Binary(Name("matrix"), "-", Binary(_BEFORE, "//", _ROWS))
+    return plus(Name("parts_begin"), Binary(before, "*", Name("count")))

@@ -1,0 +1,344 @@
+"""Lowering for CPUs: a sweep is a loop over the chunks of all tensors, on all threads; a chunk, one that is vectorized.
+
+What varies over less than elements is computed between sweeps, on one thread: ``prepare_k`` has the small sweeps before
+sweep k of every branch, a loop for each. All of that is float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from optgen.ir import Branch, Kernel, Reduce, Sweep
+from optgen.language.noise import Draw
+from optgen.language.reductions import Extent
+from optgen.language.spaces import Space
+from optgen.language.symbols import Named, g, theta
+from optgen.language.text import text
+from optgen.loops import rounds
+from optgen.loops.nodes import (
+    ONE,
+    ZERO,
+    Accumulate,
+    Assign,
+    Binary,
+    Bytes,
+    Call,
+    Cast,
+    Each,
+    Expression,
+    Field,
+    Function,
+    Item,
+    Kind,
+    Name,
+    Number,
+    Run,
+    Statement,
+    View,
+    assign,
+    call,
+    count_up,
+    counted,
+    item,
+    plus,
+    reads,
+)
+from optgen.loops.rounds import OF, Lowered, Phase, Round, Step
+
+_COUNT, _I, _LINE, _MATRIX = Name("count"), Name("i"), Name("line"), Name("matrix")
+_PLACE = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin")
+"""What is known of a chunk that is visited row by row, from the second column of its place on."""
+
+
+def lowered(kernel: Kernel) -> Lowered:
+    """The functions of a module for CPUs, and what a step launches."""
+    functions, phases = [rounds.scalars(kernel), *rounds.functions(kernel, "host")], []
+    for round_ in rounds.rounds(kernel):
+        if any(round_.small):
+            prepare = _prepare(kernel, round_)
+            functions.append(prepare)
+            phases.append(Phase(prepare.name, "small", rounds.taken(kernel, round_.small)))
+        if any(round_.whole) or rounds.is_simple(kernel):
+            taken = rounds.taken(kernel, [(step,) if step else () for step in round_.whole])
+            of_chunks = _OverChunks(kernel, round_, taken)
+            functions += [of_chunks.chunk(), *of_chunks.sweeps()]
+            phases.append(Phase(of_chunks.sweep, "element", taken))
+    return Lowered(tuple(functions), tuple(phases))
+
+
+# Sweeps over elements ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _OverChunks:
+    """The functions of a sweep over elements, of all branches."""
+
+    kernel: Kernel
+    round_: Round
+    taken: tuple[str, ...]
+
+    @property
+    def is_simple(self) -> bool:
+        return rounds.is_simple(self.kernel)
+
+    @property
+    def suffix(self) -> str:
+        """A kernel of one sweep needs no number for it."""
+        return "" if self.is_simple else f"_{self.round_.number}"
+
+    @property
+    def sweep(self) -> str:
+        """What the sweep is called."""
+        return f"sweep{self.suffix}"
+
+    @property
+    def whole(self) -> list[Sweep]:
+        return [step.sweep for step in self.round_.whole if step]
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether a chunk is visited one row of its matrices after another."""
+        return rounds.is_by_rows(self.whole)
+
+    @property
+    def common(self) -> tuple[str, ...]:
+        """What all functions take: what comes from the host, and arrays of small values."""
+        keys = ["keys"] if self.kernel.draws else []
+        return ("scalars", *keys, *(array + OF for array in self.taken))
+
+    def sweeps(self) -> list[Function]:
+        """The sweep over the chunks of all tensors, on all threads and on one."""
+        places = () if self.is_simple else ("places",)
+        row, task, tasks = Name("row"), Name("task"), Name("tasks")
+        arguments: tuple[Expression, ...] = (
+            *(item(array, row) for array in ("rows", *places)),
+            *map(Name, self.common),
+        )
+        visit = Assign((), Call(f"chunk{self.suffix}", arguments))
+        of_task = counted("row", Item(tasks, (task,)), Item(tasks, (plus(task, ONE),)), visit)
+        on_all = count_up("task", Binary(call("len", tasks), "-", ONE), of_task, parallel=True)
+        on_one = count_up("row", call("len", Name("rows")), visit)
+        what = "Update every tensor" if self.is_simple else f"Sweep {self.round_.number} over every tensor"
+        said = ": a task is a run of rows of about equal work" * self.is_simple
+        name, taken = self.sweep, (*places, *self.common)
+        return [
+            Function("parallel sweep", name, ("rows", "tasks", *taken), f"{what}, on all threads{said}.", (on_all,)),
+            Function("sweep", f"{name}_serial", ("rows", *taken), f"{what}, on the calling thread.", (on_one,)),
+        ]
+
+    def chunk(self) -> Function:
+        """The loop over one chunk."""
+        blocks = [self.block(*pair) for pair in zip(self.kernel.branches, self.round_.whole, strict=True)]
+        head = [node for node in self.head() if not self.by_rows or reads(node.targets) & reads(tuple(blocks))]
+        body = (*head, *rounds.scalars_used(self.kernel, self.whole, blocks), *rounds.by_branch(blocks))
+        kind: Kind = "summing chunk" if any(sweep.reduces for sweep in self.whole) else "chunk"
+        what = f"Sweep {self.round_.number} over one chunk, which a row of the table describes."
+        if self.is_simple:
+            what = "Load, update and store each element of one chunk, which a row of the table describes."
+        place = () if self.is_simple else ("place",)
+        return Function(kind, f"chunk{self.suffix}", ("row", *place, *self.common), what, body)
+
+    def head(self) -> list[Assign]:
+        """Names for the memory and for the place of the chunk."""
+        if not self.by_rows:
+            return [assign("count", item("row", ZERO)), *self.views()]
+        return [assign(name, item("place", Number(k))) for k, name in enumerate(_PLACE, start=1)]
+
+    def views(self, begin: Name | None = None) -> list[Assign]:
+        """Names for the memory of a chunk, or of one row of it."""
+        columns = (theta, g, *self.kernel.slots[1:], *rounds.kept(self.kernel))
+        touched = {rounds.slot_of(x) for s in self.whole for x in (*s.reads, *s.stores, *s.keeps)}
+        addresses = {slot: item("row", Number(k)) for k, slot in enumerate(columns, start=1) if slot in touched}
+        offset = [Bytes(begin)] if begin else []
+        return [assign(slot.name, View(plus(at, *offset), _COUNT)) for slot, at in addresses.items()]
+
+    def block(self, branch: Branch, step: Step | None) -> tuple[Statement, ...]:
+        """The loop of one branch."""
+        if step is None:
+            return ()
+        sweep = step.sweep
+        totals = [reduce for reduce in sweep.reduces if reduce.target.space is Space.TENSOR]
+        given = [x for x in sweep.given if x.space <= Space.TENSOR]
+        elements = self.elements(step)
+        return (
+            *(assign(draw.name, self.drawn(draw), text(draw.node)) for draw in sweep.draws),
+            *(assign(x.name, Cast(_held(x, branch), "element")) for x in given),
+            *map(rounds.started, totals),
+            *(self.lines(sweep, branch, elements) if self.by_rows else [elements]),
+            *(_left(reduce, item("place", ZERO)) for reduce in totals),
+        )
+
+    def drawn(self, draw: Draw) -> Expression:
+        """The draws of a chunk."""
+        key = Number(1 + self.kernel.seeds.index(draw.node.seed))
+        keys = [item("keys", ZERO), item("keys", key)]
+        return call("draws", Name("row"), *keys, Number(draw.node.stream), Name("scalars"))
+
+    def lines(self, sweep: Sweep, branch: Branch, elements: Statement) -> Iterator[Statement]:
+        """The loop over the rows of a chunk's matrices, around the loop over the elements of one."""
+        rows, columns = ([r for r in sweep.reduces if r.target.space is space] for space in (Space.ROW, Space.COL))
+        by_row, by_column = ([x for x in sweep.given if x.space is space] for space in (Space.ROW, Space.COL))
+        begin, column, line_parts = Name("begin"), Name("column"), Name("line_parts")
+        inside: list[Statement] = [assign("begin", Binary(_LINE, "*", _COUNT)), *self.views(begin)]
+        inside += [assign(f"{draw.name}_line", Run(Name(draw.name), begin, _COUNT)) for draw in sweep.draws]
+        inside += [assign(x.name, Cast(_held(x, branch), "element")) for x in by_row]
+        if by_column or columns:
+            inside.append(assign("matrix", rounds.matrix_of(_LINE)))
+        if by_column:
+            inside.append(assign("column", plus(Name("first_column"), Binary(_MATRIX, "*", _COUNT))))
+        inside += [assign(x.name, Run(Name(rounds.holder(x, branch) + OF), column, _COUNT)) for x in by_column]
+        if columns:
+            yield assign("parts_count", rounds.parts_count())
+            inside.append(assign("line_parts", rounds.parts_of_line()))
+        for reduce in columns:
+            array = Name(reduce.target.name + OF)
+            yield Assign((Run(array, Name("parts_begin"), Name("parts_count")),), rounds.nothing(reduce))
+            inside.append(assign(reduce.target.name, Run(array, line_parts, _COUNT)))
+        inside += [*map(rounds.started, rows), elements]
+        inside += [_left(reduce, plus(Name("first_row"), _LINE)) for reduce in rows]
+        yield count_up("line", Name("lines"), *inside)
+
+    def elements(self, step: Step) -> Statement:
+        """The loop over elements."""
+        sweep = step.sweep
+        stored = {slot.next: item(slot.name, _I) for slot in sweep.stores} | {x: item(x.name, _I) for x in sweep.keeps}
+        added = {x for reduce in sweep.reduces for x in reduce.factors}
+        overwritten = {x for x in sweep.loads if x in added and rounds.slot_of(x) in sweep.stores}
+        # What is both stored and added up has a name: nothing that a sweep has stored is loaded by it again.
+        made = rounds.results(sweep)
+        both = {x: Name(f"{rounds.slot_of(x).name}_next") for x in made if x in added and x in stored}
+        body: list[Statement] = [assign(f"{x.name}_before", self.element(x)) for x in sweep.loads if x in overwritten]
+        if sweep.body:
+            targets = [both.get(x) or stored.get(x) or Name(rounds.name(x)) for x in made]
+            body.append(rounds.called(self.kernel, step, map(self.element, sweep.loads), targets))
+        body += [Assign((stored[x],), new) for x, new in both.items()]
+        names: dict[Named, Expression] = {x: self.element(x) for x in sweep.loads if x in added}
+        names |= {x: Name(f"{x.name}_before") for x in overwritten}
+        names |= both
+        for reduce in sweep.reduces:
+            name = reduce.target.name
+            total = item(name, _I) if reduce.target.space is Space.COL else Name(name)
+            factors = [names.get(x) or Name(rounds.name(x)) for x in reduce.factors]
+            body.append(Accumulate(total, reduce.how, rounds.product(factors)))
+        return count_up("i", _COUNT, *body)
+
+    def element(self, load: Named) -> Expression:
+        """A load as an argument of the function of one element."""
+        if isinstance(load, Draw):
+            return item(f"{load.name}_line" if self.by_rows else load.name, _I)
+        if load.space is Space.ELEM:
+            return item(rounds.slot_of(load).name, _I)
+        name = rounds.name(load)
+        return Cast(item(name, _I), "element") if load.space is Space.COL else Name(name)
+
+
+def _held(load: Named, branch: Branch) -> Expression:
+    """Where a value is found that varies over less than elements."""
+    index: dict[Space, Expression] = {Space.GROUP: ZERO, Space.TENSOR: item("row", Number(-2))}
+    at = index.get(load.space, plus(Name("first_row"), _LINE))
+    return item(rounds.holder(load, branch) + OF, at)
+
+
+def _left(reduce: Reduce, at: Expression) -> Assign:
+    """A total is left for the sweeps after this one."""
+    return Assign((item(reduce.target.name + OF, at),), Name(reduce.target.name))
+
+
+# Between sweeps ------------------------------------------------------------------------------------------------------
+
+
+def _prepare(kernel: Kernel, round_: Round) -> Function:
+    """The function that does the small sweeps of a round."""
+    sweeps = [step.sweep for steps in round_.small for step in steps]
+    blocks = [
+        tuple(node for step in steps for node in _Between(kernel, branch, step).loop())
+        for branch, steps in zip(kernel.branches, round_.small, strict=True)
+    ]
+    taken = (array + OF for array in rounds.taken(kernel, round_.small))
+    what = f"Prepare sweep {round_.number}" if any(round_.whole) else "Finish the step"
+    body = (*rounds.scalars_used(kernel, sweeps, blocks), *rounds.by_branch(blocks))
+    name, what = f"prepare_{round_.number}", f"{what}: all that varies over less than elements."
+    return Function("host", name, ("at", "scalars", *taken), what, body)
+
+
+_AT, _J = Name("at"), Name("j")
+_BOUNDS = {Space.ROW: "rows", Space.COL: "columns", Space.ELEM: "chunks"}
+_SPREAD = {
+    (Space.ELEM, Space.COL): ("column_totals", "column_largest"),
+    (Space.ROW, Space.COL): ("rows_in_columns", "rows_in_columns_largest"),
+    (Space.COL, Space.ROW): ("columns_in_rows", "columns_in_rows_largest"),
+}
+
+
+def _bounds(space: Space) -> tuple[Expression, Expression]:
+    """Where the values of a tensor begin and end."""
+    array = Field(_AT, _BOUNDS[space])
+    return Item(array, (_J,)), Item(array, (plus(_J, ONE),))
+
+
+@dataclass(frozen=True)
+class _Between:
+    """The loop of one small sweep."""
+
+    kernel: Kernel
+    branch: Branch
+    step: Step
+
+    def loop(self) -> Iterator[Statement]:
+        """Totals, each where it can be made, around the positions."""
+        sweep = self.step.sweep
+        space = sweep.space
+        if not (sweep.body or sweep.stores):  # it is only about totals of what is there
+            return
+        yield from (node for load in sweep.reads if load.space is Space.GROUP for node in self.combined(load))
+        if space is Space.GROUP:
+            yield from self.position(ZERO)
+            return
+        below = [load for load in sweep.reads if load.space is not Space.GROUP]
+        inside: list[Statement] = [node for load in below for node in self.combined(load)]
+        if space is Space.TENSOR:
+            inside += self.position(_J)
+        else:
+            (first, end), begin = _bounds(space), Name("begin")
+            inside.append(assign("begin", first))
+            inside.append(count_up("i", Binary(end, "-", begin), *self.position(plus(begin, _I))))
+        yield Each("j", Field(_AT, "tensors"), tuple(inside))
+
+    def combined(self, load: Named) -> list[Assign]:
+        """A total is made of what it is a total of, if it has not been made yet."""
+        reduce = rounds.totals(self.branch).get(load)
+        if reduce is None:
+            return []
+        of, to, most = reduce.factors[0].space, load.space, reduce.how == "max"
+        name = rounds.name(load)
+        source = Name((rounds.holder(reduce.factors[0], self.branch) if of is not Space.ELEM else name) + OF)
+        if to is Space.GROUP:
+            return [assign(name, call("max_over" if most else "sum_over", source, Field(_AT, "tensors")))]
+        if to is Space.TENSOR:
+            return [assign(name, call("max_of" if most else "sum_of", source, *_bounds(of)))]
+        if (of, to) in _SPREAD:
+            return [assign(name, call(_SPREAD[of, to][most], source, _AT, _J))]
+        return []
+
+    def position(self, index: Expression) -> list[Assign]:
+        """One position: its results become those of its function."""
+        sweep = self.step.sweep
+        stored = {result: item(rounds.holder(result, self.branch) + OF, index) for result in sweep.keeps}
+        stored |= {slot.next: item(slot.name + OF, index) for slot in sweep.stores}
+        if rounds.is_copying(sweep):
+            values = {slot.next: slot.next for slot in sweep.stores} | {a.target: a.value for a in sweep.body}
+            return [Assign((stored[target],), self.argument(value, index)) for target, value in values.items()]
+        targets = [stored.get(result) or Name(rounds.name(result)) for result in rounds.results(sweep)]
+        given = [self.argument(load, index) for load in sweep.loads]
+        return [rounds.called(self.kernel, self.step, given, targets)]
+
+    def argument(self, load: Named, index: Expression) -> Expression:
+        """A load as an argument of the function of one position."""
+        reduce, space = rounds.totals(self.branch).get(load), load.space
+        above: dict[Space, Expression] = {Space.GROUP: ZERO, Space.TENSOR: _J}
+        if isinstance(load, Extent):
+            return item(load.name + OF, _J)
+        if reduce is not None and (reduce.factors[0].space, space) != (Space.ELEM, Space.ROW):
+            return Name(rounds.name(load)) if space in above else item(rounds.name(load), _I)
+        return item(rounds.holder(load, self.branch) + OF, above.get(space, index))

@@ -1,0 +1,53 @@
+"""A module as text: the functions of a step, and around them what all modules have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from optgen.ir import Kernel
+from optgen.language.spec import Optimizer
+from optgen.targets import beginning, module
+from optgen.targets.base import Origin
+from optgen.targets.printer import CodePrinter
+
+
+def assembled(
+    optimizer: Optimizer,
+    kernel: Kernel,
+    origin: Origin,
+    *,
+    functions: Sequence[str],
+    said: Sequence[str],
+    home: Mapping[str, str],
+    used: set[str],
+    arrays: str,
+) -> str:
+    """The text of a module.
+
+    Parameters
+    ----------
+    optimizer, kernel, origin : Optimizer, Kernel, Origin
+        What it is made of.
+    functions : sequence of str
+        What a step does.
+    said : sequence of str
+        What ``PROGRAM`` says of them.
+    home, used : mapping, set of str
+        What the functions use, and where that is found: see `module.imports`.
+    arrays : str
+        What the class takes, in words.
+    """
+    host = CodePrinter(elementwise=False)
+    outside = beginning.functions(optimizer)
+    parts = [
+        *functions,
+        module.initial(optimizer, host),
+        *module.derived(optimizer, host),
+        *outside,
+        module.program(optimizer, kernel, [*said, *beginning.lines(optimizer)]),
+        module.step(optimizer),
+        module.facade(optimizer, arrays),
+    ]
+    found = {*used, *host.used, *module.used_outside(outside)}
+    head = [module.header(origin), module.docstring(optimizer), *module.numpy(outside), *module.imports(home, found)]
+    return module.whole(head, parts)
