@@ -19,6 +19,7 @@ from optgen.language.schedules import Schedule
 from optgen.language.spaces import Space
 from optgen.language.spec import Let, Optimizer
 from optgen.language.symbols import g, hyper, state, theta
+from optgen.loops.printer import require_printable
 from optgen.passes.averages import averages
 from optgen.passes.cse import cse
 from optgen.passes.fuse import fuse
@@ -31,7 +32,6 @@ from optgen.passes.strength import strength
 from optgen.passes.unswitch import unswitch
 from optgen.targets import names
 from optgen.targets.base import Origin, Target
-from optgen.targets.printer import require_printable
 
 PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
     (signs, ()),

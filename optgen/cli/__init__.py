@@ -85,6 +85,7 @@ def _listing(
 def _show(
     name: Annotated[str, typer.Argument(metavar="NAME", help=_ONE, autocompletion=_names)],
     ir: Annotated[bool, typer.Option("--ir", help="What the compiler makes of it.")] = False,
+    loops: Annotated[bool, typer.Option("--loops", help="The same as loops, before a language has it.")] = False,
     source: Annotated[bool, typer.Option("--source", help="The generated module.")] = False,
     as_latex: Annotated[bool, typer.Option("--latex", help="The equations for a paper.")] = False,
     ptx: Annotated[bool, typer.Option("--ptx", help="Its kernels as PTX.")] = False,
@@ -93,7 +94,7 @@ def _show(
     target: Annotated[
         str | None,
         typer.Option(
-            help="The kind of machine, for --source: cpu unless given; --ptx and --sass are of cuda.",
+            help="The kind of machine, for --source and --loops: cpu unless given; --ptx and --sass are of cuda.",
             autocompletion=_targets,
         ),
     ] = None,
@@ -102,7 +103,7 @@ def _show(
     """Show one optimizer or schedule: equations, or what an option asks."""
     from optgen.cli import show
 
-    asked = {"ir": ir, "source": source, "latex": as_latex, "ptx": ptx, "sass": sass, "json": as_json}
+    asked = {"ir": ir, "loops": loops, "source": source, "latex": as_latex, "ptx": ptx, "sass": sass, "json": as_json}
     show.run(name, [view for view, wanted in asked.items() if wanted], target, arch)
 
 

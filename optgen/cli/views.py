@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def shown_as(view: str, file: SpecFile, rule: Rule, target: str, arch: str) -> str:
-    """A view of a rule as text: ``ir``, ``source``, ``latex``, ``ptx`` or ``sass``, else its equations."""
+    """A view of a rule as text: ``ir``, ``loops``, ``source``, ``latex``, ``ptx`` or ``sass``, else its equations."""
     match view:
         case "source":
             from optgen.build import source
@@ -26,13 +26,20 @@ def shown_as(view: str, file: SpecFile, rule: Rule, target: str, arch: str) -> s
             return source(file, rule, target).rstrip()
         case "latex":
             return latex.aligned([(let.target, let.value) for let in rule.step])
-        case "ir" | "ptx" | "sass" if isinstance(rule, Schedule):
-            what = "is not compiled" if view == "ir" else "has no kernels"
+        case "ir" | "loops" | "ptx" | "sass" if isinstance(rule, Schedule):
+            what = "is not compiled" if view in ("ir", "loops") else "has no kernels"
             raise UsageError(f"{rule.name} is a schedule, which {what}: see --source")
         case "ir" if isinstance(rule, Optimizer):
             from optgen.pipeline import kernel_of
 
             return str(kernel_of(rule))
+        case "loops" if isinstance(rule, Optimizer):
+            from optgen.loops.text import LoopPrinter
+            from optgen.pipeline import kernel_of
+            from optgen.targets import target_named
+
+            functions = target_named(target).lowered(kernel_of(rule)).functions
+            return "\n\n".join(map(LoopPrinter().function, functions))
         case "ptx" | "sass":
             from optgen.build import source
             from optgen.files import module_of

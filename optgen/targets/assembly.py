@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
+from optgen.loops.printer import CodePrinter
 from optgen.targets import beginning, module
 from optgen.targets.base import Origin
-from optgen.targets.printer import CodePrinter
 
 
 def assembled(

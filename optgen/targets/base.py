@@ -8,6 +8,7 @@ from typing import Protocol
 
 from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
+from optgen.loops.rounds import Lowered
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Target(Hashable, Protocol):
     @property
     def name(self) -> str:
         """What the command line and the folder under ``generated`` call it."""
+        ...
+
+    def lowered(self, kernel: Kernel) -> Lowered:
+        """The kernel as loops for that machine."""
         ...
 
     def source(self, optimizer: Optimizer, kernel: Kernel, origin: Origin) -> str:

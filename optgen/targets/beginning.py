@@ -13,8 +13,8 @@ from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import theta
 from optgen.language.text import ATOM, TextPrinter, listed
+from optgen.loops.printer import CodePrinter
 from optgen.targets.module import function, names, spelled
-from optgen.targets.printer import CodePrinter
 
 _IN_NUMPY = {"atan2": "arctan2", "finite": "isfinite"}
 

@@ -10,13 +10,13 @@ from typing import ClassVar
 from optgen import runtime
 from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
-from optgen.loops import rounds, vectors
-from optgen.loops.rounds import Phase
+from optgen.loops import layout, rounds, vectors
+from optgen.loops.layout import INDENT
+from optgen.loops.rounds import Lowered, Phase
 from optgen.runtime import totals
 from optgen.targets import module
 from optgen.targets.assembly import assembled
 from optgen.targets.base import Origin
-from optgen.targets.module import INDENT
 from optgen.targets.python import PythonEmitter
 
 _HOME = {
@@ -48,9 +48,13 @@ class CpuEmitter(PythonEmitter):
 class _Cpu:
     name: str = "cpu"
 
+    def lowered(self, kernel: Kernel) -> Lowered:
+        """The kernel as loops."""
+        return vectors.lowered(kernel)
+
     def source(self, optimizer: Optimizer, kernel: Kernel, origin: Origin) -> str:
         """The text of a module: scalars, update, chunk, sweeps, step and the class."""
-        emitter, lowered = CpuEmitter(), vectors.lowered(kernel)
+        emitter, lowered = CpuEmitter(), self.lowered(kernel)
         functions = emitter.functions(lowered.functions)
         said = _said(kernel, lowered.phases, emitter.used)
         return assembled(
@@ -76,7 +80,7 @@ def _said(kernel: Kernel, phases: tuple[Phase, ...], used: set[str]) -> list[str
     kept = [x.name for x in rounds.kept(kernel)]
     values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
     lines = [f"scratch={module.names(kept)},"] if kept else []
-    lines += [*module.laid_out("values={", values, "},").splitlines(), "phases=("]
+    lines += [*layout.laid_out("values={", values, "},").splitlines(), "phases=("]
     return [*lines, *(line for phase in phases for line in _phase(phase)), "),"]
 
 
@@ -85,7 +89,7 @@ def _phase(phase: Phase) -> list[str]:
     name = phase.function
     does = f"prepare={name}" if phase.over == "small" else f"sweep={name}, sweep_serial={name}_serial"
     line = f"Phase({module.names(phase.takes)}, {does}),"
-    if len(2 * INDENT + line) <= module.WIDTH:
+    if len(2 * INDENT + line) <= layout.WIDTH:
         return [INDENT + line]
-    laid_out = module.laid_out("Phase((", [f'"{array}"' for array in phase.takes], f"), {does}),")
+    laid_out = layout.laid_out("Phase((", [f'"{array}"' for array in phase.takes], f"), {does}),")
     return textwrap.indent(laid_out, INDENT).splitlines()

@@ -13,14 +13,14 @@ from optgen import runtime
 from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
 from optgen.loops import blocks, rounds
+from optgen.loops.layout import INDENT, laid_out
 from optgen.loops.nodes import Loop
-from optgen.loops.rounds import Phase
+from optgen.loops.printer import CodePrinter
+from optgen.loops.rounds import Lowered, Phase
 from optgen.runtime import cuda_totals
 from optgen.targets import module
 from optgen.targets.assembly import assembled
 from optgen.targets.base import Origin
-from optgen.targets.module import INDENT
-from optgen.targets.printer import CodePrinter
 from optgen.targets.python import PythonEmitter
 
 _HOME = {
@@ -58,9 +58,13 @@ class CudaEmitter(PythonEmitter):
 class _Cuda:
     name: str = "cuda"
 
+    def lowered(self, kernel: Kernel) -> Lowered:
+        """The kernel as loops."""
+        return blocks.lowered(kernel)
+
     def source(self, optimizer: Optimizer, kernel: Kernel, origin: Origin) -> str:
         """The text of a module: scalars, the functions of one position, the sweeps, step and the class."""
-        emitter, lowered = CudaEmitter(), blocks.lowered(kernel)
+        emitter, lowered = CudaEmitter(), self.lowered(kernel)
         functions = emitter.functions(lowered.functions)
         return assembled(
             optimizer,
@@ -85,5 +89,5 @@ def _said(kernel: Kernel, phases: tuple[Phase, ...]) -> list[str]:
     kept = [x.name for x in rounds.kept(kernel)]
     values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
     lines = [f"scratch={module.names(kept)},"] if kept else []
-    lines += module.laid_out("values={", values, "},").splitlines()
+    lines += laid_out("values={", values, "},").splitlines()
     return [*lines, "launches=(", *(INDENT + launch for launch in launches), "),"]

@@ -9,21 +9,18 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from sympy import Expr, Piecewise, S
+from sympy import Expr, S
 
-from optgen.ir import Assign, Kernel
+from optgen.ir import Kernel
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer, aligned
-from optgen.language.sums import is_sum
 from optgen.language.symbols import Hyper, Named, g, theta
 from optgen.language.text import listed, text
+from optgen.loops.layout import INDENT, WIDTH, laid_out
+from optgen.loops.printer import CodePrinter
 from optgen.loops.rounds import name as name_of
 from optgen.runtime.domain import Domain
 from optgen.targets.base import Origin
-from optgen.targets.printer import CodePrinter
-
-WIDTH = 110
-INDENT = "    "
 
 
 def header(origin: Origin) -> str:
@@ -95,26 +92,6 @@ def used_outside(functions: Sequence[str]) -> set[str]:
 def whole(head: Sequence[str], parts: Sequence[str]) -> str:
     """The parts of a module as its text."""
     return "\n".join(head) + "\n\n\n" + "\n\n\n".join(parts) + "\n"
-
-
-def assignment(assign: Assign, code: CodePrinter) -> str:
-    """An assignment as code, on as many lines as it takes, with the spec's own words for it."""
-    target, value = name_of(assign.target), code(assign.value)
-    line = f"{target} = {value}" + (f"  # {assign.origin}" if assign.origin else "")
-    if len(INDENT + line) <= WIDTH:
-        return line
-    above = [f"# {assign.origin}"] if assign.origin else []
-    return "\n".join([*above, *_broken(target, assign.value, code)])
-
-
-def _broken(target: str, value: Expr, code: CodePrinter) -> list[str]:
-    """An assignment on as many lines as it takes, broken at the terms of a sum or the cases of a choice."""
-    line = f"{target} = {code(value)}"
-    breakable = is_sum(value) or (isinstance(value, Piecewise) and not code.elementwise)
-    if len(INDENT + line) <= WIDTH or not breakable:
-        return [line]
-    parts = code.added(value) if is_sum(value) else re.split(r" (?=if |else )", code(value))
-    return [f"{target} = (", *(INDENT + part for part in parts), ")"]
 
 
 def initial(optimizer: Optimizer, code: CodePrinter) -> str:
@@ -227,24 +204,6 @@ def function(decorator: str | None, name: str, parameters: Sequence[str], what: 
     signature = laid_out(f"def {name}(", parameters, "):")
     lines = [f'"""{what}"""', *body]
     return "\n".join([*head, signature, textwrap.indent("\n".join(lines), INDENT)])
-
-
-def laid_out(opening: str, items: Sequence[str], closing: str) -> str:
-    """Items between brackets, on one line where they fit, else filled below the opening."""
-    return filled(opening, [f"{item}," for item in items], closing)
-
-
-def filled(opening: str, pieces: Sequence[str], closing: str) -> str:
-    """Pieces that end in commas, or in operators, between brackets: on one line where they fit, else filled below."""
-    line = opening + " ".join(pieces).removesuffix(",") + closing
-    if len(line) <= WIDTH:
-        return line
-    lines = [INDENT]
-    for piece in pieces:
-        if len(lines[-1]) + len(piece) > WIDTH:
-            lines.append(INDENT)
-        lines[-1] += f"{piece} "
-    return "\n".join([opening, *(line.rstrip() for line in lines), closing])
 
 
 def spelled(symbols: Iterable[Named]) -> list[str]:

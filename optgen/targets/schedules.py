@@ -18,13 +18,14 @@ from optgen.language.spec import Let, aligned
 from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, Local, Result, t
 from optgen.language.text import TextPrinter
+from optgen.loops.layout import INDENT
+from optgen.loops.printer import CodePrinter, require_printable
 from optgen.passes.stable import stabilized
 from optgen.runtime.domain import Domain
 from optgen.runtime.schedule import ScheduleBase
 from optgen.targets import module
 from optgen.targets.base import Origin
-from optgen.targets.module import INDENT, literal
-from optgen.targets.printer import CodePrinter, require_printable
+from optgen.targets.module import literal
 
 
 class _PlainPrinter(CodePrinter):

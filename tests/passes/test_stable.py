@@ -14,7 +14,7 @@ from optgen.passes.stable import stabilized
 from optgen.runtime.cpu import powm1
 from optgen.targets import schedules
 from optgen.targets.base import Origin
-from optgen.targets.printer import CodePrinter
+from optgen.loops.printer import CodePrinter
 
 h = hyper("h", 1e-3, Interval(0, 1))
 b = hyper("b", 0.999, Interval.Ropen(0, 1))

@@ -1,0 +1,204 @@
+"""Loops as text: what `optgen show --loops` prints, and what the emitters of targets say in words of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from optgen.loops.layout import INDENT, assignment, filled
+from optgen.loops.nodes import (
+    ONE,
+    Accumulate,
+    Assign,
+    Barrier,
+    Binary,
+    Bytes,
+    Call,
+    Cast,
+    Choose,
+    Compute,
+    Constant,
+    Each,
+    Expression,
+    Field,
+    Function,
+    Item,
+    Load,
+    Loop,
+    Name,
+    Number,
+    Product,
+    Return,
+    Run,
+    Statement,
+    Store,
+    View,
+    plus,
+)
+from optgen.loops.printer import CodePrinter
+
+_BINDS = {"<": 0, "==": 0, "|": 1, "+": 2, "-": 2, "*": 3, "//": 3}
+"""How tightly operators bind."""
+_UNARY, ATOM = 4, 5
+
+
+@dataclass(frozen=True)
+class LoopPrinter:
+    """Prints functions. An emitter overrides what its language says in another way."""
+
+    def function(self, function: Function) -> str:
+        """One function."""
+        head = f"{function.kind} {function.name}({', '.join(function.parameters)})"
+        return "\n".join([head, f"{INDENT}# {function.what}", *self.body(function)])
+
+    def body(self, function: Function) -> list[str]:
+        """The lines of what a function does."""
+        return self.block(function.body, CodePrinter(elementwise=function.kind == "element"))
+
+    def library(self, name: str) -> str:
+        """The name of something of the library."""
+        return name
+
+    # Statements --------------------------------------------------------------------------------------------------
+
+    def statement(self, node: Statement, code: CodePrinter) -> Iterator[str]:
+        """The lines of a statement."""
+        match node:
+            case Compute(equation):
+                yield from assignment(equation, code).splitlines()
+            case Assign(targets, value, note):
+                opening = f"{', '.join(map(self, targets))} = " if targets else ""
+                line = f"{opening}{self(value)}" + (f"  # {note}" if note else "")
+                yield from [line] if note else self.broken(opening, value)
+            case Accumulate(total, "sum", value):
+                yield f"{self(total)} += {self(value)}"
+            case Accumulate(total, _, value):
+                yield f"{self(total)} = {self.library('maximum')}({self(total)}, {self(value)})"
+            case Store():
+                yield from self.store(node)
+            case Loop():
+                yield from self.loop(node, code)
+            case Each(index, array, body):
+                yield f"for {index} in {self(array)}:"
+                yield from self.block(body, code)
+            case Choose(cases):
+                yield from self.cases(cases, code)
+            case Barrier():
+                yield self.barrier()
+            case Return(values, packed):
+                yield f"return {', '.join(map(self, values))}{',' * (packed and len(values) == 1)}"
+
+    def block(self, body: Iterable[Statement], code: CodePrinter) -> list[str]:
+        """The lines of a body."""
+        lines = [line for statement in body for line in self.statement(statement, code)]
+        return [INDENT + line for line in lines or ["pass"]]
+
+    def loop(self, loop: Loop, code: CodePrinter) -> Iterator[str]:
+        """A loop over a range."""
+        step = f" by {self(loop.step)}" if loop.step != ONE else ""
+        who = ", on all threads" if loop.parallel else ""
+        yield f"for {loop.index} from {self(loop.start)} until {self(loop.stop)}{step}{who}:"
+        yield from self.block(loop.body, code)
+
+    def store(self, store: Store) -> Iterator[str]:
+        """Elements side by side go to memory."""
+        yield f"elements {self(store.index)} at {self(store.address)} = {', '.join(map(self, store.values))}"
+
+    def barrier(self) -> str:
+        """Threads wait for each other."""
+        return "barrier"
+
+    def cases(
+        self, cases: tuple[tuple[Expression | None, tuple[Statement, ...]], ...], code: CodePrinter
+    ) -> Iterator[str]:
+        """A choice between bodies."""
+        for number, (condition, body) in enumerate(cases):
+            word = "elif" if number else "if"
+            yield "else:" if condition is None else f"{word} {self(condition)}:"
+            yield from self.block(body, code)
+
+    def broken(self, opening: str, value: Expression) -> list[str]:
+        """An expression after something, on as many lines as it takes where it is a call."""
+        if not isinstance(value, Call):
+            return [opening + self(value)]
+        pieces = [piece for argument in value.arguments for piece in self.pieces(argument)]
+        return filled(f"{opening}{self.library(value.function)}(", pieces, ")").splitlines()
+
+    def pieces(self, argument: Expression) -> list[str]:
+        """An argument in parts between which a line may end."""
+        match argument:
+            case Binary(left, "|", right):
+                *others, last = self.pieces(left)
+                return [*others, f"{last[:-1]} |", f"{self.at_least(2, right)},"]
+        return [f"{self(argument)},"]
+
+    # Expressions -------------------------------------------------------------------------------------------------
+
+    def __call__(self, node: Expression) -> str:
+        """An expression as text."""
+        return self.expression(node)[0]
+
+    def at_least(self, tightness: int, node: Expression) -> str:
+        """An expression, in parentheses where it binds less tightly."""
+        text, binds = self.expression(node)
+        return text if binds >= tightness else f"({text})"
+
+    def expression(self, node: Expression) -> tuple[str, int]:
+        """The text of an expression and how tightly it binds."""
+        match node:
+            case Binary(left, operator, right):
+                binds = _BINDS[operator]
+                sign = operator if operator in ("*", "//") else f" {operator} "
+                return f"{self.at_least(binds, left)}{sign}{self.at_least(binds + 1, right)}", binds
+            case Product(factors):
+                return "*".join(self.at_least(_UNARY, factor) for factor in factors), _BINDS["*"]
+            case Bytes(count):
+                return f"{self.at_least(_BINDS['*'], count)}*{self.size()}", _BINDS["*"]
+            case Cast(value, to):
+                return self.cast(value, to)
+            case Number(value) if value < 0:
+                return f"-{self.number(-value)}", _UNARY
+        return self.atom(node), ATOM
+
+    def atom(self, node: Expression) -> str:
+        """An expression that nothing can tear apart."""
+        match node:
+            case Name(name):
+                return name
+            case Constant(name):
+                return self.library(name)
+            case Field(of, name):
+                return f"{self(of)}.{name}"
+            case Number(value):
+                return self.number(value)
+            case Call(function, arguments):
+                return f"{self.library(function)}({', '.join(map(self, arguments))})"
+            case Item(array, indices):
+                return f"{self(array)}[{', '.join(map(self, indices))}]"
+            case Run(array, begin, count):
+                return f"{self(array)}[{self(begin)} : {self(plus(begin, count))}]"
+            case View(address, count):
+                return self.view(address, count)
+            case Load(address, index, lanes):
+                return self.load(address, index, lanes)
+        raise TypeError(node)
+
+    def size(self) -> str:
+        """How many bytes an element takes."""
+        return "element_size"
+
+    def view(self, address: Expression, count: Expression) -> str:
+        """Memory as an array."""
+        return f"elements({self(address)}, {self(count)})"
+
+    def load(self, address: Expression, index: Expression, lanes: int) -> str:
+        """Elements side by side."""
+        return f"elements({self(address)})[{self(index)}{f' to {self(plus(index, Number(lanes - 1)))}' * (lanes > 1)}]"
+
+    def number(self, value: float) -> str:
+        """A number that is not negative."""
+        return self.library("inf") if value == float("inf") else repr(value)
+
+    def cast(self, value: Expression, to: str) -> tuple[str, int]:
+        """A number in another type."""
+        return f"{to}({self(value)})", ATOM
