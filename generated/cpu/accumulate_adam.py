@@ -80,7 +80,7 @@ def chunk(row, scalars):
     g_sum = view(row[3], count, scalars)
     m = view(row[4], count, scalars)
     v = view(row[5], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     lr = scalars[1]
     eps = scalars[2]
     c0 = scalars[3]

@@ -61,7 +61,7 @@ def chunk(row, scalars):
     g = view(row[2], count, scalars)
     v = view(row[3], count, scalars)
     m = view(row[4], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     lr = scalars[1]
     eps = scalars[2]
     beta2_head = scalars[3]

@@ -56,7 +56,7 @@ def chunk(row, scalars):
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     ax = view(row[3], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     lambd = scalars[1]
     eta = scalars[2]
     mu = scalars[3]

@@ -113,7 +113,7 @@ def chunk_1(row, place, scalars, c0_of, c1_of):
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    branch = scalars[0]
+    branch = int(scalars[0])
     lr = scalars[1]
     momentum = scalars[2]
     zero = scalars[3]

@@ -134,7 +134,7 @@ def chunk_1(row, place, scalars, shrink_of):
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    branch = scalars[0]
+    branch = int(scalars[0])
     lr = scalars[1]
     momentum = scalars[4]
     c0 = scalars[5]

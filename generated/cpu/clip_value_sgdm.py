@@ -52,7 +52,7 @@ def chunk(row, scalars):
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     b = view(row[3], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     lr = scalars[1]
     clip_limit = scalars[2]
     momentum = scalars[3]

@@ -84,7 +84,7 @@ def chunk(row, scalars):
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
     phi = view(row[5], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     lr = scalars[1]
     eps = scalars[2]
     beta1_head = scalars[3]

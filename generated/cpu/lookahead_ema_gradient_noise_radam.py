@@ -151,7 +151,7 @@ def chunk(row, scalars, keys):
     v = view(row[4], count, scalars)
     theta_ema = view(row[5], count, scalars)
     phi = view(row[6], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     lr = scalars[1]
     eps = scalars[2]
     c2 = scalars[3]

@@ -83,7 +83,7 @@ def sweep_0_serial(rows, places, scalars, acc0_of):
 @on_host
 def prepare_1(at, scalars, acc0_of, v_of, c1_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    branch = scalars[0]
+    branch = int(scalars[0])
     beta2 = scalars[2]
     eps = scalars[4]
     c0 = scalars[6]

@@ -73,7 +73,7 @@ def chunk(row, scalars):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     eps = scalars[1]
     c1 = scalars[2]
     beta1_head = scalars[3]

@@ -78,7 +78,7 @@ def chunk(row, scalars):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     lr = scalars[1]
     eps = scalars[2]
     c1 = scalars[3]

@@ -51,7 +51,7 @@ def chunk(row, scalars):
     theta = view(row[1], count, scalars)
     g = view(row[2], count, scalars)
     v = view(row[3], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     lr = scalars[1]
     alpha_head = scalars[2]
     alpha_tail = scalars[3]

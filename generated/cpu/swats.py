@@ -128,7 +128,7 @@ def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
 @on_host
 def prepare_0(at, scalars, switched_at_of, c1_of, now_of, c5_of, switched_at_next_of):
     """Prepare sweep 0: all that varies over less than elements."""
-    branch = scalars[0]
+    branch = int(scalars[0])
     t = scalars[1]
     if branch == 0:
         c1_of[0], now_of[0], c5_of[0], switched_at_next_of[0] = group_0_0(switched_at_of[0], t)
@@ -144,7 +144,7 @@ def chunk_0(row, place, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     eps = scalars[3]
     beta1_head = scalars[5]
     beta1_tail = scalars[6]
@@ -206,7 +206,7 @@ def prepare_1(
     c5_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
-    branch = scalars[0]
+    branch = int(scalars[0])
     t = scalars[1]
     beta2 = scalars[2]
     tolerance = scalars[4]
@@ -243,7 +243,7 @@ def chunk_1(row, place, scalars, c1_of, c5_of):
     count = row[0]
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     beta1_head = scalars[5]
     beta1_tail = scalars[6]
     c0 = scalars[7]

@@ -107,7 +107,7 @@ def chunk_0(row, place, scalars, rate_of, acc0_of, acc2_of):
     g = view(row[2], count, scalars)
     m = view(row[3], count, scalars)
     v = view(row[4], count, scalars)
-    branch = scalars[0]
+    branch = int(scalars[0])
     eps = scalars[2]
     beta1_head = scalars[3]
     beta1_tail = scalars[4]
@@ -163,7 +163,7 @@ def sweep_0_serial(rows, places, scalars, rate_of, acc0_of, acc2_of):
 @on_host
 def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
     """Finish the step: all that varies over less than elements."""
-    branch = scalars[0]
+    branch = int(scalars[0])
     beta2 = scalars[1]
     c1 = scalars[8]
     c3 = scalars[10]

@@ -19,7 +19,7 @@ from optgen.targets.assembly import assembled
 from optgen.targets.base import Origin
 from optgen.targets.python import PythonEmitter
 
-_HOME = {
+HOME = {
     **dict.fromkeys(totals.__all__, "optgen.runtime.totals"),
     **dict.fromkeys(runtime.__all__, "optgen.runtime"),
     "beginning": "optgen.runtime",
@@ -41,7 +41,7 @@ class CpuEmitter(PythonEmitter):
         "sweep": "serial_sweep",
         "parallel sweep": "parallel_sweep",
     }
-    casts: ClassVar[Mapping[str, str]] = {"element": "narrow", "float64": "wide"}
+    casts: ClassVar[Mapping[str, str]] = {"element": "narrow", "float64": "wide", "index": "int"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class _Cpu:
             origin,
             functions=functions,
             said=said,
-            home=_HOME,
+            home=HOME,
             used=emitter.used,
             arrays="numpy.ndarray",
         )

@@ -23,7 +23,7 @@ from optgen.targets.assembly import assembled
 from optgen.targets.base import Origin
 from optgen.targets.python import PythonEmitter
 
-_HOME = {
+HOME = {
     **dict.fromkeys(cuda_totals.__all__, "optgen.runtime.cuda_totals"),
     **dict.fromkeys(runtime.__all__, "optgen.runtime"),
     **dict.fromkeys(("FusedOptimizer", "update_array"), "optgen.runtime.gpu"),
@@ -72,7 +72,7 @@ class _Cuda:
             origin,
             functions=functions,
             said=_said(kernel, lowered.phases),
-            home=_HOME,
+            home=HOME,
             used={*emitter.used, "Launch"},
             arrays="array in the memory of one GPU",
         )

@@ -30,7 +30,7 @@ class PythonEmitter(LoopPrinter):
     decorators: ClassVar[Mapping[str, str]]
     """What decorates each kind of function."""
     casts: ClassVar[Mapping[str, str]]
-    """What gives a number each type; nothing where it has it."""
+    """What gives a number each type."""
 
     def functions(self, functions: Iterable[Function]) -> list[str]:
         """The text of the functions of one module."""
@@ -89,10 +89,8 @@ class PythonEmitter(LoopPrinter):
 
     def cast(self, value: Expression, to: str) -> tuple[str, int]:
         """A number in another type."""
-        if to not in self.casts:
-            return self.expression(value)
         witness = ", scalars" if to == "element" else ""
         return f"{self.library(self.casts[to])}({self(value)}{witness})", ATOM
 
 
-_BUILT_IN = ("len",)
+_BUILT_IN = ("int", "len")

@@ -124,7 +124,7 @@ class _Chunk:
             self.know(name, statement)
         elif not self.by_rows and (slot := self.viewed(source)):
             self.view(name, slot, statement, scope)
-        elif source.startswith("scalars["):
+        elif source.startswith(("scalars[", "int(scalars[")):
             scope.names[name] = scalar(source, self.scalars)
         elif source in _EMPTY:
             self.totals[name] = _Total(_EMPTY[source], "chunk")
@@ -300,7 +300,9 @@ class _Prepare:
         scope = self.visiting(Scope(), "group", "0")
         for statement in self.run.chosen(self.run.functions[self.launch.function].body[1:], scope):
             match statement:
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Subscript() as value):
+                case ast.Assign(
+                    targets=[ast.Name(id=name)], value=ast.Subscript() | ast.Call(func=ast.Name(id="int")) as value
+                ):
                     scope.names[name] = scalar(ast.unparse(value), self.scalars)
                 case ast.For(orelse=[]) if _loop(statement) == "for j in at.tensors":
                     self.tensor(statement.body, self.visiting(scope, "tensor", "j"))

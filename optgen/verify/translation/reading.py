@@ -375,8 +375,12 @@ def parameters(function: ast.FunctionDef) -> list[str]:
 
 
 def scalar(source: str, scalars: Sequence[Expr]) -> Expr:
-    """The scalar that some text reads."""
-    number = source.removeprefix("scalars[").removesuffix("]")
+    """The scalar that some text reads; one that is made an integer must be one."""
+    whole = source.startswith("int(")
+    number = source.removeprefix("int(").removesuffix(")" * whole).removeprefix("scalars[").removesuffix("]")
     if not number.isdigit() or int(number) >= len(scalars):
         raise Rejected(f"`{source}` is not one of the {len(scalars)} scalars")
-    return scalars[int(number)]
+    found = scalars[int(number)]
+    if whole and not found.is_Integer:
+        raise Rejected(f"`{source}` rounds `{text(found)}`")
+    return found
