@@ -75,6 +75,8 @@ class Tree:
         How many run it together.
     machines : tuple of str
         Where it can run.
+    apart : tuple of str
+        Arrays that are no parameters: only their addresses are given.
     """
 
     name: str
@@ -84,10 +86,15 @@ class Tree:
     functions: tuple[Function, ...] = ()
     threads: int = 1
     machines: tuple[str, ...] = ("cpu", "cuda")
+    apart: tuple[str, ...] = ()
+
+    def given(self, arrays: Arrays) -> Arrays:
+        """The parameters among the arrays."""
+        return {name: array for name, array in arrays.items() if name not in self.apart}
 
     def whole(self, kind: Kind) -> tuple[Function, ...]:
         """The functions that a module for it has; the one called ``tree`` runs it."""
-        parameters = tuple(self.arrays(np.float64))
+        parameters = tuple(self.given(self.arrays(np.float64)))
         return (*self.functions, Function(kind, "tree", parameters, "Made by hand.", self.body))
 
 
@@ -99,7 +106,7 @@ def _like(dtype: Any) -> NDArray[Any]:
     return np.array([2.0, 0.1], dtype)
 
 
-I, J, K, N = (Name(name) for name in "ijkn")
+I, J, N = (Name(name) for name in "ijn")  # noqa: E741 - what the loops count with
 LENGTH = call("len", Name("x"))
 
 
@@ -225,7 +232,7 @@ def _memory() -> Tree:
         x = _x(dtype)
         return {"row": np.array([8, x.ctypes.data, 3]), "scalars": _like(dtype), "x": x}
 
-    return Tree("memory at an address", body, arrays, does, machines=("cpu",))
+    return Tree("memory at an address", body, arrays, does, machines=("cpu",), apart=("x",))
 
 
 def _equations() -> Tree:
@@ -270,7 +277,7 @@ def _by_threads() -> Tree:
         Loop(
             "i",
             Binary(four, "*", me),
-            LENGTH,
+            Number(8),
             Binary(four, "*", Constant("THREADS")),
             (Assign(lanes, Load(at, I, 4)), Store(at, I, tuple(reversed(lanes)))),
         ),
@@ -293,7 +300,7 @@ def _by_threads() -> Tree:
         x[:] = [4, 8, 2, 1, 16, 32, 64, 128]
         return {"row": np.array([x.ctypes.data]), "x": x, "scalars": _like(dtype), "out": np.zeros(1)}
 
-    return Tree("threads of a block", body, arrays, does, threads=THREADS, machines=("cuda",))
+    return Tree("threads of a block", body, arrays, does, threads=THREADS, machines=("cuda",), apart=("x",))
 
 
 TREES: Mapping[str, Tree] = {

@@ -86,7 +86,8 @@ class LoopPrinter:
             case Barrier():
                 yield self.barrier()
             case Return(values, packed):
-                yield f"return {', '.join(map(self, values))}{',' * (packed and len(values) == 1)}"
+                text = ", ".join(map(self, values)) + "," * (packed and len(values) == 1)
+                yield f"return {text or '()'}"
 
     def block(self, body: Iterable[Statement], code: CodePrinter) -> list[str]:
         """The lines of a body."""

@@ -28,7 +28,8 @@ from optgen.targets import cpu, module
 
 LIBRARY = {
     **{name: getattr(simulated, name) for name in ("fma", "sqrt", "where")},
-    **{"maximum": np.maximum, "THREADS": THREADS},
+    "maximum": np.maximum,
+    "THREADS": THREADS,
 }
 SHARED = {"sum_of_block": lambda given: [sum(x for (x,) in given)] * len(given)}
 
@@ -46,7 +47,7 @@ def interpreted(tree, dtype):
     functions = {function.name: function for function in tree.whole("kernel" if tree.threads > 1 else "sweep")}
     memory = Memory(array for array in given.values() if isinstance(array, np.ndarray))
     machine = Interpreter(functions, LIBRARY, np.dtype(dtype), memory, SHARED)
-    machine.launch("tree", 1, tree.threads, *given.values())
+    machine.launch("tree", 1, tree.threads, *tree.given(given).values())
     return given
 
 
@@ -68,7 +69,7 @@ def compiled(tree, folder):
 def test_compiled_for_cpus(name, dtype, tmp_path):
     tree = TREES[name]
     given = tree.arrays(dtype)
-    compiled(tree, tmp_path)(*given.values())
+    compiled(tree, tmp_path)(*tree.given(given).values())
     assert_done(tree, given, dtype)
 
 
@@ -109,10 +110,10 @@ def test_a_barrier_that_some_threads_never_reach_is_refused():
     some = TREES["threads of a block"]
     given = some.arrays(np.float64)
     functions = {function.name: function for function in some.whole("kernel")}
-    ended = {"sum_of_block": lambda given: [0.0]}  # one answer for all: the others hear nothing
+    ended = {"sum_of_block": lambda _: [0.0]}  # one answer for all: the others hear nothing
     machine = Interpreter(functions, LIBRARY, np.dtype(np.float64), Memory([given["x"]]), ended)
     with pytest.raises(ValueError, match="zip"):
-        machine.launch("tree", 1, some.threads, *given.values())
+        machine.launch("tree", 1, some.threads, *some.given(given).values())
 
 
 @pytest.mark.parametrize("name", TREES)

@@ -10,11 +10,11 @@ from optgen import Schedule, hyper, t
 from optgen.ir import powm1 as powm1_node
 from optgen.language.sums import plain
 from optgen.language.symbols import exact
+from optgen.loops.printer import CodePrinter
 from optgen.passes.stable import stabilized
 from optgen.runtime.cpu import powm1
 from optgen.targets import schedules
 from optgen.targets.base import Origin
-from optgen.loops.printer import CodePrinter
 
 h = hyper("h", 1e-3, Interval(0, 1))
 b = hyper("b", 0.999, Interval.Ropen(0, 1))
