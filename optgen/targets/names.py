@@ -34,15 +34,15 @@ class _Part:
         What it is called.
     own : frozenset of str
         Those of the module.
-    marked : frozenset of str
-        Those made of a name of the rule.
+    marked : mapping of int to set of str
+        Those made of names of the rule, by the number of the symbol.
     called : frozenset of str
         Those of functions that it calls.
     """
 
     name: str
     own: frozenset[str]
-    marked: frozenset[str]
+    marked: Mapping[int, set[str]]
     called: frozenset[str]
 
     @classmethod
@@ -51,13 +51,15 @@ class _Part:
         found = list(ast.walk(node))
         names = {x.id for x in found if isinstance(x, ast.Name)} | {x.arg for x in found if isinstance(x, ast.arg)}
         called = {x.func.id for x in found if isinstance(x, ast.Call) and isinstance(x.func, ast.Name)}
-        marked = frozenset(filter(_MARK.search, names))
-        return cls(node.name, frozenset(names) - marked, marked, frozenset(called))
+        marked: dict[int, set[str]] = {}
+        for name in names:
+            if mark := _MARK.search(name):
+                marked.setdefault(int(mark[1]), set()).add(name)
+        return cls(node.name, frozenset(names.difference(*marked.values())), marked, frozenset(called))
 
     def spelled(self, number: int, name: str) -> set[str]:
         """What is made of the name of a symbol."""
-        found = ((each, _MARK.search(each)) for each in self.marked)
-        return {_MARK.sub(name, each) for each, mark in found if mark and int(mark[1]) == number}
+        return {_MARK.sub(name, each) for each in self.marked.get(number, ())}
 
 
 @dataclass(frozen=True)
