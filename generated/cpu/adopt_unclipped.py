@@ -59,7 +59,9 @@ def update(theta, g, v, m, branch, lr, eps, beta2_head, beta2_tail, c0, beta1_he
     if branch == 0:
         theta_next, v_next = update_0(theta, g, m, lr)
         return theta_next, v_next, m
-    theta_next, v_next, m_next = update_1(theta, g, v, m, lr, eps, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1)
+    theta_next, v_next, m_next = update_1(
+        theta, g, v, m, lr, eps, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
+    )
     return theta_next, v_next, m_next
 
 

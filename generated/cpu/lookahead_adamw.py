@@ -44,7 +44,10 @@ def scalars(t, lr, beta1, beta2, weight_decay, eps, sync_period, slow_step_size,
     c6 = tail(c7)
     slow_step_size_tail = tail(slow_step_size)
     slow_step_size_head = head(slow_step_size)
-    return branch, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head, since_sync_next
+    return (
+        branch, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6,
+        slow_step_size_tail, slow_step_size_head, since_sync_next
+    )
 
 
 @per_element
@@ -82,9 +85,14 @@ def update(
 ):
     """One element, in the branch that runs: the new theta, m, v and phi."""
     if branch == 0:
-        theta_next, m_next, v_next, phi_next = update_0(theta, g, m, v, phi, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head)
+        theta_next, m_next, v_next, phi_next = update_0(
+            theta, g, m, v, phi, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6,
+            slow_step_size_tail, slow_step_size_head,
+        )
         return theta_next, m_next, v_next, phi_next
-    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4)
+    theta_next, m_next, v_next = update_1(
+        theta, g, m, v, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
+    )
     return theta_next, m_next, v_next, phi
 
 

@@ -42,7 +42,8 @@ def scalars(
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
     r = (
-        2*abs(beta2 - 1)*sqrt(mean_age(t, beta2, 3/2)*mean_age(t, beta2, 5/2)*rho_inf/((3*beta2 - 1)*(5*beta2 - 3)*rho))
+        2*abs(beta2 - 1)*sqrt(mean_age(t, beta2, 3/2)*mean_age(t, beta2, 5/2)*rho_inf/((3*beta2 - 1)*(5*beta2 -
+            3)*rho))
         if rho > 5
         else 0
     )
@@ -72,7 +73,10 @@ def scalars(
     c7 = tail(c8)
     slow_step_size_tail = tail(slow_step_size)
     slow_step_size_head = head(slow_step_size)
-    return branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head, since_sync_next
+    return (
+        branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head,
+        ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head, since_sync_next
+    )
 
 
 @per_element
@@ -148,15 +152,27 @@ def update(
 ):
     """One element, in the branch that runs: the new theta, m, v, theta_ema and phi."""
     if branch == 0:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(theta, g, m, v, theta_ema, phi, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head)
+        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(
+            theta, g, m, v, theta_ema, phi, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3,
+            c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
+        )
         return theta_next, m_next, v_next, theta_ema_next, phi_next
     if branch == 1:
-        theta_next, m_next, v_next, theta_ema_next = update_1(theta, g, m, v, theta_ema, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5)
+        theta_next, m_next, v_next, theta_ema_next = update_1(
+            theta, g, m, v, theta_ema, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4,
+            ema_decay_head, ema_decay_tail, c5,
+        )
         return theta_next, m_next, v_next, theta_ema_next, phi
     if branch == 2:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(theta, g, m, v, theta_ema, phi, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head)
+        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(
+            theta, g, m, v, theta_ema, phi, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3,
+            ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
+        )
         return theta_next, m_next, v_next, theta_ema_next, phi_next
-    theta_next, m_next, v_next, theta_ema_next = update_3(theta, g, m, v, theta_ema, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5)
+    theta_next, m_next, v_next, theta_ema_next = update_3(
+        theta, g, m, v, theta_ema, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3,
+        ema_decay_head, ema_decay_tail, c5,
+    )
     return theta_next, m_next, v_next, theta_ema_next, phi
 
 

@@ -94,13 +94,17 @@ def update(
 ):
     """One element, in the branch that runs: the new theta, b and phi."""
     if branch == 0:
-        theta_next, b_next, phi_next = update_0(theta, g, phi, lr, c0, c1, slow_step_size_tail, slow_step_size_head, zero)
+        theta_next, b_next, phi_next = update_0(
+            theta, g, phi, lr, c0, c1, slow_step_size_tail, slow_step_size_head, zero,
+        )
         return theta_next, b_next, phi_next
     if branch == 1:
         theta_next, b_next = update_1(theta, g, lr)
         return theta_next, b_next, phi
     if branch == 2:
-        theta_next, b_next, phi_next = update_2(theta, g, b, phi, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2)
+        theta_next, b_next, phi_next = update_2(
+            theta, g, b, phi, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+        )
         return theta_next, b_next, phi_next
     theta_next, b_next = update_3(theta, g, b, lr, momentum, c2)
     return theta_next, b_next, phi

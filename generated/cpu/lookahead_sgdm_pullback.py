@@ -53,7 +53,9 @@ def update_0(theta, g, phi, b_slow, lr, c0, c1, slow_step_size_tail, slow_step_s
     fast = fma(-lr, b_fast, theta)
     phi_next = fma(c0, phi, fma(slow_step_size_head, fast, fma(c1, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
-    b_slow_next = fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    b_slow_next = (
+        fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    )
     b_next = b_slow_next
     return theta_next, b_next, phi_next, b_slow_next
 
@@ -75,7 +77,9 @@ def update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, slow_step_size_tail
     fast = fma(-lr, b_fast, theta)
     phi_next = fma(c0, phi, fma(slow_step_size_head, fast, fma(c1, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
-    b_slow_next = fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    b_slow_next = (
+        fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    )
     b_next = b_slow_next
     return theta_next, b_next, phi_next, b_slow_next
 
@@ -96,13 +100,17 @@ def update(
 ):
     """One element, in the branch that runs: the new theta, b, phi and b_slow."""
     if branch == 0:
-        theta_next, b_next, phi_next, b_slow_next = update_0(theta, g, phi, b_slow, lr, c0, c1, slow_step_size_tail, slow_step_size_head)
+        theta_next, b_next, phi_next, b_slow_next = update_0(
+            theta, g, phi, b_slow, lr, c0, c1, slow_step_size_tail, slow_step_size_head,
+        )
         return theta_next, b_next, phi_next, b_slow_next
     if branch == 1:
         theta_next, b_next = update_1(theta, g, lr)
         return theta_next, b_next, phi, b_slow
     if branch == 2:
-        theta_next, b_next, phi_next, b_slow_next = update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2)
+        theta_next, b_next, phi_next, b_slow_next = update_2(
+            theta, g, b, phi, b_slow, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2,
+        )
         return theta_next, b_next, phi_next, b_slow_next
     theta_next, b_next = update_3(theta, g, b, lr, momentum, c2)
     return theta_next, b_next, phi, b_slow

@@ -33,7 +33,8 @@ def scalars(t, lr, beta1, beta2, eps):
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 4 else 0
     r = (
-        2*abs(beta2 - 1)*sqrt(mean_age(t, beta2, 3/2)*mean_age(t, beta2, 5/2)*rho_inf/((3*beta2 - 1)*(5*beta2 - 3)*rho))
+        2*abs(beta2 - 1)*sqrt(mean_age(t, beta2, 3/2)*mean_age(t, beta2, 5/2)*rho_inf/((3*beta2 - 1)*(5*beta2 -
+            3)*rho))
         if rho > 4
         else 0
     )
@@ -76,9 +77,13 @@ def update(
 ):
     """One element, in the branch that runs: the new theta, m and v."""
     if branch == 0:
-        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3, c4)
+        theta_next, m_next, v_next = update_0(
+            theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3, c4,
+        )
         return theta_next, m_next, v_next
-    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2)
+    theta_next, m_next, v_next = update_1(
+        theta, g, m, v, lr, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
+    )
     return theta_next, m_next, v_next
 
 

@@ -79,16 +79,20 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, scalars)
         theta_next_i0, m_next_i0, s_next_i0 = update(
-            theta_i0, g_i0, m_i0, s_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            theta_i0, g_i0, m_i0, s_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3,
         )
         theta_next_i1, m_next_i1, s_next_i1 = update(
-            theta_i1, g_i1, m_i1, s_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            theta_i1, g_i1, m_i1, s_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3,
         )
         theta_next_i2, m_next_i2, s_next_i2 = update(
-            theta_i2, g_i2, m_i2, s_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            theta_i2, g_i2, m_i2, s_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3,
         )
         theta_next_i3, m_next_i3, s_next_i3 = update(
-            theta_i3, g_i3, m_i3, s_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            theta_i3, g_i3, m_i3, s_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+            c3,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)

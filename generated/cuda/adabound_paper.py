@@ -81,16 +81,20 @@ def sweep(chunks, addresses, scalars):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
+            theta_i0, g_i0, m_i0, v_i0, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c2,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
+            theta_i1, g_i1, m_i1, v_i1, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c2,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
+            theta_i2, g_i2, m_i2, v_i2, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c2,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
+            theta_i3, g_i3, m_i3, v_i3, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c2,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -103,7 +107,8 @@ def sweep(chunks, addresses, scalars):
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i = update(
-            theta_i, g_i, m_i, v_i, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
+            theta_i, g_i, m_i, v_i, lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c2,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

@@ -65,10 +65,18 @@ def sweep(chunks, addresses, scalars):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         u_i0, u_i1, u_i2, u_i3 = load4(u_ptr, i, scalars)
-        theta_next_i0, v_next_i0, u_next_i0 = update(theta_i0, g_i0, v_i0, u_i0, lr, eps, rho_head, rho_tail, c0)
-        theta_next_i1, v_next_i1, u_next_i1 = update(theta_i1, g_i1, v_i1, u_i1, lr, eps, rho_head, rho_tail, c0)
-        theta_next_i2, v_next_i2, u_next_i2 = update(theta_i2, g_i2, v_i2, u_i2, lr, eps, rho_head, rho_tail, c0)
-        theta_next_i3, v_next_i3, u_next_i3 = update(theta_i3, g_i3, v_i3, u_i3, lr, eps, rho_head, rho_tail, c0)
+        theta_next_i0, v_next_i0, u_next_i0 = update(
+            theta_i0, g_i0, v_i0, u_i0, lr, eps, rho_head, rho_tail, c0,
+        )
+        theta_next_i1, v_next_i1, u_next_i1 = update(
+            theta_i1, g_i1, v_i1, u_i1, lr, eps, rho_head, rho_tail, c0,
+        )
+        theta_next_i2, v_next_i2, u_next_i2 = update(
+            theta_i2, g_i2, v_i2, u_i2, lr, eps, rho_head, rho_tail, c0,
+        )
+        theta_next_i3, v_next_i3, u_next_i3 = update(
+            theta_i3, g_i3, v_i3, u_i3, lr, eps, rho_head, rho_tail, c0,
+        )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         store4(u_ptr, i, scalars, u_next_i0, u_next_i1, u_next_i2, u_next_i3)

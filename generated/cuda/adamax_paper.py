@@ -88,7 +88,9 @@ def sweep(chunks, addresses, scalars):
         g_i = load(g_ptr, i, scalars)
         m_i = load(m_ptr, i, scalars)
         u_i = load(u_ptr, i, scalars)
-        theta_next_i, m_next_i, u_next_i = update(theta_i, g_i, m_i, u_i, lr, beta2, beta1_head, beta1_tail, c0, c1)
+        theta_next_i, m_next_i, u_next_i = update(
+            theta_i, g_i, m_i, u_i, lr, beta2, beta1_head, beta1_tail, c0, c1,
+        )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)
         store(u_ptr, i, scalars, u_next_i)

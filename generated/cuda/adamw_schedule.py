@@ -34,7 +34,9 @@ def scalars(t, beta1, beta2, schedule, step_size, eps, weight_decay):
     c1 = 1 - beta2
     c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
     c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return schedule, step_size, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
+    return (
+        schedule, step_size, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
+    )
 
 
 @per_element
@@ -108,8 +110,8 @@ def sweep(chunks, addresses, scalars):
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i = update(
-            theta_i, g_i, m_i, v_i, schedule, step_size, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head,
-            beta2_tail, c1, c2, c3,
+            theta_i, g_i, m_i, v_i, schedule, step_size, eps, weight_decay, beta1_head, beta1_tail, c0,
+            beta2_head, beta2_tail, c1, c2, c3,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

@@ -63,7 +63,9 @@ def update(theta, g, v, m, branch, lr, eps, limit, beta2_head, beta2_tail, c0, b
     if branch == 0:
         theta_next, v_next = update_0(theta, g, m, lr)
         return theta_next, v_next, m
-    theta_next, v_next, m_next = update_1(theta, g, v, m, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1)
+    theta_next, v_next, m_next = update_1(
+        theta, g, v, m, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
+    )
     return theta_next, v_next, m_next
 
 
@@ -120,16 +122,20 @@ def sweep(chunks, addresses, scalars):
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             theta_next_i0, v_next_i0, m_next_i0 = update_1(
-                theta_i0, g_i0, v_i0, m_i0, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
+                theta_i0, g_i0, v_i0, m_i0, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail,
+                c1,
             )
             theta_next_i1, v_next_i1, m_next_i1 = update_1(
-                theta_i1, g_i1, v_i1, m_i1, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
+                theta_i1, g_i1, v_i1, m_i1, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail,
+                c1,
             )
             theta_next_i2, v_next_i2, m_next_i2 = update_1(
-                theta_i2, g_i2, v_i2, m_i2, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
+                theta_i2, g_i2, v_i2, m_i2, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail,
+                c1,
             )
             theta_next_i3, v_next_i3, m_next_i3 = update_1(
-                theta_i3, g_i3, v_i3, m_i3, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
+                theta_i3, g_i3, v_i3, m_i3, lr, eps, limit, beta2_head, beta2_tail, c0, beta1_head, beta1_tail,
+                c1,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)

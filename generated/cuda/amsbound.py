@@ -116,8 +116,8 @@ def sweep(chunks, addresses, scalars):
         v_i = load(v_ptr, i, scalars)
         v_max_i = load(v_max_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i, v_max_next_i = update(
-            theta_i, g_i, m_i, v_i, v_max_i, eps, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
-            c1, c2,
+            theta_i, g_i, m_i, v_i, v_max_i, eps, lower, upper, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c1, c2,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

@@ -105,19 +105,23 @@ def sweep_0(chunks, addresses, scalars, at, small):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         m_next_i0, v_next_i0, agrees_i0 = update_0(
-            g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
+            g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4,
+            zero,
         )
         acc0 += wide(agrees_i0)
         m_next_i1, v_next_i1, agrees_i1 = update_0(
-            g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
+            g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4,
+            zero,
         )
         acc0 += wide(agrees_i1)
         m_next_i2, v_next_i2, agrees_i2 = update_0(
-            g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
+            g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4,
+            zero,
         )
         acc0 += wide(agrees_i2)
         m_next_i3, v_next_i3, agrees_i3 = update_0(
-            g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
+            g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4,
+            zero,
         )
         acc0 += wide(agrees_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)

@@ -190,20 +190,20 @@ def sweep_1(chunks, addresses, scalars, at, small):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update_1(
-            theta_i0, g_i0, m_i0, v_i0, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-            c3, c4,
+            theta_i0, g_i0, m_i0, v_i0, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c1, c2, c3, c4,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update_1(
-            theta_i1, g_i1, m_i1, v_i1, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-            c3, c4,
+            theta_i1, g_i1, m_i1, v_i1, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c1, c2, c3, c4,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update_1(
-            theta_i2, g_i2, m_i2, v_i2, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-            c3, c4,
+            theta_i2, g_i2, m_i2, v_i2, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c1, c2, c3, c4,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update_1(
-            theta_i3, g_i3, m_i3, v_i3, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-            c3, c4,
+            theta_i3, g_i3, m_i3, v_i3, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c1, c2, c3, c4,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -216,8 +216,8 @@ def sweep_1(chunks, addresses, scalars, at, small):
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i = update_1(
-            theta_i, g_i, m_i, v_i, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
-            c4,
+            theta_i, g_i, m_i, v_i, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+            c2, c3, c4,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

@@ -167,7 +167,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
         v_i = load(v_ptr, i, scalars)
         s_i = load(s_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i, s_next_i, y0_i, y2_i = update_0(
-            theta_i, g_i, m_i, v_i, s_i, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head, beta2_tail,
+            theta_i, g_i, m_i, v_i, s_i, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
+            beta2_tail,
         )
         acc0 += wide(y0_i)
         acc2 += wide(y2_i)

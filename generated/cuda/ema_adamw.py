@@ -39,7 +39,10 @@ def scalars(t, lr, beta1, beta2, weight_decay, eps, ema_decay):
     ema_decay_head = head(ema_decay)
     ema_decay_tail = tail(ema_decay)
     c5 = 1 - ema_decay
-    return lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5
+    return (
+        lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, ema_decay_head,
+        ema_decay_tail, c5
+    )
 
 
 @per_element
@@ -92,25 +95,28 @@ def sweep(chunks, addresses, scalars):
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update(
-            theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
-            c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
+            theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
         )
         theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1 = update(
-            theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
-            c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
+            theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
         )
         theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2 = update(
-            theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
-            c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
+            theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
         )
         theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3 = update(
-            theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
-            c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
+            theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-        store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+        store4(
+            theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+            theta_ema_next_i3,
+        )
         i += 4*THREADS
     i = fours + thread()
     while i < count:
@@ -120,8 +126,8 @@ def sweep(chunks, addresses, scalars):
         v_i = load(v_ptr, i, scalars)
         theta_ema_i = load(theta_ema_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update(
-            theta_i, g_i, m_i, v_i, theta_ema_i, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-            c3, c4, ema_decay_head, ema_decay_tail, c5,
+            theta_i, g_i, m_i, v_i, theta_ema_i, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

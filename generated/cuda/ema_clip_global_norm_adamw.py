@@ -42,7 +42,10 @@ def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps, ema_decay):
     ema_decay_head = head(ema_decay)
     ema_decay_tail = tail(ema_decay)
     c5 = 1 - ema_decay
-    return lr, norm_limit, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5
+    return (
+        lr, norm_limit, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, ema_decay_head,
+        ema_decay_tail, c5
+    )
 
 
 @per_element
@@ -219,7 +222,10 @@ def sweep_1(chunks, addresses, scalars, at, small):
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-        store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+        store4(
+            theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+            theta_ema_next_i3,
+        )
         i += 4*THREADS
     i = fours + thread()
     while i < count:
@@ -229,8 +235,8 @@ def sweep_1(chunks, addresses, scalars, at, small):
         v_i = load(v_ptr, i, scalars)
         theta_ema_i = load(theta_ema_ptr, i, scalars)
         theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_1(
-            theta_i, g_i, m_i, v_i, theta_ema_i, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
-            c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
+            theta_i, g_i, m_i, v_i, theta_ema_i, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head,
+            beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
         )
         store(theta_ptr, i, scalars, theta_next_i)
         store(m_ptr, i, scalars, m_next_i)

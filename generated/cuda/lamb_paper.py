@@ -38,7 +38,9 @@ def scalars(t, lr, beta1, beta2, eps, weight_decay, norm_max, norm_min):
     c1 = 1 - beta2
     c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
     c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, eps, weight_decay, norm_max, norm_min, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
+    return (
+        lr, eps, weight_decay, norm_max, norm_min, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
+    )
 
 
 @per_element
@@ -61,7 +63,9 @@ def update_0(
 @on_device
 def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, norm_max, norm_min):
     """One tensor before sweep 1: c4."""
-    trust = minimum(maximum(root_of_squares(acc0, acc1, acc2), norm_min), norm_max)/root_of_squares(acc3, acc4, acc5)
+    trust = (
+        minimum(maximum(root_of_squares(acc0, acc1, acc2), norm_min), norm_max)/root_of_squares(acc3, acc4, acc5)
+    )
     c4 = lr*trust
     return c4
 
@@ -117,8 +121,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         m_next_i0, v_next_i0, y0_i0, y1_i0, u_i0, y2_i0, y3_i0 = update_0(
-            theta_i0, g_i0, m_i0, v_i0, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-            c3,
+            theta_i0, g_i0, m_i0, v_i0, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c1, c2, c3,
         )
         acc0 += wide(theta_i0)*wide(theta_i0)
         acc1 += wide(y0_i0)*wide(y0_i0)
@@ -127,8 +131,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
         acc4 += wide(y2_i0)*wide(y2_i0)
         acc5 += wide(y3_i0)*wide(y3_i0)
         m_next_i1, v_next_i1, y0_i1, y1_i1, u_i1, y2_i1, y3_i1 = update_0(
-            theta_i1, g_i1, m_i1, v_i1, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-            c3,
+            theta_i1, g_i1, m_i1, v_i1, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c1, c2, c3,
         )
         acc0 += wide(theta_i1)*wide(theta_i1)
         acc1 += wide(y0_i1)*wide(y0_i1)
@@ -137,8 +141,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
         acc4 += wide(y2_i1)*wide(y2_i1)
         acc5 += wide(y3_i1)*wide(y3_i1)
         m_next_i2, v_next_i2, y0_i2, y1_i2, u_i2, y2_i2, y3_i2 = update_0(
-            theta_i2, g_i2, m_i2, v_i2, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-            c3,
+            theta_i2, g_i2, m_i2, v_i2, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c1, c2, c3,
         )
         acc0 += wide(theta_i2)*wide(theta_i2)
         acc1 += wide(y0_i2)*wide(y0_i2)
@@ -147,8 +151,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
         acc4 += wide(y2_i2)*wide(y2_i2)
         acc5 += wide(y3_i2)*wide(y3_i2)
         m_next_i3, v_next_i3, y0_i3, y1_i3, u_i3, y2_i3, y3_i3 = update_0(
-            theta_i3, g_i3, m_i3, v_i3, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-            c3,
+            theta_i3, g_i3, m_i3, v_i3, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            c1, c2, c3,
         )
         acc0 += wide(theta_i3)*wide(theta_i3)
         acc1 += wide(y0_i3)*wide(y0_i3)
@@ -166,7 +170,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
         m_i = load(m_ptr, i, scalars)
         v_i = load(v_ptr, i, scalars)
         m_next_i, v_next_i, y0_i, y1_i, u_i, y2_i, y3_i = update_0(
-            theta_i, g_i, m_i, v_i, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+            theta_i, g_i, m_i, v_i, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+            c2, c3,
         )
         acc0 += wide(theta_i)*wide(theta_i)
         acc1 += wide(y0_i)*wide(y0_i)

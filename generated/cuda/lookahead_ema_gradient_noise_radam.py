@@ -43,7 +43,8 @@ def scalars(
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 5 else 0
     r = (
-        2*abs(beta2 - 1)*sqrt(mean_age(t, beta2, 3/2)*mean_age(t, beta2, 5/2)*rho_inf/((3*beta2 - 1)*(5*beta2 - 3)*rho))
+        2*abs(beta2 - 1)*sqrt(mean_age(t, beta2, 3/2)*mean_age(t, beta2, 5/2)*rho_inf/((3*beta2 - 1)*(5*beta2 -
+            3)*rho))
         if rho > 5
         else 0
     )
@@ -73,7 +74,10 @@ def scalars(
     c7 = tail(c8)
     slow_step_size_tail = tail(slow_step_size)
     slow_step_size_head = head(slow_step_size)
-    return branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head, since_sync_next
+    return (
+        branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head,
+        ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head, since_sync_next
+    )
 
 
 @per_element
@@ -149,15 +153,27 @@ def update(
 ):
     """One element, in the branch that runs: the new theta, m, v, theta_ema and phi."""
     if branch == 0:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(theta, g, m, v, theta_ema, phi, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head)
+        theta_next, m_next, v_next, theta_ema_next, phi_next = update_0(
+            theta, g, m, v, theta_ema, phi, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3,
+            c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
+        )
         return theta_next, m_next, v_next, theta_ema_next, phi_next
     if branch == 1:
-        theta_next, m_next, v_next, theta_ema_next = update_1(theta, g, m, v, theta_ema, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5)
+        theta_next, m_next, v_next, theta_ema_next = update_1(
+            theta, g, m, v, theta_ema, z0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4,
+            ema_decay_head, ema_decay_tail, c5,
+        )
         return theta_next, m_next, v_next, theta_ema_next, phi
     if branch == 2:
-        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(theta, g, m, v, theta_ema, phi, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head)
+        theta_next, m_next, v_next, theta_ema_next, phi_next = update_2(
+            theta, g, m, v, theta_ema, phi, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3,
+            ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
+        )
         return theta_next, m_next, v_next, theta_ema_next, phi_next
-    theta_next, m_next, v_next, theta_ema_next = update_3(theta, g, m, v, theta_ema, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5)
+    theta_next, m_next, v_next, theta_ema_next = update_3(
+        theta, g, m, v, theta_ema, z0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3,
+        ema_decay_head, ema_decay_tail, c5,
+    )
     return theta_next, m_next, v_next, theta_ema_next, phi
 
 
@@ -227,7 +243,10 @@ def sweep(chunks, addresses, scalars, keys):
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+            store4(
+                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+                theta_ema_next_i3,
+            )
             store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
             i += 4*THREADS
         i = fours + thread()
@@ -240,8 +259,9 @@ def sweep(chunks, addresses, scalars, keys):
             phi_i = load(phi_ptr, i, scalars)
             z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i, phi_next_i = update_0(
-                theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
+                theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, eps, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
+                slow_step_size_head,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
@@ -260,25 +280,28 @@ def sweep(chunks, addresses, scalars, keys):
             theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
             z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_1(
-                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
+                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, eps, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
             )
             theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1 = update_1(
-                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, z0_i1, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
+                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, z0_i1, eps, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
             )
             theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2 = update_1(
-                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, z0_i2, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
+                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, z0_i2, eps, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
             )
             theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3 = update_1(
-                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, z0_i3, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
+                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, z0_i3, eps, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+            store4(
+                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+                theta_ema_next_i3,
+            )
             i += 4*THREADS
         i = fours + thread()
         while i < count:
@@ -331,7 +354,10 @@ def sweep(chunks, addresses, scalars, keys):
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+            store4(
+                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+                theta_ema_next_i3,
+            )
             store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
             i += 4*THREADS
         i = fours + thread()
@@ -344,8 +370,9 @@ def sweep(chunks, addresses, scalars, keys):
             phi_i = load(phi_ptr, i, scalars)
             z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i, phi_next_i = update_2(
-                theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
+                theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, lr, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
+                slow_step_size_head,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
@@ -364,25 +391,28 @@ def sweep(chunks, addresses, scalars, keys):
             theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
             z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_3(
-                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
+                theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, lr, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
             )
             theta_next_i1, m_next_i1, v_next_i1, theta_ema_next_i1 = update_3(
-                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, z0_i1, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
+                theta_i1, g_i1, m_i1, v_i1, theta_ema_i1, z0_i1, lr, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
             )
             theta_next_i2, m_next_i2, v_next_i2, theta_ema_next_i2 = update_3(
-                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, z0_i2, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
+                theta_i2, g_i2, m_i2, v_i2, theta_ema_i2, z0_i2, lr, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
             )
             theta_next_i3, m_next_i3, v_next_i3, theta_ema_next_i3 = update_3(
-                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, z0_i3, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
+                theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, z0_i3, lr, c2, c0, beta1_head, beta1_tail, c1,
+                beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+            store4(
+                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+                theta_ema_next_i3,
+            )
             i += 4*THREADS
         i = fours + thread()
         while i < count:
@@ -393,8 +423,8 @@ def sweep(chunks, addresses, scalars, keys):
             theta_ema_i = load(theta_ema_ptr, i, scalars)
             z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_3(
-                theta_i, g_i, m_i, v_i, theta_ema_i, z0_i, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail,
-                c3, ema_decay_head, ema_decay_tail, c5,
+                theta_i, g_i, m_i, v_i, theta_ema_i, z0_i, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
+                beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)

@@ -96,13 +96,17 @@ def update(
 ):
     """One element, in the branch that runs: the new theta, b and phi."""
     if branch == 0:
-        theta_next, b_next, phi_next = update_0(theta, g, phi, lr, c0, c1, slow_step_size_tail, slow_step_size_head, zero)
+        theta_next, b_next, phi_next = update_0(
+            theta, g, phi, lr, c0, c1, slow_step_size_tail, slow_step_size_head, zero,
+        )
         return theta_next, b_next, phi_next
     if branch == 1:
         theta_next, b_next = update_1(theta, g, lr)
         return theta_next, b_next, phi
     if branch == 2:
-        theta_next, b_next, phi_next = update_2(theta, g, b, phi, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2)
+        theta_next, b_next, phi_next = update_2(
+            theta, g, b, phi, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+        )
         return theta_next, b_next, phi_next
     theta_next, b_next = update_3(theta, g, b, lr, momentum, c2)
     return theta_next, b_next, phi
@@ -193,16 +197,20 @@ def sweep(chunks, addresses, scalars):
             b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             theta_next_i0, b_next_i0, phi_next_i0 = update_2(
-                theta_i0, g_i0, b_i0, phi_i0, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+                theta_i0, g_i0, b_i0, phi_i0, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
+                zero, c2,
             )
             theta_next_i1, b_next_i1, phi_next_i1 = update_2(
-                theta_i1, g_i1, b_i1, phi_i1, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+                theta_i1, g_i1, b_i1, phi_i1, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
+                zero, c2,
             )
             theta_next_i2, b_next_i2, phi_next_i2 = update_2(
-                theta_i2, g_i2, b_i2, phi_i2, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+                theta_i2, g_i2, b_i2, phi_i2, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
+                zero, c2,
             )
             theta_next_i3, b_next_i3, phi_next_i3 = update_2(
-                theta_i3, g_i3, b_i3, phi_i3, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+                theta_i3, g_i3, b_i3, phi_i3, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
+                zero, c2,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
@@ -215,7 +223,8 @@ def sweep(chunks, addresses, scalars):
             b_i = load(b_ptr, i, scalars)
             phi_i = load(phi_ptr, i, scalars)
             theta_next_i, b_next_i, phi_next_i = update_2(
-                theta_i, g_i, b_i, phi_i, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+                theta_i, g_i, b_i, phi_i, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero,
+                c2,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(b_ptr, i, scalars, b_next_i)

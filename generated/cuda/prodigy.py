@@ -229,16 +229,20 @@ def sweep_1(chunks, addresses, scalars, at, small):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
         theta_next_i0, m_next_i0, v_next_i0 = update_1(
-            theta_i0, g_i0, m_i0, v_i0, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
+            theta_i0, g_i0, m_i0, v_i0, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail,
+            c2,
         )
         theta_next_i1, m_next_i1, v_next_i1 = update_1(
-            theta_i1, g_i1, m_i1, v_i1, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
+            theta_i1, g_i1, m_i1, v_i1, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail,
+            c2,
         )
         theta_next_i2, m_next_i2, v_next_i2 = update_1(
-            theta_i2, g_i2, m_i2, v_i2, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
+            theta_i2, g_i2, m_i2, v_i2, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail,
+            c2,
         )
         theta_next_i3, m_next_i3, v_next_i3 = update_1(
-            theta_i3, g_i3, m_i3, v_i3, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
+            theta_i3, g_i3, m_i3, v_i3, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail,
+            c2,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)

@@ -33,7 +33,8 @@ def scalars(t, lr, beta1, beta2, eps):
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho >= 5 else 0
     r = (
-        2*abs(beta2 - 1)*sqrt(mean_age(t, beta2, 3/2)*mean_age(t, beta2, 5/2)*rho_inf/((3*beta2 - 1)*(5*beta2 - 3)*rho))
+        2*abs(beta2 - 1)*sqrt(mean_age(t, beta2, 3/2)*mean_age(t, beta2, 5/2)*rho_inf/((3*beta2 - 1)*(5*beta2 -
+            3)*rho))
         if rho >= 5
         else 0
     )
@@ -70,7 +71,9 @@ def update_1(g, m, v, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail):
 def update(theta, g, m, v, branch, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3):
     """One element, in the branch that runs: the new theta, m and v."""
     if branch == 0:
-        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3)
+        theta_next, m_next, v_next = update_0(
+            theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
+        )
         return theta_next, m_next, v_next
     m_next, v_next = update_1(g, m, v, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
     return theta, m_next, v_next
@@ -141,10 +144,18 @@ def sweep(chunks, addresses, scalars):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            m_next_i0, v_next_i0 = update_1(g_i0, m_i0, v_i0, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
-            m_next_i1, v_next_i1 = update_1(g_i1, m_i1, v_i1, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
-            m_next_i2, v_next_i2 = update_1(g_i2, m_i2, v_i2, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
-            m_next_i3, v_next_i3 = update_1(g_i3, m_i3, v_i3, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
+            m_next_i0, v_next_i0 = update_1(
+                g_i0, m_i0, v_i0, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            )
+            m_next_i1, v_next_i1 = update_1(
+                g_i1, m_i1, v_i1, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            )
+            m_next_i2, v_next_i2 = update_1(
+                g_i2, m_i2, v_i2, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            )
+            m_next_i3, v_next_i3 = update_1(
+                g_i3, m_i3, v_i3, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
+            )
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS

@@ -34,7 +34,8 @@ def scalars(t, lr, beta1, beta2, eps):
     rho = 2*mean_age(t, beta2, 1/2)  # rho_inf - 2*t*beta2**t/(1 - beta2**t)
     # sqrt(rho_inf*(rho - 4)*(rho - 2)/(rho*(rho_inf - 4)*(rho_inf - 2))) if rho > 4 else 0
     r = (
-        2*abs(beta2 - 1)*sqrt(mean_age(t, beta2, 3/2)*mean_age(t, beta2, 5/2)*rho_inf/((3*beta2 - 1)*(5*beta2 - 3)*rho))
+        2*abs(beta2 - 1)*sqrt(mean_age(t, beta2, 3/2)*mean_age(t, beta2, 5/2)*rho_inf/((3*beta2 - 1)*(5*beta2 -
+            3)*rho))
         if rho > 4
         else 0
     )
@@ -77,9 +78,13 @@ def update(
 ):
     """One element, in the branch that runs: the new theta, m and v."""
     if branch == 0:
-        theta_next, m_next, v_next = update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3, c4)
+        theta_next, m_next, v_next = update_0(
+            theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3, c4,
+        )
         return theta_next, m_next, v_next
-    theta_next, m_next, v_next = update_1(theta, g, m, v, lr, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2)
+    theta_next, m_next, v_next = update_1(
+        theta, g, m, v, lr, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
+    )
     return theta_next, m_next, v_next
 
 
@@ -115,16 +120,20 @@ def sweep(chunks, addresses, scalars):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0 = update_0(
-                theta_i0, g_i0, m_i0, v_i0, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3, c4,
+                theta_i0, g_i0, m_i0, v_i0, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
+                c4,
             )
             theta_next_i1, m_next_i1, v_next_i1 = update_0(
-                theta_i1, g_i1, m_i1, v_i1, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3, c4,
+                theta_i1, g_i1, m_i1, v_i1, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
+                c4,
             )
             theta_next_i2, m_next_i2, v_next_i2 = update_0(
-                theta_i2, g_i2, m_i2, v_i2, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3, c4,
+                theta_i2, g_i2, m_i2, v_i2, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
+                c4,
             )
             theta_next_i3, m_next_i3, v_next_i3 = update_0(
-                theta_i3, g_i3, m_i3, v_i3, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3, c4,
+                theta_i3, g_i3, m_i3, v_i3, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
+                c4,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)

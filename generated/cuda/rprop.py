@@ -69,20 +69,27 @@ def sweep(chunks, addresses, scalars):
         prev_i0, prev_i1, prev_i2, prev_i3 = load4(prev_ptr, i, scalars)
         step_size_i0, step_size_i1, step_size_i2, step_size_i3 = load4(step_size_ptr, i, scalars)
         theta_next_i0, prev_next_i0, step_size_next_i0 = update(
-            theta_i0, g_i0, prev_i0, step_size_i0, eta_plus, eta_minus, max_step_size, min_step_size, zero, one,
+            theta_i0, g_i0, prev_i0, step_size_i0, eta_plus, eta_minus, max_step_size, min_step_size, zero,
+            one,
         )
         theta_next_i1, prev_next_i1, step_size_next_i1 = update(
-            theta_i1, g_i1, prev_i1, step_size_i1, eta_plus, eta_minus, max_step_size, min_step_size, zero, one,
+            theta_i1, g_i1, prev_i1, step_size_i1, eta_plus, eta_minus, max_step_size, min_step_size, zero,
+            one,
         )
         theta_next_i2, prev_next_i2, step_size_next_i2 = update(
-            theta_i2, g_i2, prev_i2, step_size_i2, eta_plus, eta_minus, max_step_size, min_step_size, zero, one,
+            theta_i2, g_i2, prev_i2, step_size_i2, eta_plus, eta_minus, max_step_size, min_step_size, zero,
+            one,
         )
         theta_next_i3, prev_next_i3, step_size_next_i3 = update(
-            theta_i3, g_i3, prev_i3, step_size_i3, eta_plus, eta_minus, max_step_size, min_step_size, zero, one,
+            theta_i3, g_i3, prev_i3, step_size_i3, eta_plus, eta_minus, max_step_size, min_step_size, zero,
+            one,
         )
         store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(prev_ptr, i, scalars, prev_next_i0, prev_next_i1, prev_next_i2, prev_next_i3)
-        store4(step_size_ptr, i, scalars, step_size_next_i0, step_size_next_i1, step_size_next_i2, step_size_next_i3)
+        store4(
+            step_size_ptr, i, scalars, step_size_next_i0, step_size_next_i1, step_size_next_i2,
+            step_size_next_i3,
+        )
         i += 4*THREADS
     i = fours + thread()
     while i < count:

@@ -95,25 +95,26 @@ def sweep_0(chunks, addresses, scalars, at, small):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             theta_next_i0, m_next_i0, total_i0 = update_0(
-                theta_i0, g_i0, m_i0, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
+                theta_i0, g_i0, m_i0, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
+                zero,
             )
             acc0 = maximum(acc0, wide(total_i0))
             small[acc1_line + i] = maximum(small[acc1_line + i], wide(total_i0))
             theta_next_i1, m_next_i1, total_i1 = update_0(
-                theta_i1, g_i1, m_i1, narrow(small[c_line + i + 1], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
-                zero,
+                theta_i1, g_i1, m_i1, narrow(small[c_line + i + 1], scalars), r, lr, eps, beta1_head, beta1_tail,
+                c0, zero,
             )
             acc0 = maximum(acc0, wide(total_i1))
             small[acc1_line + i + 1] = maximum(small[acc1_line + i + 1], wide(total_i1))
             theta_next_i2, m_next_i2, total_i2 = update_0(
-                theta_i2, g_i2, m_i2, narrow(small[c_line + i + 2], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
-                zero,
+                theta_i2, g_i2, m_i2, narrow(small[c_line + i + 2], scalars), r, lr, eps, beta1_head, beta1_tail,
+                c0, zero,
             )
             acc0 = maximum(acc0, wide(total_i2))
             small[acc1_line + i + 2] = maximum(small[acc1_line + i + 2], wide(total_i2))
             theta_next_i3, m_next_i3, total_i3 = update_0(
-                theta_i3, g_i3, m_i3, narrow(small[c_line + i + 3], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
-                zero,
+                theta_i3, g_i3, m_i3, narrow(small[c_line + i + 3], scalars), r, lr, eps, beta1_head, beta1_tail,
+                c0, zero,
             )
             acc0 = maximum(acc0, wide(total_i3))
             small[acc1_line + i + 3] = maximum(small[acc1_line + i + 3], wide(total_i3))
@@ -126,7 +127,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
             g_i = load(g_ptr, i, scalars)
             m_i = load(m_ptr, i, scalars)
             theta_next_i, m_next_i, total_i = update_0(
-                theta_i, g_i, m_i, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
+                theta_i, g_i, m_i, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
+                zero,
             )
             acc0 = maximum(acc0, wide(total_i))
             small[acc1_line + i] = maximum(small[acc1_line + i], wide(total_i))

@@ -38,6 +38,8 @@ _PTR = "_ptr"
 """``theta_ptr`` is the address of the first element of theta in a run of elements."""
 _LANES = ("_i0", "_i1", "_i2", "_i3")
 """``theta_i2`` is element i + 2 of theta, ``theta_i`` element i."""
+_INSIDE = module.WIDTH - 2 * len(INDENT)
+"""Of a line in the loop over elements, which stands in others."""
 _PLACES = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin")
 
 
@@ -303,7 +305,7 @@ class _Run:
             yield from self.element(lane, f"i + {k}" if k else "i")
         for value, slot in self.stored.items():
             stored = [f"{slot}{_PTR}", "i", "scalars", *(value + lane for lane in _LANES)]
-            yield from laid_out(f"{self.of.call('store4')}(", stored, ")").splitlines()
+            yield from laid_out(f"{self.of.call('store4')}(", stored, ")", _INSIDE).splitlines()
 
     def one_by_one(self) -> Iterator[str]:
         for load in self.reads:
@@ -327,7 +329,7 @@ class _Run:
             targets = ", ".join(rounds.name(x) + lane for x in rounds.results(sweep))
             given = [self.argument(load, lane, index) for load in sweep.loads]
             arguments = [*given, *(a.name for a in module.needed(self.of.kernel, sweep))]
-            yield from laid_out(f"{targets} = {self.step.name}(", arguments, ")").splitlines()
+            yield from laid_out(f"{targets} = {self.step.name}(", arguments, ")", _INSIDE).splitlines()
         for reduce in sweep.reduces:
             yield self.added(reduce, lane, index)
 

@@ -13,7 +13,7 @@ from sympy import Expr, Piecewise, S
 
 from optgen.ir import BRANCH, Assign, Branch, Kernel, Sweep
 from optgen.language.domains import domain_of
-from optgen.language.spec import Optimizer, aligned
+from optgen.language.spec import Let, Optimizer, aligned
 from optgen.language.sums import is_sum
 from optgen.language.symbols import Hyper, Named, Next, g, t, theta
 from optgen.language.text import text
@@ -22,6 +22,7 @@ from optgen.targets.base import Origin
 from optgen.targets.printer import CodePrinter
 
 WIDTH = 110
+"""Of a line that is indented twice at most."""
 INDENT = "    "
 
 
@@ -36,11 +37,22 @@ def docstring(optimizer: Optimizer) -> str:
     primes = "A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step."
     described = [quoted(optimizer.description)] if optimizer.description else []
     reference = [f"Reference: {quoted(optimizer.reference)}."] if optimizer.reference else []
-    return f'"""{joined([f"{optimizer.title}.", _equations(optimizer), primes, *described, *reference])}\n"""\n'
+    return f'"""{joined([f"{optimizer.title}.", equations(optimizer.step), primes, *described, *reference])}\n"""\n'
 
 
-def _equations(optimizer: Optimizer) -> str:
-    return textwrap.indent("\n".join(aligned(optimizer.step)), INDENT)
+def equations(step: Sequence[Let]) -> str:
+    """Equations as docstrings have them, a case a line where a choice is too long for one."""
+    lines: list[str] = []
+    for line in aligned(step):
+        first, *cases = re.split(r" (?=else )", line) if len(line) > WIDTH else [line]
+        below = " " * (line.index("=") + 2)
+        lines += [_wrapped(first, below), *(_wrapped(below + case, below) for case in cases)]
+    return textwrap.indent("\n".join(lines), INDENT)
+
+
+def _wrapped(line: str, indent: str) -> str:
+    """A line on as many as it takes, broken at spaces; all but the first are indented."""
+    return textwrap.fill(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def joined(blocks: Iterable[str]) -> str:
@@ -105,7 +117,7 @@ def scalars(kernel: Kernel, code: CodePrinter) -> str:
         "scalars",
         spelled([t, *kernel.hypers, *kernel.numbers]),
         "What is the same for every element, computed once a step in float64.",
-        [*body, f"return {_tuple(spelled([result]) for result in results)}"],
+        [*body, *_filled("return", _tuple(spelled([result]) for result in results))],
     )
 
 
@@ -115,18 +127,25 @@ def assignment(assign: Assign, code: CodePrinter) -> str:
     line = f"{target} = {value}" + (f"  # {assign.origin}" if assign.origin else "")
     if len(INDENT + line) <= WIDTH:
         return line
-    above = [f"# {assign.origin}"] if assign.origin else []
+    above = [_wrapped(f"# {assign.origin}", "# ")] if assign.origin else []
     return "\n".join([*above, *_broken(target, assign.value, code)])
 
 
 def _broken(target: str, value: Expr, code: CodePrinter) -> list[str]:
     """An assignment on as many lines as it takes, broken at the terms of a sum or the cases of a choice."""
-    line = f"{target} = {code(value)}"
+    lines = _filled(f"{target} =", code(value))
     breakable = is_sum(value) or (isinstance(value, Piecewise) and not code.elementwise)
-    if len(INDENT + line) <= WIDTH or not breakable:
-        return [line]
+    if len(lines) == 1 or not breakable:
+        return lines
     parts = code.added(value) if is_sum(value) else re.split(r" (?=if |else )", code(value))
-    return [f"{target} = (", *(INDENT + part for part in parts), ")"]
+    return [lines[0], *(_wrapped(INDENT + part, INDENT * 2) for part in parts), lines[-1]]
+
+
+def _filled(start: str, value: str) -> list[str]:
+    """A value after the word or the sign that takes it, in parentheses where it takes more lines than one."""
+    if len(f"{INDENT}{start} {value}") <= WIDTH or " " not in value:
+        return [f"{start} {value}"]
+    return [f"{start} (", _wrapped(INDENT + value, INDENT), ")"]
 
 
 def updates(kernel: Kernel, code: CodePrinter) -> list[str]:
@@ -147,7 +166,7 @@ def _update(name: str, sweep: Sweep, arguments: Sequence[Named], when: str, code
     what = f"One element{when}: the new {listed([slot.name for slot in sweep.stores])}."
     body = [assignment(assign, code) for assign in sweep.body]
     results = _returned([slot.next for slot in sweep.stores])
-    return function("per_element", name, spelled([*sweep.loads, *arguments]), what, [*body, results])
+    return function("per_element", name, spelled([*sweep.loads, *arguments]), what, [*body, *results])
 
 
 def _choosing_update(kernel: Kernel) -> str:
@@ -156,15 +175,16 @@ def _choosing_update(kernel: Kernel) -> str:
     for number, branch in enumerate(kernel.branches):
         (sweep,) = branch.sweeps
         results = spelled([slot.next for slot in sweep.stores])
-        call = [f"{results} = update_{number}({spelled([*sweep.loads, *needed(kernel, sweep)])})"] if results else []
-        everything = _returned([slot.next if slot in sweep.stores else slot for slot in slots])
+        arguments = [spelled([x]) for x in (*sweep.loads, *needed(kernel, sweep))]
+        lines = [laid_out(f"{results} = update_{number}(", arguments, ")")] if results else []
+        lines += _returned([slot.next if slot in sweep.stores else slot for slot in slots])
         if number == len(kernel.branches) - 1:
-            body += [*call, everything]
+            body += lines
         else:
-            body += [f"if {BRANCH.name} == {number}:", *(INDENT + line for line in (*call, everything))]
+            body += [f"if {BRANCH.name} == {number}:", textwrap.indent("\n".join(lines), INDENT)]
     what = f"One element, in the branch that runs: the new {listed([slot.name for slot in slots])}."
-    arguments = spelled([theta, g, *kernel.slots[1:], *kernel.draws, *kernel.arguments])
-    return function("per_element", "update", arguments, what, body)
+    taken = spelled([theta, g, *kernel.slots[1:], *kernel.draws, *kernel.arguments])
+    return function("per_element", "update", taken, what, body)
 
 
 def initial(optimizer: Optimizer, code: CodePrinter) -> str:
@@ -259,7 +279,7 @@ def facade(optimizer: Optimizer, arrays: str) -> str:
         parameters.append(f"{h.name} : float or callable, default {default}, in {_known_domain(h)}")
         if h.meaning:
             parameters.append(f"    {quoted(h.meaning[:1].upper() + h.meaning[1:])}.")
-    doc = [f'"""{optimizer.title} for all arrays of a model at once.', "", *_equations(optimizer).splitlines()]
+    doc = [f'"""{optimizer.title} for all arrays of a model at once.', "", *equations(optimizer.step).splitlines()]
     doc += ["", "Parameters", "----------", *parameters, '"""']
     body = [*doc, "", "program = PROGRAM", "", *init.splitlines(), *textwrap.indent(forward, INDENT).splitlines()]
     return f"class {optimizer.title}(FusedOptimizer):\n" + textwrap.indent("\n".join(body), INDENT)
@@ -275,8 +295,8 @@ def _when(branch: Branch) -> str:
     return f" where {text(branch.when)}" if branch.when != S.true else " otherwise"
 
 
-def _returned(symbols: Sequence[Named]) -> str:
-    return f"return {spelled(symbols)}"
+def _returned(symbols: Sequence[Named]) -> list[str]:
+    return _filled("return", spelled(symbols))
 
 
 def _tuple(items: Iterable[str]) -> str:
@@ -298,14 +318,14 @@ def function(decorator: str | None, name: str, arguments: str, what: str, body: 
     return "\n".join([*head, signature, textwrap.indent("\n".join(lines), INDENT)])
 
 
-def laid_out(opening: str, items: Sequence[str], closing: str) -> str:
+def laid_out(opening: str, items: Sequence[str], closing: str, width: int = WIDTH) -> str:
     """Items between brackets, on one line where they fit, else filled below the opening."""
     line = opening + ", ".join(items) + closing
-    if len(line) <= WIDTH:
+    if len(line) <= width:
         return line
     lines = [INDENT]
     for item in items:
-        if len(lines[-1]) + len(item) + 1 > WIDTH:
+        if len(lines[-1]) + len(item) + 1 > width:
             lines.append(INDENT)
         lines[-1] += f"{item}, "
     return "\n".join([opening, *(line.rstrip() for line in lines), closing])
