@@ -280,7 +280,10 @@ def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
             if not isinstance(owner, Hyper | State | Local) or owners.get(owner.name) == owner:
                 continue
             name = owner.name
-            if name in owners:
+            if isinstance(owners.get(name), Next):
+                what = f"the name `{name}` is reserved: generated code calls `{owners[name].of}.next` so"
+                yield Problem(what, f"call it `{name}_`, say", str(let))
+            elif name in owners:
                 yield Problem(
                     f"two different symbols are called `{name}`",
                     "give one of them another name; a hyperparameter has one default in one optimizer",

@@ -22,6 +22,7 @@ from optgen.language.symbols import Named, Next, State
 from optgen.targets.base import Origin, Target
 
 _MARK = re.compile(r"symbol_of_the_rule_(\d+)_end")
+_OF_SAVEZ = ("file", "allow_pickle")
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,9 @@ def _taken_from_the_user(
     in_use = interface.names.union(*(part.called for part in parts if part.name in interface.functions))
     for name in sorted(users & in_use):
         yield _reserved(name, f"a name in the class or in a function of the module for {target.name}")
+    for state in optimizer.states:
+        if state.name in _OF_SAVEZ and state.space in (Space.STEP, Space.GROUP):
+            yield _reserved(state.name, "an argument of numpy.savez, which is given such states by their names")
     imported = {alias.asname or alias.name for x in tree.body if isinstance(x, ast.ImportFrom) for alias in x.names}
     assigned = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
     if optimizer.title in imported | assigned:
