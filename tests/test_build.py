@@ -54,6 +54,13 @@ def test_what_is_committed_is_what_the_specs_say(shipped):
     assert orphans(made(shipped), NAMES, ROOT / "generated") == []
 
 
+def test_no_line_is_longer_than_the_width():
+    paths = sorted((ROOT / "generated").rglob("*.py"))
+    assert paths
+    for path in paths:
+        assert [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 120] == [], path
+
+
 @pytest.fixture(scope="module")
 def shipped():
     """What comes of loading the specs that come with optgen."""

@@ -46,7 +46,10 @@ def scalars(t, lr, accumulation_steps, beta1, beta2, eps, pending, updates):
     c2 = 1 - beta2
     c3 = -1/expm1(log(beta1)*update_t)  # 1/(1 - beta1**update_t)
     c4 = -1/expm1(log(beta2)*update_t)  # 1/(1 - beta2**update_t)
-    return branch, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c3, c4, pending_next, updates_next
+    return (
+        branch, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c3, c4, pending_next,
+        updates_next
+    )
 
 
 @per_element

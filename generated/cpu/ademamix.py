@@ -37,7 +37,10 @@ def scalars(t, lr, beta1, beta2, beta3, alpha, eps, weight_decay):
     beta3_head = head(beta3)
     beta3_tail = tail(beta3)
     c4 = 1 - beta3
-    return lr, alpha, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, beta3_head, beta3_tail, c4
+    return (
+        lr, alpha, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, beta3_head,
+        beta3_tail, c4
+    )
 
 
 @per_element

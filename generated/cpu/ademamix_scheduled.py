@@ -46,7 +46,10 @@ def scalars(t, lr, beta1, beta2, alpha, alpha_warmup, beta3_warmup, beta3, beta_
     c8 = -expm1(log_beta3)
     c6 = tail(c8)  # tail(1 - exp(log_beta3))
     c7 = head(c8)  # head(1 - exp(log_beta3))
-    return lr, eps, weight_decay, alpha_t, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, c7
+    return (
+        lr, eps, weight_decay, alpha_t, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5,
+        c6, c7
+    )
 
 
 @per_element
@@ -60,7 +63,9 @@ def update(
     m_hat = c2*m_next
     v_hat = c3*v_next
     m_slow_next = fma(c4, m_slow, fma(c7, g, fma(c5, m_slow, c6*g)))
-    theta_next = fma(-lr, fma(weight_decay, theta, fma(alpha_t, m_slow_next, m_hat)/(sqrt(v_hat) + eps)), theta)
+    theta_next = (
+        fma(-lr, fma(weight_decay, theta, fma(alpha_t, m_slow_next, m_hat)/(sqrt(v_hat) + eps)), theta)
+    )
     return theta_next, m_next, v_next, m_slow_next
 
 

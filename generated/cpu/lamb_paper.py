@@ -37,7 +37,9 @@ def scalars(t, lr, beta1, beta2, eps, weight_decay, norm_max, norm_min):
     c1 = 1 - beta2
     c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
     c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return lr, eps, weight_decay, norm_max, norm_min, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
+    return (
+        lr, eps, weight_decay, norm_max, norm_min, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
+    )
 
 
 @per_element
@@ -60,7 +62,9 @@ def update_0(
 @on_host
 def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, norm_max, norm_min):
     """One tensor before sweep 1: c4."""
-    trust = minimum(maximum(root_of_squares(acc0, acc1, acc2), norm_min), norm_max)/root_of_squares(acc3, acc4, acc5)
+    trust = (
+        minimum(maximum(root_of_squares(acc0, acc1, acc2), norm_min), norm_max)/root_of_squares(acc3, acc4, acc5)
+    )
     c4 = lr*trust
     return c4
 

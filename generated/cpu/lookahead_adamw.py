@@ -44,7 +44,10 @@ def scalars(t, lr, beta1, beta2, weight_decay, eps, sync_period, slow_step_size,
     c6 = tail(c7)
     slow_step_size_tail = tail(slow_step_size)
     slow_step_size_head = head(slow_step_size)
-    return branch, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head, since_sync_next
+    return (
+        branch, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6,
+        slow_step_size_tail, slow_step_size_head, since_sync_next
+    )
 
 
 @per_element
@@ -103,13 +106,14 @@ def chunk(row, scalars):
     if branch == 0:
         for i in range(count):
             theta[i], m[i], v[i], phi[i] = update_0(
-                theta[i], g[i], m[i], v[i], phi[i], lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-                c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
+                theta[i], g[i], m[i], v[i], phi[i], lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+                c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
     else:
         for i in range(count):
             theta[i], m[i], v[i] = update_1(
-                theta[i], g[i], m[i], v[i], lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
+                theta[i], g[i], m[i], v[i], lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+                c4,
             )
 
 

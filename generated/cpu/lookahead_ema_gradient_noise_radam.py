@@ -72,7 +72,10 @@ def scalars(
     c7 = tail(c8)
     slow_step_size_tail = tail(slow_step_size)
     slow_step_size_head = head(slow_step_size)
-    return branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head, since_sync_next
+    return (
+        branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head,
+        ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head, since_sync_next
+    )
 
 
 @per_element

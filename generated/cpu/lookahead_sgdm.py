@@ -116,7 +116,8 @@ def chunk(row, scalars):
     elif branch == 2:
         for i in range(count):
             theta[i], b[i], phi[i] = update_2(
-                theta[i], g[i], b[i], phi[i], lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+                theta[i], g[i], b[i], phi[i], lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero,
+                c2,
             )
     else:
         for i in range(count):

@@ -53,7 +53,9 @@ def update_0(theta, g, phi, b_slow, lr, c0, c1, slow_step_size_tail, slow_step_s
     fast = fma(-lr, b_fast, theta)
     phi_next = fma(c0, phi, fma(slow_step_size_head, fast, fma(c1, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
-    b_slow_next = fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    b_slow_next = (
+        fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    )
     b_next = b_slow_next
     return theta_next, b_next, phi_next, b_slow_next
 
@@ -75,7 +77,9 @@ def update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, slow_step_size_tail
     fast = fma(-lr, b_fast, theta)
     phi_next = fma(c0, phi, fma(slow_step_size_head, fast, fma(c1, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
-    b_slow_next = fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    b_slow_next = (
+        fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    )
     b_next = b_slow_next
     return theta_next, b_next, phi_next, b_slow_next
 
@@ -118,8 +122,8 @@ def chunk(row, scalars):
     elif branch == 2:
         for i in range(count):
             theta[i], b[i], phi[i], b_slow[i] = update_2(
-                theta[i], g[i], b[i], phi[i], b_slow[i], lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
-                c2,
+                theta[i], g[i], b[i], phi[i], b_slow[i], lr, momentum, c0, c1, slow_step_size_tail,
+                slow_step_size_head, c2,
             )
     else:
         for i in range(count):

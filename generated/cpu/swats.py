@@ -12,7 +12,9 @@
     rate'        = rate if switched_at > 0 else lam_hat if now == 1 else rate
     m'           = mean if switched_at > 0 else 0 if now == 1 else mean
     theta'       = theta - rate*mean if switched_at > 0 else theta + p
-    now          = 0 if t == 1 else 1 if switched_at == 0 and tolerance > Abs(gamma - lam_hat) and along != 0 else 0
+    now          = 0 if t == 1
+                   else 1 if switched_at == 0 and tolerance > Abs(gamma - lam_hat) and along != 0
+                   else 0
     switched_at' = t if now == 1 else switched_at
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
@@ -47,7 +49,9 @@ def scalars(t, lr, beta1, beta2, eps, tolerance):
     c6 = expm1(t*log(beta2))
     c3 = -lr*sqrt(-c6)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
     c4 = -1/c6  # 1/(1 - beta2**t)
-    return branch, t, beta2, eps, tolerance, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3, c4
+    return (
+        branch, t, beta2, eps, tolerance, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3, c4
+    )
 
 
 @on_host
@@ -162,8 +166,8 @@ def chunk_0(row, place, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
         acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
             theta[i], m[i], v[i], p = update_0_0(
-                theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
-                c2, c3,
+                theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
+                beta2_tail, c2, c3,
             )
             acc0 += wide(g[i])*wide(p)
             acc2 += wide(p)*wide(p)
@@ -176,8 +180,8 @@ def chunk_0(row, place, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
         acc2 = 0.0  # sum of p*p over the tensor
         for i in range(count):
             theta[i], v[i], p = update_1_0(
-                theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
-                c3,
+                theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g[i])*wide(p)
             acc2 += wide(p)*wide(p)
@@ -328,7 +332,9 @@ class SWATS(FusedOptimizer):
         rate'        = rate if switched_at > 0 else lam_hat if now == 1 else rate
         m'           = mean if switched_at > 0 else 0 if now == 1 else mean
         theta'       = theta - rate*mean if switched_at > 0 else theta + p
-        now          = 0 if t == 1 else 1 if switched_at == 0 and tolerance > Abs(gamma - lam_hat) and along != 0 else 0
+        now          = 0 if t == 1
+                       else 1 if switched_at == 0 and tolerance > Abs(gamma - lam_hat) and along != 0
+                       else 0
         switched_at' = t if now == 1 else switched_at
 
     Parameters

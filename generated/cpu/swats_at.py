@@ -45,7 +45,9 @@ def scalars(t, lr, beta1, beta2, eps, switch_step, switched_at):
     c2 = -lr*sqrt(-c4)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
     c3 = -1/c4  # 1/(1 - beta2**t)
     zero = 0
-    return branch, beta2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, zero, switched_at_next
+    return (
+        branch, beta2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, zero, switched_at_next
+    )
 
 
 @per_element

@@ -47,7 +47,10 @@ def scalars(t, lr, accumulation_steps, beta1, beta2, eps, pending, updates):
     c2 = 1 - beta2
     c3 = -1/expm1(log(beta1)*update_t)  # 1/(1 - beta1**update_t)
     c4 = -1/expm1(log(beta2)*update_t)  # 1/(1 - beta2**update_t)
-    return branch, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c3, c4, pending_next, updates_next
+    return (
+        branch, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c3, c4, pending_next,
+        updates_next
+    )
 
 
 @per_element
@@ -135,8 +138,8 @@ def sweep(chunks, addresses, scalars):
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             theta_next_i, g_sum_next_i, m_next_i, v_next_i = update_0(
-                theta_i, g_i, g_sum_i, m_i, v_i, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head, beta2_tail,
-                c2, c3, c4,
+                theta_i, g_i, g_sum_i, m_i, v_i, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head,
+                beta2_tail, c2, c3, c4,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(g_sum_ptr, i, scalars, g_sum_next_i)

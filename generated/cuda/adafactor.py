@@ -369,9 +369,15 @@ def sweep_2(chunks, addresses, scalars, at, small):
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
             theta_next_i0 = update_2(theta_i0, g_i0, by_row, narrow(small[by_column_line + i], scalars), c5, eps1, c4)
-            theta_next_i1 = update_2(theta_i1, g_i1, by_row, narrow(small[by_column_line + i + 1], scalars), c5, eps1, c4)
-            theta_next_i2 = update_2(theta_i2, g_i2, by_row, narrow(small[by_column_line + i + 2], scalars), c5, eps1, c4)
-            theta_next_i3 = update_2(theta_i3, g_i3, by_row, narrow(small[by_column_line + i + 3], scalars), c5, eps1, c4)
+            theta_next_i1 = update_2(
+                theta_i1, g_i1, by_row, narrow(small[by_column_line + i + 1], scalars), c5, eps1, c4,
+            )
+            theta_next_i2 = update_2(
+                theta_i2, g_i2, by_row, narrow(small[by_column_line + i + 2], scalars), c5, eps1, c4,
+            )
+            theta_next_i3 = update_2(
+                theta_i3, g_i3, by_row, narrow(small[by_column_line + i + 3], scalars), c5, eps1, c4,
+            )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
         i = fours + thread()

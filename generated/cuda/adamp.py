@@ -9,8 +9,13 @@
     u          = m_hat/(sqrt(v_hat) + eps)
     row_cosine = TensorMax(Abs(RowSum(g*theta))/(max(RowNorm(g), eps)*max(RowNorm(theta), eps)))
     cosine     = Abs(TensorSum(g*theta))/(max(Norm(g), eps)*max(Norm(theta), eps))
-    radial     = 0 if n_cols >= numel else RowSum(u*theta)/(RowNorm(theta) + eps)**2 if row_cosine < delta/sqrt(n_cols) else TensorSum(u*theta)/(Norm(theta) + eps)**2 if cosine < delta/sqrt(numel) else 0
-    kept       = 1 if n_cols >= numel else wd_ratio if cosine < delta/sqrt(numel) or row_cosine < delta/sqrt(n_cols) else 1
+    radial     = 0 if n_cols >= numel
+                 else RowSum(u*theta)/(RowNorm(theta) + eps)**2 if row_cosine < delta/sqrt(n_cols)
+                 else TensorSum(u*theta)/(Norm(theta) + eps)**2 if cosine < delta/sqrt(numel)
+                 else 0
+    kept       = 1 if n_cols >= numel
+                 else wd_ratio if cosine < delta/sqrt(numel) or row_cosine < delta/sqrt(n_cols)
+                 else 1
     theta'     = theta - lr*weight_decay*kept*theta - lr*(u - radial*theta)
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
@@ -66,14 +71,20 @@ def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_
 @on_device
 def tensor_0(acc8, acc9, acc10, acc11, acc12, acc13, acc14, eps):
     """One tensor before sweep 1: cosine."""
-    cosine = abs(acc8)/(maximum(root_of_squares(acc12, acc13, acc14), eps)*maximum(root_of_squares(acc9, acc10, acc11), eps))
+    cosine = (
+        abs(acc8)/(maximum(root_of_squares(acc12, acc13, acc14), eps)*maximum(root_of_squares(acc9, acc10, acc11),
+        eps))
+    )
     return cosine
 
 
 @on_device
 def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
     """One row before sweep 1: y4."""
-    y4 = abs(acc0)/(maximum(root_of_squares(acc1, acc2, acc3), eps)*maximum(root_of_squares(acc4, acc5, acc6), eps))
+    y4 = (
+        abs(acc0)/(maximum(root_of_squares(acc1, acc2, acc3), eps)*maximum(root_of_squares(acc4, acc5, acc6),
+        eps))
+    )
     return y4
 
 
@@ -541,8 +552,13 @@ class AdamP(FusedOptimizer):
         u          = m_hat/(sqrt(v_hat) + eps)
         row_cosine = TensorMax(Abs(RowSum(g*theta))/(max(RowNorm(g), eps)*max(RowNorm(theta), eps)))
         cosine     = Abs(TensorSum(g*theta))/(max(Norm(g), eps)*max(Norm(theta), eps))
-        radial     = 0 if n_cols >= numel else RowSum(u*theta)/(RowNorm(theta) + eps)**2 if row_cosine < delta/sqrt(n_cols) else TensorSum(u*theta)/(Norm(theta) + eps)**2 if cosine < delta/sqrt(numel) else 0
-        kept       = 1 if n_cols >= numel else wd_ratio if cosine < delta/sqrt(numel) or row_cosine < delta/sqrt(n_cols) else 1
+        radial     = 0 if n_cols >= numel
+                     else RowSum(u*theta)/(RowNorm(theta) + eps)**2 if row_cosine < delta/sqrt(n_cols)
+                     else TensorSum(u*theta)/(Norm(theta) + eps)**2 if cosine < delta/sqrt(numel)
+                     else 0
+        kept       = 1 if n_cols >= numel
+                     else wd_ratio if cosine < delta/sqrt(numel) or row_cosine < delta/sqrt(n_cols)
+                     else 1
         theta'     = theta - lr*weight_decay*kept*theta - lr*(u - radial*theta)
 
     Parameters

@@ -34,7 +34,9 @@ def scalars(t, beta1, beta2, schedule, step_size, eps, weight_decay):
     c1 = 1 - beta2
     c2 = -1/expm1(t*log(beta1))  # 1/(1 - beta1**t)
     c3 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
-    return schedule, step_size, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
+    return (
+        schedule, step_size, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3
+    )
 
 
 @per_element

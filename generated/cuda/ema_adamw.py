@@ -39,7 +39,10 @@ def scalars(t, lr, beta1, beta2, weight_decay, eps, ema_decay):
     ema_decay_head = head(ema_decay)
     ema_decay_tail = tail(ema_decay)
     c5 = 1 - ema_decay
-    return lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5
+    return (
+        lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, ema_decay_head,
+        ema_decay_tail, c5
+    )
 
 
 @per_element

@@ -45,7 +45,10 @@ def scalars(t, lr, beta1, beta2, weight_decay, eps, sync_period, slow_step_size,
     c6 = tail(c7)
     slow_step_size_tail = tail(slow_step_size)
     slow_step_size_head = head(slow_step_size)
-    return branch, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head, since_sync_next
+    return (
+        branch, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4, c5, c6,
+        slow_step_size_tail, slow_step_size_head, since_sync_next
+    )
 
 
 @per_element
@@ -114,20 +117,20 @@ def sweep(chunks, addresses, scalars):
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0, phi_next_i0 = update_0(
-                theta_i0, g_i0, m_i0, v_i0, phi_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-                c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
+                theta_i0, g_i0, m_i0, v_i0, phi_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+                c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
             theta_next_i1, m_next_i1, v_next_i1, phi_next_i1 = update_0(
-                theta_i1, g_i1, m_i1, v_i1, phi_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-                c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
+                theta_i1, g_i1, m_i1, v_i1, phi_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+                c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
             theta_next_i2, m_next_i2, v_next_i2, phi_next_i2 = update_0(
-                theta_i2, g_i2, m_i2, v_i2, phi_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-                c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
+                theta_i2, g_i2, m_i2, v_i2, phi_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+                c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
             theta_next_i3, m_next_i3, v_next_i3, phi_next_i3 = update_0(
-                theta_i3, g_i3, m_i3, v_i3, phi_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-                c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
+                theta_i3, g_i3, m_i3, v_i3, phi_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+                c2, c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
@@ -142,8 +145,8 @@ def sweep(chunks, addresses, scalars):
             v_i = load(v_ptr, i, scalars)
             phi_i = load(phi_ptr, i, scalars)
             theta_next_i, m_next_i, v_next_i, phi_next_i = update_0(
-                theta_i, g_i, m_i, v_i, phi_i, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
-                c4, c5, c6, slow_step_size_tail, slow_step_size_head,
+                theta_i, g_i, m_i, v_i, phi_i, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+                c3, c4, c5, c6, slow_step_size_tail, slow_step_size_head,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
@@ -159,16 +162,20 @@ def sweep(chunks, addresses, scalars):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0 = update_1(
-                theta_i0, g_i0, m_i0, v_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
+                theta_i0, g_i0, m_i0, v_i0, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+                c4,
             )
             theta_next_i1, m_next_i1, v_next_i1 = update_1(
-                theta_i1, g_i1, m_i1, v_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
+                theta_i1, g_i1, m_i1, v_i1, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+                c4,
             )
             theta_next_i2, m_next_i2, v_next_i2 = update_1(
-                theta_i2, g_i2, m_i2, v_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
+                theta_i2, g_i2, m_i2, v_i2, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+                c4,
             )
             theta_next_i3, m_next_i3, v_next_i3 = update_1(
-                theta_i3, g_i3, m_i3, v_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, c4,
+                theta_i3, g_i3, m_i3, v_i3, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+                c4,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)

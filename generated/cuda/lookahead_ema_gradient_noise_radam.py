@@ -73,7 +73,10 @@ def scalars(
     c7 = tail(c8)
     slow_step_size_tail = tail(slow_step_size)
     slow_step_size_head = head(slow_step_size)
-    return branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head, since_sync_next
+    return (
+        branch, lr, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c3, c4, ema_decay_head,
+        ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head, since_sync_next
+    )
 
 
 @per_element
@@ -208,7 +211,9 @@ def sweep(chunks, addresses, scalars, keys):
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+            store4(
+                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3,
+            )
             store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
             i += 4*THREADS
         i = fours + thread()
@@ -222,7 +227,8 @@ def sweep(chunks, addresses, scalars, keys):
             z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i, phi_next_i = update_0(
                 theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
-                beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
+                beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
+                slow_step_size_head,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)
@@ -259,7 +265,9 @@ def sweep(chunks, addresses, scalars, keys):
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+            store4(
+                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3,
+            )
             i += 4*THREADS
         i = fours + thread()
         while i < count:
@@ -312,7 +320,9 @@ def sweep(chunks, addresses, scalars, keys):
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+            store4(
+                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3,
+            )
             store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
             i += 4*THREADS
         i = fours + thread()
@@ -363,7 +373,9 @@ def sweep(chunks, addresses, scalars, keys):
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+            store4(
+                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3,
+            )
             i += 4*THREADS
         i = fours + thread()
         while i < count:
@@ -374,8 +386,8 @@ def sweep(chunks, addresses, scalars, keys):
             theta_ema_i = load(theta_ema_ptr, i, scalars)
             z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_3(
-                theta_i, g_i, m_i, v_i, theta_ema_i, z0_i, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail,
-                c3, ema_decay_head, ema_decay_tail, c5,
+                theta_i, g_i, m_i, v_i, theta_ema_i, z0_i, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
+                beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(m_ptr, i, scalars, m_next_i)

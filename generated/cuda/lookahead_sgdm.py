@@ -175,16 +175,20 @@ def sweep(chunks, addresses, scalars):
             b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             theta_next_i0, b_next_i0, phi_next_i0 = update_2(
-                theta_i0, g_i0, b_i0, phi_i0, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+                theta_i0, g_i0, b_i0, phi_i0, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero,
+                c2,
             )
             theta_next_i1, b_next_i1, phi_next_i1 = update_2(
-                theta_i1, g_i1, b_i1, phi_i1, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+                theta_i1, g_i1, b_i1, phi_i1, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero,
+                c2,
             )
             theta_next_i2, b_next_i2, phi_next_i2 = update_2(
-                theta_i2, g_i2, b_i2, phi_i2, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+                theta_i2, g_i2, b_i2, phi_i2, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero,
+                c2,
             )
             theta_next_i3, b_next_i3, phi_next_i3 = update_2(
-                theta_i3, g_i3, b_i3, phi_i3, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero, c2,
+                theta_i3, g_i3, b_i3, phi_i3, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, zero,
+                c2,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)

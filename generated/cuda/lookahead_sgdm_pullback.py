@@ -55,7 +55,9 @@ def update_0(theta, g, phi, b_slow, lr, c0, c1, slow_step_size_tail, slow_step_s
     fast = fma(-lr, b_fast, theta)
     phi_next = fma(c0, phi, fma(slow_step_size_head, fast, fma(c1, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
-    b_slow_next = fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    b_slow_next = (
+        fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    )
     b_next = b_slow_next
     return theta_next, b_next, phi_next, b_slow_next
 
@@ -77,7 +79,9 @@ def update_2(theta, g, b, phi, b_slow, lr, momentum, c0, c1, slow_step_size_tail
     fast = fma(-lr, b_fast, theta)
     phi_next = fma(c0, phi, fma(slow_step_size_head, fast, fma(c1, phi, slow_step_size_tail*fast)))
     theta_next = phi_next
-    b_slow_next = fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    b_slow_next = (
+        fma(c0, b_slow, fma(slow_step_size_head, b_fast, fma(c1, b_slow, slow_step_size_tail*b_fast)))
+    )
     b_next = b_slow_next
     return theta_next, b_next, phi_next, b_slow_next
 
@@ -182,20 +186,20 @@ def sweep(chunks, addresses, scalars):
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
             b_slow_i0, b_slow_i1, b_slow_i2, b_slow_i3 = load4(b_slow_ptr, i, scalars)
             theta_next_i0, b_next_i0, phi_next_i0, b_slow_next_i0 = update_2(
-                theta_i0, g_i0, b_i0, phi_i0, b_slow_i0, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
-                c2,
+                theta_i0, g_i0, b_i0, phi_i0, b_slow_i0, lr, momentum, c0, c1, slow_step_size_tail,
+                slow_step_size_head, c2,
             )
             theta_next_i1, b_next_i1, phi_next_i1, b_slow_next_i1 = update_2(
-                theta_i1, g_i1, b_i1, phi_i1, b_slow_i1, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
-                c2,
+                theta_i1, g_i1, b_i1, phi_i1, b_slow_i1, lr, momentum, c0, c1, slow_step_size_tail,
+                slow_step_size_head, c2,
             )
             theta_next_i2, b_next_i2, phi_next_i2, b_slow_next_i2 = update_2(
-                theta_i2, g_i2, b_i2, phi_i2, b_slow_i2, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
-                c2,
+                theta_i2, g_i2, b_i2, phi_i2, b_slow_i2, lr, momentum, c0, c1, slow_step_size_tail,
+                slow_step_size_head, c2,
             )
             theta_next_i3, b_next_i3, phi_next_i3, b_slow_next_i3 = update_2(
-                theta_i3, g_i3, b_i3, phi_i3, b_slow_i3, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
-                c2,
+                theta_i3, g_i3, b_i3, phi_i3, b_slow_i3, lr, momentum, c0, c1, slow_step_size_tail,
+                slow_step_size_head, c2,
             )
             store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
@@ -210,7 +214,8 @@ def sweep(chunks, addresses, scalars):
             phi_i = load(phi_ptr, i, scalars)
             b_slow_i = load(b_slow_ptr, i, scalars)
             theta_next_i, b_next_i, phi_next_i, b_slow_next_i = update_2(
-                theta_i, g_i, b_i, phi_i, b_slow_i, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head, c2,
+                theta_i, g_i, b_i, phi_i, b_slow_i, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
+                c2,
             )
             store(theta_ptr, i, scalars, theta_next_i)
             store(b_ptr, i, scalars, b_next_i)

@@ -47,7 +47,10 @@ def scalars(
     c1 = -1/expm1(t*log(beta2))  # 1/(1 - beta2**t)
     c2 = beta1*(1 - c)
     c3 = 1/beta1_last
-    return eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, c1, c2, c3, lr_max_next, weight_sum_next, beta1_last_next
+    return (
+        eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, c1, c2, c3, lr_max_next, weight_sum_next,
+        beta1_last_next
+    )
 
 
 @per_element

@@ -12,7 +12,9 @@
     rate'        = rate if switched_at > 0 else lam_hat if now == 1 else rate
     m'           = mean if switched_at > 0 else 0 if now == 1 else mean
     theta'       = theta - rate*mean if switched_at > 0 else theta + p
-    now          = 0 if t == 1 else 1 if switched_at == 0 and tolerance > Abs(gamma - lam_hat) and along != 0 else 0
+    now          = 0 if t == 1
+                   else 1 if switched_at == 0 and tolerance > Abs(gamma - lam_hat) and along != 0
+                   else 0
     switched_at' = t if now == 1 else switched_at
 
 A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step.
@@ -48,7 +50,9 @@ def scalars(t, lr, beta1, beta2, eps, tolerance):
     c6 = expm1(t*log(beta2))
     c3 = -lr*sqrt(-c6)/expm1(t*log(beta1))  # lr*sqrt(1 - beta2**t)/(1 - beta1**t)
     c4 = -1/c6  # 1/(1 - beta2**t)
-    return branch, t, beta2, eps, tolerance, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3, c4
+    return (
+        branch, t, beta2, eps, tolerance, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3, c4
+    )
 
 
 @on_device
@@ -138,7 +142,9 @@ def groups_0(at, scalars, small):
     switched_at_next_of = at[21]
     if branch == 0:
         if thread() == 0:
-            small[c1_of], small[now_of], small[c5_of], small[switched_at_next_of] = group_0_0(small[switched_at_of], t)
+            small[c1_of], small[now_of], small[c5_of], small[switched_at_next_of] = group_0_0(
+                small[switched_at_of], t,
+            )
     else:
         if thread() == 0:
             small[c1_of] = group_1_0(small[switched_at_of])
@@ -184,26 +190,26 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_0_0(
-                theta_i0, g_i0, m_i0, v_i0, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
-                c2, c3,
+                theta_i0, g_i0, m_i0, v_i0, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
+                beta2_tail, c2, c3,
             )
             acc0 += wide(g_i0)*wide(p_i0)
             acc2 += wide(p_i0)*wide(p_i0)
             theta_next_i1, m_next_i1, v_next_i1, p_i1 = update_0_0(
-                theta_i1, g_i1, m_i1, v_i1, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
-                c2, c3,
+                theta_i1, g_i1, m_i1, v_i1, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
+                beta2_tail, c2, c3,
             )
             acc0 += wide(g_i1)*wide(p_i1)
             acc2 += wide(p_i1)*wide(p_i1)
             theta_next_i2, m_next_i2, v_next_i2, p_i2 = update_0_0(
-                theta_i2, g_i2, m_i2, v_i2, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
-                c2, c3,
+                theta_i2, g_i2, m_i2, v_i2, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
+                beta2_tail, c2, c3,
             )
             acc0 += wide(g_i2)*wide(p_i2)
             acc2 += wide(p_i2)*wide(p_i2)
             theta_next_i3, m_next_i3, v_next_i3, p_i3 = update_0_0(
-                theta_i3, g_i3, m_i3, v_i3, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
-                c2, c3,
+                theta_i3, g_i3, m_i3, v_i3, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
+                beta2_tail, c2, c3,
             )
             acc0 += wide(g_i3)*wide(p_i3)
             acc2 += wide(p_i3)*wide(p_i3)
@@ -218,8 +224,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             theta_next_i, m_next_i, v_next_i, p_i = update_0_0(
-                theta_i, g_i, m_i, v_i, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
-                c3,
+                theta_i, g_i, m_i, v_i, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g_i)*wide(p_i)
             acc2 += wide(p_i)*wide(p_i)
@@ -246,26 +252,26 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
             theta_next_i0, v_next_i0, p_i0 = update_1_0(
-                theta_i0, g_i0, m_i0, v_i0, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
-                c3,
+                theta_i0, g_i0, m_i0, v_i0, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g_i0)*wide(p_i0)
             acc2 += wide(p_i0)*wide(p_i0)
             theta_next_i1, v_next_i1, p_i1 = update_1_0(
-                theta_i1, g_i1, m_i1, v_i1, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
-                c3,
+                theta_i1, g_i1, m_i1, v_i1, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g_i1)*wide(p_i1)
             acc2 += wide(p_i1)*wide(p_i1)
             theta_next_i2, v_next_i2, p_i2 = update_1_0(
-                theta_i2, g_i2, m_i2, v_i2, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
-                c3,
+                theta_i2, g_i2, m_i2, v_i2, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g_i2)*wide(p_i2)
             acc2 += wide(p_i2)*wide(p_i2)
             theta_next_i3, v_next_i3, p_i3 = update_1_0(
-                theta_i3, g_i3, m_i3, v_i3, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
-                c3,
+                theta_i3, g_i3, m_i3, v_i3, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
+                c2, c3,
             )
             acc0 += wide(g_i3)*wide(p_i3)
             acc2 += wide(p_i3)*wide(p_i3)
@@ -279,7 +285,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
             m_i = load(m_ptr, i, scalars)
             v_i = load(v_ptr, i, scalars)
             theta_next_i, v_next_i, p_i = update_1_0(
-                theta_i, g_i, m_i, v_i, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c3,
+                theta_i, g_i, m_i, v_i, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
+                c3,
             )
             acc0 += wide(g_i)*wide(p_i)
             acc2 += wide(p_i)*wide(p_i)
@@ -451,7 +458,9 @@ class SWATS(FusedOptimizer):
         rate'        = rate if switched_at > 0 else lam_hat if now == 1 else rate
         m'           = mean if switched_at > 0 else 0 if now == 1 else mean
         theta'       = theta - rate*mean if switched_at > 0 else theta + p
-        now          = 0 if t == 1 else 1 if switched_at == 0 and tolerance > Abs(gamma - lam_hat) and along != 0 else 0
+        now          = 0 if t == 1
+                       else 1 if switched_at == 0 and tolerance > Abs(gamma - lam_hat) and along != 0
+                       else 0
         switched_at' = t if now == 1 else switched_at
 
     Parameters

@@ -4,7 +4,9 @@
 
     done             = t - 1
     turn             = rise*steps - 1
-    x                = done/turn if done < turn else (done - turn)/(steps - 1 - (done - (done - turn))) if done < steps - 1 else 1
+    x                = done/turn if done < turn
+                       else (done - turn)/(steps - 1 - (done - (done - turn))) if done < steps - 1
+                       else 1
     left             = 1 - x
     gone             = x
     one_cycle_linear = lr*gone + lr*left/div if done < turn else lr*left + lr*gone/(div*final_div)

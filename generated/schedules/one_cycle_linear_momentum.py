@@ -4,10 +4,13 @@
 
     done                      = t - 1
     turn                      = rise*steps - 1
-    x                         = done/turn if done < turn else (done - turn)/(steps - 1 - (done - (done - turn))) if done < steps - 1 else 1
+    x                         = done/turn if done < turn
+                                else (done - turn)/(steps - 1 - (done - (done - turn))) if done < steps - 1
+                                else 1
     left                      = 1 - x
     gone                      = x
-    one_cycle_linear_momentum = momentum*left + momentum_min*gone if done < turn else momentum*gone + momentum_min*left
+    one_cycle_linear_momentum = momentum*left + momentum_min*gone if done < turn
+                                else momentum*gone + momentum_min*left
 
 t = 1, 2, … is the step.
 

@@ -4,10 +4,15 @@
 
     done                  = t - 1
     turn                  = rise*steps - 1
-    x                     = done/turn if done < turn else (done - turn)/turn if done < 2*turn else (done - 2*turn)/(steps - 1 - (done - (done - 2*turn))) if done < steps - 1 else 1
+    x                     = done/turn if done < turn
+                            else (done - turn)/turn if done < 2*turn
+                            else (done - 2*turn)/(steps - 1 - (done - (done - 2*turn))) if done < steps - 1
+                            else 1
     left                  = cos(pi*x)/2 + 1/2
     gone                  = 1/2 - cos(pi*x)/2
-    one_cycle_three_phase = lr*gone + lr*left/div if done < turn else lr*left + lr*gone/div if done < 2*turn else lr*left/div + lr*gone/(div*final_div)
+    one_cycle_three_phase = lr*gone + lr*left/div if done < turn
+                            else lr*left + lr*gone/div if done < 2*turn
+                            else lr*left/div + lr*gone/(div*final_div)
 
 t = 1, 2, … is the step.
 

@@ -4,10 +4,16 @@
 
     done                           = t - 1
     turn                           = rise*steps - 1
-    x                              = done/turn if done < turn else (done - turn)/turn if done < 2*turn else (done - 2*turn)/(steps - 1 - (done - (done - 2*turn))) if done < steps - 1 else 1
+    x                              = done/turn if done < turn
+                                     else (done - turn)/turn if done < 2*turn
+                                     else (done - 2*turn)/(steps - 1 - (done - (done - 2*turn))) if done < steps -
+                                     1
+                                     else 1
     left                           = cos(pi*x)/2 + 1/2
     gone                           = 1/2 - cos(pi*x)/2
-    one_cycle_three_phase_momentum = momentum*left + momentum_min*gone if done < turn else momentum*gone + momentum_min*left if done < 2*turn else momentum*gone + momentum*left
+    one_cycle_three_phase_momentum = momentum*left + momentum_min*gone if done < turn
+                                     else momentum*gone + momentum_min*left if done < 2*turn
+                                     else momentum*gone + momentum*left
 
 t = 1, 2, … is the step.
 

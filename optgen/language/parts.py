@@ -7,7 +7,7 @@ or that is nested too deep for Python to read, is cut into locals before anythin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -30,16 +30,7 @@ def in_parts(equations: Sequence[Equation]) -> list[Equation]:
     """Targets and values, with locals ``part0``, ``part1`` and so on before the equation that first needs them."""
     graph = nodes(*(value for _, value in equations))
     one = _unified(graph)
-    sizes, heights = dict[int, int](), dict[int, int]()
-    for node in graph:
-        sizes[id(node)] = 1 + sum(sizes[id(x)] for x in node.args)
-        heights[id(node)] = 1 + max((heights[id(x)] for x in node.args), default=0)
-    large = {
-        id(value)
-        for _, value in equations
-        if heights[id(value)] > DEEPEST
-        or (sizes[id(value)] > LARGEST and sizes[id(value)] > 2 * len({one[id(x)] for x in nodes(value)}))
-    }
+    large = _large([value for _, value in equations], graph, one)
     if not large:
         return list(equations)
     taken = {node.name for node in graph if isinstance(node, Named)} | {str(target) for target, _ in equations}
@@ -52,6 +43,26 @@ def in_parts(equations: Sequence[Equation]) -> list[Equation]:
             found += parts
         found.append((target, value))
     return found
+
+
+def is_large(value: Any) -> bool:
+    """Whether a value would be cut."""
+    graph = nodes(value)
+    return bool(_large([value], graph, _unified(graph)))
+
+
+def _large(values: Sequence[Any], graph: Sequence[Any], one: Mapping[int, int]) -> set[int]:
+    """Those of values that are too large or too deep as trees."""
+    sizes, heights = dict[int, int](), dict[int, int]()
+    for node in graph:
+        sizes[id(node)] = 1 + sum(sizes[id(x)] for x in node.args)
+        heights[id(node)] = 1 + max((heights[id(x)] for x in node.args), default=0)
+    return {
+        id(value)
+        for value in values
+        if heights[id(value)] > DEEPEST
+        or (sizes[id(value)] > LARGEST and sizes[id(value)] > 2 * len({one[id(x)] for x in nodes(value)}))
+    }
 
 
 def _unified(graph: Sequence[Any]) -> dict[int, int]:

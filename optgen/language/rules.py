@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from sympy import Basic, Expr, Piecewise, S
@@ -24,6 +25,7 @@ from optgen.language.domains import domain_of
 from optgen.language.grammar import misformed, shortened
 from optgen.language.noise import normal
 from optgen.language.order import named, walk
+from optgen.language.parts import is_large
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space, join_all
 from optgen.language.symbols import Grad, Hyper, Local, Named, Next, Result, State, Stateful, Theta, g, t, theta
@@ -70,16 +72,15 @@ def in_order(step: Sequence[Let]) -> tuple[Let, ...]:
     graphlib.CycleError
         If they need each other.
     """
-    by_target = {let.target: let for let in step}
-    graph = {let.target: [s for s in named(let.value) if s in by_target] for let in step}
     position = {let.target: k for k, let in enumerate(step)}
-    sorter = TopologicalSorter(graph)
+    sorter = TopologicalSorter({let.target: [x for x in named(let.value) if x in position] for let in step})
     sorter.prepare()
     ordered: list[Let] = []
-    ready: list[Any] = []
+    ready: list[int] = []
     while sorter.is_active():
-        ready = sorted([*ready, *sorter.get_ready()], key=lambda target: position[target])
-        ordered.append(by_target[ready.pop(0)])
+        for target in sorter.get_ready():
+            heappush(ready, position[target])
+        ordered.append(step[heappop(ready)])
         sorter.done(ordered[-1].target)
     return tuple(ordered)
 
@@ -184,6 +185,9 @@ def _inits_are_well_formed(_: str, __: str, step: Sequence[Let]) -> Found:
     for let, state in _states(step):
         for problem in misformed(state, state.init):
             yield replace(problem, what=f"the init of state `{state}`: {problem.what}", equation=str(let))
+        if is_large(state.init):
+            fix = f"start from 0, and read Piecewise((…, t <= 1), ({state}, True)): equations are cut into parts"
+            yield Problem(f"the init of state `{state}` is nested too deep, or says the same too often", fix, str(let))
 
 
 def _targets_are_assigned_once(_: str, __: str, step: Sequence[Let]) -> Found:
@@ -276,7 +280,10 @@ def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
             if not isinstance(owner, Hyper | State | Local) or owners.get(owner.name) == owner:
                 continue
             name = owner.name
-            if name in owners:
+            if isinstance(owners.get(name), Next):
+                what = f"the name `{name}` is reserved: generated code calls `{owners[name].of}.next` so"
+                yield Problem(what, f"call it `{name}_`, say", str(let))
+            elif name in owners:
                 yield Problem(
                     f"two different symbols are called `{name}`",
                     "give one of them another name; a hyperparameter has one default in one optimizer",

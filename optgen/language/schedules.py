@@ -12,8 +12,9 @@ from sympy import Expr
 from optgen.errors import Location, SpecError
 from optgen.language import latex, rules
 from optgen.language.caller import caller
+from optgen.language.graph import replaced
 from optgen.language.order import walk
-from optgen.language.spec import Let, equations_in
+from optgen.language.spec import Let, cut, equations_in
 from optgen.language.symbols import Hyper, Named, Result, State
 
 
@@ -43,7 +44,8 @@ class Schedule:
     Attributes
     ----------
     step : tuple of Let
-        The equations as they were written: the locals, and last the value under the schedule's name.
+        The equations as they were written: the locals, and last the value under the schedule's name. What is too large
+        or too deep is cut, as in an `Optimizer`.
 
     Raises
     ------
@@ -70,14 +72,14 @@ class Schedule:
         where = equations_in("where", where, self.name, self.location, self.kind)
         if not self.title:
             object.__setattr__(self, "title", "".join(word.capitalize() for word in str(self.name).split("_")))
-        object.__setattr__(self, "step", (*where, Let(Result(str(self.name)), self.value)))
+        object.__setattr__(self, "step", cut((*where, Let(Result(str(self.name)), self.value))))
         problems = rules.no_text(reference=self.reference, description=self.description)
         problems = problems or rules.broken(self.name, self.title, self.step, self.kind)
         if problems:
             raise SpecError(problems, str(self.name), self.location, self.kind)
         known: dict[Named, Expr] = {}
         for let in self.equations:
-            known[let.target] = let.value.xreplace(known)
+            known[let.target] = replaced(let.value, known)
         object.__setattr__(self, "value", known[self.step[-1].target])
 
     @cached_property

@@ -107,9 +107,7 @@ class Optimizer:
             )
             raise SpecError([problem], str(self.name), self.location)
         object.__setattr__(self, "properties", tuple(self.properties))
-        if all(isinstance(let, Let) and isinstance(let.value, Basic) for let in self.step):
-            cut = in_parts([(let.target, let.value) for let in self.step])
-            object.__setattr__(self, "step", tuple(Let(*equation) for equation in cut))
+        object.__setattr__(self, "step", cut(self.step))
         problems = rules.no_text(reference=self.reference, description=self.description)
         problems = problems or rules.broken(self.name, self.title, self.step)
         problems = problems or rules.cannot_evaluate(self.step, self.evaluation) or misclaimed(self)
@@ -206,6 +204,13 @@ def equations_in(argument: str, given: Any, name: Any, location: Location, kind:
     else:
         return tuple(given)
     raise SpecError([problem], str(name), location, kind)
+
+
+def cut(step: tuple[Let, ...]) -> tuple[Let, ...]:
+    """Equations with those in parts that are too large; what is no equation is for the rules of the language to see."""
+    if not all(isinstance(let, Let) and isinstance(let.value, Basic) for let in step):
+        return step
+    return tuple(Let(*equation) for equation in in_parts([(let.target, let.value) for let in step]))
 
 
 def aligned(step: Sequence[Let]) -> list[str]:

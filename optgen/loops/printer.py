@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sympy import (
@@ -163,14 +163,19 @@ class CodePrinter(TextPrinter):
         """A maximum or minimum, of two at a time."""
         name = "maximum" if isinstance(expression, Max) else "minimum"
         self.used.add(name)
-        text, *others = (self(argument) for argument in self.extremes(expression))
-        for other in others:
-            text = f"{name}({text}, {other})"
-        return text
+        return in_pairs(name, [self(argument) for argument in self.extremes(expression)])
 
     def function(self, expression: Function) -> str:
         """A function by the name it has in generated code."""
         return self.call(FUNCTIONS[expression.func], expression.args)
+
+
+def in_pairs(name: str, texts: Sequence[str]) -> str:
+    """Calls of a function of two for any number of arguments, not nested deeper than need be."""
+    if len(texts) == 1:
+        return texts[0]
+    middle = (len(texts) + 1) // 2
+    return f"{name}({in_pairs(name, texts[:middle])}, {in_pairs(name, texts[middle:])})"
 
 
 def require_printable(optimizer: Optimizer | Schedule) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from optgen.loops.layout import INDENT, assignment, filled
+from optgen.loops.layout import INDENT, WIDTH, assignment, filled, parenthesized
 from optgen.loops.nodes import (
     ONE,
     Accumulate,
@@ -44,7 +44,20 @@ _UNARY, ATOM = 4, 5
 
 @dataclass(frozen=True)
 class LoopPrinter:
-    """Prints functions. An emitter overrides what its language says in another way."""
+    """Prints functions. An emitter overrides what its language says in another way.
+
+    Parameters
+    ----------
+    depth : int
+        In how many blocks the lines stand that it prints.
+    """
+
+    depth: int = 0
+
+    @property
+    def width(self) -> int:
+        """How long a line may be."""
+        return WIDTH - len(INDENT) * max(0, self.depth - 2)
 
     def function(self, function: Function) -> str:
         """One function."""
@@ -87,11 +100,12 @@ class LoopPrinter:
                 yield self.barrier()
             case Return(values, packed):
                 text = ", ".join(map(self, values)) + "," * (packed and len(values) == 1)
-                yield f"return {text or '()'}"
+                yield from parenthesized("return", text or "()")
 
     def block(self, body: Iterable[Statement], code: CodePrinter) -> list[str]:
         """The lines of a body."""
-        lines = [line for statement in body for line in self.statement(statement, code)]
+        inside = replace(self, depth=self.depth + 1)
+        lines = [line for statement in body for line in inside.statement(statement, code)]
         return [INDENT + line for line in lines or ["pass"]]
 
     def loop(self, loop: Loop, code: CodePrinter) -> Iterator[str]:
@@ -123,7 +137,7 @@ class LoopPrinter:
         if not isinstance(value, Call):
             return [opening + self(value)]
         pieces = [piece for argument in value.arguments for piece in self.pieces(argument)]
-        return filled(f"{opening}{self.library(value.function)}(", pieces, ")").splitlines()
+        return filled(f"{opening}{self.library(value.function)}(", pieces, ")", self.width).splitlines()
 
     def pieces(self, argument: Expression) -> list[str]:
         """An argument in parts between which a line may end."""

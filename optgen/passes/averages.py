@@ -42,12 +42,12 @@ Known = Mapping[Named, Expr]
 
 def averages(kernel: Kernel) -> Kernel:
     """The kernel with its averages of elements written so that they do not drift."""
-    known = {assign.target: assign.value for assign in kernel.scalars}
+    host, known = kernel.host, {assign.target: assign.value for assign in kernel.scalars}
 
     def exact(assign: Assign) -> Assign:
         if assign.space is not Space.ELEM:  # float64 code, in which no factor is rounded
             return assign
-        return replace(assign, value=_rewritten(assign.value, kernel.host, known, {}))
+        return replace(assign, value=_rewritten(assign.value, host, known, {}))
 
     return kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(map(exact, sweep.body))))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from sympy import Add, Dummy, Expr, Mul, Pow, S, cos, exp, expand, factor, fraction, log, sin, tanh, together
 
@@ -56,6 +57,7 @@ def _on_its_own(node: Expr) -> Expr:
     return _over_one_denominator(_with_mean_age(node))
 
 
+@lru_cache(order.MEMORY)
 def _with_mean_age(node: Expr) -> Expr:
     """A sum that is a mean age less a number, with any factor."""
     for term in node.args if isinstance(node, Add) else ():
@@ -69,6 +71,7 @@ def _with_mean_age(node: Expr) -> Expr:
     return node
 
 
+@lru_cache(order.MEMORY)
 def _over_one_denominator(node: Expr) -> Expr:
     """A difference of quotients as one quotient, where it then cancels only as much as its value must.
 
@@ -89,6 +92,7 @@ def _below(term: Expr) -> list[Expr]:
     return order.factors(term)[2]
 
 
+@lru_cache(order.MEMORY)
 def _without_cancellation(node: Expr) -> Expr:
     """A logarithm, or a difference of two terms, as a product in which nothing cancels."""
     if isinstance(node, log):

@@ -13,7 +13,7 @@ from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import theta
 from optgen.language.text import ATOM, TextPrinter, listed
-from optgen.loops.printer import CodePrinter
+from optgen.loops.printer import CodePrinter, in_pairs
 from optgen.targets.module import function, names, spelled
 
 _IN_NUMPY = {"atan2": "arctan2", "finite": "isfinite"}
@@ -45,18 +45,12 @@ class NumpyPrinter(CodePrinter):
     def connected(self, conditions: Expr) -> tuple[str, int]:
         """Conditions joined by and, or."""
         name = "logical_and" if isinstance(conditions, And) else "logical_or"
-        text, *others = map(self, self.parts(conditions))
-        for other in others:
-            text = f"np.{name}({text}, {other})"
-        return text, ATOM
+        return in_pairs(f"np.{name}", list(map(self, self.parts(conditions)))), ATOM
 
     def extremum(self, expression: Expr) -> str:
         """A maximum or minimum, of two at a time."""
         name = "maximum" if isinstance(expression, Max) else "minimum"
-        text, *others = map(self, self.extremes(expression))
-        for other in others:
-            text = f"np.{name}({text}, {other})"
-        return text
+        return in_pairs(f"np.{name}", list(map(self, self.extremes(expression))))
 
     def function(self, expression: Expr) -> str:
         """A function, or a total over a row, a column or a tensor."""

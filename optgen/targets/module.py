@@ -13,10 +13,10 @@ from sympy import Expr, S
 
 from optgen.ir import Kernel
 from optgen.language.domains import domain_of
-from optgen.language.spec import Optimizer, aligned
+from optgen.language.spec import Let, Optimizer, aligned
 from optgen.language.symbols import Hyper, Named, g, theta
 from optgen.language.text import listed, text
-from optgen.loops.layout import INDENT, WIDTH, laid_out
+from optgen.loops.layout import INDENT, WIDTH, laid_out, wrapped
 from optgen.loops.printer import CodePrinter
 from optgen.loops.rounds import name as name_of
 from optgen.runtime.domain import Domain
@@ -34,11 +34,17 @@ def docstring(optimizer: Optimizer) -> str:
     primes = "A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step."
     described = [quoted(optimizer.description)] if optimizer.description else []
     reference = [f"Reference: {quoted(optimizer.reference)}."] if optimizer.reference else []
-    return f'"""{joined([f"{optimizer.title}.", _equations(optimizer), primes, *described, *reference])}\n"""\n'
+    return f'"""{joined([f"{optimizer.title}.", equations(optimizer.step), primes, *described, *reference])}\n"""\n'
 
 
-def _equations(optimizer: Optimizer) -> str:
-    return textwrap.indent("\n".join(aligned(optimizer.step)), INDENT)
+def equations(step: Sequence[Let]) -> str:
+    """Equations as docstrings have them, a case a line where a choice is too long for one."""
+    lines: list[str] = []
+    for line in aligned(step):
+        first, *cases = re.split(r" (?=else )", line) if len(line) > WIDTH else [line]
+        below = " " * (line.index("=") + 2)
+        lines += [wrapped(first, below), *(wrapped(below + case, below) for case in cases)]
+    return textwrap.indent("\n".join(lines), INDENT)
 
 
 def joined(blocks: Iterable[str]) -> str:
@@ -186,7 +192,7 @@ def facade(optimizer: Optimizer, arrays: str) -> str:
         parameters.append(f"{h.name} : float or callable, default {default}, in {_known_domain(h)}")
         if h.meaning:
             parameters.append(f"    {quoted(h.meaning[:1].upper() + h.meaning[1:])}.")
-    doc = [f'"""{optimizer.title} for all arrays of a model at once.', "", *_equations(optimizer).splitlines()]
+    doc = [f'"""{optimizer.title} for all arrays of a model at once.', "", *equations(optimizer.step).splitlines()]
     doc += ["", "Parameters", "----------", *parameters, '"""']
     body = [*doc, "", "program = PROGRAM", "", *init.splitlines(), *textwrap.indent(forward, INDENT).splitlines()]
     return f"class {optimizer.title}(FusedOptimizer):\n" + textwrap.indent("\n".join(body), INDENT)

@@ -22,6 +22,7 @@ from optgen.language.symbols import Named, Next, State
 from optgen.targets.base import Origin, Target
 
 _MARK = re.compile(r"symbol_of_the_rule_(\d+)_end")
+_OF_SAVEZ = ("file", "allow_pickle")
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,15 @@ class _Part:
         What it is called.
     own : frozenset of str
         Those of the module.
-    marked : frozenset of str
-        Those made of a name of the rule.
+    marked : mapping of int to set of str
+        Those made of names of the rule, by the number of the symbol.
     called : frozenset of str
         Those of functions that it calls.
     """
 
     name: str
     own: frozenset[str]
-    marked: frozenset[str]
+    marked: Mapping[int, set[str]]
     called: frozenset[str]
 
     @classmethod
@@ -51,13 +52,15 @@ class _Part:
         found = list(ast.walk(node))
         names = {x.id for x in found if isinstance(x, ast.Name)} | {x.arg for x in found if isinstance(x, ast.arg)}
         called = {x.func.id for x in found if isinstance(x, ast.Call) and isinstance(x.func, ast.Name)}
-        marked = frozenset(filter(_MARK.search, names))
-        return cls(node.name, frozenset(names) - marked, marked, frozenset(called))
+        marked: dict[int, set[str]] = {}
+        for name in names:
+            if mark := _MARK.search(name):
+                marked.setdefault(int(mark[1]), set()).add(name)
+        return cls(node.name, frozenset(names.difference(*marked.values())), marked, frozenset(called))
 
     def spelled(self, number: int, name: str) -> set[str]:
         """What is made of the name of a symbol."""
-        found = ((each, _MARK.search(each)) for each in self.marked)
-        return {_MARK.sub(name, each) for each, mark in found if mark and int(mark[1]) == number}
+        return {_MARK.sub(name, each) for each in self.marked.get(number, ())}
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,9 @@ def _taken_from_the_user(
     in_use = interface.names.union(*(part.called for part in parts if part.name in interface.functions))
     for name in sorted(users & in_use):
         yield _reserved(name, f"a name in the class or in a function of the module for {target.name}")
+    for state in optimizer.states:
+        if state.name in _OF_SAVEZ and state.space in (Space.STEP, Space.GROUP):
+            yield _reserved(state.name, "an argument of numpy.savez, which is given such states by their names")
     imported = {alias.asname or alias.name for x in tree.body if isinstance(x, ast.ImportFrom) for alias in x.names}
     assigned = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
     if optimizer.title in imported | assigned:

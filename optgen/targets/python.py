@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from optgen.loops.layout import filled
@@ -47,7 +47,8 @@ class PythonEmitter(LoopPrinter):
     def body(self, function: Function) -> list[str]:
         """The lines of what a function does."""
         code = CodePrinter(elementwise=function.kind == "element")
-        lines = [line for statement in function.body for line in self.statement(statement, code)]
+        inside = replace(self, depth=1)
+        lines = [line for statement in function.body for line in inside.statement(statement, code)]
         self.used.update(code.used)
         return lines
 
@@ -85,7 +86,7 @@ class PythonEmitter(LoopPrinter):
         """Elements side by side go to memory."""
         function = self.library("store" if len(store.values) == 1 else f"store{len(store.values)}")
         pieces = [self(store.address), self(store.index), "scalars", *map(self, store.values)]
-        yield from filled(f"{function}(", [f"{piece}," for piece in pieces], ")").splitlines()
+        yield from filled(f"{function}(", [f"{piece}," for piece in pieces], ")", self.width).splitlines()
 
     def cast(self, value: Expression, to: str) -> tuple[str, int]:
         """A number in another type."""

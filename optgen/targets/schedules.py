@@ -14,7 +14,7 @@ from optgen.ir import powm1
 from optgen.language.domains import domain_of
 from optgen.language.graph import nodes
 from optgen.language.schedules import Schedule
-from optgen.language.spec import Let, aligned
+from optgen.language.spec import Let
 from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, Local, Result, t
 from optgen.language.text import TextPrinter
@@ -95,10 +95,9 @@ def _refuse_names_in_use(schedule: Schedule, tree: ast.Module) -> None:
 
 
 def _docstring(schedule: Schedule) -> str:
-    equations = textwrap.indent("\n".join(aligned(schedule.step)), INDENT)
     described = [module.quoted(schedule.description)] if schedule.description else []
     reference = [f"Reference: {module.quoted(schedule.reference)}."] if schedule.reference else []
-    blocks = [f"{schedule.title}.", equations, "t = 1, 2, … is the step.", *described, *reference]
+    blocks = [f"{schedule.title}.", module.equations(schedule.step), "t = 1, 2, … is the step.", *described, *reference]
     return f'"""{module.joined(blocks)}\n"""\n'
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from sympy import Abs, Expr, Max, Piecewise, sin, tanh
 
-from optgen import Let, Optimizer, g, local, pipeline, state, theta
+from optgen import Let, Optimizer, Schedule, SpecError, g, local, pipeline, state, t, theta
 from optgen.hypers import beta1, lr
 from optgen.ir import Kernel
 from optgen.language.graph import nodes
 from optgen.language.parts import DEEPEST, LARGEST
-from optgen.targets import TARGETS
+from optgen.targets import TARGETS, schedules
 from optgen.targets.base import Origin
 from optgen.verify import reference
 
@@ -114,3 +114,28 @@ def test_a_maximum_of_many_is_compared_by_nobody_again():
 def test_a_sum_of_a_thousand_terms_is_fused_in_parts_that_python_reads():
     text = pipeline.source(rule(sum(sin(g * k) * theta for k in range(1, 300))), TARGETS["cpu"], Origin("", "", ""))
     assert max(line.count("(") for line in text.splitlines() if "fma" in line) < 200
+
+
+def test_schedules_are_cut_too():
+    value = t
+    for k in range(125):
+        value = tanh(value + k)
+    schedule = Schedule("deep", lr * value)
+    assert len(schedule.step) > 1
+    known = {}
+    exec(schedules.source(schedule, Origin("", "", "")), known)  # noqa: S102 - it was just made
+    assert known["Deep"](lr=0.5)(1) == pytest.approx(0.5, abs=1e-9)
+
+
+def test_what_a_state_starts_from_is_not_nested_deep():
+    deep = state("m", init=nested(125).xreplace({g: theta}))
+    step = (Let(deep.next, deep + g), Let(theta.next, theta - lr * deep.next))
+    with pytest.raises(SpecError, match="the init of state `m` is nested too deep"):
+        Optimizer("rule", title="Rule", step=step)
+
+
+def test_a_maximum_of_many_is_nested_as_little_as_need_be():
+    largest = Max(*(k * g + theta / (k + 1) for k in range(200)), evaluate=False)
+    text = pipeline.source(rule(largest), TARGETS["cpu"], Origin("", "", ""))
+    assert "maximum(" * 8 in text
+    assert "maximum(" * 9 not in text

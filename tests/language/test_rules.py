@@ -87,9 +87,9 @@ REFUSED = {
     ),
     "the name of a new value": (
         [Let(m.next, g), Let(local("m_next"), m.next), Let(theta.next, theta - local("m_next"))],
-        "two different symbols are called `m_next`",
+        "the name `m_next` is reserved: generated code calls `m.next` so",
         "m_next = m'",
-        "another name",
+        "call it `m_next_`",
     ),
     "a Piecewise without a final True": (
         [Let(theta.next, Piecewise((theta - lr * g, Eq(t, 1))))],

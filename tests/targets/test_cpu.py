@@ -29,9 +29,9 @@ def test_a_module_has_the_public_names(generated):
 
 
 def test_its_docstring_holds_the_equations(generated):
+    shown = " ".join(generated.module.__doc__.split())  # what is long takes several lines
     for line in str(generated.optimizer).splitlines():
-        target, value = line.split(" = ", 1)
-        assert re.search(rf"^ +{re.escape(target)} += {re.escape(value)}$", generated.module.__doc__, re.MULTILINE)
+        assert line in shown
 
 
 def test_it_imports_the_runtime_and_nothing_else(generated):

@@ -7,7 +7,7 @@ import pytest
 from interpreted import interpreted, undefined
 from sympy import Abs, sqrt
 
-from optgen import TENSOR, Let, Norm, Optimizer, TensorMean, g, hyper, local, pipeline, state, theta
+from optgen import STEP, TENSOR, Let, Norm, Optimizer, TensorMean, g, hyper, local, pipeline, state, theta
 from optgen.errors import SpecError
 from optgen.hypers import lr
 from optgen.ir import Kernel
@@ -108,6 +108,16 @@ def test_what_a_user_would_type_twice_is_refused(name: str) -> None:
         with pytest.raises(SpecError, match=f"the name `{name}` is reserved"):
             module(Optimizer("rule", title="Rule", step=steps(name)[kind]), "cpu")
     module(Optimizer("rule", title="Rule", step=steps(name)["local"]), "cpu")
+
+
+@pytest.mark.parametrize("name", ["file", "allow_pickle"])
+def test_one_number_is_not_called_what_savez_calls_its_own(name: str) -> None:
+    whole = state(name, space=STEP)
+    step = (Let(whole.next, whole + 1), Let(theta.next, theta - lr * g * whole.next))
+    with pytest.raises(SpecError, match=f"the name `{name}` is reserved: it is an argument of numpy.savez"):
+        module(Optimizer("rule", title="Rule", step=step), "cpu")
+    module(Optimizer("rule", title="Rule", step=steps(name)["hyper"]), "cpu")
+    module(Optimizer("rule", title="Rule", step=steps(name)["state"]), "cpu")
 
 
 def test_functions_that_take_hyperparameters_keep_those_that_they_call() -> None:
