@@ -123,8 +123,8 @@ def _drawn(kernel: Kernel, draw: Draw) -> str:
 
 
 def _in_rounds(kernel: Kernel, element: CodePrinter, host: CodePrinter) -> Parts:
-    functions, phases = rounds.functions(kernel, element, host), ["phases=("]
-    used = {"Phase", *_drawing(kernel)}
+    functions, phases = rounds.functions(kernel, element, host, "helper"), ["phases=("]
+    used = {"Phase", *(["helper"] if any(text.startswith("@helper") for text in functions) else []), *_drawing(kernel)}
     for round_ in rounds.rounds(kernel):
         prepare = rounds.prepare(kernel, round_, used)
         if prepare:

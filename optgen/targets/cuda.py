@@ -88,7 +88,7 @@ def _simple(kernel: Kernel, element: CodePrinter, host: CodePrinter, used: set[s
 
 def _in_rounds(kernel: Kernel, element: CodePrinter, host: CodePrinter, used: set[str]) -> Parts:
     """A module of several sweeps."""
-    functions, launches = rounds.functions(kernel, element, host, small="on_device"), []
+    functions, launches = rounds.functions(kernel, element, host, "on_device"), []
     if any(step for round_ in rounds.rounds(kernel) for steps in round_.small for step in steps):
         used.add("on_device")
     numbers = dict.fromkeys(Space, 0)

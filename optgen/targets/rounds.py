@@ -176,7 +176,7 @@ def is_used(name: str, blocks: Sequence[Sequence[str]]) -> bool:
 # Functions -----------------------------------------------------------------------------------------------------------
 
 
-def functions(kernel: Kernel, element: CodePrinter, host: CodePrinter, *, small: str = "on_host") -> list[str]:
+def functions(kernel: Kernel, element: CodePrinter, host: CodePrinter, small: str) -> list[str]:
     """For every sweep that computes anything, the function that computes one position; equal ones have the same.
 
     Parameters
