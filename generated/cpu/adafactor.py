@@ -22,7 +22,7 @@ Reference: torch.optim.Adafactor.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    expm1, fma, helper, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
     root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
 )
 from optgen.runtime.totals import column_totals, narrow, rows_in_columns, sum_of, wide
@@ -47,14 +47,14 @@ def update_0(theta, g):
     return y2, y3
 
 
-@on_host
+@helper
 def tensor_0(acc6, acc7, acc8, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
     rate = c3*maximum(root_of_squares(acc6/numel, acc7/numel, acc8/numel), eps2)
     return rate
 
 
-@on_host
+@helper
 def row_0(r, acc0, numel, n_cols, c0, c1):
     """One row before sweep 1: the new r, and by_row."""
     r_next = c0*r + c1*acc0/n_cols
@@ -62,7 +62,7 @@ def row_0(r, acc0, numel, n_cols, c0, c1):
     return r_next, by_row
 
 
-@on_host
+@helper
 def column_0(c, acc1, acc2, numel, n_rows, n_cols, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
     c_next = c0*c + c1*acc1/n_rows
@@ -79,7 +79,7 @@ def update_1(g, by_row, by_column, eps1):
     return u, y0, y1
 
 
-@on_host
+@helper
 def tensor_1(acc3, acc4, acc5, rate, numel, c2):
     """One tensor before sweep 2: c5."""
     excess = maximum(c2*root_of_squares(acc3/numel, acc4/numel, acc5/numel), 1)

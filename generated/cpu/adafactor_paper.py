@@ -21,7 +21,7 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    expm1, fma, helper, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
     root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
 )
 from optgen.runtime.totals import column_totals, columns_in_rows, narrow, rows_in_columns, sum_of, wide
@@ -45,21 +45,21 @@ def update_0(theta, g):
     return y2, y3
 
 
-@on_host
+@helper
 def tensor_0(acc7, acc8, acc9, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
     rate = c3*maximum(root_of_squares(acc7/numel, acc8/numel, acc9/numel), eps2)
     return rate
 
 
-@on_host
+@helper
 def row_0(r, acc0, n_cols, eps1, c0, c1):
     """One row before sweep 1: the new r."""
     r_next = c0*r + c1*(acc0 + n_cols*eps1)
     return r_next
 
 
-@on_host
+@helper
 def column_0(c, acc1, acc3, n_rows, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
     c_next = c0*c + c1*(acc1 + n_rows*eps1)
@@ -67,7 +67,7 @@ def column_0(c, acc1, acc3, n_rows, eps1, c0, c1):
     return c_next, by_column
 
 
-@on_host
+@helper
 def row_1(r_next, acc2):
     """One row before sweep 1: by_row."""
     by_row = acc2**(1/4)/sqrt(r_next)
@@ -83,7 +83,7 @@ def update_1(g, by_row, by_column):
     return u, y0, y1
 
 
-@on_host
+@helper
 def tensor_1(acc4, acc5, acc6, rate, numel, c2):
     """One tensor before sweep 2: c4."""
     excess = maximum(c2*root_of_squares(acc4/numel, acc5/numel, acc6/numel), 1)

@@ -19,8 +19,8 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, view,
+    expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    sqrt, summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, wide
 
@@ -45,7 +45,7 @@ def update_0(g, m, beta1_head, beta1_tail, c0):
     return m_next
 
 
-@on_host
+@helper
 def row_0(v, acc0, n_cols, lr, beta2, eps, c2, c3):
     """One row before sweep 1: the new v, and c5."""
     v_next = beta2*v + c2*acc0/n_cols

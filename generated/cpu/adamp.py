@@ -29,8 +29,8 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
+    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
 )
 from optgen.runtime.totals import max_of, narrow, sum_of, wide
 
@@ -65,7 +65,7 @@ def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_
     return m_next, v_next, y0, y1, y2, y3, u
 
 
-@on_host
+@helper
 def tensor_0(acc8, acc9, acc10, acc11, acc12, acc13, acc14, eps):
     """One tensor before sweep 1: cosine."""
     cosine = (
@@ -75,7 +75,7 @@ def tensor_0(acc8, acc9, acc10, acc11, acc12, acc13, acc14, eps):
     return cosine
 
 
-@on_host
+@helper
 def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
     """One row before sweep 1: y4."""
     y4 = (
@@ -85,7 +85,7 @@ def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
     return y4
 
 
-@on_host
+@helper
 def tensor_1(acc7, cosine, numel, n_cols, delta, wd_ratio, c5):
     """One tensor before sweep 1: row_cosine and c4."""
     row_cosine = acc7
@@ -100,7 +100,7 @@ def tensor_1(acc7, cosine, numel, n_cols, delta, wd_ratio, c5):
     return row_cosine, c4
 
 
-@on_host
+@helper
 def row_1(acc4, acc5, acc6, row_cosine, acc12, acc13, acc14, cosine, acc15, acc16, numel, n_cols, eps, delta):
     """One row before sweep 1: radial."""
     radial = (

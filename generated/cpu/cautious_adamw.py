@@ -19,8 +19,8 @@ Reference: arXiv:2411.16085, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sign, sqrt, summing_chunk, tail, view, where,
+    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sign, sqrt, summing_chunk, tail, view, where,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
 
@@ -54,7 +54,7 @@ def update_0(g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c
     return m_next, v_next, agrees
 
 
-@on_host
+@helper
 def tensor_0(acc0, numel):
     """One tensor before sweep 1: c5."""
     c5 = 1/maximum(acc0/numel, 1/1000)

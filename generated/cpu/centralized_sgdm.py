@@ -15,7 +15,8 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, view, where,
+    fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, view,
+    where,
 )
 from optgen.runtime.totals import narrow, wide
 
@@ -29,14 +30,14 @@ def scalars(t, lr, momentum, dampening):
     return branch, lr, momentum, zero, c2
 
 
-@on_host
+@helper
 def tensor_0_0(n_rows):
     """One tensor before sweep 0: c1."""
     c1 = 1 if n_rows > 1 else 0
     return c1
 
 
-@on_host
+@helper
 def row_0_0(acc0, n_cols):
     """One row before sweep 1: c0."""
     c0 = acc0/n_cols

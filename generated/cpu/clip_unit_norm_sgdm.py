@@ -17,8 +17,8 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares, serial_sweep,
-    shrunk, stretched, summing_chunk, view,
+    fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
+    serial_sweep, shrunk, stretched, summing_chunk, view,
 )
 from optgen.runtime.totals import narrow, wide
 
@@ -41,7 +41,7 @@ def update_0_0(theta, g):
     return y0, y1, y2, y3
 
 
-@on_host
+@helper
 def row_0_0(acc0, acc1, acc2, acc3, acc4, acc5, unit_limit, unit_floor):
     """One row before sweep 1: shrink."""
     most = unit_limit*maximum(root_of_squares(acc0, acc1, acc2), unit_floor)

@@ -23,7 +23,7 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
+    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
     summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
@@ -45,7 +45,7 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay, d0):
     return eps, weight_decay, root, c3, rest, c0, beta1_head, beta1_tail, c2, beta2_head, beta2_tail, c5
 
 
-@on_host
+@helper
 def group_0(d, weight_decay, rest, c0, c2):
     """One model before sweep 0: rate, c1, c4 and c6."""
     rate = c0*d
@@ -67,7 +67,7 @@ def update_0(theta, g, m, v, s, c1, c4, c6, eps, root, c3, beta1_head, beta1_tai
     return theta_next, m_next, v_next, s_next, y0, y2
 
 
-@on_host
+@helper
 def group_1(d, r, rate, acc1, acc3, root, rest, c5):
     """One model after the last sweep: the new d and r."""
     r_next = r*root + acc1*rate*rest

@@ -20,8 +20,8 @@ from optgen.runtime import (
     Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, beginning, update_array,
 )
 from optgen.runtime.cpu import (
-    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares, serial_sweep,
-    shrunk, sqrt, stretched, summing_chunk, view,
+    fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
+    serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -41,7 +41,7 @@ def update_0(theta, g, theta_0):
     return y0, y2, y4
 
 
-@on_host
+@helper
 def group_0(distance, squares, acc1, acc3, acc5, acc7, lr, eps):
     """One model before sweep 1: the new distance and squares, and rate."""
     distance_next = maximum(distance, root_of_squares(acc1, acc3, acc5))

@@ -18,8 +18,8 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
-    view,
+    fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
+    summing_chunk, view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -37,7 +37,7 @@ def update_0(theta, g, theta_0):
     return y0
 
 
-@on_host
+@helper
 def group_0(d2, squares, acc1, acc3, lr, eps):
     """One model before sweep 1: the new d2 and squares, and rate."""
     d2_next = maximum(d2, acc1)

@@ -20,8 +20,8 @@ Reference: Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before t
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
+    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -55,7 +55,7 @@ def update_0(g):
     return y1, y3
 
 
-@on_host
+@helper
 def group_0(acc1, acc3, acc5, norm_limit):
     """One model before sweep 1: shrink."""
     shrink = norm_limit/maximum(1/1000000 + root_of_squares(acc1, acc3, acc5), norm_limit)

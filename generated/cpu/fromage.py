@@ -17,8 +17,8 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    fma, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares, serial_sweep,
-    shrunk, sqrt, stretched, summing_chunk, view,
+    fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
+    serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
 
@@ -40,7 +40,7 @@ def update_0(theta, g):
     return y0, y1, y2, y3
 
 
-@on_host
+@helper
 def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, norm_min):
     """One tensor before sweep 1: c1."""
     size = maximum(root_of_squares(acc0, acc1, acc2), norm_min)

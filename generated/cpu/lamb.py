@@ -23,7 +23,7 @@ Reference: optax.lamb.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
+    expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
     serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
@@ -60,7 +60,7 @@ def update_0(
     return m_next, v_next, y0, y1, u, y2, y3
 
 
-@on_host
+@helper
 def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr):
     """One tensor before sweep 1: c4."""
     size = root_of_squares(acc0, acc1, acc2)

@@ -20,7 +20,7 @@ Reference: arXiv:1904.00962, Algorithm 2.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    expm1, fma, head, helper, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
     root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
@@ -59,7 +59,7 @@ def update_0(
     return m_next, v_next, y0, y1, u, y2, y3
 
 
-@on_host
+@helper
 def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, norm_max, norm_min):
     """One tensor before sweep 1: c4."""
     trust = (

@@ -19,8 +19,8 @@ Reference: arXiv:1708.03888, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares, serial_sweep, shrunk,
-    stretched, summing_chunk, view,
+    fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares, serial_sweep,
+    shrunk, stretched, summing_chunk, view,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
 
@@ -41,7 +41,7 @@ def update_0(theta, g):
     return y0, y1, y2, y3
 
 
-@on_host
+@helper
 def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, weight_decay, trust_coefficient):
     """One tensor before sweep 1: c0."""
     size = root_of_squares(acc0, acc1, acc2)

@@ -17,7 +17,8 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk, view,
+    fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
+    view,
 )
 from optgen.runtime.totals import narrow, sum_of, wide
 
@@ -30,7 +31,7 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay):
     return branch, lr, beta2, beta1, eps, weight_decay, c0
 
 
-@on_host
+@helper
 def tensor_0_0(acc0, beta2, eps, c0):
     """One tensor before sweep 1 where t == 1: the new v, and c1."""
     v_next = beta2*acc0 + c0*acc0
@@ -46,7 +47,7 @@ def update_0_1(theta, g, m, c1, lr, beta1, weight_decay):
     return theta_next, m_next
 
 
-@on_host
+@helper
 def tensor_1_0(v, acc0, beta2, eps, c0):
     """One tensor before sweep 1 otherwise: the new v, and c1."""
     v_next = beta2*v + c0*acc0

@@ -24,8 +24,8 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail, view,
+    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sqrt, summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -45,7 +45,7 @@ def scalars(t, lr, beta2, beta1, d0, d_coef, weight_decay, eps):
     return d_coef, weight_decay, eps, root, c0, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2, c4
 
 
-@on_host
+@helper
 def group_0(d, weight_decay, c0, c4):
     """One model before sweep 0: rate, c3 and c5."""
     rate = c0*d
@@ -64,7 +64,7 @@ def update_0(theta, g, s, theta_0, d, c3, root):
     return s_next, y0, y2
 
 
-@on_host
+@helper
 def group_1(d, r, rate, acc1, acc3, d_coef, eps, root, c4):
     """One model before sweep 1: the new r, and d' and c6."""
     r_next = r*root + c4*d*acc1*rate

@@ -19,7 +19,7 @@ Reference: optax.apply_if_finite.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    finite, fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
+    finite, fma, head, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, tail, view, where,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
@@ -47,7 +47,7 @@ def update_0(g):
     return y0
 
 
-@on_host
+@helper
 def group_0(taken, acc1, acc2, beta1, beta2):
     """One model before sweep 1: the new taken, and c1, c3 and c4."""
     bad = acc2 - acc1

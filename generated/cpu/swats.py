@@ -29,8 +29,8 @@ Reference: arXiv:1712.07628, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, view, where,
+    expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    sqrt, summing_chunk, tail, view, where,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -54,7 +54,7 @@ def scalars(t, lr, beta1, beta2, eps, tolerance):
     )
 
 
-@on_host
+@helper
 def group_0_0(switched_at, t):
     """One model before sweep 0 where t == 1: c1, now, c5 and switched_at'."""
     c1 = 1 if switched_at > 0 else 0
@@ -77,7 +77,7 @@ def update_0_0(
     return theta_next, m_next, v_next, p
 
 
-@on_host
+@helper
 def group_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c2, c4):
     """One model before sweep 1 where t == 1: the new lam and rate."""
     along = acc1
@@ -88,7 +88,7 @@ def group_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c2, c4):
     return lam_next, rate_next
 
 
-@on_host
+@helper
 def group_1_0(switched_at):
     """One model before sweep 0 otherwise: c1."""
     c1 = 1 if switched_at > 0 else 0
@@ -107,7 +107,7 @@ def update_1_0(
     return theta_next, v_next, p
 
 
-@on_host
+@helper
 def group_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c2, c4):
     """One model before sweep 1 otherwise: the new switched_at, lam and rate, and c5."""
     along = acc1

@@ -24,8 +24,8 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu import (
-    expm1, fma, head, log, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt, summing_chunk,
-    tail, view,
+    expm1, fma, head, helper, log, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
+    summing_chunk, tail, view,
 )
 from optgen.runtime.totals import narrow, sum_of, sum_over, wide
 
@@ -70,7 +70,7 @@ def update_1_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta
     return theta_next, m_next, v_next, p
 
 
-@on_host
+@helper
 def group_1_0(lam, acc1, acc3, beta2, c1, c3):
     """One model after the last sweep where switch_step <= t and switched_at <= 0: the new lam and rate."""
     along = acc1
@@ -92,7 +92,7 @@ def update_2_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta
     return theta_next, m_next, v_next, p
 
 
-@on_host
+@helper
 def group_2_0(lam, acc1, acc3, beta2, c1):
     """One model after the last sweep otherwise: the new lam."""
     along = acc1

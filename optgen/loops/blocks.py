@@ -59,7 +59,7 @@ _BLOCK, _THREAD, _THREADS, _FOUR = Call("block"), Call("thread"), Constant("THRE
 
 def lowered(kernel: Kernel) -> Lowered:
     """The functions of a module for GPUs, and what a step launches."""
-    functions, phases = [rounds.scalars(kernel), *rounds.functions(kernel, "device")], []
+    functions, phases = [rounds.scalars(kernel), *rounds.functions(kernel)], []
     numbers = dict.fromkeys(Space, 0)
     for round_ in rounds.rounds(kernel):
         for steps in _side_by_side(round_.small):

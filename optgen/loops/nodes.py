@@ -203,8 +203,8 @@ class Function:
     Parameters
     ----------
     kind : str
-        What it is for: of the host's or the device's numbers, of one element, a chunk's loop (which may keep several
-        partial sums), a sweep over all chunks, or what a GPU launches.
+        What it is for: the numbers of the host, one value that varies over less than elements, one element, the loop
+        over a chunk (which may keep several partial sums), a sweep over all chunks, or what a GPU launches.
     name : str
         What it is called.
     parameters : tuple of str
@@ -226,7 +226,7 @@ Expression = Name | Constant | Field | Number | Binary | Product | Call | Item |
 Statement = Assign | Compute | Accumulate | Store | Loop | Each | Choose | Barrier | Return
 Node = Expression | Statement | Function
 
-Kind = Literal["host", "device", "element", "chunk", "summing chunk", "sweep", "parallel sweep", "kernel"]
+Kind = Literal["host", "small", "element", "chunk", "summing chunk", "sweep", "parallel sweep", "kernel"]
 
 ZERO, ONE = Number(0), Number(1)
 

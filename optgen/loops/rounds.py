@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
 
 from sympy import S
 
@@ -244,23 +243,15 @@ def scalars(kernel: Kernel) -> Function:
     )
 
 
-def functions(kernel: Kernel, small: Literal["host", "device"]) -> tuple[Function, ...]:
-    """For every sweep that computes anything, the function that computes one position; equal ones have the same.
-
-    Parameters
-    ----------
-    kernel : Kernel
-        Whose sweeps.
-    small : {"host", "device"}
-        Where those of less than elements run.
-    """
+def functions(kernel: Kernel) -> tuple[Function, ...]:
+    """For every sweep that computes anything, the function that computes one position; equal ones have the same."""
     found: dict[str, list[tuple[Branch, int, Step]]] = {}
     for number, branch in enumerate(kernel.branches):
         for round_ in rounds(kernel):
             for step in (*round_.small[number], round_.whole[number]):
                 if step is not None and step.sweep.body and not is_copying(step.sweep):
                     found.setdefault(step.name, []).append((branch, round_.number, step))
-    return tuple(_function(kernel, uses, small) for uses in found.values())
+    return tuple(_function(kernel, uses) for uses in found.values())
 
 
 def is_copying(sweep: Sweep) -> bool:
@@ -273,7 +264,7 @@ def results(sweep: Sweep) -> tuple[Named, ...]:
     return tuple(result for result in sweep.results if result not in sweep.loads)
 
 
-def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]], small: Literal["host", "device"]) -> Function:
+def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]]) -> Function:
     branch, number, step = uses[0]
     sweep = step.sweep
     where = f" where {text(branch.when)}" if branch.when != S.true else " otherwise"
@@ -287,7 +278,7 @@ def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]], small: L
     what = f"One {sweep.space.whole}{place}{where}: {', and '.join([*new, *([listed(others)] if others else [])])}."
     parameters = tuple(map(name, (*sweep.loads, *needed(kernel, sweep))))
     body: tuple[Statement, ...] = (*map(Compute, sweep.body), Return(_names(results(sweep))))
-    return Function(small if sweep.is_small else "element", step.name, parameters, what, body)
+    return Function("small" if sweep.is_small else "element", step.name, parameters, what, body)
 
 
 def _names(symbols: Sequence[Named]) -> tuple[Name, ...]:

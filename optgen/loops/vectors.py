@@ -53,7 +53,7 @@ _PLACE = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_be
 
 def lowered(kernel: Kernel) -> Lowered:
     """The functions of a module for CPUs, and what a step launches."""
-    functions, phases = [rounds.scalars(kernel), *rounds.functions(kernel, "host")], []
+    functions, phases = [rounds.scalars(kernel), *rounds.functions(kernel)], []
     for round_ in rounds.rounds(kernel):
         if any(round_.small):
             prepare = _prepare(kernel, round_)

@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from optgen.runtime.cpu import fma, per_chunk, per_element, where
+from optgen.runtime.cpu import fma, helper, per_element, where
 
 __all__ = ["draws"]
 
@@ -114,7 +114,7 @@ def _deviate(word: Any, like: Any) -> Any:  # noqa: ARG001
     return _in_float32 if like.dtype == types.float32 else _in_float64
 
 
-@per_chunk
+@helper
 def draws(row: Any, t: Any, seed: Any, stream: Any, like: Any) -> Any:
     """A standard normal deviate for every element of a chunk.
 

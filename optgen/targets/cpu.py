@@ -35,6 +35,7 @@ class CpuEmitter(PythonEmitter):
 
     decorators: ClassVar[Mapping[str, str]] = {
         "host": "on_host",
+        "small": "helper",
         "element": "per_element",
         "chunk": "per_chunk",
         "summing chunk": "summing_chunk",

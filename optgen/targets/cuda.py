@@ -40,7 +40,7 @@ class CudaEmitter(PythonEmitter):
 
     decorators: ClassVar[Mapping[str, str]] = {
         "host": "on_host",
-        "device": "on_device",
+        "small": "on_device",
         "element": "per_element",
         "kernel": "kernel",
     }

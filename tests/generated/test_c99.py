@@ -7,10 +7,9 @@ import pytest
 from c99 import COMPILER, program_of
 from test_accuracy import (  # noqa: F401 - fixtures and tests are found by their names
     alike,
-    path,
-    test_a_column_has_the_same_bits_wherever_it_lies,
     test_a_model_of_arrays_of_every_size,
     test_all_threads_and_one_thread_make_the_same_bits,
+    trajectory,
 )
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
@@ -30,6 +29,11 @@ def compiled(tmp_path_factory):
         return made[name]
 
     return of
+
+
+@pytest.fixture
+def path(generated, dtype):
+    return trajectory(generated.optimizer, dtype, "defaults")
 
 
 @pytest.fixture

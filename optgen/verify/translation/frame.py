@@ -35,7 +35,8 @@ for row in range(len(rows)):
     %s"""
 _KINDS = {"chunk", "part", "row", "column", "tensor", "group"}
 _DECORATORS = {
-    r"scalars|(tensor|row|column|group|prepare)(_\d+)+": "on_host",
+    r"scalars|prepare(_\d+)+": "on_host",
+    r"(tensor|row|column|group)(_\d+)+": "helper",
     r"update(_\d+)*": "per_element",
     r"chunk(_\d+)?": "per_chunk",
     r"sweep(_\d+)?": "parallel_sweep",
