@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import threading
+from glob import escape
 from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_file_location, spec_from_loader
 from pathlib import Path
@@ -16,9 +17,10 @@ def write_whole(path: Path, text: str) -> None:
     """Write a file so that under its name there is the whole of it or what was there before.
 
     The text goes to a file that has no name yet, where the system has such files; what kills the process halfway leaves
-    nothing behind.
+    nothing behind, or the whole text beside it for a moment. That is deleted when the file is next written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _delete_left(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     data = text.encode()
     try:
@@ -29,6 +31,15 @@ def write_whole(path: Path, text: str) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _delete_left(path: Path) -> None:
+    """Delete what processes that are no more have left beside a file (Linux)."""
+    if Path("/proc/self").exists():
+        for left in path.parent.glob(f".{escape(path.name)}.*.*"):
+            writer = left.name.split(".")[-2]
+            if writer.isdecimal() and not Path("/proc", writer).exists():
+                left.unlink(missing_ok=True)
 
 
 def _write_unnamed(path: Path, data: bytes) -> None:

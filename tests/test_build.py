@@ -251,6 +251,11 @@ def test_a_build_that_is_killed_leaves_whole_files_only(tmp_path):
         seen += len(left)
         assert all(whole[name] == text for name, text in left.items())
         assert {path.read_bytes() for path in out.glob("cpu/*")} <= set(whole.values())
+        if sys.platform == "linux" and (attempt == 7 or any(out.glob("cpu/.*"))):
+            list(build(pairs(loaded), ["cpu"], out))
+            assert {path.name for path in out.glob("cpu/*")} == {
+                path.name for path in (tmp_path / "wanted/cpu").iterdir()
+            }
     assert seen > 0
 
 

@@ -8,7 +8,9 @@ import warnings
 import numpy as np
 import pytest
 
-from optgen.files import cache, module_of
+from optgen.files import cache, module_of, write_whole
+
+LINUX = sys.platform == "linux"
 
 TEXT = '''"""A module with a kernel."""
 
@@ -20,6 +22,16 @@ def twice(x):
     """Twice a number."""
     return 2 * x
 '''
+
+
+def test_what_a_killed_process_left_is_deleted_when_the_file_is_next_written(tmp_path):
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    left = tmp_path / f".a.py.{int(dead.stdout)}.1"
+    others = [tmp_path / f".a.py.{os.getpid()}.1", tmp_path / ".b.py.0.1", tmp_path / ".a.py"]
+    for path in (left, *others):
+        path.write_text("x = 1\n")
+    write_whole(tmp_path / "a.py", "x = 2\n")
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.py", *others, *([] if LINUX else [left])])
 
 
 def no_folder(tmp_path):

@@ -9,7 +9,7 @@ exponentials, square roots, cosines and hyperbolic tangents.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -28,22 +28,24 @@ def stable(kernel: Kernel) -> Kernel:
     sums: dict[Expr, Expr] = {}
     scalars = []
     for assign in kernel.scalars:
-        value = assign.value.replace(lambda node: isinstance(node, Add), lambda node: _written_out(node, sums))
-        if _on_its_own(value) != value:
-            sums[assign.target] = value
-        scalars.append(_stabilized(assign, value))
+        whole = _in_sums(assign.value, lambda node: _written_out(node, sums))
+        if _over_one_denominator(_with_mean_age(whole)) != whole:
+            sums[assign.target] = whole
+        value = stabilized(_in_sums(whole, _with_mean_age))
+        same = value == assign.value
+        scalars.append(assign if same else Assign(assign.target, value, assign.origin or text(assign.value)))
     return replace(kernel, scalars=tuple(scalars))
 
 
 def stabilized(value: Expr) -> Expr:
     """A scalar of t and hyperparameters written so that float64 keeps its digits."""
-    value = value.replace(lambda node: isinstance(node, Add), _over_one_denominator)
+    value = _in_sums(value, _over_one_denominator)
     return settled(value.replace(lambda node: isinstance(node, Add | log), _without_cancellation))
 
 
-def _stabilized(assign: Assign, value: Expr) -> Assign:
-    value = stabilized(value.replace(lambda node: isinstance(node, Add), _with_mean_age))
-    return assign if value == assign.value else Assign(assign.target, value, assign.origin or text(assign.value))
+def _in_sums(value: Expr, function: Callable[[Expr], Expr]) -> Expr:
+    """A value with every sum replaced by what a function makes of it."""
+    return value.replace(lambda node: isinstance(node, Add), function)
 
 
 def _written_out(node: Add, sums: Mapping[Expr, Expr]) -> Expr:
@@ -51,10 +53,6 @@ def _written_out(node: Add, sums: Mapping[Expr, Expr]) -> Expr:
     others = [term for term in node.args if term not in sums]
     whole = node.xreplace(sums)
     return whole if all(term.is_number for term in others) or _with_mean_age(whole) != whole else node
-
-
-def _on_its_own(node: Expr) -> Expr:
-    return _over_one_denominator(_with_mean_age(node))
 
 
 @lru_cache(order.MEMORY)
