@@ -32,7 +32,6 @@ from optgen.loops.nodes import (
     Loop,
     Name,
     Number,
-    Product,
     Return,
     Run,
     Statement,
@@ -111,7 +110,7 @@ LENGTH = call("len", Name("x"))
 
 
 def _squares() -> Tree:
-    square = Product((Cast(item("x", I), "float64"),) * 2)
+    square = Binary(Cast(item("x", I), "float64"), "*", Cast(item("x", I), "float64"))
     body = (
         assign("total", Number(0.0), "sum of squares"),
         count_up("i", LENGTH, Accumulate(Name("total"), "sum", square)),

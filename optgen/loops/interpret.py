@@ -35,7 +35,6 @@ from optgen.loops.nodes import (
     Loop,
     Name,
     Number,
-    Product,
     Return,
     Run,
     Statement,
@@ -206,11 +205,6 @@ class Interpreter:
                 return value if isinstance(value, int) else np.float64(value)
             case Binary(left, operator, right):
                 return _OPERATORS[operator](self._value(left, names), self._value(right, names))
-            case Product(factors):
-                first, *others = (self._value(factor, names) for factor in factors)
-                for other in others:
-                    first = first * other
-                return first
             case Call(function, arguments):
                 return self._called(function, [self._value(argument, names) for argument in arguments], names)
             case Item(array, indices):

@@ -1,6 +1,6 @@
 """Loops: what generated functions do, as frozen data between a `Kernel` and the text of a language.
 
-Twelve expressions and eight statements. What each means is said here in a line, and in `interpret` as a program. Where
+Twelve expressions, nine statements and the function. What each means is said here in a line, and in `interpret` as a program. Where
 the type of an array's elements is that of the tensors a node says "element"; all other numbers are float64, and what
 counts or points is a 64-bit integer.
 """
@@ -47,18 +47,11 @@ class Number:
 
 @dataclass(frozen=True)
 class Binary:
-    """``+ - * //`` of integers, which ``//`` rounds down; ``|`` of their bits; ``<`` and ``==``."""
+    """``+ - * //`` of integers, which ``//`` rounds down; ``*`` of numbers of one type; ``|`` of bits; ``<``, ``==``."""
 
     left: Expression
     operator: Literal["+", "-", "*", "//", "|", "<", "=="]
     right: Expression
-
-
-@dataclass(frozen=True)
-class Product:
-    """The product of numbers of one type, from left to right."""
-
-    factors: tuple[Expression, ...]
 
 
 @dataclass(frozen=True)
@@ -222,7 +215,7 @@ class Function:
     body: tuple[Statement, ...]
 
 
-Expression = Name | Constant | Field | Number | Binary | Product | Call | Item | Run | View | Bytes | Cast | Load
+Expression = Name | Constant | Field | Number | Binary | Call | Item | Run | View | Bytes | Cast | Load
 Statement = Assign | Compute | Accumulate | Store | Loop | Each | Choose | Barrier | Return
 Node = Expression | Statement | Function
 

@@ -31,7 +31,6 @@ from optgen.loops.nodes import (
     Item,
     Name,
     Number,
-    Product,
     Return,
     Statement,
     assign,
@@ -330,8 +329,8 @@ def started(reduce: Reduce) -> Assign:
 
 def product(factors: Sequence[Expression]) -> Expression:
     """A product in float64."""
-    wide = tuple(Cast(factor, "float64") for factor in factors)
-    return Product(wide) if len(wide) > 1 else wide[0]
+    total, *others = (Cast(factor, "float64") for factor in factors)
+    return Binary(total, "*", *others) if others else total
 
 
 _BEFORE, _ROWS = Name("line_before"), Name("matrix_rows")

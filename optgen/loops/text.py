@@ -27,7 +27,6 @@ from optgen.loops.nodes import (
     Loop,
     Name,
     Number,
-    Product,
     Return,
     Run,
     Statement,
@@ -165,8 +164,6 @@ class LoopPrinter:
                 binds = _BINDS[operator]
                 sign = operator if operator in ("*", "//") else f" {operator} "
                 return f"{self.at_least(binds, left)}{sign}{self.at_least(binds + 1, right)}", binds
-            case Product(factors):
-                return "*".join(self.at_least(_UNARY, factor) for factor in factors), _BINDS["*"]
             case Bytes(count):
                 return f"{self.at_least(_BINDS['*'], count)}*{self.size()}", _BINDS["*"]
             case Cast(value, to):
