@@ -12,7 +12,7 @@ sm3 = Optimizer("sm3", "SM3", reference="arXiv:1901.11150, SM3-II; optax.sm3",
     description="Each element's sum of squares is taken to be the lesser of the two that it is under, and has its own"
     " square added. The rule as first stated has beta1 = eps = 0. A vector is a matrix of one row, and so Adagrad's;"
     " a tensor of more dimensions is a stack of matrices, with rows and columns of their own, where the paper has one"
-    " number for each slice along each dimension. In float32 the square of a gradient above 1.8e19 is infinite, and so"
+    " number for each slice along each dimension. In float32 the square of a gradient of 1.9e19 is infinite, and so"
     " are the numbers of its row and column from then on, whose elements rest but for m.",
     step=(Let(total, Min(r, c) + g**2),
           Let(r.next, RowMax(total)), Let(c.next, ColMax(total)),
