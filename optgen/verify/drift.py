@@ -146,7 +146,9 @@ class _Runner:
             fill(self.program, arrays, self.values, [theta], begun)
             slots |= {name: x.astype(theta.dtype) for name, x in (after or {}).items() if name in slots}
             at = [int(x.ctypes.data) for x in slots.values()]
-            rows, scalars = np.array([[theta.size, *at, 0, 0]], np.int64), self.scalars.astype(theta.dtype)
+            rows = np.array([[theta.size, *at, 0, 0]], np.int64)
+            with np.errstate(over="ignore"):
+                scalars = self.scalars.astype(theta.dtype)
             ends = []
             for part in (scalars[half:], scalars[half:]) if after else (scalars[:half], scalars[half:]):
                 _driver()(self.program.sweep_serial, rows, slots["g"], pool, part)
