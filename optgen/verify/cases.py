@@ -26,6 +26,7 @@ from optgen.verify.settings import (
     Model,
     Setting,
     Shape,
+    at_switches,
     branches,
     defaults,
     drawn,
@@ -259,6 +260,6 @@ def _drawn_model(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, 
             values = [np.abs(array) if state.name in squares else array for array in values]
         elif state.name in squares:
             values = [np.minimum(np.square(array), np.finfo(dtype).max / 2**10) for array in values]
-        old[state.name] = spread(state, values)
+        old[state.name] = spread(state, [at_switches(optimizer, state.name, array, rng) for array in values])
     elements = slots_of(optimizer)
     return {name: [x.astype(dtype) if name in elements else x for x in arrays] for name, arrays in old.items()}

@@ -3,7 +3,8 @@
 A module is run in float32 and in float64 beside it, whose steps `optgen.verify.numerics` has found to be right.
 
 - *Fixed points*: what no gradient, or a constant one, brings to rest in float64 must stay there in float32 when it is
-  put there, to a few units in the last place.
+  put there, to a few units in the last place. Where such a point is a matter of the last digits of float32, as where a
+  step is over the root of a variance that vanishes, it is none: float64 rests elsewhere if gradients are a unit apart.
 - *A noisy average*: under gradients that scatter around a mean, how far float32 ends from float64 in what does not
   depend on theta, relative to its size. What adds up without end is far off by its nature; the figure says how far.
 - *Compensation*: a state that is 0 in real arithmetic is there to keep what sums round away. A step then moves theta by
@@ -146,7 +147,9 @@ class _Runner:
             fill(self.program, arrays, self.values, [theta], begun)
             slots |= {name: x.astype(theta.dtype) for name, x in (after or {}).items() if name in slots}
             at = [int(x.ctypes.data) for x in slots.values()]
-            rows, scalars = np.array([[theta.size, *at, 0, 0]], np.int64), self.scalars.astype(theta.dtype)
+            rows = np.array([[theta.size, *at, 0, 0]], np.int64)
+            with np.errstate(over="ignore"):
+                scalars = self.scalars.astype(theta.dtype)
             ends = []
             for part in (scalars[half:], scalars[half:]) if after else (scalars[:half], scalars[half:]):
                 _driver()(self.program.sweep_serial, rows, slots["g"], pool, part)
@@ -157,9 +160,11 @@ class _Runner:
         """The same by way of the class, for modules of several sweeps: a tensor of rows and columns."""
         shape, ends = (4, theta.size // 4), []
         taken = self.candidate.kind([theta.reshape(shape).copy()], **self.hypers)
-        slots = {"theta": taken.params[0], **{n: its[0] for n, its in taken.state.items() if isinstance(its, tuple)}}
+        states = {name: its[0] if isinstance(its, tuple) else its for name, its in taken.state.items()}
+        slots = {"theta": taken.params[0], **states}
         if after:
-            taken.load_state_dict({**taken.state_dict(), "t": OTHER_STEPS})
+            saved = {entry: np.asarray(np.nan_to_num(x)) for entry, x in taken.state_dict().items()}  # theta may be NaN
+            taken.load_state_dict({**saved, "t": OTHER_STEPS})
             for name, values in slots.items():
                 values[...] = after[name]
         grads = [g.astype(theta.dtype).reshape(shape) for g in pool]
@@ -176,14 +181,18 @@ class _Runner:
 def _resting(runner: _Runner, what: str, pool: Array, theta: Array) -> Finding:
     """What rests in float64 must rest in float32 when it is put there."""
     half, end = runner.run(theta.astype(np.float64), pool)
-    start = {name: values.astype(np.float32) for name, values in end.items()}
+    _, nearby = runner.run(theta.astype(np.float64), _a_unit_apart(pool)) if pool.any() else (half, end)
+    with np.errstate(over="ignore"):
+        start = {name: values.astype(np.float32) for name, values in end.items()}
     _, found = runner.run(start["theta"].reshape(theta.shape), pool, start)
     worst, where = 0.0, "what rests stays where it is"
     for name, values in end.items():
         with np.errstate(all="ignore"):
+            unit = np.spacing(np.abs(start[name]))
             rests = np.abs(values - half[name]) <= _AT_REST * np.abs(values)
+            rests &= np.abs(values - nearby[name]) <= BOUND * unit
             off = np.abs(found[name] - start[name].astype(np.float64))
-            ulps = np.where(rests & np.isfinite(values), off / np.spacing(np.abs(start[name])), 0.0)
+            ulps = np.where(rests & np.isfinite(values), off / unit, 0.0)
         if ulps.size and ulps.max() > worst:
             worst, i = float(ulps.max()), int(np.argmax(ulps))
             where = (
@@ -192,6 +201,11 @@ def _resting(runner: _Runner, what: str, pool: Array, theta: Array) -> Finding:
             )
     verdict = Verdict.FAILED if worst > BOUND else Verdict.TESTED
     return Finding(PART, f"fixed points under {what}", verdict, where, {"rest_ulps": worst})
+
+
+def _a_unit_apart(pool: Array) -> Array:
+    """The gradients, every second a unit in the last place of float32 farther from 0."""
+    return np.concatenate([pool, np.nextafter(pool, 2 * pool)]).astype(np.float64)
 
 
 def _noisy(runner: _Runner, pool: Array, theta: Array) -> Finding:

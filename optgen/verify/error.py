@@ -5,7 +5,9 @@ against the *magnitude* of a value: how large the terms are that went into it. E
 
 - a number or a function of hyperparameters and t alone: ``M = |value|``. Such a scalar is computed in float64 once a
   step and has no excuse for cancellation, where there is a form that does not cancel: ``1 - b**t``, say. A sum that is
-  rational in them, ``1 - t/T``, is as wrong as float64 leaves it, ``M = eps(float64)/eps * the sum of the terms' M``;
+  rational in them, ``1 - t/T``, is as wrong as float64 leaves it, and so is a power or an exponential of what float64
+  has rounded, ``(1 - t/T)**1000``: these have a magnitude in float64, by the same rules, and where they meet theta, g
+  or a state ``M = eps(float64)/eps`` of that;
 - theta, g and the states: ``M = |value|``, and what a step returned keeps its M in the next;
 - ``M(a + b) = M(a) + M(b)`` and ``M(a * b) = M(a) * M(b)``;
 - ``max`` and ``min``: the larger M of their operands; a Piecewise: the M of the branch that is taken;
@@ -30,7 +32,7 @@ the way to a result it could hold, or that takes the other branch of a Piecewise
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -62,11 +64,15 @@ class Measured:
         return np.shape(self.value)
 
 
+class Scalar(Measured):
+    """Numbers that no array has gone into and that float64 has left few digits of: their magnitudes are in float64."""
+
+
 @dataclass(frozen=True)
 class Magnitudes(Arithmetic):
     """Arithmetic with many digits that carries magnitudes.
 
-    Values that no array has gone into are plain numbers: their magnitude is their absolute value.
+    Other values that no array has gone into are plain numbers: their magnitude is their absolute value.
 
     Parameters
     ----------
@@ -90,6 +96,11 @@ class Magnitudes(Arithmetic):
         return self.exact.number(float(np.finfo(self.dtype).eps))
 
     @cached_property
+    def float64(self) -> Magnitudes:
+        """The arithmetic of scalars."""
+        return replace(self, dtype=np.float64)
+
+    @cached_property
     def tiny(self) -> Any:
         """The smallest normal number of the dtype."""
         return self.exact.number(float(np.finfo(self.dtype).smallest_normal))
@@ -111,6 +122,9 @@ class Magnitudes(Arithmetic):
         """The operation on the values, and its rule on the magnitudes."""
         if not any(isinstance(operand, Measured) for operand in operands):
             return self.exact.apply(operation, *operands)
+        if not any(type(operand) is Measured for operand in operands):
+            return _scalar(self.float64.apply(operation, *map(_measured, operands)))
+        operands = tuple(self._lifted(operand) if isinstance(operand, Scalar) else operand for operand in operands)
         lifted = [self._lifted(operand) for operand in operands]
         values = [operand.value for operand in lifted]
         magnitudes = [operand.magnitude for operand in lifted]
@@ -135,13 +149,22 @@ class Magnitudes(Arithmetic):
         largest = self._larger(*sizes)
         if np.all(np.greater_equal(4 * self.exact.apply("Abs", result), largest)):
             return result
-        wide = self.exact.number(float(np.finfo(np.float64).eps)) / self.eps
-        return self._floored(np.asarray(result, object), np.asarray(reduce(np.add, sizes) * wide, object))
+        return Scalar(np.asarray(result, object), np.asarray(reduce(np.add, sizes), object))
+
+    def function(self, operation: str, operands: Sequence[Value], *, given: Sequence[bool]) -> Value:
+        """The function; one of plain numbers that float64 has rounded is as wrong as that leaves it, if that is far."""
+        result = self.apply(operation, *operands)
+        if isinstance(result, Measured):
+            return result
+        rounded = (x if exact else self.float64.array(x) for x, exact in zip(operands, given, strict=True))
+        moved = self.float64.apply(operation, *rounded)
+        is_near = not isinstance(moved, Measured) or np.all(moved.magnitude <= 4 * np.absolute(result))
+        return result if is_near else _scalar(moved)
 
     def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
         """The product, with the magnitude of what denormals on the way leave of it, in whatever order it is taken."""
         result = super().product(over, under)
-        if not isinstance(result, Measured):
+        if type(result) is not Measured:
             return result
         above, below = ([self._lifted(x) for x in factors if not _is_sign(x)] for factors in (over, under))
         sizes = [x.magnitude for x in above] + [self._inverse(x.value, x.magnitude) for x in below]
@@ -196,6 +219,8 @@ class Magnitudes(Arithmetic):
         return float(abs(held[0] - held[1]) / (self.eps * magnitude))
 
     def _lifted(self, value: Value) -> Measured:
+        if isinstance(value, Scalar):
+            return self._floored(value.value, value.magnitude * (self.float64.eps / self.eps))
         return value if isinstance(value, Measured) else self._floored(value, self.exact.apply("Abs", value))
 
     def _floored(self, value: Any, magnitude: Any) -> Measured:
@@ -244,6 +269,14 @@ class Magnitudes(Arithmetic):
     def _is_lost(self, value: Any, magnitude: Any) -> Any:
         """Where fewer than three bits of a value are known."""
         return np.less_equal(self.exact.apply("Abs", value), magnitude * (LOST * self.eps))
+
+
+def _scalar(measured: Measured) -> Scalar:
+    return Scalar(measured.value, measured.magnitude)
+
+
+def _measured(operand: Value) -> Value:
+    return Measured(operand.value, operand.magnitude) if isinstance(operand, Scalar) else operand
 
 
 def _is_sign(factor: Value) -> bool:

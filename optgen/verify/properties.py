@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib import import_module
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ from optgen.language.spec import Optimizer
 from optgen.language.symbols import algebraic
 from optgen.verify import reference
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
+from optgen.verify.settings import at_switches
 
 PART = "properties"
 STEPS = 12
@@ -692,10 +693,11 @@ class Trial:
         return grads
 
     def states(self) -> dict[str, Floats]:
-        """States out of the blue: nonnegative, which all may be."""
+        """States out of the blue: nonnegative, which all may be, on both sides of the rule's switches."""
 
-        def draw(array: Floats) -> Floats:
-            return self.rng.uniform(0.1, 2 if array.shape else 0.9, array.shape)
+        def draw(name: str, array: Floats) -> Floats:
+            values = self.rng.uniform(0.1, 2 if array.shape else 0.9, array.shape)
+            return at_switches(self.candidate.optimizer, name, values, self.rng)
 
         return self.kernel.states(next(self.settings()), self.thetas(), draw)
 
@@ -754,11 +756,14 @@ class Kernel:
         ]
         return [np.array(whole[place]) for whole, place in zip(wholes, places, strict=True)]
 
-    def states(self, hypers: Values, theta: Floats, change: Callable[[Floats], Floats] = np.copy) -> dict[str, Floats]:
+    def states(
+        self, hypers: Values, theta: Floats, change: Callable[[str, Floats], Floats] = lambda _, array: array
+    ) -> dict[str, Floats]:
         """The states before the first step, or what is made of them; some start from theta or g, at the step itself."""
         optimizer = self.kind(self.tensors(theta.copy()), **hypers)
-        for array in chain(*self._arrays(optimizer).values()):
-            array[...] = change(array)
+        for name, arrays in self._arrays(optimizer).items():
+            for array in arrays:
+                array[...] = change(name, array)
         return {name: self.flat(arrays) for name, arrays in self._arrays(optimizer).items()}
 
     def _arrays(self, optimizer: Any) -> dict[str, Sequence[Floats]]:

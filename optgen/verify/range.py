@@ -2,8 +2,8 @@
 
 A value of elements is too large if it exceeds what the dtype of the kernel holds, up to a margin. What is added up is
 made in float64, and the products that are added as well, so that a square may be too large for the dtype as long as
-nothing but a total takes it; what varies over less than elements is float64 until an element meets it. What depends on
-a value that was too large is spoilt.
+nothing but a total takes it; what varies over less than elements is float64 until an element meets it. What is too
+small for the dtype may be 0 where it meets an infinity. What depends on such values is spoilt.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Ranged:
     value : array of float64
         The numbers.
     spoilt : array of bool
-        Where a value on the way was too large.
+        Where a value on the way was too large, or too small beside an infinity.
     product : array of bool
         Where this value is too large itself, and a product: a total may take it.
     cancelled : array of bool
@@ -117,7 +117,8 @@ class InRange(Arithmetic):
             lost = np.absolute(result) <= LOST * kind.eps * terms
             cancelled = cancelled | (lost & (sizes.min(0) > 0))
         spoilt = _any(operand.out_of_range for operand in operands)
-        spoilt = spoilt | (narrowed & (not wide))
+        vanished = ((sizes > 0) & (sizes < np.finfo(self.dtype).smallest_normal)).any(0) & np.isinf(sizes).any(0)
+        spoilt = spoilt | ((narrowed | vanished) & (not wide))
         if self.totals and operation == "sqrt" and not wide:
             spoilt = spoilt | ((result > 0) & (numbers[0] < least))
         product = too_large & (operation in ("Mul", "Pow"))

@@ -73,6 +73,11 @@ class Arithmetic(ABC):
         del exactly
         return reduce(partial(self.apply, "Add"), terms)
 
+    def function(self, operation: str, operands: Sequence[Value], *, given: Sequence[bool]) -> Value:
+        """A function that makes errors larger, of operands some of which may be given and so have none."""
+        del given
+        return self.apply(operation, *operands)
+
     @abstractmethod
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """An array of bool."""
@@ -485,6 +490,9 @@ class _Evaluator:
             return self._each(lambda *terms: self.arithmetic.sum(terms, exactly=exactly), *nodes)
         if operation in ("Mul", "Max", "Min"):  # of any number of operands
             return self._each(lambda *values: reduce(apply, values), *nodes)
+        if operation in ("Pow", "exp"):
+            given = list(map(_is_given, nodes))
+            return self._each(lambda *values: self.arithmetic.function(operation, values, given=given), *nodes)
         return self._each(apply, *nodes)
 
     def _product(self, product: Mul) -> list[Value]:

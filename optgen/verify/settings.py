@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import S
+from sympy import S, default_sort_key
+from sympy.core.relational import Relational
 
 from optgen.language.domains import domain_of
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
+from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, State, g, theta
 from optgen.runtime.small import shape_in
 from optgen.verify import reference
@@ -230,13 +232,40 @@ def model_step(
 
 
 def ordinary(optimizer: Optimizer, shapes: Sequence[Shape], rng: Any) -> dict[str, list[Array]]:
-    """Ordinary numbers for a model; those of states are positive, so that no root of them is NaN."""
+    """Ordinary numbers for a model; those of states are positive, so that no root of them is NaN, or at a switch."""
     drawn = {name: [_signed(shape, rng) for shape in shapes] for name in ("theta", "g")}
     for state in optimizer.slots:
-        drawn[state.name] = [rng.uniform(4, 8, shape) for shape in shapes]
+        drawn[state.name] = [at_switches(optimizer, state.name, rng.uniform(4, 8, shape), rng) for shape in shapes]
     for state in optimizer.small_states:
-        drawn[state.name] = spread(state, [rng.uniform(4, 8, shape_of(state, shape)) for shape in shapes])
+        values = [rng.uniform(4, 8, shape_of(state, shape)) for shape in shapes]
+        drawn[state.name] = spread(state, [at_switches(optimizer, state.name, array, rng) for array in values])
     return drawn
+
+
+def at_switches(optimizer: Optimizer, name: str, values: Any, rng: Any) -> Array:
+    """The values of a state; half of them, at random, on either side of what a condition compares the state with."""
+    numbers, shape = _switches(optimizer).get(name), np.shape(values)
+    return np.asarray(np.where(rng.random(shape) < 1 / 2, rng.choice(numbers, shape), values) if numbers else values)
+
+
+@lru_cache
+def _switches(optimizer: Optimizer) -> Mapping[str, list[float]]:
+    """By state, the numbers at which a condition changes, and 1 more and less, but below 0 only beside one that is.
+
+    They may depend on hyperparameters, which are at their defaults.
+    """
+    usual = {hyper: defaults(optimizer)[hyper.name] for hyper in optimizer.hypers}
+    relations = {relation for let in optimizer.equations for relation in let.value.atoms(Relational)}
+    found: dict[str, list[float]] = {}
+    for relation in sorted(relations, key=default_sort_key):
+        difference = plain(relation.lhs - relation.rhs).xreplace(usual)
+        for state in difference.free_symbols if len(difference.free_symbols) == 1 else ():
+            slope = difference.diff(state)
+            if isinstance(state, State) and slope.is_number and slope != 0:
+                edge = float(-difference.xreplace({state: S.Zero}) / slope)
+                around = [x for x in (edge - 1, edge, edge + 1) if x >= 0 or edge < 0]
+                found.setdefault(state.name, []).extend(around)
+    return found
 
 
 def begun(optimizer: Optimizer, setting: Setting, old: Mapping[str, list[Array]]) -> dict[str, list[Array]]:

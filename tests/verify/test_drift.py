@@ -47,7 +47,14 @@ def few_steps(monkeypatch):
 
 
 @pytest.mark.usefixtures("few_steps")
-@pytest.mark.parametrize("name", ["schedule_free_adamw", "ema_adamw", "lookahead_sgdm", "adafactor"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("schedule_free_adamw", "ema_adamw", "lookahead_sgdm", "adafactor"),
+        "rmsprop_centered_momentum",  # where float32 decides what rests
+        *("swats_at", "prodigy"),  # which keep numbers of the whole model, and where theta overflows
+    ],
+)
 def test_nothing_drifts(name, generated_by_name):
     found = findings(Candidate(generated_by_name(name).optimizer, Path(generated_by_name(name).module.__file__)))
     assert not [finding for finding in found.values() if finding.verdict is not Verdict.TESTED]

@@ -23,6 +23,15 @@ def test_no_kernel_writes_where_it_should_not(generated: Any) -> None:
     assert len(findings) == branches * (2 + 2 * 2)
 
 
+def test_ordinary_states_are_on_both_sides_of_what_they_are_compared_with(generated_by_name: Any) -> None:
+    optimizer, rng = generated_by_name("swats").optimizer, np.random.default_rng(0)
+    models = [settings.ordinary(optimizer, [(3,), (2, 2)], rng) for _ in range(20)]
+    assert {bool(model["switched_at"][0] > 0) for model in models} == {True, False}
+    assert all(model["rate"][0] >= 4 and (model["v"][1] >= 4).all() for model in models)
+    lookahead = generated_by_name("lookahead_adamw").optimizer  # sync_period <= since_sync + 1, of 5 unless given
+    assert set(settings.at_switches(lookahead, "since_sync", np.zeros(99), rng)) == {0, 3, 4, 5}
+
+
 def test_every_branch_is_looked_at(generated_by_name: Any) -> None:
     assert [setting.t for setting in settings.branches(generated_by_name("adam").optimizer)] == [1]
     assert [setting.t for setting in settings.branches(generated_by_name("sgdm").optimizer)] == [1, 2]

@@ -17,16 +17,11 @@ def made(generated):
     return list(mutants(Path(generated.module.__file__).read_text(encoding="utf-8")))
 
 
-MISSED = {("swats", "gamma -> gamma * 1.01")}
-"""It stands in a condition with a tolerance, which random points seldom meet."""
-
-
 def test_mutants_that_algebra_claims_are_caught_by_it(generated):
     """A third of them, or some twelve; `make verification` takes them all."""
     mine = [mutant for mutant in made(generated) if mutant.kind in TEXTUAL]
     mine = mine[:: max(3, len(mine) // 12)]
-    survivors = [mutant for mutant in mine if not outcome(generated.optimizer, mutant).caught]
-    assert {(generated.optimizer.name, mutant.change) for mutant in survivors} <= MISSED
+    assert [mutant for mutant in mine if not outcome(generated.optimizer, mutant).caught] == []
 
 
 @pytest.mark.parametrize("kind", COMPILED)

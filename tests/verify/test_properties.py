@@ -26,7 +26,7 @@ from optgen.properties import (
 from optgen.verify.candidate import QUICK, Candidate, Verdict
 from optgen.verify.properties import check, proved
 
-m, v, b, s, lam, distance = state("m v b s lam distance")
+m, v, b, s, lam, distance, switched_at = state("m v b s lam distance switched_at")
 r, c = state("r", space=ROW), state("c", space=COL)
 m_hat, v_hat, lr_t = local("m_hat v_hat lr_t")
 
@@ -112,6 +112,8 @@ FALSE = [
     ("lamb_paper", Bounded(Norm(theta.next - theta), high=lr)),
     ("lamb", Invariant({theta: 1})),
     ("prodigy", Monotone(s.next)),
+    ("swats", Independent(lam.next, of=v)),
+    ("swats_at", Independent(theta.next, of=switched_at)),
 ]
 
 

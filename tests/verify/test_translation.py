@@ -11,7 +11,7 @@ from sympy import Abs, Integer, Piecewise
 
 from optgen import Let, Optimizer, g, pipeline, state, t, theta
 from optgen.build import target_named
-from optgen.hypers import beta2, lr
+from optgen.hypers import beta2, lr, tolerance
 from optgen.language.reductions import (
     ColSum,
     GroupMax,
@@ -252,6 +252,12 @@ def test_what_is_true_of_totals_is_proved(what):
 def test_what_is_not_true_of_totals_is_seen(what):
     left, right = FALSE[what]
     assert settled(left, right, {}, Random(0))[0] is Verdict.FAILED
+
+
+@pytest.mark.parametrize("condition", [Abs(a - 1.01 * b) < tolerance, Abs(a - b) <= tolerance], ids=str)
+def test_conditions_with_a_tolerance_are_tried_next_to_it_and_at_it(condition):
+    said, written = (Piecewise((1, holds), (0, True)) for holds in (Abs(a - b) < tolerance, condition))
+    assert at_random(written, said, {}, Random(0))[0] is Verdict.FAILED
 
 
 def test_what_algebra_cannot_settle_is_tested_and_called_so(tmp_path):

@@ -302,10 +302,10 @@ class _Model:
     draw: random.Random
     values: dict[tuple[Named, tuple[int, ...]], Expr] = field(default_factory=dict)
 
-    def at(self, node: Expr, place: _Place) -> Expr:
+    def at(self, node: Expr, place: _Place, digits: int = DIGITS) -> Expr:
         """The value of an expression for one element."""
         known = {symbol: self.number(symbol, place) for symbol in sorted(_outside(node), key=str)}
-        return S(node.xreplace(known)).evalf(DIGITS)
+        return S(node.xreplace(known)).evalf(digits)
 
     def number(self, node: Expr, place: _Place) -> Expr:
         """The value of a symbol, or of a reduction."""
@@ -368,8 +368,10 @@ def at_random(
         model, place = _Model(totals, draw), draw.choice(_PLACES)
         for symbol, edge in edges:
             if draw.random() < 1 / 4:
-                near = edge if edge.is_Integer else model.at(edge, place) * draw.choice(_NEAR)
-                model.values[symbol, place.within(totals.space(symbol))] = near
+                # With all digits that symbols have: what is equal compares equal.
+                near = edge if edge.is_Integer else model.at(edge, place, 2 * DIGITS) * draw.choice(_NEAR)
+                if not isinstance(symbol, Hyper) or near in symbol.domain:
+                    model.values[symbol, place.within(totals.space(symbol))] = near
         point = {symbol: model.number(symbol, place) for symbol in symbols}
         left, right = (model.at(side, place) for side in (code, spec))
         if not (left.is_real and right.is_real):  # infinite, or the root of something negative
@@ -394,7 +396,7 @@ def at_random(
 def _edges(*sides: Expr) -> list[tuple[Named, Expr]]:
     """What is compared, with what it is compared with, which a draw would seldom come near."""
     pairs = {pair for side in sides for c in side.atoms(Relational) for pair in (c.args, c.args[::-1])}
-    return sorted((pair for pair in pairs if isinstance(pair[0], State | Next | Local)), key=str)
+    return sorted((pair for pair in pairs if isinstance(pair[0], State | Next | Local | Hyper)), key=str)
 
 
 def _drawn(symbol: Named, draw: random.Random) -> Expr:
