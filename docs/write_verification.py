@@ -20,6 +20,8 @@ This page is written by `make verification` and never by hand. For every generat
 - **proved**: the code, read back into algebra, equals the spec in real arithmetic for every input. One value is counted
   for each slot that is stored in each case of the conditions on scalars; what algebra cannot settle is compared at 64
   random points to 42 digits and counted as tested.
+  **as cpu**: the functions of a module for GPUs are, word for word, those of the module for CPUs, which are proved; its
+  loops are run as Python by threads that take turns, in float64, with every access to memory counted.
 - **f32, f64**: the compiled kernel against the equations in 50 digits: the worst error of one step in units in the last
   place, relative to the magnitude of the terms, over adversarial and random inputs. NaN and infinities come out where
   the equations say so and nowhere else.
@@ -47,13 +49,14 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         f" {failed} failures."
     )
     yield ""
-    yield "| module | proved | tested | f32 | f64 | rest | noisy | memory | claims | others |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    yield "| module | target | proved | tested | f32 | f64 | rest | noisy | memory | claims | others |"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for entry in entries:
-        ulps = (f"{value:.2f}" for value in entry["worst_ulps"].values())
+        ulps = ("-" if value is None else f"{value:.2f}" for value in entry["worst_ulps"].values())
         held = (_held(entry["parts"].get(part, {})) for part in ("memory", "properties", "opinions"))
         drift = ("-" if value is None else f"{value:.1g}" for value in entry["drift"].values())
-        cells = (f"`{entry['name']}`", str(entry["proved"]), str(entry["tested"]), *ulps, *drift, *held)
+        proved = "as cpu" if entry["as_on_cpus"] else str(entry["proved"])
+        cells = (f"`{entry['name']}`", entry["target"], proved, str(entry["tested"]), *ulps, *drift, *held)
         yield f"| {' | '.join(cells)} |"
     yield from _claims(entries)
     yield from _mutants(report["mutants"])
@@ -82,11 +85,12 @@ def _mutants(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from ("", "## The verifier, put to the test", "")
     yield "Each module is broken in every way below, every eighth time there is occasion to and once at least; the part"
     yield "that claims a kind of mistake must notice. `optgen verify --mutate` tries them all, which takes an hour."
-    yield from ("", "| mistake | claimed by | mutants | caught |", "|---|---|---|---|")
+    yield from ("", "| mistake | target | claimed by | mutants | caught |", "|---|---|---|---|---|")
     for row in rows:
         totals.update(made=row["made"], caught=row["caught"])
-        yield f"| {row['kind']} | {row['part']} | {row['made']} | {row['caught']} |"
-    yield f"| **all** | | **{totals['made']}** | **{totals['caught']}** |"
+        part = row["part"] if row["target"] == "cpu" else "any"
+        yield f"| {row['kind']} | {row['target']} | {part} | {row['made']} | {row['caught']} |"
+    yield f"| **all** | | | **{totals['made']}** | **{totals['caught']}** |"
 
 
 if __name__ == "__main__":

@@ -122,6 +122,9 @@ def _verify(
         typer.Option("--out", help="Folder of the modules: generated, or what comes with it, unless given."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer random cases.")] = False,
+    target: Annotated[
+        str | None, typer.Option(help="Those for one kind of machine: all unless given.", autocompletion=_targets)
+    ] = None,
     mutants: Annotated[bool, typer.Option("--mutate", help="Put the verifier to the test.")] = False,
     sample: Annotated[bool, typer.Option("--sample", help="With a sample of the mutants only.")] = False,
     as_json: AsJson = False,
@@ -129,7 +132,7 @@ def _verify(
     """Verify modules: prove, test and measure that they are their equations."""
     from optgen.cli.verify import run
 
-    run(names or [], out, quick=quick, mutants=mutants, sample=sample, as_json=as_json)
+    run(names or [], out, target, quick=quick, mutants=mutants, sample=sample, as_json=as_json)
 
 
 @app.command("new")

@@ -2,10 +2,11 @@
 
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 
-from optgen.build import compile
+from optgen import pipeline
 from optgen.cli.screen import complain, errors
+from optgen.targets import target_named
+from optgen.targets.base import Origin
 from optgen.verify.candidate import Candidate, Verdict
 from optgen.verify.run import ADVICE, PARTS, Verified
 
@@ -23,16 +24,17 @@ def complain_of(found: Sequence[Verified], candidates: Sequence[Candidate]) -> N
     candidates : sequence of Candidate
         About which modules.
     """
-    candidate_of = {candidate.optimizer.name: candidate for candidate in candidates}
+    candidate_of = {(candidate.optimizer.name, candidate.target): candidate for candidate in candidates}
     for each in found:
         failed = [finding for finding in each.findings if finding.verdict is Verdict.FAILED]
+        where = "" if each.target == "cpu" else f" for {each.target}"
         for finding in failed:
-            subject = _wrapped(f"error: {each.name}, {finding.part}: {finding.subject}", first="")
+            subject = _wrapped(f"error: {each.name}{where}, {finding.part}: {finding.subject}", first="")
             detail = "".join(f"\n{_wrapped(line)}" for line in finding.detail.splitlines())
             complain(subject.removeprefix("error: ") + detail)
         if failed:
-            part = min((finding.part for finding in failed), key=list(PARTS).index)
-            errors.print(_wrapped(_what_to_do(candidate_of[each.name], part), "", ""), markup=False)
+            part = min((finding.part for finding in failed), key=list(PARTS["cpu"]).index)
+            errors.print(_wrapped(_what_to_do(candidate_of[each.name, each.target], part), "", ""), markup=False)
 
 
 def _what_to_do(candidate: Candidate, part: str) -> str:
@@ -50,8 +52,8 @@ def _what_to_do(candidate: Candidate, part: str) -> str:
 
 def is_as_written(candidate: Candidate) -> bool:
     """Whether a module is what optgen writes for its spec now, but for what its first lines say of where it is from."""
-    now = Path(str(compile(candidate.optimizer).__file__)).read_text(encoding="utf-8")
-    return _below_the_header(now) == _below_the_header(candidate.text)
+    made = pipeline.source(candidate.optimizer, target_named(candidate.target), Origin("", "", ""))
+    return _below_the_header(made) == _below_the_header(candidate.text)
 
 
 def _below_the_header(text: str) -> str:

@@ -18,6 +18,7 @@ from optgen.cli.screen import complain, console, errors, named
 from optgen.errors import UsageError
 from optgen.folders import HERE, installed_generated, installed_specs, spec_files
 from optgen.language.spec import Optimizer
+from optgen.targets import NAMES, checked
 from optgen.verify.candidate import FULL, QUICK, Candidate, Finding, Verdict
 from optgen.verify.mutate import CLAIMS, Outcome
 from optgen.verify.run import Verified, count_mutants, kills, processes, verify
@@ -29,7 +30,16 @@ SAMPLE = 8
 """A sample of the mutants has every so many-th of a kind, and one of each at least."""
 
 
-def run(names: Sequence[str], out: Path | None, *, quick: bool, mutants: bool, sample: bool, as_json: bool) -> None:
+def run(
+    names: Sequence[str],
+    out: Path | None,
+    target: str | None,
+    *,
+    quick: bool,
+    mutants: bool,
+    sample: bool,
+    as_json: bool,
+) -> None:
     """Verify what is named: all of ``specs/`` if nothing is, or all that comes with optgen where there is none."""
     here = spec_files(HERE if HERE.is_dir() else installed_specs())
     choices, not_loaded = named(names) if names else catalog.everything(here)
@@ -38,13 +48,13 @@ def run(names: Sequence[str], out: Path | None, *, quick: bool, mutants: bool, s
     with_kernels = [(source, each.name) for source, each in choices if each.kind == "optimizer"]
     if choices and not with_kernels:
         raise UsageError("schedules are plain Python: there is no kernel to verify")
-    candidates = _candidates(with_kernels, out)
+    targets = [checked(target)] if target else NAMES
+    candidates = _candidates(with_kernels, out, targets)
     effort = QUICK if quick else FULL
-    order = {candidate.optimizer.name: k for k, candidate in enumerate(candidates)}
+    order = {(candidate.optimizer.name, candidate.target): k for k, candidate in enumerate(candidates)}
     with processes() as pool:
-        found = sorted(
-            _watched(verify(candidates, effort, pool), len(candidates), "verifying"), key=lambda v: order[v.name]
-        )
+        verified = _watched(verify(candidates, effort, pool), len(candidates), "verifying")
+        found = sorted(verified, key=lambda each: order[each.name, each.target])
         outcomes: list[tuple[str, Outcome]] = []
         if mutants:
             stride = SAMPLE if quick or sample else 1
@@ -68,21 +78,21 @@ def run(names: Sequence[str], out: Path | None, *, quick: bool, mutants: bool, s
         raise typer.Exit(1)
 
 
-def _candidates(choices: Sequence[tuple[Source, str]], out: Path | None) -> list[Candidate]:
+def _candidates(choices: Sequence[tuple[Source, str]], out: Path | None, targets: Sequence[str]) -> list[Candidate]:
     """Optimizers with their modules in the folder, or, if none is given, for specs that come with optgen also there."""
     folder, installed = out or Path("generated"), installed_specs().resolve()
     candidates, missing = [], []
     for source, name in choices:
         is_ours = out is None and source.path.resolve().parent == installed
         places = [folder, *([installed_generated()] if is_ours else [])]
-        paths = [place / "cpu" / f"{name}.py" for place in places]
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
+        found = [place for place in places if any((place / each / f"{name}.py").is_file() for each in targets)]
+        if not found:
             missing.append(name)
-        else:
-            optimizer = source.rule(name)
-            assert isinstance(optimizer, Optimizer)
-            candidates.append(Candidate(optimizer, path))
+            continue
+        optimizer = source.rule(name)
+        assert isinstance(optimizer, Optimizer)
+        paths = [(found[0] / each / f"{name}.py", each) for each in targets]
+        candidates += [Candidate(optimizer, path, target=each) for path, each in paths if path.is_file()]
     if missing:
         raise UsageError(f"there is no module for {', '.join(missing)} in {folder}: run `optgen build` first")
     return candidates
@@ -97,11 +107,12 @@ def _watched(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
 
 def _entry(verified: Verified) -> dict[str, Any]:
     stored = [f for f in verified.findings if f.part == "translation" and f.figures.get("stored")]
-    measured = [finding.figures for finding in verified.findings if finding.part == "numerics"]
+    measured = [finding.figures for finding in verified.findings if "ulps" in finding.figures]
     return {
         "name": verified.name,
-        "target": "cpu",
+        "target": verified.target,
         "stored": len(stored),
+        "as_on_cpus": sum(int(finding.figures.get("same", 0)) for finding in verified.findings),
         "proved": sum(finding.verdict is Verdict.PROVED for finding in stored),
         "tested": sum(finding.verdict is Verdict.TESTED for finding in stored),
         "worst_ulps": {
@@ -133,12 +144,13 @@ def _plain(finding: Finding) -> dict[str, Any]:
 
 
 def _kill_table(outcomes: list[tuple[str, Outcome]]) -> list[dict[str, Any]]:
-    made = Counter(outcome.mutant.kind for _, outcome in outcomes)
-    caught = Counter(outcome.mutant.kind for _, outcome in outcomes if outcome.caught)
+    made = Counter((outcome.target, outcome.mutant.kind) for _, outcome in outcomes)
+    caught = Counter((outcome.target, outcome.mutant.kind) for _, outcome in outcomes if outcome.caught)
     return [
-        {"kind": kind, "part": part, "made": made[kind], "caught": caught[kind]}
+        {"target": target, "kind": kind, "part": part, "made": made[target, kind], "caught": caught[target, kind]}
+        for target in NAMES
         for kind, part in CLAIMS.items()
-        if made[kind]
+        if made[target, kind]
     ]
 
 
@@ -153,12 +165,13 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
         ulps = [_ulps(value) for value in entry["worst_ulps"].values()]
         ulps += ["-" if value is None else f"{value:.1g}" for value in entry["drift"].values()]
         held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties", "opinions")]
-        proved = f"{entry['proved']}/{entry['stored']}"
+        proved = "as cpu" if entry["as_on_cpus"] else f"{entry['proved']}/{entry['stored']}"
         table.add_row(entry["name"], entry["target"], proved, *ulps, *held, style="red" if entry["failed"] else "")
     console.print(table)
     proved, stored, cases = (sum(entry[key] for entry in entries) for key in ("proved", "stored", "cases"))
     console.print(
         f"\n{len(entries)} modules: {proved} of {stored} stored values proved, {cases:,} random cases compared."
+        "\nas cpu: all functions are word for word those of the module for CPUs, and its loops have been run as Python."
         "\nf32, f64: the worst error in units in the last place, relative to the magnitude of the terms."
         "\nrest, noisy: after 100,000 steps in float32, how far in such units what should rest has moved, and how far"
         "\nmoments of noisy gradients are off, relative to their size."
@@ -182,13 +195,15 @@ def _held(verdicts: dict[str, int]) -> str:
 def _show_kills(rows: list[dict[str, Any]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("mutants", style="cyan", no_wrap=True)
+    table.add_column("target", no_wrap=True)
     table.add_column("claimed by", no_wrap=True)
     table.add_column("made", justify="right")
     table.add_column("caught", justify="right")
     for row in rows:
-        table.add_row(row["kind"], row["part"], str(row["made"]), str(row["caught"]))
+        part = row["part"] if row["target"] == "cpu" else "any"
+        table.add_row(row["kind"], row["target"], part, str(row["made"]), str(row["caught"]))
     made, caught = (sum(row[key] for row in rows) for key in ("made", "caught"))
-    table.add_row("all", "", str(made), f"{caught} ({caught / max(made, 1):.1%})", style="bold")
+    table.add_row("all", "", "", str(made), f"{caught} ({caught / max(made, 1):.1%})", style="bold")
     console.print()
     console.print(table)
 
@@ -197,4 +212,5 @@ def _complain_of_survivors(outcomes: list[tuple[str, Outcome]]) -> None:
     for name, outcome in outcomes:
         if not outcome.caught:
             mutant = outcome.mutant
-            complain(f"{name}: not caught by {CLAIMS[mutant.kind]}: {mutant.kind} in {mutant.place}, {mutant.change}")
+            part = CLAIMS[mutant.kind] if outcome.target == "cpu" else f"any part for {outcome.target}"
+            complain(f"{name}: not caught by {part}: {mutant.kind} in {mutant.place}, {mutant.change}")

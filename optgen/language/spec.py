@@ -158,11 +158,12 @@ class Optimizer:
 
     def values(self, given: Mapping[str, float] | None = None) -> dict[str, float]:
         """Every hyperparameter by name: as given, else its default, which may follow from what others are."""
-        known: dict[str, float] = {symbol.name: symbol.usual for symbol in self.hypers} | dict(given or {})
-        numbers = {symbol: exact(known[symbol.name]) for symbol in self.hypers if symbol.default.is_number}
-        for symbol in self.hypers:
-            if symbol not in numbers and symbol.name not in (given or {}):
-                known[symbol.name] = float(symbol.default.xreplace(numbers))
+        chosen = dict(given or {})
+        known: dict[str, float] = {symbol.name: symbol.usual for symbol in self.hypers} | chosen
+        following = [symbol for symbol in self.hypers if not symbol.default.is_number and symbol.name not in chosen]
+        if following:
+            numbers = {symbol: exact(known[symbol.name]) for symbol in self.hypers if symbol.default.is_number}
+            known |= {symbol.name: float(symbol.default.xreplace(numbers)) for symbol in following}
         return known
 
     @cached_property

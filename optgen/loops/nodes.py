@@ -1,8 +1,8 @@
 """Loops: what generated functions do, as frozen data between a `Kernel` and the text of a language.
 
-Twelve expressions, nine statements and the function. What each means is said here in a line, and in `interpret` as a program. Where
-the type of an array's elements is that of the tensors a node says "element"; all other numbers are float64, and what
-counts or points is a 64-bit integer.
+Twelve expressions, nine statements and the function. What each means is said here in a line, and in `interpret` as a
+program. Where the type of an array's elements is that of the tensors a node says "element"; all other numbers are
+float64, and what counts or points is a 64-bit integer.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Binary:
-    """``+ - * //`` of integers, which ``//`` rounds down; ``*`` of numbers of one type; ``|`` of bits; ``<``, ``==``."""
+    """``+ - //`` of integers, the last rounded down; ``*`` of numbers of one type; ``|`` of bits; ``<`` and ``==``."""
 
     left: Expression
     operator: Literal["+", "-", "*", "//", "|", "<", "=="]

@@ -28,11 +28,14 @@ class Candidate:
         The file; its text is what is verified.
     cache : Path, optional
         Where its kernels are kept; the cache of this user unless given.
+    target : str
+        For what kind of machine it is.
     """
 
     optimizer: Optimizer
     path: Path
     cache: Path | None = None
+    target: str = "cpu"
 
     @cached_property
     def text(self) -> str:

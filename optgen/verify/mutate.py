@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optgen.language.spec import Optimizer
-from optgen.verify import memory, numerics, translation
+from optgen.verify import memory, numerics, simulation, translation
 from optgen.verify.candidate import QUICK, Candidate, Check, Verdict
 
 CLAIMS: dict[str, str] = {
@@ -79,21 +78,30 @@ class Outcome:
     mutant : Mutant
         The mutant.
     caught : bool
-        Whether the part that claims its kind noticed.
+        Whether the part that claims its kind noticed, or, of modules for GPUs, any.
+    target : str
+        For what kind of machine the module is.
     """
 
     mutant: Mutant
     caught: bool
+    target: str = "cpu"
 
 
-def outcome(optimizer: Optimizer, mutant: Mutant) -> Outcome:
-    """Show a mutant to the part of the verifier that claims to catch it."""
-    part = CLAIMS[mutant.kind]
+def outcome(candidate: Candidate, mutant: Mutant) -> Outcome:
+    """Show a mutant of a module to the part of the verifier that claims to catch it."""
+    target, optimizer = candidate.target, candidate.optimizer
+    parts = [_PARTS[CLAIMS[mutant.kind]]] if target == "cpu" else [simulation.words, simulation.check]
     with tempfile.TemporaryDirectory(prefix="optgen-mutant-") as folder:
-        path = Path(folder) / f"{optimizer.name}.py"
-        path.write_text(mutant.text, encoding="utf-8")
-        findings = _PARTS[part](Candidate(optimizer, path, Path(folder)), QUICK)
-        return Outcome(mutant, any(finding.verdict is Verdict.FAILED for finding in findings))  # the first will do
+        beside = {"cpu": simulation.beside(candidate).read_text(encoding="utf-8")} if target != "cpu" else {}
+        for its, text in {**beside, target: mutant.text}.items():
+            path = Path(folder) / its / f"{optimizer.name}.py"
+            path.parent.mkdir()
+            path.write_text(text, encoding="utf-8")
+        broken = Candidate(optimizer, path, Path(folder), target)
+        findings = (finding for part in parts for finding in part(broken, QUICK))
+        caught = any(finding.verdict is Verdict.FAILED for finding in findings)  # the first will do
+    return Outcome(mutant, caught, target)
 
 
 def mutants(text: str) -> Iterator[Mutant]:

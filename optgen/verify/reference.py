@@ -17,7 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from functools import cached_property, lru_cache, partial, reduce
 from typing import Any
 
 import mpmath
@@ -165,9 +165,17 @@ class Float64(_Plain):
 FLOAT64 = Float64()
 
 
+@lru_cache
+def _context(digits: int) -> Any:
+    """The context for so many digits: mpmath takes longer to make one than most steps of a rule take."""
+    context = mpmath.MPContext()
+    context.dps = digits
+    return context
+
+
 @dataclass(frozen=True)
 class Digits(_Plain):
-    """Arithmetic with many digits: object arrays of mpmath numbers, in a context of their own.
+    """Arithmetic with many digits: object arrays of mpmath numbers, in a context that is not mpmath's own.
 
     There is one zero, which counts as positive, and nothing overflows.
 
@@ -179,12 +187,10 @@ class Digits(_Plain):
 
     digits: int = 50
 
-    @cached_property
+    @property
     def context(self) -> Any:
         """The mpmath context that holds the precision."""
-        context = mpmath.MPContext()
-        context.dps = self.digits
-        return context
+        return _context(self.digits)
 
     @cached_property
     def operations(self) -> Mapping[str, Any]:
@@ -556,6 +562,7 @@ def _is_given(node: Basic) -> bool:
     return node.is_Number or (abs(sign) == 1 and isinstance(symbol, symbols.Hyper | symbols.StepCount))
 
 
+@lru_cache(maxsize=1024)  # asked at every step of the same equations
 def _is_transcendental(node: Basic) -> bool:
     """Whether there is a function in an expression, or a power whose exponent varies, as in ``1 - b**t``."""
     return node.has(Function) or any(not power.exp.is_number for power in node.atoms(Pow))

@@ -45,7 +45,7 @@ _NEVER, _SEVERAL = -1, -2
 
 
 @dataclass
-class _Clock:
+class Clock:
     """What is running, and what was noticed.
 
     Parameters
@@ -90,7 +90,7 @@ class _Notes:
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """One slot of one tensor, or the small values of a name, as a list that notes what is done to it.
 
     Parameters
@@ -101,7 +101,7 @@ class _Column:
         The numbers.
     notes : _Notes
         What was done to each.
-    clock : _Clock
+    clock : Clock
         What is running.
     given : bool
         Whether it holds something before the step.
@@ -110,7 +110,7 @@ class _Column:
     name: str
     values: Array
     notes: _Notes
-    clock: _Clock
+    clock: Clock
     given: bool
 
     def __len__(self) -> int:
@@ -138,11 +138,11 @@ class _Column:
         notes.stored_in[index], notes.stored_by[index] = clock.phase, clock.task
         self.values[index] = value
 
-    def part(self, begin: int, end: int) -> _Column:
+    def part(self, begin: int, end: int) -> Column:
         """Consecutive values, as a column."""
         if not 0 <= begin <= end <= len(self):
             raise IndexError(f"elements {begin} to {end} of {self.name}, which has {len(self)}")
-        return _Column(self.name, self.values[begin:end], self.notes[begin:end], self.clock, self.given)
+        return Column(self.name, self.values[begin:end], self.notes[begin:end], self.clock, self.given)
 
     def _load(self, i: int) -> None:
         self._inside(i)
@@ -161,30 +161,31 @@ class _Column:
             raise IndexError(f"element {i} of {self.name}, which has {len(self)}")
 
 
-def _column(name: str, values: Array, clock: _Clock, *, given: bool = True) -> _Column:
+def column(name: str, values: Array, clock: Clock, *, given: bool = True) -> Column:
+    """A copy of some values with which nothing has been done yet."""
     counts, times = np.zeros((2, values.size), np.int64), np.full((4, values.size), _NEVER)
-    return _Column(name, values.ravel().astype(np.float64), _Notes(*counts, *times), clock, given)
+    return Column(name, values.ravel().astype(np.float64), _Notes(*counts, *times), clock, given)
 
 
 @dataclass(frozen=True)
-class _Memory:
+class CountingMemory:
     """Columns at addresses that no array has: far apart, 8 bytes an element."""
 
-    columns: dict[int, _Column] = field(default_factory=dict)
+    columns: dict[int, tuple[int, Column]] = field(default_factory=dict)
 
-    def add(self, column: _Column) -> int:
-        """Find a place for a column."""
-        address = 1_000_000 * (len(self.columns) + 1)
-        self.columns[address] = column
-        return address
+    def add(self, column: Column, shift: int = 0) -> int:
+        """Find a place for a column, so many bytes after a multiple of 64."""
+        place = 1_000_000 * (len(self.columns) + 1)
+        self.columns[place] = place + shift, column
+        return place + shift
 
-    def view(self, address: int, count: int, _like: Any) -> _Column:
+    def view(self, address: int, count: int, _like: Any) -> Column:
         """What is at an address."""
-        begin = address // 1_000_000 * 1_000_000
-        if begin not in self.columns or (address - begin) % 8:
+        begin, column = self.columns.get(int(address) // 1_000_000 * 1_000_000, (address + 1, None))
+        if column is None or (address - begin) % 8:
             raise IndexError(f"a view at {address}, where no array is")
         first = (int(address) - begin) // 8
-        return self.columns[begin].part(first, first + int(count))
+        return column.part(first, first + int(count))
 
 
 def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[str]:
@@ -204,18 +205,18 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
     list of str
         What is wrong; empty if nothing is.
     """
-    optimizer, clock, memory = candidate.optimizer, _Clock(), _Memory()
+    optimizer, clock, memory = candidate.optimizer, Clock(), CountingMemory()
     drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
-    columns: dict[str, list[_Column]] = {}
+    columns: dict[str, list[Column]] = {}
     try:
         with running(), np.errstate(all="ignore"):
             module = _as_python(candidate, memory, clock)
             program: Program = module["PROGRAM"]
             cuts = _cuts(program)
-            columns |= {name: [_column(name, x, clock) for x in drawn[name]] for name in ("theta", "g")}
-            columns |= {name: [_column(name, x, clock) for x in drawn[name]] for name in program.states}
+            columns |= {name: [column(name, x, clock) for x in drawn[name]] for name in ("theta", "g")}
+            columns |= {name: [column(name, x, clock) for x in drawn[name]] for name in program.states}
             for name in program.scratch:
-                columns[name] = [_column(name, np.zeros(shape), clock, given=False) for shape in SHAPES]
+                columns[name] = [column(name, np.zeros(shape), clock, given=False) for shape in SHAPES]
             starts = np.array([[memory.add(one) for one in tensors] for tensors in columns.values()], np.int64)
             small = _small(program, cuts, drawn, clock)
             columns |= {name: _with_elements(kind, small[name], cuts) for name, kind in program.small_states.items()}
@@ -244,14 +245,14 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
                         clock.noticed[f"{name} is read of some elements in a sweep, not of all"] += some
     except BrokenError as error:
         return [str(error)]
-    changed = _changed(optimizer, setting, drawn)
+    changed = changed_by(optimizer, setting, drawn)
     problems = [problem for problem, times in clock.noticed.items() if times]
     for name, mine in columns.items():
-        problems += _misused(name, mine, of_elements=name not in program.small_states, may_stay=name not in changed)
+        problems += misused(name, mine, of_elements=name not in program.small_states, may_stay=name not in changed)
     return problems
 
 
-def _is_partial(columns: list[_Column], phase: int) -> bool:
+def _is_partial(columns: list[Column], phase: int) -> bool:
     """Whether some elements were loaded in a phase, and others were not."""
     loaded = np.concatenate([one.notes.loaded_in == phase for one in columns])
     return bool(loaded.any() and not loaded.all())
@@ -273,20 +274,20 @@ def _cuts(program: Program) -> Cuts:
     return placed(SHAPES, *np.array(found, np.int64).T) if program.phases else usual
 
 
-def _small(program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: _Clock) -> dict[str, _Column]:
+def _small(program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: Clock) -> dict[str, Column]:
     """The arrays that phases take."""
     states = {name: flat(kind, drawn[name], SHAPES) for name, kind in program.small_states.items()}
     room = {name: np.zeros(cuts.sizes[kind]) for name, kind in program.values.items() if name not in states}
-    columns = {name: _column(name, values, clock, given=False) for name, values in room.items()}
-    return columns | {name: _column(name, values, clock) for name, values in {**cuts.extents, **states}.items()}
+    columns = {name: column(name, values, clock, given=False) for name, values in room.items()}
+    return columns | {name: column(name, values, clock) for name, values in {**cuts.extents, **states}.items()}
 
 
-def _with_elements(kind: str, column: _Column, cuts: Cuts) -> list[_Column]:
+def _with_elements(kind: str, column: Column, cuts: Cuts) -> list[Column]:
     """The values of tensors that have elements: no others are written."""
     return [column.part(j, j + 1) for j in cuts.at.tensors.tolist()] if kind == "tensor" else [column]
 
 
-def _changed(optimizer: Optimizer, setting: Setting, old: dict[str, list[Array]]) -> set[str]:
+def changed_by(optimizer: Optimizer, setting: Setting, old: dict[str, list[Array]]) -> set[str]:
     """The slots that a step changes, says the reference."""
     after = model_step(optimizer, setting, old)
     return {
@@ -297,7 +298,8 @@ def _changed(optimizer: Optimizer, setting: Setting, old: dict[str, list[Array]]
     }
 
 
-def _misused(name: str, columns: list[_Column], *, of_elements: bool, may_stay: bool) -> Iterator[str]:
+def misused(name: str, columns: list[Column], *, of_elements: bool, may_stay: bool) -> Iterator[str]:
+    """What was done too often, too late or not at all to the values of a slot, or of a small state."""
     stores, late = (np.concatenate([getattr(one.notes, what) for one in columns]) for what in ("stores", "late"))
     if name == "g":
         if stores.any():
@@ -311,7 +313,7 @@ def _misused(name: str, columns: list[_Column], *, of_elements: bool, may_stay: 
         yield f"{name} is stored {times} times, {np.count_nonzero(stores == times)} of {stores.size} elements"
 
 
-def _as_python(candidate: Candidate, memory: _Memory, clock: _Clock) -> dict[str, Any]:
+def _as_python(candidate: Candidate, memory: CountingMemory, clock: Clock) -> dict[str, Any]:
     """The names of a module whose kernels are left as the Python functions they are written as."""
     stand_in = SimpleNamespace(**_primitives(memory, clock))
 
@@ -330,14 +332,14 @@ def _as_python(candidate: Candidate, memory: _Memory, clock: _Clock) -> dict[str
     return run(candidate.path, candidate.text)
 
 
-def _primitives(memory: _Memory, clock: _Clock) -> dict[str, Callable[..., Any]]:
+def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[..., Any]]:
     """What kernels are made of, as functions of Python and NumPy."""
 
     def undecorated(function: Any) -> Any:
         return function
 
-    def draws(row: Array, *_: Any) -> _Column:
-        return _column("what is drawn", np.full(int(row[0]), 0.5), clock)
+    def draws(row: Array, *_: Any) -> Column:
+        return column("what is drawn", np.full(int(row[0]), 0.5), clock)
 
     functions = {name: getattr(np, name, None) or getattr(math, name, None) for name in cpu.__all__}
     kinds = ("on_host", "helper", "per_element", "per_chunk", "summing_chunk", "serial_sweep", "parallel_sweep")

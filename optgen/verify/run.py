@@ -9,20 +9,23 @@ from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import chain
 
-from optgen.verify import drift, memory, mutate, numerics, properties, translation
+from optgen.verify import drift, memory, mutate, numerics, properties, simulation, translation
 from optgen.verify.candidate import Candidate, Check, Effort, Finding
 from optgen.verify.mutate import Mutant, Outcome
 from optgen.verify.opinions import ask
 
-PARTS: dict[str, Check] = {
-    "translation": translation.check,
-    "memory": memory.check,
-    "numerics": numerics.check,
-    "drift": drift.check,
-    "properties": properties.check,
-    "opinions": ask.check,
+PARTS: dict[str, dict[str, Check]] = {
+    "cpu": {
+        "translation": translation.check,
+        "memory": memory.check,
+        "numerics": numerics.check,
+        "drift": drift.check,
+        "properties": properties.check,
+        "opinions": ask.check,
+    },
+    "cuda": {"translation": simulation.words, "memory": simulation.check},
 }
-"""The parts of the verifier, in the order in which a reader wants them."""
+"""The parts of the verifier for each kind of machine, in the order in which a reader wants them."""
 
 
 ADVICE: dict[str, str] = {
@@ -49,6 +52,7 @@ class Verified:
 
     name: str
     findings: tuple[Finding, ...]
+    target: str = "cpu"
 
 
 def processes() -> Executor:
@@ -86,8 +90,10 @@ def kills(candidates: Sequence[Candidate], executor: Executor, stride: int = 1) 
     tuple of str and Outcome
         Name of the module and what became of one of its mutants.
     """
-    work = [(c.optimizer, m) for c in candidates for m in _every(stride, list(mutate.mutants(c.text)))]
-    futures = {executor.submit(mutate.outcome, optimizer, mutant): optimizer.name for optimizer, mutant in work}
+    work = [(c, m) for c in candidates for m in _every(stride, list(mutate.mutants(c.text)))]
+    futures = {
+        executor.submit(mutate.outcome, candidate, mutant): candidate.optimizer.name for candidate, mutant in work
+    }
     for future in as_completed(futures):
         yield futures[future], future.result()
 
@@ -103,4 +109,5 @@ def _every(stride: int, mutants: list[Mutant]) -> list[Mutant]:
 
 
 def _looked_at(candidate: Candidate, effort: Effort) -> Verified:
-    return Verified(candidate.optimizer.name, tuple(f for check in PARTS.values() for f in check(candidate, effort)))
+    findings = (finding for check in PARTS[candidate.target].values() for finding in check(candidate, effort))
+    return Verified(candidate.optimizer.name, tuple(findings), candidate.target)

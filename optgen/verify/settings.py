@@ -104,7 +104,9 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
     small = {state.name: np.full(shape_of(state, (1,)), np.nan) for state in optimizer.small_states}
     nothing = dict.fromkeys(slots_of(optimizer), np.full(1, np.nan)) | small  # data decide no comparison
     found: dict[tuple[bool, ...], Setting] = {}
-    for hypers in (usual, *moved):
+    expressions = [*(let.value for let in optimizer.step), *(state.init for state in optimizer.states)]
+    compares = any(expression.has(Relational) for expression in expressions)
+    for hypers in (usual, *moved) if compares else (usual,):
         numbers = [{}, *_numbers_left(optimizer, hypers, FIRST_STEPS)]
         for t, left in product(TIMES, numbers):
             by, setting = _Deciding(), Setting(t, hypers, left)
@@ -202,6 +204,8 @@ def slots_of(optimizer: Optimizer) -> list[str]:
 
 def numbers_of(optimizer: Optimizer, setting: Setting) -> dict[str, float]:
     """The states that are one number, before a step."""
+    if not optimizer.numbers:
+        return {}
     starts = reference.start(optimizer, [np.ones(1)], hypers=setting.hypers)
     return {state.name: setting.numbers.get(state.name, float(starts[state.name][0])) for state in optimizer.numbers}
 

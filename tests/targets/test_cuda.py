@@ -19,7 +19,7 @@ from optgen.machine_code import ptx
 from optgen.runtime import cuda
 
 ROOT = Path(__file__).parents[2]
-OF_POSITIONS = ("per_element", "on_host", "on_device")
+OF_POSITIONS = ("per_element", "on_host", "helper", "on_device")
 
 
 def functions(module):

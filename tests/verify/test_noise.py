@@ -116,10 +116,10 @@ def test_the_rehearsal_sees_a_draw_beyond_its_chunk(noise: Any, tmp_path: Path) 
 
 
 def test_mutants_of_draws_are_caught(noise: Any) -> None:
-    text = Path(noise.module.__file__).read_text(encoding="utf-8")
-    mine = [mutant for mutant in mutate.mutants(text) if mutant.kind == "a draw from another count"]
+    candidate = Candidate(NOISE, Path(noise.module.__file__))
+    mine = [mutant for mutant in mutate.mutants(candidate.text) if mutant.kind == "a draw from another count"]
     assert len(mine) >= 10
-    assert [mutant for mutant in mine if not mutate.outcome(NOISE, mutant).caught] == []
+    assert [mutant for mutant in mine if not mutate.outcome(candidate, mutant).caught] == []
 
 
 def test_claims_of_a_rule_that_draws_are_tried_on_the_kernel(tmp_path: Path) -> None:

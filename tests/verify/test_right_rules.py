@@ -83,7 +83,7 @@ def test_a_store_by_itself_that_is_left_out_is_missed() -> None:
     candidate = candidate_of(MOMENTUM, Let(theta.next, theta - lr * m.next / (Norm(m.next) + eps)))
     found = [mutant for mutant in mutate.mutants(candidate.text) if mutant.kind == "a store left out"]
     assert any(mutant.change.startswith("m[i]") for mutant in found)
-    assert all(mutate.outcome(candidate.optimizer, mutant).caught for mutant in found)
+    assert all(mutate.outcome(candidate, mutant).caught for mutant in found)
 
 
 DIFFERENCE = Let(s.next, s + theta - last_theta)

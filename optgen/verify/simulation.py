@@ -1,0 +1,421 @@
+"""Modules for GPUs, run as Python by threads that take turns, on arrays that count what is done to them.
+
+The text of a module is executed with kernels that are generators: a thread gives way at every barrier, and where the
+threads of a block exchange values. So there is no GPU in it and no simulator, every index outside an array is an error
+at once, and a block whose threads do not come to the same barrier is one. What is looked at, for every branch:
+
+- all but the loops says word for word what the module for CPUs says, whose equality with the equations is proved
+  (`optgen.verify.translation`);
+- every element of a slot and every value of a small state is stored once, no sweep loads an element that it has stored,
+  no block touches what another block of the same launch writes, and what launches leave for each other is read only
+  where it has been written: as `optgen.verify.rehearsal` has it;
+- whichever thread of a block goes first, the same bits come out;
+- the new values are those of the equations, to many digits.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optgen.runtime import cpu, cuda, cuda_draws, cuda_totals, simulated
+from optgen.runtime.places import names_of_small, placed_on_device
+from optgen.runtime.program import Program
+from optgen.runtime.small import cuts_of
+from optgen.runtime.table import Cuts
+from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
+from optgen.verify.error import Magnitudes
+from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, misused
+from optgen.verify.settings import Setting, begun, branches, flat, model_step, numbers_of, ordinary
+
+Array = NDArray[Any]
+PART = "memory"
+SHAPES = ((19,), (1,), (0, 3), (3, 2, 3), (), (3, 5), (2, 21), (17,))
+"""Of the tensors: runs of several fours and of none, cut or whole, at addresses that allow fours and that do not."""
+_WITH_ELEMENTS = [j for j, shape in enumerate(SHAPES) if prod(shape)]
+CHUNK = 16
+THREADS = 2
+"""In a block: two are in each other's way as any number are."""
+GAP = 5
+"""Between the small values of one name and those of the next, where nothing is."""
+BOUND = 1000
+"""Units in the last place of float64, relative to the magnitude of the terms: products and sums are rounded apart."""
+_EXCHANGES = frozenset({"sum_of_block", "max_of_block", "sum_over", "max_over", "sum_over_tensors", "max_over_tensors"})
+"""The functions that all threads of a block call together."""
+_LOOPS = frozenset({"kernel", "per_chunk", "summing_chunk", "parallel_sweep", "serial_sweep"})
+"""What decorates functions that each kind of machine has its own of, as what prepares a sweep is on CPUs."""
+_LAUNCHED = frozenset({"launches", "phases", "sweep", "sweep_serial"})
+"""What PROGRAM says of them."""
+_KERNELS = frozenset({"per_element", "on_device", "on_host", "kernel"})
+
+
+def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:  # noqa: ARG001 - the numbers are few and fixed
+    """Say of every branch of a module for GPUs whether it does what it should, and only that.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The module; it may be wrong in any way.
+    effort : Effort
+        Of no matter here.
+
+    Yields
+    ------
+    Finding
+        One a branch.
+    """
+    for setting in branches(candidate.optimizer):
+        subject = f"blocks of threads, t = {setting.t}"
+        try:
+            problems, worst = simulate(candidate, setting)
+        except BrokenError as error:
+            problems, worst = [str(error)], math.nan
+        if problems:
+            yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
+        else:
+            figures = {"elements": sum(map(prod, SHAPES)), "dtype": "float64", "ulps": worst}
+            yield Finding(PART, subject, Verdict.TESTED, "every element is stored once, with its new value", figures)
+
+
+def beside(candidate: Candidate) -> Path:
+    """Where the module for CPUs is of the same rule."""
+    return candidate.path.parent.parent / "cpu" / candidate.path.name
+
+
+def words(candidate: Candidate, effort: Effort) -> Iterator[Finding]:  # noqa: ARG001
+    """Say whether all but the loops of a module is as the module for CPUs has it that lies beside it."""
+    other = beside(candidate)
+    part, subject = "translation", "all but the loops"
+    if not other.is_file():
+        yield Finding(part, subject, Verdict.SKIPPED, f"there is no {other} to compare them with: build it too")
+        return
+    try:
+        with running():
+            mine, others = (_functions(text) for text in (candidate.text, other.read_text(encoding="utf-8")))
+    except BrokenError as error:
+        yield Finding(part, subject, Verdict.FAILED, str(error))
+        return
+    differing = sorted(name for name in mine if others.get(name) != mine[name])
+    if differing:
+        yield Finding(part, subject, Verdict.FAILED, f"{', '.join(differing)}: not as the module for CPUs has it")
+    else:
+        detail = "all but the loops is word for word as the module for CPUs has it"
+        yield Finding(part, subject, Verdict.PROVED, detail, {"same": len(mine)})
+
+
+def _functions(text: str) -> dict[str, str]:
+    """What a module says beside its loops: functions without what decorates them, the class, and PROGRAM."""
+    found = {}
+    for node in ast.parse(text).body:
+        match node:
+            case ast.FunctionDef(name=name) if not _decorators(node) & _LOOPS and "prepare" not in name:
+                found[name] = ast.unparse([node.args, *node.body])  # type: ignore[arg-type]
+            case ast.ClassDef(name=name, body=[_, *body]):  # the docstring says where arrays are
+                found[name] = ast.unparse(body)  # type: ignore[arg-type]
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(keywords=said)):
+                found[name] = ", ".join(f"{k.arg}={ast.unparse(k.value)}" for k in said if k.arg not in _LAUNCHED)
+    return found
+
+
+def _decorators(node: ast.FunctionDef) -> set[str]:
+    return {ast.unparse(each) for each in node.decorator_list}
+
+
+# Threads that take turns ---------------------------------------------------------------------------------------------
+
+Thread = Generator[Any, Any, None]
+
+
+@dataclass
+class _Turn:
+    """Which thread runs."""
+
+    block: int = 0
+    thread: int = 0
+
+
+def _take_turns(threads: Sequence[Thread], turn: _Turn, totals: Mapping[str, Any], *, backwards: bool) -> None:
+    """Run the threads of a block, each up to the next barrier, until all are done."""
+    answers: list[Any] = [None] * len(threads)
+    order = range(len(threads))
+    while True:
+        waiting: dict[int, tuple[Any, ...]] = {}
+        for turn.thread in reversed(order) if backwards else order:
+            try:
+                waiting[turn.thread] = threads[turn.thread].send(answers[turn.thread])
+            except StopIteration:  # noqa: PERF203 - Python's way to say that a generator is done
+                continue
+        if not waiting:
+            return
+        kinds = {given[0] for given in waiting.values()}
+        if len(waiting) < len(threads) or len(kinds) > 1:
+            raise IndexError("threads of a block do not all come to the same barrier")
+        (kind,) = kinds
+        given = [waiting[k][1:] for k in order]
+        if kind and kind.endswith("_of_block"):
+            answers = [totals[kind]([x for (x,) in given])] * len(threads)
+        elif kind:
+            if any(each[1:] != given[0][1:] for each in given):
+                raise IndexError(f"threads of a block ask for different totals: {kind}")
+            answers = [totals[kind](*given[0])] * len(threads)
+        else:
+            answers = [None] * len(threads)
+
+
+class _Yielding(ast.NodeTransformer):
+    """Turns kernels into generators that yield where threads wait for each other."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        if "kernel" in _decorators(node):
+            never = ast.If(ast.Constant(value=False), [ast.Expr(ast.Yield())], [])
+            node.body = [*map(self.visit, node.body), never]
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name = ast.unparse(node.func)
+        if name in _EXCHANGES:
+            return ast.Yield(ast.Tuple([ast.Constant(value=name), *node.args], ast.Load()))
+        if name == "sync":
+            return ast.Yield(ast.Tuple([ast.Constant(value="")], ast.Load()))
+        return self.generic_visit(node)
+
+
+# Memory --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Small:
+    """What varies over less than elements: the columns of all names, one after another, with gaps between."""
+
+    begins: Sequence[int]
+    columns: Sequence[Column]
+
+    def _at(self, k: int) -> tuple[Column, int]:
+        which = bisect_right(self.begins, k) - 1
+        return self.columns[max(which, 0)], int(k) - self.begins[max(which, 0)]
+
+    def __getitem__(self, k: int) -> Any:
+        its, i = self._at(k)
+        return its[i]
+
+    def __setitem__(self, k: int, value: Any) -> None:
+        its, i = self._at(k)
+        its[i] = value
+
+
+@dataclass
+class _Machine:
+    """All that a module is given to run on."""
+
+    clock: Clock = field(default_factory=Clock)
+    turn: _Turn = field(default_factory=_Turn)
+    memory: CountingMemory = field(default_factory=CountingMemory)
+
+    def load(self, address: int, i: int, like: Any) -> Any:
+        return self.memory.view(address + i * like.itemsize, 1, like)[0]
+
+    def load4(self, address: int, i: int, like: Any) -> Any:
+        its = self.memory.view(self._fours(address, i, like), 4, like)
+        return tuple(its[k] for k in range(4))
+
+    def store(self, address: int, i: int, like: Any, *values: Any) -> None:
+        its = self.memory.view(address + i * like.itemsize, len(values), like)
+        for k, value in enumerate(values):
+            its[k] = value
+
+    def store4(self, address: int, i: int, like: Any, *values: Any) -> None:
+        self._fours(address, i, like)
+        self.store(address, i, like, *values)
+
+    @staticmethod
+    def _fours(address: int, i: int, like: Any) -> int:
+        begin = int(address + i * like.itemsize)
+        if begin % 16:
+            raise IndexError(f"four elements at {begin}, which is no multiple of 16")
+        return begin
+
+    def names(self) -> dict[str, Any]:
+        """What a module imports from `optgen.runtime.cuda`, as functions of Python and NumPy."""
+        found = {name: getattr(np, name, None) or getattr(math, name, None) for name in cuda.__all__}
+        ours = {
+            **dict.fromkeys(("WARP", "WARPS", "shared", "from_above", "sync")),  # of what threads do together
+            "THREADS": THREADS,
+            "thread": lambda: self.turn.thread,
+            "block": lambda: self.turn.block,
+            "fma": lambda a, b, c: a * b + c,
+            "where": simulated.where,
+            "finite": lambda x: np.float64(np.isfinite(x)),
+            "shrunk": lambda x: x * 2.0**-540 if abs(x) > 2.0**400 else np.float64(0),
+            "stretched": lambda x: x * 2.0**540 if abs(x) < 2.0**-400 else np.float64(0),
+            "as_index": int,
+            "wide": np.float64,
+            "narrow": lambda x, _: np.float64(x),
+            "in_fours": lambda count, addresses: 0 if addresses & 15 else count - count % 4,
+            **{name: getattr(cpu, name) for name in ("head", "tail", "mean_age", "powm1", "root_of_squares")},
+            **{name: getattr(self, name) for name in ("load", "load4", "store", "store4")},
+        }
+        return found | ours | dict.fromkeys(_KERNELS, lambda function: function)
+
+
+def _executed(path: Path, tree: ast.Module, machine: _Machine) -> dict[str, Any]:
+    """The names of a module whose kernels are left as Python."""
+    stand_in = SimpleNamespace(**machine.names())
+    drawn = SimpleNamespace(draw=lambda *_: np.float64(0.5), draw4=lambda *_: (np.float64(0.5),) * 4)
+
+    def imported(name: str, *arguments: Any) -> Any:
+        if name == cuda.__name__:
+            return stand_in
+        if name == cuda_draws.__name__:
+            return drawn
+        if name == cuda_totals.__name__:
+            source = Path(cuda_totals.__file__)
+            return SimpleNamespace(**run(source, ast.parse(source.read_text(encoding="utf-8"))))
+        return builtins.__import__(name, *arguments)
+
+    def run(where: Path, what: ast.Module) -> dict[str, Any]:
+        names = {"__name__": where.stem, "__builtins__": {**vars(builtins), "__import__": imported}}
+        exec(compile(ast.fix_missing_locations(what), str(where), "exec"), names)  # noqa: S102 - verified is run anyway
+        return names
+
+    # The module's own kernels yield; what it imports for one thread stays as it is.
+    return run(path, _Yielding().visit(tree))
+
+
+def _totals(machine: _Machine) -> dict[str, Callable[..., Any]]:
+    """What the threads of a block compute together, as one computes it alone."""
+    alone = _executed(Path("totals"), ast.parse("from optgen.runtime.cuda_totals import *"), machine)
+
+    def over_tensors(in_order: Callable[..., Any]) -> Callable[..., Any]:
+        def total(small: Any, x_of: int, at: Array) -> Any:
+            found = [small[x_of + at[at[0] + k]] for k in range(at[1])]
+            return in_order(found)
+
+        return total
+
+    return {
+        "sum_of_block": lambda values: sum(values, start=np.float64(0)),
+        "max_of_block": np.max,
+        "sum_over": alone["sum_by_one"],
+        "max_over": alone["max_by_one"],
+        "sum_over_tensors": over_tensors(lambda found: sum(found, start=np.float64(0))),
+        "max_over_tensors": over_tensors(lambda found: np.max([-np.inf, *found])),
+    }
+
+
+# A step --------------------------------------------------------------------------------------------------------------
+
+
+def simulate(candidate: Candidate, setting: Setting) -> tuple[list[str], float]:
+    """Take a step of a model, twice: with the threads in order, and the other way round.
+
+    Returns
+    -------
+    list of str
+        What is wrong; empty if nothing is.
+    float
+        The worst error of a new value, in units in the last place relative to the magnitude of the terms.
+
+    Raises
+    ------
+    BrokenError
+        If the module cannot be run.
+    """
+    optimizer = candidate.optimizer
+    drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
+    problems, columns = _step(candidate, setting, drawn, backwards=False)
+    _, again = _step(candidate, setting, drawn, backwards=True)
+    for name, mine in columns.items():
+        if any(one.values.tobytes() != other.values.tobytes() for one, other in zip(mine, again[name], strict=True)):
+            problems.append(f"{name} depends on which thread goes first")
+    if problems or optimizer.draws:  # what is drawn is not what the reference draws
+        return problems, 0.0
+    worst = 0.0
+    measure = Magnitudes(np.float64)
+    for name, expected in model_step(optimizer, setting, drawn, measure).items():
+        if name not in columns:
+            continue
+        values = [expected[j] for j in _WITH_ELEMENTS] if len(columns[name]) != len(SHAPES) else expected
+        for one, value in zip(columns[name], values, strict=False):
+            worst = max(worst, float(np.max(measure.ulps(one.values.reshape(np.shape(value.value)), value), initial=0)))
+    return [f"new values are {worst:.0f} ulps off"] if not worst <= BOUND else [], worst
+
+
+def _step(
+    candidate: Candidate, setting: Setting, drawn: dict[str, list[Array]], *, backwards: bool
+) -> tuple[list[str], dict[str, list[Column]]]:
+    optimizer, machine = candidate.optimizer, _Machine()
+    clock, columns = machine.clock, dict[str, list[Column]]()
+    with running(), np.errstate(all="ignore"):
+        program: Program = _executed(candidate.path, ast.parse(candidate.text), machine)["PROGRAM"]
+        totals = _totals(machine)
+        cuts = cuts_of(program, SHAPES, CHUNK)
+        columns |= {name: [column(name, x, clock) for x in drawn[name]] for name in ("theta", "g", *program.states)}
+        for name in program.scratch:
+            columns[name] = [column(name, np.zeros(shape), clock, given=False) for shape in SHAPES]
+        # Every third tensor begins where four elements cannot be moved at once.
+        rows = [[machine.memory.add(one, 8 * (k % 3 == 1)) for k, one in enumerate(row)] for row in columns.values()]
+        addresses = np.array(rows, np.int64)
+        small, at, named = _small(program, cuts, drawn, clock)
+        hypers = [np.float64(setting.hypers[name]) for name in program.hypers]
+        numbers = [np.float64(number) for number in numbers_of(optimizer, setting).values()]
+        # Floats of NumPy, which divide by zero as compiled code does.
+        computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
+        scalars = np.array(computed[: len(computed) - len(numbers)], np.float64)
+        keys = program.keys(setting.t, setting.hypers)
+        chunks = np.stack([cuts.count, cuts.tensor, cuts.begin]).astype(np.int64)
+        chunks = np.concatenate([chunks, cuts.places.T]) if program.has_small else chunks
+        blocks = {"group": 1, "tensor": len(cuts.at.tensors), "element": chunks.shape[1]}
+        blocks |= {"row": -(-int(cuts.at.rows[-1]) // THREADS), "column": -(-int(cuts.at.columns[-1]) // THREADS)}
+        for launch in program.launches:
+            clock.phase += 1
+            given = [at, scalars, small]
+            if launch.over == "element":
+                given = [chunks, addresses, scalars, *keys, *([at, small] if program.has_small else [])]
+            for clock.task in range(blocks[launch.over]):
+                machine.turn.block = clock.task
+                start: Callable[..., Any] = launch.kernel
+                threads = [start(*given) for _ in range(THREADS)]
+                _take_turns(threads, machine.turn, totals, backwards=backwards)
+    for name, kind in program.small_states.items():
+        columns[name] = _parts(kind, named[name], cuts)
+    changed = changed_by(optimizer, setting, drawn)
+    problems = [problem for problem, times in clock.noticed.items() if times]
+    for name, mine in columns.items():
+        problems += misused(name, mine, of_elements=name not in program.small_states, may_stay=name not in changed)
+    return problems, columns
+
+
+def _small(
+    program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: Clock
+) -> tuple[_Small, Array, dict[str, Column]]:
+    """The small values, where they stand, and each by its name."""
+    states = {name: flat(kind, drawn[name], SHAPES) for name, kind in program.small_states.items()}
+    begun_with = {**states, **cuts.extents}
+    kinds = {**program.values, **program.small_states}
+    found: dict[str, Column] = {}
+    for name in names_of_small(program.small_states, program.values):
+        given = name in begun_with
+        values = np.asarray(begun_with[name]) if given else np.zeros(cuts.sizes[kinds[name]])
+        found[name] = column(name, values, clock, given=given)
+    sizes = [len(each) + GAP for each in found.values()]
+    begins = np.cumsum([0, *sizes])[:-1].tolist()
+    return _Small(begins, list(found.values())), placed_on_device(cuts, sizes), found
+
+
+def _parts(kind: str, whole: Column, cuts: Cuts) -> list[Column]:
+    """The values of each tensor that has any."""
+    if kind == "group":
+        return [whole]
+    bounds = {"row": cuts.at.rows, "column": cuts.at.columns, "tensor": np.arange(len(SHAPES) + 1)}[kind]
+    return [whole.part(int(bounds[j]), int(bounds[j + 1])) for j in _WITH_ELEMENTS]

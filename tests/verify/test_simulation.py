@@ -1,0 +1,100 @@
+"""Modules for GPUs do what those for CPUs do, whichever thread goes first; what is wrong with one is seen."""
+
+from pathlib import Path
+
+import pytest
+from reducing import RULES as REDUCING
+from rules import RULES
+
+from optgen import Optimizer, pipeline
+from optgen.targets import target_named
+from optgen.targets.base import Origin
+from optgen.verify import simulation
+from optgen.verify.candidate import QUICK, Candidate, Verdict, failures
+from optgen.verify.mutate import mutants, outcome
+
+
+def of_gpus(optimizer, folder):
+    """The module for GPUs beside that for CPUs, as they are in ``generated``."""
+    for name in ("cpu", "cuda"):
+        path = folder / name / f"{optimizer.name}.py"
+        path.parent.mkdir(exist_ok=True)
+        text = target_named(name).source(optimizer, pipeline.kernel_of(optimizer), Origin("", "", ""))
+        path.write_text(text, encoding="utf-8")
+    return Candidate(optimizer, path, target="cuda")
+
+
+def shipped(generated):
+    cpu = Path(generated.module.__file__)
+    return Candidate(generated.optimizer, cpu.parent.parent / "cuda" / cpu.name, target="cuda")
+
+
+def test_every_module_is_as_that_for_cpus_and_its_loops_do_the_rest(generated):
+    candidate = shipped(generated)
+    (words,) = simulation.words(candidate, QUICK)
+    assert words.verdict is Verdict.PROVED, words.detail
+    found = list(simulation.check(candidate, QUICK))
+    assert found
+    assert failures(found) == []
+
+
+ALL_RULES = {**RULES, **REDUCING}
+
+
+@pytest.mark.parametrize("name", ALL_RULES)
+def test_no_construct_of_the_language_is_beyond_it(name, tmp_path):
+    rule = ALL_RULES[name]
+    optimizer = rule if isinstance(rule, Optimizer) else Optimizer(name, title="Rule", step=rule)
+    candidate = of_gpus(optimizer, tmp_path)
+    found = [*simulation.words(candidate, QUICK), *simulation.check(candidate, QUICK)]
+    assert failures(found) == []
+
+
+@pytest.mark.parametrize("name", ["sgdm", "lamb", "adafactor", "sm3", "centralized_sgdm", "gradient_noise_sgd"])
+def test_mutants_are_caught(name, generated_by_name):
+    candidate = shipped(generated_by_name(name))
+    mine = list(mutants(candidate.text))
+    survivors = [mutant for mutant in mine[::4] if not outcome(candidate, mutant).caught]
+    assert survivors == []
+
+
+BROKEN = {
+    "adamw": {
+        "a four too far": ("i += 4*THREADS", "i += 3*THREADS", "stored 2 times"),
+        "a tail left out": ("while i < count:", "while i < fours:", "stored 0 times"),
+        "fours where they cannot be": ("in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)", "count//4*4", "no multiple of 16"),
+        "another tensor": ("theta_ptr = addresses[0, tensor]", "theta_ptr = addresses[0, 0]", "which has 19"),
+        "the gradient written": ("store(m_ptr, i, scalars", "store(g_ptr, i, scalars", "g is written"),
+        "a lane for another": ("scalars, m_next_i0, m_next_i1", "scalars, m_next_i1, m_next_i0", "ulps off"),
+        "a function of its own": ("m_hat = c2*m_next", "m_hat = c3*m_next", "update: not as the module for CPUs"),
+        "a default": ('"lr": Hyper(0.001', '"lr": Hyper(0.002', "PROGRAM: not as the module for CPUs"),
+    },
+    "adafactor": {
+        "a barrier left out": ("    sync()\n    line = 0", "    line = 0", "depends on which thread goes first"),
+        "a barrier that some never reach": ("    sync()\n    l", "    if thread() == 0:\n        sync()\n    l", "same barrier"),
+        "every thread its own total": ("acc0 = sum_of_block(acc0)", "acc0 = acc0", "ulps off"),
+        "a small value of another": ("acc0_of = at[17]", "acc0_of = at[17] + 1", "of acc0, which has"),
+        "beyond the last row": ("if i < rows_in_all(at):", "if i <= rows_in_all(at):", "cannot be run"),
+    },
+}  # fmt: skip
+CASES = [(name, what) for name, cases in BROKEN.items() for what in cases]
+
+
+@pytest.mark.parametrize(("name", "what"), CASES, ids=[what for _, what in CASES])
+def test_what_is_wrong_is_said(name, what, tmp_path, generated_by_name):
+    before, after, said = BROKEN[name][what]
+    candidate = of_gpus(generated_by_name(name).optimizer, tmp_path)
+    assert before in candidate.text
+    candidate.path.write_text(candidate.text.replace(before, after), encoding="utf-8")
+    broken = Candidate(candidate.optimizer, candidate.path, target="cuda")
+    found = failures([*simulation.words(broken, QUICK), *simulation.check(broken, QUICK)])
+    assert any(said in finding.detail for finding in found), [finding.detail for finding in found]
+
+
+def test_without_the_module_for_cpus_the_loops_are_looked_at_all_the_same(tmp_path, generated_by_name):
+    candidate = of_gpus(generated_by_name("sgd").optimizer, tmp_path)
+    simulation.beside(candidate).unlink()
+    (words,) = simulation.words(candidate, QUICK)
+    assert words.verdict is Verdict.SKIPPED
+    assert "build it too" in words.detail
+    assert failures(list(simulation.check(candidate, QUICK))) == []
