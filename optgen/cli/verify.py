@@ -158,13 +158,13 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("name", style="cyan", no_wrap=True)
     table.add_column("target", no_wrap=True)
-    for heading in ("proved", "f32", "f64", "rest", "noisy", "memory", "claims", "others"):
+    for heading in ("proved", "f32", "f64", "rest", "noisy", "memory", "claims"):
         table.add_column(heading, justify="right", no_wrap=True)
     entries = report["optimizers"]
     for entry in entries:
         ulps = [_ulps(value) for value in entry["worst_ulps"].values()]
         ulps += ["-" if value is None else f"{value:.1g}" for value in entry["drift"].values()]
-        held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties", "opinions")]
+        held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties")]
         proved = "as cpu" if entry["as_on_cpus"] else f"{entry['proved']}/{entry['stored']}"
         table.add_row(entry["name"], entry["target"], proved, *ulps, *held, style="red" if entry["failed"] else "")
     console.print(table)

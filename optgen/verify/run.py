@@ -12,7 +12,6 @@ from itertools import chain
 from optgen.verify import drift, memory, mutate, numerics, properties, simulation, translation
 from optgen.verify.candidate import Candidate, Check, Effort, Finding
 from optgen.verify.mutate import Mutant, Outcome
-from optgen.verify.opinions import ask
 
 PARTS: dict[str, dict[str, Check]] = {
     "cpu": {
@@ -21,7 +20,6 @@ PARTS: dict[str, dict[str, Check]] = {
         "numerics": numerics.check,
         "drift": drift.check,
         "properties": properties.check,
-        "opinions": ask.check,
     },
     "cuda": {"translation": simulation.words, "memory": simulation.check},
 }
@@ -40,8 +38,6 @@ ADVICE: dict[str, str] = {
     " the equations that moves, it is a bug in optgen.",
     "properties": "A claim does not hold at these numbers. If your equations do not have the property, the claim or the"
     " equations are wrong; if they do, the kernel does not keep it in floating point: claim less, or report a bug.",
-    "opinions": "Another implementation differs. If your rule is meant to, say so in its row of the table (`differs`);"
-    " else compare equations, defaults and what both start from.",
 }
 """What a failure of each part means for the author of a spec; docs/when-verification-fails.md says more."""
 

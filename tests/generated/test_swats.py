@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from optgen.verify.opinions.swats import Point, algorithm_1
+from opinions.swats import Point, algorithm_1
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from broken import broken
+from opinions import ask
+from opinions.ask import TABLE, asked, check
+from opinions.base import Opinion
 
 from optgen.verify.candidate import QUICK, Candidate, Verdict
-from optgen.verify.opinions import ask
-from optgen.verify.opinions.ask import TABLE, asked, check
-from optgen.verify.opinions.base import Opinion
 
 
 def imported(generated: Any) -> Candidate:
