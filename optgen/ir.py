@@ -160,7 +160,7 @@ class Reduce:
     def what(self) -> str:
         """What it is, in words."""
         product = "*".join(text(factor) for factor in self.factors)
-        return f"{self.how} of {product} over the {self.target.space.whole}"
+        return f"{self.how} of {product} over the {self.target.space.value}"
 
     def __str__(self) -> str:
         return f"{text(self.target)} = {self.what}"

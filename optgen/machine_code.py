@@ -40,7 +40,7 @@ class Ptx:
     kernel : str
         Its name in the module.
     over : str
-        What it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"group"``.
+        What it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"model"``.
     capability : tuple of int
         The compute capability that it is for.
     dtype : str

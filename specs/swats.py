@@ -1,12 +1,12 @@
 """SWATS (Keskar & Socher 2017, arXiv:1712.07628): starts as Adam, ends as descent with momentum."""
 
 from sympy import Abs, And, Eq, Ne, Piecewise, sqrt
-from optgen import GROUP, STEP, GroupSum, Let, Optimizer, g, local, state, t, theta
+from optgen import MODEL, STEP, ModelSum, Let, Optimizer, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr, switch_step, tolerance
 from optgen.properties import Equivalent, Movements, NotAlways
 from .adam import adam_eps_hat, first, m, second, v
 
-lam, rate, switched_at = state("lam rate switched_at", space=GROUP)
+lam, rate, switched_at = state("lam rate switched_at", space=MODEL)
 adam_until = state("switched_at", space=STEP)
 mean, p, along, gamma, lam_hat, now = local("mean p along gamma lam_hat now")
 eps = eps.with_default(1e-9)
@@ -20,8 +20,8 @@ def two_phases(descends, switches):
     estimated = Ne(along, 0)
     return (Let(mean, first.value), Let(v.next, Piecewise((v, descends), (second.value, True))),
             Let(p, -lr*sqrt(1 - beta2**t)/(1 - beta1**t)*mean/(sqrt(v.next) + eps)),
-            Let(along, GroupSum(p*g)),
-            Let(gamma, Piecewise((-GroupSum(p**2)/along, estimated), (0, True))),
+            Let(along, ModelSum(p*g)),
+            Let(gamma, Piecewise((-ModelSum(p**2)/along, estimated), (0, True))),
             Let(lam.next, Piecewise((lam, descends), (beta2*lam + (1 - beta2)*gamma, estimated), (lam, True))),
             Let(lam_hat, lam.next/(1 - beta2**t)),
             Let(rate.next, Piecewise((rate, descends), (lam_hat, switches), (rate, True))),

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from sympy import Eq, Expr, Integer, Piecewise, Rational
 
-from optgen import COL, ELEM, GROUP, ROW, STEP, TENSOR, Let, Optimizer, g, hyper, local, state, t, theta
+from optgen import COL, ELEM, MODEL, ROW, STEP, TENSOR, Let, Optimizer, g, hyper, local, state, t, theta
 from optgen.hypers import beta1, lr
-from optgen.language.reductions import ColMean, GroupMax, GroupMean, Reduction, RowMean, TensorMean, TensorSum
+from optgen.language.reductions import ColMean, ModelMax, ModelMean, Reduction, RowMean, TensorMean, TensorSum
 from optgen.language.spaces import Space
 from optgen.verify import reference
 
 h = hyper("h", 0.5)
 a, b = local("a b")
 FIRST = Eq(t, 1)
-_MEAN = {GROUP: GroupMean, TENSOR: TensorMean, ROW: RowMean, COL: ColMean, ELEM: lambda x: x}
+_MEAN = {MODEL: ModelMean, TENSOR: TensorMean, ROW: RowMean, COL: ColMean, ELEM: lambda x: x}
 
 
 def _states(space: Space) -> Iterator[tuple[str, list[Let]]]:
@@ -49,7 +49,7 @@ def _reductions(kind: type[Reduction]) -> Iterator[tuple[str, list[Let]]]:
     yield "as_condition", [Let(theta.next, Piecewise((theta - lr * g, kind(h) > 1), (theta + g, True)))]
     chosen = Let(a, Piecewise((h, FIRST), (kind(g), True)))
     yield "in_a_condition", [chosen, Let(theta.next, Piecewise((theta - lr * g, a > h / 2), (theta + g, True)))]
-    yield "reduced_again", [chosen, Let(b, GroupMax(a) + TensorSum(a * g)), Let(theta.next, theta - lr * g * b)]
+    yield "reduced_again", [chosen, Let(b, ModelMax(a) + TensorSum(a * g)), Let(theta.next, theta - lr * g * b)]
 
 
 def _both(kind: type[Reduction], space: Space) -> Iterator[tuple[str, list[Let]]]:
@@ -70,7 +70,7 @@ RULES = {
     **{
         f"{kind.__name__}_{space.name}_{name}": step
         for kind in KINDS
-        for space in (GROUP, TENSOR, ROW, COL)
+        for space in (MODEL, TENSOR, ROW, COL)
         for name, step in _both(kind, space)
     },
     "theta_first": [Let(theta.next, Piecewise((h, FIRST), (theta - g, True)))],
@@ -78,8 +78,8 @@ RULES = {
 }
 FEW = [
     *("TENSOR_always_hyper", "ROW_always_number", "COL_at_first", "GROUP_later", "TENSOR_starts_late"),
-    *("TensorMean_of_a_hyper", "ColNorm_of_a_number", "RowMax_in_a_total", "GroupSum_as_rate", "Norm_as_schedule"),
-    *("RowMean_reduced_again", "ColSum_in_a_condition", "GroupMax_TENSOR_old", "TensorSum_ROW_new", "RowSum_ROW_kept"),
+    *("TensorMean_of_a_hyper", "ColNorm_of_a_number", "RowMax_in_a_total", "ModelSum_as_rate", "Norm_as_schedule"),
+    *("RowMean_reduced_again", "ColSum_in_a_condition", "ModelMax_TENSOR_old", "TensorSum_ROW_new", "RowSum_ROW_kept"),
 ]
 """Rules that between them have every way in which a small sweep is given what the host knows."""
 

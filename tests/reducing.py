@@ -4,14 +4,14 @@ from sympy import Abs, Max, Min, Piecewise, Rational, sqrt
 
 from optgen import (
     COL,
-    GROUP,
+    MODEL,
     ROW,
     TENSOR,
     ColMax,
     ColMean,
-    GroupNorm,
-    GroupSum,
     Let,
+    ModelNorm,
+    ModelSum,
     Norm,
     RowMax,
     RowMean,
@@ -38,7 +38,7 @@ r, c, scale, whole = (
     state("r", space=ROW),
     state("c", space=COL),
     state("scale", space=TENSOR),
-    state("whole", space=GROUP),
+    state("whole", space=MODEL),
 )
 first = state("first", space=TENSOR, init=TensorMean(g) + Norm(theta))
 
@@ -54,7 +54,7 @@ def everything_reduced(how: str) -> list[Let]:
         Let(r.next, beta1 * r + RowMean(g) + 1),
         Let(c.next, beta1 * c + ColMean(g) - 1),
         Let(scale.next, beta1 * scale + TensorMean(g * theta)),
-        Let(whole.next, beta1 * whole + GroupSum(g) / 1000),
+        Let(whole.next, beta1 * whole + ModelSum(g) / 1000),
         Let(theta.next, theta - lr * total),
     ]
 
@@ -63,11 +63,11 @@ RULES = {
     **{f"each_{how}": everything_reduced(how) for how in ("sum", "mean", "max", "norm")},
     "totals_of_totals": [
         Let(u, g / (Norm(g) + eps)),
-        Let(theta.next, theta - lr * u * TensorMax(u) / (1 + GroupNorm(u))),
+        Let(theta.next, theta - lr * u * TensorMax(u) / (1 + ModelNorm(u))),
     ],
     "old_states_read_late": [
         Let(scale.next, scale + TensorSum(g)),
-        Let(whole.next, whole + GroupNorm(g)),
+        Let(whole.next, whole + ModelNorm(g)),
         Let(r.next, (r + RowMean(theta)) / 2),
         Let(theta.next, theta - lr * (scale + whole * r) * g / (1 + Abs(scale.next) + Norm(r.next * g))),
     ],
@@ -85,8 +85,8 @@ RULES = {
         Let(theta.next, theta - lr * u),
     ],
     "conditions": [
-        Let(x, Piecewise((g, GroupNorm(g) > 5), (theta, RowMean(g) > 0), (2 * g, True))),
-        Let(whole.next, Piecewise((whole + 1, GroupNorm(g) > 5), (whole, True))),
+        Let(x, Piecewise((g, ModelNorm(g) > 5), (theta, RowMean(g) > 0), (2 * g, True))),
+        Let(whole.next, Piecewise((whole + 1, ModelNorm(g) > 5), (whole, True))),
         Let(m.next, Piecewise((m + x, t > 2), (x - m, True))),
         Let(theta.next, Piecewise((theta - lr * m.next, whole < 2), (theta + lr * Norm(m.next), True))),
     ],
@@ -100,13 +100,13 @@ RULES = {
     "nothing_but_a_total": [Let(theta.next, theta - lr * TensorMean(g))],
     "totals_in_totals": [
         Let(u, RowMax(g) * g - TensorMean(g / Norm(g))),
-        Let(theta.next, theta - lr * TensorMean(u * Norm(u / (1 + Norm(g)))) * RowSum(theta / (1 + GroupNorm(u)))),
+        Let(theta.next, theta - lr * TensorMean(u * Norm(u / (1 + Norm(g)))) * RowSum(theta / (1 + ModelNorm(u)))),
     ],
     "products_with_what_varies_over_less": [
         Let(u, normal(seed) * g),
         Let(c.next, c + ColMax(r * g) + 1),
         Let(r.next, r + RowMean(u * c) + TensorSum(g * scale) - 1),
-        Let(scale.next, Norm(r * c) + GroupSum(r * c) - GroupSum(g * scale)),
+        Let(scale.next, Norm(r * c) + ModelSum(r * c) - ModelSum(g * scale)),
         Let(theta.next, theta - lr * u / (1 + Norm(scale * g) + Norm(lr * theta * g))),
     ],
     "a_branch_in_which_nothing_changes": [Let(theta.next, Piecewise((theta, t < 3), (theta - lr * g * Norm(g), True)))],

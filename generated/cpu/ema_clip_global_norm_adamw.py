@@ -2,7 +2,7 @@
 # sha256 of spec and options: c45dc5cd2822325fce55d64bf97ec4c8b9da2b68b90baa2d92cb852586a1b28e
 """EmaClipGlobalNormAdamW.
 
-    shrink     = norm_limit/max(GroupNorm(g) + 1/1000000, norm_limit)
+    shrink     = norm_limit/max(ModelNorm(g) + 1/1000000, norm_limit)
     g_clipped  = shrink*g
     m'         = beta1*m + (1 - beta1)*g_clipped
     v'         = beta2*v + (1 - beta2)*g_clipped**2
@@ -56,7 +56,7 @@ def update_0(g):
 
 
 @helper
-def group_0(acc1, acc3, acc5, norm_limit):
+def model_0(acc1, acc3, acc5, norm_limit):
     """One model before sweep 1: shrink."""
     shrink = norm_limit/maximum(1/1000000 + root_of_squares(acc1, acc3, acc5), norm_limit)
     return shrink
@@ -125,7 +125,7 @@ def prepare_1(at, scalars, acc0_of, acc2_of, acc4_of, y0_of, y2_of, y4_of, shrin
     acc1 = sum_over(y0_of, at.tensors)
     acc3 = sum_over(y2_of, at.tensors)
     acc5 = sum_over(y4_of, at.tensors)
-    shrink_of[0] = group_0(acc1, acc3, acc5, norm_limit)
+    shrink_of[0] = model_0(acc1, acc3, acc5, norm_limit)
 
 
 @per_chunk
@@ -195,7 +195,7 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "y0": "tensor", "y2": "tensor", "y4": "tensor",
-        "shrink": "group",
+        "shrink": "model",
     },
     phases=(
         Phase(("acc0", "acc2", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
@@ -224,7 +224,7 @@ def step(
 class EmaClipGlobalNormAdamW(FusedOptimizer):
     """EmaClipGlobalNormAdamW for all arrays of a model at once.
 
-        shrink     = norm_limit/max(GroupNorm(g) + 1/1000000, norm_limit)
+        shrink     = norm_limit/max(ModelNorm(g) + 1/1000000, norm_limit)
         g_clipped  = shrink*g
         m'         = beta1*m + (1 - beta1)*g_clipped
         v'         = beta2*v + (1 - beta2)*g_clipped**2

@@ -2,7 +2,7 @@
 # sha256 of spec and options: c45dc5cd2822325fce55d64bf97ec4c8b9da2b68b90baa2d92cb852586a1b28e
 """SkipNonfiniteAdamW.
 
-    bad    = GroupSum(1 - finite(g))
+    bad    = ModelSum(1 - finite(g))
     taken' = taken + 1 if bad == 0 else taken
     m'     = beta1*m + (1 - beta1)*g if bad == 0 else m
     v'     = beta2*v + (1 - beta2)*g**2 if bad == 0 else v
@@ -48,7 +48,7 @@ def update_0(g):
 
 
 @helper
-def group_0(taken, acc1, acc2, beta1, beta2):
+def model_0(taken, acc1, acc2, beta1, beta2):
     """One model before sweep 1: the new taken, and c1, c3 and c4."""
     bad = acc2 - acc1
     taken_next = taken + 1 if bad == 0 else taken
@@ -113,7 +113,7 @@ def prepare_1(at, scalars, acc0_of, y1_of, taken_of, numel_of, c1_of, c3_of, c4_
         y1_of[j] = acc0
     acc1 = sum_over(y1_of, at.tensors)
     acc2 = sum_over(numel_of, at.tensors)
-    taken_of[0], c1_of[0], c3_of[0], c4_of[0] = group_0(taken_of[0], acc1, acc2, beta1, beta2)
+    taken_of[0], c1_of[0], c3_of[0], c4_of[0] = model_0(taken_of[0], acc1, acc2, beta1, beta2)
 
 
 @per_chunk
@@ -174,10 +174,10 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m", "v"),
-    small_states={"taken": "group"},
+    small_states={"taken": "model"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "y1": "tensor", "c1": "group", "c3": "group", "c4": "group"},
+    values={"acc0": "chunk", "y1": "tensor", "c1": "model", "c3": "model", "c4": "model"},
     phases=(
         Phase(("numel",), prepare=prepare_0),
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
@@ -200,7 +200,7 @@ def step(
 class SkipNonfiniteAdamW(FusedOptimizer):
     """SkipNonfiniteAdamW for all arrays of a model at once.
 
-        bad    = GroupSum(1 - finite(g))
+        bad    = ModelSum(1 - finite(g))
         taken' = taken + 1 if bad == 0 else taken
         m'     = beta1*m + (1 - beta1)*g if bad == 0 else m
         v'     = beta2*v + (1 - beta2)*g**2 if bad == 0 else v

@@ -2,7 +2,7 @@
 # sha256 of spec and options: 4137d5d102992af6d93843d4002ebad8b9483f0f33536013a8d71757bf310a78
 """ClipGlobalNormAdamW.
 
-    shrink    = norm_limit/max(GroupNorm(g) + 1/1000000, norm_limit)
+    shrink    = norm_limit/max(ModelNorm(g) + 1/1000000, norm_limit)
     g_clipped = shrink*g
     m'        = beta1*m + (1 - beta1)*g_clipped
     v'        = beta2*v + (1 - beta2)*g_clipped**2
@@ -50,7 +50,7 @@ def update_0(g):
 
 
 @on_device
-def group_0(acc1, acc3, acc5, norm_limit):
+def model_0(acc1, acc3, acc5, norm_limit):
     """One model before sweep 1: shrink."""
     shrink = norm_limit/maximum(1/1000000 + root_of_squares(acc1, acc3, acc5), norm_limit)
     return shrink
@@ -144,7 +144,7 @@ def tensors_0(at, scalars, small):
 
 
 @kernel
-def groups_0(at, scalars, small):
+def models_0(at, scalars, small):
     """Before sweep 1: one block."""
     norm_limit = scalars[1]
     y0_of = at[18]
@@ -155,7 +155,7 @@ def groups_0(at, scalars, small):
     acc3 = sum_over_tensors(small, y2_of, at)
     acc5 = sum_over_tensors(small, y4_of, at)
     if thread() == 0:
-        small[shrink_of] = group_0(acc1, acc3, acc5, norm_limit)
+        small[shrink_of] = model_0(acc1, acc3, acc5, norm_limit)
 
 
 @kernel
@@ -245,12 +245,12 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "y0": "tensor", "y2": "tensor", "y4": "tensor",
-        "shrink": "group",
+        "shrink": "model",
     },
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),
-        Launch("group", groups_0),
+        Launch("model", models_0),
         Launch("element", sweep_1),
     ),
 )
@@ -272,7 +272,7 @@ def step(
 class ClipGlobalNormAdamW(FusedOptimizer):
     """ClipGlobalNormAdamW for all arrays of a model at once.
 
-        shrink    = norm_limit/max(GroupNorm(g) + 1/1000000, norm_limit)
+        shrink    = norm_limit/max(ModelNorm(g) + 1/1000000, norm_limit)
         g_clipped = shrink*g
         m'        = beta1*m + (1 - beta1)*g_clipped
         v'        = beta2*v + (1 - beta2)*g_clipped**2

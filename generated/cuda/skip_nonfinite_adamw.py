@@ -2,7 +2,7 @@
 # sha256 of spec and options: 4137d5d102992af6d93843d4002ebad8b9483f0f33536013a8d71757bf310a78
 """SkipNonfiniteAdamW.
 
-    bad    = GroupSum(1 - finite(g))
+    bad    = ModelSum(1 - finite(g))
     taken' = taken + 1 if bad == 0 else taken
     m'     = beta1*m + (1 - beta1)*g if bad == 0 else m
     v'     = beta2*v + (1 - beta2)*g**2 if bad == 0 else v
@@ -49,7 +49,7 @@ def update_0(g):
 
 
 @on_device
-def group_0(taken, acc1, acc2, beta1, beta2):
+def model_0(taken, acc1, acc2, beta1, beta2):
     """One model before sweep 1: the new taken, and c1, c3 and c4."""
     bad = acc2 - acc1
     taken_next = taken + 1 if bad == 0 else taken
@@ -118,7 +118,7 @@ def tensors_0(at, scalars, small):
 
 
 @kernel
-def groups_0(at, scalars, small):
+def models_0(at, scalars, small):
     """Before sweep 1: one block."""
     beta1 = scalars[1]
     beta2 = scalars[2]
@@ -131,7 +131,7 @@ def groups_0(at, scalars, small):
     acc1 = sum_over_tensors(small, y1_of, at)
     acc2 = sum_over_tensors(small, numel_of, at)
     if thread() == 0:
-        small[taken_of], small[c1_of], small[c3_of], small[c4_of] = group_0(small[taken_of], acc1, acc2, beta1, beta2)
+        small[taken_of], small[c1_of], small[c3_of], small[c4_of] = model_0(small[taken_of], acc1, acc2, beta1, beta2)
 
 
 @kernel
@@ -219,14 +219,14 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m", "v"),
-    small_states={"taken": "group"},
+    small_states={"taken": "model"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "y1": "tensor", "c1": "group", "c3": "group", "c4": "group"},
+    values={"acc0": "chunk", "y1": "tensor", "c1": "model", "c3": "model", "c4": "model"},
     launches=(
         Launch("element", sweep_0),
         Launch("tensor", tensors_0),
-        Launch("group", groups_0),
+        Launch("model", models_0),
         Launch("element", sweep_1),
     ),
 )
@@ -245,7 +245,7 @@ def step(
 class SkipNonfiniteAdamW(FusedOptimizer):
     """SkipNonfiniteAdamW for all arrays of a model at once.
 
-        bad    = GroupSum(1 - finite(g))
+        bad    = ModelSum(1 - finite(g))
         taken' = taken + 1 if bad == 0 else taken
         m'     = beta1*m + (1 - beta1)*g if bad == 0 else m
         v'     = beta2*v + (1 - beta2)*g**2 if bad == 0 else v

@@ -25,7 +25,7 @@ from optgen.language import hypers
 from optgen.language.caller import caller
 from optgen.language.domains import domain_of
 from optgen.language.noise import normal
-from optgen.language.reductions import GroupNorm, GroupSum, RowMean, RowNorm, TensorMean, finite, n_rows
+from optgen.language.reductions import ModelNorm, ModelSum, RowMean, RowNorm, TensorMean, finite, n_rows
 from optgen.language.rules import space_of
 from optgen.language.schedules import Schedule
 from optgen.language.signs import sign_of
@@ -135,7 +135,7 @@ def clip_global_norm(
     most, added = _free(optimizer, limit), _free(optimizer, margin)
     shrink = _new_local(optimizer, "shrink")
     # min(1, limit/norm) without a division by zero.
-    where = [Let(shrink, most / Max(most, GroupNorm(g) + added))]
+    where = [Let(shrink, most / Max(most, ModelNorm(g) + added))]
     description = "the gradient is shortened first where its norm over all tensors is too large."
     words = ("clip_global_norm", "ClipGlobalNorm", description)
     return _with_gradient(optimizer, "g_clipped", g * shrink, words, described, where=where)
@@ -275,11 +275,11 @@ def skip_nonfinite(optimizer: Optimizer, **described: Any) -> Optimizer:
     optimizer : Optimizer
         What to wrap.
     """
-    taken, bad = _new_state(optimizer, "taken", space=Space.GROUP), _new_local(optimizer, "bad")
+    taken, bad = _new_state(optimizer, "taken", space=Space.MODEL), _new_local(optimizer, "bad")
     good = Eq(bad, 0)
-    step = [Let(bad, GroupSum(1 - finite(g))), Let(taken.next, Piecewise((taken + 1, good), (taken, True)))]
+    step = [Let(bad, ModelSum(1 - finite(g))), Let(taken.next, Piecewise((taken + 1, good), (taken, True)))]
     # What was one number a step and kept on the host depends on the gradient now.
-    kept = {s: state(s.name, space=Space.GROUP, init=s.init) for s in optimizer.numbers}
+    kept = {s: state(s.name, space=Space.MODEL, init=s.init) for s in optimizer.numbers}
     put = {t: taken.next, **kept, **{s.next: new.next for s, new in kept.items()}}
     for let in _handed(optimizer, g, first=Eq(taken.next, 1)):
         target, value = put.get(let.target, let.target), let.value.xreplace(put)

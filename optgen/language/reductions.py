@@ -157,33 +157,33 @@ class ColNorm(Reduction):
     tex = r"\left\lVert %s \right\rVert_{\mathrm{col}}"
 
 
-class GroupSum(Reduction):
+class ModelSum(Reduction):
     """Sum over the elements of all tensors."""
 
     how = "sum"
-    to = Space.GROUP
+    to = Space.MODEL
     tex = r"\sum_{\mathrm{all}} %s"
 
 
-class GroupMean(Reduction):
+class ModelMean(Reduction):
     """Mean over the elements of all tensors."""
 
     how = "mean"
-    to = Space.GROUP
+    to = Space.MODEL
     tex = r"\operatorname{mean}_{\mathrm{all}} %s"
 
 
-class GroupMax(Reduction):
+class ModelMax(Reduction):
     """Largest element of all tensors."""
 
     how = "max"
-    to = Space.GROUP
+    to = Space.MODEL
     tex = r"\max_{\mathrm{all}} %s"
 
 
-class GroupNorm(Reduction):
+class ModelNorm(Reduction):
     """Euclidean norm of all tensors taken as one vector."""
 
     how = "norm"
-    to = Space.GROUP
+    to = Space.MODEL
     tex = r"\left\lVert %s \right\rVert_{\mathrm{all}}"

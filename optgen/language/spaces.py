@@ -16,7 +16,7 @@ class Space(Enum):
 
     STEP = "step"
     """One value a step, known from hyperparameters and t before any memory is touched."""
-    GROUP = "group"
+    MODEL = "model"
     """One value for all tensors of a model."""
     TENSOR = "tensor"
     """One value a tensor."""
@@ -36,16 +36,11 @@ class Space(Enum):
         """What there is one value for, with its article: "an element"."""
         return f"{'an' if self.value[0] in 'aeiou' else 'a'} {self.value}"
 
-    @property
-    def whole(self) -> str:
-        """What a total of this space is over: "tensor", and "model" for a group."""
-        return "model" if self is Space.GROUP else self.value
-
     def __repr__(self) -> str:
         return self.name
 
 
-_RANK = {Space.STEP: 0, Space.GROUP: 1, Space.TENSOR: 2, Space.ROW: 3, Space.COL: 3, Space.ELEM: 4}
+_RANK = {Space.STEP: 0, Space.MODEL: 1, Space.TENSOR: 2, Space.ROW: 3, Space.COL: 3, Space.ELEM: 4}
 
 
 def join(a: Space, b: Space) -> Space:
@@ -60,4 +55,4 @@ def join_all(spaces: Iterable[Space]) -> Space:
     return reduce(join, spaces, Space.STEP)
 
 
-STEP, GROUP, TENSOR, ROW, COL, ELEM = Space
+STEP, MODEL, TENSOR, ROW, COL, ELEM = Space

@@ -187,7 +187,7 @@ def _chunk(k: int) -> Expression:
 
 def _held(load: Named, branch: Branch) -> Expression:
     """A value that varies over less than elements, in the type of the tensors."""
-    index = {Space.GROUP: (), Space.TENSOR: (_TENSOR,), Space.ROW: (Name("first_row"), _LINE)}[load.space]
+    index = {Space.MODEL: (), Space.TENSOR: (_TENSOR,), Space.ROW: (Name("first_row"), _LINE)}[load.space]
     return Cast(_small(rounds.holder(load, branch) + OF, *index), "element")
 
 
@@ -294,7 +294,7 @@ def _side_by_side(small: Sequence[Sequence[Step]]) -> Iterator[tuple[Step | None
 
 
 _TOTAL = {
-    (Space.TENSOR, Space.GROUP): ("sum_over_tensors", "max_over_tensors"),
+    (Space.TENSOR, Space.MODEL): ("sum_over_tensors", "max_over_tensors"),
     (Space.ELEM, Space.COL): ("column_sum", "column_max"),
     (Space.ROW, Space.COL): ("sum_down", "max_down"),
     (Space.COL, Space.ROW): ("sum_along", "max_along"),
@@ -324,13 +324,13 @@ class _SmallSweep:
         used = reads(tuple(blocks))
         taken = [array for array in arrays if array + OF in used]
         body = (*named, *_offsets(self.kernel, taken), *self.place(), *rounds.by_branch(blocks))
-        of_blocks = {Space.GROUP: "one block", Space.TENSOR: "a block a tensor"}
+        of_blocks = {Space.MODEL: "one block", Space.TENSOR: "a block a tensor"}
         who = of_blocks.get(self.space, f"a thread a {self.space.value}")
         return Function("kernel", name, ("at", "scalars", "small"), f"{where}: {who}.", body)
 
     def place(self) -> list[Assign]:
         """Names for what a block, or a thread, is for."""
-        if self.space is Space.GROUP:
+        if self.space is Space.MODEL:
             return []
         if self.space is Space.TENSOR:
             return [assign("j", call("tensor_of_block", _AT))]
@@ -356,15 +356,15 @@ class _Position:
     @property
     def here(self) -> dict[Space, tuple[Expression, ...]]:
         """Where the value of each space is that belongs to this position."""
-        return {Space.GROUP: (), Space.TENSOR: (_J,), Space.ROW: (_I,), Space.COL: (_I,)}
+        return {Space.MODEL: (), Space.TENSOR: (_J,), Space.ROW: (_I,), Space.COL: (_I,)}
 
     def nodes(self) -> Iterator[Statement]:
         """Totals, which take all threads of a block where it is for one tensor or the model, then the position."""
         space = self.sweep.space
         made = [load for load in self.sweep.reads if self.is_made_here(load)]
-        yield from (self.total(load) for load in made if load.space is Space.GROUP)
-        rest = [self.total(load) for load in made if load.space is not Space.GROUP]
-        if space in (Space.GROUP, Space.TENSOR):
+        yield from (self.total(load) for load in made if load.space is Space.MODEL)
+        rest = [self.total(load) for load in made if load.space is not Space.MODEL]
+        if space in (Space.MODEL, Space.TENSOR):
             yield from rest
             yield _by_one_thread(*self.position())
             return
@@ -387,7 +387,7 @@ class _Position:
             by_all = self.sweep.space is Space.TENSOR  # elsewhere the threads of a block are for several tensors
             function = f"{reduce.how}_{'over' if by_all else 'by_one'}"
             return assign(name, call(function, _SMALL, array, _AT, Constant(_THESE[source]), _J))
-        at = (_AT,) if load.space is Space.GROUP else (_AT, _J, _I)
+        at = (_AT,) if load.space is Space.MODEL else (_AT, _J, _I)
         return assign(name, call(_TOTAL[source, load.space][most], _SMALL, array, *at))
 
     def position(self) -> list[Assign]:

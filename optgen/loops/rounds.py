@@ -274,7 +274,7 @@ def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]]) -> Funct
     place *= not is_simple(kernel)
     new = [f"the new {listed([slot.name for slot in sweep.stores])}"] if sweep.stores else []
     others = [text(x) for x in results(sweep) if x not in {slot.next for slot in sweep.stores}]
-    what = f"One {sweep.space.whole}{place}{where}: {', and '.join([*new, *([listed(others)] if others else [])])}."
+    what = f"One {sweep.space.value}{place}{where}: {', and '.join([*new, *([listed(others)] if others else [])])}."
     parameters = tuple(map(name, (*sweep.loads, *needed(kernel, sweep))))
     body: tuple[Statement, ...] = (*map(Compute, sweep.body), Return(_names(results(sweep))))
     return Function("small" if sweep.is_small else "element", step.name, parameters, what, body)

@@ -235,7 +235,7 @@ class _OverChunks:
 
 def _held(load: Named, branch: Branch) -> Expression:
     """Where a value is found that varies over less than elements."""
-    index: dict[Space, Expression] = {Space.GROUP: ZERO, Space.TENSOR: item("row", Number(-2))}
+    index: dict[Space, Expression] = {Space.MODEL: ZERO, Space.TENSOR: item("row", Number(-2))}
     at = index.get(load.space, plus(Name("first_row"), _LINE))
     return item(rounds.holder(load, branch) + OF, at)
 
@@ -291,11 +291,11 @@ class _Between:
         space = sweep.space
         if not (sweep.body or sweep.stores):  # it is only about totals of what is there
             return
-        yield from (node for load in sweep.reads if load.space is Space.GROUP for node in self.combined(load))
-        if space is Space.GROUP:
+        yield from (node for load in sweep.reads if load.space is Space.MODEL for node in self.combined(load))
+        if space is Space.MODEL:
             yield from self.position(ZERO)
             return
-        below = [load for load in sweep.reads if load.space is not Space.GROUP]
+        below = [load for load in sweep.reads if load.space is not Space.MODEL]
         inside: list[Statement] = [node for load in below for node in self.combined(load)]
         if space is Space.TENSOR:
             inside += self.position(_J)
@@ -313,7 +313,7 @@ class _Between:
         of, to, most = reduce.factors[0].space, load.space, reduce.how == "max"
         name = rounds.name(load)
         source = Name((rounds.holder(reduce.factors[0], self.branch) if of is not Space.ELEM else name) + OF)
-        if to is Space.GROUP:
+        if to is Space.MODEL:
             return [assign(name, call("max_over" if most else "sum_over", source, Field(_AT, "tensors")))]
         if to is Space.TENSOR:
             return [assign(name, call("max_of" if most else "sum_of", source, *_bounds(of)))]
@@ -336,7 +336,7 @@ class _Between:
     def argument(self, load: Named, index: Expression) -> Expression:
         """A load as an argument of the function of one position."""
         reduce, space = rounds.totals(self.branch).get(load), load.space
-        above: dict[Space, Expression] = {Space.GROUP: ZERO, Space.TENSOR: _J}
+        above: dict[Space, Expression] = {Space.MODEL: ZERO, Space.TENSOR: _J}
         if isinstance(load, Extent):
             return item(load.name + OF, _J)
         if reduce is not None and (reduce.factors[0].space, space) != (Space.ELEM, Space.ROW):

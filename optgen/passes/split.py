@@ -103,7 +103,7 @@ def _small_sweeps(stages: Stages, k: int) -> Iterator[Sweep]:
     waiting = [item for item in stages.items if stages.stage[item.target] == k and _visits(item) is not Space.ELEM]
     while waiting:
         pending = {item.target for item in waiting}
-        for space in (Space.GROUP, Space.TENSOR, Space.ROW, Space.COL):
+        for space in (Space.MODEL, Space.TENSOR, Space.ROW, Space.COL):
             done: list[Item] = []
             for item in waiting:
                 if _visits(item) is space and not needs(item) & pending:

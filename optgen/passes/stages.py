@@ -30,7 +30,7 @@ _COUNT: Mapping[Space, Expr] = {Space.TENSOR: numel, Space.ROW: n_cols, Space.CO
 _WEIGHT: Mapping[tuple[Space, Space], Expr] = {
     (Space.ROW, Space.TENSOR): n_cols,
     (Space.COL, Space.TENSOR): n_rows,
-    (Space.TENSOR, Space.GROUP): numel,
+    (Space.TENSOR, Space.MODEL): numel,
 }
 """For how many elements of the larger whole a value stands, where that is more than one."""
 
@@ -86,7 +86,7 @@ class Totals:
 
     def size(self, whole: Space) -> Expr:
         """How many elements there are in a row, say."""
-        return self.total("sum", numel, Space.GROUP, Space.TENSOR) if whole is Space.GROUP else _COUNT[whole]
+        return self.total("sum", numel, Space.MODEL, Space.TENSOR) if whole is Space.MODEL else _COUNT[whole]
 
     def sum(self, argument: Expr, to: Space) -> Expr:
         """A sum, of which all that is the same everywhere in it is kept out."""
@@ -123,8 +123,8 @@ class Totals:
         space = of or space_of(argument, self.spaces)
         if how == "sum" and space is Space.ELEM and _is_square(argument):
             argument = self.squared(argument.base, None)
-        if to is Space.GROUP and space is not Space.TENSOR:
-            return self.total(how, self.total(how, argument, Space.TENSOR), Space.GROUP, Space.TENSOR)
+        if to is Space.MODEL and space is not Space.TENSOR:
+            return self.total(how, self.total(how, argument, Space.TENSOR), Space.MODEL, Space.TENSOR)
         weight = _WEIGHT.get((space, to), 1) if how == "sum" and of is None else 1
         if space is not Space.ELEM:
             argument = Mul(weight, argument)

@@ -94,7 +94,7 @@ class OptimizerBase:
             for what, values in {"params": self._params, **states}.items()
             for pair in zip(self._labels(what), values, strict=True)
         ]
-        written += [(f"state[{name!r}]", value) for name, value in self._group_states().items()]
+        written += [(f"state[{name!r}]", value) for name, value in self._model_states().items()]
         names, values = zip(*written, strict=True)
         sizes = np.array([self._memory.plain(array).nbytes for array in values], np.int64)
         return arrays.Extents(np.array(self._memory.addresses(values), np.int64), sizes, names)
@@ -126,7 +126,7 @@ class OptimizerBase:
             self._begin_anew()
         of_params = self._state_of_params().items()
         shown = {name: self._like_params([self._memory.plain(x) for x in values]) for name, values in of_params}
-        return {**shown, **self._group_states(), **self._named_numbers()}
+        return {**shown, **self._model_states(), **self._named_numbers()}
 
     def eval_params(self) -> Params:
         """The parameters to evaluate the model with, as new arrays like `params`.
@@ -141,7 +141,7 @@ class OptimizerBase:
     def _evaluated(self, k: int, like: Any) -> Any:
         """The parameters of one tensor to evaluate."""
         program, memory = self.program, self._memory
-        of_params, alone = self._state_of_params(), {**self._group_states(), **self._named_numbers()}
+        of_params, alone = self._state_of_params(), {**self._model_states(), **self._named_numbers()}
         taken = [
             like if name == "theta" else alone[name] if name in alone else of_params[name][k]
             for name in program.evaluated
@@ -159,7 +159,7 @@ class OptimizerBase:
     def _begin(self, hypers: Mapping[str, float]) -> None:
         """Let states that start from theta do so; what counts is what it is before the first step."""
         if self.program.copies or self.program.begun:
-            alone = {name: [value] for name, value in self._group_states().items()}
+            alone = {name: [value] for name, value in self._model_states().items()}
             beginning.fill(self.program, self._memory, hypers, self._params, {**self._state_of_params(), **alone})
 
     def _begin_anew(self) -> None:
@@ -282,20 +282,20 @@ class OptimizerBase:
             for name, values in self._state_of_params().items()
             for key, array in zip(self._keys, values, strict=True)
         }
-        return {**arrays_of_states, **self._group_states(), **self._named_numbers()}
+        return {**arrays_of_states, **self._model_states(), **self._named_numbers()}
 
     def _state_of_params(self) -> dict[str, list[Array]]:
         """Each state that has an array a parameter; those of rows, columns and tensors as views of what all share."""
         if self._small is None:
             return self._state
-        kinds = {name: kind for name, kind in self.program.small_states.items() if kind != "group"}
+        kinds = {name: kind for name, kind in self.program.small_states.items() if kind != "model"}
         flat, cuts = self._small.arrays, self._small.cuts
         return {**self._state, **{name: views(kind, flat[name], self._shapes, cuts) for name, kind in kinds.items()}}
 
-    def _group_states(self) -> dict[str, Any]:
+    def _model_states(self) -> dict[str, Any]:
         """Each state that kernels keep as one value for the whole model, as a view of it."""
-        groups = [name for name, kind in self.program.small_states.items() if kind == "group"]
-        return {name: self._small.arrays[name].reshape(()) for name in groups} if self._small else {}
+        names = [name for name, kind in self.program.small_states.items() if kind == "model"]
+        return {name: self._small.arrays[name].reshape(()) for name in names} if self._small else {}
 
     def _named_numbers(self) -> dict[str, Array]:
         """Each state that the host keeps as one number, as a view of it."""

@@ -71,7 +71,7 @@ class Launch:
     Parameters
     ----------
     over : str
-        What it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"group"``.
+        What it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"model"``.
     kernel : callable
         ``kernel(chunks, addresses, scalars)`` over elements, in a program of several sweeps ``kernel(chunks, addresses,
         scalars, at, small)``, with `keys` after the scalars if there are seeds; ``kernel(at, scalars, small)`` over
@@ -106,7 +106,7 @@ class Program:
     seeds : tuple of str
         The hyperparameters that key what is drawn. If there are any, the kernels take `keys` after the scalars.
     small_states : mapping of str to str
-        States of one value a ``"row"``, ``"column"``, ``"tensor"`` or ``"group"``.
+        States of one value a ``"row"``, ``"column"``, ``"tensor"`` or ``"model"``.
     scratch : tuple of str
         Values of elements that one sweep leaves for another; their columns come after those of the states.
     values : mapping of str to str

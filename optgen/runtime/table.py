@@ -119,7 +119,7 @@ class Cuts:
         Where the values of each tensor stand.
     sizes : mapping of str to int
         How many values there are of each kind: one a ``"chunk"``, a ``"part"`` (a column of a chunk), a ``"row"``, a
-        ``"column"``, a ``"tensor"``, and a ``"group"``.
+        ``"column"``, a ``"tensor"``, and a ``"model"``.
     extents : mapping of str to array of float64, shape (tensors,)
         ``numel``, ``n_rows`` and ``n_cols``.
     """
@@ -192,7 +192,7 @@ def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count
     extents = {"numel": sizes, "n_rows": n_rows, "n_cols": n_cols}
     return Cuts(
         tensor, begin, count, places.astype(np.int64), at,
-        {**{kind: int(size) for kind, size in totals.items()}, "tensor": len(shapes), "group": 1},
+        {**{kind: int(size) for kind, size in totals.items()}, "tensor": len(shapes), "model": 1},
         {name: extent.astype(np.float64) for name, extent in extents.items()},
     )  # fmt: skip
 

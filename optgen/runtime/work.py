@@ -121,7 +121,7 @@ class OnDevice:
         self._counts = {k: rows.shape[1] for k, rows in tables.items()}
         self._nothing = memory.placed(np.zeros((len(table), 1), np.int64), stream)
         self._blocks = {
-            "group": 1,
+            "model": 1,
             "tensor": len(cuts.at.tensors),
             "row": -(-int(cuts.at.rows[-1]) // cuda.THREADS),
             "column": -(-int(cuts.at.columns[-1]) // cuda.THREADS),

@@ -116,5 +116,5 @@ def _started(optimizer: Optimizer) -> str:
 
 def _totals(init: Expr) -> Sequence[Expr]:
     """The totals over the whole model in an expression, none of which holds another."""
-    found = [node for node in walk(init) if isinstance(node, Reduction) and node.to is Space.GROUP]
+    found = [node for node in walk(init) if isinstance(node, Reduction) and node.to is Space.MODEL]
     return [node for node in found if not any(x is not node and node.has(x) for x in found)]

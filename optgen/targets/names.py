@@ -160,7 +160,7 @@ def _taken_from_the_user(
     for name in sorted(users & in_use):
         yield _reserved(name, f"a name in the class or in a function of the module for {target.name}")
     for state in optimizer.states:
-        if state.name in _OF_SAVEZ and state.space in (Space.STEP, Space.GROUP):
+        if state.name in _OF_SAVEZ and state.space in (Space.STEP, Space.MODEL):
             yield _reserved(state.name, "an argument of numpy.savez, which is given such states by their names")
     imported = {alias.asname or alias.name for x in tree.body if isinstance(x, ast.ImportFrom) for alias in x.names}
     assigned = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}

@@ -130,7 +130,7 @@ def joined(optimizer: Optimizer, model: Model, by: Arithmetic = FLOAT64) -> dict
     return {
         name: by.rearrange(
             lambda *parts: np.concatenate(list(map(np.ravel, parts))),
-            *([values[0]] if spaces.get(name) in (Space.STEP, Space.GROUP) else [values[k] for k in full]),
+            *([values[0]] if spaces.get(name) in (Space.STEP, Space.MODEL) else [values[k] for k in full]),
         )
         for name, values in model.items()
     }
@@ -255,7 +255,7 @@ def _drawn_model(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, 
     scales = (scales if near else rng.choice(sizes, len(MODEL))) * (rng.random() > 1 / 3)
     for state in (*optimizer.slots, *optimizer.small_states):
         values = [around(shape_of(state, shape), scale) for shape, scale in zip(MODEL, scales, strict=True)]
-        if state.space is Space.GROUP:  # estimates of a step's size, and totals
+        if state.space is Space.MODEL:  # estimates of a step's size, and totals
             values = [around((), 10.0 ** rng.integers(-6, 4))] * len(MODEL)
             values = [np.abs(array) if state.name in squares else array for array in values]
         elif state.name in squares:

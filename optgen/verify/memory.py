@@ -245,7 +245,7 @@ class Model:
         states = self.program.small_states.items()
         arrays = {name: self.small[name].arrays[0] for name, _ in states}
         small = {
-            name: [arrays[name]] if kind == "group" else views(kind, arrays[name], self.shapes, self.cuts)[:-1]
+            name: [arrays[name]] if kind == "model" else views(kind, arrays[name], self.shapes, self.cuts)[:-1]
             for name, kind in states
         }
         return {name: slot.arrays[:-1] for name, slot in self.slots.items() if name not in self.program.scratch} | small

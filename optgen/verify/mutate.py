@@ -301,7 +301,7 @@ def _is_edge(parent: ast.AST) -> bool:
 
 # Totals --------------------------------------------------------------------------------------------------------------
 
-_SMALL = ("tensor", "row", "column", "group")
+_SMALL = ("tensor", "row", "column", "model")
 """What functions are named for that compute what varies over less than elements."""
 _ALIKE = {
     "rows": "columns",

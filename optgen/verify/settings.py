@@ -189,7 +189,7 @@ def is_of_elements(optimizer: Optimizer) -> bool:
 def is_of_tensors(optimizer: Optimizer) -> bool:
     """Whether each tensor goes its own way: nothing but the step is shared by the model."""
     totals = {node.to for node in _reductions(optimizer)}
-    return Space.GROUP not in totals | {state.space for state in optimizer.small_states}
+    return Space.MODEL not in totals | {state.space for state in optimizer.small_states}
 
 
 def _reductions(optimizer: Optimizer) -> set[Any]:
@@ -293,12 +293,12 @@ def shape_of(state: State, shape: Shape) -> Shape:
 
 def spread(state: State, values: Sequence[Array]) -> list[Array]:
     """The same, but the first value for all tensors if the state has one for the model."""
-    return [np.asarray(values[0])] * len(values) if state.space is Space.GROUP else [np.asarray(v) for v in values]
+    return [np.asarray(values[0])] * len(values) if state.space is Space.MODEL else [np.asarray(v) for v in values]
 
 
 def flat(kind: str, values: Sequence[Array], shapes: Sequence[Shape]) -> Array:
     """The values of a small state one after another, as programs take them; no rows or columns of nothing."""
-    if kind == "group":
+    if kind == "model":
         return np.ravel(values[0])
     there = [np.ravel(x) for x, shape in zip(values, shapes, strict=True) if kind == "tensor" or 0 not in shape]
     return np.concatenate(there)

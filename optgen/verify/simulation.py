@@ -375,7 +375,7 @@ def _step(
         keys = program.keys(setting.t, setting.hypers)
         chunks = np.stack([cuts.count, cuts.tensor, cuts.begin]).astype(np.int64)
         chunks = np.concatenate([chunks, cuts.places.T]) if program.has_small else chunks
-        blocks = {"group": 1, "tensor": len(cuts.at.tensors), "element": chunks.shape[1]}
+        blocks = {"model": 1, "tensor": len(cuts.at.tensors), "element": chunks.shape[1]}
         blocks |= {"row": -(-int(cuts.at.rows[-1]) // THREADS), "column": -(-int(cuts.at.columns[-1]) // THREADS)}
         for launch in program.launches:
             clock.phase += 1
@@ -415,7 +415,7 @@ def _small(
 
 def _parts(kind: str, whole: Column, cuts: Cuts) -> list[Column]:
     """The values of each tensor that has any."""
-    if kind == "group":
+    if kind == "model":
         return [whole]
     bounds = {"row": cuts.at.rows, "column": cuts.at.columns, "tensor": np.arange(len(SHAPES) + 1)}[kind]
     return [whole.part(int(bounds[j]), int(bounds[j + 1])) for j in _WITH_ELEMENTS]

@@ -114,7 +114,7 @@ def test_one_array(on_gpu: Any, each_library: Any, pick: str, shape: Any) -> Non
     program, module = taken.program, import_module(f"optgen.generated.cuda.{pick}")
     given = {name: each_library.put(each_library.take(taken.state[name][0])) for name in program.states}
     for name, kind in program.small_states.items():
-        its = taken.state[name] if kind == "group" else taken.state[name][0]
+        its = taken.state[name] if kind == "model" else taken.state[name][0]
         given[name] = each_library.put(each_library.take(its))
     given |= {name: np.array(taken.state[name]) for name in program.numbers}
     given["theta"] = each_library.put(theta)

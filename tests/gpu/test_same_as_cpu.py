@@ -49,7 +49,7 @@ def before(optimizer: Optimizer, thetas: Any, grads: Any, saved: Mapping[str, An
     """Theta, g and the states before a step as the reference takes them, from a state dict."""
     old = {"theta": thetas, "g": grads}
     for state in (*optimizer.slots, *optimizer.small_states):
-        if state.space is Space.GROUP:
+        if state.space is Space.MODEL:
             old[state.name] = [saved[state.name]] * len(thetas)
             continue
         values = [saved[f"{state.name}.{k}"] for k in range(len(thetas))]

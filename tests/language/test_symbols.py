@@ -6,7 +6,7 @@ import pickle
 import pytest
 from sympy import Rational, S, sqrt
 
-from optgen import ELEM, GROUP, ROW, STEP, TENSOR, Let, Optimizer, g, hyper, local, state, t, theta
+from optgen import ELEM, MODEL, ROW, STEP, TENSOR, Let, Optimizer, g, hyper, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr
 from optgen.language.spaces import Space, join
 from optgen.language.symbols import exact
@@ -45,7 +45,7 @@ def test_inits_and_spaces_make_different_states():
 
 
 def test_a_space_is_no_name():
-    with pytest.raises(TypeError, match=r"state\('r'\): expected space to be one of STEP, GROUP, .*, got 'row'"):
+    with pytest.raises(TypeError, match=r"state\('r'\): expected space to be one of STEP, MODEL, .*, got 'row'"):
         state("r", space="row")
 
 
@@ -85,8 +85,8 @@ def test_a_hyperparameter_of_an_init_is_found():
     ("one", "other", "both"),
     [
         (STEP, STEP, STEP),
-        (STEP, GROUP, GROUP),
-        (GROUP, TENSOR, TENSOR),
+        (STEP, MODEL, MODEL),
+        (MODEL, TENSOR, TENSOR),
         (TENSOR, ROW, ROW),
         (ROW, Space.COL, ELEM),
         (ROW, ROW, ROW),

@@ -5,12 +5,12 @@ from sympy import Eq, Min, Piecewise, sqrt
 
 from optgen import (
     COL,
-    GROUP,
+    MODEL,
     ROW,
     TENSOR,
     ColMean,
-    GroupNorm,
     Let,
+    ModelNorm,
     Norm,
     Optimizer,
     RowMax,
@@ -33,7 +33,7 @@ r, c, size, k = (
     state("r", space=ROW),
     state("c", space=COL),
     state("size", space=TENSOR),
-    state("k", space=GROUP),
+    state("k", space=MODEL),
 )
 moments = (Let(m.next, beta1 * m + g), Let(v.next, beta2 * v + g**2))
 
@@ -61,7 +61,7 @@ def order(found: Branch) -> str:
     return " ".join(sweep.space.name for sweep in found.sweeps)
 
 
-CLIPPED = Let(u, g * Min(1, norm_limit / GroupNorm(g)))
+CLIPPED = Let(u, g * Min(1, norm_limit / ModelNorm(g)))
 ELEMENTWISE = {
     "nothing is reduced": ((Let(theta.next, theta - lr * g),), "ELEM", ["theta g -> theta"]),
     "a total that nothing of this step waits for": (
@@ -71,7 +71,7 @@ ELEMENTWISE = {
     ),
     "the first sweep reads what the total is of": (
         (CLIPPED, Let(m.next, beta1 * m + u), Let(theta.next, theta - lr * m.next)),
-        "ELEM TENSOR GROUP ELEM",
+        "ELEM TENSOR MODEL ELEM",
         ["g ->", "theta g m -> theta m"],
     ),
     "states are stored by the first sweep and read again by the second": (
@@ -122,9 +122,9 @@ def test_sweeps_read_and_write_what_they_must(name: str) -> None:
 
 
 def test_a_small_state_is_stored_when_its_old_value_was_read_for_the_last_time() -> None:
-    early = branch(Let(k.next, k + GroupNorm(g)), Let(theta.next, theta - lr * g * k.next))
+    early = branch(Let(k.next, k + ModelNorm(g)), Let(theta.next, theta - lr * g * k.next))
     assert [k in sweep.stores for sweep in early.sweeps] == [False, False, True, False]
-    late = branch(Let(k.next, GroupNorm(g)), Let(u, g * k.next), Let(theta.next, theta - lr * u * k / Norm(u)))
+    late = branch(Let(k.next, ModelNorm(g)), Let(u, g * k.next), Let(theta.next, theta - lr * u * k / Norm(u)))
     assert late.sweeps[-1].stores == (k,)
     assert late.sweeps[-1].loads == (k.next,)
 

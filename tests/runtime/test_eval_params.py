@@ -15,15 +15,15 @@ from sympy import Abs, And, Max, Not, Or, Piecewise, erf, sqrt
 import optgen
 from optgen import (
     COL,
-    GROUP,
+    MODEL,
     ROW,
     TENSOR,
     ColMean,
     ColSum,
-    GroupMean,
-    GroupNorm,
-    GroupSum,
     Let,
+    ModelMean,
+    ModelNorm,
+    ModelSum,
     Norm,
     Optimizer,
     RowMax,
@@ -99,10 +99,10 @@ OTHER: dict[str, tuple[Any, Any]] = {
     "an element": (None, Abs(theta) + lr * theta**2 - sqrt(Max(theta, 0))),
     "a choice": (None, Piecewise((theta, And(theta > 0, Or(theta < 2, Not(theta < 3)))), (erf(theta), True))),
     "a power of a sum": (None, (theta + 1) ** 3 / 7),
-    "rows": (ROW, RowMax(theta) + RowNorm(theta) / (1 + GroupNorm(theta))),
+    "rows": (ROW, RowMax(theta) + RowNorm(theta) / (1 + ModelNorm(theta))),
     "columns": (COL, ColMean(theta**2) - ColSum(theta)),
-    "tensors": (TENSOR, Norm(theta) + TensorSum(RowMax(theta)) + GroupMean(theta - GroupMean(theta))),
-    "the model": (GROUP, GroupSum((theta - GroupMean(theta)) ** 2) + GroupNorm(theta * lr)),
+    "tensors": (TENSOR, Norm(theta) + TensorSum(RowMax(theta)) + ModelMean(theta - ModelMean(theta))),
+    "the model": (MODEL, ModelSum((theta - ModelMean(theta)) ** 2) + ModelNorm(theta * lr)),
 }
 
 
@@ -114,7 +114,7 @@ def test_whatever_is_made_of_theta_is_there_from_construction_on(name: str) -> N
     params = [np.arange(6.0).reshape(2, 3) - 2, np.arange(4.0) - 1, np.array(0.5), np.zeros((0, 3)), np.ones((2, 2, 2))]
     exact = reference.start(rule, params)["s"]
     optimizer = optgen.compile(rule).Rule([x.copy() for x in params])
-    found = optimizer.state["s"] if space is not GROUP else [optimizer.state["s"]] * len(params)
+    found = optimizer.state["s"] if space is not MODEL else [optimizer.state["s"]] * len(params)
     for ours, theirs, like in zip(found, exact, params, strict=True):
         if like.size:
             np.testing.assert_allclose(

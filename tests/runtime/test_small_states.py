@@ -41,7 +41,7 @@ def test_every_state_is_in_the_state_dict_in_its_shape(reducing, arrays):
     saved = optimizer.state_dict()
     shapes = {"row": [(3, 1), (), (2, 3, 1), (1,), (1, 1)], "column": [(1, 5), (), (2, 1, 4), (300,), (1, 33)]}
     for state in reducing.optimizer.small_states:
-        if state.space.value == "group":
+        if state.space.value == "model":
             assert saved[state.name].shape == ()
             continue
         found = [saved[f"{state.name}.{k}"] for k in range(len(MATRICES)) if k != 2]

@@ -64,7 +64,7 @@ def test_what_is_added_up_is_right_to_float64(generated_by_name: Any, name: str,
         ("lamb", "acc3 += wide(u)*wide(u)", "acc3 += wide(u*u)"),
         ("lamb", "sum_of(acc0_of, at.chunks[j], at.", "sum_of(acc0_of, at.chunks[0], at."),
         ("clip_global_norm_adamw", "sum_over(y0_of, at.tensors)", "sum_over(y0_of, at.tensors[1:])"),
-        ("novograd", '"tensor"', '"group"'),
+        ("novograd", '"tensor"', '"model"'),
     ],
 )
 def test_wrong_totals_are_caught(generated_by_name: Any, tmp_path: Path, name: str, old: str, new: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sympy import Max, Piecewise, sqrt
 
-from optgen import COL, ROW, GroupNorm, Let, Norm, Optimizer, RowMean, TensorSum, g, local, n_cols, state, t, theta
+from optgen import COL, ROW, Let, ModelNorm, Norm, Optimizer, RowMean, TensorSum, g, local, n_cols, state, t, theta
 from optgen.hypers import beta2, eps, lr, momentum, weight_decay
 from optgen.language import properties as language
 from optgen.properties import (
@@ -108,7 +108,7 @@ FALSE = [
     ("adafactor", Independent(c.next, of=g)),
     ("sm3", Monotone(r.next, "decreasing")),
     ("dog", Monotone(distance.next, "decreasing")),
-    ("dog", Bounded(GroupNorm(theta.next - theta), high=lr * distance.next / 2)),
+    ("dog", Bounded(ModelNorm(theta.next - theta), high=lr * distance.next / 2)),
     ("lamb_paper", Bounded(Norm(theta.next - theta), high=lr)),
     ("lamb", Invariant({theta: 1})),
     ("prodigy", Monotone(s.next)),

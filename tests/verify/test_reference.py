@@ -13,9 +13,9 @@ from optgen.errors import UsageError
 from optgen.language.hypers import beta1, beta2, lr
 from optgen.language.reductions import (
     ColMean,
-    GroupMax,
-    GroupNorm,
-    GroupSum,
+    ModelMax,
+    ModelNorm,
+    ModelSum,
     Norm,
     RowMean,
     TensorMax,
@@ -278,12 +278,12 @@ MATRIX, VECTOR = np.array([[1.0, 2.0, 6.0], [-1.0, 0.0, 4.0]]), np.array([3.0, -
         (TensorMean(theta), (2, -1)),
         (TensorMax(theta), (6, 3)),
         (Norm(theta), (math.sqrt(58), math.sqrt(34))),
-        (GroupSum(theta), (10, 10)),
-        (GroupNorm(theta), (math.sqrt(92), math.sqrt(92))),
-        (GroupMax(theta), (6, 6)),
+        (ModelSum(theta), (10, 10)),
+        (ModelNorm(theta), (math.sqrt(92), math.sqrt(92))),
+        (ModelMax(theta), (6, 6)),
         (TensorSum(1 + 0 * theta), (6, 2)),
         (TensorSum(lr), (6e-3, 2e-3)),
-        (GroupSum(TensorMean(theta)), (10, 10)),
+        (ModelSum(TensorMean(theta)), (10, 10)),
         (RowMean(theta), ([[3], [1]], -1)),
         (TensorMean(Piecewise((RowMean(theta), theta > 0), (0, True))), (10 / 6, -0.5)),
     ],
@@ -302,7 +302,7 @@ def test_the_mean_of_columns(arithmetic: Arithmetic) -> None:
 
 
 def test_empty_tensors_count_for_nothing(arithmetic: Arithmetic) -> None:
-    found = values(theta + GroupSum(theta) + GroupMax(theta), arithmetic, [np.ones(0), np.array([-2.0]), np.array(5.0)])
+    found = values(theta + ModelSum(theta) + ModelMax(theta), arithmetic, [np.ones(0), np.array([-2.0]), np.array(5.0)])
     assert [tensor.tolist() for tensor in found] == [[], [6], 13]
 
 
@@ -313,6 +313,6 @@ def test_a_tensor_without_dimensions_is_one_element(arithmetic: Arithmetic) -> N
 def test_any_expression_in_named_values() -> None:
     x, size = sympy.symbols("x numel", real=True)
     given = {"x": [np.array([1.0, 2.0]), np.array([[3.0]])]}
-    found = reference.value(GroupSum(x) + size * Max(x, -sympy.oo), given, [(2,), (1, 1)], t=1)
+    found = reference.value(ModelSum(x) + size * Max(x, -sympy.oo), given, [(2,), (1, 1)], t=1)
     np.testing.assert_array_equal(found[0], [8, 10])
     np.testing.assert_array_equal(found[1], [[9]])

@@ -9,12 +9,12 @@ from sympy import Abs, Interval, Max, Piecewise, Rational, exp, oo, sign, sqrt
 
 import optgen
 from optgen import (
-    GROUP,
+    MODEL,
     ROW,
     TENSOR,
     ColNorm,
-    GroupNorm,
     Let,
+    ModelNorm,
     Norm,
     Optimizer,
     RowMean,
@@ -39,7 +39,7 @@ u = local("u")
 last_g, last_theta = state("last_g", init=g), state("last_theta", init=theta)
 p = hyper("p", Rational(1, 8), Interval(0, Rational(1, 2)), "a power")
 steps = hyper("steps", 10_000, Interval.Lopen(0, oo), "how many steps")
-vr, vt, vg = state("vr", space=ROW), state("vt", space=TENSOR), state("vg", space=GROUP)
+vr, vt, vg = state("vr", space=ROW), state("vt", space=TENSOR), state("vg", space=MODEL)
 MOMENTUM = Let(m.next, beta1 * m + g)
 
 
@@ -55,11 +55,11 @@ def candidate_of(*step: Let) -> Candidate:
         (MOMENTUM, Let(theta.next, theta - lr * m.next / (Norm(m.next) + eps))),
         (MOMENTUM, Let(theta.next, theta - lr * m.next / (TensorMax(Abs(m.next)) + eps))),
         (MOMENTUM, Let(theta.next, theta - lr * m.next / (ColNorm(m.next) + eps))),
-        (MOMENTUM, Let(theta.next, theta - lr * m.next / (GroupNorm(m.next) + eps))),
+        (MOMENTUM, Let(theta.next, theta - lr * m.next / (ModelNorm(m.next) + eps))),
         (MOMENTUM, Let(vt.next, TensorSum(m.next * m)), Let(theta.next, theta - lr * m.next * sign(vt.next))),
         (MOMENTUM, Let(n.next, n + m.next * Norm(m.next)), Let(theta.next, theta - lr * n.next / (Norm(n.next) + 1))),
         (Let(theta.next, theta - lr * g), Let(s.next, s + g / (Norm(theta.next) + eps))),
-        (Let(theta.next, theta - lr * g), Let(vg.next, Max(vg, GroupNorm(theta.next - theta)))),
+        (Let(theta.next, theta - lr * g), Let(vg.next, Max(vg, ModelNorm(theta.next - theta)))),
         (
             MOMENTUM,
             Let(u, m.next**3 + g),  # kept from one sweep to the next, and added up

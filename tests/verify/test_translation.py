@@ -14,8 +14,8 @@ from optgen.build import target_named
 from optgen.hypers import beta2, lr, tolerance
 from optgen.language.reductions import (
     ColSum,
-    GroupMax,
-    GroupSum,
+    ModelMax,
+    ModelSum,
     Norm,
     RowMax,
     RowMean,
@@ -142,7 +142,7 @@ TOTALS = {
         "not the total over one tensor",
     ),
     "the largest of sums": ("adamp", "max_of(y4_of", "sum_of(y4_of", "row_cosine = TensorMax("),
-    "a sum of sums": ("dog", "sum_over(y1_of", "max_over(y1_of", "GroupNorm("),
+    "a sum of sums": ("dog", "sum_over(y1_of", "max_over(y1_of", "ModelNorm("),
     "one tensor for all": ("swats", "sum_over(y0_of, at.tensors)", "y0_of[0]", "`y0_of[0]` is not one of"),
     "the count": ("adam_mini", "acc0/n_cols", "acc0", "v' = "),
     "another count": ("adafactor", "n_rows_of[j], n_cols_of[j], eps1", "numel_of[j], n_cols_of[j], eps1", "c' = "),
@@ -221,9 +221,9 @@ TRUE = {
     "what is the same everywhere": (RowSum(b), n_cols * b),
     "a mean": (RowMean(g**2), RowSum(g**2) / n_cols),
     "a norm": (Norm(g) ** 2, TensorSum(g**2)),
-    "tensor by tensor": (GroupSum(a * g), GroupSum(a * TensorSum(g) / numel)),
+    "tensor by tensor": (ModelSum(a * g), ModelSum(a * TensorSum(g) / numel)),
     "row by row": (TensorSum(g * theta), TensorSum(RowSum(g * theta) / n_cols)),
-    "the largest of the largest": (GroupMax(g), GroupMax(TensorMax(RowMax(g)))),
+    "the largest of the largest": (ModelMax(g), ModelMax(TensorMax(RowMax(g)))),
     "a choice": (
         TensorSum(Piecewise((g, a > 0), (theta, True))),
         Piecewise((TensorSum(g), a > 0), (TensorSum(theta), True)),
@@ -232,7 +232,7 @@ TRUE = {
 }
 FALSE = {
     "row for column": (RowSum(g), ColSum(g)),
-    "tensor for group": (a * TensorSum(g), a * GroupSum(g)),
+    "tensor for group": (a * TensorSum(g), a * ModelSum(g)),
     "sum for mean": (TensorSum(g), TensorMean(g)),
     "what varies stays in": (RowSum(a * b * g), a * b * TensorSum(g)),
     "a choice of elements": (TensorSum(Piecewise((g, g > 0), (0, True))), Piecewise((TensorSum(g), g > 0), (0, True))),

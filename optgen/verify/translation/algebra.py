@@ -75,19 +75,19 @@ def proved(code: Expr, spec: Expr, spaces: Spaces) -> bool:
 # Algebra of totals ---------------------------------------------------------------------------------------------------
 
 _SUM = {
-    Space.GROUP: reductions.GroupSum,
+    Space.MODEL: reductions.ModelSum,
     Space.TENSOR: reductions.TensorSum,
     Space.ROW: reductions.RowSum,
     Space.COL: reductions.ColSum,
 }
 _MAX = {
-    Space.GROUP: reductions.GroupMax,
+    Space.MODEL: reductions.ModelMax,
     Space.TENSOR: reductions.TensorMax,
     Space.ROW: reductions.RowMax,
     Space.COL: reductions.ColMax,
 }
 _COUNT = {
-    Space.GROUP: reductions.GroupSum(1),
+    Space.MODEL: reductions.ModelSum(1),
     Space.TENSOR: numel,
     Space.ROW: n_cols,
     Space.COL: n_rows,
@@ -152,7 +152,7 @@ class _Totals:
 
     def whole(self, inside: Expr, to: Space) -> Expr:
         """The sum of what varies in every factor."""
-        if to is Space.GROUP and self.space(inside) is not Space.TENSOR:  # tensor by tensor
+        if to is Space.MODEL and self.space(inside) is not Space.TENSOR:  # tensor by tensor
             return self.sum(Mul(self.sum(inside, Space.TENSOR), 1 / numel), to)
         for line, total in _LINES.items():
             lines = [factor for factor in Mul.make_args(inside) if isinstance(factor, total)]
@@ -169,7 +169,7 @@ class _Totals:
         if condition is not None:
             sides = (self.max(Case(((condition, holds),)).settle(inside), to) for holds in (True, False))
             return Piecewise(*zip(sides, (condition, True), strict=True))
-        if to is Space.GROUP and self.space(inside) is not Space.TENSOR:
+        if to is Space.MODEL and self.space(inside) is not Space.TENSOR:
             return self.max(self.max(inside, Space.TENSOR), to)
         if to is Space.TENSOR and isinstance(inside, reductions.RowMax | reductions.ColMax):
             return self.max(inside.args[0], to)
@@ -278,7 +278,7 @@ class _Place:
         """What tells its whole of a space from others."""
         return {
             Space.STEP: (),
-            Space.GROUP: (),
+            Space.MODEL: (),
             Space.TENSOR: (self.tensor,),
             Space.ROW: (self.tensor, self.matrix, self.row),
             Space.COL: (self.tensor, self.matrix, self.column),

@@ -33,10 +33,10 @@ for task in prange(len(tasks) - 1):
 _SWEEP_SERIAL = """\
 for row in range(len(rows)):
     %s"""
-_KINDS = {"chunk", "part", "row", "column", "tensor", "group"}
+_KINDS = {"chunk", "part", "row", "column", "tensor", "model"}
 _DECORATORS = {
     r"scalars|prepare(_\d+)+": "on_host",
-    r"(tensor|row|column|group)(_\d+)+": "helper",
+    r"(tensor|row|column|model)(_\d+)+": "helper",
     r"update(_\d+)*": "per_element",
     r"chunk(_\d+)?": "per_chunk",
     r"sweep(_\d+)?": "parallel_sweep",

@@ -27,7 +27,7 @@ def totalled(how: str, to: str, of: Expr) -> Expr:
         "row": (reductions.RowSum, reductions.RowMax),
         "column": (reductions.ColSum, reductions.ColMax),
         "tensor": (reductions.TensorSum, reductions.TensorMax),
-        "group": (reductions.GroupSum, reductions.GroupMax),
+        "model": (reductions.ModelSum, reductions.ModelMax),
     }
     return kinds[to][how == "max"](of)
 
@@ -92,7 +92,7 @@ class _Chunk:
     def run_through(self) -> None:
         scope = Scope(position="the element i of a slot")
         for name in self.launch.takes:
-            index = {"group": "0", "tensor": "row[-2]"}.get(self.layout.arrays[name])
+            index = {"model": "0", "tensor": "row[-2]"}.get(self.layout.arrays[name])
             if index is not None:
                 scope.cells[f"{name}_of[{index}]"] = name
         for statement in self.run.chosen(self.run.functions[self.launch.function].body[1:], scope):
@@ -297,7 +297,7 @@ class _Prepare:
     scalars: Sequence[Expr]
 
     def run_through(self) -> None:
-        scope = self.visiting(Scope(), "group", "0")
+        scope = self.visiting(Scope(), "model", "0")
         for statement in self.run.chosen(self.run.functions[self.launch.function].body[1:], scope):
             match statement:
                 case ast.Assign(
@@ -309,7 +309,7 @@ class _Prepare:
                 case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id=called)) as value) if (
                     called in TOTALS
                 ):
-                    scope.names[name] = self.of_group(value)
+                    scope.names[name] = self.of_model(value)
                 case ast.Assign():
                     self.run.stores(statement, scope)
                 case _:
@@ -370,7 +370,7 @@ class _Prepare:
             raise Rejected(f"`{ast.unparse(call)}` is not of an array that is taken")
         return self.layout.arrays[name]
 
-    def of_group(self, call: ast.Call) -> Expr:
+    def of_model(self, call: ast.Call) -> Expr:
         """The total over all tensors of what there is one value a tensor of."""
         source, name = ast.unparse(call), _array(call)
         how = {"sum_over": "sum", "max_over": "max"}.get(ast.unparse(call.func))
@@ -378,7 +378,7 @@ class _Prepare:
         if how is None or kind != "tensor" or source != f"{ast.unparse(call.func)}({name}_of, at.tensors)":
             raise Rejected(f"`{source}` is not a total of one value a tensor")
         value = self.run.held(name)
-        return totalled(how, "group", plain(value / numel) if how == "sum" else value)
+        return totalled(how, "model", plain(value / numel) if how == "sum" else value)
 
     def of_tensor(self, call: ast.Call) -> Expr:
         """The total over a tensor of what its chunks, rows or columns have."""
