@@ -40,7 +40,7 @@ def _optimizer_of(item: pytest.Item) -> str:
     return names[0] if names and names[0] in OPTIMIZERS else ""
 
 
-_GIVEN = {"generated", "reducing", "elementwise"}
+_GIVEN = {"generated", "reducing", "elementwise", "name"}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

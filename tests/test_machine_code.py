@@ -37,6 +37,12 @@ def program(name):
     return import_module(f"optgen.generated.cuda.{name}").PROGRAM
 
 
+@cache
+def compiled(name, capability):
+    """Its kernels as PTX for float32, compiled once: that takes far longer than to assemble them."""
+    return tuple(ptx(program(name), capability))
+
+
 def complaints(code: MachineCode, source: str) -> list[str]:
     """What is wrong with the machine code of a kernel for float32."""
     found = []
@@ -54,29 +60,25 @@ def complaints(code: MachineCode, source: str) -> list[str]:
     return [f"{code.kernel} on sm_{code.capability[0]}{code.capability[1]}: {what}" for what in found]
 
 
-def complaints_of(program, *capabilities):
-    """What is wrong with the machine code of kernels for float32 on some GPUs, compiled for the least capable of them.
-
-    Compiling takes far longer than assembling, and without mathematical functions kernels are the same PTX for all.
-    """
+def complaints_of(program, kernels, *capabilities):
+    """What is wrong with the machine code of kernels on some GPUs; one PTX may do for all of them."""
     found = []
-    for launch, compiled in zip(program.launches, ptx(program, capabilities[0]), strict=True):
+    for launch, made in zip(program.launches, kernels, strict=True):
         source = inspect.getsource(launch.kernel.py_func)
-        found += [what for each in capabilities for what in complaints(assembled(compiled, each), source)]
+        found += [what for each in capabilities for what in complaints(assembled(made, each), source)]
     return found
 
 
 @here
 def test_kernels_move_128_bits_keep_to_registers_and_use_float64_for_totals_only(generated):
-    assert not complaints_of(program(generated.optimizer.name), *BOTH)
+    name = generated.optimizer.name
+    assert not complaints_of(program(name), compiled(name, BOTH[0]), *BOTH)
 
 
 @here
 @pytest.mark.parametrize("name", ["adamw", "lamb", "sm3"])
 def test_kernels_without_mathematical_functions_are_the_same_ptx_for_both(name):
-    both = [
-        [re.sub(r"_Z\w+|sm(em)?_\d+", "", each.text) for each in ptx(program(name), capability)] for capability in BOTH
-    ]
+    both = [[re.sub(r"_Z\w+|sm(em)?_\d+", "", each.text) for each in compiled(name, capability)] for capability in BOTH]
     assert both[0] == both[1]
 
 
@@ -160,7 +162,7 @@ def launched(function):
     ids=["good", "bare number", "one at a time"],
 )
 def test_a_kernel_with_a_flaw_is_noticed(function, what):
-    found = complaints_of(launched(function), (9, 0))
+    found = complaints_of(launched(function), ptx(launched(function), (9, 0)), (9, 0))
     assert len(found) == len(what)
     for said, expected in zip(found, what, strict=True):
         assert re.search(rf"{function.__name__} on sm_90: {expected}", said)
@@ -185,8 +187,9 @@ def test_local_memory_is_noticed():
 
 
 @here
-def test_registers_are_those_that_instructions_name():
-    for code in (*machine_code(program("adamw"), (8, 0)), *machine_code(program("lamb"), (9, 0))):
+@pytest.mark.parametrize(("name", "capability"), [("adamw", (8, 0)), ("lamb", (9, 0))], ids=["adamw", "lamb"])
+def test_registers_are_those_that_instructions_name(name, capability):
+    for code in (assembled(each, capability) for each in compiled(name, capability)):
         used = 1 + max(int(number) for number in re.findall(r"\bR(\d+)\b", code.sass))
         assert used <= code.registers <= used + 8  # a multiple of 2, and what calls may need
     assert code.shared_bytes == 0

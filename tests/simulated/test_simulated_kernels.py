@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from reducing import RULES as REDUCING
-from rules import RULES
 
 import optgen
 from optgen import Optimizer
@@ -77,18 +76,18 @@ def kinds_of(generated: Any) -> tuple[Any, Any]:
     return generated.kind, getattr(import_module(f"optgen.generated.cuda.{optimizer.name}"), optimizer.title)
 
 
-def test_every_optimizer(generated: Any, dtype: Any) -> None:
+def test_every_optimizer(generated: Any) -> None:
+    """In float32; in float64 tests/verify/test_simulation.py looks at them, and at many other rules."""
     cpu, gpu = kinds_of(generated)
-    assert_same_steps(cpu(model(0, dtype)), gpu(model(0, dtype)), seed=1)
+    assert_same_steps(cpu(model(0, "float32")), gpu(model(0, "float32")), seed=1)
 
 
-@pytest.mark.parametrize("name", [*RULES, *REDUCING])
-def test_any_rule(name: str) -> None:
-    rule = Optimizer(name, title="Rule", step=tuple((RULES | REDUCING)[name]))
+@pytest.mark.parametrize("name", REDUCING)
+def test_any_rule_that_adds_up(name: str) -> None:
+    rule = Optimizer(name, title="Rule", step=tuple(REDUCING[name]))
     kinds = [optgen.compile(rule, target).Rule for target in ("cpu", "cuda")]
-    shapes, dtypes = (SHAPES[:4], ["float64"]) if name in REDUCING else (SHAPES, ["float32", "float64"])
-    for dtype in dtypes:  # whatever waits for other threads takes the simulator long
-        assert_same_steps(*(kind(model(2, dtype, shapes)) for kind in kinds), seed=3)
+    # Whatever waits for other threads takes the simulator long.
+    assert_same_steps(*(kind(model(2, "float64", SHAPES[:4])) for kind in kinds), seed=3)
 
 
 @pytest.mark.parametrize("name", ["adamw", "lamb", "adafactor", "ema_clip_global_norm_adamw"])
