@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test check bench gpu verification machine-code compare clean
+.PHONY: demo test check bench gpu verification machine-code same-bits compare clean
 
 demo: .venv/installed            ## build every optimizer, then train on handwritten digits with two of them
 	$(BIN)/optgen build
@@ -34,6 +34,10 @@ verification: .venv/installed    ## prove, test and measure every module, break 
 machine-code: .venv/installed    ## compile every kernel for GPUs, none needed, and write docs/machine-code.md
 	$(BIN)/python docs/write_machine_code.py > .machine-code.md
 	mv .machine-code.md docs/machine-code.md
+
+same-bits: .venv/installed       ## say of every rule what may differ between machines, and write docs/same-bits.md
+	$(BIN)/python docs/write_same_bits.py > .same-bits.md
+	mv .same-bits.md docs/same-bits.md
 
 compare: .venv/installed         ## train with every optimizer, see which claims of lectures hold, and write docs/comparison.md
 	$(BIN)/python examples/compare.py --out docs

@@ -1,0 +1,81 @@
+"""Write docs/same-bits.md: what of each rule is the same to the last bit on every machine.
+
+python docs/write_same_bits.py > docs/same-bits.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+
+from optgen import specs
+from optgen.ir import Assign, Kernel
+from optgen.language.spec import Optimizer
+from optgen.loops.printer import CodePrinter
+from optgen.pipeline import kernel_of
+
+HEAD = """\
+# The same bits
+
+This page is written by `make same-bits` and never by hand.
+
+The compiler writes every fused product and sum itself, `fma`, and LLVM may contract or reorder nothing in what computes
+an element. So the new values of one element depend on its old values, its gradient and the scalars of the step, and on
+nothing else: not on the size of the array, on where the element lies, on chunks or threads, nor on how wide the vector
+unit is. `+ - * /`, `sqrt`, `fma`, comparisons and choices are rounded as IEEE 754 says, on every CPU. (On GPUs the same
+text is compiled; that has not been tried on one, and ptxas may still contract a product that has a name.)
+
+What may differ between machines:
+
+- **elements use**: functions of a library in the formula of an element. Its last digits are the library's.
+- **scalars use**: functions of a library in the numbers of a step, which the host computes once in float64. Where two
+  libraries differ in a last digit, a scalar may, and then every element. `**` is the library's power.
+- **totals**: sums over elements. On one machine they are the same for any number of threads and any order of tensors;
+  inside a chunk a sum has as many parts as the vector unit is wide. A maximum is a maximum everywhere.
+- **draws** are integers until they become normal: the logarithm, sine and cosine of that are a library's.
+
+A rule with four dashes has the same bits on every machine.
+"""
+EXACT = set(
+    "abs ceil finite floor fma head maximum minimum root_of_squares shrunk sign sqrt stretched tail where".split()
+)
+"""Functions that every machine rounds alike, or that round nothing."""
+
+
+def used(equations: Iterable[Assign], *, elementwise: bool) -> str:
+    """The functions of a library in some equations."""
+    code = CodePrinter(elementwise=elementwise)
+    texts = [code(equation.value) for equation in equations]
+    found = sorted(code.used - EXACT) + ["\\*\\*"] * any("**" in text for text in texts)
+    return ", ".join(found) or "-"
+
+
+def row(kernel: Kernel) -> str:
+    """What is said of one rule."""
+    elements = [assign for sweep in kernel.sweeps if not sweep.is_small for assign in sweep.body]
+    between = [assign for sweep in kernel.sweeps if sweep.is_small for assign in sweep.body]
+    totals = sorted({reduce.how for sweep in kernel.sweeps for reduce in sweep.reduces})
+    of_elements = used(elements, elementwise=True)
+    of_scalars = used([*kernel.scalars, *between], elementwise=False)
+    draws = "yes" if kernel.draws else "-"
+    return f"| `{kernel.name}` | {of_elements} | {of_scalars} | {', '.join(totals) or '-'} | {draws} |"
+
+
+def lines() -> Iterator[str]:
+    """The page, line by line."""
+    modules = (import_module(f"{specs.__name__}.{info.name}") for info in iter_modules(specs.__path__))
+    rules = {rule.name: rule for module in modules for rule in vars(module).values() if isinstance(rule, Optimizer)}
+    rows = [row(kernel_of(rules[name])) for name in sorted(rules)]
+    yield HEAD
+    alike = sum(each.endswith("| - | - | - | - |") for each in rows)
+    yield f"{alike} of {len(rows)} rules have the same bits on every machine."
+    yield ""
+    yield "| rule | elements use | scalars use | totals | draws |"
+    yield "|---|---|---|---|---|"
+    yield from rows
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(lines()) + "\n")
