@@ -15,8 +15,8 @@ from optgen import Let, Optimizer, g, normal, theta
 from optgen.hypers import lr, seed
 from optgen.properties import Bounded, EqualTo, Independent, Invariant, NotAlways
 from optgen.verify import claims, memory, mutate, numerics, reference, settings, translation
+from optgen.verify.arithmetic import Digits
 from optgen.verify.candidate import QUICK, Candidate, Effort, Verdict, failures
-from optgen.verify.reference import Digits
 
 FEW = Effort(draws=20)
 
