@@ -13,7 +13,7 @@ import optgen
 from optgen.folders import spec_files
 from optgen.loader import load
 from optgen.pipeline import kernel_of
-from optgen.verify import memory, numerics, properties, translation
+from optgen.verify import claims, memory, numerics, translation
 from optgen.verify.candidate import Candidate, Effort, failures
 from optgen.verify.run import ADVICE, PARTS
 
@@ -94,7 +94,7 @@ def test_the_rules_of_the_lesson_are_verified(name, lesson):
     """By all that `optgen verify` does, but that memory is looked at without compiling for all threads."""
     candidate = Candidate(lesson[name], Path(optgen.compile(lesson[name]).__file__))
     assert memory.escapes(candidate) == []
-    for part in (translation, numerics, properties):
+    for part in (translation, numerics, claims):
         assert failures(list(part.check(candidate, Effort(draws=20)))) == []
 
 

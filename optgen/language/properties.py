@@ -6,7 +6,7 @@ value of the hyperparameters, but for those that it gives:
 >>> claims = (Independent((m.next, v.next), of=theta), EqualTo(adam, given={weight_decay: 0}))
 >>> Optimizer("adamw", ..., properties=claims)
 
-Hyperparameters keep their values from step to step in all of them. `optgen.verify.properties` checks claims, on the
+Hyperparameters keep their values from step to step in all of them. `optgen.verify.claims` checks claims, on the
 equations and on the kernel.
 """
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.verify import reference
+from optgen.verify.arithmetic import FLOAT64, Arithmetic, Value
 from optgen.verify.candidate import Effort
 from optgen.verify.error import Magnitudes, Measured
 from optgen.verify.range import InRange, Ranged
-from optgen.verify.reference import FLOAT64, Arithmetic, Value
 from optgen.verify.settings import (
     Model,
     Setting,

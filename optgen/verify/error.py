@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optgen.verify.reference import Arithmetic, Digits, Value
+from optgen.verify.arithmetic import Arithmetic, Digits, Value
 
 LOST = 8
 """How many units in the last place of its magnitude a value must exceed for its inverse to be known."""

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from optgen.language.spaces import Space
+from optgen.verify.arithmetic import FLOAT64, Arithmetic, Value
 from optgen.verify.error import LOST
-from optgen.verify.reference import FLOAT64, Arithmetic, Value
 
 _MARGIN = 256
 _ELEMENTS = frozenset({"row", "column"})

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import chain
 
-from optgen.verify import drift, memory, mutate, numerics, properties, simulation, translation
+from optgen.verify import claims, drift, memory, mutate, numerics, simulation, translation
 from optgen.verify.candidate import Candidate, Check, Effort, Finding
 from optgen.verify.mutate import Mutant, Outcome
 
@@ -19,7 +19,7 @@ PARTS: dict[str, dict[str, Check]] = {
         "memory": memory.check,
         "numerics": numerics.check,
         "drift": drift.check,
-        "properties": properties.check,
+        "properties": claims.check,
     },
     "cuda": {"translation": simulation.words, "memory": simulation.check},
 }

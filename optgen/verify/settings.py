@@ -21,7 +21,7 @@ from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, State, g, theta
 from optgen.runtime.small import shape_in
 from optgen.verify import reference
-from optgen.verify.reference import Digits, Value
+from optgen.verify.arithmetic import FLOAT64, Arithmetic, Digits, Value
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -211,7 +211,7 @@ def numbers_of(optimizer: Optimizer, setting: Setting) -> dict[str, float]:
 
 
 def one_step(
-    optimizer: Optimizer, setting: Setting, old: Mapping[str, Array], by: reference.Arithmetic = reference.FLOAT64
+    optimizer: Optimizer, setting: Setting, old: Mapping[str, Array], by: Arithmetic = FLOAT64
 ) -> dict[str, Value]:
     """Every slot but the gradient, and every state that is one number, after one step of the reference on one tensor.
 
@@ -222,9 +222,7 @@ def one_step(
     return {name: by.rearrange(lambda x: np.broadcast_to(x, shape), value) for name, [value] in after.items()}
 
 
-def model_step(
-    optimizer: Optimizer, setting: Setting, old: Model, by: reference.Arithmetic = reference.FLOAT64
-) -> dict[str, list[Value]]:
+def model_step(optimizer: Optimizer, setting: Setting, old: Model, by: Arithmetic = FLOAT64) -> dict[str, list[Value]]:
     """Theta and every state after one step of the reference on a model: by name, an array a tensor."""
     states = {name: list(values) for name, values in old.items() if name not in ("theta", "g")}
     numbers = numbers_of(optimizer, setting)

@@ -24,6 +24,7 @@ from optgen.language.symbols import t
 from optgen.runtime import Domain
 from optgen.specs import schedules as specs
 from optgen.verify import reference
+from optgen.verify.arithmetic import Digits
 
 SCHEDULES = {value.name: value for value in vars(specs).values() if isinstance(value, Schedule)}
 STEPS = 200
@@ -287,7 +288,7 @@ def test_every_module_computes_its_equation(schedule: Schedule) -> None:
     probe = Optimizer("probe", title="Probe", step=(Let(theta.next, schedule.value),))
     for _ in range(100):
         hypers, step = drawn(schedule, draw), draw.choice([1, 2, draw.randint(3, 60), draw.randint(60, 10**4)])
-        ((expected,), _) = reference.step(probe, [0.0], [0.0], {}, step, hypers=hypers, arithmetic=reference.Digits())
+        ((expected,), _) = reference.step(probe, [0.0], [0.0], {}, step, hypers=hypers, arithmetic=Digits())
         scale = max(1, *hypers.values())
         assert abs(kind(schedule.name)(**hypers)(step) - float(expected)) <= 1e-11 * scale, (hypers, step)
 

@@ -15,8 +15,8 @@ import pytest
 
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
+from optgen.verify.arithmetic import FLOAT64
 from optgen.verify.error import LOST, Magnitudes
-from optgen.verify.reference import FLOAT64
 from optgen.verify.settings import Setting, branches, defaults, is_of_elements, model_step, shape_of
 
 BOUND = 4

@@ -456,7 +456,7 @@ def test_nesterov_rests_where_the_momentum_does() -> None:
         (lambda: ema("sgd"), "ema(sgd): it wraps no optimizer but a str"),
         (lambda: l2(sgd, weight_decay=g), "one value an element"),
         (lambda: clip_global_norm(sgd, limit=Norm(g)), "one value a tensor"),
-        (lambda: clip_unit_norm(sgd, limit=ModelNorm(g)), "one value a group"),
+        (lambda: clip_unit_norm(sgd, limit=ModelNorm(g)), "one value a model"),
         (lambda: cautious(sgd, limit=1), "it has no option limit"),
         (
             lambda: decoupled_decay(Optimizer("none", "Rule", (Let(theta.next, theta - beta1 * g),))),

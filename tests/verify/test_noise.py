@@ -14,9 +14,9 @@ import optgen
 from optgen import Let, Optimizer, g, normal, theta
 from optgen.hypers import lr, seed
 from optgen.properties import Bounded, EqualTo, Independent, Invariant, NotAlways
-from optgen.verify import memory, mutate, numerics, properties, reference, settings, translation
+from optgen.verify import claims, memory, mutate, numerics, reference, settings, translation
+from optgen.verify.arithmetic import Digits
 from optgen.verify.candidate import QUICK, Candidate, Effort, Verdict, failures
-from optgen.verify.reference import Digits
 
 FEW = Effort(draws=20)
 
@@ -141,7 +141,7 @@ def test_claims_of_a_rule_that_draws_are_tried_on_the_kernel(tmp_path: Path) -> 
     path.write_text(Path(optgen.compile(plain).__file__).read_text(encoding="utf-8"), encoding="utf-8")
     copied = broken(tmp_path, SimpleNamespace(optimizer=rule, module=optgen.compile(rule)), "lr", "lr")
     found: dict[str, set[Verdict]] = {}
-    for finding in properties.check(copied, QUICK):
+    for finding in claims.check(copied, QUICK):
         found.setdefault(finding.subject, set()).add(finding.verdict)
     shown = [found[str(claim)] for claim in rule.properties]
     tested, both = {Verdict.TESTED}, {Verdict.TESTED, Verdict.PROVED}
@@ -150,4 +150,4 @@ def test_claims_of_a_rule_that_draws_are_tried_on_the_kernel(tmp_path: Path) -> 
 
 def test_nothing_is_proved_of_what_is_drawn(noise: Any) -> None:
     """To the algebra two draws of one name would be equal, whatever the step."""
-    assert not properties.proved(Invariant({g: 1, m: 1, theta: 1, sigma: 1}), NOISE)
+    assert not claims.proved(Invariant({g: 1, m: 1, theta: 1, sigma: 1}), NOISE)

@@ -26,7 +26,7 @@ from optgen.language.spaces import Space
 from optgen.language.spec import Let, Optimizer
 from optgen.language.symbols import g, state, t, theta
 from optgen.verify import reference
-from optgen.verify.reference import FLOAT64, Arithmetic, Digits
+from optgen.verify.arithmetic import FLOAT64, Arithmetic, Digits
 
 m, v = state("m v")
 adam = Optimizer(

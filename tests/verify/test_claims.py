@@ -24,7 +24,7 @@ from optgen.properties import (
     NotAlways,
 )
 from optgen.verify.candidate import QUICK, Candidate, Verdict
-from optgen.verify.properties import check, proved
+from optgen.verify.claims import check, proved
 
 m, v, b, s, lam, distance, switched_at = state("m v b s lam distance switched_at")
 r, c = state("r", space=ROW), state("c", space=COL)

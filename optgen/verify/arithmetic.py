@@ -1,0 +1,247 @@
+"""What the oracle computes with: float64, or any number of digits.
+
+All follow IEEE 754 where a formula leaves the real numbers: 1/0 is infinite, 0/0 and the root of a negative number are
+NaN, and nothing warns.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial, reduce
+from typing import Any
+
+import mpmath
+import numpy as np
+from sympy import NumberSymbol, Rational
+
+from optgen.errors import UsageError
+
+Value = Any
+"""A number or an array of numbers, as an arithmetic represents it."""
+
+_RELATIONS = {
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+class Arithmetic(ABC):
+    """What equations are computed with."""
+
+    @abstractmethod
+    def number(self, number: Any) -> Value:
+        """An int, a float (which stands for exactly itself), or a SymPy number."""
+
+    @abstractmethod
+    def array(self, numbers: Any) -> Value:
+        """An array of floats, each of which stands for exactly itself; what is a value already stays as it is."""
+
+    @abstractmethod
+    def apply(self, operation: str, *operands: Value) -> Value:
+        """An operation element by element: the name of a SymPy function, or ``Div`` or ``sqrt``."""
+
+    def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
+        """A product over another, with one division at the end, as one would write it: a reciprocal could overflow."""
+        multiply = partial(self.apply, "Mul")
+        above = reduce(multiply, over) if over else self.number(1)
+        return self.apply("Div", above, reduce(multiply, under)) if under else above
+
+    def sum(self, terms: Sequence[Value], *, exactly: bool) -> Value:
+        """A sum; exactly if it is one that is to keep its digits even where its terms cancel."""
+        del exactly
+        return reduce(partial(self.apply, "Add"), terms)
+
+    def function(self, operation: str, operands: Sequence[Value], *, given: Sequence[bool]) -> Value:
+        """A function that makes errors larger, of operands some of which may be given and so have none."""
+        del given
+        return self.apply(operation, *operands)
+
+    @abstractmethod
+    def compare(self, relation: str, left: Value, right: Value) -> Any:
+        """An array of bool."""
+
+    @abstractmethod
+    def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
+        """What a NumPy function that moves numbers about, and computes nothing, makes of the values."""
+
+    @abstractmethod
+    def reduce(self, operation: str, value: Value, axis: int) -> Value:
+        """``Add`` or ``Max`` along an axis, which is kept with length 1; 0 or minus infinity if it is empty."""
+
+
+class _Plain(Arithmetic):
+    """An arithmetic whose values are what NumPy works on."""
+
+    @property
+    @abstractmethod
+    def operations(self) -> Mapping[str, Any]:
+        """By name, functions of arrays; those for `reduce` are NumPy ufuncs."""
+
+    def apply(self, operation: str, *operands: Value) -> Value:
+        """The operation from the table."""
+        if operation not in self.operations:
+            raise UsageError(f"the reference cannot compute {operation!r}; it knows {', '.join(self.operations)}")
+        return self.operations[operation](*operands)
+
+    def compare(self, relation: str, left: Value, right: Value) -> Any:
+        """NumPy's comparison, false for NaN but in ``!=``."""
+        return _RELATIONS[relation](left, right)
+
+    def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
+        """The function of the arrays themselves."""
+        return function(*values)
+
+    def reduce(self, operation: str, value: Value, axis: int) -> Value:
+        """NumPy's reduction."""
+        empty = self.number({"Add": 0, "Max": -math.inf}[operation])
+        return self.operations[operation].reduce(value, axis=axis, keepdims=True, initial=empty)
+
+
+_ON_FLOAT64 = {
+    "Add": np.add,
+    "Mul": np.multiply,
+    "Div": np.divide,
+    "Pow": np.power,
+    "sqrt": np.sqrt,
+    "Max": np.maximum,
+    "Min": np.minimum,
+    "Mod": np.mod,
+    "Abs": np.absolute,
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceiling": np.ceil,
+    "exp": np.exp,
+    "log": np.log,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "tanh": np.tanh,
+    "atan2": np.arctan2,
+    "erf": np.vectorize(math.erf, otypes=[np.float64]),
+    "finite": lambda x: np.isfinite(x).astype(np.float64),
+}
+
+
+@dataclass(frozen=True)
+class Float64(_Plain):
+    """Arithmetic of float64 arrays."""
+
+    @property
+    def operations(self) -> Mapping[str, Any]:
+        """NumPy's own functions."""
+        return _ON_FLOAT64
+
+    def number(self, number: Any) -> Value:
+        """The nearest float64."""
+        return np.float64(number)
+
+    def array(self, numbers: Any) -> Value:
+        """An array of float64."""
+        return np.asarray(numbers, np.float64)
+
+
+FLOAT64 = Float64()
+
+
+@lru_cache
+def _context(digits: int) -> Any:
+    """The context for so many digits: mpmath takes longer to make one than most steps of a rule take."""
+    context = mpmath.MPContext()
+    context.dps = digits
+    return context
+
+
+@dataclass(frozen=True)
+class Digits(_Plain):
+    """Arithmetic with many digits: object arrays of mpmath numbers, in a context that is not mpmath's own.
+
+    There is one zero, which counts as positive, and nothing overflows.
+
+    Parameters
+    ----------
+    digits : int
+        How many decimal digits are carried; 17 at least, so that every float64 enters as it is.
+    """
+
+    digits: int = 50
+
+    @property
+    def context(self) -> Any:
+        """The mpmath context that holds the precision."""
+        return _context(self.digits)
+
+    @cached_property
+    def operations(self) -> Mapping[str, Any]:
+        """The operations as NumPy functions of object arrays."""
+        context = self.context
+        nan, isnan, mpf = context.nan, context.isnan, context.mpf
+
+        def real(function: Callable[..., Any], operands: int) -> Any:
+            def ieee(*numbers: Any) -> Any:
+                for number in numbers:
+                    if isnan(number):
+                        return nan
+                try:
+                    result = function(*numbers)
+                except (ValueError, ZeroDivisionError):
+                    return nan
+                if type(result) is mpf:  # as nearly always; it is asked often
+                    return result
+                return nan if isinstance(result, context.mpc) else mpf(result)
+
+            return np.frompyfunc(ieee, operands, 1)
+
+        def divide(a: Any, b: Any) -> Any:
+            return a / b if b else a * context.inf
+
+        unary = {
+            "sqrt": context.sqrt,
+            "Abs": abs,
+            "sign": context.sign,
+            "floor": context.floor,
+            "ceiling": context.ceil,
+            "exp": context.exp,
+            "log": context.log,
+            "sin": context.sin,
+            "cos": context.cos,
+            "tan": context.tan,
+            "tanh": context.tanh,
+            "erf": context.erf,
+        }
+        binary = {
+            "Div": divide,
+            "Pow": context.power,
+            "Max": max,
+            "Min": min,
+            "Mod": lambda a, b: a % b,
+            "atan2": context.atan2,
+        }
+        return {
+            "Add": np.add,
+            "Mul": np.multiply,
+            "finite": np.frompyfunc(lambda x: context.mpf(bool(context.isfinite(x))), 1, 1),
+            **{name: real(function, 1) for name, function in unary.items()},
+            **{name: real(function, 2) for name, function in binary.items()},
+        }
+
+    def number(self, number: Any) -> Value:
+        """The number to as many digits as are carried."""
+        if isinstance(number, Rational):
+            return self.context.mpf(number.p) / number.q
+        if isinstance(number, NumberSymbol):
+            return self.context.mpf(str(number.evalf(self.digits + 5)))
+        return self.context.mpf(number)
+
+    def array(self, numbers: Any) -> Value:
+        """An array of mpmath numbers."""
+        given = np.asarray(numbers)
+        if given.dtype == object:
+            return given
+        return np.array([self.context.mpf(float(x)) for x in given.flat], object).reshape(given.shape)

@@ -1,0 +1,163 @@
+"""What algebra can see of an expression at a cost that is small and known beforehand: its sign, whether it is 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+from sympy import (
+    Abs,
+    Dummy,
+    Eq,
+    Interval,
+    Max,
+    Min,
+    Piecewise,
+    Pow,
+    Rational,
+    S,
+    Symbol,
+    cancel,
+    diff,
+    expand_power_base,
+    expand_power_exp,
+    factor,
+    oo,
+    together,
+)
+from sympy import sign as signum
+
+from optgen.verify.claims.rule import Rule, T, new
+
+LARGEST_PROOF = 300
+"""Expressions of more operations are not handed to SymPy's algebra, which has no clock."""
+
+
+def signed(expression: Any, rule: Rule, nonnegative: frozenset[Any] | None = None) -> Any:
+    """The same function in symbols whose signs SymPy knows.
+
+    A hyperparameter in [0, 1) becomes b/(1 + b) with b >= 0, so that 1 - beta is seen to be positive; its t-th power is
+    in the same interval and becomes another such fraction; t becomes 1 + n.
+    """
+    units = {h: Dummy(h.name, positive=True) for h, domain in rule.domains.items() if domain.is_subset(Interval(0, 1))}
+    powers: dict[Any, Any] = {}
+
+    def is_power(node: Any) -> bool:
+        return isinstance(node, Pow) and node.exp == T and (node.base in units.values() or is_fraction(node.base))
+
+    def fraction(node: Any) -> Any:
+        return powers.setdefault(node, _unit())
+
+    positive = expression.xreplace({Pow(S.Zero, T): S.Zero}).xreplace(units)
+    result = expand_power_exp(positive).replace(is_power, fraction)
+    known: dict[Any, Any] = {T: 1 + Dummy("n", integer=True, nonnegative=True)}
+    known |= {unit: _unit() for unit in units.values()}
+    for hyper, domain in rule.domains.items():
+        if hyper not in units and domain.is_subset(Interval(0, oo)):
+            known[hyper] = Dummy(hyper.name, **{"nonnegative" if 0 in domain else "positive": True})
+    for state in nonnegative_states(rule) if nonnegative is None else nonnegative:
+        known[state] = Dummy(state.name, nonnegative=True)
+    return result.xreplace(known)
+
+
+def _unit() -> Any:
+    part = Dummy("b", positive=True)
+    return part / (1 + part)
+
+
+def is_fraction(number: Any) -> bool:
+    """Whether a node is a number between 0 and 1."""
+    return isinstance(number, Rational) and 0 < number < 1
+
+
+def _cases(expression: Any, rule: Rule) -> Iterator[Any]:
+    """The expression for each way in which its conditions may come out; at t == 1 states are what they start from."""
+    conditions = {pair.args[1] for piecewise in expression.atoms(Piecewise) for pair in piecewise.args} - {S.true}
+    ordered = sorted(conditions, key=str)
+    for outcome in product((S.true, S.false), repeat=min(len(ordered), 4)):
+        chosen = dict(zip(ordered, outcome, strict=False))
+        case = expression.xreplace(chosen)
+        for condition, truth in chosen.items():
+            if truth is S.true and isinstance(condition, Eq) and isinstance(condition.lhs, Symbol):
+                case = case.xreplace({condition.lhs: condition.rhs})
+                if condition == Eq(T, 1):
+                    case = case.xreplace(rule.initial)
+        yield case
+
+
+def never_negative(expression: Any, rule: Rule, nonnegative: frozenset[Any] | None = None) -> bool:
+    """Whether an expression is seen never to be negative, whatever its conditions; False says nothing against it."""
+
+    def holds(case: Any) -> bool:
+        if case.count_ops() > LARGEST_PROOF:
+            return False
+        value = signed(case, rule, nonnegative)
+        if value.is_nonnegative or factor(together(value)).is_nonnegative:
+            return True
+        chosen = _outermost(case)
+        if chosen is None:
+            return False
+        enough = any if _least_at_any(case, chosen, rule, nonnegative) else all
+        return enough(holds(case.xreplace({chosen: one})) for one in _operands(chosen))
+
+    return all(map(holds, _cases(expression, rule)))
+
+
+def _outermost(expression: Any) -> Any:
+    """A maximum, minimum or sign that is in no other; None if there is none."""
+    found = sorted(expression.atoms(Max, Min, signum), key=str)
+    return next((node for node in found if not any(other != node and other.has(node) for other in found)), None)
+
+
+def _operands(node: Any) -> tuple[Any, ...]:
+    """What a maximum, minimum or sign can be."""
+    return (S.NegativeOne, S.Zero, S.One) if isinstance(node, signum) else node.args
+
+
+def _least_at_any(expression: Any, node: Any, rule: Rule, nonnegative: frozenset[Any] | None) -> bool:
+    """Whether an expression is never less than with any one operand in the place of a maximum or minimum.
+
+    So it is if it grows with a maximum, or falls with a minimum, in a straight line.
+    """
+    place = Dummy("place", real=True)
+    slope = diff(expression.xreplace({node: place}), place)
+    way = {Max: 1, Min: -1}.get(node.func, 0)
+    return bool(way) and not slope.has(place) and bool(signed(way * slope, rule, nonnegative).is_nonnegative)
+
+
+@lru_cache(maxsize=64)
+def nonnegative_states(rule: Rule) -> frozenset[Any]:
+    """States that are never negative: they start so, and each step keeps them so."""
+    kept = {s for s in rule.states if never_negative(rule.initial[s], rule, frozenset())}
+    while True:
+        assumed = frozenset(kept)
+        kept = {state for state in kept if never_negative(rule.expanded(new(state)), rule, assumed)}
+        if kept == assumed:
+            return assumed
+
+
+def vanishes(expression: Any, rule: Rule) -> bool:
+    """Whether an expression is zero wherever it is defined."""
+    return all(is_zero(case, rule) for case in _cases(expression, rule))
+
+
+def is_zero(expression: Any, rule: Rule) -> bool:
+    """Whether an expression without conditions is zero wherever it is defined; False says nothing against it."""
+    if expression == 0:
+        return True
+    if expression.count_ops() > LARGEST_PROOF:
+        return False
+    if expression.has(Max, Min):
+        expression = expression.rewrite(Abs)
+    value = signed(expression, rule)
+    value = value.replace(lambda node: isinstance(node, Abs), lambda node: Abs(factor(node.args[0])))
+    value = value.replace(
+        lambda node: isinstance(node, Abs) and isinstance(node.args[0], Abs), lambda node: node.args[0]
+    )
+    value = value.replace(
+        lambda node: isinstance(node, Pow) and node.exp.is_Rational and not node.exp.is_integer,
+        lambda node: expand_power_base(Pow(factor(together(node.base)), node.exp)),
+    )
+    return bool(cancel(together(value)) == 0)
