@@ -69,7 +69,7 @@ def memory_of(params: Sequence[Any]) -> DeviceMemory:
     if library == "cupy":
         return _CuPy(sys.modules["cupy"], int(first.device.id))
     if hasattr(first, "__cuda_array_interface__"):
-        return _Interface(cuda.gpu_of(int(first.__cuda_array_interface__["data"][0] or 0)))
+        return _CudaInterface(cuda.gpu_of(int(first.__cuda_array_interface__["data"][0] or 0)))
     raise TypeError(
         f"params: expected arrays in the memory of a GPU, as PyTorch, CuPy and Numba have them, got "
         f"{type(first).__name__}; for NumPy's there is optgen.generated.cpu"
@@ -281,7 +281,7 @@ class _CuPy(_Checked):
 
 
 @dataclass(frozen=True)
-class _Interface(_Checked):
+class _CudaInterface(_Checked):
     """Arrays that have ``__cuda_array_interface__`` (version 2 or 3).
 
     States are arrays of Numba, which are made and copied in the default stream, and waited for.
