@@ -1,4 +1,4 @@
-"""The house: one name an idea."""
+"""The house: files that one can read, and one name an idea."""
 
 import ast
 from collections import defaultdict
@@ -6,11 +6,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "optgen").rglob("*.py"))
+LONGEST = 500
 SHARED = {
     "FusedOptimizer": "what modules for CPUs and for GPUs build on: they read alike but for what they import",
     "Hyper": "a hyperparameter as a spec declares it, and as a generated module, which has no SymPy, says it",
 }
 """Classes that two files have under one name, and why."""
+
+
+def test_no_file_is_too_long_to_read():
+    lengths = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in FILES}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST} == {}
 
 
 def test_no_two_classes_have_one_name():
