@@ -18,14 +18,14 @@ from optgen.ir import Kernel
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
 from optgen.loader import Rule, SpecFile
-from optgen.modules import SCHEDULES, Result, Status, digest_of, module_paths
+from optgen.modules import SCHEDULES, Built, Status, digest_of, module_paths
 from optgen.targets import schedules, target_named
 from optgen.targets.base import Origin
 
 
 def build(
     wanted: Sequence[tuple[SpecFile, Rule]], targets: Sequence[str], out: Path, *, check: bool = False
-) -> Iterator[Result]:
+) -> Iterator[Built]:
     """Bring the modules of optimizers and schedules up to date, one after another.
 
     A module is written whole or not at all, and only where it differs, so that its compiled kernels stay cached. What
@@ -44,19 +44,19 @@ def build(
 
     Yields
     ------
-    Result
+    Built
         For each, in order.
     """
     for file, rule in wanted:
         for name, made in sources(file, rule, targets).items():
-            result = Result(rule.name, file.title, out / name, Status.FAILED, kind=rule.kind)
+            result = Built(rule.name, file.title, out / name, Status.FAILED, kind=rule.kind)
             if isinstance(made, OptgenError):
                 yield replace(result, reason=str(made))
             else:
                 yield _checked(result, made) if check else _written(result, made)
 
 
-def _checked(result: Result, text: str) -> Result:
+def _checked(result: Built, text: str) -> Built:
     digest = _digest(text)
     if digest_of(result.path) == digest:
         return replace(result, status=Status.UNCHANGED, digest=digest)
@@ -64,7 +64,7 @@ def _checked(result: Result, text: str) -> Result:
     return replace(result, status=Status.STALE, reason=reason, digest=digest)
 
 
-def _written(result: Result, text: str) -> Result:
+def _written(result: Built, text: str) -> Built:
     """What became of a module of which this is the text now."""
     path, digest = result.path, _digest(text)
     if digest_of(path) == digest:

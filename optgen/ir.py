@@ -114,7 +114,7 @@ BRANCH = Scalar("branch")
 
 
 @dataclass(frozen=True)
-class Assign:
+class Equation:
     """``target = value``.
 
     Parameters
@@ -175,7 +175,7 @@ class Sweep:
     loads : tuple of Named
         What it starts from: the old values it reads from memory, of theta, states and the gradient, the draws, new
         values that an earlier sweep has stored, and values of this space or a smaller one that it kept.
-    body : tuple of Assign
+    body : tuple of Equation
         Straight-line code for one position, in order.
     stores : tuple of Stateful
         The slots that get their new values, ``slot.next``, after the body.
@@ -188,7 +188,7 @@ class Sweep:
     """
 
     loads: tuple[Named, ...]
-    body: tuple[Assign, ...]
+    body: tuple[Equation, ...]
     stores: tuple[Stateful, ...]
     keeps: tuple[Named, ...] = ()
     reduces: tuple[Reduce, ...] = ()
@@ -275,7 +275,7 @@ class Kernel:
         What it remembers beside theta, in arrays.
     numbers : tuple of State
         States that are one number for the whole model: host code reads them and makes their new values.
-    scalars : tuple of Assign
+    scalars : tuple of Equation
         Host code, in order.
     branches : tuple of Branch
         One that always runs, or several of which the first whose condition holds runs.
@@ -285,7 +285,7 @@ class Kernel:
     hypers: tuple[Hyper, ...]
     states: tuple[State, ...]
     numbers: tuple[State, ...] = ()
-    scalars: tuple[Assign, ...] = ()
+    scalars: tuple[Equation, ...] = ()
     branches: tuple[Branch, ...] = field(default=())
 
     def map_sweeps(self, function: Callable[[Sweep], Sweep]) -> Kernel:

@@ -22,7 +22,7 @@ class Status(Enum):
 
 
 @dataclass(frozen=True)
-class Result:
+class Built:
     """What became of one optimizer or schedule, or of one file that no spec makes.
 
     Parameters
@@ -66,7 +66,7 @@ def digest_of(path: Path) -> str | None:
         return None
 
 
-def orphans(made: Iterable[str], targets: Iterable[str], out: Path) -> list[Result]:
+def orphans(made: Iterable[str], targets: Iterable[str], out: Path) -> list[Built]:
     """Modules in the folders of targets, and in that of the schedules, that no spec makes any more.
 
     Parameters
@@ -81,7 +81,7 @@ def orphans(made: Iterable[str], targets: Iterable[str], out: Path) -> list[Resu
     wanted = {out / path for path in made}
     there = [path for folder in (*targets, SCHEDULES) for path in sorted((out / folder).glob("*.py"))]
     return [
-        Result(path.stem, "", path, Status.STALE, "is made by no spec: delete it")
+        Built(path.stem, "", path, Status.STALE, "is made by no spec: delete it")
         for path in there
         if path.stem != "__init__" and path not in wanted
     ]

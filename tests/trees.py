@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Max, Piecewise, sqrt
 
-from optgen.ir import Assign as Equation
-from optgen.ir import Scalar, fma
+from optgen.ir import Equation, Scalar, fma
 from optgen.loops.nodes import (
     ONE,
     ZERO,

@@ -13,7 +13,7 @@ from optgen import catalog, folders
 from optgen.catalog import Choice, Declared, Source
 from optgen.cli.screen import all_here, complain, console, named
 from optgen.errors import SpecError
-from optgen.modules import Result, Status, digest_of, module_paths, orphans
+from optgen.modules import Built, Status, digest_of, module_paths, orphans
 from optgen.targets import NAMES, checked
 
 _STYLE = {Status.BUILT: "green", Status.UNCHANGED: "dim", Status.STALE: "yellow", Status.FAILED: "red"}
@@ -23,7 +23,7 @@ def run(wanted: Sequence[str], target: str | None, out: Path, *, check: bool, as
     """Build, or compare, what is named; all of ``specs/`` if nothing is."""
     targets = [checked(target)] if target else list(NAMES)
     choices, failures = named(wanted) if wanted else catalog.everything(all_here())
-    results: list[Result] = []
+    results: list[Built] = []
     total = sum(len(module_paths(each.name, each.kind, targets)) for _, each in choices)
     for result in _with_progress(_built(choices, targets, out, failures, check=check), total, quiet=as_json):
         results.append(result)
@@ -45,7 +45,7 @@ def run(wanted: Sequence[str], target: str | None, out: Path, *, check: bool, as
 
 def _built(
     choices: Iterable[Choice], targets: Sequence[str], out: Path, failures: list[SpecError], *, check: bool
-) -> Iterator[Result]:
+) -> Iterator[Built]:
     """What becomes of each module; a file that cannot be loaded after all joins the failures."""
     for source, group in groupby(choices, key=lambda choice: choice[0]):
         wanted = [declared for _, declared in group]
@@ -68,19 +68,19 @@ def _built(
         source.learn({"modules": {**source.remembered.get("modules", {}), **digests}})
 
 
-def _current(source: Source, wanted: Sequence[Declared], targets: Sequence[str], out: Path) -> list[Result] | None:
+def _current(source: Source, wanted: Sequence[Declared], targets: Sequence[str], out: Path) -> list[Built] | None:
     """The modules of a spec file, if they are what is remembered that was made of it; None if there is work to do."""
     known = source.remembered.get("modules", {})
     title = folders.title(source.path)
     results = [
-        Result(each.name, title, out / path, Status.UNCHANGED, kind=each.kind, digest=known.get(path, ""))
+        Built(each.name, title, out / path, Status.UNCHANGED, kind=each.kind, digest=known.get(path, ""))
         for each in wanted
         for path in module_paths(each.name, each.kind, targets)
     ]
     return results if all(result.digest and digest_of(result.path) == result.digest for result in results) else None
 
 
-def _with_progress(results: Iterable[Result], total: int, *, quiet: bool) -> Iterable[Result]:
+def _with_progress(results: Iterable[Built], total: int, *, quiet: bool) -> Iterable[Built]:
     if quiet or not console.is_terminal:
         return results
     from rich.progress import track
@@ -88,13 +88,13 @@ def _with_progress(results: Iterable[Result], total: int, *, quiet: bool) -> Ite
     return track(results, "building", total=total, console=console, transient=True)
 
 
-def _said(result: Result) -> str:
+def _said(result: Built) -> str:
     if result.status is Status.FAILED:
         return result.reason
     return f"{result.path} {result.reason}" + (f" ({result.kind} '{result.name}')" if result.spec else "")
 
 
-def _summarize(results: Sequence[Result], failures: Sequence[SpecError]) -> None:
+def _summarize(results: Sequence[Built], failures: Sequence[SpecError]) -> None:
     counts = [(status, sum(result.status is status for result in results)) for status in Status]
     parts = [f"[{_STYLE[status]}]{number} {status.value}[/]" for status, number in counts if number]
     if failures:
@@ -102,7 +102,7 @@ def _summarize(results: Sequence[Result], failures: Sequence[SpecError]) -> None
     console.print(", ".join(parts) or "nothing to build")
 
 
-def _as_json(result: Result) -> dict[str, str]:
+def _as_json(result: Built) -> dict[str, str]:
     return {
         "name": result.name,
         "kind": result.kind,

@@ -43,7 +43,7 @@ from optgen.loops.nodes import (
     plus,
     reads,
 )
-from optgen.loops.rounds import OF, Lowered, Phase, Round, Step
+from optgen.loops.rounds import OF, Launched, Lowered, Round, Step
 from optgen.runtime import places
 
 _PTR = "_ptr"
@@ -68,13 +68,13 @@ def lowered(kernel: Kernel) -> Lowered:
             numbers[small.space] += 1
             where = f"Before sweep {round_.number}" if any(round_.whole) else "After the last sweep"
             functions.append(small.function(name, where))
-            phases.append(Phase(name, small.space.value))
+            phases.append(Launched(name, small.space.value))
         simple = rounds.is_simple(kernel)
         if any(round_.whole) or simple:
             name = "sweep" if simple else f"sweep_{round_.number}"
             what = "Update every tensor" if simple else f"Sweep {round_.number} over every tensor"
             functions.append(_ElementSweep(kernel, round_).function(name, what))
-            phases.append(Phase(name, "element"))
+            phases.append(Launched(name, "element"))
     return Lowered(tuple(functions), tuple(phases))
 
 
@@ -148,7 +148,7 @@ class _ElementSweep:
         totals = [reduce for reduce in sweep.reduces if reduce.target.space is Space.TENSOR]
         yield from (assign(rounds.name(x), _held(x, branch)) for x in sweep.given if x.space <= Space.TENSOR)
         yield from map(rounds.started, totals)
-        run = _Run(self.kernel, step)
+        run = _RunOfElements(self.kernel, step)
         yield from (self.lines(sweep, branch, list(run.loops())) if self.by_rows else run.loops())
         for reduce in totals:
             yield from _finished(reduce, _chunk(3))
@@ -206,7 +206,7 @@ def _finished(reduce: Reduce, *at: Expression) -> list[Statement]:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _RunOfElements:
     """What the threads of a block do with a run of elements: four at a time, then one at a time."""
 
     kernel: Kernel

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.ir import Assign as Equation
+from optgen.ir import Equation
 from optgen.loops.nodes import (
     Accumulate,
     Assign,
@@ -49,7 +49,7 @@ Steps = Generator[tuple[str, tuple[Any, ...]], Any, Any]
 """A thread on its way: it yields where it waits for the others of its block, and returns what its function returns."""
 
 
-class Memory:
+class AddressSpace:
     """Arrays by the addresses of their elements; nothing lies between them."""
 
     def __init__(self, arrays: Iterable[np.ndarray]) -> None:
@@ -82,7 +82,7 @@ class Interpreter:
         What they call beside each other, and constants, by name.
     element : numpy.dtype
         The type of the tensors.
-    memory : Memory
+    memory : AddressSpace
         Where they are.
     shared : mapping of str to callable
         Functions by which the threads of a block exchange values: from what each has given, what each gets.
@@ -91,7 +91,7 @@ class Interpreter:
     functions: Mapping[str, Function]
     library: Mapping[str, Any]
     element: np.dtype[Any]
-    memory: Memory = field(default_factory=lambda: Memory([]))
+    memory: AddressSpace = field(default_factory=lambda: AddressSpace([]))
     shared: Mapping[str, Callable[[Sequence[tuple[Any, ...]]], Sequence[Any]]] = field(default_factory=dict)
 
     def call(self, function: str, *arguments: object) -> Any:

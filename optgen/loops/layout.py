@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sympy import Expr, Piecewise
 
-from optgen.ir import Assign
+from optgen.ir import Equation
 from optgen.language.sums import is_sum
 from optgen.loops.printer import CodePrinter
 from optgen.loops.rounds import name
@@ -43,7 +43,7 @@ def filled(opening: str, pieces: Sequence[str], closing: str, width: int = WIDTH
     return "\n".join([opening, *(line.rstrip() for line in lines), closing])
 
 
-def assignment(assign: Assign, code: CodePrinter) -> str:
+def assignment(assign: Equation, code: CodePrinter) -> str:
     """An assignment as code, on as many lines as it takes, with the spec's own words for it."""
     target, value = name(assign.target), code(assign.value)
     line = f"{target} = {value}" + (f"  # {assign.origin}" if assign.origin else "")

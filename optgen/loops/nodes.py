@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from optgen.ir import Assign as Equation
+from optgen.ir import Equation
 
 # Expressions ---------------------------------------------------------------------------------------------------------
 

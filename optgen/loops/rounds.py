@@ -78,7 +78,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Phase:
+class Launched:
     """What a step launches, in order.
 
     Parameters
@@ -104,12 +104,12 @@ class Lowered:
     ----------
     functions : tuple of Function
         In the order in which they are read.
-    phases : tuple of Phase
+    phases : tuple of Launched
         What a step launches.
     """
 
     functions: tuple[Function, ...]
-    phases: tuple[Phase, ...]
+    phases: tuple[Launched, ...]
 
 
 def is_simple(kernel: Kernel) -> bool:

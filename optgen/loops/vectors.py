@@ -44,7 +44,7 @@ from optgen.loops.nodes import (
     plus,
     reads,
 )
-from optgen.loops.rounds import OF, Lowered, Phase, Round, Step
+from optgen.loops.rounds import OF, Launched, Lowered, Round, Step
 
 _COUNT, _I, _LINE, _MATRIX = Name("count"), Name("i"), Name("line"), Name("matrix")
 _PLACE = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin")
@@ -58,12 +58,12 @@ def lowered(kernel: Kernel) -> Lowered:
         if any(round_.small):
             prepare = _prepare(kernel, round_)
             functions.append(prepare)
-            phases.append(Phase(prepare.name, "small", rounds.taken(kernel, round_.small)))
+            phases.append(Launched(prepare.name, "small", rounds.taken(kernel, round_.small)))
         if any(round_.whole) or rounds.is_simple(kernel):
             taken = rounds.taken(kernel, [(step,) if step else () for step in round_.whole])
             of_chunks = _OverChunks(kernel, round_, taken)
             functions += [of_chunks.chunk(), *of_chunks.sweeps()]
-            phases.append(Phase(of_chunks.sweep, "element", taken))
+            phases.append(Launched(of_chunks.sweep, "element", taken))
     return Lowered(tuple(functions), tuple(phases))
 
 

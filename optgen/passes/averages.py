@@ -17,7 +17,7 @@ from typing import Any
 
 from sympy import Add, Basic, Expr, Mul, Rational, S, expand
 
-from optgen.ir import Assign, Kernel, head, symbols, tail
+from optgen.ir import Equation, Kernel, head, symbols, tail
 from optgen.language import order
 from optgen.language.graph import rebuilt
 from optgen.language.reductions import Reduction
@@ -44,7 +44,7 @@ def averages(kernel: Kernel) -> Kernel:
     """The kernel with its averages of elements written so that they do not drift."""
     host, known = kernel.host, {assign.target: assign.value for assign in kernel.scalars}
 
-    def exact(assign: Assign) -> Assign:
+    def exact(assign: Equation) -> Equation:
         if assign.space is not Space.ELEM:  # float64 code, in which no factor is rounded
             return assign
         return replace(assign, value=_rewritten(assign.value, host, known, {}))

@@ -10,7 +10,7 @@ from typing import Any
 
 from sympy import Expr, Mul, Pow
 
-from optgen.ir import Assign, Kernel, Scalar, Sweep, Temporary, fresh
+from optgen.ir import Equation, Kernel, Scalar, Sweep, Temporary, fresh
 from optgen.language.graph import rebuilt
 from optgen.language.order import factors, walk
 from optgen.language.symbols import Named
@@ -26,7 +26,7 @@ def cse(kernel: Kernel) -> Kernel:
     return replace(kernel.map_sweeps(shared), scalars=_shared(kernel.scalars, map(Scalar, fresh("c", taken))))
 
 
-def _shared(body: tuple[Assign, ...], names: Iterator[Named]) -> tuple[Assign, ...]:
+def _shared(body: tuple[Equation, ...], names: Iterator[Named]) -> tuple[Equation, ...]:
     seen: set[Expr] = set()
     uses = Counter(node for assign in body for node in walk(assign.value, seen) if isinstance(node, Expr))
     repeated = {node for node, times in uses.items() if times > 1 and _operations(node) > 1}
@@ -46,23 +46,23 @@ class _Sharing:
     ----------
     repeated : set of sympy.Expr
         What gets a name, as `walk` sees it: divisors as they are.
-    own : mapping of sympy.Expr to Assign
+    own : mapping of sympy.Expr to Equation
         The assignments by their values: what has a name already keeps it.
     names : iterator of Named
         New ones.
-    done : dict of Named to Assign
+    done : dict of Named to Equation
         The new body.
     made : dict of sympy.Expr to sympy.Expr
         What each expression has become.
     """
 
     repeated: set[Expr]
-    own: Mapping[Expr, Assign]
+    own: Mapping[Expr, Equation]
     names: Iterator[Named]
-    done: dict[Named, Assign] = field(default_factory=dict)
+    done: dict[Named, Equation] = field(default_factory=dict)
     made: dict[Any, Any] = field(default_factory=dict)
 
-    def take(self, assign: Assign) -> None:
+    def take(self, assign: Equation) -> None:
         """Put an assignment into the new body, unless it had to be there before."""
         if assign.target in self.done:
             return
@@ -81,7 +81,7 @@ class _Sharing:
             elif node in self.own:
                 self.take(self.own[node])
             else:
-                assign = Assign(next(self.names), self.inside(node))
+                assign = Equation(next(self.names), self.inside(node))
                 self.done[assign.target] = assign
                 self.made[node] = assign.target
         return self.made[node]

@@ -14,7 +14,7 @@ from typing import Any
 
 from sympy import Expr, Mul, Pow, S
 
-from optgen.ir import Assign, Kernel, Sweep, Temporary, fma, fresh
+from optgen.ir import Equation, Kernel, Sweep, Temporary, fma, fresh
 from optgen.language import order
 from optgen.language.graph import nodes, rebuilt
 from optgen.language.sums import InOrder, negated
@@ -31,7 +31,7 @@ def fuse(kernel: Kernel) -> Kernel:
 def _fused(sweep: Sweep, free: Iterator[str]) -> Sweep:
     if sweep.is_small:
         return sweep
-    body: list[Assign] = []
+    body: list[Equation] = []
     for assign in sweep.body:
         made: dict[int, Any] = {}
         for node in nodes(assign.value):
@@ -54,7 +54,7 @@ def _sums(terms: list[Expr], free: Iterator[str]) -> Iterator[Any]:
         halves = _halves(term)
         total = fma(*halves, total) if halves else InOrder(total, term)
         if number % MOST_TERMS == 0 and number < len(terms) - 1:
-            part = Assign(Temporary(next(free)), total)
+            part = Equation(Temporary(next(free)), total)
             yield part
             total = part.target
     yield total

@@ -18,7 +18,7 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import Boolean
 
-from optgen.ir import Assign, Kernel, Scalar, Sweep, Value, fresh, head, tail
+from optgen.ir import Equation, Kernel, Scalar, Sweep, Value, fresh, head, tail
 from optgen.language import order
 from optgen.language.graph import rebuilt
 from optgen.language.reductions import Reduction
@@ -37,17 +37,17 @@ def hoist(kernel: Kernel) -> Kernel:
     names: dict[Expr, Named] = {}
     free = _Names(kernel.names, fresh("c", kernel.names))
     swept = kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(_hoisted(kernel, sweep, names, free))))
-    made = tuple(Assign(name, value) for value, name in names.items() if name.space is Space.STEP)
+    made = tuple(Equation(name, value) for value, name in names.items() if name.space is Space.STEP)
     return replace(swept, scalars=(*kernel.scalars, *made))
 
 
-def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named], free: _Names) -> Iterator[Assign]:
+def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named], free: _Names) -> Iterator[Equation]:
     """The body of a sweep, with what is the same for all elements of a tensor computed before its first use."""
     spaces: dict[Named, Space] = dict.fromkeys(kernel.host, Space.STEP)
     spaces |= {assign.target: assign.space for assign in sweep.body}
     defined: set[Named] = set()
 
-    def with_uniform(assign: Assign) -> Iterator[Assign]:
+    def with_uniform(assign: Equation) -> Iterator[Equation]:
         """An assignment after those of what was found in it, in which more may be found: a total may be in a total."""
         hoister = _Hoister(spaces, names, free, assign.space is Space.ELEM)
         value = hoister.rewrite(assign.value)
@@ -55,7 +55,7 @@ def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named], free: _Name
             if uniform not in defined:
                 defined.add(uniform)
                 spaces[uniform] = uniform.space
-                yield from with_uniform(Assign(uniform, its_value, space=uniform.space))
+                yield from with_uniform(Equation(uniform, its_value, space=uniform.space))
         yield replace(assign, value=value)
 
     for assign in sweep.body:

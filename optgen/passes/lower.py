@@ -15,7 +15,7 @@ from typing import Any
 
 from sympy import Add, Basic, Eq, Piecewise, S
 
-from optgen.ir import Assign, Branch, Kernel, Sweep, fresh
+from optgen.ir import Branch, Equation, Kernel, Sweep, fresh
 from optgen.language.graph import rebuilt
 from optgen.language.noise import Draw, normal
 from optgen.language.order import terms
@@ -37,11 +37,11 @@ def lower(optimizer: Optimizer) -> Kernel:
         owner = assigned(let)
         if optimizer.spaces[let.target] is Space.STEP and (owner is None or owner.space is Space.STEP):
             value = sums.ordered(let.value)
-            scalars.append(Assign(let.target, value, space=Space.STEP))
+            scalars.append(Equation(let.target, value, space=Space.STEP))
         else:
             space = optimizer.spaces[let.target] if owner is None else owner.space
             value = sums.ordered(replaced(let.value, first | draws))
-            body.append(Assign(let.target, value, space=space))
+            body.append(Equation(let.target, value, space=space))
     states = tuple(state for state in optimizer.states if state.space is not Space.STEP)
     sweep = Sweep((theta, g, *states, *draws.values()), tuple(body), stores=(theta, *states))
     return Kernel(

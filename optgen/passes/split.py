@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from optgen.ir import Assign, Branch, Kernel, Reduce, Sweep, Value, fresh, symbols
+from optgen.ir import Branch, Equation, Kernel, Reduce, Sweep, Value, fresh, symbols
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
 from optgen.language.symbols import Named, Stateful
@@ -80,7 +80,7 @@ def _over_elements(stages: Stages, plan: Plan, k: int) -> Sweep:
     stores = tuple(slot for slot in stages.stores if slot.space is Space.ELEM and plan.stored[slot] == k)
     keeps = tuple(x for x in stages.computed if x in plan.kept and stages.stage[x] == k)
     wanted = {*(slot.next for slot in stores), *keeps, *stages.wanted(k)} - loads
-    body: list[Assign] = []
+    body: list[Equation] = []
     for assign in reversed(list(stages.computed.values())):
         if assign.target in wanted and assign.target not in loads:
             body.insert(0, assign)
@@ -108,11 +108,11 @@ def _small_sweeps(stages: Stages, k: int) -> Iterator[Sweep]:
             for item in waiting:
                 if _visits(item) is space and not needs(item) & pending:
                     done.append(item)
-                    if isinstance(item, Assign):  # what needs a total of this sweep must wait for the next
+                    if isinstance(item, Equation):  # what needs a total of this sweep must wait for the next
                         pending -= {item.target}
             if done:
                 break
-        body = tuple(item for item in done if isinstance(item, Assign))
+        body = tuple(item for item in done if isinstance(item, Equation))
         reduces = tuple(item for item in done if isinstance(item, Reduce))
         made = {assign.target for assign in body}
         loaded = {x for item in done for x in needs(item) if x.space is not Space.STEP} - made
@@ -122,4 +122,4 @@ def _small_sweeps(stages: Stages, k: int) -> Iterator[Sweep]:
 
 def _visits(item: Item) -> Space:
     """The space over which an item is computed."""
-    return item.space if isinstance(item, Assign) else item.factors[0].space
+    return item.space if isinstance(item, Equation) else item.factors[0].space

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from sympy import Add, Dummy, Expr, Mul, Pow, S, cos, exp, expand, factor, fraction, log, sin, tanh, together
 
-from optgen.ir import Assign, Kernel, expm1, log1p, mean_age, powm1
+from optgen.ir import Equation, Kernel, expm1, log1p, mean_age, powm1
 from optgen.language import order
 from optgen.language.domains import domain_of
 from optgen.language.sums import negated, plain, settled
@@ -33,7 +33,7 @@ def stable(kernel: Kernel) -> Kernel:
             sums[assign.target] = whole
         value = stabilized(_in_sums(whole, _with_mean_age))
         same = value == assign.value
-        scalars.append(assign if same else Assign(assign.target, value, assign.origin or text(assign.value)))
+        scalars.append(assign if same else Equation(assign.target, value, assign.origin or text(assign.value)))
     return replace(kernel, scalars=tuple(scalars))
 
 

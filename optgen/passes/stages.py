@@ -12,7 +12,7 @@ from typing import Any
 
 from sympy import Abs, Expr, Mul, Pow, S, sqrt
 
-from optgen.ir import Assign, Reduce, Sweep, Value, root_of_squares, shrunk, stretched, symbols
+from optgen.ir import Equation, Reduce, Sweep, Value, root_of_squares, shrunk, stretched, symbols
 from optgen.language import order
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.rules import space_of
@@ -20,7 +20,7 @@ from optgen.language.spaces import Space
 from optgen.language.sums import InOrder, is_sum, negated
 from optgen.language.symbols import Local, Named, Stateful
 
-Item = Assign | Reduce
+Item = Equation | Reduce
 
 
 # Reductions become totals --------------------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ class Totals:
         Those that are left, by their letters.
     numbers : mapping of Named to sympy.Expr
         Scalars that are numbers, which need no name outside of elements.
-    items : list of Assign and Reduce
+    items : list of Equation and Reduce
         What has been made, in order.
     """
 
@@ -154,7 +154,7 @@ class Totals:
         """A name for a value."""
         name = self.value("y", (value, space), space)
         if name not in self.spaces:
-            self.items.append(Assign(name, value, space=space))
+            self.items.append(Equation(name, value, space=space))
             self.spaces[name] = space
         return name
 
@@ -195,7 +195,7 @@ class Stages:
 
     Parameters
     ----------
-    items : tuple of Assign and Reduce
+    items : tuple of Equation and Reduce
         In an order in which they can be computed.
     loads : tuple of Named
         Old values, the gradient and draws.
@@ -236,9 +236,9 @@ class Stages:
         return max((self.stage[x] for x in self.computed if x.space is Space.ELEM), default=0)
 
     @property
-    def computed(self) -> Mapping[Named, Assign]:
+    def computed(self) -> Mapping[Named, Equation]:
         """The assignments by their targets."""
-        return {item.target: item for item in self.items if isinstance(item, Assign)}
+        return {item.target: item for item in self.items if isinstance(item, Equation)}
 
     @property
     def reduces(self) -> tuple[Reduce, ...]:
@@ -252,4 +252,4 @@ class Stages:
 
 def needs(item: Item) -> set[Named]:
     """What an assignment or a total is computed from."""
-    return symbols(item.value) if isinstance(item, Assign) else set(item.factors)
+    return symbols(item.value) if isinstance(item, Equation) else set(item.factors)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sympy import Expr, Pow, S
 
-from optgen.ir import Assign, Kernel, Sweep, Temporary, fresh
+from optgen.ir import Equation, Kernel, Sweep, Temporary, fresh
 from optgen.language.graph import nodes, rebuilt
 from optgen.passes.hoist import is_product_power
 
@@ -21,12 +21,12 @@ def strength(kernel: Kernel) -> Kernel:
     return kernel.map_sweeps(lambda sweep: replace(sweep, body=_reduced(sweep, kernel.names)))
 
 
-def _reduced(sweep: Sweep, taken: frozenset[str]) -> tuple[Assign, ...]:
+def _reduced(sweep: Sweep, taken: frozenset[str]) -> tuple[Equation, ...]:
     if sweep.is_small:  # float64 code, where `**` is no matter
         return sweep.body
     free = fresh("x", taken)
     names: dict[Expr, Temporary] = {}
-    body: list[Assign] = []
+    body: list[Equation] = []
     for assign in sweep.body:
         made: dict[int, Any] = {}
         for node in nodes(assign.value):
@@ -34,7 +34,7 @@ def _reduced(sweep: Sweep, taken: frozenset[str]) -> tuple[Assign, ...]:
             if _needs_name(new):
                 if new.base not in names:
                     names[new.base] = Temporary(next(free))
-                    body.append(Assign(names[new.base], new.base))
+                    body.append(Equation(names[new.base], new.base))
                 new = Pow(names[new.base], new.exp)
             made[id(node)] = new
         body.append(replace(assign, value=made[id(assign.value)]))

@@ -14,7 +14,7 @@ from sympy import And, Expr, Not, Piecewise, S, default_sort_key
 from sympy.logic.boolalg import Boolean, BooleanFunction
 
 from optgen.errors import Problem, SpecError
-from optgen.ir import BRANCH, Assign, Branch, Kernel, Sweep, symbols
+from optgen.ir import BRANCH, Branch, Equation, Kernel, Sweep, symbols
 from optgen.language.graph import replaced
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction
@@ -44,7 +44,7 @@ def unswitch(kernel: Kernel) -> Kernel:
     if len(branches) == 1:
         return replace(kernel, branches=branches)
     choice = Piecewise(*((number, branch.when) for number, branch in enumerate(branches)))
-    return replace(kernel, scalars=(*kernel.scalars, Assign(BRANCH, choice)), branches=branches)
+    return replace(kernel, scalars=(*kernel.scalars, Equation(BRANCH, choice)), branches=branches)
 
 
 def _split(branch: Branch, host: frozenset[Named], known: Mapping[Named, Expr]) -> Iterator[Branch]:
@@ -81,7 +81,7 @@ def _decided(condition: Boolean, host: frozenset[Named]) -> Iterator[Boolean]:
 def _given(sweeps: tuple[Sweep, ...], condition: Boolean, truth: Boolean) -> tuple[Sweep, ...]:
     known = {condition: truth, Not(condition): Not(truth)}
 
-    def settle(assign: Assign) -> Assign:
+    def settle(assign: Equation) -> Equation:
         return replace(assign, value=replaced(assign.value, known))
 
     return tuple(replace(sweep, body=tuple(map(settle, sweep.body))) for sweep in sweeps)
@@ -92,7 +92,7 @@ def _without_dead_code(sweep: Sweep) -> Sweep:
     values = {assign.target: assign.value for assign in sweep.body}
     stores = tuple(slot for slot in sweep.stores if values[slot.next] != slot)
     needed: set[Named] = {slot.next for slot in stores}
-    body: list[Assign] = []
+    body: list[Equation] = []
     for assign in reversed(sweep.body):
         if assign.target in needed:
             needed |= symbols(assign.value)

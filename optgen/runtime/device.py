@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime import arrays, cuda
+from optgen.runtime import arrays, cuda, cuda_host
 from optgen.runtime.memory import Memory
 from optgen.runtime.program import Array, Call
 
@@ -44,9 +44,9 @@ class DeviceMemory(Memory):
         What a library gets back it keeps for what comes later in the stream, so such an array may be let go of while
         kernels that use it have not run yet.
         """
-        target = cuda.as_device_array(self.full(values.shape, 0, values.dtype))
+        target = cuda_host.as_device_array(self.full(values.shape, 0, values.dtype))
         if values.size:
-            cuda.upload(target, values, stream)
+            cuda_host.upload(target, values, stream)
         return target
 
 
@@ -69,7 +69,7 @@ def memory_of(params: Sequence[Any]) -> DeviceMemory:
     if library == "cupy":
         return _CuPy(sys.modules["cupy"], int(first.device.id))
     if hasattr(first, "__cuda_array_interface__"):
-        return _Interface(cuda.gpu_of(int(first.__cuda_array_interface__["data"][0] or 0)))
+        return _CudaInterface(cuda_host.gpu_of(int(first.__cuda_array_interface__["data"][0] or 0)))
     raise TypeError(
         f"params: expected arrays in the memory of a GPU, as PyTorch, CuPy and Numba have them, got "
         f"{type(first).__name__}; for NumPy's there is optgen.generated.cpu"
@@ -281,7 +281,7 @@ class _CuPy(_Checked):
 
 
 @dataclass(frozen=True)
-class _Interface(_Checked):
+class _CudaInterface(_Checked):
     """Arrays that have ``__cuda_array_interface__`` (version 2 or 3).
 
     States are arrays of Numba, which are made and copied in the default stream, and waited for.
@@ -302,23 +302,23 @@ class _Interface(_Checked):
 
     def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
         """A new array of Numba, filled with a value."""
-        with cuda.on_gpu(self.number):
-            return cuda.to_device(np.full(shape, value, dtype))
+        with cuda_host.on_gpu(self.number):
+            return cuda_host.to_device(np.full(shape, value, dtype))
 
     def read(self, array: Any) -> Array:
         """A copy that NumPy can hold; it waits for the GPU."""
-        with cuda.on_gpu(self.number):
-            return np.array(cuda.as_device_array(array).copy_to_host())
+        with cuda_host.on_gpu(self.number):
+            return np.array(cuda_host.as_device_array(array).copy_to_host())
 
     def write(self, array: Any, values: Array) -> None:
         """Fill an array with the values of one of NumPy."""
-        with cuda.on_gpu(self.number):
-            cuda.as_device_array(array).copy_to_device(np.ascontiguousarray(values).reshape(array.shape))
+        with cuda_host.on_gpu(self.number):
+            cuda_host.as_device_array(array).copy_to_device(np.ascontiguousarray(values).reshape(array.shape))
 
     def copy(self, target: Any, source: Any) -> None:
         """Fill an array with the values of another."""
-        with cuda.on_gpu(self.number):
-            cuda.as_device_array(target).copy_to_device(cuda.as_device_array(source))
+        with cuda_host.on_gpu(self.number):
+            cuda_host.as_device_array(target).copy_to_device(cuda_host.as_device_array(source))
 
     def stream(self) -> int:
         """The handle of the default stream, which is the one that Numba uses."""

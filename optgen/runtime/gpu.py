@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from optgen.runtime import arrays, cuda
+from optgen.runtime import arrays, cuda, cuda_host
 from optgen.runtime.base import OptimizerBase
 from optgen.runtime.beginning import fill
 from optgen.runtime.device import DeviceMemory, memory_of
@@ -69,7 +69,7 @@ class FusedOptimizer(OptimizerBase):
         memory = memory_of(given) if given else cast("DeviceMemory", None)
         self._streams: dict[int, Any] = {}
         self._compiled = False
-        with cuda.on_gpu(memory.number if memory else 0):
+        with cuda_host.on_gpu(memory.number if memory else 0):
             super().__init__(params, memory, hypers)
             small = cast("SmallOnDevice | None", self._small)
             cuts = small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)
@@ -102,7 +102,7 @@ class FusedOptimizer(OptimizerBase):
         """
         checked = self.program.checked(hypers)
         gradients = self._in_order(grads)
-        with TURN, cuda.on_gpu(self._memory.number):
+        with TURN, cuda_host.on_gpu(self._memory.number):
             stream = self._stream()
             self._refuse_capture(stream, "step")
             starts = self._addresses(gradients).tolist()
@@ -124,7 +124,7 @@ class FusedOptimizer(OptimizerBase):
             If a CUDA graph is being captured: it would have the same scalars for ever.
         """
         checked = self.program.checked(hypers)
-        with TURN, cuda.on_gpu(self._memory.number):
+        with TURN, cuda_host.on_gpu(self._memory.number):
             stream = self._stream()
             self._refuse_capture(stream, "advance")
             self._take(*self._next(checked, stream, None))
@@ -145,7 +145,7 @@ class FusedOptimizer(OptimizerBase):
             If the kernels have not been compiled: `compile` does it.
         """
         gradients = self._in_order(grads)
-        with TURN, cuda.on_gpu(self._memory.number):
+        with TURN, cuda_host.on_gpu(self._memory.number):
             stream = self._stream()
             starts = self._addresses(gradients).tolist()
             if not self._compiled:
@@ -158,7 +158,7 @@ class FusedOptimizer(OptimizerBase):
 
         The first step compiles by itself; only a capture needs this before, and each needs it anew.
         """
-        with TURN, cuda.on_gpu(self._memory.number):
+        with TURN, cuda_host.on_gpu(self._memory.number):
             stream = self._stream()
             self._refuse_capture(stream, "compile")
             now = self.program.at(max(self._t, 1), self._hypers)
@@ -197,12 +197,12 @@ class FusedOptimizer(OptimizerBase):
         """The stream that the library of the parameters uses now."""
         handle = self._memory.stream()
         if handle not in self._streams:
-            self._streams[handle] = cuda.stream_at(handle)
+            self._streams[handle] = cuda_host.stream_at(handle)
         return self._streams[handle]
 
     @staticmethod
     def _refuse_capture(stream: Any, what: str) -> None:
-        if cuda.is_capturing(stream):
+        if cuda_host.is_capturing(stream):
             raise RuntimeError(
                 f"{what}() while a CUDA graph is captured: capture launch(grads) alone, and call advance() before each "
                 "replay"
@@ -261,9 +261,9 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
     numbers = [arrays.plain(slots[name]) for name in program.numbers]
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     shape, dtype = tuple(theta.shape), memory.dtype_of(theta)
-    with TURN, cuda.on_gpu(memory.number):
-        stream = cuda.stream_at(memory.stream())
-        if cuda.is_capturing(stream):
+    with TURN, cuda_host.on_gpu(memory.number):
+        stream = cuda_host.stream_at(memory.stream())
+        if cuda_host.is_capturing(stream):
             raise RuntimeError("step() while a CUDA graph is captured: the class of this module has launch() for that")
         cuts = cuts_of(program, [shape], CHUNK)
         small = allocated_on_device(program, memory, cuts, {}, stream) if program.has_small else None

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime import arrays, cuda
+from optgen.runtime import arrays, cuda, cuda_host
 from optgen.runtime.device import DeviceMemory
 from optgen.runtime.launch import run
 from optgen.runtime.places import names_of_small, placed_on_device
@@ -67,7 +67,7 @@ def allocated_on_device(
     names = names_of_small(program.small_states, program.values)
     values = [np.asarray(begun[name]) if name in begun else np.zeros(cuts.sizes[kinds[name]]) for name in names]
     flat = memory.full((sum(map(len, values)),), 0.0, np.dtype(np.float64))
-    cuda.upload(cuda.as_device_array(flat), np.concatenate(values), stream)
+    cuda_host.upload(cuda_host.as_device_array(flat), np.concatenate(values), stream)
     ends = np.cumsum([len(value) for value in values])
     parts = {name: flat[int(end) - len(value) : int(end)] for name, end, value in zip(names, ends, values, strict=True)}
     at = memory.placed(placed_on_device(cuts, [len(value) for value in values]), stream)
@@ -150,7 +150,7 @@ class OnDevice:
                 self._views[name] = given[begin : begin + len(word)].view(parts[name].dtype)
                 begin += len(word)
             self._given = given
-        return [partial(cuda.upload, self._given, host, stream)]
+        return [partial(cuda_host.upload, self._given, host, stream)]
 
     def pointing(self, starts: Sequence[int], stream: Any) -> list[Call]:
         """The copy that tells the kernels where the gradients are; none if they know.
@@ -158,7 +158,7 @@ class OnDevice:
         What a CUDA graph copies it reads whenever it is replayed, so a graph has a copy of its own, and after one has
         been captured nobody can say any more what the kernels know.
         """
-        if cuda.is_capturing(stream):
+        if cuda_host.is_capturing(stream):
             if self._pinned is None:
                 raise RuntimeError("compile() prepares an optimizer for one CUDA graph: call it before each capture")
             host, self._pinned = self._pinned, None
@@ -171,7 +171,7 @@ class OnDevice:
 
     def _point(self, starts: Array, stream: Any) -> None:
         self._pointed = None
-        cuda.upload(self._gradients, starts, stream)
+        cuda_host.upload(self._gradients, starts, stream)
         if not self._graphs:
             self._pointed = starts.tolist()
 
@@ -184,7 +184,7 @@ class OnDevice:
     def prepare_graph(self) -> None:
         """Make room for what a CUDA graph copies, which cannot be done while one is captured."""
         if self._pinned is None:
-            self._pinned = cuda.pinned(self._addresses.shape[1])
+            self._pinned = cuda_host.pinned(self._addresses.shape[1])
 
     def compile(self, stream: Any) -> None:
         """Launch over nothing at all, so that all kernels are compiled and loaded."""
@@ -198,15 +198,15 @@ class OnDevice:
     def _made(
         self, stream: Any, chunks: Mapping[int, Any], counts: Mapping[int, int], small: SmallOnDevice | None
     ) -> Iterator[Call]:
-        flat = cuda.as_device_array(small.flat) if small else None
+        flat = cuda_host.as_device_array(small.flat) if small else None
         keys = [self._views["keys"]] if self._program.seeds else []
         for launch in self._program.launches:
             if launch.over == "element":
                 shared = [*keys, *([small.at, flat] if small else [])]
                 for k, rows in chunks.items():
-                    kernel = cuda.configured(launch.kernel, counts.get(k, 1), stream)
+                    kernel = cuda_host.configured(launch.kernel, counts.get(k, 1), stream)
                     yield partial(kernel, rows, self._addresses, self._views[arrays.DTYPES[k].name], *shared)
             elif small and self._blocks[launch.over]:
                 blocks = self._blocks[launch.over] if counts else 1
-                kernel = cuda.configured(launch.kernel, blocks, stream)
+                kernel = cuda_host.configured(launch.kernel, blocks, stream)
                 yield partial(kernel, small.at, self._views["wide"], flat)

@@ -12,7 +12,7 @@ from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
 from optgen.loops import layout, rounds, vectors
 from optgen.loops.layout import INDENT
-from optgen.loops.rounds import Lowered, Phase
+from optgen.loops.rounds import Launched, Lowered
 from optgen.runtime import totals
 from optgen.targets import module
 from optgen.targets.assembly import assembled
@@ -73,7 +73,7 @@ class _Cpu:
 TARGET = _Cpu()
 
 
-def _said(kernel: Kernel, phases: tuple[Phase, ...], used: set[str]) -> list[str]:
+def _said(kernel: Kernel, phases: tuple[Launched, ...], used: set[str]) -> list[str]:
     """What PROGRAM says of the sweeps."""
     if rounds.is_simple(kernel):
         return ["sweep=sweep,", "sweep_serial=sweep_serial,"]
@@ -85,7 +85,7 @@ def _said(kernel: Kernel, phases: tuple[Phase, ...], used: set[str]) -> list[str
     return [*lines, *(line for phase in phases for line in _phase(phase)), "),"]
 
 
-def _phase(phase: Phase) -> list[str]:
+def _phase(phase: Launched) -> list[str]:
     """A phase among those of PROGRAM."""
     name = phase.function
     does = f"prepare={name}" if phase.over == "small" else f"sweep={name}, sweep_serial={name}_serial"

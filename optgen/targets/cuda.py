@@ -16,7 +16,7 @@ from optgen.loops import blocks, rounds
 from optgen.loops.layout import INDENT, laid_out
 from optgen.loops.nodes import Loop
 from optgen.loops.printer import CodePrinter
-from optgen.loops.rounds import Lowered, Phase
+from optgen.loops.rounds import Launched, Lowered
 from optgen.runtime import cuda_totals
 from optgen.targets import module
 from optgen.targets.assembly import assembled
@@ -81,7 +81,7 @@ class _Cuda:
 TARGET = _Cuda()
 
 
-def _said(kernel: Kernel, phases: tuple[Phase, ...]) -> list[str]:
+def _said(kernel: Kernel, phases: tuple[Launched, ...]) -> list[str]:
     """What PROGRAM says of the sweeps."""
     launches = [f'Launch("{phase.over}", {phase.function}),' for phase in phases]
     if rounds.is_simple(kernel):

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from optgen.errors import Problem, SpecError
-from optgen.ir import Assign, Kernel, Sweep
+from optgen.ir import Equation, Kernel, Sweep
 from optgen.language.graph import nodes, replaced
 from optgen.language.noise import Draw
 from optgen.language.spaces import Space
@@ -26,7 +26,7 @@ _OF_SAVEZ = ("file", "allow_pickle")
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Identifiers:
     """The identifiers of a function or a class.
 
     Parameters
@@ -47,7 +47,7 @@ class _Part:
     called: frozenset[str]
 
     @classmethod
-    def of(cls, node: ast.FunctionDef | ast.ClassDef) -> _Part:
+    def of(cls, node: ast.FunctionDef | ast.ClassDef) -> _Identifiers:
         """Those of a definition."""
         found = list(ast.walk(node))
         names = {x.id for x in found if isinstance(x, ast.Name)} | {x.arg for x in found if isinstance(x, ast.arg)}
@@ -135,14 +135,14 @@ def _named(optimizer: Optimizer) -> list[Named]:
     return [*optimizer.states, *optimizer.hypers, *(x for x in optimizer.spaces if not isinstance(x, Next))]
 
 
-def _marked(optimizer: Optimizer, kernel: Kernel, target: Target) -> tuple[ast.Module, list[_Part]]:
+def _marked(optimizer: Optimizer, kernel: Kernel, target: Target) -> tuple[ast.Module, list[_Identifiers]]:
     """The module with marks for the names in its kernels, and its parts."""
     marks = {symbol.name: f"symbol_of_the_rule_{number}_end" for number, symbol in enumerate(_named(optimizer))}
     tree = ast.parse(target.source(optimizer, called(kernel, marks), Origin("", "", "")))
-    return tree, [_Part.of(node) for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return tree, [_Identifiers.of(node) for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
 
 
-def _clash(parts: Iterable[_Part], taken: Mapping[str, set[str]], number: int, name: str) -> str | None:
+def _clash(parts: Iterable[_Identifiers], taken: Mapping[str, set[str]], number: int, name: str) -> str | None:
     """The part in which the name of a symbol cannot be told from another."""
     return next((part.name for part in parts if taken[part.name] & part.spelled(number, name)), None)
 
@@ -152,7 +152,7 @@ def _reserved(name: str, what: str) -> Problem:
 
 
 def _taken_from_the_user(
-    optimizer: Optimizer, tree: ast.Module, parts: Iterable[_Part], target: Target, interface: Interface
+    optimizer: Optimizer, tree: ast.Module, parts: Iterable[_Identifiers], target: Target, interface: Interface
 ) -> Iterator[Problem]:
     """Names that the user would give to something and the module has for something else."""
     users = {symbol.name for symbol in (*optimizer.states, *optimizer.hypers)}
@@ -182,7 +182,7 @@ def called(kernel: Kernel, names: Mapping[str, str]) -> Kernel:
             return x if x.of.name not in names else symbol(x.of).next
         return x if isinstance(x, Draw) or x.name not in names else x.called(names[x.name])
 
-    def assign(a: Assign) -> Assign:
+    def assign(a: Equation) -> Equation:
         known = {x: symbol(x) for x in nodes(a.value) if isinstance(x, Named)}
         return replace(a, target=symbol(a.target), value=replaced(a.value, known))
 

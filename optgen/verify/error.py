@@ -64,7 +64,7 @@ class Measured:
         return np.shape(self.value)
 
 
-class Scalar(Measured):
+class MeasuredScalar(Measured):
     """Numbers that no array has gone into and that float64 has left few digits of: their magnitudes are in float64."""
 
 
@@ -124,7 +124,9 @@ class Magnitudes(Arithmetic):
             return self.exact.apply(operation, *operands)
         if not any(type(operand) is Measured for operand in operands):
             return _scalar(self.float64.apply(operation, *map(_measured, operands)))
-        operands = tuple(self._lifted(operand) if isinstance(operand, Scalar) else operand for operand in operands)
+        operands = tuple(
+            self._lifted(operand) if isinstance(operand, MeasuredScalar) else operand for operand in operands
+        )
         lifted = [self._lifted(operand) for operand in operands]
         values = [operand.value for operand in lifted]
         magnitudes = [operand.magnitude for operand in lifted]
@@ -149,7 +151,7 @@ class Magnitudes(Arithmetic):
         largest = self._larger(*sizes)
         if np.all(np.greater_equal(4 * self.exact.apply("Abs", result), largest)):
             return result
-        return Scalar(np.asarray(result, object), np.asarray(reduce(np.add, sizes), object))
+        return MeasuredScalar(np.asarray(result, object), np.asarray(reduce(np.add, sizes), object))
 
     def function(self, operation: str, operands: Sequence[Value], *, given: Sequence[bool]) -> Value:
         """The function; one of plain numbers that float64 has rounded is as wrong as that leaves it, if that is far."""
@@ -219,7 +221,7 @@ class Magnitudes(Arithmetic):
         return float(abs(held[0] - held[1]) / (self.eps * magnitude))
 
     def _lifted(self, value: Value) -> Measured:
-        if isinstance(value, Scalar):
+        if isinstance(value, MeasuredScalar):
             return self._floored(value.value, value.magnitude * (self.float64.eps / self.eps))
         return value if isinstance(value, Measured) else self._floored(value, self.exact.apply("Abs", value))
 
@@ -271,12 +273,12 @@ class Magnitudes(Arithmetic):
         return np.less_equal(self.exact.apply("Abs", value), magnitude * (LOST * self.eps))
 
 
-def _scalar(measured: Measured) -> Scalar:
-    return Scalar(measured.value, measured.magnitude)
+def _scalar(measured: Measured) -> MeasuredScalar:
+    return MeasuredScalar(measured.value, measured.magnitude)
 
 
 def _measured(operand: Value) -> Value:
-    return Measured(operand.value, operand.magnitude) if isinstance(operand, Scalar) else operand
+    return Measured(operand.value, operand.magnitude) if isinstance(operand, MeasuredScalar) else operand
 
 
 def _is_sign(factor: Value) -> bool:

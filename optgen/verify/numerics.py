@@ -355,11 +355,11 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
     rng = np.random.default_rng(effort.seed)
     for setting in _ordinary(optimizer):
         old = _ordinary_model(optimizer, dtype, rng)
-        usual = _Outcome(_stepped(candidate, setting, old), _exact(optimizer, setting, old))
+        usual = _Made(_stepped(candidate, setting, old), _exact(optimizer, setting, old))
         for name in old:
             for special in _SPECIALS:
                 given = {**old, name: _spoilt(old[name], special)}
-                outcome = _Outcome(_stepped(candidate, setting, given), _exact(optimizer, setting, given))
+                outcome = _Made(_stepped(candidate, setting, given), _exact(optimizer, setting, given))
                 problem = _misled(Case(optimizer, setting, given, random=False), usual, outcome)
                 if problem:
                     where = f"{special} in every {_EVERY}th {name} of otherwise ordinary numbers"
@@ -371,7 +371,7 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
 
 
 @dataclass(frozen=True)
-class _Outcome:
+class _Made:
     """What a step made of every slot and state, `joined`: the kernel, and the reference in float64."""
 
     found: Mapping[str, Array]
@@ -403,7 +403,7 @@ def _exact(optimizer: Optimizer, setting: Setting, old: Model) -> dict[str, Arra
     return joined(optimizer, {"g": old["g"], **model_step(optimizer, setting, old)})
 
 
-def _misled(case: Case, usual: _Outcome, outcome: _Outcome) -> str:
+def _misled(case: Case, usual: _Made, outcome: _Made) -> str:
     """What came out wrong; empty if nothing did, or only where the dtype cannot follow."""
     for name, values in outcome.found.items():
         bits, exact = f"u{values.itemsize}", outcome.exact[name]

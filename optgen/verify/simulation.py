@@ -195,7 +195,7 @@ class _Yielding(ast.NodeTransformer):
 
 
 @dataclass(frozen=True)
-class _Small:
+class _SmallColumns:
     """What varies over less than elements: the columns of all names, one after another, with gaps between."""
 
     begins: Sequence[int]
@@ -398,7 +398,7 @@ def _step(
 
 def _small(
     program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: Clock
-) -> tuple[_Small, Array, dict[str, Column]]:
+) -> tuple[_SmallColumns, Array, dict[str, Column]]:
     """The small values, where they stand, and each by its name."""
     states = {name: flat(kind, drawn[name], SHAPES) for name, kind in program.small_states.items()}
     begun_with = {**states, **cuts.extents}
@@ -410,7 +410,7 @@ def _small(
         found[name] = column(name, values, clock, given=given)
     sizes = [len(each) + GAP for each in found.values()]
     begins = np.cumsum([0, *sizes])[:-1].tolist()
-    return _Small(begins, list(found.values())), placed_on_device(cuts, sizes), found
+    return _SmallColumns(begins, list(found.values())), placed_on_device(cuts, sizes), found
 
 
 def _parts(kind: str, whole: Column, cuts: Cuts) -> list[Column]:

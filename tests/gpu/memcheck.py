@@ -13,7 +13,7 @@ import numpy as np
 from optgen.generated.cuda.adafactor import Adafactor
 from optgen.generated.cuda.adamw import AdamW
 from optgen.generated.cuda.lamb import LAMB
-from optgen.runtime import cuda
+from optgen.runtime import cuda_host
 
 SHAPES = ((), (7,), (3, 5), (2, 4, 6), (0, 3), (4097,), (64, 33), (8191,))
 STEPS = 2
@@ -24,7 +24,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     for kind in (AdamW, LAMB, Adafactor):
         for dtype in (np.float32, np.float64):
-            params, grads = ([cuda.to_device(rng.standard_normal(s).astype(dtype)) for s in SHAPES] for _ in range(2))
+            drawn = ([rng.standard_normal(shape).astype(dtype) for shape in SHAPES] for _ in range(2))
+            params, grads = (list(map(cuda_host.to_device, arrays)) for arrays in drawn)
             optimizer = kind(params)
             for _ in range(STEPS):
                 optimizer.step(grads)

@@ -5,7 +5,7 @@ import pytest
 from trees import THREADS, TREES, Cut
 
 from optgen.files import module_of
-from optgen.loops.interpret import Interpreter, Memory
+from optgen.loops.interpret import AddressSpace, Interpreter
 from optgen.loops.nodes import (
     Assign,
     Barrier,
@@ -45,7 +45,7 @@ def assert_done(tree, given, dtype):
 def interpreted(tree, dtype):
     given = tree.arrays(dtype)
     functions = {function.name: function for function in tree.whole("kernel" if tree.threads > 1 else "sweep")}
-    memory = Memory(array for array in given.values() if isinstance(array, np.ndarray))
+    memory = AddressSpace(array for array in given.values() if isinstance(array, np.ndarray))
     machine = Interpreter(functions, LIBRARY, np.dtype(dtype), memory, SHARED)
     machine.launch("tree", 1, tree.threads, *tree.given(given).values())
     return given
@@ -75,7 +75,7 @@ def test_compiled_for_cpus(name, dtype, tmp_path):
 
 def interpreter(*body, parameters=("x",), arrays=(), threads="sweep"):
     function = Function(threads, "tree", parameters, "", body)
-    return Interpreter({"tree": function}, {}, np.dtype(np.float64), Memory(arrays))
+    return Interpreter({"tree": function}, {}, np.dtype(np.float64), AddressSpace(arrays))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_barrier_that_some_threads_never_reach_is_refused():
     given = some.arrays(np.float64)
     functions = {function.name: function for function in some.whole("kernel")}
     ended = {"sum_of_block": lambda _: [0.0]}  # one answer for all: the others hear nothing
-    machine = Interpreter(functions, LIBRARY, np.dtype(np.float64), Memory([given["x"]]), ended)
+    machine = Interpreter(functions, LIBRARY, np.dtype(np.float64), AddressSpace([given["x"]]), ended)
     with pytest.raises(ValueError, match="zip"):
         machine.launch("tree", 1, some.threads, *some.given(given).values())
 

@@ -8,7 +8,7 @@ from sympy import S
 from optgen import TENSOR, Let, Norm, Optimizer, checks, g, state, theta
 from optgen.errors import CompilerError
 from optgen.hypers import lr
-from optgen.ir import Assign, Branch, Reduce, Sweep, Value
+from optgen.ir import Branch, Equation, Reduce, Sweep, Value
 from optgen.pipeline import kernel_of
 
 m = state("m")
@@ -27,14 +27,14 @@ BROKEN = {
     checks.no_old_value_is_read_after_its_store: replace(KERNEL, branches=(Branch(S.true, (SWEEP, SWEEP)),)),
     checks.branches_end_in_otherwise: replace(KERNEL, branches=(Branch(lr > 0, (SWEEP,)),)),
     checks.loads_are_used: broken(replace(SWEEP, loads=(*SWEEP.loads, state("v")))),
-    checks.sweeps_do_no_scalar_work: broken(replace(SWEEP, body=(Assign(m.next, m + lr**2 * g), SWEEP.body[1]))),
-    checks.sweeps_hold_no_literals: broken(replace(SWEEP, body=(Assign(m.next, m + 2 * g), SWEEP.body[1]))),
-    checks.reductions_are_totals: broken(replace(SWEEP, body=(Assign(m.next, m * Norm(g)), SWEEP.body[1]))),
+    checks.sweeps_do_no_scalar_work: broken(replace(SWEEP, body=(Equation(m.next, m + lr**2 * g), SWEEP.body[1]))),
+    checks.sweeps_hold_no_literals: broken(replace(SWEEP, body=(Equation(m.next, m + 2 * g), SWEEP.body[1]))),
+    checks.reductions_are_totals: broken(replace(SWEEP, body=(Equation(m.next, m * Norm(g)), SWEEP.body[1]))),
     checks.what_is_loaded_was_made: broken(replace(SWEEP, loads=(*SWEEP.loads, Value("c0", TENSOR)))),
     checks.totals_are_of_what_is_visited: broken(
         replace(SWEEP, reduces=(Reduce(Value("acc0", TENSOR), "sum", (g, Value("c0", TENSOR))),))
     ),
-    checks.product_powers_have_names: broken(replace(SWEEP, body=(Assign(m.next, (m + g) ** 2), SWEEP.body[1]))),
+    checks.product_powers_have_names: broken(replace(SWEEP, body=(Equation(m.next, (m + g) ** 2), SWEEP.body[1]))),
 }
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import Add
 
-from optgen.ir import Assign, Value, symbols
+from optgen.ir import Equation, Value, symbols
 from optgen.language.spaces import Space
 from optgen.passes.plan import _cheapest
 from optgen.passes.stages import Stages
@@ -19,7 +19,7 @@ def problems(draw):
     made, nodes = [], list(bases)
     for k in range(draw(st.integers(1, 6))):
         below = draw(st.lists(st.sampled_from(nodes), min_size=1, max_size=3, unique=True))
-        made.append(Assign(Value(f"v{k}", Space.ELEM), Add(*below, 1)))
+        made.append(Equation(Value(f"v{k}", Space.ELEM), Add(*below, 1)))
         nodes.append(made[-1].target)
     costs = {x: draw(st.sampled_from([4, 4, 4, 16])) for x in nodes if draw(st.booleans())}
     wanted = draw(st.lists(st.sampled_from([assign.target for assign in made]), min_size=1, max_size=3, unique=True))

@@ -84,7 +84,7 @@ def test_tensors_are_made_read_and_filled(tensors: Any) -> None:
 
 
 def test_what_has_the_interface_is_an_array() -> None:
-    memory = device._Interface()
+    memory = device._CudaInterface()
     memory.check(Elsewhere(), "it", (2, 3), FLOAT32, written=True)
     memory.check(Elsewhere(strides=(12, 4)), "it", None, None, written=True)
     shapes = [(2, 3), (2, 3)]
@@ -104,4 +104,4 @@ def test_what_has_the_interface_is_an_array() -> None:
 )
 def test_what_a_kernel_must_not_touch_is_refused(array: Any, error: Any, says: str) -> None:
     with pytest.raises(error, match=says):
-        device._Interface().check(array, "params[0]", None, None, written=True)
+        device._CudaInterface().check(array, "params[0]", None, None, written=True)

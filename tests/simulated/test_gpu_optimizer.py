@@ -12,7 +12,7 @@ import pytest
 from pressing import pressed_everywhere
 
 from optgen.generated.cuda import adafactor, adamw, lamb, nadam
-from optgen.runtime import cuda
+from optgen.runtime import cuda_host
 from optgen.runtime.work import CHUNK
 
 SHAPES = ((5, 3), (), (0, 4), (7,), (CHUNK + 1,))
@@ -58,7 +58,7 @@ def test_a_captured_launch_has_addresses_of_its_own_and_later_steps_find_theirs(
     opt.compile()
     opt.advance()
     with monkeypatch.context() as capturing:
-        capturing.setattr(cuda, "is_capturing", lambda _: True)
+        capturing.setattr(cuda_host, "is_capturing", lambda _: True)
         opt.launch(captured)  # the simulator has no graphs: this is its first replay
         for refused in (lambda: opt.step(mine), opt.advance, opt.compile):
             with pytest.raises(RuntimeError, match=r"while a CUDA graph is captured: capture launch\(grads\) alone"):
@@ -72,7 +72,7 @@ def test_a_captured_launch_has_addresses_of_its_own_and_later_steps_find_theirs(
 
 
 def test_an_interrupt_comes_after_the_step(monkeypatch: Any) -> None:
-    one, other, upload = lamb.LAMB(arrays(0)), lamb.LAMB(arrays(0)), cuda.upload
+    one, other, upload = lamb.LAMB(arrays(0)), lamb.LAMB(arrays(0)), cuda_host.upload
 
     def interrupted(*arguments: Any) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -81,7 +81,7 @@ def test_an_interrupt_comes_after_the_step(monkeypatch: Any) -> None:
     one.compile()
     other.step(arrays(1))
     with monkeypatch.context() as pressing:
-        pressing.setattr(cuda, "upload", interrupted)
+        pressing.setattr(cuda_host, "upload", interrupted)
         with pytest.raises(KeyboardInterrupt):
             one.step(arrays(1))
     assert contents(one) == contents(other)

@@ -32,7 +32,7 @@ from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 from optgen.verify.translation import frame
 from optgen.verify.translation.algebra import CASES, at_random, proved, settled
 from optgen.verify.translation.kernels import launch
-from optgen.verify.translation.reading import EXTENTS, Case, Layout, Rejected, Run
+from optgen.verify.translation.reading import EXTENTS, Assumed, Layout, Rejected, SymbolicRun
 
 PART = "translation"
 
@@ -77,13 +77,13 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
         yield Finding(PART, "the module", Verdict.FAILED, f"it cannot be read back: {error}")
 
 
-def _compared(optimizer: Optimizer, code: _Code, case: Case, draw: random.Random) -> Iterator[Finding]:
+def _compared(optimizer: Optimizer, code: _Code, case: Assumed, draw: random.Random) -> Iterator[Finding]:
     """Compare what a step stores, and what `update` returns, with the spec in one case."""
     slots = (theta, *optimizer.slots)
     targets = {let.target.name: let.target for let in optimizer.equations}
     label = f"  [{case}]" if case.truth else ""
 
-    run = Run(code.functions, targets, case, code.draws)
+    run = SymbolicRun(code.functions, targets, case, code.draws)
     remembered = (*slots, *optimizer.small_states)
     run.memory.update({x.name: x for x in (g, *remembered)} | EXTENTS)
     scalars, numbers = run.host(optimizer)
@@ -95,7 +95,7 @@ def _compared(optimizer: Optimizer, code: _Code, case: Case, draw: random.Random
 
     if "update" not in code.functions or not code.functions.keys() & {"update_0", "update_1"}:
         return  # the chunk has called `update` itself, or there is none of all that happens
-    face = Run(code.functions, targets, case)
+    face = SymbolicRun(code.functions, targets, case)
     scalars, _ = face.host(optimizer)
     returned = face.call("update", [theta, g, *optimizer.slots, *code.draws.values(), *scalars])
     for finding in _judged(optimizer, face, dict(zip(slots, returned, strict=True)), label, draw):
@@ -104,7 +104,7 @@ def _compared(optimizer: Optimizer, code: _Code, case: Case, draw: random.Random
 
 
 def _judged(
-    optimizer: Optimizer, run: Run, values: Mapping[Stateful, Expr], label: str, draw: random.Random
+    optimizer: Optimizer, run: SymbolicRun, values: Mapping[Stateful, Expr], label: str, draw: random.Random
 ) -> Iterator[Finding]:
     """Compare the new value of each state, and all it was computed from, with the spec."""
     spaces = optimizer.spaces
@@ -129,7 +129,7 @@ def _judged(
         yield Finding(PART, f"{let}{label}", worst, "\n".join(filter(None, (*wrong, own[1]))), {"stored": 1})
 
 
-def _said(optimizer: Optimizer, case: Case, named: set[Named]) -> dict[Named, Expr]:
+def _said(optimizer: Optimizer, case: Assumed, named: set[Named]) -> dict[Named, Expr]:
     """What the spec says of each target, in terms of those that the code has names for."""
     replaced: dict[Named, Expr] = {}
     late = (state for state in optimizer.states if frame.late(state))
@@ -194,7 +194,7 @@ def _undrawn(expression: Expr) -> Expr:
 # Cases ---------------------------------------------------------------------------------------------------------------
 
 
-def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Case]:
+def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Assumed]:
     """Every truth assignment of the conditions on scalars, in spec and code, that is not absurd."""
     host = {
         t,
@@ -203,7 +203,7 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Case]:
         *(x for x, space in optimizer.spaces.items() if isinstance(x, Local) and space is Space.STEP),
         *(state.next for state in optimizer.numbers),
     }
-    run = Run(functions, {x.name: x for x in optimizer.spaces}, Case(()))
+    run = SymbolicRun(functions, {x.name: x for x in optimizer.spaces}, Assumed(()))
     results = run.call("scalars", [t, *optimizer.hypers, *optimizer.numbers])
     expressions = [*results, *run.computed.values(), *(_undrawn(plain(let.value)) for let in optimizer.equations)]
     if any(frame.late(state) for state in optimizer.states):
@@ -217,12 +217,12 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Case]:
     if 2 ** len(conditions) > CASES:
         raise Rejected(f"it has {len(conditions)} conditions on scalars, too many to try every case")
     for truth in product((True, False), repeat=len(conditions)):
-        case = Case(tuple(zip(conditions, truth, strict=True)))
+        case = Assumed(tuple(zip(conditions, truth, strict=True)))
         if _can_be(case) and _agrees(case, {let.target: plain(let.value) for let in optimizer.equations}):
             yield case
 
 
-def _agrees(case: Case, equations: Mapping[Named, Expr]) -> bool:
+def _agrees(case: Assumed, equations: Mapping[Named, Expr]) -> bool:
     """Whether what a case says is not wrong of the step that it is about, if it names one, be it by a symbol."""
     named = [c for c, holds in case.truth if holds and isinstance(c, sympy.Eq) and t in c.args]
     for step in (side for condition in named for side in condition.args if side != t):
@@ -236,7 +236,7 @@ def _agrees(case: Case, equations: Mapping[Named, Expr]) -> bool:
     return True
 
 
-def _can_be(case: Case) -> bool:
+def _can_be(case: Assumed) -> bool:
     """Whether there is a step at which what a case says of t alone is true. Thresholds are close to whole numbers."""
     of_t = [(condition, holds) for condition, holds in case.truth if condition.free_symbols == {t}]
     numbers = {int(number) for condition, _ in of_t for number in condition.atoms(sympy.Number)}

@@ -23,7 +23,7 @@ from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, Local, Named, Next, State, StepCount, algebraic
 from optgen.language.text import text
 from optgen.verify.candidate import Verdict
-from optgen.verify.translation.reading import Case
+from optgen.verify.translation.reading import Assumed
 
 POINTS = 64
 """Random points for what algebra cannot settle."""
@@ -67,7 +67,7 @@ def proved(code: Expr, spec: Expr, spaces: Spaces) -> bool:
     if code.has(Reduction) or spec.has(Reduction):
         if max(side.count_ops() for side in sides) > LARGEST:
             return False
-        totals = _Totals(spaces)
+        totals = _Reductions(spaces)
         sides = tuple(totals.named(totals.canonical(side)) for side in sides)
     return equal(*sides)
 
@@ -97,7 +97,7 @@ _LINES = {Space.ROW: reductions.RowSum, Space.COL: reductions.ColSum}
 
 
 @dataclass
-class _Totals:
+class _Reductions:
     """Brings reductions into one form, and then gives equal ones the same name."""
 
     spaces: Spaces
@@ -137,7 +137,7 @@ class _Totals:
         """The sum of an expression over all elements of a whole."""
         condition = self.condition(inside, to)
         if condition is not None:
-            sides = (self.sum(Case(((condition, holds),)).settle(inside), to) for holds in (True, False))
+            sides = (self.sum(Assumed(((condition, holds),)).settle(inside), to) for holds in (True, False))
             return Piecewise(*zip(sides, (condition, True), strict=True))
         return Add(*(self.term(term, to) for term in Add.make_args(expand(plain(inside)))))
 
@@ -167,7 +167,7 @@ class _Totals:
             return inside
         condition = self.condition(inside, to)
         if condition is not None:
-            sides = (self.max(Case(((condition, holds),)).settle(inside), to) for holds in (True, False))
+            sides = (self.max(Assumed(((condition, holds),)).settle(inside), to) for holds in (True, False))
             return Piecewise(*zip(sides, (condition, True), strict=True))
         if to is Space.MODEL and self.space(inside) is not Space.TENSOR:
             return self.max(self.max(inside, Space.TENSOR), to)
@@ -214,7 +214,7 @@ def _equal_in_cases(a: Expr, b: Expr) -> bool:
     conditions = sorted((c for c in found if not any(x.has(Relational) for x in c.args)), key=sympy.default_sort_key)
     if not conditions:
         return bool(cancel(together(_normal(a) - _normal(b))) == 0)
-    cases = (Case(((conditions[0], holds),)) for holds in (True, False))
+    cases = (Assumed(((conditions[0], holds),)) for holds in (True, False))
     return all(_equal_in_cases(case.settle(a), case.settle(b)) for case in cases)
 
 
@@ -295,10 +295,10 @@ _PLACES = [
 
 
 @dataclass
-class _Model:
+class _RandomModel:
     """A small model with a random number for each value of each symbol, drawn when it is first wanted."""
 
-    totals: _Totals
+    totals: _Reductions
     draw: random.Random
     values: dict[tuple[Named, tuple[int, ...]], Expr] = field(default_factory=dict)
 
@@ -360,12 +360,12 @@ def at_random(
     # A sign hides what it is the sign of: nearly all points would agree whatever stands in it. So does `finite`.
     code, spec = (side.replace(sympy.sign, lambda x: x / (1 + sympy.Abs(x))) for side in (code, spec))
     code, spec = (side.replace(finite, lambda x: 1 / (1 + x**2)) for side in (code, spec))
-    totals = _Totals(spaces)
+    totals = _Reductions(spaces)
     symbols = sorted(_outside(code) | _outside(spec), key=str)
     edges = _edges(code, spec)
     compared = missed = 0
     for _ in range(4 * points):
-        model, place = _Model(totals, draw), draw.choice(_PLACES)
+        model, place = _RandomModel(totals, draw), draw.choice(_PLACES)
         for symbol, edge in edges:
             if draw.random() < 1 / 4:
                 # With all digits that symbols have: what is equal compares equal.

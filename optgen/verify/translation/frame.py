@@ -18,11 +18,11 @@ from optgen.verify.translation.kernels import TOTALS
 from optgen.verify.translation.reading import (
     EXTENTS,
     FUNCTIONS,
-    Case,
-    Launch,
+    Assumed,
     Layout,
     Rejected,
-    Run,
+    StepKernel,
+    SymbolicRun,
     parameters,
 )
 
@@ -69,7 +69,7 @@ def layout(optimizer: Optimizer, tree: ast.Module) -> Layout:
     for each in launches:
         if unknown := [name for name in each.takes if name not in arrays]:
             raise Rejected(f"`{each.function}` takes `{unknown[0]}`, of which PROGRAM does not say what it is")
-    return Layout(columns, arrays, tuple(launches) or (Launch("chunk"),), _literal(program, "seeds", ()))
+    return Layout(columns, arrays, tuple(launches) or (StepKernel("chunk"),), _literal(program, "seeds", ()))
 
 
 def complaints(candidate: Candidate, tree: ast.Module, found: Layout) -> Iterator[str]:
@@ -125,17 +125,17 @@ def _literal(program: Mapping[str | None, ast.expr], part: str, without: Any) ->
     return ast.literal_eval(program[part]) if part in program else without
 
 
-def _launch(node: ast.expr) -> Launch:
+def _launch(node: ast.expr) -> StepKernel:
     """A phase of PROGRAM."""
     match node:
         case ast.Call(func=ast.Name(id="Phase"), args=[takes], keywords=keywords):
             kernels = {keyword.arg: ast.unparse(keyword.value) for keyword in keywords}
             match kernels:
                 case {"prepare": name, **others} if not others and re.fullmatch(r"prepare_\d+", name):
-                    return Launch(name, ast.literal_eval(takes), is_sweep=False)
+                    return StepKernel(name, ast.literal_eval(takes), is_sweep=False)
                 case {"sweep": name, "sweep_serial": serial, **others} if not others and serial == f"{name}_serial":
                     if re.fullmatch(r"sweep_\d+", name):
-                        return Launch(name.replace("sweep", "chunk"), ast.literal_eval(takes))
+                        return StepKernel(name.replace("sweep", "chunk"), ast.literal_eval(takes))
     raise Rejected(f"`{ast.unparse(node)}` is no phase of a generated module")
 
 
@@ -164,7 +164,7 @@ def _kernels(functions: Mapping[str, ast.FunctionDef], found: Layout) -> Iterato
 
 def _starts(candidate: Candidate, function: ast.FunctionDef) -> Iterator[str]:
     """What is wrong with the values that states start from."""
-    run = Run({"initial": function}, {}, Case(()))
+    run = SymbolicRun({"initial": function}, {}, Assumed(()))
     states = (*candidate.optimizer.slots, *candidate.optimizer.small_states, *candidate.optimizer.numbers)
     values = run.call("initial", candidate.optimizer.hypers)
     expected = tuple(S.Zero if state.init.has(theta, g) else state.init for state in states)
@@ -180,7 +180,7 @@ def _derived(candidate: Candidate, functions: Mapping[str, ast.FunctionDef]) -> 
     if ("derived" in functions) != bool(follow):
         yield "there is `derived` exactly where a hyperparameter follows from others, but not here"
         return
-    run = Run({"derived": functions["derived"]}, {}, Case(())) if follow else None
+    run = SymbolicRun({"derived": functions["derived"]}, {}, Assumed(())) if follow else None
     values = run.call("derived", [hyper for hyper in hypers if hyper not in follow]) if run else ()
     for hyper, value in zip(follow, values, strict=True):
         if cancel(value - hyper.default) != 0:

@@ -18,7 +18,7 @@ from sympy import Expr, S
 from optgen.language import reductions
 from optgen.language.reductions import n_cols, n_rows, numel
 from optgen.language.sums import plain
-from optgen.verify.translation.reading import EXTENTS, Launch, Layout, Partial, Rejected, Run, Scope, scalar
+from optgen.verify.translation.reading import EXTENTS, Layout, Partial, Rejected, Scope, StepKernel, SymbolicRun, scalar
 
 
 def totalled(how: str, to: str, of: Expr) -> Expr:
@@ -32,7 +32,7 @@ def totalled(how: str, to: str, of: Expr) -> Expr:
     return kinds[to][how == "max"](of)
 
 
-def launch(run: Run, layout: Layout, scalars: Sequence[Expr]) -> None:
+def launch(run: SymbolicRun, layout: Layout, scalars: Sequence[Expr]) -> None:
     """Run every kernel of a step in order."""
     for each in layout.launches:
         if each.is_sweep:
@@ -80,9 +80,9 @@ class _Total:
 class _Chunk:
     """Reads a loop over one chunk, for one element: all of it at once, or one row of its matrices after another."""
 
-    run: Run
+    run: SymbolicRun
     layout: Layout
-    launch: Launch
+    launch: StepKernel
     scalars: Sequence[Expr]
     known: set[str] = field(default_factory=set)
     """The names for places that have been given."""
@@ -291,9 +291,9 @@ TOTALS = frozenset({"sum_of", "max_of", "sum_over", "max_over", *_SPREAD})
 class _Prepare:
     """Reads what is done between two sweeps, for one position of each space."""
 
-    run: Run
+    run: SymbolicRun
     layout: Layout
-    launch: Launch
+    launch: StepKernel
     scalars: Sequence[Expr]
 
     def run_through(self) -> None:

@@ -93,7 +93,7 @@ _RELATIONS = {
 
 
 @dataclass(frozen=True)
-class Case:
+class Assumed:
     """What conditions are taken to be."""
 
     truth: tuple[tuple[Relational, bool], ...]
@@ -122,7 +122,7 @@ class Partial:
 
 
 @dataclass(frozen=True)
-class Launch:
+class StepKernel:
     """One of the kernels of a step.
 
     Parameters
@@ -150,7 +150,7 @@ class Layout:
         Where a row of the table has the address of each slot.
     arrays : mapping of str to str
         Of which kind each array of small values is: ``{"acc0": "chunk", "r": "row"}``.
-    launches : tuple of Launch
+    launches : tuple of StepKernel
         In order.
     seeds : tuple of str
         The hyperparameters that the kernels are given as whole numbers, after the step.
@@ -158,7 +158,7 @@ class Layout:
 
     columns: Mapping[str, int]
     arrays: Mapping[str, str]
-    launches: tuple[Launch, ...]
+    launches: tuple[StepKernel, ...]
     seeds: tuple[str, ...] = ()
 
 
@@ -193,7 +193,7 @@ class Scope:
 
 
 @dataclass
-class Run:
+class SymbolicRun:
     """One symbolic run of the code in one case, with what it computed under the names of the spec.
 
     Parameters
@@ -202,7 +202,7 @@ class Run:
         Those of the module.
     targets : mapping of str to Named
         The names that equations of the spec give values.
-    case : Case
+    case : Assumed
         What its conditions on scalars are taken to be.
     draws : mapping of str to Draw
         What is drawn, by the names that chunks have for it.
@@ -214,7 +214,7 @@ class Run:
 
     functions: Mapping[str, ast.FunctionDef]
     targets: Mapping[str, Named]
-    case: Case
+    case: Assumed
     draws: Mapping[str, Draw] = field(default_factory=dict)
     computed: dict[Named, Expr] = field(default_factory=dict)
     memory: dict[str, Expr | Partial] = field(default_factory=dict)
