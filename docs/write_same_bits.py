@@ -11,7 +11,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from optgen import specs
-from optgen.ir import Assign, Kernel
+from optgen.ir import Equation, Kernel
 from optgen.language.spec import Optimizer
 from optgen.loops.printer import CodePrinter
 from optgen.pipeline import kernel_of
@@ -44,7 +44,7 @@ EXACT = set(
 """Functions that every machine rounds alike, or that round nothing."""
 
 
-def used(equations: Iterable[Assign], *, elementwise: bool) -> str:
+def used(equations: Iterable[Equation], *, elementwise: bool) -> str:
     """The functions of a library in some equations."""
     code = CodePrinter(elementwise=elementwise)
     texts = [code(equation.value) for equation in equations]

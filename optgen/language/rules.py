@@ -183,9 +183,10 @@ def _values_are_well_formed(_: str, __: str, step: Sequence[Let]) -> Found:
 
 def _inits_are_well_formed(_: str, __: str, step: Sequence[Let]) -> Found:
     for let, state in _states(step):
-        for problem in misformed(state, state.init):
+        wrong = list(misformed(state, state.init))
+        for problem in wrong:
             yield replace(problem, what=f"the init of state `{state}`: {problem.what}", equation=str(let))
-        if is_large(state.init):
+        if not wrong and is_large(state.init):
             fix = f"start from 0, and read Piecewise((…, t <= 1), ({state}, True)): equations are cut into parts"
             yield Problem(f"the init of state `{state}` is nested too deep, or says the same too often", fix, str(let))
 

@@ -113,7 +113,8 @@ class Interpreter:
             waiting: list[tuple[str, tuple[Any, ...]]] = []
             for k, (thread, answer) in enumerate(zip(threads, answers, strict=True)):
                 try:
-                    waiting.append(thread.send(answer))
+                    with np.errstate(all="ignore"):  # here, since a thread that never ends would keep it
+                        waiting.append(thread.send(answer))
                 except StopIteration as end:  # noqa: PERF203 - Python's way to say that a generator is done
                     returned[k] = end.value
             if not waiting:
@@ -127,8 +128,7 @@ class Interpreter:
     def _run(self, function: Function, arguments: Sequence[object], place: Names) -> Steps:
         names = {"": place, **dict(zip(function.parameters, arguments, strict=True))}
         code = CodePrinter(elementwise=function.kind == "element")
-        with np.errstate(all="ignore"):
-            returned = yield from self._block(function.body, names, code)
+        returned = yield from self._block(function.body, names, code)
         return returned[0] if returned else None
 
     # Statements --------------------------------------------------------------------------------------------------

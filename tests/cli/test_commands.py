@@ -432,10 +432,13 @@ def test_verify_prints_a_table_and_json(optgen):
     status, out, _ = optgen("verify", "sgd", "sgd_l2", "--quick")
     assert status == 0
     assert "2 of 2 stored values proved" in out
+    assert re.search(r"^sgd +cuda +as cpu", out, re.MULTILINE)
+    assert "cuda" not in optgen("verify", "sgd", "--quick", "--target", "cpu")[1]
     status, out, _ = optgen("verify", "adamw", "--quick", "--json")
     report = json.loads(out)
-    (entry,) = report["optimizers"]
+    entry, of_gpus = report["optimizers"]
     assert (status, entry["name"], entry["proved"], entry["failed"]) == (0, "adamw", 3, 0)
+    assert (of_gpus["target"], of_gpus["failed"], of_gpus["as_on_cpus"] > 0) == ("cuda", 0, True)
     assert entry["worst_ulps"]["float32"] < 4
     assert entry["cases"] > 0
 
