@@ -253,4 +253,4 @@ def test_imports_name_numpy_numba_and_the_runtime_only(path):
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     roots = {name if name.startswith("optgen") else name.partition(".")[0] for name in names}
     foreign = {root for root in roots - sys.stdlib_module_names if not root.startswith("optgen.runtime")}
-    assert foreign <= {"numpy", "numba", *({"cuda", "llvmlite"} if path.stem == "cuda" else ())}
+    assert foreign <= {"numpy", "numba", *({"cuda", "llvmlite"} if path.stem in ("cuda", "cuda_host") else ())}
