@@ -77,7 +77,7 @@ RULES = {
     "theta_later": [Let(theta.next, Piecewise((TensorMean(theta), FIRST), (h * t, True)))],
 }
 FEW = [
-    *("TENSOR_always_hyper", "ROW_always_number", "COL_at_first", "GROUP_later", "TENSOR_starts_late"),
+    *("TENSOR_always_hyper", "ROW_always_number", "COL_at_first", "MODEL_later", "TENSOR_starts_late"),
     *("TensorMean_of_a_hyper", "ColNorm_of_a_number", "RowMax_in_a_total", "ModelSum_as_rate", "Norm_as_schedule"),
     *("RowMean_reduced_again", "ColSum_in_a_condition", "ModelMax_TENSOR_old", "TensorSum_ROW_new", "RowSum_ROW_kept"),
 ]
