@@ -20,7 +20,7 @@ This page is written by `make verification` and never by hand. For every generat
 - **proved**: the code, read back into algebra, equals the spec in real arithmetic for every input. One value is counted
   for each slot that is stored in each case of the conditions on scalars; what algebra cannot settle is compared at 64
   random points to 42 digits and counted as tested.
-  **as cpu**: the functions of a module for GPUs are, word for word, those of the module for CPUs, which are proved; its
+- **as cpu**: the functions of a module for GPUs are, word for word, those of the module for CPUs, which are proved; its
   loops are run as Python by threads that take turns, in float64, with every access to memory counted.
 - **f32, f64**: the compiled kernel against the equations in 50 digits: the worst error of one step in units in the last
   place, relative to the magnitude of the terms, over adversarial and random inputs. NaN and infinities come out where
