@@ -8,7 +8,7 @@ from optgen.cli.screen import complain, errors
 from optgen.targets import target_named
 from optgen.targets.base import Origin
 from optgen.verify.candidate import Candidate, Verdict
-from optgen.verify.run import ADVICE, PARTS, Verified
+from optgen.verify.run import ADVICE, Verified
 
 NARROWEST = 40
 """Columns below which lines are not broken any further."""
@@ -33,7 +33,7 @@ def complain_of(found: Sequence[Verified], candidates: Sequence[Candidate]) -> N
             detail = "".join(f"\n{_wrapped(line)}" for line in finding.detail.splitlines())
             complain(subject.removeprefix("error: ") + detail)
         if failed:
-            part = min((finding.part for finding in failed), key=list(PARTS["cpu"]).index)
+            part = min((finding.part for finding in failed), key=list(ADVICE).index)
             errors.print(_wrapped(_what_to_do(candidate_of[each.name, each.target], part), "", ""), markup=False)
 
 

@@ -14,7 +14,7 @@ from optgen.ir import Branch, Kernel, Reduce, Sweep
 from optgen.language.noise import Draw
 from optgen.language.reductions import Extent
 from optgen.language.spaces import Space
-from optgen.language.symbols import Named, g, theta
+from optgen.language.symbols import Named
 from optgen.language.text import text
 from optgen.loops import rounds
 from optgen.loops.nodes import (
@@ -50,8 +50,6 @@ _PTR = "_ptr"
 """``theta_ptr`` is the address of the first element of theta in a run of elements."""
 _LANES = ("_i0", "_i1", "_i2", "_i3")
 """``theta_i2`` is element i + 2 of theta, ``theta_i`` element i."""
-_PLACES = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin")
-"""What is known of a chunk that is visited row by row, from row 4 of the table on."""
 _COUNT, _I, _J, _LINE, _MATRIX = (Name(name) for name in ("count", "i", "j", "line", "matrix"))
 _FIRST, _TENSOR, _AT, _SMALL = (Name(name) for name in ("first_element", "tensor", "at", "small"))
 _BLOCK, _THREAD, _THREADS, _FOUR = Call("block"), Call("thread"), Constant("THREADS"), Number(4)
@@ -130,13 +128,12 @@ class _ElementSweep:
         if not self.by_rows:
             return [assign("count", _chunk(0)), *place, *self.pointers()]
         used = reads(tuple(blocks))
-        return [*place, *(assign(name, _chunk(k)) for k, name in enumerate(_PLACES, start=4) if name in used)]
+        return [*place, *(assign(name, _chunk(k)) for k, name in enumerate(rounds.PLACE, start=4) if name in used)]
 
     def pointers(self) -> list[Assign]:
         """Names for where a run of elements lies."""
-        columns = (theta, g, *self.kernel.slots[1:], *rounds.kept(self.kernel))
-        touched = {rounds.slot_of(x) for s in self.sweeps for x in (*s.reads, *s.stores, *s.keeps)}
-        addresses = {slot: item("addresses", Number(k), _TENSOR) for k, slot in enumerate(columns) if slot in touched}
+        columns = rounds.columns(self.kernel, self.sweeps).items()
+        addresses = {slot: item("addresses", Number(column), _TENSOR) for slot, column in columns}
         offset = assign("offset", Bytes(_FIRST))
         return [offset, *(assign(slot.name + _PTR, plus(at, Name("offset"))) for slot, at in addresses.items())]
 
@@ -254,10 +251,8 @@ class _RunOfElements:
 
     def drawn(self, draw: Draw, lanes: int) -> Expression:
         """Draws for as many elements."""
-        key = Number(1 + self.kernel.seeds.index(draw.node.seed))
-        keys = [item("keys", ZERO), item("keys", key)]
         function = "draw" if lanes == 1 else f"draw{lanes}"
-        return call(function, plus(_FIRST, _I), _TENSOR, *keys, Number(draw.node.stream), Name("scalars"))
+        return call(function, plus(_FIRST, _I), _TENSOR, *rounds.keys(self.kernel, draw), Name("scalars"))
 
     def element(self, lane: str, index: Expression) -> Iterator[Statement]:
         """What is computed and added up for one element."""

@@ -15,11 +15,13 @@ from math import inf
 from sympy import S
 
 from optgen.ir import BRANCH, Branch, Kernel, Reduce, Sweep
+from optgen.language.noise import Draw
 from optgen.language.spaces import Space
-from optgen.language.symbols import Named, Next, t
+from optgen.language.symbols import Named, Next, g, t, theta
 from optgen.language.text import listed, text
 from optgen.loops.nodes import (
     ONE,
+    ZERO,
     Assign,
     Binary,
     Call,
@@ -215,6 +217,13 @@ def slot_of(symbol: Named) -> Named:
     return symbol.of if isinstance(symbol, Next) else symbol
 
 
+def columns(kernel: Kernel, sweeps: Sequence[Sweep]) -> dict[Named, int]:
+    """What some sweeps over elements read or write, each with its column among all that has a value for each."""
+    touched = {slot_of(x) for sweep in sweeps for x in (*sweep.reads, *sweep.stores, *sweep.keeps)}
+    every = (theta, g, *kernel.slots[1:], *kept(kernel))
+    return {slot: column for column, slot in enumerate(every) if slot in touched}
+
+
 def is_by_rows(sweeps: Sequence[Sweep]) -> bool:
     """Whether sweeps over elements must know in which row and column each one is."""
     spaces = {x.space for sweep in sweeps for x in (*sweep.given, *(reduce.target for reduce in sweep.reduces))}
@@ -325,6 +334,16 @@ def nothing(reduce: Reduce) -> Number:
 def started(reduce: Reduce) -> Assign:
     """A total before anything is added, with what it will be in words."""
     return assign(reduce.target.name, nothing(reduce), reduce.what)
+
+
+PLACE = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin")
+"""What is known of a chunk that is visited row by row, in the order in which tables have it."""
+
+
+def keys(kernel: Kernel, draw: Draw) -> tuple[Expression, Expression, Expression]:
+    """What a draw is keyed by: the step, its seed and its stream."""
+    seed = Number(1 + kernel.seeds.index(draw.node.seed))
+    return item("keys", ZERO), item("keys", seed), Number(draw.node.stream)
 
 
 def product(factors: Sequence[Expression]) -> Expression:

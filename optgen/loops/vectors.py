@@ -13,7 +13,7 @@ from optgen.ir import Branch, Kernel, Reduce, Sweep
 from optgen.language.noise import Draw
 from optgen.language.reductions import Extent
 from optgen.language.spaces import Space
-from optgen.language.symbols import Named, g, theta
+from optgen.language.symbols import Named
 from optgen.language.text import text
 from optgen.loops import rounds
 from optgen.loops.nodes import (
@@ -47,8 +47,6 @@ from optgen.loops.nodes import (
 from optgen.loops.rounds import OF, Launched, Lowered, Round, Step
 
 _COUNT, _I, _LINE, _MATRIX = Name("count"), Name("i"), Name("line"), Name("matrix")
-_PLACE = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin")
-"""What is known of a chunk that is visited row by row, from the second column of its place on."""
 
 
 def lowered(kernel: Kernel) -> Lowered:
@@ -143,13 +141,12 @@ class _OverChunks:
         """Names for the memory and for the place of the chunk."""
         if not self.by_rows:
             return [assign("count", item("row", ZERO)), *self.views()]
-        return [assign(name, item("place", Number(k))) for k, name in enumerate(_PLACE, start=1)]
+        return [assign(name, item("place", Number(k))) for k, name in enumerate(rounds.PLACE, start=1)]
 
     def views(self, begin: Name | None = None) -> list[Assign]:
         """Names for the memory of a chunk, or of one row of it."""
-        columns = (theta, g, *self.kernel.slots[1:], *rounds.kept(self.kernel))
-        touched = {rounds.slot_of(x) for s in self.whole for x in (*s.reads, *s.stores, *s.keeps)}
-        addresses = {slot: item("row", Number(k)) for k, slot in enumerate(columns, start=1) if slot in touched}
+        columns = rounds.columns(self.kernel, self.whole).items()
+        addresses = {slot: item("row", Number(1 + column)) for slot, column in columns}
         offset = [Bytes(begin)] if begin else []
         return [assign(slot.name, View(plus(at, *offset), _COUNT)) for slot, at in addresses.items()]
 
@@ -171,9 +168,7 @@ class _OverChunks:
 
     def drawn(self, draw: Draw) -> Expression:
         """The draws of a chunk."""
-        key = Number(1 + self.kernel.seeds.index(draw.node.seed))
-        keys = [item("keys", ZERO), item("keys", key)]
-        return call("draws", Name("row"), *keys, Number(draw.node.stream), Name("scalars"))
+        return call("draws", Name("row"), *rounds.keys(self.kernel, draw), Name("scalars"))
 
     def lines(self, sweep: Sweep, branch: Branch, elements: Statement) -> Iterator[Statement]:
         """The loop over the rows of a chunk's matrices, around the loop over the elements of one."""
