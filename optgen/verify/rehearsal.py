@@ -14,14 +14,15 @@ sweep after another, on chunks of a few elements or rows, each of which is a tas
 
 from __future__ import annotations
 
+import ast
 import builtins
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -316,20 +317,39 @@ def misused(name: str, columns: list[Column], *, of_elements: bool, may_stay: bo
 def _as_python(candidate: Candidate, memory: CountingMemory, clock: Clock) -> dict[str, Any]:
     """The names of a module whose kernels are left as the Python functions they are written as."""
     stand_in = SimpleNamespace(**_primitives(memory, clock))
+    stand_ins = dict.fromkeys((cpu.__name__, philox.__name__), stand_in)
+    return executed(candidate.path, candidate.text, stand_ins, totals)
+
+
+def executed(path: Path, code: str | ast.Module, stand_ins: Mapping[str, object], alike: ModuleType) -> dict[str, Any]:
+    """The names of a module that is run as the Python it is written as.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+    code : str or ast.Module
+        Its text, or what has been made of that.
+    stand_ins : mapping of str to object
+        What it finds in the place of modules of the runtime, by their names.
+    alike : module
+        One of the runtime that is run in the same way.
+    """
 
     def imported(name: str, *arguments: Any) -> Any:
-        if name in (cpu.__name__, philox.__name__):
-            return stand_in
-        if name == totals.__name__:
-            return SimpleNamespace(**run(Path(totals.__file__), Path(totals.__file__).read_text(encoding="utf-8")))
+        if name in stand_ins:
+            return stand_ins[name]
+        if name == alike.__name__:
+            source = Path(str(alike.__file__))
+            return SimpleNamespace(**run(source, source.read_text(encoding="utf-8")))
         return builtins.__import__(name, *arguments)
 
-    def run(path: Path, text: str) -> dict[str, Any]:
-        names = {"__name__": path.stem, "__builtins__": {**vars(builtins), "__import__": imported}}
-        exec(compile(text, str(path), "exec"), names)  # noqa: S102 - what is verified is run anyway
+    def run(where: Path, what: str | ast.Module) -> dict[str, Any]:
+        names = {"__name__": where.stem, "__builtins__": {**vars(builtins), "__import__": imported}}
+        exec(compile(what, str(where), "exec"), names)  # noqa: S102 - what is verified is run anyway
         return names
 
-    return run(candidate.path, candidate.text)
+    return run(path, code)
 
 
 def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[..., Any]]:

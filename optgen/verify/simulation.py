@@ -16,7 +16,6 @@ at once, and a block whose threads do not come to the same barrier is one. What 
 from __future__ import annotations
 
 import ast
-import builtins
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -36,7 +35,7 @@ from optgen.runtime.small import cuts_of
 from optgen.runtime.table import Cuts
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes
-from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, misused
+from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, executed, misused
 from optgen.verify.settings import Setting, begun, branches, flat, model_step, numbers_of, ordinary
 
 Array = NDArray[Any]
@@ -268,33 +267,16 @@ class _Machine:
         return found | ours | dict.fromkeys(_KERNELS, lambda function: function)
 
 
-def _executed(path: Path, tree: ast.Module, machine: _Machine) -> dict[str, Any]:
-    """The names of a module whose kernels are left as Python."""
-    stand_in = SimpleNamespace(**machine.names())
+def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
+    """The names of a module whose kernels are left as Python, and yield; what it imports for one thread does not."""
     drawn = SimpleNamespace(draw=lambda *_: np.float64(0.5), draw4=lambda *_: (np.float64(0.5),) * 4)
-
-    def imported(name: str, *arguments: Any) -> Any:
-        if name == cuda.__name__:
-            return stand_in
-        if name == cuda_draws.__name__:
-            return drawn
-        if name == cuda_totals.__name__:
-            source = Path(cuda_totals.__file__)
-            return SimpleNamespace(**run(source, ast.parse(source.read_text(encoding="utf-8"))))
-        return builtins.__import__(name, *arguments)
-
-    def run(where: Path, what: ast.Module) -> dict[str, Any]:
-        names = {"__name__": where.stem, "__builtins__": {**vars(builtins), "__import__": imported}}
-        exec(compile(ast.fix_missing_locations(what), str(where), "exec"), names)  # noqa: S102 - verified is run anyway
-        return names
-
-    # The module's own kernels yield; what it imports for one thread stays as it is.
-    return run(path, _Yielding().visit(tree))
+    stand_ins = {cuda.__name__: SimpleNamespace(**machine.names()), cuda_draws.__name__: drawn}
+    return executed(path, ast.fix_missing_locations(_Yielding().visit(ast.parse(text))), stand_ins, cuda_totals)
 
 
 def _totals(machine: _Machine) -> dict[str, Callable[..., Any]]:
     """What the threads of a block compute together, as one computes it alone."""
-    alone = _executed(Path("totals"), ast.parse("from optgen.runtime.cuda_totals import *"), machine)
+    alone = _executed(Path("totals"), "from optgen.runtime.cuda_totals import *", machine)
 
     def over_tensors(in_order: Callable[..., Any]) -> Callable[..., Any]:
         def total(small: Any, x_of: int, at: Array) -> Any:
@@ -357,7 +339,7 @@ def _step(
     optimizer, machine = candidate.optimizer, _Machine()
     clock, columns = machine.clock, dict[str, list[Column]]()
     with running(), np.errstate(all="ignore"):
-        program: Program = _executed(candidate.path, ast.parse(candidate.text), machine)["PROGRAM"]
+        program: Program = _executed(candidate.path, candidate.text, machine)["PROGRAM"]
         totals = _totals(machine)
         cuts = cuts_of(program, SHAPES, CHUNK)
         columns |= {name: [column(name, x, clock) for x in drawn[name]] for name in ("theta", "g", *program.states)}
