@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from numba import threading_layer
+from numba import threading_layer, typeof
 
 from optgen.runtime.program import Array, Call, Phase, Program
 from optgen.runtime.small import Small
@@ -55,9 +56,9 @@ class Work:
         Whose sweeps.
     tables : sequence of Table
         Over which chunks: a table a dtype.
-    given : sequence of tuple of array
-        For each table, the scalars that ``program.scalars`` returned, in the dtype of its tensors, then what
-        ``program.keys`` returned.
+    given : sequence of tuple
+        For each table: how its tensors are stored, the scalars that ``program.scalars`` returned, a row a group, in the
+        type in which they are computed, then what ``program.keys`` returned.
     scalars : array of float64
         The scalars as they were returned.
     small : Small or None
@@ -66,7 +67,7 @@ class Work:
 
     program: Program
     tables: Sequence[Table]
-    given: Sequence[tuple[Array, ...]]
+    given: Sequence[tuple[Any, ...]]
     scalars: Array
     small: Small | None = None
 
@@ -95,21 +96,20 @@ def launches(work: Work) -> list[Call]:
     return chosen
 
 
-def _sweep(by: Program | Phase, table: Table, *given: Array) -> Call:
+def _sweep(by: Program | Phase, table: Table, *given: Any) -> Call:
     on_one_thread = table.elements < SERIAL_BELOW or _CHILD.lacks_threads
     kernel = by.sweep_serial if on_one_thread else by.sweep
     assert kernel is not None, "a phase without a sweep prepares one"
     return partial(kernel, table.rows, *([] if on_one_thread else [table.tasks]), *given)
 
 
-def compile_all(work: Work) -> None:
-    """Launch over nothing at all, so that the chosen kernels are compiled and do nothing but sweep from then on."""
-    empty = [replace(t, rows=t.rows[:0], tasks=t.tasks[:1], places=t.places[:0]) for t in work.tables]
-    small = work.small
-    if small is not None:  # what is one value for the model is computed all the same, but elsewhere
-        cuts = replace(small.cuts, at=small.cuts.at._replace(tensors=small.cuts.at.tensors[:0]))
-        small = Small(cuts, {name: array.copy() for name, array in small.arrays.items()})
-    run(launches(replace(work, tables=empty, small=small)))
+def machine_code(call: Call) -> Callable[..., None]:
+    """The machine code that a call of a kernel runs, compiled if it is the first for arguments of such types.
+
+    Called itself, it takes a fiftieth of the time that Numba needs to see again what types they are.
+    """
+    compiled = getattr(call.func, "compile", None)
+    return compiled(tuple(map(typeof, call.args))) if compiled else call.func
 
 
 def _threads_started() -> bool:

@@ -14,7 +14,7 @@ from optgen.runtime.program import Array
 from optgen.runtime.table import Cuts
 
 TENSORS, N_TENSORS, CHUNKS, ROWS, COLUMNS, N_ROWS, N_COLS, PARTS = range(8)
-TENSOR_OF_ROW, TENSOR_OF_COLUMN, ALL_ROWS, ALL_COLUMNS, SMALL = range(8, 13)
+TENSOR_OF_ROW, TENSOR_OF_COLUMN, ALL_ROWS, ALL_COLUMNS, GROUPS, SMALL = range(8, 14)
 """What the entries are: the fields of `optgen.runtime.totals.At`, the tensor of every row and column, how many there
 are; at `SMALL` begin the places of small values, in the order of their names."""
 EXTENTS = ("numel", "n_rows", "n_cols")
@@ -45,6 +45,7 @@ def placed_on_device(cuts: Cuts, sizes: Sequence[int]) -> Array:
     tensors = np.arange(len(at.rows) - 1)
     parts = {
         TENSORS: at.tensors,
+        GROUPS: at.groups,
         CHUNKS: at.chunks,
         ROWS: at.rows,
         COLUMNS: at.columns,

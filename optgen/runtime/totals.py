@@ -38,6 +38,8 @@ class At(NamedTuple):
     ----------
     tensors : array of int64
         The tensors that have elements.
+    groups : array of int64, shape (tensors,)
+        Which row of scalars holds for each.
     chunks, rows, columns : array of int64, shape (tensors + 1,)
         Where those of each tensor begin, and where the last end.
     n_rows, n_cols : array of int64, shape (tensors,)
@@ -48,6 +50,7 @@ class At(NamedTuple):
     """
 
     tensors: Array
+    groups: Array
     chunks: Array
     rows: Array
     columns: Array

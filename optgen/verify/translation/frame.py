@@ -141,7 +141,7 @@ def _launch(node: ast.expr) -> StepKernel:
 
 def _kernels(functions: Mapping[str, ast.FunctionDef], found: Layout) -> Iterator[str]:
     """What is wrong with what kernels are given, and with the sweeps around chunks."""
-    numbers = ["scalars", "keys"] if found.seeds else ["scalars"]
+    numbers = ["storage", "scalars", *(["keys"] if found.seeds else [])]
     for each in found.launches:
         arrays = [f"{name}_of" for name in each.takes]
         if not each.is_sweep:
