@@ -21,9 +21,10 @@ import numpy as np
 from numba import types
 
 from optgen.errors import UsageError
-from optgen.runtime import Program, cuda
-from optgen.runtime.cpu import StorageType
-from optgen.runtime.storage import uniform
+from optgen.runtime import Program
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.cpu.primitives import StorageType
+from optgen.runtime.cuda import primitives as cuda
 
 Capability = tuple[int, int]
 """A compute capability: ``(9, 0)`` is that of an H100, for which compilers say ``sm_90``."""

@@ -35,7 +35,7 @@ from optgen.loops.printer import CodePrinter
 from optgen.loops.rounds import name as variable
 from optgen.loops.text import ATOM, LoopPrinter
 from optgen.pipeline import kernel_of
-from optgen.runtime.program import Program
+from optgen.runtime.core.program import Program
 
 COMPILER = shutil.which("cc")
 _PRELUDE = """

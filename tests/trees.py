@@ -43,7 +43,7 @@ from optgen.loops.nodes import (
     item,
     plus,
 )
-from optgen.runtime.storage import uniform
+from optgen.runtime.core.storage import uniform
 
 Arrays = dict[str, Any]
 

@@ -18,11 +18,11 @@ Reference: arXiv:2411.16085, Algorithm 1.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
     serial_sweep, sign, sqrt, summing_chunk, tail, view, where,
 )
-from optgen.runtime.totals import narrow, sum_of, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 
 @on_host

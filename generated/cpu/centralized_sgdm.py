@@ -14,11 +14,11 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, view,
     where,
 )
-from optgen.runtime.totals import narrow, wide
+from optgen.runtime.cpu.totals import narrow, wide
 
 
 @on_host

@@ -16,11 +16,11 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
     serial_sweep, shrunk, stretched, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, wide
+from optgen.runtime.cpu.totals import narrow, wide
 
 
 @on_host

@@ -16,14 +16,13 @@ does. lr is a multiplier, for schedules.
 Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 """
 
-from optgen.runtime import (
-    Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, beginning, update_array,
-)
-from optgen.runtime.cpu import (
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
+from optgen.runtime.core import beginning
+from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
     serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host

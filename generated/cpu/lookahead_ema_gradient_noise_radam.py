@@ -24,11 +24,11 @@ Reference: arXiv:1907.08610 around arXiv:1511.06807 around torch.optim.RAdam.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.draws import draws
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
     sqrt, tail, view,
 )
-from optgen.runtime.philox import draws
 
 
 @on_host

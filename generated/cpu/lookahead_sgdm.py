@@ -18,7 +18,7 @@ Reference: arXiv:1907.08610, Algorithm 1.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail, view,
 )
 

@@ -18,7 +18,7 @@ Reference: torch.optim.Rprop; Igel & Hüsken 2003, without weight backtracking (
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, view,
     where,
 )

@@ -18,11 +18,11 @@ Reference: optax.apply_if_finite.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     finite, fma, head, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, tail, view, where,
 )
-from optgen.runtime.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host

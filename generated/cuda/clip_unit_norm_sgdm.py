@@ -16,12 +16,12 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host,
     per_element, place, root_of_squares, shrunk, store, store4, stretched, thread, wide,
 )
-from optgen.runtime.cuda_totals import rows_in_all, sum_of_block, tensor_of_row
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import rows_in_all, sum_of_block, tensor_of_row
 
 
 @on_host

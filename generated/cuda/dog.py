@@ -16,13 +16,14 @@ does. lr is a multiplier, for schedules.
 Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 """
 
-from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value, beginning
-from optgen.runtime.cuda import (
+from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
+from optgen.runtime.core import beginning
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
     place, root_of_squares, shrunk, sqrt, store, store4, stretched, thread, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
 @on_host

@@ -14,11 +14,11 @@ Reference: arXiv:2302.06675, Algorithm 2; optax.lion.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, sign, store,
     store4, tail, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host

@@ -24,12 +24,12 @@ Reference: arXiv:1907.08610 around arXiv:1511.06807 around torch.optim.RAdam.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.draws import draw, draw4
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, mean_age, on_host,
     per_element, place, sqrt, store, store4, tail, thread,
 )
-from optgen.runtime.cuda_draws import draw, draw4
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host

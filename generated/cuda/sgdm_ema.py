@@ -13,11 +13,11 @@ Reference: the momentum of Adam (arXiv:1412.6980) without its second moment or b
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, store, store4,
     tail, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host

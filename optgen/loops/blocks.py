@@ -44,7 +44,7 @@ from optgen.loops.nodes import (
     reads,
 )
 from optgen.loops.rounds import OF, Launched, Lowered, Round, Step
-from optgen.runtime import places
+from optgen.runtime.cuda import places
 
 _PTR = "_ptr"
 """``theta_ptr`` is the address of the first element of theta in a run of elements."""

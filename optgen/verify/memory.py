@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
-from optgen.runtime.launch import TURN
-from optgen.runtime.program import Program
-from optgen.runtime.small import cuts_of, views
-from optgen.runtime.storage import uniform
-from optgen.runtime.table import CHUNK, Cuts, tabulate
+from optgen.runtime.core.program import Program
+from optgen.runtime.core.small import cuts_of, views
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.table import CHUNK, Cuts, tabulate
+from optgen.runtime.core.turn import TURN
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, phases_of, program_of, running
 from optgen.verify.rehearsal import ELEMENTS, rehearse
 from optgen.verify.settings import (

@@ -29,11 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgen.language.spec import Optimizer
-from optgen.runtime import cpu, philox, totals
-from optgen.runtime.program import Program
-from optgen.runtime.small import cuts_of
-from optgen.runtime.storage import uniform
-from optgen.runtime.table import Cuts, placed, tabulate
+from optgen.runtime.core.program import Program
+from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.table import Cuts, placed, tabulate
+from optgen.runtime.cpu import draws as philox
+from optgen.runtime.cpu import primitives as cpu
+from optgen.runtime.cpu import totals
 from optgen.verify.candidate import BrokenError, Candidate, phases_of, running
 from optgen.verify.settings import Setting, begun, flat, model_step, numbers_of, ordinary
 

@@ -28,12 +28,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optgen.runtime import cpu, cuda, cuda_draws, cuda_totals, simulated
-from optgen.runtime.places import names_of_small, placed_on_device
-from optgen.runtime.program import Program
-from optgen.runtime.small import cuts_of
-from optgen.runtime.storage import Stored, uniform
-from optgen.runtime.table import Cuts
+from optgen.runtime.core.program import Program
+from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.storage import Stored, uniform
+from optgen.runtime.core.table import Cuts
+from optgen.runtime.cpu import primitives as cpu
+from optgen.runtime.cuda import draws as cuda_draws
+from optgen.runtime.cuda import primitives as cuda
+from optgen.runtime.cuda import simulated
+from optgen.runtime.cuda import totals as cuda_totals
+from optgen.runtime.cuda.places import names_of_small, placed_on_device
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes
 from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, executed, misused
@@ -246,7 +250,7 @@ class _Machine:
         return begin
 
     def names(self) -> dict[str, Any]:
-        """What a module imports from `optgen.runtime.cuda`, as functions of Python and NumPy."""
+        """What a module imports from `optgen.runtime.cuda.primitives`, as functions of Python and NumPy."""
         found = {name: getattr(np, name, None) or getattr(math, name, None) for name in cuda.__all__}
         ours = {
             **dict.fromkeys(("WARP", "WARPS", "shared", "from_above", "sync")),  # of what threads do together
@@ -278,7 +282,7 @@ def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
 
 def _totals(machine: _Machine) -> dict[str, Callable[..., Any]]:
     """What the threads of a block compute together, as one computes it alone."""
-    alone = _executed(Path("totals"), "from optgen.runtime.cuda_totals import *", machine)
+    alone = _executed(Path("totals"), "from optgen.runtime.cuda.totals import *", machine)
 
     def over_tensors(in_order: Callable[..., Any]) -> Callable[..., Any]:
         def total(small: Any, x_of: int, at: Array) -> Any:

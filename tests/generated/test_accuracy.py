@@ -13,8 +13,8 @@ import pytest
 
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
-from optgen.runtime.storage import uniform
-from optgen.runtime.table import CHUNK, tabulate
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.table import CHUNK, tabulate
 from optgen.verify import reference
 from optgen.verify.error import Magnitudes, Measured
 

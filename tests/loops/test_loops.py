@@ -24,7 +24,7 @@ from optgen.loops.nodes import (
     walk,
 )
 from optgen.loops.text import LoopPrinter
-from optgen.runtime import simulated
+from optgen.runtime.cuda import simulated
 from optgen.targets import cpu, module
 
 LIBRARY = {

@@ -5,7 +5,7 @@ import pytest
 from trees import THREADS, TREES
 
 from optgen.files import module_of
-from optgen.runtime import cuda
+from optgen.runtime.cuda import primitives as cuda
 from optgen.targets import cuda as target
 from optgen.targets import module
 

@@ -7,7 +7,8 @@ from rules import NOISE
 
 import optgen
 from optgen.pipeline import kernel_of
-from optgen.runtime import launch, table
+from optgen.runtime.core import table
+from optgen.runtime.cpu import launch
 from optgen.verify import reference
 from optgen.verify.error import Magnitudes
 

@@ -143,7 +143,7 @@ class _Importing:
     def source(self, optimizer: Optimizer, kernel: Kernel, origin: Origin) -> str:
         text = TARGETS["cpu"].source(optimizer, kernel, origin)
         used = text.replace("    count = row[0]\n", "    count = row[0]\n    prefetch(row)\n")
-        return used.replace("\n\n\n", "\nfrom optgen.runtime.cpu import prefetch\n\n\n", 1)
+        return used.replace("\n\n\n", "\nfrom optgen.runtime.cpu.primitives import prefetch\n\n\n", 1)
 
 
 def test_what_a_target_comes_to_import_is_known_at_once() -> None:

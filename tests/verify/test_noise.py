@@ -77,7 +77,7 @@ def test_a_draw_that_the_equations_do_not_make_is_no_translation(noise: Any, tmp
 
 
 RUNTIME = """\
-from optgen.runtime.philox import draws as the_runtimes
+from optgen.runtime.cpu.draws import draws as the_runtimes
 
 
 @per_chunk
@@ -102,7 +102,7 @@ def draws(row, t, seed, stream, like):
     ],
 )
 def test_a_runtime_that_counts_wrongly_is_caught(noise: Any, tmp_path: Path, part: Any, change: str) -> None:
-    source = "from optgen.runtime.philox import draws\n"
+    source = "from optgen.runtime.cpu.draws import draws\n"
     wrong = broken(tmp_path, noise, source, RUNTIME.format(change=change))
     if part is memory:
         setting = settings.branches(NOISE)[-1]

@@ -43,10 +43,10 @@ _DECORATORS = {
     r"sweep(_\d+)?_serial": "serial_sweep",
 }
 _HOMES = {
-    **dict.fromkeys(("view", "prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu"),
-    **dict.fromkeys(FUNCTIONS.keys() - {"abs"}, "optgen.runtime.cpu"),
-    **dict.fromkeys((*TOTALS, "narrow", "wide"), "optgen.runtime.totals"),
-    "draws": "optgen.runtime.philox",
+    **dict.fromkeys(("view", "prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu.primitives"),
+    **dict.fromkeys(FUNCTIONS.keys() - {"abs"}, "optgen.runtime.cpu.primitives"),
+    **dict.fromkeys((*TOTALS, "narrow", "wide"), "optgen.runtime.cpu.totals"),
+    "draws": "optgen.runtime.cpu.draws",
     "Phase": "optgen.runtime",
     "Program": "optgen.runtime",
 }

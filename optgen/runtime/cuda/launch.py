@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime import arrays, cuda, cuda_host
-from optgen.runtime.device import DeviceMemory
-from optgen.runtime.launch import run
-from optgen.runtime.places import names_of_small, placed_on_device
-from optgen.runtime.program import Array, Call, Program
-from optgen.runtime.small import Small
-from optgen.runtime.storage import uniform
-from optgen.runtime.table import Cuts
+from optgen.runtime.core import arrays
+from optgen.runtime.core.program import Array, Call, Program
+from optgen.runtime.core.small import Small
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.table import Cuts
+from optgen.runtime.core.turn import run
+from optgen.runtime.cuda import host as cuda_host
+from optgen.runtime.cuda import primitives as cuda
+from optgen.runtime.cuda.arrays import DeviceMemory
+from optgen.runtime.cuda.places import names_of_small, placed_on_device
 
 CHUNK = 64 if cuda.SIMULATED else 4096
 """Elements in a chunk, which a block of threads visits: a few moves of 128 bits for each of them."""
@@ -38,7 +40,7 @@ class SmallOnDevice(Small):
     flat : array of float64
         All of them, one name after another; `arrays` are its parts.
     at : array of int64
-        Where they stand; see `optgen.runtime.places`.
+        Where they stand; see `optgen.runtime.cuda.places`.
     """
 
     flat: Any

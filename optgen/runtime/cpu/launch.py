@@ -1,49 +1,21 @@
-"""Launches: all threads for work that is worth it, the calling thread for the rest.
-
-Numba's threading layers do not all survive what people do. ``workqueue`` aborts the process when two Python threads
-launch at once, so parallel launches take turns; under ``omp`` a forked child of a process that has launched is killed
-at its own first launch, so such a child runs every sweep on one thread, with the same bits as a result.
-"""
+"""Launches: all threads for work that is worth it, the calling thread for the rest."""
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from numba import threading_layer, typeof
+from numba import typeof
 
-from optgen.runtime.program import Array, Call, Phase, Program
-from optgen.runtime.small import Small
-from optgen.runtime.table import Table
+from optgen.runtime.core.program import Array, Call, Phase, Program
+from optgen.runtime.core.small import Small
+from optgen.runtime.core.table import Table
+from optgen.runtime.core.turn import CHILD
 
 SERIAL_BELOW = 32_768
 """Elements below which waking the other threads costs more than they save."""
-TURN = threading.RLock()
-"""Held by whoever steps an optimizer or wakes all threads, of which a process has one set.
-
-A fork waits for it, so that a child never finds it taken by a thread that it lacks, nor an optimizer half stepped.
-Reentrant, so that a signal handler may save a state dict in the middle of a step.
-"""
-
-
-class _Child:
-    """What a process knows of its birth: whether it was forked after Numba had started its threads, which it lacks."""
-
-    def __init__(self) -> None:
-        self.lacks_threads = False
-
-    def born(self) -> None:
-        self.lacks_threads = self.lacks_threads or _threads_started()
-        TURN.release()
-
-
-_CHILD = _Child()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=TURN.acquire, after_in_parent=TURN.release, after_in_child=_CHILD.born)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +44,6 @@ class Work:
     small: Small | None = None
 
 
-def run(calls: Iterable[Call]) -> None:
-    """Make some calls, all of them or, where the first fails, none.
-
-    Python raises interrupts, and what other threads send it, between two instructions of its own. Here there is one: a
-    compiled kernel, an assignment to an array or to an attribute has none, nor has `list` when it makes the calls.
-    """
-    list(map(partial.__call__, calls))
-
-
 def launches(work: Work) -> list[Call]:
     """Choose the kernels that suit, in order; the caller holds `TURN` and runs them."""
     program, pairs = work.program, list(zip(work.tables, work.given, strict=True))
@@ -97,7 +60,7 @@ def launches(work: Work) -> list[Call]:
 
 
 def _sweep(by: Program | Phase, table: Table, *given: Any) -> Call:
-    on_one_thread = table.elements < SERIAL_BELOW or _CHILD.lacks_threads
+    on_one_thread = table.elements < SERIAL_BELOW or CHILD.lacks_threads
     kernel = by.sweep_serial if on_one_thread else by.sweep
     assert kernel is not None, "a phase without a sweep prepares one"
     return partial(kernel, table.rows, *([] if on_one_thread else [table.tasks]), *given)
@@ -110,11 +73,3 @@ def machine_code(call: Call) -> Callable[..., None]:
     """
     compiled = getattr(call.func, "compile", None)
     return compiled(tuple(map(typeof, call.args))) if compiled else call.func
-
-
-def _threads_started() -> bool:
-    try:
-        threading_layer()
-    except ValueError:  # Numba's way to say that it has launched nothing yet
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""What a GPU does in hardware, as Python: twins of the operations in `optgen.runtime.cuda`, for Numba's simulator.
+"""What a GPU does in hardware, as Python, for Numba's simulator: twins of those in `optgen.runtime.cuda.primitives`.
 
 The simulator runs one block at a time, and a thread of the system for each of its threads, so what a block shares is
 kept here. Addresses are those of NumPy's arrays.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy import arctan2 as atan2
 from numpy import cos, exp, expm1, log, log1p, sin, sqrt, tan, tanh
 
-from optgen.runtime.storage import Stored
+from optgen.runtime.core.storage import Stored
 
 __all__ = [
     "atan2",

@@ -1,6 +1,6 @@
 """What kernels on NVIDIA GPUs are made of: how each kind of function is compiled, and operations that Numba lacks.
 
-Beside `optgen.runtime.cuda_host`, which has what the host does, no module knows numba.cuda. It works in one of three
+Beside `optgen.runtime.cuda.host`, which has what the host does, no module knows numba.cuda. It works in one of three
 ways, and importing it never fails:
 
 - with numba-cuda, kernels are compiled when first launched; compiling to PTX takes no GPU and no driver;
@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numba import config, njit, types
 
-from optgen.runtime import cpu, simulated
-from optgen.runtime.storage import Storage
+from optgen.runtime.core.storage import Storage
+from optgen.runtime.cpu import primitives as cpu
+from optgen.runtime.cuda import simulated
 
 __all__ = [
     "THREADS",
@@ -288,7 +289,7 @@ def root_of_squares(squares: Any, of_shrunk: Any, of_stretched: Any) -> Any:
 
 
 if PLAIN:
-    from optgen.runtime.simulated import (
+    from optgen.runtime.cuda.simulated import (
         block,
         fma,
         from_above,

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
-from optgen.runtime.program import Array
-from optgen.runtime.totals import At
+from optgen.runtime.core.program import Array
 
 CHUNK = 16_384
 """Elements in a chunk: small enough to balance, large enough that a row costs nothing."""
@@ -103,6 +103,34 @@ def _tasks(counts: Array) -> Array:
 
 
 # Where totals are made -----------------------------------------------------------------------------------------------
+
+
+class At(NamedTuple):
+    """Where the values of each tensor stand, in arrays that hold those of all tensors one after another.
+
+    Parameters
+    ----------
+    tensors : array of int64
+        The tensors that have elements.
+    groups : array of int64, shape (tensors,)
+        Which row of scalars holds for each.
+    chunks, rows, columns : array of int64, shape (tensors + 1,)
+        Where those of each tensor begin, and where the last end.
+    n_rows, n_cols : array of int64, shape (tensors,)
+        The shape of the matrices of each tensor.
+    parts : array of int64, shape (chunks, 3)
+        Of each chunk: where what it added up for columns begins, how many they are, and the column that is the first,
+        counted within its tensor.
+    """
+
+    tensors: Array
+    groups: Array
+    chunks: Array
+    rows: Array
+    columns: Array
+    n_rows: Array
+    n_cols: Array
+    parts: Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optgen.runtime.domain import Domain
+from optgen.runtime.core.domain import Domain
 
 Array = NDArray[Any]
 """A float32 or float64 array, C-contiguous."""

@@ -27,8 +27,8 @@ from numba.extending import (
     unbox,
 )
 
-from optgen.runtime.disk import KeptOnDisk
-from optgen.runtime.storage import Storage, Stored
+from optgen.runtime.core.storage import Storage, Stored
+from optgen.runtime.cpu.disk import KeptOnDisk
 
 __all__ = [
     "atan2",

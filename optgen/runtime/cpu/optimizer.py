@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime import arrays
-from optgen.runtime.base import GRADIENT, OptimizerBase
-from optgen.runtime.launch import TURN, Work, launches, machine_code
-from optgen.runtime.program import Array, Params, Value
-from optgen.runtime.small import Small, allocated
-from optgen.runtime.storage import Storage, uniform
-from optgen.runtime.table import Cuts, Table, tabulate
+from optgen.runtime.core import arrays
+from optgen.runtime.core.optimizer import GRADIENT, OptimizerBase
+from optgen.runtime.core.program import Array, Params, Value
+from optgen.runtime.core.small import Small, allocated
+from optgen.runtime.core.storage import Storage, uniform
+from optgen.runtime.core.table import Cuts, Table, tabulate
+from optgen.runtime.core.turn import TURN
+from optgen.runtime.cpu.launch import Work, launches, machine_code
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime import arrays, table
-from optgen.runtime.beginning import fill
-from optgen.runtime.launch import TURN, Work, launches, machine_code, run
-from optgen.runtime.memory import Memory
-from optgen.runtime.program import Array, Program, as_step_count
-from optgen.runtime.small import Small, allocated, cuts_of, shape_in
-from optgen.runtime.storage import uniform
+from optgen.runtime.core import arrays, table
+from optgen.runtime.core.beginning import fill
+from optgen.runtime.core.memory import Memory
+from optgen.runtime.core.program import Array, Program, as_step_count
+from optgen.runtime.core.small import Small, allocated, cuts_of, shape_in
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.turn import TURN, run
+from optgen.runtime.cpu.launch import Work, launches, machine_code
 
 
 def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: Mapping[str, Any]) -> None:
