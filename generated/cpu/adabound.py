@@ -22,8 +22,9 @@ Reference: the authors' code, github.com/Luolc/AdaBound.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail, view,
+    serial_sweep, sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

@@ -21,8 +21,9 @@ Reference: arXiv:1902.09843, Algorithm 2 with the bounds of section 4.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, head, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    tail, view,
+    tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

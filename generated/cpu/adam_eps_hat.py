@@ -18,8 +18,8 @@ Reference: arXiv:1412.6980, the remark that ends section 2; keras.optimizers.Ada
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
-    view,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

@@ -20,8 +20,9 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail, view,
+    sqrt, summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, wide
 
 

@@ -23,8 +23,9 @@ Reference: arXiv:2409.03137, Algorithm 1 with its schedules of alpha and beta3; 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     exp, expm1, fma, head, log, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail, view,
+    serial_sweep, sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

@@ -19,8 +19,9 @@ Reference: arXiv:2411.02853, Algorithm 2; optax.contrib.adopt.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, head, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    tail, view,
+    tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

@@ -17,8 +17,8 @@ Reference: arXiv:2411.02853v1; optax.contrib.adopt(use_clipping=False).
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
-    view,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

@@ -19,8 +19,9 @@ Reference: torch.optim.ASGD; Bottou's averaged stochastic gradient descent.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

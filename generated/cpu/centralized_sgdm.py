@@ -15,9 +15,9 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, view,
-    where,
+    fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, where,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, wide
 
 

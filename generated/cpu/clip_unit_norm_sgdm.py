@@ -18,8 +18,9 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, stretched, summing_chunk, view,
+    serial_sweep, shrunk, stretched, summing_chunk,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, wide
 
 

@@ -24,8 +24,9 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, view,
+    summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 

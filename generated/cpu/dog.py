@@ -20,8 +20,9 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, 
 from optgen.runtime.core import beginning
 from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
+    serial_sweep, shrunk, sqrt, stretched, summing_chunk,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 

@@ -19,8 +19,9 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, view,
+    summing_chunk,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 

@@ -21,8 +21,9 @@ Reference: Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before t
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 

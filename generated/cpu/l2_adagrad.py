@@ -16,8 +16,9 @@ Reference: torch.optim.Adagrad with weight_decay.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

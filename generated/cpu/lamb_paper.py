@@ -21,8 +21,9 @@ Reference: arXiv:1904.00962, Algorithm 2.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 

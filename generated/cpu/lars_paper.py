@@ -20,8 +20,9 @@ Reference: arXiv:1708.03888, Algorithm 1.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares, serial_sweep,
-    shrunk, stretched, summing_chunk, view,
+    shrunk, stretched, summing_chunk,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 

@@ -15,8 +15,9 @@ Reference: arXiv:2302.06675, Algorithm 2; optax.lion.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

@@ -27,8 +27,9 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program
 from optgen.runtime.cpu.draws import draws
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, tail, view,
+    sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

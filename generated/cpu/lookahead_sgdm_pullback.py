@@ -20,8 +20,9 @@ Reference: arXiv:1907.08610, Algorithm 1; the authors' code with pullback.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

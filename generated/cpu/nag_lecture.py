@@ -15,8 +15,9 @@ Reference: Bengio et al. 2012, arXiv:1212.0901, as lectures write it; keras.opti
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

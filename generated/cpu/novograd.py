@@ -18,8 +18,8 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
-    view,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 

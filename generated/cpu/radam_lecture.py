@@ -21,8 +21,9 @@ Reference: arXiv:1908.03265, Algorithm 2, as lectures write it.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, tail, view,
+    sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

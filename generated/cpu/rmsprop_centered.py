@@ -18,8 +18,8 @@ Reference: torch.optim.RMSprop with centered; Graves 2013, arXiv:1308.0850.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
-    view,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

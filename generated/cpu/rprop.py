@@ -19,9 +19,9 @@ Reference: torch.optim.Rprop; Igel & Hüsken 2003, without weight backtracking (
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, view,
-    where,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, where,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

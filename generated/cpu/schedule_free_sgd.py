@@ -22,8 +22,9 @@ Reference: arXiv:2405.15682, equations 2 to 4; schedulefree.SGDScheduleFree; opt
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

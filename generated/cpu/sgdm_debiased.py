@@ -15,8 +15,9 @@ Reference: arXiv:1908.03265, Algorithm 2, line 13.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail, view,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

@@ -14,8 +14,9 @@ Reference: the momentum of Adam (arXiv:1412.6980) without its second moment or b
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

@@ -14,8 +14,9 @@ Reference: Polyak 1964, as lectures write it.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

@@ -20,8 +20,9 @@ Reference: optax.apply_if_finite.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     finite, fma, head, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, view, where,
+    summing_chunk, tail, where,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 

@@ -22,8 +22,9 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, head, inf, maximum, minimum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, view, where,
+    summing_chunk, tail, where,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_largest, narrow, wide
 
 

@@ -30,8 +30,9 @@ Reference: arXiv:1712.07628, Algorithm 1.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail, view, where,
+    sqrt, summing_chunk, tail, where,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 

@@ -18,8 +18,9 @@ Reference: NeurIPS 2018, Algorithm 2; optax.yogi.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, sqrt,
-    tail, view,
+    tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host

@@ -23,6 +23,7 @@ from numba import config, njit, types
 
 from optgen.runtime.core.storage import Storage
 from optgen.runtime.cpu import primitives as cpu
+from optgen.runtime.cpu import storage
 from optgen.runtime.cuda import simulated
 
 __all__ = [
@@ -382,19 +383,19 @@ else:
 
         return x(x), codegen
 
-    for kind in (cpu.StorageType, cpu.StoredType):
+    for kind in (storage.StorageType, storage.StoredType):
         register_model(kind)(models.OpaqueModel)
-    typeof_impl.register(Storage)(cpu.type_of_storage)
+    typeof_impl.register(Storage)(storage.type_of_storage)
 
     class _Slots(AttributeTemplate):
         """Every slot of a storage is an attribute."""
 
-        key = cpu.StorageType
-        generic_resolve = cpu.Slots.generic_resolve
+        key = storage.StorageType
+        generic_resolve = storage.Slots.generic_resolve
 
     _typing_registry.register_attr(_Slots)
 
-    @_lowering_registry.lower_getattr_generic(cpu.StorageType)  # type: ignore[untyped-decorator]
+    @_lowering_registry.lower_getattr_generic(storage.StorageType)  # type: ignore[untyped-decorator]
     def _slot(context: Any, _builder: Any, _kind: Any, _value: Any, _slot: str) -> Any:
         return context.get_dummy_value()
 

@@ -43,7 +43,8 @@ _DECORATORS = {
     r"sweep(_\d+)?_serial": "serial_sweep",
 }
 _HOMES = {
-    **dict.fromkeys(("view", "prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu.primitives"),
+    "view": "optgen.runtime.cpu.storage",
+    **dict.fromkeys(("prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu.primitives"),
     **dict.fromkeys(FUNCTIONS.keys() - {"abs"}, "optgen.runtime.cpu.primitives"),
     **dict.fromkeys((*TOTALS, "narrow", "wide"), "optgen.runtime.cpu.totals"),
     "draws": "optgen.runtime.cpu.draws",
