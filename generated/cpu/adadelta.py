@@ -122,9 +122,13 @@ class Adadelta(FusedOptimizer):
         Decay of the averages of squared gradients and movements.
     eps : float or callable, default 1e-6, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 1.0, rho: Value = 0.9, eps: Value = 1e-6) -> None:
-        super().__init__(params, lr=lr, rho=rho, eps=eps)
+    def __init__(
+        self, params: Params, *, lr: Value = 1.0, rho: Value = 0.9, eps: Value = 1e-6, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, rho=rho, eps=eps, **options)

@@ -355,12 +355,14 @@ class AdafactorPaper(FusedOptimizer):
         Largest root mean square of a direction.
     eps2 : float or callable, default 0.001, in [0, inf)
         Smallest size that parameters are taken to have.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, beta2_decay: Value = -0.8, eps1: Value = 1e-30,
-        rms_limit: Value = 1.0, eps2: Value = 0.001,
+        rms_limit: Value = 1.0, eps2: Value = 0.001, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta2_decay=beta2_decay, eps1=eps1, rms_limit=rms_limit, eps2=eps2)
+        super().__init__(params, lr=lr, beta2_decay=beta2_decay, eps1=eps1, rms_limit=rms_limit, eps2=eps2, **options)

@@ -114,12 +114,16 @@ class Adagrad(FusedOptimizer):
         Keeps a denominator away from zero.
     initial_accumulator : float or callable, default 0.0, in [0, inf)
         What the sum starts from.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, lr_decay: Value = 0.0, eps: Value = 1e-10,
-        initial_accumulator: Value = 0.0,
+        initial_accumulator: Value = 0.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, lr_decay=lr_decay, eps=eps, initial_accumulator=initial_accumulator)
+        super().__init__(
+            params, lr=lr, lr_decay=lr_decay, eps=eps, initial_accumulator=initial_accumulator, **options,
+        )

@@ -409,15 +409,17 @@ class AdamP(FusedOptimizer):
         What part of the decay is left to weights whose scale has no effect.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8,
-        delta: Value = 0.1, wd_ratio: Value = 0.1, weight_decay: Value = 0.01,
+        delta: Value = 0.1, wd_ratio: Value = 0.1, weight_decay: Value = 0.01, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, delta=delta, wd_ratio=wd_ratio,
-            weight_decay=weight_decay,
+            weight_decay=weight_decay, **options,
         )

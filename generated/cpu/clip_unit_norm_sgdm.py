@@ -240,14 +240,17 @@ class ClipUnitNormSGDM(FusedOptimizer):
         How much of the last movement is kept.
     dampening : float or callable, default 0.0, in [0, 1]
         How much of the gradient the momentum leaves out.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, unit_limit: Value = 0.01, unit_floor: Value = 0.001,
-        momentum: Value = 0.9, dampening: Value = 0.0,
+        momentum: Value = 0.9, dampening: Value = 0.0, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, unit_limit=unit_limit, unit_floor=unit_floor, momentum=momentum, dampening=dampening,
+            **options,
         )

@@ -215,9 +215,13 @@ class DoG(FusedOptimizer):
         Keeps a denominator away from zero.
     reps_rel : float or callable, default 1e-6, in (0, inf)
         First movement, in norms of the parameters plus 1.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 1.0, eps: Value = 1e-8, reps_rel: Value = 1e-6) -> None:
-        super().__init__(params, lr=lr, eps=eps, reps_rel=reps_rel)
+    def __init__(
+        self, params: Params, *, lr: Value = 1.0, eps: Value = 1e-8, reps_rel: Value = 1e-6, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, eps=eps, reps_rel=reps_rel, **options)

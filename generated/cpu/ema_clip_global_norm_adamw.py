@@ -253,6 +253,8 @@ class EmaClipGlobalNormAdamW(FusedOptimizer):
         Keeps a denominator away from zero.
     ema_decay : float or callable, default 0.999, in [0, 1)
         Decay of the average of parameters.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -260,8 +262,9 @@ class EmaClipGlobalNormAdamW(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, norm_limit: Value = 1.0, beta1: Value = 0.9,
         beta2: Value = 0.999, weight_decay: Value = 0.01, eps: Value = 1e-8, ema_decay: Value = 0.999,
+        **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, norm_limit=norm_limit, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps,
-            ema_decay=ema_decay,
+            ema_decay=ema_decay, **options,
         )

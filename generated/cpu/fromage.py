@@ -194,9 +194,11 @@ class Fromage(FusedOptimizer):
         Learning rate.
     norm_min : float or callable, default 1e-6, in [0, inf)
         Smallest norm that counts.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, norm_min: Value = 1e-6) -> None:
-        super().__init__(params, lr=lr, norm_min=norm_min)
+    def __init__(self, params: Params, *, lr: Value = 0.01, norm_min: Value = 1e-6, **options: object) -> None:
+        super().__init__(params, lr=lr, norm_min=norm_min, **options)

@@ -114,12 +114,14 @@ class GradientNoiseSGD(FusedOptimizer):
         How fast the noise fades, as a power of t.
     seed : float or callable, default 0.0, in the integers in [0, inf)
         Picks the random numbers of a run.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, noise_scale: Value = 0.1, noise_decay: Value = 0.275,
-        seed: Value = 0.0,
+        seed: Value = 0.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, noise_scale=noise_scale, noise_decay=noise_decay, seed=seed)
+        super().__init__(params, lr=lr, noise_scale=noise_scale, noise_decay=noise_decay, seed=seed, **options)

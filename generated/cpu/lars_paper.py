@@ -213,14 +213,17 @@ class LARSPaper(FusedOptimizer):
         How far a tensor moves, in its norm.
     momentum : float or callable, default 0.9, in [0, 1]
         How much of the last movement is kept.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, weight_decay: Value = 0.0005, trust_coefficient: Value = 0.001,
-        momentum: Value = 0.9,
+        momentum: Value = 0.9, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, weight_decay=weight_decay, trust_coefficient=trust_coefficient, momentum=momentum,
+            **options,
         )

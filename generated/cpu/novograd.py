@@ -192,12 +192,14 @@ class NovoGrad(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.001, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, beta2: Value = 0.98, beta1: Value = 0.95, eps: Value = 1e-8,
-        weight_decay: Value = 0.001,
+        weight_decay: Value = 0.001, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta2=beta2, beta1=beta1, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, beta2=beta2, beta1=beta1, eps=eps, weight_decay=weight_decay, **options)

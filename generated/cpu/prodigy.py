@@ -276,14 +276,17 @@ class Prodigy(FusedOptimizer):
         How strongly weights are pulled to zero.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 1.0, beta2: Value = 0.999, beta1: Value = 0.9, d0: Value = 1e-6,
-        d_coef: Value = 1.0, weight_decay: Value = 0.0, eps: Value = 1e-8,
+        d_coef: Value = 1.0, weight_decay: Value = 0.0, eps: Value = 1e-8, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta2=beta2, beta1=beta1, d0=d0, d_coef=d_coef, weight_decay=weight_decay, eps=eps,
+            **options,
         )

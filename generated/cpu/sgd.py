@@ -94,9 +94,11 @@ class SGD(FusedOptimizer):
         Arrays to train, updated in place.
     lr : float or callable, default 0.01, in [0, inf)
         Learning rate.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01) -> None:
-        super().__init__(params, lr=lr)
+    def __init__(self, params: Params, *, lr: Value = 0.01, **options: object) -> None:
+        super().__init__(params, lr=lr, **options)

@@ -169,9 +169,13 @@ class SM3(FusedOptimizer):
         Decay of the average of gradients.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.1, beta1: Value = 0.9, eps: Value = 1e-8) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, eps=eps)
+    def __init__(
+        self, params: Params, *, lr: Value = 0.1, beta1: Value = 0.9, eps: Value = 1e-8, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, beta1=beta1, eps=eps, **options)

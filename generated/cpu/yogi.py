@@ -137,12 +137,16 @@ class Yogi(FusedOptimizer):
         Keeps a denominator away from zero.
     initial_accumulator : float or callable, default 1e-6, in [0, inf)
         What the sum starts from.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 0.001,
-        initial_accumulator: Value = 1e-6,
+        initial_accumulator: Value = 1e-6, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, initial_accumulator=initial_accumulator)
+        super().__init__(
+            params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, initial_accumulator=initial_accumulator, **options,
+        )

@@ -471,15 +471,17 @@ class Adafactor(FusedOptimizer):
         Smallest size that parameters are taken to have.
     weight_decay : float or callable, default 0.0, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, beta2_decay: Value = -0.8, eps1: Value = 1.1920928955078125e-7,
-        rms_limit: Value = 1.0, eps2: Value = 0.001, weight_decay: Value = 0.0,
+        rms_limit: Value = 1.0, eps2: Value = 0.001, weight_decay: Value = 0.0, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta2_decay=beta2_decay, eps1=eps1, rms_limit=rms_limit, eps2=eps2,
-            weight_decay=weight_decay,
+            weight_decay=weight_decay, **options,
         )

@@ -142,9 +142,13 @@ class AdamaxPaper(FusedOptimizer):
         Decay of the average of gradients.
     beta2 : float or callable, default 0.999, in [0, 1)
         Decay of the average of squared gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.002, beta1: Value = 0.9, beta2: Value = 0.999) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2)
+    def __init__(
+        self, params: Params, *, lr: Value = 0.002, beta1: Value = 0.9, beta2: Value = 0.999, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, **options)

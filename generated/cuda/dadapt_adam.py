@@ -288,12 +288,16 @@ class DAdaptAdam(FusedOptimizer):
         How strongly weights are pulled to zero.
     d0 : float or callable, default 1e-6, in (0, inf)
         First guess of how far away the solution is.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 1.0, beta2: Value = 0.999, beta1: Value = 0.9, eps: Value = 1e-8,
-        weight_decay: Value = 0.0, d0: Value = 1e-6,
+        weight_decay: Value = 0.0, d0: Value = 1e-6, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta2=beta2, beta1=beta1, eps=eps, weight_decay=weight_decay, d0=d0)
+        super().__init__(
+            params, lr=lr, beta2=beta2, beta1=beta1, eps=eps, weight_decay=weight_decay, d0=d0, **options,
+        )

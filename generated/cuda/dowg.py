@@ -219,9 +219,11 @@ class DoWG(FusedOptimizer):
         Learning rate.
     eps : float or callable, default 0.0001, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 1.0, eps: Value = 0.0001) -> None:
-        super().__init__(params, lr=lr, eps=eps)
+    def __init__(self, params: Params, *, lr: Value = 1.0, eps: Value = 0.0001, **options: object) -> None:
+        super().__init__(params, lr=lr, eps=eps, **options)

@@ -338,15 +338,17 @@ class LAMBPaper(FusedOptimizer):
         Largest norm that counts.
     norm_min : float or callable, default 0.0, in [0, inf)
         Smallest norm that counts.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-6,
-        weight_decay: Value = 0.01, norm_max: Value = 10.0, norm_min: Value = 0.0,
+        weight_decay: Value = 0.01, norm_max: Value = 10.0, norm_min: Value = 0.0, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, norm_max=norm_max,
-            norm_min=norm_min,
+            norm_min=norm_min, **options,
         )

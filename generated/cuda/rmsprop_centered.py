@@ -145,9 +145,13 @@ class RMSPropCentered(FusedOptimizer):
         Decay of the average of squared gradients.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, eps: Value = 1e-8) -> None:
-        super().__init__(params, lr=lr, alpha=alpha, eps=eps)
+    def __init__(
+        self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, eps: Value = 1e-8, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, alpha=alpha, eps=eps, **options)

@@ -146,9 +146,11 @@ class RMSPropLecture(FusedOptimizer):
         Learning rate.
     alpha : float or callable, default 0.99, in [0, 1)
         Decay of the average of squared gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99) -> None:
-        super().__init__(params, lr=lr, alpha=alpha)
+    def __init__(self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, **options: object) -> None:
+        super().__init__(params, lr=lr, alpha=alpha, **options)

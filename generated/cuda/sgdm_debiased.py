@@ -119,9 +119,11 @@ class SGDMDebiased(FusedOptimizer):
         Learning rate.
     beta1 : float or callable, default 0.9, in [0, 1)
         Decay of the average of gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9) -> None:
-        super().__init__(params, lr=lr, beta1=beta1)
+    def __init__(self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, **options: object) -> None:
+        super().__init__(params, lr=lr, beta1=beta1, **options)

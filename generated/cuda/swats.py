@@ -480,12 +480,14 @@ class SWATS(FusedOptimizer):
         Keeps a denominator away from zero.
     tolerance : float or callable, default 1e-9, in [0, inf)
         How near an estimate must be to its average.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-9,
-        tolerance: Value = 1e-9,
+        tolerance: Value = 1e-9, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, tolerance=tolerance)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, tolerance=tolerance, **options)

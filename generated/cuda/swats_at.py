@@ -382,12 +382,14 @@ class SWATSAt(FusedOptimizer):
         Keeps a denominator away from zero.
     switch_step : float or callable, default 1000.0, in the integers in [1, inf)
         The last step that Adam takes.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-9,
-        switch_step: Value = 1000.0,
+        switch_step: Value = 1000.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, switch_step=switch_step)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, switch_step=switch_step, **options)

@@ -16,6 +16,7 @@ from optgen.runtime.core.foreign import as_container
 from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Array, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.small import Small, cuts_of, views
+from optgen.runtime.core.storage import FORMATS, HALF, OPTIONS, computed_for, dtype_of, wanted
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.core.turn import TURN, run
 
@@ -36,42 +37,79 @@ class OptimizerBase:
         What they are.
     hypers : mapping of str to (float or callable)
         Hyperparameters by name.
+    options : mapping of str to object
+        How slots are stored: `optgen.runtime.core.storage.OPTIONS`.
     """
 
     program: ClassVar[Program]
     chunk: ClassVar[int] = CHUNK
+    takes: ClassVar[tuple[str, ...]] = ("float32", "float64")
+    """The formats of parameters, and beside their own of gradients, that kernels take."""
 
-    def __init__(self, params: Params, memory: Memory, hypers: Mapping[str, Value]) -> None:
+    def __init__(
+        self, params: Params, memory: Memory, hypers: Mapping[str, Value], options: Mapping[str, Any] = {}
+    ) -> None:
         self._memory = memory
         self._hypers = self.program.completed(hypers)
+        self._wanted = wanted(self.program, **options)
+        self._options = dict(options)
         self._keyed = isinstance(params, Mapping)
         self._keys = _keys(params)
         self._params = _values(params)
         for array, name in zip(self._params, self._labels("params"), strict=True):
-            memory.check(array, name, None, None, written=True)
+            memory.check(array, name, None, self.takes, written=True)
         plain = [memory.plain(array) for array in self._params]
         self._shapes = [tuple(array.shape) for array in plain]
         self._dtypes = [memory.dtype_of(array) for array in plain]
         self._bytes = np.array([array.nbytes for array in plain], np.int64)
         initial = self.program.starting(self.program.at(1, self._hypers))
+        self._formats = [self._formats_of(dtype.name) for dtype in self._dtypes]
+        self._rest = self._beside_params()
         self._state = self._of_params(self.program.states, initial)
         scratch = self._of_params(self.program.scratch, [0.0] * len(self.program.scratch))
         self._small = self._small_values(initial[len(self._state) :])
         self._numbers = np.array(initial[len(self.program.states) + len(self.program.small_states) :], np.float64)
         self._t = 0
+        self._of_gradients = list(self._dtypes)
         self._starts = memory.addresses(self._params)
         self._slots = np.array([self._starts, *map(memory.addresses, self._state.values())], np.int64)
         self._written = self._extents()
         self._scratch = scratch
         columns = [np.zeros_like(self._slots[0]), *self._slots[1:], *map(memory.addresses, scratch.values())]
+        columns += [memory.addresses(values) for values in self._rest.values()]
         self._columns = np.array([self._slots[0], *columns])
         self._begin(self.program.at(1, self._hypers))
 
     def _of_params(self, names: Sequence[str], values: Sequence[float]) -> dict[str, list[Array]]:
         """By name, arrays like the parameters, filled with a value; there may be more values than names."""
         pairs = zip(names, values, strict=False)
-        kinds = list(zip(self._shapes, self._dtypes, strict=True))
-        return {name: [self._memory.full(shape, value, dtype) for shape, dtype in kinds] for name, value in pairs}
+        kinds = list(zip(self._shapes, self._formats, strict=True))
+        return {
+            name: [self._memory.full(shape, value, dtype_of(formats[name])) for shape, formats in kinds]
+            for name, value in pairs
+        }
+
+    def _formats_of(self, theta: str) -> dict[str, str]:
+        """How the slots of a parameter are stored that is itself stored in some format; its gradient is as it is."""
+        computed = computed_for(theta)
+        states = {name: self._wanted.store.get(name, theta) for name in self.program.states}
+        return {"theta": theta, "g": theta, **states, **dict.fromkeys(self.program.scratch, computed)}
+
+    def _beside_params(self) -> dict[str, list[Array]]:
+        """What there is beside parameters of 16 bits, under its name in a state dict; of others, arrays of nothing."""
+        name, kinds = self._wanted.rest, list(zip(self._params, self._shapes, self._dtypes, strict=True))
+        if not name:
+            return {}
+        if not any(dtype.name in HALF for _, _, dtype in kinds):
+            raise ValueError(f"{name}: expected parameters in bfloat16 or float16, for others have all that they need")
+        found = []
+        for array, shape, dtype in kinds:
+            is_half = dtype.name in HALF
+            rest = self._memory.full(shape if is_half else (0,), 0.0, dtype if name == "kahan" else dtype_of("float32"))
+            if is_half and name == "master":
+                self._memory.copy(rest, array)
+            found.append(rest)
+        return {name: found}
 
     def _small_values(self, values: Sequence[float]) -> Small | None:
         """Room for what varies over less than elements, small states filled with their values, which come first."""
@@ -88,7 +126,7 @@ class OptimizerBase:
 
     def _extents(self) -> arrays.Extents:
         """The memory of all that a step writes and that a user can reach."""
-        states = {f"state[{name!r}]": values for name, values in self._state_of_params().items()}
+        states = {f"state[{name!r}]": values for name, values in self._state_of_params().items()} | self._rest
         written = [
             pair
             for what, values in {"params": self._params, **states}.items()
@@ -193,7 +231,7 @@ class OptimizerBase:
             hypers = {f"hyper.{name}": value for name, value in last.items()}
             return {"t": self._t, **hypers, **self._copied_states()}
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+    def load_state_dict(self, saved: Mapping[str, Any], *, cast: bool = False) -> None:
         """Go on from what `state_dict` returned: with its states, its t and its hyperparameters.
 
         The parameters are not part of it: restore them first. To go on with another hyperparameter, `set` it after. A
@@ -203,6 +241,8 @@ class OptimizerBase:
         ----------
         saved : mapping
             As returned by `state_dict` or read by ``numpy.load``.
+        cast : bool
+            Whether states that are stored in another format are taken too, rounded where they have to be.
 
         Raises
         ------
@@ -220,16 +260,19 @@ class OptimizerBase:
         read = {entry: _read(saved, entry) for entry in expected}  # once: a file makes a new array each time
         count = as_step_count("state dict entry 't'", read["t"], least=0)
         hypers = self.program.checked({name: read[f"hyper.{name}"] for name in self._hypers})
-        sources = {entry: self._source(entry, read[entry], target) for entry, target in targets.items()}
+        sources = {entry: self._source(entry, read[entry], target, cast=cast) for entry, target in targets.items()}
         with TURN:
             schedules = {name: value for name, value in self._hypers.items() if callable(value)}
             self._restore(count, {**hypers, **schedules}, sources)
 
-    def _source(self, entry: str, value: Any, target: Any) -> Array:
+    def _source(self, entry: str, value: Any, target: Any, *, cast: bool) -> Array:
         """The entry of a state dict as an array that holds what the target is to have, and shares no memory with it."""
         name = f"state dict entry {entry!r}"
-        arrays.check(value, name, *self._kind(target), written=False)
-        values = arrays.plain(value)
+        shape, dtype = self._kind(target)
+        if isinstance(value, np.ndarray) and value.dtype == _OF_FILES and (cast or dtype.name == "bfloat16"):
+            value = value.view(dtype_of("bfloat16"))
+        arrays.check(value, name, shape, FORMATS if cast else dtype, written=False)
+        values = arrays.plain(value).astype(dtype, copy=False)
         if np.isnan(values).any():
             raise ValueError(f"{name}: expected numbers, got NaN")
         start, size = np.array(arrays.addresses([values]), np.int64), np.array([values.nbytes], np.int64)
@@ -247,7 +290,7 @@ class OptimizerBase:
         with TURN:
             states = self._copied_states()
             params = dict(zip(self._keys, self._params, strict=True)) if self._keyed else self._params
-            return _copied, (type(self), params, self._t, self._hypers, states)
+            return _copied, (type(self), params, self._t, {**self._hypers, **self._options}, states)
 
     def __copy__(self) -> Any:
         return deepcopy(self)
@@ -279,7 +322,7 @@ class OptimizerBase:
         """The state arrays under their names in a state dict."""
         arrays_of_states = {
             f"{name}.{key}": array
-            for name, values in self._state_of_params().items()
+            for name, values in {**self._state_of_params(), **self._rest}.items()
             for key, array in zip(self._keys, values, strict=True)
         }
         return {**arrays_of_states, **self._model_states(), **self._named_numbers()}
@@ -327,16 +370,30 @@ class OptimizerBase:
             if moved.size:
                 label = self._labels("params")[moved[0]]
                 raise ValueError(f"{label}: expected its memory where it was at construction, it has moved")
-        found = memory.addresses_if_plain(gradients, self._shapes, self._dtypes)
+        found, of_gradients = memory.addresses_if_plain(gradients, self._shapes, self._of_gradients), self._of_gradients
         if found is None:
-            self._check("grads", gradients, written=False)
-            found = memory.addresses(gradients)
+            formats = [self._for_gradients(theta.name) for theta in self._dtypes]
+            for each in zip(gradients, self._labels("grads"), self._shapes, formats, strict=True):
+                memory.check(*each, written=False)
+            found, of_gradients = memory.addresses(gradients), list(map(memory.dtype_of, gradients))
         starts = np.array(found, np.int64)
         overlap = self._written.overlap(starts, self._bytes)
         if overlap:
             k, other = overlap
             raise ValueError(f"{self._labels('grads')[k]} overlaps {other} in memory: expected arrays that share none")
+        if of_gradients != self._of_gradients:
+            self._of_gradients = of_gradients
+            self._layout()
         return starts
+
+    def _for_gradients(self, theta: str) -> tuple[str, ...]:
+        """The formats in which gradients can be of parameters in a format."""
+        shorter = (its for its in self.takes if its in HALF or its == computed_for(theta))
+        return tuple(dict.fromkeys((theta, *shorter)))
+
+    def _layout(self) -> None:
+        """Make tables for gradients of other formats than before."""
+        raise NotImplementedError
 
     def _check(self, what: str, values: list[Array], *, written: bool) -> None:
         expected = zip(values, self._labels(what), self._shapes, self._dtypes, strict=True)
@@ -388,7 +445,11 @@ def _read(saved: Mapping[str, Any], entry: str) -> Any:
         raise ValueError(f"state dict entry {entry!r} cannot be read: {error}") from error
 
 
-def _copied(kind: Any, params: Params, t: int, hypers: dict[str, Value], states: Mapping[str, Array]) -> Any:
-    optimizer = kind(params, **hypers)
-    optimizer._restore(t, hypers, states)  # noqa: SLF001 this is part of the class
+_OF_FILES = np.dtype("V2")
+"""What NumPy makes of bfloat16 in a file."""
+
+
+def _copied(kind: Any, params: Params, t: int, given: dict[str, Any], states: Mapping[str, Array]) -> Any:
+    optimizer = kind(params, **given)
+    optimizer._restore(t, {k: v for k, v in given.items() if k not in OPTIONS}, states)  # noqa: SLF001 this is part of the class
     return optimizer

@@ -6,14 +6,18 @@ rounded to the format of its slot, to nearest even or by chance.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
+from optgen.runtime.core.program import Program
+
 FORMATS = ("float64", "float32", "bfloat16", "float16")
 """What elements can be stored as, the more exact first."""
+_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 _SHORT = {"f64": "float64", "f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
@@ -49,10 +53,10 @@ def dtype_of(name: str) -> np.dtype[Any]:
     try:
         import ml_dtypes  # noqa: PLC0415 an extra
     except ImportError:
-        raise ImportError(
-            "bfloat16 needs ml_dtypes, for NumPy has none of its own: pip install 'optgen[bf16]'"
-        ) from None
-    return np.dtype(ml_dtypes.bfloat16)
+        what = "bfloat16 needs ml_dtypes, since NumPy has none of its own: pip install 'optgen[bf16]'"
+        raise ImportError(what) from None
+    made: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return made
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,12 @@ class Stored:
     @property
     def itemsize(self) -> int:
         """Bytes of an element."""
-        return {"float64": 8, "float32": 4}.get(self.format, 2)
+        return _BYTES[self.format]
+
+    @property
+    def rest_itemsize(self) -> int:
+        """Bytes of what there is beside an element."""
+        return _BYTES[self.rest or self.format]
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,8 @@ class Storage:
     keys: Any = field(default=None, compare=False, repr=False)
 
     def __getattr__(self, slot: str) -> Stored:
-        for name, its in vars(self).get("slots", ()):
+        slots: tuple[tuple[str, Stored], ...] = vars(self).get("slots", ())
+        for name, its in slots:
             if name == slot:
                 return its
         raise AttributeError(f"no slot is called {slot!r}")
@@ -145,3 +155,107 @@ def uniform(slots: tuple[str, ...], dtype: Any) -> Storage:
     """Every slot in the type in which it is computed."""
     name = np.dtype(dtype).name
     return Storage(name, tuple((slot, Stored(name, name)) for slot in slots))
+
+
+# What users want ------------------------------------------------------------------------------------------------------
+
+OPTIONS = ("store", "rounding", "rounding_seed", "master", "kahan")
+"""The arguments of optimizers that say how slots are stored."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a user wants the slots of a model stored. `wanted` checks it.
+
+    Parameters
+    ----------
+    store : mapping of str to str
+        The formats of some states; the others are stored as the parameter is that they belong to.
+    rounding : str
+        ``"nearest"`` or ``"stochastic"``.
+    rounding_seed : int
+        What the chances follow from, beside the step and the place of an element.
+    master : bool
+        Whether parameters of 16 bits have a copy in float32, which is what is computed with.
+    kahan : bool
+        Whether they have beside them, in 16 bits too, what their words lack.
+    """
+
+    store: Mapping[str, str]
+    rounding: str
+    rounding_seed: int
+    master: bool
+    kahan: bool
+
+    @property
+    def rest(self) -> str:
+        """What there is beside parameters of 16 bits, by name; nothing if there is nothing."""
+        return "master" if self.master else "kahan" if self.kahan else ""
+
+    def storage(self, formats: Mapping[str, str], column: int) -> Storage:
+        """How the slots of a tensor are stored.
+
+        Parameters
+        ----------
+        formats : mapping of str to str
+            Of theta, the gradient and the states; what is missing is stored as it is computed.
+        column : int
+            Where the row of a chunk has the address of what there is beside theta.
+        """
+        computed = computed_for(formats["theta"])
+        slots = []
+        for stream, (name, its) in enumerate(formats.items()):
+            by_chance = self.rounding == "stochastic" and name != "g" and its != computed
+            stored = Stored(its, computed, self.rounding if by_chance else "nearest", stream if by_chance else 0)
+            if name == "theta" and self.rest and its in HALF:
+                rest = its if self.kahan else "float32"
+                stored = Stored(its, computed, rest=rest, column=column, adds=self.kahan)
+            slots.append((name, stored))
+        return Storage(computed, tuple(slots))
+
+
+HALF = ("bfloat16", "float16")
+"""The formats of 16 bits."""
+
+
+def computed_for(theta: str) -> str:
+    """In which type the elements of a parameter are computed."""
+    return "float64" if theta == "float64" else "float32"
+
+
+def wanted(
+    program: Program,
+    *,
+    store: Any = None,
+    rounding: Any = "nearest",
+    rounding_seed: Any = 0,
+    master: Any = False,
+    kahan: Any = False,
+) -> Wanted:
+    """How a user wants slots stored, checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is something else than that: says what to write.
+    """
+    if store is not None and not isinstance(store, Mapping):
+        kind = type(store).__name__
+        raise TypeError(f"store: expected a dict from states to formats, such as {{'m': 'bf16'}}, got {kind}")
+    for name in store or {}:
+        if name not in program.states:
+            others = {*program.small_states, *program.numbers}
+            why = "has one value for many elements and is always float64" if name in others else "is no state"
+            known = ", ".join(program.states) or "none, for it has no state of elements"
+            raise ValueError(f"store: in {program.name} {name!r} {why}; expected {known}")
+    if rounding not in ("nearest", "stochastic"):
+        raise ValueError(f"rounding: expected 'nearest' or 'stochastic', got {rounding!r}")
+    if isinstance(rounding_seed, bool) or not isinstance(rounding_seed, int | np.integer):
+        raise TypeError(f"rounding_seed: expected an integer, got {type(rounding_seed).__name__}")
+    for name, flag in (("master", master), ("kahan", kahan)):
+        if not isinstance(flag, bool | np.bool_):
+            raise TypeError(f"{name}: expected True or False, got {type(flag).__name__}")
+    if master and kahan:
+        raise ValueError("master and kahan: expected one of them at most, both keep what parameters of 16 bits lack")
+    formats = {name: format_of(its, f"store[{name!r}]") for name, its in (store or {}).items()}
+    return Wanted(formats, rounding, int(rounding_seed), bool(master), bool(kahan))

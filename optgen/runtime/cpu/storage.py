@@ -54,7 +54,7 @@ class StoredType(types.Type):
         super().__init__(name=repr(stored))
 
 
-class _Word(models.PrimitiveModel):  # type: ignore[misc]
+class _Word(models.PrimitiveModel):
     """All that there is at run time: where the keys are of what is rounded by chance."""
 
     def __init__(self, manager: Any, kind: Any) -> None:
@@ -134,7 +134,7 @@ def _words_of(name: str) -> Any:
 # Elements that are stored otherwise ----------------------------------------------------------------------------------
 
 
-class _PackedType(types.Type):  # type: ignore[misc]
+class _PackedType(types.Type):
     """The type of elements of a slot that are not stored as they are computed."""
 
     def __init__(self, stored: Stored) -> None:
@@ -145,7 +145,7 @@ class _PackedType(types.Type):  # type: ignore[misc]
 
 
 @register_model(_PackedType)
-class _Packed(models.StructModel):  # type: ignore[misc]
+class _Packed(models.StructModel):
     """Where their words are, where is what words have not room for, and random bits for each element."""
 
     def __init__(self, manager: Any, kind: Any) -> None:
@@ -229,15 +229,13 @@ def _stream(_context: Any, stored: Any) -> Any:
 
 
 @helper
-def _chances(begin: Any, count: Any, tensor: Any, t: Any, seed: Any, stream: Any) -> Any:
+def _chances(begin: Any, count: Any, tensor: Any, t: Any, seed: Any, stream: Any) -> Any:  # noqa: PLR0917
     """16 random bits for each of some elements of a tensor: 16 elements share the words of one counter."""
     made = np.empty(count, np.uint16)
     for block in range(begin // 16, (begin + count + 15) // 16):
         four = philox(np.uint64(block), np.uint64(tensor), t, stream, seed)
         for k in range(max(16 * block, begin), min(16 * block + 16, begin + count)):
-            lane = k % 16 // 4
-            word = where(lane == 0, four[0], where(lane == 1, four[1], where(lane == 2, four[2], four[3])))
-            made[k - begin] = np.uint16(word >> np.uint64(16 * (k % 4)))
+            made[k - begin] = np.uint16(four[k // 4 % 4] >> np.uint64(16 * (k % 4)))
     return made
 
 
@@ -282,7 +280,7 @@ def _view(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:  #
 
 
 @overload(operator.getitem, jit_options=_INLINED, strict=False)  # type: ignore[untyped-decorator]
-def _getitem(packed: Any, i: Any) -> Any:
+def _getitem(packed: Any, i: Any) -> Any:  # noqa: ARG001
     if not isinstance(packed, _PackedType):
         return None
     its = packed.stored
@@ -302,7 +300,7 @@ def _getitem(packed: Any, i: Any) -> Any:
 
 
 @overload(operator.setitem, jit_options=_INLINED, strict=False)  # type: ignore[untyped-decorator]
-def _setitem(packed: Any, i: Any, x: Any) -> Any:
+def _setitem(packed: Any, i: Any, x: Any) -> Any:  # noqa: ARG001
     if not isinstance(packed, _PackedType):
         return None
     its = packed.stored

@@ -128,8 +128,9 @@ class _Checked(DeviceMemory):
             raise ValueError(
                 f"{name}: expected an array on GPU {self.number}, as the parameters are, not {seen.number}"
             )
-        if seen.dtype not in arrays.DTYPES if dtype is None else seen.dtype != dtype:
-            expected = "float32 or float64" if dtype is None else str(dtype)
+        names = ("float32", "float64") if dtype is None else dtype if isinstance(dtype, tuple) else (dtype.name,)
+        if getattr(seen.dtype, "name", "") not in names:
+            expected = " or ".join(names)
             raise TypeError(f"{name}: expected dtype {expected}, got {seen.dtype}")
         if shape is not None and seen.shape != shape:
             raise ValueError(f"{name}: expected shape {shape}, got {seen.shape}")
