@@ -45,7 +45,7 @@ ARRAYS_OF_ANOTHER_KIND = {
     "int": lambda like: like.astype(np.int64),
     "bool": lambda like: like.astype(bool),
     "complex": lambda like: like.astype(complex),
-    "float16": lambda like: like.astype(np.float16),
+    "int16": lambda like: like.astype(np.int16),
     "longdouble": lambda like: like.astype(np.longdouble),
     "object": lambda like: like.astype(object),
     "text": lambda like: like.astype(str),

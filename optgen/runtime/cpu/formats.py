@@ -80,7 +80,9 @@ def from_float16(word: Any) -> Any:
     """A float32."""
     wide = np.uint32(word)
     size = np.uint32((wide & np.uint32(0x7FFF)) << np.uint32(13))
-    bits = _bits(_number(size) * np.float32(2.0**112))
+    whole = np.float32(np.int32(wide & np.uint32(0x7FFF)))  # below 2**-14 words count multiples of 2**-24
+    small = _bits(whole * np.float32(2.0**-24))
+    bits = np.uint32(where(size < np.uint32(1 << 23), small, np.uint32(size + np.uint32(112 << 23))))
     beyond = np.uint32(where(size >= np.uint32(0x0F800000), _INFINITE, np.uint32(0)))  # an infinity or NaN
     sign = np.uint32((wide & np.uint32(0x8000)) << _SIXTEEN)
     return _number(np.uint32(bits | beyond | sign))
