@@ -23,9 +23,10 @@ Reference: torch.optim.Adafactor.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, in_fours, kernel, load, load4, log, maximum, minimum, narrow, on_device,
-    on_host, per_element, place, root_of_squares, shrunk, sqrt, store, store4, stretched, sync, thread, wide,
+    THREADS, block, expm1, fma, kernel, log, maximum, minimum, narrow, on_device, on_host, per_element,
+    root_of_squares, shrunk, sqrt, stretched, sync, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
     CHUNKS, column_sum, columns_in_all, rows_in_all, sum_down, sum_of_block, sum_over, tensor_of_block,
     tensor_of_column, tensor_of_row,

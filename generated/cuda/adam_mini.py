@@ -20,9 +20,10 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, narrow, on_device, on_host,
-    per_element, place, sqrt, store, store4, tail, thread, wide,
+    THREADS, block, expm1, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt, tail,
+    thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import rows_in_all, sum_of_block, tensor_of_row
 
 

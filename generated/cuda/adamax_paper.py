@@ -17,9 +17,9 @@ Reference: arXiv:1412.6980, Algorithm 2.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, on_host, per_element,
-    place, store, store4, tail, thread,
+    THREADS, block, expm1, fma, head, kernel, log, maximum, on_host, per_element, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host

@@ -30,9 +30,10 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, place, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
+    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element,
+    root_of_squares, shrunk, sqrt, stretched, tail, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
     CHUNKS, ROWS, max_over, rows_in_all, sum_by_one, sum_of_block, sum_over, tensor_of_block, tensor_of_row,
 )

@@ -23,9 +23,9 @@ Reference: arXiv:2409.03137, Algorithm 1 with its schedules of alpha and beta3; 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, exp, expm1, fma, head, in_fours, kernel, load, load4, log, minimum, on_host, per_element,
-    place, sqrt, store, store4, tail, thread,
+    THREADS, block, exp, expm1, fma, head, kernel, log, minimum, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host

@@ -20,9 +20,9 @@ Reference: torch.optim.ASGD; Bottou's averaged stochastic gradient descent.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element,
-    place, store, store4, thread,
+    THREADS, as_index, block, fma, kernel, maximum, minimum, on_host, per_element, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host

@@ -16,9 +16,9 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
-    place, store, store4, thread, where, wide,
+    THREADS, as_index, block, fma, kernel, narrow, on_device, on_host, per_element, thread, where, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import rows_in_all, sum_of_block, tensor_of_block, tensor_of_row
 
 

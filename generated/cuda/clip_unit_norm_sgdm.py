@@ -18,9 +18,10 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host,
-    per_element, place, root_of_squares, shrunk, store, store4, stretched, thread, wide,
+    THREADS, as_index, block, fma, kernel, maximum, narrow, on_device, on_host, per_element, root_of_squares,
+    shrunk, stretched, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import rows_in_all, sum_of_block, tensor_of_row
 
 

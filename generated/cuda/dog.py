@@ -20,9 +20,10 @@ from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.core import beginning
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
-    place, root_of_squares, shrunk, sqrt, store, store4, stretched, thread, wide,
+    THREADS, block, fma, kernel, maximum, narrow, on_device, on_host, per_element, root_of_squares, shrunk,
+    sqrt, stretched, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 

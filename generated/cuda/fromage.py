@@ -18,9 +18,10 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
-    place, root_of_squares, shrunk, sqrt, store, store4, stretched, thread, wide,
+    THREADS, block, fma, kernel, maximum, narrow, on_device, on_host, per_element, root_of_squares, shrunk,
+    sqrt, stretched, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 

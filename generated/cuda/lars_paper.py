@@ -20,9 +20,10 @@ Reference: arXiv:1708.03888, Algorithm 1.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element, place,
-    root_of_squares, shrunk, store, store4, stretched, thread, wide,
+    THREADS, block, fma, kernel, narrow, on_device, on_host, per_element, root_of_squares, shrunk, stretched,
+    thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 

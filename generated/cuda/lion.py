@@ -16,9 +16,9 @@ Reference: arXiv:2302.06675, Algorithm 2; optax.lion.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, sign, store,
-    store4, tail, thread,
+    THREADS, block, fma, head, kernel, on_host, per_element, sign, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host

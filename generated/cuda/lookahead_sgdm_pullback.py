@@ -21,9 +21,9 @@ Reference: arXiv:1907.08610, Algorithm 1; the authors' code with pullback.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, store,
-    store4, tail, thread,
+    THREADS, as_index, block, fma, head, kernel, on_host, per_element, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host

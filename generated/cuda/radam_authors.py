@@ -20,9 +20,10 @@ Reference: the authors' code, github.com/LiyuanLucasLiu/RAdam.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, mean_age, on_host,
-    per_element, place, sqrt, store, store4, tail, thread,
+    THREADS, as_index, block, expm1, fma, head, kernel, log, mean_age, on_host, per_element, sqrt, tail,
+    thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host

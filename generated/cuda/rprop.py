@@ -20,9 +20,9 @@ Reference: torch.optim.Rprop; Igel & Hüsken 2003, without weight backtracking (
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, place, sign,
-    store, store4, thread, where,
+    THREADS, block, fma, kernel, maximum, minimum, on_host, per_element, sign, thread, where,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host

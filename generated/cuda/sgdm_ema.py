@@ -15,9 +15,9 @@ Reference: the momentum of Adam (arXiv:1412.6980) without its second moment or b
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, store, store4,
-    tail, thread,
+    THREADS, block, fma, head, kernel, on_host, per_element, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host

@@ -20,9 +20,10 @@ Reference: optax.apply_if_finite.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, finite, fma, head, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
-    place, sqrt, store, store4, tail, thread, where, wide,
+    THREADS, block, finite, fma, head, kernel, narrow, on_device, on_host, per_element, sqrt, tail, thread,
+    where, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 

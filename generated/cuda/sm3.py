@@ -22,9 +22,10 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, head, in_fours, inf, kernel, load, load4, maximum, minimum, narrow, on_host,
-    per_element, place, sqrt, store, store4, sync, tail, thread, where, wide,
+    THREADS, block, fma, head, inf, kernel, maximum, minimum, narrow, on_host, per_element, sqrt, sync, tail,
+    thread, where, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
     column_max, columns_in_all, max_of_block, rows_in_all, tensor_of_column, tensor_of_row,
 )

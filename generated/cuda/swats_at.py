@@ -25,9 +25,10 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, narrow, on_device,
-    on_host, per_element, place, sqrt, store, store4, tail, thread, wide,
+    THREADS, as_index, block, expm1, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt,
+    tail, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
+from ctypes import c_char
 from fractions import Fraction
 from typing import Any
 
@@ -114,28 +116,33 @@ def place(addresses: Any, column: Any, tensor: Any, begin: Any, stored: Any) -> 
 
 
 def _at(place: int, i: int, stored: Stored, count: int) -> Any:
-    pointer = (np.ctypeslib.as_ctypes_type(stored.dtype) * count).from_address(int(place) + int(i) * stored.itemsize)
-    return np.ctypeslib.as_array(pointer)
+    size, begin = count * stored.itemsize, int(place) + int(i) * stored.itemsize
+    return np.frombuffer(memoryview((c_char * size).from_address(begin)), stored.dtype)
+
+
+def _rounded(stored: Stored, values: Sequence[Any]) -> Any:
+    """Numbers as they are stored."""
+    return np.array(values, stored.computed).astype(stored.dtype)
 
 
 def load(place: Any, i: Any, stored: Stored) -> Any:
     """Element i after a place, in the type in which it is computed."""
-    return _at(place, i, stored, 1)[0]
+    return _at(place, i, stored, 1).astype(stored.computed)[0]
 
 
 def load4(place: Any, i: Any, stored: Stored) -> Any:
     """Elements i to i + 3, in as few moves of 128 bits as they are; the place is a multiple of 16."""
-    return tuple(_at(place, i, stored, 4))
+    return tuple(_at(place, i, stored, 4).astype(stored.computed))
 
 
 def store(place: Any, i: Any, stored: Stored, x: Any) -> Any:
     """Let element i after a place be x."""
-    _at(place, i, stored, 1)[0] = x
+    _at(place, i, stored, 1)[:] = _rounded(stored, [x])
 
 
 def store4(place: Any, i: Any, stored: Stored, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:  # noqa: PLR0917
     """Let elements i to i + 3 be these."""
-    _at(place, i, stored, 4)[:] = x0, x1, x2, x3
+    _at(place, i, stored, 4)[:] = _rounded(stored, [x0, x1, x2, x3])
 
 
 def narrow(x: Any, like: Any) -> Any:
