@@ -16,7 +16,7 @@ from optgen.runtime.core.foreign import as_container
 from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Array, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.small import Small, cuts_of, views
-from optgen.runtime.core.storage import FORMATS, HALF, OPTIONS, computed_for, dtype_of, wanted
+from optgen.runtime.core.storage import FORMATS, HALF, OPTIONS, Storage, computed_for, dtype_of, wanted
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.core.turn import TURN, run
 
@@ -390,6 +390,12 @@ class OptimizerBase:
         """The formats in which gradients can be of parameters in a format."""
         shorter = (its for its in self.takes if its in HALF or its == computed_for(theta))
         return tuple(dict.fromkeys((theta, *shorter)))
+
+    def _storages(self) -> list[Storage]:
+        """How the slots of each parameter are stored, its gradient among them."""
+        column = 1 + len(self.program.slots)
+        pairs = zip(self._formats, self._of_gradients, strict=True)
+        return [self._wanted.storage({**formats, "g": g.name}, column) for formats, g in pairs]
 
     def _layout(self) -> None:
         """Make tables for gradients of other formats than before."""

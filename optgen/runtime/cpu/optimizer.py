@@ -73,10 +73,7 @@ class FusedOptimizer(OptimizerBase):
         return allocated(self.program, cuts, states)
 
     def _layout(self) -> None:
-        column = 1 + len(self.program.slots)
-        of_gradients = [{"g": dtype.name} for dtype in self._of_gradients]
-        formats = [{**its, **g} for its, g in zip(self._formats, of_gradients, strict=True)]
-        storages = [self._wanted.storage(its, column) for its in formats]
+        storages = self._storages()
         sizes = np.array([prod(shape) for shape in self._shapes], np.int64)
         cuts = self._small.cuts if self._small else None
         self._groups = []

@@ -13,8 +13,9 @@ import numpy as np
 from optgen.runtime.core import arrays
 from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.optimizer import OptimizerBase
-from optgen.runtime.core.program import Array, Call, Params, Program, Value, as_step_count
+from optgen.runtime.core.program import Array, Call, Params, Program, as_step_count
 from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.storage import FORMATS, OPTIONS, uniform
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.single import addresses_of
@@ -63,21 +64,30 @@ class FusedOptimizer(OptimizerBase):
     """
 
     chunk: ClassVar[int] = CHUNK
+    takes = FORMATS
     _memory: DeviceMemory
 
-    def __init__(self, params: Params, **hypers: Value) -> None:
+    def __init__(self, params: Params, **hypers: Any) -> None:
         cuda.require_gpu()
+        options = {name: hypers.pop(name) for name in OPTIONS if name in hypers}
+        for name in options.keys() - {"store"}:
+            raise ValueError(f"{name}: kernels for GPUs round to nearest, and keep nothing beside parameters, so far")
         given = list(params.values() if isinstance(params, Mapping) else params) if _is_model(params) else []
         memory = memory_of(given) if given else cast("DeviceMemory", None)
         self._streams: dict[int, Any] = {}
         self._compiled = False
         with cuda_host.on_gpu(memory.number if memory else 0):
-            super().__init__(params, memory, hypers)
-            small = cast("SmallOnDevice | None", self._small)
-            cuts = small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)
-            self._work = OnDevice(
-                self.program, self._columns, self._dtypes, cuts=cuts, small=small, memory=memory, stream=self._stream()
-            )
+            super().__init__(params, memory, hypers, options)
+            self._layout()
+
+    def _layout(self) -> None:
+        small, memory, stream = cast("SmallOnDevice | None", self._small), self._memory, self._stream()
+        cuts = small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)
+        storages = self._storages()
+        self._work = OnDevice(
+            self.program, self._columns, storages, cuts=cuts, small=small, memory=memory, stream=stream
+        )
+        self._compiled = False
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> SmallOnDevice:
         return allocated_on_device(self.program, self._memory, cuts, states, self._stream())
@@ -271,7 +281,8 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         small = allocated_on_device(program, memory, cuts, {}, stream) if program.has_small else None
         scratch = [memory.full(shape, 0.0, dtype) for _ in program.scratch]
         columns = np.array([*starts, *memory.addresses(scratch)], np.int64)[:, None]
-        work = OnDevice(program, columns, [dtype], cuts=cuts, small=small, memory=memory, stream=stream)
+        plain = [uniform(program.slots, dtype)]
+        work = OnDevice(program, columns, plain, cuts=cuts, small=small, memory=memory, stream=stream)
         states = {name: (small.arrays[name], slots[name].reshape(-1)) for name in program.small_states} if small else {}
         writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
         with _uninterrupted():
