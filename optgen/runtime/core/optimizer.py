@@ -375,7 +375,7 @@ class OptimizerBase:
             formats = [self._for_gradients(theta.name) for theta in self._dtypes]
             for each in zip(gradients, self._labels("grads"), self._shapes, formats, strict=True):
                 memory.check(*each, written=False)
-            found, of_gradients = memory.addresses(gradients), list(map(memory.dtype_of, gradients))
+            found, of_gradients = memory.addresses(gradients), [memory.dtype_of(memory.plain(g)) for g in gradients]
         starts = np.array(found, np.int64)
         overlap = self._written.overlap(starts, self._bytes)
         if overlap:

@@ -120,12 +120,15 @@ class Storage:
         In which type elements are computed.
     slots : tuple of (str, Stored)
         By name, how each is stored.
+    word : int
+        Where the keys are; an attribute, since no Python may run where a kernel is given it.
     keys : array of uint64, optional
         The step and the seed, if anything is rounded by chance.
     """
 
     computed: str
     slots: tuple[tuple[str, Stored], ...]
+    word: int = field(default=0, compare=False, repr=False)
     keys: Any = field(default=None, compare=False, repr=False)
 
     def __getattr__(self, slot: str) -> Stored:
@@ -135,19 +138,17 @@ class Storage:
                 return its
         raise AttributeError(f"no slot is called {slot!r}")
 
-    @property
-    def word(self) -> int:
-        """Where the keys are."""
-        return 0 if self.keys is None else int(self.keys.ctypes.data)
-
-    @property
+    @cached_property
     def is_by_chance(self) -> bool:
         """Whether anything is rounded by chance."""
         return any(its.rounding == "stochastic" for _, its in self.slots)
 
     def at(self, t: int, seed: int) -> Storage:
         """The same for one step."""
-        return replace(self, keys=np.array([t, seed % 2**64], np.uint64)) if self.is_by_chance else self
+        if not self.is_by_chance:
+            return self
+        keys = np.array([t, seed % 2**64], np.uint64)
+        return replace(self, word=int(keys.ctypes.data), keys=keys)
 
 
 @cache
