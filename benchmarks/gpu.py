@@ -58,7 +58,7 @@ from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
 from optgen.loader import load
 from optgen.pipeline import kernel_of
-from optgen.runtime import cuda
+from optgen.runtime.cuda import primitives as cuda
 from optgen.verify.settings import is_of_elements
 
 try:

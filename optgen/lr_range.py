@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optgen.runtime.program import as_float, as_step_count
+from optgen.runtime.core.program import as_float, as_step_count
 
 _SPACINGS: dict[str, Callable[..., NDArray[np.float64]]] = {"exponential": np.geomspace, "linear": np.linspace}
 

@@ -21,7 +21,10 @@ import numpy as np
 from numba import types
 
 from optgen.errors import UsageError
-from optgen.runtime import Program, cuda
+from optgen.runtime import Program
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.cpu.primitives import StorageType
+from optgen.runtime.cuda import primitives as cuda
 
 Capability = tuple[int, int]
 """A compute capability: ``(9, 0)`` is that of an H100, for which compilers say ``sm_90``."""
@@ -221,10 +224,11 @@ def _signature(program: Program, over: str, dtype: str) -> tuple[Any, ...]:
     """The types of the arguments of a kernel of a program, as Numba names them."""
     integers, numbers = types.int64[::1], types.float64[::1]
     if over != "element":
-        return integers, numbers, numbers
-    table, scalars = types.int64[:, ::1], getattr(types, np.dtype(dtype).name)[::1]
-    keys = (types.uint64[::1],) if program.seeds else ()
-    return table, table, scalars, *keys, *((integers, numbers) if program.has_small else ())
+        return integers, types.float64[:, ::1], numbers
+    table, scalars = types.int64[:, ::1], getattr(types, np.dtype(dtype).name)[:, ::1]
+    keys = (types.uint64[:, ::1],) if program.seeds else ()
+    storage = StorageType(uniform(program.slots, dtype))
+    return table, table, storage, scalars, *keys, *((integers, numbers) if program.has_small else ())
 
 
 def _require(what: str) -> None:

@@ -105,7 +105,7 @@ def _interface(target: Target) -> names.Interface:
     start = state("start", space=Space.TENSOR, init=Norm(theta))
     step = (Let(start.next, start * depth), Let(whole.next, whole + 1), Let(theta.next, theta - start * whole * g))
     rule = Optimizer("rule", title="Rule", step=step, evaluation=theta + start)
-    kind = import_module("optgen.runtime.optimizer").FusedOptimizer
+    kind = import_module("optgen.runtime.cpu.optimizer").FusedOptimizer
     methods = (kind.__init__, kind.step, kind.set)
     inherited = {name for method in methods for name in signature(method).parameters}
     found = names.interface_of(rule, kernel_of(rule), target)

@@ -17,7 +17,6 @@ from optgen.loops.layout import INDENT
 from optgen.loops.nodes import (
     Assign,
     Binary,
-    Bytes,
     Call,
     Cast,
     Choose,
@@ -36,7 +35,7 @@ from optgen.loops.printer import CodePrinter
 from optgen.loops.rounds import name as variable
 from optgen.loops.text import ATOM, LoopPrinter
 from optgen.pipeline import kernel_of
-from optgen.runtime.program import Program
+from optgen.runtime.core.program import Program
 
 COMPILER = shutil.which("cc")
 _PRELUDE = """
@@ -82,7 +81,8 @@ class CEmitter(LoopPrinter):
 
     def function(self, function: Function) -> str:
         element = function.kind == "element"
-        kinds = {name: "table" if name in _TABLES else _MEMORY.get(name, "element") for name in function.parameters}
+        parameters = [name for name in function.parameters if name != "storage"]
+        kinds = {name: "table" if name in _TABLES else _MEMORY.get(name, "element") for name in parameters}
         self.types.update(kinds)
         parameters = [f"{kind} {name}" for name, kind in kinds.items()]
         parameters += [f"element *out{k}" for k in range(self.results.get(function.name, 0))]
@@ -99,7 +99,7 @@ class CEmitter(LoopPrinter):
                 places = [f"&{self(target)}" for target in targets]
                 yield f"{function}({', '.join([*map(self, arguments), *places])});"
             case Assign((), Call() as call):
-                yield f"{self(call)};"
+                yield f"{self(replace(call, arguments=tuple(x for x in call.arguments if x != Name('storage'))))};"
             case Assign((Name(name),), value):
                 yield f"{self.declared(name, self.type_of(value))} = {self(value)};"
             case Return(values):
@@ -143,7 +143,7 @@ class CEmitter(LoopPrinter):
                 return "element *"
             case Item(array):
                 return {"const int64_t *": "int64_t", "table": "int64_t"}.get(self.type_of(array), "element")
-            case Number() | Binary() | Bytes() | Cast(_, "index"):
+            case Number() | Binary() | Cast(_, "index"):
                 return "int64_t"
         raise NotImplementedError(node)
 
@@ -151,6 +151,8 @@ class CEmitter(LoopPrinter):
         match node:
             case Call("len", (array,)):
                 return f"{self(array)}.length"
+            case Item(Name("scalars"), (_, k)):  # of the only group
+                return f"scalars[{self(k)}]"
             case Item(Name("rows"), (row,)):
                 return f"(rows.at + rows.width*{self(row)})"
             case Item(Name("tasks"), (task,)):
@@ -161,11 +163,8 @@ class CEmitter(LoopPrinter):
         kind = {"element": "element", "float64": "double", "index": "int64_t"}[to]
         return f"({kind})({self(value)})", ATOM
 
-    def size(self) -> str:
-        return "(int64_t)sizeof(element)"
-
-    def view(self, address: Expression, _: Expression) -> str:
-        return f"(element *)(intptr_t)({self(address)})"
+    def view(self, view: View) -> str:
+        return f"(element *)(intptr_t){self(view.row)}[{view.column}] + {self(view.begin)}"
 
 
 class _Table(ctypes.Structure):
@@ -183,7 +182,7 @@ class _Sweep:
     functions: Mapping[int, Callable[..., None]]
 
     def __call__(self, *arrays: Any) -> None:
-        *tables, scalars = arrays
+        *tables, _, scalars = arrays
         self.functions[scalars.itemsize](*map(_Table.of, tables), ctypes.c_void_p(scalars.ctypes.data))
 
 

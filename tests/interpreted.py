@@ -39,9 +39,9 @@ def _divided(a: Any, b: Any) -> Any:
         return np.divide(a, b)
 
 
-def _view(address: int, count: int, like: Any) -> Any:
-    kind = np.ctypeslib.as_ctypes_type(like.dtype)
-    memory = (kind * int(count)).from_address(int(address)) if count else (kind * 0)()
+def _view(row: Any, column: int, begin: int, count: int, stored: Any) -> Any:
+    kind, address = np.ctypeslib.as_ctypes_type(stored.dtype), int(row[column] + begin * stored.itemsize)
+    memory = (kind * int(count)).from_address(address) if count else (kind * 0)()
     return np.ctypeslib.as_array(memory)
 
 

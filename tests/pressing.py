@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-from optgen.runtime.launch import TURN
+from optgen.runtime.core.turn import TURN
 
 
 def pressed_everywhere(

@@ -14,7 +14,7 @@ LINUX = sys.platform == "linux"
 
 TEXT = '''"""A module with a kernel."""
 
-from optgen.runtime.cpu import on_host
+from optgen.runtime.cpu.primitives import on_host
 
 
 @on_host

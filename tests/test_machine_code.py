@@ -16,8 +16,9 @@ from numba import types
 from optgen.cli import main
 from optgen.errors import UsageError
 from optgen.machine_code import MachineCode, assembled, capability_of, machine_code, missing, ptx
-from optgen.runtime import Launch, cuda
-from optgen.runtime.cuda import THREADS, block, kernel, load, load4, store, store4, thread
+from optgen.runtime import Launch
+from optgen.runtime.cuda import primitives as cuda
+from optgen.runtime.cuda.primitives import THREADS, block, kernel, load, load4, store, store4, thread
 
 BOTH = (8, 0), (9, 0)
 here = pytest.mark.skipif(bool(missing()), reason=missing())

@@ -16,7 +16,6 @@ from optgen.loops.nodes import (
     Assign,
     Barrier,
     Binary,
-    Bytes,
     Call,
     Cast,
     Choose,
@@ -31,6 +30,7 @@ from optgen.loops.nodes import (
     Loop,
     Name,
     Number,
+    Place,
     Return,
     Run,
     Statement,
@@ -43,6 +43,7 @@ from optgen.loops.nodes import (
     item,
     plus,
 )
+from optgen.runtime.core.storage import uniform
 
 Arrays = dict[str, Any]
 
@@ -217,9 +218,8 @@ def _each() -> Tree:
 
 
 def _memory() -> Tree:
-    begin = plus(item("row", ONE), Bytes(Number(2)))
     body = (
-        assign("part", View(begin, item("row", Number(-1)))),
+        assign("part", View("x", Name("row"), 1, Number(2), item("row", Number(-1)))),
         count_up("i", item("row", Number(-1)), Assign((item("part", I),), item("scalars", ONE))),
     )
 
@@ -228,7 +228,8 @@ def _memory() -> Tree:
 
     def arrays(dtype: Any) -> Arrays:
         x = _x(dtype)
-        return {"row": np.array([8, x.ctypes.data, 3]), "scalars": _like(dtype), "x": x}
+        row = np.array([8, x.ctypes.data, 3])
+        return {"row": row, "scalars": _like(dtype), "storage": uniform(("x",), dtype), "x": x}
 
     return Tree("memory at an address", body, arrays, does, machines=("cpu",), apart=("x",))
 
@@ -270,20 +271,21 @@ THREADS = 4
 
 def _by_threads() -> Tree:
     lanes, four = tuple(Name(f"x{k}") for k in range(4)), Number(4)
-    at, me = item("row", ZERO), call("thread")
+    at, me = Name("x_ptr"), call("thread")
     body = (
+        assign("x_ptr", Place("x", Name("addresses"), 1, ZERO, Number(4))),
         Loop(
             "i",
             Binary(four, "*", me),
             Number(8),
             Binary(four, "*", Constant("THREADS")),
-            (Assign(lanes, Load(at, I, 4)), Store(at, I, tuple(reversed(lanes)))),
+            (Assign(lanes, Load("x", at, I, 4)), Store("x", at, I, tuple(reversed(lanes)))),
         ),
         Barrier(),
-        assign("one", Load(at, me, 1)),
+        assign("one", Load("x", at, me, 1)),
         assign("total", call("sum_of_block", Cast(Name("one"), "float64"))),
         Choose(((Binary(me, "==", ZERO), (Assign((item("out", call("block")),), Name("total")),)),)),
-        Store(at, plus(me, four), (Name("one"),)),
+        Store("x", at, plus(me, four), (Name("one"),)),
     )
 
     def does(a: Arrays) -> None:
@@ -296,7 +298,8 @@ def _by_threads() -> Tree:
         begin = (-room.ctypes.data % 16) // room.itemsize
         x = room[begin : begin + 8]
         x[:] = [4, 8, 2, 1, 16, 32, 64, 128]
-        return {"row": np.array([x.ctypes.data]), "x": x, "scalars": _like(dtype), "out": np.zeros(1)}
+        addresses = np.array([[0], [x.ctypes.data - 4 * x.itemsize]])
+        return {"addresses": addresses, "x": x, "storage": uniform(("x",), dtype), "out": np.zeros(1)}
 
     return Tree("threads of a block", body, arrays, does, threads=THREADS, machines=("cuda",), apart=("x",))
 

@@ -22,7 +22,7 @@ Reference: optax.MultiSteps.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
     view,
 )
@@ -75,27 +75,28 @@ def update_1(g, g_sum):
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    g_sum = view(row[3], count, scalars)
-    m = view(row[4], count, scalars)
-    v = view(row[5], count, scalars)
-    branch = int(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
-    c0 = scalars[3]
-    zero = scalars[4]
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c1 = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c2 = scalars[10]
-    c3 = scalars[11]
-    c4 = scalars[12]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    g_sum = view(row, 3, 0, count, storage.g_sum)
+    m = view(row, 4, 0, count, storage.m)
+    v = view(row, 5, 0, count, storage.v)
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    lr = scalars[group, 1]
+    eps = scalars[group, 2]
+    c0 = scalars[group, 3]
+    zero = scalars[group, 4]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c1 = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c2 = scalars[group, 10]
+    c3 = scalars[group, 11]
+    c4 = scalars[group, 12]
     if branch == 0:
         for i in range(count):
             theta[i], g_sum[i], m[i], v[i] = update_0(
@@ -108,18 +109,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, accumulation_steps, beta1, beta2, eps):

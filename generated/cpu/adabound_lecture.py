@@ -20,7 +20,7 @@ Reference: arXiv:1902.09843, as lectures write it.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
     serial_sweep, sqrt, tail, view,
 )
@@ -58,25 +58,26 @@ def update(
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    lr = scalars[0]
-    eps = scalars[1]
-    c1 = scalars[2]
-    lower = scalars[3]
-    upper = scalars[4]
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c0 = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c2 = scalars[10]
-    c3 = scalars[11]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    lr = scalars[group, 0]
+    eps = scalars[group, 1]
+    c1 = scalars[group, 2]
+    lower = scalars[group, 3]
+    upper = scalars[group, 4]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c0 = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c2 = scalars[group, 10]
+    c3 = scalars[group, 11]
     for i in range(count):
         theta[i], m[i], v[i] = update(
             theta[i], g[i], m[i], v[i], lr, eps, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
@@ -85,18 +86,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, beta1, beta2, eps):

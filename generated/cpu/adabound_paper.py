@@ -19,7 +19,7 @@ Reference: arXiv:1902.09843, Algorithm 2 with the bounds of section 4.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, head, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     tail, view,
 )
@@ -52,23 +52,24 @@ def update(theta, g, m, v, lr, c1, lower, upper, beta1_head, beta1_tail, c0, bet
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    lr = scalars[0]
-    c1 = scalars[1]
-    lower = scalars[2]
-    upper = scalars[3]
-    beta1_head = scalars[4]
-    beta1_tail = scalars[5]
-    c0 = scalars[6]
-    beta2_head = scalars[7]
-    beta2_tail = scalars[8]
-    c2 = scalars[9]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    lr = scalars[group, 0]
+    c1 = scalars[group, 1]
+    lower = scalars[group, 2]
+    upper = scalars[group, 3]
+    beta1_head = scalars[group, 4]
+    beta1_tail = scalars[group, 5]
+    c0 = scalars[group, 6]
+    beta2_head = scalars[group, 7]
+    beta2_tail = scalars[group, 8]
+    c2 = scalars[group, 9]
     for i in range(count):
         theta[i], m[i], v[i] = update(
             theta[i], g[i], m[i], v[i], lr, c1, lower, upper, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2,
@@ -76,18 +77,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, beta1, beta2):

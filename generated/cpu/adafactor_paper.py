@@ -20,11 +20,11 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, helper, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
     root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
 )
-from optgen.runtime.totals import column_totals, columns_in_rows, narrow, rows_in_columns, sum_of, wide
+from optgen.runtime.cpu.totals import column_totals, columns_in_rows, narrow, rows_in_columns, sum_of, wide
 
 
 @on_host
@@ -100,7 +100,7 @@ def update_2(theta, g, by_row, by_column, c4):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
+def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -115,8 +115,8 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
     acc1_of[parts_begin : parts_begin + parts_count] = 0.0
     for line in range(lines):
         begin = line*count
-        theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-        g = view(row[2] + begin*scalars.itemsize, count, scalars)
+        theta = view(row, 1, begin, count, storage.theta)
+        g = view(row, 2, begin, count, storage.g)
         matrix = (line_before + line)//matrix_rows
         line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1 = acc1_of[line_parts : line_parts + count]
@@ -135,18 +135,18 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of)
 
 
 @on_host
@@ -155,21 +155,27 @@ def prepare_1(
     n_rows_of, by_column_of, by_row_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
-    eps1 = scalars[0]
-    eps2 = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c3 = scalars[5]
     for j in at.tensors:
+        group = at.groups[j]
+        eps2 = scalars[group, 1]
+        c3 = scalars[group, 5]
         acc7 = sum_of(acc7_of, at.chunks[j], at.chunks[j + 1])
         acc8 = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
         acc9 = sum_of(acc9_of, at.chunks[j], at.chunks[j + 1])
         rate_of[j] = tensor_0(acc7, acc8, acc9, numel_of[j], eps2, c3)
     for j in at.tensors:
+        group = at.groups[j]
+        eps1 = scalars[group, 0]
+        c0 = scalars[group, 2]
+        c1 = scalars[group, 3]
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
             r_of[begin + i] = row_0(r_of[begin + i], acc0_of[begin + i], n_cols_of[j], eps1, c0, c1)
     for j in at.tensors:
+        group = at.groups[j]
+        eps1 = scalars[group, 0]
+        c0 = scalars[group, 2]
+        c1 = scalars[group, 3]
         acc1 = column_totals(acc1_of, at, j)
         acc3 = rows_in_columns(r_of, at, j)
         begin = at.columns[j]
@@ -185,7 +191,7 @@ def prepare_1(
 
 
 @summing_chunk
-def chunk_1(row, place, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
+def chunk_1(row, place, storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -198,7 +204,7 @@ def chunk_1(row, place, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6
     acc6 = 0.0  # sum of y1*y1 over the tensor
     for line in range(lines):
         begin = line*count
-        g = view(row[2] + begin*scalars.itemsize, count, scalars)
+        g = view(row, 2, begin, count, storage.g)
         by_row = narrow(by_row_of[first_row + line], scalars)
         matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
@@ -214,25 +220,26 @@ def chunk_1(row, place, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
+def sweep_1(rows, tasks, places, storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of)
+            chunk_1(rows[row], places[row], storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
+def sweep_1_serial(rows, places, storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of)
+        chunk_1(rows[row], places[row], storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of)
 
 
 @on_host
 def prepare_2(at, scalars, acc4_of, acc5_of, acc6_of, rate_of, numel_of, c4_of):
     """Prepare sweep 2: all that varies over less than elements."""
-    c2 = scalars[4]
     for j in at.tensors:
+        group = at.groups[j]
+        c2 = scalars[group, 4]
         acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
         acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
         acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
@@ -240,7 +247,7 @@ def prepare_2(at, scalars, acc4_of, acc5_of, acc6_of, rate_of, numel_of, c4_of):
 
 
 @per_chunk
-def chunk_2(row, place, scalars, by_row_of, by_column_of, c4_of):
+def chunk_2(row, place, storage, scalars, by_row_of, by_column_of, c4_of):
     """Sweep 2 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -251,8 +258,8 @@ def chunk_2(row, place, scalars, by_row_of, by_column_of, c4_of):
     c4 = narrow(c4_of[row[-2]], scalars)
     for line in range(lines):
         begin = line*count
-        theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-        g = view(row[2] + begin*scalars.itemsize, count, scalars)
+        theta = view(row, 1, begin, count, storage.theta)
+        g = view(row, 2, begin, count, storage.g)
         by_row = narrow(by_row_of[first_row + line], scalars)
         matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
@@ -262,18 +269,18 @@ def chunk_2(row, place, scalars, by_row_of, by_column_of, c4_of):
 
 
 @parallel_sweep
-def sweep_2(rows, tasks, places, scalars, by_row_of, by_column_of, c4_of):
+def sweep_2(rows, tasks, places, storage, scalars, by_row_of, by_column_of, c4_of):
     """Sweep 2 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_2(rows[row], places[row], scalars, by_row_of, by_column_of, c4_of)
+            chunk_2(rows[row], places[row], storage, scalars, by_row_of, by_column_of, c4_of)
 
 
 @serial_sweep
-def sweep_2_serial(rows, places, scalars, by_row_of, by_column_of, c4_of):
+def sweep_2_serial(rows, places, storage, scalars, by_row_of, by_column_of, c4_of):
     """Sweep 2 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_2(rows[row], places[row], scalars, by_row_of, by_column_of, c4_of)
+        chunk_2(rows[row], places[row], storage, scalars, by_row_of, by_column_of, c4_of)
 
 
 def initial(lr, beta2_decay, eps1, rms_limit, eps2):

@@ -14,7 +14,7 @@ Reference: torch.optim.Adagrad.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
 )
 
@@ -35,31 +35,32 @@ def update(theta, g, v, eps, lr_t):
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    v = view(row[3], count, scalars)
-    eps = scalars[0]
-    lr_t = scalars[1]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    v = view(row, 3, 0, count, storage.v)
+    group = row[-3]
+    eps = scalars[group, 0]
+    lr_t = scalars[group, 1]
     for i in range(count):
         theta[i], v[i] = update(theta[i], g[i], v[i], eps, lr_t)
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, lr_decay, eps, initial_accumulator):

@@ -18,11 +18,11 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
     sqrt, summing_chunk, tail, view,
 )
-from optgen.runtime.totals import narrow, wide
+from optgen.runtime.cpu.totals import narrow, wide
 
 
 @on_host
@@ -63,18 +63,19 @@ def update_1(theta, m_next, c5, c1, c4):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of):
+def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    beta1_head = scalars[3]
-    beta1_tail = scalars[4]
-    c0 = scalars[5]
+    group = row[-3]
+    beta1_head = scalars[group, 3]
+    beta1_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
     for line in range(lines):
         begin = line*count
-        g = view(row[2] + begin*scalars.itemsize, count, scalars)
-        m = view(row[3] + begin*scalars.itemsize, count, scalars)
+        g = view(row, 2, begin, count, storage.g)
+        m = view(row, 3, begin, count, storage.m)
         acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
             m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
@@ -83,29 +84,30 @@ def chunk_0(row, place, scalars, acc0_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
 @on_host
 def prepare_1(at, scalars, v_of, acc0_of, n_cols_of, c5_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    lr = scalars[0]
-    beta2 = scalars[1]
-    eps = scalars[2]
-    c2 = scalars[7]
-    c3 = scalars[8]
     for j in at.tensors:
+        group = at.groups[j]
+        lr = scalars[group, 0]
+        beta2 = scalars[group, 1]
+        eps = scalars[group, 2]
+        c2 = scalars[group, 7]
+        c3 = scalars[group, 8]
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
             v_of[begin + i], c5_of[begin + i] = row_0(
@@ -114,35 +116,36 @@ def prepare_1(at, scalars, v_of, acc0_of, n_cols_of, c5_of):
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c5_of):
+def chunk_1(row, place, storage, scalars, c5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    c1 = scalars[6]
-    c4 = scalars[9]
+    group = row[-3]
+    c1 = scalars[group, 6]
+    c4 = scalars[group, 9]
     for line in range(lines):
         begin = line*count
-        theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-        m = view(row[3] + begin*scalars.itemsize, count, scalars)
+        theta = view(row, 1, begin, count, storage.theta)
+        m = view(row, 3, begin, count, storage.m)
         c5 = narrow(c5_of[first_row + line], scalars)
         for i in range(count):
             theta[i] = update_1(theta[i], m[i], c5, c1, c4)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c5_of):
+def sweep_1(rows, tasks, places, storage, scalars, c5_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c5_of)
+            chunk_1(rows[row], places[row], storage, scalars, c5_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c5_of):
+def sweep_1_serial(rows, places, storage, scalars, c5_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c5_of)
+        chunk_1(rows[row], places[row], storage, scalars, c5_of)
 
 
 def initial(lr, beta1, beta2, weight_decay, eps):

@@ -15,7 +15,7 @@ Reference: torch.optim.Adamax.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
     tail, view,
 )
@@ -42,37 +42,38 @@ def update(theta, g, m, u, lr, beta2, eps, beta1_head, beta1_tail, c0, c1):
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    u = view(row[4], count, scalars)
-    lr = scalars[0]
-    beta2 = scalars[1]
-    eps = scalars[2]
-    beta1_head = scalars[3]
-    beta1_tail = scalars[4]
-    c0 = scalars[5]
-    c1 = scalars[6]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    u = view(row, 4, 0, count, storage.u)
+    group = row[-3]
+    lr = scalars[group, 0]
+    beta2 = scalars[group, 1]
+    eps = scalars[group, 2]
+    beta1_head = scalars[group, 3]
+    beta1_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    c1 = scalars[group, 6]
     for i in range(count):
         theta[i], m[i], u[i] = update(theta[i], g[i], m[i], u[i], lr, beta2, eps, beta1_head, beta1_tail, c0, c1)
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, beta1, beta2, eps):

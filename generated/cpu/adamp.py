@@ -28,11 +28,11 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
     root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
 )
-from optgen.runtime.totals import max_of, narrow, sum_of, wide
+from optgen.runtime.cpu.totals import max_of, narrow, sum_of, wide
 
 
 @on_host
@@ -127,22 +127,23 @@ def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
 
 @summing_chunk
 def chunk_0(
-    row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of, acc9_of,
-    acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
+    row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
+    acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
 ):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    eps = scalars[1]
-    beta1_head = scalars[4]
-    beta1_tail = scalars[5]
-    c0 = scalars[6]
-    beta2_head = scalars[7]
-    beta2_tail = scalars[8]
-    c1 = scalars[9]
-    c2 = scalars[10]
-    c3 = scalars[11]
+    group = row[-3]
+    eps = scalars[group, 1]
+    beta1_head = scalars[group, 4]
+    beta1_tail = scalars[group, 5]
+    c0 = scalars[group, 6]
+    beta2_head = scalars[group, 7]
+    beta2_tail = scalars[group, 8]
+    c1 = scalars[group, 9]
+    c2 = scalars[group, 10]
+    c3 = scalars[group, 11]
     acc8 = 0.0  # sum of g*theta over the tensor
     acc9 = 0.0  # sum of g*g over the tensor
     acc10 = 0.0  # sum of y0*y0 over the tensor
@@ -153,10 +154,10 @@ def chunk_0(
     acc16 = 0.0  # sum of theta*u over the tensor
     for line in range(lines):
         begin = line*count
-        theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-        g = view(row[2] + begin*scalars.itemsize, count, scalars)
-        m = view(row[3] + begin*scalars.itemsize, count, scalars)
-        v = view(row[4] + begin*scalars.itemsize, count, scalars)
+        theta = view(row, 1, begin, count, storage.theta)
+        g = view(row, 2, begin, count, storage.g)
+        m = view(row, 3, begin, count, storage.m)
+        v = view(row, 4, begin, count, storage.v)
         acc0 = 0.0  # sum of g*theta over the row
         acc1 = 0.0  # sum of g*g over the row
         acc2 = 0.0  # sum of y0*y0 over the row
@@ -205,28 +206,28 @@ def chunk_0(
 
 @parallel_sweep
 def sweep_0(
-    rows, tasks, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
-    acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
+    rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of,
+    acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
 ):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
             chunk_0(
-                rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of,
-                acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
+                rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of,
+                acc6_of, acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
             )
 
 
 @serial_sweep
 def sweep_0_serial(
-    rows, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of, acc9_of,
-    acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
+    rows, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
+    acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
 ):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
         chunk_0(
-            rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
-            acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
+            rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of,
+            acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
         )
 
 
@@ -237,11 +238,9 @@ def prepare_1(
     acc15_of, acc16_of, radial_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
-    eps = scalars[1]
-    delta = scalars[2]
-    wd_ratio = scalars[3]
-    c5 = scalars[12]
     for j in at.tensors:
+        group = at.groups[j]
+        eps = scalars[group, 1]
         acc8 = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
         acc9 = sum_of(acc9_of, at.chunks[j], at.chunks[j + 1])
         acc10 = sum_of(acc10_of, at.chunks[j], at.chunks[j + 1])
@@ -251,6 +250,8 @@ def prepare_1(
         acc14 = sum_of(acc14_of, at.chunks[j], at.chunks[j + 1])
         cosine_of[j] = tensor_0(acc8, acc9, acc10, acc11, acc12, acc13, acc14, eps)
     for j in at.tensors:
+        group = at.groups[j]
+        eps = scalars[group, 1]
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
             y4_of[begin + i] = row_0(
@@ -258,9 +259,16 @@ def prepare_1(
                 acc5_of[begin + i], acc6_of[begin + i], eps,
             )
     for j in at.tensors:
+        group = at.groups[j]
+        delta = scalars[group, 2]
+        wd_ratio = scalars[group, 3]
+        c5 = scalars[group, 12]
         acc7 = max_of(y4_of, at.rows[j], at.rows[j + 1])
         row_cosine_of[j], c4_of[j] = tensor_1(acc7, cosine_of[j], numel_of[j], n_cols_of[j], delta, wd_ratio, c5)
     for j in at.tensors:
+        group = at.groups[j]
+        eps = scalars[group, 1]
+        delta = scalars[group, 2]
         acc12 = sum_of(acc12_of, at.chunks[j], at.chunks[j + 1])
         acc13 = sum_of(acc13_of, at.chunks[j], at.chunks[j + 1])
         acc14 = sum_of(acc14_of, at.chunks[j], at.chunks[j + 1])
@@ -274,39 +282,40 @@ def prepare_1(
 
 
 @per_chunk
-def chunk_1(row, place, scalars, radial_of, c4_of):
+def chunk_1(row, place, storage, scalars, radial_of, c4_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    lr = scalars[0]
-    eps = scalars[1]
-    c2 = scalars[10]
-    c3 = scalars[11]
+    group = row[-3]
+    lr = scalars[group, 0]
+    eps = scalars[group, 1]
+    c2 = scalars[group, 10]
+    c3 = scalars[group, 11]
     c4 = narrow(c4_of[row[-2]], scalars)
     for line in range(lines):
         begin = line*count
-        theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-        m = view(row[3] + begin*scalars.itemsize, count, scalars)
-        v = view(row[4] + begin*scalars.itemsize, count, scalars)
+        theta = view(row, 1, begin, count, storage.theta)
+        m = view(row, 3, begin, count, storage.m)
+        v = view(row, 4, begin, count, storage.v)
         radial = narrow(radial_of[first_row + line], scalars)
         for i in range(count):
             theta[i] = update_1(theta[i], m[i], v[i], radial, c4, lr, eps, c2, c3)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, radial_of, c4_of):
+def sweep_1(rows, tasks, places, storage, scalars, radial_of, c4_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, radial_of, c4_of)
+            chunk_1(rows[row], places[row], storage, scalars, radial_of, c4_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, radial_of, c4_of):
+def sweep_1_serial(rows, places, storage, scalars, radial_of, c4_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, radial_of, c4_of)
+        chunk_1(rows[row], places[row], storage, scalars, radial_of, c4_of)
 
 
 def initial(lr, beta1, beta2, eps, delta, wd_ratio, weight_decay):

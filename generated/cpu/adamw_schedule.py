@@ -16,7 +16,7 @@ Reference: arXiv:1711.05101, Algorithm 2, line 12.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
     view,
 )
@@ -53,25 +53,26 @@ def update(
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    schedule = scalars[0]
-    step_size = scalars[1]
-    eps = scalars[2]
-    weight_decay = scalars[3]
-    beta1_head = scalars[4]
-    beta1_tail = scalars[5]
-    c0 = scalars[6]
-    beta2_head = scalars[7]
-    beta2_tail = scalars[8]
-    c1 = scalars[9]
-    c2 = scalars[10]
-    c3 = scalars[11]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    schedule = scalars[group, 0]
+    step_size = scalars[group, 1]
+    eps = scalars[group, 2]
+    weight_decay = scalars[group, 3]
+    beta1_head = scalars[group, 4]
+    beta1_tail = scalars[group, 5]
+    c0 = scalars[group, 6]
+    beta2_head = scalars[group, 7]
+    beta2_tail = scalars[group, 8]
+    c1 = scalars[group, 9]
+    c2 = scalars[group, 10]
+    c3 = scalars[group, 11]
     for i in range(count):
         theta[i], m[i], v[i] = update(
             theta[i], g[i], m[i], v[i], schedule, step_size, eps, weight_decay, beta1_head, beta1_tail, c0,
@@ -80,18 +81,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(beta1, beta2, schedule, step_size, eps, weight_decay):

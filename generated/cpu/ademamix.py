@@ -17,7 +17,7 @@ Reference: arXiv:2409.03137, Algorithm 1 without schedules; optax.contrib.ademam
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
     view,
 )
@@ -59,29 +59,30 @@ def update(
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    m_slow = view(row[5], count, scalars)
-    lr = scalars[0]
-    alpha = scalars[1]
-    eps = scalars[2]
-    weight_decay = scalars[3]
-    beta1_head = scalars[4]
-    beta1_tail = scalars[5]
-    c0 = scalars[6]
-    beta2_head = scalars[7]
-    beta2_tail = scalars[8]
-    c1 = scalars[9]
-    c2 = scalars[10]
-    c3 = scalars[11]
-    beta3_head = scalars[12]
-    beta3_tail = scalars[13]
-    c4 = scalars[14]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    m_slow = view(row, 5, 0, count, storage.m_slow)
+    group = row[-3]
+    lr = scalars[group, 0]
+    alpha = scalars[group, 1]
+    eps = scalars[group, 2]
+    weight_decay = scalars[group, 3]
+    beta1_head = scalars[group, 4]
+    beta1_tail = scalars[group, 5]
+    c0 = scalars[group, 6]
+    beta2_head = scalars[group, 7]
+    beta2_tail = scalars[group, 8]
+    c1 = scalars[group, 9]
+    c2 = scalars[group, 10]
+    c3 = scalars[group, 11]
+    beta3_head = scalars[group, 12]
+    beta3_tail = scalars[group, 13]
+    c4 = scalars[group, 14]
     for i in range(count):
         theta[i], m[i], v[i], m_slow[i] = update(
             theta[i], g[i], m[i], v[i], m_slow[i], lr, alpha, eps, weight_decay, beta1_head, beta1_tail, c0,
@@ -90,18 +91,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, beta1, beta2, beta3, alpha, eps, weight_decay):

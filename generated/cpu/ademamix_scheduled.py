@@ -21,7 +21,7 @@ Reference: arXiv:2409.03137, Algorithm 1 with its schedules of alpha and beta3; 
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     exp, expm1, fma, head, log, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
     serial_sweep, sqrt, tail, view,
 )
@@ -70,30 +70,31 @@ def update(
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    m_slow = view(row[5], count, scalars)
-    lr = scalars[0]
-    eps = scalars[1]
-    weight_decay = scalars[2]
-    alpha_t = scalars[3]
-    beta1_head = scalars[4]
-    beta1_tail = scalars[5]
-    c0 = scalars[6]
-    beta2_head = scalars[7]
-    beta2_tail = scalars[8]
-    c1 = scalars[9]
-    c2 = scalars[10]
-    c3 = scalars[11]
-    c4 = scalars[12]
-    c5 = scalars[13]
-    c6 = scalars[14]
-    c7 = scalars[15]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    m_slow = view(row, 5, 0, count, storage.m_slow)
+    group = row[-3]
+    lr = scalars[group, 0]
+    eps = scalars[group, 1]
+    weight_decay = scalars[group, 2]
+    alpha_t = scalars[group, 3]
+    beta1_head = scalars[group, 4]
+    beta1_tail = scalars[group, 5]
+    c0 = scalars[group, 6]
+    beta2_head = scalars[group, 7]
+    beta2_tail = scalars[group, 8]
+    c1 = scalars[group, 9]
+    c2 = scalars[group, 10]
+    c3 = scalars[group, 11]
+    c4 = scalars[group, 12]
+    c5 = scalars[group, 13]
+    c6 = scalars[group, 14]
+    c7 = scalars[group, 15]
     for i in range(count):
         theta[i], m[i], v[i], m_slow[i] = update(
             theta[i], g[i], m[i], v[i], m_slow[i], lr, eps, weight_decay, alpha_t, beta1_head, beta1_tail, c0,
@@ -102,18 +103,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, beta1, beta2, alpha, alpha_warmup, beta3_warmup, beta3, beta_start, eps, weight_decay):

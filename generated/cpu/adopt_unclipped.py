@@ -15,7 +15,7 @@ Reference: arXiv:2411.02853v1; optax.contrib.adopt(use_clipping=False).
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
     view,
 )
@@ -54,22 +54,23 @@ def update_1(theta, g, v, m, lr, eps, beta2_head, beta2_tail, c0, beta1_head, be
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    v = view(row[3], count, scalars)
-    m = view(row[4], count, scalars)
-    branch = int(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
-    beta2_head = scalars[3]
-    beta2_tail = scalars[4]
-    c0 = scalars[5]
-    beta1_head = scalars[6]
-    beta1_tail = scalars[7]
-    c1 = scalars[8]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    v = view(row, 3, 0, count, storage.v)
+    m = view(row, 4, 0, count, storage.m)
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    lr = scalars[group, 1]
+    eps = scalars[group, 2]
+    beta2_head = scalars[group, 3]
+    beta2_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    beta1_head = scalars[group, 6]
+    beta1_tail = scalars[group, 7]
+    c1 = scalars[group, 8]
     if branch == 0:
         for i in range(count):
             theta[i], v[i] = update_0(theta[i], g[i], m[i], lr)
@@ -81,18 +82,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, beta2, eps, beta1):

@@ -18,7 +18,7 @@ Reference: torch.optim.ASGD; Bottou's averaged stochastic gradient descent.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
 )
 
@@ -50,16 +50,17 @@ def update_1(theta, g, lambd, eta):
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    ax = view(row[3], count, scalars)
-    branch = int(scalars[0])
-    lambd = scalars[1]
-    eta = scalars[2]
-    mu = scalars[3]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    ax = view(row, 3, 0, count, storage.ax)
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    lambd = scalars[group, 1]
+    eta = scalars[group, 2]
+    mu = scalars[group, 3]
     if branch == 0:
         for i in range(count):
             theta[i], ax[i] = update_0(theta[i], g[i], ax[i], lambd, eta, mu)
@@ -69,18 +70,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, lambd, alpha, t0):

@@ -18,11 +18,11 @@ Reference: arXiv:2411.16085, Algorithm 1.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
     serial_sweep, sign, sqrt, summing_chunk, tail, view, where,
 )
-from optgen.runtime.totals import narrow, sum_of, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 
 @on_host
@@ -74,24 +74,25 @@ def update_1(theta, g, m_next, v_next, c5, lr, eps, c2, c3, one, c4, zero, c6):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of):
+def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    eps = scalars[1]
-    beta1_head = scalars[2]
-    beta1_tail = scalars[3]
-    c0 = scalars[4]
-    beta2_head = scalars[5]
-    beta2_tail = scalars[6]
-    c1 = scalars[7]
-    c2 = scalars[8]
-    c3 = scalars[9]
-    one = scalars[10]
-    c4 = scalars[11]
-    zero = scalars[12]
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    eps = scalars[group, 1]
+    beta1_head = scalars[group, 2]
+    beta1_tail = scalars[group, 3]
+    c0 = scalars[group, 4]
+    beta2_head = scalars[group, 5]
+    beta2_tail = scalars[group, 6]
+    c1 = scalars[group, 7]
+    c2 = scalars[group, 8]
+    c3 = scalars[group, 9]
+    one = scalars[group, 10]
+    c4 = scalars[group, 11]
+    zero = scalars[group, 12]
     acc0 = 0.0  # sum of agrees over the tensor
     for i in range(count):
         m[i], v[i], agrees = update_0(
@@ -102,18 +103,18 @@ def chunk_0(row, place, scalars, acc0_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
 @on_host
@@ -125,39 +126,40 @@ def prepare_1(at, scalars, acc0_of, numel_of, c5_of):
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c5_of):
+def chunk_1(row, place, storage, scalars, c5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    lr = scalars[0]
-    eps = scalars[1]
-    c2 = scalars[8]
-    c3 = scalars[9]
-    one = scalars[10]
-    c4 = scalars[11]
-    zero = scalars[12]
-    c6 = scalars[13]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    lr = scalars[group, 0]
+    eps = scalars[group, 1]
+    c2 = scalars[group, 8]
+    c3 = scalars[group, 9]
+    one = scalars[group, 10]
+    c4 = scalars[group, 11]
+    zero = scalars[group, 12]
+    c6 = scalars[group, 13]
     c5 = narrow(c5_of[row[-2]], scalars)
     for i in range(count):
         theta[i] = update_1(theta[i], g[i], m[i], v[i], c5, lr, eps, c2, c3, one, c4, zero, c6)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c5_of):
+def sweep_1(rows, tasks, places, storage, scalars, c5_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c5_of)
+            chunk_1(rows[row], places[row], storage, scalars, c5_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c5_of):
+def sweep_1_serial(rows, places, storage, scalars, c5_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c5_of)
+        chunk_1(rows[row], places[row], storage, scalars, c5_of)
 
 
 def initial(lr, beta1, beta2, eps, weight_decay):

@@ -14,11 +14,11 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, view,
     where,
 )
-from optgen.runtime.totals import narrow, wide
+from optgen.runtime.cpu.totals import narrow, wide
 
 
 @on_host
@@ -70,14 +70,14 @@ def prepare_0(at, scalars, n_rows_of, c1_of):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of):
+def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
     for line in range(lines):
         begin = line*count
-        g = view(row[2] + begin*scalars.itemsize, count, scalars)
+        g = view(row, 2, begin, count, storage.g)
         acc0 = 0.0  # sum of g over the row
         for i in range(count):
             acc0 += wide(g[i])
@@ -85,18 +85,18 @@ def chunk_0(row, place, scalars, acc0_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
 @on_host
@@ -109,23 +109,24 @@ def prepare_1(at, scalars, acc0_of, n_cols_of, c0_of):
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c0_of, c1_of):
+def chunk_1(row, place, storage, scalars, c0_of, c1_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    branch = int(scalars[0])
-    lr = scalars[1]
-    momentum = scalars[2]
-    zero = scalars[3]
-    c2 = scalars[4]
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    lr = scalars[group, 1]
+    momentum = scalars[group, 2]
+    zero = scalars[group, 3]
+    c2 = scalars[group, 4]
     if branch == 0:
         c1 = narrow(c1_of[row[-2]], scalars)
         for line in range(lines):
             begin = line*count
-            theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-            g = view(row[2] + begin*scalars.itemsize, count, scalars)
-            b = view(row[3] + begin*scalars.itemsize, count, scalars)
+            theta = view(row, 1, begin, count, storage.theta)
+            g = view(row, 2, begin, count, storage.g)
+            b = view(row, 3, begin, count, storage.b)
             c0 = narrow(c0_of[first_row + line], scalars)
             for i in range(count):
                 theta[i], b[i] = update_0_1(theta[i], g[i], c0, c1, lr, zero)
@@ -133,27 +134,27 @@ def chunk_1(row, place, scalars, c0_of, c1_of):
         c1 = narrow(c1_of[row[-2]], scalars)
         for line in range(lines):
             begin = line*count
-            theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-            g = view(row[2] + begin*scalars.itemsize, count, scalars)
-            b = view(row[3] + begin*scalars.itemsize, count, scalars)
+            theta = view(row, 1, begin, count, storage.theta)
+            g = view(row, 2, begin, count, storage.g)
+            b = view(row, 3, begin, count, storage.b)
             c0 = narrow(c0_of[first_row + line], scalars)
             for i in range(count):
                 theta[i], b[i] = update_1_1(theta[i], g[i], b[i], c0, c1, lr, momentum, zero, c2)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c0_of, c1_of):
+def sweep_1(rows, tasks, places, storage, scalars, c0_of, c1_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c0_of, c1_of)
+            chunk_1(rows[row], places[row], storage, scalars, c0_of, c1_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c0_of, c1_of):
+def sweep_1_serial(rows, places, storage, scalars, c0_of, c1_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c0_of, c1_of)
+        chunk_1(rows[row], places[row], storage, scalars, c0_of, c1_of)
 
 
 def initial(lr, momentum, dampening):

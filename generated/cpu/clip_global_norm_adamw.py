@@ -18,11 +18,11 @@ Reference: torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
     root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
 )
-from optgen.runtime.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -70,10 +70,10 @@ def update_1(
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of):
+def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    g = view(row[2], count, scalars)
+    g = view(row, 2, 0, count, storage.g)
     acc0 = 0.0  # sum of g*g over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
     acc4 = 0.0  # sum of y3*y3 over the tensor
@@ -88,24 +88,23 @@ def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc2_of, acc4_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of, acc4_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of, acc4_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of, acc4_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of)
 
 
 @on_host
 def prepare_1(at, scalars, acc0_of, acc2_of, acc4_of, y0_of, y2_of, y4_of, shrink_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    norm_limit = scalars[1]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
@@ -116,28 +115,30 @@ def prepare_1(at, scalars, acc0_of, acc2_of, acc4_of, y0_of, y2_of, y4_of, shrin
     acc1 = sum_over(y0_of, at.tensors)
     acc3 = sum_over(y2_of, at.tensors)
     acc5 = sum_over(y4_of, at.tensors)
+    norm_limit = scalars[0, 1]
     shrink_of[0] = model_0(acc1, acc3, acc5, norm_limit)
 
 
 @per_chunk
-def chunk_1(row, place, scalars, shrink_of):
+def chunk_1(row, place, storage, scalars, shrink_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    lr = scalars[0]
-    eps = scalars[2]
-    beta1_head = scalars[3]
-    beta1_tail = scalars[4]
-    c0 = scalars[5]
-    beta2_head = scalars[6]
-    beta2_tail = scalars[7]
-    c1 = scalars[8]
-    c2 = scalars[9]
-    c3 = scalars[10]
-    c4 = scalars[11]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    lr = scalars[group, 0]
+    eps = scalars[group, 2]
+    beta1_head = scalars[group, 3]
+    beta1_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    beta2_head = scalars[group, 6]
+    beta2_tail = scalars[group, 7]
+    c1 = scalars[group, 8]
+    c2 = scalars[group, 9]
+    c3 = scalars[group, 10]
+    c4 = scalars[group, 11]
     shrink = narrow(shrink_of[0], scalars)
     for i in range(count):
         theta[i], m[i], v[i] = update_1(
@@ -147,18 +148,18 @@ def chunk_1(row, place, scalars, shrink_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, shrink_of):
+def sweep_1(rows, tasks, places, storage, scalars, shrink_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, shrink_of)
+            chunk_1(rows[row], places[row], storage, scalars, shrink_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, shrink_of):
+def sweep_1_serial(rows, places, storage, scalars, shrink_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, shrink_of)
+        chunk_1(rows[row], places[row], storage, scalars, shrink_of)
 
 
 def initial(lr, norm_limit, beta1, beta2, weight_decay, eps):

@@ -16,11 +16,11 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
     serial_sweep, shrunk, stretched, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, wide
+from optgen.runtime.cpu.totals import narrow, wide
 
 
 @on_host
@@ -68,15 +68,15 @@ def update_1_1(theta, g, b, shrink, lr, momentum, c0):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
     for line in range(lines):
         begin = line*count
-        theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-        g = view(row[2] + begin*scalars.itemsize, count, scalars)
+        theta = view(row, 1, begin, count, storage.theta)
+        g = view(row, 2, begin, count, storage.g)
         acc0 = 0.0  # sum of theta*theta over the row
         acc1 = 0.0  # sum of y0*y0 over the row
         acc2 = 0.0  # sum of y1*y1 over the row
@@ -100,26 +100,27 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, ac
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @on_host
 def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, shrink_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    unit_limit = scalars[2]
-    unit_floor = scalars[3]
     for j in at.tensors:
+        group = at.groups[j]
+        unit_limit = scalars[group, 2]
+        unit_floor = scalars[group, 3]
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
             shrink_of[begin + i] = row_0_0(
@@ -129,48 +130,49 @@ def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of,
 
 
 @per_chunk
-def chunk_1(row, place, scalars, shrink_of):
+def chunk_1(row, place, storage, scalars, shrink_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
     first_row = place[3]
-    branch = int(scalars[0])
-    lr = scalars[1]
-    momentum = scalars[4]
-    c0 = scalars[5]
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    lr = scalars[group, 1]
+    momentum = scalars[group, 4]
+    c0 = scalars[group, 5]
     if branch == 0:
         for line in range(lines):
             begin = line*count
-            theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-            g = view(row[2] + begin*scalars.itemsize, count, scalars)
-            b = view(row[3] + begin*scalars.itemsize, count, scalars)
+            theta = view(row, 1, begin, count, storage.theta)
+            g = view(row, 2, begin, count, storage.g)
+            b = view(row, 3, begin, count, storage.b)
             shrink = narrow(shrink_of[first_row + line], scalars)
             for i in range(count):
                 theta[i], b[i] = update_0_1(theta[i], g[i], shrink, lr)
     else:
         for line in range(lines):
             begin = line*count
-            theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-            g = view(row[2] + begin*scalars.itemsize, count, scalars)
-            b = view(row[3] + begin*scalars.itemsize, count, scalars)
+            theta = view(row, 1, begin, count, storage.theta)
+            g = view(row, 2, begin, count, storage.g)
+            b = view(row, 3, begin, count, storage.b)
             shrink = narrow(shrink_of[first_row + line], scalars)
             for i in range(count):
                 theta[i], b[i] = update_1_1(theta[i], g[i], b[i], shrink, lr, momentum, c0)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, shrink_of):
+def sweep_1(rows, tasks, places, storage, scalars, shrink_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, shrink_of)
+            chunk_1(rows[row], places[row], storage, scalars, shrink_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, shrink_of):
+def sweep_1_serial(rows, places, storage, scalars, shrink_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, shrink_of)
+        chunk_1(rows[row], places[row], storage, scalars, shrink_of)
 
 
 def initial(lr, unit_limit, unit_floor, momentum, dampening):

@@ -22,11 +22,11 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
     summing_chunk, tail, view,
 )
-from optgen.runtime.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -79,29 +79,30 @@ def model_1(d, r, rate, acc1, acc3, root, rest, c5):
 @on_host
 def prepare_0(at, scalars, d_of, rate_of, c1_of, c4_of, c6_of):
     """Prepare sweep 0: all that varies over less than elements."""
-    weight_decay = scalars[1]
-    rest = scalars[4]
-    c0 = scalars[5]
-    c2 = scalars[8]
+    weight_decay = scalars[0, 1]
+    rest = scalars[0, 4]
+    c0 = scalars[0, 5]
+    c2 = scalars[0, 8]
     rate_of[0], c1_of[0], c4_of[0], c6_of[0] = model_0(d_of[0], weight_decay, rest, c0, c2)
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
+def chunk_0(row, place, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    s = view(row[5], count, scalars)
-    eps = scalars[0]
-    root = scalars[2]
-    c3 = scalars[3]
-    beta1_head = scalars[6]
-    beta1_tail = scalars[7]
-    beta2_head = scalars[9]
-    beta2_tail = scalars[10]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    s = view(row, 5, 0, count, storage.s)
+    group = row[-3]
+    eps = scalars[group, 0]
+    root = scalars[group, 2]
+    c3 = scalars[group, 3]
+    beta1_head = scalars[group, 6]
+    beta1_tail = scalars[group, 7]
+    beta2_head = scalars[group, 9]
+    beta2_tail = scalars[group, 10]
     c1 = narrow(c1_of[0], scalars)
     c4 = narrow(c4_of[0], scalars)
     c6 = narrow(c6_of[0], scalars)
@@ -119,26 +120,23 @@ def chunk_0(row, place, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, places, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
+            chunk_0(rows[row], places[row], storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
+def sweep_0_serial(rows, places, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
+        chunk_0(rows[row], places[row], storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
 
 
 @on_host
 def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of):
     """Finish the step: all that varies over less than elements."""
-    root = scalars[2]
-    rest = scalars[4]
-    c5 = scalars[11]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
@@ -146,6 +144,9 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of):
         y3_of[j] = acc2
     acc1 = sum_over(y1_of, at.tensors)
     acc3 = sum_over(y3_of, at.tensors)
+    root = scalars[0, 2]
+    rest = scalars[0, 4]
+    c5 = scalars[0, 11]
     d_of[0], r_of[0] = model_1(d_of[0], r_of[0], rate_of[0], acc1, acc3, root, rest, c5)
 
 

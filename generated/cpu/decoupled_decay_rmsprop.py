@@ -13,7 +13,7 @@ Reference: arXiv:1711.05101 around torch.optim.RMSprop.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail, view,
 )
 
@@ -37,35 +37,36 @@ def update(theta, g, v, lr, eps, alpha_head, alpha_tail, c0, c1):
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    v = view(row[3], count, scalars)
-    lr = scalars[0]
-    eps = scalars[1]
-    alpha_head = scalars[2]
-    alpha_tail = scalars[3]
-    c0 = scalars[4]
-    c1 = scalars[5]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    v = view(row, 3, 0, count, storage.v)
+    group = row[-3]
+    lr = scalars[group, 0]
+    eps = scalars[group, 1]
+    alpha_head = scalars[group, 2]
+    alpha_tail = scalars[group, 3]
+    c0 = scalars[group, 4]
+    c1 = scalars[group, 5]
     for i in range(count):
         theta[i], v[i] = update(theta[i], g[i], v[i], lr, eps, alpha_head, alpha_tail, c0, c1)
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, alpha, eps, weight_decay):

@@ -16,14 +16,13 @@ does. lr is a multiplier, for schedules.
 Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 """
 
-from optgen.runtime import (
-    Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, beginning, update_array,
-)
-from optgen.runtime.cpu import (
+from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
+from optgen.runtime.core import beginning
+from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
     serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -58,12 +57,12 @@ def update_1(theta, g, rate):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
+def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    theta_0 = view(row[3], count, scalars)
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    theta_0 = view(row, 3, 0, count, storage.theta_0)
     acc0 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of y2*y2 over the tensor
     acc4 = 0.0  # sum of y4*y4 over the tensor
@@ -81,18 +80,18 @@ def chunk_0(row, place, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of, acc6_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of, acc4_of, acc6_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of)
 
 
 @on_host
@@ -101,8 +100,6 @@ def prepare_1(
     rate_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
-    lr = scalars[0]
-    eps = scalars[1]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
@@ -116,35 +113,37 @@ def prepare_1(
     acc3 = sum_over(y3_of, at.tensors)
     acc5 = sum_over(y5_of, at.tensors)
     acc7 = sum_over(y6_of, at.tensors)
+    lr = scalars[0, 0]
+    eps = scalars[0, 1]
     distance_of[0], squares_of[0], rate_of[0] = model_0(
         distance_of[0], squares_of[0], acc1, acc3, acc5, acc7, lr, eps,
     )
 
 
 @per_chunk
-def chunk_1(row, place, scalars, rate_of):
+def chunk_1(row, place, storage, scalars, rate_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
     rate = narrow(rate_of[0], scalars)
     for i in range(count):
         theta[i] = update_1(theta[i], g[i], rate)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, rate_of):
+def sweep_1(rows, tasks, places, storage, scalars, rate_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, rate_of)
+            chunk_1(rows[row], places[row], storage, scalars, rate_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, rate_of):
+def sweep_1_serial(rows, places, storage, scalars, rate_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, rate_of)
+        chunk_1(rows[row], places[row], storage, scalars, rate_of)
 
 
 def initial(lr, eps, reps_rel):

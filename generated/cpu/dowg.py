@@ -17,11 +17,11 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -54,12 +54,12 @@ def update_1(theta, g, rate):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc2_of):
+def chunk_0(row, place, storage, scalars, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    theta_0 = view(row[3], count, scalars)
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    theta_0 = view(row, 3, 0, count, storage.theta_0)
     acc0 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of g*g over the tensor
     for i in range(count):
@@ -71,25 +71,23 @@ def chunk_0(row, place, scalars, acc0_of, acc2_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc2_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc2_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc2_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of)
 
 
 @on_host
 def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y2_of, d2_of, squares_of, rate_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    lr = scalars[0]
-    eps = scalars[1]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
@@ -97,33 +95,35 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y2_of, d2_of, squares_of, ra
         y2_of[j] = acc2
     acc1 = sum_over(y1_of, at.tensors)
     acc3 = sum_over(y2_of, at.tensors)
+    lr = scalars[0, 0]
+    eps = scalars[0, 1]
     d2_of[0], squares_of[0], rate_of[0] = model_0(d2_of[0], squares_of[0], acc1, acc3, lr, eps)
 
 
 @per_chunk
-def chunk_1(row, place, scalars, rate_of):
+def chunk_1(row, place, storage, scalars, rate_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
     rate = narrow(rate_of[0], scalars)
     for i in range(count):
         theta[i] = update_1(theta[i], g[i], rate)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, rate_of):
+def sweep_1(rows, tasks, places, storage, scalars, rate_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, rate_of)
+            chunk_1(rows[row], places[row], storage, scalars, rate_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, rate_of):
+def sweep_1_serial(rows, places, storage, scalars, rate_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, rate_of)
+        chunk_1(rows[row], places[row], storage, scalars, rate_of)
 
 
 def initial(lr, eps):

@@ -16,11 +16,11 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
     serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
 )
-from optgen.runtime.totals import narrow, sum_of, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 
 @on_host
@@ -58,11 +58,11 @@ def update_1(theta, g, c1, c0):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
     acc0 = 0.0  # sum of theta*theta over the tensor
     acc1 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
@@ -86,26 +86,27 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, ac
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @on_host
 def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, c1_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    lr = scalars[0]
-    norm_min = scalars[1]
     for j in at.tensors:
+        group = at.groups[j]
+        lr = scalars[group, 0]
+        norm_min = scalars[group, 1]
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
@@ -116,30 +117,31 @@ def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of,
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c1_of):
+def chunk_1(row, place, storage, scalars, c1_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    c0 = scalars[2]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    group = row[-3]
+    c0 = scalars[group, 2]
     c1 = narrow(c1_of[row[-2]], scalars)
     for i in range(count):
         theta[i] = update_1(theta[i], g[i], c1, c0)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c1_of):
+def sweep_1(rows, tasks, places, storage, scalars, c1_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c1_of)
+            chunk_1(rows[row], places[row], storage, scalars, c1_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c1_of):
+def sweep_1_serial(rows, places, storage, scalars, c1_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c1_of)
+        chunk_1(rows[row], places[row], storage, scalars, c1_of)
 
 
 def initial(lr, norm_min):

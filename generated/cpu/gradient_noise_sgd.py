@@ -13,10 +13,10 @@ Reference: arXiv:1511.06807, eq. 1; optax.add_noise.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.draws import draws
+from optgen.runtime.cpu.primitives import (
     fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
 )
-from optgen.runtime.philox import draws
 
 
 @on_host
@@ -35,31 +35,32 @@ def update(theta, g, z0, lr, c0):
 
 
 @per_chunk
-def chunk(row, scalars, keys):
+def chunk(row, storage, scalars, keys):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    lr = scalars[0]
-    c0 = scalars[1]
-    z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    group = row[-3]
+    lr = scalars[group, 0]
+    c0 = scalars[group, 1]
+    z0 = draws(row, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
     for i in range(count):
         theta[i] = update(theta[i], g[i], z0[i], lr, c0)
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars, keys):
+def sweep(rows, tasks, storage, scalars, keys):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars, keys)
+            chunk(rows[row], storage, scalars, keys)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars, keys):
+def sweep_serial(rows, storage, scalars, keys):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars, keys)
+        chunk(rows[row], storage, scalars, keys)
 
 
 def initial(lr, noise_scale, noise_decay, seed):

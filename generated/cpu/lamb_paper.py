@@ -19,11 +19,11 @@ Reference: arXiv:1904.00962, Algorithm 2.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
     root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
 )
-from optgen.runtime.totals import narrow, sum_of, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 
 @on_host
@@ -80,23 +80,24 @@ def update_1(theta, m_next, v_next, c4, eps, weight_decay, c2, c3):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    eps = scalars[1]
-    weight_decay = scalars[2]
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c0 = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c1 = scalars[10]
-    c2 = scalars[11]
-    c3 = scalars[12]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    eps = scalars[group, 1]
+    weight_decay = scalars[group, 2]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c0 = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c1 = scalars[group, 10]
+    c2 = scalars[group, 11]
+    c3 = scalars[group, 12]
     acc0 = 0.0  # sum of theta*theta over the tensor
     acc1 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
@@ -123,27 +124,28 @@ def chunk_0(row, place, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, ac
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @on_host
 def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, c4_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    lr = scalars[0]
-    norm_max = scalars[3]
-    norm_min = scalars[4]
     for j in at.tensors:
+        group = at.groups[j]
+        lr = scalars[group, 0]
+        norm_max = scalars[group, 3]
+        norm_min = scalars[group, 4]
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
@@ -154,34 +156,35 @@ def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of,
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c4_of):
+def chunk_1(row, place, storage, scalars, c4_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    eps = scalars[1]
-    weight_decay = scalars[2]
-    c2 = scalars[11]
-    c3 = scalars[12]
+    theta = view(row, 1, 0, count, storage.theta)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    eps = scalars[group, 1]
+    weight_decay = scalars[group, 2]
+    c2 = scalars[group, 11]
+    c3 = scalars[group, 12]
     c4 = narrow(c4_of[row[-2]], scalars)
     for i in range(count):
         theta[i] = update_1(theta[i], m[i], v[i], c4, eps, weight_decay, c2, c3)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c4_of):
+def sweep_1(rows, tasks, places, storage, scalars, c4_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c4_of)
+            chunk_1(rows[row], places[row], storage, scalars, c4_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c4_of):
+def sweep_1_serial(rows, places, storage, scalars, c4_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c4_of)
+        chunk_1(rows[row], places[row], storage, scalars, c4_of)
 
 
 def initial(lr, beta1, beta2, eps, weight_decay, norm_max, norm_min):

@@ -14,7 +14,7 @@ Reference: arXiv:2302.06675, Algorithm 2; optax.lion.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, tail, view,
 )
 
@@ -40,20 +40,21 @@ def update(theta, g, m, lr, weight_decay, beta1_head, beta1_tail, c0, beta2_head
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    lr = scalars[0]
-    weight_decay = scalars[1]
-    beta1_head = scalars[2]
-    beta1_tail = scalars[3]
-    c0 = scalars[4]
-    beta2_head = scalars[5]
-    beta2_tail = scalars[6]
-    c1 = scalars[7]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    group = row[-3]
+    lr = scalars[group, 0]
+    weight_decay = scalars[group, 1]
+    beta1_head = scalars[group, 2]
+    beta1_tail = scalars[group, 3]
+    c0 = scalars[group, 4]
+    beta2_head = scalars[group, 5]
+    beta2_tail = scalars[group, 6]
+    c1 = scalars[group, 7]
     for i in range(count):
         theta[i], m[i] = update(
             theta[i], g[i], m[i], lr, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
@@ -61,18 +62,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, beta1, weight_decay, beta2):

@@ -19,7 +19,7 @@ Reference: arXiv:1907.08610, Algorithm 1.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
     view,
 )
@@ -79,30 +79,31 @@ def update_1(theta, g, m, v, lr, eps, beta1_head, beta1_tail, c0, beta2_head, be
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    phi = view(row[5], count, scalars)
-    branch = int(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
-    beta1_head = scalars[3]
-    beta1_tail = scalars[4]
-    c0 = scalars[5]
-    beta2_head = scalars[6]
-    beta2_tail = scalars[7]
-    c1 = scalars[8]
-    c2 = scalars[9]
-    c3 = scalars[10]
-    c4 = scalars[11]
-    c5 = scalars[12]
-    c6 = scalars[13]
-    slow_step_size_tail = scalars[14]
-    slow_step_size_head = scalars[15]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    phi = view(row, 5, 0, count, storage.phi)
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    lr = scalars[group, 1]
+    eps = scalars[group, 2]
+    beta1_head = scalars[group, 3]
+    beta1_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    beta2_head = scalars[group, 6]
+    beta2_tail = scalars[group, 7]
+    c1 = scalars[group, 8]
+    c2 = scalars[group, 9]
+    c3 = scalars[group, 10]
+    c4 = scalars[group, 11]
+    c5 = scalars[group, 12]
+    c6 = scalars[group, 13]
+    slow_step_size_tail = scalars[group, 14]
+    slow_step_size_head = scalars[group, 15]
     if branch == 0:
         for i in range(count):
             theta[i], m[i], v[i], phi[i] = update_0(
@@ -118,18 +119,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, beta1, beta2, weight_decay, eps, sync_period, slow_step_size):

@@ -24,11 +24,11 @@ Reference: arXiv:1907.08610 around arXiv:1511.06807 around torch.optim.RAdam.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.draws import draws
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
     sqrt, tail, view,
 )
-from optgen.runtime.philox import draws
 
 
 @on_host
@@ -145,36 +145,37 @@ def update_3(
 
 
 @per_chunk
-def chunk(row, scalars, keys):
+def chunk(row, storage, scalars, keys):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    theta_ema = view(row[5], count, scalars)
-    phi = view(row[6], count, scalars)
-    branch = int(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
-    c2 = scalars[3]
-    c0 = scalars[4]
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c1 = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c3 = scalars[10]
-    c4 = scalars[11]
-    ema_decay_head = scalars[12]
-    ema_decay_tail = scalars[13]
-    c5 = scalars[14]
-    c6 = scalars[15]
-    c7 = scalars[16]
-    slow_step_size_tail = scalars[17]
-    slow_step_size_head = scalars[18]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    theta_ema = view(row, 5, 0, count, storage.theta_ema)
+    phi = view(row, 6, 0, count, storage.phi)
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    lr = scalars[group, 1]
+    eps = scalars[group, 2]
+    c2 = scalars[group, 3]
+    c0 = scalars[group, 4]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c1 = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c3 = scalars[group, 10]
+    c4 = scalars[group, 11]
+    ema_decay_head = scalars[group, 12]
+    ema_decay_tail = scalars[group, 13]
+    c5 = scalars[group, 14]
+    c6 = scalars[group, 15]
+    c7 = scalars[group, 16]
+    slow_step_size_tail = scalars[group, 17]
+    slow_step_size_head = scalars[group, 18]
     if branch == 0:
-        z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
+        z0 = draws(row, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i], phi[i] = update_0(
                 theta[i], g[i], m[i], v[i], theta_ema[i], phi[i], z0[i], eps, c2, c0, beta1_head, beta1_tail, c1,
@@ -182,14 +183,14 @@ def chunk(row, scalars, keys):
                 slow_step_size_head,
             )
     elif branch == 1:
-        z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
+        z0 = draws(row, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i] = update_1(
                 theta[i], g[i], m[i], v[i], theta_ema[i], z0[i], eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
             )
     elif branch == 2:
-        z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
+        z0 = draws(row, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i], phi[i] = update_2(
                 theta[i], g[i], m[i], v[i], theta_ema[i], phi[i], z0[i], lr, c2, c0, beta1_head, beta1_tail, c1,
@@ -197,7 +198,7 @@ def chunk(row, scalars, keys):
                 slow_step_size_head,
             )
     else:
-        z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)
+        z0 = draws(row, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
         for i in range(count):
             theta[i], m[i], v[i], theta_ema[i] = update_3(
                 theta[i], g[i], m[i], v[i], theta_ema[i], z0[i], lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
@@ -206,18 +207,18 @@ def chunk(row, scalars, keys):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars, keys):
+def sweep(rows, tasks, storage, scalars, keys):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars, keys)
+            chunk(rows[row], storage, scalars, keys)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars, keys):
+def sweep_serial(rows, storage, scalars, keys):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars, keys)
+        chunk(rows[row], storage, scalars, keys)
 
 
 def initial(lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay, sync_period, slow_step_size):

@@ -14,7 +14,7 @@ Reference: torch.optim.SGD with momentum and nesterov.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
 )
 
@@ -46,16 +46,17 @@ def update_1(theta, g, b, lr, momentum, c0):
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    b = view(row[3], count, scalars)
-    branch = int(scalars[0])
-    lr = scalars[1]
-    momentum = scalars[2]
-    c0 = scalars[3]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    b = view(row, 3, 0, count, storage.b)
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    lr = scalars[group, 1]
+    momentum = scalars[group, 2]
+    c0 = scalars[group, 3]
     if branch == 0:
         for i in range(count):
             theta[i], b[i] = update_0(theta[i], g[i], lr, momentum, c0)
@@ -65,18 +66,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, momentum, dampening):

@@ -16,11 +16,11 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
     view,
 )
-from optgen.runtime.totals import narrow, sum_of, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 
 @on_host
@@ -56,10 +56,10 @@ def tensor_1_0(v, acc0, beta2, eps, c0):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of):
+def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    g = view(row[2], count, scalars)
+    g = view(row, 2, 0, count, storage.g)
     acc0 = 0.0  # sum of g*g over the tensor
     for i in range(count):
         acc0 += wide(g[i])*wide(g[i])
@@ -67,65 +67,71 @@ def chunk_0(row, place, scalars, acc0_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
 @on_host
 def prepare_1(at, scalars, acc0_of, v_of, c1_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    branch = int(scalars[0])
-    beta2 = scalars[2]
-    eps = scalars[4]
-    c0 = scalars[6]
+    branch = int(scalars[0, 0])
     if branch == 0:
         for j in at.tensors:
+            group = at.groups[j]
+            beta2 = scalars[group, 2]
+            eps = scalars[group, 4]
+            c0 = scalars[group, 6]
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             v_of[j], c1_of[j] = tensor_0_0(acc0, beta2, eps, c0)
     else:
         for j in at.tensors:
+            group = at.groups[j]
+            beta2 = scalars[group, 2]
+            eps = scalars[group, 4]
+            c0 = scalars[group, 6]
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             v_of[j], c1_of[j] = tensor_1_0(v_of[j], acc0, beta2, eps, c0)
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c1_of):
+def chunk_1(row, place, storage, scalars, c1_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    lr = scalars[1]
-    beta1 = scalars[3]
-    weight_decay = scalars[5]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    group = row[-3]
+    lr = scalars[group, 1]
+    beta1 = scalars[group, 3]
+    weight_decay = scalars[group, 5]
     c1 = narrow(c1_of[row[-2]], scalars)
     for i in range(count):
         theta[i], m[i] = update_0_1(theta[i], g[i], m[i], c1, lr, beta1, weight_decay)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c1_of):
+def sweep_1(rows, tasks, places, storage, scalars, c1_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c1_of)
+            chunk_1(rows[row], places[row], storage, scalars, c1_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c1_of):
+def sweep_1_serial(rows, places, storage, scalars, c1_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c1_of)
+        chunk_1(rows[row], places[row], storage, scalars, c1_of)
 
 
 def initial(lr, beta2, beta1, eps, weight_decay):

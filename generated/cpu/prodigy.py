@@ -23,11 +23,11 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
     serial_sweep, sqrt, summing_chunk, tail, view,
 )
-from optgen.runtime.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -87,21 +87,22 @@ def update_1(theta, g, m, v, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_
 @on_host
 def prepare_0(at, scalars, d_of, rate_of, c3_of, c5_of):
     """Prepare sweep 0: all that varies over less than elements."""
-    weight_decay = scalars[1]
-    c0 = scalars[4]
-    c4 = scalars[11]
+    weight_decay = scalars[0, 1]
+    c0 = scalars[0, 4]
+    c4 = scalars[0, 11]
     rate_of[0], c3_of[0], c5_of[0] = model_0(d_of[0], weight_decay, c0, c4)
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, d_of, c3_of, acc0_of, acc2_of):
+def chunk_0(row, place, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    s = view(row[5], count, scalars)
-    theta_0 = view(row[6], count, scalars)
-    root = scalars[3]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    s = view(row, 5, 0, count, storage.s)
+    theta_0 = view(row, 6, 0, count, storage.theta_0)
+    group = row[-3]
+    root = scalars[group, 3]
     d = narrow(d_of[0], scalars)
     c3 = narrow(c3_of[0], scalars)
     acc0 = 0.0  # sum of g*y0 over the tensor
@@ -115,27 +116,23 @@ def chunk_0(row, place, scalars, d_of, c3_of, acc0_of, acc2_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, d_of, c3_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, places, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, d_of, c3_of, acc0_of, acc2_of)
+            chunk_0(rows[row], places[row], storage, scalars, d_of, c3_of, acc0_of, acc2_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, d_of, c3_of, acc0_of, acc2_of):
+def sweep_0_serial(rows, places, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, d_of, c3_of, acc0_of, acc2_of)
+        chunk_0(rows[row], places[row], storage, scalars, d_of, c3_of, acc0_of, acc2_of)
 
 
 @on_host
 def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of, d_next_of, c6_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    d_coef = scalars[0]
-    eps = scalars[2]
-    root = scalars[3]
-    c4 = scalars[11]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
@@ -143,23 +140,28 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of, 
         y3_of[j] = acc2
     acc1 = sum_over(y1_of, at.tensors)
     acc3 = sum_over(y3_of, at.tensors)
+    d_coef = scalars[0, 0]
+    eps = scalars[0, 2]
+    root = scalars[0, 3]
+    c4 = scalars[0, 11]
     r_of[0], d_next_of[0], c6_of[0] = model_1(d_of[0], r_of[0], rate_of[0], acc1, acc3, d_coef, eps, root, c4)
 
 
 @per_chunk
-def chunk_1(row, place, scalars, d_of, rate_of, c5_of, c6_of):
+def chunk_1(row, place, storage, scalars, d_of, rate_of, c5_of, c6_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c1 = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c2 = scalars[10]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c1 = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c2 = scalars[group, 10]
     d = narrow(d_of[0], scalars)
     rate = narrow(rate_of[0], scalars)
     c5 = narrow(c5_of[0], scalars)
@@ -171,18 +173,18 @@ def chunk_1(row, place, scalars, d_of, rate_of, c5_of, c6_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, d_of, rate_of, c5_of, c6_of):
+def sweep_1(rows, tasks, places, storage, scalars, d_of, rate_of, c5_of, c6_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, d_of, rate_of, c5_of, c6_of)
+            chunk_1(rows[row], places[row], storage, scalars, d_of, rate_of, c5_of, c6_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, d_of, rate_of, c5_of, c6_of):
+def sweep_1_serial(rows, places, storage, scalars, d_of, rate_of, c5_of, c6_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, d_of, rate_of, c5_of, c6_of)
+        chunk_1(rows[row], places[row], storage, scalars, d_of, rate_of, c5_of, c6_of)
 
 
 @on_host

@@ -16,7 +16,7 @@ Reference: torch.optim.RMSprop with centered and momentum; Graves 2013, arXiv:13
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
     view,
 )
@@ -44,21 +44,22 @@ def update(theta, g, v, g_bar, b, lr, momentum, eps, alpha_head, alpha_tail, c0,
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    v = view(row[3], count, scalars)
-    g_bar = view(row[4], count, scalars)
-    b = view(row[5], count, scalars)
-    lr = scalars[0]
-    momentum = scalars[1]
-    eps = scalars[2]
-    alpha_head = scalars[3]
-    alpha_tail = scalars[4]
-    c0 = scalars[5]
-    zero = scalars[6]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    v = view(row, 3, 0, count, storage.v)
+    g_bar = view(row, 4, 0, count, storage.g_bar)
+    b = view(row, 5, 0, count, storage.b)
+    group = row[-3]
+    lr = scalars[group, 0]
+    momentum = scalars[group, 1]
+    eps = scalars[group, 2]
+    alpha_head = scalars[group, 3]
+    alpha_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    zero = scalars[group, 6]
     for i in range(count):
         theta[i], v[i], g_bar[i], b[i] = update(
             theta[i], g[i], v[i], g_bar[i], b[i], lr, momentum, eps, alpha_head, alpha_tail, c0, zero,
@@ -66,18 +67,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, alpha, momentum, eps):

@@ -13,7 +13,7 @@ Reference: Hinton 2012, as lectures write it.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail, view,
 )
 
@@ -45,17 +45,18 @@ def update_1(theta, g, v, lr, alpha_head, alpha_tail, c0):
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    v = view(row[3], count, scalars)
-    branch = int(scalars[0])
-    lr = scalars[1]
-    alpha_head = scalars[2]
-    alpha_tail = scalars[3]
-    c0 = scalars[4]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    v = view(row, 3, 0, count, storage.v)
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    lr = scalars[group, 1]
+    alpha_head = scalars[group, 2]
+    alpha_tail = scalars[group, 3]
+    c0 = scalars[group, 4]
     if branch == 0:
         for i in range(count):
             theta[i], v[i] = update_0(theta[i], g[i], lr)
@@ -65,18 +66,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, alpha):

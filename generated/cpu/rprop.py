@@ -18,7 +18,7 @@ Reference: torch.optim.Rprop; Igel & Hüsken 2003, without weight backtracking (
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, view,
     where,
 )
@@ -44,19 +44,20 @@ def update(theta, g, prev, step_size, eta_plus, eta_minus, max_step_size, min_st
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    prev = view(row[3], count, scalars)
-    step_size = view(row[4], count, scalars)
-    eta_plus = scalars[0]
-    eta_minus = scalars[1]
-    max_step_size = scalars[2]
-    min_step_size = scalars[3]
-    zero = scalars[4]
-    one = scalars[5]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    prev = view(row, 3, 0, count, storage.prev)
+    step_size = view(row, 4, 0, count, storage.step_size)
+    group = row[-3]
+    eta_plus = scalars[group, 0]
+    eta_minus = scalars[group, 1]
+    max_step_size = scalars[group, 2]
+    min_step_size = scalars[group, 3]
+    zero = scalars[group, 4]
+    one = scalars[group, 5]
     for i in range(count):
         theta[i], prev[i], step_size[i] = update(
             theta[i], g[i], prev[i], step_size[i], eta_plus, eta_minus, max_step_size, min_step_size, zero, one,
@@ -64,18 +65,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, eta_plus, eta_minus, max_step_size, min_step_size):

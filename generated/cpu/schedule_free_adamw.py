@@ -23,7 +23,7 @@ Reference: arXiv:2405.15682, Algorithm 1; optax.contrib.schedule_free_adamw.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
     serial_sweep, sqrt, tail, view,
 )
@@ -64,22 +64,23 @@ def update(theta, g, v, z, eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, 
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    v = view(row[3], count, scalars)
-    z = view(row[4], count, scalars)
-    eps = scalars[0]
-    weight_decay = scalars[1]
-    lr_t = scalars[2]
-    beta2_head = scalars[3]
-    beta2_tail = scalars[4]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
-    c3 = scalars[8]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    v = view(row, 3, 0, count, storage.v)
+    z = view(row, 4, 0, count, storage.z)
+    group = row[-3]
+    eps = scalars[group, 0]
+    weight_decay = scalars[group, 1]
+    lr_t = scalars[group, 2]
+    beta2_head = scalars[group, 3]
+    beta2_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    c1 = scalars[group, 6]
+    c2 = scalars[group, 7]
+    c3 = scalars[group, 8]
     for i in range(count):
         theta[i], v[i], z[i] = update(
             theta[i], g[i], v[i], z[i], eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, c1, c2, c3,
@@ -87,18 +88,18 @@ def chunk(row, scalars):
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, warmup_steps, weight_lr_power, r, beta2, eps, weight_decay, beta1):

@@ -21,7 +21,7 @@ Reference: arXiv:2405.15682, equations 2 to 4; schedulefree.SGDScheduleFree; opt
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
 )
 
@@ -50,33 +50,34 @@ def update(theta, g, z, weight_decay, lr_t, c0, c1):
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    z = view(row[3], count, scalars)
-    weight_decay = scalars[0]
-    lr_t = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    z = view(row, 3, 0, count, storage.z)
+    group = row[-3]
+    weight_decay = scalars[group, 0]
+    lr_t = scalars[group, 1]
+    c0 = scalars[group, 2]
+    c1 = scalars[group, 3]
     for i in range(count):
         theta[i], z[i] = update(theta[i], g[i], z[i], weight_decay, lr_t, c0, c1)
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, warmup_steps, weight_lr_power, r, weight_decay, beta1):

@@ -14,7 +14,7 @@ Reference: apex.optimizers.FusedSGD with wd_after_momentum, as lectures write it
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
 )
 
@@ -35,32 +35,33 @@ def update(theta, g, m, lr, momentum, c0):
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    lr = scalars[0]
-    momentum = scalars[1]
-    c0 = scalars[2]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    group = row[-3]
+    lr = scalars[group, 0]
+    momentum = scalars[group, 1]
+    c0 = scalars[group, 2]
     for i in range(count):
         theta[i], m[i] = update(theta[i], g[i], m[i], lr, momentum, c0)
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, momentum, weight_decay):

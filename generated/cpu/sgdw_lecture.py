@@ -13,7 +13,7 @@ Reference: arXiv:1711.05101, as lectures write it.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
 )
 
@@ -33,32 +33,33 @@ def update(theta, g, m, lr, momentum, weight_decay):
 
 
 @per_chunk
-def chunk(row, scalars):
+def chunk(row, storage, scalars):
     """Load, update and store each element of one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    lr = scalars[0]
-    momentum = scalars[1]
-    weight_decay = scalars[2]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    group = row[-3]
+    lr = scalars[group, 0]
+    momentum = scalars[group, 1]
+    weight_decay = scalars[group, 2]
     for i in range(count):
         theta[i], m[i] = update(theta[i], g[i], m[i], lr, momentum, weight_decay)
 
 
 @parallel_sweep
-def sweep(rows, tasks, scalars):
+def sweep(rows, tasks, storage, scalars):
     """Update every tensor, on all threads: a task is a run of rows of about equal work."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk(rows[row], scalars)
+            chunk(rows[row], storage, scalars)
 
 
 @serial_sweep
-def sweep_serial(rows, scalars):
+def sweep_serial(rows, storage, scalars):
     """Update every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk(rows[row], scalars)
+        chunk(rows[row], storage, scalars)
 
 
 def initial(lr, momentum, weight_decay):

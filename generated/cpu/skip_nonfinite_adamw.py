@@ -18,11 +18,11 @@ Reference: optax.apply_if_finite.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     finite, fma, head, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
     summing_chunk, tail, view, where,
 )
-from optgen.runtime.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -77,10 +77,10 @@ def prepare_0(at, scalars, numel_of):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, acc0_of):
+def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    g = view(row[2], count, scalars)
+    g = view(row, 2, 0, count, storage.g)
     acc0 = 0.0  # sum of y0 over the tensor
     for i in range(count):
         y0 = update_0(g[i])
@@ -89,51 +89,52 @@ def chunk_0(row, place, scalars, acc0_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, acc0_of):
+def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, acc0_of)
+            chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, acc0_of):
+def sweep_0_serial(rows, places, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, acc0_of)
+        chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
 @on_host
 def prepare_1(at, scalars, acc0_of, y1_of, taken_of, numel_of, c1_of, c3_of, c4_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    beta1 = scalars[1]
-    beta2 = scalars[2]
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         y1_of[j] = acc0
     acc1 = sum_over(y1_of, at.tensors)
     acc2 = sum_over(numel_of, at.tensors)
+    beta1 = scalars[0, 1]
+    beta2 = scalars[0, 2]
     taken_of[0], c1_of[0], c3_of[0], c4_of[0] = model_0(taken_of[0], acc1, acc2, beta1, beta2)
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c1_of, c3_of, c4_of):
+def chunk_1(row, place, storage, scalars, c1_of, c3_of, c4_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    lr = scalars[0]
-    eps = scalars[3]
-    beta1_head = scalars[4]
-    beta1_tail = scalars[5]
-    c0 = scalars[6]
-    zero = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c2 = scalars[10]
-    c5 = scalars[11]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    lr = scalars[group, 0]
+    eps = scalars[group, 3]
+    beta1_head = scalars[group, 4]
+    beta1_tail = scalars[group, 5]
+    c0 = scalars[group, 6]
+    zero = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c2 = scalars[group, 10]
+    c5 = scalars[group, 11]
     c1 = narrow(c1_of[0], scalars)
     c3 = narrow(c3_of[0], scalars)
     c4 = narrow(c4_of[0], scalars)
@@ -145,18 +146,18 @@ def chunk_1(row, place, scalars, c1_of, c3_of, c4_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c1_of, c3_of, c4_of):
+def sweep_1(rows, tasks, places, storage, scalars, c1_of, c3_of, c4_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c1_of, c3_of, c4_of)
+            chunk_1(rows[row], places[row], storage, scalars, c1_of, c3_of, c4_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c1_of, c3_of, c4_of):
+def sweep_1_serial(rows, places, storage, scalars, c1_of, c3_of, c4_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c1_of, c3_of, c4_of)
+        chunk_1(rows[row], places[row], storage, scalars, c1_of, c3_of, c4_of)
 
 
 def initial(lr, beta1, beta2, weight_decay, eps):

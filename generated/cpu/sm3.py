@@ -20,11 +20,11 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     fma, head, inf, maximum, minimum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
     summing_chunk, tail, view, where,
 )
-from optgen.runtime.totals import column_largest, narrow, wide
+from optgen.runtime.cpu.totals import column_largest, narrow, wide
 
 
 @on_host
@@ -47,7 +47,7 @@ def update_0(theta, g, m, c, r, lr, eps, beta1_head, beta1_tail, c0, zero):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, c_of, r_of, acc0_of, acc1_of):
+def chunk_0(row, place, storage, scalars, c_of, r_of, acc0_of, acc1_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
     count = place[2]
@@ -56,19 +56,20 @@ def chunk_0(row, place, scalars, c_of, r_of, acc0_of, acc1_of):
     matrix_rows = place[5]
     line_before = place[6]
     parts_begin = place[7]
-    lr = scalars[0]
-    eps = scalars[1]
-    beta1_head = scalars[2]
-    beta1_tail = scalars[3]
-    c0 = scalars[4]
-    zero = scalars[5]
+    group = row[-3]
+    lr = scalars[group, 0]
+    eps = scalars[group, 1]
+    beta1_head = scalars[group, 2]
+    beta1_tail = scalars[group, 3]
+    c0 = scalars[group, 4]
+    zero = scalars[group, 5]
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     acc1_of[parts_begin : parts_begin + parts_count] = -inf
     for line in range(lines):
         begin = line*count
-        theta = view(row[1] + begin*scalars.itemsize, count, scalars)
-        g = view(row[2] + begin*scalars.itemsize, count, scalars)
-        m = view(row[3] + begin*scalars.itemsize, count, scalars)
+        theta = view(row, 1, begin, count, storage.theta)
+        g = view(row, 2, begin, count, storage.g)
+        m = view(row, 3, begin, count, storage.m)
         r = narrow(r_of[first_row + line], scalars)
         matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
@@ -86,18 +87,18 @@ def chunk_0(row, place, scalars, c_of, r_of, acc0_of, acc1_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, c_of, r_of, acc0_of, acc1_of):
+def sweep_0(rows, tasks, places, storage, scalars, c_of, r_of, acc0_of, acc1_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, c_of, r_of, acc0_of, acc1_of)
+            chunk_0(rows[row], places[row], storage, scalars, c_of, r_of, acc0_of, acc1_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, c_of, r_of, acc0_of, acc1_of):
+def sweep_0_serial(rows, places, storage, scalars, c_of, r_of, acc0_of, acc1_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, c_of, r_of, acc0_of, acc1_of)
+        chunk_0(rows[row], places[row], storage, scalars, c_of, r_of, acc0_of, acc1_of)
 
 
 @on_host

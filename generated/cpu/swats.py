@@ -28,11 +28,11 @@ Reference: arXiv:1712.07628, Algorithm 1.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
     sqrt, summing_chunk, tail, view, where,
 )
-from optgen.runtime.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -132,32 +132,33 @@ def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
 @on_host
 def prepare_0(at, scalars, switched_at_of, c1_of, now_of, c5_of, switched_at_next_of):
     """Prepare sweep 0: all that varies over less than elements."""
-    branch = int(scalars[0])
-    t = scalars[1]
+    branch = int(scalars[0, 0])
     if branch == 0:
+        t = scalars[0, 1]
         c1_of[0], now_of[0], c5_of[0], switched_at_next_of[0] = model_0_0(switched_at_of[0], t)
     else:
         c1_of[0] = model_1_0(switched_at_of[0])
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
+def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    branch = int(scalars[0])
-    eps = scalars[3]
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c0 = scalars[7]
-    zero = scalars[8]
-    beta2_head = scalars[9]
-    beta2_tail = scalars[10]
-    c2 = scalars[11]
-    c3 = scalars[12]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    eps = scalars[group, 3]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c0 = scalars[group, 7]
+    zero = scalars[group, 8]
+    beta2_head = scalars[group, 9]
+    beta2_tail = scalars[group, 10]
+    c2 = scalars[group, 11]
+    c3 = scalars[group, 12]
     if branch == 0:
         rate = narrow(rate_of[0], scalars)
         c1 = narrow(c1_of[0], scalars)
@@ -190,18 +191,18 @@ def chunk_0(row, place, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, places, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
+            chunk_0(rows[row], places[row], storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
+def sweep_0_serial(rows, places, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
+        chunk_0(rows[row], places[row], storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
 
 
 @on_host
@@ -210,12 +211,7 @@ def prepare_1(
     c5_of,
 ):
     """Prepare sweep 1: all that varies over less than elements."""
-    branch = int(scalars[0])
-    t = scalars[1]
-    beta2 = scalars[2]
-    tolerance = scalars[4]
-    c2 = scalars[11]
-    c4 = scalars[13]
+    branch = int(scalars[0, 0])
     if branch == 0:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
@@ -224,6 +220,9 @@ def prepare_1(
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
+        beta2 = scalars[0, 2]
+        c2 = scalars[0, 11]
+        c4 = scalars[0, 13]
         lam_of[0], rate_of[0] = model_0_1(
             switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, now_of[0], beta2, c2, c4,
         )
@@ -236,22 +235,28 @@ def prepare_1(
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
+        t = scalars[0, 1]
+        beta2 = scalars[0, 2]
+        tolerance = scalars[0, 4]
+        c2 = scalars[0, 11]
+        c4 = scalars[0, 13]
         switched_at_of[0], lam_of[0], rate_of[0], c5_of[0] = model_1_1(
             switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, t, beta2, tolerance, c2, c4,
         )
 
 
 @per_chunk
-def chunk_1(row, place, scalars, c1_of, c5_of):
+def chunk_1(row, place, storage, scalars, c1_of, c5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    branch = int(scalars[0])
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c0 = scalars[7]
-    zero = scalars[8]
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c0 = scalars[group, 7]
+    zero = scalars[group, 8]
     if branch == 0:
         pass
     else:
@@ -262,18 +267,18 @@ def chunk_1(row, place, scalars, c1_of, c5_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, scalars, c1_of, c5_of):
+def sweep_1(rows, tasks, places, storage, scalars, c1_of, c5_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], scalars, c1_of, c5_of)
+            chunk_1(rows[row], places[row], storage, scalars, c1_of, c5_of)
 
 
 @serial_sweep
-def sweep_1_serial(rows, places, scalars, c1_of, c5_of):
+def sweep_1_serial(rows, places, storage, scalars, c1_of, c5_of):
     """Sweep 1 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_1(rows[row], places[row], scalars, c1_of, c5_of)
+        chunk_1(rows[row], places[row], storage, scalars, c1_of, c5_of)
 
 
 def initial(lr, beta1, beta2, eps, tolerance):

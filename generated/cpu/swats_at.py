@@ -23,11 +23,11 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
-from optgen.runtime.cpu import (
+from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
     summing_chunk, tail, view,
 )
-from optgen.runtime.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
 @on_host
@@ -102,23 +102,24 @@ def model_2_0(lam, acc1, acc3, beta2, c1):
 
 
 @summing_chunk
-def chunk_0(row, place, scalars, rate_of, acc0_of, acc2_of):
+def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row[1], count, scalars)
-    g = view(row[2], count, scalars)
-    m = view(row[3], count, scalars)
-    v = view(row[4], count, scalars)
-    branch = int(scalars[0])
-    eps = scalars[2]
-    beta1_head = scalars[3]
-    beta1_tail = scalars[4]
-    c0 = scalars[5]
-    beta2_head = scalars[6]
-    beta2_tail = scalars[7]
-    c1 = scalars[8]
-    c2 = scalars[9]
-    zero = scalars[11]
+    theta = view(row, 1, 0, count, storage.theta)
+    g = view(row, 2, 0, count, storage.g)
+    m = view(row, 3, 0, count, storage.m)
+    v = view(row, 4, 0, count, storage.v)
+    group = row[-3]
+    branch = int(scalars[group, 0])
+    eps = scalars[group, 2]
+    beta1_head = scalars[group, 3]
+    beta1_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    beta2_head = scalars[group, 6]
+    beta2_tail = scalars[group, 7]
+    c1 = scalars[group, 8]
+    c2 = scalars[group, 9]
+    zero = scalars[group, 11]
     if branch == 0:
         rate = narrow(rate_of[0], scalars)
         for i in range(count):
@@ -148,27 +149,24 @@ def chunk_0(row, place, scalars, rate_of, acc0_of, acc2_of):
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, scalars, rate_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, places, storage, scalars, rate_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], scalars, rate_of, acc0_of, acc2_of)
+            chunk_0(rows[row], places[row], storage, scalars, rate_of, acc0_of, acc2_of)
 
 
 @serial_sweep
-def sweep_0_serial(rows, places, scalars, rate_of, acc0_of, acc2_of):
+def sweep_0_serial(rows, places, storage, scalars, rate_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on the calling thread."""
     for row in range(len(rows)):
-        chunk_0(rows[row], places[row], scalars, rate_of, acc0_of, acc2_of)
+        chunk_0(rows[row], places[row], storage, scalars, rate_of, acc0_of, acc2_of)
 
 
 @on_host
 def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
     """Finish the step: all that varies over less than elements."""
-    branch = int(scalars[0])
-    beta2 = scalars[1]
-    c1 = scalars[8]
-    c3 = scalars[10]
+    branch = int(scalars[0, 0])
     if branch == 0:
         pass
     elif branch == 1:
@@ -179,6 +177,9 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
+        beta2 = scalars[0, 1]
+        c1 = scalars[0, 8]
+        c3 = scalars[0, 10]
         lam_of[0], rate_of[0] = model_1_0(lam_of[0], acc1, acc3, beta2, c1, c3)
     else:
         for j in at.tensors:
@@ -188,6 +189,8 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
             y1_of[j] = acc2
         acc1 = sum_over(y0_of, at.tensors)
         acc3 = sum_over(y1_of, at.tensors)
+        beta2 = scalars[0, 1]
+        c1 = scalars[0, 8]
         lam_of[0] = model_2_0(lam_of[0], acc1, acc3, beta2, c1)
 
 

@@ -22,11 +22,11 @@ Reference: optax.MultiSteps.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element,
-    sqrt, store, store4, tail, thread,
+    place, sqrt, store, store4, tail, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -76,39 +76,39 @@ def update_1(g, g_sum):
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    g_sum_ptr = addresses[2, tensor] + offset
-    m_ptr = addresses[3, tensor] + offset
-    v_ptr = addresses[4, tensor] + offset
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
-    c0 = scalars[3]
-    zero = scalars[4]
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c1 = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c2 = scalars[10]
-    c3 = scalars[11]
-    c4 = scalars[12]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    g_sum_ptr = place(addresses, 2, tensor, first_element, storage.g_sum)
+    m_ptr = place(addresses, 3, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 4, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    lr = scalars[group, 1]
+    eps = scalars[group, 2]
+    c0 = scalars[group, 3]
+    zero = scalars[group, 4]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c1 = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c2 = scalars[group, 10]
+    c3 = scalars[group, 11]
+    c4 = scalars[group, 12]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | g_sum_ptr | m_ptr | v_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            g_sum_i0, g_sum_i1, g_sum_i2, g_sum_i3 = load4(g_sum_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            g_sum_i0, g_sum_i1, g_sum_i2, g_sum_i3 = load4(g_sum_ptr, i, storage.g_sum)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             theta_next_i0, g_sum_next_i0, m_next_i0, v_next_i0 = update_0(
                 theta_i0, g_i0, g_sum_i0, m_i0, v_i0, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c2, c3, c4,
@@ -125,45 +125,45 @@ def sweep(chunks, addresses, scalars):
                 theta_i3, g_i3, g_sum_i3, m_i3, v_i3, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c2, c3, c4,
             )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(g_sum_ptr, i, scalars, g_sum_next_i0, g_sum_next_i1, g_sum_next_i2, g_sum_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(g_sum_ptr, i, storage.g_sum, g_sum_next_i0, g_sum_next_i1, g_sum_next_i2, g_sum_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            g_sum_i = load(g_sum_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            g_sum_i = load(g_sum_ptr, i, storage.g_sum)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
             theta_next_i, g_sum_next_i, m_next_i, v_next_i = update_0(
                 theta_i, g_i, g_sum_i, m_i, v_i, lr, eps, c0, zero, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c2, c3, c4,
             )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(g_sum_ptr, i, scalars, g_sum_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(g_sum_ptr, i, storage.g_sum, g_sum_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
     else:
         fours = in_fours(count, g_ptr | g_sum_ptr)
         i = 4*thread()
         while i < fours:
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            g_sum_i0, g_sum_i1, g_sum_i2, g_sum_i3 = load4(g_sum_ptr, i, scalars)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            g_sum_i0, g_sum_i1, g_sum_i2, g_sum_i3 = load4(g_sum_ptr, i, storage.g_sum)
             g_sum_next_i0 = update_1(g_i0, g_sum_i0)
             g_sum_next_i1 = update_1(g_i1, g_sum_i1)
             g_sum_next_i2 = update_1(g_i2, g_sum_i2)
             g_sum_next_i3 = update_1(g_i3, g_sum_i3)
-            store4(g_sum_ptr, i, scalars, g_sum_next_i0, g_sum_next_i1, g_sum_next_i2, g_sum_next_i3)
+            store4(g_sum_ptr, i, storage.g_sum, g_sum_next_i0, g_sum_next_i1, g_sum_next_i2, g_sum_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            g_i = load(g_ptr, i, scalars)
-            g_sum_i = load(g_sum_ptr, i, scalars)
+            g_i = load(g_ptr, i, storage.g)
+            g_sum_i = load(g_sum_ptr, i, storage.g_sum)
             g_sum_next_i = update_1(g_i, g_sum_i)
-            store(g_sum_ptr, i, scalars, g_sum_next_i)
+            store(g_sum_ptr, i, storage.g_sum, g_sum_next_i)
             i += THREADS
 
 

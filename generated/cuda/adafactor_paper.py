@@ -20,15 +20,15 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, in_fours, kernel, load, load4, log, maximum, minimum, narrow, on_device,
-    on_host, per_element, root_of_squares, shrunk, sqrt, store, store4, stretched, sync, thread, wide,
+    on_host, per_element, place, root_of_squares, shrunk, sqrt, store, store4, stretched, sync, thread, wide,
 )
-from optgen.runtime.cuda_totals import (
+from optgen.runtime.cuda.totals import (
     CHUNKS, column_sum, columns_in_all, rows_in_all, sum_along, sum_down, sum_of_block, sum_over,
     tensor_of_block, tensor_of_column, tensor_of_row,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -104,21 +104,21 @@ def update_2(theta, g, by_row, by_column, c4):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    matrix_rows = chunks[8, block()]
-    line_before = chunks[9, block()]
-    parts_begin = chunks[10, block()]
-    acc0_of = at[17]
-    acc1_of = at[18]
-    acc7_of = at[19]
-    acc8_of = at[20]
-    acc9_of = at[21]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    matrix_rows = chunks[9, block()]
+    line_before = chunks[10, block()]
+    parts_begin = chunks[11, block()]
+    acc0_of = at[18]
+    acc1_of = at[19]
+    acc7_of = at[20]
+    acc8_of = at[21]
+    acc9_of = at[22]
     acc7 = 0.0  # sum of theta*theta over the tensor
     acc8 = 0.0  # sum of y2*y2 over the tensor
     acc9 = 0.0  # sum of y3*y3 over the tensor
@@ -134,14 +134,13 @@ def sweep_0(chunks, addresses, scalars, at, small):
         parts_line = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1_line = acc1_of + parts_line
         acc0 = 0.0  # sum of g*g over the row
-        offset = first_element*scalars.itemsize
-        theta_ptr = addresses[0, tensor] + offset
-        g_ptr = addresses[1, tensor] + offset
+        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
         fours = in_fours(count, theta_ptr | g_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             y2_i0, y3_i0 = update_0(theta_i0, g_i0)
             acc0 += wide(g_i0)*wide(g_i0)
             small[acc1_line + i] += wide(g_i0)*wide(g_i0)
@@ -169,8 +168,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
             y2_i, y3_i = update_0(theta_i, g_i)
             acc0 += wide(g_i)*wide(g_i)
             small[acc1_line + i] += wide(g_i)*wide(g_i)
@@ -186,26 +185,27 @@ def sweep_0(chunks, addresses, scalars, at, small):
         line += 1
     acc7 = sum_of_block(acc7)
     if thread() == 0:
-        small[acc7_of + chunks[3, block()]] = acc7
+        small[acc7_of + chunks[4, block()]] = acc7
     acc8 = sum_of_block(acc8)
     if thread() == 0:
-        small[acc8_of + chunks[3, block()]] = acc8
+        small[acc8_of + chunks[4, block()]] = acc8
     acc9 = sum_of_block(acc9)
     if thread() == 0:
-        small[acc9_of + chunks[3, block()]] = acc9
+        small[acc9_of + chunks[4, block()]] = acc9
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    eps2 = scalars[1]
-    c3 = scalars[5]
-    acc7_of = at[19]
-    acc8_of = at[20]
-    acc9_of = at[21]
-    numel_of = at[12]
-    rate_of = at[22]
+    acc7_of = at[20]
+    acc8_of = at[21]
+    acc9_of = at[22]
+    numel_of = at[13]
+    rate_of = at[23]
     j = tensor_of_block(at)
+    group = at[at[12] + j]
+    eps2 = scalars[group, 1]
+    c3 = scalars[group, 5]
     acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
@@ -216,32 +216,34 @@ def tensors_0(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    eps1 = scalars[0]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    r_of = at[15]
-    acc0_of = at[17]
-    n_cols_of = at[14]
+    r_of = at[16]
+    acc0_of = at[18]
+    n_cols_of = at[15]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
+        group = at[at[12] + j]
+        eps1 = scalars[group, 0]
+        c0 = scalars[group, 2]
+        c1 = scalars[group, 3]
         small[r_of + i] = row_0(small[r_of + i], small[acc0_of + i], small[n_cols_of + j], eps1, c0, c1)
 
 
 @kernel
 def columns_0(at, scalars, small):
     """Before sweep 1: a thread a column."""
-    eps1 = scalars[0]
-    c0 = scalars[2]
-    c1 = scalars[3]
-    c_of = at[16]
-    acc1_of = at[18]
-    r_of = at[15]
-    n_rows_of = at[13]
-    by_column_of = at[23]
+    c_of = at[17]
+    acc1_of = at[19]
+    r_of = at[16]
+    n_rows_of = at[14]
+    by_column_of = at[24]
     i = block()*THREADS + thread()
     if i < columns_in_all(at):
         j = tensor_of_column(at, i)
+        group = at[at[12] + j]
+        eps1 = scalars[group, 0]
+        c0 = scalars[group, 2]
+        c1 = scalars[group, 3]
         acc1 = column_sum(small, acc1_of, at, j, i)
         acc3 = sum_down(small, r_of, at, j, i)
         small[c_of + i], small[by_column_of + i] = column_0(
@@ -252,9 +254,9 @@ def columns_0(at, scalars, small):
 @kernel
 def rows_1(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    r_of = at[15]
-    c_of = at[16]
-    by_row_of = at[24]
+    r_of = at[16]
+    c_of = at[17]
+    by_row_of = at[25]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
@@ -263,21 +265,21 @@ def rows_1(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    first_column = chunks[7, block()]
-    matrix_rows = chunks[8, block()]
-    line_before = chunks[9, block()]
-    by_row_of = at[24]
-    by_column_of = at[23]
-    acc4_of = at[25]
-    acc5_of = at[26]
-    acc6_of = at[27]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    first_column = chunks[8, block()]
+    matrix_rows = chunks[9, block()]
+    line_before = chunks[10, block()]
+    by_row_of = at[25]
+    by_column_of = at[24]
+    acc4_of = at[26]
+    acc5_of = at[27]
+    acc6_of = at[28]
     acc4 = 0.0  # sum of u*u over the tensor
     acc5 = 0.0  # sum of y0*y0 over the tensor
     acc6 = 0.0  # sum of y1*y1 over the tensor
@@ -286,12 +288,11 @@ def sweep_1(chunks, addresses, scalars, at, small):
         matrix = (line_before + line)//matrix_rows
         by_row = narrow(small[by_row_of + first_row + line], scalars)
         by_column_line = by_column_of + first_column + matrix*count
-        offset = first_element*scalars.itemsize
-        g_ptr = addresses[1, tensor] + offset
+        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
         fours = in_fours(count, g_ptr)
         i = 4*thread()
         while i < fours:
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             u_i0, y0_i0, y1_i0 = update_1(g_i0, by_row, narrow(small[by_column_line + i], scalars))
             acc4 += wide(u_i0)*wide(u_i0)
             acc5 += wide(y0_i0)*wide(y0_i0)
@@ -311,7 +312,7 @@ def sweep_1(chunks, addresses, scalars, at, small):
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            g_i = load(g_ptr, i, scalars)
+            g_i = load(g_ptr, i, storage.g)
             u_i, y0_i, y1_i = update_1(g_i, by_row, narrow(small[by_column_line + i], scalars))
             acc4 += wide(u_i)*wide(u_i)
             acc5 += wide(y0_i)*wide(y0_i)
@@ -321,26 +322,27 @@ def sweep_1(chunks, addresses, scalars, at, small):
         line += 1
     acc4 = sum_of_block(acc4)
     if thread() == 0:
-        small[acc4_of + chunks[3, block()]] = acc4
+        small[acc4_of + chunks[4, block()]] = acc4
     acc5 = sum_of_block(acc5)
     if thread() == 0:
-        small[acc5_of + chunks[3, block()]] = acc5
+        small[acc5_of + chunks[4, block()]] = acc5
     acc6 = sum_of_block(acc6)
     if thread() == 0:
-        small[acc6_of + chunks[3, block()]] = acc6
+        small[acc6_of + chunks[4, block()]] = acc6
 
 
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    c2 = scalars[4]
-    acc4_of = at[25]
-    acc5_of = at[26]
-    acc6_of = at[27]
-    rate_of = at[22]
-    numel_of = at[12]
-    c4_of = at[28]
+    acc4_of = at[26]
+    acc5_of = at[27]
+    acc6_of = at[28]
+    rate_of = at[23]
+    numel_of = at[13]
+    c4_of = at[29]
     j = tensor_of_block(at)
+    group = at[at[12] + j]
+    c2 = scalars[group, 4]
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
     acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
@@ -349,45 +351,44 @@ def tensors_1(at, scalars, small):
 
 
 @kernel
-def sweep_2(chunks, addresses, scalars, at, small):
+def sweep_2(chunks, addresses, storage, scalars, at, small):
     """Sweep 2 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    first_column = chunks[7, block()]
-    matrix_rows = chunks[8, block()]
-    line_before = chunks[9, block()]
-    by_row_of = at[24]
-    by_column_of = at[23]
-    c4_of = at[28]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    first_column = chunks[8, block()]
+    matrix_rows = chunks[9, block()]
+    line_before = chunks[10, block()]
+    by_row_of = at[25]
+    by_column_of = at[24]
+    c4_of = at[29]
     c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:
         matrix = (line_before + line)//matrix_rows
         by_row = narrow(small[by_row_of + first_row + line], scalars)
         by_column_line = by_column_of + first_column + matrix*count
-        offset = first_element*scalars.itemsize
-        theta_ptr = addresses[0, tensor] + offset
-        g_ptr = addresses[1, tensor] + offset
+        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
         fours = in_fours(count, theta_ptr | g_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             theta_next_i0 = update_2(theta_i0, g_i0, by_row, narrow(small[by_column_line + i], scalars), c4)
             theta_next_i1 = update_2(theta_i1, g_i1, by_row, narrow(small[by_column_line + i + 1], scalars), c4)
             theta_next_i2 = update_2(theta_i2, g_i2, by_row, narrow(small[by_column_line + i + 2], scalars), c4)
             theta_next_i3 = update_2(theta_i3, g_i3, by_row, narrow(small[by_column_line + i + 3], scalars), c4)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
             theta_next_i = update_2(theta_i, g_i, by_row, narrow(small[by_column_line + i], scalars), c4)
-            store(theta_ptr, i, scalars, theta_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
             i += THREADS
         first_element += count
         line += 1

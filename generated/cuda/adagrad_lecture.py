@@ -13,10 +13,11 @@ Reference: JMLR 12 (2011), as lectures write it.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
-    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, thread,
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
+    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, sqrt, store, store4,
+    thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -34,37 +35,37 @@ def update(theta, g, v, lr):
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    v_ptr = addresses[2, tensor] + offset
-    lr = scalars[0]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    v_ptr = place(addresses, 2, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    lr = scalars[group, 0]
     fours = in_fours(count, theta_ptr | g_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
         theta_next_i0, v_next_i0 = update(theta_i0, g_i0, v_i0, lr)
         theta_next_i1, v_next_i1 = update(theta_i1, g_i1, v_i1, lr)
         theta_next_i2, v_next_i2 = update(theta_i2, g_i2, v_i2, lr)
         theta_next_i3, v_next_i3 = update(theta_i3, g_i3, v_i3, lr)
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        v_i = load(v_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        v_i = load(v_ptr, i, storage.v)
         theta_next_i, v_next_i = update(theta_i, g_i, v_i, lr)
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(v_ptr, i, scalars, v_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(v_ptr, i, storage.v, v_next_i)
         i += THREADS
 
 

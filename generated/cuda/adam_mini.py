@@ -18,12 +18,12 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, narrow, on_device, on_host,
-    per_element, sqrt, store, store4, tail, thread, wide,
+    per_element, place, sqrt, store, store4, tail, thread, wide,
 )
-from optgen.runtime.cuda_totals import rows_in_all, sum_of_block, tensor_of_row
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import rows_in_all, sum_of_block, tensor_of_row
 
 
 @on_host
@@ -64,28 +64,28 @@ def update_1(theta, m_next, c5, c1, c4):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    beta1_head = scalars[3]
-    beta1_tail = scalars[4]
-    c0 = scalars[5]
-    acc0_of = at[16]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    group = chunks[3, block()]
+    beta1_head = scalars[group, 3]
+    beta1_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    acc0_of = at[17]
     line = 0
     while line < lines:
         acc0 = 0.0  # sum of g*g over the row
-        offset = first_element*scalars.itemsize
-        g_ptr = addresses[1, tensor] + offset
-        m_ptr = addresses[2, tensor] + offset
+        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+        m_ptr = place(addresses, 2, tensor, first_element, storage.m)
         fours = in_fours(count, g_ptr | m_ptr)
         i = 4*thread()
         while i < fours:
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             m_next_i0 = update_0(g_i0, m_i0, beta1_head, beta1_tail, c0)
             acc0 += wide(g_i0)*wide(g_i0)
             m_next_i1 = update_0(g_i1, m_i1, beta1_head, beta1_tail, c0)
@@ -94,15 +94,15 @@ def sweep_0(chunks, addresses, scalars, at, small):
             acc0 += wide(g_i2)*wide(g_i2)
             m_next_i3 = update_0(g_i3, m_i3, beta1_head, beta1_tail, c0)
             acc0 += wide(g_i3)*wide(g_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
             m_next_i = update_0(g_i, m_i, beta1_head, beta1_tail, c0)
             acc0 += wide(g_i)*wide(g_i)
-            store(m_ptr, i, scalars, m_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
@@ -114,57 +114,58 @@ def sweep_0(chunks, addresses, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    lr = scalars[0]
-    beta2 = scalars[1]
-    eps = scalars[2]
-    c2 = scalars[7]
-    c3 = scalars[8]
-    v_of = at[15]
-    acc0_of = at[16]
-    n_cols_of = at[14]
-    c5_of = at[17]
+    v_of = at[16]
+    acc0_of = at[17]
+    n_cols_of = at[15]
+    c5_of = at[18]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
+        group = at[at[12] + j]
+        lr = scalars[group, 0]
+        beta2 = scalars[group, 1]
+        eps = scalars[group, 2]
+        c2 = scalars[group, 7]
+        c3 = scalars[group, 8]
         small[v_of + i], small[c5_of + i] = row_0(
             small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, beta2, eps, c2, c3,
         )
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    c1 = scalars[6]
-    c4 = scalars[9]
-    c5_of = at[17]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    group = chunks[3, block()]
+    c1 = scalars[group, 6]
+    c4 = scalars[group, 9]
+    c5_of = at[18]
     line = 0
     while line < lines:
         c5 = narrow(small[c5_of + first_row + line], scalars)
-        offset = first_element*scalars.itemsize
-        theta_ptr = addresses[0, tensor] + offset
-        m_ptr = addresses[2, tensor] + offset
+        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+        m_ptr = place(addresses, 2, tensor, first_element, storage.m)
         fours = in_fours(count, theta_ptr | m_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, storage.m)
             theta_next_i0 = update_1(theta_i0, m_next_i0, c5, c1, c4)
             theta_next_i1 = update_1(theta_i1, m_next_i1, c5, c1, c4)
             theta_next_i2 = update_1(theta_i2, m_next_i2, c5, c1, c4)
             theta_next_i3 = update_1(theta_i3, m_next_i3, c5, c1, c4)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            m_next_i = load(m_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            m_next_i = load(m_ptr, i, storage.m)
             theta_next_i = update_1(theta_i, m_next_i, c5, c1, c4)
-            store(theta_ptr, i, scalars, theta_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
             i += THREADS
         first_element += count
         line += 1

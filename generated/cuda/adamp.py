@@ -28,14 +28,14 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
+    per_element, place, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
 )
-from optgen.runtime.cuda_totals import (
+from optgen.runtime.cuda.totals import (
     CHUNKS, ROWS, max_over, rows_in_all, sum_by_one, sum_of_block, sum_over, tensor_of_block, tensor_of_row,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -129,38 +129,39 @@ def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    eps = scalars[1]
-    beta1_head = scalars[4]
-    beta1_tail = scalars[5]
-    c0 = scalars[6]
-    beta2_head = scalars[7]
-    beta2_tail = scalars[8]
-    c1 = scalars[9]
-    c2 = scalars[10]
-    c3 = scalars[11]
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
-    acc6_of = at[21]
-    acc8_of = at[22]
-    acc9_of = at[23]
-    acc10_of = at[24]
-    acc11_of = at[25]
-    acc12_of = at[26]
-    acc13_of = at[27]
-    acc14_of = at[28]
-    acc15_of = at[29]
-    acc16_of = at[30]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    group = chunks[3, block()]
+    eps = scalars[group, 1]
+    beta1_head = scalars[group, 4]
+    beta1_tail = scalars[group, 5]
+    c0 = scalars[group, 6]
+    beta2_head = scalars[group, 7]
+    beta2_tail = scalars[group, 8]
+    c1 = scalars[group, 9]
+    c2 = scalars[group, 10]
+    c3 = scalars[group, 11]
+    acc0_of = at[16]
+    acc1_of = at[17]
+    acc2_of = at[18]
+    acc3_of = at[19]
+    acc4_of = at[20]
+    acc5_of = at[21]
+    acc6_of = at[22]
+    acc8_of = at[23]
+    acc9_of = at[24]
+    acc10_of = at[25]
+    acc11_of = at[26]
+    acc12_of = at[27]
+    acc13_of = at[28]
+    acc14_of = at[29]
+    acc15_of = at[30]
+    acc16_of = at[31]
     acc8 = 0.0  # sum of g*theta over the tensor
     acc9 = 0.0  # sum of g*g over the tensor
     acc10 = 0.0  # sum of y0*y0 over the tensor
@@ -179,18 +180,17 @@ def sweep_0(chunks, addresses, scalars, at, small):
         acc5 = 0.0  # sum of y2*y2 over the row
         acc6 = 0.0  # sum of y3*y3 over the row
         acc15 = 0.0  # sum of theta*u over the row
-        offset = first_element*scalars.itemsize
-        theta_ptr = addresses[0, tensor] + offset
-        g_ptr = addresses[1, tensor] + offset
-        m_ptr = addresses[2, tensor] + offset
-        v_ptr = addresses[3, tensor] + offset
+        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+        m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+        v_ptr = place(addresses, 3, tensor, first_element, storage.v)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             m_next_i0, v_next_i0, y0_i0, y1_i0, y2_i0, y3_i0, u_i0 = update_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
@@ -267,15 +267,15 @@ def sweep_0(chunks, addresses, scalars, at, small):
             acc14 += wide(y3_i3)*wide(y3_i3)
             acc15 += wide(theta_i3)*wide(u_i3)
             acc16 += wide(theta_i3)*wide(u_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
             m_next_i, v_next_i, y0_i, y1_i, y2_i, y3_i, u_i = update_0(
                 theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
@@ -295,8 +295,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
             acc14 += wide(y3_i)*wide(y3_i)
             acc15 += wide(theta_i)*wide(u_i)
             acc16 += wide(theta_i)*wide(u_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
@@ -326,43 +326,44 @@ def sweep_0(chunks, addresses, scalars, at, small):
         line += 1
     acc8 = sum_of_block(acc8)
     if thread() == 0:
-        small[acc8_of + chunks[3, block()]] = acc8
+        small[acc8_of + chunks[4, block()]] = acc8
     acc9 = sum_of_block(acc9)
     if thread() == 0:
-        small[acc9_of + chunks[3, block()]] = acc9
+        small[acc9_of + chunks[4, block()]] = acc9
     acc10 = sum_of_block(acc10)
     if thread() == 0:
-        small[acc10_of + chunks[3, block()]] = acc10
+        small[acc10_of + chunks[4, block()]] = acc10
     acc11 = sum_of_block(acc11)
     if thread() == 0:
-        small[acc11_of + chunks[3, block()]] = acc11
+        small[acc11_of + chunks[4, block()]] = acc11
     acc12 = sum_of_block(acc12)
     if thread() == 0:
-        small[acc12_of + chunks[3, block()]] = acc12
+        small[acc12_of + chunks[4, block()]] = acc12
     acc13 = sum_of_block(acc13)
     if thread() == 0:
-        small[acc13_of + chunks[3, block()]] = acc13
+        small[acc13_of + chunks[4, block()]] = acc13
     acc14 = sum_of_block(acc14)
     if thread() == 0:
-        small[acc14_of + chunks[3, block()]] = acc14
+        small[acc14_of + chunks[4, block()]] = acc14
     acc16 = sum_of_block(acc16)
     if thread() == 0:
-        small[acc16_of + chunks[3, block()]] = acc16
+        small[acc16_of + chunks[4, block()]] = acc16
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    eps = scalars[1]
-    acc8_of = at[22]
-    acc9_of = at[23]
-    acc10_of = at[24]
-    acc11_of = at[25]
-    acc12_of = at[26]
-    acc13_of = at[27]
-    acc14_of = at[28]
-    cosine_of = at[31]
+    acc8_of = at[23]
+    acc9_of = at[24]
+    acc10_of = at[25]
+    acc11_of = at[26]
+    acc12_of = at[27]
+    acc13_of = at[28]
+    acc14_of = at[29]
+    cosine_of = at[32]
     j = tensor_of_block(at)
+    group = at[at[12] + j]
+    eps = scalars[group, 1]
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
     acc10 = sum_over(small, acc10_of, at, CHUNKS, j)
@@ -377,18 +378,19 @@ def tensors_0(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    eps = scalars[1]
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
-    acc6_of = at[21]
-    y4_of = at[32]
+    acc0_of = at[16]
+    acc1_of = at[17]
+    acc2_of = at[18]
+    acc3_of = at[19]
+    acc4_of = at[20]
+    acc5_of = at[21]
+    acc6_of = at[22]
+    y4_of = at[33]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
+        group = at[at[12] + j]
+        eps = scalars[group, 1]
         small[y4_of + i] = row_0(
             small[acc0_of + i], small[acc1_of + i], small[acc2_of + i], small[acc3_of + i], small[acc4_of + i],
             small[acc5_of + i], small[acc6_of + i], eps,
@@ -398,16 +400,17 @@ def rows_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    delta = scalars[2]
-    wd_ratio = scalars[3]
-    c5 = scalars[12]
-    y4_of = at[32]
-    cosine_of = at[31]
-    numel_of = at[12]
-    n_cols_of = at[14]
-    row_cosine_of = at[33]
-    c4_of = at[34]
+    y4_of = at[33]
+    cosine_of = at[32]
+    numel_of = at[13]
+    n_cols_of = at[15]
+    row_cosine_of = at[34]
+    c4_of = at[35]
     j = tensor_of_block(at)
+    group = at[at[12] + j]
+    delta = scalars[group, 2]
+    wd_ratio = scalars[group, 3]
+    c5 = scalars[group, 12]
     acc7 = max_over(small, y4_of, at, ROWS, j)
     if thread() == 0:
         small[row_cosine_of + j], small[c4_of + j] = tensor_1(
@@ -418,24 +421,25 @@ def tensors_1(at, scalars, small):
 @kernel
 def rows_1(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    eps = scalars[1]
-    delta = scalars[2]
-    acc4_of = at[19]
-    acc5_of = at[20]
-    acc6_of = at[21]
-    row_cosine_of = at[33]
-    acc12_of = at[26]
-    acc13_of = at[27]
-    acc14_of = at[28]
-    cosine_of = at[31]
-    acc15_of = at[29]
-    acc16_of = at[30]
-    numel_of = at[12]
-    n_cols_of = at[14]
-    radial_of = at[35]
+    acc4_of = at[20]
+    acc5_of = at[21]
+    acc6_of = at[22]
+    row_cosine_of = at[34]
+    acc12_of = at[27]
+    acc13_of = at[28]
+    acc14_of = at[29]
+    cosine_of = at[32]
+    acc15_of = at[30]
+    acc16_of = at[31]
+    numel_of = at[13]
+    n_cols_of = at[15]
+    radial_of = at[36]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
+        group = at[at[12] + j]
+        eps = scalars[group, 1]
+        delta = scalars[group, 2]
         acc12 = sum_by_one(small, acc12_of, at, CHUNKS, j)
         acc13 = sum_by_one(small, acc13_of, at, CHUNKS, j)
         acc14 = sum_by_one(small, acc14_of, at, CHUNKS, j)
@@ -447,46 +451,46 @@ def rows_1(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    lr = scalars[0]
-    eps = scalars[1]
-    c2 = scalars[10]
-    c3 = scalars[11]
-    radial_of = at[35]
-    c4_of = at[34]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    group = chunks[3, block()]
+    lr = scalars[group, 0]
+    eps = scalars[group, 1]
+    c2 = scalars[group, 10]
+    c3 = scalars[group, 11]
+    radial_of = at[36]
+    c4_of = at[35]
     c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:
         radial = narrow(small[radial_of + first_row + line], scalars)
-        offset = first_element*scalars.itemsize
-        theta_ptr = addresses[0, tensor] + offset
-        m_ptr = addresses[2, tensor] + offset
-        v_ptr = addresses[3, tensor] + offset
+        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+        m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+        v_ptr = place(addresses, 3, tensor, first_element, storage.v)
         fours = in_fours(count, theta_ptr | m_ptr | v_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
-            v_next_i0, v_next_i1, v_next_i2, v_next_i3 = load4(v_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, storage.m)
+            v_next_i0, v_next_i1, v_next_i2, v_next_i3 = load4(v_ptr, i, storage.v)
             theta_next_i0 = update_1(theta_i0, m_next_i0, v_next_i0, radial, c4, lr, eps, c2, c3)
             theta_next_i1 = update_1(theta_i1, m_next_i1, v_next_i1, radial, c4, lr, eps, c2, c3)
             theta_next_i2 = update_1(theta_i2, m_next_i2, v_next_i2, radial, c4, lr, eps, c2, c3)
             theta_next_i3 = update_1(theta_i3, m_next_i3, v_next_i3, radial, c4, lr, eps, c2, c3)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            m_next_i = load(m_ptr, i, scalars)
-            v_next_i = load(v_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            m_next_i = load(m_ptr, i, storage.m)
+            v_next_i = load(v_ptr, i, storage.v)
             theta_next_i = update_1(theta_i, m_next_i, v_next_i, radial, c4, lr, eps, c2, c3)
-            store(theta_ptr, i, scalars, theta_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
             i += THREADS
         first_element += count
         line += 1

@@ -16,11 +16,11 @@ Reference: optax.adamw; apex.optimizers.FusedAdam in AdamW mode.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element, sqrt, store,
-    store4, tail, thread,
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
+    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element, place, sqrt,
+    store, store4, tail, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -51,34 +51,34 @@ def update(
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    lr = scalars[0]
-    eps = scalars[1]
-    weight_decay = scalars[2]
-    beta1_head = scalars[3]
-    beta1_tail = scalars[4]
-    c0 = scalars[5]
-    beta2_head = scalars[6]
-    beta2_tail = scalars[7]
-    c1 = scalars[8]
-    c2 = scalars[9]
-    c3 = scalars[10]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    lr = scalars[group, 0]
+    eps = scalars[group, 1]
+    weight_decay = scalars[group, 2]
+    beta1_head = scalars[group, 3]
+    beta1_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    beta2_head = scalars[group, 6]
+    beta2_tail = scalars[group, 7]
+    c1 = scalars[group, 8]
+    c2 = scalars[group, 9]
+    c3 = scalars[group, 10]
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
         theta_next_i0, m_next_i0, v_next_i0 = update(
             theta_i0, g_i0, m_i0, v_i0, lr, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
             c2, c3,
@@ -95,23 +95,23 @@ def sweep(chunks, addresses, scalars):
             theta_i3, g_i3, m_i3, v_i3, lr, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
             c2, c3,
         )
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+        store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        m_i = load(m_ptr, i, scalars)
-        v_i = load(v_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        m_i = load(m_ptr, i, storage.m)
+        v_i = load(v_ptr, i, storage.v)
         theta_next_i, m_next_i, v_next_i = update(
             theta_i, g_i, m_i, v_i, lr, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(m_ptr, i, scalars, m_next_i)
-        store(v_ptr, i, scalars, v_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(m_ptr, i, storage.m, m_next_i)
+        store(v_ptr, i, storage.v, v_next_i)
         i += THREADS
 
 

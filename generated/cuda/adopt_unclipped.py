@@ -15,11 +15,11 @@ Reference: arXiv:2411.02853v1; optax.contrib.adopt(use_clipping=False).
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
-    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, maximum, on_host, per_element, sqrt,
-    store, store4, tail, thread,
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
+    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, maximum, on_host, per_element, place,
+    sqrt, store, store4, tail, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -55,56 +55,56 @@ def update_1(theta, g, v, m, lr, eps, beta2_head, beta2_tail, c0, beta1_head, be
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    v_ptr = addresses[2, tensor] + offset
-    m_ptr = addresses[3, tensor] + offset
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
-    beta2_head = scalars[3]
-    beta2_tail = scalars[4]
-    c0 = scalars[5]
-    beta1_head = scalars[6]
-    beta1_tail = scalars[7]
-    c1 = scalars[8]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    v_ptr = place(addresses, 2, tensor, first_element, storage.v)
+    m_ptr = place(addresses, 3, tensor, first_element, storage.m)
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    lr = scalars[group, 1]
+    eps = scalars[group, 2]
+    beta2_head = scalars[group, 3]
+    beta2_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    beta1_head = scalars[group, 6]
+    beta1_tail = scalars[group, 7]
+    c1 = scalars[group, 8]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             theta_next_i0, v_next_i0 = update_0(theta_i0, g_i0, m_i0, lr)
             theta_next_i1, v_next_i1 = update_0(theta_i1, g_i1, m_i1, lr)
             theta_next_i2, v_next_i2 = update_0(theta_i2, g_i2, m_i2, lr)
             theta_next_i3, v_next_i3 = update_0(theta_i3, g_i3, m_i3, lr)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
             theta_next_i, v_next_i = update_0(theta_i, g_i, m_i, lr)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(v_ptr, i, scalars, v_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
     else:
         fours = in_fours(count, theta_ptr | g_ptr | v_ptr | m_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             theta_next_i0, v_next_i0, m_next_i0 = update_1(
                 theta_i0, g_i0, v_i0, m_i0, lr, eps, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
             )
@@ -117,22 +117,22 @@ def sweep(chunks, addresses, scalars):
             theta_next_i3, v_next_i3, m_next_i3 = update_1(
                 theta_i3, g_i3, v_i3, m_i3, lr, eps, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
             )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            v_i = load(v_ptr, i, storage.v)
+            m_i = load(m_ptr, i, storage.m)
             theta_next_i, v_next_i, m_next_i = update_1(
                 theta_i, g_i, v_i, m_i, lr, eps, beta2_head, beta2_tail, c0, beta1_head, beta1_tail, c1,
             )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(m_ptr, i, scalars, m_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
             i += THREADS
 
 

@@ -18,11 +18,11 @@ Reference: torch.optim.ASGD; Bottou's averaged stochastic gradient descent.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element,
-    store, store4, thread,
+    place, store, store4, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -52,62 +52,62 @@ def update_1(theta, g, lambd, eta):
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    ax_ptr = addresses[2, tensor] + offset
-    branch = as_index(scalars[0])
-    lambd = scalars[1]
-    eta = scalars[2]
-    mu = scalars[3]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    ax_ptr = place(addresses, 2, tensor, first_element, storage.ax)
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    lambd = scalars[group, 1]
+    eta = scalars[group, 2]
+    mu = scalars[group, 3]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | ax_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            ax_i0, ax_i1, ax_i2, ax_i3 = load4(ax_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            ax_i0, ax_i1, ax_i2, ax_i3 = load4(ax_ptr, i, storage.ax)
             theta_next_i0, ax_next_i0 = update_0(theta_i0, g_i0, ax_i0, lambd, eta, mu)
             theta_next_i1, ax_next_i1 = update_0(theta_i1, g_i1, ax_i1, lambd, eta, mu)
             theta_next_i2, ax_next_i2 = update_0(theta_i2, g_i2, ax_i2, lambd, eta, mu)
             theta_next_i3, ax_next_i3 = update_0(theta_i3, g_i3, ax_i3, lambd, eta, mu)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(ax_ptr, i, scalars, ax_next_i0, ax_next_i1, ax_next_i2, ax_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(ax_ptr, i, storage.ax, ax_next_i0, ax_next_i1, ax_next_i2, ax_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            ax_i = load(ax_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            ax_i = load(ax_ptr, i, storage.ax)
             theta_next_i, ax_next_i = update_0(theta_i, g_i, ax_i, lambd, eta, mu)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(ax_ptr, i, scalars, ax_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(ax_ptr, i, storage.ax, ax_next_i)
             i += THREADS
     else:
         fours = in_fours(count, theta_ptr | g_ptr | ax_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             theta_next_i0, ax_next_i0 = update_1(theta_i0, g_i0, lambd, eta)
             theta_next_i1, ax_next_i1 = update_1(theta_i1, g_i1, lambd, eta)
             theta_next_i2, ax_next_i2 = update_1(theta_i2, g_i2, lambd, eta)
             theta_next_i3, ax_next_i3 = update_1(theta_i3, g_i3, lambd, eta)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(ax_ptr, i, scalars, ax_next_i0, ax_next_i1, ax_next_i2, ax_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(ax_ptr, i, storage.ax, ax_next_i0, ax_next_i1, ax_next_i2, ax_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
             theta_next_i, ax_next_i = update_1(theta_i, g_i, lambd, eta)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(ax_ptr, i, scalars, ax_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(ax_ptr, i, storage.ax, ax_next_i)
             i += THREADS
 
 

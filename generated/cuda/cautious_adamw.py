@@ -18,12 +18,12 @@ Reference: arXiv:2411.16085, Algorithm 1.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, sign, sqrt, store, store4, tail, thread, where, wide,
+    per_element, place, sign, sqrt, store, store4, tail, thread, where, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 
 @on_host
@@ -75,35 +75,35 @@ def update_1(theta, g, m_next, v_next, c5, lr, eps, c2, c3, one, c4, zero, c6):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    eps = scalars[1]
-    beta1_head = scalars[2]
-    beta1_tail = scalars[3]
-    c0 = scalars[4]
-    beta2_head = scalars[5]
-    beta2_tail = scalars[6]
-    c1 = scalars[7]
-    c2 = scalars[8]
-    c3 = scalars[9]
-    one = scalars[10]
-    c4 = scalars[11]
-    zero = scalars[12]
-    acc0_of = at[15]
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    eps = scalars[group, 1]
+    beta1_head = scalars[group, 2]
+    beta1_tail = scalars[group, 3]
+    c0 = scalars[group, 4]
+    beta2_head = scalars[group, 5]
+    beta2_tail = scalars[group, 6]
+    c1 = scalars[group, 7]
+    c2 = scalars[group, 8]
+    c3 = scalars[group, 9]
+    one = scalars[group, 10]
+    c4 = scalars[group, 11]
+    zero = scalars[group, 12]
+    acc0_of = at[16]
     acc0 = 0.0  # sum of agrees over the tensor
     fours = in_fours(count, g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
         m_next_i0, v_next_i0, agrees_i0 = update_0(
             g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
@@ -120,32 +120,32 @@ def sweep_0(chunks, addresses, scalars, at, small):
             g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
         acc0 += wide(agrees_i3)
-        store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+        store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        g_i = load(g_ptr, i, scalars)
-        m_i = load(m_ptr, i, scalars)
-        v_i = load(v_ptr, i, scalars)
+        g_i = load(g_ptr, i, storage.g)
+        m_i = load(m_ptr, i, storage.m)
+        v_i = load(v_ptr, i, storage.v)
         m_next_i, v_next_i, agrees_i = update_0(
             g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
         acc0 += wide(agrees_i)
-        store(m_ptr, i, scalars, m_next_i)
-        store(v_ptr, i, scalars, v_next_i)
+        store(m_ptr, i, storage.m, m_next_i)
+        store(v_ptr, i, storage.v, v_next_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[3, block()]] = acc0
+        small[acc0_of + chunks[4, block()]] = acc0
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[15]
-    numel_of = at[12]
-    c5_of = at[16]
+    acc0_of = at[16]
+    numel_of = at[13]
+    c5_of = at[17]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     if thread() == 0:
@@ -153,47 +153,47 @@ def tensors_0(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    lr = scalars[0]
-    eps = scalars[1]
-    c2 = scalars[8]
-    c3 = scalars[9]
-    one = scalars[10]
-    c4 = scalars[11]
-    zero = scalars[12]
-    c6 = scalars[13]
-    c5_of = at[16]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    lr = scalars[group, 0]
+    eps = scalars[group, 1]
+    c2 = scalars[group, 8]
+    c3 = scalars[group, 9]
+    one = scalars[group, 10]
+    c4 = scalars[group, 11]
+    zero = scalars[group, 12]
+    c6 = scalars[group, 13]
+    c5_of = at[17]
     c5 = narrow(small[c5_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
-        v_next_i0, v_next_i1, v_next_i2, v_next_i3 = load4(v_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, storage.m)
+        v_next_i0, v_next_i1, v_next_i2, v_next_i3 = load4(v_ptr, i, storage.v)
         theta_next_i0 = update_1(theta_i0, g_i0, m_next_i0, v_next_i0, c5, lr, eps, c2, c3, one, c4, zero, c6)
         theta_next_i1 = update_1(theta_i1, g_i1, m_next_i1, v_next_i1, c5, lr, eps, c2, c3, one, c4, zero, c6)
         theta_next_i2 = update_1(theta_i2, g_i2, m_next_i2, v_next_i2, c5, lr, eps, c2, c3, one, c4, zero, c6)
         theta_next_i3 = update_1(theta_i3, g_i3, m_next_i3, v_next_i3, c5, lr, eps, c2, c3, one, c4, zero, c6)
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        m_next_i = load(m_ptr, i, scalars)
-        v_next_i = load(v_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        m_next_i = load(m_ptr, i, storage.m)
+        v_next_i = load(v_ptr, i, storage.v)
         theta_next_i = update_1(theta_i, g_i, m_next_i, v_next_i, c5, lr, eps, c2, c3, one, c4, zero, c6)
-        store(theta_ptr, i, scalars, theta_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
         i += THREADS
 
 

@@ -14,12 +14,12 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
-    store, store4, thread, where, wide,
+    place, store, store4, thread, where, wide,
 )
-from optgen.runtime.cuda_totals import rows_in_all, sum_of_block, tensor_of_block, tensor_of_row
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import rows_in_all, sum_of_block, tensor_of_block, tensor_of_row
 
 
 @on_host
@@ -66,31 +66,30 @@ def update_1_1(theta, g, b, c0, c1, lr, momentum, zero, c2):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 0: a block a tensor."""
-    n_rows_of = at[13]
-    c1_of = at[15]
+    n_rows_of = at[14]
+    c1_of = at[16]
     j = tensor_of_block(at)
     if thread() == 0:
         small[c1_of + j] = tensor_0_0(small[n_rows_of + j])
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    acc0_of = at[16]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    acc0_of = at[17]
     line = 0
     while line < lines:
         acc0 = 0.0  # sum of g over the row
-        offset = first_element*scalars.itemsize
-        g_ptr = addresses[1, tensor] + offset
+        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
         fours = in_fours(count, g_ptr)
         i = 4*thread()
         while i < fours:
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             acc0 += wide(g_i0)
             acc0 += wide(g_i1)
             acc0 += wide(g_i2)
@@ -98,7 +97,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            g_i = load(g_ptr, i, scalars)
+            g_i = load(g_ptr, i, storage.g)
             acc0 += wide(g_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
@@ -111,9 +110,9 @@ def sweep_0(chunks, addresses, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    acc0_of = at[16]
-    n_cols_of = at[14]
-    c0_of = at[17]
+    acc0_of = at[17]
+    n_cols_of = at[15]
+    c0_of = at[18]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
@@ -121,48 +120,48 @@ def rows_0(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    momentum = scalars[2]
-    zero = scalars[3]
-    c2 = scalars[4]
-    c0_of = at[17]
-    c1_of = at[15]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    lr = scalars[group, 1]
+    momentum = scalars[group, 2]
+    zero = scalars[group, 3]
+    c2 = scalars[group, 4]
+    c0_of = at[18]
+    c1_of = at[16]
     if branch == 0:
         c1 = narrow(small[c1_of + tensor], scalars)
         line = 0
         while line < lines:
             c0 = narrow(small[c0_of + first_row + line], scalars)
-            offset = first_element*scalars.itemsize
-            theta_ptr = addresses[0, tensor] + offset
-            g_ptr = addresses[1, tensor] + offset
-            b_ptr = addresses[2, tensor] + offset
+            theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+            g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+            b_ptr = place(addresses, 2, tensor, first_element, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
             i = 4*thread()
             while i < fours:
-                theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-                g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+                theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+                g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
                 theta_next_i0, b_next_i0 = update_0_1(theta_i0, g_i0, c0, c1, lr, zero)
                 theta_next_i1, b_next_i1 = update_0_1(theta_i1, g_i1, c0, c1, lr, zero)
                 theta_next_i2, b_next_i2 = update_0_1(theta_i2, g_i2, c0, c1, lr, zero)
                 theta_next_i3, b_next_i3 = update_0_1(theta_i3, g_i3, c0, c1, lr, zero)
-                store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-                store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+                store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+                store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
                 i += 4*THREADS
             i = fours + thread()
             while i < count:
-                theta_i = load(theta_ptr, i, scalars)
-                g_i = load(g_ptr, i, scalars)
+                theta_i = load(theta_ptr, i, storage.theta)
+                g_i = load(g_ptr, i, storage.g)
                 theta_next_i, b_next_i = update_0_1(theta_i, g_i, c0, c1, lr, zero)
-                store(theta_ptr, i, scalars, theta_next_i)
-                store(b_ptr, i, scalars, b_next_i)
+                store(theta_ptr, i, storage.theta, theta_next_i)
+                store(b_ptr, i, storage.b, b_next_i)
                 i += THREADS
             first_element += count
             line += 1
@@ -171,31 +170,30 @@ def sweep_1(chunks, addresses, scalars, at, small):
         line = 0
         while line < lines:
             c0 = narrow(small[c0_of + first_row + line], scalars)
-            offset = first_element*scalars.itemsize
-            theta_ptr = addresses[0, tensor] + offset
-            g_ptr = addresses[1, tensor] + offset
-            b_ptr = addresses[2, tensor] + offset
+            theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+            g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+            b_ptr = place(addresses, 2, tensor, first_element, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
             i = 4*thread()
             while i < fours:
-                theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-                g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-                b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
+                theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+                g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+                b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, storage.b)
                 theta_next_i0, b_next_i0 = update_1_1(theta_i0, g_i0, b_i0, c0, c1, lr, momentum, zero, c2)
                 theta_next_i1, b_next_i1 = update_1_1(theta_i1, g_i1, b_i1, c0, c1, lr, momentum, zero, c2)
                 theta_next_i2, b_next_i2 = update_1_1(theta_i2, g_i2, b_i2, c0, c1, lr, momentum, zero, c2)
                 theta_next_i3, b_next_i3 = update_1_1(theta_i3, g_i3, b_i3, c0, c1, lr, momentum, zero, c2)
-                store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-                store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+                store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+                store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
                 i += 4*THREADS
             i = fours + thread()
             while i < count:
-                theta_i = load(theta_ptr, i, scalars)
-                g_i = load(g_ptr, i, scalars)
-                b_i = load(b_ptr, i, scalars)
+                theta_i = load(theta_ptr, i, storage.theta)
+                g_i = load(g_ptr, i, storage.g)
+                b_i = load(b_ptr, i, storage.b)
                 theta_next_i, b_next_i = update_1_1(theta_i, g_i, b_i, c0, c1, lr, momentum, zero, c2)
-                store(theta_ptr, i, scalars, theta_next_i)
-                store(b_ptr, i, scalars, b_next_i)
+                store(theta_ptr, i, storage.theta, theta_next_i)
+                store(b_ptr, i, storage.b, b_next_i)
                 i += THREADS
             first_element += count
             line += 1

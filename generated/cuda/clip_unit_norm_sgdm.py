@@ -16,12 +16,12 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host,
-    per_element, root_of_squares, shrunk, store, store4, stretched, thread, wide,
+    per_element, place, root_of_squares, shrunk, store, store4, stretched, thread, wide,
 )
-from optgen.runtime.cuda_totals import rows_in_all, sum_of_block, tensor_of_row
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import rows_in_all, sum_of_block, tensor_of_row
 
 
 @on_host
@@ -69,19 +69,19 @@ def update_1_1(theta, g, b, shrink, lr, momentum, c0):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    acc0_of = at[16]
+    acc1_of = at[17]
+    acc2_of = at[18]
+    acc3_of = at[19]
+    acc4_of = at[20]
+    acc5_of = at[21]
     line = 0
     while line < lines:
         acc0 = 0.0  # sum of theta*theta over the row
@@ -90,14 +90,13 @@ def sweep_0(chunks, addresses, scalars, at, small):
         acc3 = 0.0  # sum of g*g over the row
         acc4 = 0.0  # sum of y2*y2 over the row
         acc5 = 0.0  # sum of y3*y3 over the row
-        offset = first_element*scalars.itemsize
-        theta_ptr = addresses[0, tensor] + offset
-        g_ptr = addresses[1, tensor] + offset
+        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
         fours = in_fours(count, theta_ptr | g_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             y0_i0, y1_i0, y2_i0, y3_i0 = update_0_0(theta_i0, g_i0)
             acc0 += wide(theta_i0)*wide(theta_i0)
             acc1 += wide(y0_i0)*wide(y0_i0)
@@ -129,8 +128,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
             y0_i, y1_i, y2_i, y3_i = update_0_0(theta_i, g_i)
             acc0 += wide(theta_i)*wide(theta_i)
             acc1 += wide(y0_i)*wide(y0_i)
@@ -164,18 +163,19 @@ def sweep_0(chunks, addresses, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    unit_limit = scalars[2]
-    unit_floor = scalars[3]
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
-    shrink_of = at[21]
+    acc0_of = at[16]
+    acc1_of = at[17]
+    acc2_of = at[18]
+    acc3_of = at[19]
+    acc4_of = at[20]
+    acc5_of = at[21]
+    shrink_of = at[22]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
+        group = at[at[12] + j]
+        unit_limit = scalars[group, 2]
+        unit_floor = scalars[group, 3]
         small[shrink_of + i] = row_0_0(
             small[acc0_of + i], small[acc1_of + i], small[acc2_of + i], small[acc3_of + i], small[acc4_of + i],
             small[acc5_of + i], unit_limit, unit_floor,
@@ -183,45 +183,45 @@ def rows_0(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    momentum = scalars[4]
-    c0 = scalars[5]
-    shrink_of = at[21]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    lr = scalars[group, 1]
+    momentum = scalars[group, 4]
+    c0 = scalars[group, 5]
+    shrink_of = at[22]
     if branch == 0:
         line = 0
         while line < lines:
             shrink = narrow(small[shrink_of + first_row + line], scalars)
-            offset = first_element*scalars.itemsize
-            theta_ptr = addresses[0, tensor] + offset
-            g_ptr = addresses[1, tensor] + offset
-            b_ptr = addresses[2, tensor] + offset
+            theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+            g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+            b_ptr = place(addresses, 2, tensor, first_element, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
             i = 4*thread()
             while i < fours:
-                theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-                g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+                theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+                g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
                 theta_next_i0, b_next_i0 = update_0_1(theta_i0, g_i0, shrink, lr)
                 theta_next_i1, b_next_i1 = update_0_1(theta_i1, g_i1, shrink, lr)
                 theta_next_i2, b_next_i2 = update_0_1(theta_i2, g_i2, shrink, lr)
                 theta_next_i3, b_next_i3 = update_0_1(theta_i3, g_i3, shrink, lr)
-                store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-                store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+                store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+                store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
                 i += 4*THREADS
             i = fours + thread()
             while i < count:
-                theta_i = load(theta_ptr, i, scalars)
-                g_i = load(g_ptr, i, scalars)
+                theta_i = load(theta_ptr, i, storage.theta)
+                g_i = load(g_ptr, i, storage.g)
                 theta_next_i, b_next_i = update_0_1(theta_i, g_i, shrink, lr)
-                store(theta_ptr, i, scalars, theta_next_i)
-                store(b_ptr, i, scalars, b_next_i)
+                store(theta_ptr, i, storage.theta, theta_next_i)
+                store(b_ptr, i, storage.b, b_next_i)
                 i += THREADS
             first_element += count
             line += 1
@@ -229,31 +229,30 @@ def sweep_1(chunks, addresses, scalars, at, small):
         line = 0
         while line < lines:
             shrink = narrow(small[shrink_of + first_row + line], scalars)
-            offset = first_element*scalars.itemsize
-            theta_ptr = addresses[0, tensor] + offset
-            g_ptr = addresses[1, tensor] + offset
-            b_ptr = addresses[2, tensor] + offset
+            theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+            g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+            b_ptr = place(addresses, 2, tensor, first_element, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
             i = 4*thread()
             while i < fours:
-                theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-                g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-                b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
+                theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+                g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+                b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, storage.b)
                 theta_next_i0, b_next_i0 = update_1_1(theta_i0, g_i0, b_i0, shrink, lr, momentum, c0)
                 theta_next_i1, b_next_i1 = update_1_1(theta_i1, g_i1, b_i1, shrink, lr, momentum, c0)
                 theta_next_i2, b_next_i2 = update_1_1(theta_i2, g_i2, b_i2, shrink, lr, momentum, c0)
                 theta_next_i3, b_next_i3 = update_1_1(theta_i3, g_i3, b_i3, shrink, lr, momentum, c0)
-                store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-                store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+                store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+                store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
                 i += 4*THREADS
             i = fours + thread()
             while i < count:
-                theta_i = load(theta_ptr, i, scalars)
-                g_i = load(g_ptr, i, scalars)
-                b_i = load(b_ptr, i, scalars)
+                theta_i = load(theta_ptr, i, storage.theta)
+                g_i = load(g_ptr, i, storage.g)
+                b_i = load(b_ptr, i, storage.b)
                 theta_next_i, b_next_i = update_1_1(theta_i, g_i, b_i, shrink, lr, momentum, c0)
-                store(theta_ptr, i, scalars, theta_next_i)
-                store(b_ptr, i, scalars, b_next_i)
+                store(theta_ptr, i, storage.theta, theta_next_i)
+                store(b_ptr, i, storage.b, b_next_i)
                 i += THREADS
             first_element += count
             line += 1

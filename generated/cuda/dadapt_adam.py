@@ -22,12 +22,12 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, sqrt, store, store4, tail, thread, wide,
+    per_element, place, sqrt, store, store4, tail, thread, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
 @on_host
@@ -80,43 +80,43 @@ def model_1(d, r, rate, acc1, acc3, root, rest, c5):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 0: one block."""
-    weight_decay = scalars[1]
-    rest = scalars[4]
-    c0 = scalars[5]
-    c2 = scalars[8]
-    d_of = at[15]
-    rate_of = at[17]
-    c1_of = at[18]
-    c4_of = at[19]
-    c6_of = at[20]
+    d_of = at[16]
+    rate_of = at[18]
+    c1_of = at[19]
+    c4_of = at[20]
+    c6_of = at[21]
+    weight_decay = scalars[0, 1]
+    rest = scalars[0, 4]
+    c0 = scalars[0, 5]
+    c2 = scalars[0, 8]
     if thread() == 0:
         small[rate_of], small[c1_of], small[c4_of], small[c6_of] = model_0(small[d_of], weight_decay, rest, c0, c2)
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    s_ptr = addresses[4, tensor] + offset
-    eps = scalars[0]
-    root = scalars[2]
-    c3 = scalars[3]
-    beta1_head = scalars[6]
-    beta1_tail = scalars[7]
-    beta2_head = scalars[9]
-    beta2_tail = scalars[10]
-    c1_of = at[18]
-    c4_of = at[19]
-    c6_of = at[20]
-    acc0_of = at[21]
-    acc2_of = at[22]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    s_ptr = place(addresses, 4, tensor, first_element, storage.s)
+    group = chunks[3, block()]
+    eps = scalars[group, 0]
+    root = scalars[group, 2]
+    c3 = scalars[group, 3]
+    beta1_head = scalars[group, 6]
+    beta1_tail = scalars[group, 7]
+    beta2_head = scalars[group, 9]
+    beta2_tail = scalars[group, 10]
+    c1_of = at[19]
+    c4_of = at[20]
+    c6_of = at[21]
+    acc0_of = at[22]
+    acc2_of = at[23]
     c1 = narrow(small[c1_of], scalars)
     c4 = narrow(small[c4_of], scalars)
     c6 = narrow(small[c6_of], scalars)
@@ -125,11 +125,11 @@ def sweep_0(chunks, addresses, scalars, at, small):
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | s_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-        s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
+        s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, storage.s)
         theta_next_i0, m_next_i0, v_next_i0, s_next_i0, y0_i0, y2_i0 = update_0(
             theta_i0, g_i0, m_i0, v_i0, s_i0, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
@@ -154,43 +154,43 @@ def sweep_0(chunks, addresses, scalars, at, small):
         )
         acc0 += wide(y0_i3)
         acc2 += wide(y2_i3)
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-        store4(s_ptr, i, scalars, s_next_i0, s_next_i1, s_next_i2, s_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+        store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(s_ptr, i, storage.s, s_next_i0, s_next_i1, s_next_i2, s_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        m_i = load(m_ptr, i, scalars)
-        v_i = load(v_ptr, i, scalars)
-        s_i = load(s_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        m_i = load(m_ptr, i, storage.m)
+        v_i = load(v_ptr, i, storage.v)
+        s_i = load(s_ptr, i, storage.s)
         theta_next_i, m_next_i, v_next_i, s_next_i, y0_i, y2_i = update_0(
             theta_i, g_i, m_i, v_i, s_i, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head, beta2_tail,
         )
         acc0 += wide(y0_i)
         acc2 += wide(y2_i)
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(m_ptr, i, scalars, m_next_i)
-        store(v_ptr, i, scalars, v_next_i)
-        store(s_ptr, i, scalars, s_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(m_ptr, i, storage.m, m_next_i)
+        store(v_ptr, i, storage.v, v_next_i)
+        store(s_ptr, i, storage.s, s_next_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[3, block()]] = acc0
+        small[acc0_of + chunks[4, block()]] = acc0
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[3, block()]] = acc2
+        small[acc2_of + chunks[4, block()]] = acc2
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """After the last sweep: a block a tensor."""
-    acc0_of = at[21]
-    acc2_of = at[22]
-    y1_of = at[23]
-    y3_of = at[24]
+    acc0_of = at[22]
+    acc2_of = at[23]
+    y1_of = at[24]
+    y3_of = at[25]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -202,16 +202,16 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """After the last sweep: one block."""
-    root = scalars[2]
-    rest = scalars[4]
-    c5 = scalars[11]
-    d_of = at[15]
-    r_of = at[16]
-    rate_of = at[17]
-    y1_of = at[23]
-    y3_of = at[24]
+    d_of = at[16]
+    r_of = at[17]
+    rate_of = at[18]
+    y1_of = at[24]
+    y3_of = at[25]
     acc1 = sum_over_tensors(small, y1_of, at)
     acc3 = sum_over_tensors(small, y3_of, at)
+    root = scalars[0, 2]
+    rest = scalars[0, 4]
+    c5 = scalars[0, 11]
     if thread() == 0:
         small[d_of], small[r_of] = model_1(small[d_of], small[r_of], small[rate_of], acc1, acc3, root, rest, c5)
 

@@ -17,12 +17,12 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
-    sqrt, store, store4, thread, wide,
+    place, sqrt, store, store4, thread, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
 @on_host
@@ -55,25 +55,24 @@ def update_1(theta, g, rate):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    theta_0_ptr = addresses[2, tensor] + offset
-    acc0_of = at[17]
-    acc2_of = at[18]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    theta_0_ptr = place(addresses, 2, tensor, first_element, storage.theta_0)
+    acc0_of = at[18]
+    acc2_of = at[19]
     acc0 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of g*g over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         y0_i0 = update_0(theta_i0, g_i0, theta_0_i0)
         acc0 += wide(y0_i0)*wide(y0_i0)
         acc2 += wide(g_i0)*wide(g_i0)
@@ -89,28 +88,28 @@ def sweep_0(chunks, addresses, scalars, at, small):
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        theta_0_i = load(theta_0_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         y0_i = update_0(theta_i, g_i, theta_0_i)
         acc0 += wide(y0_i)*wide(y0_i)
         acc2 += wide(g_i)*wide(g_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[3, block()]] = acc0
+        small[acc0_of + chunks[4, block()]] = acc0
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[3, block()]] = acc2
+        small[acc2_of + chunks[4, block()]] = acc2
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[17]
-    acc2_of = at[18]
-    y1_of = at[19]
-    y2_of = at[20]
+    acc0_of = at[18]
+    acc2_of = at[19]
+    y1_of = at[20]
+    y2_of = at[21]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -122,15 +121,15 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    lr = scalars[0]
-    eps = scalars[1]
-    d2_of = at[15]
-    squares_of = at[16]
-    y1_of = at[19]
-    y2_of = at[20]
-    rate_of = at[21]
+    d2_of = at[16]
+    squares_of = at[17]
+    y1_of = at[20]
+    y2_of = at[21]
+    rate_of = at[22]
     acc1 = sum_over_tensors(small, y1_of, at)
     acc3 = sum_over_tensors(small, y2_of, at)
+    lr = scalars[0, 0]
+    eps = scalars[0, 1]
     if thread() == 0:
         small[d2_of], small[squares_of], small[rate_of] = model_0(
             small[d2_of], small[squares_of], acc1, acc3, lr, eps,
@@ -138,33 +137,32 @@ def models_0(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    rate_of = at[21]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    rate_of = at[22]
     rate = narrow(small[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         theta_next_i0 = update_1(theta_i0, g_i0, rate)
         theta_next_i1 = update_1(theta_i1, g_i1, rate)
         theta_next_i2 = update_1(theta_i2, g_i2, rate)
         theta_next_i3 = update_1(theta_i3, g_i3, rate)
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
         theta_next_i = update_1(theta_i, g_i, rate)
-        store(theta_ptr, i, scalars, theta_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
         i += THREADS
 
 

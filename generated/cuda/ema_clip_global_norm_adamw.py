@@ -19,12 +19,12 @@ Reference: Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before t
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
+    per_element, place, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
 @on_host
@@ -80,23 +80,22 @@ def update_1(
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    g_ptr = addresses[1, tensor] + offset
-    acc0_of = at[15]
-    acc2_of = at[16]
-    acc4_of = at[17]
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    acc0_of = at[16]
+    acc2_of = at[17]
+    acc4_of = at[18]
     acc0 = 0.0  # sum of g*g over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
     acc4 = 0.0  # sum of y3*y3 over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
     while i < fours:
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         y1_i0, y3_i0 = update_0(g_i0)
         acc0 += wide(g_i0)*wide(g_i0)
         acc2 += wide(y1_i0)*wide(y1_i0)
@@ -116,7 +115,7 @@ def sweep_0(chunks, addresses, scalars, at, small):
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        g_i = load(g_ptr, i, scalars)
+        g_i = load(g_ptr, i, storage.g)
         y1_i, y3_i = update_0(g_i)
         acc0 += wide(g_i)*wide(g_i)
         acc2 += wide(y1_i)*wide(y1_i)
@@ -124,24 +123,24 @@ def sweep_0(chunks, addresses, scalars, at, small):
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[3, block()]] = acc0
+        small[acc0_of + chunks[4, block()]] = acc0
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[3, block()]] = acc2
+        small[acc2_of + chunks[4, block()]] = acc2
     acc4 = sum_of_block(acc4)
     if thread() == 0:
-        small[acc4_of + chunks[3, block()]] = acc4
+        small[acc4_of + chunks[4, block()]] = acc4
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[15]
-    acc2_of = at[16]
-    acc4_of = at[17]
-    y0_of = at[18]
-    y2_of = at[19]
-    y4_of = at[20]
+    acc0_of = at[16]
+    acc2_of = at[17]
+    acc4_of = at[18]
+    y0_of = at[19]
+    y2_of = at[20]
+    y4_of = at[21]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -155,54 +154,54 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    norm_limit = scalars[1]
-    y0_of = at[18]
-    y2_of = at[19]
-    y4_of = at[20]
-    shrink_of = at[21]
+    y0_of = at[19]
+    y2_of = at[20]
+    y4_of = at[21]
+    shrink_of = at[22]
     acc1 = sum_over_tensors(small, y0_of, at)
     acc3 = sum_over_tensors(small, y2_of, at)
     acc5 = sum_over_tensors(small, y4_of, at)
+    norm_limit = scalars[0, 1]
     if thread() == 0:
         small[shrink_of] = model_0(acc1, acc3, acc5, norm_limit)
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    theta_ema_ptr = addresses[4, tensor] + offset
-    lr = scalars[0]
-    eps = scalars[2]
-    beta1_head = scalars[3]
-    beta1_tail = scalars[4]
-    c0 = scalars[5]
-    beta2_head = scalars[6]
-    beta2_tail = scalars[7]
-    c1 = scalars[8]
-    c2 = scalars[9]
-    c3 = scalars[10]
-    c4 = scalars[11]
-    ema_decay_head = scalars[12]
-    ema_decay_tail = scalars[13]
-    c5 = scalars[14]
-    shrink_of = at[21]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    theta_ema_ptr = place(addresses, 4, tensor, first_element, storage.theta_ema)
+    group = chunks[3, block()]
+    lr = scalars[group, 0]
+    eps = scalars[group, 2]
+    beta1_head = scalars[group, 3]
+    beta1_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    beta2_head = scalars[group, 6]
+    beta2_tail = scalars[group, 7]
+    c1 = scalars[group, 8]
+    c2 = scalars[group, 9]
+    c3 = scalars[group, 10]
+    c4 = scalars[group, 11]
+    ema_decay_head = scalars[group, 12]
+    ema_decay_tail = scalars[group, 13]
+    c5 = scalars[group, 14]
+    shrink_of = at[22]
     shrink = narrow(small[shrink_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-        theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
+        theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, storage.theta_ema)
         theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_1(
             theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head,
             beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
@@ -219,26 +218,29 @@ def sweep_1(chunks, addresses, scalars, at, small):
             theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head,
             beta2_tail, c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
         )
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-        store4(theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+        store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(
+            theta_ema_ptr, i, storage.theta_ema, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+            theta_ema_next_i3,
+        )
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        m_i = load(m_ptr, i, scalars)
-        v_i = load(v_ptr, i, scalars)
-        theta_ema_i = load(theta_ema_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        m_i = load(m_ptr, i, storage.m)
+        v_i = load(v_ptr, i, storage.v)
+        theta_ema_i = load(theta_ema_ptr, i, storage.theta_ema)
         theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_1(
             theta_i, g_i, m_i, v_i, theta_ema_i, shrink, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail,
             c1, c2, c3, c4, ema_decay_head, ema_decay_tail, c5,
         )
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(m_ptr, i, scalars, m_next_i)
-        store(v_ptr, i, scalars, v_next_i)
-        store(theta_ema_ptr, i, scalars, theta_ema_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(m_ptr, i, storage.m, m_next_i)
+        store(v_ptr, i, storage.v, v_next_i)
+        store(theta_ema_ptr, i, storage.theta_ema, theta_ema_next_i)
         i += THREADS
 
 

@@ -16,12 +16,12 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
-    root_of_squares, shrunk, sqrt, store, store4, stretched, thread, wide,
+    place, root_of_squares, shrunk, sqrt, store, store4, stretched, thread, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 
 @on_host
@@ -59,20 +59,19 @@ def update_1(theta, g, c1, c0):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    acc0_of = at[16]
+    acc1_of = at[17]
+    acc2_of = at[18]
+    acc3_of = at[19]
+    acc4_of = at[20]
+    acc5_of = at[21]
     acc0 = 0.0  # sum of theta*theta over the tensor
     acc1 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
@@ -82,8 +81,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         y0_i0, y1_i0, y2_i0, y3_i0 = update_0(theta_i0, g_i0)
         acc0 += wide(theta_i0)*wide(theta_i0)
         acc1 += wide(y0_i0)*wide(y0_i0)
@@ -115,8 +114,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
         y0_i, y1_i, y2_i, y3_i = update_0(theta_i, g_i)
         acc0 += wide(theta_i)*wide(theta_i)
         acc1 += wide(y0_i)*wide(y0_i)
@@ -127,37 +126,38 @@ def sweep_0(chunks, addresses, scalars, at, small):
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[3, block()]] = acc0
+        small[acc0_of + chunks[4, block()]] = acc0
     acc1 = sum_of_block(acc1)
     if thread() == 0:
-        small[acc1_of + chunks[3, block()]] = acc1
+        small[acc1_of + chunks[4, block()]] = acc1
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[3, block()]] = acc2
+        small[acc2_of + chunks[4, block()]] = acc2
     acc3 = sum_of_block(acc3)
     if thread() == 0:
-        small[acc3_of + chunks[3, block()]] = acc3
+        small[acc3_of + chunks[4, block()]] = acc3
     acc4 = sum_of_block(acc4)
     if thread() == 0:
-        small[acc4_of + chunks[3, block()]] = acc4
+        small[acc4_of + chunks[4, block()]] = acc4
     acc5 = sum_of_block(acc5)
     if thread() == 0:
-        small[acc5_of + chunks[3, block()]] = acc5
+        small[acc5_of + chunks[4, block()]] = acc5
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    lr = scalars[0]
-    norm_min = scalars[1]
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
-    c1_of = at[21]
+    acc0_of = at[16]
+    acc1_of = at[17]
+    acc2_of = at[18]
+    acc3_of = at[19]
+    acc4_of = at[20]
+    acc5_of = at[21]
+    c1_of = at[22]
     j = tensor_of_block(at)
+    group = at[at[12] + j]
+    lr = scalars[group, 0]
+    norm_min = scalars[group, 1]
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc1 = sum_over(small, acc1_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -169,34 +169,34 @@ def tensors_0(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    c0 = scalars[2]
-    c1_of = at[21]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    group = chunks[3, block()]
+    c0 = scalars[group, 2]
+    c1_of = at[22]
     c1 = narrow(small[c1_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         theta_next_i0 = update_1(theta_i0, g_i0, c1, c0)
         theta_next_i1 = update_1(theta_i1, g_i1, c1, c0)
         theta_next_i2 = update_1(theta_i2, g_i2, c1, c0)
         theta_next_i3 = update_1(theta_i3, g_i3, c1, c0)
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
         theta_next_i = update_1(theta_i, g_i, c1, c0)
-        store(theta_ptr, i, scalars, theta_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
         i += THREADS
 
 

@@ -13,11 +13,11 @@ Reference: arXiv:1511.06807, eq. 1; optax.add_noise.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
-    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
+from optgen.runtime.cuda.draws import draw, draw4
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
+    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, store, store4, thread,
 )
-from optgen.runtime.cuda_draws import draw, draw4
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -36,35 +36,35 @@ def update(theta, g, z0, lr, c0):
 
 
 @kernel
-def sweep(chunks, addresses, scalars, keys):
+def sweep(chunks, addresses, storage, scalars, keys):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    lr = scalars[0]
-    c0 = scalars[1]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    group = chunks[3, block()]
+    lr = scalars[group, 0]
+    c0 = scalars[group, 1]
     fours = in_fours(count, theta_ptr | g_ptr | 4*first_element)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
         theta_next_i0 = update(theta_i0, g_i0, z0_i0, lr, c0)
         theta_next_i1 = update(theta_i1, g_i1, z0_i1, lr, c0)
         theta_next_i2 = update(theta_i2, g_i2, z0_i2, lr, c0)
         theta_next_i3 = update(theta_i3, g_i3, z0_i3, lr, c0)
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        z0_i = draw(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
         theta_next_i = update(theta_i, g_i, z0_i, lr, c0)
-        store(theta_ptr, i, scalars, theta_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
         i += THREADS
 
 

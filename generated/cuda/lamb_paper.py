@@ -19,12 +19,12 @@ Reference: arXiv:1904.00962, Algorithm 2.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, minimum, narrow, on_device,
-    on_host, per_element, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
+    on_host, per_element, place, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 
 @on_host
@@ -81,32 +81,32 @@ def update_1(theta, m_next, v_next, c4, eps, weight_decay, c2, c3):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    eps = scalars[1]
-    weight_decay = scalars[2]
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c0 = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c1 = scalars[10]
-    c2 = scalars[11]
-    c3 = scalars[12]
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    eps = scalars[group, 1]
+    weight_decay = scalars[group, 2]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c0 = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c1 = scalars[group, 10]
+    c2 = scalars[group, 11]
+    c3 = scalars[group, 12]
+    acc0_of = at[16]
+    acc1_of = at[17]
+    acc2_of = at[18]
+    acc3_of = at[19]
+    acc4_of = at[20]
+    acc5_of = at[21]
     acc0 = 0.0  # sum of theta*theta over the tensor
     acc1 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
@@ -116,10 +116,10 @@ def sweep_0(chunks, addresses, scalars, at, small):
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
         m_next_i0, v_next_i0, y0_i0, y1_i0, u_i0, y2_i0, y3_i0 = update_0(
             theta_i0, g_i0, m_i0, v_i0, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
@@ -160,15 +160,15 @@ def sweep_0(chunks, addresses, scalars, at, small):
         acc3 += wide(u_i3)*wide(u_i3)
         acc4 += wide(y2_i3)*wide(y2_i3)
         acc5 += wide(y3_i3)*wide(y3_i3)
-        store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+        store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        m_i = load(m_ptr, i, scalars)
-        v_i = load(v_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        m_i = load(m_ptr, i, storage.m)
+        v_i = load(v_ptr, i, storage.v)
         m_next_i, v_next_i, y0_i, y1_i, u_i, y2_i, y3_i = update_0(
             theta_i, g_i, m_i, v_i, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
         )
@@ -178,43 +178,44 @@ def sweep_0(chunks, addresses, scalars, at, small):
         acc3 += wide(u_i)*wide(u_i)
         acc4 += wide(y2_i)*wide(y2_i)
         acc5 += wide(y3_i)*wide(y3_i)
-        store(m_ptr, i, scalars, m_next_i)
-        store(v_ptr, i, scalars, v_next_i)
+        store(m_ptr, i, storage.m, m_next_i)
+        store(v_ptr, i, storage.v, v_next_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[3, block()]] = acc0
+        small[acc0_of + chunks[4, block()]] = acc0
     acc1 = sum_of_block(acc1)
     if thread() == 0:
-        small[acc1_of + chunks[3, block()]] = acc1
+        small[acc1_of + chunks[4, block()]] = acc1
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[3, block()]] = acc2
+        small[acc2_of + chunks[4, block()]] = acc2
     acc3 = sum_of_block(acc3)
     if thread() == 0:
-        small[acc3_of + chunks[3, block()]] = acc3
+        small[acc3_of + chunks[4, block()]] = acc3
     acc4 = sum_of_block(acc4)
     if thread() == 0:
-        small[acc4_of + chunks[3, block()]] = acc4
+        small[acc4_of + chunks[4, block()]] = acc4
     acc5 = sum_of_block(acc5)
     if thread() == 0:
-        small[acc5_of + chunks[3, block()]] = acc5
+        small[acc5_of + chunks[4, block()]] = acc5
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    lr = scalars[0]
-    norm_max = scalars[3]
-    norm_min = scalars[4]
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
-    c4_of = at[21]
+    acc0_of = at[16]
+    acc1_of = at[17]
+    acc2_of = at[18]
+    acc3_of = at[19]
+    acc4_of = at[20]
+    acc5_of = at[21]
+    c4_of = at[22]
     j = tensor_of_block(at)
+    group = at[at[12] + j]
+    lr = scalars[group, 0]
+    norm_max = scalars[group, 3]
+    norm_min = scalars[group, 4]
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc1 = sum_over(small, acc1_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -226,40 +227,40 @@ def tensors_0(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    eps = scalars[1]
-    weight_decay = scalars[2]
-    c2 = scalars[11]
-    c3 = scalars[12]
-    c4_of = at[21]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    eps = scalars[group, 1]
+    weight_decay = scalars[group, 2]
+    c2 = scalars[group, 11]
+    c3 = scalars[group, 12]
+    c4_of = at[22]
     c4 = narrow(small[c4_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, scalars)
-        v_next_i0, v_next_i1, v_next_i2, v_next_i3 = load4(v_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, storage.m)
+        v_next_i0, v_next_i1, v_next_i2, v_next_i3 = load4(v_ptr, i, storage.v)
         theta_next_i0 = update_1(theta_i0, m_next_i0, v_next_i0, c4, eps, weight_decay, c2, c3)
         theta_next_i1 = update_1(theta_i1, m_next_i1, v_next_i1, c4, eps, weight_decay, c2, c3)
         theta_next_i2 = update_1(theta_i2, m_next_i2, v_next_i2, c4, eps, weight_decay, c2, c3)
         theta_next_i3 = update_1(theta_i3, m_next_i3, v_next_i3, c4, eps, weight_decay, c2, c3)
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        m_next_i = load(m_ptr, i, scalars)
-        v_next_i = load(v_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        m_next_i = load(m_ptr, i, storage.m)
+        v_next_i = load(v_ptr, i, storage.v)
         theta_next_i = update_1(theta_i, m_next_i, v_next_i, c4, eps, weight_decay, c2, c3)
-        store(theta_ptr, i, scalars, theta_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
         i += THREADS
 
 

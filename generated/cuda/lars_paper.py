@@ -18,12 +18,12 @@ Reference: arXiv:1708.03888, Algorithm 1.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
-    THREADS, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
+    THREADS, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element, place,
     root_of_squares, shrunk, store, store4, stretched, thread, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 
 @on_host
@@ -62,20 +62,19 @@ def update_1(theta, g, m, c0, weight_decay, momentum):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    acc0_of = at[16]
+    acc1_of = at[17]
+    acc2_of = at[18]
+    acc3_of = at[19]
+    acc4_of = at[20]
+    acc5_of = at[21]
     acc0 = 0.0  # sum of theta*theta over the tensor
     acc1 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
@@ -85,8 +84,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         y0_i0, y1_i0, y2_i0, y3_i0 = update_0(theta_i0, g_i0)
         acc0 += wide(theta_i0)*wide(theta_i0)
         acc1 += wide(y0_i0)*wide(y0_i0)
@@ -118,8 +117,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
         y0_i, y1_i, y2_i, y3_i = update_0(theta_i, g_i)
         acc0 += wide(theta_i)*wide(theta_i)
         acc1 += wide(y0_i)*wide(y0_i)
@@ -130,38 +129,39 @@ def sweep_0(chunks, addresses, scalars, at, small):
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[3, block()]] = acc0
+        small[acc0_of + chunks[4, block()]] = acc0
     acc1 = sum_of_block(acc1)
     if thread() == 0:
-        small[acc1_of + chunks[3, block()]] = acc1
+        small[acc1_of + chunks[4, block()]] = acc1
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[3, block()]] = acc2
+        small[acc2_of + chunks[4, block()]] = acc2
     acc3 = sum_of_block(acc3)
     if thread() == 0:
-        small[acc3_of + chunks[3, block()]] = acc3
+        small[acc3_of + chunks[4, block()]] = acc3
     acc4 = sum_of_block(acc4)
     if thread() == 0:
-        small[acc4_of + chunks[3, block()]] = acc4
+        small[acc4_of + chunks[4, block()]] = acc4
     acc5 = sum_of_block(acc5)
     if thread() == 0:
-        small[acc5_of + chunks[3, block()]] = acc5
+        small[acc5_of + chunks[4, block()]] = acc5
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    lr = scalars[0]
-    weight_decay = scalars[1]
-    trust_coefficient = scalars[2]
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
-    c0_of = at[21]
+    acc0_of = at[16]
+    acc1_of = at[17]
+    acc2_of = at[18]
+    acc3_of = at[19]
+    acc4_of = at[20]
+    acc5_of = at[21]
+    c0_of = at[22]
     j = tensor_of_block(at)
+    group = at[at[12] + j]
+    lr = scalars[group, 0]
+    weight_decay = scalars[group, 1]
+    trust_coefficient = scalars[group, 2]
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc1 = sum_over(small, acc1_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -173,40 +173,40 @@ def tensors_0(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    weight_decay = scalars[1]
-    momentum = scalars[3]
-    c0_of = at[21]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    group = chunks[3, block()]
+    weight_decay = scalars[group, 1]
+    momentum = scalars[group, 3]
+    c0_of = at[22]
     c0 = narrow(small[c0_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
         theta_next_i0, m_next_i0 = update_1(theta_i0, g_i0, m_i0, c0, weight_decay, momentum)
         theta_next_i1, m_next_i1 = update_1(theta_i1, g_i1, m_i1, c0, weight_decay, momentum)
         theta_next_i2, m_next_i2 = update_1(theta_i2, g_i2, m_i2, c0, weight_decay, momentum)
         theta_next_i3, m_next_i3 = update_1(theta_i3, g_i3, m_i3, c0, weight_decay, momentum)
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        m_i = load(m_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        m_i = load(m_ptr, i, storage.m)
         theta_next_i, m_next_i = update_1(theta_i, g_i, m_i, c0, weight_decay, momentum)
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(m_ptr, i, scalars, m_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(m_ptr, i, storage.m, m_next_i)
         i += THREADS
 
 

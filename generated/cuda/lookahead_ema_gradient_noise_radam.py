@@ -24,12 +24,12 @@ Reference: arXiv:1907.08610 around arXiv:1511.06807 around torch.optim.RAdam.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.draws import draw, draw4
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, mean_age, on_host,
-    per_element, sqrt, store, store4, tail, thread,
+    per_element, place, sqrt, store, store4, tail, thread,
 )
-from optgen.runtime.cuda_draws import draw, draw4
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -146,48 +146,48 @@ def update_3(
 
 
 @kernel
-def sweep(chunks, addresses, scalars, keys):
+def sweep(chunks, addresses, storage, scalars, keys):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    theta_ema_ptr = addresses[4, tensor] + offset
-    phi_ptr = addresses[5, tensor] + offset
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    eps = scalars[2]
-    c2 = scalars[3]
-    c0 = scalars[4]
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c1 = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c3 = scalars[10]
-    c4 = scalars[11]
-    ema_decay_head = scalars[12]
-    ema_decay_tail = scalars[13]
-    c5 = scalars[14]
-    c6 = scalars[15]
-    c7 = scalars[16]
-    slow_step_size_tail = scalars[17]
-    slow_step_size_head = scalars[18]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    theta_ema_ptr = place(addresses, 4, tensor, first_element, storage.theta_ema)
+    phi_ptr = place(addresses, 5, tensor, first_element, storage.phi)
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    lr = scalars[group, 1]
+    eps = scalars[group, 2]
+    c2 = scalars[group, 3]
+    c0 = scalars[group, 4]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c1 = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c3 = scalars[group, 10]
+    c4 = scalars[group, 11]
+    ema_decay_head = scalars[group, 12]
+    ema_decay_tail = scalars[group, 13]
+    c5 = scalars[group, 14]
+    c6 = scalars[group, 15]
+    c7 = scalars[group, 16]
+    slow_step_size_tail = scalars[group, 17]
+    slow_step_size_head = scalars[group, 18]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr | phi_ptr | 4*first_element)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
-            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
-            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
+            theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, storage.theta_ema)
+            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, storage.phi)
+            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0, phi_next_i0 = update_0(
                 theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, phi_i0, z0_i0, eps, c2, c0, beta1_head, beta1_tail, c1,
                 beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
@@ -208,44 +208,45 @@ def sweep(chunks, addresses, scalars, keys):
                 beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
                 slow_step_size_head,
             )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             store4(
-                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3,
+                theta_ema_ptr, i, storage.theta_ema, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+                theta_ema_next_i3,
             )
-            store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
+            store4(phi_ptr, i, storage.phi, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            theta_ema_i = load(theta_ema_ptr, i, scalars)
-            phi_i = load(phi_ptr, i, scalars)
-            z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
+            theta_ema_i = load(theta_ema_ptr, i, storage.theta_ema)
+            phi_i = load(phi_ptr, i, storage.phi)
+            z0_i = draw(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i, phi_next_i = update_0(
                 theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
                 slow_step_size_head,
             )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(theta_ema_ptr, i, scalars, theta_ema_next_i)
-            store(phi_ptr, i, scalars, phi_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
+            store(theta_ema_ptr, i, storage.theta_ema, theta_ema_next_i)
+            store(phi_ptr, i, storage.phi, phi_next_i)
             i += THREADS
     elif branch == 1:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr | 4*first_element)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
-            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
+            theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, storage.theta_ema)
+            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_1(
                 theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
@@ -262,41 +263,42 @@ def sweep(chunks, addresses, scalars, keys):
                 theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, z0_i3, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
             )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             store4(
-                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3,
+                theta_ema_ptr, i, storage.theta_ema, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+                theta_ema_next_i3,
             )
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            theta_ema_i = load(theta_ema_ptr, i, scalars)
-            z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
+            theta_ema_i = load(theta_ema_ptr, i, storage.theta_ema)
+            z0_i = draw(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_1(
                 theta_i, g_i, m_i, v_i, theta_ema_i, z0_i, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
             )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(theta_ema_ptr, i, scalars, theta_ema_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
+            store(theta_ema_ptr, i, storage.theta_ema, theta_ema_next_i)
             i += THREADS
     elif branch == 2:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr | phi_ptr | 4*first_element)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
-            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
-            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
+            theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, storage.theta_ema)
+            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, storage.phi)
+            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0, phi_next_i0 = update_2(
                 theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, phi_i0, z0_i0, lr, c2, c0, beta1_head, beta1_tail, c1,
                 beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
@@ -317,43 +319,44 @@ def sweep(chunks, addresses, scalars, keys):
                 beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
                 slow_step_size_head,
             )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             store4(
-                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3,
+                theta_ema_ptr, i, storage.theta_ema, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+                theta_ema_next_i3,
             )
-            store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
+            store4(phi_ptr, i, storage.phi, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            theta_ema_i = load(theta_ema_ptr, i, scalars)
-            phi_i = load(phi_ptr, i, scalars)
-            z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
+            theta_ema_i = load(theta_ema_ptr, i, storage.theta_ema)
+            phi_i = load(phi_ptr, i, storage.phi)
+            z0_i = draw(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i, phi_next_i = update_2(
                 theta_i, g_i, m_i, v_i, theta_ema_i, phi_i, z0_i, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail, slow_step_size_head,
             )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(theta_ema_ptr, i, scalars, theta_ema_next_i)
-            store(phi_ptr, i, scalars, phi_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
+            store(theta_ema_ptr, i, storage.theta_ema, theta_ema_next_i)
+            store(phi_ptr, i, storage.phi, phi_next_i)
             i += THREADS
     else:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr | 4*first_element)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-            theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, scalars)
-            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
+            theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, storage.theta_ema)
+            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_3(
                 theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
@@ -370,29 +373,30 @@ def sweep(chunks, addresses, scalars, keys):
                 theta_i3, g_i3, m_i3, v_i3, theta_ema_i3, z0_i3, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
             )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             store4(
-                theta_ema_ptr, i, scalars, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2, theta_ema_next_i3,
+                theta_ema_ptr, i, storage.theta_ema, theta_ema_next_i0, theta_ema_next_i1, theta_ema_next_i2,
+                theta_ema_next_i3,
             )
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
-            theta_ema_i = load(theta_ema_ptr, i, scalars)
-            z0_i = draw(first_element + i, tensor, keys[0], keys[1], 0, scalars)  # normal(seed)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
+            theta_ema_i = load(theta_ema_ptr, i, storage.theta_ema)
+            z0_i = draw(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
             theta_next_i, m_next_i, v_next_i, theta_ema_next_i = update_3(
                 theta_i, g_i, m_i, v_i, theta_ema_i, z0_i, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,
             )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
-            store(theta_ema_ptr, i, scalars, theta_ema_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
+            store(theta_ema_ptr, i, storage.theta_ema, theta_ema_next_i)
             i += THREADS
 
 

@@ -19,11 +19,11 @@ Reference: arXiv:1907.08610, Algorithm 1; the authors' code with pullback.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
-    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, store, store4,
-    tail, thread,
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
+    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, store,
+    store4, tail, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -97,33 +97,33 @@ def update_3(theta, g, b, lr, momentum, c2):
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    b_ptr = addresses[2, tensor] + offset
-    phi_ptr = addresses[3, tensor] + offset
-    b_slow_ptr = addresses[4, tensor] + offset
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    momentum = scalars[2]
-    c0 = scalars[3]
-    c1 = scalars[4]
-    slow_step_size_tail = scalars[5]
-    slow_step_size_head = scalars[6]
-    c2 = scalars[7]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    b_ptr = place(addresses, 2, tensor, first_element, storage.b)
+    phi_ptr = place(addresses, 3, tensor, first_element, storage.phi)
+    b_slow_ptr = place(addresses, 4, tensor, first_element, storage.b_slow)
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    lr = scalars[group, 1]
+    momentum = scalars[group, 2]
+    c0 = scalars[group, 3]
+    c1 = scalars[group, 4]
+    slow_step_size_tail = scalars[group, 5]
+    slow_step_size_head = scalars[group, 6]
+    c2 = scalars[group, 7]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | phi_ptr | b_slow_ptr | b_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
-            b_slow_i0, b_slow_i1, b_slow_i2, b_slow_i3 = load4(b_slow_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, storage.phi)
+            b_slow_i0, b_slow_i1, b_slow_i2, b_slow_i3 = load4(b_slow_ptr, i, storage.b_slow)
             theta_next_i0, b_next_i0, phi_next_i0, b_slow_next_i0 = update_0(
                 theta_i0, g_i0, phi_i0, b_slow_i0, lr, c0, c1, slow_step_size_tail, slow_step_size_head,
             )
@@ -136,55 +136,55 @@ def sweep(chunks, addresses, scalars):
             theta_next_i3, b_next_i3, phi_next_i3, b_slow_next_i3 = update_0(
                 theta_i3, g_i3, phi_i3, b_slow_i3, lr, c0, c1, slow_step_size_tail, slow_step_size_head,
             )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
-            store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
-            store4(b_slow_ptr, i, scalars, b_slow_next_i0, b_slow_next_i1, b_slow_next_i2, b_slow_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+            store4(phi_ptr, i, storage.phi, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
+            store4(b_slow_ptr, i, storage.b_slow, b_slow_next_i0, b_slow_next_i1, b_slow_next_i2, b_slow_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            phi_i = load(phi_ptr, i, scalars)
-            b_slow_i = load(b_slow_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            phi_i = load(phi_ptr, i, storage.phi)
+            b_slow_i = load(b_slow_ptr, i, storage.b_slow)
             theta_next_i, b_next_i, phi_next_i, b_slow_next_i = update_0(
                 theta_i, g_i, phi_i, b_slow_i, lr, c0, c1, slow_step_size_tail, slow_step_size_head,
             )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(b_ptr, i, scalars, b_next_i)
-            store(phi_ptr, i, scalars, phi_next_i)
-            store(b_slow_ptr, i, scalars, b_slow_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(b_ptr, i, storage.b, b_next_i)
+            store(phi_ptr, i, storage.phi, phi_next_i)
+            store(b_slow_ptr, i, storage.b_slow, b_slow_next_i)
             i += THREADS
     elif branch == 1:
         fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             theta_next_i0, b_next_i0 = update_1(theta_i0, g_i0, lr)
             theta_next_i1, b_next_i1 = update_1(theta_i1, g_i1, lr)
             theta_next_i2, b_next_i2 = update_1(theta_i2, g_i2, lr)
             theta_next_i3, b_next_i3 = update_1(theta_i3, g_i3, lr)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
             theta_next_i, b_next_i = update_1(theta_i, g_i, lr)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(b_ptr, i, scalars, b_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(b_ptr, i, storage.b, b_next_i)
             i += THREADS
     elif branch == 2:
         fours = in_fours(count, theta_ptr | g_ptr | b_ptr | phi_ptr | b_slow_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
-            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, scalars)
-            b_slow_i0, b_slow_i1, b_slow_i2, b_slow_i3 = load4(b_slow_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, storage.b)
+            phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, storage.phi)
+            b_slow_i0, b_slow_i1, b_slow_i2, b_slow_i3 = load4(b_slow_ptr, i, storage.b_slow)
             theta_next_i0, b_next_i0, phi_next_i0, b_slow_next_i0 = update_2(
                 theta_i0, g_i0, b_i0, phi_i0, b_slow_i0, lr, momentum, c0, c1, slow_step_size_tail,
                 slow_step_size_head, c2,
@@ -201,49 +201,49 @@ def sweep(chunks, addresses, scalars):
                 theta_i3, g_i3, b_i3, phi_i3, b_slow_i3, lr, momentum, c0, c1, slow_step_size_tail,
                 slow_step_size_head, c2,
             )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
-            store4(phi_ptr, i, scalars, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
-            store4(b_slow_ptr, i, scalars, b_slow_next_i0, b_slow_next_i1, b_slow_next_i2, b_slow_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+            store4(phi_ptr, i, storage.phi, phi_next_i0, phi_next_i1, phi_next_i2, phi_next_i3)
+            store4(b_slow_ptr, i, storage.b_slow, b_slow_next_i0, b_slow_next_i1, b_slow_next_i2, b_slow_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            b_i = load(b_ptr, i, scalars)
-            phi_i = load(phi_ptr, i, scalars)
-            b_slow_i = load(b_slow_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            b_i = load(b_ptr, i, storage.b)
+            phi_i = load(phi_ptr, i, storage.phi)
+            b_slow_i = load(b_slow_ptr, i, storage.b_slow)
             theta_next_i, b_next_i, phi_next_i, b_slow_next_i = update_2(
                 theta_i, g_i, b_i, phi_i, b_slow_i, lr, momentum, c0, c1, slow_step_size_tail, slow_step_size_head,
                 c2,
             )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(b_ptr, i, scalars, b_next_i)
-            store(phi_ptr, i, scalars, phi_next_i)
-            store(b_slow_ptr, i, scalars, b_slow_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(b_ptr, i, storage.b, b_next_i)
+            store(phi_ptr, i, storage.phi, phi_next_i)
+            store(b_slow_ptr, i, storage.b_slow, b_slow_next_i)
             i += THREADS
     else:
         fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, storage.b)
             theta_next_i0, b_next_i0 = update_3(theta_i0, g_i0, b_i0, lr, momentum, c2)
             theta_next_i1, b_next_i1 = update_3(theta_i1, g_i1, b_i1, lr, momentum, c2)
             theta_next_i2, b_next_i2 = update_3(theta_i2, g_i2, b_i2, lr, momentum, c2)
             theta_next_i3, b_next_i3 = update_3(theta_i3, g_i3, b_i3, lr, momentum, c2)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            b_i = load(b_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            b_i = load(b_ptr, i, storage.b)
             theta_next_i, b_next_i = update_3(theta_i, g_i, b_i, lr, momentum, c2)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(b_ptr, i, scalars, b_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(b_ptr, i, storage.b, b_next_i)
             i += THREADS
 
 

@@ -16,12 +16,12 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
-    sqrt, store, store4, thread, wide,
+    place, sqrt, store, store4, thread, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 
 @on_host
@@ -57,19 +57,18 @@ def tensor_1_0(v, acc0, beta2, eps, c0):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    g_ptr = addresses[1, tensor] + offset
-    acc0_of = at[16]
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    acc0_of = at[17]
     acc0 = 0.0  # sum of g*g over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
     while i < fours:
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         acc0 += wide(g_i0)*wide(g_i0)
         acc0 += wide(g_i1)*wide(g_i1)
         acc0 += wide(g_i2)*wide(g_i2)
@@ -77,71 +76,76 @@ def sweep_0(chunks, addresses, scalars, at, small):
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        g_i = load(g_ptr, i, scalars)
+        g_i = load(g_ptr, i, storage.g)
         acc0 += wide(g_i)*wide(g_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[3, block()]] = acc0
+        small[acc0_of + chunks[4, block()]] = acc0
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    branch = as_index(scalars[0])
-    beta2 = scalars[2]
-    eps = scalars[4]
-    c0 = scalars[6]
-    acc0_of = at[16]
-    v_of = at[15]
-    c1_of = at[17]
+    branch = as_index(scalars[0, 0])
+    acc0_of = at[17]
+    v_of = at[16]
+    c1_of = at[18]
     j = tensor_of_block(at)
     if branch == 0:
+        group = at[at[12] + j]
+        beta2 = scalars[group, 2]
+        eps = scalars[group, 4]
+        c0 = scalars[group, 6]
         acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
         if thread() == 0:
             small[v_of + j], small[c1_of + j] = tensor_0_0(acc0, beta2, eps, c0)
     else:
+        group = at[at[12] + j]
+        beta2 = scalars[group, 2]
+        eps = scalars[group, 4]
+        c0 = scalars[group, 6]
         acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
         if thread() == 0:
             small[v_of + j], small[c1_of + j] = tensor_1_0(small[v_of + j], acc0, beta2, eps, c0)
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    lr = scalars[1]
-    beta1 = scalars[3]
-    weight_decay = scalars[5]
-    c1_of = at[17]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    group = chunks[3, block()]
+    lr = scalars[group, 1]
+    beta1 = scalars[group, 3]
+    weight_decay = scalars[group, 5]
+    c1_of = at[18]
     c1 = narrow(small[c1_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
         theta_next_i0, m_next_i0 = update_0_1(theta_i0, g_i0, m_i0, c1, lr, beta1, weight_decay)
         theta_next_i1, m_next_i1 = update_0_1(theta_i1, g_i1, m_i1, c1, lr, beta1, weight_decay)
         theta_next_i2, m_next_i2 = update_0_1(theta_i2, g_i2, m_i2, c1, lr, beta1, weight_decay)
         theta_next_i3, m_next_i3 = update_0_1(theta_i3, g_i3, m_i3, c1, lr, beta1, weight_decay)
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        m_i = load(m_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        m_i = load(m_ptr, i, storage.m)
         theta_next_i, m_next_i = update_0_1(theta_i, g_i, m_i, c1, lr, beta1, weight_decay)
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(m_ptr, i, scalars, m_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(m_ptr, i, storage.m, m_next_i)
         i += THREADS
 
 

@@ -23,12 +23,12 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, sqrt, store, store4, tail, thread, wide,
+    per_element, place, sqrt, store, store4, tail, thread, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
 @on_host
@@ -88,33 +88,33 @@ def update_1(theta, g, m, v, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 0: one block."""
-    weight_decay = scalars[1]
-    c0 = scalars[4]
-    c4 = scalars[11]
-    d_of = at[15]
-    rate_of = at[17]
-    c3_of = at[18]
-    c5_of = at[19]
+    d_of = at[16]
+    rate_of = at[18]
+    c3_of = at[19]
+    c5_of = at[20]
+    weight_decay = scalars[0, 1]
+    c0 = scalars[0, 4]
+    c4 = scalars[0, 11]
     if thread() == 0:
         small[rate_of], small[c3_of], small[c5_of] = model_0(small[d_of], weight_decay, c0, c4)
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    s_ptr = addresses[4, tensor] + offset
-    theta_0_ptr = addresses[5, tensor] + offset
-    root = scalars[3]
-    d_of = at[15]
-    c3_of = at[18]
-    acc0_of = at[20]
-    acc2_of = at[21]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    s_ptr = place(addresses, 4, tensor, first_element, storage.s)
+    theta_0_ptr = place(addresses, 5, tensor, first_element, storage.theta_0)
+    group = chunks[3, block()]
+    root = scalars[group, 3]
+    d_of = at[16]
+    c3_of = at[19]
+    acc0_of = at[21]
+    acc2_of = at[22]
     d = narrow(small[d_of], scalars)
     c3 = narrow(small[c3_of], scalars)
     acc0 = 0.0  # sum of g*y0 over the tensor
@@ -122,10 +122,10 @@ def sweep_0(chunks, addresses, scalars, at, small):
     fours = in_fours(count, theta_ptr | g_ptr | s_ptr | theta_0_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, scalars)
-        theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, storage.s)
+        theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         s_next_i0, y0_i0, y2_i0 = update_0(theta_i0, g_i0, s_i0, theta_0_i0, d, c3, root)
         acc0 += wide(g_i0)*wide(y0_i0)
         acc2 += wide(y2_i0)
@@ -138,34 +138,34 @@ def sweep_0(chunks, addresses, scalars, at, small):
         s_next_i3, y0_i3, y2_i3 = update_0(theta_i3, g_i3, s_i3, theta_0_i3, d, c3, root)
         acc0 += wide(g_i3)*wide(y0_i3)
         acc2 += wide(y2_i3)
-        store4(s_ptr, i, scalars, s_next_i0, s_next_i1, s_next_i2, s_next_i3)
+        store4(s_ptr, i, storage.s, s_next_i0, s_next_i1, s_next_i2, s_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        s_i = load(s_ptr, i, scalars)
-        theta_0_i = load(theta_0_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        s_i = load(s_ptr, i, storage.s)
+        theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         s_next_i, y0_i, y2_i = update_0(theta_i, g_i, s_i, theta_0_i, d, c3, root)
         acc0 += wide(g_i)*wide(y0_i)
         acc2 += wide(y2_i)
-        store(s_ptr, i, scalars, s_next_i)
+        store(s_ptr, i, storage.s, s_next_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[3, block()]] = acc0
+        small[acc0_of + chunks[4, block()]] = acc0
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[3, block()]] = acc2
+        small[acc2_of + chunks[4, block()]] = acc2
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[20]
-    acc2_of = at[21]
-    y1_of = at[22]
-    y3_of = at[23]
+    acc0_of = at[21]
+    acc2_of = at[22]
+    y1_of = at[23]
+    y3_of = at[24]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -177,19 +177,19 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
-    d_coef = scalars[0]
-    eps = scalars[2]
-    root = scalars[3]
-    c4 = scalars[11]
-    d_of = at[15]
-    r_of = at[16]
-    rate_of = at[17]
-    y1_of = at[22]
-    y3_of = at[23]
-    d_next_of = at[24]
-    c6_of = at[25]
+    d_of = at[16]
+    r_of = at[17]
+    rate_of = at[18]
+    y1_of = at[23]
+    y3_of = at[24]
+    d_next_of = at[25]
+    c6_of = at[26]
     acc1 = sum_over_tensors(small, y1_of, at)
     acc3 = sum_over_tensors(small, y3_of, at)
+    d_coef = scalars[0, 0]
+    eps = scalars[0, 2]
+    root = scalars[0, 3]
+    c4 = scalars[0, 11]
     if thread() == 0:
         small[r_of], small[d_next_of], small[c6_of] = model_1(
             small[d_of], small[r_of], small[rate_of], acc1, acc3, d_coef, eps, root, c4,
@@ -197,26 +197,26 @@ def models_1(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c1 = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c2 = scalars[10]
-    d_of = at[15]
-    rate_of = at[17]
-    c5_of = at[19]
-    c6_of = at[25]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c1 = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c2 = scalars[group, 10]
+    d_of = at[16]
+    rate_of = at[18]
+    c5_of = at[20]
+    c6_of = at[26]
     d = narrow(small[d_of], scalars)
     rate = narrow(small[rate_of], scalars)
     c5 = narrow(small[c5_of], scalars)
@@ -224,10 +224,10 @@ def sweep_1(chunks, addresses, scalars, at, small):
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
         theta_next_i0, m_next_i0, v_next_i0 = update_1(
             theta_i0, g_i0, m_i0, v_i0, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
         )
@@ -240,30 +240,30 @@ def sweep_1(chunks, addresses, scalars, at, small):
         theta_next_i3, m_next_i3, v_next_i3 = update_1(
             theta_i3, g_i3, m_i3, v_i3, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
         )
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+        store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        m_i = load(m_ptr, i, scalars)
-        v_i = load(v_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        m_i = load(m_ptr, i, storage.m)
+        v_i = load(v_ptr, i, storage.v)
         theta_next_i, m_next_i, v_next_i = update_1(
             theta_i, g_i, m_i, v_i, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
         )
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(m_ptr, i, scalars, m_next_i)
-        store(v_ptr, i, scalars, v_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(m_ptr, i, storage.m, m_next_i)
+        store(v_ptr, i, storage.v, v_next_i)
         i += THREADS
 
 
 @kernel
 def models_2(at, scalars, small):
     """After the last sweep: one block."""
-    d_next_of = at[24]
-    d_of = at[15]
+    d_next_of = at[25]
+    d_of = at[16]
     if thread() == 0:
         small[d_of] = small[d_next_of]
 

@@ -18,11 +18,11 @@ Reference: the authors' code, github.com/LiyuanLucasLiu/RAdam.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, mean_age, on_host,
-    per_element, sqrt, store, store4, tail, thread,
+    per_element, place, sqrt, store, store4, tail, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -67,34 +67,34 @@ def update_1(g, m, v, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail):
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    branch = as_index(scalars[0])
-    eps = scalars[1]
-    c1 = scalars[2]
-    beta1_head = scalars[3]
-    beta1_tail = scalars[4]
-    c0 = scalars[5]
-    beta2_head = scalars[6]
-    beta2_tail = scalars[7]
-    c2 = scalars[8]
-    c3 = scalars[9]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    eps = scalars[group, 1]
+    c1 = scalars[group, 2]
+    beta1_head = scalars[group, 3]
+    beta1_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    beta2_head = scalars[group, 6]
+    beta2_tail = scalars[group, 7]
+    c2 = scalars[group, 8]
+    c3 = scalars[group, 9]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             theta_next_i0, m_next_i0, v_next_i0 = update_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
             )
@@ -107,45 +107,45 @@ def sweep(chunks, addresses, scalars):
             theta_next_i3, m_next_i3, v_next_i3 = update_0(
                 theta_i3, g_i3, m_i3, v_i3, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
             )
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
             theta_next_i, m_next_i, v_next_i = update_0(
                 theta_i, g_i, m_i, v_i, eps, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c2, c3,
             )
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
     else:
         fours = in_fours(count, g_ptr | m_ptr | v_ptr)
         i = 4*thread()
         while i < fours:
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             m_next_i0, v_next_i0 = update_1(g_i0, m_i0, v_i0, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
             m_next_i1, v_next_i1 = update_1(g_i1, m_i1, v_i1, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
             m_next_i2, v_next_i2 = update_1(g_i2, m_i2, v_i2, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
             m_next_i3, v_next_i3 = update_1(g_i3, m_i3, v_i3, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
             m_next_i, v_next_i = update_1(g_i, m_i, v_i, c1, beta1_head, beta1_tail, c0, beta2_head, beta2_tail)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
 
 

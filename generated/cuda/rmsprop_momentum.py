@@ -14,11 +14,11 @@ Reference: torch.optim.RMSprop with momentum.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
-    THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, sqrt, store, store4, tail,
-    thread,
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
+    THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, sqrt, store,
+    store4, tail, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -40,29 +40,29 @@ def update(theta, g, v, b, lr, momentum, eps, alpha_head, alpha_tail, c0):
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    v_ptr = addresses[2, tensor] + offset
-    b_ptr = addresses[3, tensor] + offset
-    lr = scalars[0]
-    momentum = scalars[1]
-    eps = scalars[2]
-    alpha_head = scalars[3]
-    alpha_tail = scalars[4]
-    c0 = scalars[5]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    v_ptr = place(addresses, 2, tensor, first_element, storage.v)
+    b_ptr = place(addresses, 3, tensor, first_element, storage.b)
+    group = chunks[3, block()]
+    lr = scalars[group, 0]
+    momentum = scalars[group, 1]
+    eps = scalars[group, 2]
+    alpha_head = scalars[group, 3]
+    alpha_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
     fours = in_fours(count, theta_ptr | g_ptr | v_ptr | b_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-        b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
+        b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, storage.b)
         theta_next_i0, v_next_i0, b_next_i0 = update(
             theta_i0, g_i0, v_i0, b_i0, lr, momentum, eps, alpha_head, alpha_tail, c0,
         )
@@ -75,22 +75,22 @@ def sweep(chunks, addresses, scalars):
         theta_next_i3, v_next_i3, b_next_i3 = update(
             theta_i3, g_i3, v_i3, b_i3, lr, momentum, eps, alpha_head, alpha_tail, c0,
         )
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-        store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        v_i = load(v_ptr, i, scalars)
-        b_i = load(b_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        v_i = load(v_ptr, i, storage.v)
+        b_i = load(b_ptr, i, storage.b)
         theta_next_i, v_next_i, b_next_i = update(
             theta_i, g_i, v_i, b_i, lr, momentum, eps, alpha_head, alpha_tail, c0,
         )
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(v_ptr, i, scalars, v_next_i)
-        store(b_ptr, i, scalars, b_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(v_ptr, i, storage.v, v_next_i)
+        store(b_ptr, i, storage.b, b_next_i)
         i += THREADS
 
 

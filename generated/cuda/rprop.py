@@ -18,11 +18,11 @@ Reference: torch.optim.Rprop; Igel & Hüsken 2003, without weight backtracking (
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
-    THREADS, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, sign, store,
-    store4, thread, where,
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
+    THREADS, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, place, sign,
+    store, store4, thread, where,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -45,29 +45,29 @@ def update(theta, g, prev, step_size, eta_plus, eta_minus, max_step_size, min_st
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    prev_ptr = addresses[2, tensor] + offset
-    step_size_ptr = addresses[3, tensor] + offset
-    eta_plus = scalars[0]
-    eta_minus = scalars[1]
-    max_step_size = scalars[2]
-    min_step_size = scalars[3]
-    zero = scalars[4]
-    one = scalars[5]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    prev_ptr = place(addresses, 2, tensor, first_element, storage.prev)
+    step_size_ptr = place(addresses, 3, tensor, first_element, storage.step_size)
+    group = chunks[3, block()]
+    eta_plus = scalars[group, 0]
+    eta_minus = scalars[group, 1]
+    max_step_size = scalars[group, 2]
+    min_step_size = scalars[group, 3]
+    zero = scalars[group, 4]
+    one = scalars[group, 5]
     fours = in_fours(count, theta_ptr | g_ptr | prev_ptr | step_size_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        prev_i0, prev_i1, prev_i2, prev_i3 = load4(prev_ptr, i, scalars)
-        step_size_i0, step_size_i1, step_size_i2, step_size_i3 = load4(step_size_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        prev_i0, prev_i1, prev_i2, prev_i3 = load4(prev_ptr, i, storage.prev)
+        step_size_i0, step_size_i1, step_size_i2, step_size_i3 = load4(step_size_ptr, i, storage.step_size)
         theta_next_i0, prev_next_i0, step_size_next_i0 = update(
             theta_i0, g_i0, prev_i0, step_size_i0, eta_plus, eta_minus, max_step_size, min_step_size, zero, one,
         )
@@ -80,22 +80,25 @@ def sweep(chunks, addresses, scalars):
         theta_next_i3, prev_next_i3, step_size_next_i3 = update(
             theta_i3, g_i3, prev_i3, step_size_i3, eta_plus, eta_minus, max_step_size, min_step_size, zero, one,
         )
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(prev_ptr, i, scalars, prev_next_i0, prev_next_i1, prev_next_i2, prev_next_i3)
-        store4(step_size_ptr, i, scalars, step_size_next_i0, step_size_next_i1, step_size_next_i2, step_size_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(prev_ptr, i, storage.prev, prev_next_i0, prev_next_i1, prev_next_i2, prev_next_i3)
+        store4(
+            step_size_ptr, i, storage.step_size, step_size_next_i0, step_size_next_i1, step_size_next_i2,
+            step_size_next_i3,
+        )
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        prev_i = load(prev_ptr, i, scalars)
-        step_size_i = load(step_size_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        prev_i = load(prev_ptr, i, storage.prev)
+        step_size_i = load(step_size_ptr, i, storage.step_size)
         theta_next_i, prev_next_i, step_size_next_i = update(
             theta_i, g_i, prev_i, step_size_i, eta_plus, eta_minus, max_step_size, min_step_size, zero, one,
         )
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(prev_ptr, i, scalars, prev_next_i)
-        store(step_size_ptr, i, scalars, step_size_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(prev_ptr, i, storage.prev, prev_next_i)
+        store(step_size_ptr, i, storage.step_size, step_size_next_i)
         i += THREADS
 
 

@@ -23,11 +23,11 @@ Reference: arXiv:2405.15682, Algorithm 1; optax.contrib.schedule_free_adamw.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, minimum, on_host,
-    per_element, sqrt, store, store4, tail, thread,
+    per_element, place, sqrt, store, store4, tail, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -65,32 +65,32 @@ def update(theta, g, v, z, eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, 
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    v_ptr = addresses[2, tensor] + offset
-    z_ptr = addresses[3, tensor] + offset
-    eps = scalars[0]
-    weight_decay = scalars[1]
-    lr_t = scalars[2]
-    beta2_head = scalars[3]
-    beta2_tail = scalars[4]
-    c0 = scalars[5]
-    c1 = scalars[6]
-    c2 = scalars[7]
-    c3 = scalars[8]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    v_ptr = place(addresses, 2, tensor, first_element, storage.v)
+    z_ptr = place(addresses, 3, tensor, first_element, storage.z)
+    group = chunks[3, block()]
+    eps = scalars[group, 0]
+    weight_decay = scalars[group, 1]
+    lr_t = scalars[group, 2]
+    beta2_head = scalars[group, 3]
+    beta2_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    c1 = scalars[group, 6]
+    c2 = scalars[group, 7]
+    c3 = scalars[group, 8]
     fours = in_fours(count, theta_ptr | g_ptr | v_ptr | z_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
-        z_i0, z_i1, z_i2, z_i3 = load4(z_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
+        z_i0, z_i1, z_i2, z_i3 = load4(z_ptr, i, storage.z)
         theta_next_i0, v_next_i0, z_next_i0 = update(
             theta_i0, g_i0, v_i0, z_i0, eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, c1, c2, c3,
         )
@@ -103,22 +103,22 @@ def sweep(chunks, addresses, scalars):
         theta_next_i3, v_next_i3, z_next_i3 = update(
             theta_i3, g_i3, v_i3, z_i3, eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, c1, c2, c3,
         )
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-        store4(z_ptr, i, scalars, z_next_i0, z_next_i1, z_next_i2, z_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(z_ptr, i, storage.z, z_next_i0, z_next_i1, z_next_i2, z_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        v_i = load(v_ptr, i, scalars)
-        z_i = load(z_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        v_i = load(v_ptr, i, storage.v)
+        z_i = load(z_ptr, i, storage.z)
         theta_next_i, v_next_i, z_next_i = update(
             theta_i, g_i, v_i, z_i, eps, weight_decay, lr_t, beta2_head, beta2_tail, c0, c1, c2, c3,
         )
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(v_ptr, i, scalars, v_next_i)
-        store(z_ptr, i, scalars, z_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(v_ptr, i, storage.v, v_next_i)
+        store(z_ptr, i, storage.z, z_next_i)
         i += THREADS
 
 

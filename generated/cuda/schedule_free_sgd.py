@@ -21,11 +21,11 @@ Reference: arXiv:2405.15682, equations 2 to 4; schedulefree.SGDScheduleFree; opt
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
-    THREADS, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, store, store4,
-    thread,
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
+    THREADS, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, place, store,
+    store4, thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -52,40 +52,40 @@ def update(theta, g, z, weight_decay, lr_t, c0, c1):
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    z_ptr = addresses[2, tensor] + offset
-    weight_decay = scalars[0]
-    lr_t = scalars[1]
-    c0 = scalars[2]
-    c1 = scalars[3]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    z_ptr = place(addresses, 2, tensor, first_element, storage.z)
+    group = chunks[3, block()]
+    weight_decay = scalars[group, 0]
+    lr_t = scalars[group, 1]
+    c0 = scalars[group, 2]
+    c1 = scalars[group, 3]
     fours = in_fours(count, theta_ptr | g_ptr | z_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        z_i0, z_i1, z_i2, z_i3 = load4(z_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        z_i0, z_i1, z_i2, z_i3 = load4(z_ptr, i, storage.z)
         theta_next_i0, z_next_i0 = update(theta_i0, g_i0, z_i0, weight_decay, lr_t, c0, c1)
         theta_next_i1, z_next_i1 = update(theta_i1, g_i1, z_i1, weight_decay, lr_t, c0, c1)
         theta_next_i2, z_next_i2 = update(theta_i2, g_i2, z_i2, weight_decay, lr_t, c0, c1)
         theta_next_i3, z_next_i3 = update(theta_i3, g_i3, z_i3, weight_decay, lr_t, c0, c1)
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(z_ptr, i, scalars, z_next_i0, z_next_i1, z_next_i2, z_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(z_ptr, i, storage.z, z_next_i0, z_next_i1, z_next_i2, z_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        z_i = load(z_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        z_i = load(z_ptr, i, storage.z)
         theta_next_i, z_next_i = update(theta_i, g_i, z_i, weight_decay, lr_t, c0, c1)
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(z_ptr, i, scalars, z_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(z_ptr, i, storage.z, z_next_i)
         i += THREADS
 
 

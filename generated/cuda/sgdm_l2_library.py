@@ -14,10 +14,11 @@ Reference: torch.optim.SGD with momentum, dampening and weight_decay.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
-    THREADS, as_index, block, fma, in_fours, kernel, load, load4, on_host, per_element, store, store4, thread,
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
+    THREADS, as_index, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, store, store4,
+    thread,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -47,63 +48,63 @@ def update_1(theta, g, b, lr, weight_decay, momentum, c0):
 
 
 @kernel
-def sweep(chunks, addresses, scalars):
+def sweep(chunks, addresses, storage, scalars):
     """Update every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    b_ptr = addresses[2, tensor] + offset
-    branch = as_index(scalars[0])
-    lr = scalars[1]
-    weight_decay = scalars[2]
-    momentum = scalars[3]
-    c0 = scalars[4]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    b_ptr = place(addresses, 2, tensor, first_element, storage.b)
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    lr = scalars[group, 1]
+    weight_decay = scalars[group, 2]
+    momentum = scalars[group, 3]
+    c0 = scalars[group, 4]
     if branch == 0:
         fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             theta_next_i0, b_next_i0 = update_0(theta_i0, g_i0, lr, weight_decay)
             theta_next_i1, b_next_i1 = update_0(theta_i1, g_i1, lr, weight_decay)
             theta_next_i2, b_next_i2 = update_0(theta_i2, g_i2, lr, weight_decay)
             theta_next_i3, b_next_i3 = update_0(theta_i3, g_i3, lr, weight_decay)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
             theta_next_i, b_next_i = update_0(theta_i, g_i, lr, weight_decay)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(b_ptr, i, scalars, b_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(b_ptr, i, storage.b, b_next_i)
             i += THREADS
     else:
         fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            b_i0, b_i1, b_i2, b_i3 = load4(b_ptr, i, storage.b)
             theta_next_i0, b_next_i0 = update_1(theta_i0, g_i0, b_i0, lr, weight_decay, momentum, c0)
             theta_next_i1, b_next_i1 = update_1(theta_i1, g_i1, b_i1, lr, weight_decay, momentum, c0)
             theta_next_i2, b_next_i2 = update_1(theta_i2, g_i2, b_i2, lr, weight_decay, momentum, c0)
             theta_next_i3, b_next_i3 = update_1(theta_i3, g_i3, b_i3, lr, weight_decay, momentum, c0)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(b_ptr, i, scalars, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            b_i = load(b_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            b_i = load(b_ptr, i, storage.b)
             theta_next_i, b_next_i = update_1(theta_i, g_i, b_i, lr, weight_decay, momentum, c0)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(b_ptr, i, scalars, b_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(b_ptr, i, storage.b, b_next_i)
             i += THREADS
 
 

@@ -18,12 +18,12 @@ Reference: optax.apply_if_finite.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, finite, fma, head, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
-    sqrt, store, store4, tail, thread, where, wide,
+    place, sqrt, store, store4, tail, thread, where, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
 @on_host
@@ -73,19 +73,18 @@ def update_1(
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    g_ptr = addresses[1, tensor] + offset
-    acc0_of = at[16]
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    acc0_of = at[17]
     acc0 = 0.0  # sum of y0 over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
     while i < fours:
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         y0_i0 = update_0(g_i0)
         acc0 += wide(y0_i0)
         y0_i1 = update_0(g_i1)
@@ -97,20 +96,20 @@ def sweep_0(chunks, addresses, scalars, at, small):
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        g_i = load(g_ptr, i, scalars)
+        g_i = load(g_ptr, i, storage.g)
         y0_i = update_0(g_i)
         acc0 += wide(y0_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[3, block()]] = acc0
+        small[acc0_of + chunks[4, block()]] = acc0
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[16]
-    y1_of = at[17]
+    acc0_of = at[17]
+    y1_of = at[18]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     if thread() == 0:
@@ -120,54 +119,54 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    beta1 = scalars[1]
-    beta2 = scalars[2]
-    taken_of = at[15]
-    y1_of = at[17]
-    numel_of = at[12]
-    c1_of = at[18]
-    c3_of = at[19]
-    c4_of = at[20]
+    taken_of = at[16]
+    y1_of = at[18]
+    numel_of = at[13]
+    c1_of = at[19]
+    c3_of = at[20]
+    c4_of = at[21]
     acc1 = sum_over_tensors(small, y1_of, at)
     acc2 = sum_over_tensors(small, numel_of, at)
+    beta1 = scalars[0, 1]
+    beta2 = scalars[0, 2]
     if thread() == 0:
         small[taken_of], small[c1_of], small[c3_of], small[c4_of] = model_0(small[taken_of], acc1, acc2, beta1, beta2)
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    lr = scalars[0]
-    eps = scalars[3]
-    beta1_head = scalars[4]
-    beta1_tail = scalars[5]
-    c0 = scalars[6]
-    zero = scalars[7]
-    beta2_head = scalars[8]
-    beta2_tail = scalars[9]
-    c2 = scalars[10]
-    c5 = scalars[11]
-    c1_of = at[18]
-    c3_of = at[19]
-    c4_of = at[20]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    lr = scalars[group, 0]
+    eps = scalars[group, 3]
+    beta1_head = scalars[group, 4]
+    beta1_tail = scalars[group, 5]
+    c0 = scalars[group, 6]
+    zero = scalars[group, 7]
+    beta2_head = scalars[group, 8]
+    beta2_tail = scalars[group, 9]
+    c2 = scalars[group, 10]
+    c5 = scalars[group, 11]
+    c1_of = at[19]
+    c3_of = at[20]
+    c4_of = at[21]
     c1 = narrow(small[c1_of], scalars)
     c3 = narrow(small[c3_of], scalars)
     c4 = narrow(small[c4_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
-        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+        theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+        g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+        m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+        v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
         theta_next_i0, m_next_i0, v_next_i0 = update_1(
             theta_i0, g_i0, m_i0, v_i0, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
             c2, c5,
@@ -184,23 +183,23 @@ def sweep_1(chunks, addresses, scalars, at, small):
             theta_i3, g_i3, m_i3, v_i3, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
             c2, c5,
         )
-        store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-        store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-        store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+        store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+        store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+        store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
-        theta_i = load(theta_ptr, i, scalars)
-        g_i = load(g_ptr, i, scalars)
-        m_i = load(m_ptr, i, scalars)
-        v_i = load(v_ptr, i, scalars)
+        theta_i = load(theta_ptr, i, storage.theta)
+        g_i = load(g_ptr, i, storage.g)
+        m_i = load(m_ptr, i, storage.m)
+        v_i = load(v_ptr, i, storage.v)
         theta_next_i, m_next_i, v_next_i = update_1(
             theta_i, g_i, m_i, v_i, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
             c5,
         )
-        store(theta_ptr, i, scalars, theta_next_i)
-        store(m_ptr, i, scalars, m_next_i)
-        store(v_ptr, i, scalars, v_next_i)
+        store(theta_ptr, i, storage.theta, theta_next_i)
+        store(m_ptr, i, storage.m, m_next_i)
+        store(v_ptr, i, storage.v, v_next_i)
         i += THREADS
 
 

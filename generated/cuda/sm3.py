@@ -20,14 +20,14 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, block, fma, head, in_fours, inf, kernel, load, load4, maximum, minimum, narrow, on_host,
-    per_element, sqrt, store, store4, sync, tail, thread, where, wide,
+    per_element, place, sqrt, store, store4, sync, tail, thread, where, wide,
 )
-from optgen.runtime.cuda_totals import (
+from optgen.runtime.cuda.totals import (
     column_max, columns_in_all, max_of_block, rows_in_all, tensor_of_column, tensor_of_row,
 )
-from optgen.runtime.gpu import FusedOptimizer, update_array
 
 
 @on_host
@@ -50,27 +50,28 @@ def update_0(theta, g, m, c, r, lr, eps, beta1_head, beta1_tail, c0, zero):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    lines = chunks[4, block()]
-    count = chunks[5, block()]
-    first_row = chunks[6, block()]
-    first_column = chunks[7, block()]
-    matrix_rows = chunks[8, block()]
-    line_before = chunks[9, block()]
-    parts_begin = chunks[10, block()]
-    lr = scalars[0]
-    eps = scalars[1]
-    beta1_head = scalars[2]
-    beta1_tail = scalars[3]
-    c0 = scalars[4]
-    zero = scalars[5]
-    c_of = at[15]
-    r_of = at[16]
-    acc0_of = at[17]
-    acc1_of = at[18]
+    lines = chunks[5, block()]
+    count = chunks[6, block()]
+    first_row = chunks[7, block()]
+    first_column = chunks[8, block()]
+    matrix_rows = chunks[9, block()]
+    line_before = chunks[10, block()]
+    parts_begin = chunks[11, block()]
+    group = chunks[3, block()]
+    lr = scalars[group, 0]
+    eps = scalars[group, 1]
+    beta1_head = scalars[group, 2]
+    beta1_tail = scalars[group, 3]
+    c0 = scalars[group, 4]
+    zero = scalars[group, 5]
+    c_of = at[16]
+    r_of = at[17]
+    acc0_of = at[18]
+    acc1_of = at[19]
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     i = thread()
     while i < parts_count:
@@ -85,16 +86,15 @@ def sweep_0(chunks, addresses, scalars, at, small):
         parts_line = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1_line = acc1_of + parts_line
         acc0 = -inf  # max of total over the row
-        offset = first_element*scalars.itemsize
-        theta_ptr = addresses[0, tensor] + offset
-        g_ptr = addresses[1, tensor] + offset
-        m_ptr = addresses[2, tensor] + offset
+        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+        m_ptr = place(addresses, 2, tensor, first_element, storage.m)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             theta_next_i0, m_next_i0, total_i0 = update_0(
                 theta_i0, g_i0, m_i0, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
                 zero,
@@ -119,21 +119,21 @@ def sweep_0(chunks, addresses, scalars, at, small):
             )
             acc0 = maximum(acc0, wide(total_i3))
             small[acc1_line + i + 3] = maximum(small[acc1_line + i + 3], wide(total_i3))
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
             theta_next_i, m_next_i, total_i = update_0(
                 theta_i, g_i, m_i, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
             )
             acc0 = maximum(acc0, wide(total_i))
             small[acc1_line + i] = maximum(small[acc1_line + i], wide(total_i))
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
             i += THREADS
         acc0 = max_of_block(acc0)
         if thread() == 0:
@@ -146,8 +146,8 @@ def sweep_0(chunks, addresses, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """After the last sweep: a thread a row."""
-    acc0_of = at[17]
-    r_of = at[16]
+    acc0_of = at[18]
+    r_of = at[17]
     i = block()*THREADS + thread()
     if i < rows_in_all(at):
         j = tensor_of_row(at, i)
@@ -157,8 +157,8 @@ def rows_0(at, scalars, small):
 @kernel
 def columns_0(at, scalars, small):
     """After the last sweep: a thread a column."""
-    acc1_of = at[18]
-    c_of = at[15]
+    acc1_of = at[19]
+    c_of = at[16]
     i = block()*THREADS + thread()
     if i < columns_in_all(at):
         j = tensor_of_column(at, i)

@@ -28,12 +28,12 @@ Reference: arXiv:1712.07628, Algorithm 1.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, narrow, on_device,
-    on_host, per_element, sqrt, store, store4, tail, thread, where, wide,
+    on_host, per_element, place, sqrt, store, store4, tail, thread, where, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
 @on_host
@@ -133,14 +133,14 @@ def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 0: one block."""
-    branch = as_index(scalars[0])
-    t = scalars[1]
-    switched_at_of = at[15]
-    c1_of = at[18]
-    now_of = at[19]
-    c5_of = at[20]
-    switched_at_next_of = at[21]
+    branch = as_index(scalars[0, 0])
+    switched_at_of = at[16]
+    c1_of = at[19]
+    now_of = at[20]
+    c5_of = at[21]
+    switched_at_next_of = at[22]
     if branch == 0:
+        t = scalars[0, 1]
         if thread() == 0:
             small[c1_of], small[now_of], small[c5_of], small[switched_at_next_of] = model_0_0(
                 small[switched_at_of], t,
@@ -151,31 +151,31 @@ def models_0(at, scalars, small):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    branch = as_index(scalars[0])
-    eps = scalars[3]
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c0 = scalars[7]
-    zero = scalars[8]
-    beta2_head = scalars[9]
-    beta2_tail = scalars[10]
-    c2 = scalars[11]
-    c3 = scalars[12]
-    rate_of = at[17]
-    c1_of = at[18]
-    c5_of = at[20]
-    acc0_of = at[22]
-    acc2_of = at[23]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    eps = scalars[group, 3]
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c0 = scalars[group, 7]
+    zero = scalars[group, 8]
+    beta2_head = scalars[group, 9]
+    beta2_tail = scalars[group, 10]
+    c2 = scalars[group, 11]
+    c3 = scalars[group, 12]
+    rate_of = at[18]
+    c1_of = at[19]
+    c5_of = at[21]
+    acc0_of = at[23]
+    acc2_of = at[24]
     if branch == 0:
         rate = narrow(small[rate_of], scalars)
         c1 = narrow(small[c1_of], scalars)
@@ -185,10 +185,10 @@ def sweep_0(chunks, addresses, scalars, at, small):
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_0_0(
                 theta_i0, g_i0, m_i0, v_i0, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
@@ -213,32 +213,32 @@ def sweep_0(chunks, addresses, scalars, at, small):
             )
             acc0 += wide(g_i3)*wide(p_i3)
             acc2 += wide(p_i3)*wide(p_i3)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
             theta_next_i, m_next_i, v_next_i, p_i = update_0_0(
                 theta_i, g_i, m_i, v_i, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
             acc0 += wide(g_i)*wide(p_i)
             acc2 += wide(p_i)*wide(p_i)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
-            small[acc0_of + chunks[3, block()]] = acc0
+            small[acc0_of + chunks[4, block()]] = acc0
         acc2 = sum_of_block(acc2)
         if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
+            small[acc2_of + chunks[4, block()]] = acc2
     else:
         rate = narrow(small[rate_of], scalars)
         c1 = narrow(small[c1_of], scalars)
@@ -247,10 +247,10 @@ def sweep_0(chunks, addresses, scalars, at, small):
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             theta_next_i0, v_next_i0, p_i0 = update_1_0(
                 theta_i0, g_i0, m_i0, v_i0, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
@@ -275,39 +275,39 @@ def sweep_0(chunks, addresses, scalars, at, small):
             )
             acc0 += wide(g_i3)*wide(p_i3)
             acc2 += wide(p_i3)*wide(p_i3)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
             theta_next_i, v_next_i, p_i = update_1_0(
                 theta_i, g_i, m_i, v_i, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
                 c3,
             )
             acc0 += wide(g_i)*wide(p_i)
             acc2 += wide(p_i)*wide(p_i)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(v_ptr, i, scalars, v_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
-            small[acc0_of + chunks[3, block()]] = acc0
+            small[acc0_of + chunks[4, block()]] = acc0
         acc2 = sum_of_block(acc2)
         if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
+            small[acc2_of + chunks[4, block()]] = acc2
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[22]
-    acc2_of = at[23]
-    y0_of = at[24]
-    y1_of = at[25]
+    acc0_of = at[23]
+    acc2_of = at[24]
+    y0_of = at[25]
+    y1_of = at[26]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -319,22 +319,20 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
-    branch = as_index(scalars[0])
-    t = scalars[1]
-    beta2 = scalars[2]
-    tolerance = scalars[4]
-    c2 = scalars[11]
-    c4 = scalars[13]
-    switched_at_of = at[15]
-    lam_of = at[16]
-    rate_of = at[17]
-    y0_of = at[24]
-    y1_of = at[25]
-    now_of = at[19]
-    c5_of = at[20]
+    branch = as_index(scalars[0, 0])
+    switched_at_of = at[16]
+    lam_of = at[17]
+    rate_of = at[18]
+    y0_of = at[25]
+    y1_of = at[26]
+    now_of = at[20]
+    c5_of = at[21]
     if branch == 0:
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
+        beta2 = scalars[0, 2]
+        c2 = scalars[0, 11]
+        c4 = scalars[0, 13]
         if thread() == 0:
             small[lam_of], small[rate_of] = model_0_1(
                 small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, small[now_of], beta2, c2, c4,
@@ -342,6 +340,11 @@ def models_1(at, scalars, small):
     else:
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
+        t = scalars[0, 1]
+        beta2 = scalars[0, 2]
+        tolerance = scalars[0, 4]
+        c2 = scalars[0, 11]
+        c4 = scalars[0, 13]
         if thread() == 0:
             small[switched_at_of], small[lam_of], small[rate_of], small[c5_of] = model_1_1(
                 small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, t, beta2, tolerance, c2, c4,
@@ -351,9 +354,9 @@ def models_1(at, scalars, small):
 @kernel
 def models_2(at, scalars, small):
     """Before sweep 1: one block."""
-    branch = as_index(scalars[0])
-    switched_at_next_of = at[21]
-    switched_at_of = at[15]
+    branch = as_index(scalars[0, 0])
+    switched_at_next_of = at[22]
+    switched_at_of = at[16]
     if branch == 0:
         if thread() == 0:
             small[switched_at_of] = small[switched_at_next_of]
@@ -362,21 +365,21 @@ def models_2(at, scalars, small):
 
 
 @kernel
-def sweep_1(chunks, addresses, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, small):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    branch = as_index(scalars[0])
-    beta1_head = scalars[5]
-    beta1_tail = scalars[6]
-    c0 = scalars[7]
-    zero = scalars[8]
-    c1_of = at[18]
-    c5_of = at[20]
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    beta1_head = scalars[group, 5]
+    beta1_tail = scalars[group, 6]
+    c0 = scalars[group, 7]
+    zero = scalars[group, 8]
+    c1_of = at[19]
+    c5_of = at[21]
     if branch == 0:
         pass
     else:
@@ -385,20 +388,20 @@ def sweep_1(chunks, addresses, scalars, at, small):
         fours = in_fours(count, g_ptr | m_ptr)
         i = 4*thread()
         while i < fours:
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             m_next_i0 = update_1_1(g_i0, m_i0, c1, c5, beta1_head, beta1_tail, c0, zero)
             m_next_i1 = update_1_1(g_i1, m_i1, c1, c5, beta1_head, beta1_tail, c0, zero)
             m_next_i2 = update_1_1(g_i2, m_i2, c1, c5, beta1_head, beta1_tail, c0, zero)
             m_next_i3 = update_1_1(g_i3, m_i3, c1, c5, beta1_head, beta1_tail, c0, zero)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
             m_next_i = update_1_1(g_i, m_i, c1, c5, beta1_head, beta1_tail, c0, zero)
-            store(m_ptr, i, scalars, m_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
             i += THREADS
 
 

@@ -23,12 +23,12 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 """
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
-from optgen.runtime.cuda import (
+from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
+from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, narrow, on_device,
-    on_host, per_element, sqrt, store, store4, tail, thread, wide,
+    on_host, per_element, place, sqrt, store, store4, tail, thread, wide,
 )
-from optgen.runtime.cuda_totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
-from optgen.runtime.gpu import FusedOptimizer, update_array
+from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
 @on_host
@@ -103,52 +103,52 @@ def model_2_0(lam, acc1, acc3, beta2, c1):
 
 
 @kernel
-def sweep_0(chunks, addresses, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    offset = first_element*scalars.itemsize
-    theta_ptr = addresses[0, tensor] + offset
-    g_ptr = addresses[1, tensor] + offset
-    m_ptr = addresses[2, tensor] + offset
-    v_ptr = addresses[3, tensor] + offset
-    branch = as_index(scalars[0])
-    eps = scalars[2]
-    beta1_head = scalars[3]
-    beta1_tail = scalars[4]
-    c0 = scalars[5]
-    beta2_head = scalars[6]
-    beta2_tail = scalars[7]
-    c1 = scalars[8]
-    c2 = scalars[9]
-    zero = scalars[11]
-    rate_of = at[16]
-    acc0_of = at[17]
-    acc2_of = at[18]
+    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    group = chunks[3, block()]
+    branch = as_index(scalars[group, 0])
+    eps = scalars[group, 2]
+    beta1_head = scalars[group, 3]
+    beta1_tail = scalars[group, 4]
+    c0 = scalars[group, 5]
+    beta2_head = scalars[group, 6]
+    beta2_tail = scalars[group, 7]
+    c1 = scalars[group, 8]
+    c2 = scalars[group, 9]
+    zero = scalars[group, 11]
+    rate_of = at[17]
+    acc0_of = at[18]
+    acc2_of = at[19]
     if branch == 0:
         rate = narrow(small[rate_of], scalars)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             theta_next_i0, m_next_i0 = update_0_0(theta_i0, g_i0, m_i0, rate, beta1_head, beta1_tail, c0)
             theta_next_i1, m_next_i1 = update_0_0(theta_i1, g_i1, m_i1, rate, beta1_head, beta1_tail, c0)
             theta_next_i2, m_next_i2 = update_0_0(theta_i2, g_i2, m_i2, rate, beta1_head, beta1_tail, c0)
             theta_next_i3, m_next_i3 = update_0_0(theta_i3, g_i3, m_i3, rate, beta1_head, beta1_tail, c0)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
             theta_next_i, m_next_i = update_0_0(theta_i, g_i, m_i, rate, beta1_head, beta1_tail, c0)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
             i += THREADS
     elif branch == 1:
         acc0 = 0.0  # sum of g*p over the tensor
@@ -156,10 +156,10 @@ def sweep_0(chunks, addresses, scalars, at, small):
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_1_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
@@ -180,41 +180,41 @@ def sweep_0(chunks, addresses, scalars, at, small):
             )
             acc0 += wide(g_i3)*wide(p_i3)
             acc2 += wide(p_i3)*wide(p_i3)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
             theta_next_i, m_next_i, v_next_i, p_i = update_1_0(
                 theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
             acc0 += wide(g_i)*wide(p_i)
             acc2 += wide(p_i)*wide(p_i)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
-            small[acc0_of + chunks[3, block()]] = acc0
+            small[acc0_of + chunks[4, block()]] = acc0
         acc2 = sum_of_block(acc2)
         if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
+            small[acc2_of + chunks[4, block()]] = acc2
     else:
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*thread()
         while i < fours:
-            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, scalars)
-            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, scalars)
-            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, scalars)
-            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, scalars)
+            theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
+            g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
+            m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
+            v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_2_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
@@ -235,41 +235,41 @@ def sweep_0(chunks, addresses, scalars, at, small):
             )
             acc0 += wide(g_i3)*wide(p_i3)
             acc2 += wide(p_i3)*wide(p_i3)
-            store4(theta_ptr, i, scalars, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            store4(m_ptr, i, scalars, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            store4(v_ptr, i, scalars, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
+            store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
+            store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
+            store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
-            theta_i = load(theta_ptr, i, scalars)
-            g_i = load(g_ptr, i, scalars)
-            m_i = load(m_ptr, i, scalars)
-            v_i = load(v_ptr, i, scalars)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            v_i = load(v_ptr, i, storage.v)
             theta_next_i, m_next_i, v_next_i, p_i = update_2_0(
                 theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
             acc0 += wide(g_i)*wide(p_i)
             acc2 += wide(p_i)*wide(p_i)
-            store(theta_ptr, i, scalars, theta_next_i)
-            store(m_ptr, i, scalars, m_next_i)
-            store(v_ptr, i, scalars, v_next_i)
+            store(theta_ptr, i, storage.theta, theta_next_i)
+            store(m_ptr, i, storage.m, m_next_i)
+            store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
-            small[acc0_of + chunks[3, block()]] = acc0
+            small[acc0_of + chunks[4, block()]] = acc0
         acc2 = sum_of_block(acc2)
         if thread() == 0:
-            small[acc2_of + chunks[3, block()]] = acc2
+            small[acc2_of + chunks[4, block()]] = acc2
 
 
 @kernel
 def tensors_0(at, scalars, small):
     """After the last sweep: a block a tensor."""
-    branch = as_index(scalars[0])
-    acc0_of = at[17]
-    acc2_of = at[18]
-    y0_of = at[19]
-    y1_of = at[20]
+    branch = as_index(scalars[0, 0])
+    acc0_of = at[18]
+    acc2_of = at[19]
+    y0_of = at[20]
+    y1_of = at[21]
     j = tensor_of_block(at)
     if branch == 0:
         pass
@@ -290,24 +290,26 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """After the last sweep: one block."""
-    branch = as_index(scalars[0])
-    beta2 = scalars[1]
-    c1 = scalars[8]
-    c3 = scalars[10]
-    lam_of = at[15]
-    y0_of = at[19]
-    y1_of = at[20]
-    rate_of = at[16]
+    branch = as_index(scalars[0, 0])
+    lam_of = at[16]
+    y0_of = at[20]
+    y1_of = at[21]
+    rate_of = at[17]
     if branch == 0:
         pass
     elif branch == 1:
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
+        beta2 = scalars[0, 1]
+        c1 = scalars[0, 8]
+        c3 = scalars[0, 10]
         if thread() == 0:
             small[lam_of], small[rate_of] = model_1_0(small[lam_of], acc1, acc3, beta2, c1, c3)
     else:
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
+        beta2 = scalars[0, 1]
+        c1 = scalars[0, 8]
         if thread() == 0:
             small[lam_of] = model_2_0(small[lam_of], acc1, acc3, beta2, c1)
 

@@ -8,7 +8,7 @@ from typing import Any
 from sympy import Expr, Interval, Range, S, oo
 
 from optgen.language.symbols import Hyper
-from optgen.runtime.domain import Domain
+from optgen.runtime.core.domain import Domain
 
 
 def domain_of(hyper: Hyper) -> Domain | None:

@@ -23,7 +23,6 @@ from optgen.loops.nodes import (
     Assign,
     Barrier,
     Binary,
-    Bytes,
     Call,
     Cast,
     Choose,
@@ -34,6 +33,7 @@ from optgen.loops.nodes import (
     Loop,
     Name,
     Number,
+    Place,
     Statement,
     Store,
     assign,
@@ -44,7 +44,7 @@ from optgen.loops.nodes import (
     reads,
 )
 from optgen.loops.rounds import OF, Launched, Lowered, Round, Step
-from optgen.runtime import places
+from optgen.runtime.cuda import places
 
 _PTR = "_ptr"
 """``theta_ptr`` is the address of the first element of theta in a run of elements."""
@@ -116,9 +116,10 @@ class _ElementSweep:
         taken = rounds.taken(self.kernel, [(step,) if step else () for step in self.round_.whole])
         pairs = zip(self.kernel.branches, self.round_.whole, strict=True)
         blocks = [tuple(self.block(branch, step)) for branch, step in pairs]
-        named = rounds.scalars_used(self.kernel, self.sweeps, blocks)
-        body = (*self.head(blocks), *named, *_offsets(self.kernel, taken), *rounds.by_branch(blocks))
-        parameters = ["chunks", "addresses", "scalars", *(["keys"] if self.kernel.draws else [])]
+        named = rounds.scalars_used(self.kernel, self.sweeps, rounds.GROUP, branch=rounds.differ(blocks))
+        group = [assign("group", _chunk(3))] if "group" in reads((named, *blocks)) else []
+        body = (*self.head(blocks), *group, *named, *_offsets(self.kernel, taken), *rounds.by_branch(blocks))
+        parameters = ["chunks", "addresses", "storage", "scalars", *(["keys"] if self.kernel.draws else [])]
         parameters += [] if rounds.is_simple(self.kernel) else ["at", "small"]
         return Function("kernel", name, tuple(parameters), f"{what}: a block of threads a chunk.", body)
 
@@ -128,14 +129,13 @@ class _ElementSweep:
         if not self.by_rows:
             return [assign("count", _chunk(0)), *place, *self.pointers()]
         used = reads(tuple(blocks))
-        return [*place, *(assign(name, _chunk(k)) for k, name in enumerate(rounds.PLACE, start=4) if name in used)]
+        return [*place, *(assign(name, _chunk(k)) for k, name in enumerate(rounds.PLACE, start=5) if name in used)]
 
     def pointers(self) -> list[Assign]:
         """Names for where a run of elements lies."""
         columns = rounds.columns(self.kernel, self.sweeps).items()
-        addresses = {slot: item("addresses", Number(column), _TENSOR) for slot, column in columns}
-        offset = assign("offset", Bytes(_FIRST))
-        return [offset, *(assign(slot.name + _PTR, plus(at, Name("offset"))) for slot, at in addresses.items())]
+        places = [Place(slot.name, Name("addresses"), column, _TENSOR, _FIRST) for slot, column in columns]
+        return [assign(place.slot + _PTR, place) for place in places]
 
     def block(self, branch: Branch, step: Step | None) -> Iterator[Statement]:
         """What one branch does."""
@@ -148,7 +148,7 @@ class _ElementSweep:
         run = _RunOfElements(self.kernel, step)
         yield from (self.lines(sweep, branch, list(run.loops())) if self.by_rows else run.loops())
         for reduce in totals:
-            yield from _finished(reduce, _chunk(3))
+            yield from _finished(reduce, _chunk(4))
 
     def lines(self, sweep: Sweep, branch: Branch, run: list[Statement]) -> Iterator[Statement]:
         """The loop over the rows of a chunk's matrices, around what is done with the elements of one."""
@@ -240,14 +240,15 @@ class _RunOfElements:
     def moved(self, lanes: Sequence[str]) -> Iterator[Statement]:
         """As many elements as there are lanes, from the i-th on: loaded, computed and stored."""
         for load in self.reads:
-            address = Name(rounds.slot_of(load).name + _PTR)
-            yield Assign(tuple(Name(rounds.name(load) + lane) for lane in lanes), Load(address, _I, len(lanes)))
+            slot = rounds.slot_of(load).name
+            loaded = Load(slot, Name(slot + _PTR), _I, len(lanes))
+            yield Assign(tuple(Name(rounds.name(load) + lane) for lane in lanes), loaded)
         for draw in self.sweep.draws:
             yield Assign(tuple(Name(draw.name + lane) for lane in lanes), self.drawn(draw, len(lanes)), text(draw.node))
         for k, lane in enumerate(lanes):
             yield from self.element(lane, plus(_I, Number(k)))
         for value, slot in self.stored.items():
-            yield Store(Name(slot + _PTR), _I, tuple(Name(value + lane) for lane in lanes))
+            yield Store(slot, Name(slot + _PTR), _I, tuple(Name(value + lane) for lane in lanes))
 
     def drawn(self, draw: Draw, lanes: int) -> Expression:
         """Draws for as many elements."""
@@ -314,11 +315,11 @@ class _SmallSweep:
         """The kernel."""
         pairs = zip(self.kernel.branches, self.steps, strict=True)
         blocks = [tuple(_Position(self.kernel, branch, step).nodes()) if step else () for branch, step in pairs]
-        named = rounds.scalars_used(self.kernel, [step.sweep for step in self.steps if step], blocks)
+        branch = rounds.scalars_used(self.kernel, (), ZERO, branch=rounds.differ(blocks))
         arrays = rounds.taken(self.kernel, [(step,) if step else () for step in self.steps])
         used = reads(tuple(blocks))
         taken = [array for array in arrays if array + OF in used]
-        body = (*named, *_offsets(self.kernel, taken), *self.place(), *rounds.by_branch(blocks))
+        body = (*branch, *_offsets(self.kernel, taken), *self.place(), *rounds.by_branch(blocks))
         of_blocks = {Space.MODEL: "one block", Space.TENSOR: "a block a tensor"}
         who = of_blocks.get(self.space, f"a thread a {self.space.value}")
         return Function("kernel", name, ("at", "scalars", "small"), f"{where}: {who}.", body)
@@ -358,7 +359,8 @@ class _Position:
         space = self.sweep.space
         made = [load for load in self.sweep.reads if self.is_made_here(load)]
         yield from (self.total(load) for load in made if load.space is Space.MODEL)
-        rest = [self.total(load) for load in made if load.space is not Space.MODEL]
+        rest: list[Statement] = list(self.scalars())
+        rest += [self.total(load) for load in made if load.space is not Space.MODEL]
         if space in (Space.MODEL, Space.TENSOR):
             yield from rest
             yield _by_one_thread(*self.position())
@@ -366,6 +368,14 @@ class _Position:
         tensor = assign("j", call(f"tensor_of_{space.value}", _AT, _I))
         is_one = Binary(_I, "<", call(f"{space.value}s_in_all", _AT))
         yield Choose(((is_one, (tensor, *rest, *self.position())),))
+
+    def scalars(self) -> Iterator[Assign]:
+        """Names for the scalars of the group of the tensor; what is for the model has those of the first."""
+        if self.sweep.space is Space.MODEL:
+            yield from rounds.scalars_used(self.kernel, [self.sweep], ZERO)
+        elif named := rounds.scalars_used(self.kernel, [self.sweep], rounds.GROUP):
+            yield assign("group", item("at", plus(item("at", Number(places.GROUPS)), _J)))
+            yield from named
 
     def is_made_here(self, load: Named) -> bool:
         """Whether a load is a total that has yet to be made of what it is a total of."""

@@ -20,7 +20,6 @@ from optgen.loops.nodes import (
     Assign,
     Barrier,
     Binary,
-    Bytes,
     Call,
     Cast,
     Choose,
@@ -35,6 +34,7 @@ from optgen.loops.nodes import (
     Loop,
     Name,
     Number,
+    Place,
     Return,
     Run,
     Statement,
@@ -172,8 +172,8 @@ class Interpreter:
                 self._assign((total,), self._value(total, names) + self._value(value, names), names)
             case Accumulate(total, _, value):
                 self._assign((total,), np.maximum(self._value(total, names), self._value(value, names)), names)
-            case Store(address, index, values):
-                self._elements(address, index, len(values), names)[:] = [self._value(value, names) for value in values]
+            case Store(_, place, index, values):
+                self._elements(place, index, len(values), names)[:] = [self._value(value, names) for value in values]
 
     def _computed(self, equation: Equation, names: Names, code: CodePrinter) -> Any:
         """An equation as Python computes it, with the library's functions."""
@@ -215,15 +215,17 @@ class Interpreter:
                 if not 0 <= first <= end <= len(whole):
                     raise IndexError(f"values {first} to {end} of {len(whole)}")
                 return whole[first:end]
-            case View(address, count):
-                return self.memory.view(self._value(address, names), self._value(count, names))
-            case Bytes(count):
-                return self._value(count, names) * self.element.itemsize
+            case View(_, row, column, begin, count):
+                address = self._value(row, names)[column] + self._value(begin, names) * self.element.itemsize
+                return self.memory.view(address, self._value(count, names))
+            case Place(_, addresses, column, tensor, begin):
+                address = self._value(addresses, names)[column, self._value(tensor, names)]
+                return address + self._value(begin, names) * self.element.itemsize
             case Cast(value, to):
                 kind = {"element": self.element.type, "float64": np.float64, "index": int}[to]
                 return kind(self._value(value, names))
-            case Load(address, index, lanes):
-                found = self._elements(address, index, lanes, names)
+            case Load(_, place, index, lanes):
+                found = self._elements(place, index, lanes, names)
                 return found.copy() if lanes > 1 else found[0]
 
     def _place(self, indices: Sequence[Expression], names: Names) -> tuple[int, ...]:
@@ -233,9 +235,9 @@ class Interpreter:
             raise IndexError(f"item {place}")
         return place
 
-    def _elements(self, address: Expression, index: Expression, lanes: int, names: Names) -> np.ndarray:
+    def _elements(self, place: Expression, index: Expression, lanes: int, names: Names) -> np.ndarray:
         offset = int(self._value(index, names)) * self.element.itemsize
-        return self.memory.view(self._value(address, names) + offset, lanes)
+        return self.memory.view(self._value(place, names) + offset, lanes)
 
     def _called(self, function: str, arguments: Sequence[Any], names: Names) -> Any:
         if function in self.functions:

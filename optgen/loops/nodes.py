@@ -1,8 +1,9 @@
 """Loops: what generated functions do, as frozen data between a `Kernel` and the text of a language.
 
 Twelve expressions, nine statements and the function. What each means is said here in a line, and in `interpret` as a
-program. Where the type of an array's elements is that of the tensors a node says "element"; all other numbers are
-float64, and what counts or points is a 64-bit integer.
+program. A slot is a tensor as memory has it: the parameters, the gradient, a state. How it is stored is known when a
+function is compiled; what is loaded has the type in which elements are computed, for which a node says "element". All
+other numbers are float64, and what counts or points is a 64-bit integer.
 """
 
 from __future__ import annotations
@@ -81,17 +82,24 @@ class Run:
 
 @dataclass(frozen=True)
 class View:
-    """The memory at an address as an array of ``count`` elements."""
+    """``count`` elements of a slot, from the ``begin``-th of a chunk on, as an array; its row says where."""
 
-    address: Expression
+    slot: str
+    row: Expression
+    column: int
+    begin: Expression
     count: Expression
 
 
 @dataclass(frozen=True)
-class Bytes:
-    """How many bytes so many elements take."""
+class Place:
+    """Where element ``begin`` of a slot of a tensor is stored; joined by ``|``, places have the bits of all of them."""
 
-    count: Expression
+    slot: str
+    addresses: Expression
+    column: int
+    tensor: Expression
+    begin: Expression
 
 
 @dataclass(frozen=True)
@@ -104,9 +112,10 @@ class Cast:
 
 @dataclass(frozen=True)
 class Load:
-    """So many elements, side by side, from the i-th on at an address."""
+    """So many elements of a slot, side by side, from the i-th after a place on."""
 
-    address: Expression
+    slot: str
+    place: Expression
     index: Expression
     lanes: int
 
@@ -141,9 +150,10 @@ class Accumulate:
 
 @dataclass(frozen=True)
 class Store:
-    """Values become the elements, side by side, from the i-th on at an address."""
+    """Values become the elements of a slot, side by side, from the i-th after a place on."""
 
-    address: Expression
+    slot: str
+    place: Expression
     index: Expression
     values: tuple[Expression, ...]
 
@@ -215,7 +225,7 @@ class Function:
     body: tuple[Statement, ...]
 
 
-Expression = Name | Constant | Field | Number | Binary | Call | Item | Run | View | Bytes | Cast | Load
+Expression = Name | Constant | Field | Number | Binary | Call | Item | Run | View | Place | Cast | Load
 Statement = Assign | Compute | Accumulate | Store | Loop | Each | Choose | Barrier | Return
 Node = Expression | Statement | Function
 

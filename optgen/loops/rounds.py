@@ -299,19 +299,27 @@ def called(kernel: Kernel, step: Step, given: Iterable[Expression], targets: Seq
     return Assign(tuple(targets), Call(step.name, arguments))
 
 
+GROUP = Name("group")
+"""Which row of scalars holds for a tensor: parameters that have hyperparameters in common are a group."""
+
+
 def scalars_used(
-    kernel: Kernel, sweeps: Sequence[Sweep], blocks: Sequence[tuple[Statement, ...]]
-) -> tuple[Statement, ...]:
+    kernel: Kernel, sweeps: Sequence[Sweep], group: Expression, *, branch: bool = False
+) -> tuple[Assign, ...]:
     """Statements that give the scalars that some sweeps use their names, and the branch where it matters."""
     used = {symbol for sweep in sweeps if not is_copying(sweep) for symbol in needed(kernel, sweep)}
-    if any(block != blocks[0] for block in blocks):
-        used.add(BRANCH)
-    values = [item("scalars", Number(k)) for k in range(len(kernel.arguments))]
+    used |= {BRANCH} if branch else set()
+    values = [item("scalars", group, Number(k)) for k in range(len(kernel.arguments))]
     return tuple(
         assign(argument.name, Cast(value, "index") if argument == BRANCH else value)
         for argument, value in zip(kernel.arguments, values, strict=True)
         if argument in used
     )
+
+
+def differ(blocks: Sequence[tuple[Statement, ...]]) -> bool:
+    """Whether it matters which branch is taken."""
+    return any(block != blocks[0] for block in blocks)
 
 
 def by_branch(blocks: Sequence[tuple[Statement, ...]]) -> tuple[Statement, ...]:
@@ -343,7 +351,7 @@ PLACE = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_bef
 def keys(kernel: Kernel, draw: Draw) -> tuple[Expression, Expression, Expression]:
     """What a draw is keyed by: the step, its seed and its stream."""
     seed = Number(1 + kernel.seeds.index(draw.node.seed))
-    return item("keys", ZERO), item("keys", seed), Number(draw.node.stream)
+    return item("keys", GROUP, ZERO), item("keys", GROUP, seed), Number(draw.node.stream)
 
 
 def product(factors: Sequence[Expression]) -> Expression:

@@ -12,7 +12,6 @@ from optgen.loops.nodes import (
     Assign,
     Barrier,
     Binary,
-    Bytes,
     Call,
     Cast,
     Choose,
@@ -27,6 +26,7 @@ from optgen.loops.nodes import (
     Loop,
     Name,
     Number,
+    Place,
     Return,
     Run,
     Statement,
@@ -116,7 +116,8 @@ class LoopPrinter:
 
     def store(self, store: Store) -> Iterator[str]:
         """Elements side by side go to memory."""
-        yield f"elements {self(store.index)} at {self(store.address)} = {', '.join(map(self, store.values))}"
+        values = ", ".join(map(self, store.values))
+        yield f"elements {self.run(store.index, len(store.values))} at {self(store.place)} = {values}"
 
     def barrier(self) -> str:
         """Threads wait for each other."""
@@ -164,8 +165,6 @@ class LoopPrinter:
                 binds = _BINDS[operator]
                 sign = operator if operator in ("*", "//") else f" {operator} "
                 return f"{self.at_least(binds, left)}{sign}{self.at_least(binds + 1, right)}", binds
-            case Bytes(count):
-                return f"{self.at_least(_BINDS['*'], count)}*{self.size()}", _BINDS["*"]
             case Cast(value, to):
                 return self.cast(value, to)
             case Number(value) if value < 0:
@@ -189,23 +188,29 @@ class LoopPrinter:
                 return f"{self(array)}[{', '.join(map(self, indices))}]"
             case Run(array, begin, count):
                 return f"{self(array)}[{self(begin)} : {self(plus(begin, count))}]"
-            case View(address, count):
-                return self.view(address, count)
-            case Load(address, index, lanes):
-                return self.load(address, index, lanes)
+            case View():
+                return self.view(node)
+            case Place():
+                return self.place(node)
+            case Load():
+                return self.load(node)
         raise TypeError(node)
 
-    def size(self) -> str:
-        """How many bytes an element takes."""
-        return "element_size"
+    def view(self, view: View) -> str:
+        """Elements of a slot as an array."""
+        return f"{view.slot}[{self(view.begin)} : {self(plus(view.begin, view.count))}] of the chunk"
 
-    def view(self, address: Expression, count: Expression) -> str:
-        """Memory as an array."""
-        return f"elements({self(address)}, {self(count)})"
+    def place(self, place: Place) -> str:
+        """Where an element of a slot is stored."""
+        return f"place of {place.slot}[{self(place.begin)}] of {self(place.tensor)}"
 
-    def load(self, address: Expression, index: Expression, lanes: int) -> str:
-        """Elements side by side."""
-        return f"elements({self(address)})[{self(index)}{f' to {self(plus(index, Number(lanes - 1)))}' * (lanes > 1)}]"
+    def load(self, load: Load) -> str:
+        """Elements of a slot, side by side."""
+        return f"elements {self.run(load.index, load.lanes)} at {self(load.place)}"
+
+    def run(self, index: Expression, lanes: int) -> str:
+        """Which elements lie side by side."""
+        return self(index) + f" to {self(plus(index, Number(lanes - 1)))}" * (lanes > 1)
 
     def number(self, value: float) -> str:
         """A number that is not negative."""

@@ -22,7 +22,6 @@ from optgen.loops.nodes import (
     Accumulate,
     Assign,
     Binary,
-    Bytes,
     Call,
     Cast,
     Each,
@@ -103,7 +102,7 @@ class _OverChunks:
     def common(self) -> tuple[str, ...]:
         """What all functions take: what comes from the host, and arrays of small values."""
         keys = ["keys"] if self.kernel.draws else []
-        return ("scalars", *keys, *(array + OF for array in self.taken))
+        return ("storage", "scalars", *keys, *(array + OF for array in self.taken))
 
     def sweeps(self) -> list[Function]:
         """The sweep over the chunks of all tensors, on all threads and on one."""
@@ -129,7 +128,10 @@ class _OverChunks:
         """The loop over one chunk."""
         blocks = [self.block(*pair) for pair in zip(self.kernel.branches, self.round_.whole, strict=True)]
         head = [node for node in self.head() if not self.by_rows or reads(node.targets) & reads(tuple(blocks))]
-        body = (*head, *rounds.scalars_used(self.kernel, self.whole, blocks), *rounds.by_branch(blocks))
+        named = rounds.scalars_used(self.kernel, self.whole, rounds.GROUP, branch=rounds.differ(blocks))
+        if "group" in reads((named, *blocks)):
+            head.append(assign("group", item("row", Number(-3))))
+        body = (*head, *named, *rounds.by_branch(blocks))
         kind: Kind = "summing chunk" if any(sweep.reduces for sweep in self.whole) else "chunk"
         what = f"Sweep {self.round_.number} over one chunk, which a row of the table describes."
         if self.is_simple:
@@ -143,12 +145,11 @@ class _OverChunks:
             return [assign("count", item("row", ZERO)), *self.views()]
         return [assign(name, item("place", Number(k))) for k, name in enumerate(rounds.PLACE, start=1)]
 
-    def views(self, begin: Name | None = None) -> list[Assign]:
+    def views(self, begin: Expression = ZERO) -> list[Assign]:
         """Names for the memory of a chunk, or of one row of it."""
         columns = rounds.columns(self.kernel, self.whole).items()
-        addresses = {slot: item("row", Number(1 + column)) for slot, column in columns}
-        offset = [Bytes(begin)] if begin else []
-        return [assign(slot.name, View(plus(at, *offset), _COUNT)) for slot, at in addresses.items()]
+        views = [View(slot.name, Name("row"), 1 + column, begin, _COUNT) for slot, column in columns]
+        return [assign(view.slot, view) for view in views]
 
     def block(self, branch: Branch, step: Step | None) -> tuple[Statement, ...]:
         """The loop of one branch."""
@@ -245,14 +246,13 @@ def _left(reduce: Reduce, at: Expression) -> Assign:
 
 def _prepare(kernel: Kernel, round_: Round) -> Function:
     """The function that does the small sweeps of a round."""
-    sweeps = [step.sweep for steps in round_.small for step in steps]
     blocks = [
         tuple(node for step in steps for node in _Between(kernel, branch, step).loop())
         for branch, steps in zip(kernel.branches, round_.small, strict=True)
     ]
     taken = (array + OF for array in rounds.taken(kernel, round_.small))
     what = f"Prepare sweep {round_.number}" if any(round_.whole) else "Finish the step"
-    body = (*rounds.scalars_used(kernel, sweeps, blocks), *rounds.by_branch(blocks))
+    body = (*rounds.scalars_used(kernel, (), ZERO, branch=rounds.differ(blocks)), *rounds.by_branch(blocks))
     name, what = f"prepare_{round_.number}", f"{what}: all that varies over less than elements."
     return Function("host", name, ("at", "scalars", *taken), what, body)
 
@@ -288,10 +288,13 @@ class _Between:
             return
         yield from (node for load in sweep.reads if load.space is Space.MODEL for node in self.combined(load))
         if space is Space.MODEL:
+            yield from rounds.scalars_used(self.kernel, [sweep], ZERO)
             yield from self.position(ZERO)
             return
         below = [load for load in sweep.reads if load.space is not Space.MODEL]
-        inside: list[Statement] = [node for load in below for node in self.combined(load)]
+        scalars = rounds.scalars_used(self.kernel, [sweep], rounds.GROUP)
+        inside: list[Statement] = [assign("group", Item(Field(_AT, "groups"), (_J,))), *scalars] if scalars else []
+        inside += [node for load in below for node in self.combined(load)]
         if space is Space.TENSOR:
             inside += self.position(_J)
         else:

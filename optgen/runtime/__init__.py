@@ -4,24 +4,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optgen.runtime.domain import Domain
-    from optgen.runtime.optimizer import FusedOptimizer
-    from optgen.runtime.program import Array, Hyper, Launch, Params, Phase, Program, Value
-    from optgen.runtime.schedule import ScheduleBase
-    from optgen.runtime.single import update_array
+    from optgen.runtime.core.domain import Domain
+    from optgen.runtime.core.program import Array, Hyper, Launch, Params, Phase, Program, Value
+    from optgen.runtime.core.schedule import ScheduleBase
+    from optgen.runtime.cpu.optimizer import FusedOptimizer
+    from optgen.runtime.cpu.single import update_array
 
 _HOME = {
-    "Array": "program",
-    "Domain": "domain",
-    "FusedOptimizer": "optimizer",
-    "Hyper": "program",
-    "Launch": "program",
-    "Params": "program",
-    "Phase": "program",
-    "Program": "program",
-    "ScheduleBase": "schedule",
-    "Value": "program",
-    "update_array": "single",
+    "Array": "core.program",
+    "Domain": "core.domain",
+    "FusedOptimizer": "cpu.optimizer",
+    "Hyper": "core.program",
+    "Launch": "core.program",
+    "Params": "core.program",
+    "Phase": "core.program",
+    "Program": "core.program",
+    "ScheduleBase": "core.schedule",
+    "Value": "core.program",
+    "update_array": "cpu.single",
 }
 
 __all__ = [

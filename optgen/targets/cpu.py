@@ -13,18 +13,18 @@ from optgen.language.spec import Optimizer
 from optgen.loops import layout, rounds, vectors
 from optgen.loops.layout import INDENT
 from optgen.loops.rounds import Launched, Lowered
-from optgen.runtime import totals
+from optgen.runtime.cpu import totals
 from optgen.targets import module
 from optgen.targets.assembly import assembled
 from optgen.targets.base import Origin
 from optgen.targets.python import PythonEmitter
 
 HOME = {
-    **dict.fromkeys(totals.__all__, "optgen.runtime.totals"),
+    **dict.fromkeys(totals.__all__, "optgen.runtime.cpu.totals"),
     **dict.fromkeys(runtime.__all__, "optgen.runtime"),
-    "beginning": "optgen.runtime",
-    "draws": "optgen.runtime.philox",
-    "": "optgen.runtime.cpu",
+    "beginning": "optgen.runtime.core",
+    "draws": "optgen.runtime.cpu.draws",
+    "": "optgen.runtime.cpu.primitives",
 }
 """Where generated modules find what they use; all else is where nothing is."""
 

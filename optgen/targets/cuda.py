@@ -17,19 +17,19 @@ from optgen.loops.layout import INDENT, laid_out
 from optgen.loops.nodes import Loop
 from optgen.loops.printer import CodePrinter
 from optgen.loops.rounds import Launched, Lowered
-from optgen.runtime import cuda_totals
+from optgen.runtime.cuda import totals as cuda_totals
 from optgen.targets import module
 from optgen.targets.assembly import assembled
 from optgen.targets.base import Origin
 from optgen.targets.python import PythonEmitter
 
 HOME = {
-    **dict.fromkeys(cuda_totals.__all__, "optgen.runtime.cuda_totals"),
+    **dict.fromkeys(cuda_totals.__all__, "optgen.runtime.cuda.totals"),
     **dict.fromkeys(runtime.__all__, "optgen.runtime"),
-    **dict.fromkeys(("FusedOptimizer", "update_array"), "optgen.runtime.gpu"),
-    "beginning": "optgen.runtime",
-    **dict.fromkeys(("draw", "draw4"), "optgen.runtime.cuda_draws"),
-    "": "optgen.runtime.cuda",
+    **dict.fromkeys(("FusedOptimizer", "update_array"), "optgen.runtime.cuda.optimizer"),
+    "beginning": "optgen.runtime.core",
+    **dict.fromkeys(("draw", "draw4"), "optgen.runtime.cuda.draws"),
+    "": "optgen.runtime.cuda.primitives",
 }
 """Where generated modules find what they use; all else is where nothing is."""
 

@@ -19,7 +19,7 @@ from optgen.language.text import listed, text
 from optgen.loops.layout import INDENT, WIDTH, laid_out, wrapped
 from optgen.loops.printer import CodePrinter
 from optgen.loops.rounds import name as name_of
-from optgen.runtime.domain import Domain
+from optgen.runtime.core.domain import Domain
 from optgen.targets.base import Origin
 
 

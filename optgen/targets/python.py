@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from optgen.loops.layout import filled
-from optgen.loops.nodes import ONE, ZERO, Expression, Function, Loop, Store
+from optgen.loops.nodes import ONE, ZERO, Expression, Function, Load, Loop, Place, Store, View
 from optgen.loops.printer import CodePrinter
 from optgen.loops.text import ATOM, LoopPrinter
 from optgen.targets import module
@@ -17,7 +17,7 @@ from optgen.targets import module
 class PythonEmitter(LoopPrinter):
     """Writes functions, and remembers what they use of the library.
 
-    The array ``scalars`` has the type of the tensors, and stands for it.
+    The array ``scalars`` has the type in which elements are computed; ``storage`` says how each slot is stored.
 
     Parameters
     ----------
@@ -69,23 +69,25 @@ class PythonEmitter(LoopPrinter):
         """Threads wait for each other."""
         return f"{self.library('sync')}()"
 
-    def size(self) -> str:
-        """How many bytes an element takes."""
-        return "scalars.itemsize"
+    def view(self, view: View) -> str:
+        """Elements of a slot as an array."""
+        pieces = [self(view.row), str(view.column), self(view.begin), self(view.count), f"storage.{view.slot}"]
+        return f"{self.library('view')}({', '.join(pieces)})"
 
-    def view(self, address: Expression, count: Expression) -> str:
-        """Memory as an array."""
-        return f"{self.library('view')}({self(address)}, {self(count)}, scalars)"
+    def place(self, place: Place) -> str:
+        """Where an element of a slot is stored."""
+        pieces = [self(place.addresses), str(place.column), self(place.tensor), self(place.begin)]
+        return f"{self.library('place')}({', '.join(pieces)}, storage.{place.slot})"
 
-    def load(self, address: Expression, index: Expression, lanes: int) -> str:
-        """Elements side by side."""
-        function = self.library("load" if lanes == 1 else f"load{lanes}")
-        return f"{function}({self(address)}, {self(index)}, scalars)"
+    def load(self, load: Load) -> str:
+        """Elements of a slot, side by side."""
+        function = self.library("load" if load.lanes == 1 else f"load{load.lanes}")
+        return f"{function}({self(load.place)}, {self(load.index)}, storage.{load.slot})"
 
     def store(self, store: Store) -> Iterator[str]:
-        """Elements side by side go to memory."""
+        """Elements of a slot, side by side, go to memory."""
         function = self.library("store" if len(store.values) == 1 else f"store{len(store.values)}")
-        pieces = [self(store.address), self(store.index), "scalars", *map(self, store.values)]
+        pieces = [self(store.place), self(store.index), f"storage.{store.slot}", *map(self, store.values)]
         yield from filled(f"{function}(", [f"{piece}," for piece in pieces], ")", self.width).splitlines()
 
     def cast(self, value: Expression, to: str) -> tuple[str, int]:

@@ -21,8 +21,8 @@ from optgen.language.text import TextPrinter
 from optgen.loops.layout import INDENT
 from optgen.loops.printer import CodePrinter, require_printable
 from optgen.passes.stable import stabilized
-from optgen.runtime.domain import Domain
-from optgen.runtime.schedule import ScheduleBase
+from optgen.runtime.core.domain import Domain
+from optgen.runtime.core.schedule import ScheduleBase
 from optgen.targets import module
 from optgen.targets.base import Origin
 from optgen.targets.module import literal

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from optgen.files import module_of
 from optgen.language.spec import Optimizer
-from optgen.runtime.program import Phase, Program
+from optgen.runtime.core.program import Phase, Program
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from sympy import Expr, cancel
 
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import Named, State, algebraic, theta
-from optgen.runtime import arrays
-from optgen.runtime.beginning import fill
+from optgen.runtime.core import arrays
+from optgen.runtime.core.beginning import fill
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running
 from optgen.verify.memory import escapes
 

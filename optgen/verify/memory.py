@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
-from optgen.runtime.launch import TURN
-from optgen.runtime.program import Program
-from optgen.runtime.small import cuts_of, views
-from optgen.runtime.table import CHUNK, Cuts, tabulate
+from optgen.runtime.core.program import Program
+from optgen.runtime.core.small import cuts_of, views
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.table import CHUNK, Cuts, tabulate
+from optgen.runtime.core.turn import TURN
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, phases_of, program_of, running
 from optgen.verify.rehearsal import ELEMENTS, rehearse
 from optgen.verify.settings import (
@@ -228,16 +229,18 @@ class Model:
         rows, places = (array[: len(table.rows)] for array in (trapped.rows, trapped.places))
         tasks = np.append(table.tasks, len(rows) + 1)[:-1]
         at = self.cuts.at._replace(tensors=self.cuts.at.tensors[:-1])
-        given, wide = (np.array([*scalars, *[np.nan] * GUARD], its)[: len(scalars)] for its in (dtype, np.float64))
+        guarded = (np.array([*scalars, *[np.nan] * GUARD], its) for its in (dtype, np.float64))
+        given, wide = (array[: len(scalars)].reshape(1, -1) for array in guarded)
+        storage = uniform(self.program.slots, dtype)
         for phase in phases_of(self.program):
             arrays = [self.small[name].arrays[0] for name in phase.takes]
             where = (places,) if self.program.phases else ()
             if phase.prepare is not None:
                 phase.prepare(at, wide, *arrays)
             elif parallel:
-                phase.sweep(rows, tasks, *where, given, *keys, *arrays)
+                phase.sweep(rows, tasks, *where, storage, given, *keys, *arrays)
             else:
-                phase.sweep_serial(rows, *where, given, *keys, *arrays)
+                phase.sweep_serial(rows, *where, storage, given, *keys, *arrays)
 
     @property
     def after(self) -> dict[str, list[Array]]:
@@ -352,16 +355,16 @@ def _alone(candidate: Candidate, setting: Setting, slots: Mapping[str, Array], d
     guarded = [fenced([values.astype(dtype)], k) for k, values in enumerate(slots.values())]
     starts = np.array([slot.arrays[0].ctypes.data for slot in guarded], np.int64)
     # What lies behind the rows is a row of nothing, for a sweep that runs on past the end.
-    rows = np.zeros((sum(SIZES) + 1, 1 + len(guarded) + 2), np.int64)[:-1]
+    rows = np.zeros((sum(SIZES) + 1, 1 + len(guarded) + 3), np.int64)[:-1]
     rows[:, 0] = 1
-    rows[:, 1:-2] = starts + dtype.itemsize * np.arange(len(rows))[:, None]
+    rows[:, 1:-3] = starts + dtype.itemsize * np.arange(len(rows))[:, None]
     # What is drawn for an element depends on where it stands, so there it stands alone.
     rows[:, -2] = np.repeat(np.arange(len(SIZES)), SIZES)
     rows[:, -1] = np.concatenate([np.arange(size) for size in SIZES])
     values, program = scalars_of(candidate, setting), program_of(candidate)
     with running():
-        keys = program.keys(setting.t, setting.hypers)
-        phases_of(program)[0].sweep_serial(rows, np.array(values, dtype), *keys)
+        keys, storage = program.keys(setting.t, setting.hypers), uniform(program.slots, dtype)
+        phases_of(program)[0].sweep_serial(rows, storage, np.array([values], dtype), *keys)
     cuts = np.cumsum(SIZES[:-1])
     return {name: np.split(slot.arrays[0], cuts) for name, slot in zip(slots, guarded, strict=True)}
 

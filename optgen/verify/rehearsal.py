@@ -29,10 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgen.language.spec import Optimizer
-from optgen.runtime import cpu, philox, totals
-from optgen.runtime.program import Program
-from optgen.runtime.small import cuts_of
-from optgen.runtime.table import Cuts, placed, tabulate
+from optgen.runtime.core.program import Program
+from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.table import Cuts, placed, tabulate
+from optgen.runtime.cpu import draws as philox
+from optgen.runtime.cpu import primitives as cpu
+from optgen.runtime.cpu import totals
 from optgen.verify.candidate import BrokenError, Candidate, phases_of, running
 from optgen.verify.settings import Setting, begun, flat, model_step, numbers_of, ordinary
 
@@ -180,7 +183,11 @@ class CountingMemory:
         self.columns[place] = place + shift, column
         return place + shift
 
-    def view(self, address: int, count: int, _like: Any) -> Column:
+    def view(self, row: Array, slot: int, begin: int, count: int, _stored: Any) -> Column:
+        """The elements of a slot of a chunk."""
+        return self.at(row[slot] + 8 * begin, count)
+
+    def at(self, address: int, count: int) -> Column:
         """What is at an address."""
         begin, column = self.columns.get(int(address) // 1_000_000 * 1_000_000, (address + 1, None))
         if column is None or (address - begin) % 8:
@@ -225,8 +232,8 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
             numbers = [np.float64(number) for number in numbers_of(optimizer, setting).values()]
             # Floats of NumPy, which divide by zero as compiled code does.
             computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
-            scalars = np.array(computed[: len(computed) - len(numbers)], np.float64)
-            given = (scalars, *program.keys(setting.t, setting.hypers))
+            scalars = np.array([computed[: len(computed) - len(numbers)]], np.float64)
+            given = (uniform(program.slots, np.float64), scalars, *program.keys(setting.t, setting.hypers))
             sizes = np.array([prod(shape) for shape in SHAPES])
             table = tabulate(starts, sizes, 8, cuts if program.phases else None)
             tasks = np.arange(len(table.rows) + 1)

@@ -19,7 +19,7 @@ from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, State, g, theta
-from optgen.runtime.small import shape_in
+from optgen.runtime.core.small import shape_in
 from optgen.verify import reference
 from optgen.verify.arithmetic import FLOAT64, Arithmetic, Digits, Value
 

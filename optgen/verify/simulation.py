@@ -28,11 +28,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optgen.runtime import cpu, cuda, cuda_draws, cuda_totals, simulated
-from optgen.runtime.places import names_of_small, placed_on_device
-from optgen.runtime.program import Program
-from optgen.runtime.small import cuts_of
-from optgen.runtime.table import Cuts
+from optgen.runtime.core.program import Program
+from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.storage import Stored, uniform
+from optgen.runtime.core.table import Cuts
+from optgen.runtime.cpu import primitives as cpu
+from optgen.runtime.cuda import draws as cuda_draws
+from optgen.runtime.cuda import primitives as cuda
+from optgen.runtime.cuda import simulated
+from optgen.runtime.cuda import totals as cuda_totals
+from optgen.runtime.cuda.places import names_of_small, placed_on_device
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes
 from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, executed, misused
@@ -221,31 +226,31 @@ class _Machine:
     turn: _Turn = field(default_factory=_Turn)
     memory: CountingMemory = field(default_factory=CountingMemory)
 
-    def load(self, address: int, i: int, like: Any) -> Any:
-        return self.memory.view(address + i * like.itemsize, 1, like)[0]
+    def load(self, place: int, i: int, stored: Stored) -> Any:
+        return self.memory.at(place + i * stored.itemsize, 1)[0]
 
-    def load4(self, address: int, i: int, like: Any) -> Any:
-        its = self.memory.view(self._fours(address, i, like), 4, like)
+    def load4(self, place: int, i: int, stored: Stored) -> Any:
+        its = self.memory.at(self._fours(place, i, stored), 4)
         return tuple(its[k] for k in range(4))
 
-    def store(self, address: int, i: int, like: Any, *values: Any) -> None:
-        its = self.memory.view(address + i * like.itemsize, len(values), like)
+    def store(self, place: int, i: int, stored: Stored, *values: Any) -> None:
+        its = self.memory.at(place + i * stored.itemsize, len(values))
         for k, value in enumerate(values):
             its[k] = value
 
-    def store4(self, address: int, i: int, like: Any, *values: Any) -> None:
-        self._fours(address, i, like)
-        self.store(address, i, like, *values)
+    def store4(self, place: int, i: int, stored: Stored, *values: Any) -> None:
+        self._fours(place, i, stored)
+        self.store(place, i, stored, *values)
 
     @staticmethod
-    def _fours(address: int, i: int, like: Any) -> int:
-        begin = int(address + i * like.itemsize)
+    def _fours(place: int, i: int, stored: Stored) -> int:
+        begin = int(place + i * stored.itemsize)
         if begin % 16:
             raise IndexError(f"four elements at {begin}, which is no multiple of 16")
         return begin
 
     def names(self) -> dict[str, Any]:
-        """What a module imports from `optgen.runtime.cuda`, as functions of Python and NumPy."""
+        """What a module imports from `optgen.runtime.cuda.primitives`, as functions of Python and NumPy."""
         found = {name: getattr(np, name, None) or getattr(math, name, None) for name in cuda.__all__}
         ours = {
             **dict.fromkeys(("WARP", "WARPS", "shared", "from_above", "sync")),  # of what threads do together
@@ -254,6 +259,7 @@ class _Machine:
             "block": lambda: self.turn.block,
             "fma": lambda a, b, c: a * b + c,
             "where": simulated.where,
+            "place": simulated.place,
             "finite": lambda x: np.float64(np.isfinite(x)),
             "shrunk": lambda x: x * 2.0**-540 if abs(x) > 2.0**400 else np.float64(0),
             "stretched": lambda x: x * 2.0**540 if abs(x) < 2.0**-400 else np.float64(0),
@@ -276,7 +282,7 @@ def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
 
 def _totals(machine: _Machine) -> dict[str, Callable[..., Any]]:
     """What the threads of a block compute together, as one computes it alone."""
-    alone = _executed(Path("totals"), "from optgen.runtime.cuda_totals import *", machine)
+    alone = _executed(Path("totals"), "from optgen.runtime.cuda.totals import *", machine)
 
     def over_tensors(in_order: Callable[..., Any]) -> Callable[..., Any]:
         def total(small: Any, x_of: int, at: Array) -> Any:
@@ -353,9 +359,10 @@ def _step(
         numbers = [np.float64(number) for number in numbers_of(optimizer, setting).values()]
         # Floats of NumPy, which divide by zero as compiled code does.
         computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
-        scalars = np.array(computed[: len(computed) - len(numbers)], np.float64)
+        scalars = np.array([computed[: len(computed) - len(numbers)]], np.float64)
+        storage = uniform(program.slots, np.float64)
         keys = program.keys(setting.t, setting.hypers)
-        chunks = np.stack([cuts.count, cuts.tensor, cuts.begin]).astype(np.int64)
+        chunks = np.stack([cuts.count, cuts.tensor, cuts.begin, cuts.at.groups[cuts.tensor]]).astype(np.int64)
         chunks = np.concatenate([chunks, cuts.places.T]) if program.has_small else chunks
         blocks = {"model": 1, "tensor": len(cuts.at.tensors), "element": chunks.shape[1]}
         blocks |= {"row": -(-int(cuts.at.rows[-1]) // THREADS), "column": -(-int(cuts.at.columns[-1]) // THREADS)}
@@ -363,7 +370,7 @@ def _step(
             clock.phase += 1
             given = [at, scalars, small]
             if launch.over == "element":
-                given = [chunks, addresses, scalars, *keys, *([at, small] if program.has_small else [])]
+                given = [chunks, addresses, storage, scalars, *keys, *([at, small] if program.has_small else [])]
             for clock.task in range(blocks[launch.over]):
                 machine.turn.block = clock.task
                 start: Callable[..., Any] = launch.kernel

@@ -11,7 +11,7 @@ import pytest
 import write_gpu
 from gpu import COPY, FUSED, OURS, Times
 
-from optgen.runtime import cuda
+from optgen.runtime.cuda import primitives as cuda
 
 ROOT = Path(__file__).parents[2]
 TWO_ROUNDS = {

@@ -13,7 +13,8 @@ import pytest
 
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
-from optgen.runtime.table import CHUNK, tabulate
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.table import CHUNK, tabulate
 from optgen.verify import reference
 from optgen.verify.error import Magnitudes, Measured
 
@@ -187,8 +188,9 @@ def test_all_threads_and_one_thread_make_the_same_bits(generated: Any, path: Tra
     for k, grads in enumerate(path.grads):
         parallel[1][:] = serial[1][:] = grads[columns]
         given, numbers = program.computed(k + 1, hypers.values(), numbers)
-        scalars, keys = np.array(given, path.thetas.dtype), program.keys(k + 1, hypers)
-        program.sweep(tables[0].rows, tables[0].tasks, scalars, *keys)
-        program.sweep_serial(tables[1].rows, scalars, *keys)
+        scalars, keys = np.array([given], path.thetas.dtype), program.keys(k + 1, hypers)
+        storage = uniform(program.slots, path.thetas.dtype)
+        program.sweep(tables[0].rows, tables[0].tasks, storage, scalars, *keys)
+        program.sweep_serial(tables[1].rows, storage, scalars, *keys)
         for one, other in zip(parallel, serial, strict=True):
             assert one.tobytes() == other.tobytes()

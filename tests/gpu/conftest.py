@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optgen.runtime import cuda
+from optgen.runtime.cuda import primitives as cuda
 
 HERE = Path(__file__).parent
 NAMES = ("numpy",) if cuda.SIMULATED else ("torch", "cupy", "numba")

@@ -13,7 +13,7 @@ import numpy as np
 from optgen.generated.cuda.adafactor import Adafactor
 from optgen.generated.cuda.adamw import AdamW
 from optgen.generated.cuda.lamb import LAMB
-from optgen.runtime import cuda_host
+from optgen.runtime.cuda import host as cuda_host
 
 SHAPES = ((), (7,), (3, 5), (2, 4, 6), (0, 3), (4097,), (64, 33), (8191,))
 STEPS = 2

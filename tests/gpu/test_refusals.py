@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optgen.runtime import cuda
+from optgen.runtime.cuda import primitives as cuda
 
 on_a_gpu = pytest.mark.skipif(cuda.SIMULATED, reason="in the simulator NumPy's arrays are on the GPU")
 

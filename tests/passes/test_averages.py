@@ -9,7 +9,7 @@ from sympy import Interval, Rational, exp
 from optgen import ROW, Let, Optimizer, RowMean, g, hyper, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr
 from optgen.pipeline import kernel_of
-from optgen.runtime.cpu import head, tail
+from optgen.runtime.cpu.primitives import head, tail
 
 m, v, z = state("m v z")
 a, c = local("a c")

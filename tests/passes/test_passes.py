@@ -14,7 +14,7 @@ from optgen.passes.lower import lower
 from optgen.passes.stable import stable
 from optgen.passes.unswitch import unswitch
 from optgen.pipeline import kernel_of
-from optgen.runtime.cpu import mean_age
+from optgen.runtime.cpu.primitives import mean_age
 
 m, v, z = state("m v z")
 a, b = local("a b")

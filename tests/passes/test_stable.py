@@ -12,7 +12,7 @@ from optgen.language.sums import plain
 from optgen.language.symbols import exact
 from optgen.loops.printer import CodePrinter
 from optgen.passes.stable import stabilized
-from optgen.runtime.cpu import powm1
+from optgen.runtime.cpu.primitives import powm1
 from optgen.targets import schedules
 from optgen.targets.base import Origin
 

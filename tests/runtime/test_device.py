@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optgen.runtime import device
+from optgen.runtime.cuda import arrays as device
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 

@@ -15,7 +15,7 @@ from numba.core import config
 from numba.core.caching import IndexDataCacheFile
 
 SOURCE = """
-from optgen.runtime.cpu import on_host
+from optgen.runtime.cpu.primitives import on_host
 
 @on_host
 def one(x):
@@ -151,7 +151,7 @@ def test_machine_code_for_other_types_is_not_taken(kernels: Kernels) -> None:
 
 def test_a_change_of_what_is_inlined_is_noticed(kernels: Kernels, monkeypatch: pytest.MonkeyPatch) -> None:
     kernels()
-    monkeypatch.setattr("optgen.runtime.disk._INLINED", b"another")
+    monkeypatch.setattr("optgen.runtime.cpu.disk._INLINED", b"another")
     assert kernels() == (2, 0)
     assert kernels() == (2, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -110,14 +111,10 @@ _raise = types.ExternalFunction("raise", types.int32(types.int32))  # the one of
 
 def interrupting(kernel: Any) -> Any:
     """A kernel that is interrupted when it is done."""
-    number = int(signal.SIGINT)
-
-    @njit  # type: ignore[untyped-decorator]
-    def interrupted(*given: Any) -> None:
-        kernel(*given)
-        _raise(number)
-
-    return interrupted
+    given = ", ".join(inspect.signature(kernel.py_func).parameters)
+    names = {"kernel": kernel, "interrupt": _raise, "number": int(signal.SIGINT)}
+    exec(f"def interrupted({given}):\n    kernel({given})\n    interrupt(number)", names)  # noqa: S102
+    return njit(names["interrupted"])
 
 
 def test_interrupts_in_kernels_are_raised_after_the_whole_step() -> None:
@@ -144,17 +141,19 @@ def test_interrupts_in_kernels_are_raised_after_the_whole_step() -> None:
 def test_a_step_that_takes_other_kernels_compiles_them_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a child that was forked after threads had been started."""
     opt, expected = sgdm.SGDM([np.ones(3, np.float32)]), sgdm.SGDM([np.ones(3, np.float32)])
-    grads, ran = [np.ones(3, np.float32)], []
+    grads, seen = [np.ones(3, np.float32)], []
 
-    def sweep(rows: Any, *given: Any) -> None:
-        ran.append(len(rows))
-        sgdm.PROGRAM.sweep_serial(rows, *given)
+    class Sweep:
+        def compile(self, kinds: Any) -> Callable[..., None]:
+            seen.append("compiled")
+            code = sgdm.PROGRAM.sweep_serial.compile(kinds)  # type: ignore[union-attr]
+            return lambda *given: (seen.append("run"), code(*given))
 
     opt.step(grads)
-    monkeypatch.setattr(type(opt), "program", replace(sgdm.PROGRAM, sweep_serial=sweep))
+    monkeypatch.setattr(type(opt), "program", replace(sgdm.PROGRAM, sweep_serial=Sweep()))
     opt.step(grads)
     opt.step(grads)
-    assert ran == [0, 1, 1]
+    assert seen == ["compiled", "run", "run"]
     monkeypatch.undo()
     for _ in range(3):
         expected.step(grads)

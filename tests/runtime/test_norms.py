@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from optgen.generated.cpu import lars
-from optgen.runtime.cpu import root_of_squares, shrunk, stretched
+from optgen.runtime.cpu.primitives import root_of_squares, shrunk, stretched
 
 SIZES = [0.0, 5e-324, 1e-310, 1e-200, 1e-170, 1e-154, 1e-121, 1e-120, 1.0, 1e120, 1e121, 1e154, 1e160, 1e300, 1.7e308]
 

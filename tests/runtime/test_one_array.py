@@ -7,7 +7,7 @@ import pytest
 
 from optgen.generated.cpu import adamw, sgdm
 from optgen.generated.cpu.adamw import AdamW
-from optgen.runtime import table
+from optgen.runtime.core import table
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from optgen.runtime import philox
+from optgen.runtime.cpu import draws as philox
 
 DTYPES = [np.float32, np.float64]
 UNITS = 3

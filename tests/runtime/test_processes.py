@@ -94,7 +94,7 @@ print("done")
 
 FOR_LONG = """
 import numba
-from optgen.runtime import launch
+from optgen.runtime.cpu import launch
 size, steps, threads = 20_000, 500, 8
 given = [grads(size, seed) for seed in range(10)]
 

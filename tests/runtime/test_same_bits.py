@@ -8,7 +8,8 @@ import pytest
 
 from optgen.generated.cpu.adamw import AdamW
 from optgen.generated.cpu.sgdm import SGDM
-from optgen.runtime import launch, table
+from optgen.runtime.core import table
+from optgen.runtime.cpu import launch
 
 KINDS = [
     ((40_000,), np.float32),

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from optgen.runtime import launch
+from optgen.runtime.cpu import launch
 
 KINDS = [
     ((40, 700), np.float32),

@@ -13,7 +13,7 @@ import pytest
 from optgen.generated.cpu import adamw, sgdm
 from optgen.generated.cpu.adamw import AdamW
 from optgen.generated.cpu.sgdm import SGDM
-from optgen.runtime import launch
+from optgen.runtime.cpu import launch
 
 
 def reference(theta, grads, *, lr=0.001, beta1=0.9, beta2=0.999, weight_decay=0.01, eps=1e-8):

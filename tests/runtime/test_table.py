@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from optgen.runtime import table
-from optgen.runtime.arrays import Extents
-from optgen.runtime.table import TALL, cut, tabulate
+from optgen.runtime.core import table
+from optgen.runtime.core.arrays import Extents
+from optgen.runtime.core.table import TALL, cut, tabulate
 
 
 @pytest.mark.parametrize(

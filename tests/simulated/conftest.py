@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from optgen.runtime import cuda
+from optgen.runtime.cuda import primitives as cuda
 
 collect_ignore_glob = [] if cuda.SIMULATED else ["test_*.py"]
 

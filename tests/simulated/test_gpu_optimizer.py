@@ -12,8 +12,8 @@ import pytest
 from pressing import pressed_everywhere
 
 from optgen.generated.cuda import adafactor, adamw, lamb, nadam
-from optgen.runtime import cuda_host
-from optgen.runtime.work import CHUNK
+from optgen.runtime.cuda import host as cuda_host
+from optgen.runtime.cuda.launch import CHUNK
 
 SHAPES = ((5, 3), (), (0, 4), (7,), (CHUNK + 1,))
 

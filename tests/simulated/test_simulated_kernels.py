@@ -13,8 +13,8 @@ from reducing import RULES as REDUCING
 
 import optgen
 from optgen import Optimizer
-from optgen.runtime import cuda
-from optgen.runtime.work import CHUNK
+from optgen.runtime.cuda import primitives as cuda
+from optgen.runtime.cuda.launch import CHUNK
 
 STEPS = (1, 2, 7)
 """Numbers of the steps that are compared: the first is a branch of its own in many rules."""

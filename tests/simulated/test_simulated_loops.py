@@ -5,7 +5,7 @@ import pytest
 from trees import THREADS, TREES
 
 from optgen.files import module_of
-from optgen.runtime import cuda
+from optgen.runtime.cuda import primitives as cuda
 from optgen.targets import cuda as target
 from optgen.targets import module
 
@@ -23,5 +23,6 @@ def test_simulated(name, dtype, tmp_path):
     given, wanted = tree.arrays(dtype), tree.arrays(dtype)
     module_of("tree", text, tmp_path).tree[1, tree.threads](*tree.given(given).values())
     tree.does(wanted)
-    for array in wanted.keys() - {"row"}:
-        np.testing.assert_array_equal(given[array], wanted[array], err_msg=array, strict=True)
+    for what, array in wanted.items():
+        if what != "addresses" and isinstance(array, np.ndarray):
+            np.testing.assert_array_equal(given[what], array, err_msg=what, strict=True)

@@ -9,7 +9,7 @@ from sympy import Abs, Eq, Mod, Piecewise, sqrt
 
 from optgen import Let, Optimizer, compile, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr
-from optgen.runtime.cpu import fma
+from optgen.runtime.cpu.primitives import fma
 
 m, v, lost, h = state("m v lost h")
 a, b = local("a b")

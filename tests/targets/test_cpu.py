@@ -15,8 +15,8 @@ from sympy import Eq, Max, Piecewise, sqrt
 import optgen
 from optgen import Let, Optimizer, g, state, t, theta
 from optgen.hypers import eps, lr
-from optgen.runtime.launch import SERIAL_BELOW
-from optgen.runtime.philox import draws
+from optgen.runtime.cpu.draws import draws
+from optgen.runtime.cpu.launch import SERIAL_BELOW
 
 GENERATED = Path(__file__).parents[2] / "generated" / "cpu"
 
@@ -37,8 +37,8 @@ def test_its_docstring_holds_the_equations(generated):
 def test_it_imports_the_runtime_and_nothing_else(generated):
     tree = ast.parse(Path(generated.module.__file__).read_text(encoding="utf-8"))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    drawing = {"optgen.runtime.philox"} if generated.optimizer.draws else set()
-    assert imported - {"optgen.runtime.totals"} == {"optgen.runtime", "optgen.runtime.cpu"} | drawing
+    drawing = {"optgen.runtime.cpu.draws"} if generated.optimizer.draws else set()
+    assert imported - {"optgen.runtime.cpu.totals"} == {"optgen.runtime", "optgen.runtime.cpu.primitives"} | drawing
     assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
 
 

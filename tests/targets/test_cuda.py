@@ -17,7 +17,7 @@ from rules import RULES
 
 import optgen
 from optgen.machine_code import ptx
-from optgen.runtime import cuda
+from optgen.runtime.cuda import primitives as cuda
 
 ROOT = Path(__file__).parents[2]
 OF_POSITIONS = ("per_element", "on_host", "helper", "on_device")
@@ -103,7 +103,7 @@ def test_arrays_of_numpy_are_refused_with_a_word_on_where_they_belong():
     with pytest.raises(
         TypeError, match=r"expected arrays in the memory of a GPU, .* got ndarray; .*optgen.generated.cpu"
     ):
-        import_module("optgen.runtime.device").memory_of([np.ones(3)])
+        import_module("optgen.runtime.cuda.arrays").memory_of([np.ones(3)])
 
 
 COMPILED = {name: rule for name, rule in (RULES | REDUCING).items() if not name.startswith("each_")}

@@ -7,7 +7,8 @@ from rules import NOISE
 
 import optgen
 from optgen.pipeline import kernel_of
-from optgen.runtime import launch, table
+from optgen.runtime.core import table
+from optgen.runtime.cpu import launch
 from optgen.verify import reference
 from optgen.verify.error import Magnitudes
 
@@ -144,8 +145,8 @@ def test_a_seed_is_a_whole_number(noise, wrong):
 
 def test_the_draws_of_a_branch_are_made_in_it_and_cost_no_memory(noise):
     source = noise.__loader__.get_source(noise.__name__)
-    assert source.count("z0 = draws(row, keys[0], keys[1], 0, scalars)  # normal(seed)") == 2
-    assert source.count("z1 = draws(row, keys[0], keys[1], 1, scalars)  # normal(seed, 1)") == 1
+    assert source.count("z0 = draws(row, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)") == 2
+    assert source.count("z1 = draws(row, keys[group, 0], keys[group, 1], 1, scalars)  # normal(seed, 1)") == 1
     kernel = kernel_of(NOISE)
     assert [branch.loads for branch in kernel.branches] == [2, 3]
     assert [[draw.name for draw in sweep.draws] for sweep in kernel.sweeps] == [["z0"], ["z0", "z1"]]

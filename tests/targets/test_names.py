@@ -143,7 +143,7 @@ class _Importing:
     def source(self, optimizer: Optimizer, kernel: Kernel, origin: Origin) -> str:
         text = TARGETS["cpu"].source(optimizer, kernel, origin)
         used = text.replace("    count = row[0]\n", "    count = row[0]\n    prefetch(row)\n")
-        return used.replace("\n\n\n", "\nfrom optgen.runtime.cpu import prefetch\n\n\n", 1)
+        return used.replace("\n\n\n", "\nfrom optgen.runtime.cpu.primitives import prefetch\n\n\n", 1)
 
 
 def test_what_a_target_comes_to_import_is_known_at_once() -> None:
@@ -152,7 +152,7 @@ def test_what_a_target_comes_to_import_is_known_at_once() -> None:
     rule = Optimizer("rule", title="Rule", step=(Let(theta.next, theta - rate * g),))
     text = pipeline.source(rule, target, NOWHERE)
     assert "    prefetch(row)\n" in text
-    assert "    prefetch_ = scalars[0]\n" in text
+    assert "    prefetch_ = scalars[group, 0]\n" in text
     small = state("prefetch", space=TENSOR)
     step = (Let(small.next, TensorMean(g)), Let(theta.next, theta - small * g))
     with pytest.raises(SpecError, match="`prefetch` is reserved: it is a name in `chunk_0`"):  # as memory is named

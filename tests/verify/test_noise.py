@@ -54,14 +54,18 @@ WRONG = {
     "another step": ("draws(row, keys[0], keys[1], 1", "draws(row, keys[1], keys[1], 1", "does not count"),
     "no seed": ("draws(row, keys[0], keys[1], 0", "draws(row, keys[0], 0, 0", "does not count"),
     "a seed out of nowhere": ("draws(row, keys[0], keys[1], 0", "draws(row, keys[0], keys[2], 0", "does not count"),
-    "another stream": ("keys[1], 1, scalars)", "keys[1], 2, scalars)", "normal(seed, 2)"),
+    "another stream": ("keys[group, 1], 1, scalars)", "keys[group, 1], 2, scalars)", "normal(seed, 2)"),
     "one stream for both": ("keys[1], 1, scalars)", "keys[1], 0, scalars)", "normal(seed)"),
     "streams exchanged": ("z1[i], lr", "z0[i], lr", "the code gives"),
     "the draw of another element": ("z0[i]", "z0[0]", "is not the element i of a slot"),
     "another seed": ('seeds=("seed",)', 'seeds=("lr",)', "normal(lr)"),
     "no seed for the runtime": ('seeds=("seed",)', "seeds=()", "does not count"),
     "another function": ("import draws\n", "import upper as draws\n", "`draws` is not the runtime's"),
-    "no keys": ("chunk(rows[row], scalars, keys)", "chunk(rows[row], scalars, scalars)", "does not visit every chunk"),
+    "no keys": (
+        "chunk(rows[row], storage, scalars, keys)",
+        "chunk(rows[row], storage, scalars, scalars)",
+        "does not visit every chunk",
+    ),
 }
 
 
@@ -73,7 +77,7 @@ def test_a_draw_that_the_equations_do_not_make_is_no_translation(noise: Any, tmp
 
 
 RUNTIME = """\
-from optgen.runtime.philox import draws as the_runtimes
+from optgen.runtime.cpu.draws import draws as the_runtimes
 
 
 @per_chunk
@@ -98,7 +102,7 @@ def draws(row, t, seed, stream, like):
     ],
 )
 def test_a_runtime_that_counts_wrongly_is_caught(noise: Any, tmp_path: Path, part: Any, change: str) -> None:
-    source = "from optgen.runtime.philox import draws\n"
+    source = "from optgen.runtime.cpu.draws import draws\n"
     wrong = broken(tmp_path, noise, source, RUNTIME.format(change=change))
     if part is memory:
         setting = settings.branches(NOISE)[-1]

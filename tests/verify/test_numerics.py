@@ -181,7 +181,7 @@ def test_wrong_ways_with_nan_are_caught(
 
 
 def test_a_module_that_would_write_elsewhere_is_not_run(generated_by_name: Any, tmp_path: Path) -> None:
-    candidate = broken(tmp_path, generated_by_name("sgd"), "theta = view(row[1]", "theta = view(row[0]")
+    candidate = broken(tmp_path, generated_by_name("sgd"), "theta = view(row, 1", "theta = view(row, 0")
     [*_, finding] = numerics.check(candidate, FEW)
     assert finding.verdict is Verdict.FAILED
     assert "not run" in finding.detail

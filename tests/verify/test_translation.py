@@ -106,8 +106,8 @@ REJECTED = {
         "    m_hat = 2*c2*m_next\n    m_hat = c2*m_next\n",
         "`m_hat` is given a second value",
     ),
-    "other columns": ("view(row[3]", "view(row[4]", "m' = beta1*m + (1 - beta1)*g: the code gives"),
-    "other scalars": ("eps = scalars[1]", "eps = scalars[99]", "not one of the 10 scalars"),
+    "other columns": ("view(row, 3", "view(row, 4", "does not prepare a chunk as generated code does"),
+    "other scalars": ("eps = scalars[group, 1]", "eps = scalars[group, 99]", "not one of the 10 scalars"),
     "no Python": ("def update", "def 2update", "cannot be read back"),
 }
 

@@ -18,7 +18,7 @@ from optgen.language.spaces import Space
 from optgen.language.spec import Let, Optimizer, assigned
 from optgen.language.symbols import Hyper, State, exact, hyper, local, state
 from optgen.language.text import text
-from optgen.runtime.domain import Domain
+from optgen.runtime.core.domain import Domain
 
 DESCRIBED = ("name", "title", "reference", "description", "properties")
 Function = TypeVar("Function", bound=Callable[..., Optimizer])

@@ -171,7 +171,7 @@ def _draws(optimizer: Optimizer, functions: Functions, layout: Layout) -> dict[s
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="draws"))):
                 source = ast.unparse(node.value)
-                parts = re.fullmatch(r"draws\(row, keys\[0\], keys\[(\d+)\], (\d+), scalars\)", source)
+                parts = re.fullmatch(r"draws\(row, keys\[group, 0\], keys\[group, (\d+)\], (\d+), scalars\)", source)
                 if parts is None or not 0 < int(parts[1]) <= len(seeds):
                     raise Rejected(f"`{source}` does not count as a draw must: by row, step, seed and stream")
                 draw = _symbol(normal(seeds[int(parts[1]) - 1], int(parts[2])))

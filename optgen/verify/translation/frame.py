@@ -43,10 +43,10 @@ _DECORATORS = {
     r"sweep(_\d+)?_serial": "serial_sweep",
 }
 _HOMES = {
-    **dict.fromkeys(("view", "prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu"),
-    **dict.fromkeys(FUNCTIONS.keys() - {"abs"}, "optgen.runtime.cpu"),
-    **dict.fromkeys((*TOTALS, "narrow", "wide"), "optgen.runtime.totals"),
-    "draws": "optgen.runtime.philox",
+    **dict.fromkeys(("view", "prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu.primitives"),
+    **dict.fromkeys(FUNCTIONS.keys() - {"abs"}, "optgen.runtime.cpu.primitives"),
+    **dict.fromkeys((*TOTALS, "narrow", "wide"), "optgen.runtime.cpu.totals"),
+    "draws": "optgen.runtime.cpu.draws",
     "Phase": "optgen.runtime",
     "Program": "optgen.runtime",
 }
@@ -141,7 +141,7 @@ def _launch(node: ast.expr) -> StepKernel:
 
 def _kernels(functions: Mapping[str, ast.FunctionDef], found: Layout) -> Iterator[str]:
     """What is wrong with what kernels are given, and with the sweeps around chunks."""
-    numbers = ["scalars", "keys"] if found.seeds else ["scalars"]
+    numbers = ["storage", "scalars", *(["keys"] if found.seeds else [])]
     for each in found.launches:
         arrays = [f"{name}_of" for name in each.takes]
         if not each.is_sweep:

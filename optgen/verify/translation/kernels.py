@@ -101,7 +101,9 @@ class _Chunk:
     def outside(self, statement: ast.stmt, scope: Scope) -> None:
         """A statement of a chunk, before, around or after its loop."""
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="draws"))):
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="draws"))) if (
+                "group" in self.known
+            ):
                 self.run.memory[name] = self.run.draws[name]
                 scope.cells.update({} if self.by_rows else {f"{name}[i]": name})
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
@@ -124,8 +126,10 @@ class _Chunk:
             self.know(name, statement)
         elif not self.by_rows and (slot := self.viewed(source)):
             self.view(name, slot, statement, scope)
-        elif source.startswith(("scalars[", "int(scalars[")):
-            scope.names[name] = scalar(source, self.scalars)
+        elif (name, source) == ("group", "row[-3]"):
+            self.known.add(name)
+        elif source.startswith(("scalars[", "int(scalars[")) and "group" in self.known:
+            scope.names[name] = scalar(source, self.scalars, "group")
         elif source in _EMPTY:
             self.totals[name] = _Total(_EMPTY[source], "chunk")
         elif source.startswith("narrow("):
@@ -140,10 +144,10 @@ class _Chunk:
             raise Rejected(f"`{ast.unparse(statement)}` comes before `{min(missing)}` is known")
         self.known.add(name)
 
-    def viewed(self, source: str, begin: str = "") -> str | None:
+    def viewed(self, source: str, begin: str = "0") -> str | None:
         """The slot whose memory a text stands for."""
-        texts = {f"view(row[{column}]{begin}, count, scalars)": slot for slot, column in self.layout.columns.items()}
-        return texts.get(source)
+        columns = self.layout.columns.items()
+        return {f"view(row, {k}, {begin}, count, storage.{slot})": slot for slot, k in columns}.get(source)
 
     def view(self, name: str, slot: str, statement: ast.Assign, scope: Scope) -> None:
         if not {"count", *(("begin",) if self.by_rows else ())} <= self.known:
@@ -216,7 +220,7 @@ class _Chunk:
         columns = re.fullmatch(r"(\w+)_of\[column:column \+ count\]", source)
         if _LINE.get(name) == source:
             self.know(name, statement)
-        elif slot := self.viewed(source, " + begin * scalars.itemsize"):
+        elif slot := self.viewed(source, "begin"):
             self.view(name, slot, statement, scope)
         elif (
             source == f"{name.removesuffix('_line')}[begin:begin + count]"
@@ -303,7 +307,7 @@ class _Prepare:
                 case ast.Assign(
                     targets=[ast.Name(id=name)], value=ast.Subscript() | ast.Call(func=ast.Name(id="int")) as value
                 ):
-                    scope.names[name] = scalar(ast.unparse(value), self.scalars)
+                    scope.names[name] = scalar(ast.unparse(value), self.scalars, "0")
                 case ast.For(orelse=[]) if _loop(statement) == "for j in at.tensors":
                     self.tensor(statement.body, self.visiting(scope, "tensor", "j"))
                 case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id=called)) as value) if (
@@ -328,9 +332,15 @@ class _Prepare:
     def tensor(self, statements: Sequence[ast.stmt], scope: Scope) -> None:
         """What is done for one tensor."""
         spread: dict[str, tuple[str, Expr]] = {}
-        first = ""
+        first = group = ""
         for statement in statements:
             match statement:
+                case ast.Assign(targets=[ast.Name(id="group")], value=value):
+                    group = ast.unparse(value)
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Subscript(ast.Name(id="scalars")) as value) if (
+                    group == "at.groups[j]"
+                ):
+                    scope.names[name] = scalar(ast.unparse(value), self.scalars, "group")
                 case ast.Assign(targets=[ast.Name(id="begin")], value=value):
                     first = ast.unparse(value)
                 case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id=called)) as value) if (

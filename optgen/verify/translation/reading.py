@@ -7,6 +7,7 @@ stands: a `Scope` knows the cells of memory by the text that names them, so that
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -374,13 +375,13 @@ def parameters(function: ast.FunctionDef) -> list[str]:
     return [argument.arg for argument in function.args.args]
 
 
-def scalar(source: str, scalars: Sequence[Expr]) -> Expr:
-    """The scalar that some text reads; one that is made an integer must be one."""
+def scalar(source: str, scalars: Sequence[Expr], group: str) -> Expr:
+    """The scalar of a group that some text reads; one that is made an integer must be one."""
     whole = source.startswith("int(")
-    number = source.removeprefix("int(").removesuffix(")" * whole).removeprefix("scalars[").removesuffix("]")
-    if not number.isdigit() or int(number) >= len(scalars):
-        raise Rejected(f"`{source}` is not one of the {len(scalars)} scalars")
-    found = scalars[int(number)]
+    parts = re.fullmatch(r"scalars\[(\w+), (\d+)\]", source.removeprefix("int(").removesuffix(")" * whole))
+    if parts is None or parts[1] != group or int(parts[2]) >= len(scalars):
+        raise Rejected(f"`{source}` is not one of the {len(scalars)} scalars of the group, scalars[{group}, …]")
+    found = scalars[int(parts[2])]
     if whole and not found.is_Integer:
         raise Rejected(f"`{source}` rounds `{text(found)}`")
     return found

@@ -1,7 +1,7 @@
 """Arrays in the memory of a GPU: those of PyTorch, of CuPy, and any other that says where it lies.
 
 A kernel sees addresses only, so what could make it read or write where it should not is refused here, as
-`optgen.runtime.arrays` does for NumPy. States are arrays of the library that the parameters are of.
+`optgen.runtime.core.arrays` does for NumPy. States are arrays of the library that the parameters are of.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime import arrays, cuda, cuda_host
-from optgen.runtime.memory import Memory
-from optgen.runtime.program import Array, Call
+from optgen.runtime.core import arrays
+from optgen.runtime.core.memory import Memory
+from optgen.runtime.core.program import Array, Call
+from optgen.runtime.cuda import host as cuda_host
+from optgen.runtime.cuda import primitives as cuda
 
 
 class DeviceMemory(Memory):

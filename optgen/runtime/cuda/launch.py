@@ -14,13 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime import arrays, cuda, cuda_host
-from optgen.runtime.device import DeviceMemory
-from optgen.runtime.launch import run
-from optgen.runtime.places import names_of_small, placed_on_device
-from optgen.runtime.program import Array, Call, Program
-from optgen.runtime.small import Small
-from optgen.runtime.table import Cuts
+from optgen.runtime.core import arrays
+from optgen.runtime.core.program import Array, Call, Program
+from optgen.runtime.core.small import Small
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.table import Cuts
+from optgen.runtime.core.turn import run
+from optgen.runtime.cuda import host as cuda_host
+from optgen.runtime.cuda import primitives as cuda
+from optgen.runtime.cuda.arrays import DeviceMemory
+from optgen.runtime.cuda.places import names_of_small, placed_on_device
 
 CHUNK = 64 if cuda.SIMULATED else 4096
 """Elements in a chunk, which a block of threads visits: a few moves of 128 bits for each of them."""
@@ -37,7 +40,7 @@ class SmallOnDevice(Small):
     flat : array of float64
         All of them, one name after another; `arrays` are its parts.
     at : array of int64
-        Where they stand; see `optgen.runtime.places`.
+        Where they stand; see `optgen.runtime.cuda.places`.
     """
 
     flat: Any
@@ -112,7 +115,7 @@ class OnDevice:
         self._pointed: list[int] | None = None
         self._graphs: list[Array] = []
         self._pinned: Array | None = None
-        table = np.stack([cuts.count, cuts.tensor, cuts.begin]).astype(np.int64)
+        table = np.stack([cuts.count, cuts.tensor, cuts.begin, cuts.at.groups[cuts.tensor]]).astype(np.int64)
         table = np.concatenate([table, cuts.places.T]) if small else table
         of = np.array([arrays.DTYPES.index(dtype) for dtype in dtypes])
         mine = {k: np.flatnonzero(of[cuts.tensor] == k) for k in range(len(arrays.DTYPES))}
@@ -137,17 +140,18 @@ class OnDevice:
 
     def scalars(self, scalars: Sequence[float], keys: Sequence[Array], stream: Any) -> list[Call]:
         """The copy that gives the kernels the scalars of a step, and what draws are keyed by."""
-        parts = {"wide": np.array(scalars, np.float64)}
-        parts |= {arrays.DTYPES[k].name: np.array(scalars, arrays.DTYPES[k]) for k in self._chunks}
+        parts = {"wide": np.array([scalars], np.float64)}
+        parts |= {arrays.DTYPES[k].name: np.array([scalars], arrays.DTYPES[k]) for k in self._chunks}
         parts |= dict(zip(["keys"], keys, strict=False))
-        words = {name: np.zeros(max(len(part), 1), np.int64) for name, part in parts.items()}
+        words = {name: np.zeros(max(part.size, 1), np.int64) for name, part in parts.items()}
         for name, part in parts.items():
-            words[name].view(part.dtype)[: len(part)] = part
+            words[name].view(part.dtype)[: part.size] = part.ravel()
         host = np.concatenate(list(words.values()))
         if self._given is None:
             given, begin = self._memory.placed(host, stream), 0
             for name, word in words.items():
-                self._views[name] = given[begin : begin + len(word)].view(parts[name].dtype)
+                its = given[begin : begin + len(word)].view(parts[name].dtype)
+                self._views[name] = its[: max(parts[name].size, 1)].reshape(len(parts[name]), -1)
                 begin += len(word)
             self._given = given
         return [partial(cuda_host.upload, self._given, host, stream)]
@@ -205,7 +209,8 @@ class OnDevice:
                 shared = [*keys, *([small.at, flat] if small else [])]
                 for k, rows in chunks.items():
                     kernel = cuda_host.configured(launch.kernel, counts.get(k, 1), stream)
-                    yield partial(kernel, rows, self._addresses, self._views[arrays.DTYPES[k].name], *shared)
+                    storage, scalars = uniform(self._program.slots, arrays.DTYPES[k]), arrays.DTYPES[k].name
+                    yield partial(kernel, rows, self._addresses, storage, self._views[scalars], *shared)
             elif small and self._blocks[launch.over]:
                 blocks = self._blocks[launch.over] if counts else 1
                 kernel = cuda_host.configured(launch.kernel, blocks, stream)

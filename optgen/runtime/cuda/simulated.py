@@ -1,4 +1,4 @@
-"""What a GPU does in hardware, as Python: twins of the operations in `optgen.runtime.cuda`, for Numba's simulator.
+"""What a GPU does in hardware, as Python, for Numba's simulator: twins of those in `optgen.runtime.cuda.primitives`.
 
 The simulator runs one block at a time, and a thread of the system for each of its threads, so what a block shares is
 kept here. Addresses are those of NumPy's arrays.
@@ -15,6 +15,8 @@ import numpy as np
 from numpy import arctan2 as atan2
 from numpy import cos, exp, expm1, log, log1p, sin, sqrt, tan, tanh
 
+from optgen.runtime.core.storage import Stored
+
 __all__ = [
     "atan2",
     "block",
@@ -29,6 +31,7 @@ __all__ = [
     "log",
     "log1p",
     "narrow",
+    "place",
     "shared",
     "sin",
     "sine_of_turns",
@@ -105,29 +108,34 @@ def sine_of_turns(x: Any) -> Any:
     return type(x)(math.sin(math.pi * x))
 
 
-def _at(address: int, i: int, like: Any, count: int) -> Any:
-    pointer = (np.ctypeslib.as_ctypes_type(like.dtype) * count).from_address(int(address) + int(i) * like.itemsize)
+def place(addresses: Any, column: Any, tensor: Any, begin: Any, stored: Any) -> Any:
+    """Where element ``begin`` of a slot of a tensor lies."""
+    return addresses[column, tensor] + begin * stored.itemsize
+
+
+def _at(place: int, i: int, stored: Stored, count: int) -> Any:
+    pointer = (np.ctypeslib.as_ctypes_type(stored.dtype) * count).from_address(int(place) + int(i) * stored.itemsize)
     return np.ctypeslib.as_array(pointer)
 
 
-def load(address: Any, i: Any, like: Any) -> Any:
-    """Element i of the tensor at an address, of the type of the array ``like``."""
-    return _at(address, i, like, 1)[0]
+def load(place: Any, i: Any, stored: Stored) -> Any:
+    """Element i after a place, in the type in which it is computed."""
+    return _at(place, i, stored, 1)[0]
 
 
-def load4(address: Any, i: Any, like: Any) -> Any:
-    """Elements i to i + 3, in as few moves of 128 bits as they are; the address is a multiple of 16."""
-    return tuple(_at(address, i, like, 4))
+def load4(place: Any, i: Any, stored: Stored) -> Any:
+    """Elements i to i + 3, in as few moves of 128 bits as they are; the place is a multiple of 16."""
+    return tuple(_at(place, i, stored, 4))
 
 
-def store(address: Any, i: Any, like: Any, x: Any) -> Any:
-    """Let element i of the tensor at an address be x."""
-    _at(address, i, like, 1)[0] = x
+def store(place: Any, i: Any, stored: Stored, x: Any) -> Any:
+    """Let element i after a place be x."""
+    _at(place, i, stored, 1)[0] = x
 
 
-def store4(address: Any, i: Any, like: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:  # noqa: PLR0917
+def store4(place: Any, i: Any, stored: Stored, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:  # noqa: PLR0917
     """Let elements i to i + 3 be these."""
-    _at(address, i, like, 4)[:] = x0, x1, x2, x3
+    _at(place, i, stored, 4)[:] = x0, x1, x2, x3
 
 
 def narrow(x: Any, like: Any) -> Any:

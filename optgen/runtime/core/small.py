@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optgen.runtime.program import Array, Program
-from optgen.runtime.table import CHUNK, Cuts, cut
+from optgen.runtime.core.program import Array, Program
+from optgen.runtime.core.table import CHUNK, Cuts, cut
 
 
 @dataclass(frozen=True, eq=False)

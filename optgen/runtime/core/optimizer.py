@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optgen.runtime import arrays, beginning
-from optgen.runtime.foreign import as_container
-from optgen.runtime.launch import TURN, run
-from optgen.runtime.memory import Memory
-from optgen.runtime.program import Array, Call, Params, Program, Value, as_step_count
-from optgen.runtime.small import Small, cuts_of, views
-from optgen.runtime.table import CHUNK, Cuts
+from optgen.runtime.core import arrays, beginning
+from optgen.runtime.core.foreign import as_container
+from optgen.runtime.core.memory import Memory
+from optgen.runtime.core.program import Array, Call, Params, Program, Value, as_step_count
+from optgen.runtime.core.small import Small, cuts_of, views
+from optgen.runtime.core.table import CHUNK, Cuts
+from optgen.runtime.core.turn import TURN, run
 
 GRADIENT = 1
 """The gradient's slot in a table: theta is 0, the states follow."""

@@ -5,27 +5,14 @@ sweep over what is small the sums of all blocks. All of it is float64. Nothing i
 same model has the same bits on every run.
 
 Small values lie in one array, ``small``; ``x_of`` is where those called ``x`` begin there. Where the values of a tensor
-stand is in ``at``, an array of integers that begins with where each of its parts does; see `optgen.runtime.places`.
+stand is in ``at``, integers that begin with where each of its parts does; see `optgen.runtime.cuda.places`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from optgen.runtime.cuda import (
-    THREADS,
-    WARP,
-    WARPS,
-    block,
-    from_above,
-    inf,
-    maximum,
-    on_device,
-    shared,
-    sync,
-    thread,
-)
-from optgen.runtime.places import (
+from optgen.runtime.cuda.places import (
     ALL_COLUMNS,
     ALL_ROWS,
     CHUNKS,
@@ -38,6 +25,19 @@ from optgen.runtime.places import (
     TENSOR_OF_COLUMN,
     TENSOR_OF_ROW,
     TENSORS,
+)
+from optgen.runtime.cuda.primitives import (
+    THREADS,
+    WARP,
+    WARPS,
+    block,
+    from_above,
+    inf,
+    maximum,
+    on_device,
+    shared,
+    sync,
+    thread,
 )
 
 __all__ = [

@@ -1,6 +1,6 @@
-"""Standard normal deviates on the GPU: the words that `optgen.runtime.philox` makes, four elements at a time.
+"""Standard normal deviates on the GPU: the words that `optgen.runtime.cpu.draws` makes, four elements at a time.
 
-The logarithm and the sine are the GPU's own, right to two units in the last place. As `optgen.runtime.philox` explains,
+The logarithm and the sine are the GPU's own, right to two units in the last place. As `optgen.runtime.cpu.draws` says,
 they are given distances that have not been rounded: from 1 where u1 is near it, and from a quarter of a turn.
 """
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.cuda import log, log1p, narrow, on_device, sine_of_turns, sqrt, upper, where
-from optgen.runtime.philox import FACTORS, KEY_STEPS, ROUNDS
+from optgen.runtime.cpu.draws import FACTORS, KEY_STEPS, ROUNDS
+from optgen.runtime.cuda.primitives import log, log1p, narrow, on_device, sine_of_turns, sqrt, upper, where
 
 __all__ = ["draw", "draw4"]
 

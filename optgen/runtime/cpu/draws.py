@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from optgen.runtime.cpu import fma, helper, per_element, where
+from optgen.runtime.cpu.primitives import fma, helper, per_element, where
 
 __all__ = ["draws"]
 

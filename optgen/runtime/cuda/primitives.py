@@ -1,6 +1,6 @@
 """What kernels on NVIDIA GPUs are made of: how each kind of function is compiled, and operations that Numba lacks.
 
-Beside `optgen.runtime.cuda_host`, which has what the host does, no module knows numba.cuda. It works in one of three
+Beside `optgen.runtime.cuda.host`, which has what the host does, no module knows numba.cuda. It works in one of three
 ways, and importing it never fails:
 
 - with numba-cuda, kernels are compiled when first launched; compiling to PTX takes no GPU and no driver;
@@ -21,7 +21,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numba import config, njit, types
 
-from optgen.runtime import cpu, simulated
+from optgen.runtime.core.storage import Storage
+from optgen.runtime.cpu import primitives as cpu
+from optgen.runtime.cuda import simulated
 
 __all__ = [
     "THREADS",
@@ -52,6 +54,7 @@ __all__ = [
     "on_device",
     "on_host",
     "per_element",
+    "place",
     "powm1",
     "root_of_squares",
     "shared",
@@ -83,7 +86,11 @@ try:
     if not SIMULATED:
         from llvmlite import ir
         from numba.core import cgutils
-        from numba.cuda.extending import intrinsic
+        from numba.cuda.cudadecl import registry as _typing_registry
+        from numba.cuda.cudaimpl import registry as _lowering_registry
+        from numba.cuda.extending import core_models as models
+        from numba.cuda.extending import intrinsic, register_model, typeof_impl
+        from numba.cuda.typing.templates import AttributeTemplate
 except (ImportError, RuntimeError, OSError) as error:  # what a missing package, runtime library or driver raises
     _cuda, _MISSING = None, str(error)
 else:
@@ -169,12 +176,21 @@ else:
         return _cuda.jit(device=True, inline="always")(function)  # type: ignore[no-any-return]
 
 
+class _Storages:
+    """Tells Numba what a kernel is given that is compiled for a storage: a word that nobody reads."""
+
+    @staticmethod
+    def prepare_args(kind: Any, value: Any, **_: Any) -> tuple[Any, Any]:
+        """An argument as it is passed on."""
+        return (types.int64, 0) if isinstance(value, Storage) else (kind, value)
+
+
 def kernel(function: Function) -> Function:
     """Compile a function that every thread of a launch runs, when it is first launched.
 
     Nothing is kept on disk: Numba would not notice when one of the functions that are inlined has changed.
     """
-    return _cuda.jit(function) if INSTALLED else function
+    return _cuda.jit(function, extensions=[_Storages]) if INSTALLED else function
 
 
 def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
@@ -273,13 +289,14 @@ def root_of_squares(squares: Any, of_shrunk: Any, of_stretched: Any) -> Any:
 
 
 if PLAIN:
-    from optgen.runtime.simulated import (
+    from optgen.runtime.cuda.simulated import (
         block,
         fma,
         from_above,
         load,
         load4,
         narrow,
+        place,
         shared,
         sine_of_turns,
         store,
@@ -365,21 +382,51 @@ else:
 
         return x(x), codegen
 
+    for kind in (cpu.StorageType, cpu.StoredType):
+        register_model(kind)(models.OpaqueModel)
+    typeof_impl.register(Storage)(cpu.type_of_storage)
+
+    class _Slots(AttributeTemplate):
+        """Every slot of a storage is an attribute."""
+
+        key = cpu.StorageType
+        generic_resolve = cpu.Slots.generic_resolve
+
+    _typing_registry.register_attr(_Slots)
+
+    @_lowering_registry.lower_getattr_generic(cpu.StorageType)  # type: ignore[untyped-decorator]
+    def _slot(context: Any, _builder: Any, _kind: Any, _value: Any, _slot: str) -> Any:
+        return context.get_dummy_value()
+
     @intrinsic  # type: ignore[untyped-decorator]
-    def load(_context: Any, _address: Any, _i: Any, like: Any) -> Any:
-        """Element i of the tensor at an address, of the type of the array ``like``."""
-        dtype = like.dtype
+    def _itemsize(_context: Any, stored: Any) -> Any:
+        """Bytes of an element of a slot."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            return ir.Constant(ir.IntType(64), stored.stored.itemsize)
+
+        return types.int64(stored), codegen
+
+    @on_device
+    def place(addresses: Any, column: Any, tensor: Any, begin: Any, stored: Any) -> Any:
+        """Where element ``begin`` of a slot of a tensor lies."""
+        return addresses[column, tensor] + begin * _itemsize(stored)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def load(_context: Any, _place: Any, _i: Any, stored: Any) -> Any:
+        """Element i after a place, in the type in which it is computed."""
+        dtype = getattr(types, stored.stored.format)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             pointer = _pointer(builder, args, context.get_value_type(dtype), dtype.bitwidth // 8)
             return builder.load(pointer, align=dtype.bitwidth // 8)
 
-        return dtype(types.int64, types.int64, like), codegen
+        return dtype(types.int64, types.int64, stored), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def load4(_context: Any, _address: Any, _i: Any, like: Any) -> Any:
-        """Elements i to i + 3, in as few moves of 128 bits as they are; the address is a multiple of 16."""
-        dtype = like.dtype
+    def load4(_context: Any, _place: Any, _i: Any, stored: Any) -> Any:
+        """Elements i to i + 3, in as few moves of 128 bits as they are; the place is a multiple of 16."""
+        dtype = getattr(types, stored.stored.format)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             kind = ir.VectorType(context.get_value_type(dtype), 4)
@@ -387,12 +434,12 @@ else:
             values = [builder.extract_element(four, _lane(k)) for k in range(4)]
             return context.make_tuple(builder, signature.return_type, values)
 
-        return types.UniTuple(dtype, 4)(types.int64, types.int64, like), codegen
+        return types.UniTuple(dtype, 4)(types.int64, types.int64, stored), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def store(_context: Any, _address: Any, _i: Any, like: Any, x: Any) -> Any:
-        """Let element i of the tensor at an address be x."""
-        dtype = like.dtype
+    def store(_context: Any, _place: Any, _i: Any, stored: Any, x: Any) -> Any:
+        """Let element i after a place be x."""
+        dtype = getattr(types, stored.stored.format)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             pointer = _pointer(builder, args, context.get_value_type(dtype), dtype.bitwidth // 8)
@@ -400,12 +447,12 @@ else:
             builder.store(value, pointer, align=dtype.bitwidth // 8)
             return context.get_dummy_value()
 
-        return types.void(types.int64, types.int64, like, x), codegen
+        return types.void(types.int64, types.int64, stored, x), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def store4(_context: Any, _address: Any, _i: Any, like: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
+    def store4(_context: Any, _place: Any, _i: Any, stored: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
         """Let elements i to i + 3 be these."""
-        dtype = like.dtype
+        dtype = getattr(types, stored.stored.format)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             kind = ir.VectorType(context.get_value_type(dtype), 4)
@@ -415,7 +462,7 @@ else:
             builder.store(four, _pointer(builder, args, kind, dtype.bitwidth // 8), align=16)
             return context.get_dummy_value()
 
-        return types.void(types.int64, types.int64, like, x0, x1, x2, x3), codegen
+        return types.void(types.int64, types.int64, stored, x0, x1, x2, x3), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
     def narrow(_context: Any, x: Any, like: Any) -> Any:
@@ -437,7 +484,7 @@ def in_fours(count: Any, addresses: Any) -> Any:
     count : int
         Elements in a run.
     addresses : int
-        All addresses that the run is moved between, joined by ``|``: a bit of any that keeps one from being a multiple
+        All places that the run is moved between, joined by ``|``: a bit of any that keeps one from being a multiple
         of 16 keeps all of them.
     """
     return 0 if addresses & 15 else count - (count & 3)

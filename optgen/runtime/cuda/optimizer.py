@@ -10,16 +10,18 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from optgen.runtime import arrays, cuda, cuda_host
-from optgen.runtime.base import OptimizerBase
-from optgen.runtime.beginning import fill
-from optgen.runtime.device import DeviceMemory, memory_of
-from optgen.runtime.launch import TURN, run
-from optgen.runtime.program import Array, Call, Params, Program, Value, as_step_count
-from optgen.runtime.single import addresses_of
-from optgen.runtime.small import cuts_of
-from optgen.runtime.table import Cuts
-from optgen.runtime.work import CHUNK, OnDevice, SmallOnDevice, allocated_on_device
+from optgen.runtime.core import arrays
+from optgen.runtime.core.beginning import fill
+from optgen.runtime.core.optimizer import OptimizerBase
+from optgen.runtime.core.program import Array, Call, Params, Program, Value, as_step_count
+from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.table import Cuts
+from optgen.runtime.core.turn import TURN, run
+from optgen.runtime.cpu.single import addresses_of
+from optgen.runtime.cuda import host as cuda_host
+from optgen.runtime.cuda import primitives as cuda
+from optgen.runtime.cuda.arrays import DeviceMemory, memory_of
+from optgen.runtime.cuda.launch import CHUNK, OnDevice, SmallOnDevice, allocated_on_device
 
 __all__ = ["FusedOptimizer", "update_array"]
 

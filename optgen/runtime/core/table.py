@@ -1,7 +1,7 @@
 """The table that lets one launch serve every tensor: a row a chunk, a column a slot.
 
-A row holds a count of elements, the address of the chunk's first element in theta, the gradient and each state, and
-where that element stands, for what is drawn there: in which tensor, and how many of its elements are before it.
+A row holds a count of elements, the address of the chunk's first element in theta, the gradient and each state, whose
+hyperparameters are used, and where that element stands: in which tensor, and how many of its elements are before it.
 Tensors are cut into chunks of at most `CHUNK` elements, and rows are dealt out in tasks of about equal work, so that a
 thousand small tensors and one large one keep all threads busy alike.
 """
@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
-from optgen.runtime.program import Array
-from optgen.runtime.totals import At
+from optgen.runtime.core.program import Array
 
 CHUNK = 16_384
 """Elements in a chunk: small enough to balance, large enough that a row costs nothing."""
@@ -31,8 +31,8 @@ class Table:
 
     Parameters
     ----------
-    rows : array of int64, shape (chunks, 1 + slots + 2)
-        Count of elements, then the address in each slot, then tensor and first element.
+    rows : array of int64, shape (chunks, 1 + slots + 3)
+        Count of elements, then the address in each slot, then group, tensor and first element.
     tasks : array of int64
         Boundaries of runs of rows with about a chunk's work each: ``rows[tasks[k]:tasks[k + 1]]`` is run k.
     elements : int
@@ -75,7 +75,7 @@ def tabulate(starts: Array, sizes: Array, itemsize: int, cuts: Cuts | None = Non
     else:
         mine = np.flatnonzero(sizes[cuts.tensor] > 0)
         tensor, begin, counts, places = cuts.tensor[mine], cuts.begin[mine], cuts.count[mine], cuts.places[mine]
-    rows = np.empty((len(tensor), 1 + len(starts) + 2), np.int64)
+    rows = np.zeros((len(tensor), 1 + len(starts) + 3), np.int64)
     rows[:, 0], rows[:, -2], rows[:, -1] = counts, tensor, begin
     table = Table(rows, _tasks(counts), int(sizes.sum()), tensor, begin * itemsize, places)
     for slot, column in enumerate(starts):
@@ -103,6 +103,34 @@ def _tasks(counts: Array) -> Array:
 
 
 # Where totals are made -----------------------------------------------------------------------------------------------
+
+
+class At(NamedTuple):
+    """Where the values of each tensor stand, in arrays that hold those of all tensors one after another.
+
+    Parameters
+    ----------
+    tensors : array of int64
+        The tensors that have elements.
+    groups : array of int64, shape (tensors,)
+        Which row of scalars holds for each.
+    chunks, rows, columns : array of int64, shape (tensors + 1,)
+        Where those of each tensor begin, and where the last end.
+    n_rows, n_cols : array of int64, shape (tensors,)
+        The shape of the matrices of each tensor.
+    parts : array of int64, shape (chunks, 3)
+        Of each chunk: where what it added up for columns begins, how many they are, and the column that is the first,
+        counted within its tensor.
+    """
+
+    tensors: Array
+    groups: Array
+    chunks: Array
+    rows: Array
+    columns: Array
+    n_rows: Array
+    n_cols: Array
+    parts: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +215,8 @@ def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count
     )
     of_parts = np.stack([part[:-1], parts, matrix * wide], axis=1)
     chunks = _bounds(np.bincount(tensor, minlength=len(shapes)))
-    at = At(np.flatnonzero(sizes), chunks, rows, columns, n_rows, n_cols, of_parts)
+    groups = np.zeros(len(shapes), np.int64)
+    at = At(np.flatnonzero(sizes), groups, chunks, rows, columns, n_rows, n_cols, of_parts)
     totals = {"chunk": len(tensor), "part": part[-1], "row": rows[-1], "column": columns[-1]}
     extents = {"numel": sizes, "n_rows": n_rows, "n_cols": n_cols}
     return Cuts(

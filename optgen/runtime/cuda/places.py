@@ -1,7 +1,7 @@
 """Where the values of each tensor stand, as one array of integers that a kernel on a GPU can look things up in.
 
 Its first entries say where its parts begin, or are counts; `placed_on_device` fills it, and the functions of
-`optgen.runtime.cuda_totals` read it. After them comes where each array of small values begins among all of them.
+`optgen.runtime.cuda.totals` read it. After them comes where each array of small values begins among all of them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from optgen.runtime.program import Array
-from optgen.runtime.table import Cuts
+from optgen.runtime.core.program import Array
+from optgen.runtime.core.table import Cuts
 
 TENSORS, N_TENSORS, CHUNKS, ROWS, COLUMNS, N_ROWS, N_COLS, PARTS = range(8)
-TENSOR_OF_ROW, TENSOR_OF_COLUMN, ALL_ROWS, ALL_COLUMNS, SMALL = range(8, 13)
-"""What the entries are: the fields of `optgen.runtime.totals.At`, the tensor of every row and column, how many there
+TENSOR_OF_ROW, TENSOR_OF_COLUMN, ALL_ROWS, ALL_COLUMNS, GROUPS, SMALL = range(8, 14)
+"""What the entries are: the fields of `optgen.runtime.core.table.At`, the tensor of each row and column, how many there
 are; at `SMALL` begin the places of small values, in the order of their names."""
 EXTENTS = ("numel", "n_rows", "n_cols")
 """The small values that every program has, before its own."""
@@ -45,6 +45,7 @@ def placed_on_device(cuts: Cuts, sizes: Sequence[int]) -> Array:
     tensors = np.arange(len(at.rows) - 1)
     parts = {
         TENSORS: at.tensors,
+        GROUPS: at.groups,
         CHUNKS: at.chunks,
         ROWS: at.rows,
         COLUMNS: at.columns,

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from optgen.runtime.program import Array, Call
+from optgen.runtime.core.program import Array, Call
 
 
 class Memory(Protocol):
-    """A kind of array: `optgen.runtime.arrays` for NumPy's, those of `optgen.runtime.device` for GPUs."""
+    """A kind of array: `optgen.runtime.core.arrays` for NumPy's, those of `optgen.runtime.cuda.arrays` for GPUs."""
 
     def check(self, array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, written: bool) -> None:
         """Refuse an array that a kernel must not touch; a shape or dtype of None stands for any that kernels take."""

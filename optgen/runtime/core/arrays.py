@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.foreign import instead
-from optgen.runtime.program import Array, Call
+from optgen.runtime.core.foreign import instead
+from optgen.runtime.core.program import Array, Call
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 

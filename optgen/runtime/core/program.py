@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optgen.runtime.domain import Domain
+from optgen.runtime.core.domain import Domain
 
 Array = NDArray[Any]
 """A float32 or float64 array, C-contiguous."""
@@ -52,8 +52,9 @@ class Phase:
     takes : tuple of str
         The arrays of small states and of `Program.values` that it is given, after the scalars.
     sweep, sweep_serial : callable, optional
-        A sweep over elements: ``sweep(rows, tasks, places, scalars, …)`` on all threads, ``sweep_serial(rows, places,
-        scalars, …)`` on the calling one. If there are seeds, `keys` come after the scalars.
+        A sweep over elements: ``sweep(rows, tasks, places, storage, scalars, …)`` on all threads,
+        ``sweep_serial(rows, places, storage, scalars, …)`` on the calling one. If there are seeds, `keys` come after
+        the scalars.
     prepare : callable, optional
         What is done between two sweeps, in float64: ``prepare(at, scalars, …)``.
     """
@@ -73,9 +74,9 @@ class Launch:
     over : str
         What it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"model"``.
     kernel : callable
-        ``kernel(chunks, addresses, scalars)`` over elements, in a program of several sweeps ``kernel(chunks, addresses,
-        scalars, at, small)``, with `keys` after the scalars if there are seeds; ``kernel(at, scalars, small)`` over
-        less.
+        ``kernel(chunks, addresses, storage, scalars)`` over elements, in a program of several sweeps ``kernel(chunks,
+        addresses, storage, scalars, at, small)``, with `keys` after the scalars if there are seeds;
+        ``kernel(at, scalars, small)`` over less.
     """
 
     over: str
@@ -100,7 +101,8 @@ class Program:
         From t, the hyperparameters and the numbers, float64 all, to the scalars that the sweeps take and, after them,
         the new numbers.
     sweep, sweep_serial : callable, optional
-        The kernels: ``sweep(rows, tasks, scalars)`` on all threads, ``sweep_serial(rows, scalars)`` on the calling one.
+        The kernels: ``sweep(rows, tasks, storage, scalars)`` on all threads, ``sweep_serial(rows, storage, scalars)``
+        on the calling one.
     numbers : tuple of str
         States that are one number for the whole model, known on the host.
     seeds : tuple of str
@@ -152,6 +154,11 @@ class Program:
     evaluation: Callable[..., Any] | None = None
 
     @property
+    def slots(self) -> tuple[str, ...]:
+        """What has a value for each element, in the order of the columns."""
+        return ("theta", "g", *self.states, *self.scratch)
+
+    @property
     def has_small(self) -> bool:
         """Whether its sweeps have values that vary over less than elements."""
         return bool(self.phases or self.small_states or self.values or len(self.launches) > 1)
@@ -182,7 +189,7 @@ class Program:
     def keys(self, t: int, hypers: Mapping[str, float]) -> tuple[Array, ...]:
         """What draws are made from, t and the seeds, in an array that holds them exactly; nothing if there are none."""
         seeds = [int(hypers[name]) % 2**64 for name in self.seeds]
-        return (np.array([t, *seeds], np.uint64),) if seeds else ()
+        return (np.array([[t, *seeds]], np.uint64),) if seeds else ()
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, float]:
         """Hyperparameters as floats, each inside its domain.

@@ -7,15 +7,14 @@ they may come in any order. So the result depends on no thread, and not on the o
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from optgen.runtime.cpu import helper, maximum, per_element
-from optgen.runtime.program import Array
+from optgen.runtime.core.table import At
+from optgen.runtime.cpu.primitives import helper, maximum, per_element
 
 __all__ = [
-    "At",
     "column_largest",
     "column_totals",
     "columns_in_rows",
@@ -29,31 +28,6 @@ __all__ = [
     "sum_over",
     "wide",
 ]
-
-
-class At(NamedTuple):
-    """Where the values of each tensor stand, in arrays that hold those of all tensors one after another.
-
-    Parameters
-    ----------
-    tensors : array of int64
-        The tensors that have elements.
-    chunks, rows, columns : array of int64, shape (tensors + 1,)
-        Where those of each tensor begin, and where the last end.
-    n_rows, n_cols : array of int64, shape (tensors,)
-        The shape of the matrices of each tensor.
-    parts : array of int64, shape (chunks, 3)
-        Of each chunk: where what it added up for columns begins, how many they are, and the column that is the first,
-        counted within its tensor.
-    """
-
-    tensors: Array
-    chunks: Array
-    rows: Array
-    columns: Array
-    n_rows: Array
-    n_cols: Array
-    parts: Array
 
 
 @per_element

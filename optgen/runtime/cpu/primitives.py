@@ -8,16 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from math import atan2, cos, erf, exp, expm1, inf, log, log1p, sin, sqrt, tan, tanh
 from typing import Any, TypeVar
 
 import numpy as np
 from numba import carray, njit, prange, types
 from numba.core.registry import CPUDispatcher
-from numba.extending import intrinsic
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import (
+    NativeValue,
+    infer_getattr,
+    intrinsic,
+    lower_getattr_generic,
+    models,
+    register_model,
+    typeof_impl,
+    unbox,
+)
 
-from optgen.runtime.disk import KeptOnDisk
+from optgen.runtime.core.storage import Storage, Stored
+from optgen.runtime.cpu.disk import KeptOnDisk
 
 __all__ = [
     "atan2",
@@ -193,15 +204,68 @@ def parallel_sweep(function: Function) -> Function:
     return _jit(function, parallel=True)
 
 
+class StorageType(types.Type):
+    """The type of a `Storage`, which the kernels that are given one are compiled for."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        super().__init__(name=repr(storage))
+
+
+class StoredType(types.Type):
+    """The type of how one slot is stored."""
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
+        super().__init__(name=repr(stored))
+
+
+for kind in (StorageType, StoredType):
+    register_model(kind)(models.OpaqueModel)
+
+
+@cache
+def _type_of(storage: Storage) -> StorageType:
+    return StorageType(storage)
+
+
+@typeof_impl.register(Storage)  # type: ignore[untyped-decorator]
+def type_of_storage(storage: Storage, _context: Any) -> StorageType:
+    """What Numba compiles for."""
+    return _type_of(storage)
+
+
+@unbox(StorageType)  # type: ignore[untyped-decorator]
+def _unboxed(_kind: Any, _storage: Any, c: Any) -> NativeValue:
+    return NativeValue(c.context.get_dummy_value())
+
+
+@infer_getattr
+class Slots(AttributeTemplate):
+    """Every slot of a storage is an attribute."""
+
+    key = StorageType
+
+    def generic_resolve(self, kind: Any, slot: str) -> Any:
+        """The type of an attribute."""
+        return StoredType(getattr(kind.storage, slot))
+
+
+@lower_getattr_generic(StorageType)  # type: ignore[untyped-decorator]
+def _slot(context: Any, _builder: Any, _kind: Any, _value: Any, _slot: str) -> Any:
+    return context.get_dummy_value()
+
+
 @intrinsic  # type: ignore[untyped-decorator]
-def _pointer(_context: Any, _address: Any, like: Any) -> Any:
-    """The address as a pointer to elements of the type of the array ``like``."""
-    signature = types.CPointer(like.dtype)(types.int64, like)
+def _pointer(_context: Any, _address: Any, _begin: Any, stored: Any) -> Any:
+    """Where elements lie that are stored somehow, from the ``begin``-th after an address on."""
+    dtype = getattr(types, stored.stored.format)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+        begins = builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+        return builder.gep(begins, [args[1]])
 
-    return signature, codegen
+    return types.CPointer(dtype)(types.int64, types.int64, stored), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -221,9 +285,21 @@ def fma(a: Any, b: Any, c: Any) -> Any:
 
 
 @per_chunk
-def view(address: Any, count: Any, like: Any) -> Any:
-    """The memory at an address as an array of ``count`` elements of the type of ``like``."""
-    return carray(_pointer(address, like), (count,))
+def view(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:
+    """``count`` elements of a slot, from the ``begin``-th of a chunk on, as an array.
+
+    Parameters
+    ----------
+    row : array of int64
+        What the table says of the chunk.
+    column : int
+        Where in it the address of the slot is.
+    begin, count : int
+        Which elements.
+    stored : Stored
+        How they are.
+    """
+    return carray(_pointer(row[column], begin, stored), (count,))
 
 
 @per_element

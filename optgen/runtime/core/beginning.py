@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.memory import Memory
-from optgen.runtime.program import Array, Program
+from optgen.runtime.core.memory import Memory
+from optgen.runtime.core.program import Array, Program
 
 _AXES = {"row": -1, "column": -2}
 

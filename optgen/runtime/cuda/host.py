@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.cuda import SIMULATED, THREADS, numba_cuda
+from optgen.runtime.cuda.primitives import SIMULATED, THREADS, numba_cuda
 
 
 def configured(function: Any, blocks: int, stream: Any) -> Callable[..., None]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar
 
-from optgen.runtime.program import Hyper, as_float, as_step_count
+from optgen.runtime.core.program import Hyper, as_float, as_step_count
 
 
 class ScheduleBase:

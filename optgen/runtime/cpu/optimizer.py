@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from optgen.runtime import arrays
-from optgen.runtime.base import GRADIENT, OptimizerBase
-from optgen.runtime.launch import TURN, Work, compile_all, launches
-from optgen.runtime.program import Array, Params, Value
-from optgen.runtime.small import Small, allocated
-from optgen.runtime.table import Cuts, Table, tabulate
+from optgen.runtime.core import arrays
+from optgen.runtime.core.optimizer import GRADIENT, OptimizerBase
+from optgen.runtime.core.program import Array, Params, Value
+from optgen.runtime.core.small import Small, allocated
+from optgen.runtime.core.storage import Storage, uniform
+from optgen.runtime.core.table import Cuts, Table, tabulate
+from optgen.runtime.core.turn import TURN
+from optgen.runtime.cpu.launch import Work, launches, machine_code
 
 
 @dataclass(frozen=True, eq=False)
 class _Group:
     """The tensors of one dtype, as a table."""
 
-    dtype: np.dtype[Any]
+    storage: Storage
     table: Table
 
 
@@ -47,7 +50,8 @@ class FusedOptimizer(OptimizerBase):
 
     def __init__(self, params: Params, **hypers: Value) -> None:
         super().__init__(params, arrays, hypers)
-        self._compiled: list[Any] = []
+        self._kernels: list[Any] = []
+        self._code: list[Callable[..., None]] = []
         self._groups = [self._group(dtype) for dtype in arrays.DTYPES if dtype in self._dtypes]
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
@@ -56,7 +60,7 @@ class FusedOptimizer(OptimizerBase):
     def _group(self, dtype: np.dtype[Any]) -> _Group:
         sizes = np.where([its == dtype for its in self._dtypes], self._bytes // dtype.itemsize, 0)
         cuts = self._small.cuts if self._small else None
-        return _Group(dtype, tabulate(self._columns, sizes, dtype.itemsize, cuts))
+        return _Group(uniform(self.program.slots, dtype), tabulate(self._columns, sizes, dtype.itemsize, cuts))
 
     def step(self, grads: Params, **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
@@ -83,16 +87,17 @@ class FusedOptimizer(OptimizerBase):
             now = self.program.at(self._t + 1, self._hypers | checked)
             scalars, numbers = self.program.computed(self._t + 1, now.values(), self._numbers)
             keys = self.program.keys(self._t + 1, now)
-            given = [(np.array(scalars, group.dtype), *keys) for group in self._groups]
-            tables = [group.table for group in self._groups]
-            work = Work(self.program, tables, given, np.array(scalars, np.float64), self._small)
+            wide = np.array(scalars, np.float64).reshape(1, -1)
+            given = [(group.storage, wide.astype(group.storage.computed), *keys) for group in self._groups]
+            work = Work(self.program, [group.table for group in self._groups], given, wide, self._small)
             if self._t == 0:
                 self._begin(now)
             for group in self._groups:
                 group.table.point(GRADIENT, starts)
             chosen = launches(work)
             kernels = [launch.func for launch in chosen]
-            if kernels != self._compiled:  # a fork may choose others
-                compile_all(work)
-                self._compiled = kernels
-            self._take(numbers, chosen)
+            if kernels != self._kernels:  # a fork may choose others
+                self._code = list(map(machine_code, chosen))
+                self._kernels = kernels
+            calls = [partial(code, *launch.args) for code, launch in zip(self._code, chosen, strict=True)]
+            self._take(numbers, calls)

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime import arrays, table
-from optgen.runtime.beginning import fill
-from optgen.runtime.launch import TURN, Work, compile_all, launches, run
-from optgen.runtime.memory import Memory
-from optgen.runtime.program import Array, Program, as_step_count
-from optgen.runtime.small import Small, allocated, cuts_of, shape_in
+from optgen.runtime.core import arrays, table
+from optgen.runtime.core.beginning import fill
+from optgen.runtime.core.memory import Memory
+from optgen.runtime.core.program import Array, Program, as_step_count
+from optgen.runtime.core.small import Small, allocated, cuts_of, shape_in
+from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.turn import TURN, run
+from optgen.runtime.cpu.launch import Work, launches, machine_code
 
 
 def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: Mapping[str, Any]) -> None:
@@ -44,22 +46,23 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     theta = slots["theta"]
     numbers = [slots[name] for name in program.numbers]
     scalars, new = program.computed(count, values.values(), map(float, numbers))
-    given = (np.array(scalars, theta.dtype), *program.keys(count, values))
+    wide = np.array([scalars], np.float64)
+    given = (uniform(program.slots, theta.dtype), wide.astype(theta.dtype), *program.keys(count, values))
     if count == 1:
         fill(program, arrays, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
     writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
     if theta.size <= table.CHUNK and not program.phases:  # a table of one row, without the arithmetic of many
         assert program.sweep_serial is not None, "there is a sweep where there are no phases"
-        run([partial(program.sweep_serial, np.array([[theta.size, *starts, 0, 0]], np.int64), *given), *writes])
+        run([partial(program.sweep_serial, np.array([[theta.size, *starts, 0, 0, 0]], np.int64), *given), *writes])
     else:
         small = _small(program, slots)
         scratch = [np.empty_like(theta) for _ in program.scratch]
         columns = np.array([*starts, *arrays.addresses(scratch)], np.int64)[:, None]
         whole = table.tabulate(columns, np.array([theta.size]), theta.itemsize, small.cuts if small else None)
-        work = Work(program, [whole], [given], np.array(scalars, np.float64), small)
+        work = Work(program, [whole], [given], wide, small)
         with TURN:
-            compile_all(work)  # so that no kernel still has to be when others have run
-            run([*launches(work), *writes])
+            calls = [partial(machine_code(call), *call.args) for call in launches(work)]
+            run([*calls, *writes])  # all of it is compiled by now, so that nothing fails when some of it has run
 
 
 def _small(program: Program, slots: Mapping[str, Array]) -> Small | None:

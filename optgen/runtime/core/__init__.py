@@ -1,0 +1,1 @@
+"""What all machines have in common: programs, the engine, tables, storages."""

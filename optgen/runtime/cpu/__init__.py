@@ -1,0 +1,1 @@
+"""CPUs: kernels of Numba, NumPy's arrays."""

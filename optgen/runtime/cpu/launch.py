@@ -1,0 +1,75 @@
+"""Launches: all threads for work that is worth it, the calling thread for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from numba import typeof
+
+from optgen.runtime.core.program import Array, Call, Phase, Program
+from optgen.runtime.core.small import Small
+from optgen.runtime.core.table import Table
+from optgen.runtime.core.turn import CHILD
+
+SERIAL_BELOW = 32_768
+"""Elements below which waking the other threads costs more than they save."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What a program is done to.
+
+    Parameters
+    ----------
+    program : Program
+        Whose sweeps.
+    tables : sequence of Table
+        Over which chunks: a table a dtype.
+    given : sequence of tuple
+        For each table: how its tensors are stored, the scalars that ``program.scalars`` returned, a row a group, in the
+        type in which they are computed, then what ``program.keys`` returned.
+    scalars : array of float64
+        The scalars as they were returned.
+    small : Small or None
+        What varies over less than elements, for a program of several phases.
+    """
+
+    program: Program
+    tables: Sequence[Table]
+    given: Sequence[tuple[Any, ...]]
+    scalars: Array
+    small: Small | None = None
+
+
+def launches(work: Work) -> list[Call]:
+    """Choose the kernels that suit, in order; the caller holds `TURN` and runs them."""
+    program, pairs = work.program, list(zip(work.tables, work.given, strict=True))
+    if work.small is None:
+        return [_sweep(program, table, *given) for table, given in pairs]
+    chosen: list[Call] = []
+    for phase in program.phases:
+        arrays = [work.small.arrays[name] for name in phase.takes]
+        if phase.prepare is not None:
+            chosen.append(partial(phase.prepare, work.small.cuts.at, work.scalars, *arrays))
+            continue
+        chosen += [_sweep(phase, table, table.places, *given, *arrays) for table, given in pairs]
+    return chosen
+
+
+def _sweep(by: Program | Phase, table: Table, *given: Any) -> Call:
+    on_one_thread = table.elements < SERIAL_BELOW or CHILD.lacks_threads
+    kernel = by.sweep_serial if on_one_thread else by.sweep
+    assert kernel is not None, "a phase without a sweep prepares one"
+    return partial(kernel, table.rows, *([] if on_one_thread else [table.tasks]), *given)
+
+
+def machine_code(call: Call) -> Callable[..., None]:
+    """The machine code that a call of a kernel runs, compiled if it is the first for arguments of such types.
+
+    Called itself, it takes a fiftieth of the time that Numba needs to see again what types they are.
+    """
+    compiled = getattr(call.func, "compile", None)
+    return compiled(tuple(map(typeof, call.args))) if compiled else call.func

@@ -1,0 +1,1 @@
+"""NVIDIA GPUs: kernels of numba-cuda, arrays of PyTorch, CuPy and others."""
