@@ -4,12 +4,13 @@ import inspect
 import re
 import sys
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from kept import kept
 from numba import types
 
 from optgen.cli import main
@@ -21,6 +22,8 @@ from optgen.runtime.cuda.primitives import THREADS, block, kernel, load, load4, 
 
 BOTH = (8, 0), (9, 0)
 here = pytest.mark.skipif(bool(missing()), reason=missing())
+COMPILER = inspect.getsource(inspect.getmodule(ptx))
+"""What kernels follow from besides the module, the runtime and what is installed."""
 FLOAT64 = (
     (r"F2F\.F64\.F32$", r"\bwide\("),
     (r"F2F\.F32\.F64$", r"\bnarrow\("),
@@ -39,9 +42,28 @@ def program(name):
 
 
 @cache
-def compiled(name, capability):
-    """Its kernels as PTX for float32, compiled once: that takes far longer than to assemble them."""
-    return tuple(ptx(program(name), capability))
+def compiled(name, capability, dtype="float32"):
+    """Its kernels as PTX; for float64 its sweeps over elements, for what is small is float64 anyway."""
+    its = program(name)
+    if dtype == "float64":
+        its = replace(its, launches=tuple(launch for launch in its.launches if launch.over == "element"))
+    return kept(lambda: tuple(ptx(its, capability, dtype)), text_of(name), capability, dtype, COMPILER)
+
+
+def text_of(name):
+    """The text of a module for GPUs."""
+    return inspect.getsource(import_module(f"optgen.generated.cuda.{name}"))
+
+
+def code_of(source, capability):
+    """The machine code of a kernel that is PTX, disassembled already."""
+
+    def made():
+        code = assembled(source, capability)
+        assert code.sass
+        return code
+
+    return kept(made, source, capability, COMPILER)
 
 
 def complaints(code: MachineCode, source: str) -> list[str]:
@@ -66,7 +88,7 @@ def complaints_of(program, kernels, *capabilities):
     found = []
     for launch, made in zip(program.launches, kernels, strict=True):
         source = inspect.getsource(launch.kernel.py_func)
-        found += [what for each in capabilities for what in complaints(assembled(made, each), source)]
+        found += [what for each in capabilities for what in complaints(code_of(made, each), source)]
     return found
 
 
@@ -88,10 +110,8 @@ def test_kernels_without_mathematical_functions_are_the_same_ptx_for_both(name):
     "name", ["adamp", "adamw", "adafactor", "ademamix", "gradient_noise_sgd", "lamb", "rprop", "sm3"]
 )
 def test_sweeps_over_float64_keep_to_registers(name):
-    its = program(name)
-    sweeps = tuple(launch for launch in its.launches if launch.over == "element")  # what is small is float64 anyway
-    for code in machine_code(replace(its, launches=sweeps), (9, 0), "float64"):
-        assert code.local_bytes == 0, code.kernel
+    for made in compiled(name, (9, 0), "float64"):
+        assert code_of(made, (9, 0)).local_bytes == 0, made.kernel
 
 
 def of_one_element(name):
@@ -102,14 +122,17 @@ def of_one_element(name):
 
 @here
 def test_what_is_computed_for_one_element_has_its_type(reducing):
-    for update in of_one_element(reducing.optimizer.name):
+    name = reducing.optimizer.name
+    for update in of_one_element(name):
         source = inspect.getsource(update.py_func)
         results = re.search(r"return (.+)$", source.rstrip())[1].split(", ")
         given = [f"x[{k}]" for k in range(len(inspect.signature(update.py_func).parameters))]
         stored = [f"y[{k}]" for k in range(len(results))]
         names = {"update": update}
         exec(f"def alone(x, y):\n    {', '.join(stored)} = update({', '.join(given)})", names)  # noqa: S102
-        text = cuda.ptx(SimpleNamespace(py_func=names["alone"]), (types.float32[::1], types.float32[::1]), (9, 0))
+        alone = SimpleNamespace(py_func=names["alone"])
+        arrays = (types.float32[::1], types.float32[::1])
+        text = kept(partial(cuda.ptx, alone, arrays, (9, 0)), text_of(name), source)
         assert ".f32" in text
         assert ".f64" not in text, source
 
@@ -190,7 +213,7 @@ def test_local_memory_is_noticed():
 @here
 @pytest.mark.parametrize(("name", "capability"), [("adamw", (8, 0)), ("lamb", (9, 0))], ids=["adamw", "lamb"])
 def test_registers_are_those_that_instructions_name(name, capability):
-    for code in (assembled(each, capability) for each in compiled(name, capability)):
+    for code in (code_of(each, capability) for each in compiled(name, capability)):
         used = 1 + max(int(number) for number in re.findall(r"\bR(\d+)\b", code.sass))
         assert used <= code.registers <= used + 8  # a multiple of 2, and what calls may need
     assert code.shared_bytes == 0
@@ -214,15 +237,15 @@ def show(monkeypatch, capsys):
 
 
 SPEC = """
-from optgen import Let, Norm, Optimizer, Schedule, g, t, theta
+from optgen import Let, Optimizer, Schedule, TensorMean, g, t, theta
 from optgen.hypers import lr
-mine = Optimizer("mine", title="Mine", step=(Let(theta.next, theta - lr * g / Norm(g)),))
+mine = Optimizer("mine", title="Mine", step=(Let(theta.next, theta - lr * g / TensorMean(g)),))
 """
 
 
 @pytest.fixture
 def spec(tmp_path):
-    """A spec file with a rule that takes a norm."""
+    """A spec file with a rule that adds something up."""
     path = tmp_path / "mine.py"
     path.write_text(SPEC)
     return str(path)
