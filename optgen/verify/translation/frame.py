@@ -14,13 +14,13 @@ from optgen.language.spec import Optimizer
 from optgen.language.symbols import State, algebraic, g, theta
 from optgen.language.text import text
 from optgen.verify.candidate import Candidate
+from optgen.verify.reader import Rejected
 from optgen.verify.translation.kernels import TOTALS
 from optgen.verify.translation.reading import (
     EXTENTS,
     FUNCTIONS,
     Assumed,
     Layout,
-    Rejected,
     StepKernel,
     SymbolicRun,
     parameters,

@@ -18,7 +18,8 @@ from sympy import Expr, S
 from optgen.language import reductions
 from optgen.language.reductions import n_cols, n_rows, numel
 from optgen.language.sums import plain
-from optgen.verify.translation.reading import EXTENTS, Layout, Partial, Rejected, Scope, StepKernel, SymbolicRun, scalar
+from optgen.verify.reader import Rejected
+from optgen.verify.translation.reading import EXTENTS, Layout, Partial, Scope, StepKernel, SymbolicRun, scalar
 
 
 def totalled(how: str, to: str, of: Expr) -> Expr:

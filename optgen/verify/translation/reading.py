@@ -23,10 +23,7 @@ from optgen.language.spec import Optimizer
 from optgen.language.sums import negated, plain
 from optgen.language.symbols import Named, State, algebraic, t
 from optgen.language.text import text
-
-
-class Rejected(Exception):  # noqa: N818 - a verdict on the code, not an error of this program
-    """The code does something that no generated module does."""
+from optgen.verify.reader import Rejected
 
 
 def _exponential(x: Expr) -> Expr:
