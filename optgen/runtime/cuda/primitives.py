@@ -180,7 +180,9 @@ def kernel(function: Function) -> Function:
 
     Nothing is kept on disk: Numba would not notice when one of the functions that are inlined has changed.
     """
-    return _cuda.jit(function, extensions=[_Storages]) if INSTALLED else function
+    if PLAIN:  # the simulator passes on whatever it is given
+        return _cuda.jit(function) if INSTALLED else function
+    return _cuda.jit(function, extensions=[_Storages])  # type: ignore[no-any-return]
 
 
 def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
