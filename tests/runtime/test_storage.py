@@ -234,7 +234,7 @@ def test_states_of_another_format_are_refused_unless_cast():
 REFUSED = {
     "an unknown slot": ({"store": {"x": "f16"}}, r"store: in adamw 'x' is no state; expected m, v"),
     "the parameters": ({"store": {"theta": "f16"}}, r"'theta' is no state"),
-    "integers": ({"store": {"m": "int8"}}, r"store\['m'\]: expected one of 'f64'"),
+    "integers": ({"store": {"m": "int8"}}, r"store\['m'\]: expected one of 'f32'"),
     "an integer dtype": ({"store": {"m": np.int32}}, r"store\['m'\]: expected one of"),
     "no dict": ({"store": "f16"}, r"store: expected a dict from states to formats"),
     "another rounding": ({"rounding": "up"}, r"rounding: expected 'nearest' or 'stochastic', got 'up'"),

@@ -15,10 +15,10 @@ import numpy as np
 
 from optgen.runtime.core.program import Program
 
-FORMATS = ("float64", "float32", "bfloat16", "float16")
-"""What elements can be stored as, the more exact first."""
+FORMATS = ("float32", "float64", "bfloat16", "float16")
+"""What elements can be stored as."""
 _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-_SHORT = {"f64": "float64", "f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+_SHORT = {"f32": "float32", "f64": "float64", "bf16": "bfloat16", "f16": "float16"}
 
 
 def format_of(given: Any, what: str) -> str:
