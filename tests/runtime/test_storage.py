@@ -110,6 +110,22 @@ def test_rules_with_totals_take_what_is_stored(kind):
         np.testing.assert_allclose(mine.astype(np.float32), its, rtol=2e-2, atol=4e-3)
 
 
+@pytest.mark.parametrize("short", HALF)
+def test_one_array_at_a_time_is_taken_as_it_is_stored(short):
+    half = dtype(short)
+    theta, g, m, v = (x for seed in range(4) for x in drawn(seed, (30, 9)))
+    v **= 2
+    for formats in ((half, half, half, half), (np.float32, half, half, np.float32), (half, np.float32, half, half)):
+        mine = [x.astype(its) for x, its in zip((theta, g, m, v), formats, strict=True)]
+        wide = [x.astype(np.float32) for x in mine]
+        adamw.step(*mine, t=2)
+        adamw.step(*wide, t=2)
+        for x, its, of in zip(mine, wide, formats, strict=True):
+            np.testing.assert_array_equal(x, its.astype(of), strict=True)
+    with pytest.raises(TypeError, match="v: expected dtype float32 or bfloat16 or float16, got float64"):
+        adamw.step(theta, g, m, v.astype(float), t=2)
+
+
 # By chance -----------------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from optgen.runtime.core.foreign import as_container
 from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Array, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.small import Small, cuts_of, views
-from optgen.runtime.core.storage import FORMATS, HALF, OPTIONS, Storage, computed_for, dtype_of, wanted
+from optgen.runtime.core.storage import FORMATS, HALF, OPTIONS, Storage, beside, computed_for, dtype_of, wanted
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.core.turn import TURN, run
 
@@ -372,7 +372,7 @@ class OptimizerBase:
                 raise ValueError(f"{label}: expected its memory where it was at construction, it has moved")
         found, of_gradients = memory.addresses_if_plain(gradients, self._shapes, self._of_gradients), self._of_gradients
         if found is None:
-            formats = [self._for_gradients(theta.name) for theta in self._dtypes]
+            formats = [beside(theta.name, self.takes) for theta in self._dtypes]
             for each in zip(gradients, self._labels("grads"), self._shapes, formats, strict=True):
                 memory.check(*each, written=False)
             found, of_gradients = memory.addresses(gradients), [memory.dtype_of(memory.plain(g)) for g in gradients]
@@ -385,11 +385,6 @@ class OptimizerBase:
             self._of_gradients = of_gradients
             self._layout()
         return starts
-
-    def _for_gradients(self, theta: str) -> tuple[str, ...]:
-        """The formats in which gradients can be of parameters in a format."""
-        shorter = (its for its in self.takes if its in HALF or its == computed_for(theta))
-        return tuple(dict.fromkeys((theta, *shorter)))
 
     def _storages(self) -> list[Storage]:
         """How the slots of each parameter are stored, its gradient among them."""

@@ -151,6 +151,19 @@ class Storage:
         return replace(self, word=int(keys.ctypes.data), keys=keys)
 
 
+def beside(theta: str, takes: tuple[str, ...] = FORMATS) -> tuple[str, ...]:
+    """The formats of what a parameter in some format can be given with: none is more exact than what is computed."""
+    return tuple(dict.fromkeys((theta, *(its for its in takes if its in HALF or its == computed_for(theta)))))
+
+
+@cache
+def stored_as(slots: tuple[str, ...], formats: tuple[str, ...]) -> Storage:
+    """Slots in some formats, theta first; those for which there are none are stored as they are computed."""
+    computed = computed_for(formats[0])
+    known = dict(zip(slots, formats, strict=False))
+    return Storage(computed, tuple((slot, Stored(known.get(slot, computed), computed)) for slot in slots))
+
+
 @cache
 def uniform(slots: tuple[str, ...], dtype: Any) -> Storage:
     """Every slot in the type in which it is computed."""
