@@ -65,6 +65,7 @@ __all__ = [
     "tail",
     "tan",
     "tanh",
+    "times",
     "view",
     "where",
 ]
@@ -268,6 +269,12 @@ def _pointer(_context: Any, _address: Any, _begin: Any, stored: Any) -> Any:
     return types.CPointer(dtype)(types.int64, types.int64, stored), codegen
 
 
+def of_one_type(*kinds: Any) -> Any:
+    """The signature of a function of numbers of one type, integers taken for some of it; None if they have several."""
+    kind, *others = {kind for kind in kinds if not isinstance(kind, types.Integer)}
+    return None if others else kind(*[kind] * len(kinds))
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def _fused(_context: Any, a: Any, b: Any, c: Any) -> Any:
     """The product of two numbers and a third, all of one type, rounded once."""
@@ -275,13 +282,19 @@ def _fused(_context: Any, a: Any, b: Any, c: Any) -> Any:
     def codegen(_context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         return builder.fma(*args)
 
-    return a(a, b, c) if a == b == c else None, codegen
+    return of_one_type(a, b, c), codegen
 
 
 @per_element
 def fma(a: Any, b: Any, c: Any) -> Any:
-    """``a*b + c``, rounded once, in the type of the arguments; a slow call on processors that cannot."""
+    """``a*b + c``, rounded once, in the type of the arguments that are no integers; slow on processors that cannot."""
     return _fused(a, b, c)
+
+
+@per_element
+def times(a: Any, b: Any) -> Any:
+    """``a*b``, rounded before anything is added to it."""
+    return a * b
 
 
 @per_chunk
