@@ -18,7 +18,8 @@ from optgen.errors import UsageError
 from optgen.machine_code import MachineCode, assembled, capability_of, machine_code, missing, ptx
 from optgen.runtime import Launch
 from optgen.runtime.cuda import primitives as cuda
-from optgen.runtime.cuda.primitives import THREADS, block, kernel, load, load4, store, store4, thread
+from optgen.runtime.cuda.primitives import THREADS, block, kernel, thread
+from optgen.runtime.cuda.storage import load, load4, store, store4
 
 BOTH = (8, 0), (9, 0)
 here = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -27,8 +28,8 @@ COMPILER = inspect.getsource(inspect.getmodule(ptx))
 FLOAT64 = (
     (r"F2F\.F64\.F32$", r"\bwide\("),
     (r"F2F\.F32\.F64$", r"\bnarrow\("),
-    (r"DADD$", r" \+= wide\("),
-    (r"DFMA$", r" \+= wide\(\w+\)\*wide\("),
+    (r"DADD$", r" \+= wide\(|= fma\(wide\("),  # what a block adds up
+    (r"DFMA$", r"= fma\(wide\("),
     (r"DSETP\.", r"\bmaximum\(.*, wide\("),
 )
 """What of float64 there may be in a sweep over elements of float32, and what the source must have for it: numbers are
@@ -66,6 +67,34 @@ def code_of(source, capability):
     return kept(made, source, capability, COMPILER)
 
 
+_INSTRUCTION = re.compile(r"^\s*(?:@!?%p\d+\s+)?([a-z][\w.]*)\s+(%\w+)\s*,\s*([^;]*);", re.MULTILINE)
+_EXACT = re.compile(r"\b0(f[0-9A-F]{3}0{5}|d[0-9A-F]{3}0{13})\b")
+"""A power of two, by which a product is not rounded."""
+
+
+def products_added(text: str) -> list[str]:
+    """The sums of a kernel that add a product: whatever assembles it may round both at once. Functions are CUDA's."""
+    text = re.sub(r"^\.func .*?^}", "", text, flags=re.DOTALL | re.MULTILINE)
+    made: dict[str, list[tuple[str, str]]] = {}
+    for operation, result, given in _INSTRUCTION.findall(text):
+        made.setdefault(result, []).append((operation, given))
+
+    def is_product(register: str, seen: frozenset[str] = frozenset()) -> bool:
+        ways = made.get(register, []) if register not in seen else []
+        moved = ("mov.f", "neg.f", "selp.f")
+        return any(
+            (operation.startswith("mul.f") and not _EXACT.search(given))
+            or (
+                operation.startswith(moved)
+                and any(is_product(x, seen | {register}) for x in re.findall(r"%f\w+", given))
+            )
+            for operation, given in ways
+        )
+
+    sums = (each for each in _INSTRUCTION.findall(text) if each[0].startswith(("add.f", "sub.f")))
+    return [" ".join(each) for each in sums if any(map(is_product, re.findall(r"%f\w+", each[2])))]
+
+
 def complaints(code: MachineCode, source: str) -> list[str]:
     """What is wrong with the machine code of a kernel for float32."""
     found = []
@@ -99,6 +128,20 @@ def test_kernels_move_128_bits_keep_to_registers_and_use_float64_for_totals_only
 
 
 @here
+def test_no_product_is_left_for_an_assembler_to_fuse(generated):
+    drawn = bool(program(generated.optimizer.name).seeds)  # by a logarithm, a sine and a cosine of CUDA
+    for code in () if drawn else compiled(generated.optimizer.name, BOTH[0]):
+        assert not products_added(code.text), code.kernel
+
+
+def test_a_product_that_meets_a_sum_is_noticed():
+    text = "mul.f32 %f1, %f2, %f3;\nneg.f32 %f4, %f1;\nadd.f32 %f5, %f6, %f4;\n"
+    assert products_added(text) == ["add.f32 %f5 %f6, %f4"]
+    assert not products_added(text.replace("%f3", "0f40000000"))
+    assert not products_added(text.replace("mul.f32", "mul.rn.f32"))
+
+
+@here
 @pytest.mark.parametrize("name", ["adamw", "lamb", "sm3"])
 def test_kernels_without_mathematical_functions_are_the_same_ptx_for_both(name):
     both = [[re.sub(r"_Z\w+|sm(em)?_\d+", "", each.text) for each in compiled(name, capability)] for capability in BOTH]
@@ -109,9 +152,10 @@ def test_kernels_without_mathematical_functions_are_the_same_ptx_for_both(name):
 @pytest.mark.parametrize(
     "name", ["adamp", "adamw", "adafactor", "ademamix", "gradient_noise_sgd", "lamb", "rprop", "sm3"]
 )
-def test_sweeps_over_float64_keep_to_registers(name):
+def test_sweeps_over_float64_keep_to_registers_and_leave_nothing_to_fuse(name):
     for made in compiled(name, (9, 0), "float64"):
         assert code_of(made, (9, 0)).local_bytes == 0, made.kernel
+        assert program(name).seeds or not products_added(made.text), made.kernel
 
 
 def of_one_element(name):
@@ -141,32 +185,32 @@ def test_what_is_computed_for_one_element_has_its_type(reducing):
 
 
 @kernel
-def good(chunks, addresses, scalars):
+def good(chunks, addresses, storage, scalars):
     """Shrink every element, four at a time."""
     i = 4 * thread()
     while i < chunks[0, block()]:
-        x0, x1, x2, x3 = load4(addresses[0, 0], i, scalars)
-        c = scalars[0]
-        store4(addresses[0, 0], i, scalars, c * x0, c * x1, c * x2, c * x3)
+        x0, x1, x2, x3 = load4(addresses[0, 0], i, storage.theta)
+        c = scalars[0, 0]
+        store4(addresses[0, 0], i, storage.theta, c * x0, c * x1, c * x2, c * x3)
         i += 4 * THREADS
 
 
 @kernel
-def with_a_bare_number(chunks, addresses, scalars):
+def with_a_bare_number(chunks, addresses, storage, scalars):
     """Shrink every element by a number that is float64."""
     i = 4 * thread()
     while i < chunks[0, block()]:
-        x0, x1, x2, x3 = load4(addresses[0, 0], i, scalars)
-        store4(addresses[0, 0], i, scalars, 0.9 * x0, 0.9 * x1, 0.9 * x2, 0.9 * x3)
+        x0, x1, x2, x3 = load4(addresses[0, 0], i, storage.theta)
+        store4(addresses[0, 0], i, storage.theta, 0.9 * x0, 0.9 * x1, 0.9 * x2, 0.9 * x3)
         i += 4 * THREADS
 
 
 @kernel
-def one_at_a_time(chunks, addresses, scalars):
+def one_at_a_time(chunks, addresses, storage, scalars):
     """Shrink every element, one at a time, where store4( is expected."""
     i = thread()
     while i < chunks[0, block()]:
-        store(addresses[0, 0], i, scalars, scalars[0] * load(addresses[0, 0], i, scalars))
+        store(addresses[0, 0], i, storage.theta, scalars[0, 0] * load(addresses[0, 0], i, storage.theta))
         i += THREADS
 
 
@@ -197,12 +241,12 @@ def test_local_memory_is_noticed():
     from numba import cuda as numba_cuda  # noqa: PLC0415 not everywhere
 
     @numba_cuda.jit
-    def with_an_array(chunks, addresses, scalars):
+    def with_an_array(chunks, addresses, storage, scalars):
         last = numba_cuda.local.array(64, types.float32)
         for k in range(64):
-            last[k] = load(addresses[0, 0], chunks[1, k], scalars)
+            last[k] = load(addresses[0, 0], chunks[1, k], storage.theta)
         for k in range(64):
-            store(addresses[0, 0], k, scalars, last[chunks[0, k]])
+            store(addresses[0, 0], k, storage.theta, last[chunks[0, k]])
 
     (code,) = machine_code(launched(with_an_array), (9, 0))
     assert code.local_bytes == 256

@@ -22,7 +22,7 @@ Reference: arXiv:1902.09843, as lectures write it.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail,
+    serial_sweep, sqrt, tail, times,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -51,7 +51,7 @@ def update(
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
-    v_hat = c3*v_next
+    v_hat = times(c3, v_next)
     rate = lr/sqrt(v_hat + eps)
     clipped = minimum(upper, maximum(lower, rate))
     theta_next = fma(-clipped, m_hat, theta)

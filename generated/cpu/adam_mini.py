@@ -49,7 +49,7 @@ def update_0(g, m, beta1_head, beta1_tail, c0):
 @helper
 def row_0(v, acc0, n_cols, lr, beta2, eps, c2, c3):
     """One row before sweep 1: the new v, and c5."""
-    v_next = beta2*v + c2*acc0/n_cols
+    v_next = fma(beta2, v, c2*acc0/n_cols)
     v_hat = c3*v_next
     c5 = lr/(sqrt(v_hat) + eps)
     return v_next, c5
@@ -80,7 +80,7 @@ def chunk_0(row, place, storage, scalars, acc0_of):
         acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
             m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
-            acc0 += wide(g[i])*wide(g[i])
+            acc0 = fma(wide(g[i]), wide(g[i]), acc0)
         acc0_of[first_row + line] = acc0
 
 

@@ -42,7 +42,7 @@ def update_0(theta, g, theta_0):
 def model_0(d2, squares, acc1, acc3, lr, eps):
     """One model before sweep 1: the new d2 and squares, and rate."""
     d2_next = maximum(d2, acc1)
-    squares_next = squares + d2_next*acc3
+    squares_next = fma(d2_next, acc3, squares)
     rate = lr*d2_next/(sqrt(squares_next) + eps)
     return d2_next, squares_next, rate
 
@@ -65,8 +65,8 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of):
     acc2 = 0.0  # sum of g*g over the tensor
     for i in range(count):
         y0 = update_0(theta[i], g[i], theta_0[i])
-        acc0 += wide(y0)*wide(y0)
-        acc2 += wide(g[i])*wide(g[i])
+        acc0 = fma(wide(y0), wide(y0), acc0)
+        acc2 = fma(wide(g[i]), wide(g[i]), acc2)
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2
 

@@ -34,7 +34,7 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay):
 @helper
 def tensor_0_0(acc0, beta2, eps, c0):
     """One tensor before sweep 1 where t == 1: the new v, and c1."""
-    v_next = beta2*acc0 + c0*acc0
+    v_next = fma(beta2, acc0, c0*acc0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -50,7 +50,7 @@ def update_0_1(theta, g, m, c1, lr, beta1, weight_decay):
 @helper
 def tensor_1_0(v, acc0, beta2, eps, c0):
     """One tensor before sweep 1 otherwise: the new v, and c1."""
-    v_next = beta2*v + c0*acc0
+    v_next = fma(beta2, v, c0*acc0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -62,7 +62,7 @@ def chunk_0(row, place, storage, scalars, acc0_of):
     g = view(row, 2, 0, count, storage.g)
     acc0 = 0.0  # sum of g*g over the tensor
     for i in range(count):
-        acc0 += wide(g[i])*wide(g[i])
+        acc0 = fma(wide(g[i]), wide(g[i]), acc0)
     acc0_of[place[0]] = acc0
 
 

@@ -68,7 +68,7 @@ def update_0(theta, g, s, theta_0, d, c3, root):
 @helper
 def model_1(d, r, rate, acc1, acc3, d_coef, eps, root, c4):
     """One model before sweep 1: the new r, and d' and c6."""
-    r_next = r*root + c4*d*acc1*rate
+    r_next = fma(r, root, c4*d*acc1*rate)
     total = acc3
     d_next = maximum(d, d_coef*r_next/total) if total > 0 else d
     c6 = eps*d_next
@@ -110,7 +110,7 @@ def chunk_0(row, place, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     acc2 = 0.0  # sum of y2 over the tensor
     for i in range(count):
         s[i], y0, y2 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
-        acc0 += wide(g[i])*wide(y0)
+        acc0 = fma(wide(g[i]), wide(y0), acc0)
         acc2 += wide(y2)
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2

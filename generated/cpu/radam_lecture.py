@@ -21,7 +21,7 @@ Reference: arXiv:1908.03265, Algorithm 2, as lectures write it.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, tail,
+    sqrt, tail, times,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -56,7 +56,7 @@ def update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, be
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
-    v_hat = c3*v_next
+    v_hat = times(c3, v_next)
     theta_next = theta - c4*m_hat/sqrt(v_hat + eps)
     return theta_next, m_next, v_next
 

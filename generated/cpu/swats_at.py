@@ -76,7 +76,7 @@ def model_1_0(lam, acc1, acc3, beta2, c1, c3):
     """One model after the last sweep where switch_step <= t and switched_at <= 0: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = beta2*lam + c1*gamma if along != 0 else lam
+    lam_next = fma(beta2, lam, c1*gamma) if along != 0 else lam
     lam_hat = lam_next*c3
     rate_next = lam_hat
     return lam_next, rate_next
@@ -98,7 +98,7 @@ def model_2_0(lam, acc1, acc3, beta2, c1):
     """One model after the last sweep otherwise: the new lam."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = beta2*lam + c1*gamma if along != 0 else lam
+    lam_next = fma(beta2, lam, c1*gamma) if along != 0 else lam
     return lam_next
 
 
@@ -132,8 +132,8 @@ def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
             theta[i], m[i], v[i], p = update_1_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 += wide(g[i])*wide(p)
-            acc2 += wide(p)*wide(p)
+            acc0 = fma(wide(g[i]), wide(p), acc0)
+            acc2 = fma(wide(p), wide(p), acc2)
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
     else:
@@ -143,8 +143,8 @@ def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
             theta[i], m[i], v[i], p = update_2_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 += wide(g[i])*wide(p)
-            acc2 += wide(p)*wide(p)
+            acc0 = fma(wide(g[i]), wide(p), acc0)
+            acc2 = fma(wide(p), wide(p), acc2)
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
 

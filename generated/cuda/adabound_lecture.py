@@ -23,6 +23,7 @@ from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, head, kernel, log, maximum, minimum, on_host, per_element, sqrt, tail, thread,
+    times,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
@@ -51,7 +52,7 @@ def update(
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
-    v_hat = c3*v_next
+    v_hat = times(c3, v_next)
     rate = lr/sqrt(v_hat + eps)
     clipped = minimum(upper, maximum(lower, rate))
     theta_next = fma(-clipped, m_hat, theta)

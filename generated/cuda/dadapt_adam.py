@@ -72,7 +72,7 @@ def update_0(theta, g, m, v, s, c1, c4, c6, eps, root, c3, beta1_head, beta1_tai
 @on_device
 def model_1(d, r, rate, acc1, acc3, root, rest, c5):
     """One model after the last sweep: the new d and r."""
-    r_next = r*root + acc1*rate*rest
+    r_next = fma(r, root, acc1*rate*rest)
     total = acc3
     d_next = maximum(d, r_next*c5/total) if total > 0 else d
     return d_next, r_next

@@ -35,7 +35,7 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay):
 @on_device
 def tensor_0_0(acc0, beta2, eps, c0):
     """One tensor before sweep 1 where t == 1: the new v, and c1."""
-    v_next = beta2*acc0 + c0*acc0
+    v_next = fma(beta2, acc0, c0*acc0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -51,7 +51,7 @@ def update_0_1(theta, g, m, c1, lr, beta1, weight_decay):
 @on_device
 def tensor_1_0(v, acc0, beta2, eps, c0):
     """One tensor before sweep 1 otherwise: the new v, and c1."""
-    v_next = beta2*v + c0*acc0
+    v_next = fma(beta2, v, c0*acc0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -69,15 +69,15 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     i = 4*thread()
     while i < fours:
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
-        acc0 += wide(g_i0)*wide(g_i0)
-        acc0 += wide(g_i1)*wide(g_i1)
-        acc0 += wide(g_i2)*wide(g_i2)
-        acc0 += wide(g_i3)*wide(g_i3)
+        acc0 = fma(wide(g_i0), wide(g_i0), acc0)
+        acc0 = fma(wide(g_i1), wide(g_i1), acc0)
+        acc0 = fma(wide(g_i2), wide(g_i2), acc0)
+        acc0 = fma(wide(g_i3), wide(g_i3), acc0)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         g_i = load(g_ptr, i, storage.g)
-        acc0 += wide(g_i)*wide(g_i)
+        acc0 = fma(wide(g_i), wide(g_i), acc0)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:

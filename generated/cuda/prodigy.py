@@ -69,7 +69,7 @@ def update_0(theta, g, s, theta_0, d, c3, root):
 @on_device
 def model_1(d, r, rate, acc1, acc3, d_coef, eps, root, c4):
     """One model before sweep 1: the new r, and d' and c6."""
-    r_next = r*root + c4*d*acc1*rate
+    r_next = fma(r, root, c4*d*acc1*rate)
     total = acc3
     d_next = maximum(d, d_coef*r_next/total) if total > 0 else d
     c6 = eps*d_next
@@ -128,16 +128,16 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, storage.s)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         s_next_i0, y0_i0, y2_i0 = update_0(theta_i0, g_i0, s_i0, theta_0_i0, d, c3, root)
-        acc0 += wide(g_i0)*wide(y0_i0)
+        acc0 = fma(wide(g_i0), wide(y0_i0), acc0)
         acc2 += wide(y2_i0)
         s_next_i1, y0_i1, y2_i1 = update_0(theta_i1, g_i1, s_i1, theta_0_i1, d, c3, root)
-        acc0 += wide(g_i1)*wide(y0_i1)
+        acc0 = fma(wide(g_i1), wide(y0_i1), acc0)
         acc2 += wide(y2_i1)
         s_next_i2, y0_i2, y2_i2 = update_0(theta_i2, g_i2, s_i2, theta_0_i2, d, c3, root)
-        acc0 += wide(g_i2)*wide(y0_i2)
+        acc0 = fma(wide(g_i2), wide(y0_i2), acc0)
         acc2 += wide(y2_i2)
         s_next_i3, y0_i3, y2_i3 = update_0(theta_i3, g_i3, s_i3, theta_0_i3, d, c3, root)
-        acc0 += wide(g_i3)*wide(y0_i3)
+        acc0 = fma(wide(g_i3), wide(y0_i3), acc0)
         acc2 += wide(y2_i3)
         store4(s_ptr, i, storage.s, s_next_i0, s_next_i1, s_next_i2, s_next_i3)
         i += 4*THREADS
@@ -148,7 +148,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         s_i = load(s_ptr, i, storage.s)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         s_next_i, y0_i, y2_i = update_0(theta_i, g_i, s_i, theta_0_i, d, c3, root)
-        acc0 += wide(g_i)*wide(y0_i)
+        acc0 = fma(wide(g_i), wide(y0_i), acc0)
         acc2 += wide(y2_i)
         store(s_ptr, i, storage.s, s_next_i)
         i += THREADS

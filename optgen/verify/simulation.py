@@ -258,6 +258,7 @@ class _Machine:
             "thread": lambda: self.turn.thread,
             "block": lambda: self.turn.block,
             "fma": lambda a, b, c: a * b + c,
+            "times": lambda a, b: a * b,
             "where": simulated.where,
             "place": simulated.place,
             "finite": lambda x: np.float64(np.isfinite(x)),

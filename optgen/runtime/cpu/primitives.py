@@ -13,7 +13,7 @@ from math import atan2, cos, erf, exp, expm1, inf, log, log1p, sin, sqrt, tan, t
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit, prange
+from numba import njit, prange, types
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
@@ -54,6 +54,7 @@ __all__ = [
     "tail",
     "tan",
     "tanh",
+    "times",
     "where",
 ]
 
@@ -192,6 +193,12 @@ def parallel_sweep(function: Function) -> Function:
     return _jit(function, parallel=True)
 
 
+def of_one_type(*kinds: Any) -> Any:
+    """The signature of a function of numbers of one type, integers taken for some of it; None if they have several."""
+    kind, *others = {kind for kind in kinds if not isinstance(kind, types.Integer)}
+    return None if others else kind(*[kind] * len(kinds))
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def _fused(_context: Any, a: Any, b: Any, c: Any) -> Any:
     """The product of two numbers and a third, all of one type, rounded once."""
@@ -199,13 +206,19 @@ def _fused(_context: Any, a: Any, b: Any, c: Any) -> Any:
     def codegen(_context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         return builder.fma(*args)
 
-    return a(a, b, c) if a == b == c else None, codegen
+    return of_one_type(a, b, c), codegen
 
 
 @per_element
 def fma(a: Any, b: Any, c: Any) -> Any:
-    """``a*b + c``, rounded once, in the type of the arguments; a slow call on processors that cannot."""
+    """``a*b + c``, rounded once, in the type of the arguments that are no integers; slow on processors that cannot."""
     return _fused(a, b, c)
+
+
+@per_element
+def times(a: Any, b: Any) -> Any:
+    """``a*b``, rounded before anything is added to it."""
+    return a * b
 
 
 @per_element

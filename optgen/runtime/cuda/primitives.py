@@ -65,6 +65,7 @@ __all__ = [
     "tan",
     "tanh",
     "thread",
+    "times",
     "upper",
     "where",
     "wide",
@@ -290,6 +291,7 @@ if PLAIN:
         sine_of_turns,
         sync,
         thread,
+        times,
         upper,
         where,
     )
@@ -331,12 +333,25 @@ else:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def fma(_context: Any, a: Any, b: Any, c: Any) -> Any:
-        """``a*b + c`` of one type, rounded once."""
+        """``a*b + c`` of one type, rounded once; integers are taken for numbers of it."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             return builder.fma(*args)
 
-        return a(a, b, c) if a == b == c else None, codegen
+        return cpu.of_one_type(a, b, c), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def times(_context: Any, a: Any, b: Any) -> Any:
+        """``a*b`` of one type: a product in its own right, which libNVVM and ptxas fuse with no sum."""
+        signature = cpu.of_one_type(a, b)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            kind = args[0].type
+            name = f"llvm.nvvm.mul.rn.{'f' if signature.return_type == types.float32 else 'd'}"
+            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind, kind]), name)
+            return builder.call(function, args)
+
+        return signature, codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
     def upper(_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001

@@ -44,6 +44,7 @@ __all__ = [
     "tan",
     "tanh",
     "thread",
+    "times",
     "upper",
     "where",
 ]
@@ -92,12 +93,18 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 def fma(a: Any, b: Any, c: Any) -> Any:
     """``a*b + c`` in the type of the arguments, rounded once; of float32, once to float64 and then to float32."""
-    if a.itemsize < 8:  # noqa: PLR2004 - what float64 holds the product of
-        return type(c)(np.float64(a) * np.float64(b) + np.float64(c))
+    kind = np.result_type(a, b, c).type
+    if kind is np.float32:  # float64 holds the product
+        return kind(np.float64(a) * np.float64(b) + np.float64(c))
     if not np.isfinite((a, b, c)).all():
         return a * b + c
     exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
-    return type(c)(exact) if exact else a * b + c
+    return kind(exact) if exact else a * b + c
+
+
+def times(a: Any, b: Any) -> Any:
+    """``a*b``, rounded."""
+    return a * b
 
 
 def upper(a: Any, b: Any) -> Any:

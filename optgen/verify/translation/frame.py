@@ -105,10 +105,10 @@ def _read(tree: ast.Module) -> set[str]:
 
 
 def _is_most(node: ast.AST) -> bool:
-    """Whether something is a largest value so far with one more taken in: ``acc0 = maximum(acc0, …)``."""
+    """Whether something takes in one more value: ``acc0 = maximum(acc0, …)``."""
     match node:
-        case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="maximum"), args=[before, _])):
-            return ast.unparse(target) == ast.unparse(before)
+        case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="maximum" | "fma"), args=given)):
+            return ast.unparse(target) in map(ast.unparse, given)
     return False
 
 

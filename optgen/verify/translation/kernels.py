@@ -254,6 +254,10 @@ class _Chunk:
                     targets=[target], value=ast.Call(func=ast.Name(id="maximum"), args=[before, value], keywords=[])
                 ) if ast.unparse(before) == ast.unparse(target):
                     self.add(ast.unparse(target), "max", value, scope)
+                case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="fma"), args=[a, b, before])) if (
+                    ast.unparse(before) == ast.unparse(target)
+                ):
+                    self.add(ast.unparse(target), "sum", ast.BinOp(a, ast.Mult(), b), scope)
                 case ast.Assign():
                     self.run.stores(statement, scope)
                 case _:

@@ -66,6 +66,7 @@ FUNCTIONS = {
     "stretched": lambda x: x * _SCALE,
     "tan": sympy.tan,
     "tanh": sympy.tanh,
+    "times": lambda a, b: a * b,
     "where": lambda condition, a, b: Piecewise((a, condition), (b, True)),
 }
 """What generated code may call, as algebra. The sums that a norm is made of have to agree; what they leave out would
