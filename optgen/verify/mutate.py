@@ -44,7 +44,10 @@ CLAIMS: dict[str, str] = {
     "a cancellation let in": "numerics",
 }
 """What can go wrong, and which part of the verifier claims to notice."""
-_PARTS: dict[str, Check] = {"translation": translation.check, "memory": memory.check, "numerics": numerics.check}
+_PARTS: dict[str, dict[str, Check]] = {
+    "cpu": {"translation": translation.check, "memory": memory.check, "numerics": numerics.check},
+    "cuda": {"translation": translation.check, "memory": simulation.check, "numerics": simulation.rounding},
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Outcome:
     mutant : Mutant
         The mutant.
     caught : bool
-        Whether the part that claims its kind noticed, or, of modules for GPUs, any.
+        Whether the part that claims its kind noticed.
     target : str
         For what kind of machine the module is.
     """
@@ -91,7 +94,7 @@ class Outcome:
 def outcome(candidate: Candidate, mutant: Mutant) -> Outcome:
     """Show a mutant of a module to the part of the verifier that claims to catch it."""
     target, optimizer = candidate.target, candidate.optimizer
-    parts = [_PARTS[CLAIMS[mutant.kind]]] if target == "cpu" else [simulation.words, simulation.check]
+    part = _PARTS[target][CLAIMS[mutant.kind]]
     with tempfile.TemporaryDirectory(prefix="optgen-mutant-") as folder:
         beside = {"cpu": simulation.beside(candidate).read_text(encoding="utf-8")} if target != "cpu" else {}
         for its, text in {**beside, target: mutant.text}.items():
@@ -99,8 +102,7 @@ def outcome(candidate: Candidate, mutant: Mutant) -> Outcome:
             path.parent.mkdir()
             path.write_text(text, encoding="utf-8")
         broken = Candidate(optimizer, path, Path(folder), target)
-        findings = (finding for part in parts for finding in part(broken, QUICK))
-        caught = any(finding.verdict is Verdict.FAILED for finding in findings)  # the first will do
+        caught = any(finding.verdict is Verdict.FAILED for finding in part(broken, QUICK))  # the first will do
     return Outcome(mutant, caught, target)
 
 

@@ -23,7 +23,7 @@ from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, Local, Named, Next, State, StepCount, algebraic
 from optgen.language.text import text
 from optgen.verify.candidate import Verdict
-from optgen.verify.translation.reading import Assumed
+from optgen.verify.translation.meaning import Assumed
 
 POINTS = 64
 """Random points for what algebra cannot settle."""
