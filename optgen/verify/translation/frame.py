@@ -20,7 +20,7 @@ from optgen.verify.candidate import Candidate
 from optgen.verify.reader import Rejected
 from optgen.verify.translation.meaning import Assumed
 from optgen.verify.translation.symbolic import SymbolicRun
-from optgen.verify.translation.where import EXTENTS, Launched, Layout
+from optgen.verify.translation.where import EXTENTS, Layout, StepKernel
 
 _KINDS = {"chunk", "part", "row", "column", "tensor", "model"}
 _OWN = frozenset({"abs", "int", "len", "range", "super"})
@@ -51,10 +51,10 @@ def layout(optimizer: Optimizer, program: Mapping[str, Any]) -> Layout:
     """What PROGRAM says of memory, and what a step launches."""
     small = {state.name: state.space.value for state in optimizer.small_states}
     kinds = {**dict.fromkeys(EXTENTS, "tensor"), **small, **program.get("values", {})}
-    launches = [Launched(each.over, (each.kernel,)) for each in program.get("launches", ())]
+    launches = [StepKernel(each.over, (each.kernel,)) for each in program.get("launches", ())]
     launches += [_phase(phase) for phase in program.get("phases", ())]
     if "sweep" in program:
-        launches.append(Launched("element", (program["sweep"], program["sweep_serial"]), ()))
+        launches.append(StepKernel("element", (program["sweep"], program["sweep_serial"]), ()))
     for each in launches:
         if unknown := [name for name in each.takes or () if name not in kinds]:
             raise Rejected(f"`{each.functions[0]}` takes `{unknown[0]}`, of which PROGRAM does not say what it is")
@@ -65,12 +65,12 @@ def layout(optimizer: Optimizer, program: Mapping[str, Any]) -> Layout:
     return Layout(slots, kinds, tuple(launches), seeds, in_rounds)
 
 
-def _phase(phase: Any) -> Launched:
+def _phase(phase: Any) -> StepKernel:
     match phase.does:
         case {"prepare": name, **others} if not others:
-            return Launched("small", (name,), phase.takes)
+            return StepKernel("small", (name,), phase.takes)
         case {"sweep": name, "sweep_serial": serial, **others} if not others:
-            return Launched("element", (name, serial), phase.takes)
+            return StepKernel("element", (name, serial), phase.takes)
     raise Rejected(f"a phase does {phase.does}")
 
 

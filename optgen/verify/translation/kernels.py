@@ -69,11 +69,11 @@ from optgen.verify.translation.where import (
     THREAD,
     THREADS,
     WIDTH,
-    At,
     Given,
     Layout,
+    Spot,
+    Standing,
     Total,
-    Visit,
     same,
     totalled,
 )
@@ -82,11 +82,11 @@ from optgen.verify.translation.where import (
 def launch(run: SymbolicRun, layout: Layout, scalars: Sequence[Expr]) -> None:
     """Run every kernel of a step in order."""
     for each in layout.launches:
-        _Kernel(run, layout, each, scalars).run_through()
+        _Execution(run, layout, each, scalars).run_through()
 
 
 @dataclass
-class _Kernel(Looking):
+class _Execution(Looking):
     """Runs one kernel."""
 
     before: tuple[dict[str, Any], dict[str, Total]] = field(default_factory=lambda: ({}, {}))
@@ -99,12 +99,12 @@ class _Kernel(Looking):
         over, layout = self.launched.over, self.layout
         keys = ["keys"] if layout.seeds else []
         if over == "element":
-            visit = Visit("chunk", {"model": S.Zero, "tensor": TENSOR, "chunk": CHUNK}, alone=not self.on_gpu)
+            visit = Standing("chunk", {"model": S.Zero, "tensor": TENSOR, "chunk": CHUNK}, alone=not self.on_gpu)
         elif not self.on_gpu:
-            visit = Visit("model", {"model": S.Zero}, own="model")
+            visit = Standing("model", {"model": S.Zero}, own="model")
         else:
             its = {} if over == "model" else {"tensor": TENSOR, **({} if over == "tensor" else {over: POSITION})}
-            visit = Visit(over, {"model": S.Zero, **its}, own=over, alone=False)
+            visit = Standing(over, {"model": S.Zero, **its}, own=over, alone=False)
         if not self.on_gpu and over == "element":
             function, names = self.chunk(["storage", "scalars", *keys])
         else:
@@ -119,9 +119,9 @@ class _Kernel(Looking):
         if self.on_gpu and (both := self.combined & self.stored):
             raise Rejected(f"`{min(both)}` is stored by one thread and added up by others of the same launch")
 
-    def arrays(self) -> list[At]:
+    def arrays(self) -> list[Spot]:
         """The arrays that it takes."""
-        return [At(name, self.layout.kinds[name]) for name in self.launched.takes or ()]
+        return [Spot(name, self.layout.kinds[name]) for name in self.launched.takes or ()]
 
     def bound(self, function: Function, values: Sequence[Any]) -> Names:
         """The parameters of a function."""
@@ -137,7 +137,7 @@ class _Kernel(Looking):
             row, call = _visited(sweep)
             given = [Given("rows"), *[Given("tasks")] * (kind != "sweep"), *[Given("places")] * self.layout.in_rounds]
             names = self.bound(sweep, [*given, *map(Given, common), *self.arrays()]) | {row: Given("each row")}
-            found.append((call.function, [self.value(each, names, Visit("model", {})) for each in call.arguments]))
+            found.append((call.function, [self.value(each, names, Standing("model", {})) for each in call.arguments]))
         if found[0] != found[1]:
             raise Rejected(f"`{found[0][0]}` is called in two ways")
         name, values = found[0]
@@ -150,7 +150,7 @@ class _Kernel(Looking):
 
     # Statements --------------------------------------------------------------------------------------------------
 
-    def do(self, body: Sequence[Statement], names: Names, visit: Visit) -> None:
+    def do(self, body: Sequence[Statement], names: Names, visit: Standing) -> None:
         """Run statements."""
         for node in body:
             match node:
@@ -179,7 +179,7 @@ class _Kernel(Looking):
                     raise Rejected(f"{type(node).__name__} is no statement of a generated kernel here")
 
     def choose(
-        self, cases: Sequence[tuple[Expression | None, tuple[Statement, ...]]], names: Names, visit: Visit
+        self, cases: Sequence[tuple[Expression | None, tuple[Statement, ...]]], names: Names, visit: Standing
     ) -> None:
         """Run the case that holds; where that depends on the thread, for the one for which it does."""
         for number, (condition, body) in enumerate(cases, start=1):
@@ -194,7 +194,7 @@ class _Kernel(Looking):
                 return self.do(body, names, visit)
         return None
 
-    def start(self, target: Name | Item | Run, value: float, names: Names, visit: Visit) -> None:
+    def start(self, target: Name | Item | Run, value: float, names: Names, visit: Standing) -> None:
         """A total that starts from nothing: of a chunk or a row, or of the columns of a chunk."""
         how = {0.0: "sum", -float("inf"): "max"}.get(value)
         if how is None:
@@ -207,7 +207,7 @@ class _Kernel(Looking):
             case Run(array, begin, count) if visit.kind == "chunk":
                 its = [self.value(x, names, visit) for x in (array, begin, count)]
                 if (
-                    isinstance(its[0], At)
+                    isinstance(its[0], Spot)
                     and its[0].kind == "part"
                     and same(its[1], PARTS)
                     and same(its[2], PARTS_COUNT)
@@ -221,7 +221,7 @@ class _Kernel(Looking):
                     return
         raise Rejected(f"{target} is not what starts from nothing here")
 
-    def add(self, target: Name | Item, how: str, value: Any, names: Names, visit: Visit) -> None:
+    def add(self, target: Name | Item, how: str, value: Any, names: Names, visit: Standing) -> None:
         """Add something to a total, or to where a row begins."""
         if isinstance(target, Name):
             key, own = target.name, True
@@ -239,7 +239,7 @@ class _Kernel(Looking):
         elif own != (value != ELSEWHERE) and not isinstance(target, Name):
             raise Rejected(f"`{key}` takes what is of another element")
 
-    def assign(self, targets: Sequence[Name | Item | Run], value: Expression, names: Names, visit: Visit) -> None:
+    def assign(self, targets: Sequence[Name | Item | Run], value: Expression, names: Names, visit: Standing) -> None:
         """Names and cells become values."""
         for target, result in zip(targets, self.values(value, len(targets), names, visit), strict=True):
             match target:
@@ -252,7 +252,7 @@ class _Kernel(Looking):
                 case Run():
                     raise Rejected("a run of values becomes something else than nothing")
 
-    def put(self, at: At, value: Any, visit: Visit) -> None:
+    def put(self, at: Spot, value: Any, visit: Standing) -> None:
         """Store a value, or a total of all that there is in some whole."""
         distance = self.distance(at, visit)
         if distance:
@@ -272,7 +272,7 @@ class _Kernel(Looking):
 
     # Loops -------------------------------------------------------------------------------------------------------
 
-    def loop(self, loop: Loop, names: Names, visit: Visit) -> None:
+    def loop(self, loop: Loop, names: Names, visit: Standing) -> None:
         """Run a loop for one of all that it visits."""
         start, stop, step = (self.value(each, names, visit) for each in (loop.start, loop.stop, loop.step))
         plain_loop = (start, step) == (S.Zero, S.One) and not loop.parallel
@@ -290,7 +290,7 @@ class _Kernel(Looking):
             return self.elements(loop, (start, stop, step), names, visit)
         raise Rejected(f"the loop over `{loop.index}` does not visit each of something once")
 
-    def line(self, loop: Loop, names: Names, visit: Visit) -> None:
+    def line(self, loop: Loop, names: Names, visit: Standing) -> None:
         """The loop over the rows of matrices, for one of them."""
         self.through(S.Zero, "the chunk")
         inside = {**names, loop.index: LINE}
@@ -307,7 +307,7 @@ class _Kernel(Looking):
             if total.whole != "chunk":
                 del self.totals[key]
 
-    def elements(self, loop: Loop, bounds: tuple[Expr, Expr, Expr], names: Names, visit: Visit) -> None:
+    def elements(self, loop: Loop, bounds: tuple[Expr, Expr, Expr], names: Names, visit: Standing) -> None:
         """A loop over elements, for each of those that a thread moves at once."""
         start, stop, step = bounds
         by_line = visit.kind == "line"

@@ -39,12 +39,12 @@ from optgen.verify.translation.where import (
     THREADS,
     VARYING,
     WIDTH,
-    At,
     Given,
-    Launched,
     Layout,
+    Spot,
+    Standing,
+    StepKernel,
     Total,
-    Visit,
     totalled,
 )
 
@@ -75,7 +75,7 @@ class Looking:
         The step, with what is in memory.
     layout : Layout
         What PROGRAM says of memory.
-    launched : Launched
+    launched : StepKernel
         What is launched.
     scalars : sequence of Expr
         What the host has computed.
@@ -91,7 +91,7 @@ class Looking:
 
     run: SymbolicRun
     layout: Layout
-    launched: Launched
+    launched: StepKernel
     scalars: Sequence[Expr]
     totals: dict[str, Total] = field(default_factory=dict)
     covered: Expr = S.Zero
@@ -108,13 +108,13 @@ class Looking:
         if self.covered not in (S.Zero, end):
             raise Rejected(f"not all elements of {whole} are visited")
 
-    def finished(self, visit: Visit) -> None:
+    def finished(self, visit: Standing) -> None:
         """Complain where a total is stored before all has been added to it."""
         self.through(WIDTH if visit.kind == "line" else COUNT, "what is added up")
 
     # Memory ------------------------------------------------------------------------------------------------------
 
-    def distance(self, at: At, visit: Visit) -> int:
+    def distance(self, at: Spot, visit: Standing) -> int:
         """How many elements a place is away from that of the element that stands for all."""
         away = expand(at.index - visit.here[at.kind]) if at.kind in visit.here else S.NaN
         if away == 0:
@@ -124,32 +124,32 @@ class Looking:
             return int(away)
         raise Rejected(f"`{at.name}` is read or written elsewhere than at the {at.kind} that is visited")
 
-    def read(self, at: At, visit: Visit) -> Any:
+    def read(self, at: Spot, visit: Standing) -> Any:
         """What is in a place."""
         return ELSEWHERE if self.distance(at, visit) else self.run.held(at.name)
 
-    def cell(self, item: Item, names: Names, visit: Visit) -> At:
+    def cell(self, item: Item, names: Names, visit: Standing) -> Spot:
         """Where an item of an array is."""
         array, *index = (self.value(each, names, visit) for each in (item.array, *item.indices))
         match array, index:
-            case Given("small"), [At() as at]:
+            case Given("small"), [Spot() as at]:
                 return at
-            case At(), [Expr() as i] if not self.on_gpu or array.kind == "groups":
+            case Spot(), [Expr() as i] if not self.on_gpu or array.kind == "groups":
                 return replace(array, index=array.index + i)
         raise Rejected(f"{item} is no value of an array that is given")
 
     def element_at(  # noqa: PLR0917
-        self, slot: str, place: Expression, index: Expression, lanes: int, names: Names, visit: Visit
-    ) -> At:
+        self, slot: str, place: Expression, index: Expression, lanes: int, names: Names, visit: Standing
+    ) -> Spot:
         """From where on elements are moved."""
         at, i = self.value(place, names, visit), self.value(index, names, visit)
-        if not isinstance(at, At) or at.name != slot or (lanes > 1 and at not in self.aligned):
+        if not isinstance(at, Spot) or at.name != slot or (lanes > 1 and at not in self.aligned):
             raise Rejected(f"`{slot}` is not where elements of it are moved, {lanes} at once")
         return replace(at, index=at.index + i)
 
     # Expressions -------------------------------------------------------------------------------------------------
 
-    def values(self, node: Expression, count: int, names: Names, visit: Visit) -> Sequence[Any]:
+    def values(self, node: Expression, count: int, names: Names, visit: Standing) -> Sequence[Any]:
         """What so many targets become."""
         found: Sequence[Any]
         match node:
@@ -167,7 +167,7 @@ class Looking:
                 drawn, where = self.drawn(keys, names, visit), self.value(tensor, names, visit)
                 if where != TENSOR or (lanes > 1 and expand(lanes * (first - INDEX)) not in self.aligned):
                     raise Rejected("draws are not those of the elements")
-                ats = [At(text(drawn), "element", first + k) for k in range(lanes)]
+                ats = [Spot(text(drawn), "element", first + k) for k in range(lanes)]
                 found = [ELSEWHERE if self.distance(at, visit) else drawn for at in ats]
             case _:
                 found = [self.value(node, names, visit)]
@@ -175,7 +175,7 @@ class Looking:
             raise Rejected(f"{count} targets become {len(found)} values")
         return found
 
-    def value(self, node: Expression, names: Names, visit: Visit) -> Any:
+    def value(self, node: Expression, names: Names, visit: Standing) -> Any:
         """What an expression is: a number, or something in memory."""
         match node:
             case Name(name):
@@ -188,19 +188,19 @@ class Looking:
                 return self.item(node, names, visit)
             case Run(array, begin, count):
                 at, first, length = (self.value(each, names, visit) for each in (array, begin, count))
-                if isinstance(at, At) and length == WIDTH and visit.kind == "line":
+                if isinstance(at, Spot) and length == WIDTH and visit.kind == "line":
                     return replace(at, index=at.index + first)
                 raise Rejected(f"{node} is no run of values of a row")
             case View(slot, row, column, begin, count):
                 whole = WIDTH if visit.kind == "line" else COUNT
                 its = [self.value(each, names, visit) for each in (row, begin, count)]
                 if its[0] == Given("row") and its[2] == whole and self.layout.columns[column - 1 :][:1] == (slot,):
-                    return At(slot, "element", FIRST + its[1])
+                    return Spot(slot, "element", FIRST + its[1])
                 raise Rejected(f"`{slot}` is not viewed where the chunk has it: it does not prepare a chunk")
             case Place(slot, addresses, column, tensor, begin):
                 its = [self.value(each, names, visit) for each in (addresses, tensor, begin)]
                 if its[:2] == [Given("addresses"), TENSOR] and self.layout.columns[column:][:1] == (slot,):
-                    return At(slot, "element", its[2])
+                    return Spot(slot, "element", its[2])
                 raise Rejected(f"`{slot}` is not placed where the tensor has it")
             case Cast(Item(array, (_, k)), "index") if self.value(array, names, visit) == Given("scalars"):
                 return self.whole(self.scalar(self.value(k, names, visit)))
@@ -232,13 +232,13 @@ class Looking:
         places_joined = sign == "|" and not (getattr(left, "is_Boolean", False) or getattr(right, "is_Boolean", False))
         if places_joined:
             return _together(left) | _together(right)
-        if sign == "+" and isinstance(left, At) and isinstance(right, Expr):
+        if sign == "+" and isinstance(left, Spot) and isinstance(right, Expr):
             return replace(left, index=left.index + right)
         if isinstance(left, sympy.Basic) and isinstance(right, sympy.Basic):
             return self.run.called(sign, [left, right])
         raise Rejected(f"`{sign}` is taken of {left} and {right}")
 
-    def item(self, node: Item, names: Names, visit: Visit) -> Any:
+    def item(self, node: Item, names: Names, visit: Standing) -> Any:
         """A value of something that a kernel is given."""
         array, *index = (self.value(each, names, visit) for each in (node.array, *node.indices))
         match array, index:
@@ -255,11 +255,11 @@ class Looking:
             case Given("keys"), [group, Integer() as k] if group == GROUP:
                 return Given(f"key {k}")
             case Given("at"), [Integer() as k] if k == on_device.GROUPS:
-                return At("groups", "groups")
+                return Spot("groups", "groups")
             case Given("at"), [Integer() as k] if on_device.SMALL <= k < on_device.SMALL + len(self.layout.kinds):
                 name = list(self.layout.kinds)[k - on_device.SMALL]
-                return At(name, self.layout.kinds[name])
-            case (Given("at"), [At("groups", _, tensor)]) | (Given("at.groups"), [tensor]) if tensor == TENSOR:
+                return Spot(name, self.layout.kinds[name])
+            case (Given("at"), [Spot("groups", _, tensor)]) | (Given("at.groups"), [tensor]) if tensor == TENSOR:
                 return GROUP
             case Given(bounds), [tensor] if bounds in BOUNDS and tensor in (TENSOR, TENSOR + 1):
                 return (BEGIN if tensor == TENSOR else END)[BOUNDS[bounds]]
@@ -267,7 +267,7 @@ class Looking:
                 raise Rejected(f"the scalars of {group} are not one of the group that is visited")
         return self.read(self.cell(node, names, visit), visit)
 
-    def called(self, name: str, arguments: Sequence[Expression], names: Names, visit: Visit) -> Any:
+    def called(self, name: str, arguments: Sequence[Expression], names: Names, visit: Standing) -> Any:
         """What a function of the runtime returns, or one of the module that returns one value."""
         if name in self.run.functions:
             (found,) = self.values(Call(name, tuple(arguments)), 1, names, visit)
@@ -278,7 +278,7 @@ class Looking:
             if self.value(row, names, visit) != Given("row"):
                 raise Rejected("draws are not those of the chunk")
             self.run.memory[text(drawn)] = drawn
-            return At(text(drawn), "element", FIRST)
+            return Spot(text(drawn), "element", FIRST)
         given = [self.value(argument, names, visit) for argument in arguments]
         if self.on_gpu and (found := self.on_thread(name, given, visit)) is not None:
             return found
@@ -289,7 +289,7 @@ class Looking:
             return ELSEWHERE
         return self.run.called(name, given)
 
-    def on_thread(self, name: str, given: Sequence[Any], visit: Visit) -> Any:
+    def on_thread(self, name: str, given: Sequence[Any], visit: Standing) -> Any:
         """What a function returns by which threads know where they are, or exchange values."""
         match name, given:
             case "thread", []:
@@ -312,7 +312,7 @@ class Looking:
                 return replace(total, joined=True)
         return None
 
-    def drawn(self, keys: Sequence[Expression], names: Names, visit: Visit) -> Draw:
+    def drawn(self, keys: Sequence[Expression], names: Names, visit: Standing) -> Draw:
         """What is drawn, counted by step, seed and stream."""
         match [self.value(each, names, visit) for each in keys]:
             case [Given("key 0"), Given(key), Integer() as stream, Given("scalars")] if key.startswith("key "):
@@ -322,15 +322,15 @@ class Looking:
 
     # Totals of what there is less of than elements ----------------------------------------------------------------
 
-    def total(self, name: str, given: Sequence[Any], visit: Visit) -> Expr:
+    def total(self, name: str, given: Sequence[Any], visit: Standing) -> Expr:
         """The total over a tensor of what its chunks, rows or columns have, or over the model of what tensors have."""
         how = name[:3]
         match given:
-            case [At(array, "tensor") as at, Given("at.tensors")] | [At(array, "tensor") as at] if at.index == 0:
+            case [Spot(array, "tensor") as at, Given("at.tensors")] | [Spot(array, "tensor") as at] if at.index == 0:
                 if visit.kind == "model" or self.on_gpu:
                     value = self.combining(array)
                     return totalled(how, "model", plain(value / numel) if how == "sum" else value)
-            case [At(array, kind) as at, *bounds] if at.index == 0 and kind in BEGIN:
+            case [Spot(array, kind) as at, *bounds] if at.index == 0 and kind in BEGIN:
                 these = {"chunk": "CHUNKS", "row": "ROWS", "column": "COLUMNS"}[kind]
                 inside = visit.kind == "tensor" or (self.on_gpu and visit.kind in COUNTS)
                 if inside and bounds in ([BEGIN[kind], END[kind]], [Given(these), TENSOR]):
@@ -342,18 +342,18 @@ class Looking:
             f"`{name}` is not the total over one tensor, or over the model, of an array that is taken: {given}"
         )
 
-    def spread(self, name: str, given: Sequence[Any], visit: Visit) -> At | Expr:
+    def spread(self, name: str, given: Sequence[Any], visit: Standing) -> Spot | Expr:
         """Totals over each column or row of a tensor: of all of them, or of the one that is visited."""
         of, to = _SPREAD[name]
         how = "max" if name.startswith("max") or name.endswith(("largest", "max")) else "sum"
         match given:
-            case [At(array, kind) as at, tensor, *which] if (at.index, kind, tensor) == (0, of, TENSOR):
+            case [Spot(array, kind) as at, tensor, *which] if (at.index, kind, tensor) == (0, of, TENSOR):
                 made = totalled(how, to, self.partial(array, how) if of == "part" else self.combining(array))
                 if which == [visit.here.get(to)] and self.on_gpu:
                     return made
                 if not which and visit.kind == "tensor":
                     self.run.memory[f"{name} of {array}"] = made
-                    return At(f"{name} of {array}", to, BEGIN[to])
+                    return Spot(f"{name} of {array}", to, BEGIN[to])
         raise Rejected(f"`{name}` is not the totals over each {to} of one value a {of}: {given}")
 
     def combining(self, name: str) -> Expr:

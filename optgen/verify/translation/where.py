@@ -20,7 +20,7 @@ EXTENTS: Mapping[str, Expr] = {x.name: x for x in (numel, n_rows, n_cols)}
 
 
 @dataclass(frozen=True)
-class Launched:
+class StepKernel:
     """What a step launches.
 
     Parameters
@@ -48,7 +48,7 @@ class Layout:
         The slots in the order of their columns.
     kinds : mapping of str to str
         Of which kind each array of small values is: ``{"acc0": "chunk", "r": "row"}``, in their order in memory.
-    launches : tuple of Launched
+    launches : tuple of StepKernel
         In order.
     seeds : tuple of Hyper
         The hyperparameters that the kernels are given as whole numbers, after the step.
@@ -58,7 +58,7 @@ class Layout:
 
     columns: tuple[str, ...]
     kinds: Mapping[str, str]
-    launches: tuple[Launched, ...]
+    launches: tuple[StepKernel, ...]
     seeds: tuple[Hyper, ...]
     in_rounds: bool
 
@@ -83,7 +83,7 @@ def totalled(how: str, to: str, of: Expr) -> Expr:
 
 
 @dataclass(frozen=True)
-class At:
+class Spot:
     """The values of an array from one on: one for each of a kind."""
 
     name: str
@@ -142,7 +142,7 @@ VARYING = frozenset({"element", "column", "part"})
 
 
 @dataclass(frozen=True)
-class Visit:
+class Standing:
     """Where code stands.
 
     Parameters
@@ -166,7 +166,7 @@ class Visit:
     lanes: int = 1
     alone: bool = True
 
-    def inner(self, kind: str, here: Mapping[str, Expr], **others: Any) -> Visit:
+    def inner(self, kind: str, here: Mapping[str, Expr], **others: Any) -> Standing:
         """A visit of a part of it."""
         return replace(self, kind=kind, here={**self.here, **here}, **others)
 
