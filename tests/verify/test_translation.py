@@ -184,7 +184,12 @@ TOTALS = {
         "",
         "`acc1[]` takes something for its sum, which nothing has started",
     ),
-    "a place of another": ("adafactor", "matrix_rows = place[5]", "matrix_rows = place[6]", "what starts from nothing"),
+    "a place of another": (
+        "adafactor",
+        "matrix_rows = place[5]",
+        "matrix_rows = place[6]",
+        "a total starts from nothing elsewhere",
+    ),
     "the row before": (
         "adafactor",
         "narrow(by_row_of[first_row + line]",

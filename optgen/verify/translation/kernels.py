@@ -20,6 +20,7 @@ import sympy
 from sympy import Expr, S, expand
 
 from optgen.loops.nodes import (
+    ONE,
     Accumulate,
     Assign,
     Barrier,
@@ -36,6 +37,9 @@ from optgen.loops.nodes import (
     Run,
     Statement,
     Store,
+    count_up,
+    counted,
+    plus,
     walk,
 )
 from optgen.verify.reader import Rejected
@@ -46,7 +50,6 @@ from optgen.verify.translation.where import (
     ALL,
     BEFORE,
     BEGIN,
-    BLOCK,
     CHUNK,
     COUNT,
     COUNTS,
@@ -182,13 +185,10 @@ class _Execution(Looking):
         self, cases: Sequence[tuple[Expression | None, tuple[Statement, ...]]], names: Names, visit: Standing
     ) -> None:
         """Run the case that holds; where that depends on the thread, for the one for which it does."""
+        its_turn = sympy.Lt(POSITION, ALL[visit.kind]) if visit.kind in COUNTS else sympy.Eq(THREAD, 0)
         for number, (condition, body) in enumerate(cases, start=1):
             holds = S.true if condition is None else self.value(condition, names, visit)
-            of_thread = self.on_gpu and holds in (
-                sympy.Eq(THREAD, 0),
-                *([sympy.Lt(POSITION, ALL[visit.kind])] if visit.kind in COUNTS else []),
-            )
-            if of_thread and number == len(cases) and (holds.has(BLOCK) or visit.kind not in (*COUNTS, "element")):
+            if self.on_gpu and holds == its_turn and visit.kind != "element" and number == len(cases):
                 return self.do(body, dict(names), replace(visit, alone=True))
             if self.run.decided(holds):
                 return self.do(body, names, visit)
@@ -201,25 +201,20 @@ class _Execution(Looking):
             raise Rejected(f"a total starts from {value}")
         match target:
             case Name(name) if visit.kind in ("chunk", "line"):
-                self.totals[name] = Total(how, visit.kind)
                 names.pop(name, None)
+                self.totals[name] = Total(how, visit.kind)
                 return
             case Run(array, begin, count) if visit.kind == "chunk":
-                its = [self.value(x, names, visit) for x in (array, begin, count)]
-                if (
-                    isinstance(its[0], Spot)
-                    and its[0].kind == "part"
-                    and same(its[1], PARTS)
-                    and same(its[2], PARTS_COUNT)
-                ):
-                    self.totals[f"{its[0].name}[]"] = Total(how, "columns")
-                    return
-            case Item() if visit.kind == "parts":
+                at, first, length = (self.value(each, names, visit) for each in (array, begin, count))
+                all_parts = isinstance(at, Spot) and same(first, PARTS) and same(length, PARTS_COUNT)
+            case Item():
                 at = self.cell(target, names, visit)
-                if at.kind == "part" and same(at.index, visit.here["part"]):
-                    self.totals[f"{at.name}[]"] = Total(how, "columns")
-                    return
-        raise Rejected(f"{target} is not what starts from nothing here")
+                all_parts = visit.kind == "parts" and self.distance(at, visit) == 0
+            case _:
+                all_parts = False
+        if not all_parts or at.kind != "part":
+            raise Rejected("a total starts from nothing elsewhere than before all that it is of")
+        self.totals[f"{at.name}[]"] = Total(how, "columns")
 
     def add(self, target: Name | Item, how: str, value: Any, names: Names, visit: Standing) -> None:
         """Add something to a total, or to where a row begins."""
@@ -337,30 +332,14 @@ class _Execution(Looking):
 
 def _visited(sweep: Function) -> tuple[str, Call]:
     """The call by which a sweep visits every chunk once, and what it calls the number of a chunk."""
-    rows = Name(sweep.parameters[0]) if sweep.parameters else None
+    rows, tasks = [*map(Name, sweep.parameters), Name("")][:2]
     match sweep.body:
-        case (Loop(row, Number(0), Call("len", (over,)), Number(1), (Assign((), Call() as visit),), False),):
-            if over == rows:
-                return row, visit
-        case (
-            Loop(
-                task,
-                Number(0),
-                Binary(Call("len", (tasks,)), "-", Number(1)),
-                Number(1),
-                (
-                    Loop(
-                        row,
-                        Item(first, (Name(one),)),
-                        Item(last, (Binary(Name(other), "+", Number(1)),)),
-                        Number(1),
-                        (Assign((), Call() as visit),),
-                        False,
-                    ),
-                ),
-                True,
-            ),
-        ):
-            if first == last == tasks == Name(sweep.parameters[1]) and one == other == task:
-                return row, visit
+        case (Loop(row, body=(Assign((), Call() as call) as visit,)) as loop,):
+            if loop == count_up(row, Call("len", (rows,)), visit):
+                return row, call
+        case (Loop(task, body=(Loop(row, body=(Assign((), Call() as call) as visit,)),)) as loop,):
+            first, last = (Item(tasks, (at,)) for at in (Name(task), plus(Name(task), ONE)))
+            number = Binary(Call("len", (tasks,)), "-", ONE)
+            if loop == count_up(task, number, counted(row, first, last, visit), parallel=True):
+                return row, call
     raise Rejected(f"`{sweep.name}` does not visit every chunk once")

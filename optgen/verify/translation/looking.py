@@ -49,18 +49,9 @@ from optgen.verify.translation.where import (
 )
 
 _SPREAD = {
-    "column_totals": ("part", "column"),
-    "column_largest": ("part", "column"),
-    "column_sum": ("part", "column"),
-    "column_max": ("part", "column"),
-    "rows_in_columns": ("row", "column"),
-    "rows_in_columns_largest": ("row", "column"),
-    "sum_down": ("row", "column"),
-    "max_down": ("row", "column"),
-    "columns_in_rows": ("column", "row"),
-    "columns_in_rows_largest": ("column", "row"),
-    "sum_along": ("column", "row"),
-    "max_along": ("column", "row"),
+    **dict.fromkeys(("column_totals", "column_largest", "column_sum", "column_max"), ("part", "column")),
+    **dict.fromkeys(("rows_in_columns", "rows_in_columns_largest", "sum_down", "max_down"), ("row", "column")),
+    **dict.fromkeys(("columns_in_rows", "columns_in_rows_largest", "sum_along", "max_along"), ("column", "row")),
 }
 """What functions of the runtime combine, and for each of what."""
 
@@ -202,7 +193,10 @@ class Looking:
                 if its[:2] == [Given("addresses"), TENSOR] and self.layout.columns[column:][:1] == (slot,):
                     return Spot(slot, "element", its[2])
                 raise Rejected(f"`{slot}` is not placed where the tensor has it")
-            case Cast(Item(array, (_, k)), "index") if self.value(array, names, visit) == Given("scalars"):
+            case Cast(Item(array, (group, k)), "index") if self.value(array, names, visit) == Given("scalars"):
+                # The branch is the same for all groups, and between sweeps that of the first is taken.
+                if self.value(group, names, visit) not in (GROUP, *[S.Zero] * (self.launched.over != "element")):
+                    raise Rejected("the branch is not that of the group that is visited")
                 return self.whole(self.scalar(self.value(k, names, visit)))
             case Cast(value, to):
                 found = self.value(value, names, visit)
