@@ -159,7 +159,7 @@ class _Execution(Looking):
             match node:
                 case Assign((target,), Number(float() as value)) if self.launched.over == "element":
                     self.start(target, value, names, visit)
-                case Assign((total,), Call(arguments=(a, b, _))) if _adds(node):
+                case Assign(((Name() | Item()) as total,), Call(arguments=(a, b, _))) if _adds(node):
                     self.add(total, "sum", self.value(Binary(a, "*", b), names, visit), names, visit)
                 case Assign(targets, value):
                     self.assign(targets, value, names, visit)
