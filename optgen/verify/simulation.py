@@ -37,7 +37,7 @@ from optgen.runtime.cuda import draws as cuda_draws
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda import simulated
 from optgen.runtime.cuda import totals as cuda_totals
-from optgen.runtime.cuda.places import names_of_small, placed_on_device
+from optgen.runtime.cuda.places import names_of_small, placed_on_device, those
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes
 from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, executed, misused
@@ -365,7 +365,8 @@ def _step(
         chunks = np.stack([cuts.count, cuts.tensor, cuts.begin, cuts.at.groups[cuts.tensor]]).astype(np.int64)
         chunks = np.concatenate([chunks, cuts.places.T]) if program.has_small else chunks
         blocks = {"model": 1, "tensor": len(cuts.at.tensors), "element": chunks.shape[1]}
-        blocks |= {"row": -(-int(cuts.at.rows[-1]) // THREADS), "column": -(-int(cuts.at.columns[-1]) // THREADS)}
+        for kind, bounds in {"row": cuts.at.rows, "column": cuts.at.columns}.items():
+            blocks[kind] = -(-len(those(bounds, cuts.at.tensors)) // THREADS)
         for launch in program.launches:
             clock.phase += 1
             given = [at, scalars, small]

@@ -333,13 +333,14 @@ class _Prepare:
         """What is done for one tensor."""
         spread: dict[str, tuple[str, Expr]] = {}
         first = group = ""
-        for statement in statements:
+        for statement in self.run.chosen(statements, scope):
             match statement:
                 case ast.Assign(targets=[ast.Name(id="group")], value=value):
                     group = ast.unparse(value)
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Subscript(ast.Name(id="scalars")) as value) if (
-                    group == "at.groups[j]"
-                ):
+                case ast.Assign(
+                    targets=[ast.Name(id=name)],
+                    value=ast.Subscript(ast.Name(id="scalars")) | ast.Call(func=ast.Name(id="int")) as value,
+                ) if group == "at.groups[j]":
                     scope.names[name] = scalar(ast.unparse(value), self.scalars, "group")
                 case ast.Assign(targets=[ast.Name(id="begin")], value=value):
                     first = ast.unparse(value)
