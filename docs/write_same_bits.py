@@ -25,7 +25,8 @@ The compiler writes every fused product and sum itself, `fma`, and LLVM may cont
 an element. So the new values of one element depend on its old values, its gradient and the scalars of the step, and on
 nothing else: not on the size of the array, on where the element lies, on chunks or threads, nor on how wide the vector
 unit is. `+ - * /`, `sqrt`, `fma`, comparisons and choices are rounded as IEEE 754 says, on every CPU. (On GPUs the same
-text is compiled; that has not been tried on one, and ptxas may still contract a product that has a name.)
+text is compiled, and no sum of it has a product in it that NVIDIA's compilers could fuse: `fma` and `times` say which
+is rounded where. That is seen in the PTX of every kernel; it has not been tried on a GPU.)
 
 What may differ between machines:
 
@@ -39,7 +40,7 @@ What may differ between machines:
 A rule with four dashes has the same bits on every machine.
 """
 EXACT = set(
-    "abs ceil finite floor fma head maximum minimum root_of_squares shrunk sign sqrt stretched tail where".split()
+    "abs ceil finite floor fma head maximum minimum root_of_squares shrunk sign sqrt stretched tail times where".split()
 )
 """Functions that every machine rounds alike, or that round nothing."""
 

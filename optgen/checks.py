@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sympy import Expr, Number, Pow, S
+from sympy import Add, Expr, Number, Pow, S
 from sympy.logic.boolalg import Boolean
 
 from optgen.errors import CompilerError
@@ -17,7 +17,9 @@ from optgen.ir import Kernel, symbols
 from optgen.language.order import walk
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
+from optgen.language.sums import InOrder
 from optgen.language.symbols import g
+from optgen.passes.fuse import halves, named_products
 from optgen.passes.hoist import is_product_power
 
 Rule = Callable[[Kernel], Iterator[str]]
@@ -122,6 +124,14 @@ def product_powers_have_names(kernel: Kernel) -> Iterator[str]:
         product = isinstance(node, Pow) and is_product_power(node.exp) and abs(node.exp) not in (S.Half, S.One)
         if product and not node.base.is_Symbol:
             yield f"`{node}` would compute its base more than once"
+
+
+def sums_hold_no_products(kernel: Kernel) -> Iterator[str]:
+    """No sum has a product in it, by name or not: compilers would fuse them where they like."""
+    for sweep in kernel.sweeps:
+        yield from (f"`{node}` adds the product `{term}`" for node, term in named_products(sweep))
+        for node in (node for assign in sweep.body for node in walk(assign.value) if isinstance(node, Add | InOrder)):
+            yield from (f"`{node}` adds the product `{term}`" for term in node.args if halves(term))
 
 
 ALWAYS: tuple[Rule, ...] = (

@@ -95,6 +95,13 @@ class fma(Function):  # noqa: N801
     is_real = True
 
 
+class times(Function):  # noqa: N801
+    """``a*b``, rounded before anything is added to it."""
+
+    nargs = 2
+    is_real = True
+
+
 class head(Function):  # noqa: N801
     """A number cut to what float32 holds, less than the number in size."""
 

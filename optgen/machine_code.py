@@ -23,7 +23,7 @@ from numba import types
 from optgen.errors import UsageError
 from optgen.runtime import Program
 from optgen.runtime.core.storage import uniform
-from optgen.runtime.cpu.primitives import StorageType
+from optgen.runtime.cpu.storage import StorageType
 from optgen.runtime.cuda import primitives as cuda
 
 Capability = tuple[int, int]

@@ -42,7 +42,7 @@ PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
     (split, (checks.reductions_are_totals, checks.what_is_loaded_was_made, checks.totals_are_of_what_is_visited)),
     (cse, ()),
     (strength, (checks.product_powers_have_names,)),
-    (fuse, ()),
+    (fuse, (checks.sums_hold_no_products,)),
 )
 """Each pass with the rules that hold from it on."""
 

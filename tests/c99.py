@@ -45,6 +45,7 @@ _PRELUDE = """
 
 typedef struct { const int64_t *at; int64_t length, width; } table;
 
+#define times(a, b) ((a) * (b))
 #define where(c, a, b) ((c) ? (a) : (b))
 #define sign(x) ((x) != (x) ? (x) : (element)(((x) > 0) - ((x) < 0)))
 #define finite_(x) ((element)(isfinite(x) != 0))

@@ -9,7 +9,7 @@ from pathlib import Path
 # Numba sees edits to a module whose functions it caches, but not to those it inlines into them. It reads the variable
 # when it is imported.
 ROOT = Path(__file__).parents[1]
-RUNTIME = b"".join(path.read_bytes() for path in sorted((ROOT / "optgen" / "runtime").glob("*.py")))
+RUNTIME = b"".join(path.read_bytes() for path in sorted((ROOT / "optgen" / "runtime").rglob("*.py")))
 CACHE = ROOT / ".cache" / hashlib.sha256(RUNTIME).hexdigest()[:16]
 os.environ["NUMBA_CACHE_DIR"] = str(CACHE / "numba")
 os.environ["OPTGEN_CACHE_DIR"] = str(CACHE / "optgen")

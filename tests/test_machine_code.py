@@ -4,12 +4,13 @@ import inspect
 import re
 import sys
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from kept import kept
 from numba import types
 
 from optgen.cli import main
@@ -17,15 +18,18 @@ from optgen.errors import UsageError
 from optgen.machine_code import MachineCode, assembled, capability_of, machine_code, missing, ptx
 from optgen.runtime import Launch
 from optgen.runtime.cuda import primitives as cuda
-from optgen.runtime.cuda.primitives import THREADS, block, kernel, load, load4, store, store4, thread
+from optgen.runtime.cuda.primitives import THREADS, block, kernel, thread
+from optgen.runtime.cuda.storage import load, load4, store, store4
 
 BOTH = (8, 0), (9, 0)
 here = pytest.mark.skipif(bool(missing()), reason=missing())
+COMPILER = inspect.getsource(inspect.getmodule(ptx))
+"""What kernels follow from besides the module, the runtime and what is installed."""
 FLOAT64 = (
     (r"F2F\.F64\.F32$", r"\bwide\("),
     (r"F2F\.F32\.F64$", r"\bnarrow\("),
-    (r"DADD$", r" \+= wide\("),
-    (r"DFMA$", r" \+= wide\(\w+\)\*wide\("),
+    (r"DADD$", r" \+= wide\(|= fma\(wide\("),  # what a block adds up
+    (r"DFMA$", r"= fma\(wide\("),
     (r"DSETP\.", r"\bmaximum\(.*, wide\("),
 )
 """What of float64 there may be in a sweep over elements of float32, and what the source must have for it: numbers are
@@ -39,9 +43,56 @@ def program(name):
 
 
 @cache
-def compiled(name, capability):
-    """Its kernels as PTX for float32, compiled once: that takes far longer than to assemble them."""
-    return tuple(ptx(program(name), capability))
+def compiled(name, capability, dtype="float32"):
+    """Its kernels as PTX; for float64 its sweeps over elements, for what is small is float64 anyway."""
+    its = program(name)
+    if dtype == "float64":
+        its = replace(its, launches=tuple(launch for launch in its.launches if launch.over == "element"))
+    return kept(lambda: tuple(ptx(its, capability, dtype)), text_of(name), capability, dtype, COMPILER)
+
+
+def text_of(name):
+    """The text of a module for GPUs."""
+    return inspect.getsource(import_module(f"optgen.generated.cuda.{name}"))
+
+
+def code_of(source, capability):
+    """The machine code of a kernel that is PTX, disassembled already."""
+
+    def made():
+        code = assembled(source, capability)
+        assert code.sass
+        return code
+
+    return kept(made, source, capability, COMPILER)
+
+
+_INSTRUCTION = re.compile(r"^\s*(?:@!?%p\d+\s+)?([a-z][\w.]*)\s+(%\w+)\s*,\s*([^;]*);", re.MULTILINE)
+_EXACT = re.compile(r"\b0(f[0-9A-F]{3}0{5}|d[0-9A-F]{3}0{13})\b")
+"""A power of two, by which a product is not rounded."""
+
+
+def products_added(text: str) -> list[str]:
+    """The sums of a kernel that add a product: whatever assembles it may round both at once. Functions are CUDA's."""
+    text = re.sub(r"^\.func .*?^}", "", text, flags=re.DOTALL | re.MULTILINE)
+    made: dict[str, list[tuple[str, str]]] = {}
+    for operation, result, given in _INSTRUCTION.findall(text):
+        made.setdefault(result, []).append((operation, given))
+
+    def is_product(register: str, seen: frozenset[str] = frozenset()) -> bool:
+        ways = made.get(register, []) if register not in seen else []
+        moved = ("mov.f", "neg.f", "selp.f")
+        return any(
+            (operation.startswith("mul.f") and not _EXACT.search(given))
+            or (
+                operation.startswith(moved)
+                and any(is_product(x, seen | {register}) for x in re.findall(r"%f\w+", given))
+            )
+            for operation, given in ways
+        )
+
+    sums = (each for each in _INSTRUCTION.findall(text) if each[0].startswith(("add.f", "sub.f")))
+    return [" ".join(each) for each in sums if any(map(is_product, re.findall(r"%f\w+", each[2])))]
 
 
 def complaints(code: MachineCode, source: str) -> list[str]:
@@ -66,7 +117,7 @@ def complaints_of(program, kernels, *capabilities):
     found = []
     for launch, made in zip(program.launches, kernels, strict=True):
         source = inspect.getsource(launch.kernel.py_func)
-        found += [what for each in capabilities for what in complaints(assembled(made, each), source)]
+        found += [what for each in capabilities for what in complaints(code_of(made, each), source)]
     return found
 
 
@@ -74,6 +125,20 @@ def complaints_of(program, kernels, *capabilities):
 def test_kernels_move_128_bits_keep_to_registers_and_use_float64_for_totals_only(generated):
     name = generated.optimizer.name
     assert not complaints_of(program(name), compiled(name, BOTH[0]), *BOTH)
+
+
+@here
+def test_no_product_is_left_for_an_assembler_to_fuse(generated):
+    drawn = bool(program(generated.optimizer.name).seeds)  # by a logarithm, a sine and a cosine of CUDA
+    for code in () if drawn else compiled(generated.optimizer.name, BOTH[0]):
+        assert not products_added(code.text), code.kernel
+
+
+def test_a_product_that_meets_a_sum_is_noticed():
+    text = "mul.f32 %f1, %f2, %f3;\nneg.f32 %f4, %f1;\nadd.f32 %f5, %f6, %f4;\n"
+    assert products_added(text) == ["add.f32 %f5 %f6, %f4"]
+    assert not products_added(text.replace("%f3", "0f40000000"))
+    assert not products_added(text.replace("mul.f32", "mul.rn.f32"))
 
 
 @here
@@ -87,11 +152,10 @@ def test_kernels_without_mathematical_functions_are_the_same_ptx_for_both(name):
 @pytest.mark.parametrize(
     "name", ["adamp", "adamw", "adafactor", "ademamix", "gradient_noise_sgd", "lamb", "rprop", "sm3"]
 )
-def test_sweeps_over_float64_keep_to_registers(name):
-    its = program(name)
-    sweeps = tuple(launch for launch in its.launches if launch.over == "element")  # what is small is float64 anyway
-    for code in machine_code(replace(its, launches=sweeps), (9, 0), "float64"):
-        assert code.local_bytes == 0, code.kernel
+def test_sweeps_over_float64_keep_to_registers_and_leave_nothing_to_fuse(name):
+    for made in compiled(name, (9, 0), "float64"):
+        assert code_of(made, (9, 0)).local_bytes == 0, made.kernel
+        assert program(name).seeds or not products_added(made.text), made.kernel
 
 
 def of_one_element(name):
@@ -102,14 +166,17 @@ def of_one_element(name):
 
 @here
 def test_what_is_computed_for_one_element_has_its_type(reducing):
-    for update in of_one_element(reducing.optimizer.name):
+    name = reducing.optimizer.name
+    for update in of_one_element(name):
         source = inspect.getsource(update.py_func)
         results = re.search(r"return (.+)$", source.rstrip())[1].split(", ")
         given = [f"x[{k}]" for k in range(len(inspect.signature(update.py_func).parameters))]
         stored = [f"y[{k}]" for k in range(len(results))]
         names = {"update": update}
         exec(f"def alone(x, y):\n    {', '.join(stored)} = update({', '.join(given)})", names)  # noqa: S102
-        text = cuda.ptx(SimpleNamespace(py_func=names["alone"]), (types.float32[::1], types.float32[::1]), (9, 0))
+        alone = SimpleNamespace(py_func=names["alone"])
+        arrays = (types.float32[::1], types.float32[::1])
+        text = kept(partial(cuda.ptx, alone, arrays, (9, 0)), text_of(name), source)
         assert ".f32" in text
         assert ".f64" not in text, source
 
@@ -118,32 +185,32 @@ def test_what_is_computed_for_one_element_has_its_type(reducing):
 
 
 @kernel
-def good(chunks, addresses, scalars):
+def good(chunks, addresses, storage, scalars):
     """Shrink every element, four at a time."""
     i = 4 * thread()
     while i < chunks[0, block()]:
-        x0, x1, x2, x3 = load4(addresses[0, 0], i, scalars)
-        c = scalars[0]
-        store4(addresses[0, 0], i, scalars, c * x0, c * x1, c * x2, c * x3)
+        x0, x1, x2, x3 = load4(addresses[0, 0], i, storage.theta)
+        c = scalars[0, 0]
+        store4(addresses[0, 0], i, storage.theta, c * x0, c * x1, c * x2, c * x3)
         i += 4 * THREADS
 
 
 @kernel
-def with_a_bare_number(chunks, addresses, scalars):
+def with_a_bare_number(chunks, addresses, storage, scalars):
     """Shrink every element by a number that is float64."""
     i = 4 * thread()
     while i < chunks[0, block()]:
-        x0, x1, x2, x3 = load4(addresses[0, 0], i, scalars)
-        store4(addresses[0, 0], i, scalars, 0.9 * x0, 0.9 * x1, 0.9 * x2, 0.9 * x3)
+        x0, x1, x2, x3 = load4(addresses[0, 0], i, storage.theta)
+        store4(addresses[0, 0], i, storage.theta, 0.9 * x0, 0.9 * x1, 0.9 * x2, 0.9 * x3)
         i += 4 * THREADS
 
 
 @kernel
-def one_at_a_time(chunks, addresses, scalars):
+def one_at_a_time(chunks, addresses, storage, scalars):
     """Shrink every element, one at a time, where store4( is expected."""
     i = thread()
     while i < chunks[0, block()]:
-        store(addresses[0, 0], i, scalars, scalars[0] * load(addresses[0, 0], i, scalars))
+        store(addresses[0, 0], i, storage.theta, scalars[0, 0] * load(addresses[0, 0], i, storage.theta))
         i += THREADS
 
 
@@ -174,12 +241,12 @@ def test_local_memory_is_noticed():
     from numba import cuda as numba_cuda  # noqa: PLC0415 not everywhere
 
     @numba_cuda.jit
-    def with_an_array(chunks, addresses, scalars):
+    def with_an_array(chunks, addresses, storage, scalars):
         last = numba_cuda.local.array(64, types.float32)
         for k in range(64):
-            last[k] = load(addresses[0, 0], chunks[1, k], scalars)
+            last[k] = load(addresses[0, 0], chunks[1, k], storage.theta)
         for k in range(64):
-            store(addresses[0, 0], k, scalars, last[chunks[0, k]])
+            store(addresses[0, 0], k, storage.theta, last[chunks[0, k]])
 
     (code,) = machine_code(launched(with_an_array), (9, 0))
     assert code.local_bytes == 256
@@ -190,7 +257,7 @@ def test_local_memory_is_noticed():
 @here
 @pytest.mark.parametrize(("name", "capability"), [("adamw", (8, 0)), ("lamb", (9, 0))], ids=["adamw", "lamb"])
 def test_registers_are_those_that_instructions_name(name, capability):
-    for code in (assembled(each, capability) for each in compiled(name, capability)):
+    for code in (code_of(each, capability) for each in compiled(name, capability)):
         used = 1 + max(int(number) for number in re.findall(r"\bR(\d+)\b", code.sass))
         assert used <= code.registers <= used + 8  # a multiple of 2, and what calls may need
     assert code.shared_bytes == 0
@@ -214,15 +281,15 @@ def show(monkeypatch, capsys):
 
 
 SPEC = """
-from optgen import Let, Norm, Optimizer, Schedule, g, t, theta
+from optgen import Let, Optimizer, Schedule, TensorMean, g, t, theta
 from optgen.hypers import lr
-mine = Optimizer("mine", title="Mine", step=(Let(theta.next, theta - lr * g / Norm(g)),))
+mine = Optimizer("mine", title="Mine", step=(Let(theta.next, theta - lr * g / TensorMean(g)),))
 """
 
 
 @pytest.fixture
 def spec(tmp_path):
-    """A spec file with a rule that takes a norm."""
+    """A spec file with a rule that adds something up."""
     path = tmp_path / "mine.py"
     path.write_text(SPEC)
     return str(path)

@@ -21,8 +21,9 @@ Reference: arXiv:1902.09843, Algorithm 2 with the bounds of section 4.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, head, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    tail, view,
+    tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -142,9 +143,13 @@ class AdaBoundPaper(FusedOptimizer):
         Decay of the average of gradients.
     beta2 : float or callable, default 0.999, in [0, 1)
         Decay of the average of squared gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2)
+    def __init__(
+        self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, **options)

@@ -17,8 +17,9 @@ Reference: arXiv:1212.5701, Algorithm 1; torch.optim.Adadelta.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -121,9 +122,13 @@ class Adadelta(FusedOptimizer):
         Decay of the averages of squared gradients and movements.
     eps : float or callable, default 1e-6, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 1.0, rho: Value = 0.9, eps: Value = 1e-6) -> None:
-        super().__init__(params, lr=lr, rho=rho, eps=eps)
+    def __init__(
+        self, params: Params, *, lr: Value = 1.0, rho: Value = 0.9, eps: Value = 1e-6, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, rho=rho, eps=eps, **options)

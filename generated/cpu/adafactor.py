@@ -23,8 +23,9 @@ Reference: torch.optim.Adafactor.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, helper, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_totals, narrow, rows_in_columns, sum_of, wide
 
 
@@ -57,7 +58,7 @@ def tensor_0(acc6, acc7, acc8, numel, eps2, c3):
 @helper
 def row_0(r, acc0, numel, n_cols, c0, c1):
     """One row before sweep 1: the new r, and by_row."""
-    r_next = c0*r + c1*acc0/n_cols
+    r_next = fma(c0, r, c1*acc0/n_cols)
     by_row = 1 if n_cols >= numel else sqrt(r_next)
     return r_next, by_row
 
@@ -65,7 +66,7 @@ def row_0(r, acc0, numel, n_cols, c0, c1):
 @helper
 def column_0(c, acc1, acc2, numel, n_rows, n_cols, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
-    c_next = c0*c + c1*acc1/n_rows
+    c_next = fma(c0, c, c1*acc1/n_rows)
     by_column = sqrt(c_next*(1 if n_cols >= numel else 1/maximum(acc2/n_rows, eps1)))
     return c_next, by_column
 
@@ -119,11 +120,11 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, ac
         acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
             y2, y3 = update_0(theta[i], g[i])
-            acc0 += wide(g[i])*wide(g[i])
-            acc1[i] += wide(g[i])*wide(g[i])
-            acc6 += wide(theta[i])*wide(theta[i])
-            acc7 += wide(y2)*wide(y2)
-            acc8 += wide(y3)*wide(y3)
+            acc0 = fma(wide(g[i]), wide(g[i]), acc0)
+            acc1[i] = fma(wide(g[i]), wide(g[i]), acc1[i])
+            acc6 = fma(wide(theta[i]), wide(theta[i]), acc6)
+            acc7 = fma(wide(y2), wide(y2), acc7)
+            acc8 = fma(wide(y3), wide(y3), acc8)
         acc0_of[first_row + line] = acc0
     acc6_of[place[0]] = acc6
     acc7_of[place[0]] = acc7
@@ -205,9 +206,9 @@ def chunk_1(row, place, storage, scalars, by_row_of, by_column_of, acc3_of, acc4
         by_column = by_column_of[column : column + count]
         for i in range(count):
             u, y0, y1 = update_1(g[i], by_row, narrow(by_column[i], scalars), eps1)
-            acc3 += wide(u)*wide(u)
-            acc4 += wide(y0)*wide(y0)
-            acc5 += wide(y1)*wide(y1)
+            acc3 = fma(wide(u), wide(u), acc3)
+            acc4 = fma(wide(y0), wide(y0), acc4)
+            acc5 = fma(wide(y1), wide(y1), acc5)
     acc3_of[place[0]] = acc3
     acc4_of[place[0]] = acc4
     acc5_of[place[0]] = acc5
@@ -358,15 +359,17 @@ class Adafactor(FusedOptimizer):
         Smallest size that parameters are taken to have.
     weight_decay : float or callable, default 0.0, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, beta2_decay: Value = -0.8, eps1: Value = 1.1920928955078125e-7,
-        rms_limit: Value = 1.0, eps2: Value = 0.001, weight_decay: Value = 0.0,
+        rms_limit: Value = 1.0, eps2: Value = 0.001, weight_decay: Value = 0.0, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta2_decay=beta2_decay, eps1=eps1, rms_limit=rms_limit, eps2=eps2,
-            weight_decay=weight_decay,
+            weight_decay=weight_decay, **options,
         )

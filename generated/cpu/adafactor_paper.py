@@ -22,8 +22,9 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, helper, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_totals, columns_in_rows, narrow, rows_in_columns, sum_of, wide
 
 
@@ -55,14 +56,14 @@ def tensor_0(acc7, acc8, acc9, numel, eps2, c3):
 @helper
 def row_0(r, acc0, n_cols, eps1, c0, c1):
     """One row before sweep 1: the new r."""
-    r_next = c0*r + c1*(acc0 + n_cols*eps1)
+    r_next = fma(c0, r, c1*fma(n_cols, eps1, acc0))
     return r_next
 
 
 @helper
 def column_0(c, acc1, acc3, n_rows, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
-    c_next = c0*c + c1*(acc1 + n_rows*eps1)
+    c_next = fma(c0, c, c1*fma(n_rows, eps1, acc1))
     by_column = acc3**(1/4)/sqrt(c_next)
     return c_next, by_column
 
@@ -123,11 +124,11 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, ac
         acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
             y2, y3 = update_0(theta[i], g[i])
-            acc0 += wide(g[i])*wide(g[i])
-            acc1[i] += wide(g[i])*wide(g[i])
-            acc7 += wide(theta[i])*wide(theta[i])
-            acc8 += wide(y2)*wide(y2)
-            acc9 += wide(y3)*wide(y3)
+            acc0 = fma(wide(g[i]), wide(g[i]), acc0)
+            acc1[i] = fma(wide(g[i]), wide(g[i]), acc1[i])
+            acc7 = fma(wide(theta[i]), wide(theta[i]), acc7)
+            acc8 = fma(wide(y2), wide(y2), acc8)
+            acc9 = fma(wide(y3), wide(y3), acc9)
         acc0_of[first_row + line] = acc0
     acc7_of[place[0]] = acc7
     acc8_of[place[0]] = acc8
@@ -211,9 +212,9 @@ def chunk_1(row, place, storage, scalars, by_row_of, by_column_of, acc4_of, acc5
         by_column = by_column_of[column : column + count]
         for i in range(count):
             u, y0, y1 = update_1(g[i], by_row, narrow(by_column[i], scalars))
-            acc4 += wide(u)*wide(u)
-            acc5 += wide(y0)*wide(y0)
-            acc6 += wide(y1)*wide(y1)
+            acc4 = fma(wide(u), wide(u), acc4)
+            acc5 = fma(wide(y0), wide(y0), acc5)
+            acc6 = fma(wide(y1), wide(y1), acc6)
     acc4_of[place[0]] = acc4
     acc5_of[place[0]] = acc5
     acc6_of[place[0]] = acc6
@@ -354,12 +355,14 @@ class AdafactorPaper(FusedOptimizer):
         Largest root mean square of a direction.
     eps2 : float or callable, default 0.001, in [0, inf)
         Smallest size that parameters are taken to have.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, beta2_decay: Value = -0.8, eps1: Value = 1e-30,
-        rms_limit: Value = 1.0, eps2: Value = 0.001,
+        rms_limit: Value = 1.0, eps2: Value = 0.001, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta2_decay=beta2_decay, eps1=eps1, rms_limit=rms_limit, eps2=eps2)
+        super().__init__(params, lr=lr, beta2_decay=beta2_decay, eps1=eps1, rms_limit=rms_limit, eps2=eps2, **options)

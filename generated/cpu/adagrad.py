@@ -15,8 +15,9 @@ Reference: torch.optim.Adagrad.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -113,12 +114,16 @@ class Adagrad(FusedOptimizer):
         Keeps a denominator away from zero.
     initial_accumulator : float or callable, default 0.0, in [0, inf)
         What the sum starts from.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, lr_decay: Value = 0.0, eps: Value = 1e-10,
-        initial_accumulator: Value = 0.0,
+        initial_accumulator: Value = 0.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, lr_decay=lr_decay, eps=eps, initial_accumulator=initial_accumulator)
+        super().__init__(
+            params, lr=lr, lr_decay=lr_decay, eps=eps, initial_accumulator=initial_accumulator, **options,
+        )

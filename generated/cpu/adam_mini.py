@@ -20,8 +20,9 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail, view,
+    sqrt, summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, wide
 
 
@@ -48,7 +49,7 @@ def update_0(g, m, beta1_head, beta1_tail, c0):
 @helper
 def row_0(v, acc0, n_cols, lr, beta2, eps, c2, c3):
     """One row before sweep 1: the new v, and c5."""
-    v_next = beta2*v + c2*acc0/n_cols
+    v_next = fma(beta2, v, c2*acc0/n_cols)
     v_hat = c3*v_next
     c5 = lr/(sqrt(v_hat) + eps)
     return v_next, c5
@@ -79,7 +80,7 @@ def chunk_0(row, place, storage, scalars, acc0_of):
         acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
             m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
-            acc0 += wide(g[i])*wide(g[i])
+            acc0 = fma(wide(g[i]), wide(g[i]), acc0)
         acc0_of[first_row + line] = acc0
 
 
@@ -208,12 +209,14 @@ class AdamMini(FusedOptimizer):
         How strongly weights are pulled to zero.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
-        weight_decay: Value = 0.01, eps: Value = 1e-8,
+        weight_decay: Value = 0.01, eps: Value = 1e-8, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, **options)

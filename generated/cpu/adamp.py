@@ -30,8 +30,9 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import max_of, narrow, sum_of, wide
 
 
@@ -170,22 +171,22 @@ def chunk_0(
             m[i], v[i], y0, y1, y2, y3, u = update_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 += wide(g[i])*wide(theta[i])
-            acc1 += wide(g[i])*wide(g[i])
-            acc2 += wide(y0)*wide(y0)
-            acc3 += wide(y1)*wide(y1)
-            acc4 += wide(theta[i])*wide(theta[i])
-            acc5 += wide(y2)*wide(y2)
-            acc6 += wide(y3)*wide(y3)
-            acc8 += wide(g[i])*wide(theta[i])
-            acc9 += wide(g[i])*wide(g[i])
-            acc10 += wide(y0)*wide(y0)
-            acc11 += wide(y1)*wide(y1)
-            acc12 += wide(theta[i])*wide(theta[i])
-            acc13 += wide(y2)*wide(y2)
-            acc14 += wide(y3)*wide(y3)
-            acc15 += wide(theta[i])*wide(u)
-            acc16 += wide(theta[i])*wide(u)
+            acc0 = fma(wide(g[i]), wide(theta[i]), acc0)
+            acc1 = fma(wide(g[i]), wide(g[i]), acc1)
+            acc2 = fma(wide(y0), wide(y0), acc2)
+            acc3 = fma(wide(y1), wide(y1), acc3)
+            acc4 = fma(wide(theta[i]), wide(theta[i]), acc4)
+            acc5 = fma(wide(y2), wide(y2), acc5)
+            acc6 = fma(wide(y3), wide(y3), acc6)
+            acc8 = fma(wide(g[i]), wide(theta[i]), acc8)
+            acc9 = fma(wide(g[i]), wide(g[i]), acc9)
+            acc10 = fma(wide(y0), wide(y0), acc10)
+            acc11 = fma(wide(y1), wide(y1), acc11)
+            acc12 = fma(wide(theta[i]), wide(theta[i]), acc12)
+            acc13 = fma(wide(y2), wide(y2), acc13)
+            acc14 = fma(wide(y3), wide(y3), acc14)
+            acc15 = fma(wide(theta[i]), wide(u), acc15)
+            acc16 = fma(wide(theta[i]), wide(u), acc16)
         acc0_of[first_row + line] = acc0
         acc1_of[first_row + line] = acc1
         acc2_of[first_row + line] = acc2
@@ -408,15 +409,17 @@ class AdamP(FusedOptimizer):
         What part of the decay is left to weights whose scale has no effect.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8,
-        delta: Value = 0.1, wd_ratio: Value = 0.1, weight_decay: Value = 0.01,
+        delta: Value = 0.1, wd_ratio: Value = 0.1, weight_decay: Value = 0.01, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, delta=delta, wd_ratio=wd_ratio,
-            weight_decay=weight_decay,
+            weight_decay=weight_decay, **options,
         )

@@ -19,8 +19,8 @@ Reference: arXiv:2409.03137, Algorithm 1 without schedules; optax.contrib.ademam
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
-    view,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -171,6 +171,8 @@ class AdEMAMix(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.0, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -178,7 +180,9 @@ class AdEMAMix(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
         beta3: Value = 0.9999, alpha: Value = 5.0, eps: Value = 1e-8, weight_decay: Value = 0.0,
+        **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, beta3=beta3, alpha=alpha, eps=eps, weight_decay=weight_decay,
+            **options,
         )

@@ -23,8 +23,9 @@ Reference: arXiv:2409.03137, Algorithm 1 with its schedules of alpha and beta3; 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     exp, expm1, fma, head, log, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail, view,
+    serial_sweep, sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -203,6 +204,8 @@ class AdEMAMixScheduled(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.0, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -210,9 +213,10 @@ class AdEMAMixScheduled(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, alpha: Value = 5.0,
         alpha_warmup: Value = 256000.0, beta3_warmup: Value = 256000.0, beta3: Value = 0.9999,
-        beta_start: Value | None = None, eps: Value = 1e-8, weight_decay: Value = 0.0,
+        beta_start: Value | None = None, eps: Value = 1e-8, weight_decay: Value = 0.0, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, alpha=alpha, alpha_warmup=alpha_warmup,
             beta3_warmup=beta3_warmup, beta3=beta3, beta_start=beta_start, eps=eps, weight_decay=weight_decay,
+            **options,
         )

@@ -17,8 +17,8 @@ Reference: arXiv:2411.02853v1; optax.contrib.adopt(use_clipping=False).
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
-    view,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -147,11 +147,14 @@ class ADOPTUnclipped(FusedOptimizer):
         Keeps a denominator away from zero.
     beta1 : float or callable, default 0.9, in [0, 1)
         Decay of the average of gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta2: Value = 0.9999, eps: Value = 1e-6, beta1: Value = 0.9,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta2=beta2, eps=eps, beta1=beta1)
+        super().__init__(params, lr=lr, beta2=beta2, eps=eps, beta1=beta1, **options)

@@ -22,8 +22,9 @@ Reference: the authors' code, github.com/Luolc/AdaBound, with amsbound.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail, view,
+    serial_sweep, sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -173,6 +174,8 @@ class AMSBound(FusedOptimizer):
         How fast the bounds close.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -180,7 +183,9 @@ class AMSBound(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
         final_lr: Value = 0.1, base_lr: Value | None = None, gamma: Value = 0.001, eps: Value = 1e-8,
+        **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, final_lr=final_lr, base_lr=base_lr, gamma=gamma, eps=eps,
+            **options,
         )

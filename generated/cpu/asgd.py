@@ -19,8 +19,9 @@ Reference: torch.optim.ASGD; Bottou's averaged stochastic gradient descent.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -139,12 +140,14 @@ class ASGD(FusedOptimizer):
         Power with which the rate falls.
     t0 : float or callable, default 1000000.0, in [0, inf)
         How many steps pass before averaging starts.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, lambd: Value = 0.0001, alpha: Value = 0.75,
-        t0: Value = 1000000.0,
+        t0: Value = 1000000.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, lambd=lambd, alpha=alpha, t0=t0)
+        super().__init__(params, lr=lr, lambd=lambd, alpha=alpha, t0=t0, **options)

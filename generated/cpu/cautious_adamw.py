@@ -20,8 +20,9 @@ Reference: arXiv:2411.16085, Algorithm 1.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sign, sqrt, summing_chunk, tail, view, where,
+    serial_sweep, sign, sqrt, summing_chunk, tail, where,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 
@@ -223,12 +224,14 @@ class CautiousAdamW(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8,
-        weight_decay: Value = 0.01,
+        weight_decay: Value = 0.01, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, **options)

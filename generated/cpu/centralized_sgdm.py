@@ -15,9 +15,9 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, view,
-    where,
+    fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, where,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, wide
 
 
@@ -209,11 +209,14 @@ class CentralizedSGDM(FusedOptimizer):
         How much of the last movement is kept.
     dampening : float or callable, default 0.0, in [0, 1]
         How much of the gradient the momentum leaves out.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, dampening: Value = 0.0,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, momentum=momentum, dampening=dampening)
+        super().__init__(params, lr=lr, momentum=momentum, dampening=dampening, **options)

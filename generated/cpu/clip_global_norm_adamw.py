@@ -20,8 +20,9 @@ Reference: torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
@@ -79,9 +80,9 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of):
     acc4 = 0.0  # sum of y3*y3 over the tensor
     for i in range(count):
         y1, y3 = update_0(g[i])
-        acc0 += wide(g[i])*wide(g[i])
-        acc2 += wide(y1)*wide(y1)
-        acc4 += wide(y3)*wide(y3)
+        acc0 = fma(wide(g[i]), wide(g[i]), acc0)
+        acc2 = fma(wide(y1), wide(y1), acc2)
+        acc4 = fma(wide(y3), wide(y3), acc4)
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2
     acc4_of[place[0]] = acc4
@@ -233,14 +234,17 @@ class ClipGlobalNormAdamW(FusedOptimizer):
         How strongly weights are pulled to zero.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, norm_limit: Value = 1.0, beta1: Value = 0.9,
-        beta2: Value = 0.999, weight_decay: Value = 0.01, eps: Value = 1e-8,
+        beta2: Value = 0.999, weight_decay: Value = 0.01, eps: Value = 1e-8, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, norm_limit=norm_limit, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps,
+            **options,
         )

@@ -15,8 +15,9 @@ Reference: torch.nn.utils.clip_grad_value_; optax.clip.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -131,12 +132,14 @@ class ClipValueSGDM(FusedOptimizer):
         How much of the last movement is kept.
     dampening : float or callable, default 0.0, in [0, 1]
         How much of the gradient the momentum leaves out.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, clip_limit: Value = 1.0, momentum: Value = 0.9,
-        dampening: Value = 0.0,
+        dampening: Value = 0.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, clip_limit=clip_limit, momentum=momentum, dampening=dampening)
+        super().__init__(params, lr=lr, clip_limit=clip_limit, momentum=momentum, dampening=dampening, **options)

@@ -14,8 +14,9 @@ Reference: arXiv:1711.05101 around torch.optim.RMSprop.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -118,12 +119,14 @@ class DecoupledDecayRMSProp(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, eps: Value = 1e-8,
-        weight_decay: Value = 0.01,
+        weight_decay: Value = 0.01, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, **options)

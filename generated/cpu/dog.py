@@ -20,8 +20,9 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, 
 from optgen.runtime.core import beginning
 from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
+    serial_sweep, shrunk, sqrt, stretched, summing_chunk,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
@@ -69,10 +70,10 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     acc6 = 0.0  # sum of g*g over the tensor
     for i in range(count):
         y0, y2, y4 = update_0(theta[i], g[i], theta_0[i])
-        acc0 += wide(y0)*wide(y0)
-        acc2 += wide(y2)*wide(y2)
-        acc4 += wide(y4)*wide(y4)
-        acc6 += wide(g[i])*wide(g[i])
+        acc0 = fma(wide(y0), wide(y0), acc0)
+        acc2 = fma(wide(y2), wide(y2), acc2)
+        acc4 = fma(wide(y4), wide(y4), acc4)
+        acc6 = fma(wide(g[i]), wide(g[i]), acc6)
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2
     acc4_of[place[0]] = acc4
@@ -215,9 +216,13 @@ class DoG(FusedOptimizer):
         Keeps a denominator away from zero.
     reps_rel : float or callable, default 1e-6, in (0, inf)
         First movement, in norms of the parameters plus 1.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 1.0, eps: Value = 1e-8, reps_rel: Value = 1e-6) -> None:
-        super().__init__(params, lr=lr, eps=eps, reps_rel=reps_rel)
+    def __init__(
+        self, params: Params, *, lr: Value = 1.0, eps: Value = 1e-8, reps_rel: Value = 1e-6, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, eps=eps, reps_rel=reps_rel, **options)

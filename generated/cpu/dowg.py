@@ -19,8 +19,9 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, view,
+    summing_chunk,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
@@ -41,7 +42,7 @@ def update_0(theta, g, theta_0):
 def model_0(d2, squares, acc1, acc3, lr, eps):
     """One model before sweep 1: the new d2 and squares, and rate."""
     d2_next = maximum(d2, acc1)
-    squares_next = squares + d2_next*acc3
+    squares_next = fma(d2_next, acc3, squares)
     rate = lr*d2_next/(sqrt(squares_next) + eps)
     return d2_next, squares_next, rate
 
@@ -64,8 +65,8 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of):
     acc2 = 0.0  # sum of g*g over the tensor
     for i in range(count):
         y0 = update_0(theta[i], g[i], theta_0[i])
-        acc0 += wide(y0)*wide(y0)
-        acc2 += wide(g[i])*wide(g[i])
+        acc0 = fma(wide(y0), wide(y0), acc0)
+        acc2 = fma(wide(g[i]), wide(g[i]), acc2)
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2
 
@@ -179,9 +180,11 @@ class DoWG(FusedOptimizer):
         Learning rate.
     eps : float or callable, default 0.0001, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 1.0, eps: Value = 0.0001) -> None:
-        super().__init__(params, lr=lr, eps=eps)
+    def __init__(self, params: Params, *, lr: Value = 1.0, eps: Value = 0.0001, **options: object) -> None:
+        super().__init__(params, lr=lr, eps=eps, **options)

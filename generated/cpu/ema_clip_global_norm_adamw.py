@@ -21,8 +21,9 @@ Reference: Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before t
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
@@ -88,9 +89,9 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of):
     acc4 = 0.0  # sum of y3*y3 over the tensor
     for i in range(count):
         y1, y3 = update_0(g[i])
-        acc0 += wide(g[i])*wide(g[i])
-        acc2 += wide(y1)*wide(y1)
-        acc4 += wide(y3)*wide(y3)
+        acc0 = fma(wide(g[i]), wide(g[i]), acc0)
+        acc2 = fma(wide(y1), wide(y1), acc2)
+        acc4 = fma(wide(y3), wide(y3), acc4)
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2
     acc4_of[place[0]] = acc4
@@ -253,6 +254,8 @@ class EmaClipGlobalNormAdamW(FusedOptimizer):
         Keeps a denominator away from zero.
     ema_decay : float or callable, default 0.999, in [0, 1)
         Decay of the average of parameters.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -260,8 +263,9 @@ class EmaClipGlobalNormAdamW(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, norm_limit: Value = 1.0, beta1: Value = 0.9,
         beta2: Value = 0.999, weight_decay: Value = 0.01, eps: Value = 1e-8, ema_decay: Value = 0.999,
+        **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, norm_limit=norm_limit, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps,
-            ema_decay=ema_decay,
+            ema_decay=ema_decay, **options,
         )

@@ -18,8 +18,9 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, sqrt, stretched, summing_chunk, view,
+    serial_sweep, shrunk, sqrt, stretched, summing_chunk,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 
@@ -71,12 +72,12 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
     acc5 = 0.0  # sum of y3*y3 over the tensor
     for i in range(count):
         y0, y1, y2, y3 = update_0(theta[i], g[i])
-        acc0 += wide(theta[i])*wide(theta[i])
-        acc1 += wide(y0)*wide(y0)
-        acc2 += wide(y1)*wide(y1)
-        acc3 += wide(g[i])*wide(g[i])
-        acc4 += wide(y2)*wide(y2)
-        acc5 += wide(y3)*wide(y3)
+        acc0 = fma(wide(theta[i]), wide(theta[i]), acc0)
+        acc1 = fma(wide(y0), wide(y0), acc1)
+        acc2 = fma(wide(y1), wide(y1), acc2)
+        acc3 = fma(wide(g[i]), wide(g[i]), acc3)
+        acc4 = fma(wide(y2), wide(y2), acc4)
+        acc5 = fma(wide(y3), wide(y3), acc5)
     acc0_of[place[0]] = acc0
     acc1_of[place[0]] = acc1
     acc2_of[place[0]] = acc2
@@ -193,9 +194,11 @@ class Fromage(FusedOptimizer):
         Learning rate.
     norm_min : float or callable, default 1e-6, in [0, inf)
         Smallest norm that counts.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, norm_min: Value = 1e-6) -> None:
-        super().__init__(params, lr=lr, norm_min=norm_min)
+    def __init__(self, params: Params, *, lr: Value = 0.01, norm_min: Value = 1e-6, **options: object) -> None:
+        super().__init__(params, lr=lr, norm_min=norm_min, **options)

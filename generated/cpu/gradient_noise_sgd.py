@@ -15,8 +15,9 @@ Reference: arXiv:1511.06807, eq. 1; optax.add_noise.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.draws import draws
 from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -113,12 +114,14 @@ class GradientNoiseSGD(FusedOptimizer):
         How fast the noise fades, as a power of t.
     seed : float or callable, default 0.0, in the integers in [0, inf)
         Picks the random numbers of a run.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, noise_scale: Value = 0.1, noise_decay: Value = 0.275,
-        seed: Value = 0.0,
+        seed: Value = 0.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, noise_scale=noise_scale, noise_decay=noise_decay, seed=seed)
+        super().__init__(params, lr=lr, noise_scale=noise_scale, noise_decay=noise_decay, seed=seed, **options)

@@ -24,8 +24,9 @@ Reference: optax.lamb.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail, view,
+    serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 
@@ -110,12 +111,12 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
             theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
-        acc0 += wide(theta[i])*wide(theta[i])
-        acc1 += wide(y0)*wide(y0)
-        acc2 += wide(y1)*wide(y1)
-        acc3 += wide(u)*wide(u)
-        acc4 += wide(y2)*wide(y2)
-        acc5 += wide(y3)*wide(y3)
+        acc0 = fma(wide(theta[i]), wide(theta[i]), acc0)
+        acc1 = fma(wide(y0), wide(y0), acc1)
+        acc2 = fma(wide(y1), wide(y1), acc2)
+        acc3 = fma(wide(u), wide(u), acc3)
+        acc4 = fma(wide(y2), wide(y2), acc4)
+        acc5 = fma(wide(y3), wide(y3), acc5)
     acc0_of[place[0]] = acc0
     acc1_of[place[0]] = acc1
     acc2_of[place[0]] = acc2
@@ -252,12 +253,14 @@ class LAMB(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-6,
-        weight_decay: Value = 0.01,
+        weight_decay: Value = 0.01, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, **options)

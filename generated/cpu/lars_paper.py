@@ -20,8 +20,9 @@ Reference: arXiv:1708.03888, Algorithm 1.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares, serial_sweep,
-    shrunk, stretched, summing_chunk, view,
+    shrunk, stretched, summing_chunk,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 
@@ -46,7 +47,7 @@ def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, weight_decay, trust_coeffic
     """One tensor before sweep 1: c0."""
     size = root_of_squares(acc0, acc1, acc2)
     length = root_of_squares(acc3, acc4, acc5)
-    trust = trust_coefficient*size/(length + weight_decay*size)
+    trust = trust_coefficient*size/fma(weight_decay, size, length)
     c0 = lr*trust
     return c0
 
@@ -74,12 +75,12 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
     acc5 = 0.0  # sum of y3*y3 over the tensor
     for i in range(count):
         y0, y1, y2, y3 = update_0(theta[i], g[i])
-        acc0 += wide(theta[i])*wide(theta[i])
-        acc1 += wide(y0)*wide(y0)
-        acc2 += wide(y1)*wide(y1)
-        acc3 += wide(g[i])*wide(g[i])
-        acc4 += wide(y2)*wide(y2)
-        acc5 += wide(y3)*wide(y3)
+        acc0 = fma(wide(theta[i]), wide(theta[i]), acc0)
+        acc1 = fma(wide(y0), wide(y0), acc1)
+        acc2 = fma(wide(y1), wide(y1), acc2)
+        acc3 = fma(wide(g[i]), wide(g[i]), acc3)
+        acc4 = fma(wide(y2), wide(y2), acc4)
+        acc5 = fma(wide(y3), wide(y3), acc5)
     acc0_of[place[0]] = acc0
     acc1_of[place[0]] = acc1
     acc2_of[place[0]] = acc2
@@ -212,14 +213,17 @@ class LARSPaper(FusedOptimizer):
         How far a tensor moves, in its norm.
     momentum : float or callable, default 0.9, in [0, 1]
         How much of the last movement is kept.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, weight_decay: Value = 0.0005, trust_coefficient: Value = 0.001,
-        momentum: Value = 0.9,
+        momentum: Value = 0.9, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, weight_decay=weight_decay, trust_coefficient=trust_coefficient, momentum=momentum,
+            **options,
         )

@@ -15,8 +15,9 @@ Reference: arXiv:2302.06675, Algorithm 2; optax.lion.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -125,12 +126,14 @@ class Lion(FusedOptimizer):
         How strongly weights are pulled to zero.
     beta2 : float or callable, default 0.99, in [0, 1)
         Decay of the average of gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.0001, beta1: Value = 0.9, weight_decay: Value = 0.01,
-        beta2: Value = 0.99,
+        beta2: Value = 0.99, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, weight_decay=weight_decay, beta2=beta2)
+        super().__init__(params, lr=lr, beta1=beta1, weight_decay=weight_decay, beta2=beta2, **options)

@@ -27,8 +27,9 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program
 from optgen.runtime.cpu.draws import draws
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, tail, view,
+    sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -308,6 +309,8 @@ class LookaheadEmaGradientNoiseRAdam(FusedOptimizer):
         Every how many steps fast and slow weights meet.
     slow_step_size : float or callable, default 0.5, in [0, 1]
         How far slow weights move to the fast.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -315,9 +318,9 @@ class LookaheadEmaGradientNoiseRAdam(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, noise_scale: Value = 0.1, noise_decay: Value = 0.275,
         seed: Value = 0.0, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8, ema_decay: Value = 0.999,
-        sync_period: Value = 5.0, slow_step_size: Value = 0.5,
+        sync_period: Value = 5.0, slow_step_size: Value = 0.5, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, noise_scale=noise_scale, noise_decay=noise_decay, seed=seed, beta1=beta1, beta2=beta2,
-            eps=eps, ema_decay=ema_decay, sync_period=sync_period, slow_step_size=slow_step_size,
+            eps=eps, ema_decay=ema_decay, sync_period=sync_period, slow_step_size=slow_step_size, **options,
         )

@@ -20,8 +20,9 @@ Reference: arXiv:1907.08610, Algorithm 1; the authors' code with pullback.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -210,15 +211,17 @@ class LookaheadSGDMPullback(FusedOptimizer):
         Every how many steps fast and slow weights meet.
     slow_step_size : float or callable, default 0.5, in [0, 1]
         How far slow weights move to the fast.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, dampening: Value = 0.0,
-        sync_period: Value = 5.0, slow_step_size: Value = 0.5,
+        sync_period: Value = 5.0, slow_step_size: Value = 0.5, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, momentum=momentum, dampening=dampening, sync_period=sync_period,
-            slow_step_size=slow_step_size,
+            slow_step_size=slow_step_size, **options,
         )

@@ -18,8 +18,9 @@ Reference: Dozat 2016, as lectures write it.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
-    view,
+    times,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -43,7 +44,7 @@ def update(theta, g, m, v, lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = fma(c2, m_next, c3*g)
-    v_hat = c4*v_next
+    v_hat = times(c4, v_next)
     theta_next = theta - lr*m_hat/sqrt(v_hat + eps)
     return theta_next, m_next, v_next
 
@@ -141,11 +142,14 @@ class NadamLecture(FusedOptimizer):
         Decay of the average of squared gradients.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, **options)

@@ -15,8 +15,9 @@ Reference: torch.optim.SGD with momentum and nesterov.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -102,9 +103,11 @@ class NAG(FusedOptimizer):
         Learning rate.
     momentum : float or callable, default 0.9, in [0, 1]
         How much of the last movement is kept.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9) -> None:
-        super().__init__(params, lr=lr, momentum=momentum)
+    def __init__(self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, **options: object) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, **options)

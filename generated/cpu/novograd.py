@@ -18,8 +18,8 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
-    view,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, wide
 
 
@@ -34,7 +34,7 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay):
 @helper
 def tensor_0_0(acc0, beta2, eps, c0):
     """One tensor before sweep 1 where t == 1: the new v, and c1."""
-    v_next = beta2*acc0 + c0*acc0
+    v_next = fma(beta2, acc0, c0*acc0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -50,7 +50,7 @@ def update_0_1(theta, g, m, c1, lr, beta1, weight_decay):
 @helper
 def tensor_1_0(v, acc0, beta2, eps, c0):
     """One tensor before sweep 1 otherwise: the new v, and c1."""
-    v_next = beta2*v + c0*acc0
+    v_next = fma(beta2, v, c0*acc0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -62,7 +62,7 @@ def chunk_0(row, place, storage, scalars, acc0_of):
     g = view(row, 2, 0, count, storage.g)
     acc0 = 0.0  # sum of g*g over the tensor
     for i in range(count):
-        acc0 += wide(g[i])*wide(g[i])
+        acc0 = fma(wide(g[i]), wide(g[i]), acc0)
     acc0_of[place[0]] = acc0
 
 
@@ -190,12 +190,14 @@ class NovoGrad(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.001, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, beta2: Value = 0.98, beta1: Value = 0.95, eps: Value = 1e-8,
-        weight_decay: Value = 0.001,
+        weight_decay: Value = 0.001, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta2=beta2, beta1=beta1, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, beta2=beta2, beta1=beta1, eps=eps, weight_decay=weight_decay, **options)

@@ -25,8 +25,9 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, summing_chunk, tail, view,
+    serial_sweep, sqrt, summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
@@ -67,7 +68,7 @@ def update_0(theta, g, s, theta_0, d, c3, root):
 @helper
 def model_1(d, r, rate, acc1, acc3, d_coef, eps, root, c4):
     """One model before sweep 1: the new r, and d' and c6."""
-    r_next = r*root + c4*d*acc1*rate
+    r_next = fma(r, root, c4*d*acc1*rate)
     total = acc3
     d_next = maximum(d, d_coef*r_next/total) if total > 0 else d
     c6 = eps*d_next
@@ -109,7 +110,7 @@ def chunk_0(row, place, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     acc2 = 0.0  # sum of y2 over the tensor
     for i in range(count):
         s[i], y0, y2 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
-        acc0 += wide(g[i])*wide(y0)
+        acc0 = fma(wide(g[i]), wide(y0), acc0)
         acc2 += wide(y2)
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2
@@ -276,14 +277,17 @@ class Prodigy(FusedOptimizer):
         How strongly weights are pulled to zero.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 1.0, beta2: Value = 0.999, beta1: Value = 0.9, d0: Value = 1e-6,
-        d_coef: Value = 1.0, weight_decay: Value = 0.0, eps: Value = 1e-8,
+        d_coef: Value = 1.0, weight_decay: Value = 0.0, eps: Value = 1e-8, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta2=beta2, beta1=beta1, d0=d0, d_coef=d_coef, weight_decay=weight_decay, eps=eps,
+            **options,
         )

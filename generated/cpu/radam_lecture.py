@@ -21,8 +21,9 @@ Reference: arXiv:1908.03265, Algorithm 2, as lectures write it.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, tail, view,
+    sqrt, tail, times,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -55,7 +56,7 @@ def update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, be
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
-    v_hat = c3*v_next
+    v_hat = times(c3, v_next)
     theta_next = theta - c4*m_hat/sqrt(v_hat + eps)
     return theta_next, m_next, v_next
 
@@ -173,11 +174,14 @@ class RAdamLecture(FusedOptimizer):
         Decay of the average of squared gradients.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, **options)

@@ -14,8 +14,9 @@ Reference: torch.optim.RMSprop.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -112,9 +113,13 @@ class RMSProp(FusedOptimizer):
         Decay of the average of squared gradients.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, eps: Value = 1e-8) -> None:
-        super().__init__(params, lr=lr, alpha=alpha, eps=eps)
+    def __init__(
+        self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, eps: Value = 1e-8, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, alpha=alpha, eps=eps, **options)

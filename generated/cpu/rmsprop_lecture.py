@@ -14,8 +14,9 @@ Reference: Hinton 2012, as lectures write it.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -120,9 +121,11 @@ class RMSPropLecture(FusedOptimizer):
         Learning rate.
     alpha : float or callable, default 0.99, in [0, 1)
         Decay of the average of squared gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99) -> None:
-        super().__init__(params, lr=lr, alpha=alpha)
+    def __init__(self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, **options: object) -> None:
+        super().__init__(params, lr=lr, alpha=alpha, **options)

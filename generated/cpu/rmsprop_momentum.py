@@ -15,8 +15,9 @@ Reference: torch.optim.RMSprop with momentum.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -121,11 +122,14 @@ class RMSPropMomentum(FusedOptimizer):
         How much of the last movement is kept.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, momentum: Value = 0.9, eps: Value = 1e-8,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, alpha=alpha, momentum=momentum, eps=eps)
+        super().__init__(params, lr=lr, alpha=alpha, momentum=momentum, eps=eps, **options)

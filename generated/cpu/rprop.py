@@ -19,9 +19,9 @@ Reference: torch.optim.Rprop; Igel & Hüsken 2003, without weight backtracking (
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, view,
-    where,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, where,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -137,15 +137,17 @@ class Rprop(FusedOptimizer):
         Largest step size.
     min_step_size : float or callable, default 1e-6, in [0, inf)
         Smallest step size.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, eta_plus: Value = 1.2, eta_minus: Value = 0.5,
-        max_step_size: Value = 50.0, min_step_size: Value = 1e-6,
+        max_step_size: Value = 50.0, min_step_size: Value = 1e-6, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, eta_plus=eta_plus, eta_minus=eta_minus, max_step_size=max_step_size,
-            min_step_size=min_step_size,
+            min_step_size=min_step_size, **options,
         )

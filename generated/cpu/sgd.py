@@ -13,8 +13,9 @@ Reference: torch.optim.SGD.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -93,9 +94,11 @@ class SGD(FusedOptimizer):
         Arrays to train, updated in place.
     lr : float or callable, default 0.01, in [0, inf)
         Learning rate.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01) -> None:
-        super().__init__(params, lr=lr)
+    def __init__(self, params: Params, *, lr: Value = 0.01, **options: object) -> None:
+        super().__init__(params, lr=lr, **options)

@@ -14,8 +14,9 @@ Reference: the momentum of Adam (arXiv:1412.6980) without its second moment or b
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail, view,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -106,9 +107,11 @@ class SGDMEma(FusedOptimizer):
         Learning rate.
     beta1 : float or callable, default 0.9, in [0, 1)
         Decay of the average of gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, beta1: Value = 0.9) -> None:
-        super().__init__(params, lr=lr, beta1=beta1)
+    def __init__(self, params: Params, *, lr: Value = 0.01, beta1: Value = 0.9, **options: object) -> None:
+        super().__init__(params, lr=lr, beta1=beta1, **options)

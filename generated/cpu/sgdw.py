@@ -14,8 +14,9 @@ Reference: timm.optim.SGDW.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -128,12 +129,14 @@ class SGDW(FusedOptimizer):
         How much of the gradient the momentum leaves out.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, dampening: Value = 0.0,
-        weight_decay: Value = 0.01,
+        weight_decay: Value = 0.01, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, **options)

@@ -15,8 +15,9 @@ Reference: arXiv:1711.05101, Algorithm 1, lines 8 and 9.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, view,
+    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -116,12 +117,16 @@ class SGDWSchedule(FusedOptimizer):
         Multiplier of the whole step, for a schedule.
     weight_decay : float or callable, default 0.0001, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, step_size: Value = 0.001, momentum: Value = 0.9, schedule: Value = 1.0,
-        weight_decay: Value = 0.0001,
+        weight_decay: Value = 0.0001, **options: object,
     ) -> None:
-        super().__init__(params, step_size=step_size, momentum=momentum, schedule=schedule, weight_decay=weight_decay)
+        super().__init__(
+            params, step_size=step_size, momentum=momentum, schedule=schedule, weight_decay=weight_decay, **options,
+        )

@@ -20,8 +20,9 @@ Reference: optax.apply_if_finite.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     finite, fma, head, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, view, where,
+    summing_chunk, tail, where,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
@@ -224,12 +225,14 @@ class SkipNonfiniteAdamW(FusedOptimizer):
         How strongly weights are pulled to zero.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
-        weight_decay: Value = 0.01, eps: Value = 1e-8,
+        weight_decay: Value = 0.01, eps: Value = 1e-8, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, **options)

@@ -22,8 +22,9 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     fma, head, inf, maximum, minimum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, view, where,
+    summing_chunk, tail, where,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_largest, narrow, wide
 
 
@@ -168,9 +169,13 @@ class SM3(FusedOptimizer):
         Decay of the average of gradients.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.1, beta1: Value = 0.9, eps: Value = 1e-8) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, eps=eps)
+    def __init__(
+        self, params: Params, *, lr: Value = 0.1, beta1: Value = 0.9, eps: Value = 1e-8, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, beta1=beta1, eps=eps, **options)

@@ -30,8 +30,9 @@ Reference: arXiv:1712.07628, Algorithm 1.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail, view, where,
+    sqrt, summing_chunk, tail, times, where,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
@@ -82,7 +83,7 @@ def model_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c2, c4):
     """One model before sweep 1 where t == 1: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = lam if switched_at > 0 else beta2*lam + c2*gamma if along != 0 else lam
+    lam_next = lam if switched_at > 0 else fma(beta2, lam, c2*gamma) if along != 0 else lam
     lam_hat = lam_next*c4
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
     return lam_next, rate_next
@@ -112,8 +113,8 @@ def model_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c2, c4):
     """One model before sweep 1 otherwise: the new switched_at, lam and rate, and c5."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = lam if switched_at > 0 else beta2*lam + c2*gamma if along != 0 else lam
-    lam_hat = lam_next*c4
+    lam_next = lam if switched_at > 0 else fma(beta2, lam, c2*gamma) if along != 0 else lam
+    lam_hat = times(lam_next, c4)
     now = 1 if switched_at == 0 and tolerance > abs(gamma - lam_hat) and along != 0 else 0
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
     c5 = 1 if now == 1 else 0
@@ -170,8 +171,8 @@ def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_o
                 theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 += wide(g[i])*wide(p)
-            acc2 += wide(p)*wide(p)
+            acc0 = fma(wide(g[i]), wide(p), acc0)
+            acc2 = fma(wide(p), wide(p), acc2)
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
     else:
@@ -184,8 +185,8 @@ def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_o
                 theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 += wide(g[i])*wide(p)
-            acc2 += wide(p)*wide(p)
+            acc0 = fma(wide(g[i]), wide(p), acc0)
+            acc2 = fma(wide(p), wide(p), acc2)
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
 
@@ -357,12 +358,14 @@ class SWATS(FusedOptimizer):
         Keeps a denominator away from zero.
     tolerance : float or callable, default 1e-9, in [0, inf)
         How near an estimate must be to its average.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-9,
-        tolerance: Value = 1e-9,
+        tolerance: Value = 1e-9, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, tolerance=tolerance)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, tolerance=tolerance, **options)

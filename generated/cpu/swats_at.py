@@ -25,8 +25,9 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, helper, log, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, view,
+    summing_chunk, tail,
 )
+from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
 
 
@@ -75,7 +76,7 @@ def model_1_0(lam, acc1, acc3, beta2, c1, c3):
     """One model after the last sweep where switch_step <= t and switched_at <= 0: the new lam and rate."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = beta2*lam + c1*gamma if along != 0 else lam
+    lam_next = fma(beta2, lam, c1*gamma) if along != 0 else lam
     lam_hat = lam_next*c3
     rate_next = lam_hat
     return lam_next, rate_next
@@ -97,7 +98,7 @@ def model_2_0(lam, acc1, acc3, beta2, c1):
     """One model after the last sweep otherwise: the new lam."""
     along = acc1
     gamma = -acc3/along if along != 0 else 0
-    lam_next = beta2*lam + c1*gamma if along != 0 else lam
+    lam_next = fma(beta2, lam, c1*gamma) if along != 0 else lam
     return lam_next
 
 
@@ -131,8 +132,8 @@ def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
             theta[i], m[i], v[i], p = update_1_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 += wide(g[i])*wide(p)
-            acc2 += wide(p)*wide(p)
+            acc0 = fma(wide(g[i]), wide(p), acc0)
+            acc2 = fma(wide(p), wide(p), acc2)
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
     else:
@@ -142,8 +143,8 @@ def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
             theta[i], m[i], v[i], p = update_2_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 += wide(g[i])*wide(p)
-            acc2 += wide(p)*wide(p)
+            acc0 = fma(wide(g[i]), wide(p), acc0)
+            acc2 = fma(wide(p), wide(p), acc2)
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
 
@@ -262,12 +263,14 @@ class SWATSAt(FusedOptimizer):
         Keeps a denominator away from zero.
     switch_step : float or callable, default 1000.0, in the integers in [1, inf)
         The last step that Adam takes.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-9,
-        switch_step: Value = 1000.0,
+        switch_step: Value = 1000.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, switch_step=switch_step)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, switch_step=switch_step, **options)

@@ -18,8 +18,9 @@ Reference: NeurIPS 2018, Algorithm 2; optax.yogi.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, sqrt,
-    tail, view,
+    tail,
 )
+from optgen.runtime.cpu.storage import view
 
 
 @on_host
@@ -136,12 +137,16 @@ class Yogi(FusedOptimizer):
         Keeps a denominator away from zero.
     initial_accumulator : float or callable, default 1e-6, in [0, inf)
         What the sum starts from.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 0.001,
-        initial_accumulator: Value = 1e-6,
+        initial_accumulator: Value = 1e-6, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, initial_accumulator=initial_accumulator)
+        super().__init__(
+            params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, initial_accumulator=initial_accumulator, **options,
+        )

@@ -22,9 +22,10 @@ Reference: arXiv:1902.09843, as lectures write it.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, minimum, on_host,
-    per_element, place, sqrt, store, store4, tail, thread,
+    THREADS, block, expm1, fma, head, kernel, log, maximum, minimum, on_host, per_element, sqrt, tail, thread,
+    times,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -51,7 +52,7 @@ def update(
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
-    v_hat = c3*v_next
+    v_hat = times(c3, v_next)
     rate = lr/sqrt(v_hat + eps)
     clipped = minimum(upper, maximum(lower, rate))
     theta_next = fma(-clipped, m_hat, theta)
@@ -179,11 +180,14 @@ class AdaBoundLecture(FusedOptimizer):
         Decay of the average of squared gradients.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, **options)

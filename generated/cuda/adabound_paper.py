@@ -21,9 +21,9 @@ Reference: arXiv:1902.09843, Algorithm 2 with the bounds of section 4.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, head, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, place,
-    sqrt, store, store4, tail, thread,
+    THREADS, block, fma, head, kernel, maximum, minimum, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -161,9 +161,13 @@ class AdaBoundPaper(FusedOptimizer):
         Decay of the average of gradients.
     beta2 : float or callable, default 0.999, in [0, 1)
         Decay of the average of squared gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2)
+    def __init__(
+        self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, **options)

@@ -18,9 +18,9 @@ Reference: arXiv:1212.5701, Algorithm 1; torch.optim.Adadelta.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, sqrt, store,
-    store4, tail, thread,
+    THREADS, block, fma, head, kernel, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -133,9 +133,13 @@ class Adadelta(FusedOptimizer):
         Decay of the averages of squared gradients and movements.
     eps : float or callable, default 1e-6, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 1.0, rho: Value = 0.9, eps: Value = 1e-6) -> None:
-        super().__init__(params, lr=lr, rho=rho, eps=eps)
+    def __init__(
+        self, params: Params, *, lr: Value = 1.0, rho: Value = 0.9, eps: Value = 1e-6, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, rho=rho, eps=eps, **options)

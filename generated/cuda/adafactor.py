@@ -23,9 +23,10 @@ Reference: torch.optim.Adafactor.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, in_fours, kernel, load, load4, log, maximum, minimum, narrow, on_device,
-    on_host, per_element, place, root_of_squares, shrunk, sqrt, store, store4, stretched, sync, thread, wide,
+    THREADS, block, expm1, fma, kernel, log, maximum, minimum, narrow, on_device, on_host, per_element,
+    root_of_squares, shrunk, sqrt, stretched, sync, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
     CHUNKS, column_sum, columns_visited, rows_visited, sum_down, sum_of_block, sum_over, tensor_of_block,
     tensor_of_column, tensor_of_row, visited_column, visited_row,
@@ -61,7 +62,7 @@ def tensor_0(acc6, acc7, acc8, numel, eps2, c3):
 @on_device
 def row_0(r, acc0, numel, n_cols, c0, c1):
     """One row before sweep 1: the new r, and by_row."""
-    r_next = c0*r + c1*acc0/n_cols
+    r_next = fma(c0, r, c1*acc0/n_cols)
     by_row = 1 if n_cols >= numel else sqrt(r_next)
     return r_next, by_row
 
@@ -69,7 +70,7 @@ def row_0(r, acc0, numel, n_cols, c0, c1):
 @on_device
 def column_0(c, acc1, acc2, numel, n_rows, n_cols, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
-    c_next = c0*c + c1*acc1/n_rows
+    c_next = fma(c0, c, c1*acc1/n_rows)
     by_column = sqrt(c_next*(1 if n_cols >= numel else 1/maximum(acc2/n_rows, eps1)))
     return c_next, by_column
 
@@ -138,40 +139,40 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             y2_i0, y3_i0 = update_0(theta_i0, g_i0)
-            acc0 += wide(g_i0)*wide(g_i0)
-            small[acc1_line + i] += wide(g_i0)*wide(g_i0)
-            acc6 += wide(theta_i0)*wide(theta_i0)
-            acc7 += wide(y2_i0)*wide(y2_i0)
-            acc8 += wide(y3_i0)*wide(y3_i0)
+            acc0 = fma(wide(g_i0), wide(g_i0), acc0)
+            small[acc1_line + i] = fma(wide(g_i0), wide(g_i0), small[acc1_line + i])
+            acc6 = fma(wide(theta_i0), wide(theta_i0), acc6)
+            acc7 = fma(wide(y2_i0), wide(y2_i0), acc7)
+            acc8 = fma(wide(y3_i0), wide(y3_i0), acc8)
             y2_i1, y3_i1 = update_0(theta_i1, g_i1)
-            acc0 += wide(g_i1)*wide(g_i1)
-            small[acc1_line + i + 1] += wide(g_i1)*wide(g_i1)
-            acc6 += wide(theta_i1)*wide(theta_i1)
-            acc7 += wide(y2_i1)*wide(y2_i1)
-            acc8 += wide(y3_i1)*wide(y3_i1)
+            acc0 = fma(wide(g_i1), wide(g_i1), acc0)
+            small[acc1_line + i + 1] = fma(wide(g_i1), wide(g_i1), small[acc1_line + i + 1])
+            acc6 = fma(wide(theta_i1), wide(theta_i1), acc6)
+            acc7 = fma(wide(y2_i1), wide(y2_i1), acc7)
+            acc8 = fma(wide(y3_i1), wide(y3_i1), acc8)
             y2_i2, y3_i2 = update_0(theta_i2, g_i2)
-            acc0 += wide(g_i2)*wide(g_i2)
-            small[acc1_line + i + 2] += wide(g_i2)*wide(g_i2)
-            acc6 += wide(theta_i2)*wide(theta_i2)
-            acc7 += wide(y2_i2)*wide(y2_i2)
-            acc8 += wide(y3_i2)*wide(y3_i2)
+            acc0 = fma(wide(g_i2), wide(g_i2), acc0)
+            small[acc1_line + i + 2] = fma(wide(g_i2), wide(g_i2), small[acc1_line + i + 2])
+            acc6 = fma(wide(theta_i2), wide(theta_i2), acc6)
+            acc7 = fma(wide(y2_i2), wide(y2_i2), acc7)
+            acc8 = fma(wide(y3_i2), wide(y3_i2), acc8)
             y2_i3, y3_i3 = update_0(theta_i3, g_i3)
-            acc0 += wide(g_i3)*wide(g_i3)
-            small[acc1_line + i + 3] += wide(g_i3)*wide(g_i3)
-            acc6 += wide(theta_i3)*wide(theta_i3)
-            acc7 += wide(y2_i3)*wide(y2_i3)
-            acc8 += wide(y3_i3)*wide(y3_i3)
+            acc0 = fma(wide(g_i3), wide(g_i3), acc0)
+            small[acc1_line + i + 3] = fma(wide(g_i3), wide(g_i3), small[acc1_line + i + 3])
+            acc6 = fma(wide(theta_i3), wide(theta_i3), acc6)
+            acc7 = fma(wide(y2_i3), wide(y2_i3), acc7)
+            acc8 = fma(wide(y3_i3), wide(y3_i3), acc8)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
             y2_i, y3_i = update_0(theta_i, g_i)
-            acc0 += wide(g_i)*wide(g_i)
-            small[acc1_line + i] += wide(g_i)*wide(g_i)
-            acc6 += wide(theta_i)*wide(theta_i)
-            acc7 += wide(y2_i)*wide(y2_i)
-            acc8 += wide(y3_i)*wide(y3_i)
+            acc0 = fma(wide(g_i), wide(g_i), acc0)
+            small[acc1_line + i] = fma(wide(g_i), wide(g_i), small[acc1_line + i])
+            acc6 = fma(wide(theta_i), wide(theta_i), acc6)
+            acc7 = fma(wide(y2_i), wide(y2_i), acc7)
+            acc8 = fma(wide(y3_i), wide(y3_i), acc8)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
@@ -287,29 +288,29 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             u_i0, y0_i0, y1_i0 = update_1(g_i0, by_row, narrow(small[by_column_line + i], scalars), eps1)
-            acc3 += wide(u_i0)*wide(u_i0)
-            acc4 += wide(y0_i0)*wide(y0_i0)
-            acc5 += wide(y1_i0)*wide(y1_i0)
+            acc3 = fma(wide(u_i0), wide(u_i0), acc3)
+            acc4 = fma(wide(y0_i0), wide(y0_i0), acc4)
+            acc5 = fma(wide(y1_i0), wide(y1_i0), acc5)
             u_i1, y0_i1, y1_i1 = update_1(g_i1, by_row, narrow(small[by_column_line + i + 1], scalars), eps1)
-            acc3 += wide(u_i1)*wide(u_i1)
-            acc4 += wide(y0_i1)*wide(y0_i1)
-            acc5 += wide(y1_i1)*wide(y1_i1)
+            acc3 = fma(wide(u_i1), wide(u_i1), acc3)
+            acc4 = fma(wide(y0_i1), wide(y0_i1), acc4)
+            acc5 = fma(wide(y1_i1), wide(y1_i1), acc5)
             u_i2, y0_i2, y1_i2 = update_1(g_i2, by_row, narrow(small[by_column_line + i + 2], scalars), eps1)
-            acc3 += wide(u_i2)*wide(u_i2)
-            acc4 += wide(y0_i2)*wide(y0_i2)
-            acc5 += wide(y1_i2)*wide(y1_i2)
+            acc3 = fma(wide(u_i2), wide(u_i2), acc3)
+            acc4 = fma(wide(y0_i2), wide(y0_i2), acc4)
+            acc5 = fma(wide(y1_i2), wide(y1_i2), acc5)
             u_i3, y0_i3, y1_i3 = update_1(g_i3, by_row, narrow(small[by_column_line + i + 3], scalars), eps1)
-            acc3 += wide(u_i3)*wide(u_i3)
-            acc4 += wide(y0_i3)*wide(y0_i3)
-            acc5 += wide(y1_i3)*wide(y1_i3)
+            acc3 = fma(wide(u_i3), wide(u_i3), acc3)
+            acc4 = fma(wide(y0_i3), wide(y0_i3), acc4)
+            acc5 = fma(wide(y1_i3), wide(y1_i3), acc5)
             i += 4*THREADS
         i = fours + thread()
         while i < count:
             g_i = load(g_ptr, i, storage.g)
             u_i, y0_i, y1_i = update_1(g_i, by_row, narrow(small[by_column_line + i], scalars), eps1)
-            acc3 += wide(u_i)*wide(u_i)
-            acc4 += wide(y0_i)*wide(y0_i)
-            acc5 += wide(y1_i)*wide(y1_i)
+            acc3 = fma(wide(u_i), wide(u_i), acc3)
+            acc4 = fma(wide(y0_i), wide(y0_i), acc4)
+            acc5 = fma(wide(y1_i), wide(y1_i), acc5)
             i += THREADS
         first_element += count
         line += 1
@@ -473,15 +474,17 @@ class Adafactor(FusedOptimizer):
         Smallest size that parameters are taken to have.
     weight_decay : float or callable, default 0.0, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, beta2_decay: Value = -0.8, eps1: Value = 1.1920928955078125e-7,
-        rms_limit: Value = 1.0, eps2: Value = 0.001, weight_decay: Value = 0.0,
+        rms_limit: Value = 1.0, eps2: Value = 0.001, weight_decay: Value = 0.0, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta2_decay=beta2_decay, eps1=eps1, rms_limit=rms_limit, eps2=eps2,
-            weight_decay=weight_decay,
+            weight_decay=weight_decay, **options,
         )

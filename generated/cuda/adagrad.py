@@ -15,10 +15,8 @@ Reference: torch.optim.Adagrad.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
-from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, sqrt, store, store4,
-    thread,
-)
+from optgen.runtime.cuda.primitives import THREADS, block, fma, kernel, on_host, per_element, sqrt, thread
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -121,12 +119,16 @@ class Adagrad(FusedOptimizer):
         Keeps a denominator away from zero.
     initial_accumulator : float or callable, default 0.0, in [0, inf)
         What the sum starts from.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, lr_decay: Value = 0.0, eps: Value = 1e-10,
-        initial_accumulator: Value = 0.0,
+        initial_accumulator: Value = 0.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, lr_decay=lr_decay, eps=eps, initial_accumulator=initial_accumulator)
+        super().__init__(
+            params, lr=lr, lr_decay=lr_decay, eps=eps, initial_accumulator=initial_accumulator, **options,
+        )

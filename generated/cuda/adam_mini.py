@@ -20,9 +20,10 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, narrow, on_device, on_host,
-    per_element, place, sqrt, store, store4, tail, thread, wide,
+    THREADS, block, expm1, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt, tail,
+    thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import rows_visited, sum_of_block, tensor_of_row, visited_row
 
 
@@ -49,7 +50,7 @@ def update_0(g, m, beta1_head, beta1_tail, c0):
 @on_device
 def row_0(v, acc0, n_cols, lr, beta2, eps, c2, c3):
     """One row before sweep 1: the new v, and c5."""
-    v_next = beta2*v + c2*acc0/n_cols
+    v_next = fma(beta2, v, c2*acc0/n_cols)
     v_hat = c3*v_next
     c5 = lr/(sqrt(v_hat) + eps)
     return v_next, c5
@@ -87,13 +88,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             m_next_i0 = update_0(g_i0, m_i0, beta1_head, beta1_tail, c0)
-            acc0 += wide(g_i0)*wide(g_i0)
+            acc0 = fma(wide(g_i0), wide(g_i0), acc0)
             m_next_i1 = update_0(g_i1, m_i1, beta1_head, beta1_tail, c0)
-            acc0 += wide(g_i1)*wide(g_i1)
+            acc0 = fma(wide(g_i1), wide(g_i1), acc0)
             m_next_i2 = update_0(g_i2, m_i2, beta1_head, beta1_tail, c0)
-            acc0 += wide(g_i2)*wide(g_i2)
+            acc0 = fma(wide(g_i2), wide(g_i2), acc0)
             m_next_i3 = update_0(g_i3, m_i3, beta1_head, beta1_tail, c0)
-            acc0 += wide(g_i3)*wide(g_i3)
+            acc0 = fma(wide(g_i3), wide(g_i3), acc0)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
         i = fours + thread()
@@ -101,7 +102,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             g_i = load(g_ptr, i, storage.g)
             m_i = load(m_ptr, i, storage.m)
             m_next_i = update_0(g_i, m_i, beta1_head, beta1_tail, c0)
-            acc0 += wide(g_i)*wide(g_i)
+            acc0 = fma(wide(g_i), wide(g_i), acc0)
             store(m_ptr, i, storage.m, m_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
@@ -232,12 +233,14 @@ class AdamMini(FusedOptimizer):
         How strongly weights are pulled to zero.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
-        weight_decay: Value = 0.01, eps: Value = 1e-8,
+        weight_decay: Value = 0.01, eps: Value = 1e-8, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, **options)

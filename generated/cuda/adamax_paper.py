@@ -17,9 +17,9 @@ Reference: arXiv:1412.6980, Algorithm 2.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, on_host, per_element,
-    place, store, store4, tail, thread,
+    THREADS, block, expm1, fma, head, kernel, log, maximum, on_host, per_element, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -142,9 +142,13 @@ class AdamaxPaper(FusedOptimizer):
         Decay of the average of gradients.
     beta2 : float or callable, default 0.999, in [0, 1)
         Decay of the average of squared gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.002, beta1: Value = 0.9, beta2: Value = 0.999) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2)
+    def __init__(
+        self, params: Params, *, lr: Value = 0.002, beta1: Value = 0.9, beta2: Value = 0.999, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, **options)

@@ -30,9 +30,10 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, place, root_of_squares, shrunk, sqrt, store, store4, stretched, tail, thread, wide,
+    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element,
+    root_of_squares, shrunk, sqrt, stretched, tail, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
     CHUNKS, ROWS, max_over, rows_visited, sum_by_one, sum_of_block, sum_over, tensor_of_block, tensor_of_row,
     visited_row,
@@ -195,79 +196,79 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             m_next_i0, v_next_i0, y0_i0, y1_i0, y2_i0, y3_i0, u_i0 = update_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 += wide(g_i0)*wide(theta_i0)
-            acc1 += wide(g_i0)*wide(g_i0)
-            acc2 += wide(y0_i0)*wide(y0_i0)
-            acc3 += wide(y1_i0)*wide(y1_i0)
-            acc4 += wide(theta_i0)*wide(theta_i0)
-            acc5 += wide(y2_i0)*wide(y2_i0)
-            acc6 += wide(y3_i0)*wide(y3_i0)
-            acc8 += wide(g_i0)*wide(theta_i0)
-            acc9 += wide(g_i0)*wide(g_i0)
-            acc10 += wide(y0_i0)*wide(y0_i0)
-            acc11 += wide(y1_i0)*wide(y1_i0)
-            acc12 += wide(theta_i0)*wide(theta_i0)
-            acc13 += wide(y2_i0)*wide(y2_i0)
-            acc14 += wide(y3_i0)*wide(y3_i0)
-            acc15 += wide(theta_i0)*wide(u_i0)
-            acc16 += wide(theta_i0)*wide(u_i0)
+            acc0 = fma(wide(g_i0), wide(theta_i0), acc0)
+            acc1 = fma(wide(g_i0), wide(g_i0), acc1)
+            acc2 = fma(wide(y0_i0), wide(y0_i0), acc2)
+            acc3 = fma(wide(y1_i0), wide(y1_i0), acc3)
+            acc4 = fma(wide(theta_i0), wide(theta_i0), acc4)
+            acc5 = fma(wide(y2_i0), wide(y2_i0), acc5)
+            acc6 = fma(wide(y3_i0), wide(y3_i0), acc6)
+            acc8 = fma(wide(g_i0), wide(theta_i0), acc8)
+            acc9 = fma(wide(g_i0), wide(g_i0), acc9)
+            acc10 = fma(wide(y0_i0), wide(y0_i0), acc10)
+            acc11 = fma(wide(y1_i0), wide(y1_i0), acc11)
+            acc12 = fma(wide(theta_i0), wide(theta_i0), acc12)
+            acc13 = fma(wide(y2_i0), wide(y2_i0), acc13)
+            acc14 = fma(wide(y3_i0), wide(y3_i0), acc14)
+            acc15 = fma(wide(theta_i0), wide(u_i0), acc15)
+            acc16 = fma(wide(theta_i0), wide(u_i0), acc16)
             m_next_i1, v_next_i1, y0_i1, y1_i1, y2_i1, y3_i1, u_i1 = update_0(
                 theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 += wide(g_i1)*wide(theta_i1)
-            acc1 += wide(g_i1)*wide(g_i1)
-            acc2 += wide(y0_i1)*wide(y0_i1)
-            acc3 += wide(y1_i1)*wide(y1_i1)
-            acc4 += wide(theta_i1)*wide(theta_i1)
-            acc5 += wide(y2_i1)*wide(y2_i1)
-            acc6 += wide(y3_i1)*wide(y3_i1)
-            acc8 += wide(g_i1)*wide(theta_i1)
-            acc9 += wide(g_i1)*wide(g_i1)
-            acc10 += wide(y0_i1)*wide(y0_i1)
-            acc11 += wide(y1_i1)*wide(y1_i1)
-            acc12 += wide(theta_i1)*wide(theta_i1)
-            acc13 += wide(y2_i1)*wide(y2_i1)
-            acc14 += wide(y3_i1)*wide(y3_i1)
-            acc15 += wide(theta_i1)*wide(u_i1)
-            acc16 += wide(theta_i1)*wide(u_i1)
+            acc0 = fma(wide(g_i1), wide(theta_i1), acc0)
+            acc1 = fma(wide(g_i1), wide(g_i1), acc1)
+            acc2 = fma(wide(y0_i1), wide(y0_i1), acc2)
+            acc3 = fma(wide(y1_i1), wide(y1_i1), acc3)
+            acc4 = fma(wide(theta_i1), wide(theta_i1), acc4)
+            acc5 = fma(wide(y2_i1), wide(y2_i1), acc5)
+            acc6 = fma(wide(y3_i1), wide(y3_i1), acc6)
+            acc8 = fma(wide(g_i1), wide(theta_i1), acc8)
+            acc9 = fma(wide(g_i1), wide(g_i1), acc9)
+            acc10 = fma(wide(y0_i1), wide(y0_i1), acc10)
+            acc11 = fma(wide(y1_i1), wide(y1_i1), acc11)
+            acc12 = fma(wide(theta_i1), wide(theta_i1), acc12)
+            acc13 = fma(wide(y2_i1), wide(y2_i1), acc13)
+            acc14 = fma(wide(y3_i1), wide(y3_i1), acc14)
+            acc15 = fma(wide(theta_i1), wide(u_i1), acc15)
+            acc16 = fma(wide(theta_i1), wide(u_i1), acc16)
             m_next_i2, v_next_i2, y0_i2, y1_i2, y2_i2, y3_i2, u_i2 = update_0(
                 theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 += wide(g_i2)*wide(theta_i2)
-            acc1 += wide(g_i2)*wide(g_i2)
-            acc2 += wide(y0_i2)*wide(y0_i2)
-            acc3 += wide(y1_i2)*wide(y1_i2)
-            acc4 += wide(theta_i2)*wide(theta_i2)
-            acc5 += wide(y2_i2)*wide(y2_i2)
-            acc6 += wide(y3_i2)*wide(y3_i2)
-            acc8 += wide(g_i2)*wide(theta_i2)
-            acc9 += wide(g_i2)*wide(g_i2)
-            acc10 += wide(y0_i2)*wide(y0_i2)
-            acc11 += wide(y1_i2)*wide(y1_i2)
-            acc12 += wide(theta_i2)*wide(theta_i2)
-            acc13 += wide(y2_i2)*wide(y2_i2)
-            acc14 += wide(y3_i2)*wide(y3_i2)
-            acc15 += wide(theta_i2)*wide(u_i2)
-            acc16 += wide(theta_i2)*wide(u_i2)
+            acc0 = fma(wide(g_i2), wide(theta_i2), acc0)
+            acc1 = fma(wide(g_i2), wide(g_i2), acc1)
+            acc2 = fma(wide(y0_i2), wide(y0_i2), acc2)
+            acc3 = fma(wide(y1_i2), wide(y1_i2), acc3)
+            acc4 = fma(wide(theta_i2), wide(theta_i2), acc4)
+            acc5 = fma(wide(y2_i2), wide(y2_i2), acc5)
+            acc6 = fma(wide(y3_i2), wide(y3_i2), acc6)
+            acc8 = fma(wide(g_i2), wide(theta_i2), acc8)
+            acc9 = fma(wide(g_i2), wide(g_i2), acc9)
+            acc10 = fma(wide(y0_i2), wide(y0_i2), acc10)
+            acc11 = fma(wide(y1_i2), wide(y1_i2), acc11)
+            acc12 = fma(wide(theta_i2), wide(theta_i2), acc12)
+            acc13 = fma(wide(y2_i2), wide(y2_i2), acc13)
+            acc14 = fma(wide(y3_i2), wide(y3_i2), acc14)
+            acc15 = fma(wide(theta_i2), wide(u_i2), acc15)
+            acc16 = fma(wide(theta_i2), wide(u_i2), acc16)
             m_next_i3, v_next_i3, y0_i3, y1_i3, y2_i3, y3_i3, u_i3 = update_0(
                 theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 += wide(g_i3)*wide(theta_i3)
-            acc1 += wide(g_i3)*wide(g_i3)
-            acc2 += wide(y0_i3)*wide(y0_i3)
-            acc3 += wide(y1_i3)*wide(y1_i3)
-            acc4 += wide(theta_i3)*wide(theta_i3)
-            acc5 += wide(y2_i3)*wide(y2_i3)
-            acc6 += wide(y3_i3)*wide(y3_i3)
-            acc8 += wide(g_i3)*wide(theta_i3)
-            acc9 += wide(g_i3)*wide(g_i3)
-            acc10 += wide(y0_i3)*wide(y0_i3)
-            acc11 += wide(y1_i3)*wide(y1_i3)
-            acc12 += wide(theta_i3)*wide(theta_i3)
-            acc13 += wide(y2_i3)*wide(y2_i3)
-            acc14 += wide(y3_i3)*wide(y3_i3)
-            acc15 += wide(theta_i3)*wide(u_i3)
-            acc16 += wide(theta_i3)*wide(u_i3)
+            acc0 = fma(wide(g_i3), wide(theta_i3), acc0)
+            acc1 = fma(wide(g_i3), wide(g_i3), acc1)
+            acc2 = fma(wide(y0_i3), wide(y0_i3), acc2)
+            acc3 = fma(wide(y1_i3), wide(y1_i3), acc3)
+            acc4 = fma(wide(theta_i3), wide(theta_i3), acc4)
+            acc5 = fma(wide(y2_i3), wide(y2_i3), acc5)
+            acc6 = fma(wide(y3_i3), wide(y3_i3), acc6)
+            acc8 = fma(wide(g_i3), wide(theta_i3), acc8)
+            acc9 = fma(wide(g_i3), wide(g_i3), acc9)
+            acc10 = fma(wide(y0_i3), wide(y0_i3), acc10)
+            acc11 = fma(wide(y1_i3), wide(y1_i3), acc11)
+            acc12 = fma(wide(theta_i3), wide(theta_i3), acc12)
+            acc13 = fma(wide(y2_i3), wide(y2_i3), acc13)
+            acc14 = fma(wide(y3_i3), wide(y3_i3), acc14)
+            acc15 = fma(wide(theta_i3), wide(u_i3), acc15)
+            acc16 = fma(wide(theta_i3), wide(u_i3), acc16)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
@@ -280,22 +281,22 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             m_next_i, v_next_i, y0_i, y1_i, y2_i, y3_i, u_i = update_0(
                 theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 += wide(g_i)*wide(theta_i)
-            acc1 += wide(g_i)*wide(g_i)
-            acc2 += wide(y0_i)*wide(y0_i)
-            acc3 += wide(y1_i)*wide(y1_i)
-            acc4 += wide(theta_i)*wide(theta_i)
-            acc5 += wide(y2_i)*wide(y2_i)
-            acc6 += wide(y3_i)*wide(y3_i)
-            acc8 += wide(g_i)*wide(theta_i)
-            acc9 += wide(g_i)*wide(g_i)
-            acc10 += wide(y0_i)*wide(y0_i)
-            acc11 += wide(y1_i)*wide(y1_i)
-            acc12 += wide(theta_i)*wide(theta_i)
-            acc13 += wide(y2_i)*wide(y2_i)
-            acc14 += wide(y3_i)*wide(y3_i)
-            acc15 += wide(theta_i)*wide(u_i)
-            acc16 += wide(theta_i)*wide(u_i)
+            acc0 = fma(wide(g_i), wide(theta_i), acc0)
+            acc1 = fma(wide(g_i), wide(g_i), acc1)
+            acc2 = fma(wide(y0_i), wide(y0_i), acc2)
+            acc3 = fma(wide(y1_i), wide(y1_i), acc3)
+            acc4 = fma(wide(theta_i), wide(theta_i), acc4)
+            acc5 = fma(wide(y2_i), wide(y2_i), acc5)
+            acc6 = fma(wide(y3_i), wide(y3_i), acc6)
+            acc8 = fma(wide(g_i), wide(theta_i), acc8)
+            acc9 = fma(wide(g_i), wide(g_i), acc9)
+            acc10 = fma(wide(y0_i), wide(y0_i), acc10)
+            acc11 = fma(wide(y1_i), wide(y1_i), acc11)
+            acc12 = fma(wide(theta_i), wide(theta_i), acc12)
+            acc13 = fma(wide(y2_i), wide(y2_i), acc13)
+            acc14 = fma(wide(y3_i), wide(y3_i), acc14)
+            acc15 = fma(wide(theta_i), wide(u_i), acc15)
+            acc16 = fma(wide(theta_i), wide(u_i), acc16)
             store(m_ptr, i, storage.m, m_next_i)
             store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
@@ -586,15 +587,17 @@ class AdamP(FusedOptimizer):
         What part of the decay is left to weights whose scale has no effect.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8,
-        delta: Value = 0.1, wd_ratio: Value = 0.1, weight_decay: Value = 0.01,
+        delta: Value = 0.1, wd_ratio: Value = 0.1, weight_decay: Value = 0.01, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, delta=delta, wd_ratio=wd_ratio,
-            weight_decay=weight_decay,
+            weight_decay=weight_decay, **options,
         )

@@ -18,9 +18,9 @@ Reference: arXiv:1711.05101, Algorithm 2, line 12.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element, place, sqrt,
-    store, store4, tail, thread,
+    THREADS, block, expm1, fma, head, kernel, log, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -179,15 +179,17 @@ class AdamWSchedule(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, beta1: Value = 0.9, beta2: Value = 0.999, schedule: Value = 1.0,
-        step_size: Value = 0.001, eps: Value = 1e-8, weight_decay: Value = 0.01,
+        step_size: Value = 0.001, eps: Value = 1e-8, weight_decay: Value = 0.01, **options: object,
     ) -> None:
         super().__init__(
             params, beta1=beta1, beta2=beta2, schedule=schedule, step_size=step_size, eps=eps,
-            weight_decay=weight_decay,
+            weight_decay=weight_decay, **options,
         )

@@ -19,9 +19,9 @@ Reference: arXiv:2409.03137, Algorithm 1 without schedules; optax.contrib.ademam
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element, place, sqrt,
-    store, store4, tail, thread,
+    THREADS, block, expm1, fma, head, kernel, log, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -198,6 +198,8 @@ class AdEMAMix(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.0, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -205,7 +207,9 @@ class AdEMAMix(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
         beta3: Value = 0.9999, alpha: Value = 5.0, eps: Value = 1e-8, weight_decay: Value = 0.0,
+        **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, beta3=beta3, alpha=alpha, eps=eps, weight_decay=weight_decay,
+            **options,
         )

@@ -17,9 +17,9 @@ Reference: arXiv:2411.02853v1; optax.contrib.adopt(use_clipping=False).
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, maximum, on_host, per_element, place,
-    sqrt, store, store4, tail, thread,
+    THREADS, as_index, block, fma, head, kernel, maximum, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -186,11 +186,14 @@ class ADOPTUnclipped(FusedOptimizer):
         Keeps a denominator away from zero.
     beta1 : float or callable, default 0.9, in [0, 1)
         Decay of the average of gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta2: Value = 0.9999, eps: Value = 1e-6, beta1: Value = 0.9,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta2=beta2, eps=eps, beta1=beta1)
+        super().__init__(params, lr=lr, beta2=beta2, eps=eps, beta1=beta1, **options)

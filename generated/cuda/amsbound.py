@@ -22,9 +22,9 @@ Reference: the authors' code, github.com/Luolc/AdaBound, with amsbound.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, minimum, on_host,
-    per_element, place, sqrt, store, store4, tail, thread,
+    THREADS, block, expm1, fma, head, kernel, log, maximum, minimum, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -200,6 +200,8 @@ class AMSBound(FusedOptimizer):
         How fast the bounds close.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -207,7 +209,9 @@ class AMSBound(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
         final_lr: Value = 0.1, base_lr: Value | None = None, gamma: Value = 0.001, eps: Value = 1e-8,
+        **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, final_lr=final_lr, base_lr=base_lr, gamma=gamma, eps=eps,
+            **options,
         )

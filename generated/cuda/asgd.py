@@ -20,9 +20,9 @@ Reference: torch.optim.ASGD; Bottou's averaged stochastic gradient descent.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element,
-    place, store, store4, thread,
+    THREADS, as_index, block, fma, kernel, maximum, minimum, on_host, per_element, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -165,12 +165,14 @@ class ASGD(FusedOptimizer):
         Power with which the rate falls.
     t0 : float or callable, default 1000000.0, in [0, inf)
         How many steps pass before averaging starts.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, lambd: Value = 0.0001, alpha: Value = 0.75,
-        t0: Value = 1000000.0,
+        t0: Value = 1000000.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, lambd=lambd, alpha=alpha, t0=t0)
+        super().__init__(params, lr=lr, lambd=lambd, alpha=alpha, t0=t0, **options)

@@ -16,9 +16,9 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
-    place, store, store4, thread, where, wide,
+    THREADS, as_index, block, fma, kernel, narrow, on_device, on_host, per_element, thread, where, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import rows_visited, sum_of_block, tensor_of_block, tensor_of_row, visited_row
 
 
@@ -252,11 +252,14 @@ class CentralizedSGDM(FusedOptimizer):
         How much of the last movement is kept.
     dampening : float or callable, default 0.0, in [0, 1]
         How much of the gradient the momentum leaves out.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, dampening: Value = 0.0,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, momentum=momentum, dampening=dampening)
+        super().__init__(params, lr=lr, momentum=momentum, dampening=dampening, **options)

@@ -24,9 +24,10 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, place, sqrt, store, store4, tail, thread, wide,
+    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element, sqrt,
+    tail, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -71,7 +72,7 @@ def update_0(theta, g, m, v, s, c1, c4, c6, eps, root, c3, beta1_head, beta1_tai
 @on_device
 def model_1(d, r, rate, acc1, acc3, root, rest, c5):
     """One model after the last sweep: the new d and r."""
-    r_next = r*root + acc1*rate*rest
+    r_next = fma(r, root, acc1*rate*rest)
     total = acc3
     d_next = maximum(d, r_next*c5/total) if total > 0 else d
     return d_next, r_next
@@ -289,12 +290,16 @@ class DAdaptAdam(FusedOptimizer):
         How strongly weights are pulled to zero.
     d0 : float or callable, default 1e-6, in (0, inf)
         First guess of how far away the solution is.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 1.0, beta2: Value = 0.999, beta1: Value = 0.9, eps: Value = 1e-8,
-        weight_decay: Value = 0.0, d0: Value = 1e-6,
+        weight_decay: Value = 0.0, d0: Value = 1e-6, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta2=beta2, beta1=beta1, eps=eps, weight_decay=weight_decay, d0=d0)
+        super().__init__(
+            params, lr=lr, beta2=beta2, beta1=beta1, eps=eps, weight_decay=weight_decay, d0=d0, **options,
+        )

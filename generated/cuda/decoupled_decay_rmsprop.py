@@ -15,9 +15,9 @@ Reference: arXiv:1711.05101 around torch.optim.RMSprop.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, sqrt, store,
-    store4, tail, thread,
+    THREADS, block, fma, head, kernel, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -126,12 +126,14 @@ class DecoupledDecayRMSProp(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, eps: Value = 1e-8,
-        weight_decay: Value = 0.01,
+        weight_decay: Value = 0.01, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, **options)

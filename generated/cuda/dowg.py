@@ -19,9 +19,9 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, maximum, narrow, on_device, on_host, per_element,
-    place, sqrt, store, store4, thread, wide,
+    THREADS, block, fma, kernel, maximum, narrow, on_device, on_host, per_element, sqrt, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -42,7 +42,7 @@ def update_0(theta, g, theta_0):
 def model_0(d2, squares, acc1, acc3, lr, eps):
     """One model before sweep 1: the new d2 and squares, and rate."""
     d2_next = maximum(d2, acc1)
-    squares_next = squares + d2_next*acc3
+    squares_next = fma(d2_next, acc3, squares)
     rate = lr*d2_next/(sqrt(squares_next) + eps)
     return d2_next, squares_next, rate
 
@@ -74,17 +74,17 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         y0_i0 = update_0(theta_i0, g_i0, theta_0_i0)
-        acc0 += wide(y0_i0)*wide(y0_i0)
-        acc2 += wide(g_i0)*wide(g_i0)
+        acc0 = fma(wide(y0_i0), wide(y0_i0), acc0)
+        acc2 = fma(wide(g_i0), wide(g_i0), acc2)
         y0_i1 = update_0(theta_i1, g_i1, theta_0_i1)
-        acc0 += wide(y0_i1)*wide(y0_i1)
-        acc2 += wide(g_i1)*wide(g_i1)
+        acc0 = fma(wide(y0_i1), wide(y0_i1), acc0)
+        acc2 = fma(wide(g_i1), wide(g_i1), acc2)
         y0_i2 = update_0(theta_i2, g_i2, theta_0_i2)
-        acc0 += wide(y0_i2)*wide(y0_i2)
-        acc2 += wide(g_i2)*wide(g_i2)
+        acc0 = fma(wide(y0_i2), wide(y0_i2), acc0)
+        acc2 = fma(wide(g_i2), wide(g_i2), acc2)
         y0_i3 = update_0(theta_i3, g_i3, theta_0_i3)
-        acc0 += wide(y0_i3)*wide(y0_i3)
-        acc2 += wide(g_i3)*wide(g_i3)
+        acc0 = fma(wide(y0_i3), wide(y0_i3), acc0)
+        acc2 = fma(wide(g_i3), wide(g_i3), acc2)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
@@ -92,8 +92,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i = load(g_ptr, i, storage.g)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         y0_i = update_0(theta_i, g_i, theta_0_i)
-        acc0 += wide(y0_i)*wide(y0_i)
-        acc2 += wide(g_i)*wide(g_i)
+        acc0 = fma(wide(y0_i), wide(y0_i), acc0)
+        acc2 = fma(wide(g_i), wide(g_i), acc2)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
@@ -220,9 +220,11 @@ class DoWG(FusedOptimizer):
         Learning rate.
     eps : float or callable, default 0.0001, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 1.0, eps: Value = 0.0001) -> None:
-        super().__init__(params, lr=lr, eps=eps)
+    def __init__(self, params: Params, *, lr: Value = 1.0, eps: Value = 0.0001, **options: object) -> None:
+        super().__init__(params, lr=lr, eps=eps, **options)

@@ -19,9 +19,9 @@ Reference: Polyak & Juditsky 1992 around torch.optim.AdamW.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element, place, sqrt,
-    store, store4, tail, thread,
+    THREADS, block, expm1, fma, head, kernel, log, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -200,14 +200,17 @@ class EmaAdamW(FusedOptimizer):
         Keeps a denominator away from zero.
     ema_decay : float or callable, default 0.999, in [0, 1)
         Decay of the average of parameters.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
-        weight_decay: Value = 0.01, eps: Value = 1e-8, ema_decay: Value = 0.999,
+        weight_decay: Value = 0.01, eps: Value = 1e-8, ema_decay: Value = 0.999, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, ema_decay=ema_decay,
+            **options,
         )

@@ -15,9 +15,8 @@ Reference: arXiv:1511.06807, eq. 1; optax.add_noise.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.draws import draw, draw4
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
-from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, store, store4, thread,
-)
+from optgen.runtime.cuda.primitives import THREADS, block, fma, kernel, on_host, per_element, thread
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -117,12 +116,14 @@ class GradientNoiseSGD(FusedOptimizer):
         How fast the noise fades, as a power of t.
     seed : float or callable, default 0.0, in the integers in [0, inf)
         Picks the random numbers of a run.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, noise_scale: Value = 0.1, noise_decay: Value = 0.275,
-        seed: Value = 0.0,
+        seed: Value = 0.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, noise_scale=noise_scale, noise_decay=noise_decay, seed=seed)
+        super().__init__(params, lr=lr, noise_scale=noise_scale, noise_decay=noise_decay, seed=seed, **options)

@@ -20,9 +20,10 @@ Reference: optax.lars.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element, place,
-    root_of_squares, shrunk, store, store4, stretched, thread, wide,
+    THREADS, block, fma, kernel, narrow, on_device, on_host, per_element, root_of_squares, shrunk, stretched,
+    thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 
@@ -90,45 +91,45 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         y0_i0, y1_i0, u_i0, y2_i0, y3_i0 = update_0(theta_i0, g_i0, weight_decay)
-        acc0 += wide(theta_i0)*wide(theta_i0)
-        acc1 += wide(y0_i0)*wide(y0_i0)
-        acc2 += wide(y1_i0)*wide(y1_i0)
-        acc3 += wide(u_i0)*wide(u_i0)
-        acc4 += wide(y2_i0)*wide(y2_i0)
-        acc5 += wide(y3_i0)*wide(y3_i0)
+        acc0 = fma(wide(theta_i0), wide(theta_i0), acc0)
+        acc1 = fma(wide(y0_i0), wide(y0_i0), acc1)
+        acc2 = fma(wide(y1_i0), wide(y1_i0), acc2)
+        acc3 = fma(wide(u_i0), wide(u_i0), acc3)
+        acc4 = fma(wide(y2_i0), wide(y2_i0), acc4)
+        acc5 = fma(wide(y3_i0), wide(y3_i0), acc5)
         y0_i1, y1_i1, u_i1, y2_i1, y3_i1 = update_0(theta_i1, g_i1, weight_decay)
-        acc0 += wide(theta_i1)*wide(theta_i1)
-        acc1 += wide(y0_i1)*wide(y0_i1)
-        acc2 += wide(y1_i1)*wide(y1_i1)
-        acc3 += wide(u_i1)*wide(u_i1)
-        acc4 += wide(y2_i1)*wide(y2_i1)
-        acc5 += wide(y3_i1)*wide(y3_i1)
+        acc0 = fma(wide(theta_i1), wide(theta_i1), acc0)
+        acc1 = fma(wide(y0_i1), wide(y0_i1), acc1)
+        acc2 = fma(wide(y1_i1), wide(y1_i1), acc2)
+        acc3 = fma(wide(u_i1), wide(u_i1), acc3)
+        acc4 = fma(wide(y2_i1), wide(y2_i1), acc4)
+        acc5 = fma(wide(y3_i1), wide(y3_i1), acc5)
         y0_i2, y1_i2, u_i2, y2_i2, y3_i2 = update_0(theta_i2, g_i2, weight_decay)
-        acc0 += wide(theta_i2)*wide(theta_i2)
-        acc1 += wide(y0_i2)*wide(y0_i2)
-        acc2 += wide(y1_i2)*wide(y1_i2)
-        acc3 += wide(u_i2)*wide(u_i2)
-        acc4 += wide(y2_i2)*wide(y2_i2)
-        acc5 += wide(y3_i2)*wide(y3_i2)
+        acc0 = fma(wide(theta_i2), wide(theta_i2), acc0)
+        acc1 = fma(wide(y0_i2), wide(y0_i2), acc1)
+        acc2 = fma(wide(y1_i2), wide(y1_i2), acc2)
+        acc3 = fma(wide(u_i2), wide(u_i2), acc3)
+        acc4 = fma(wide(y2_i2), wide(y2_i2), acc4)
+        acc5 = fma(wide(y3_i2), wide(y3_i2), acc5)
         y0_i3, y1_i3, u_i3, y2_i3, y3_i3 = update_0(theta_i3, g_i3, weight_decay)
-        acc0 += wide(theta_i3)*wide(theta_i3)
-        acc1 += wide(y0_i3)*wide(y0_i3)
-        acc2 += wide(y1_i3)*wide(y1_i3)
-        acc3 += wide(u_i3)*wide(u_i3)
-        acc4 += wide(y2_i3)*wide(y2_i3)
-        acc5 += wide(y3_i3)*wide(y3_i3)
+        acc0 = fma(wide(theta_i3), wide(theta_i3), acc0)
+        acc1 = fma(wide(y0_i3), wide(y0_i3), acc1)
+        acc2 = fma(wide(y1_i3), wide(y1_i3), acc2)
+        acc3 = fma(wide(u_i3), wide(u_i3), acc3)
+        acc4 = fma(wide(y2_i3), wide(y2_i3), acc4)
+        acc5 = fma(wide(y3_i3), wide(y3_i3), acc5)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         theta_i = load(theta_ptr, i, storage.theta)
         g_i = load(g_ptr, i, storage.g)
         y0_i, y1_i, u_i, y2_i, y3_i = update_0(theta_i, g_i, weight_decay)
-        acc0 += wide(theta_i)*wide(theta_i)
-        acc1 += wide(y0_i)*wide(y0_i)
-        acc2 += wide(y1_i)*wide(y1_i)
-        acc3 += wide(u_i)*wide(u_i)
-        acc4 += wide(y2_i)*wide(y2_i)
-        acc5 += wide(y3_i)*wide(y3_i)
+        acc0 = fma(wide(theta_i), wide(theta_i), acc0)
+        acc1 = fma(wide(y0_i), wide(y0_i), acc1)
+        acc2 = fma(wide(y1_i), wide(y1_i), acc2)
+        acc3 = fma(wide(u_i), wide(u_i), acc3)
+        acc4 = fma(wide(y2_i), wide(y2_i), acc4)
+        acc5 = fma(wide(y3_i), wide(y3_i), acc5)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
@@ -279,14 +280,17 @@ class LARS(FusedOptimizer):
         Keeps a denominator away from zero.
     momentum : float or callable, default 0.9, in [0, 1]
         How much of the last movement is kept.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, weight_decay: Value = 0.0005, trust_coefficient: Value = 0.001,
-        eps: Value = 0.0, momentum: Value = 0.9,
+        eps: Value = 0.0, momentum: Value = 0.9, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, weight_decay=weight_decay, trust_coefficient=trust_coefficient, eps=eps, momentum=momentum,
+            **options,
         )

@@ -16,9 +16,9 @@ Reference: arXiv:2302.06675, Algorithm 2; optax.lion.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, sign, store,
-    store4, tail, thread,
+    THREADS, block, fma, head, kernel, on_host, per_element, sign, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -141,12 +141,14 @@ class Lion(FusedOptimizer):
         How strongly weights are pulled to zero.
     beta2 : float or callable, default 0.99, in [0, 1)
         Decay of the average of gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.0001, beta1: Value = 0.9, weight_decay: Value = 0.01,
-        beta2: Value = 0.99,
+        beta2: Value = 0.99, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, weight_decay=weight_decay, beta2=beta2)
+        super().__init__(params, lr=lr, beta1=beta1, weight_decay=weight_decay, beta2=beta2, **options)

@@ -21,9 +21,9 @@ Reference: arXiv:1907.08610, Algorithm 1.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element,
-    place, sqrt, store, store4, tail, thread,
+    THREADS, as_index, block, expm1, fma, head, kernel, log, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -266,6 +266,8 @@ class LookaheadAdamW(FusedOptimizer):
         Every how many steps fast and slow weights meet.
     slow_step_size : float or callable, default 0.5, in [0, 1]
         How far slow weights move to the fast.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -273,8 +275,9 @@ class LookaheadAdamW(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
         weight_decay: Value = 0.01, eps: Value = 1e-8, sync_period: Value = 5.0, slow_step_size: Value = 0.5,
+        **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, sync_period=sync_period,
-            slow_step_size=slow_step_size,
+            slow_step_size=slow_step_size, **options,
         )

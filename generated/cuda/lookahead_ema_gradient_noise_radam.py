@@ -27,9 +27,10 @@ from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.draws import draw, draw4
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, mean_age, on_host,
-    per_element, place, sqrt, store, store4, tail, thread,
+    THREADS, as_index, block, expm1, fma, head, kernel, log, mean_age, on_host, per_element, sqrt, tail,
+    thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -486,6 +487,8 @@ class LookaheadEmaGradientNoiseRAdam(FusedOptimizer):
         Every how many steps fast and slow weights meet.
     slow_step_size : float or callable, default 0.5, in [0, 1]
         How far slow weights move to the fast.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -493,9 +496,9 @@ class LookaheadEmaGradientNoiseRAdam(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.001, noise_scale: Value = 0.1, noise_decay: Value = 0.275,
         seed: Value = 0.0, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8, ema_decay: Value = 0.999,
-        sync_period: Value = 5.0, slow_step_size: Value = 0.5,
+        sync_period: Value = 5.0, slow_step_size: Value = 0.5, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, noise_scale=noise_scale, noise_decay=noise_decay, seed=seed, beta1=beta1, beta2=beta2,
-            eps=eps, ema_decay=ema_decay, sync_period=sync_period, slow_step_size=slow_step_size,
+            eps=eps, ema_decay=ema_decay, sync_period=sync_period, slow_step_size=slow_step_size, **options,
         )

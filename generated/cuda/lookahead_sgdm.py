@@ -20,9 +20,9 @@ Reference: arXiv:1907.08610, Algorithm 1.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, store,
-    store4, tail, thread,
+    THREADS, as_index, block, fma, head, kernel, on_host, per_element, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -293,15 +293,17 @@ class LookaheadSGDM(FusedOptimizer):
         Every how many steps fast and slow weights meet.
     slow_step_size : float or callable, default 0.5, in [0, 1]
         How far slow weights move to the fast.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, dampening: Value = 0.0,
-        sync_period: Value = 5.0, slow_step_size: Value = 0.5,
+        sync_period: Value = 5.0, slow_step_size: Value = 0.5, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, momentum=momentum, dampening=dampening, sync_period=sync_period,
-            slow_step_size=slow_step_size,
+            slow_step_size=slow_step_size, **options,
         )

@@ -15,9 +15,8 @@ Reference: torch.optim.SGD with momentum and nesterov.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
-from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, store, store4, thread,
-)
+from optgen.runtime.cuda.primitives import THREADS, block, fma, kernel, on_host, per_element, thread
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -109,9 +108,11 @@ class NAG(FusedOptimizer):
         Learning rate.
     momentum : float or callable, default 0.9, in [0, 1]
         How much of the last movement is kept.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9) -> None:
-        super().__init__(params, lr=lr, momentum=momentum)
+    def __init__(self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, **options: object) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, **options)

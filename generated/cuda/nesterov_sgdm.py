@@ -15,10 +15,8 @@ Reference: torch.optim.SGD with momentum and nesterov.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
-from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, store, store4,
-    thread,
-)
+from optgen.runtime.cuda.primitives import THREADS, as_index, block, fma, kernel, on_host, per_element, thread
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -153,11 +151,14 @@ class NesterovSGDM(FusedOptimizer):
         How much of the last movement is kept.
     dampening : float or callable, default 0.0, in [0, 1]
         How much of the gradient the momentum leaves out.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, dampening: Value = 0.0,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, momentum=momentum, dampening=dampening)
+        super().__init__(params, lr=lr, momentum=momentum, dampening=dampening, **options)

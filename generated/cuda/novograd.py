@@ -18,9 +18,9 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
-    place, sqrt, store, store4, thread, wide,
+    THREADS, as_index, block, fma, kernel, narrow, on_device, on_host, per_element, sqrt, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 
@@ -35,7 +35,7 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay):
 @on_device
 def tensor_0_0(acc0, beta2, eps, c0):
     """One tensor before sweep 1 where t == 1: the new v, and c1."""
-    v_next = beta2*acc0 + c0*acc0
+    v_next = fma(beta2, acc0, c0*acc0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -51,7 +51,7 @@ def update_0_1(theta, g, m, c1, lr, beta1, weight_decay):
 @on_device
 def tensor_1_0(v, acc0, beta2, eps, c0):
     """One tensor before sweep 1 otherwise: the new v, and c1."""
-    v_next = beta2*v + c0*acc0
+    v_next = fma(beta2, v, c0*acc0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -69,15 +69,15 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     i = 4*thread()
     while i < fours:
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
-        acc0 += wide(g_i0)*wide(g_i0)
-        acc0 += wide(g_i1)*wide(g_i1)
-        acc0 += wide(g_i2)*wide(g_i2)
-        acc0 += wide(g_i3)*wide(g_i3)
+        acc0 = fma(wide(g_i0), wide(g_i0), acc0)
+        acc0 = fma(wide(g_i1), wide(g_i1), acc0)
+        acc0 = fma(wide(g_i2), wide(g_i2), acc0)
+        acc0 = fma(wide(g_i3), wide(g_i3), acc0)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         g_i = load(g_ptr, i, storage.g)
-        acc0 += wide(g_i)*wide(g_i)
+        acc0 = fma(wide(g_i), wide(g_i), acc0)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
@@ -206,12 +206,14 @@ class NovoGrad(FusedOptimizer):
         Keeps a denominator away from zero.
     weight_decay : float or callable, default 0.001, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, beta2: Value = 0.98, beta1: Value = 0.95, eps: Value = 1e-8,
-        weight_decay: Value = 0.001,
+        weight_decay: Value = 0.001, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta2=beta2, beta1=beta1, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, beta2=beta2, beta1=beta1, eps=eps, weight_decay=weight_decay, **options)

@@ -25,9 +25,10 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, narrow, on_device, on_host,
-    per_element, place, sqrt, store, store4, tail, thread, wide,
+    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element, sqrt,
+    tail, thread, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -68,7 +69,7 @@ def update_0(theta, g, s, theta_0, d, c3, root):
 @on_device
 def model_1(d, r, rate, acc1, acc3, d_coef, eps, root, c4):
     """One model before sweep 1: the new r, and d' and c6."""
-    r_next = r*root + c4*d*acc1*rate
+    r_next = fma(r, root, c4*d*acc1*rate)
     total = acc3
     d_next = maximum(d, d_coef*r_next/total) if total > 0 else d
     c6 = eps*d_next
@@ -127,16 +128,16 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, storage.s)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         s_next_i0, y0_i0, y2_i0 = update_0(theta_i0, g_i0, s_i0, theta_0_i0, d, c3, root)
-        acc0 += wide(g_i0)*wide(y0_i0)
+        acc0 = fma(wide(g_i0), wide(y0_i0), acc0)
         acc2 += wide(y2_i0)
         s_next_i1, y0_i1, y2_i1 = update_0(theta_i1, g_i1, s_i1, theta_0_i1, d, c3, root)
-        acc0 += wide(g_i1)*wide(y0_i1)
+        acc0 = fma(wide(g_i1), wide(y0_i1), acc0)
         acc2 += wide(y2_i1)
         s_next_i2, y0_i2, y2_i2 = update_0(theta_i2, g_i2, s_i2, theta_0_i2, d, c3, root)
-        acc0 += wide(g_i2)*wide(y0_i2)
+        acc0 = fma(wide(g_i2), wide(y0_i2), acc0)
         acc2 += wide(y2_i2)
         s_next_i3, y0_i3, y2_i3 = update_0(theta_i3, g_i3, s_i3, theta_0_i3, d, c3, root)
-        acc0 += wide(g_i3)*wide(y0_i3)
+        acc0 = fma(wide(g_i3), wide(y0_i3), acc0)
         acc2 += wide(y2_i3)
         store4(s_ptr, i, storage.s, s_next_i0, s_next_i1, s_next_i2, s_next_i3)
         i += 4*THREADS
@@ -147,7 +148,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         s_i = load(s_ptr, i, storage.s)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         s_next_i, y0_i, y2_i = update_0(theta_i, g_i, s_i, theta_0_i, d, c3, root)
-        acc0 += wide(g_i)*wide(y0_i)
+        acc0 = fma(wide(g_i), wide(y0_i), acc0)
         acc2 += wide(y2_i)
         store(s_ptr, i, storage.s, s_next_i)
         i += THREADS
@@ -352,14 +353,17 @@ class Prodigy(FusedOptimizer):
         How strongly weights are pulled to zero.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 1.0, beta2: Value = 0.999, beta1: Value = 0.9, d0: Value = 1e-6,
-        d_coef: Value = 1.0, weight_decay: Value = 0.0, eps: Value = 1e-8,
+        d_coef: Value = 1.0, weight_decay: Value = 0.0, eps: Value = 1e-8, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, beta2=beta2, beta1=beta1, d0=d0, d_coef=d_coef, weight_decay=weight_decay, eps=eps,
+            **options,
         )

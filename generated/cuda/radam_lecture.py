@@ -21,9 +21,10 @@ Reference: arXiv:1908.03265, Algorithm 2, as lectures write it.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, expm1, fma, head, in_fours, kernel, load, load4, log, mean_age, on_host,
-    per_element, place, sqrt, store, store4, tail, thread,
+    THREADS, as_index, block, expm1, fma, head, kernel, log, mean_age, on_host, per_element, sqrt, tail,
+    thread, times,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -56,7 +57,7 @@ def update_0(theta, g, m, v, eps, c1, beta1_head, beta1_tail, c0, beta2_head, be
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
-    v_hat = c3*v_next
+    v_hat = times(c3, v_next)
     theta_next = theta - c4*m_hat/sqrt(v_hat + eps)
     return theta_next, m_next, v_next
 
@@ -224,11 +225,14 @@ class RAdamLecture(FusedOptimizer):
         Decay of the average of squared gradients.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 1e-8,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, **options)

@@ -18,9 +18,9 @@ Reference: torch.optim.RMSprop with centered; Graves 2013, arXiv:1308.0850.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, head, in_fours, kernel, load, load4, maximum, on_host, per_element, place, sqrt,
-    store, store4, tail, thread,
+    THREADS, block, fma, head, kernel, maximum, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -145,9 +145,13 @@ class RMSPropCentered(FusedOptimizer):
         Decay of the average of squared gradients.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, eps: Value = 1e-8) -> None:
-        super().__init__(params, lr=lr, alpha=alpha, eps=eps)
+    def __init__(
+        self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, eps: Value = 1e-8, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, alpha=alpha, eps=eps, **options)

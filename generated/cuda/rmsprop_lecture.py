@@ -15,9 +15,9 @@ Reference: Hinton 2012, as lectures write it.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, head, in_fours, kernel, load, load4, on_host, per_element, place, sqrt,
-    store, store4, tail, thread,
+    THREADS, as_index, block, fma, head, kernel, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -146,9 +146,11 @@ class RMSPropLecture(FusedOptimizer):
         Learning rate.
     alpha : float or callable, default 0.99, in [0, 1)
         Decay of the average of squared gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99) -> None:
-        super().__init__(params, lr=lr, alpha=alpha)
+    def __init__(self, params: Params, *, lr: Value = 0.01, alpha: Value = 0.99, **options: object) -> None:
+        super().__init__(params, lr=lr, alpha=alpha, **options)

@@ -20,9 +20,9 @@ Reference: torch.optim.Rprop; Igel & Hüsken 2003, without weight backtracking (
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, place, sign,
-    store, store4, thread, where,
+    THREADS, block, fma, kernel, maximum, minimum, on_host, per_element, sign, thread, where,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -159,15 +159,17 @@ class Rprop(FusedOptimizer):
         Largest step size.
     min_step_size : float or callable, default 1e-6, in [0, inf)
         Smallest step size.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, eta_plus: Value = 1.2, eta_minus: Value = 0.5,
-        max_step_size: Value = 50.0, min_step_size: Value = 1e-6,
+        max_step_size: Value = 50.0, min_step_size: Value = 1e-6, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, eta_plus=eta_plus, eta_minus=eta_minus, max_step_size=max_step_size,
-            min_step_size=min_step_size,
+            min_step_size=min_step_size, **options,
         )

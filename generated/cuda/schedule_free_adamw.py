@@ -25,9 +25,9 @@ Reference: arXiv:2405.15682, Algorithm 1; optax.contrib.schedule_free_adamw.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, maximum, minimum, on_host,
-    per_element, place, sqrt, store, store4, tail, thread,
+    THREADS, block, expm1, fma, head, kernel, log, maximum, minimum, on_host, per_element, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -207,6 +207,8 @@ class ScheduleFreeAdamW(FusedOptimizer):
         How strongly weights are pulled to zero.
     beta1 : float or callable, default 0.9, in [0.001, 1)
         Where theta is on the way from z to x.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
@@ -214,8 +216,9 @@ class ScheduleFreeAdamW(FusedOptimizer):
     def __init__(
         self, params: Params, *, lr: Value = 0.0025, warmup_steps: Value = 1.0, weight_lr_power: Value = 2.0,
         r: Value = 0.0, beta2: Value = 0.999, eps: Value = 1e-8, weight_decay: Value = 0.0, beta1: Value = 0.9,
+        **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, warmup_steps=warmup_steps, weight_lr_power=weight_lr_power, r=r, beta2=beta2, eps=eps,
-            weight_decay=weight_decay, beta1=beta1,
+            weight_decay=weight_decay, beta1=beta1, **options,
         )

@@ -23,9 +23,9 @@ Reference: arXiv:2405.15682, equations 2 to 4; schedulefree.SGDScheduleFree; opt
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, maximum, minimum, on_host, per_element, place, store,
-    store4, thread,
+    THREADS, block, fma, kernel, maximum, minimum, on_host, per_element, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -163,15 +163,17 @@ class ScheduleFreeSGD(FusedOptimizer):
         How strongly weights are pulled to zero.
     beta1 : float or callable, default 0.9, in [0.001, 1)
         Where theta is on the way from z to x.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 1.0, warmup_steps: Value = 1.0, weight_lr_power: Value = 2.0,
-        r: Value = 0.0, weight_decay: Value = 0.0, beta1: Value = 0.9,
+        r: Value = 0.0, weight_decay: Value = 0.0, beta1: Value = 0.9, **options: object,
     ) -> None:
         super().__init__(
             params, lr=lr, warmup_steps=warmup_steps, weight_lr_power=weight_lr_power, r=r, weight_decay=weight_decay,
-            beta1=beta1,
+            beta1=beta1, **options,
         )

@@ -13,9 +13,8 @@ Reference: torch.optim.SGD.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
-from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, store, store4, thread,
-)
+from optgen.runtime.cuda.primitives import THREADS, block, fma, kernel, on_host, per_element, thread
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -96,9 +95,11 @@ class SGD(FusedOptimizer):
         Arrays to train, updated in place.
     lr : float or callable, default 0.01, in [0, inf)
         Learning rate.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.01) -> None:
-        super().__init__(params, lr=lr)
+    def __init__(self, params: Params, *, lr: Value = 0.01, **options: object) -> None:
+        super().__init__(params, lr=lr, **options)

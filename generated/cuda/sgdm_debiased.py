@@ -16,9 +16,9 @@ Reference: arXiv:1908.03265, Algorithm 2, line 13.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element, place, store,
-    store4, tail, thread,
+    THREADS, block, expm1, fma, head, kernel, log, on_host, per_element, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -119,9 +119,11 @@ class SGDMDebiased(FusedOptimizer):
         Learning rate.
     beta1 : float or callable, default 0.9, in [0, 1)
         Decay of the average of gradients.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9) -> None:
-        super().__init__(params, lr=lr, beta1=beta1)
+    def __init__(self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, **options: object) -> None:
+        super().__init__(params, lr=lr, beta1=beta1, **options)

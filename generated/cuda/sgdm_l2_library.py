@@ -15,10 +15,8 @@ Reference: torch.optim.SGD with momentum, dampening and weight_decay.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
-from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, store, store4,
-    thread,
-)
+from optgen.runtime.cuda.primitives import THREADS, as_index, block, fma, kernel, on_host, per_element, thread
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -157,12 +155,14 @@ class SGDML2Library(FusedOptimizer):
         How much of the last movement is kept.
     dampening : float or callable, default 0.0, in [0, 1]
         How much of the gradient the momentum leaves out.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, weight_decay: Value = 0.01, momentum: Value = 0.9,
-        dampening: Value = 0.0,
+        dampening: Value = 0.0, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, weight_decay=weight_decay, momentum=momentum, dampening=dampening)
+        super().__init__(params, lr=lr, weight_decay=weight_decay, momentum=momentum, dampening=dampening, **options)

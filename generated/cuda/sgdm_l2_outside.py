@@ -15,9 +15,8 @@ Reference: apex.optimizers.FusedSGD with wd_after_momentum, as lectures write it
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
-from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, store, store4, thread,
-)
+from optgen.runtime.cuda.primitives import THREADS, block, fma, kernel, on_host, per_element, thread
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -117,11 +116,14 @@ class SGDML2Outside(FusedOptimizer):
         How much of the last movement is kept.
     weight_decay : float or callable, default 0.01, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.01, momentum: Value = 0.9, weight_decay: Value = 0.01,
+        **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay, **options)

@@ -15,9 +15,8 @@ Reference: arXiv:1711.05101, Algorithm 1, lines 8 and 9.
 
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
-from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, in_fours, kernel, load, load4, on_host, per_element, place, store, store4, thread,
-)
+from optgen.runtime.cuda.primitives import THREADS, block, fma, kernel, on_host, per_element, thread
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -123,12 +122,16 @@ class SGDWSchedule(FusedOptimizer):
         Multiplier of the whole step, for a schedule.
     weight_decay : float or callable, default 0.0001, in [0, inf)
         How strongly weights are pulled to zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, step_size: Value = 0.001, momentum: Value = 0.9, schedule: Value = 1.0,
-        weight_decay: Value = 0.0001,
+        weight_decay: Value = 0.0001, **options: object,
     ) -> None:
-        super().__init__(params, step_size=step_size, momentum=momentum, schedule=schedule, weight_decay=weight_decay)
+        super().__init__(
+            params, step_size=step_size, momentum=momentum, schedule=schedule, weight_decay=weight_decay, **options,
+        )

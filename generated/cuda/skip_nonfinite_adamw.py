@@ -20,9 +20,10 @@ Reference: optax.apply_if_finite.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, finite, fma, head, in_fours, kernel, load, load4, narrow, on_device, on_host, per_element,
-    place, sqrt, store, store4, tail, thread, where, wide,
+    THREADS, block, finite, fma, head, kernel, narrow, on_device, on_host, per_element, sqrt, tail, thread,
+    where, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -267,12 +268,14 @@ class SkipNonfiniteAdamW(FusedOptimizer):
         How strongly weights are pulled to zero.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999,
-        weight_decay: Value = 0.01, eps: Value = 1e-8,
+        weight_decay: Value = 0.01, eps: Value = 1e-8, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps)
+        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, **options)

@@ -22,9 +22,10 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, head, in_fours, inf, kernel, load, load4, maximum, minimum, narrow, on_host,
-    per_element, place, sqrt, store, store4, sync, tail, thread, where, wide,
+    THREADS, block, fma, head, inf, kernel, maximum, minimum, narrow, on_host, per_element, sqrt, sync, tail,
+    thread, where, wide,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
     column_max, columns_visited, max_of_block, rows_visited, tensor_of_column, tensor_of_row, visited_column,
     visited_row,
@@ -223,9 +224,13 @@ class SM3(FusedOptimizer):
         Decay of the average of gradients.
     eps : float or callable, default 1e-8, in [0, inf)
         Keeps a denominator away from zero.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
-    def __init__(self, params: Params, *, lr: Value = 0.1, beta1: Value = 0.9, eps: Value = 1e-8) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, eps=eps)
+    def __init__(
+        self, params: Params, *, lr: Value = 0.1, beta1: Value = 0.9, eps: Value = 1e-8, **options: object,
+    ) -> None:
+        super().__init__(params, lr=lr, beta1=beta1, eps=eps, **options)

@@ -18,9 +18,9 @@ Reference: NeurIPS 2018, Algorithm 2; optax.yogi.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, in_fours, kernel, load, load4, log, on_host, per_element, place, sign,
-    sqrt, store, store4, tail, thread,
+    THREADS, block, expm1, fma, head, kernel, log, on_host, per_element, sign, sqrt, tail, thread,
 )
+from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 
 
 @on_host
@@ -157,12 +157,16 @@ class Yogi(FusedOptimizer):
         Keeps a denominator away from zero.
     initial_accumulator : float or callable, default 1e-6, in [0, inf)
         What the sum starts from.
+    **options : object
+        How slots are stored; see the base class.
     """
 
     program = PROGRAM
 
     def __init__(
         self, params: Params, *, lr: Value = 0.001, beta1: Value = 0.9, beta2: Value = 0.999, eps: Value = 0.001,
-        initial_accumulator: Value = 1e-6,
+        initial_accumulator: Value = 1e-6, **options: object,
     ) -> None:
-        super().__init__(params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, initial_accumulator=initial_accumulator)
+        super().__init__(
+            params, lr=lr, beta1=beta1, beta2=beta2, eps=eps, initial_accumulator=initial_accumulator, **options,
+        )

@@ -266,7 +266,7 @@ class _RunOfElements:
             name = reduce.target.name
             total = item("small", plus(Name(f"{name}_line"), index)) if reduce.target.space is Space.COL else Name(name)
             factors = [Name(rounds.name(x) + lane) for x in reduce.factors]
-            yield Accumulate(total, reduce.how, rounds.product(factors))
+            yield rounds.added(reduce, total, factors)
 
     def argument(self, load: Named, lane: str, index: Expression) -> Expression:
         """A load as an argument of the function of one element."""

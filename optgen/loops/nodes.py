@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from optgen.ir import Equation
+if TYPE_CHECKING:  # the verifier reads nodes too, and knows nothing of what equations are lowered from
+    from optgen.ir import Equation
 
 # Expressions ---------------------------------------------------------------------------------------------------------
 

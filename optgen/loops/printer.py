@@ -47,7 +47,7 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 
 from optgen.errors import Problem, SpecError
-from optgen.ir import expm1, fma, head, log1p, mean_age, powm1, root_of_squares, shrunk, stretched, tail
+from optgen.ir import expm1, fma, head, log1p, mean_age, powm1, root_of_squares, shrunk, stretched, tail, times
 from optgen.language.decimals import is_exact
 from optgen.language.noise import normal
 from optgen.language.order import walk
@@ -82,6 +82,7 @@ FUNCTIONS = {
     tail: "tail",
     tan: "tan",
     tanh: "tanh",
+    times: "times",
 }
 """What SymPy's functions are called in generated code."""
 _STRUCTURE = (

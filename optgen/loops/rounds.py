@@ -22,6 +22,7 @@ from optgen.language.text import listed, text
 from optgen.loops.nodes import (
     ONE,
     ZERO,
+    Accumulate,
     Assign,
     Binary,
     Call,
@@ -36,6 +37,7 @@ from optgen.loops.nodes import (
     Return,
     Statement,
     assign,
+    call,
     item,
     plus,
 )
@@ -354,10 +356,10 @@ def keys(kernel: Kernel, draw: Draw) -> tuple[Expression, Expression, Expression
     return item("keys", GROUP, ZERO), item("keys", GROUP, seed), Number(draw.node.stream)
 
 
-def product(factors: Sequence[Expression]) -> Expression:
-    """A product in float64."""
-    total, *others = (Cast(factor, "float64") for factor in factors)
-    return Binary(total, "*", *others) if others else total
+def added(reduce: Reduce, total: Name | Item, factors: Sequence[Expression]) -> Statement:
+    """A total takes one more value, in float64; a product is rounded with the sum, once."""
+    wide = [Cast(factor, "float64") for factor in factors]
+    return Accumulate(total, reduce.how, *wide) if len(wide) == 1 else Assign((total,), call("fma", *wide, total))
 
 
 _BEFORE, _ROWS = Name("line_before"), Name("matrix_rows")

@@ -24,6 +24,7 @@ HOME = {
     **dict.fromkeys(runtime.__all__, "optgen.runtime"),
     "beginning": "optgen.runtime.core",
     "draws": "optgen.runtime.cpu.draws",
+    "view": "optgen.runtime.cpu.storage",
     "": "optgen.runtime.cpu.primitives",
 }
 """Where generated modules find what they use; all else is where nothing is."""

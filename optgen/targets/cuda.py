@@ -17,6 +17,7 @@ from optgen.loops.layout import INDENT, laid_out
 from optgen.loops.nodes import Loop
 from optgen.loops.printer import CodePrinter
 from optgen.loops.rounds import Launched, Lowered
+from optgen.runtime.cuda import storage
 from optgen.runtime.cuda import totals as cuda_totals
 from optgen.targets import module
 from optgen.targets.assembly import assembled
@@ -29,6 +30,7 @@ HOME = {
     **dict.fromkeys(("FusedOptimizer", "update_array"), "optgen.runtime.cuda.optimizer"),
     "beginning": "optgen.runtime.core",
     **dict.fromkeys(("draw", "draw4"), "optgen.runtime.cuda.draws"),
+    **dict.fromkeys(storage.__all__, "optgen.runtime.cuda.storage"),
     "": "optgen.runtime.cuda.primitives",
 }
 """Where generated modules find what they use; all else is where nothing is."""

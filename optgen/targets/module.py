@@ -188,8 +188,11 @@ def step(optimizer: Optimizer) -> str:
 def facade(optimizer: Optimizer, arrays: str) -> str:
     """The class for all arrays of a model; of what kind they are is given in words."""
     hypers = [f"{h.name}: {_or_none(h, 'Value')} = {_default(h)}" for h in optimizer.hypers]
-    init = laid_out("def __init__(", ["self", "params: Params", *(["*"] if hypers else []), *hypers], ") -> None:")
-    forward = laid_out("super().__init__(", ["params", *(f"{h.name}={h.name}" for h in optimizer.hypers)], ")")
+    given = ["self", "params: Params", *(["*"] if hypers else []), *hypers, "**options: object"]
+    init = laid_out("def __init__(", given, ") -> None:")
+    forward = laid_out(
+        "super().__init__(", ["params", *(f"{h.name}={h.name}" for h in optimizer.hypers), "**options"], ")"
+    )
     parameters = [f"params : list, tuple or dict of {arrays}", "    Arrays to train, updated in place."]
     for h in optimizer.hypers:
         default = literal(h.default) if h.default.is_number else f"what {text(h.default)} is at the first step"
@@ -197,6 +200,7 @@ def facade(optimizer: Optimizer, arrays: str) -> str:
         if h.meaning:
             parameters.append(f"    {quoted(h.meaning[:1].upper() + h.meaning[1:])}.")
     doc = [f'"""{optimizer.title} for all arrays of a model at once.', "", *equations(optimizer.step).splitlines()]
+    parameters += ["**options : object", "    How slots are stored; see the base class."]
     doc += ["", "Parameters", "----------", *parameters, '"""']
     body = [*doc, "", "program = PROGRAM", "", *init.splitlines(), *textwrap.indent(forward, INDENT).splitlines()]
     return f"class {optimizer.title}(FusedOptimizer):\n" + textwrap.indent("\n".join(body), INDENT)

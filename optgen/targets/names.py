@@ -19,6 +19,7 @@ from optgen.language.noise import Draw
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import Named, Next, State
+from optgen.runtime.core.storage import OPTIONS
 from optgen.targets.base import Origin, Target
 
 _MARK = re.compile(r"symbol_of_the_rule_(\d+)_end")
@@ -157,7 +158,7 @@ def _taken_from_the_user(
 ) -> Iterator[Problem]:
     """Names that the user would give to something and the module has for something else."""
     users = {symbol.name for symbol in (*optimizer.states, *optimizer.hypers)}
-    in_use = interface.names.union(*(part.called for part in parts if part.name in interface.functions))
+    in_use = interface.names.union(OPTIONS, *(part.called for part in parts if part.name in interface.functions))
     for name in sorted(users & in_use):
         yield _reserved(name, f"a name in the class or in a function of the module for {target.name}")
     for hyper in optimizer.hypers:

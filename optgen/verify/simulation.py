@@ -35,7 +35,7 @@ from optgen.runtime.core.table import Cuts
 from optgen.runtime.cpu import primitives as cpu
 from optgen.runtime.cuda import draws as cuda_draws
 from optgen.runtime.cuda import primitives as cuda
-from optgen.runtime.cuda import simulated
+from optgen.runtime.cuda import simulated, storage
 from optgen.runtime.cuda import totals as cuda_totals
 from optgen.runtime.cuda.places import names_of_small, placed_on_device, those
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
@@ -258,6 +258,7 @@ class _Machine:
             "thread": lambda: self.turn.thread,
             "block": lambda: self.turn.block,
             "fma": lambda a, b, c: a * b + c,
+            "times": lambda a, b: a * b,
             "where": simulated.where,
             "place": simulated.place,
             "finite": lambda x: np.float64(np.isfinite(x)),
@@ -276,7 +277,8 @@ class _Machine:
 def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
     """The names of a module whose kernels are left as Python, and yield; what it imports for one thread does not."""
     drawn = SimpleNamespace(draw=lambda *_: np.float64(0.5), draw4=lambda *_: (np.float64(0.5),) * 4)
-    stand_ins = {cuda.__name__: SimpleNamespace(**machine.names()), cuda_draws.__name__: drawn}
+    stand_in = SimpleNamespace(**machine.names())
+    stand_ins = {cuda.__name__: stand_in, storage.__name__: stand_in, cuda_draws.__name__: drawn}
     return executed(path, ast.fix_missing_locations(_Yielding().visit(ast.parse(text))), stand_ins, cuda_totals)
 
 

@@ -97,7 +97,7 @@ KERNELS = {
     ),
     "a product that is rounded first": (
         [Let(a, lr * g), Let(theta.next, theta - a), Let(e.next, (theta - theta.next) - a)],
-        ["a = lr*g", "theta' = theta - a", "e' = theta - theta' - a"],
+        ["a = times(lr, g)", "theta' = theta - a", "e' = theta - theta' - a"],
     ),
     "scalars among elements": (
         [Let(theta.next, theta - lr - lr * weight_decay), Let(e.next, lr - weight_decay - theta)],

@@ -17,14 +17,15 @@ from optgen.runtime.core.table import TALL, cut, tabulate
     [[], [0], [1], [0, 0, 5, 0], [table.CHUNK], [table.CHUNK + 1, 0, 3 * table.CHUNK], [16] * 1000, [1, 10**6, 1]],
     ids=str,
 )
-@pytest.mark.parametrize("itemsize", [4, 8])
-def test_rows_cover_each_tensor_once(sizes, itemsize):
+@pytest.mark.parametrize("itemsizes", [(4, 4), (8, 2)])
+def test_rows_cover_each_tensor_once(sizes, itemsizes):
     sizes = np.array(sizes, np.int64)
     starts = np.stack([10**12 + 10**8 * np.arange(len(sizes)), 10**13 + 10**8 * np.arange(len(sizes))])
-    made = tabulate(starts, sizes, itemsize)
+    made = tabulate(starts, sizes, itemsizes)
     assert made.elements == sizes.sum()
-    assert made.rows.shape[1] == 5
-    for slot in (0, 1):
+    assert made.rows.shape[1] == 6
+    assert not made.rows[:, -3].any()  # they are all of one group
+    for slot, itemsize in enumerate(itemsizes):
         expected = [
             start + itemsize * k for start, size in zip(starts[slot], sizes, strict=True) for k in range(0, size, 8)
         ]
@@ -54,8 +55,8 @@ def test_point_moves_one_slot():
     made.point(1, np.array([9000]))
     bytes_ = 4 * table.CHUNK
     assert made.rows.tolist() == [
-        [table.CHUNK, 1000, 9000, 0, 0],
-        [1, 1000 + bytes_, 9000 + bytes_, 0, table.CHUNK],
+        [table.CHUNK, 1000, 9000, 0, 0, 0],
+        [1, 1000 + bytes_, 9000 + bytes_, 0, 0, table.CHUNK],
     ]
 
 

@@ -6,11 +6,12 @@ import re
 import subprocess
 import sys
 from importlib import import_module
-from inspect import getsource
+from inspect import getmodule, getsource
 from pathlib import Path
 
 import numpy as np
 import pytest
+from kept import kept
 from reducing import RULES as REDUCING
 from rules import RULES
 
@@ -115,7 +116,7 @@ def test_whatever_the_language_has_is_typed_and_compiled(name):
     rule = optgen.Optimizer(name, title="Rule", step=tuple(COMPILED[name]))
     module = optgen.compile(rule, "cuda")
     turns = re.search(r"\b(sin|cos|tan)\(", getsource(module))  # the GPU's own reduce large arguments in float64
-    for code in ptx(module.PROGRAM, (9, 0)):
+    for code in kept(lambda: tuple(ptx(module.PROGRAM, (9, 0))), getsource(module), getsource(getmodule(ptx))):
         assert ".visible .entry" in code.text
         if name in RULES and not turns:
             assert not re.search(r"\.f64\s", code.text), "float64 in a sweep over float32 that adds up nothing"

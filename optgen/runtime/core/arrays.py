@@ -31,8 +31,8 @@ def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, w
         What the user calls it.
     shape : tuple of int or None
         The shape it must have; None for any.
-    dtype : numpy.dtype or None
-        The dtype it must have; None for float32 or float64.
+    dtype : numpy.dtype, tuple of str or None
+        The dtype it must have, or the names of those that it may; None for any that kernels take.
     written : bool
         Whether a kernel will write to it.
 
@@ -51,8 +51,9 @@ def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, w
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain numpy.ndarray, got a masked array; pass {name}.filled(0), say")
     array = plain(array)
-    if array.dtype not in DTYPES if dtype is None else array.dtype != dtype:
-        expected = "float32 or float64" if dtype is None else str(dtype)
+    names = ("float32", "float64") if dtype is None else dtype if isinstance(dtype, tuple) else (np.dtype(dtype).name,)
+    if array.dtype.name not in names or not array.dtype.isnative:
+        expected = " or ".join(names)
         order = "" if array.dtype.isnative else ", whose bytes are not in this machine's order"
         raise TypeError(f"{name}: expected dtype {expected}, got {array.dtype}{order}")
     if shape is not None and array.shape != shape:
@@ -104,7 +105,10 @@ def addresses_if_plain(
         # Raises unless the memory is writeable and C-contiguous, in a quarter of the time of __array_interface__.
         starts = [addressof(c_char.from_buffer(array)) for array in arrays]
     except (TypeError, ValueError, BufferError):
-        return None
+        # Those of bfloat16 say nothing of their memory, but as other numbers they do.
+        words = [array.view(np.uint16) if array.dtype.kind == "V" else array for array in arrays]
+        kinds = [array.dtype for array in words]
+        return addresses_if_plain(words, shapes, kinds) if kinds != dtypes else None
     # Eight bytes are the alignment of float64, and what NumPy's own allocations have for any dtype.
     if reduce(or_, starts, 0) & 7 and not all(array.flags.aligned for array in arrays):
         return None

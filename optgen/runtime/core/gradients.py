@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optgen.runtime.core.foreign import as_container
 from optgen.runtime.core.groups import Given
+from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Arrays
 
 _NONE: frozenset[int] = frozenset()
@@ -48,3 +49,24 @@ def absent(gradients: list[Any], missing: str) -> frozenset[int]:
     if missing != "skip":
         raise ValueError(f"missing = {missing!r}: expected 'error', or 'skip' to leave out what has no gradient")
     return frozenset(k for k, gradient in enumerate(gradients) if gradient is None)
+
+
+def located(
+    memory: Memory,
+    gradients: Sequence[Any],
+    names: Sequence[str],
+    shapes: Sequence[tuple[int, ...]],
+    formats: Sequence[Any],
+) -> tuple[list[int], list[Any]]:
+    """Where gradients lie, and their dtypes, after a closer look at each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is missing, or is not as a kernel takes it.
+    """
+    for gradient, name, shape, its in zip(gradients, names, shapes, formats, strict=True):
+        if gradient is None:
+            raise ValueError(f"{name} is missing (None): step(grads, missing='skip') leaves its parameter out")
+        memory.check(gradient, name, shape, its, written=False)
+    return memory.addresses(gradients), [memory.dtype_of(memory.plain(gradient)) for gradient in gradients]

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from optgen.runtime.core.foreign import as_container, instead
-from optgen.runtime.core.program import Arrays, Params
+from optgen.runtime.core.program import Arrays, Params, Value
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -130,3 +130,9 @@ def _keys(params: Any, name: str) -> Sequence[Any]:
 
 def _values(params: Any) -> tuple[Any, ...]:
     return tuple(params.values() if isinstance(params, Mapping) else params)
+
+
+def shown(values: Sequence[Value]) -> str:
+    """A hyperparameter of all groups, as text."""
+    found = [repr(value) if callable(value) else f"{value:g}" for value in values]
+    return found[0] if {found[0]}.issuperset(found) else f"[{', '.join(found)}]"

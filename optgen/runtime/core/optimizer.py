@@ -13,10 +13,14 @@ import numpy as np
 
 from optgen.runtime.core import arrays, beginning, saved
 from optgen.runtime.core.cohorts import Cohort, Coming, agree, cohorts_of, coming
-from optgen.runtime.core.groups import as_given, as_plain
+from optgen.runtime.core.evaluation import evaluated
+from optgen.runtime.core.gradients import located
+from optgen.runtime.core.groups import as_given, as_plain, shown
 from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
+from optgen.runtime.core.rest import beside_params
 from optgen.runtime.core.small import Small, cuts_of, filled, views
+from optgen.runtime.core.storage import Storage, beside, computed_for, dtype_of, wanted
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.core.turn import TURN, run
 
@@ -37,19 +41,27 @@ class OptimizerBase:
         What they are.
     hypers : mapping of str to (float or callable)
         Hyperparameters by name, for groups that say nothing else.
+    options : mapping of str to object
+        How slots are stored: `optgen.runtime.core.storage.OPTIONS`.
     """
 
     program: ClassVar[Program]
     chunk: ClassVar[int] = CHUNK
+    takes: ClassVar[tuple[str, ...]] = ("float32", "float64")
+    """The formats of parameters, and beside their own of gradients, that kernels take."""
 
-    def __init__(self, params: Params, memory: Memory, hypers: Mapping[str, Value]) -> None:
+    def __init__(
+        self, params: Params, memory: Memory, hypers: Mapping[str, Value], options: Mapping[str, Any] = {}
+    ) -> None:
         self._memory = memory
         self._given = as_given(params)
         self._defaults = dict(hypers)
         self._groups = tuple(self._completed(k, its) for k, its in enumerate(self._given.hypers))
+        self._wanted = wanted(self.program, **options)
+        self._options = dict(options)
         self._params = list(self._given.arrays)
         for array, name in zip(self._params, self._labels("params"), strict=True):
-            memory.check(array, name, None, None, written=True)
+            memory.check(array, name, None, self.takes, written=True)
         plain = [memory.plain(array) for array in self._params]
         self._shapes = [tuple(array.shape) for array in plain]
         self._dtypes = [memory.dtype_of(array) for array in plain]
@@ -57,6 +69,8 @@ class OptimizerBase:
         self._t = 0
         first = self._hypers_at(1)
         initial = [self.program.starting(hypers) for hypers in first]
+        self._formats = [self._formats_of(dtype.name) for dtype in self._dtypes]
+        self._rest = beside_params(memory, self._wanted.rest, self._params, self._shapes, self._dtypes)
         self._state = self._of_params(self.program.states, initial)
         scratch = self._of_params(self.program.scratch, [[0.0] * len(self.program.scratch)] * len(initial))
         arrays_of_states = len(self._state) + len(self.program.small_states)
@@ -64,11 +78,13 @@ class OptimizerBase:
         numbers = [initial[group][arrays_of_states:] for group in self._given.group]
         self._cohorts = cohorts_of(self._given.group, [0] * len(numbers), numbers)
         agree(self.program, self._cohorts, first)
+        self._of_gradients = list(self._dtypes)
         self._starts = memory.addresses(self._params)
         self._slots = np.array([self._starts, *map(memory.addresses, self._state.values())], np.int64)
         self._written = self._extents()
         self._scratch = scratch
         columns = [np.zeros_like(self._slots[0]), *self._slots[1:], *map(memory.addresses, scratch.values())]
+        columns += [memory.addresses(values) for values in self._rest.values()]
         self._columns = np.array([self._slots[0], *columns])
         self._begin(first, self._cohorts)
 
@@ -81,15 +97,24 @@ class OptimizerBase:
                 raise
             raise type(error)(f"params[{group}]: {error}") from None
 
+    def _formats_of(self, theta: str) -> dict[str, str]:
+        """How the slots of a parameter are stored that is itself stored in some format; its gradient is as it is."""
+        computed = computed_for(theta)
+        states = {name: self._wanted.store.get(name, theta) for name in self.program.states}
+        return {"theta": theta, "g": theta, **states, **dict.fromkeys(self.program.scratch, computed)}
+
     def _hypers_at(self, t: int, checked: Mapping[str, float] | None = None) -> list[Mapping[str, float]]:
         """The hyperparameters of each group at a step, some of which are given."""
         return [self.program.at(t, {**own, **checked} if checked else own) for own in self._groups]
 
     def _of_params(self, names: Sequence[str], values: Sequence[Sequence[float]]) -> dict[str, list[Array]]:
         """By name, arrays like the parameters, filled with a value of their group; there may be more than names."""
-        kinds = list(zip(self._shapes, self._dtypes, self._given.group, strict=True))
+        kinds = list(zip(self._shapes, self._formats, self._given.group, strict=True))
         full = self._memory.full
-        return {name: [full(shape, values[j][k], dtype) for shape, dtype, j in kinds] for k, name in enumerate(names)}
+        return {
+            name: [full(shape, values[j][k], dtype_of(formats[name])) for shape, formats, j in kinds]
+            for k, name in enumerate(names)
+        }
 
     def _small_values(self, values: Sequence[Sequence[float]]) -> Small | None:
         """Room for what varies over less than elements, small states filled with the values of their group."""
@@ -106,7 +131,7 @@ class OptimizerBase:
 
     def _extents(self) -> arrays.Extents:
         """The memory of all that a step writes and that a user can reach."""
-        states = {f"state[{name!r}]": values for name, values in self._state_of_params().items()}
+        states = {f"state[{name!r}]": values for name, values in self._state_of_params().items()} | self._rest
         written = [
             pair
             for what, values in {"params": self._params, **states}.items()
@@ -172,28 +197,16 @@ class OptimizerBase:
         with TURN:
             self._begin_anew()
             numbers = self._of_each([cohort.numbers for cohort in self._cohorts])
-            made = [
-                self._evaluated(k, array, its) for k, (array, its) in enumerate(zip(self._params, numbers, strict=True))
-            ]
-        return self._given.like_params(made)
+            return self._given.like_params([self._evaluated(k, its) for k, its in enumerate(numbers)])
 
-    def _evaluated(self, k: int, like: Any, own: Sequence[float]) -> Any:
+    def _evaluated(self, k: int, numbers: Sequence[float]) -> Any:
         """The parameters of one tensor to evaluate."""
         program, memory = self.program, self._memory
-        named = dict(zip(program.numbers, map(np.array, own), strict=True))
-        of_params, alone = self._state_of_params(), {**self._model_states(), **named}
-        taken = [
-            like if name == "theta" else alone[name] if name in alone else of_params[name][k]
-            for name in program.evaluated
-        ]
+        named = dict(zip(program.numbers, map(np.array, numbers), strict=True))
+        known = {name: values[k] for name, values in self._state_of_params().items()}
+        known |= {"theta": self._params[k], **self._model_states(), **named}
         new = memory.full(self._shapes[k], 0.0, self._dtypes[k])
-        if program.evaluation is None:
-            memory.copy(new, taken[0])
-            return new
-        numbers = [self._memory_of(array).read(array).astype(np.float64) for array in taken]
-        with np.errstate(all="ignore"):
-            values = np.broadcast_to(program.evaluation(*numbers), self._shapes[k]).astype(self._dtypes[k])
-        memory.writing(new, values)()
+        evaluated(program, memory, [known[name] for name in program.evaluated], new)
         return new
 
     def _begin(self, hypers: Sequence[Mapping[str, float]], cohorts: Iterable[Cohort]) -> None:
@@ -254,16 +267,17 @@ class OptimizerBase:
         with TURN:
             new = {"params": params, **self.program.completed({**self._defaults, **hypers})}
             kind: Any = type(self)
-            whole = kind([*self._as_groups(), new])
+            whole = kind([*self._as_groups(), new], **self._options)
             self._begin_anew()
-            whole._go_on_from(self._state_of_params(), self._model_states(), self._cohorts)  # noqa: SLF001 - of this class
+            held = {**self._state_of_params(), **self._rest}
+            whole._go_on_from(held, self._model_states(), self._cohorts)  # noqa: SLF001 - of this class
             self._change([], **{**vars(whole), "_t": self._t, "_defaults": self._defaults})
 
     def _go_on_from(
         self, of_params: Mapping[str, list[Array]], of_model: Mapping[str, Array], cohorts: tuple[Cohort, ...]
     ) -> None:
         """Take over the states of parameters that are the first of these."""
-        mine, alone = self._state_of_params(), self._model_states()
+        mine, alone = {**self._state_of_params(), **self._rest}, self._model_states()
         for name, values in of_params.items():
             for target, source in zip(mine[name], values, strict=False):
                 self._memory.copy(target, source)
@@ -274,8 +288,7 @@ class OptimizerBase:
 
     def _as_groups(self) -> list[dict[str, Any]]:
         """The groups as they could be given, schedules and all."""
-        groups = enumerate(self._groups)
-        return [{"params": as_plain(self._given.of_group(k)), **hypers} for k, hypers in groups]
+        return [{"params": as_plain(self._given.of_group(k)), **its} for k, its in enumerate(self._groups)]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the parameters that a later run needs to go on bit for bit.
@@ -295,7 +308,7 @@ class OptimizerBase:
             each = {} if {self._t}.issuperset(counts) else {saved.EACH: np.array(self._of_each(counts), np.int64)}
             return {"t": self._t, **each, **hypers, **self._copied_states(), **self._named_numbers()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, cast: bool = False) -> None:
         """Go on from what `state_dict` returned: with its states, its t and its hyperparameters.
 
         The parameters are not part of it: restore them first. To go on with another hyperparameter, `set` it after. A
@@ -305,6 +318,8 @@ class OptimizerBase:
         ----------
         state : mapping
             As returned by `state_dict` or read by ``numpy.load``.
+        cast : bool
+            Whether states that are stored in another format are taken too, rounded where they have to be.
 
         Raises
         ------
@@ -320,14 +335,13 @@ class OptimizerBase:
         if given != expected:
             missing, unexpected = sorted(expected - given), sorted(map(str, given - expected))
             raise ValueError(f"state dict of {program.name}: missing {missing}, unexpected {unexpected}")
-        read = {
-            entry: saved.read(state, entry) for entry in (*given, *(state.keys() & {saved.EACH}))
-        }  # once: a file makes a new array each time
+        # Once, since a file makes a new array each time.
+        read = {entry: saved.read(state, entry) for entry in (*given, *(state.keys() & {saved.EACH}))}
         count = as_step_count("state dict entry 't'", read["t"], least=0)
         tensors = len(self._params)
         counts = saved.counts(read[saved.EACH], count, tensors) if saved.EACH in read else [count] * tensors
         hypers = saved.hypers(program, read, len(self._groups))
-        sources = {entry: self._source(entry, read[entry], target) for entry, target in targets.items()}
+        sources = {entry: self._source(entry, read[entry], target, cast=cast) for entry, target in targets.items()}
         numbers = [saved.numbers(name, read[name], tensors) for name in program.numbers]
         cohorts = cohorts_of(self._given.group, counts, list(zip(*numbers, strict=True)) or [()] * tensors)
         with TURN:
@@ -335,15 +349,15 @@ class OptimizerBase:
             groups = tuple({**its, **schedules} for its, schedules in zip(hypers, followed, strict=True))
             self._restore(sources, _t=count, _groups=groups, _cohorts=cohorts)
 
-    def _source(self, entry: str, value: Any, target: Any) -> Array:
+    def _source(self, entry: str, value: Any, target: Any, *, cast: bool) -> Array:
         """The entry of a state dict as an array that holds what the target is to have, and shares no memory with it."""
-        values = saved.array(entry, value, tuple(target.shape), self._memory_of(target).dtype_of(target))
+        values = saved.array(entry, value, tuple(target.shape), self._memory_of(target).dtype_of(target), cast=cast)
         start, size = np.array(arrays.addresses([values]), np.int64), np.array([values.nbytes], np.int64)
         live = self._memory_of(target) is arrays and (not values.ndim or self._written.overlap(start, size))
         return values.copy() if live else values
 
     def __repr__(self) -> str:
-        hypers = ", ".join(f"{name}={_shown([own[name] for own in self._groups])}" for name in self.program.hypers)
+        hypers = ", ".join(f"{name}={shown([own[name] for own in self._groups])}" for name in self.program.hypers)
         elements = sum(map(prod, self._shapes))
         size = f"{len(self._params)} arrays, {elements} elements"
         size += f", {len(self._groups)} groups" * (len(self._groups) > 1)
@@ -355,7 +369,7 @@ class OptimizerBase:
         with TURN:
             params, hypers = (self._as_groups(), {}) if self._given.is_grouped else (self.params, self._groups[0])
             history = {"_t": self._t, "_groups": self._groups, "_cohorts": self._cohorts, "_defaults": self._defaults}
-            return _copied, (type(self), as_plain(params), hypers, history, self._copied_states())
+            return _copied, (type(self), as_plain(params), {**hypers, **self._options}, history, self._copied_states())
 
     def __copy__(self) -> Any:
         return deepcopy(self)
@@ -383,7 +397,7 @@ class OptimizerBase:
         """The state arrays under their names in a state dict."""
         arrays_of_states = {
             f"{name}.{key}": array
-            for name, values in self._state_of_params().items()
+            for name, values in {**self._state_of_params(), **self._rest}.items()
             for key, array in zip(self._given.keys, values, strict=True)
         }
         return {**arrays_of_states, **self._model_states()}
@@ -423,40 +437,47 @@ class OptimizerBase:
         # A parameter is the caller's, who may have changed its flags or resized it since it was first checked.
         memory = self._memory
         if not memory.are_still_at(self._starts, self._params, self._shapes, self._dtypes):
-            self._check("params", self._params, written=True)
+            for each in zip(self._params, self._labels("params"), self._shapes, self._dtypes, strict=True):
+                memory.check(*each, written=True)
             moved = np.flatnonzero(np.not_equal(memory.addresses(self._params), self._starts))
             if moved.size:
                 label = self._labels("params")[moved[0]]
                 raise ValueError(f"{label}: expected its memory where it was at construction, it has moved")
+        shapes, of_gradients = self._shapes, self._of_gradients
         if absent:
             there = [k for k in range(len(gradients)) if k not in absent]
-            starts = np.zeros(len(gradients), np.int64)
-            starts[there] = self._found([gradients[k] for k in there], there)
-        else:
-            starts = np.array(self._found(gradients), np.int64)
+            gradients = [gradients[k] for k in there]
+            shapes, of_gradients = [shapes[k] for k in there], [of_gradients[k] for k in there]
+        found = memory.addresses_if_plain(gradients, shapes, of_gradients)
+        if found is None:
+            names, formats = self._labels("grads"), [beside(theta.name, self.takes) for theta in self._dtypes]
+            if absent:
+                names, formats = [names[k] for k in there], [formats[k] for k in there]
+            found, of_gradients = located(memory, gradients, names, shapes, formats)
+        starts = np.array(found, np.int64)
+        if absent:
+            starts = np.zeros(len(self._shapes), np.int64)
+            starts[there] = found
+            known = dict(zip(there, of_gradients, strict=True))
+            of_gradients = [known.get(k, before) for k, before in enumerate(self._of_gradients)]
         overlap = self._written.overlap(starts, self._bytes)
         if overlap:
             k, other = overlap
             raise ValueError(f"{self._labels('grads')[k]} overlaps {other} in memory: expected arrays that share none")
+        if of_gradients != self._of_gradients:
+            self._of_gradients = of_gradients
+            self._layout()
         return starts
 
-    def _found(self, gradients: list[Array], there: list[int] | None = None) -> list[int]:
-        """Where gradients lie, of all parameters unless it is said of which, if they are as they must be."""
-        shapes, dtypes = self._shapes, self._dtypes
-        if there is not None:
-            shapes, dtypes = [shapes[k] for k in there], [dtypes[k] for k in there]
-        found = self._memory.addresses_if_plain(gradients, shapes, dtypes)
-        if found is None:
-            self._check("grads", gradients, written=False, there=there)
-            found = self._memory.addresses(gradients)
-        return found
+    def _storages(self) -> list[Storage]:
+        """How the slots of each parameter are stored, its gradient among them."""
+        column = 1 + len(self.program.slots)
+        pairs = zip(self._formats, self._of_gradients, strict=True)
+        return [self._wanted.storage({**formats, "g": g.name}, column) for formats, g in pairs]
 
-    def _check(self, what: str, values: list[Array], *, written: bool, there: Iterable[int] | None = None) -> None:
-        labels = self._labels(what)
-        for array, k in zip(values, range(len(values)) if there is None else there, strict=True):
-            if array is None and what == "grads":
-                raise ValueError(f"{labels[k]} is missing (None): step(grads, missing='skip') leaves its parameter out")
-            self._memory.check(array, labels[k], self._shapes[k], self._dtypes[k], written=written)
+    def _layout(self) -> None:
+        """Make tables for gradients of other formats than before."""
+        raise NotImplementedError
 
     def _take(self, step: Coming, launches: Sequence[Call]) -> None:
         """Run the kernels of a step and count it."""
@@ -471,15 +492,9 @@ class OptimizerBase:
         return self._given.labels if what == "params" else [f"{what}[{key!r}]" for key in self._given.keys]
 
 
-def _shown(values: Sequence[Value]) -> str:
-    """A hyperparameter of all groups."""
-    shown = [repr(value) if callable(value) else f"{value:g}" for value in values]
-    return shown[0] if {shown[0]}.issuperset(shown) else f"[{', '.join(shown)}]"
-
-
 def _copied(
-    kind: Any, params: Params, hypers: Mapping[str, Value], history: Mapping[str, Any], states: Mapping[str, Array]
+    kind: Any, params: Params, given: Mapping[str, Any], history: Mapping[str, Any], states: Mapping[str, Array]
 ) -> Any:
-    optimizer = kind(params, **hypers)
+    optimizer = kind(params, **given)
     optimizer._restore(states, **history)  # noqa: SLF001 this is part of the class
     return optimizer

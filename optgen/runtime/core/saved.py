@@ -9,9 +9,12 @@ import numpy as np
 
 from optgen.runtime.core import arrays
 from optgen.runtime.core.program import Array, Program
+from optgen.runtime.core.storage import FORMATS, dtype_of
 
 EACH = "t.each"
 """The entry with the step count of each parameter, which is there if one is not t."""
+_OF_FILES = np.dtype("V2")
+"""What NumPy makes of bfloat16 in a file."""
 
 
 def read(state: Mapping[str, Any], entry: str) -> Any:
@@ -22,11 +25,13 @@ def read(state: Mapping[str, Any], entry: str) -> Any:
         raise ValueError(f"state dict entry {entry!r} cannot be read: {error}") from error
 
 
-def array(entry: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Array:
-    """An entry that is an array of numbers."""
+def array(entry: str, value: Any, shape: tuple[int, ...], dtype: Any, *, cast: bool = False) -> Array:
+    """An entry that is an array of numbers; one of another dtype is rounded, if it may be."""
     name = f"state dict entry {entry!r}"
-    arrays.check(value, name, shape, dtype, written=False)
-    values = arrays.plain(value)
+    if isinstance(value, np.ndarray) and value.dtype == _OF_FILES and (cast or dtype.name == "bfloat16"):
+        value = value.view(dtype_of("bfloat16"))
+    arrays.check(value, name, shape, FORMATS if cast else dtype, written=False)
+    values = arrays.plain(value).astype(dtype, copy=False)
     if np.isnan(values).any():
         raise ValueError(f"{name}: expected numbers, got NaN")
     return values

@@ -1,16 +1,62 @@
 """How the slots of a tensor are stored, and in what they are computed: two things that need not be the same.
 
 Kernels are compiled for a `Storage`. What they load is widened to the type in which they compute; what they store is
-rounded to the format of its slot.
+rounded to the format of its slot, to nearest even or by chance.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
+
+from optgen.runtime.core.program import Program
+
+FORMATS = ("float32", "float64", "bfloat16", "float16")
+"""What elements can be stored as."""
+_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+_SHORT = {"f32": "float32", "f64": "float64", "bf16": "bfloat16", "f16": "float16"}
+
+
+def format_of(given: Any, what: str) -> str:
+    """The name of a format, of which a user has said it in one way or another: ``"bf16"``, ``np.float32``, a dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none.
+    """
+    name = _SHORT.get(given, given) if isinstance(given, str) else None
+    if name is None:
+        try:
+            name = np.dtype(given).name
+        except TypeError:
+            name = str(given).removeprefix("torch.")
+    if name in FORMATS:
+        return str(name)
+    raise ValueError(f"{what}: expected one of {', '.join(map(repr, _SHORT))}, or such a dtype, got {given!r}")
+
+
+def dtype_of(name: str) -> np.dtype[Any]:
+    """The dtype of arrays of NumPy in a format.
+
+    Raises
+    ------
+    ImportError
+        If it is bfloat16, and ml_dtypes, which has it, is not installed.
+    """
+    if name != "bfloat16":
+        return np.dtype(name)
+    try:
+        import ml_dtypes  # noqa: PLC0415 an extra
+    except ImportError:
+        what = "bfloat16 needs ml_dtypes, since NumPy has none of its own: pip install 'optgen[bf16]'"
+        raise ImportError(what) from None
+    made: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return made
 
 
 @dataclass(frozen=True)
@@ -20,23 +66,48 @@ class Stored:
     Parameters
     ----------
     format : str
-        As what it lies in memory: ``"float32"`` or ``"float64"``.
+        As what it lies in memory: one of `FORMATS`.
     computed : str
         In which type its elements are computed: ``"float32"`` or ``"float64"``.
+    rounding : str
+        How what is stored is rounded: to the ``"nearest"``, ties to even, or ``"stochastic"``.
+    stream : int
+        What tells the chances of this slot from those of others.
+    rest : str
+        The format of what there is beside the words, if there is anything: a copy in more bits, or what they lack.
+    column : int
+        Where the row of a chunk has the address of that.
+    adds : bool
+        Whether it is what the words lack: the number is the sum of both.
     """
 
     format: str
     computed: str
+    rounding: str = "nearest"
+    stream: int = 0
+    rest: str = ""
+    column: int = 0
+    adds: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what is stored is what is computed."""
+        return self.format == self.computed and not self.rest
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of an array in this format."""
-        return np.dtype(self.format)
+        return dtype_of(self.format)
 
     @property
     def itemsize(self) -> int:
         """Bytes of an element."""
-        return self.dtype.itemsize
+        return _BYTES[self.format]
+
+    @property
+    def rest_itemsize(self) -> int:
+        """Bytes of what there is beside an element."""
+        return _BYTES[self.rest or self.format]
 
 
 @dataclass(frozen=True)
@@ -47,22 +118,158 @@ class Storage:
     ----------
     computed : str
         In which type elements are computed.
-    formats : tuple of (str, str)
-        Each slot with its format.
+    slots : tuple of (str, Stored)
+        By name, how each is stored.
+    word : int
+        Where the keys are; an attribute, since no Python may run where a kernel is given it.
+    keys : array of uint64, optional
+        The step and the seed, if anything is rounded by chance.
     """
 
     computed: str
-    formats: tuple[tuple[str, str], ...]
+    slots: tuple[tuple[str, Stored], ...]
+    word: int = field(default=0, compare=False, repr=False)
+    keys: Any = field(default=None, compare=False, repr=False)
 
     def __getattr__(self, slot: str) -> Stored:
-        for name, its in self.formats:
+        slots: tuple[tuple[str, Stored], ...] = vars(self).get("slots", ())
+        for name, its in slots:
             if name == slot:
-                return Stored(its, self.computed)
+                return its
         raise AttributeError(f"no slot is called {slot!r}")
+
+    @cached_property
+    def is_by_chance(self) -> bool:
+        """Whether anything is rounded by chance."""
+        return any(its.rounding == "stochastic" for _, its in self.slots)
+
+    def at(self, t: int, seed: int) -> Storage:
+        """The same for one step."""
+        if not self.is_by_chance:
+            return self
+        keys = np.array([t, seed % 2**64], np.uint64)
+        return replace(self, word=int(keys.ctypes.data), keys=keys)
+
+
+def beside(theta: str, takes: tuple[str, ...] = FORMATS) -> tuple[str, ...]:
+    """The formats of what a parameter in some format can be given with: none is more exact than what is computed."""
+    return tuple(dict.fromkeys((theta, *(its for its in takes if its in HALF or its == computed_for(theta)))))
+
+
+@cache
+def stored_as(slots: tuple[str, ...], formats: tuple[str, ...]) -> Storage:
+    """Slots in some formats, theta first; those for which there are none are stored as they are computed."""
+    computed = computed_for(formats[0])
+    known = dict(zip(slots, formats, strict=False))
+    return Storage(computed, tuple((slot, Stored(known.get(slot, computed), computed)) for slot in slots))
 
 
 @cache
 def uniform(slots: tuple[str, ...], dtype: Any) -> Storage:
     """Every slot in the type in which it is computed."""
     name = np.dtype(dtype).name
-    return Storage(name, tuple((slot, name) for slot in slots))
+    return Storage(name, tuple((slot, Stored(name, name)) for slot in slots))
+
+
+# What users want ------------------------------------------------------------------------------------------------------
+
+OPTIONS = ("store", "rounding", "rounding_seed", "master", "kahan")
+"""The arguments of optimizers that say how slots are stored."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a user wants the slots of a model stored. `wanted` checks it.
+
+    Parameters
+    ----------
+    store : mapping of str to str
+        The formats of some states; the others are stored as the parameter is that they belong to.
+    rounding : str
+        ``"nearest"`` or ``"stochastic"``.
+    rounding_seed : int
+        What the chances follow from, beside the step and the place of an element.
+    master : bool
+        Whether parameters of 16 bits have a copy in float32, which is what is computed with.
+    kahan : bool
+        Whether they have beside them, in 16 bits too, what their words lack.
+    """
+
+    store: Mapping[str, str]
+    rounding: str
+    rounding_seed: int
+    master: bool
+    kahan: bool
+
+    @property
+    def rest(self) -> str:
+        """What there is beside parameters of 16 bits, by name; nothing if there is nothing."""
+        return "master" if self.master else "kahan" if self.kahan else ""
+
+    def storage(self, formats: Mapping[str, str], column: int) -> Storage:
+        """How the slots of a tensor are stored.
+
+        Parameters
+        ----------
+        formats : mapping of str to str
+            Of theta, the gradient and the states; what is missing is stored as it is computed.
+        column : int
+            Where the row of a chunk has the address of what there is beside theta.
+        """
+        computed = computed_for(formats["theta"])
+        slots = []
+        for stream, (name, its) in enumerate(formats.items()):
+            by_chance = self.rounding == "stochastic" and name != "g" and its != computed
+            stored = Stored(its, computed, self.rounding if by_chance else "nearest", stream if by_chance else 0)
+            if name == "theta" and self.rest and its in HALF:
+                rest = its if self.kahan else "float32"
+                stored = Stored(its, computed, rest=rest, column=column, adds=self.kahan)
+            slots.append((name, stored))
+        return Storage(computed, tuple(slots))
+
+
+HALF = ("bfloat16", "float16")
+"""The formats of 16 bits."""
+
+
+def computed_for(theta: str) -> str:
+    """In which type the elements of a parameter are computed."""
+    return "float64" if theta == "float64" else "float32"
+
+
+def wanted(
+    program: Program,
+    *,
+    store: Any = None,
+    rounding: Any = "nearest",
+    rounding_seed: Any = 0,
+    master: Any = False,
+    kahan: Any = False,
+) -> Wanted:
+    """How a user wants slots stored, checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is something else than that: says what to write.
+    """
+    if store is not None and not isinstance(store, Mapping):
+        kind = type(store).__name__
+        raise TypeError(f"store: expected a dict from states to formats, such as {{'m': 'bf16'}}, got {kind}")
+    for name in store or {}:
+        if name not in program.states:
+            others = {*program.small_states, *program.numbers}
+            why = "has one value for many elements and is always float64" if name in others else "is no state"
+            known = ", ".join(program.states) or "none, for it has no state of elements"
+            raise ValueError(f"store: in {program.name} {name!r} {why}; expected {known}")
+    if rounding not in ("nearest", "stochastic"):
+        raise ValueError(f"rounding: expected 'nearest' or 'stochastic', got {rounding!r}")
+    if isinstance(rounding_seed, bool) or not isinstance(rounding_seed, int | np.integer):
+        raise TypeError(f"rounding_seed: expected an integer, got {type(rounding_seed).__name__}")
+    for name, flag in (("master", master), ("kahan", kahan)):
+        if not isinstance(flag, bool | np.bool_):
+            raise TypeError(f"{name}: expected True or False, got {type(flag).__name__}")
+    if master and kahan:
+        raise ValueError("master and kahan: expected one of them at most, both keep what parameters of 16 bits lack")
+    formats = {name: format_of(its, f"store[{name!r}]") for name, its in (store or {}).items()}
+    return Wanted(formats, rounding, int(rounding_seed), bool(master), bool(kahan))

@@ -37,8 +37,10 @@ class Table:
         Boundaries of runs of rows with about a chunk's work each: ``rows[tasks[k]:tasks[k + 1]]`` is run k.
     elements : int
         How many there are in all chunks.
-    tensor, offset : array of int64, shape (chunks,)
-        Of which tensor each row is a chunk, and how many bytes into it.
+    tensor : array of int64, shape (chunks,)
+        Of which tensor each row is a chunk.
+    offsets : array of int64, shape (slots, chunks)
+        How many bytes into it, in each slot.
     places : array of int64, shape (chunks, 8)
         Where each chunk leaves what it adds up, and where it stands in its matrices; see `placed`.
     """
@@ -47,16 +49,20 @@ class Table:
     tasks: Array
     elements: int
     tensor: Array
-    offset: Array
+    offsets: Array
     places: Array
 
     def point(self, slot: int, starts: Array) -> None:
         """Let a slot's column point at other arrays of the same sizes."""
-        self.rows[:, 1 + slot] = starts.take(self.tensor) + self.offset
+        self.rows[:, 1 + slot] = starts.take(self.tensor) + self.offsets[slot]
 
 
 def tabulate(
-    starts: Array, sizes: Array, itemsize: int, cuts: Cuts | None = None, groups: Array | None = None
+    starts: Array,
+    sizes: Array,
+    itemsizes: int | Sequence[int],
+    cuts: Cuts | None = None,
+    groups: Array | None = None,
 ) -> Table:
     """Cut tensors into chunks.
 
@@ -66,8 +72,8 @@ def tabulate(
         Address of each tensor's first element in each slot.
     sizes : array of int64, shape (tensors,)
         Elements of each tensor. One of none gets no chunk.
-    itemsize : int
-        Bytes of an element.
+    itemsizes : int or sequence of int
+        Bytes of an element, in each slot if they differ.
     cuts : Cuts, optional
         Where to cut, and where chunks leave what they add up, for a program that does.
     groups : array of int64, shape (tensors,), optional
@@ -82,7 +88,8 @@ def tabulate(
     rows = np.zeros((len(tensor), 1 + len(starts) + 3), np.int64)
     rows[:, 0], rows[:, -2], rows[:, -1] = counts, tensor, begin
     rows[:, -3] = 0 if groups is None else groups[tensor]
-    table = Table(rows, _tasks(counts), int(sizes.sum()), tensor, begin * itemsize, places)
+    offsets = begin * np.broadcast_to(itemsizes, len(starts))[:, None]
+    table = Table(rows, _tasks(counts), int(sizes.sum()), tensor, offsets, places)
     for slot, column in enumerate(starts):
         table.point(slot, column)
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from optgen.runtime.core import arrays
 from optgen.runtime.core.cohorts import Cohort, Coming
 from optgen.runtime.core.gradients import absent, in_order
 from optgen.runtime.core.optimizer import GRADIENT, OptimizerBase
-from optgen.runtime.core.program import Array, Arrays, Call, Params, Value
+from optgen.runtime.core.program import Array, Arrays, Call, Params
 from optgen.runtime.core.small import Small, allocated
-from optgen.runtime.core.storage import Storage, uniform
+from optgen.runtime.core.storage import FORMATS, OPTIONS, Storage
 from optgen.runtime.core.table import Cuts, Table, tabulate
 from optgen.runtime.core.turn import TURN
 from optgen.runtime.cpu.launch import Work, launches, machine_code
@@ -30,7 +31,7 @@ class _Visited:
     members : sequence of tuple of int
         The parameters of each row.
     tables, storages : sequence of Table, of Storage
-        One for each dtype.
+        One for each way to store slots.
     small : Small or None
         What varies over less than elements, and where it stands.
     """
@@ -51,11 +52,24 @@ class FusedOptimizer(OptimizerBase):
     Parameters
     ----------
     params : list, tuple or dict of numpy.ndarray, or list of dict
-        The arrays to train: float32 or float64, C-contiguous, sharing no memory. They are updated in place. Groups of
-        them may have hyperparameters of their own: ``[{"params": decayed, "weight_decay": 0.1}, {"params": rest}]``.
+        The arrays to train: float32, float64, bfloat16 (of ml_dtypes) or float16, C-contiguous, sharing no memory.
+        They are updated in place. All is computed in float32, for parameters in float64 in that. Groups of them may
+        have hyperparameters of their own: ``[{"params": decayed, "weight_decay": 0.1}, {"params": rest}]``.
     **hypers : float or callable
         Hyperparameters by name, for all groups that say nothing else. A callable is a schedule: it is called with the
         number of each step, 1 at the first, and returns the number to use.
+    store : dict of str to dtype, optional
+        In what to store states of elements, ``{"m": "bf16", "v": "bf16"}`` say: ``"f64"``, ``"f32"``, ``"bf16"`` or
+        ``"f16"``. The others are stored as their parameter is.
+    rounding : str, default "nearest"
+        How what is stored in fewer bits than it is computed in is rounded: to the ``"nearest"``, ties to even, or
+        ``"stochastic"``, up as often as what is dropped is a part of the last place.
+    rounding_seed : int, default 0
+        What the chances follow from, beside the step and the place of the element.
+    master : bool, default False
+        Whether to keep a copy in float32 of parameters of 16 bits, and to compute with that.
+    kahan : bool, default False
+        Whether to keep beside parameters of 16 bits what they lack, in 16 bits too, and to compute with the sum.
 
     Raises
     ------
@@ -63,14 +77,20 @@ class FusedOptimizer(OptimizerBase):
         If an argument is not as expected.
     """
 
-    def __init__(self, params: Params, **hypers: Value) -> None:
-        super().__init__(params, arrays, hypers)
-        self._kernels: list[Any] = []
-        self._code: list[Callable[..., None]] = []
-        self._visit = self._visiting(self._cohorts)
+    takes = FORMATS
+
+    def __init__(self, params: Params, **hypers: Any) -> None:
+        options = {name: hypers.pop(name) for name in OPTIONS if name in hypers}
+        super().__init__(params, arrays, hypers, options)
+        self._layout()
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
         return allocated(self.program, cuts, states)
+
+    def _layout(self) -> None:
+        self._visit = self._visiting(self._cohorts)
+        self._kernels: list[Any] = []
+        self._code: list[Callable[..., None]] = []
 
     def _visiting(self, taking: Sequence[Cohort]) -> _Visited:
         """What a step visits of some cohorts, a row for each."""
@@ -78,14 +98,13 @@ class FusedOptimizer(OptimizerBase):
         for row, cohort in enumerate(taking):
             groups[list(cohort.members)] = row
         small = self._small and replace(self._small, cuts=self._small.cuts.visiting(groups))
-        tables = []
-        dtypes = [dtype for dtype in arrays.DTYPES if dtype in self._dtypes]
-        for dtype in dtypes:
-            mine = (groups >= 0) & [its == dtype for its in self._dtypes]
-            sizes = np.where(mine, self._bytes // dtype.itemsize, 0)
-            tables.append(tabulate(self._columns, sizes, dtype.itemsize, small.cuts if small else None, groups))
-        storages = [uniform(self.program.slots, dtype) for dtype in dtypes]
-        return _Visited([cohort.members for cohort in taking], tables, storages, small)
+        storages, tables = self._storages(), []
+        sizes = np.where(groups >= 0, [prod(shape) for shape in self._shapes], 0)
+        for storage in dict.fromkeys(storages):
+            mine = np.where([its == storage for its in storages], sizes, 0)
+            itemsizes = [its.itemsize for _, its in storage.slots] + [storage.theta.rest_itemsize] * len(self._rest)
+            tables.append(tabulate(self._columns, mine, itemsizes, small.cuts if small else None, groups))
+        return _Visited([cohort.members for cohort in taking], tables, list(dict.fromkeys(storages)), small)
 
     def step(self, grads: Arrays, *, missing: str = "error", **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
@@ -95,8 +114,9 @@ class FusedOptimizer(OptimizerBase):
         Parameters
         ----------
         grads : list, tuple or dict of numpy.ndarray
-            The gradients, of the shapes and dtypes of the parameters, those of all groups in one. They are only read,
-            and only during the call; they may share memory with each other, but not with a parameter or a state.
+            The gradients, of the shapes and dtypes of the parameters, or in bfloat16 or float16; of parameters of 16
+            bits also in float32. Those of all groups are in one list or dict. They are only read, and only during the
+            call; they may share memory with each other, but not with a parameter or a state.
         missing : {"error", "skip"}
             What a gradient of None is: an error, or a parameter that is left out of the step and of what is added up
             over the model, as if it were not there. Each counts its own steps; schedules go by those of the optimizer.
@@ -121,8 +141,9 @@ class FusedOptimizer(OptimizerBase):
         """The kernels of a step."""
         if [cohort.members for cohort in step.taking] != self._visit.members:
             self._visit = self._visiting(step.taking)
-        visit, wide = self._visit, step.scalars
-        given = [(storage, wide.astype(storage.computed), *step.keys) for storage in visit.storages]
+        visit, wide, t, seed = self._visit, step.scalars, self._t + 1, self._wanted.rounding_seed
+        storages = [storage.at(t, seed) for storage in visit.storages]
+        given = [(storage, wide.astype(storage.computed), *step.keys) for storage in storages]
         for table in visit.tables:
             table.point(GRADIENT, starts)
         chosen = launches(Work(self.program, visit.tables, given, wide, visit.small))

@@ -8,26 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, cached_property
+from functools import cached_property
 from math import atan2, cos, erf, exp, expm1, inf, log, log1p, sin, sqrt, tan, tanh
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import carray, njit, prange, types
+from numba import njit, prange, types
 from numba.core.registry import CPUDispatcher
-from numba.core.typing.templates import AttributeTemplate
-from numba.extending import (
-    NativeValue,
-    infer_getattr,
-    intrinsic,
-    lower_getattr_generic,
-    models,
-    register_model,
-    typeof_impl,
-    unbox,
-)
+from numba.extending import intrinsic
 
-from optgen.runtime.core.storage import Storage, Stored
 from optgen.runtime.cpu.disk import KeptOnDisk
 
 __all__ = [
@@ -65,7 +54,7 @@ __all__ = [
     "tail",
     "tan",
     "tanh",
-    "view",
+    "times",
     "where",
 ]
 
@@ -204,68 +193,10 @@ def parallel_sweep(function: Function) -> Function:
     return _jit(function, parallel=True)
 
 
-class StorageType(types.Type):
-    """The type of a `Storage`, which the kernels that are given one are compiled for."""
-
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-        super().__init__(name=repr(storage))
-
-
-class StoredType(types.Type):
-    """The type of how one slot is stored."""
-
-    def __init__(self, stored: Stored) -> None:
-        self.stored = stored
-        super().__init__(name=repr(stored))
-
-
-for kind in (StorageType, StoredType):
-    register_model(kind)(models.OpaqueModel)
-
-
-@cache
-def _type_of(storage: Storage) -> StorageType:
-    return StorageType(storage)
-
-
-@typeof_impl.register(Storage)  # type: ignore[untyped-decorator]
-def type_of_storage(storage: Storage, _context: Any) -> StorageType:
-    """What Numba compiles for."""
-    return _type_of(storage)
-
-
-@unbox(StorageType)  # type: ignore[untyped-decorator]
-def _unboxed(_kind: Any, _storage: Any, c: Any) -> NativeValue:
-    return NativeValue(c.context.get_dummy_value())
-
-
-@infer_getattr
-class Slots(AttributeTemplate):
-    """Every slot of a storage is an attribute."""
-
-    key = StorageType
-
-    def generic_resolve(self, kind: Any, slot: str) -> Any:
-        """The type of an attribute."""
-        return StoredType(getattr(kind.storage, slot))
-
-
-@lower_getattr_generic(StorageType)  # type: ignore[untyped-decorator]
-def _slot(context: Any, _builder: Any, _kind: Any, _value: Any, _slot: str) -> Any:
-    return context.get_dummy_value()
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _pointer(_context: Any, _address: Any, _begin: Any, stored: Any) -> Any:
-    """Where elements lie that are stored somehow, from the ``begin``-th after an address on."""
-    dtype = getattr(types, stored.stored.format)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        begins = builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-        return builder.gep(begins, [args[1]])
-
-    return types.CPointer(dtype)(types.int64, types.int64, stored), codegen
+def of_one_type(*kinds: Any) -> Any:
+    """The signature of a function of numbers of one type, integers taken for some of it; None if they have several."""
+    kind, *others = {kind for kind in kinds if not isinstance(kind, types.Integer)}
+    return None if others else kind(*[kind] * len(kinds))
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -275,31 +206,19 @@ def _fused(_context: Any, a: Any, b: Any, c: Any) -> Any:
     def codegen(_context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         return builder.fma(*args)
 
-    return a(a, b, c) if a == b == c else None, codegen
+    return of_one_type(a, b, c), codegen
 
 
 @per_element
 def fma(a: Any, b: Any, c: Any) -> Any:
-    """``a*b + c``, rounded once, in the type of the arguments; a slow call on processors that cannot."""
+    """``a*b + c``, rounded once, in the type of the arguments that are no integers; slow on processors that cannot."""
     return _fused(a, b, c)
 
 
-@per_chunk
-def view(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:
-    """``count`` elements of a slot, from the ``begin``-th of a chunk on, as an array.
-
-    Parameters
-    ----------
-    row : array of int64
-        What the table says of the chunk.
-    column : int
-        Where in it the address of the slot is.
-    begin, count : int
-        Which elements.
-    stored : Stored
-        How they are.
-    """
-    return carray(_pointer(row[column], begin, stored), (count,))
+@per_element
+def times(a: Any, b: Any) -> Any:
+    """``a*b``, rounded before anything is added to it."""
+    return a * b
 
 
 @per_element

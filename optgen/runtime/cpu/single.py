@@ -14,7 +14,7 @@ from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Array, Program, as_step_count
 from optgen.runtime.core.small import Small, allocated, cuts_of, shape_in
-from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.storage import FORMATS, beside, stored_as
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.launch import Work, launches, machine_code
 
@@ -27,8 +27,8 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     program : Program
         By which rule.
     slots : mapping of str to array
-        ``theta``, ``g`` and each state of elements, all of one shape and dtype; then each other state, float64: one of
-        rows or columns in the shape that broadcasts against theta, any other in shape ().
+        ``theta``, ``g`` and each state of elements, all of one shape, each stored as it is; then each other state,
+        float64: one of rows or columns in the shape that broadcasts against theta, any other in shape ().
     t : int
         The number of the step, 1 at the first.
     hypers : mapping of str to float
@@ -46,8 +46,9 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     theta = slots["theta"]
     numbers = [slots[name] for name in program.numbers]
     scalars, new = program.computed(count, values.values(), map(float, numbers))
+    storage = stored_as(program.slots, formats_of(program, slots, arrays))
     wide = np.array([scalars], np.float64)
-    given = (uniform(program.slots, theta.dtype), wide.astype(theta.dtype), *program.keys(count, values))
+    given = (storage, wide.astype(storage.computed), *program.keys(count, values))
     if count == 1:
         fill(program, arrays, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
     writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
@@ -56,9 +57,10 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         run([partial(program.sweep_serial, np.array([[theta.size, *starts, 0, 0, 0]], np.int64), *given), *writes])
     else:
         small = _small(program, slots)
-        scratch = [np.empty_like(theta) for _ in program.scratch]
+        scratch = [np.empty(theta.shape, storage.computed) for _ in program.scratch]
         columns = np.array([*starts, *arrays.addresses(scratch)], np.int64)[:, None]
-        whole = table.tabulate(columns, np.array([theta.size]), theta.itemsize, small.cuts if small else None)
+        itemsizes = [its.itemsize for _, its in storage.slots]
+        whole = table.tabulate(columns, np.array([theta.size]), itemsizes, small.cuts if small else None)
         work = Work(program, [whole], [given], wide, small)
         with TURN:
             calls = [partial(machine_code(call), *call.args) for call in launches(work)]
@@ -71,6 +73,11 @@ def _small(program: Program, slots: Mapping[str, Array]) -> Small | None:
         return None
     cuts = cuts_of(program, [slots["theta"].shape])
     return allocated(program, cuts, {name: slots[name].reshape(-1) for name in program.small_states})
+
+
+def formats_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> tuple[str, ...]:
+    """As what theta, the gradient and the states of elements of checked arrays are stored."""
+    return tuple(memory.dtype_of(memory.plain(slots[name])).name for name in ("theta", "g", *program.states))
 
 
 def addresses_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> list[int]:
@@ -90,7 +97,7 @@ def addresses_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> 
     list of int
         Where their first elements lie, in the order of the slots.
     """
-    memory.check(slots["theta"], "theta", None, None, written=True)
+    memory.check(slots["theta"], "theta", None, FORMATS, written=True)
     theta = memory.plain(slots["theta"])
     whole, dtype, double = tuple(theta.shape), memory.dtype_of(theta), np.dtype(np.float64)
     small = {name: shape_in(kind, whole) for name, kind in program.small_states.items()}
@@ -103,7 +110,8 @@ def addresses_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> 
         starts = its.addresses_if_plain(given, shapes, dtypes) if given else []
         if starts is None:
             for (name, array), shape, expected in zip(group.items(), shapes, dtypes, strict=True):
-                its.check(array, name, shape, expected, written=name != "g")
+                formats = expected if expected is double else beside(expected.name)
+                its.check(array, name, shape, formats, written=name != "g")
             starts = its.addresses(given)
         found |= dict(zip(group, starts, strict=True))
     ordered = sorted((start, name) for name, start in found.items())

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from operator import or_
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from optgen.runtime.core import arrays
 from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Array, Call
+from optgen.runtime.core.storage import FORMATS, dtype_of
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 
@@ -128,8 +130,9 @@ class _Checked(DeviceMemory):
             raise ValueError(
                 f"{name}: expected an array on GPU {self.number}, as the parameters are, not {seen.number}"
             )
-        if seen.dtype not in arrays.DTYPES if dtype is None else seen.dtype != dtype:
-            expected = "float32 or float64" if dtype is None else str(dtype)
+        names = ("float32", "float64") if dtype is None else dtype if isinstance(dtype, tuple) else (dtype.name,)
+        if getattr(seen.dtype, "name", "") not in names:
+            expected = " or ".join(names)
             raise TypeError(f"{name}: expected dtype {expected}, got {seen.dtype}")
         if shape is not None and seen.shape != shape:
             raise ValueError(f"{name}: expected shape {shape}, got {seen.shape}")
@@ -188,12 +191,17 @@ class _Torch(_Checked):
     def seen(self, array: Any) -> _Seen | None:
         if not isinstance(array, self.torch.Tensor) or array.layout != self.torch.strided:
             return None
-        dtype = self._dtypes().get(array.dtype, array.dtype)
+        dtype = self._dtypes.get(array.dtype, array.dtype)
         number = -1 if array.device.index is None else array.device.index
         return _Seen(tuple(array.shape), dtype, array.is_contiguous(), array.data_ptr(), number)
 
+    @cached_property
     def _dtypes(self) -> dict[Any, np.dtype[Any]]:
-        return {self.torch.float32: np.dtype(np.float32), self.torch.float64: np.dtype(np.float64)}
+        found = {}
+        for name in FORMATS:
+            with suppress(ImportError):  # of ml_dtypes, without which bfloat16 is refused as any other dtype is
+                found[getattr(self.torch, name)] = dtype_of(name)
+        return found
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         """Where each tensor's first element lies."""
@@ -205,7 +213,7 @@ class _Torch(_Checked):
         """Where the first elements lie of tensors that `check` would pass; None if any needs a closer look."""
         if not {self.torch.Tensor, self.torch.nn.Parameter}.issuperset(map(type, arrays)):
             return None
-        kinds = {dtype: kind for kind, dtype in self._dtypes().items()}
+        kinds = {dtype: kind for kind, dtype in self._dtypes.items()}
         if [array.dtype for array in arrays] != [kinds[dtype] for dtype in dtypes]:
             return None
         if [array.shape for array in arrays] != shapes or {array.get_device() for array in arrays} != {self.number}:
@@ -223,7 +231,7 @@ class _Torch(_Checked):
 
     def dtype_of(self, array: Any) -> np.dtype[Any]:
         """The dtype of a tensor, as NumPy has it."""
-        return self._dtypes()[array.dtype]
+        return self._dtypes[array.dtype]
 
     def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
         """A new tensor, filled with a value."""
@@ -231,11 +239,17 @@ class _Torch(_Checked):
 
     def read(self, array: Any) -> Array:
         """A copy that NumPy can hold; it waits for the GPU."""
-        return np.array(array.detach().cpu().numpy())
+        there = array.detach().cpu()
+        if array.dtype == self.torch.bfloat16:  # which NumPy must be told of
+            return np.array(there.view(self.torch.int16).numpy()).view(dtype_of("bfloat16"))
+        return np.array(there.numpy())
 
     def write(self, array: Any, values: Array) -> None:
         """Fill a tensor with the values of an array of NumPy."""
-        array.detach().copy_(self.torch.from_numpy(np.array(values)))
+        if values.dtype.name == "bfloat16":
+            array.detach().copy_(self.torch.from_numpy(np.array(values).view(np.int16)).view(self.torch.bfloat16))
+        else:
+            array.detach().copy_(self.torch.from_numpy(np.array(values)))
 
     def copy(self, target: Any, source: Any) -> None:
         """Fill a tensor with the values of another."""

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.core import arrays
 from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.small import Small
-from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.storage import Storage
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import run
 from optgen.runtime.cuda import host as cuda_host
@@ -91,8 +90,8 @@ class OnDevice:
         Whose launches.
     columns : array of int64, shape (slots, tensors)
         The address of each tensor's first element in theta, the gradient, each state and each scratch value.
-    dtypes : sequence of numpy.dtype
-        Of the tensors.
+    storages : sequence of Storage
+        How the slots of each tensor are stored.
     cuts : Cuts
         How they are cut.
     small : SmallOnDevice or None
@@ -107,7 +106,7 @@ class OnDevice:
         self,
         program: Program,
         columns: Array,
-        dtypes: Sequence[Any],
+        storages: Sequence[Storage],
         *,
         cuts: Cuts,
         small: SmallOnDevice | None,
@@ -123,11 +122,12 @@ class OnDevice:
         groups = cuts.at.groups[cuts.tensor]
         table = np.stack([cuts.count, cuts.tensor, cuts.begin, groups]).astype(np.int64)
         table = np.concatenate([table, cuts.places.T]) if small else table
-        of = np.array([arrays.DTYPES.index(dtype) for dtype in dtypes])
-        mine = {k: np.flatnonzero((of[cuts.tensor] == k) & (groups >= 0)) for k in range(len(arrays.DTYPES))}
-        tables = {k: np.ascontiguousarray(table[:, some]) for k, some in mine.items() if len(some)}
-        self._chunks = {k: memory.placed(rows, stream) for k, rows in tables.items()}
-        self._counts = {k: rows.shape[1] for k, rows in tables.items()}
+        kinds = list(dict.fromkeys(storages))
+        of = np.array(list(map(kinds.index, storages)))
+        mine = {its: np.flatnonzero((of[cuts.tensor] == k) & (groups >= 0)) for k, its in enumerate(kinds)}
+        tables = {its: np.ascontiguousarray(table[:, some]) for its, some in mine.items() if len(some)}
+        self._chunks = {its: memory.placed(rows, stream) for its, rows in tables.items()}
+        self._counts = {its: rows.shape[1] for its, rows in tables.items()}
         self._nothing = memory.placed(np.zeros((len(table), 1), np.int64), stream)
         self._blocks = {
             "model": 1,
@@ -152,7 +152,7 @@ class OnDevice:
     def scalars(self, scalars: Array, keys: Sequence[Array], stream: Any) -> list[Call]:
         """The copy that gives the kernels the scalars of a step, a row a cohort, and what draws are keyed by."""
         parts = {"wide": scalars}
-        parts |= {arrays.DTYPES[k].name: scalars.astype(arrays.DTYPES[k]) for k in self._chunks}
+        parts |= {name: scalars.astype(name) for name in {its.computed for its in self._chunks}}
         parts |= dict(zip(["keys"], keys, strict=False))
         words = {name: np.zeros(max(part.size, 1), np.int64) for name, part in parts.items()}
         for name, part in parts.items():
@@ -211,17 +211,16 @@ class OnDevice:
         run(self._made(stream, dict.fromkeys(self._chunks, self._nothing), {}, small))
 
     def _made(
-        self, stream: Any, chunks: Mapping[int, Any], counts: Mapping[int, int], small: SmallOnDevice | None
+        self, stream: Any, chunks: Mapping[Storage, Any], counts: Mapping[Storage, int], small: SmallOnDevice | None
     ) -> Iterator[Call]:
         flat = cuda_host.as_device_array(small.flat) if small else None
         keys = [self._views["keys"]] if self._program.seeds else []
         for launch in self._program.launches:
             if launch.over == "element":
                 shared = [*keys, *([small.at, flat] if small else [])]
-                for k, rows in chunks.items():
-                    kernel = cuda_host.configured(launch.kernel, counts.get(k, 1), stream)
-                    storage, scalars = uniform(self._program.slots, arrays.DTYPES[k]), arrays.DTYPES[k].name
-                    yield partial(kernel, rows, self._addresses, storage, self._views[scalars], *shared)
+                for storage, rows in chunks.items():
+                    kernel = cuda_host.configured(launch.kernel, counts.get(storage, 1), stream)
+                    yield partial(kernel, rows, self._addresses, storage, self._views[storage.computed], *shared)
             elif small and self._blocks[launch.over]:
                 blocks = self._blocks[launch.over] if counts else 1
                 kernel = cuda_host.configured(launch.kernel, blocks, stream)

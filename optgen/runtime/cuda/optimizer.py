@@ -18,9 +18,10 @@ from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.optimizer import OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.storage import FORMATS, OPTIONS, stored_as
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import TURN, run
-from optgen.runtime.cpu.single import addresses_of
+from optgen.runtime.cpu.single import addresses_of, formats_of
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import DeviceMemory, memory_of
@@ -71,18 +72,25 @@ class FusedOptimizer(OptimizerBase):
     """
 
     chunk: ClassVar[int] = CHUNK
+    takes = FORMATS
     _memory: DeviceMemory
 
-    def __init__(self, params: Params, **hypers: Value) -> None:
+    def __init__(self, params: Params, **hypers: Any) -> None:
         cuda.require_gpu()
+        options = {name: hypers.pop(name) for name in OPTIONS if name in hypers}
+        for name in options.keys() - {"store"}:
+            raise ValueError(f"{name}: kernels for GPUs round to nearest, and keep nothing beside parameters, so far")
         memory = memory_of(list(as_given(params).arrays))
         self._streams: dict[int, Any] = {}
-        self._compiled = False
         with cuda_host.on_gpu(memory.number):
-            super().__init__(params, memory, hypers)
+            super().__init__(params, memory, hypers, options)
             small = cast("SmallOnDevice | None", self._small)
             self._cuts = small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)
-            self._visit(self._cohorts)
+            self._layout()
+
+    def _layout(self) -> None:
+        self._visit(self._cohorts)
+        self._compiled = False
 
     def _visit(self, taking: Sequence[Cohort]) -> None:
         """Prepare for steps in which some cohorts take part, with a row of scalars for each."""
@@ -94,7 +102,7 @@ class FusedOptimizer(OptimizerBase):
         self._work = OnDevice(
             self.program,
             self._columns,
-            self._dtypes,
+            self._storages(),
             cuts=cuts,
             small=small and small.visiting(cuts, self._memory, stream),
             memory=self._memory,
@@ -275,9 +283,9 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
     program : Program
         By which rule.
     slots : mapping of str to array
-        ``theta``, ``g`` and each state of elements, all of one shape, dtype and library; then each other state,
-        float64: one of rows or columns in the shape that broadcasts against theta, any other in shape (). States that
-        are one number for the host are arrays of NumPy.
+        ``theta``, ``g`` and each state of elements, all of one shape and library, each stored as it is; then each other
+        state, float64: one of rows or columns in the shape that broadcasts against theta, any other in shape (). States
+        that are one number for the host are arrays of NumPy.
     t : int
         The number of the step, 1 at the first.
     hypers : mapping of str to float
@@ -296,16 +304,16 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
     starts = addresses_of(program, slots, memory)[: 2 + len(program.states)]
     numbers = [arrays.plain(slots[name]) for name in program.numbers]
     scalars, new = program.computed(count, values.values(), map(float, numbers))
-    shape, dtype = tuple(theta.shape), memory.dtype_of(theta)
+    shape, storage = tuple(theta.shape), stored_as(program.slots, formats_of(program, slots, memory))
     with TURN, cuda_host.on_gpu(memory.number):
         stream = cuda_host.stream_at(memory.stream())
         if cuda_host.is_capturing(stream):
             raise RuntimeError("step() while a CUDA graph is captured: the class of this module has launch() for that")
         cuts = cuts_of(program, [shape], CHUNK)
         small = allocated_on_device(program, memory, cuts, {}, stream) if program.has_small else None
-        scratch = [memory.full(shape, 0.0, dtype) for _ in program.scratch]
+        scratch = [memory.full(shape, 0.0, np.dtype(storage.computed)) for _ in program.scratch]
         columns = np.array([*starts, *memory.addresses(scratch)], np.int64)[:, None]
-        work = OnDevice(program, columns, [dtype], cuts=cuts, small=small, memory=memory, stream=stream)
+        work = OnDevice(program, columns, [storage], cuts=cuts, small=small, memory=memory, stream=stream)
         states = {name: (small.arrays[name], slots[name].reshape(-1)) for name in program.small_states} if small else {}
         writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
         with _uninterrupted():

@@ -40,11 +40,8 @@ __all__ = [
     "fma",
     "from_above",
     "head",
-    "in_fours",
     "inf",
     "kernel",
-    "load",
-    "load4",
     "log",
     "log1p",
     "maximum",
@@ -54,7 +51,6 @@ __all__ = [
     "on_device",
     "on_host",
     "per_element",
-    "place",
     "powm1",
     "root_of_squares",
     "shared",
@@ -63,14 +59,13 @@ __all__ = [
     "sin",
     "sine_of_turns",
     "sqrt",
-    "store",
-    "store4",
     "stretched",
     "sync",
     "tail",
     "tan",
     "tanh",
     "thread",
+    "times",
     "upper",
     "where",
     "wide",
@@ -86,11 +81,7 @@ try:
     if not SIMULATED:
         from llvmlite import ir
         from numba.core import cgutils
-        from numba.cuda.cudadecl import registry as _typing_registry
-        from numba.cuda.cudaimpl import registry as _lowering_registry
-        from numba.cuda.extending import core_models as models
-        from numba.cuda.extending import intrinsic, register_model, typeof_impl
-        from numba.cuda.typing.templates import AttributeTemplate
+        from numba.cuda.extending import intrinsic
 except (ImportError, RuntimeError, OSError) as error:  # what a missing package, runtime library or driver raises
     _cuda, _MISSING = None, str(error)
 else:
@@ -190,7 +181,9 @@ def kernel(function: Function) -> Function:
 
     Nothing is kept on disk: Numba would not notice when one of the functions that are inlined has changed.
     """
-    return _cuda.jit(function, extensions=[_Storages]) if INSTALLED else function
+    if PLAIN:  # the simulator passes on whatever it is given
+        return _cuda.jit(function) if INSTALLED else function
+    return _cuda.jit(function, extensions=[_Storages])  # type: ignore[no-any-return]
 
 
 def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
@@ -293,16 +286,12 @@ if PLAIN:
         block,
         fma,
         from_above,
-        load,
-        load4,
         narrow,
-        place,
         shared,
         sine_of_turns,
-        store,
-        store4,
         sync,
         thread,
+        times,
         upper,
         where,
     )
@@ -333,14 +322,6 @@ else:
         """What a thread so much further on in the warp has for x."""
         return _cuda.shfl_down_sync(0xFFFFFFFF, x, distance)
 
-    def _pointer(builder: Any, args: Any, kind: Any, itemsize: int) -> Any:
-        """The address of element i as a pointer into global memory, so that a load is an LDG."""
-        place = builder.add(args[0], builder.mul(args[1], ir.Constant(ir.IntType(64), itemsize)))
-        return builder.inttoptr(place, ir.PointerType(kind, addrspace=1))
-
-    def _lane(k: int) -> Any:
-        return ir.Constant(ir.IntType(32), k)
-
     @intrinsic  # type: ignore[untyped-decorator]
     def where(_context: Any, condition: Any, a: Any, b: Any) -> Any:
         """One of two numbers of one type, both of which have been computed; cheaper to compile than what is inlined."""
@@ -352,12 +333,25 @@ else:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def fma(_context: Any, a: Any, b: Any, c: Any) -> Any:
-        """``a*b + c`` of one type, rounded once."""
+        """``a*b + c`` of one type, rounded once; integers are taken for numbers of it."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             return builder.fma(*args)
 
-        return a(a, b, c) if a == b == c else None, codegen
+        return cpu.of_one_type(a, b, c), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def times(_context: Any, a: Any, b: Any) -> Any:
+        """``a*b`` of one type: a product in its own right, which libNVVM and ptxas fuse with no sum."""
+        signature = cpu.of_one_type(a, b)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            kind = args[0].type
+            name = f"llvm.nvvm.mul.rn.{'f' if signature.return_type == types.float32 else 'd'}"
+            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind, kind]), name)
+            return builder.call(function, args)
+
+        return signature, codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
     def upper(_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001
@@ -382,88 +376,6 @@ else:
 
         return x(x), codegen
 
-    for kind in (cpu.StorageType, cpu.StoredType):
-        register_model(kind)(models.OpaqueModel)
-    typeof_impl.register(Storage)(cpu.type_of_storage)
-
-    class _Slots(AttributeTemplate):
-        """Every slot of a storage is an attribute."""
-
-        key = cpu.StorageType
-        generic_resolve = cpu.Slots.generic_resolve
-
-    _typing_registry.register_attr(_Slots)
-
-    @_lowering_registry.lower_getattr_generic(cpu.StorageType)  # type: ignore[untyped-decorator]
-    def _slot(context: Any, _builder: Any, _kind: Any, _value: Any, _slot: str) -> Any:
-        return context.get_dummy_value()
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def _itemsize(_context: Any, stored: Any) -> Any:
-        """Bytes of an element of a slot."""
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
-            return ir.Constant(ir.IntType(64), stored.stored.itemsize)
-
-        return types.int64(stored), codegen
-
-    @on_device
-    def place(addresses: Any, column: Any, tensor: Any, begin: Any, stored: Any) -> Any:
-        """Where element ``begin`` of a slot of a tensor lies."""
-        return addresses[column, tensor] + begin * _itemsize(stored)
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def load(_context: Any, _place: Any, _i: Any, stored: Any) -> Any:
-        """Element i after a place, in the type in which it is computed."""
-        dtype = getattr(types, stored.stored.format)
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
-            pointer = _pointer(builder, args, context.get_value_type(dtype), dtype.bitwidth // 8)
-            return builder.load(pointer, align=dtype.bitwidth // 8)
-
-        return dtype(types.int64, types.int64, stored), codegen
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def load4(_context: Any, _place: Any, _i: Any, stored: Any) -> Any:
-        """Elements i to i + 3, in as few moves of 128 bits as they are; the place is a multiple of 16."""
-        dtype = getattr(types, stored.stored.format)
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kind = ir.VectorType(context.get_value_type(dtype), 4)
-            four = builder.load(_pointer(builder, args, kind, dtype.bitwidth // 8), align=16)
-            values = [builder.extract_element(four, _lane(k)) for k in range(4)]
-            return context.make_tuple(builder, signature.return_type, values)
-
-        return types.UniTuple(dtype, 4)(types.int64, types.int64, stored), codegen
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def store(_context: Any, _place: Any, _i: Any, stored: Any, x: Any) -> Any:
-        """Let element i after a place be x."""
-        dtype = getattr(types, stored.stored.format)
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointer = _pointer(builder, args, context.get_value_type(dtype), dtype.bitwidth // 8)
-            value = context.cast(builder, args[3], signature.args[3], dtype)
-            builder.store(value, pointer, align=dtype.bitwidth // 8)
-            return context.get_dummy_value()
-
-        return types.void(types.int64, types.int64, stored, x), codegen
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def store4(_context: Any, _place: Any, _i: Any, stored: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
-        """Let elements i to i + 3 be these."""
-        dtype = getattr(types, stored.stored.format)
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kind = ir.VectorType(context.get_value_type(dtype), 4)
-            four = ir.Constant(kind, ir.Undefined)
-            for k, (value, its) in enumerate(zip(args[3:], signature.args[3:], strict=True)):
-                four = builder.insert_element(four, context.cast(builder, value, its, dtype), _lane(k))
-            builder.store(four, _pointer(builder, args, kind, dtype.bitwidth // 8), align=16)
-            return context.get_dummy_value()
-
-        return types.void(types.int64, types.int64, stored, x0, x1, x2, x3), codegen
-
     @intrinsic  # type: ignore[untyped-decorator]
     def narrow(_context: Any, x: Any, like: Any) -> Any:
         """A float64 in the type of the array ``like``."""
@@ -473,18 +385,3 @@ else:
             return context.cast(builder, args[0], signature.args[0], dtype)
 
         return dtype(x, like), codegen
-
-
-@on_device
-def in_fours(count: Any, addresses: Any) -> Any:
-    """How many of ``count`` elements can be moved four at a time.
-
-    Parameters
-    ----------
-    count : int
-        Elements in a run.
-    addresses : int
-        All places that the run is moved between, joined by ``|``: a bit of any that keeps one from being a multiple
-        of 16 keeps all of them.
-    """
-    return 0 if addresses & 15 else count - (count & 3)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
+from ctypes import c_char
 from fractions import Fraction
 from typing import Any
 
@@ -42,6 +44,7 @@ __all__ = [
     "tan",
     "tanh",
     "thread",
+    "times",
     "upper",
     "where",
 ]
@@ -90,12 +93,18 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 def fma(a: Any, b: Any, c: Any) -> Any:
     """``a*b + c`` in the type of the arguments, rounded once; of float32, once to float64 and then to float32."""
-    if a.itemsize < 8:  # noqa: PLR2004 - what float64 holds the product of
-        return type(c)(np.float64(a) * np.float64(b) + np.float64(c))
+    kind = np.result_type(a, b, c).type
+    if kind is np.float32:  # float64 holds the product
+        return kind(np.float64(a) * np.float64(b) + np.float64(c))
     if not np.isfinite((a, b, c)).all():
         return a * b + c
     exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
-    return type(c)(exact) if exact else a * b + c
+    return kind(exact) if exact else a * b + c
+
+
+def times(a: Any, b: Any) -> Any:
+    """``a*b``, rounded."""
+    return a * b
 
 
 def upper(a: Any, b: Any) -> Any:
@@ -114,28 +123,33 @@ def place(addresses: Any, column: Any, tensor: Any, begin: Any, stored: Any) -> 
 
 
 def _at(place: int, i: int, stored: Stored, count: int) -> Any:
-    pointer = (np.ctypeslib.as_ctypes_type(stored.dtype) * count).from_address(int(place) + int(i) * stored.itemsize)
-    return np.ctypeslib.as_array(pointer)
+    size, begin = count * stored.itemsize, int(place) + int(i) * stored.itemsize
+    return np.frombuffer(memoryview((c_char * size).from_address(begin)), stored.dtype)
+
+
+def _rounded(stored: Stored, values: Sequence[Any]) -> Any:
+    """Numbers as they are stored."""
+    return np.array(values, stored.computed).astype(stored.dtype)
 
 
 def load(place: Any, i: Any, stored: Stored) -> Any:
     """Element i after a place, in the type in which it is computed."""
-    return _at(place, i, stored, 1)[0]
+    return _at(place, i, stored, 1).astype(stored.computed)[0]
 
 
 def load4(place: Any, i: Any, stored: Stored) -> Any:
     """Elements i to i + 3, in as few moves of 128 bits as they are; the place is a multiple of 16."""
-    return tuple(_at(place, i, stored, 4))
+    return tuple(_at(place, i, stored, 4).astype(stored.computed))
 
 
 def store(place: Any, i: Any, stored: Stored, x: Any) -> Any:
     """Let element i after a place be x."""
-    _at(place, i, stored, 1)[0] = x
+    _at(place, i, stored, 1)[:] = _rounded(stored, [x])
 
 
 def store4(place: Any, i: Any, stored: Stored, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:  # noqa: PLR0917
     """Let elements i to i + 3 be these."""
-    _at(place, i, stored, 4)[:] = x0, x1, x2, x3
+    _at(place, i, stored, 4)[:] = _rounded(stored, [x0, x1, x2, x3])
 
 
 def narrow(x: Any, like: Any) -> Any:

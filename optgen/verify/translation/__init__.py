@@ -29,10 +29,11 @@ from optgen.language.sums import plain
 from optgen.language.symbols import Local, Named, Stateful, algebraic, g, t, theta
 from optgen.language.text import text
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
+from optgen.verify.reader import Rejected
 from optgen.verify.translation import frame
 from optgen.verify.translation.algebra import CASES, at_random, proved, settled
 from optgen.verify.translation.kernels import launch
-from optgen.verify.translation.reading import EXTENTS, Assumed, Layout, Rejected, SymbolicRun
+from optgen.verify.translation.reading import EXTENTS, Assumed, Layout, SymbolicRun
 
 PART = "translation"
 

@@ -14,13 +14,13 @@ from optgen.language.spec import Optimizer
 from optgen.language.symbols import State, algebraic, g, theta
 from optgen.language.text import text
 from optgen.verify.candidate import Candidate
+from optgen.verify.reader import Rejected
 from optgen.verify.translation.kernels import TOTALS
 from optgen.verify.translation.reading import (
     EXTENTS,
     FUNCTIONS,
     Assumed,
     Layout,
-    Rejected,
     StepKernel,
     SymbolicRun,
     parameters,
@@ -43,7 +43,8 @@ _DECORATORS = {
     r"sweep(_\d+)?_serial": "serial_sweep",
 }
 _HOMES = {
-    **dict.fromkeys(("view", "prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu.primitives"),
+    "view": "optgen.runtime.cpu.storage",
+    **dict.fromkeys(("prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu.primitives"),
     **dict.fromkeys(FUNCTIONS.keys() - {"abs"}, "optgen.runtime.cpu.primitives"),
     **dict.fromkeys((*TOTALS, "narrow", "wide"), "optgen.runtime.cpu.totals"),
     "draws": "optgen.runtime.cpu.draws",
@@ -104,10 +105,10 @@ def _read(tree: ast.Module) -> set[str]:
 
 
 def _is_most(node: ast.AST) -> bool:
-    """Whether something is a largest value so far with one more taken in: ``acc0 = maximum(acc0, …)``."""
+    """Whether something takes in one more value: ``acc0 = maximum(acc0, …)``."""
     match node:
-        case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="maximum"), args=[before, _])):
-            return ast.unparse(target) == ast.unparse(before)
+        case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="maximum" | "fma"), args=given)):
+            return ast.unparse(target) in map(ast.unparse, given)
     return False
 
 

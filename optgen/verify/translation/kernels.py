@@ -18,7 +18,8 @@ from sympy import Expr, S
 from optgen.language import reductions
 from optgen.language.reductions import n_cols, n_rows, numel
 from optgen.language.sums import plain
-from optgen.verify.translation.reading import EXTENTS, Layout, Partial, Rejected, Scope, StepKernel, SymbolicRun, scalar
+from optgen.verify.reader import Rejected
+from optgen.verify.translation.reading import EXTENTS, Layout, Partial, Scope, StepKernel, SymbolicRun, scalar
 
 
 def totalled(how: str, to: str, of: Expr) -> Expr:
@@ -253,6 +254,10 @@ class _Chunk:
                     targets=[target], value=ast.Call(func=ast.Name(id="maximum"), args=[before, value], keywords=[])
                 ) if ast.unparse(before) == ast.unparse(target):
                     self.add(ast.unparse(target), "max", value, scope)
+                case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="fma"), args=[a, b, before])) if (
+                    ast.unparse(before) == ast.unparse(target)
+                ):
+                    self.add(ast.unparse(target), "sum", ast.BinOp(a, ast.Mult(), b), scope)
                 case ast.Assign():
                     self.run.stores(statement, scope)
                 case _:

@@ -23,10 +23,7 @@ from optgen.language.spec import Optimizer
 from optgen.language.sums import negated, plain
 from optgen.language.symbols import Named, State, algebraic, t
 from optgen.language.text import text
-
-
-class Rejected(Exception):  # noqa: N818 - a verdict on the code, not an error of this program
-    """The code does something that no generated module does."""
+from optgen.verify.reader import Rejected
 
 
 def _exponential(x: Expr) -> Expr:
@@ -69,6 +66,7 @@ FUNCTIONS = {
     "stretched": lambda x: x * _SCALE,
     "tan": sympy.tan,
     "tanh": sympy.tanh,
+    "times": lambda a, b: a * b,
     "where": lambda condition, a, b: Piecewise((a, condition), (b, True)),
 }
 """What generated code may call, as algebra. The sums that a norm is made of have to agree; what they leave out would
