@@ -16,7 +16,7 @@ from optgen.language.text import text
 from optgen.loops.nodes import Binary, Call, Cast, Constant, Expression, Field, Item, Load, Name, Place, Run, View
 from optgen.runtime.cuda import places as on_device
 from optgen.verify.reader import Rejected
-from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun
+from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, said
 from optgen.verify.translation.where import (
     ALL,
     BEGIN,
@@ -127,7 +127,7 @@ class Looking:
                 return at
             case Spot(), [Expr() as i] if not self.on_gpu or array.kind == "groups":
                 return replace(array, index=array.index + i)
-        raise Rejected(f"{item} is no value of an array that is given")
+        raise Rejected(f"{said(item)} is no value of an array that is given")
 
     def element_at(  # noqa: PLR0917
         self, slot: str, place: Expression, index: Expression, lanes: int, names: Names, visit: Standing
@@ -181,7 +181,7 @@ class Looking:
                 at, first, length = (self.value(each, names, visit) for each in (array, begin, count))
                 if isinstance(at, Spot) and length == WIDTH and visit.kind == "line":
                     return replace(at, index=at.index + first)
-                raise Rejected(f"{node} is no run of values of a row")
+                raise Rejected(f"{said(node)} is no run of values of a row")
             case View(slot, row, column, begin, count):
                 whole = WIDTH if visit.kind == "line" else COUNT
                 its = [self.value(each, names, visit) for each in (row, begin, count)]
@@ -332,9 +332,7 @@ class Looking:
                         return totalled(how, "tensor", self.partial(array, how))
                     value = self.combining(array)
                     return totalled(how, "tensor", plain(value / COUNTS[kind]) if how == "sum" else value)
-        raise Rejected(
-            f"`{name}` is not the total over one tensor, or over the model, of an array that is taken: {given}"
-        )
+        raise Rejected(f"`{name}` is not the total over one tensor, or over the model, of an array that is taken")
 
     def spread(self, name: str, given: Sequence[Any], visit: Standing) -> Spot | Expr:
         """Totals over each column or row of a tensor: of all of them, or of the one that is visited."""
@@ -348,7 +346,7 @@ class Looking:
                 if not which and visit.kind == "tensor":
                     self.run.memory[f"{name} of {array}"] = made
                     return Spot(f"{name} of {array}", to, BEGIN[to])
-        raise Rejected(f"`{name}` is not the totals over each {to} of one value a {of}: {given}")
+        raise Rejected(f"`{name}` is not the totals over each {to} of one value a {of}")
 
     def combining(self, name: str) -> Expr:
         """What is in each place of an array, all of which are looked at."""
