@@ -275,7 +275,8 @@ class _Execution(Looking):
             self.run.memory[at.name] = value
             self.stored.add(at.name)
         else:
-            raise Rejected(f"`{at.name}` is stored where it must not be, or what is stored is {value}")
+            what = "with a value of another element" if value == ELSEWHERE else "where it must not be, or by no number"
+            raise Rejected(f"`{at.name}` is stored {what}")
 
     # Loops -------------------------------------------------------------------------------------------------------
 
