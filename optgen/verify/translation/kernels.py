@@ -320,7 +320,7 @@ class _Execution(Looking):
         start, stop, step = bounds
         by_line = visit.kind == "line"
         lanes, end = step / THREADS if self.on_gpu else step, WIDTH if by_line else COUNT
-        aligned = stop == FOURS and lanes == 4  # noqa: PLR2004 - as many as four
+        aligned = stop == FOURS and end in self.aligned and lanes == 4  # noqa: PLR2004 - as many as four
         first = expand(start - lanes * THREAD) if self.on_gpu else start
         if first != self.covered or not (aligned or (stop == end and lanes == 1)) or stop == first:
             raise Rejected(f"the loop over `{loop.index}` does not visit each element once")

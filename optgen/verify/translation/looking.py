@@ -75,7 +75,7 @@ class Looking:
     covered : Expr
         Up to where elements have been visited.
     aligned : frozenset
-        What four elements at once may be moved from and to.
+        What four elements at once may be moved from and to, and how many there are.
     combined : set of str
         The arrays of which all values have been looked at.
     """
@@ -223,8 +223,7 @@ class Looking:
         """What an operator makes of numbers, or of places."""
         if ELSEWHERE in (left, right):
             return ELSEWHERE
-        places_joined = sign == "|" and not (getattr(left, "is_Boolean", False) or getattr(right, "is_Boolean", False))
-        if places_joined:
+        if sign == "|" and not any(getattr(side, "is_Boolean", False) for side in (left, right)):
             return _together(left) | _together(right)
         if sign == "+" and isinstance(left, Spot) and isinstance(right, Expr):
             return replace(left, index=left.index + right)
@@ -291,7 +290,7 @@ class Looking:
             case "block", []:
                 return BLOCK
             case "in_fours", [count, bits] if count == (WIDTH if visit.kind == "line" else COUNT):
-                self.aligned = _together(bits)
+                self.aligned = _together(bits) | {count}
                 return FOURS
             case "tensor_of_block", [Given("at")] if visit.kind == "tensor":
                 return TENSOR
@@ -301,7 +300,7 @@ class Looking:
                 return ALL[name.split("s_", maxsplit=1)[0]]
             case "sum_of_block" | "max_of_block", [Total() as total] if not (total.joined or visit.alone):
                 self.finished(visit)
-                if not name.startswith(total.how) or visit.kind != {"chunk": "chunk", "line": "line"}.get(total.whole):
+                if not name.startswith(total.how) or visit.kind != total.whole:
                     raise Rejected(f"`{name}` is not what makes a total of each {total.whole} of this {total.how}")
                 return replace(total, joined=True)
         return None
