@@ -20,8 +20,7 @@ This page is written by `make verification` and never by hand. For every generat
 - **proved**: the code, read back into algebra, equals the spec in real arithmetic for every input. One value is counted
   for each slot that is stored in each case of the conditions on scalars; what algebra cannot settle is compared at 64
   random points to 42 digits and counted as tested.
-- **as cpu**: the functions of a module for GPUs are, word for word, those of the module for CPUs, which are proved; its
-  loops are run as Python by threads that take turns, in float64, with every access to memory counted.
+  Modules for GPUs are also run as Python by threads that take turns, in float64, with every access to memory counted.
 - **f32, f64**: the compiled kernel against the equations in 50 digits: the worst error of one step in units in the last
   place, relative to the magnitude of the terms, over adversarial and random inputs. NaN and infinities come out where
   the equations say so and nowhere else.
@@ -57,8 +56,15 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         ulps = ("-" if value is None else f"{value:.2f}" for value in entry["worst_ulps"].values())
         held = (_held(entry["parts"].get(part, {})) for part in ("memory", "properties"))
         drift = ("-" if value is None else f"{value:.1g}" for value in entry["drift"].values())
-        proved = "as cpu" if entry["as_on_cpus"] else str(entry["proved"])
-        cells = (f"`{entry['name']}`", entry["target"], proved, str(entry["tested"]), *ulps, *drift, *held)
+        cells = (
+            f"`{entry['name']}`",
+            entry["target"],
+            str(entry["proved"]),
+            str(entry["tested"]),
+            *ulps,
+            *drift,
+            *held,
+        )
         yield f"| {' | '.join(cells)} |"
     yield from _claims(entries)
     yield from _mutants(report["mutants"])

@@ -112,7 +112,6 @@ def _entry(verified: Verified) -> dict[str, Any]:
         "name": verified.name,
         "target": verified.target,
         "stored": len(stored),
-        "as_on_cpus": sum(int(finding.figures.get("same", 0)) for finding in verified.findings),
         "proved": sum(finding.verdict is Verdict.PROVED for finding in stored),
         "tested": sum(finding.verdict is Verdict.TESTED for finding in stored),
         "worst_ulps": {
@@ -165,13 +164,12 @@ def _show(report: dict[str, Any], *, mutants: bool) -> None:
         ulps = [_ulps(value) for value in entry["worst_ulps"].values()]
         ulps += ["-" if value is None else f"{value:.1g}" for value in entry["drift"].values()]
         held = [_held(entry["parts"].get(part, {})) for part in ("memory", "properties")]
-        proved = "as cpu" if entry["as_on_cpus"] else f"{entry['proved']}/{entry['stored']}"
+        proved = f"{entry['proved']}/{entry['stored']}"
         table.add_row(entry["name"], entry["target"], proved, *ulps, *held, style="red" if entry["failed"] else "")
     console.print(table)
     proved, stored, cases = (sum(entry[key] for entry in entries) for key in ("proved", "stored", "cases"))
     console.print(
         f"\n{len(entries)} modules: {proved} of {stored} stored values proved, {cases:,} random cases compared."
-        "\nas cpu: all functions are word for word those of the module for CPUs, and its loops have been run as Python."
         "\nf32, f64: the worst error in units in the last place, relative to the magnitude of the terms."
         "\nrest, noisy: after 100,000 steps in float32, how far in such units what should rest has moved, and how far"
         "\nmoments of noisy gradients are off, relative to their size."

@@ -26,6 +26,7 @@ from optgen.language.spec import Optimizer
 from optgen.language.symbols import Named, State, algebraic, theta
 from optgen.runtime.core import arrays
 from optgen.runtime.core.beginning import fill
+from optgen.runtime.core.storage import uniform
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running
 from optgen.verify.memory import escapes
 
@@ -81,10 +82,10 @@ Slots = Mapping[str, Array]
 def _driver() -> Any:
     """Steps of a module of one sweep, one after another. Compiled when first wanted."""
 
-    def drive(sweep: Any, rows: Any, g: Any, pool: Any, scalars: Any) -> None:
+    def drive(sweep: Any, rows: Any, storage: Any, g: Any, pool: Any, scalars: Any) -> None:  # noqa: PLR0917
         for k in range(len(scalars)):
             g[:] = pool[k % len(pool)]
-            sweep(rows, scalars[k])
+            sweep(rows, storage, scalars[k : k + 1])
 
     return njit(nogil=True)(drive)
 
@@ -147,12 +148,13 @@ class _Runner:
             fill(self.program, arrays, self.values, [theta], begun)
             slots |= {name: x.astype(theta.dtype) for name, x in (after or {}).items() if name in slots}
             at = [int(x.ctypes.data) for x in slots.values()]
-            rows = np.array([[theta.size, *at, 0, 0]], np.int64)
+            rows = np.array([[theta.size, *at, 0, 0, 0]], np.int64)
+            storage = uniform(self.program.slots, theta.dtype)
             with np.errstate(over="ignore"):
                 scalars = self.scalars.astype(theta.dtype)
             ends = []
             for part in (scalars[half:], scalars[half:]) if after else (scalars[:half], scalars[half:]):
-                _driver()(self.program.sweep_serial, rows, slots["g"], pool, part)
+                _driver()(self.program.sweep_serial, rows, storage, slots["g"], pool, part)
                 ends.append({name: x.copy() for name, x in slots.items() if name != "g"})
             return ends[0], ends[1]
 

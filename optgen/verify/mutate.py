@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optgen.runtime.cuda import places
 from optgen.verify import memory, numerics, simulation, translation
 from optgen.verify.candidate import QUICK, Candidate, Check, Verdict
 
@@ -44,7 +45,10 @@ CLAIMS: dict[str, str] = {
     "a cancellation let in": "numerics",
 }
 """What can go wrong, and which part of the verifier claims to notice."""
-_PARTS: dict[str, Check] = {"translation": translation.check, "memory": memory.check, "numerics": numerics.check}
+_PARTS: dict[str, dict[str, Check]] = {
+    "cpu": {"translation": translation.check, "memory": memory.check, "numerics": numerics.check},
+    "cuda": {"translation": translation.check, "memory": simulation.check, "numerics": simulation.rounding},
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Outcome:
     mutant : Mutant
         The mutant.
     caught : bool
-        Whether the part that claims its kind noticed, or, of modules for GPUs, any.
+        Whether the part that claims its kind noticed.
     target : str
         For what kind of machine the module is.
     """
@@ -91,7 +95,7 @@ class Outcome:
 def outcome(candidate: Candidate, mutant: Mutant) -> Outcome:
     """Show a mutant of a module to the part of the verifier that claims to catch it."""
     target, optimizer = candidate.target, candidate.optimizer
-    parts = [_PARTS[CLAIMS[mutant.kind]]] if target == "cpu" else [simulation.words, simulation.check]
+    part = _PARTS[target][CLAIMS[mutant.kind]]
     with tempfile.TemporaryDirectory(prefix="optgen-mutant-") as folder:
         beside = {"cpu": simulation.beside(candidate).read_text(encoding="utf-8")} if target != "cpu" else {}
         for its, text in {**beside, target: mutant.text}.items():
@@ -99,8 +103,7 @@ def outcome(candidate: Candidate, mutant: Mutant) -> Outcome:
             path.parent.mkdir()
             path.write_text(text, encoding="utf-8")
         broken = Candidate(optimizer, path, Path(folder), target)
-        findings = (finding for part in parts for finding in part(broken, QUICK))
-        caught = any(finding.verdict is Verdict.FAILED for finding in findings)  # the first will do
+        caught = any(finding.verdict is Verdict.FAILED for finding in part(broken, QUICK))  # the first will do
     return Outcome(mutant, caught, target)
 
 
@@ -169,9 +172,9 @@ def _changes(place: str, parent: ast.AST, name: str, child: Any) -> Iterator[Cha
         yield from _chunk(parent, name, child)
         yield from _added(parent, name, child)
     elif kind == "sweep":
-        yield from _edges(child)
-    elif kind == "prepare":
-        yield from _combined(name, child)
+        yield from (*_edges(child), *_chunk(parent, name, child), *_added(parent, name, child), *_threads(child))
+    elif kind in ("prepare", "rows", "columns", "tensors", "models"):
+        yield from (*_combined(name, child), *_threads(child))
     elif place in ("initial", "PROGRAM", "step"):
         yield from _starts(place, parent, child)
     if place == "PROGRAM":
@@ -288,8 +291,15 @@ def _chunk(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
             none, other = ast.Constant(0), ast.Constant(stream + 1)
             for counted in ((none, seed, own), (step, none, own), (step, step, own), (step, seed, other)):
                 yield "a draw from another count", _call("draws", row, *counted, like)
-        case ast.Subscript(value=ast.Name(id="scalars"), slice=ast.Constant(value=int(index))) if not _is_edge(parent):
-            yield "two scalars swapped", ast.Subscript(ast.Name("scalars"), ast.Constant(index - 1 if index else 1))
+        case ast.Subscript(
+            value=ast.Name(id="scalars" | "chunks" as array),
+            slice=ast.Tuple(elts=[ast.Name() as group, ast.Constant(value=int(index))])
+            | ast.Tuple(elts=[ast.Constant(value=int(index)), ast.Call() as group]),
+        ) if not _is_edge(parent):
+            other = ast.Constant(index - 1 if index else 1)
+            elements = [group, other] if array == "scalars" else [other, group]
+            kind = "two scalars swapped" if array == "scalars" else "a total over other things"
+            yield kind, ast.Subscript(ast.Name(array), ast.Tuple(elements))
         case ast.If(test=test, body=body, orelse=orelse):
             yield "branches exchanged", ast.If(test, orelse, body)
 
@@ -314,6 +324,11 @@ _ALIKE = {
     "rows_in_columns_largest": "columns_in_rows_largest",
     "columns_in_rows": "rows_in_columns",
     "columns_in_rows_largest": "rows_in_columns_largest",
+    "CHUNKS": "ROWS",
+    "ROWS": "COLUMNS",
+    "COLUMNS": "ROWS",
+    "sum_down": "sum_along",
+    "sum_along": "sum_down",
 }
 """What stands for something else of the same type."""
 _MOST = {
@@ -322,6 +337,12 @@ _MOST = {
     "column_totals": "column_largest",
     "rows_in_columns": "rows_in_columns_largest",
     "columns_in_rows": "columns_in_rows_largest",
+    "column_sum": "column_max",
+    "sum_along": "max_along",
+    "sum_by_one": "max_by_one",
+    "sum_down": "max_down",
+    "sum_of_block": "max_of_block",
+    "sum_over_tensors": "max_over_tensors",
 }
 _OTHER = {**_MOST, **{most: total for total, most in _MOST.items()}}
 """The largest for the sum, and the sum for the largest."""
@@ -429,6 +450,32 @@ def _edges(node: Any) -> Iterator[Change]:
         case ast.Call(func=ast.Name(id="prange"), args=[ast.BinOp(left=length, right=one)]):
             shorter = ast.BinOp(ast.BinOp(length, ast.Sub(), one), ast.Sub(), ast.Constant(1))
             yield "an edge off by one", _call("prange", shorter)
+
+
+def _threads(node: Any) -> Iterator[Change]:
+    """What the threads of a block do."""
+    match node:
+        case ast.While(test=ast.Compare(left=i, comparators=[stop]), body=body):
+            fewer = ast.BinOp(stop, ast.Sub(), ast.Constant(4 if ast.unparse(stop) == "fours" else 1))
+            yield "an edge off by one", ast.While(ast.Compare(i, [ast.Lt()], [fewer]), body, [])
+        case ast.AugAssign(target=i, op=ast.Add(), value=ast.BinOp(left=ast.Constant(4), right=threads)):
+            yield "an edge off by one", ast.AugAssign(i, ast.Add(), ast.BinOp(ast.Constant(3), ast.Mult(), threads))
+        case ast.Compare(left=i, comparators=[ast.Call(func=ast.Name(id="rows_in_all" | "columns_in_all")) as end]):
+            yield "an edge off by one", ast.Compare(i, [ast.LtE()], [end])
+        case ast.Expr(value=ast.Call(func=ast.Name(id="store" | "store4" as name), args=[at, i, slot, *values])):
+            yield "a store left out", ast.Pass()
+            if len(values) > 1:
+                yield "two slots swapped", ast.Expr(_call(name, at, i, slot, values[1], values[0], *values[2:]))
+        case ast.Call(func=ast.Name(id="draw" | "draw4" as name), args=[i, tensor, step, seed, own, like]):
+            other = ast.BinOp(own, ast.Add(), ast.Constant(1))
+            for counted in ((i, tensor, seed, step, own), (i, tensor, step, step, own), (i, tensor, step, seed, other)):
+                yield "a draw from another count", _call(name, *counted, like)
+            yield "a draw from another count", _call(name, tensor, tensor, step, seed, own, like)
+        case ast.Subscript(value=ast.Name(id="at") as at, slice=ast.Constant(value=int(k))) if k > places.SMALL:
+            yield "a total over other things", ast.Subscript(at, ast.Constant(k - 1))
+    match node:
+        case ast.Name(id="sum_of_block" | "max_of_block" as function):
+            yield "max for a sum", ast.Name(_OTHER[function])
 
 
 def _starts(place: str, parent: ast.AST, node: Any) -> Iterator[Change]:

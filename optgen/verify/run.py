@@ -21,7 +21,7 @@ PARTS: dict[str, dict[str, Check]] = {
         "drift": drift.check,
         "properties": claims.check,
     },
-    "cuda": {"translation": simulation.words, "memory": simulation.check},
+    "cuda": {"translation": translation.check, "memory": simulation.check, "numerics": simulation.rounding},
 }
 """The parts of the verifier for each kind of machine, in the order in which a reader wants them."""
 

@@ -4,8 +4,6 @@ The text of a module is executed with kernels that are generators: a thread give
 threads of a block exchange values. So there is no GPU in it and no simulator, every index outside an array is an error
 at once, and a block whose threads do not come to the same barrier is one. What is looked at, for every branch:
 
-- all but the loops says word for word what the module for CPUs says, whose equality with the equations is proved
-  (`optgen.verify.translation`);
 - every element of a slot and every value of a small state is stored once, no sweep loads an element that it has stored,
   no block touches what another block of the same launch writes, and what launches leave for each other is read only
   where it has been written: as `optgen.verify.rehearsal` has it;
@@ -59,8 +57,6 @@ _EXCHANGES = frozenset({"sum_of_block", "max_of_block", "sum_over", "max_over", 
 """The functions that all threads of a block call together."""
 _LOOPS = frozenset({"kernel", "per_chunk", "summing_chunk", "parallel_sweep", "serial_sweep"})
 """What decorates functions that each kind of machine has its own of, as what prepares a sweep is on CPUs."""
-_LAUNCHED = frozenset({"launches", "phases", "sweep", "sweep_serial"})
-"""What PROGRAM says of them."""
 _KERNELS = frozenset({"per_element", "on_device", "on_host", "kernel"})
 
 
@@ -97,39 +93,26 @@ def beside(candidate: Candidate) -> Path:
     return candidate.path.parent.parent / "cpu" / candidate.path.name
 
 
-def words(candidate: Candidate, effort: Effort) -> Iterator[Finding]:  # noqa: ARG001
-    """Say whether all but the loops of a module is as the module for CPUs has it that lies beside it."""
+def rounding(candidate: Candidate, effort: Effort) -> Iterator[Finding]:  # noqa: ARG001
+    """Say whether all but the loops is as in the module for CPUs that lies beside it, whose rounding is measured."""
     other = beside(candidate)
-    part, subject = "translation", "all but the loops"
+    part, subject = "numerics", "all but the loops"
     if not other.is_file():
         yield Finding(part, subject, Verdict.SKIPPED, f"there is no {other} to compare them with: build it too")
         return
-    try:
-        with running():
-            mine, others = (_functions(text) for text in (candidate.text, other.read_text(encoding="utf-8")))
-    except BrokenError as error:
-        yield Finding(part, subject, Verdict.FAILED, str(error))
-        return
-    differing = sorted(name for name in mine if others.get(name) != mine[name])
-    if differing:
+    mine, others = (_functions(text) for text in (candidate.text, other.read_text(encoding="utf-8")))
+    if differing := sorted(name for name in mine if others.get(name) != mine[name]):
         yield Finding(part, subject, Verdict.FAILED, f"{', '.join(differing)}: not as the module for CPUs has it")
     else:
-        detail = "all but the loops is word for word as the module for CPUs has it"
+        detail = "rounded as by the module for CPUs, word for word"
         yield Finding(part, subject, Verdict.PROVED, detail, {"same": len(mine)})
 
 
 def _functions(text: str) -> dict[str, str]:
-    """What a module says beside its loops: functions without what decorates them, the class, and PROGRAM."""
-    found = {}
-    for node in ast.parse(text).body:
-        match node:
-            case ast.FunctionDef(name=name) if not _decorators(node) & _LOOPS and "prepare" not in name:
-                found[name] = ast.unparse([node.args, *node.body])  # type: ignore[arg-type]
-            case ast.ClassDef(name=name, body=[_, *body]):  # the docstring says where arrays are
-                found[name] = ast.unparse(body)  # type: ignore[arg-type]
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(keywords=said)):
-                found[name] = ", ".join(f"{k.arg}={ast.unparse(k.value)}" for k in said if k.arg not in _LAUNCHED)
-    return found
+    """What a module says of all functions but its loops, without what decorates them."""
+    found = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+    own = (node for node in found if not _decorators(node) & _LOOPS and "prepare" not in node.name)
+    return {node.name: "\n".join(map(ast.unparse, (node.args, *node.body))) for node in own}
 
 
 def _decorators(node: ast.FunctionDef) -> set[str]:

@@ -51,20 +51,28 @@ def test_the_reference_draws_from_numpy_by_its_own_count() -> None:
 
 
 WRONG = {
-    "another step": ("draws(row, keys[0], keys[1], 1", "draws(row, keys[1], keys[1], 1", "does not count"),
-    "no seed": ("draws(row, keys[0], keys[1], 0", "draws(row, keys[0], 0, 0", "does not count"),
-    "a seed out of nowhere": ("draws(row, keys[0], keys[1], 0", "draws(row, keys[0], keys[2], 0", "does not count"),
+    "another step": ("keys[group, 0], keys[group, 1], 1", "keys[group, 1], keys[group, 1], 1", "does not count"),
+    "no seed": ("keys[group, 0], keys[group, 1], 0", "keys[group, 0], 0, 0", "does not count"),
+    "a seed out of nowhere": (
+        "keys[group, 0], keys[group, 1], 0",
+        "keys[group, 0], keys[group, 2], 0",
+        "does not count",
+    ),
     "another stream": ("keys[group, 1], 1, scalars)", "keys[group, 1], 2, scalars)", "normal(seed, 2)"),
-    "one stream for both": ("keys[1], 1, scalars)", "keys[1], 0, scalars)", "normal(seed)"),
+    "one stream for both": ("keys[group, 1], 1, scalars)", "keys[group, 1], 0, scalars)", "normal(seed)"),
     "streams exchanged": ("z1[i], lr", "z0[i], lr", "the code gives"),
-    "the draw of another element": ("z0[i]", "z0[0]", "is not the element i of a slot"),
+    "the draw of another element": (
+        "z0[i]",
+        "z0[0]",
+        "`normal(seed)` is read or written elsewhere than at the element",
+    ),
     "another seed": ('seeds=("seed",)', 'seeds=("lr",)', "normal(lr)"),
-    "no seed for the runtime": ('seeds=("seed",)', "seeds=()", "does not count"),
+    "no seed for the runtime": ('seeds=("seed",)', "seeds=()", "does not take what its phase gives it"),
     "another function": ("import draws\n", "import upper as draws\n", "`draws` is not the runtime's"),
     "no keys": (
         "chunk(rows[row], storage, scalars, keys)",
         "chunk(rows[row], storage, scalars, scalars)",
-        "does not visit every chunk",
+        "`chunk` does not take what `sweep` gives it",
     ),
 }
 

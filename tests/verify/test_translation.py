@@ -97,7 +97,11 @@ def test_the_equation_that_is_wrong_is_named_with_an_input(what, tmp_path, gener
 
 
 REJECTED = {
-    "a store of another element": ("theta[i], m[i]", "theta[i - 1], m[i]", "not the element i of a slot"),
+    "a store of another element": (
+        "theta[i], m[i]",
+        "theta[i - 1], m[i]",
+        "`theta` is read or written elsewhere than at the element",
+    ),
     "a name out of nowhere": ("m_hat = c2*m_next", "m_hat = c9*m_next", "`c9` is used before it has a value"),
     "a foreign function": ("sqrt(v_hat)", "rsqrt(v_hat)", "`rsqrt` is no function that generated code may call"),
     "another type": ("c0 = 1 - beta1", "c0 = float32(1 - beta1)", "`float32` is no function"),
@@ -106,7 +110,7 @@ REJECTED = {
         "    m_hat = 2*c2*m_next\n    m_hat = c2*m_next\n",
         "`m_hat` is given a second value",
     ),
-    "other columns": ("view(row, 3", "view(row, 4", "does not prepare a chunk as generated code does"),
+    "other columns": ("view(row, 3", "view(row, 4", "`m` is not viewed where the chunk has it"),
     "other scalars": ("eps = scalars[group, 1]", "eps = scalars[group, 99]", "not one of the 10 scalars"),
     "no Python": ("def update", "def 2update", "cannot be read back"),
 }
@@ -115,12 +119,16 @@ REJECTED = {
 FRAME = {
     "a task skipped": ("prange(len(tasks) - 1)", "prange(len(tasks) - 2)", "`sweep` does not visit every chunk once"),
     "a row skipped": ("range(len(rows))", "range(1, len(rows))", "`sweep_serial` does not visit every chunk once"),
-    "a decorator": ("@on_host", "@per_element", "`scalars` is not compiled as on_host"),
+    "a decorator": ("@on_host", "@per_element", "`scalars` is compiled as 'element'"),
     "a start": ("return 0.0, 0.0", "return 0.0, 1.0", "state `v` starts from 1 where the spec says 0"),
     "a default": ("lr: float = 0.001", "lr: float = 0.01", "`step` has the defaults"),
     "a domain": ("0.9, Domain(low=0.0, high=1.0)", "0.9, Domain(low=0.0)", "domain of `beta1`"),
     "the states": ('states=("m", "v")', 'states=("v", "m")', "the states are ('v', 'm')"),
-    "the sweep": ("sweep=sweep,", "sweep=sweep_serial,", "PROGRAM takes `sweep_serial` for sweep"),
+    "the sweep": (
+        "sweep=sweep,",
+        "sweep=sweep_serial,",
+        "`sweep_serial` is compiled as 'sweep' and used as 'parallel sweep'",
+    ),
     "an import": ("    expm1, fma, ", "    exp as expm1, fma, ", "is not the runtime's"),
 }
 
@@ -143,7 +151,12 @@ TOTALS = {
     ),
     "the largest of sums": ("adamp", "max_of(y4_of", "sum_of(y4_of", "row_cosine = TensorMax("),
     "a sum of sums": ("dog", "sum_over(y1_of", "max_over(y1_of", "ModelNorm("),
-    "one tensor for all": ("swats", "sum_over(y0_of, at.tensors)", "y0_of[0]", "`y0_of[0]` is not one of"),
+    "one tensor for all": (
+        "swats",
+        "sum_over(y0_of, at.tensors)",
+        "y0_of[0]",
+        "`y0` is read or written elsewhere than at the tensor",
+    ),
     "the count": ("adam_mini", "acc0/n_cols", "acc0", "v' = "),
     "another count": ("adafactor", "n_rows_of[j], n_cols_of[j], eps1", "numel_of[j], n_cols_of[j], eps1", "c' = "),
     "a factor": ("lamb", "acc3 += wide(u)*wide(u)", "acc3 += wide(u)", "Norm(u)"),
@@ -169,20 +182,25 @@ TOTALS = {
         "adafactor",
         "    acc1_of[parts_begin : parts_begin + parts_count] = 0.0\n",
         "",
-        "is not emptied",
+        "`acc1[]` takes something for its sum, which nothing has started",
     ),
-    "a place of another": ("adafactor", "matrix_rows = place[5]", "matrix_rows = place[6]", "does not prepare a chunk"),
+    "a place of another": (
+        "adafactor",
+        "matrix_rows = place[5]",
+        "matrix_rows = place[6]",
+        "a total starts from nothing elsewhere",
+    ),
     "the row before": (
         "adafactor",
         "narrow(by_row_of[first_row + line]",
         "narrow(by_row_of[first_row]",
-        "is not the element i",
+        "`by_row` is read or written elsewhere than at the row",
     ),
     "a row of columns": (
         "adafactor",
         "begin = at.columns[j]",
         "begin = at.rows[j]",
-        "each row or column of a tensor once",
+        "does not visit each of something once",
     ),
     "a state not stored": ("adam_mini", "v_of[begin + i], c5_of", "_, c5_of", "v' = "),
     "a value not stored": ("adafactor", "rate_of[j] = tensor_0", "_ = tensor_0", "`rate` is read before this step"),
@@ -191,11 +209,17 @@ TOTALS = {
         "clip_global_norm_adamw",
         "sum_of(acc0_of",
         "sum_of(acc9_of",
-        "is not of an array that is taken",
+        "`acc9_of` is used before it has a value",
     ),
-    "what a phase takes": ("lamb", 'Phase(("acc0", "acc1"', 'Phase(("acc1", "acc0"', "does not take what"),
+    "what a phase takes": ("lamb", '"acc5"), sweep=', '"acc0"), sweep=', "`acc5` is not what the chunks of this step"),
+    "how many": ("lamb", '"acc5"), sweep=', '"acc5", "c4"), sweep=', "does not take what its phase gives it"),
     "the kind of a state": ("adam_mini", '{"v": "row"}', '{"v": "column"}', "the small states are"),
-    "the kind of a total": ("lamb", '"acc0": "chunk"', '"acc0": "tensor"', "no array of one value a chunk"),
+    "the kind of a total": (
+        "lamb",
+        '"acc0": "chunk"',
+        '"acc0": "tensor"',
+        "`acc0` is read or written elsewhere than at the tensor",
+    ),
     "a start of a small state": ("sm3", "return 0.0, 0.0, 0.0", "return 0.0, 1.0, 0.0", "state `c` starts from 1"),
     "a root of what is negative": (
         "lookahead_ema_gradient_noise_radam",
@@ -203,7 +227,7 @@ TOTALS = {
         "lr*sqrt(expm1(t*log(beta2)))*r",
         "the code no finite number",
     ),
-    "a tensor skipped": ("lamb", "for j in at.tensors:", "for j in at.tensors[1:]:", "no statement between sweeps"),
+    "a tensor skipped": ("lamb", "for j in at.tensors:", "for j in at.tensors[1:]:", "is no expression"),
 }
 
 

@@ -7,17 +7,14 @@ LLVM would fuse a product and a sum in one way in packs and in another in the el
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cached_property
 from math import atan2, cos, erf, exp, expm1, inf, log, log1p, sin, sqrt, tan, tanh
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit, prange, types
-from numba.core.registry import CPUDispatcher
+from numba import prange, types
 from numba.extending import intrinsic
 
-from optgen.runtime.cpu.disk import KeptOnDisk
+from optgen.runtime.cpu.compiled import compiled, loop, part
 
 __all__ = [
     "atan2",
@@ -61,49 +58,14 @@ __all__ = [
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _jit(function: Function, **options: Any) -> Function:
-    """Compile a function when first called, and keep the machine code on disk where that can be done."""
-    compiled = njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True, **options)(function)
-    with suppress(RuntimeError, OSError):  # no writable place
-        compiled._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
-    return compiled  # type: ignore[no-any-return]
-
-
-class _Part(CPUDispatcher):
-    """A function that compiled ones call.
-
-    What they call has no wrapper for Python and none for C, which take longer to compile than all else in a small
-    function, and is kept on disk as a part of them only. Numba would have Python call what is not there; so the table
-    of what it may call stays empty, and Python's calls are answered by a function of its own.
-    """
-
-    def add_overload(self, compiled: Any) -> None:
-        """Have what has been compiled for some types known to functions that call it."""
-        self.overloads[compiled.signature.args] = compiled
-
-    @cached_property
-    def of_python(self) -> Any:
-        """What Python calls, compiled when it first does."""
-        return _jit(self.py_func)
-
-    def _compile_for_args(self, *_: Any) -> Any:
-        return self.of_python
-
-
-def _part(function: Function, **options: Any) -> Function:
-    """Compile a function when one that calls it is compiled."""
-    options |= {"nopython": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return _Part(function, targetoptions=options)
-
-
 def on_host(function: Function) -> Function:
     """Compile a function of scalars, in float64."""
-    return _jit(function)
+    return compiled(function)
 
 
 def helper(function: Function) -> Function:
     """Compile a function that others call, in float64."""
-    return _part(function)
+    return part(function)
 
 
 @helper
@@ -167,12 +129,12 @@ def tail(x: float) -> float:
 
 def per_element(function: Function) -> Function:
     """Compile a function of one element, to be inlined into a loop."""
-    return _part(function, forceinline=True)
+    return part(function, forceinline=True)
 
 
 def per_chunk(function: Function) -> Function:
     """Compile the loop over one chunk, to be inlined into the sweeps."""
-    return _part(function, forceinline=True)
+    return loop(function)
 
 
 def summing_chunk(function: Function) -> Function:
@@ -180,17 +142,17 @@ def summing_chunk(function: Function) -> Function:
 
     What computes the elements has flags of its own, none, wherever it is inlined.
     """
-    return _part(function, fastmath={"contract", "reassoc"}, forceinline=True)
+    return loop(function, fastmath={"contract", "reassoc"})
 
 
 def serial_sweep(function: Function) -> Function:
     """Compile a sweep for the calling thread."""
-    return _jit(function)
+    return compiled(function)
 
 
 def parallel_sweep(function: Function) -> Function:
     """Compile a sweep for all threads."""
-    return _jit(function, parallel=True)
+    return compiled(function, parallel=True)
 
 
 def of_one_type(*kinds: Any) -> Any:

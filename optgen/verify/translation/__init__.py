@@ -1,9 +1,10 @@
-"""Translation validation: the text of a generated module, read back into algebra and proved equal to the spec.
+"""Translation validation: the text of a generated module, read back into nodes and proved equal to the spec.
 
-Nothing of the compiler takes part. The source is parsed and run symbol by symbol (`reading`): `scalars`, then every
-kernel of a step in order, each for one element, row, column or tensor, with memory as a dictionary (`kernels`). Each
-equation of the spec is compared with what the code computed under its name, in real arithmetic and up to what is true
-of totals (`algebra`). A draw is a symbol on both sides: that the runtime draws what the language says is for
+Nothing of the compiler takes part but the meaning of its nodes. The text is read (`optgen.verify.reader`) and run
+symbol by symbol (`symbolic`): `scalars`, then every kernel of a step in order, each for one element, row, column or
+tensor, with memory as a dictionary (`where`, `looking`, `kernels`), for CPUs and for GPUs alike. Each equation of the
+spec is compared with what the code computed under its name, in real arithmetic and up to what is true of totals
+(`algebra`). A draw is a symbol on both sides: that the runtime draws what the language says is for
 `optgen.verify.numerics` to see. Code and spec are compared case by case: one case for each truth assignment of the
 conditions that scalars decide. What algebra cannot settle is evaluated at random points to 50 digits and called tested.
 Everything around the arithmetic must be exactly what it must be (`frame`).
@@ -13,40 +14,34 @@ from __future__ import annotations
 
 import ast
 import random
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import product
 
 import sympy
 from sympy import Expr, Not, Piecewise, S, cancel
 from sympy.core.relational import Relational
 
-from optgen.language.noise import Draw, normal
+from optgen.language.noise import normal
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.sums import plain
 from optgen.language.symbols import Local, Named, Stateful, algebraic, g, t, theta
 from optgen.language.text import text
+from optgen.loops.nodes import Function
+from optgen.verify import reader
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 from optgen.verify.reader import Rejected
 from optgen.verify.translation import frame
 from optgen.verify.translation.algebra import CASES, at_random, proved, settled
 from optgen.verify.translation.kernels import launch
-from optgen.verify.translation.reading import EXTENTS, Assumed, Layout, SymbolicRun
+from optgen.verify.translation.looking import symbol_of
+from optgen.verify.translation.meaning import Assumed
+from optgen.verify.translation.symbolic import SymbolicRun
+from optgen.verify.translation.where import EXTENTS, Layout
+
+Functions = Mapping[str, Function]
 
 PART = "translation"
-
-Functions = Mapping[str, ast.FunctionDef]
-
-
-@dataclass(frozen=True)
-class _Code:
-    """What is compared with the spec: the functions, what PROGRAM says of memory, and what is drawn."""
-
-    functions: Functions
-    layout: Layout
-    draws: Mapping[str, Draw]
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
@@ -66,42 +61,30 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
     """
     try:
         tree = ast.parse(candidate.text)
-        functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-        layout = frame.layout(candidate.optimizer, tree)
-        wrong = list(frame.complaints(candidate, tree, layout))
+        functions, program = reader.functions(tree), frame.said(tree)
+        layout = frame.layout(candidate.optimizer, program)
+        wrong = list(frame.complaints(candidate, tree, program))
         verdict = Verdict.FAILED if wrong else Verdict.PROVED
-        yield Finding(PART, "sweeps, starts, defaults and domains", verdict, "\n".join(wrong))
-        code = _Code(functions, layout, _draws(candidate.optimizer, functions, layout))
+        yield Finding(PART, "starts, defaults and domains", verdict, "\n".join(wrong))
         for case in _cases(candidate.optimizer, functions):
-            yield from _compared(candidate.optimizer, code, case, random.Random(effort.seed))
+            yield from _compared(candidate.optimizer, functions, layout, case, random.Random(effort.seed))
     except (Rejected, SyntaxError, KeyError, IndexError, TypeError, ValueError) as error:
         yield Finding(PART, "the module", Verdict.FAILED, f"it cannot be read back: {error}")
 
 
-def _compared(optimizer: Optimizer, code: _Code, case: Assumed, draw: random.Random) -> Iterator[Finding]:
-    """Compare what a step stores, and what `update` returns, with the spec in one case."""
-    slots = (theta, *optimizer.slots)
-    targets = {let.target.name: let.target for let in optimizer.equations}
+def _compared(
+    optimizer: Optimizer, functions: Functions, layout: Layout, case: Assumed, draw: random.Random
+) -> Iterator[Finding]:
+    """Compare what a step stores with the spec in one case."""
+    remembered = (theta, *optimizer.slots, *optimizer.small_states)
     label = f"  [{case}]" if case.truth else ""
-
-    run = SymbolicRun(code.functions, targets, case, code.draws)
-    remembered = (*slots, *optimizer.small_states)
-    run.memory.update({x.name: x for x in (g, *remembered)} | EXTENTS)
+    run = SymbolicRun(functions, {let.target.name: let.target for let in optimizer.equations}, case)
+    run.memory.update({x.name: x for x in (g, *remembered)}, **EXTENTS)
     scalars, numbers = run.host(optimizer)
-    launch(run, code.layout, scalars)
+    launch(run, layout, scalars)
     if run.memory["g"] != g:
         yield Finding(PART, f"the gradient{label}", Verdict.FAILED, "it is written to")
-    stored = {**{x: run.held(x.name) for x in remembered}, **numbers}
-    yield from _judged(optimizer, run, stored, label, draw)
-
-    if "update" not in code.functions or not code.functions.keys() & {"update_0", "update_1"}:
-        return  # the chunk has called `update` itself, or there is none of all that happens
-    face = SymbolicRun(code.functions, targets, case)
-    scalars, _ = face.host(optimizer)
-    returned = face.call("update", [theta, g, *optimizer.slots, *code.draws.values(), *scalars])
-    for finding in _judged(optimizer, face, dict(zip(slots, returned, strict=True)), label, draw):
-        if finding.verdict is Verdict.FAILED:
-            yield replace(finding, subject=f"update(): {finding.subject}")
+    yield from _judged(optimizer, run, {x: run.held(x.name) for x in remembered} | numbers, label, draw)
 
 
 def _judged(
@@ -160,36 +143,9 @@ def _uses(target: Named, stored: Expr, computed: Mapping[Named, Expr]) -> set[Na
     return found
 
 
-# Draws ---------------------------------------------------------------------------------------------------------------
-
-
-def _draws(optimizer: Optimizer, functions: Functions, layout: Layout) -> dict[str, Draw]:
-    """What a module draws, by the names that its chunks have for it, in the order in which `update` takes them."""
-    hypers = {hyper.name: hyper for hyper in optimizer.hypers}
-    seeds = [hypers[name] for name in layout.seeds]
-    found: dict[str, Draw] = {}
-    for node in (node for each in layout.launches for node in ast.walk(functions[each.function])):
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="draws"))):
-                source = ast.unparse(node.value)
-                parts = re.fullmatch(r"draws\(row, keys\[group, 0\], keys\[group, (\d+)\], (\d+), scalars\)", source)
-                if parts is None or not 0 < int(parts[1]) <= len(seeds):
-                    raise Rejected(f"`{source}` does not count as a draw must: by row, step, seed and stream")
-                draw = _symbol(normal(seeds[int(parts[1]) - 1], int(parts[2])))
-                if found.setdefault(name, draw) != draw:
-                    raise Rejected(f"`{name}` is {text(found[name])} in one place, {text(draw)} in another")
-    return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))
-
-
-def _symbol(draw: normal) -> Draw:
-    """The symbol that stands for a draw."""
-    symbol: Draw = Draw(text(draw), draw)
-    return symbol
-
-
 def _undrawn(expression: Expr) -> Expr:
     """An expression with symbols for its draws."""
-    return expression.xreplace({draw: _symbol(draw) for draw in expression.atoms(normal)})
+    return expression.xreplace({draw: symbol_of(draw) for draw in expression.atoms(normal)})
 
 
 # Cases ---------------------------------------------------------------------------------------------------------------
@@ -205,7 +161,7 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Assumed]:
         *(state.next for state in optimizer.numbers),
     }
     run = SymbolicRun(functions, {x.name: x for x in optimizer.spaces}, Assumed(()))
-    results = run.call("scalars", [t, *optimizer.hypers, *optimizer.numbers])
+    results = run.call("scalars", [t, *optimizer.hypers, *optimizer.numbers], "host")
     expressions = [*results, *run.computed.values(), *(_undrawn(plain(let.value)) for let in optimizer.equations)]
     if any(frame.late(state) for state in optimizer.states):
         expressions.append(Piecewise((1, sympy.Eq(t, 1)), (0, True)))

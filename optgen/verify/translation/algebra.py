@@ -23,7 +23,7 @@ from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, Local, Named, Next, State, StepCount, algebraic
 from optgen.language.text import text
 from optgen.verify.candidate import Verdict
-from optgen.verify.translation.reading import Assumed
+from optgen.verify.translation.meaning import Assumed
 
 POINTS = 64
 """Random points for what algebra cannot settle."""
@@ -266,7 +266,7 @@ _NEAR = (Integer(1), Rational(1005, 1000), Rational(995, 1000))
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Element:
     """Where an element stands: in which tensor, and its matrix, row and column there."""
 
     tensor: int
@@ -286,7 +286,7 @@ class _Place:
 
 
 _PLACES = [
-    _Place(tensor, matrix, row, column)
+    _Element(tensor, matrix, row, column)
     for tensor, shape in enumerate(_SHAPES)
     for matrix in range((1, 1, *shape)[-3])
     for row in range((1, 1, *shape)[-2])
@@ -302,12 +302,12 @@ class _RandomModel:
     draw: random.Random
     values: dict[tuple[Named, tuple[int, ...]], Expr] = field(default_factory=dict)
 
-    def at(self, node: Expr, place: _Place, digits: int = DIGITS) -> Expr:
+    def at(self, node: Expr, place: _Element, digits: int = DIGITS) -> Expr:
         """The value of an expression for one element."""
         known = {symbol: self.number(symbol, place) for symbol in sorted(_outside(node), key=str)}
         return S(node.xreplace(known)).evalf(digits)
 
-    def number(self, node: Expr, place: _Place) -> Expr:
+    def number(self, node: Expr, place: _Element) -> Expr:
         """The value of a symbol, or of a reduction."""
         if node in (numel, n_rows, n_cols):
             space = {numel: Space.TENSOR, n_rows: Space.COL, n_cols: Space.ROW}[node]

@@ -1,11 +1,11 @@
-"""The frame around the arithmetic: sweeps that visit every chunk once, starts, defaults, domains, what PROGRAM says."""
+"""The frame around the arithmetic: what PROGRAM says, where names come from, starts, defaults, domains."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 from sympy import Expr, Integer, Rational, S, Set, cancel
@@ -13,45 +13,18 @@ from sympy import Expr, Integer, Rational, S, Set, cancel
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import State, algebraic, g, theta
 from optgen.language.text import text
+from optgen.runtime.core.domain import Domain
+from optgen.runtime.core.program import Hyper
+from optgen.verify import reader
 from optgen.verify.candidate import Candidate
 from optgen.verify.reader import Rejected
-from optgen.verify.translation.kernels import TOTALS
-from optgen.verify.translation.reading import (
-    EXTENTS,
-    FUNCTIONS,
-    Assumed,
-    Layout,
-    StepKernel,
-    SymbolicRun,
-    parameters,
-)
+from optgen.verify.translation.meaning import Assumed
+from optgen.verify.translation.symbolic import SymbolicRun
+from optgen.verify.translation.where import EXTENTS, Layout, StepKernel
 
-_SWEEP = """\
-for task in prange(len(tasks) - 1):
-    for row in range(tasks[task], tasks[task + 1]):
-        %s"""
-_SWEEP_SERIAL = """\
-for row in range(len(rows)):
-    %s"""
 _KINDS = {"chunk", "part", "row", "column", "tensor", "model"}
-_DECORATORS = {
-    r"scalars|prepare(_\d+)+": "on_host",
-    r"(tensor|row|column|model)(_\d+)+": "helper",
-    r"update(_\d+)*": "per_element",
-    r"chunk(_\d+)?": "per_chunk",
-    r"sweep(_\d+)?": "parallel_sweep",
-    r"sweep(_\d+)?_serial": "serial_sweep",
-}
-_HOMES = {
-    "view": "optgen.runtime.cpu.storage",
-    **dict.fromkeys(("prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu.primitives"),
-    **dict.fromkeys(FUNCTIONS.keys() - {"abs"}, "optgen.runtime.cpu.primitives"),
-    **dict.fromkeys((*TOTALS, "narrow", "wide"), "optgen.runtime.cpu.totals"),
-    "draws": "optgen.runtime.cpu.draws",
-    "Phase": "optgen.runtime",
-    "Program": "optgen.runtime",
-}
-"""Where names of the runtime come from."""
+_OWN = frozenset({"abs", "int", "len", "range", "super"})
+"""What modules call that is Python's."""
 
 
 def late(state: State) -> bool:
@@ -59,115 +32,74 @@ def late(state: State) -> bool:
     return g in state.init.free_symbols
 
 
-def layout(optimizer: Optimizer, tree: ast.Module) -> Layout:
-    """What PROGRAM says of memory, and what a step launches."""
-    program = _program(tree)
-    slots = ("theta", "g", *(state.name for state in optimizer.slots), *_literal(program, "scratch", ()))
-    small = {state.name: state.space.value for state in optimizer.small_states}
-    arrays = {**dict.fromkeys(EXTENTS, "tensor"), **small, **_literal(program, "values", {})}
-    columns = {slot: column for column, slot in enumerate(slots, start=1)}
-    launches = [_launch(phase) for phase in getattr(program.get("phases"), "elts", ())]
-    for each in launches:
-        if unknown := [name for name in each.takes if name not in arrays]:
-            raise Rejected(f"`{each.function}` takes `{unknown[0]}`, of which PROGRAM does not say what it is")
-    return Layout(columns, arrays, tuple(launches) or (StepKernel("chunk"),), _literal(program, "seeds", ()))
-
-
-def complaints(candidate: Candidate, tree: ast.Module, found: Layout) -> Iterator[str]:
-    """All that is wrong with everything but the arithmetic."""
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    for name, function in functions.items():
-        expected = next((kind for names, kind in _DECORATORS.items() if re.fullmatch(names, name)), None)
-        if expected == "per_chunk" and any(
-            isinstance(node, ast.AugAssign) or _is_most(node) for node in ast.walk(function)
-        ):
-            expected = "summing_chunk"
-        if [ast.unparse(x) for x in function.decorator_list] != ([expected] if expected else []):
-            yield f"`{name}` is not compiled as {expected}"
-    yield from _kernels(functions, found)
-    origins = {
-        a.asname or a.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names
-    }
-    renamed = {a.asname for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names if a.asname}
-    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    compiled = {ast.unparse(x) for function in functions.values() for x in function.decorator_list}
-    for name in sorted((called | compiled | _read(tree) & {"inf"}) & _HOMES.keys()):
-        if origins.get(name) != _HOMES[name] or name in renamed or name in functions:
-            yield f"`{name}` is not the runtime's"
-    yield from _starts(candidate, functions["initial"])
-    yield from _derived(candidate, functions)
-    yield from _data(candidate, tree)
-
-
-def _read(tree: ast.Module) -> set[str]:
-    """All names that are read."""
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-
-
-def _is_most(node: ast.AST) -> bool:
-    """Whether something takes in one more value: ``acc0 = maximum(acc0, …)``."""
-    match node:
-        case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="maximum" | "fma"), args=given)):
-            return ast.unparse(target) in map(ast.unparse, given)
-    return False
-
-
-def _program(tree: ast.Module) -> dict[str | None, ast.expr]:
-    """What PROGRAM is made of."""
+def said(tree: ast.Module) -> Mapping[str, Any]:
+    """What PROGRAM is made of, with the names of functions for functions."""
+    known: dict[str, Any] = {node.name: node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    phase = lambda takes, **does: SimpleNamespace(takes=takes, does=does)  # noqa: E731
+    launch = lambda over, kernel: SimpleNamespace(over=over, kernel=kernel)  # noqa: E731
+    known |= {"Program": dict, "Phase": phase, "Launch": launch, "Hyper": Hyper, "Domain": Domain}
     for node in tree.body:
         match node:
             case ast.Assign(targets=[ast.Name(id="PROGRAM")], value=ast.Call(func=ast.Name(id="Program"), args=[])):
-                assert isinstance(node.value, ast.Call)
-                return {keyword.arg: keyword.value for keyword in node.value.keywords}
+                code = compile(ast.Expression(node.value), "PROGRAM", "eval")
+                found: dict[str, Any] = eval(code, {"__builtins__": {}}, known)  # noqa: S307 - it is run anyway
+                return found
     raise Rejected("there is no PROGRAM")
 
 
-def _literal(program: Mapping[str | None, ast.expr], part: str, without: Any) -> Any:
-    return ast.literal_eval(program[part]) if part in program else without
+def layout(optimizer: Optimizer, program: Mapping[str, Any]) -> Layout:
+    """What PROGRAM says of memory, and what a step launches."""
+    small = {state.name: state.space.value for state in optimizer.small_states}
+    kinds = {**dict.fromkeys(EXTENTS, "tensor"), **small, **program.get("values", {})}
+    launches = [StepKernel(each.over, (each.kernel,)) for each in program.get("launches", ())]
+    launches += [_phase(phase) for phase in program.get("phases", ())]
+    if "sweep" in program:
+        launches.append(StepKernel("element", (program["sweep"], program["sweep_serial"]), ()))
+    for each in launches:
+        if unknown := [name for name in each.takes or () if name not in kinds]:
+            raise Rejected(f"`{each.functions[0]}` takes `{unknown[0]}`, of which PROGRAM does not say what it is")
+    slots = ("theta", "g", *(state.name for state in optimizer.slots), *program.get("scratch", ()))
+    hypers = {hyper.name: hyper for hyper in optimizer.hypers}
+    seeds = tuple(hypers[name] for name in program.get("seeds", ()))
+    in_rounds = len(launches) > 1 or "phases" in program or "values" in program or "small_states" in program
+    return Layout(slots, kinds, tuple(launches), seeds, in_rounds)
 
 
-def _launch(node: ast.expr) -> StepKernel:
-    """A phase of PROGRAM."""
-    match node:
-        case ast.Call(func=ast.Name(id="Phase"), args=[takes], keywords=keywords):
-            kernels = {keyword.arg: ast.unparse(keyword.value) for keyword in keywords}
-            match kernels:
-                case {"prepare": name, **others} if not others and re.fullmatch(r"prepare_\d+", name):
-                    return StepKernel(name, ast.literal_eval(takes), is_sweep=False)
-                case {"sweep": name, "sweep_serial": serial, **others} if not others and serial == f"{name}_serial":
-                    if re.fullmatch(r"sweep_\d+", name):
-                        return StepKernel(name.replace("sweep", "chunk"), ast.literal_eval(takes))
-    raise Rejected(f"`{ast.unparse(node)}` is no phase of a generated module")
+def _phase(phase: Any) -> StepKernel:
+    match phase.does:
+        case {"prepare": name, **others} if not others:
+            return StepKernel("small", (name,), phase.takes)
+        case {"sweep": name, "sweep_serial": serial, **others} if not others:
+            return StepKernel("element", (name, serial), phase.takes)
+    raise Rejected(f"a phase does {phase.does}")
 
 
-def _kernels(functions: Mapping[str, ast.FunctionDef], found: Layout) -> Iterator[str]:
-    """What is wrong with what kernels are given, and with the sweeps around chunks."""
-    numbers = ["storage", "scalars", *(["keys"] if found.seeds else [])]
-    for each in found.launches:
-        arrays = [f"{name}_of" for name in each.takes]
-        if not each.is_sweep:
-            if parameters(functions[each.function]) != ["at", "scalars", *arrays]:
-                yield f"`{each.function}` does not take what its phase gives it"
-            continue
-        in_rounds, sweep = each.function != "chunk", each.function.replace("chunk", "sweep")
-        places = ["places"] if in_rounds else []
-        given = ["rows[row]", *(["places[row]"] if in_rounds else []), *numbers, *arrays]
-        call = f"{each.function}({', '.join(given)})"
-        for name, body in ((sweep, _SWEEP), (f"{sweep}_serial", _SWEEP_SERIAL)):
-            tasks = ["tasks"] if name == sweep else []
-            if "\n".join(ast.unparse(x) for x in functions[name].body[1:]) != body % call:
-                yield f"`{name}` does not visit every chunk once"
-            if parameters(functions[name]) != ["rows", *tasks, *places, *numbers, *arrays]:
-                yield f"`{name}` does not take what its phase gives it"
-        if parameters(functions[each.function]) != ["row", *(["place"] if in_rounds else []), *numbers, *arrays]:
-            yield f"`{each.function}` does not take what `{sweep}` gives it"
+def complaints(candidate: Candidate, tree: ast.Module, program: Mapping[str, Any]) -> Iterator[str]:
+    """All that is wrong with everything but the arithmetic."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    yield from _origins(candidate.target, functions, tree)
+    yield from _starts(candidate, functions["initial"])
+    yield from _derived(candidate, functions)
+    yield from _data(candidate, tree, program)
+
+
+def _origins(target: str, functions: Mapping[str, ast.FunctionDef], tree: ast.Module) -> Iterator[str]:
+    """What is wrong with where names come from: the runtime, for the machine that the module is for."""
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    homes = {a.asname or a.name: str(node.module) for node in imports for a in node.names if a.asname in (None, a.name)}
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    compiled = {ast.unparse(x) for function in functions.values() for x in function.decorator_list}
+    for name in sorted((called - functions.keys() - _OWN) | compiled):
+        home = homes.get(name, "")
+        if name in functions or not (home == "optgen.runtime" or home.startswith(f"optgen.runtime.{target}.")):
+            yield f"`{name}` is not the runtime's"
 
 
 def _starts(candidate: Candidate, function: ast.FunctionDef) -> Iterator[str]:
     """What is wrong with the values that states start from."""
-    run = SymbolicRun({"initial": function}, {}, Assumed(()))
+    run = SymbolicRun({"initial": reader.function(function, "host")}, {}, Assumed(()))
     states = (*candidate.optimizer.slots, *candidate.optimizer.small_states, *candidate.optimizer.numbers)
-    values = run.call("initial", candidate.optimizer.hypers)
+    values = run.call("initial", candidate.optimizer.hypers, "host")
     expected = tuple(S.Zero if state.init.has(theta, g) else state.init for state in states)
     for state, value, init in zip(states, values, expected, strict=True):
         if cancel(algebraic(value - init)) != 0:
@@ -181,14 +113,16 @@ def _derived(candidate: Candidate, functions: Mapping[str, ast.FunctionDef]) -> 
     if ("derived" in functions) != bool(follow):
         yield "there is `derived` exactly where a hyperparameter follows from others, but not here"
         return
-    run = SymbolicRun({"derived": functions["derived"]}, {}, Assumed(())) if follow else None
-    values = run.call("derived", [hyper for hyper in hypers if hyper not in follow]) if run else ()
+    if not follow:
+        return
+    run = SymbolicRun({"derived": reader.function(functions["derived"], "host")}, {}, Assumed(()))
+    values = run.call("derived", [hyper for hyper in hypers if hyper not in follow], "host")
     for hyper, value in zip(follow, values, strict=True):
         if cancel(value - hyper.default) != 0:
             yield f"`{hyper}` is {text(value)} unless given, where the spec says {text(hyper.default)}"
 
 
-def _data(candidate: Candidate, tree: ast.Module) -> Iterator[str]:
+def _data(candidate: Candidate, tree: ast.Module, program: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the defaults, the domains and the order of the states."""
     optimizer = candidate.optimizer
     defaults = {h.name: h.usual if h.default.is_number else None for h in optimizer.hypers}
@@ -201,40 +135,56 @@ def _data(candidate: Candidate, tree: ast.Module) -> Iterator[str]:
                 found = {a.arg: ast.literal_eval(value) for a, value in pairs if value is not None}
                 if found != defaults:
                     yield f"`{name}` has the defaults {found} where the spec has {defaults}"
-    program = _program(tree)
-    for part, expected in (("states", optimizer.slots), ("numbers", optimizer.numbers)):
-        names = _literal(program, part, ())
-        if names != tuple(state.name for state in expected):
-            yield f"the {part} are {names} in PROGRAM"
-    yield from _memory(optimizer, program)
-    functions = ("initial", "scalars", *(program.keys() & {"derived"}))
-    for part in (*functions, *(() if "phases" in program else ("sweep", "sweep_serial"))):
-        if ast.unparse(program[part]) != part:
-            yield f"PROGRAM takes `{ast.unparse(program[part])}` for {part}"
-    if "phases" in program and program.keys() & {"sweep", "sweep_serial"}:
-        yield "PROGRAM has both phases and one sweep"
+                if not _is_handing_on(node):
+                    yield f"`{name}` does not hand on what it is given under the same names"
+    small = {state.name: state.space.value for state in optimizer.small_states}
+    expected = {
+        "states": [x.name for x in optimizer.slots],
+        "numbers": [x.name for x in optimizer.numbers],
+        "small_states": [*small],
+    }
+    for part, its in expected.items():
+        if [*program.get(part, ())] != its:
+            yield f"the {part.replace('_', ' ')} are {program.get(part)} in PROGRAM"
+    if dict(program.get("small_states", {})) != small:
+        yield f"the small states are {program.get('small_states')} in PROGRAM where the spec has {small}"
+    values = program.get("values", {})
+    slots = ("theta", "g", *program["states"], *program.get("scratch", ()))
+    names = [*slots, *EXTENTS, *small, *values, *program.get("numbers", ())]
+    yield from (f"PROGRAM has `{name}` twice" for name in sorted(set(names)) if names.count(name) > 1)
+    yield from (f"PROGRAM has `{name}` for each {kind}" for name, kind in values.items() if kind not in _KINDS)
+    for part in ("initial", "scalars", *(program.keys() & {"derived"})):
+        if program[part] != part:
+            yield f"PROGRAM takes `{program[part]}` for {part}"
+    if sum((bool(program.keys() & its)) for its in ({"sweep", "sweep_serial"}, {"phases"}, {"launches"})) != 1:
+        yield "PROGRAM has none or several of phases, launches and one sweep"
     yield from _hypers(candidate, program["hypers"])
 
 
-def _memory(optimizer: Optimizer, program: Mapping[str | None, ast.expr]) -> Iterator[str]:
-    """What is wrong with what PROGRAM says of small states and of what sweeps leave for each other."""
-    small, values = _literal(program, "small_states", {}), _literal(program, "values", {})
-    expected = {state.name: state.space.value for state in optimizer.small_states}
-    if list(small.items()) != list(expected.items()):
-        yield f"the small states are {small} in PROGRAM where the spec has {expected}"
-    slots = ("theta", "g", *_literal(program, "states", ()), *_literal(program, "scratch", ()))
-    names = [*slots, *EXTENTS, *small, *values, *_literal(program, "numbers", ())]
-    yield from (f"PROGRAM has `{name}` twice" for name in sorted(set(names)) if names.count(name) > 1)
-    yield from (f"PROGRAM has `{name}` for each {kind}" for name, kind in values.items() if kind not in _KINDS)
+def _is_handing_on(function: ast.FunctionDef) -> bool:
+    """Whether all that a function makes dictionaries of, or passes by name, is called by its own name."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Dict(keys=keys, values=values):
+                pairs = [
+                    (ast.literal_eval(key or ast.Constant(None)), its) for key, its in zip(keys, values, strict=True)
+                ]
+            case ast.Call(keywords=keywords):
+                pairs = [(keyword.arg, keyword.value) for keyword in keywords]
+            case _:
+                continue
+        if any(ast.unparse(value) != name for name, value in pairs):
+            return False
+    return True
 
 
-def _hypers(candidate: Candidate, node: ast.expr) -> Iterator[str]:
-    program = candidate.module.PROGRAM
-    if not isinstance(node, ast.Dict) or list(program.hypers) != [h.name for h in candidate.optimizer.hypers]:
+def _hypers(candidate: Candidate, hypers: Mapping[str, Hyper]) -> Iterator[str]:
+    """What is wrong with what PROGRAM says of hyperparameters."""
+    if list(hypers) != [h.name for h in candidate.optimizer.hypers]:
         yield "the hyperparameters of PROGRAM are not those of the spec, in its order"
         return
     for h in candidate.optimizer.hypers:
-        known = program.hypers[h.name]
+        known = hypers[h.name]
         if known.default != (h.usual if h.default.is_number else None):
             yield f"`{h}` has the default {known.default} in PROGRAM"
         for end, belongs in _around(h.domain):

@@ -1,430 +1,356 @@
 """Kernels: what a step of a generated module leaves in memory, for one element, one row, one column, one tensor.
 
-What a chunk adds up is held as a `Partial` until all chunks of a tensor are combined, and is then a reduction of the
-language, so that code and spec speak of totals in the same words. How a chunk finds its place, where a total starts,
-where it is left and over what it is combined must be exactly as it is in all generated modules.
+One interpreter for CPUs and for GPUs. Where a kernel is, and what it moves, are expressions of a few symbols; a value
+is reached if its place is that of the one that stands for all. Loops over elements must visit each of them once:
+together they go from the first to the last, on a GPU all threads of a block side by side, as many elements a thread as
+are moved at once. Each of those takes its turn to stand for all, the others being strange to it, and all must come to
+the same. What a chunk adds up is a `Partial` until all chunks of a tensor are combined, and is then a reduction of the
+language, so that code and spec speak of totals in the same words.
+
+In which order threads come, and which of them wait, is for `optgen.verify.simulation` to see.
 """
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sympy
-from sympy import Expr, S
+from sympy import Expr, S, expand
 
-from optgen.language import reductions
-from optgen.language.reductions import n_cols, n_rows, numel
-from optgen.language.sums import plain
+from optgen.loops.nodes import (
+    ONE,
+    Accumulate,
+    Assign,
+    Barrier,
+    Binary,
+    Call,
+    Choose,
+    Each,
+    Expression,
+    Function,
+    Item,
+    Loop,
+    Name,
+    Number,
+    Run,
+    Statement,
+    Store,
+    count_up,
+    counted,
+    plus,
+    walk,
+)
 from optgen.verify.reader import Rejected
-from optgen.verify.translation.reading import EXTENTS, Layout, Partial, Scope, StepKernel, SymbolicRun, scalar
-
-
-def totalled(how: str, to: str, of: Expr) -> Expr:
-    """A total of elements as the language has it."""
-    kinds = {
-        "row": (reductions.RowSum, reductions.RowMax),
-        "column": (reductions.ColSum, reductions.ColMax),
-        "tensor": (reductions.TensorSum, reductions.TensorMax),
-        "model": (reductions.ModelSum, reductions.ModelMax),
-    }
-    return kinds[to][how == "max"](of)
+from optgen.verify.translation.looking import Looking
+from optgen.verify.translation.meaning import Whole
+from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, require
+from optgen.verify.translation.where import (
+    ALL,
+    BEFORE,
+    BEGIN,
+    CHUNK,
+    COUNT,
+    COUNTS,
+    ELSEWHERE,
+    END,
+    EXTENTS,
+    FIRST,
+    FIRST_COLUMN,
+    FIRST_ROW,
+    FOURS,
+    INDEX,
+    LINE,
+    LINES,
+    MATRIX,
+    MATRIX_ROWS,
+    PARTS,
+    PARTS_COUNT,
+    POSITION,
+    TENSOR,
+    THREAD,
+    THREADS,
+    VISITED,
+    WIDTH,
+    Given,
+    Layout,
+    Spot,
+    Standing,
+    Total,
+    same,
+    totalled,
+)
 
 
 def launch(run: SymbolicRun, layout: Layout, scalars: Sequence[Expr]) -> None:
     """Run every kernel of a step in order."""
     for each in layout.launches:
-        if each.is_sweep:
-            _Chunk(run, layout, each, scalars).run_through()
-        else:
-            _Prepare(run, layout, each, scalars).run_through()
-
-
-# Sweeps over elements ------------------------------------------------------------------------------------------------
-
-_PLACE = {
-    name: f"place[{k}]"
-    for k, name in enumerate(
-        ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin"), start=1
-    )
-} | {"parts_count": "((line_before + lines - 1) // matrix_rows - line_before // matrix_rows + 1) * count"}
-"""What a chunk that goes by rows of matrices may know of where it is."""
-_LINE = {
-    "begin": "line * count",
-    "matrix": "(line_before + line) // matrix_rows",
-    "column": "first_column + matrix * count",
-    "line_parts": "parts_begin + (matrix - line_before // matrix_rows) * count",
-}
-"""What it may compute for each row."""
-_EMPTY = {"0.0": "sum", "-inf": "max"}
-"""What totals start from."""
+        _Execution(run, layout, each, scalars).run_through()
 
 
 @dataclass
-class _Total:
-    """What is being added up in a chunk."""
+class _Execution(Looking):
+    """Runs one kernel."""
 
-    how: str
-    whole: str
-    of: Expr | None = None
-
-    def add(self, value: Expr) -> None:
-        if self.of is None:
-            self.of = value
-        else:
-            self.of = plain(self.of + value) if self.how == "sum" else sympy.Max(self.of, value)
-
-
-@dataclass
-class _Chunk:
-    """Reads a loop over one chunk, for one element: all of it at once, or one row of its matrices after another."""
-
-    run: SymbolicRun
-    layout: Layout
-    launch: StepKernel
-    scalars: Sequence[Expr]
-    known: set[str] = field(default_factory=set)
-    """The names for places that have been given."""
-    totals: dict[str, _Total] = field(default_factory=dict)
-    by_rows: bool = False
+    before: tuple[dict[str, Any], dict[str, Total]] = field(default_factory=lambda: ({}, {}))
+    stored: set[str] = field(default_factory=set)
+    after: tuple[dict[str, Any], dict[str, Total]] | None = None
+    """What there was before all loops over elements, and after the first of them."""
 
     def run_through(self) -> None:
-        scope = Scope(position="the element i of a slot")
-        for name in self.launch.takes:
-            index = {"model": "0", "tensor": "row[-2]"}.get(self.layout.arrays[name])
-            if index is not None:
-                scope.cells[f"{name}_of[{index}]"] = name
-        for statement in self.run.chosen(self.run.functions[self.launch.function].body[1:], scope):
-            self.outside(statement, scope)
+        """Run it for what stands for all."""
+        over, layout = self.launched.over, self.layout
+        keys = ["keys"] if layout.seeds else []
+        if over == "element":
+            visit = Standing("chunk", {"model": S.Zero, "tensor": TENSOR, "chunk": CHUNK}, alone=not self.on_gpu)
+        elif not self.on_gpu:
+            visit = Standing("model", {"model": S.Zero}, own="model")
+        else:
+            its = {} if over == "model" else {"tensor": TENSOR, **({} if over == "tensor" else {over: VISITED})}
+            visit = Standing(over, {"model": S.Zero, **its}, own=over, alone=False)
+        if not self.on_gpu and over == "element":
+            function, names = self.chunk(["storage", "scalars", *keys])
+        else:
+            name, kind = self.launched.functions[0], "kernel" if self.on_gpu else "host"
+            function = require(self.run.functions, name, kind)  # type: ignore[arg-type]
+            given = ["at", "scalars"] + (["small"] if self.on_gpu else [])
+            if over == "element":
+                given = ["chunks", "addresses", "storage", "scalars", *keys, *["at", "small"] * layout.in_rounds]
+            names = self.bound(function, [*map(Given, given), *self.arrays()])
+        self.do(function.body, names, visit)
+        self.through(COUNT, "the chunk")
+        if self.on_gpu and (both := self.combined & self.stored):
+            raise Rejected(f"`{min(both)}` is stored by one thread and added up by others of the same launch")
 
-    def outside(self, statement: ast.stmt, scope: Scope) -> None:
-        """A statement of a chunk, before, around or after its loop."""
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="draws"))) if (
-                "group" in self.known
-            ):
-                self.run.memory[name] = self.run.draws[name]
-                scope.cells.update({} if self.by_rows else {f"{name}[i]": name})
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                self.named(name, ast.unparse(value), statement, scope)
-            case ast.Assign(targets=[ast.Subscript() as target], value=value):
-                self.stored(ast.unparse(target), ast.unparse(value))
-            case ast.For(orelse=[]) if _loop(statement) == "for line in range(lines)" and self.by_rows:
-                self.line(statement, scope.inner())
-            case ast.For(orelse=[]) if not self.by_rows:
-                self.element(statement, scope.inner())
+    def arrays(self) -> list[Spot]:
+        """The arrays that it takes."""
+        return [Spot(name, self.layout.kinds[name]) for name in self.launched.takes or ()]
+
+    def bound(self, function: Function, values: Sequence[Any]) -> Names:
+        """The parameters of a function."""
+        if len(function.parameters) != len(values):
+            raise Rejected(f"`{function.name}` does not take what its phase gives it")
+        return dict(zip(function.parameters, values, strict=True))
+
+    def chunk(self, common: Sequence[str]) -> tuple[Function, Names]:
+        """What sweeps do to a chunk, which must be the same on all threads and on one."""
+        found = []
+        for name, kind in zip(self.launched.functions, ("parallel sweep", "sweep"), strict=True):
+            sweep = require(self.run.functions, name, kind)  # type: ignore[arg-type]
+            row, call = _visited(sweep)
+            given = [Given("rows"), *[Given("tasks")] * (kind != "sweep"), *[Given("places")] * self.layout.in_rounds]
+            names = self.bound(sweep, [*given, *map(Given, common), *self.arrays()]) | {row: Given("each row")}
+            found.append((call.function, [self.value(each, names, Standing("model", {})) for each in call.arguments]))
+        if found[0] != found[1]:
+            raise Rejected(f"`{found[0][0]}` is called in two ways")
+        name, values = found[0]
+        adds = any(isinstance(node, Accumulate) or _adds(node) for node in walk(self.run.functions[name].body))
+        function = require(self.run.functions, name, "summing chunk" if adds else "chunk")
+        place = [Given("place")] * self.layout.in_rounds
+        if values != [Given("row"), *place, *map(Given, common), *self.arrays()]:
+            raise Rejected(f"`{name}` does not take what `{self.launched.functions[0]}` gives it")
+        return function, self.bound(function, values)
+
+    # Statements --------------------------------------------------------------------------------------------------
+
+    def do(self, body: Sequence[Statement], names: Names, visit: Standing) -> None:
+        """Run statements."""
+        for node in body:
+            match node:
+                case Assign((target,), Number(float() as value)) if self.launched.over == "element":
+                    self.start(target, value, names, visit)
+                case Assign((total,), Call(arguments=(a, b, _))) if _adds(node):
+                    self.add(total, "sum", self.value(Binary(a, "*", b), names, visit), names, visit)
+                case Assign(targets, value):
+                    self.assign(targets, value, names, visit)
+                case Accumulate(total, how, value):
+                    self.add(total, how, self.value(value, names, visit), names, visit)
+                case Store(slot, place, index, values):
+                    at = self.element_at(slot, place, index, len(values), names, visit)
+                    for k, value in enumerate(values):
+                        self.put(replace(at, index=at.index + k), self.value(value, names, visit), visit)
+                case Loop():
+                    self.loop(node, names, visit)
+                case Each(index, array, inside) if self.value(array, names, visit) == Given("at.tensors"):
+                    if visit.kind != "model":
+                        raise Rejected("tensors are visited where it is not the model that is")
+                    tensor = visit.inner("tensor", {"tensor": TENSOR}, own="tensor")
+                    self.do(inside, {**names, index: TENSOR}, tensor)
+                case Choose(cases):
+                    self.choose(cases, names, visit)
+                case Barrier() if self.on_gpu:
+                    pass
+                case _:
+                    raise Rejected(f"{type(node).__name__} is no statement of a generated kernel here")
+
+    def choose(
+        self, cases: Sequence[tuple[Expression | None, tuple[Statement, ...]]], names: Names, visit: Standing
+    ) -> None:
+        """Run the case that holds; where that depends on the thread, for the one for which it does."""
+        its_turn = sympy.Lt(POSITION, ALL[visit.kind]) if visit.kind in COUNTS else sympy.Eq(THREAD, 0)
+        for number, (condition, body) in enumerate(cases, start=1):
+            holds = S.true if condition is None else self.value(condition, names, visit)
+            if self.on_gpu and holds == its_turn and visit.kind != "element" and number == len(cases):
+                return self.do(body, dict(names), replace(visit, alone=True))
+            if self.run.decided(holds):
+                return self.do(body, names, visit)
+        return None
+
+    def start(self, target: Name | Item | Run, value: float, names: Names, visit: Standing) -> None:
+        """A total that starts from nothing: of a chunk or a row, or of the columns of a chunk."""
+        how = {0.0: "sum", -float("inf"): "max"}.get(value)
+        if how is None:
+            raise Rejected(f"a total starts from {value}")
+        match target:
+            case Name(name) if visit.kind in ("chunk", "line"):
+                names.pop(name, None)
+                self.totals[name] = Total(how, visit.kind)
+                return
+            case Run(array, begin, count) if visit.kind == "chunk":
+                at, first, length = (self.value(each, names, visit) for each in (array, begin, count))
+                all_parts = isinstance(at, Spot) and same(first, PARTS) and same(length, PARTS_COUNT)
+            case Item():
+                at = self.cell(target, names, visit)
+                all_parts = visit.kind == "parts" and self.distance(at, visit) == 0
             case _:
-                raise Rejected(f"`{ast.unparse(statement)}` is no statement of a chunk")
+                all_parts = False
+        if not all_parts or at.kind != "part":
+            raise Rejected("a total starts from nothing elsewhere than before all that it is of")
+        self.totals[f"{at.name}[]"] = Total(how, "columns")
 
-    def named(self, name: str, source: str, statement: ast.Assign, scope: Scope) -> None:
-        """A name that is given to something before the loop."""
-        if name == "count" and source == "row[0]" and not self.known:
-            self.known.add(name)
-        elif _PLACE.get(name) == source:
-            self.by_rows = True
-            self.know(name, statement)
-        elif not self.by_rows and (slot := self.viewed(source)):
-            self.view(name, slot, statement, scope)
-        elif (name, source) == ("group", "row[-3]"):
-            self.known.add(name)
-        elif source.startswith(("scalars[", "int(scalars[")) and "group" in self.known:
-            scope.names[name] = scalar(source, self.scalars, "group")
-        elif source in _EMPTY:
-            self.totals[name] = _Total(_EMPTY[source], "chunk")
-        elif source.startswith("narrow("):
-            scope.names[name] = self.run.value(statement.value, scope)
+    def add(self, target: Name | Item, how: str, value: Any, names: Names, visit: Standing) -> None:
+        """Add something to a total, or to where a row begins."""
+        if isinstance(target, Name):
+            key, own = target.name, True
+            if visit.kind == "line" and how == "sum" and isinstance(names.get(key), Expr):
+                names[key] += value
+                return
         else:
-            raise Rejected(f"`{ast.unparse(statement)}` does not prepare a chunk as generated code does")
+            at = self.cell(target, names, visit)
+            key, own = f"{at.name}[]", at.kind == "part" and self.distance(at, visit) == 0
+        total = self.totals.get(key)
+        if visit.kind != "element" or total is None or total.how != how or total.joined:
+            raise Rejected(f"`{key}` takes something for its {how}, which nothing has started")
+        if own and value != ELSEWHERE:
+            self.totals[key] = total.plus(value)
+        elif own != (value != ELSEWHERE) and not isinstance(target, Name):
+            raise Rejected(f"`{key}` takes what is of another element")
 
-    def know(self, name: str, statement: ast.Assign) -> None:
-        """Note a name for a place, which must be made of places that are known."""
-        used = {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
-        if missing := used - self.known - {"place", "line"}:
-            raise Rejected(f"`{ast.unparse(statement)}` comes before `{min(missing)}` is known")
-        self.known.add(name)
+    def assign(self, targets: Sequence[Name | Item | Run], value: Expression, names: Names, visit: Standing) -> None:
+        """Names and cells become values."""
+        for target, result in zip(targets, self.values(value, len(targets), names, visit), strict=True):
+            match target:
+                case Name(name):
+                    of_total = isinstance(result, Total)
+                    (self.totals if of_total else names)[name] = result
+                    (names if of_total else self.totals).pop(name, None)
+                case Item():
+                    self.put(self.cell(target, names, visit), result, visit)
+                case Run():
+                    raise Rejected("a run of values becomes something else than nothing")
 
-    def viewed(self, source: str, begin: str = "0") -> str | None:
-        """The slot whose memory a text stands for."""
-        columns = self.layout.columns.items()
-        return {f"view(row, {k}, {begin}, count, storage.{slot})": slot for slot, k in columns}.get(source)
-
-    def view(self, name: str, slot: str, statement: ast.Assign, scope: Scope) -> None:
-        if not {"count", *(("begin",) if self.by_rows else ())} <= self.known:
-            raise Rejected(f"`{ast.unparse(statement)}` comes before it is known where the chunk is")
-        scope.cells[f"{name}[i]"] = slot
-        scope.own.add(f"{name}[i]")
-
-    def stored(self, target: str, source: str) -> None:
-        """What is stored of totals outside of rows: that of the chunk, or nothing yet of each column."""
-        if (reset := re.fullmatch(r"(\w+)_of\[parts_begin:parts_begin \+ parts_count\]", target)) and source in _EMPTY:
-            self.check(reset[1], "part", target)
-            if not {"parts_begin", "parts_count"} <= self.known:
-                raise Rejected(f"`{target}` is emptied before it is known where it is")
-            self.totals[reset[1]] = _Total(_EMPTY[source], "column")
-        elif (whole := re.fullmatch(r"(\w+)_of\[place\[0\]\]", target)) and whole[1] == source:
-            self.check(source, "chunk", target)
-            total = self.finished(source, "chunk")
-            self.run.memory[source] = Partial(total.how, self.added(source, total))
+    def put(self, at: Spot, value: Any, visit: Standing) -> None:
+        """Store a value, or a total of all that there is in some whole."""
+        distance = self.distance(at, visit)
+        if distance:
+            return  # another element's turn
+        if isinstance(value, Total):
+            whole = {"line": "row", "chunk": "chunk"}[value.whole] if value.whole != "columns" else ""
+            if value.of is None or at.kind != whole or value.joined != self.on_gpu or not visit.alone:
+                raise Rejected(f"`{at.name}` is no place for a total of each {value.whole}, or nothing is added to it")
+            made = Partial(value.how, value.of) if whole == "chunk" else totalled(value.how, "row", value.of)
+            self.run.memory[at.name] = made
+            self.finished(visit)
+        elif at.kind == visit.own and at.name not in EXTENTS and visit.alone and isinstance(value, Expr):
+            self.run.memory[at.name] = value
+            self.stored.add(at.name)
         else:
-            raise Rejected(f"`{target} = {source}` is not where or what a chunk leaves of what it adds up")
+            raise Rejected(f"`{at.name}` is stored where it must not be, or what is stored is {value}")
 
-    def check(self, name: str, kind: str, target: str) -> None:
-        """Complain unless the kernel is given an array of a kind."""
-        if name not in self.launch.takes or self.layout.arrays[name] != kind:
-            raise Rejected(f"`{target}`: `{name}` is no array of one value a {kind} that the sweep is given")
+    # Loops -------------------------------------------------------------------------------------------------------
 
-    def finished(self, name: str, whole: str) -> _Total:
-        """A total of all that there is in some whole."""
-        total = self.totals.pop(name, None)
-        if total is None or total.whole != whole:
-            raise Rejected(f"`{name}` does not start from nothing at each {whole} for which it is stored")
-        return total
+    def loop(self, loop: Loop, names: Names, visit: Standing) -> None:
+        """Run a loop for one of all that it visits."""
+        start, stop, step = (self.value(each, names, visit) for each in (loop.start, loop.stop, loop.step))
+        plain_loop = (start, step) == (S.Zero, S.One) and not loop.parallel
+        if visit.kind == "tensor" and plain_loop and not self.on_gpu:
+            for kind in COUNTS:
+                if same(stop, END[kind] - BEGIN[kind]):
+                    of_kind = visit.inner(kind, {kind: BEGIN[kind] + INDEX}, own=kind)
+                    return self.do(loop.body, {**names, loop.index: INDEX}, of_kind)
+        elif visit.kind == "chunk" and plain_loop and stop == LINES and self.layout.by_rows:
+            return self.line(loop, names, visit)
+        elif visit.kind == "chunk" and self.on_gpu and (start, step) == (THREAD, THREADS) and same(stop, PARTS_COUNT):
+            parts = visit.inner("parts", {"part": PARTS + INDEX})
+            return self.do(loop.body, {**names, loop.index: INDEX}, parts)
+        elif visit.kind in ("chunk", "line") and not loop.parallel:
+            return self.elements(loop, (start, stop, step), names, visit)
+        raise Rejected(f"the loop over `{loop.index}` does not visit each of something once")
 
-    def added(self, name: str, total: _Total) -> Expr:
-        if total.of is None:
-            raise Rejected(f"nothing is added to `{name}`")
-        return total.of
-
-    def line(self, loop: ast.For, scope: Scope) -> None:
+    def line(self, loop: Loop, names: Names, visit: Standing) -> None:
         """The loop over the rows of matrices, for one of them."""
-        if not {"row", "column", "part"} & set(self.layout.arrays.values()):
-            raise Rejected("a chunk goes by rows, and chunks are not cut so")
-        outside, self.known = set(self.known), {*self.known, "line"}
-        rows = [name for name in self.launch.takes if self.layout.arrays[name] == "row"]
-        if "first_row" in self.known:
-            scope.cells.update({f"{name}_of[first_row + line]": name for name in rows})
-        for statement in loop.body:
-            match statement:
-                case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    self.named_in_line(name, ast.unparse(value), statement, scope)
-                case ast.Assign(targets=[ast.Subscript() as target], value=ast.Name(id=name)):
-                    if ast.unparse(target) != f"{name}_of[first_row + line]" or "first_row" not in self.known:
-                        raise Rejected(f"`{ast.unparse(statement)}` is not where a row leaves what it adds up")
-                    self.check(name, "row", ast.unparse(target))
-                    total = self.finished(name, "row")
-                    self.run.memory[name] = totalled(total.how, "row", self.added(name, total))
-                case ast.For(orelse=[]):
-                    self.element(statement, scope.inner())
-                case _:
-                    raise Rejected(f"`{ast.unparse(statement)}` is no statement of a row of a chunk")
-        self.known = outside
-        for name, total in list(self.totals.items()):
-            if total.whole == "column" and total.of is not None:
-                self.run.memory[name] = Partial(total.how, total.of)
+        self.through(S.Zero, "the chunk")
+        inside = {**names, loop.index: LINE}
+        for node in loop.body:  # what grows from row to row
+            match node:
+                case Accumulate(Name(name), "sum", step) if isinstance(names.get(name), Expr):
+                    inside[name] = names.pop(name) + LINE * self.value(step, names, visit)
+        self.do(loop.body, inside, visit.inner("line", {"row": FIRST_ROW + LINE}))
+        self.through(WIDTH, "a row")
+        self.covered = S.Zero
+        for key, total in list(self.totals.items()):
+            if total.whole == "columns" and total.of is not None:
+                self.run.memory[key.removesuffix("[]")] = Partial(total.how, total.of)
             if total.whole != "chunk":
-                del self.totals[name]
+                del self.totals[key]
 
-    def named_in_line(self, name: str, source: str, statement: ast.Assign, scope: Scope) -> None:
-        """A name that is given to something for each row."""
-        columns = re.fullmatch(r"(\w+)_of\[column:column \+ count\]", source)
-        if _LINE.get(name) == source:
-            self.know(name, statement)
-        elif slot := self.viewed(source, "begin"):
-            self.view(name, slot, statement, scope)
-        elif (
-            source == f"{name.removesuffix('_line')}[begin:begin + count]"
-            and name.removesuffix("_line") in self.run.draws
-        ):
-            scope.cells[f"{name}[i]"] = name.removesuffix("_line")
-        elif columns and "column" in self.known:
-            self.check(columns[1], "column", source)
-            scope.cells[f"{name}[i]"] = columns[1]
-        elif source == f"{name}_of[line_parts:line_parts + count]" and "line_parts" in self.known:
-            if name not in self.totals or self.totals[name].whole != "column":
-                raise Rejected(f"`{name}` is not emptied before the rows of a chunk are added to it")
-            scope.names[f"{name} by columns"] = S.Zero
-        elif source in _EMPTY:
-            self.totals[name] = _Total(_EMPTY[source], "row")
-        elif source.startswith("narrow("):
-            scope.names[name] = self.run.value(statement.value, scope)
-        else:
-            raise Rejected(f"`{ast.unparse(statement)}` does not prepare a row of a chunk as generated code does")
-
-    def element(self, loop: ast.For, scope: Scope) -> None:
-        """The body of a loop, for one element."""
-        if _loop(loop) != "for i in range(count)" or "count" not in self.known:
-            raise Rejected(f"`for … in {ast.unparse(loop.iter)}` does not visit each element once")
-        for statement in loop.body:
-            match statement:
-                case ast.AugAssign(target=target, op=ast.Add(), value=value):
-                    self.add(ast.unparse(target), "sum", value, scope)
-                case ast.Assign(
-                    targets=[target], value=ast.Call(func=ast.Name(id="maximum"), args=[before, value], keywords=[])
-                ) if ast.unparse(before) == ast.unparse(target):
-                    self.add(ast.unparse(target), "max", value, scope)
-                case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="fma"), args=[a, b, before])) if (
-                    ast.unparse(before) == ast.unparse(target)
-                ):
-                    self.add(ast.unparse(target), "sum", ast.BinOp(a, ast.Mult(), b), scope)
-                case ast.Assign():
-                    self.run.stores(statement, scope)
-                case _:
-                    raise Rejected(f"`{ast.unparse(statement)}` is no statement of a loop over a chunk")
-
-    def add(self, target: str, how: str, value: ast.expr, scope: Scope) -> None:
-        """Add something to a total."""
-        name = target.removesuffix("[i]")
-        total = self.totals.get(name)
-        by_columns = total is not None and total.whole == "column" and f"{name} by columns" in scope.names
-        if total is None or total.how != how or by_columns != target.endswith("[i]"):
-            raise Rejected(f"`{target}` takes `{ast.unparse(value)}` for its {how}, which nothing has started")
-        total.add(self.run.value(value, scope))
+    def elements(self, loop: Loop, bounds: tuple[Expr, Expr, Expr], names: Names, visit: Standing) -> None:
+        """A loop over elements, for each of those that a thread moves at once."""
+        start, stop, step = bounds
+        by_line = visit.kind == "line"
+        lanes, end = step / THREADS if self.on_gpu else step, WIDTH if by_line else COUNT
+        aligned = stop == FOURS and lanes == 4  # noqa: PLR2004 - as many as four
+        first = expand(start - lanes * THREAD) if self.on_gpu else start
+        if first != self.covered or not (aligned or (stop == end and lanes == 1)) or stop == first:
+            raise Rejected(f"the loop over `{loop.index}` does not visit each element once")
+        if self.covered == 0:
+            self.before, self.after = (self.run.memory, self.totals), None
+        here = {"element": FIRST + INDEX + (LINE * WIDTH if by_line else 0)}
+        if by_line:
+            here["column"] = FIRST_COLUMN + MATRIX * WIDTH + INDEX
+            here["part"] = PARTS + (MATRIX - Whole(BEFORE, MATRIX_ROWS)) * WIDTH + INDEX
+        for lane in range(int(lanes)):
+            its = {kind: index + lane for kind, index in here.items()}
+            self.run.memory, self.totals = map(dict, self.before)
+            element = visit.inner("element", its, own="element", lane=lane, lanes=int(lanes), alone=True)
+            self.do(loop.body, {**names, loop.index: INDEX}, element)
+            self.after = self.after or (self.run.memory, self.totals)
+            if self.after != (self.run.memory, self.totals):
+                raise Rejected("elements that are moved together, or alone, do not become the same")
+        self.covered = stop
+        if stop != end:  # others are still to be visited
+            self.run.memory, self.totals = self.before
 
 
-def _loop(loop: ast.For) -> str:
-    return f"for {ast.unparse(loop.target)} in {ast.unparse(loop.iter)}"
+def _adds(node: object) -> bool:
+    """Whether a total takes a product, rounded with the sum: ``acc0 = fma(a, b, acc0)``."""
+    match node:
+        case Assign((total,), Call("fma", (_, _, before))):
+            return total == before
+    return False
 
 
-# Between sweeps ------------------------------------------------------------------------------------------------------
-
-_BOUNDS = {"chunk": "chunks", "row": "rows", "column": "columns"}
-"""Where the values of a tensor are in arrays of each kind."""
-_COUNTS = {"row": n_cols, "column": n_rows}
-"""For how many elements a value of each kind stands."""
-_SPREAD = {
-    "column_totals": ("part", "column", "sum"),
-    "column_largest": ("part", "column", "max"),
-    "rows_in_columns": ("row", "column", "sum"),
-    "rows_in_columns_largest": ("row", "column", "max"),
-    "columns_in_rows": ("column", "row", "sum"),
-    "columns_in_rows_largest": ("column", "row", "max"),
-}
-"""What functions of the runtime combine, for each of what, and how."""
-TOTALS = frozenset({"sum_of", "max_of", "sum_over", "max_over", *_SPREAD})
-"""The functions of the runtime that make totals."""
-
-
-@dataclass
-class _Prepare:
-    """Reads what is done between two sweeps, for one position of each space."""
-
-    run: SymbolicRun
-    layout: Layout
-    launch: StepKernel
-    scalars: Sequence[Expr]
-
-    def run_through(self) -> None:
-        scope = self.visiting(Scope(), "model", "0")
-        for statement in self.run.chosen(self.run.functions[self.launch.function].body[1:], scope):
-            match statement:
-                case ast.Assign(
-                    targets=[ast.Name(id=name)], value=ast.Subscript() | ast.Call(func=ast.Name(id="int")) as value
-                ):
-                    scope.names[name] = scalar(ast.unparse(value), self.scalars, "0")
-                case ast.For(orelse=[]) if _loop(statement) == "for j in at.tensors":
-                    self.tensor(statement.body, self.visiting(scope, "tensor", "j"))
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id=called)) as value) if (
-                    called in TOTALS
-                ):
-                    scope.names[name] = self.of_model(value)
-                case ast.Assign():
-                    self.run.stores(statement, scope)
-                case _:
-                    raise Rejected(f"`{ast.unparse(statement)}` is no statement between sweeps")
-
-    def visiting(self, scope: Scope, kind: str, index: str) -> Scope:
-        """The scope of a loop over all of a kind: what is around it, and one cell of each array of the kind."""
-        inner = replace(scope.inner(), own=set(), position=f"the {kind} that is visited")
-        for name in self.launch.takes:
-            if self.layout.arrays[name] == kind:
-                inner.cells[f"{name}_of[{index}]"] = name
-                if name not in EXTENTS:
-                    inner.own.add(f"{name}_of[{index}]")
-        return inner
-
-    def tensor(self, statements: Sequence[ast.stmt], scope: Scope) -> None:
-        """What is done for one tensor."""
-        spread: dict[str, tuple[str, Expr]] = {}
-        first = group = ""
-        for statement in self.run.chosen(statements, scope):
-            match statement:
-                case ast.Assign(targets=[ast.Name(id="group")], value=value):
-                    group = ast.unparse(value)
-                case ast.Assign(
-                    targets=[ast.Name(id=name)],
-                    value=ast.Subscript(ast.Name(id="scalars")) | ast.Call(func=ast.Name(id="int")) as value,
-                ) if group == "at.groups[j]":
-                    scope.names[name] = scalar(ast.unparse(value), self.scalars, "group")
-                case ast.Assign(targets=[ast.Name(id="begin")], value=value):
-                    first = ast.unparse(value)
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id=called)) as value) if (
-                    called in _SPREAD
-                ):
-                    spread[name] = self.spread(value)
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id=called)) as value) if (
-                    called in TOTALS
-                ):
-                    scope.names[name] = self.of_tensor(value)
-                case ast.For(orelse=[]):
-                    kind = self.kind(statement, first)
-                    inner = self.visiting(scope, kind, "begin + i")
-                    inner.names.update({f"{name}[i]": value for name, (to, value) in spread.items() if to == kind})
-                    for each in statement.body:
-                        if not isinstance(each, ast.Assign):
-                            raise Rejected(f"`{ast.unparse(each)}` is no statement of a loop over each {kind}")
-                        self.run.stores(each, inner)
-                case ast.Assign():
-                    self.run.stores(statement, scope)
-                case _:
-                    raise Rejected(f"`{ast.unparse(statement)}` is no statement of a loop over tensors")
-
-    def kind(self, loop: ast.For, first: str) -> str:
-        """Over what of a tensor a loop is."""
-        for kind in ("row", "column"):
-            bounds = f"at.{_BOUNDS[kind]}"
-            if first == f"{bounds}[j]" and _loop(loop) == f"for i in range({bounds}[j + 1] - begin)":
-                return kind
-        raise Rejected(
-            f"`{_loop(loop)}` with begin = {first or '?'} does not visit each row or column of a tensor once"
-        )
-
-    def given(self, call: ast.Call, name: str) -> str:
-        """The kind of an array that a function of the runtime is given."""
-        if name not in self.launch.takes or not ast.unparse(call.args[0]) == f"{name}_of" or call.keywords:
-            raise Rejected(f"`{ast.unparse(call)}` is not of an array that is taken")
-        return self.layout.arrays[name]
-
-    def of_model(self, call: ast.Call) -> Expr:
-        """The total over all tensors of what there is one value a tensor of."""
-        source, name = ast.unparse(call), _array(call)
-        how = {"sum_over": "sum", "max_over": "max"}.get(ast.unparse(call.func))
-        kind = self.given(call, name)
-        if how is None or kind != "tensor" or source != f"{ast.unparse(call.func)}({name}_of, at.tensors)":
-            raise Rejected(f"`{source}` is not a total of one value a tensor")
-        value = self.run.held(name)
-        return totalled(how, "model", plain(value / numel) if how == "sum" else value)
-
-    def of_tensor(self, call: ast.Call) -> Expr:
-        """The total over a tensor of what its chunks, rows or columns have."""
-        source, name = ast.unparse(call), _array(call)
-        kind, how = self.given(call, name), {"sum_of": "sum", "max_of": "max"}.get(ast.unparse(call.func))
-        bounds = f"at.{_BOUNDS.get(kind)}"
-        if how is None or source != f"{ast.unparse(call.func)}({name}_of, {bounds}[j], {bounds}[j + 1])":
-            raise Rejected(f"`{source}` is not the total over one tensor of one value a {kind}")
-        if kind == "chunk":
-            return totalled(how, "tensor", self.partial(name, how))
-        value = self.run.held(name)
-        return totalled(how, "tensor", plain(value / _COUNTS[kind]) if how == "sum" else value)
-
-    def spread(self, call: ast.Call) -> tuple[str, Expr]:
-        """Totals over each column or row of a tensor."""
-        source, name = ast.unparse(call), _array(call)
-        of, to, how = _SPREAD[ast.unparse(call.func)]
-        if self.given(call, name) != of or source != f"{ast.unparse(call.func)}({name}_of, at, j)":
-            raise Rejected(f"`{source}` is not the totals over each {to} of one value a {of}")
-        value = self.partial(name, how) if of == "part" else self.run.held(name)
-        return to, totalled(how, to, value)
-
-    def partial(self, name: str, how: str) -> Expr:
-        """What single chunks have added up, or found largest."""
-        found = self.run.memory.get(name)
-        if not isinstance(found, Partial) or found.how != how:
-            raise Rejected(f"`{name}` is not what the chunks of this step have left for a {how}")
-        return found.of
-
-
-def _array(call: ast.Call) -> str:
-    """The array that a call has for its first argument."""
-    return ast.unparse(call.args[0]).removesuffix("_of") if call.args else ""
+def _visited(sweep: Function) -> tuple[str, Call]:
+    """The call by which a sweep visits every chunk once, and what it calls the number of a chunk."""
+    rows, tasks = [*map(Name, sweep.parameters), Name("")][:2]
+    match sweep.body:
+        case (Loop(row, body=(Assign((), Call() as call) as visit,)) as loop,):
+            if loop == count_up(row, Call("len", (rows,)), visit):
+                return row, call
+        case (Loop(task, body=(Loop(row, body=(Assign((), Call() as call) as visit,)),)) as loop,):
+            first, last = (Item(tasks, (at,)) for at in (Name(task), plus(Name(task), ONE)))
+            number = Binary(Call("len", (tasks,)), "-", ONE)
+            if loop == count_up(task, number, counted(row, first, last, visit), parallel=True):
+                return row, call
+    raise Rejected(f"`{sweep.name}` does not visit every chunk once")

@@ -1,0 +1,115 @@
+"""How functions are compiled: those that Python calls, and those of which they are made.
+
+Most of a first step is LLVM. Numba has it optimize every function with all that it calls, and again with all that calls
+it, and make machine code of each, even of those that only compiled functions call. Here a part is optimized where it
+goes, and only what Python calls becomes machine code. Loops alone are optimized by themselves as well: they are to be
+packed in one way wherever they go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, TypeVar
+
+from numba import njit
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
+
+from optgen.runtime.cpu.disk import KeptOnDisk
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Code(JITCodeLibrary):
+    """The code of a function and of its parts, optimized once they are all together."""
+
+    is_part = False
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout  # noqa: SLF001 - all that is needed of what Numba does
+
+
+class _LoopCode(_Code):
+    """Code that goes into that of its callers, optimized."""
+
+    is_part = True
+    _optimize_functions = JITCodeLibrary._optimize_functions  # noqa: SLF001 - or draws take longer
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+class _PartCode(_LoopCode):
+    """Code that goes into that of its callers as it is."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+
+class _Compiler(Compiler):
+    """Numba's way from a function to code of some kind."""
+
+    code: type[_Code] = _Code
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.state.library = self.code(self.state.targetctx.codegen(), "optgen")
+        self.state.library.enable_object_caching()
+        self.state.flags.no_compile = self.code.is_part  # to a function that Python could call
+
+
+class _CompilerOfLoops(_Compiler):
+    code = _LoopCode
+
+
+class _CompilerOfParts(_Compiler):
+    code = _PartCode
+
+
+def compiled(function: Function, **options: Any) -> Function:
+    """Compile a function when first called, and keep the machine code on disk where that can be done."""
+    made = njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True, pipeline_class=_Compiler, **options)(function)
+    with suppress(RuntimeError, OSError):  # no writable place
+        made._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
+    return made  # type: ignore[no-any-return]
+
+
+class _Called(CPUDispatcher):
+    """A function that compiled ones call.
+
+    What they call has no wrapper for Python and none for C, which take longer to compile than all else in a small
+    function, and is kept on disk as a part of them only. Numba would have Python call what is not there; so the table
+    of what it may call stays empty, and Python's calls are answered by a function of its own.
+    """
+
+    def add_overload(self, made: Any) -> None:
+        """Have what has been compiled for some types known to functions that call it."""
+        made = made._replace(entry_point=(self.py_func, made.signature))  # what callers know it by
+        made.target_context.insert_user_function(made.entry_point, made.fndesc, [made.library])
+        self.overloads[made.signature.args] = made
+
+    @cached_property
+    def of_python(self) -> Any:
+        """What Python calls, compiled when it first does."""
+        return compiled(self.py_func)
+
+    def _compile_for_args(self, *_: Any) -> Any:
+        return self.of_python
+
+
+def part(function: Function, **options: Any) -> Function:
+    """Compile a function when one that calls it is compiled, and with it."""
+    return _called(function, _CompilerOfParts, **options)
+
+
+def loop(function: Function, **options: Any) -> Function:
+    """Compile a loop when a function that runs it is compiled, to be inlined there."""
+    return _called(function, _CompilerOfLoops, forceinline=True, **options)
+
+
+def _called(function: Function, by: type[_Compiler], **options: Any) -> Function:
+    options |= {"nopython": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return _Called(function, targetoptions=options, pipeline_class=by)

@@ -1,0 +1,167 @@
+"""Functions of a generated module, run on symbols: what they return, as algebra, under the names of the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sympy import Expr, S, cancel
+
+from optgen.language import reductions
+from optgen.language.spec import Optimizer
+from optgen.language.sums import plain
+from optgen.language.symbols import Named, State, algebraic, t
+from optgen.language.text import text
+from optgen.loops.nodes import (
+    Assign,
+    Binary,
+    Call,
+    Cast,
+    Choose,
+    Expression,
+    Function,
+    Kind,
+    Name,
+    Number,
+    Return,
+    Statement,
+)
+from optgen.verify.reader import Rejected
+from optgen.verify.translation.meaning import FUNCTIONS, OPERATORS, Assumed, number
+
+Names = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What each chunk of a tensor has added up, or found largest: of the whole chunk, or of each of its columns."""
+
+    how: str
+    of: Expr
+
+
+@dataclass
+class SymbolicRun:
+    """One symbolic run of a module in one case, with what it computed under the names of the spec.
+
+    Parameters
+    ----------
+    functions : mapping of str to Function
+        Those of the module.
+    targets : mapping of str to Named
+        The names that equations of the spec give values.
+    case : Assumed
+        What its conditions on scalars are taken to be.
+    computed : dict of Named to Expr
+        What has been computed under the names of the spec.
+    memory : dict of str to Expr or Partial
+        What was last stored in this step, and what was there before it. What is not there must not be read.
+    returned : dict
+        What functions have returned, by their names and arguments.
+    """
+
+    functions: Mapping[str, Function]
+    targets: Mapping[str, Named]
+    case: Assumed
+    computed: dict[Named, Expr] = field(default_factory=dict)
+    memory: dict[str, Expr | Partial] = field(default_factory=dict)
+    returned: dict[tuple[str, tuple[Expr, ...]], tuple[Expr, ...]] = field(default_factory=dict)
+
+    def call(self, name: str, arguments: Sequence[Expr], kind: Kind) -> tuple[Expr, ...]:
+        """Run a function of some kind on symbolic arguments."""
+        function, known = require(self.functions, name, kind), self.returned.get((name, tuple(arguments)))
+        if known is not None:
+            return known
+        if len(function.parameters) != len(arguments):
+            raise Rejected(f"`{name}` takes {len(function.parameters)} arguments and is given {len(arguments)}")
+        results = self.body(function.body, dict(zip(function.parameters, arguments, strict=True)))
+        if results is None:
+            raise Rejected(f"`{name}` returns nothing")
+        return self.returned.setdefault((name, tuple(arguments)), results)
+
+    def host(self, optimizer: Optimizer) -> tuple[Sequence[Expr], dict[State, Expr]]:
+        """Run `scalars`: what the sweeps take, and the new values of the states that are one number."""
+        results = self.call("scalars", [t, *optimizer.hypers, *optimizer.numbers], "host")
+        taken = len(results) - len(optimizer.numbers)
+        return results[:taken], dict(zip(optimizer.numbers, results[taken:], strict=True))
+
+    def body(self, statements: Sequence[Statement], names: Names) -> tuple[Expr, ...] | None:
+        """Run statements; what they return, or None if they do not."""
+        for node in statements:
+            match node:
+                case Assign((Name(name),), value):
+                    names[name] = self.assigned(name, self.value(value, names))
+                case Choose(((condition, body),)) if condition is not None:
+                    if self.decided(self.value(condition, names)):
+                        return self.body(body, names)
+                case Return(values):
+                    return tuple(self.value(value, names) for value in values)
+                case _:
+                    raise Rejected(f"{node} is no statement of a function of numbers")
+        return None
+
+    def decided(self, condition: Any) -> bool:
+        """Whether a condition holds in this case."""
+        if condition not in (S.true, S.false):
+            raise Rejected(f"`{condition}` is not decided by the scalars")
+        return bool(condition)
+
+    def assigned(self, name: str, value: Expr) -> Expr:
+        """What later code sees under a name: the symbol of the spec, where the spec has one, so far it is right."""
+        target = self.targets.get(name)
+        if target is None or value == target:
+            return value
+        known = self.computed.setdefault(target, value)
+        if known != value and not _is_equal(known, value):
+            raise Rejected(f"`{name}` is given a second value, `{text(value)}`")
+        return target
+
+    def value(self, node: Expression, names: Names) -> Expr:
+        """The algebra of an expression."""
+        match node:
+            case Name(name) if name in names:
+                return names[name]
+            case Name(name):
+                raise Rejected(f"`{name}` is used before it has a value")
+            case Number(value):
+                return number(value)
+            case Cast(value):
+                return self.value(value, names)
+            case Binary(left, sign, right):
+                return self.called(sign, [self.value(left, names), self.value(right, names)])
+            case Call(function, arguments):
+                return self.called(function, [self.value(argument, names) for argument in arguments])
+        raise Rejected(f"{node} is no expression of a function of numbers")
+
+    def called(self, name: str, arguments: Sequence[Expr]) -> Expr:
+        """What an operator, or a function, makes of numbers."""
+        meaning = OPERATORS.get(name) or FUNCTIONS.get(name)
+        if meaning is None:
+            raise Rejected(f"`{name}` is no function that generated code may call")
+        found = S(meaning(*arguments))
+        return self.case.settle(plain(found) if isinstance(found, Expr) else found)
+
+    def held(self, name: str) -> Expr:
+        """What memory has under a name."""
+        found = self.memory.get(name)
+        if found is None:
+            raise Rejected(f"`{name}` is read before this step has written it")
+        if isinstance(found, Partial):
+            raise Rejected(f"`{name}` is read where it is only what single chunks have added up")
+        return found
+
+
+def require(functions: Mapping[str, Function], name: str, kind: Kind) -> Function:
+    """A function of a module, which must be compiled for what it is used for."""
+    function = functions.get(name)
+    if function is None:
+        raise Rejected(f"there is no `{name}`")
+    if function.kind != kind:
+        raise Rejected(f"`{name}` is compiled as {function.kind!r} and used as {kind!r}")
+    return function
+
+
+def _is_equal(known: Expr, value: Expr) -> bool:
+    difference = algebraic(known - value)
+    return not difference.has(reductions.Reduction) and cancel(difference) == 0

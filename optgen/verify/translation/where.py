@@ -1,0 +1,176 @@
+"""What kernels are given: arrays and where they are in them, as expressions of a few symbols, for one of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sympy
+from sympy import Dummy, Expr, S, expand
+
+from optgen.language import reductions
+from optgen.language.reductions import n_cols, n_rows, numel
+from optgen.language.sums import plain
+from optgen.language.symbols import Hyper
+from optgen.verify.translation.meaning import Whole
+
+EXTENTS: Mapping[str, Expr] = {x.name: x for x in (numel, n_rows, n_cols)}
+"""What the runtime knows of every tensor."""
+
+
+@dataclass(frozen=True)
+class StepKernel:
+    """What a step launches.
+
+    Parameters
+    ----------
+    over : str
+        What it visits; "small" if that is all there is between two sweeps, one thing after another.
+    functions : tuple of str
+        What does it, in one way or another.
+    takes : tuple of str, optional
+        The arrays of small values that it is given, one after another; None if they are all in one place.
+    """
+
+    over: str
+    functions: tuple[str, ...]
+    takes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What PROGRAM says of memory, and what a step launches.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        The slots in the order of their columns.
+    kinds : mapping of str to str
+        Of which kind each array of small values is: ``{"acc0": "chunk", "r": "row"}``, in their order in memory.
+    launches : tuple of StepKernel
+        In order.
+    seeds : tuple of Hyper
+        The hyperparameters that the kernels are given as whole numbers, after the step.
+    in_rounds : bool
+        Whether chunks know where they are.
+    """
+
+    columns: tuple[str, ...]
+    kinds: Mapping[str, str]
+    launches: tuple[StepKernel, ...]
+    seeds: tuple[Hyper, ...]
+    in_rounds: bool
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether chunks are cut where rows of matrices end."""
+        return not {"row", "column", "part"}.isdisjoint(self.kinds.values())
+
+
+def totalled(how: str, to: str, of: Expr) -> Expr:
+    """A total of elements as the language has it."""
+    kinds = {
+        "row": (reductions.RowSum, reductions.RowMax),
+        "column": (reductions.ColSum, reductions.ColMax),
+        "tensor": (reductions.TensorSum, reductions.TensorMax),
+        "model": (reductions.ModelSum, reductions.ModelMax),
+    }
+    return kinds[to][how == "max"](of)
+
+
+# What there is in memory, and where ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spot:
+    """The values of an array from one on: one for each of a kind."""
+
+    name: str
+    kind: str
+    index: Expr = S.Zero
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a kernel is given beside numbers and arrays."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Total:
+    """What is added up of a chunk, a line or the columns of a chunk: by one thread or, joined, by all of a block."""
+
+    how: str
+    whole: str
+    of: Expr | None = None
+    joined: bool = False
+
+    def plus(self, value: Expr) -> Total:
+        """The total with one more value taken in."""
+        if self.of is None:
+            return replace(self, of=value)
+        return replace(self, of=plain(self.of + value) if self.how == "sum" else sympy.Max(self.of, value))
+
+
+ELSEWHERE = Given("a value of another element")
+"""What stands for values that are not of the element that stands for all."""
+
+(
+    COUNT, TENSOR, FIRST, GROUP, CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS,
+    LINE, INDEX, THREAD, BLOCK, THREADS, FOURS, VISITED,
+) = map(Dummy, (
+    "count tensor first_element group chunk lines width first_row first_column matrix_rows line_before parts_begin line"
+    " i thread block THREADS fours visited"
+).split())  # fmt: skip
+PLACE = (CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS)
+"""What a chunk knows of where it is, in the order in which tables have it."""
+ROW = {0: COUNT, -3: GROUP, -2: TENSOR}
+CHUNKS = (COUNT, TENSOR, FIRST, GROUP, *PLACE)
+MATRIX = Whole(BEFORE + LINE, MATRIX_ROWS)
+PARTS_COUNT = (Whole(BEFORE + LINES - 1, MATRIX_ROWS) - Whole(BEFORE, MATRIX_ROWS) + 1) * WIDTH
+POSITION = BLOCK * THREADS + THREAD
+BEGIN, END, ALL = ({kind: Dummy(f"{what} {kind}") for kind in ("chunk", "row", "column")} for what in "bea")
+"""Where the values of a tensor begin in arrays of each kind, and end, and how many the tensors have that take part."""
+BOUNDS = {"at.chunks": "chunk", "at.rows": "row", "at.columns": "column"}
+THESE = {"CHUNKS": "chunk", "ROWS": "row", "COLUMNS": "column"}
+COUNTS = {"row": n_cols, "column": n_rows}
+"""For how many elements a value of each kind stands."""
+VARYING = frozenset({"element", "column", "part"})
+"""What there is another one of for the next element."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where code stands.
+
+    Parameters
+    ----------
+    kind : str
+        What is visited: "model", "tensor", "row", "column" or, by a sweep over elements, "chunk", "line", "element".
+    here : mapping of str to Expr
+        The places of what belongs to it, by kind.
+    own : str
+        The kind of what may be stored.
+    lane, lanes : int
+        Which of how many elements stands for all that a thread moves at once.
+    alone : bool
+        Whether no other thread does the same.
+    """
+
+    kind: str
+    here: Mapping[str, Expr]
+    own: str = ""
+    lane: int = 0
+    lanes: int = 1
+    alone: bool = True
+
+    def inner(self, kind: str, here: Mapping[str, Expr], **others: Any) -> Standing:
+        """A visit of a part of it."""
+        return replace(self, kind=kind, here={**self.here, **here}, **others)
+
+
+def same(left: Any, right: Expr) -> bool:
+    """Whether two integers are equal."""
+    return isinstance(left, Expr) and expand(left - right) == 0
