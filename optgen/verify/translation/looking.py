@@ -195,7 +195,7 @@ class Looking:
                     return Spot(slot, "element", its[2])
                 raise Rejected(f"`{slot}` is not placed where the tensor has it")
             case Cast(Item(array, (group, k)), "index") if self.value(array, names, visit) == Given("scalars"):
-                # The branch is the same for all groups, and between sweeps that of the first is taken.
+                # Where something is done for the model between sweeps, the branch is the same for all groups.
                 if self.value(group, names, visit) not in (GROUP, *[S.Zero] * (self.launched.over != "element")):
                     raise Rejected("the branch is not that of the group that is visited")
                 return self.whole(self.scalar(self.value(k, names, visit)))

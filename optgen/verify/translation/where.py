@@ -134,7 +134,7 @@ MATRIX = Whole(BEFORE + LINE, MATRIX_ROWS)
 PARTS_COUNT = (Whole(BEFORE + LINES - 1, MATRIX_ROWS) - Whole(BEFORE, MATRIX_ROWS) + 1) * WIDTH
 POSITION = BLOCK * THREADS + THREAD
 BEGIN, END, ALL = ({kind: Dummy(f"{what} {kind}") for kind in ("chunk", "row", "column")} for what in "bea")
-"""Where the values of a tensor begin in arrays of each kind, and end, and how many all tensors have."""
+"""Where the values of a tensor begin in arrays of each kind, and end, and how many the tensors have that take part."""
 BOUNDS = {"at.chunks": "chunk", "at.rows": "row", "at.columns": "column"}
 """What says so on a CPU."""
 COUNTS = {"row": n_cols, "column": n_rows}
