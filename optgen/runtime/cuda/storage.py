@@ -30,13 +30,13 @@ else:
         register_model(its)(models.OpaqueModel)
     typeof_impl.register(Storage)(type_of_storage)
 
-    class _Slots(AttributeTemplate):
+    class _StorageAttributes(AttributeTemplate):
         """Every slot of a storage is an attribute."""
 
         key = StorageType
         generic_resolve = Slots.generic_resolve
 
-    _typing.register_attr(_Slots)
+    _typing.register_attr(_StorageAttributes)
 
     @_lowering.lower_getattr_generic(StorageType)  # type: ignore[untyped-decorator]
     def _slot(context: Any, _builder: Any, _kind: Any, _value: Any, _slot: str) -> Any:
