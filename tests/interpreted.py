@@ -23,9 +23,9 @@ class _Plain(ast.NodeTransformer):
         node.decorator_list.clear()
         return self.generic_visit(node)
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
         node.names = [name for name in node.names if name.name not in _STAND_INS]
-        return node
+        return node if node.names else None
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
