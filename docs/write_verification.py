@@ -96,8 +96,7 @@ def _mutants(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from ("", "| mistake | target | claimed by | mutants | caught |", "|---|---|---|---|---|")
     for row in rows:
         totals.update(made=row["made"], caught=row["caught"])
-        part = row["part"] if row["target"] == "cpu" else "any"
-        yield f"| {row['kind']} | {row['target']} | {part} | {row['made']} | {row['caught']} |"
+        yield f"| {row['kind']} | {row['target']} | {row['part']} | {row['made']} | {row['caught']} |"
     yield f"| **all** | | | **{totals['made']}** | **{totals['caught']}** |"
 
 

@@ -198,8 +198,7 @@ def _show_kills(rows: list[dict[str, Any]]) -> None:
     table.add_column("made", justify="right")
     table.add_column("caught", justify="right")
     for row in rows:
-        part = row["part"] if row["target"] == "cpu" else "any"
-        table.add_row(row["kind"], row["target"], part, str(row["made"]), str(row["caught"]))
+        table.add_row(row["kind"], row["target"], row["part"], str(row["made"]), str(row["caught"]))
     made, caught = (sum(row[key] for row in rows) for key in ("made", "caught"))
     table.add_row("all", "", "", str(made), f"{caught} ({caught / max(made, 1):.1%})", style="bold")
     console.print()

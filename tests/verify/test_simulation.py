@@ -106,15 +106,25 @@ BROKEN = {
 CASES = [(name, what) for name, cases in BROKEN.items() for what in cases]
 
 
-@pytest.mark.parametrize(("name", "what"), CASES, ids=[what for _, what in CASES])
-def test_what_is_wrong_is_said(name, what, tmp_path, generated_by_name):
-    before, after, said = BROKEN[name][what]
-    candidate = of_gpus(generated_by_name(name).optimizer, tmp_path)
+def broken_case(folder, generated, what):
+    before, after, said = BROKEN[generated.optimizer.name][what]
+    candidate = of_gpus(generated.optimizer, folder)
     assert before in candidate.text
     candidate.path.write_text(candidate.text.replace(before, after), encoding="utf-8")
-    broken = Candidate(candidate.optimizer, candidate.path, target="cuda")
-    found = failures([*translation.check(broken, QUICK), *simulation.check(broken, QUICK)])
+    return Candidate(candidate.optimizer, candidate.path, target="cuda"), said
+
+
+@pytest.mark.parametrize(("name", "what"), CASES, ids=[what for _, what in CASES])
+def test_what_is_wrong_is_said(name, what, tmp_path, generated_by_name):
+    wrong, said = broken_case(tmp_path, generated_by_name(name), what)
+    found = failures([*translation.check(wrong, QUICK), *simulation.check(wrong, QUICK)])
     assert any(said in finding.detail for finding in found), [finding.detail for finding in found]
+
+
+@pytest.mark.parametrize(("name", "what"), CASES, ids=[what for _, what in CASES])
+def test_the_proof_alone_sees_all_but_who_waits(name, what, tmp_path, generated_by_name):
+    wrong, _ = broken_case(tmp_path, generated_by_name(name), what)
+    assert bool(failures(list(translation.check(wrong, QUICK)))) == (what != "a barrier left out")
 
 
 def test_without_the_module_for_cpus_the_loops_are_looked_at_all_the_same(tmp_path, generated_by_name):

@@ -170,7 +170,7 @@ def _is_handing_on(function: ast.FunctionDef) -> bool:
                     (ast.literal_eval(key or ast.Constant(None)), its) for key, its in zip(keys, values, strict=True)
                 ]
             case ast.Call(keywords=keywords):
-                pairs = [(keyword.arg, keyword.value) for keyword in keywords]
+                pairs = [(keyword.arg or "options", keyword.value) for keyword in keywords]
             case _:
                 continue
         if any(ast.unparse(value) != name for name, value in pairs):

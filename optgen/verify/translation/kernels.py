@@ -45,7 +45,7 @@ from optgen.loops.nodes import (
 from optgen.verify.reader import Rejected
 from optgen.verify.translation.looking import Looking
 from optgen.verify.translation.meaning import Whole
-from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, require
+from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, require, said
 from optgen.verify.translation.where import (
     ALL,
     BEFORE,
@@ -89,6 +89,9 @@ def launch(run: SymbolicRun, layout: Layout, scalars: Sequence[Expr]) -> None:
         _Execution(run, layout, each, scalars).run_through()
 
 
+_OF_CHUNK = {"model": S.Zero, "tensor": TENSOR, "chunk": CHUNK}
+
+
 @dataclass
 class _Execution(Looking):
     """Runs one kernel."""
@@ -100,28 +103,37 @@ class _Execution(Looking):
 
     def run_through(self) -> None:
         """Run it for what stands for all."""
-        over, layout = self.launched.over, self.layout
-        keys = ["keys"] if layout.seeds else []
-        if over == "element":
-            visit = Standing("chunk", {"model": S.Zero, "tensor": TENSOR, "chunk": CHUNK}, alone=not self.on_gpu)
-        elif not self.on_gpu:
-            visit = Standing("model", {"model": S.Zero}, own="model")
-        else:
-            its = {} if over == "model" else {"tensor": TENSOR, **({} if over == "tensor" else {over: VISITED})}
-            visit = Standing(over, {"model": S.Zero, **its}, own=over, alone=False)
-        if not self.on_gpu and over == "element":
-            function, names = self.chunk(["storage", "scalars", *keys])
-        else:
-            name, kind = self.launched.functions[0], "kernel" if self.on_gpu else "host"
-            function = require(self.run.functions, name, kind)  # type: ignore[arg-type]
-            given = ["at", "scalars"] + (["small"] if self.on_gpu else [])
-            if over == "element":
-                given = ["chunks", "addresses", "storage", "scalars", *keys, *["at", "small"] * layout.in_rounds]
-            names = self.bound(function, [*map(Given, given), *self.arrays()])
+        function, names, visit = self.on_threads() if self.on_gpu else self.on_cpu()
         self.do(function.body, names, visit)
         self.through(COUNT, "the chunk")
         if self.on_gpu and (both := self.combined & self.stored):
             raise Rejected(f"`{min(both)}` is stored by one thread and added up by others of the same launch")
+
+    def on_cpu(self) -> tuple[Function, Names, Standing]:
+        """What is run on a CPU, what it is given, and where it stands: a chunk, or all that is between two sweeps."""
+        if self.launched.over == "element":
+            return *self.chunk(["storage", "scalars", *self.keys]), Standing("chunk", _OF_CHUNK)
+        prepare = require(self.run.functions, self.launched.functions[0], "host")
+        names = self.bound(prepare, [Given("at"), Given("scalars"), *self.arrays()])
+        return prepare, names, Standing("model", {"model": S.Zero}, own="model")
+
+    def on_threads(self) -> tuple[Function, Names, Standing]:
+        """The same on a GPU: a chunk, the model, a tensor, a row or a column."""
+        over = self.launched.over
+        kernel = require(self.run.functions, self.launched.functions[0], "kernel")
+        if over == "element":
+            rounds = ["at", "small"] * self.layout.in_rounds
+            given = ["chunks", "addresses", "storage", "scalars", *self.keys, *rounds]
+            return kernel, self.bound(kernel, [*map(Given, given)]), Standing("chunk", _OF_CHUNK, alone=False)
+        here = {"tensor": TENSOR, over: VISITED} if over in COUNTS else {over: TENSOR}
+        here["model"] = S.Zero
+        names = self.bound(kernel, [Given("at"), Given("scalars"), Given("small")])
+        return kernel, names, Standing(over, here, own=over, alone=False)
+
+    @property
+    def keys(self) -> list[str]:
+        """What a kernel that draws is given to count by."""
+        return ["keys"] if self.layout.seeds else []
 
     def arrays(self) -> list[Spot]:
         """The arrays that it takes."""
@@ -160,7 +172,7 @@ class _Execution(Looking):
             match node:
                 case Assign((target,), Number(float() as value)) if self.launched.over == "element":
                     self.start(target, value, names, visit)
-                case Assign((total,), Call(arguments=(a, b, _))) if _adds(node):
+                case Assign(((Name() | Item()) as total,), Call(arguments=(a, b, _))) if _adds(node):
                     self.add(total, "sum", self.value(Binary(a, "*", b), names, visit), names, visit)
                 case Assign(targets, value):
                     self.assign(targets, value, names, visit)
@@ -182,7 +194,7 @@ class _Execution(Looking):
                 case Barrier() if self.on_gpu:
                     pass
                 case _:
-                    raise Rejected(f"{type(node).__name__} is no statement of a generated kernel here")
+                    raise Rejected(f"{said(node)} is no statement of a generated kernel, or not there")
 
     def choose(
         self, cases: Sequence[tuple[Expression | None, tuple[Statement, ...]]], names: Names, visit: Standing
@@ -266,7 +278,8 @@ class _Execution(Looking):
             self.run.memory[at.name] = value
             self.stored.add(at.name)
         else:
-            raise Rejected(f"`{at.name}` is stored where it must not be, or what is stored is {value}")
+            what = "with a value of another element" if value == ELSEWHERE else "where it must not be, or by no number"
+            raise Rejected(f"`{at.name}` is stored {what}")
 
     # Loops -------------------------------------------------------------------------------------------------------
 
@@ -310,7 +323,7 @@ class _Execution(Looking):
         start, stop, step = bounds
         by_line = visit.kind == "line"
         lanes, end = step / THREADS if self.on_gpu else step, WIDTH if by_line else COUNT
-        aligned = stop == FOURS and lanes == 4  # noqa: PLR2004 - as many as four
+        aligned = stop == FOURS and end in self.aligned and lanes == 4  # noqa: PLR2004 - as many as four
         first = expand(start - lanes * THREAD) if self.on_gpu else start
         if first != self.covered or not (aligned or (stop == end and lanes == 1)) or stop == first:
             raise Rejected(f"the loop over `{loop.index}` does not visit each element once")

@@ -16,7 +16,7 @@ from optgen.language.text import text
 from optgen.loops.nodes import Binary, Call, Cast, Constant, Expression, Field, Item, Load, Name, Place, Run, View
 from optgen.runtime.cuda import places as on_device
 from optgen.verify.reader import Rejected
-from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun
+from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, said
 from optgen.verify.translation.where import (
     ALL,
     BEGIN,
@@ -76,7 +76,7 @@ class Looking:
     covered : Expr
         Up to where elements have been visited.
     aligned : frozenset
-        What four elements at once may be moved from and to.
+        What four elements at once may be moved from and to, and how many there are.
     combined : set of str
         The arrays of which all values have been looked at.
     """
@@ -128,7 +128,7 @@ class Looking:
                 return at
             case Spot(), [Expr() as i] if not self.on_gpu or array.kind == "groups":
                 return replace(array, index=array.index + i)
-        raise Rejected(f"{item} is no value of an array that is given")
+        raise Rejected(f"{said(item)} is no value of an array that is given")
 
     def element_at(  # noqa: PLR0917
         self, slot: str, place: Expression, index: Expression, lanes: int, names: Names, visit: Standing
@@ -182,7 +182,7 @@ class Looking:
                 at, first, length = (self.value(each, names, visit) for each in (array, begin, count))
                 if isinstance(at, Spot) and length == WIDTH and visit.kind == "line":
                     return replace(at, index=at.index + first)
-                raise Rejected(f"{node} is no run of values of a row")
+                raise Rejected(f"{said(node)} is no run of values of a row")
             case View(slot, row, column, begin, count):
                 whole = WIDTH if visit.kind == "line" else COUNT
                 its = [self.value(each, names, visit) for each in (row, begin, count)]
@@ -224,8 +224,7 @@ class Looking:
         """What an operator makes of numbers, or of places."""
         if ELSEWHERE in (left, right):
             return ELSEWHERE
-        places_joined = sign == "|" and not (getattr(left, "is_Boolean", False) or getattr(right, "is_Boolean", False))
-        if places_joined:
+        if sign == "|" and not any(getattr(side, "is_Boolean", False) for side in (left, right)):
             return _together(left) | _together(right)
         if sign == "+" and isinstance(left, Spot) and isinstance(right, Expr):
             return replace(left, index=left.index + right)
@@ -292,7 +291,7 @@ class Looking:
             case "block", []:
                 return BLOCK
             case "in_fours", [count, bits] if count == (WIDTH if visit.kind == "line" else COUNT):
-                self.aligned = _together(bits)
+                self.aligned = _together(bits) | {count}
                 return FOURS
             case "tensor_of_block", [Given("at")] if visit.kind == "tensor":
                 return TENSOR
@@ -304,7 +303,7 @@ class Looking:
                 return ALL[name.split("s_", maxsplit=1)[0]]
             case "sum_of_block" | "max_of_block", [Total() as total] if not (total.joined or visit.alone):
                 self.finished(visit)
-                if not name.startswith(total.how) or visit.kind != {"chunk": "chunk", "line": "line"}.get(total.whole):
+                if not name.startswith(total.how) or visit.kind != total.whole:
                     raise Rejected(f"`{name}` is not what makes a total of each {total.whole} of this {total.how}")
                 return replace(total, joined=True)
         return None
@@ -335,9 +334,7 @@ class Looking:
                         return totalled(how, "tensor", self.partial(array, how))
                     value = self.combining(array)
                     return totalled(how, "tensor", plain(value / COUNTS[kind]) if how == "sum" else value)
-        raise Rejected(
-            f"`{name}` is not the total over one tensor, or over the model, of an array that is taken: {given}"
-        )
+        raise Rejected(f"`{name}` is not the total over one tensor, or over the model, of an array that is taken")
 
     def spread(self, name: str, given: Sequence[Any], visit: Standing) -> Spot | Expr:
         """Totals over each column or row of a tensor: of all of them, or of the one that is visited."""
@@ -351,7 +348,7 @@ class Looking:
                 if not which and visit.kind == "tensor":
                     self.run.memory[f"{name} of {array}"] = made
                     return Spot(f"{name} of {array}", to, BEGIN[to])
-        raise Rejected(f"`{name}` is not the totals over each {to} of one value a {of}: {given}")
+        raise Rejected(f"`{name}` is not the totals over each {to} of one value a {of}")
 
     def combining(self, name: str) -> Expr:
         """What is in each place of an array, all of which are looked at."""

@@ -23,9 +23,11 @@ from optgen.loops.nodes import (
     Function,
     Kind,
     Name,
+    Node,
     Number,
     Return,
     Statement,
+    reads,
 )
 from optgen.verify.reader import Rejected
 from optgen.verify.translation.meaning import FUNCTIONS, OPERATORS, Assumed, number
@@ -98,7 +100,7 @@ class SymbolicRun:
                 case Return(values):
                     return tuple(self.value(value, names) for value in values)
                 case _:
-                    raise Rejected(f"{node} is no statement of a function of numbers")
+                    raise Rejected(f"{said(node)} is no statement of a function of numbers")
         return None
 
     def decided(self, condition: Any) -> bool:
@@ -132,7 +134,7 @@ class SymbolicRun:
                 return self.called(sign, [self.value(left, names), self.value(right, names)])
             case Call(function, arguments):
                 return self.called(function, [self.value(argument, names) for argument in arguments])
-        raise Rejected(f"{node} is no expression of a function of numbers")
+        raise Rejected(f"{said(node)} is no expression of a function of numbers")
 
     def called(self, name: str, arguments: Sequence[Expr]) -> Expr:
         """What an operator, or a function, makes of numbers."""
@@ -160,6 +162,11 @@ def require(functions: Mapping[str, Function], name: str, kind: Kind) -> Functio
     if function.kind != kind:
         raise Rejected(f"`{name}` is compiled as {function.kind!r} and used as {kind!r}")
     return function
+
+
+def said(node: Node) -> str:
+    """A node in a complaint: of what kind it is, and of what names."""
+    return f"{type(node).__name__} of {', '.join(sorted(reads(node))) or 'no names'}"
 
 
 def _is_equal(known: Expr, value: Expr) -> bool:

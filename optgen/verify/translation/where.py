@@ -127,14 +127,16 @@ ELSEWHERE = Given("a value of another element")
 PLACE = (CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS)
 """What a chunk knows of where it is, in the order in which tables have it."""
 ROW = {0: COUNT, -3: GROUP, -2: TENSOR}
+"""What a row of the table says of a chunk, on a CPU."""
 CHUNKS = (COUNT, TENSOR, FIRST, GROUP, *PLACE)
+"""What the table says of a chunk on a GPU."""
 MATRIX = Whole(BEFORE + LINE, MATRIX_ROWS)
 PARTS_COUNT = (Whole(BEFORE + LINES - 1, MATRIX_ROWS) - Whole(BEFORE, MATRIX_ROWS) + 1) * WIDTH
 POSITION = BLOCK * THREADS + THREAD
 BEGIN, END, ALL = ({kind: Dummy(f"{what} {kind}") for kind in ("chunk", "row", "column")} for what in "bea")
 """Where the values of a tensor begin in arrays of each kind, and end, and how many the tensors have that take part."""
 BOUNDS = {"at.chunks": "chunk", "at.rows": "row", "at.columns": "column"}
-THESE = {"CHUNKS": "chunk", "ROWS": "row", "COLUMNS": "column"}
+"""What says so on a CPU."""
 COUNTS = {"row": n_cols, "column": n_rows}
 """For how many elements a value of each kind stands."""
 VARYING = frozenset({"element", "column", "part"})
@@ -167,7 +169,7 @@ class Standing:
     alone: bool = True
 
     def inner(self, kind: str, here: Mapping[str, Expr], **others: Any) -> Standing:
-        """A visit of a part of it."""
+        """Where code stands that visits a part of it."""
         return replace(self, kind=kind, here={**self.here, **here}, **others)
 
 
