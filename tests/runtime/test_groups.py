@@ -258,3 +258,20 @@ def test_whatever_else_is_wrong_is_refused_before_anything_changes(arrays, uncha
     for call, said in refused:
         with unchanged(optimizer), pytest.raises((TypeError, ValueError), match=said):
             call()
+
+
+@pytest.mark.parametrize("options", [{"master": True}, {"kahan": True}, {"store": {"m": "f32"}}], ids=str)
+def test_groups_may_be_stored_in_16_bits(options):
+    draw = np.random.default_rng(0)
+    params = [draw.normal(size=shape).astype(np.float16) for shape in ((5, 3), (7,), (4,))]
+    mine, others = [x.copy() for x in params], [x.copy() for x in params]
+    optimizer = AdamW([{"params": mine[:1], "lr": 0.5}, {"params": mine[1:2]}], **options)
+    alone = [AdamW([x], lr=rate, **options) for x, rate in zip(others, (0.5, 1e-3, 0.25), strict=True)]
+    optimizer.step([np.ones_like(mine[0]), None], missing="skip")
+    alone[0].step([np.ones_like(others[0])])
+    optimizer.add_group(mine[2:], lr=0.25)
+    for optimizer_again in (optimizer, copy.copy(optimizer)):
+        optimizer_again.step([np.ones_like(x) for x in mine])
+    for one, x in zip(alone, others, strict=True):
+        one.step([np.ones_like(x)])
+    assert bytes_of(mine) == bytes_of(others) == bytes_of(optimizer_again.params)

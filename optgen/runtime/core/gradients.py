@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optgen.runtime.core.foreign import as_container
-from optgen.runtime.core.groups import Given
+from optgen.runtime.core.groups import Parameters
 from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Arrays
 
 _NONE: frozenset[int] = frozenset()
 
 
-def in_order(given: Given, grads: Arrays) -> list[Any]:
+def in_order(given: Parameters, grads: Arrays) -> list[Any]:
     """The gradients in the order of the parameters.
 
     Raises

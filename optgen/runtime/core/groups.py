@@ -14,7 +14,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class Parameters:
     """The parameters of a model. `as_given` makes one.
 
     Parameters
@@ -58,7 +58,7 @@ def as_plain(arrays: Any) -> Any:
     return dict(arrays) if isinstance(arrays, Mapping) else arrays
 
 
-def as_given(params: Params) -> Given:
+def as_given(params: Params) -> Parameters:
     """Look at what was passed as ``params``; its arrays, and its hyperparameters, are for others to check.
 
     Raises
@@ -70,10 +70,10 @@ def as_given(params: Params) -> Given:
         return _of_groups(params)
     keys = _keys(params, "params")
     labels = tuple(f"params[{key!r}]" for key in keys)
-    return Given(_values(params), keys, isinstance(params, Mapping), labels, (0,) * len(keys))
+    return Parameters(_values(params), keys, isinstance(params, Mapping), labels, (0,) * len(keys))
 
 
-def _of_groups(groups: Sequence[Any]) -> Given:
+def _of_groups(groups: Sequence[Any]) -> Parameters:
     arrays: list[Any] = []
     keys: list[Any] = []
     labels: list[str] = []
@@ -102,7 +102,7 @@ def _of_groups(groups: Sequence[Any]) -> Given:
         twice = next(key for n, key in enumerate(keys) if key in keys[:n])
         raise ValueError(f"params: the key {twice!r} is in two groups: expected another for each parameter")
     hypers = tuple({name: value for name, value in group.items() if name != "params"} for group in groups)
-    return Given(
+    return Parameters(
         tuple(arrays),
         keys if is_keyed else range(len(keys)),
         is_keyed,
