@@ -327,6 +327,28 @@ class Kernel:
         return frozenset((t, *self.hypers, *self.numbers, *(assign.target for assign in self.scalars)))
 
     @property
+    def shared(self) -> frozenset[Named]:
+        """The hyperparameters, numbers and t of which values of the whole model are made: all tensors share them.
+
+        Where something is done for the model between sweeps, what says which branch runs is among them.
+        """
+        small = [tuple(sweep for sweep in branch.sweeps if sweep.is_small) for branch in self.branches]
+        of_model = [sweep for sweeps in small for sweep in sweeps if sweep.space is Space.MODEL]
+        inits = [state.init for state in self.states if state.space is Space.MODEL]
+        left = {symbol for sweep in of_model for symbol in sweep.uses}
+        left |= {symbol for init in inits for symbol in symbols(init)}
+        reads = {load.space for sweeps in small for sweep in sweeps for load in sweep.reads}
+        left |= {BRANCH} if len(set(small)) > 1 and (of_model or Space.MODEL in reads) else set()
+        made = {equation.target: equation.value for equation in self.scalars}
+        found: set[Named] = set()
+        while left:
+            symbol = left.pop()
+            if symbol not in found:
+                found.add(symbol)
+                left |= symbols(made[symbol]) if symbol in made else set()
+        return frozenset(found & {t, *self.hypers, *self.numbers})
+
+    @property
     def names(self) -> frozenset[str]:
         """What anything in it is called, so that nothing else should be."""
         host = (t, *self.hypers, *self.states, *self.numbers, *(assign.target for assign in self.scalars))

@@ -34,15 +34,19 @@ def test_the_spec_compiles_to_the_kernel_that_is_shown():
 def test_the_use_that_is_shown_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     draw = np.random.default_rng(0).normal
-    arrays = {name: draw(size=(3, 2)) for name in ("w1", "b1", "w2", "b2", "dw1", "db1", "dw2", "db2", "theta", "g")}
+    arrays = {
+        name: draw(size=(3, 2)) for name in ("w1", "b1", "w2", "b2", "w3", "dw1", "db1", "dw2", "db2", "theta", "g")
+    }
     names = {"np": np, "optgen": optgen, "m": np.zeros((3, 2)), "v": np.zeros((3, 2)), "schedule": lambda t: 1e-3 / t}
     names |= arrays | {"grads": [arrays[name] for name in ("dw1", "db1", "dw2", "db2")]}
     exec(BLOCKS[2], names)  # noqa: S102
     assert names["opt"].t == 2
     assert (tmp_path / "run.npz").exists()
+    exec(BLOCKS[3], names)  # noqa: S102
+    assert [group["lr"] for group in names["opt"].groups] == [3e-4, 1e-4, 1e-3]
     spec = {}
     exec(BLOCKS[0], spec)  # noqa: S102
-    exec(BLOCKS[3], names | spec)  # noqa: S102
+    exec(BLOCKS[4], names | spec)  # noqa: S102
 
 
 @pytest.fixture(scope="module")

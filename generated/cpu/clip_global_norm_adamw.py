@@ -179,6 +179,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m", "v"),
+    shared=("norm_limit",),
     initial=initial,
     scalars=scalars,
     values={

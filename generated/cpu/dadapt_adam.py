@@ -168,6 +168,7 @@ PROGRAM = Program(
     },
     states=("m", "v", "s"),
     small_states={"d": "model", "r": "model"},
+    shared=("t", "lr", "beta2", "beta1", "weight_decay", "d0"),
     initial=initial,
     scalars=scalars,
     values={

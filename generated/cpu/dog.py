@@ -167,6 +167,7 @@ PROGRAM = Program(
     },
     states=("theta_0",),
     small_states={"distance": "model", "squares": "model"},
+    shared=("lr", "eps", "reps_rel"),
     initial=initial,
     scalars=scalars,
     values={

@@ -140,6 +140,7 @@ PROGRAM = Program(
     },
     states=("theta_0",),
     small_states={"d2": "model", "squares": "model"},
+    shared=("lr", "eps"),
     initial=initial,
     scalars=scalars,
     values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "model"},

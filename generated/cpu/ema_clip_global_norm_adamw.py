@@ -193,6 +193,7 @@ PROGRAM = Program(
         "ema_decay": Hyper(0.999, Domain(low=0.0, high=1.0)),
     },
     states=("m", "v", "theta_ema"),
+    shared=("norm_limit",),
     initial=initial,
     scalars=scalars,
     values={

@@ -84,18 +84,16 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of):
 @on_host
 def prepare_1(at, scalars, acc0_of, v_of, c1_of):
     """Prepare sweep 1: all that varies over less than elements."""
-    branch = int(scalars[0, 0])
-    if branch == 0:
-        for j in at.tensors:
-            group = at.groups[j]
+    for j in at.tensors:
+        group = at.groups[j]
+        branch = int(scalars[group, 0])
+        if branch == 0:
             beta2 = scalars[group, 2]
             eps = scalars[group, 4]
             c0 = scalars[group, 6]
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             v_of[j], c1_of[j] = tensor_0_0(acc0, beta2, eps, c0)
-    else:
-        for j in at.tensors:
-            group = at.groups[j]
+        else:
             beta2 = scalars[group, 2]
             eps = scalars[group, 4]
             c0 = scalars[group, 6]

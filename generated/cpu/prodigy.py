@@ -212,6 +212,7 @@ PROGRAM = Program(
     },
     states=("m", "v", "s", "theta_0"),
     small_states={"d": "model", "r": "model"},
+    shared=("t", "lr", "beta2", "beta1", "d0", "d_coef", "weight_decay", "eps"),
     initial=initial,
     scalars=scalars,
     values={

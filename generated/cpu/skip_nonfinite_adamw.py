@@ -177,6 +177,7 @@ PROGRAM = Program(
     },
     states=("m", "v"),
     small_states={"taken": "model"},
+    shared=("beta1", "beta2"),
     initial=initial,
     scalars=scalars,
     values={"acc0": "chunk", "y1": "tensor", "c1": "model", "c3": "model", "c4": "model"},

@@ -298,6 +298,7 @@ PROGRAM = Program(
     },
     states=("m", "v"),
     small_states={"switched_at": "model", "lam": "model", "rate": "model"},
+    shared=("t", "beta2", "tolerance"),
     initial=initial,
     scalars=scalars,
     values={

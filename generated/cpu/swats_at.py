@@ -212,6 +212,7 @@ PROGRAM = Program(
     states=("m", "v"),
     small_states={"lam": "model", "rate": "model"},
     numbers=("switched_at",),
+    shared=("t", "beta2", "switch_step", "switched_at"),
     initial=initial,
     scalars=scalars,
     values={"acc0": "chunk", "acc2": "chunk", "y0": "tensor", "y1": "tensor"},

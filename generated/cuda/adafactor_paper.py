@@ -27,8 +27,8 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    CHUNKS, column_sum, columns_in_all, rows_in_all, sum_along, sum_down, sum_of_block, sum_over,
-    tensor_of_block, tensor_of_column, tensor_of_row,
+    CHUNKS, column_sum, columns_visited, rows_visited, sum_along, sum_down, sum_of_block, sum_over,
+    tensor_of_block, tensor_of_column, tensor_of_row, visited_column, visited_row,
 )
 
 
@@ -115,11 +115,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
     parts_begin = chunks[11, block()]
-    acc0_of = at[18]
-    acc1_of = at[19]
-    acc7_of = at[20]
-    acc8_of = at[21]
-    acc9_of = at[22]
+    acc0_of = at[20]
+    acc1_of = at[21]
+    acc7_of = at[22]
+    acc8_of = at[23]
+    acc9_of = at[24]
     acc7 = 0.0  # sum of theta*theta over the tensor
     acc8 = 0.0  # sum of y2*y2 over the tensor
     acc9 = 0.0  # sum of y3*y3 over the tensor
@@ -198,11 +198,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc7_of = at[20]
-    acc8_of = at[21]
-    acc9_of = at[22]
-    numel_of = at[13]
-    rate_of = at[23]
+    acc7_of = at[22]
+    acc8_of = at[23]
+    acc9_of = at[24]
+    numel_of = at[15]
+    rate_of = at[25]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     eps2 = scalars[group, 1]
@@ -217,11 +217,12 @@ def tensors_0(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    r_of = at[16]
-    acc0_of = at[18]
-    n_cols_of = at[15]
-    i = block()*THREADS + thread()
-    if i < rows_in_all(at):
+    r_of = at[18]
+    acc0_of = at[20]
+    n_cols_of = at[17]
+    k = block()*THREADS + thread()
+    if k < rows_visited(at):
+        i = visited_row(at, k)
         j = tensor_of_row(at, i)
         group = at[at[12] + j]
         eps1 = scalars[group, 0]
@@ -233,13 +234,14 @@ def rows_0(at, scalars, small):
 @kernel
 def columns_0(at, scalars, small):
     """Before sweep 1: a thread a column."""
-    c_of = at[17]
-    acc1_of = at[19]
-    r_of = at[16]
-    n_rows_of = at[14]
-    by_column_of = at[24]
-    i = block()*THREADS + thread()
-    if i < columns_in_all(at):
+    c_of = at[19]
+    acc1_of = at[21]
+    r_of = at[18]
+    n_rows_of = at[16]
+    by_column_of = at[26]
+    k = block()*THREADS + thread()
+    if k < columns_visited(at):
+        i = visited_column(at, k)
         j = tensor_of_column(at, i)
         group = at[at[12] + j]
         eps1 = scalars[group, 0]
@@ -255,11 +257,12 @@ def columns_0(at, scalars, small):
 @kernel
 def rows_1(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    r_of = at[16]
-    c_of = at[17]
-    by_row_of = at[25]
-    i = block()*THREADS + thread()
-    if i < rows_in_all(at):
+    r_of = at[18]
+    c_of = at[19]
+    by_row_of = at[27]
+    k = block()*THREADS + thread()
+    if k < rows_visited(at):
+        i = visited_row(at, k)
         j = tensor_of_row(at, i)
         acc2 = sum_along(small, c_of, at, j, i)
         small[by_row_of + i] = row_1(small[r_of + i], acc2)
@@ -276,11 +279,11 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     first_column = chunks[8, block()]
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
-    by_row_of = at[25]
-    by_column_of = at[24]
-    acc4_of = at[26]
-    acc5_of = at[27]
-    acc6_of = at[28]
+    by_row_of = at[27]
+    by_column_of = at[26]
+    acc4_of = at[28]
+    acc5_of = at[29]
+    acc6_of = at[30]
     acc4 = 0.0  # sum of u*u over the tensor
     acc5 = 0.0  # sum of y0*y0 over the tensor
     acc6 = 0.0  # sum of y1*y1 over the tensor
@@ -335,12 +338,12 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    acc4_of = at[26]
-    acc5_of = at[27]
-    acc6_of = at[28]
-    rate_of = at[23]
-    numel_of = at[13]
-    c4_of = at[29]
+    acc4_of = at[28]
+    acc5_of = at[29]
+    acc6_of = at[30]
+    rate_of = at[25]
+    numel_of = at[15]
+    c4_of = at[31]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     c2 = scalars[group, 4]
@@ -362,9 +365,9 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
     first_column = chunks[8, block()]
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
-    by_row_of = at[25]
-    by_column_of = at[24]
-    c4_of = at[29]
+    by_row_of = at[27]
+    by_column_of = at[26]
+    c4_of = at[31]
     c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:

@@ -24,7 +24,7 @@ from optgen.runtime.cuda.primitives import (
     thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
-from optgen.runtime.cuda.totals import rows_in_all, sum_of_block, tensor_of_row
+from optgen.runtime.cuda.totals import rows_visited, sum_of_block, tensor_of_row, visited_row
 
 
 @on_host
@@ -76,7 +76,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta1_head = scalars[group, 3]
     beta1_tail = scalars[group, 4]
     c0 = scalars[group, 5]
-    acc0_of = at[17]
+    acc0_of = at[19]
     line = 0
     while line < lines:
         acc0 = 0.0  # sum of g*g over the row
@@ -115,12 +115,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    v_of = at[16]
-    acc0_of = at[17]
-    n_cols_of = at[15]
-    c5_of = at[18]
-    i = block()*THREADS + thread()
-    if i < rows_in_all(at):
+    v_of = at[18]
+    acc0_of = at[19]
+    n_cols_of = at[17]
+    c5_of = at[20]
+    k = block()*THREADS + thread()
+    if k < rows_visited(at):
+        i = visited_row(at, k)
         j = tensor_of_row(at, i)
         group = at[at[12] + j]
         lr = scalars[group, 0]
@@ -144,7 +145,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     group = chunks[3, block()]
     c1 = scalars[group, 6]
     c4 = scalars[group, 9]
-    c5_of = at[18]
+    c5_of = at[20]
     line = 0
     while line < lines:
         c5 = narrow(small[c5_of + first_row + line], scalars)

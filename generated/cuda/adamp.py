@@ -35,7 +35,8 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    CHUNKS, ROWS, max_over, rows_in_all, sum_by_one, sum_of_block, sum_over, tensor_of_block, tensor_of_row,
+    CHUNKS, ROWS, max_over, rows_visited, sum_by_one, sum_of_block, sum_over, tensor_of_block, tensor_of_row,
+    visited_row,
 )
 
 
@@ -147,22 +148,22 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     c1 = scalars[group, 9]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    acc0_of = at[16]
-    acc1_of = at[17]
-    acc2_of = at[18]
-    acc3_of = at[19]
-    acc4_of = at[20]
-    acc5_of = at[21]
-    acc6_of = at[22]
-    acc8_of = at[23]
-    acc9_of = at[24]
-    acc10_of = at[25]
-    acc11_of = at[26]
-    acc12_of = at[27]
-    acc13_of = at[28]
-    acc14_of = at[29]
-    acc15_of = at[30]
-    acc16_of = at[31]
+    acc0_of = at[18]
+    acc1_of = at[19]
+    acc2_of = at[20]
+    acc3_of = at[21]
+    acc4_of = at[22]
+    acc5_of = at[23]
+    acc6_of = at[24]
+    acc8_of = at[25]
+    acc9_of = at[26]
+    acc10_of = at[27]
+    acc11_of = at[28]
+    acc12_of = at[29]
+    acc13_of = at[30]
+    acc14_of = at[31]
+    acc15_of = at[32]
+    acc16_of = at[33]
     acc8 = 0.0  # sum of g*theta over the tensor
     acc9 = 0.0  # sum of g*g over the tensor
     acc10 = 0.0  # sum of y0*y0 over the tensor
@@ -354,14 +355,14 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc8_of = at[23]
-    acc9_of = at[24]
-    acc10_of = at[25]
-    acc11_of = at[26]
-    acc12_of = at[27]
-    acc13_of = at[28]
-    acc14_of = at[29]
-    cosine_of = at[32]
+    acc8_of = at[25]
+    acc9_of = at[26]
+    acc10_of = at[27]
+    acc11_of = at[28]
+    acc12_of = at[29]
+    acc13_of = at[30]
+    acc14_of = at[31]
+    cosine_of = at[34]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     eps = scalars[group, 1]
@@ -379,16 +380,17 @@ def tensors_0(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    acc0_of = at[16]
-    acc1_of = at[17]
-    acc2_of = at[18]
-    acc3_of = at[19]
-    acc4_of = at[20]
-    acc5_of = at[21]
-    acc6_of = at[22]
-    y4_of = at[33]
-    i = block()*THREADS + thread()
-    if i < rows_in_all(at):
+    acc0_of = at[18]
+    acc1_of = at[19]
+    acc2_of = at[20]
+    acc3_of = at[21]
+    acc4_of = at[22]
+    acc5_of = at[23]
+    acc6_of = at[24]
+    y4_of = at[35]
+    k = block()*THREADS + thread()
+    if k < rows_visited(at):
+        i = visited_row(at, k)
         j = tensor_of_row(at, i)
         group = at[at[12] + j]
         eps = scalars[group, 1]
@@ -401,12 +403,12 @@ def rows_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    y4_of = at[33]
-    cosine_of = at[32]
-    numel_of = at[13]
-    n_cols_of = at[15]
-    row_cosine_of = at[34]
-    c4_of = at[35]
+    y4_of = at[35]
+    cosine_of = at[34]
+    numel_of = at[15]
+    n_cols_of = at[17]
+    row_cosine_of = at[36]
+    c4_of = at[37]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     delta = scalars[group, 2]
@@ -422,21 +424,22 @@ def tensors_1(at, scalars, small):
 @kernel
 def rows_1(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    acc4_of = at[20]
-    acc5_of = at[21]
-    acc6_of = at[22]
-    row_cosine_of = at[34]
-    acc12_of = at[27]
-    acc13_of = at[28]
-    acc14_of = at[29]
-    cosine_of = at[32]
-    acc15_of = at[30]
-    acc16_of = at[31]
-    numel_of = at[13]
-    n_cols_of = at[15]
-    radial_of = at[36]
-    i = block()*THREADS + thread()
-    if i < rows_in_all(at):
+    acc4_of = at[22]
+    acc5_of = at[23]
+    acc6_of = at[24]
+    row_cosine_of = at[36]
+    acc12_of = at[29]
+    acc13_of = at[30]
+    acc14_of = at[31]
+    cosine_of = at[34]
+    acc15_of = at[32]
+    acc16_of = at[33]
+    numel_of = at[15]
+    n_cols_of = at[17]
+    radial_of = at[38]
+    k = block()*THREADS + thread()
+    if k < rows_visited(at):
+        i = visited_row(at, k)
         j = tensor_of_row(at, i)
         group = at[at[12] + j]
         eps = scalars[group, 1]
@@ -464,8 +467,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     eps = scalars[group, 1]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    radial_of = at[36]
-    c4_of = at[35]
+    radial_of = at[38]
+    c4_of = at[37]
     c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:

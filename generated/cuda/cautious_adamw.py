@@ -97,7 +97,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     one = scalars[group, 10]
     c4 = scalars[group, 11]
     zero = scalars[group, 12]
-    acc0_of = at[16]
+    acc0_of = at[18]
     acc0 = 0.0  # sum of agrees over the tensor
     fours = in_fours(count, g_ptr | m_ptr | v_ptr)
     i = 4*thread()
@@ -144,9 +144,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[16]
-    numel_of = at[13]
-    c5_of = at[17]
+    acc0_of = at[18]
+    numel_of = at[15]
+    c5_of = at[19]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     if thread() == 0:
@@ -172,7 +172,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     c4 = scalars[group, 11]
     zero = scalars[group, 12]
     c6 = scalars[group, 13]
-    c5_of = at[17]
+    c5_of = at[19]
     c5 = narrow(small[c5_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()

@@ -22,7 +22,7 @@ from optgen.runtime.cuda.primitives import (
     shrunk, stretched, thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
-from optgen.runtime.cuda.totals import rows_in_all, sum_of_block, tensor_of_row
+from optgen.runtime.cuda.totals import rows_visited, sum_of_block, tensor_of_row, visited_row
 
 
 @on_host
@@ -77,12 +77,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     lines = chunks[5, block()]
     count = chunks[6, block()]
     first_row = chunks[7, block()]
-    acc0_of = at[16]
-    acc1_of = at[17]
-    acc2_of = at[18]
-    acc3_of = at[19]
-    acc4_of = at[20]
-    acc5_of = at[21]
+    acc0_of = at[18]
+    acc1_of = at[19]
+    acc2_of = at[20]
+    acc3_of = at[21]
+    acc4_of = at[22]
+    acc5_of = at[23]
     line = 0
     while line < lines:
         acc0 = 0.0  # sum of theta*theta over the row
@@ -164,15 +164,16 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    acc0_of = at[16]
-    acc1_of = at[17]
-    acc2_of = at[18]
-    acc3_of = at[19]
-    acc4_of = at[20]
-    acc5_of = at[21]
-    shrink_of = at[22]
-    i = block()*THREADS + thread()
-    if i < rows_in_all(at):
+    acc0_of = at[18]
+    acc1_of = at[19]
+    acc2_of = at[20]
+    acc3_of = at[21]
+    acc4_of = at[22]
+    acc5_of = at[23]
+    shrink_of = at[24]
+    k = block()*THREADS + thread()
+    if k < rows_visited(at):
+        i = visited_row(at, k)
         j = tensor_of_row(at, i)
         group = at[at[12] + j]
         unit_limit = scalars[group, 2]
@@ -196,7 +197,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     lr = scalars[group, 1]
     momentum = scalars[group, 4]
     c0 = scalars[group, 5]
-    shrink_of = at[22]
+    shrink_of = at[24]
     if branch == 0:
         line = 0
         while line < lines:

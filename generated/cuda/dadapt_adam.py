@@ -81,11 +81,11 @@ def model_1(d, r, rate, acc1, acc3, root, rest, c5):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 0: one block."""
-    d_of = at[16]
-    rate_of = at[18]
-    c1_of = at[19]
-    c4_of = at[20]
-    c6_of = at[21]
+    d_of = at[18]
+    rate_of = at[20]
+    c1_of = at[21]
+    c4_of = at[22]
+    c6_of = at[23]
     weight_decay = scalars[0, 1]
     rest = scalars[0, 4]
     c0 = scalars[0, 5]
@@ -113,11 +113,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta1_tail = scalars[group, 7]
     beta2_head = scalars[group, 9]
     beta2_tail = scalars[group, 10]
-    c1_of = at[19]
-    c4_of = at[20]
-    c6_of = at[21]
-    acc0_of = at[22]
-    acc2_of = at[23]
+    c1_of = at[21]
+    c4_of = at[22]
+    c6_of = at[23]
+    acc0_of = at[24]
+    acc2_of = at[25]
     c1 = narrow(small[c1_of], scalars)
     c4 = narrow(small[c4_of], scalars)
     c6 = narrow(small[c6_of], scalars)
@@ -188,10 +188,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """After the last sweep: a block a tensor."""
-    acc0_of = at[22]
-    acc2_of = at[23]
-    y1_of = at[24]
-    y3_of = at[25]
+    acc0_of = at[24]
+    acc2_of = at[25]
+    y1_of = at[26]
+    y3_of = at[27]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -203,11 +203,11 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """After the last sweep: one block."""
-    d_of = at[16]
-    r_of = at[17]
-    rate_of = at[18]
-    y1_of = at[24]
-    y3_of = at[25]
+    d_of = at[18]
+    r_of = at[19]
+    rate_of = at[20]
+    y1_of = at[26]
+    y3_of = at[27]
     acc1 = sum_over_tensors(small, y1_of, at)
     acc3 = sum_over_tensors(small, y3_of, at)
     root = scalars[0, 2]
@@ -234,6 +234,7 @@ PROGRAM = Program(
     },
     states=("m", "v", "s"),
     small_states={"d": "model", "r": "model"},
+    shared=("t", "lr", "beta2", "beta1", "weight_decay", "d0"),
     initial=initial,
     scalars=scalars,
     values={

@@ -67,10 +67,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
     theta_0_ptr = place(addresses, 2, tensor, first_element, storage.theta_0)
-    acc0_of = at[18]
-    acc2_of = at[19]
-    acc4_of = at[20]
-    acc6_of = at[21]
+    acc0_of = at[20]
+    acc2_of = at[21]
+    acc4_of = at[22]
+    acc6_of = at[23]
     acc0 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of y2*y2 over the tensor
     acc4 = 0.0  # sum of y4*y4 over the tensor
@@ -130,14 +130,14 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[18]
-    acc2_of = at[19]
-    acc4_of = at[20]
-    acc6_of = at[21]
-    y1_of = at[22]
-    y3_of = at[23]
-    y5_of = at[24]
-    y6_of = at[25]
+    acc0_of = at[20]
+    acc2_of = at[21]
+    acc4_of = at[22]
+    acc6_of = at[23]
+    y1_of = at[24]
+    y3_of = at[25]
+    y5_of = at[26]
+    y6_of = at[27]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -153,13 +153,13 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    distance_of = at[16]
-    squares_of = at[17]
-    y1_of = at[22]
-    y3_of = at[23]
-    y5_of = at[24]
-    y6_of = at[25]
-    rate_of = at[26]
+    distance_of = at[18]
+    squares_of = at[19]
+    y1_of = at[24]
+    y3_of = at[25]
+    y5_of = at[26]
+    y6_of = at[27]
+    rate_of = at[28]
     acc1 = sum_over_tensors(small, y1_of, at)
     acc3 = sum_over_tensors(small, y3_of, at)
     acc5 = sum_over_tensors(small, y5_of, at)
@@ -180,7 +180,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     first_element = chunks[2, block()]
     theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    rate_of = at[26]
+    rate_of = at[28]
     rate = narrow(small[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
@@ -222,6 +222,7 @@ PROGRAM = Program(
     },
     states=("theta_0",),
     small_states={"distance": "model", "squares": "model"},
+    shared=("lr", "eps", "reps_rel"),
     initial=initial,
     scalars=scalars,
     values={

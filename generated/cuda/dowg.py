@@ -63,8 +63,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
     theta_0_ptr = place(addresses, 2, tensor, first_element, storage.theta_0)
-    acc0_of = at[18]
-    acc2_of = at[19]
+    acc0_of = at[20]
+    acc2_of = at[21]
     acc0 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of g*g over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
@@ -106,10 +106,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[18]
-    acc2_of = at[19]
-    y1_of = at[20]
-    y2_of = at[21]
+    acc0_of = at[20]
+    acc2_of = at[21]
+    y1_of = at[22]
+    y2_of = at[23]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -121,11 +121,11 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    d2_of = at[16]
-    squares_of = at[17]
-    y1_of = at[20]
-    y2_of = at[21]
-    rate_of = at[22]
+    d2_of = at[18]
+    squares_of = at[19]
+    y1_of = at[22]
+    y2_of = at[23]
+    rate_of = at[24]
     acc1 = sum_over_tensors(small, y1_of, at)
     acc3 = sum_over_tensors(small, y2_of, at)
     lr = scalars[0, 0]
@@ -144,7 +144,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     first_element = chunks[2, block()]
     theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    rate_of = at[22]
+    rate_of = at[24]
     rate = narrow(small[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
@@ -179,6 +179,7 @@ PROGRAM = Program(
     },
     states=("theta_0",),
     small_states={"d2": "model", "squares": "model"},
+    shared=("lr", "eps"),
     initial=initial,
     scalars=scalars,
     values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "model"},

@@ -87,9 +87,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    acc0_of = at[16]
-    acc2_of = at[17]
-    acc4_of = at[18]
+    acc0_of = at[18]
+    acc2_of = at[19]
+    acc4_of = at[20]
     acc0 = 0.0  # sum of g*g over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
     acc4 = 0.0  # sum of y3*y3 over the tensor
@@ -136,12 +136,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[16]
-    acc2_of = at[17]
-    acc4_of = at[18]
-    y0_of = at[19]
-    y2_of = at[20]
-    y4_of = at[21]
+    acc0_of = at[18]
+    acc2_of = at[19]
+    acc4_of = at[20]
+    y0_of = at[21]
+    y2_of = at[22]
+    y4_of = at[23]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -155,10 +155,10 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    y0_of = at[19]
-    y2_of = at[20]
-    y4_of = at[21]
-    shrink_of = at[22]
+    y0_of = at[21]
+    y2_of = at[22]
+    y4_of = at[23]
+    shrink_of = at[24]
     acc1 = sum_over_tensors(small, y0_of, at)
     acc3 = sum_over_tensors(small, y2_of, at)
     acc5 = sum_over_tensors(small, y4_of, at)
@@ -193,7 +193,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     ema_decay_head = scalars[group, 12]
     ema_decay_tail = scalars[group, 13]
     c5 = scalars[group, 14]
-    shrink_of = at[22]
+    shrink_of = at[24]
     shrink = narrow(small[shrink_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr)
     i = 4*thread()
@@ -262,6 +262,7 @@ PROGRAM = Program(
         "ema_decay": Hyper(0.999, Domain(low=0.0, high=1.0)),
     },
     states=("m", "v", "theta_ema"),
+    shared=("norm_limit",),
     initial=initial,
     scalars=scalars,
     values={

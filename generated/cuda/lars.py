@@ -73,12 +73,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
     group = chunks[3, block()]
     weight_decay = scalars[group, 1]
-    acc0_of = at[16]
-    acc1_of = at[17]
-    acc2_of = at[18]
-    acc3_of = at[19]
-    acc4_of = at[20]
-    acc5_of = at[21]
+    acc0_of = at[18]
+    acc1_of = at[19]
+    acc2_of = at[20]
+    acc3_of = at[21]
+    acc4_of = at[22]
+    acc5_of = at[23]
     acc0 = 0.0  # sum of theta*theta over the tensor
     acc1 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
@@ -154,13 +154,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[16]
-    acc1_of = at[17]
-    acc2_of = at[18]
-    acc3_of = at[19]
-    acc4_of = at[20]
-    acc5_of = at[21]
-    c0_of = at[22]
+    acc0_of = at[18]
+    acc1_of = at[19]
+    acc2_of = at[20]
+    acc3_of = at[21]
+    acc4_of = at[22]
+    acc5_of = at[23]
+    c0_of = at[24]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     lr = scalars[group, 0]
@@ -188,7 +188,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     group = chunks[3, block()]
     weight_decay = scalars[group, 1]
     momentum = scalars[group, 4]
-    c0_of = at[22]
+    c0_of = at[24]
     c0 = narrow(small[c0_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()

@@ -63,7 +63,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    acc0_of = at[17]
+    acc0_of = at[19]
     acc0 = 0.0  # sum of g*g over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
@@ -87,13 +87,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    branch = as_index(scalars[0, 0])
-    acc0_of = at[17]
-    v_of = at[16]
-    c1_of = at[18]
+    acc0_of = at[19]
+    v_of = at[18]
+    c1_of = at[20]
     j = tensor_of_block(at)
+    group = at[at[12] + j]
+    branch = as_index(scalars[group, 0])
     if branch == 0:
-        group = at[at[12] + j]
         beta2 = scalars[group, 2]
         eps = scalars[group, 4]
         c0 = scalars[group, 6]
@@ -101,7 +101,6 @@ def tensors_0(at, scalars, small):
         if thread() == 0:
             small[v_of + j], small[c1_of + j] = tensor_0_0(acc0, beta2, eps, c0)
     else:
-        group = at[at[12] + j]
         beta2 = scalars[group, 2]
         eps = scalars[group, 4]
         c0 = scalars[group, 6]
@@ -123,7 +122,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     lr = scalars[group, 1]
     beta1 = scalars[group, 3]
     weight_decay = scalars[group, 5]
-    c1_of = at[18]
+    c1_of = at[20]
     c1 = narrow(small[c1_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()

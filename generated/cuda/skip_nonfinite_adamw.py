@@ -80,7 +80,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    acc0_of = at[17]
+    acc0_of = at[19]
     acc0 = 0.0  # sum of y0 over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
@@ -109,8 +109,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[17]
-    y1_of = at[18]
+    acc0_of = at[19]
+    y1_of = at[20]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     if thread() == 0:
@@ -120,12 +120,12 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    taken_of = at[16]
-    y1_of = at[18]
-    numel_of = at[13]
-    c1_of = at[19]
-    c3_of = at[20]
-    c4_of = at[21]
+    taken_of = at[18]
+    y1_of = at[20]
+    numel_of = at[15]
+    c1_of = at[21]
+    c3_of = at[22]
+    c4_of = at[23]
     acc1 = sum_over_tensors(small, y1_of, at)
     acc2 = sum_over_tensors(small, numel_of, at)
     beta1 = scalars[0, 1]
@@ -155,9 +155,9 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     beta2_tail = scalars[group, 9]
     c2 = scalars[group, 10]
     c5 = scalars[group, 11]
-    c1_of = at[19]
-    c3_of = at[20]
-    c4_of = at[21]
+    c1_of = at[21]
+    c3_of = at[22]
+    c4_of = at[23]
     c1 = narrow(small[c1_of], scalars)
     c3 = narrow(small[c3_of], scalars)
     c4 = narrow(small[c4_of], scalars)
@@ -220,6 +220,7 @@ PROGRAM = Program(
     },
     states=("m", "v"),
     small_states={"taken": "model"},
+    shared=("beta1", "beta2"),
     initial=initial,
     scalars=scalars,
     values={"acc0": "chunk", "y1": "tensor", "c1": "model", "c3": "model", "c4": "model"},

@@ -27,7 +27,8 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    column_max, columns_in_all, max_of_block, rows_in_all, tensor_of_column, tensor_of_row,
+    column_max, columns_visited, max_of_block, rows_visited, tensor_of_column, tensor_of_row, visited_column,
+    visited_row,
 )
 
 
@@ -69,10 +70,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta1_tail = scalars[group, 3]
     c0 = scalars[group, 4]
     zero = scalars[group, 5]
-    c_of = at[16]
-    r_of = at[17]
-    acc0_of = at[18]
-    acc1_of = at[19]
+    c_of = at[18]
+    r_of = at[19]
+    acc0_of = at[20]
+    acc1_of = at[21]
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     i = thread()
     while i < parts_count:
@@ -147,10 +148,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """After the last sweep: a thread a row."""
-    acc0_of = at[18]
-    r_of = at[17]
-    i = block()*THREADS + thread()
-    if i < rows_in_all(at):
+    acc0_of = at[20]
+    r_of = at[19]
+    k = block()*THREADS + thread()
+    if k < rows_visited(at):
+        i = visited_row(at, k)
         j = tensor_of_row(at, i)
         small[r_of + i] = small[acc0_of + i]
 
@@ -158,10 +160,11 @@ def rows_0(at, scalars, small):
 @kernel
 def columns_0(at, scalars, small):
     """After the last sweep: a thread a column."""
-    acc1_of = at[19]
-    c_of = at[16]
-    i = block()*THREADS + thread()
-    if i < columns_in_all(at):
+    acc1_of = at[21]
+    c_of = at[18]
+    k = block()*THREADS + thread()
+    if k < columns_visited(at):
+        i = visited_column(at, k)
         j = tensor_of_column(at, i)
         acc1 = column_max(small, acc1_of, at, j, i)
         small[c_of + i] = acc1

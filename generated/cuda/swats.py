@@ -134,12 +134,12 @@ def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 0: one block."""
+    switched_at_of = at[18]
+    c1_of = at[21]
+    now_of = at[22]
+    c5_of = at[23]
+    switched_at_next_of = at[24]
     branch = as_index(scalars[0, 0])
-    switched_at_of = at[16]
-    c1_of = at[19]
-    now_of = at[20]
-    c5_of = at[21]
-    switched_at_next_of = at[22]
     if branch == 0:
         t = scalars[0, 1]
         if thread() == 0:
@@ -172,11 +172,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta2_tail = scalars[group, 10]
     c2 = scalars[group, 11]
     c3 = scalars[group, 12]
-    rate_of = at[18]
-    c1_of = at[19]
-    c5_of = at[21]
-    acc0_of = at[23]
-    acc2_of = at[24]
+    rate_of = at[20]
+    c1_of = at[21]
+    c5_of = at[23]
+    acc0_of = at[25]
+    acc2_of = at[26]
     if branch == 0:
         rate = narrow(small[rate_of], scalars)
         c1 = narrow(small[c1_of], scalars)
@@ -305,10 +305,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[23]
-    acc2_of = at[24]
-    y0_of = at[25]
-    y1_of = at[26]
+    acc0_of = at[25]
+    acc2_of = at[26]
+    y0_of = at[27]
+    y1_of = at[28]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -320,17 +320,17 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
+    switched_at_of = at[18]
+    lam_of = at[19]
+    rate_of = at[20]
+    y0_of = at[27]
+    y1_of = at[28]
+    now_of = at[22]
+    c5_of = at[23]
     branch = as_index(scalars[0, 0])
-    switched_at_of = at[16]
-    lam_of = at[17]
-    rate_of = at[18]
-    y0_of = at[25]
-    y1_of = at[26]
-    now_of = at[20]
-    c5_of = at[21]
+    acc1 = sum_over_tensors(small, y0_of, at)
+    acc3 = sum_over_tensors(small, y1_of, at)
     if branch == 0:
-        acc1 = sum_over_tensors(small, y0_of, at)
-        acc3 = sum_over_tensors(small, y1_of, at)
         beta2 = scalars[0, 2]
         c2 = scalars[0, 11]
         c4 = scalars[0, 13]
@@ -339,8 +339,6 @@ def models_1(at, scalars, small):
                 small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, small[now_of], beta2, c2, c4,
             )
     else:
-        acc1 = sum_over_tensors(small, y0_of, at)
-        acc3 = sum_over_tensors(small, y1_of, at)
         t = scalars[0, 1]
         beta2 = scalars[0, 2]
         tolerance = scalars[0, 4]
@@ -355,9 +353,9 @@ def models_1(at, scalars, small):
 @kernel
 def models_2(at, scalars, small):
     """Before sweep 1: one block."""
+    switched_at_next_of = at[24]
+    switched_at_of = at[18]
     branch = as_index(scalars[0, 0])
-    switched_at_next_of = at[22]
-    switched_at_of = at[16]
     if branch == 0:
         if thread() == 0:
             small[switched_at_of] = small[switched_at_next_of]
@@ -379,8 +377,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     beta1_tail = scalars[group, 6]
     c0 = scalars[group, 7]
     zero = scalars[group, 8]
-    c1_of = at[19]
-    c5_of = at[21]
+    c1_of = at[21]
+    c5_of = at[23]
     if branch == 0:
         pass
     else:
@@ -422,6 +420,7 @@ PROGRAM = Program(
     },
     states=("m", "v"),
     small_states={"switched_at": "model", "lam": "model", "rate": "model"},
+    shared=("t", "beta2", "tolerance"),
     initial=initial,
     scalars=scalars,
     values={

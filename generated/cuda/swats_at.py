@@ -124,9 +124,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     c1 = scalars[group, 8]
     c2 = scalars[group, 9]
     zero = scalars[group, 11]
-    rate_of = at[17]
-    acc0_of = at[18]
-    acc2_of = at[19]
+    rate_of = at[19]
+    acc0_of = at[20]
+    acc2_of = at[21]
     if branch == 0:
         rate = narrow(small[rate_of], scalars)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
@@ -266,12 +266,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """After the last sweep: a block a tensor."""
-    branch = as_index(scalars[0, 0])
-    acc0_of = at[18]
-    acc2_of = at[19]
-    y0_of = at[20]
-    y1_of = at[21]
+    acc0_of = at[20]
+    acc2_of = at[21]
+    y0_of = at[22]
+    y1_of = at[23]
     j = tensor_of_block(at)
+    group = at[at[12] + j]
+    branch = as_index(scalars[group, 0])
     if branch == 0:
         pass
     elif branch == 1:
@@ -291,24 +292,28 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """After the last sweep: one block."""
+    lam_of = at[18]
+    y0_of = at[22]
+    y1_of = at[23]
+    rate_of = at[19]
     branch = as_index(scalars[0, 0])
-    lam_of = at[16]
-    y0_of = at[20]
-    y1_of = at[21]
-    rate_of = at[17]
     if branch == 0:
         pass
     elif branch == 1:
         acc1 = sum_over_tensors(small, y0_of, at)
         acc3 = sum_over_tensors(small, y1_of, at)
+    else:
+        acc1 = sum_over_tensors(small, y0_of, at)
+        acc3 = sum_over_tensors(small, y1_of, at)
+    if branch == 0:
+        pass
+    elif branch == 1:
         beta2 = scalars[0, 1]
         c1 = scalars[0, 8]
         c3 = scalars[0, 10]
         if thread() == 0:
             small[lam_of], small[rate_of] = model_1_0(small[lam_of], acc1, acc3, beta2, c1, c3)
     else:
-        acc1 = sum_over_tensors(small, y0_of, at)
-        acc3 = sum_over_tensors(small, y1_of, at)
         beta2 = scalars[0, 1]
         c1 = scalars[0, 8]
         if thread() == 0:
@@ -332,6 +337,7 @@ PROGRAM = Program(
     states=("m", "v"),
     small_states={"lam": "model", "rate": "model"},
     numbers=("switched_at",),
+    shared=("t", "beta2", "switch_step", "switched_at"),
     initial=initial,
     scalars=scalars,
     values={"acc0": "chunk", "acc2": "chunk", "y0": "tensor", "y1": "tensor"},

@@ -50,7 +50,7 @@ _PTR = "_ptr"
 """``theta_ptr`` is the address of the first element of theta in a run of elements."""
 _LANES = ("_i0", "_i1", "_i2", "_i3")
 """``theta_i2`` is element i + 2 of theta, ``theta_i`` element i."""
-_COUNT, _I, _J, _LINE, _MATRIX = (Name(name) for name in ("count", "i", "j", "line", "matrix"))
+_COUNT, _I, _J, _K, _LINE, _MATRIX = (Name(name) for name in ("count", "i", "j", "k", "line", "matrix"))
 _FIRST, _TENSOR, _AT, _SMALL = (Name(name) for name in ("first_element", "tensor", "at", "small"))
 _BLOCK, _THREAD, _THREADS, _FOUR = Call("block"), Call("thread"), Constant("THREADS"), Number(4)
 
@@ -314,23 +314,45 @@ class _SmallSweep:
     def function(self, name: str, where: str) -> Function:
         """The kernel."""
         pairs = zip(self.kernel.branches, self.steps, strict=True)
-        blocks = [tuple(_Position(self.kernel, branch, step).nodes()) if step else () for branch, step in pairs]
-        branch = rounds.scalars_used(self.kernel, (), ZERO, branch=rounds.differ(blocks))
+        positions = [step and _Position(self.kernel, branch, step) for branch, step in pairs]
+        totals, blocks = (
+            [tuple(nodes(position)) if position else () for position in positions]
+            for nodes in (_Position.of_model, _Position.nodes)
+        )
         arrays = rounds.taken(self.kernel, [(step,) if step else () for step in self.steps])
-        used = reads(tuple(blocks))
+        used = reads((*totals, *blocks))
         taken = [array for array in arrays if array + OF in used]
-        body = (*branch, *_offsets(self.kernel, taken), *self.place(), *rounds.by_branch(blocks))
+        body = (*_offsets(self.kernel, taken), *self.place(totals, blocks))
         of_blocks = {Space.MODEL: "one block", Space.TENSOR: "a block a tensor"}
         who = of_blocks.get(self.space, f"a thread a {self.space.value}")
         return Function("kernel", name, ("at", "scalars", "small"), f"{where}: {who}.", body)
 
-    def place(self) -> list[Assign]:
-        """Names for what a block, or a thread, is for."""
+    def place(
+        self, totals: Sequence[tuple[Statement, ...]], blocks: Sequence[tuple[Statement, ...]]
+    ) -> Iterator[Statement]:
+        """What is done in each branch, for what a block or a thread is for.
+
+        Tensors may be in different branches, but where something is done for the model.
+        """
+        is_for_model, differ = self.space is Space.MODEL or any(totals), rounds.differ(blocks)
+        if is_for_model:
+            yield from rounds.scalars_used(self.kernel, (), ZERO, branch=differ or rounds.differ(totals))
+            yield from rounds.by_branch(totals)
         if self.space is Space.MODEL:
-            return []
+            yield from rounds.by_branch(blocks)
+            return
+        branch = rounds.scalars_used(self.kernel, (), rounds.GROUP, branch=differ and not is_for_model)
+        group = [assign("group", item("at", plus(item("at", Number(places.GROUPS)), _J)))]
+        inside = (*(group if "group" in reads((branch, *blocks)) else []), *branch, *rounds.by_branch(blocks))
         if self.space is Space.TENSOR:
-            return [assign("j", call("tensor_of_block", _AT))]
-        return [assign("i", plus(Binary(_BLOCK, "*", _THREADS), _THREAD))]
+            yield assign("j", call("tensor_of_block", _AT))
+            yield from inside
+            return
+        kind = self.space.value
+        visited = assign("i", call(f"visited_{kind}", _AT, _K))
+        tensor = assign("j", call(f"tensor_of_{kind}", _AT, _I))
+        yield assign("k", plus(Binary(_BLOCK, "*", _THREADS), _THREAD))
+        yield Choose(((Binary(_K, "<", call(f"{kind}s_visited", _AT)), (visited, tensor, *inside)),))
 
 
 @dataclass(frozen=True)
@@ -354,28 +376,22 @@ class _Position:
         """Where the value of each space is that belongs to this position."""
         return {Space.MODEL: (), Space.TENSOR: (_J,), Space.ROW: (_I,), Space.COL: (_I,)}
 
-    def nodes(self) -> Iterator[Statement]:
-        """Totals, which take all threads of a block where it is for one tensor or the model, then the position."""
-        space = self.sweep.space
-        made = [load for load in self.sweep.reads if self.is_made_here(load)]
-        yield from (self.total(load) for load in made if load.space is Space.MODEL)
-        rest: list[Statement] = list(self.scalars())
-        rest += [self.total(load) for load in made if load.space is not Space.MODEL]
-        if space in (Space.MODEL, Space.TENSOR):
-            yield from rest
-            yield _by_one_thread(*self.position())
-            return
-        tensor = assign("j", call(f"tensor_of_{space.value}", _AT, _I))
-        is_one = Binary(_I, "<", call(f"{space.value}s_in_all", _AT))
-        yield Choose(((is_one, (tensor, *rest, *self.position())),))
+    @property
+    def made(self) -> list[Named]:
+        """The loads that are totals which have yet to be made."""
+        return [load for load in self.sweep.reads if self.is_made_here(load)]
 
-    def scalars(self) -> Iterator[Assign]:
-        """Names for the scalars of the group of the tensor; what is for the model has those of the first."""
-        if self.sweep.space is Space.MODEL:
-            yield from rounds.scalars_used(self.kernel, [self.sweep], ZERO)
-        elif named := rounds.scalars_used(self.kernel, [self.sweep], rounds.GROUP):
-            yield assign("group", item("at", plus(item("at", Number(places.GROUPS)), _J)))
-            yield from named
+    def of_model(self) -> Iterator[Statement]:
+        """Totals over the model, which take all threads of a block."""
+        return (self.total(load) for load in self.made if load.space is Space.MODEL)
+
+    def nodes(self) -> Iterator[Statement]:
+        """Totals, which take all threads of a block where it is for one tensor, then the position."""
+        space = self.sweep.space
+        yield from rounds.scalars_used(self.kernel, [self.sweep], ZERO if space is Space.MODEL else rounds.GROUP)
+        yield from (self.total(load) for load in self.made if load.space is not Space.MODEL)
+        by_one = space in (Space.MODEL, Space.TENSOR)
+        yield from [_by_one_thread(*self.position())] if by_one else self.position()
 
     def is_made_here(self, load: Named) -> bool:
         """Whether a load is a total that has yet to be made of what it is a total of."""

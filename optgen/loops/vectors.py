@@ -244,19 +244,32 @@ def _left(reduce: Reduce, at: Expression) -> Assign:
 
 
 def _prepare(kernel: Kernel, round_: Round) -> Function:
-    """The function that does the small sweeps of a round."""
-    blocks = [
-        tuple(node for step in steps for node in _Between(kernel, branch, step).loop())
+    """The function that does the small sweeps of a round.
+
+    Tensors may be in different branches, but where something is done for the model.
+    """
+    between = [
+        [_Between(kernel, branch, step) for step in steps if step.sweep.body or step.sweep.stores]
         for branch, steps in zip(kernel.branches, round_.small, strict=True)
     ]
+    body: tuple[Statement, ...]
+    blocks = [tuple(node for each in of_branch for node in each.loop()) for of_branch in between]
+    if not rounds.differ(blocks):
+        body = blocks[0]
+    elif any(each.is_of_model for of_branch in between for each in of_branch):
+        body = (*rounds.scalars_used(kernel, (), ZERO, branch=True), *rounds.by_branch(blocks))
+    else:
+        insides = [tuple(node for each in of_branch for node in each.of_tensor()) for of_branch in between]
+        branch = rounds.scalars_used(kernel, (), rounds.GROUP, branch=True)
+        body = (Each("j", Field(_AT, "tensors"), (_GROUP_OF_J, *branch, *rounds.by_branch(insides))),)
     taken = (array + OF for array in rounds.taken(kernel, round_.small))
     what = f"Prepare sweep {round_.number}" if any(round_.whole) else "Finish the step"
-    body = (*rounds.scalars_used(kernel, (), ZERO, branch=rounds.differ(blocks)), *rounds.by_branch(blocks))
     name, what = f"prepare_{round_.number}", f"{what}: all that varies over less than elements."
     return Function("host", name, ("at", "scalars", *taken), what, body)
 
 
 _AT, _J = Name("at"), Name("j")
+_GROUP_OF_J = assign("group", Item(Field(_AT, "groups"), (_J,)))
 _BOUNDS = {Space.ROW: "rows", Space.COL: "columns", Space.ELEM: "chunks"}
 _SPREAD = {
     (Space.ELEM, Space.COL): ("column_totals", "column_largest"),
@@ -282,25 +295,34 @@ class _Between:
     def loop(self) -> Iterator[Statement]:
         """Totals, each where it can be made, around the positions."""
         sweep = self.step.sweep
-        space = sweep.space
-        if not (sweep.body or sweep.stores):  # it is only about totals of what is there
-            return
-        yield from (node for load in sweep.reads if load.space is Space.MODEL for node in self.combined(load))
-        if space is Space.MODEL:
+        yield from self.of_model()
+        if sweep.space is Space.MODEL:
             yield from rounds.scalars_used(self.kernel, [sweep], ZERO)
             yield from self.position(ZERO)
             return
-        below = [load for load in sweep.reads if load.space is not Space.MODEL]
-        scalars = rounds.scalars_used(self.kernel, [sweep], rounds.GROUP)
-        inside: list[Statement] = [assign("group", Item(Field(_AT, "groups"), (_J,))), *scalars] if scalars else []
-        inside += [node for load in below for node in self.combined(load)]
-        if space is Space.TENSOR:
-            inside += self.position(_J)
+        group = [_GROUP_OF_J] if rounds.scalars_used(self.kernel, [sweep], rounds.GROUP) else []
+        yield Each("j", Field(_AT, "tensors"), (*group, *self.of_tensor()))
+
+    @property
+    def is_of_model(self) -> bool:
+        """Whether something is done but for single tensors."""
+        return self.step.sweep.space is Space.MODEL or bool(self.of_model())
+
+    def of_model(self) -> list[Assign]:
+        """Totals over the model."""
+        return [x for load in self.step.sweep.reads if load.space is Space.MODEL for x in self.combined(load)]
+
+    def of_tensor(self) -> Iterator[Statement]:
+        """What is done for one tensor."""
+        sweep = self.step.sweep
+        yield from rounds.scalars_used(self.kernel, [sweep], rounds.GROUP)
+        yield from (x for load in sweep.reads if load.space is not Space.MODEL for x in self.combined(load))
+        if sweep.space is Space.TENSOR:
+            yield from self.position(_J)
         else:
-            (first, end), begin = _bounds(space), Name("begin")
-            inside.append(assign("begin", first))
-            inside.append(count_up("i", Binary(end, "-", begin), *self.position(plus(begin, _I))))
-        yield Each("j", Field(_AT, "tensors"), tuple(inside))
+            (first, end), begin = _bounds(sweep.space), Name("begin")
+            yield assign("begin", first)
+            yield count_up("i", Binary(end, "-", begin), *self.position(plus(begin, _I)))
 
     def combined(self, load: Named) -> list[Assign]:
         """A total is made of what it is a total of, if it has not been made yet."""

@@ -14,7 +14,7 @@ from sympy import Expr, S
 from optgen.ir import Kernel
 from optgen.language.domains import domain_of
 from optgen.language.spec import Let, Optimizer, aligned
-from optgen.language.symbols import Hyper, Named, g, theta
+from optgen.language.symbols import Hyper, Named, g, t, theta
 from optgen.language.text import listed, text
 from optgen.loops.layout import INDENT, WIDTH, laid_out, wrapped
 from optgen.loops.printer import CodePrinter
@@ -141,6 +141,10 @@ def program(optimizer: Optimizer, kernel: Kernel, said: Sequence[str]) -> str:
     small = [f'"{state.name}": "{state.space.value}"' for state in optimizer.small_states]
     lines += [f"    small_states={{{', '.join(small)}}},"] if small else []
     lines += [f"    numbers={_names(optimizer.numbers)},"] if optimizer.numbers else []
+    # In the kernel what the user names may be called otherwise.
+    users = zip((t, *kernel.hypers, *kernel.numbers), (t, *optimizer.hypers, *optimizer.numbers), strict=True)
+    shared = [symbol for mine, symbol in users if mine in kernel.shared]
+    lines += [f"    shared={_names(shared)},"] if shared else []
     lines += [f"    {part}={part}," for part in ("initial", "scalars")]
     lines += ["    derived=derived,"] if derived_hypers(optimizer) else []
     lines += [INDENT + line for line in said]

@@ -24,6 +24,7 @@ from optgen.targets.base import Origin, Target
 
 _MARK = re.compile(r"symbol_of_the_rule_(\d+)_end")
 _OF_SAVEZ = ("file", "allow_pickle")
+_OF_METHODS = ("grads", "group", "missing")
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,9 @@ def _taken_from_the_user(
     in_use = interface.names.union(OPTIONS, *(part.called for part in parts if part.name in interface.functions))
     for name in sorted(users & in_use):
         yield _reserved(name, f"a name in the class or in a function of the module for {target.name}")
+    for hyper in optimizer.hypers:
+        if hyper.name in _OF_METHODS:
+            yield _reserved(hyper.name, "an argument of a method of the class, beside hyperparameters by their names")
     for state in optimizer.states:
         if state.name in _OF_SAVEZ and state.space in (Space.STEP, Space.MODEL):
             yield _reserved(state.name, "an argument of numpy.savez, which is given such states by their names")

@@ -35,11 +35,11 @@ from optgen.runtime.cuda import draws as cuda_draws
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda import simulated, storage
 from optgen.runtime.cuda import totals as cuda_totals
-from optgen.runtime.cuda.places import names_of_small, placed_on_device
+from optgen.runtime.cuda.places import names_of_small, placed_on_device, those
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes
 from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, executed, misused
-from optgen.verify.settings import Setting, begun, branches, flat, model_step, numbers_of, ordinary
+from optgen.verify.settings import Setting, begun, branches, flat, is_of_tensors, model_step, numbers_of, ordinary
 
 Array = NDArray[Any]
 PART = "memory"
@@ -325,14 +325,26 @@ def simulate(candidate: Candidate, setting: Setting) -> tuple[list[str], float]:
 
 
 def _step(
-    candidate: Candidate, setting: Setting, drawn: dict[str, list[Array]], *, backwards: bool
+    candidate: Candidate,
+    setting: Setting,
+    drawn: dict[str, list[Array]],
+    *,
+    backwards: bool,
+    absent: Sequence[int] = (),
 ) -> tuple[list[str], dict[str, list[Column]]]:
+    """What is wrong with a step, and all memory after it; some tensors may take no part in it.
+
+    Where tensors go their own ways they have the second row of scalars, and the first holds no numbers.
+    """
     optimizer, machine = candidate.optimizer, _Machine()
     clock, columns = machine.clock, dict[str, list[Column]]()
     with running(), np.errstate(all="ignore"):
         program: Program = _executed(candidate.path, candidate.text, machine)["PROGRAM"]
         totals = _totals(machine)
-        cuts = cuts_of(program, SHAPES, CHUNK)
+        row = int(is_of_tensors(optimizer))
+        groups = np.full(len(SHAPES), row)
+        groups[list(absent)] = -1
+        cuts = cuts_of(program, SHAPES, CHUNK).visiting(groups)
         columns |= {name: [column(name, x, clock) for x in drawn[name]] for name in ("theta", "g", *program.states)}
         for name in program.scratch:
             columns[name] = [column(name, np.zeros(shape), clock, given=False) for shape in SHAPES]
@@ -344,13 +356,18 @@ def _step(
         numbers = [np.float64(number) for number in numbers_of(optimizer, setting).values()]
         # Floats of NumPy, which divide by zero as compiled code does.
         computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
-        scalars = np.array([computed[: len(computed) - len(numbers)]], np.float64)
+        taken = computed[: len(computed) - len(numbers)]
+        scalars = np.array([*[[math.nan] * len(taken)] * row, taken], np.float64)
         storage = uniform(program.slots, np.float64)
-        keys = program.keys(setting.t, setting.hypers)
-        chunks = np.stack([cuts.count, cuts.tensor, cuts.begin, cuts.at.groups[cuts.tensor]]).astype(np.int64)
+        keys = [
+            np.concatenate([np.zeros_like(keyed)] * row + [keyed]) for keyed in program.keys(setting.t, setting.hypers)
+        ]
+        chunks = np.stack([cuts.count, cuts.tensor, cuts.begin, groups[cuts.tensor]]).astype(np.int64)
         chunks = np.concatenate([chunks, cuts.places.T]) if program.has_small else chunks
+        chunks = chunks[:, groups[cuts.tensor] >= 0]
         blocks = {"model": 1, "tensor": len(cuts.at.tensors), "element": chunks.shape[1]}
-        blocks |= {"row": -(-int(cuts.at.rows[-1]) // THREADS), "column": -(-int(cuts.at.columns[-1]) // THREADS)}
+        for kind, bounds in {"row": cuts.at.rows, "column": cuts.at.columns}.items():
+            blocks[kind] = -(-len(those(bounds, cuts.at.tensors)) // THREADS)
         for launch in program.launches:
             clock.phase += 1
             given = [at, scalars, small]

@@ -37,7 +37,7 @@ def unchanged() -> Callable[..., AbstractContextManager[None]]:
         if not isinstance(thing, FusedOptimizer):
             return thing.tobytes()
         states = [[array.tobytes() for array in values] for values in thing._state.values()]
-        return thing.t, dict(thing.hypers), states, [array.tobytes() for array in thing._params]
+        return thing.t, thing._groups, thing._cohorts, states, [array.tobytes() for array in thing._params]
 
     @contextmanager
     def watch(*things: Any) -> Iterator[None]:

@@ -44,7 +44,7 @@ ARRAYS = {
         {"weight": np.zeros(3)},
         "got dict; flatten it: one dict of arrays, with keys like 'layer.weight'",
     ),
-    "a group": ({"params": [np.zeros(3)], "lr": 0.1}, "got dict; make an optimizer for each group"),
+    "a group": ({"params": [np.zeros(3)], "lr": 0.1}, "got dict; put all arrays into groups: "),
     "a list of numbers": ([1.0, 2.0], "got list; pass np.array({0}, float)"),
     "a list of lists": ([[1.0], [2.0]], "got list; pass np.array({0}, float)"),
     "a list of arrays": ([np.zeros(3), np.zeros(2)], "got list; flatten it: one list of arrays"),

@@ -174,9 +174,9 @@ def test_a_schedule_is_copied_too():
 
     optimizer = AdamW([np.ones(3)], lr=Falling())
     twin = copy.copy(optimizer)
-    calls = optimizer._hypers["lr"].calls
+    calls = optimizer._groups[0]["lr"].calls
     twin.step([np.ones(3)])
-    assert optimizer._hypers["lr"].calls == calls
+    assert optimizer._groups[0]["lr"].calls == calls
     assert twin.params[0][0] != optimizer.params[0][0]
 
 

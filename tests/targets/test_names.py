@@ -120,6 +120,13 @@ def test_one_number_is_not_called_what_savez_calls_its_own(name: str) -> None:
     module(Optimizer("rule", title="Rule", step=steps(name)["state"]), "cpu")
 
 
+@pytest.mark.parametrize("name", ["grads", "group", "missing"])
+def test_a_hyperparameter_is_not_called_what_a_method_takes(name: str) -> None:
+    with pytest.raises(SpecError, match=f"the name `{name}` is reserved: it is an argument of a method"):
+        module(Optimizer("rule", title="Rule", step=steps(name)["hyper"]), "cpu")
+    module(Optimizer("rule", title="Rule", step=steps(name)["local"]), "cpu")
+
+
 def test_functions_that_take_hyperparameters_keep_those_that_they_call() -> None:
     named = hyper("sqrt", 0.5)
     start = state("start", init=sqrt(named))

@@ -1,7 +1,9 @@
 """Modules for GPUs do what the equations say, whichever thread goes first; what is wrong with one is seen."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from reducing import RULES as REDUCING
 from rules import RULES
@@ -12,6 +14,7 @@ from optgen.targets.base import Origin
 from optgen.verify import simulation, translation
 from optgen.verify.candidate import QUICK, Candidate, Verdict, failures
 from optgen.verify.mutate import mutants, outcome
+from optgen.verify.settings import begun, branches, model_step, ordinary
 
 
 def of_gpus(optimizer, folder):
@@ -51,6 +54,26 @@ def test_no_construct_of_the_language_is_beyond_it(name, tmp_path):
     assert failures(found) == []
 
 
+@pytest.mark.parametrize("name", ["adamw", "lamb", "adafactor", "sm3", "novograd", "clip_global_norm_adamw", "dog"])
+def test_tensors_may_be_left_out(name, generated_by_name):
+    candidate = shipped(generated_by_name(name))
+    optimizer = candidate.optimizer
+    setting = replace(list(branches(optimizer))[-1], t=7)
+    drawn = begun(optimizer, setting, ordinary(optimizer, simulation.SHAPES, np.random.default_rng(0)))
+    there = [k for k in range(len(simulation.SHAPES)) if k not in {3, 5}]
+    _, columns = simulation._step(candidate, setting, drawn, backwards=False, absent=(3, 5))
+    expected = model_step(optimizer, setting, {slot: [values[k] for k in there] for slot, values in drawn.items()})
+    for slot in ("theta", *(state.name for state in optimizer.slots)):
+        for k in (3, 5):
+            assert not columns[slot][k].notes.stores.any()
+        for k, values in zip(there, expected[slot], strict=True):
+            np.testing.assert_allclose(columns[slot][k].values, np.ravel(values), rtol=1e-9)
+    for state in optimizer.small_states:
+        stored = np.concatenate([each.notes.stores for each in columns[state.name]])
+        assert stored.max() == 1
+        assert (stored == 0).any() == (state.space.value != "model")
+
+
 @pytest.mark.parametrize("name", ["sgdm", "lamb", "adafactor", "sm3", "centralized_sgdm", "gradient_noise_sgd"])
 def test_mutants_are_caught(name, generated_by_name):
     candidate = shipped(generated_by_name(name))
@@ -68,6 +91,7 @@ BROKEN = {
         "the gradient written": ("store(m_ptr, i, storage.m", "store(g_ptr, i, storage.m", "g is written"),
         "a lane for another": ("storage.m, m_next_i0, m_next_i1", "storage.m, m_next_i1, m_next_i0", "ulps off"),
         "a function of its own": ("m_hat = c2*m_next", "m_hat = c3*m_next", "the code gives"),
+        "the hyperparameters of another group": ("group = chunks[3, block()]", "group = 0", "inf ulps off"),
         "a default": ('"lr": Hyper(0.001', '"lr": Hyper(0.002', "has the default 0.002 in PROGRAM"),
     },
     "adafactor": {
@@ -75,7 +99,8 @@ BROKEN = {
         "a barrier for some": ("    sync()\n    l", "    if thread() < 1:\n        sync()\n    l", "same barrier"),
         "every thread its own total": ("acc0 = sum_of_block(acc0)", "acc0 = acc0", "ulps off"),
         "a small value of another": ("acc0_of = at[18]", "acc0_of = at[18] + 1", "of acc0, which has"),
-        "beyond the last row": ("if i < rows_in_all(at):", "if i <= rows_in_all(at):", "cannot be run"),
+        "a row with those of another group": ("group = at[at[12] + j]", "group = 0", "inf ulps off"),
+        "beyond the last row": ("if k < rows_visited(at):", "if k <= rows_visited(at):", "by one task and used"),
     },
 }  # fmt: skip
 CASES = [(name, what) for name, cases in BROKEN.items() for what in cases]

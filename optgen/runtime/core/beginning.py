@@ -24,6 +24,8 @@ def fill(
     hypers: Mapping[str, float],
     thetas: Sequence[Array],
     states: Mapping[str, Sequence[Array]],
+    *,
+    only: Sequence[int] | None = None,
 ) -> None:
     """Let states hold what they start from, where that is made of theta.
 
@@ -38,21 +40,25 @@ def fill(
     thetas : sequence of array
         The parameters.
     states : mapping of str to sequence of array
-        By name, the arrays of each state: one a tensor, or a single one.
+        By name, the arrays of each state: one a tensor, or a single one. What is not there has begun already.
+    only : sequence of int, optional
+        For which tensors; for all unless given.
     """
+    these = range(len(thetas)) if only is None else only
     for name in program.copies:
-        for target, theta in zip(states[name], thetas, strict=True):
-            memory.copy(target, theta)
+        for k in these:
+            memory.copy(states[name][k], thetas[k])
     if program.started is None:
         return
     whole = [memory.read(theta).astype(np.float64) for theta in thetas]
     with np.errstate(all="ignore"):
         found = program.started(whole, *hypers.values())
-    for k, name in enumerate(program.begun):
-        for target, values in zip(states[name], found, strict=False):
-            shape, dtype = tuple(target.shape), memory.dtype_of(target)
+    for which, name in enumerate(program.begun):
+        targets = states.get(name, ())
+        for k in these if len(targets) == len(thetas) else range(len(targets)):
+            shape, dtype = tuple(targets[k].shape), memory.dtype_of(targets[k])
             if math.prod(shape):
-                memory.writing(target, np.broadcast_to(values[k], shape).astype(dtype))()
+                memory.writing(targets[k], np.broadcast_to(found[k][which], shape).astype(dtype))()
 
 
 def total(how: str, over: str, values: Any, theta: Array) -> Any:

@@ -42,7 +42,7 @@ def instead(given: Any, name: str) -> str:
         return f"pass np.asarray({name}): what NumPy computes of arrays without dimensions is a number"
     if isinstance(given, Mapping):
         if "params" in given:
-            return "make an optimizer for each group: there are no groups of parameters here"
+            return "put all arrays into groups: [{'params': [...], 'lr': 0.1}, {'params': [...]}]"
         return "flatten it: one dict of arrays, with keys like 'layer.weight'"
     if isinstance(given, list | tuple):
         numbers = all(isinstance(item, int | float | list | tuple) for item in given)

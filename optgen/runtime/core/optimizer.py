@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from math import prod
@@ -11,12 +11,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optgen.runtime.core import arrays, beginning
-from optgen.runtime.core.foreign import as_container
+from optgen.runtime.core import arrays, beginning, saved
+from optgen.runtime.core.cohorts import Cohort, Coming, agree, cohorts_of, coming
+from optgen.runtime.core.evaluation import evaluated
+from optgen.runtime.core.gradients import located
+from optgen.runtime.core.groups import as_given, as_plain, shown
 from optgen.runtime.core.memory import Memory
-from optgen.runtime.core.program import Array, Call, Params, Program, Value, as_step_count
-from optgen.runtime.core.small import Small, cuts_of, views
-from optgen.runtime.core.storage import FORMATS, HALF, OPTIONS, Storage, beside, computed_for, dtype_of, wanted
+from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
+from optgen.runtime.core.rest import beside_params
+from optgen.runtime.core.small import Small, cuts_of, filled, views
+from optgen.runtime.core.storage import Storage, beside, computed_for, dtype_of, wanted
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.core.turn import TURN, run
 
@@ -31,12 +35,12 @@ class OptimizerBase:
 
     Parameters
     ----------
-    params : list, tuple or dict of array
-        The arrays to train.
+    params : list, tuple or dict of array, or list of dict
+        The arrays to train, or groups of them with hyperparameters of their own: ``[{"params": …, "lr": 0.1}, …]``.
     memory : Memory
         What they are.
     hypers : mapping of str to (float or callable)
-        Hyperparameters by name.
+        Hyperparameters by name, for groups that say nothing else.
     options : mapping of str to object
         How slots are stored: `optgen.runtime.core.storage.OPTIONS`.
     """
@@ -50,26 +54,30 @@ class OptimizerBase:
         self, params: Params, memory: Memory, hypers: Mapping[str, Value], options: Mapping[str, Any] = {}
     ) -> None:
         self._memory = memory
-        self._hypers = self.program.completed(hypers)
+        self._given = as_given(params)
+        self._defaults = dict(hypers)
+        self._groups = tuple(self._completed(k, its) for k, its in enumerate(self._given.hypers))
         self._wanted = wanted(self.program, **options)
         self._options = dict(options)
-        self._keyed = isinstance(params, Mapping)
-        self._keys = _keys(params)
-        self._params = _values(params)
+        self._params = list(self._given.arrays)
         for array, name in zip(self._params, self._labels("params"), strict=True):
             memory.check(array, name, None, self.takes, written=True)
         plain = [memory.plain(array) for array in self._params]
         self._shapes = [tuple(array.shape) for array in plain]
         self._dtypes = [memory.dtype_of(array) for array in plain]
         self._bytes = np.array([array.nbytes for array in plain], np.int64)
-        initial = self.program.starting(self.program.at(1, self._hypers))
-        self._formats = [self._formats_of(dtype.name) for dtype in self._dtypes]
-        self._rest = self._beside_params()
-        self._state = self._of_params(self.program.states, initial)
-        scratch = self._of_params(self.program.scratch, [0.0] * len(self.program.scratch))
-        self._small = self._small_values(initial[len(self._state) :])
-        self._numbers = np.array(initial[len(self.program.states) + len(self.program.small_states) :], np.float64)
         self._t = 0
+        first = self._hypers_at(1)
+        initial = [self.program.starting(hypers) for hypers in first]
+        self._formats = [self._formats_of(dtype.name) for dtype in self._dtypes]
+        self._rest = beside_params(memory, self._wanted.rest, self._params, self._shapes, self._dtypes)
+        self._state = self._of_params(self.program.states, initial)
+        scratch = self._of_params(self.program.scratch, [[0.0] * len(self.program.scratch)] * len(initial))
+        arrays_of_states = len(self._state) + len(self.program.small_states)
+        self._small = self._small_values([values[len(self._state) : arrays_of_states] for values in initial])
+        numbers = [initial[group][arrays_of_states:] for group in self._given.group]
+        self._cohorts = cohorts_of(self._given.group, [0] * len(numbers), numbers)
+        agree(self.program, self._cohorts, first)
         self._of_gradients = list(self._dtypes)
         self._starts = memory.addresses(self._params)
         self._slots = np.array([self._starts, *map(memory.addresses, self._state.values())], np.int64)
@@ -78,16 +86,16 @@ class OptimizerBase:
         columns = [np.zeros_like(self._slots[0]), *self._slots[1:], *map(memory.addresses, scratch.values())]
         columns += [memory.addresses(values) for values in self._rest.values()]
         self._columns = np.array([self._slots[0], *columns])
-        self._begin(self.program.at(1, self._hypers))
+        self._begin(first, self._cohorts)
 
-    def _of_params(self, names: Sequence[str], values: Sequence[float]) -> dict[str, list[Array]]:
-        """By name, arrays like the parameters, filled with a value; there may be more values than names."""
-        pairs = zip(names, values, strict=False)
-        kinds = list(zip(self._shapes, self._formats, strict=True))
-        return {
-            name: [self._memory.full(shape, value, dtype_of(formats[name])) for shape, formats in kinds]
-            for name, value in pairs
-        }
+    def _completed(self, group: int, its: Mapping[str, Any]) -> dict[str, Value]:
+        """Every hyperparameter of a group: its own, else as it was given for all, else the default."""
+        try:
+            return self.program.completed({**self._defaults, **its})
+        except (TypeError, ValueError) as error:
+            if not self._given.is_grouped:
+                raise
+            raise type(error)(f"params[{group}]: {error}") from None
 
     def _formats_of(self, theta: str) -> dict[str, str]:
         """How the slots of a parameter are stored that is itself stored in some format; its gradient is as it is."""
@@ -95,30 +103,27 @@ class OptimizerBase:
         states = {name: self._wanted.store.get(name, theta) for name in self.program.states}
         return {"theta": theta, "g": theta, **states, **dict.fromkeys(self.program.scratch, computed)}
 
-    def _beside_params(self) -> dict[str, list[Array]]:
-        """What there is beside parameters of 16 bits, under its name in a state dict; of others, arrays of nothing."""
-        name, kinds = self._wanted.rest, list(zip(self._params, self._shapes, self._dtypes, strict=True))
-        if not name:
-            return {}
-        if not any(dtype.name in HALF for _, _, dtype in kinds):
-            raise ValueError(f"{name}: expected parameters in bfloat16 or float16, for others have all that they need")
-        found = []
-        for array, shape, dtype in kinds:
-            is_half = dtype.name in HALF
-            rest = self._memory.full(shape if is_half else (0,), 0.0, dtype if name == "kahan" else dtype_of("float32"))
-            if is_half and name == "master":
-                self._memory.copy(rest, array)
-            found.append(rest)
-        return {name: found}
+    def _hypers_at(self, t: int, checked: Mapping[str, float] | None = None) -> list[Mapping[str, float]]:
+        """The hyperparameters of each group at a step, some of which are given."""
+        return [self.program.at(t, {**own, **checked} if checked else own) for own in self._groups]
 
-    def _small_values(self, values: Sequence[float]) -> Small | None:
-        """Room for what varies over less than elements, small states filled with their values, which come first."""
+    def _of_params(self, names: Sequence[str], values: Sequence[Sequence[float]]) -> dict[str, list[Array]]:
+        """By name, arrays like the parameters, filled with a value of their group; there may be more than names."""
+        kinds = list(zip(self._shapes, self._formats, self._given.group, strict=True))
+        full = self._memory.full
+        return {
+            name: [full(shape, values[j][k], dtype_of(formats[name])) for shape, formats, j in kinds]
+            for k, name in enumerate(names)
+        }
+
+    def _small_values(self, values: Sequence[Sequence[float]]) -> Small | None:
+        """Room for what varies over less than elements, small states filled with the values of their group."""
         if not self.program.has_small:
             return None
         cuts = cuts_of(self.program, self._shapes, self.chunk)
-        states = self.program.small_states.items()
-        filled = {name: np.full(cuts.sizes[kind], v) for (name, kind), v in zip(states, values, strict=False)}
-        return self._allocated(cuts, filled)
+        of_tensors = np.array(values, np.float64).take(self._given.group, axis=0)
+        states = zip(self.program.small_states.items(), of_tensors.T, strict=True)
+        return self._allocated(cuts, {name: filled(kind, values, cuts) for (name, kind), values in states})
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
         """Make room for small values, of which the states are given."""
@@ -143,14 +148,29 @@ class OptimizerBase:
         return self._t
 
     @property
-    def params(self) -> Params:
-        """The arrays it trains: a tuple, or a read-only dict if they were given as a dict."""
-        return self._like_params(self._params)
+    def params(self) -> Arrays:
+        """The arrays it trains: a tuple, or a read-only dict if they were given as a dict; one group after another."""
+        return self._given.like_params(self._params)
 
     @property
-    def hypers(self) -> Mapping[str, float]:
-        """The hyperparameters as numbers: those of the next step. `set` changes them."""
-        return MappingProxyType(self.program.at(self._t + 1, self._hypers))
+    def hypers(self) -> Mapping[str, Any]:
+        """The hyperparameters as numbers: those of the next step. `set` changes them.
+
+        If there are several groups, each is an array with a number a group.
+        """
+        return MappingProxyType(self._by_name(self._hypers_at(self._t + 1)))
+
+    @property
+    def groups(self) -> tuple[Mapping[str, Any], ...]:
+        """The groups, each as it could have been given: ``params``, and its hyperparameters as `hypers` has them."""
+        now = enumerate(self._hypers_at(self._t + 1))
+        return tuple(MappingProxyType({"params": self._given.of_group(k), **hypers}) for k, hypers in now)
+
+    def _by_name(self, hypers: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+        """Hyperparameters of all groups, each as a number if there is one group, else as an array."""
+        if len(hypers) == 1:
+            return dict(hypers[0])
+        return {name: np.array([its[name] for its in hypers]) for name in self.program.hypers}
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -159,63 +179,116 @@ class OptimizerBase:
         A state of one value a row, a column or a tensor has float64 arrays that broadcast against the parameters; one
         of one value for the whole model is a float64 array of shape (). Before the first step, states that start from
         theta hold what it makes of them now; those that start from the first gradient hold 0.
+
+        A number that the host keeps is a float64 array of shape (), and a copy; where groups, or parameters that steps
+        have left out, have numbers of their own, it has one for each parameter.
         """
         with TURN:
             self._begin_anew()
-        of_params = self._state_of_params().items()
-        shown = {name: self._like_params([self._memory.plain(x) for x in values]) for name, values in of_params}
+        of_params, like = self._state_of_params().items(), self._given.like_params
+        shown = {name: like([self._memory.plain(x) for x in values]) for name, values in of_params}
         return {**shown, **self._model_states(), **self._named_numbers()}
 
-    def eval_params(self) -> Params:
+    def eval_params(self) -> Arrays:
         """The parameters to evaluate the model with, as new arrays like `params`.
 
         They are what the rule says, an average of the points it visited, say; if it says nothing, what `params` are.
         """
         with TURN:
             self._begin_anew()
-            made = [self._evaluated(k, array) for k, array in enumerate(self._params)]
-        return self._like_params(made)
+            numbers = self._of_each([cohort.numbers for cohort in self._cohorts])
+            return self._given.like_params([self._evaluated(k, its) for k, its in enumerate(numbers)])
 
-    def _evaluated(self, k: int, like: Any) -> Any:
+    def _evaluated(self, k: int, numbers: Sequence[float]) -> Any:
         """The parameters of one tensor to evaluate."""
         program, memory = self.program, self._memory
-        of_params, alone = self._state_of_params(), {**self._model_states(), **self._named_numbers()}
-        taken = [
-            like if name == "theta" else alone[name] if name in alone else of_params[name][k]
-            for name in program.evaluated
-        ]
+        named = dict(zip(program.numbers, map(np.array, numbers), strict=True))
+        known = {name: values[k] for name, values in self._state_of_params().items()}
+        known |= {"theta": self._params[k], **self._model_states(), **named}
         new = memory.full(self._shapes[k], 0.0, self._dtypes[k])
-        if program.evaluation is None:
-            memory.copy(new, taken[0])
-            return new
-        numbers = [self._memory_of(array).read(array).astype(np.float64) for array in taken]
-        with np.errstate(all="ignore"):
-            values = np.broadcast_to(program.evaluation(*numbers), self._shapes[k]).astype(self._dtypes[k])
-        memory.writing(new, values)()
+        evaluated(program, memory, [known[name] for name in program.evaluated], new)
         return new
 
-    def _begin(self, hypers: Mapping[str, float]) -> None:
-        """Let states that start from theta do so; what counts is what it is before the first step."""
-        if self.program.copies or self.program.begun:
-            alone = {name: [value] for name, value in self._model_states().items()}
-            beginning.fill(self.program, self._memory, hypers, self._params, {**self._state_of_params(), **alone})
+    def _begin(self, hypers: Sequence[Mapping[str, float]], cohorts: Iterable[Cohort]) -> None:
+        """Let states that start from theta do so; what counts is what it is before the first step of a parameter."""
+        if not (self.program.copies or self.program.begun):
+            return
+        states = dict(self._state_of_params())
+        if not any(cohort.t for cohort in self._cohorts):
+            states |= {name: [value] for name, value in self._model_states().items()}
+        for cohort in cohorts:
+            if cohort.t == 0:
+                now = hypers[cohort.group]
+                beginning.fill(self.program, self._memory, now, self._params, states, only=cohort.members)
 
     def _begin_anew(self) -> None:
-        """The same as long as no step has been taken, for what theta is may have changed."""
-        if self._t == 0:
-            self._begin(self.program.at(1, self._hypers))
+        """The same where no step has been taken, for what theta is may have changed."""
+        if not all(cohort.t for cohort in self._cohorts):
+            self._begin(self._hypers_at(self._t + 1), self._cohorts)
 
-    def set(self, **hypers: Value) -> None:
+    def set(self, *, group: int | None = None, **hypers: Value) -> None:
         """Change hyperparameters, to numbers or schedules, from the next step on. Nothing is recompiled.
+
+        Parameters
+        ----------
+        group : int, optional
+            Of which group; of all unless given.
+        **hypers : float or callable
+            What to change.
 
         Raises
         ------
         TypeError, ValueError
-            If a name is unknown or a value outside its domain; nothing has changed then.
+            If a name is unknown, a value outside its domain, or there is no such group; nothing has changed then.
         """
         kept = self.program.kept(hypers)
+        if group is not None and as_step_count("group", group, least=0) >= len(self._groups):
+            raise ValueError(f"group = {group}: expected one of {len(self._groups)}, counted from 0, or None for all")
         with TURN:
-            self._hypers = self._hypers | kept
+            self._groups = tuple(own | kept if group in (None, k) else own for k, own in enumerate(self._groups))
+
+    def add_group(self, params: Arrays, **hypers: Value) -> None:
+        """Train further parameters too, as a group of their own that has taken no step.
+
+        The states are in new arrays from then on.
+
+        Parameters
+        ----------
+        params : list, tuple or dict of array
+            The arrays; a dict if the others were given in dicts.
+        **hypers : float or callable
+            Their hyperparameters. The others are as they were given for all groups when this was made.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as expected; nothing has changed then.
+        """
+        with TURN:
+            new = {"params": params, **self.program.completed({**self._defaults, **hypers})}
+            kind: Any = type(self)
+            whole = kind([*self._as_groups(), new], **self._options)
+            self._begin_anew()
+            held = {**self._state_of_params(), **self._rest}
+            whole._go_on_from(held, self._model_states(), self._cohorts)  # noqa: SLF001 - of this class
+            self._change([], **{**vars(whole), "_t": self._t, "_defaults": self._defaults})
+
+    def _go_on_from(
+        self, of_params: Mapping[str, list[Array]], of_model: Mapping[str, Array], cohorts: tuple[Cohort, ...]
+    ) -> None:
+        """Take over the states of parameters that are the first of these."""
+        mine, alone = {**self._state_of_params(), **self._rest}, self._model_states()
+        for name, values in of_params.items():
+            for target, source in zip(mine[name], values, strict=False):
+                self._memory.copy(target, source)
+        for name, value in of_model.items():
+            self._memory.copy(alone[name], value)
+        known = {cohort.group for cohort in cohorts}
+        self._cohorts = (*cohorts, *(cohort for cohort in self._cohorts if cohort.group not in known))
+
+    def _as_groups(self) -> list[dict[str, Any]]:
+        """The groups as they could be given, schedules and all."""
+        return [{"params": as_plain(self._given.of_group(k)), **its} for k, its in enumerate(self._groups)]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the parameters that a later run needs to go on bit for bit.
@@ -225,13 +298,17 @@ class OptimizerBase:
         dict
             Numbers and copies of arrays under flat names: ``t``, ``hyper.lr``, ``m.0``, or ``m.w1`` for a dict.
             ``numpy.savez(file, **opt.state_dict())`` stores it without pickle; of a schedule it has the last number.
+            With several groups a hyperparameter is an array with a value a group. Where steps have left parameters
+            out, ``t.each`` has the step count of each, and so has what else differs between parameters.
         """
         with TURN:
-            last = self.program.at(max(self._t, 1), self._hypers)
+            last = self._by_name(self._hypers_at(max(self._t, 1)))
             hypers = {f"hyper.{name}": value for name, value in last.items()}
-            return {"t": self._t, **hypers, **self._copied_states()}
+            counts = [cohort.t for cohort in self._cohorts]
+            each = {} if {self._t}.issuperset(counts) else {saved.EACH: np.array(self._of_each(counts), np.int64)}
+            return {"t": self._t, **each, **hypers, **self._copied_states(), **self._named_numbers()}
 
-    def load_state_dict(self, saved: Mapping[str, Any], *, cast: bool = False) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, cast: bool = False) -> None:
         """Go on from what `state_dict` returned: with its states, its t and its hyperparameters.
 
         The parameters are not part of it: restore them first. To go on with another hyperparameter, `set` it after. A
@@ -239,7 +316,7 @@ class OptimizerBase:
 
         Parameters
         ----------
-        saved : mapping
+        state : mapping
             As returned by `state_dict` or read by ``numpy.load``.
         cast : bool
             Whether states that are stored in another format are taken too, rounded where they have to be.
@@ -250,47 +327,49 @@ class OptimizerBase:
             If it is no mapping, an entry is missing, one too many, cannot be read, is NaN or otherwise not as expected.
             Nothing has changed then, nor is anything half loaded where an interrupt comes.
         """
-        if not isinstance(saved, Mapping):
-            raise TypeError(f"state dict: expected a mapping, got {type(saved).__name__}")
-        targets = self._entries()
-        expected = {"t", *(f"hyper.{name}" for name in self._hypers), *targets}
-        if saved.keys() != expected:
-            missing, unexpected = sorted(expected - saved.keys()), sorted(map(str, saved.keys() - expected))
-            raise ValueError(f"state dict of {self.program.name}: missing {missing}, unexpected {unexpected}")
-        read = {entry: _read(saved, entry) for entry in expected}  # once: a file makes a new array each time
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state dict: expected a mapping, got {type(state).__name__}")
+        program, targets = self.program, self._entries()
+        expected = {"t", *(f"hyper.{name}" for name in program.hypers), *targets, *program.numbers}
+        given = state.keys() - {saved.EACH}
+        if given != expected:
+            missing, unexpected = sorted(expected - given), sorted(map(str, given - expected))
+            raise ValueError(f"state dict of {program.name}: missing {missing}, unexpected {unexpected}")
+        # Once, since a file makes a new array each time.
+        read = {entry: saved.read(state, entry) for entry in (*given, *(state.keys() & {saved.EACH}))}
         count = as_step_count("state dict entry 't'", read["t"], least=0)
-        hypers = self.program.checked({name: read[f"hyper.{name}"] for name in self._hypers})
+        tensors = len(self._params)
+        counts = saved.counts(read[saved.EACH], count, tensors) if saved.EACH in read else [count] * tensors
+        hypers = saved.hypers(program, read, len(self._groups))
         sources = {entry: self._source(entry, read[entry], target, cast=cast) for entry, target in targets.items()}
+        numbers = [saved.numbers(name, read[name], tensors) for name in program.numbers]
+        cohorts = cohorts_of(self._given.group, counts, list(zip(*numbers, strict=True)) or [()] * tensors)
         with TURN:
-            schedules = {name: value for name, value in self._hypers.items() if callable(value)}
-            self._restore(count, {**hypers, **schedules}, sources)
+            followed = [{name: value for name, value in own.items() if callable(value)} for own in self._groups]
+            groups = tuple({**its, **schedules} for its, schedules in zip(hypers, followed, strict=True))
+            self._restore(sources, _t=count, _groups=groups, _cohorts=cohorts)
 
     def _source(self, entry: str, value: Any, target: Any, *, cast: bool) -> Array:
         """The entry of a state dict as an array that holds what the target is to have, and shares no memory with it."""
-        name = f"state dict entry {entry!r}"
-        shape, dtype = self._kind(target)
-        if isinstance(value, np.ndarray) and value.dtype == _OF_FILES and (cast or dtype.name == "bfloat16"):
-            value = value.view(dtype_of("bfloat16"))
-        arrays.check(value, name, shape, FORMATS if cast else dtype, written=False)
-        values = arrays.plain(value).astype(dtype, copy=False)
-        if np.isnan(values).any():
-            raise ValueError(f"{name}: expected numbers, got NaN")
+        values = saved.array(entry, value, tuple(target.shape), self._memory_of(target).dtype_of(target), cast=cast)
         start, size = np.array(arrays.addresses([values]), np.int64), np.array([values.nbytes], np.int64)
         live = self._memory_of(target) is arrays and (not values.ndim or self._written.overlap(start, size))
         return values.copy() if live else values
 
     def __repr__(self) -> str:
-        hypers = ", ".join(f"{k}={v!r}" if callable(v) else f"{k}={v:g}" for k, v in self._hypers.items())
+        hypers = ", ".join(f"{name}={shown([own[name] for own in self._groups])}" for name in self.program.hypers)
         elements = sum(map(prod, self._shapes))
-        return f"{type(self).__name__}({len(self._params)} arrays, {elements} elements, t={self._t}, {hypers})"
+        size = f"{len(self._params)} arrays, {elements} elements"
+        size += f", {len(self._groups)} groups" * (len(self._groups) > 1)
+        return f"{type(self).__name__}({size}, t={self._t}, {hypers})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Tables hold addresses, so a copy is made from its parameters anew; pickle and copy.deepcopy both come here.
         # Not by way of load_state_dict, since what has diverged can be copied too.
         with TURN:
-            states = self._copied_states()
-            params = dict(zip(self._keys, self._params, strict=True)) if self._keyed else self._params
-            return _copied, (type(self), params, self._t, {**self._hypers, **self._options}, states)
+            params, hypers = (self._as_groups(), {}) if self._given.is_grouped else (self.params, self._groups[0])
+            history = {"_t": self._t, "_groups": self._groups, "_cohorts": self._cohorts, "_defaults": self._defaults}
+            return _copied, (type(self), as_plain(params), {**hypers, **self._options}, history, self._copied_states())
 
     def __copy__(self) -> Any:
         return deepcopy(self)
@@ -300,18 +379,14 @@ class OptimizerBase:
             make, parts = self.__reduce__()
             return make(*deepcopy(parts, memo))
 
-    def _restore(self, t: int, hypers: dict[str, Value], states: Mapping[str, Array]) -> None:
+    def _restore(self, states: Mapping[str, Array], **history: Any) -> None:
         targets = self._entries().items()
         writes = [self._memory_of(target).writing(target, states[entry]) for entry, target in targets]
-        self._change(writes, _t=t, _hypers=hypers)
+        self._change(writes, **history)
 
     def _memory_of(self, array: Any) -> Memory:
         """What an array of a state is: a number of the whole model that the host makes is one of NumPy's."""
         return arrays if isinstance(array, np.ndarray) else self._memory
-
-    def _kind(self, array: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """The shape and dtype of the array of a state."""
-        return tuple(array.shape), self._memory_of(array).dtype_of(array)
 
     def _copied_states(self) -> dict[str, Array]:
         """Copies of the state arrays, for the host."""
@@ -323,9 +398,9 @@ class OptimizerBase:
         arrays_of_states = {
             f"{name}.{key}": array
             for name, values in {**self._state_of_params(), **self._rest}.items()
-            for key, array in zip(self._keys, values, strict=True)
+            for key, array in zip(self._given.keys, values, strict=True)
         }
-        return {**arrays_of_states, **self._model_states(), **self._named_numbers()}
+        return {**arrays_of_states, **self._model_states()}
 
     def _state_of_params(self) -> dict[str, list[Array]]:
         """Each state that has an array a parameter; those of rows, columns and tensors as views of what all share."""
@@ -341,42 +416,50 @@ class OptimizerBase:
         return {name: self._small.arrays[name].reshape(()) for name in names} if self._small else {}
 
     def _named_numbers(self) -> dict[str, Array]:
-        """Each state that the host keeps as one number, as a view of it."""
-        return {name: self._numbers[k : k + 1].reshape(()) for k, name in enumerate(self.program.numbers)}
+        """Each state that the host keeps as one number: a copy, with one for each parameter where they differ."""
+        found = {}
+        for k, name in enumerate(self.program.numbers):
+            values = [cohort.numbers[k] for cohort in self._cohorts]
+            found[name] = np.array(values[0] if {values[0]}.issuperset(values) else self._of_each(values), np.float64)
+        return found
 
-    def _in_order(self, grads: Params) -> list[Array]:
-        """The gradients in the order of the parameters."""
-        if not isinstance(grads, Mapping if self._keyed else list | tuple):
-            kind = "dict" if self._keyed else "list or tuple"
-            got = type(grads).__name__
-            raise TypeError(f"grads: expected a {kind}, as params was, got {got}; {as_container(grads, 'grads')}")
-        if not isinstance(grads, Mapping):
-            if len(grads) != len(self._params):
-                raise ValueError(f"grads: expected {len(self._params)} arrays, one a parameter, got {len(grads)}")
-            return list(grads)
-        if grads.keys() != set(self._keys):
-            missing = [key for key in self._keys if key not in grads]
-            unexpected = [key for key in grads if key not in self._keys]
-            raise ValueError(f"grads: expected the keys of params; missing {missing}, unexpected {unexpected}")
-        return [grads[key] for key in self._keys]
+    def _of_each(self, values: Sequence[Any]) -> list[Any]:
+        """What holds for each parameter, given what holds for each cohort."""
+        found = {k: value for cohort, value in zip(self._cohorts, values, strict=True) for k in cohort.members}
+        return [found[k] for k in range(len(self._params))]
 
-    def _addresses(self, gradients: list[Array]) -> Array:
-        """Where the gradients lie, if they and the parameters are as they must be."""
+    def _coming(self, checked: Mapping[str, float], absent: Collection[int] = ()) -> Coming:
+        """What the host computes of the next step."""
+        return coming(self.program, self._cohorts, self._hypers_at(self._t + 1, checked), absent)
+
+    def _addresses(self, gradients: list[Array], absent: frozenset[int]) -> Array:
+        """Where the gradients lie, if they and the parameters are as they must be; 0 for those that are left out."""
         # A parameter is the caller's, who may have changed its flags or resized it since it was first checked.
         memory = self._memory
         if not memory.are_still_at(self._starts, self._params, self._shapes, self._dtypes):
-            self._check("params", self._params, written=True)
+            for each in zip(self._params, self._labels("params"), self._shapes, self._dtypes, strict=True):
+                memory.check(*each, written=True)
             moved = np.flatnonzero(np.not_equal(memory.addresses(self._params), self._starts))
             if moved.size:
                 label = self._labels("params")[moved[0]]
                 raise ValueError(f"{label}: expected its memory where it was at construction, it has moved")
-        found, of_gradients = memory.addresses_if_plain(gradients, self._shapes, self._of_gradients), self._of_gradients
+        shapes, of_gradients = self._shapes, self._of_gradients
+        if absent:
+            there = [k for k in range(len(gradients)) if k not in absent]
+            gradients = [gradients[k] for k in there]
+            shapes, of_gradients = [shapes[k] for k in there], [of_gradients[k] for k in there]
+        found = memory.addresses_if_plain(gradients, shapes, of_gradients)
         if found is None:
-            formats = [beside(theta.name, self.takes) for theta in self._dtypes]
-            for each in zip(gradients, self._labels("grads"), self._shapes, formats, strict=True):
-                memory.check(*each, written=False)
-            found, of_gradients = memory.addresses(gradients), [memory.dtype_of(memory.plain(g)) for g in gradients]
+            names, formats = self._labels("grads"), [beside(theta.name, self.takes) for theta in self._dtypes]
+            if absent:
+                names, formats = [names[k] for k in there], [formats[k] for k in there]
+            found, of_gradients = located(memory, gradients, names, shapes, formats)
         starts = np.array(found, np.int64)
+        if absent:
+            starts = np.zeros(len(self._shapes), np.int64)
+            starts[there] = found
+            known = dict(zip(there, of_gradients, strict=True))
+            of_gradients = [known.get(k, before) for k, before in enumerate(self._of_gradients)]
         overlap = self._written.overlap(starts, self._bytes)
         if overlap:
             k, other = overlap
@@ -396,61 +479,22 @@ class OptimizerBase:
         """Make tables for gradients of other formats than before."""
         raise NotImplementedError
 
-    def _check(self, what: str, values: list[Array], *, written: bool) -> None:
-        expected = zip(values, self._labels(what), self._shapes, self._dtypes, strict=True)
-        for array, name, shape, dtype in expected:
-            self._memory.check(array, name, shape, dtype, written=written)
-
-    def _take(self, numbers: Sequence[float], launches: Sequence[Call]) -> None:
+    def _take(self, step: Coming, launches: Sequence[Call]) -> None:
         """Run the kernels of a step and count it."""
-        write = arrays.writing(self._numbers, np.array(numbers, np.float64))
-        self._change([*launches, write], _t=self._t + 1)
+        self._change(launches, _t=self._t + 1, _cohorts=step.cohorts)
 
     def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
         """Make calls and set attributes, all of it whatever comes."""
         run([*calls, *(partial(object.__setattr__, self, name, value) for name, value in attributes.items())])
 
-    def _labels(self, what: str) -> list[str]:
-        """What to call each array in a message: ``grads[0]`` or ``grads['w1']``."""
-        return [f"{what}[{key!r}]" for key in self._keys]
-
-    def _like_params(self, values: list[Array]) -> Params:
-        return MappingProxyType(dict(zip(self._keys, values, strict=True))) if self._keyed else tuple(values)
+    def _labels(self, what: str) -> Sequence[str]:
+        """What to call each array in a message: ``grads[0]`` or ``grads['w1']``; parameters as they were given."""
+        return self._given.labels if what == "params" else [f"{what}[{key!r}]" for key in self._given.keys]
 
 
-def _keys(params: Params) -> Sequence[Any]:
-    if not isinstance(params, Mapping | list | tuple):
-        kind = type(params).__name__
-        raise TypeError(
-            f"params: expected a list, tuple or dict of arrays, got {kind}; {as_container(params, 'params')}"
-        )
-    if not params:
-        raise ValueError("params is empty: expected at least one array")
-    if not isinstance(params, Mapping):
-        return range(len(params))
-    for key in params:
-        if not isinstance(key, str):
-            what = f"got the key {key!r}: write str(…) of each"
-            raise TypeError(f"params: expected a dict with strings for keys, {what}")
-    return list(params)
-
-
-def _values(params: Params) -> list[Array]:
-    return list(params.values()) if isinstance(params, Mapping) else list(params)
-
-
-def _read(saved: Mapping[str, Any], entry: str) -> Any:
-    try:
-        return saved[entry]
-    except Exception as error:  # of whatever keeps it: a damaged file has many
-        raise ValueError(f"state dict entry {entry!r} cannot be read: {error}") from error
-
-
-_OF_FILES = np.dtype("V2")
-"""What NumPy makes of bfloat16 in a file."""
-
-
-def _copied(kind: Any, params: Params, t: int, given: dict[str, Any], states: Mapping[str, Array]) -> Any:
+def _copied(
+    kind: Any, params: Params, given: Mapping[str, Any], history: Mapping[str, Any], states: Mapping[str, Array]
+) -> Any:
     optimizer = kind(params, **given)
-    optimizer._restore(t, {k: v for k, v in given.items() if k not in OPTIONS}, states)  # noqa: SLF001 this is part of the class
+    optimizer._restore(states, **history)  # noqa: SLF001 this is part of the class
     return optimizer

@@ -8,7 +8,7 @@ from functools import partial
 from math import isfinite, nan
 from numbers import Real
 from operator import index
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,10 @@ from optgen.runtime.core.domain import Domain
 
 Array = NDArray[Any]
 """A float32 or float64 array, C-contiguous."""
-Params = Sequence[Array] | Mapping[str, Array]
-"""The parameters of a model, or their gradients: a list, a tuple or a dict of arrays."""
+Arrays = Sequence[Array] | Mapping[str, Array]
+"""An array for each parameter of a model, a gradient say: a list, a tuple or a dict."""
+Params = Arrays | Sequence[Mapping[str, Any]]
+"""The parameters of a model, or a list of groups of them: ``[{"params": arrays, "lr": 0.1}, {"params": others}]``."""
 Value = float | Callable[[int], float]
 """A hyperparameter: a number, or a schedule, called with the number of each step (1, 2, …) for the number to use."""
 Call = partial[Any]
@@ -105,6 +107,9 @@ class Program:
         on the calling one.
     numbers : tuple of str
         States that are one number for the whole model, known on the host.
+    shared : tuple of str
+        Hyperparameters, numbers and ``"t"``, where values of the whole model are made of them: they are the same for
+        all parameters then.
     seeds : tuple of str
         The hyperparameters that key what is drawn. If there are any, the kernels take `keys` after the scalars.
     small_states : mapping of str to str
@@ -140,6 +145,7 @@ class Program:
     sweep: Callable[..., None] | None = None
     sweep_serial: Callable[..., None] | None = None
     numbers: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()
     small_states: Mapping[str, str] = field(default_factory=dict)
     scratch: tuple[str, ...] = ()
@@ -242,7 +248,7 @@ class Program:
         except ValueError as error:
             raise ValueError(f"{error}; that follows from the others, so give {name} itself") from None
 
-    def at(self, t: int, kept: Mapping[str, Value]) -> dict[str, float]:
+    def at(self, t: int, kept: Mapping[str, Value]) -> Mapping[str, float]:
         """Hyperparameters at a step: what schedules say is checked like any other value.
 
         Raises
@@ -250,6 +256,8 @@ class Program:
         TypeError, ValueError
             If a schedule returns what `checked` refuses.
         """
+        if not any(map(callable, kept.values())):
+            return cast("Mapping[str, float]", kept)
         return {name: self._scheduled(name, value, t) if callable(value) else value for name, value in kept.items()}
 
     def _is_schedule(self, name: str, value: Any) -> bool:

@@ -52,6 +52,18 @@ def allocated(program: Program, cuts: Cuts, states: Mapping[str, Array]) -> Smal
     return Small(cuts, {**cuts.extents, **room, **states})
 
 
+def filled(kind: str, values: Array, cuts: Cuts) -> Array:
+    """A flat array with a value for all that there is of a kind in each tensor; of a model, that of the first."""
+    if kind == "model":
+        return values[:1].copy()
+    counts = {
+        "tensor": np.ones(len(values), np.int64),
+        "row": np.diff(cuts.at.rows),
+        "column": np.diff(cuts.at.columns),
+    }
+    return np.repeat(values, counts[kind])
+
+
 def shape_in(kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of an array with a tensor's values of a kind, so that it broadcasts against the tensor."""
     if kind == "row" and shape:

@@ -9,7 +9,7 @@ thousand small tensors and one large one keep all threads busy alike.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import NamedTuple
 
@@ -57,7 +57,13 @@ class Table:
         self.rows[:, 1 + slot] = starts.take(self.tensor) + self.offsets[slot]
 
 
-def tabulate(starts: Array, sizes: Array, itemsizes: int | Sequence[int], cuts: Cuts | None = None) -> Table:
+def tabulate(
+    starts: Array,
+    sizes: Array,
+    itemsizes: int | Sequence[int],
+    cuts: Cuts | None = None,
+    groups: Array | None = None,
+) -> Table:
     """Cut tensors into chunks.
 
     Parameters
@@ -70,6 +76,8 @@ def tabulate(starts: Array, sizes: Array, itemsizes: int | Sequence[int], cuts: 
         Bytes of an element, in each slot if they differ.
     cuts : Cuts, optional
         Where to cut, and where chunks leave what they add up, for a program that does.
+    groups : array of int64, shape (tensors,), optional
+        Which row of scalars holds for each tensor; the first for all unless given.
     """
     if cuts is None:
         tensor, begin, counts = _chunks(sizes)
@@ -79,6 +87,7 @@ def tabulate(starts: Array, sizes: Array, itemsizes: int | Sequence[int], cuts: 
         tensor, begin, counts, places = cuts.tensor[mine], cuts.begin[mine], cuts.count[mine], cuts.places[mine]
     rows = np.zeros((len(tensor), 1 + len(starts) + 3), np.int64)
     rows[:, 0], rows[:, -2], rows[:, -1] = counts, tensor, begin
+    rows[:, -3] = 0 if groups is None else groups[tensor]
     offsets = begin * np.broadcast_to(itemsizes, len(starts))[:, None]
     table = Table(rows, _tasks(counts), int(sizes.sum()), tensor, offsets, places)
     for slot, column in enumerate(starts):
@@ -114,7 +123,7 @@ class At(NamedTuple):
     Parameters
     ----------
     tensors : array of int64
-        The tensors that have elements.
+        The tensors that have elements and take part.
     groups : array of int64, shape (tensors,)
         Which row of scalars holds for each.
     chunks, rows, columns : array of int64, shape (tensors + 1,)
@@ -162,6 +171,11 @@ class Cuts:
     at: At
     sizes: Mapping[str, int]
     extents: Mapping[str, Array]
+
+    def visiting(self, groups: Array) -> Cuts:
+        """The same for a step in which some tensors take part: of each the row of scalars that holds; -1 for others."""
+        tensors = self.at.tensors[groups[self.at.tensors] >= 0]
+        return replace(self, at=self.at._replace(tensors=tensors, groups=groups))
 
 
 def cut(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from numba import typeof
 
@@ -18,8 +17,7 @@ SERIAL_BELOW = 32_768
 """Elements below which waking the other threads costs more than they save."""
 
 
-@dataclass(frozen=True, eq=False)
-class Work:
+class Work(NamedTuple):
     """What a program is done to.
 
     Parameters

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core import arrays
+from optgen.runtime.core.cohorts import Cohort, Coming
+from optgen.runtime.core.gradients import absent, in_order
 from optgen.runtime.core.optimizer import GRADIENT, OptimizerBase
-from optgen.runtime.core.program import Array, Params
+from optgen.runtime.core.program import Array, Arrays, Call, Params
 from optgen.runtime.core.small import Small, allocated
 from optgen.runtime.core.storage import FORMATS, OPTIONS, Storage
 from optgen.runtime.core.table import Cuts, Table, tabulate
@@ -21,11 +23,23 @@ from optgen.runtime.cpu.launch import Work, launches, machine_code
 
 
 @dataclass(frozen=True, eq=False)
-class _Group:
-    """The tensors that are stored alike, as a table."""
+class _Visited:
+    """What steps visit in which the same parameters take part, by the same rows of scalars.
 
-    storage: Storage
-    table: Table
+    Parameters
+    ----------
+    members : sequence of tuple of int
+        The parameters of each row.
+    tables, storages : sequence of Table, of Storage
+        One for each way to store slots.
+    small : Small or None
+        What varies over less than elements, and where it stands.
+    """
+
+    members: Sequence[tuple[int, ...]]
+    tables: Sequence[Table]
+    storages: Sequence[Storage]
+    small: Small | None
 
 
 class FusedOptimizer(OptimizerBase):
@@ -37,12 +51,13 @@ class FusedOptimizer(OptimizerBase):
 
     Parameters
     ----------
-    params : list, tuple or dict of numpy.ndarray
+    params : list, tuple or dict of numpy.ndarray, or list of dict
         The arrays to train: float32, float64, bfloat16 (of ml_dtypes) or float16, C-contiguous, sharing no memory.
-        They are updated in place. All is computed in float32, for parameters in float64 in that.
+        They are updated in place. All is computed in float32, for parameters in float64 in that. Groups of them may
+        have hyperparameters of their own: ``[{"params": decayed, "weight_decay": 0.1}, {"params": rest}]``.
     **hypers : float or callable
-        Hyperparameters by name. A callable is a schedule: it is called with the number of each step, 1 at the first,
-        and returns the number to use.
+        Hyperparameters by name, for all groups that say nothing else. A callable is a schedule: it is called with the
+        number of each step, 1 at the first, and returns the number to use.
     store : dict of str to dtype, optional
         In what to store states of elements, ``{"m": "bf16", "v": "bf16"}`` say: ``"f64"``, ``"f32"``, ``"bf16"`` or
         ``"f16"``. The others are stored as their parameter is.
@@ -73,18 +88,25 @@ class FusedOptimizer(OptimizerBase):
         return allocated(self.program, cuts, states)
 
     def _layout(self) -> None:
-        storages = self._storages()
-        sizes = np.array([prod(shape) for shape in self._shapes], np.int64)
-        cuts = self._small.cuts if self._small else None
-        self._groups = []
-        for storage in dict.fromkeys(storages):
-            mine = np.where([its == storage for its in storages], sizes, 0)
-            itemsizes = [its.itemsize for _, its in storage.slots] + [storage.theta.rest_itemsize] * len(self._rest)
-            self._groups.append(_Group(storage, tabulate(self._columns, mine, itemsizes, cuts)))
+        self._visit = self._visiting(self._cohorts)
         self._kernels: list[Any] = []
         self._code: list[Callable[..., None]] = []
 
-    def step(self, grads: Params, **hypers: float) -> None:
+    def _visiting(self, taking: Sequence[Cohort]) -> _Visited:
+        """What a step visits of some cohorts, a row for each."""
+        groups = np.full(len(self._params), -1)
+        for row, cohort in enumerate(taking):
+            groups[list(cohort.members)] = row
+        small = self._small and replace(self._small, cuts=self._small.cuts.visiting(groups))
+        storages, tables = self._storages(), []
+        sizes = np.where(groups >= 0, [prod(shape) for shape in self._shapes], 0)
+        for storage in dict.fromkeys(storages):
+            mine = np.where([its == storage for its in storages], sizes, 0)
+            itemsizes = [its.itemsize for _, its in storage.slots] + [storage.theta.rest_itemsize] * len(self._rest)
+            tables.append(tabulate(self._columns, mine, itemsizes, small.cuts if small else None, groups))
+        return _Visited([cohort.members for cohort in taking], tables, list(dict.fromkeys(storages)), small)
+
+    def step(self, grads: Arrays, *, missing: str = "error", **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
 
         An interrupt (Ctrl-C), or whatever else a signal or a thread raises here, finds the step not begun or complete.
@@ -93,10 +115,13 @@ class FusedOptimizer(OptimizerBase):
         ----------
         grads : list, tuple or dict of numpy.ndarray
             The gradients, of the shapes and dtypes of the parameters, or in bfloat16 or float16; of parameters of 16
-            bits also in float32. They are only read, and only during the call; they may share memory with each other,
-            but not with a parameter or a state.
+            bits also in float32. Those of all groups are in one list or dict. They are only read, and only during the
+            call; they may share memory with each other, but not with a parameter or a state.
+        missing : {"error", "skip"}
+            What a gradient of None is: an error, or a parameter that is left out of the step and of what is added up
+            over the model, as if it were not there. Each counts its own steps; schedules go by those of the optimizer.
         **hypers : float
-            Values for this step alone, as from a schedule: ``opt.step(grads, lr=3e-4)``.
+            Values for this step alone and all groups, as from a schedule: ``opt.step(grads, lr=3e-4)``.
 
         Raises
         ------
@@ -104,25 +129,26 @@ class FusedOptimizer(OptimizerBase):
             If an argument is not as expected; nothing has changed then.
         """
         checked = self.program.checked(hypers)
-        gradients = self._in_order(grads)
+        gradients = in_order(self._given, grads)
+        left_out = absent(gradients, missing)
         with TURN:
-            starts = self._addresses(gradients)
-            now = self.program.at(self._t + 1, self._hypers | checked)
-            scalars, numbers = self.program.computed(self._t + 1, now.values(), self._numbers)
-            keys = self.program.keys(self._t + 1, now)
-            wide = np.array(scalars, np.float64).reshape(1, -1)
-            seed = self._wanted.rounding_seed
-            storages = [group.storage.at(self._t + 1, seed) for group in self._groups]
-            given = [(storage, wide.astype(storage.computed), *keys) for storage in storages]
-            work = Work(self.program, [group.table for group in self._groups], given, wide, self._small)
-            if self._t == 0:
-                self._begin(now)
-            for group in self._groups:
-                group.table.point(GRADIENT, starts)
-            chosen = launches(work)
-            kernels = [launch.func for launch in chosen]
-            if kernels != self._kernels:  # a fork may choose others
-                self._code = list(map(machine_code, chosen))
-                self._kernels = kernels
-            calls = [partial(code, *launch.args) for code, launch in zip(self._code, chosen, strict=True)]
-            self._take(numbers, calls)
+            starts = self._addresses(gradients, left_out)
+            step = self._coming(checked, left_out)
+            self._begin(step.hypers, step.taking)
+            self._take(step, self._calls(step, starts) if step.taking else [])
+
+    def _calls(self, step: Coming, starts: Array) -> list[Call]:
+        """The kernels of a step."""
+        if [cohort.members for cohort in step.taking] != self._visit.members:
+            self._visit = self._visiting(step.taking)
+        visit, wide, t, seed = self._visit, step.scalars, self._t + 1, self._wanted.rounding_seed
+        storages = [storage.at(t, seed) for storage in visit.storages]
+        given = [(storage, wide.astype(storage.computed), *step.keys) for storage in storages]
+        for table in visit.tables:
+            table.point(GRADIENT, starts)
+        chosen = launches(Work(self.program, visit.tables, given, wide, visit.small))
+        kernels = [launch.func for launch in chosen]
+        if kernels != self._kernels:  # a fork may choose others
+            self._code = list(map(machine_code, chosen))
+            self._kernels = kernels
+        return [partial(code, *launch.args) for code, launch in zip(self._code, chosen, strict=True)]

@@ -8,7 +8,7 @@ has changed, and the scalars of the step, in one copy. Copies and kernels are pu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from optgen.runtime.core.turn import run
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import DeviceMemory
-from optgen.runtime.cuda.places import names_of_small, placed_on_device
+from optgen.runtime.cuda.places import names_of_small, placed_on_device, those
 
 CHUNK = 64 if cuda.SIMULATED else 4096
 """Elements in a chunk, which a block of threads visits: a few moves of 128 bits for each of them."""
@@ -44,6 +44,11 @@ class SmallOnDevice(Small):
 
     flat: Any
     at: Any
+
+    def visiting(self, cuts: Cuts, memory: DeviceMemory, stream: Any) -> SmallOnDevice:
+        """The same for a step in which some tensors take part; see `Cuts.visiting`."""
+        sizes = [len(part) for part in self.arrays.values()]
+        return replace(self, cuts=cuts, at=memory.placed(placed_on_device(cuts, sizes), stream))
 
 
 def allocated_on_device(
@@ -114,11 +119,12 @@ class OnDevice:
         self._pointed: list[int] | None = None
         self._graphs: list[Array] = []
         self._pinned: Array | None = None
-        table = np.stack([cuts.count, cuts.tensor, cuts.begin, cuts.at.groups[cuts.tensor]]).astype(np.int64)
+        groups = cuts.at.groups[cuts.tensor]
+        table = np.stack([cuts.count, cuts.tensor, cuts.begin, groups]).astype(np.int64)
         table = np.concatenate([table, cuts.places.T]) if small else table
         kinds = list(dict.fromkeys(storages))
         of = np.array(list(map(kinds.index, storages)))
-        mine = {its: np.flatnonzero(of[cuts.tensor] == k) for k, its in enumerate(kinds)}
+        mine = {its: np.flatnonzero((of[cuts.tensor] == k) & (groups >= 0)) for k, its in enumerate(kinds)}
         tables = {its: np.ascontiguousarray(table[:, some]) for its, some in mine.items() if len(some)}
         self._chunks = {its: memory.placed(rows, stream) for its, rows in tables.items()}
         self._counts = {its: rows.shape[1] for its, rows in tables.items()}
@@ -126,22 +132,27 @@ class OnDevice:
         self._blocks = {
             "model": 1,
             "tensor": len(cuts.at.tensors),
-            "row": -(-int(cuts.at.rows[-1]) // cuda.THREADS),
-            "column": -(-int(cuts.at.columns[-1]) // cuda.THREADS),
+            "row": -(-len(those(cuts.at.rows, cuts.at.tensors)) // cuda.THREADS),
+            "column": -(-len(those(cuts.at.columns, cuts.at.tensors)) // cuda.THREADS),
         }
         self._given: Any = None
         self._views: dict[str, Any] = {}
         self._launches: dict[Any, list[Call]] = {}
 
     @property
+    def is_captured(self) -> bool:
+        """Whether a CUDA graph has its launches."""
+        return bool(self._graphs)
+
+    @property
     def has_scalars(self) -> bool:
         """Whether the kernels have been given scalars."""
         return self._given is not None
 
-    def scalars(self, scalars: Sequence[float], keys: Sequence[Array], stream: Any) -> list[Call]:
-        """The copy that gives the kernels the scalars of a step, and what draws are keyed by."""
-        parts = {"wide": np.array([scalars], np.float64)}
-        parts |= {name: np.array([scalars], name) for name in {its.computed for its in self._chunks}}
+    def scalars(self, scalars: Array, keys: Sequence[Array], stream: Any) -> list[Call]:
+        """The copy that gives the kernels the scalars of a step, a row a cohort, and what draws are keyed by."""
+        parts = {"wide": scalars}
+        parts |= {name: scalars.astype(name) for name in {its.computed for its in self._chunks}}
         parts |= dict(zip(["keys"], keys, strict=False))
         words = {name: np.zeros(max(part.size, 1), np.int64) for name, part in parts.items()}
         for name, part in parts.items():

@@ -12,8 +12,11 @@ import numpy as np
 
 from optgen.runtime.core import arrays
 from optgen.runtime.core.beginning import fill
+from optgen.runtime.core.cohorts import Cohort, Coming
+from optgen.runtime.core.gradients import absent, in_order
+from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.optimizer import OptimizerBase
-from optgen.runtime.core.program import Array, Call, Params, Program, as_step_count
+from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.small import cuts_of
 from optgen.runtime.core.storage import FORMATS, OPTIONS, stored_as
 from optgen.runtime.core.table import Cuts
@@ -26,6 +29,9 @@ from optgen.runtime.cuda.launch import CHUNK, OnDevice, SmallOnDevice, allocated
 
 __all__ = ["FusedOptimizer", "update_array"]
 
+_ANOTHER = "make another optimizer, with the state dict of this one"
+"""What to do where a CUDA graph holds what would have to change."""
+
 
 class FusedOptimizer(OptimizerBase):
     """An optimizer that updates all arrays of a model, in place, on the GPU that they are on, one launch a sweep.
@@ -37,12 +43,14 @@ class FusedOptimizer(OptimizerBase):
 
     Parameters
     ----------
-    params : list, tuple or dict of array
+    params : list, tuple or dict of array, or list of dict
         The arrays to train, on one GPU: tensors of PyTorch, arrays of CuPy or others with
         ``__cuda_array_interface__``; float32 or float64, C-contiguous, sharing no memory. They are updated in place.
+        Groups of them may have hyperparameters of their own: ``[{"params": decayed, "weight_decay": 0.1}, {"params":
+        rest}]``.
     **hypers : float or callable
-        Hyperparameters by name. A callable is a schedule: it is called with the number of each step, 1 at the first,
-        and returns the number to use.
+        Hyperparameters by name, for all groups that say nothing else. A callable is a schedule: it is called with the
+        number of each step, 1 at the first, and returns the number to use.
 
     Raises
     ------
@@ -72,27 +80,40 @@ class FusedOptimizer(OptimizerBase):
         options = {name: hypers.pop(name) for name in OPTIONS if name in hypers}
         for name in options.keys() - {"store"}:
             raise ValueError(f"{name}: kernels for GPUs round to nearest, and keep nothing beside parameters, so far")
-        given = list(params.values() if isinstance(params, Mapping) else params) if _is_model(params) else []
-        memory = memory_of(given) if given else cast("DeviceMemory", None)
+        memory = memory_of(list(as_given(params).arrays))
         self._streams: dict[int, Any] = {}
-        self._compiled = False
-        with cuda_host.on_gpu(memory.number if memory else 0):
+        with cuda_host.on_gpu(memory.number):
             super().__init__(params, memory, hypers, options)
+            small = cast("SmallOnDevice | None", self._small)
+            self._cuts = small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)
             self._layout()
 
     def _layout(self) -> None:
-        small, memory, stream = cast("SmallOnDevice | None", self._small), self._memory, self._stream()
-        cuts = small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)
-        storages = self._storages()
-        self._work = OnDevice(
-            self.program, self._columns, storages, cuts=cuts, small=small, memory=memory, stream=stream
-        )
+        self._visit(self._cohorts)
         self._compiled = False
+
+    def _visit(self, taking: Sequence[Cohort]) -> None:
+        """Prepare for steps in which some cohorts take part, with a row of scalars for each."""
+        groups = np.full(len(self._params), -1)
+        for row, cohort in enumerate(taking):
+            groups[list(cohort.members)] = row
+        stream, small = self._stream(), cast("SmallOnDevice | None", self._small)
+        cuts = self._cuts.visiting(groups)
+        self._work = OnDevice(
+            self.program,
+            self._columns,
+            self._storages(),
+            cuts=cuts,
+            small=small and small.visiting(cuts, self._memory, stream),
+            memory=self._memory,
+            stream=stream,
+        )
+        self._members = [cohort.members for cohort in taking]
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> SmallOnDevice:
         return allocated_on_device(self.program, self._memory, cuts, states, self._stream())
 
-    def step(self, grads: Params, **hypers: float) -> None:
+    def step(self, grads: Arrays, *, missing: str = "error", **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
 
         An interrupt (Ctrl-C) finds the step either not begun or in the stream as a whole.
@@ -100,10 +121,14 @@ class FusedOptimizer(OptimizerBase):
         Parameters
         ----------
         grads : list, tuple or dict of array
-            The gradients, of the shapes, dtypes and library of the parameters. They are only read, and must stay as
-            they are until the GPU has done the step, as is the case for whatever is put into the same stream later.
+            The gradients, of the shapes, dtypes and library of the parameters, those of all groups in one. They are
+            only read, and must stay as they are until the GPU has done the step, as is the case for whatever is put
+            into the same stream later.
+        missing : {"error", "skip"}
+            What a gradient of None is: an error, or a parameter that is left out of the step and of what is added up
+            over the model, as if it were not there. Each counts its own steps; schedules go by those of the optimizer.
         **hypers : float
-            Values for this step alone, as from a schedule: ``opt.step(grads, lr=3e-4)``.
+            Values for this step alone and all groups, as from a schedule: ``opt.step(grads, lr=3e-4)``.
 
         Raises
         ------
@@ -113,12 +138,28 @@ class FusedOptimizer(OptimizerBase):
             If a CUDA graph is being captured: that takes `launch`.
         """
         checked = self.program.checked(hypers)
-        gradients = self._in_order(grads)
+        gradients = in_order(self._given, grads)
+        left_out = absent(gradients, missing)
         with TURN, cuda_host.on_gpu(self._memory.number):
             stream = self._stream()
             self._refuse_capture(stream, "step")
-            starts = self._addresses(gradients).tolist()
-            self._take(*self._next(checked, stream, starts))
+            starts = self._addresses(gradients, left_out).tolist()
+            step = self._coming(checked, left_out)
+            self._take(step, self._calls(step, stream, starts) if step.taking else [])
+
+    def add_group(self, params: Arrays, **hypers: Value) -> None:
+        """Train further parameters too, as a group of their own that has taken no step: see `OptimizerBase.add_group`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as expected; nothing has changed then.
+        RuntimeError
+            If a CUDA graph has been captured, which would go on without them.
+        """
+        if self._work.is_captured:
+            raise RuntimeError(f"add_group() after a CUDA graph has been captured: {_ANOTHER}")
+        super().add_group(params, **hypers)
 
     def advance(self, **hypers: float) -> None:
         """Count a step and give the GPU its scalars, which the next `launch`, or a captured one, works with.
@@ -139,9 +180,10 @@ class FusedOptimizer(OptimizerBase):
         with TURN, cuda_host.on_gpu(self._memory.number):
             stream = self._stream()
             self._refuse_capture(stream, "advance")
-            self._take(*self._next(checked, stream, None))
+            step = self._coming(checked)
+            self._take(step, self._calls(step, stream, None))
 
-    def launch(self, grads: Params) -> None:
+    def launch(self, grads: Arrays) -> None:
         """Launch the kernels of the step that `advance` has counted. This can be captured as a CUDA graph.
 
         Parameters
@@ -156,10 +198,10 @@ class FusedOptimizer(OptimizerBase):
         RuntimeError
             If the kernels have not been compiled: `compile` does it.
         """
-        gradients = self._in_order(grads)
+        gradients = in_order(self._given, grads)
         with TURN, cuda_host.on_gpu(self._memory.number):
             stream = self._stream()
-            starts = self._addresses(gradients).tolist()
+            starts = self._addresses(gradients, frozenset()).tolist()
             if not self._compiled:
                 raise RuntimeError("launch() before any kernel is compiled: call compile(), then advance(), first")
             with _uninterrupted():
@@ -173,14 +215,12 @@ class FusedOptimizer(OptimizerBase):
         with TURN, cuda_host.on_gpu(self._memory.number):
             stream = self._stream()
             self._refuse_capture(stream, "compile")
-            now = self.program.at(max(self._t, 1), self._hypers)
-            scalars, _ = self.program.computed(max(self._t, 1), now.values(), self._numbers)
-            self._compile(scalars, self.program.keys(max(self._t, 1), now), stream)
+            self._compile(self._coming({}), stream)
             self._work.prepare_graph()
 
-    def _compile(self, scalars: Sequence[float], keys: Sequence[Array], stream: Any) -> None:
+    def _compile(self, step: Coming, stream: Any) -> None:
         if not self._work.has_scalars:  # those of a step that has been counted are left alone
-            run(self._work.scalars(scalars, keys, stream))
+            run(self._work.scalars(step.scalars, step.keys, stream))
         self._work.compile(stream)
         self._compiled = True
 
@@ -188,22 +228,19 @@ class FusedOptimizer(OptimizerBase):
         with _uninterrupted():
             super()._change(calls, **attributes)
 
-    def _next(
-        self, checked: Mapping[str, float], stream: Any, starts: Sequence[int] | None
-    ) -> tuple[Sequence[float], list[Call]]:
-        """The numbers after the next step, and what it puts into the stream: kernels if there are gradients."""
-        t = self._t + 1
-        now = self.program.at(t, {**self._hypers, **checked})
-        scalars, numbers = self.program.computed(t, now.values(), self._numbers)
-        keys = self.program.keys(t, now)
+    def _calls(self, step: Coming, stream: Any, starts: Sequence[int] | None) -> list[Call]:
+        """What a step puts into the stream: kernels if there are gradients."""
+        if [cohort.members for cohort in step.taking] != self._members:
+            if self._work.is_captured:
+                raise RuntimeError(f"a step of other parameters than a CUDA graph has that was captured: {_ANOTHER}")
+            self._visit(step.taking)
         if not self._compiled:
-            self._compile(scalars, keys, stream)
-        if self._t == 0:
-            self._begin(now)
-        launches = self._work.scalars(scalars, keys, stream)
+            self._compile(step, stream)
+        self._begin(step.hypers, step.taking)
+        launches = self._work.scalars(step.scalars, step.keys, stream)
         if starts is not None:
             launches += [*self._work.pointing(starts, stream), *self._work.launches(stream)]
-        return numbers, launches
+        return launches
 
     def _stream(self) -> Any:
         """The stream that the library of the parameters uses now."""
@@ -236,11 +273,6 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if came:
             signal.raise_signal(signal.SIGINT)
-
-
-def _is_model(params: Any) -> bool:
-    """Whether something has arrays to look at; if not, the checks that all optimizers have say what is wrong."""
-    return isinstance(params, Mapping | list | tuple) and len(params) > 0
 
 
 def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Mapping[str, Any]) -> None:
@@ -288,8 +320,9 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
             if count == 1:
                 begun = {name: [slots[name]] for name in (*program.copies, *program.begun)}
                 fill(program, memory, values, [theta], begun)
-            for held, given in states.values():
-                memory.copy(held, given)
-            run([*work.scalars(scalars, program.keys(count, values), stream), *work.launches(stream), *writes])
-            for held, given in states.values():
-                memory.copy(given, held)
+            for held, its in states.values():
+                memory.copy(held, its)
+            given = work.scalars(np.array([scalars], np.float64), program.keys(count, values), stream)
+            run([*given, *work.launches(stream), *writes])
+            for held, its in states.values():
+                memory.copy(its, held)

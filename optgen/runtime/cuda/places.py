@@ -14,9 +14,11 @@ from optgen.runtime.core.program import Array
 from optgen.runtime.core.table import Cuts
 
 TENSORS, N_TENSORS, CHUNKS, ROWS, COLUMNS, N_ROWS, N_COLS, PARTS = range(8)
-TENSOR_OF_ROW, TENSOR_OF_COLUMN, ALL_ROWS, ALL_COLUMNS, GROUPS, SMALL = range(8, 14)
-"""What the entries are: the fields of `optgen.runtime.core.table.At`, the tensor of each row and column, how many there
-are; at `SMALL` begin the places of small values, in the order of their names."""
+TENSOR_OF_ROW, TENSOR_OF_COLUMN, N_VISITED_ROWS, N_VISITED_COLUMNS, GROUPS = range(8, 13)
+VISITED_ROWS, VISITED_COLUMNS, SMALL = range(13, 16)
+"""What the entries are: the fields of `optgen.runtime.core.table.At`, the tensor of each row and column, those of the
+tensors that take part, and how many they are; at `SMALL` begin the places of small values, in the order of their
+names."""
 EXTENTS = ("numel", "n_rows", "n_cols")
 """The small values that every program has, before its own."""
 
@@ -43,6 +45,7 @@ def placed_on_device(cuts: Cuts, sizes: Sequence[int]) -> Array:
     """
     at = cuts.at
     tensors = np.arange(len(at.rows) - 1)
+    rows, columns = those(at.rows, at.tensors), those(at.columns, at.tensors)
     parts = {
         TENSORS: at.tensors,
         GROUPS: at.groups,
@@ -54,12 +57,19 @@ def placed_on_device(cuts: Cuts, sizes: Sequence[int]) -> Array:
         PARTS: at.parts.reshape(-1),
         TENSOR_OF_ROW: np.repeat(tensors, np.diff(at.rows)),
         TENSOR_OF_COLUMN: np.repeat(tensors, np.diff(at.columns)),
+        VISITED_ROWS: rows,
+        VISITED_COLUMNS: columns,
     }
     head = np.zeros(SMALL + len(sizes), np.int64)
-    head[N_TENSORS], head[ALL_ROWS], head[ALL_COLUMNS] = len(at.tensors), at.rows[-1], at.columns[-1]
+    head[N_TENSORS], head[N_VISITED_ROWS], head[N_VISITED_COLUMNS] = len(at.tensors), len(rows), len(columns)
     head[SMALL:] = np.cumsum([0, *sizes])[:-1]
     begin = len(head)
     for entry, part in parts.items():
         head[entry] = begin
         begin += len(part)
     return np.concatenate([head, *parts.values()]).astype(np.int64)
+
+
+def those(bounds: Array, tensors: Array) -> Array:
+    """The rows, or the columns, of some tensors, given where those of each begin."""
+    return np.concatenate([np.arange(0), *(np.arange(bounds[j], bounds[j + 1]) for j in tensors.tolist())])

@@ -13,18 +13,20 @@ from __future__ import annotations
 from typing import Any
 
 from optgen.runtime.cuda.places import (
-    ALL_COLUMNS,
-    ALL_ROWS,
     CHUNKS,
     COLUMNS,
     N_COLS,
     N_ROWS,
     N_TENSORS,
+    N_VISITED_COLUMNS,
+    N_VISITED_ROWS,
     PARTS,
     ROWS,
     TENSOR_OF_COLUMN,
     TENSOR_OF_ROW,
     TENSORS,
+    VISITED_COLUMNS,
+    VISITED_ROWS,
 )
 from optgen.runtime.cuda.primitives import (
     THREADS,
@@ -46,14 +48,14 @@ __all__ = [
     "ROWS",
     "column_max",
     "column_sum",
-    "columns_in_all",
+    "columns_visited",
     "max_along",
     "max_by_one",
     "max_down",
     "max_of_block",
     "max_over",
     "max_over_tensors",
-    "rows_in_all",
+    "rows_visited",
     "sum_along",
     "sum_by_one",
     "sum_down",
@@ -63,6 +65,8 @@ __all__ = [
     "tensor_of_block",
     "tensor_of_column",
     "tensor_of_row",
+    "visited_column",
+    "visited_row",
 ]
 """What generated modules use."""
 
@@ -77,15 +81,27 @@ def tensor_of_block(at: Any) -> Any:
 
 
 @on_device
-def rows_in_all(at: Any) -> Any:
-    """How many rows all tensors have."""
-    return at[ALL_ROWS]
+def rows_visited(at: Any) -> Any:
+    """How many rows the tensors have that take part."""
+    return at[N_VISITED_ROWS]
 
 
 @on_device
-def columns_in_all(at: Any) -> Any:
-    """How many columns all tensors have."""
-    return at[ALL_COLUMNS]
+def columns_visited(at: Any) -> Any:
+    """How many columns the tensors have that take part."""
+    return at[N_VISITED_COLUMNS]
+
+
+@on_device
+def visited_row(at: Any, k: Any) -> Any:
+    """Row k of those, as a row of all."""
+    return at[at[VISITED_ROWS] + k]
+
+
+@on_device
+def visited_column(at: Any, k: Any) -> Any:
+    """Column k of those, as a column of all."""
+    return at[at[VISITED_COLUMNS] + k]
 
 
 @on_device

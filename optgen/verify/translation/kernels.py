@@ -71,6 +71,7 @@ from optgen.verify.translation.where import (
     TENSOR,
     THREAD,
     THREADS,
+    VISITED,
     WIDTH,
     Given,
     Layout,
@@ -106,7 +107,7 @@ class _Execution(Looking):
         elif not self.on_gpu:
             visit = Standing("model", {"model": S.Zero}, own="model")
         else:
-            its = {} if over == "model" else {"tensor": TENSOR, **({} if over == "tensor" else {over: POSITION})}
+            its = {} if over == "model" else {"tensor": TENSOR, **({} if over == "tensor" else {over: VISITED})}
             visit = Standing(over, {"model": S.Zero, **its}, own=over, alone=False)
         if not self.on_gpu and over == "element":
             function, names = self.chunk(["storage", "scalars", *keys])

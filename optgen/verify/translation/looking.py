@@ -38,6 +38,7 @@ from optgen.verify.translation.where import (
     THREAD,
     THREADS,
     VARYING,
+    VISITED,
     WIDTH,
     Given,
     Layout,
@@ -295,9 +296,11 @@ class Looking:
                 return FOURS
             case "tensor_of_block", [Given("at")] if visit.kind == "tensor":
                 return TENSOR
-            case "tensor_of_row" | "tensor_of_column", [Given("at"), i] if i == POSITION and name.endswith(visit.kind):
+            case "visited_row" | "visited_column", [Given("at"), k] if k == POSITION and name.endswith(visit.kind):
+                return VISITED
+            case "tensor_of_row" | "tensor_of_column", [Given("at"), i] if i == VISITED and name.endswith(visit.kind):
                 return TENSOR
-            case "rows_in_all" | "columns_in_all", [Given("at")]:
+            case "rows_visited" | "columns_visited", [Given("at")]:
                 return ALL[name.split("s_", maxsplit=1)[0]]
             case "sum_of_block" | "max_of_block", [Total() as total] if not (total.joined or visit.alone):
                 self.finished(visit)

@@ -119,10 +119,10 @@ ELSEWHERE = Given("a value of another element")
 
 (
     COUNT, TENSOR, FIRST, GROUP, CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS,
-    LINE, INDEX, THREAD, BLOCK, THREADS, FOURS,
+    LINE, INDEX, THREAD, BLOCK, THREADS, FOURS, VISITED,
 ) = map(Dummy, (
     "count tensor first_element group chunk lines width first_row first_column matrix_rows line_before parts_begin line"
-    " i thread block THREADS fours"
+    " i thread block THREADS fours visited"
 ).split())  # fmt: skip
 PLACE = (CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS)
 """What a chunk knows of where it is, in the order in which tables have it."""

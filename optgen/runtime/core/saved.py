@@ -1,0 +1,66 @@
+"""What a state dict has beside the states: read, and checked before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from optgen.runtime.core import arrays
+from optgen.runtime.core.program import Array, Program
+from optgen.runtime.core.storage import FORMATS, dtype_of
+
+EACH = "t.each"
+"""The entry with the step count of each parameter, which is there if one is not t."""
+_OF_FILES = np.dtype("V2")
+"""What NumPy makes of bfloat16 in a file."""
+
+
+def read(state: Mapping[str, Any], entry: str) -> Any:
+    """An entry of a state dict."""
+    try:
+        return state[entry]
+    except Exception as error:  # of whatever keeps it: a damaged file has many
+        raise ValueError(f"state dict entry {entry!r} cannot be read: {error}") from error
+
+
+def array(entry: str, value: Any, shape: tuple[int, ...], dtype: Any, *, cast: bool = False) -> Array:
+    """An entry that is an array of numbers; one of another dtype is rounded, if it may be."""
+    name = f"state dict entry {entry!r}"
+    if isinstance(value, np.ndarray) and value.dtype == _OF_FILES and (cast or dtype.name == "bfloat16"):
+        value = value.view(dtype_of("bfloat16"))
+    arrays.check(value, name, shape, FORMATS if cast else dtype, written=False)
+    values = arrays.plain(value).astype(dtype, copy=False)
+    if np.isnan(values).any():
+        raise ValueError(f"{name}: expected numbers, got NaN")
+    return values
+
+
+def counts(value: Any, t: int, tensors: int) -> list[int]:
+    """How many steps each parameter has taken."""
+    found = np.asarray(value)
+    if found.shape != (tensors,) or found.dtype.kind not in "iu":
+        what = f"expected {tensors} integers, one a parameter"
+        raise ValueError(f"state dict entry {EACH!r}: {what}, got {found.dtype} of shape {found.shape}")
+    if found.min() < 0 or found.max() > t:
+        raise ValueError(f"state dict entry {EACH!r}: expected numbers of steps from 0 to t = {t}")
+    return [int(each) for each in found]
+
+
+def hypers(program: Program, read: Mapping[str, Any], groups: int) -> list[dict[str, float]]:
+    """The hyperparameters of each group."""
+    found: dict[str, list[Any]] = {}
+    for name in program.hypers:
+        value = read[f"hyper.{name}"]
+        if np.shape(value) != (() if groups == 1 else (groups,)):
+            what = f"expected {'a number' if groups == 1 else f'{groups} numbers'}, as many as there are groups"
+            raise ValueError(f"state dict entry 'hyper.{name}': {what}, got shape {np.shape(value)}")
+        found[name] = [value] if groups == 1 else list(value)
+    return [program.checked({name: values[k] for name, values in found.items()}) for k in range(groups)]
+
+
+def numbers(name: str, value: Any, tensors: int) -> list[float]:
+    """A number that the host keeps, for each parameter: there may be one for all."""
+    shape = (tensors,) if tensors > 1 and np.shape(value) == (tensors,) else ()
+    return [float(each) for each in np.broadcast_to(array(name, value, shape, np.dtype(np.float64)), tensors)]
