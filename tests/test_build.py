@@ -67,9 +67,8 @@ def shipped():
     return load(spec_files(ROOT / "specs"))
 
 
-@pytest.mark.parametrize("seed", ["0", "4242"])
-def test_builds_under_any_hash_seed_give_the_same_bytes(tmp_path, seed):
-    """All that is committed, and a rule with more branches than any of that; the tests themselves have a third seed."""
+def test_builds_under_any_hash_seed_give_the_same_bytes(tmp_path):
+    """All that is committed, and a rule with more branches than any of that; the tests themselves have another seed."""
     choices = "".join(
         f" + Piecewise((g, t < {k}), (g**2, True))*Piecewise((m, t > {k + 7}), (g, True))" for k in (2, 5, 9)
     )
@@ -78,7 +77,7 @@ def test_builds_under_any_hash_seed_give_the_same_bytes(tmp_path, seed):
     specs = tmp_path / "specs"
     shutil.copytree(ROOT / "specs", specs, ignore=shutil.ignore_patterns("__pycache__"))
     branching = load([write_spec(specs, "branching", imports + text)])
-    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    environment = {**os.environ, "PYTHONHASHSEED": "4242"}
     optgen_build = [sys.executable, "-m", "optgen", "build"]
     subprocess.run(optgen_build, check=True, cwd=tmp_path, env=environment, capture_output=True)
     for result in build(pairs(branching), NAMES, tmp_path / "generated", check=True):
