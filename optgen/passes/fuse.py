@@ -83,9 +83,9 @@ def _sums(terms: list[Expr], free: Iterator[str]) -> Iterator[Any]:
 def halves(term: Expr) -> tuple[Expr, Expr] | None:
     """A product as two factors, all but the last and the last; None for what is none."""
     coefficient, above, below = order.factors(term)
-    if below or not coefficient.is_Integer:
+    if below or not above or not coefficient.is_Integer:
         return None
-    *others, last = above if len(above) > 1 else _powers(above[0]) if above else [term]
+    *others, last = above if len(above) > 1 else _powers(above[0])
     if not others and abs(coefficient) == 1:
         return None
     return Mul(coefficient, *others), last

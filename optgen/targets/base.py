@@ -30,6 +30,12 @@ class Origin:
     digest: str
 
 
+def stored(optimizer: Optimizer, kernel: Kernel) -> dict[str, str]:
+    """What the runtime calls slots that have another name in the kernel."""
+    pairs = zip(kernel.slots[1:], optimizer.slots, strict=True)
+    return {mine.name: its.name for mine, its in pairs if mine.name != its.name}
+
+
 class Target(Hashable, Protocol):
     """A kind of machine that kernels can be printed for."""
 

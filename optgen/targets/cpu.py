@@ -16,7 +16,7 @@ from optgen.loops.rounds import Launched, Lowered
 from optgen.runtime.cpu import totals
 from optgen.targets import module
 from optgen.targets.assembly import assembled
-from optgen.targets.base import Origin
+from optgen.targets.base import Origin, stored
 from optgen.targets.python import PythonEmitter
 
 HOME = {
@@ -56,7 +56,7 @@ class _Cpu:
 
     def source(self, optimizer: Optimizer, kernel: Kernel, origin: Origin) -> str:
         """The text of a module: scalars, update, chunk, sweeps, step and the class."""
-        emitter, lowered = CpuEmitter(), self.lowered(kernel)
+        emitter, lowered = CpuEmitter(stored=stored(optimizer, kernel)), self.lowered(kernel)
         functions = emitter.functions(lowered.functions)
         said = _said(kernel, lowered.phases, emitter.used)
         return assembled(

@@ -21,7 +21,7 @@ from optgen.runtime.cuda import storage
 from optgen.runtime.cuda import totals as cuda_totals
 from optgen.targets import module
 from optgen.targets.assembly import assembled
-from optgen.targets.base import Origin
+from optgen.targets.base import Origin, stored
 from optgen.targets.python import PythonEmitter
 
 HOME = {
@@ -66,7 +66,7 @@ class _Cuda:
 
     def source(self, optimizer: Optimizer, kernel: Kernel, origin: Origin) -> str:
         """The text of a module: scalars, the functions of one position, the sweeps, step and the class."""
-        emitter, lowered = CudaEmitter(), self.lowered(kernel)
+        emitter, lowered = CudaEmitter(stored=stored(optimizer, kernel)), self.lowered(kernel)
         functions = emitter.functions(lowered.functions)
         return assembled(
             optimizer,

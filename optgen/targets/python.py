@@ -26,6 +26,8 @@ class PythonEmitter(LoopPrinter):
     """
 
     used: set[str] = field(default_factory=set)
+    stored: Mapping[str, str] = field(default_factory=dict)
+    """What the runtime calls slots that have another name in kernels."""
 
     decorators: ClassVar[Mapping[str, str]]
     """What decorates each kind of function."""
@@ -69,25 +71,29 @@ class PythonEmitter(LoopPrinter):
         """Threads wait for each other."""
         return f"{self.library('sync')}()"
 
+    def storage(self, slot: str) -> str:
+        """How a slot is stored."""
+        return f"storage.{self.stored.get(slot, slot)}"
+
     def view(self, view: View) -> str:
         """Elements of a slot as an array."""
-        pieces = [self(view.row), str(view.column), self(view.begin), self(view.count), f"storage.{view.slot}"]
+        pieces = [self(view.row), str(view.column), self(view.begin), self(view.count), self.storage(view.slot)]
         return f"{self.library('view')}({', '.join(pieces)})"
 
     def place(self, place: Place) -> str:
         """Where an element of a slot is stored."""
         pieces = [self(place.addresses), str(place.column), self(place.tensor), self(place.begin)]
-        return f"{self.library('place')}({', '.join(pieces)}, storage.{place.slot})"
+        return f"{self.library('place')}({', '.join(pieces)}, {self.storage(place.slot)})"
 
     def load(self, load: Load) -> str:
         """Elements of a slot, side by side."""
         function = self.library("load" if load.lanes == 1 else f"load{load.lanes}")
-        return f"{function}({self(load.place)}, {self(load.index)}, storage.{load.slot})"
+        return f"{function}({self(load.place)}, {self(load.index)}, {self.storage(load.slot)})"
 
     def store(self, store: Store) -> Iterator[str]:
         """Elements of a slot, side by side, go to memory."""
         function = self.library("store" if len(store.values) == 1 else f"store{len(store.values)}")
-        pieces = [self(store.place), self(store.index), f"storage.{store.slot}", *map(self, store.values)]
+        pieces = [self(store.place), self(store.index), self.storage(store.slot), *map(self, store.values)]
         yield from filled(f"{function}(", [f"{piece}," for piece in pieces], ")", self.width).splitlines()
 
     def cast(self, value: Expression, to: str) -> tuple[str, int]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sympy import And, Eq, Max, Mod, Piecewise, cos, exp, log, sqrt
 
-from optgen import Let, Optimizer, g, hyper, local, state, t, theta
+from optgen import Let, Norm, Optimizer, g, hyper, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr, weight_decay
 from optgen.ir import Kernel
 from optgen.passes.cse import cse
@@ -257,3 +257,11 @@ def test_a_kernel_prints_as_text_that_a_person_can_read(generated_by_name, name)
         "store",
     ):
         assert heading in text
+
+
+def test_fuse_takes_no_number_for_a_product():
+    """Among small values numbers stand in sums; 2 has once been taken for 2*2."""
+    step = (Let(theta.next, theta - lr * g / (2 + (lr + Norm(g)) ** 3)),)
+    kernel = kernel_of(Optimizer("rule", "Rule", step))
+    small = next(sweep for sweep in kernel.sweeps if sweep.is_small and sweep.body)
+    assert "fma(2, 2" not in str(small.body)
