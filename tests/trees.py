@@ -229,7 +229,7 @@ def _memory() -> Tree:
     def arrays(dtype: Any) -> Arrays:
         x = _x(dtype)
         row = np.array([8, x.ctypes.data, 3])
-        return {"row": row, "scalars": _like(dtype), "storage": uniform(("x",), dtype), "x": x}
+        return {"row": row, "scalars": _like(dtype), "storage": uniform(("x",), dtype).as_argument, "x": x}
 
     return Tree("memory at an address", body, arrays, does, machines=("cpu",), apart=("x",))
 
@@ -299,7 +299,7 @@ def _by_threads() -> Tree:
         x = room[begin : begin + 8]
         x[:] = [4, 8, 2, 1, 16, 32, 64, 128]
         addresses = np.array([[0], [x.ctypes.data - 4 * x.itemsize]])
-        return {"addresses": addresses, "x": x, "storage": uniform(("x",), dtype), "out": np.zeros(1)}
+        return {"addresses": addresses, "x": x, "storage": uniform(("x",), dtype).as_argument, "out": np.zeros(1)}
 
     return Tree("threads of a block", body, arrays, does, threads=THREADS, machines=("cuda",), apart=("x",))
 

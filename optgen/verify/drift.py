@@ -149,7 +149,7 @@ class _Runner:
             slots |= {name: x.astype(theta.dtype) for name, x in (after or {}).items() if name in slots}
             at = [int(x.ctypes.data) for x in slots.values()]
             rows = np.array([[theta.size, *at, 0, 0, 0]], np.int64)
-            storage = uniform(self.program.slots, theta.dtype)
+            storage = uniform(self.program.slots, theta.dtype).as_argument
             with np.errstate(over="ignore"):
                 scalars = self.scalars.astype(theta.dtype)
             ends = []

@@ -231,7 +231,7 @@ class Model:
         at = self.cuts.at._replace(tensors=self.cuts.at.tensors[:-1])
         guarded = (np.array([*scalars, *[np.nan] * GUARD], its) for its in (dtype, np.float64))
         given, wide = (array[: len(scalars)].reshape(1, -1) for array in guarded)
-        storage = uniform(self.program.slots, dtype)
+        storage = uniform(self.program.slots, dtype).as_argument
         for phase in phases_of(self.program):
             arrays = [self.small[name].arrays[0] for name in phase.takes]
             where = (places,) if self.program.phases else ()
@@ -363,7 +363,7 @@ def _alone(candidate: Candidate, setting: Setting, slots: Mapping[str, Array], d
     rows[:, -1] = np.concatenate([np.arange(size) for size in SIZES])
     values, program = scalars_of(candidate, setting), program_of(candidate)
     with running():
-        keys, storage = program.keys(setting.t, setting.hypers), uniform(program.slots, dtype)
+        keys, storage = program.keys(setting.t, setting.hypers), uniform(program.slots, dtype).as_argument
         phases_of(program)[0].sweep_serial(rows, storage, np.array([values], dtype), *keys)
     cuts = np.cumsum(SIZES[:-1])
     return {name: np.split(slot.arrays[0], cuts) for name, slot in zip(slots, guarded, strict=True)}

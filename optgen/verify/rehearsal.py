@@ -233,7 +233,7 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
             # Floats of NumPy, which divide by zero as compiled code does.
             computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
             scalars = np.array([computed[: len(computed) - len(numbers)]], np.float64)
-            given = (uniform(program.slots, np.float64), scalars, *program.keys(setting.t, setting.hypers))
+            given = (uniform(program.slots, np.float64).as_argument, scalars, *program.keys(setting.t, setting.hypers))
             sizes = np.array([prod(shape) for shape in SHAPES])
             table = tabulate(starts, sizes, 8, cuts if program.phases else None)
             tasks = np.arange(len(table.rows) + 1)

@@ -358,7 +358,7 @@ def _step(
         computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
         taken = computed[: len(computed) - len(numbers)]
         scalars = np.array([*[[math.nan] * len(taken)] * row, taken], np.float64)
-        storage = uniform(program.slots, np.float64)
+        storage = uniform(program.slots, np.float64).as_argument
         keys = [
             np.concatenate([np.zeros_like(keyed)] * row + [keyed]) for keyed in program.keys(setting.t, setting.hypers)
         ]

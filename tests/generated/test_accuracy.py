@@ -189,7 +189,7 @@ def test_all_threads_and_one_thread_make_the_same_bits(generated: Any, path: Tra
         parallel[1][:] = serial[1][:] = grads[columns]
         given, numbers = program.computed(k + 1, hypers.values(), numbers)
         scalars, keys = np.array([given], path.thetas.dtype), program.keys(k + 1, hypers)
-        storage = uniform(program.slots, path.thetas.dtype)
+        storage = uniform(program.slots, path.thetas.dtype).as_argument
         program.sweep(tables[0].rows, tables[0].tasks, storage, scalars, *keys)
         program.sweep_serial(tables[1].rows, storage, scalars, *keys)
         for one, other in zip(parallel, serial, strict=True):

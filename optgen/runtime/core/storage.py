@@ -7,7 +7,7 @@ rounded to the format of its slot, to nearest even or by chance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
@@ -112,7 +112,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Storage:
-    """How all slots of a tensor are stored; each is an attribute: ``storage.theta``. `uniform` makes a plain one.
+    """How all slots of a tensor are stored. `uniform` makes a plain one.
 
     Parameters
     ----------
@@ -120,35 +120,60 @@ class Storage:
         In which type elements are computed.
     slots : tuple of (str, Stored)
         By name, how each is stored.
-    word : int
-        Where the keys are; an attribute, since no Python may run where a kernel is given it.
-    keys : array of uint64, optional
-        The step and the seed, if anything is rounded by chance.
     """
 
     computed: str
     slots: tuple[tuple[str, Stored], ...]
-    word: int = field(default=0, compare=False, repr=False)
-    keys: Any = field(default=None, compare=False, repr=False)
 
-    def __getattr__(self, slot: str) -> Stored:
-        slots: tuple[tuple[str, Stored], ...] = vars(self).get("slots", ())
-        for name, its in slots:
-            if name == slot:
-                return its
-        raise AttributeError(f"no slot is called {slot!r}")
+    def __getitem__(self, slot: str) -> Stored:
+        """How a slot is stored."""
+        return dict(self.slots)[slot]
 
     @cached_property
     def is_by_chance(self) -> bool:
         """Whether anything is rounded by chance."""
         return any(its.rounding == "stochastic" for _, its in self.slots)
 
-    def at(self, t: int, seed: int) -> Storage:
-        """The same for one step."""
-        if not self.is_by_chance:
-            return self
-        keys = np.array([t, seed % 2**64], np.uint64)
-        return replace(self, word=int(keys.ctypes.data), keys=keys)
+    @cached_property
+    def as_argument(self) -> Handed:
+        """What kernels are given where nothing is rounded by chance."""
+        return Handed(self)
+
+    def for_step(self, t: int, seed: int) -> Handed:
+        """What kernels are given for a step."""
+        return Handed(self, np.array([t, seed % 2**64], np.uint64)) if self.is_by_chance else self.as_argument
+
+
+class Handed:
+    """A storage as kernels are given it: each slot is an attribute, whatever it is called.
+
+    Parameters
+    ----------
+    storage : Storage
+        Which.
+    keys : array of uint64, optional
+        The step and the seed, if anything is rounded by chance.
+    """
+
+    def __init__(self, storage: Storage, keys: Any = None) -> None:
+        self.__storage, self.__keys = storage, keys
+        self.__word = 0 if keys is None else int(keys.ctypes.data)
+
+    def __getattr__(self, slot: str) -> Stored:
+        try:
+            return self.__storage[slot]
+        except KeyError:
+            raise AttributeError(f"no slot is called {slot!r}") from None
+
+
+def storage_of(handed: Handed) -> Storage:
+    """The storage that a kernel is given."""
+    storage: Storage = vars(handed)["_Handed__storage"]
+    return storage
+
+
+WORD = "_Handed__word"
+"""The attribute that says where the keys are: no Python may run where a kernel is given them."""
 
 
 def beside(theta: str, takes: tuple[str, ...] = FORMATS) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ class FusedOptimizer(OptimizerBase):
         sizes = np.where(groups >= 0, [prod(shape) for shape in self._shapes], 0)
         for storage in dict.fromkeys(storages):
             mine = np.where([its == storage for its in storages], sizes, 0)
-            itemsizes = [its.itemsize for _, its in storage.slots] + [storage.theta.rest_itemsize] * len(self._rest)
+            itemsizes = [its.itemsize for _, its in storage.slots] + [storage["theta"].rest_itemsize] * len(self._rest)
             tables.append(tabulate(self._columns, mine, itemsizes, small.cuts if small else None, groups))
         return _Visited([cohort.members for cohort in taking], tables, list(dict.fromkeys(storages)), small)
 
@@ -142,8 +142,7 @@ class FusedOptimizer(OptimizerBase):
         if [cohort.members for cohort in step.taking] != self._visit.members:
             self._visit = self._visiting(step.taking)
         visit, wide, t, seed = self._visit, step.scalars, self._t + 1, self._wanted.rounding_seed
-        storages = [storage.at(t, seed) for storage in visit.storages]
-        given = [(storage, wide.astype(storage.computed), *step.keys) for storage in storages]
+        given = [(its.for_step(t, seed), wide.astype(its.computed), *step.keys) for its in visit.storages]
         for table in visit.tables:
             table.point(GRADIENT, starts)
         chosen = launches(Work(self.program, visit.tables, given, wide, visit.small))

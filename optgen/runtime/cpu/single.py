@@ -48,7 +48,7 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     storage = stored_as(program.slots, formats_of(program, slots, arrays))
     wide = np.array([scalars], np.float64)
-    given = (storage, wide.astype(storage.computed), *program.keys(count, values))
+    given = (storage.as_argument, wide.astype(storage.computed), *program.keys(count, values))
     if count == 1:
         fill(program, arrays, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
     writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]

@@ -28,7 +28,7 @@ from numba.extending import (
     unbox,
 )
 
-from optgen.runtime.core.storage import Storage, Stored
+from optgen.runtime.core.storage import WORD, Handed, Storage, Stored, storage_of
 from optgen.runtime.cpu import formats
 from optgen.runtime.cpu.draws import philox
 from optgen.runtime.cpu.primitives import helper, per_element, where
@@ -39,7 +39,7 @@ _INLINED = {"error_model": "numpy", "forceinline": True}
 
 
 class StorageType(types.Type):
-    """The type of a `Storage`, which the kernels that are given one are compiled for."""
+    """The type of a `Handed` storage, which the kernels that are given one are compiled for."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
@@ -70,15 +70,15 @@ def _type_of(storage: Storage) -> StorageType:
     return StorageType(storage)
 
 
-@typeof_impl.register(Storage)  # type: ignore[untyped-decorator]
-def type_of_storage(storage: Storage, _context: Any) -> StorageType:
+@typeof_impl.register(Handed)  # type: ignore[untyped-decorator]
+def type_of_storage(handed: Handed, _context: Any) -> StorageType:
     """What Numba compiles for."""
-    return _type_of(storage)
+    return _type_of(storage_of(handed))
 
 
 @unbox(StorageType)  # type: ignore[untyped-decorator]
 def _unboxed(_kind: Any, storage: Any, c: Any) -> NativeValue:
-    address = c.pyapi.object_getattr_string(storage, "word")
+    address = c.pyapi.object_getattr_string(storage, WORD)
     word = c.pyapi.long_as_longlong(address)
     c.pyapi.decref(address)
     return NativeValue(word)
@@ -92,7 +92,7 @@ class Slots(AttributeTemplate):
 
     def generic_resolve(self, kind: Any, slot: str) -> Any:
         """The type of an attribute."""
-        return StoredType(getattr(kind.storage, slot))
+        return StoredType(kind.storage[slot])
 
 
 @lower_getattr_generic(StorageType)  # type: ignore[untyped-decorator]

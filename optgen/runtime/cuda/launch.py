@@ -220,7 +220,9 @@ class OnDevice:
                 shared = [*keys, *([small.at, flat] if small else [])]
                 for storage, rows in chunks.items():
                     kernel = cuda_host.configured(launch.kernel, counts.get(storage, 1), stream)
-                    yield partial(kernel, rows, self._addresses, storage, self._views[storage.computed], *shared)
+                    yield partial(
+                        kernel, rows, self._addresses, storage.as_argument, self._views[storage.computed], *shared
+                    )
             elif small and self._blocks[launch.over]:
                 blocks = self._blocks[launch.over] if counts else 1
                 kernel = cuda_host.configured(launch.kernel, blocks, stream)

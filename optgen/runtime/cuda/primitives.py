@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numba import config, njit, types
 
-from optgen.runtime.core.storage import Storage
+from optgen.runtime.core.storage import Handed
 from optgen.runtime.cpu import primitives as cpu
 from optgen.runtime.cuda import simulated
 
@@ -173,7 +173,7 @@ class _Storages:
     @staticmethod
     def prepare_args(kind: Any, value: Any, **_: Any) -> tuple[Any, Any]:
         """An argument as it is passed on."""
-        return (types.int64, 0) if isinstance(value, Storage) else (kind, value)
+        return (types.int64, 0) if isinstance(value, Handed) else (kind, value)
 
 
 def kernel(function: Function) -> Function:

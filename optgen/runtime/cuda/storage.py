@@ -10,7 +10,7 @@ from typing import Any
 
 from numba import types
 
-from optgen.runtime.core.storage import Storage
+from optgen.runtime.core.storage import Handed
 from optgen.runtime.cpu.storage import Slots, StorageType, StoredType, type_of_storage
 from optgen.runtime.cuda.primitives import PLAIN, on_device
 
@@ -28,7 +28,7 @@ else:
 
     for its in (StorageType, StoredType):
         register_model(its)(models.OpaqueModel)
-    typeof_impl.register(Storage)(type_of_storage)
+    typeof_impl.register(Handed)(type_of_storage)
 
     class _StorageAttributes(AttributeTemplate):
         """Every slot of a storage is an attribute."""
