@@ -124,11 +124,11 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, ac
         acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
             y2, y3 = update_0(theta[i], g[i])
-            acc0 = fma(wide(g[i]), wide(g[i]), acc0)
-            acc1[i] = fma(wide(g[i]), wide(g[i]), acc1[i])
-            acc7 = fma(wide(theta[i]), wide(theta[i]), acc7)
-            acc8 = fma(wide(y2), wide(y2), acc8)
-            acc9 = fma(wide(y3), wide(y3), acc9)
+            acc0 += wide(g[i])*wide(g[i])
+            acc1[i] += wide(g[i])*wide(g[i])
+            acc7 += wide(theta[i])*wide(theta[i])
+            acc8 += wide(y2)*wide(y2)
+            acc9 += wide(y3)*wide(y3)
         acc0_of[first_row + line] = acc0
     acc7_of[place[0]] = acc7
     acc8_of[place[0]] = acc8
@@ -212,9 +212,9 @@ def chunk_1(row, place, storage, scalars, by_row_of, by_column_of, acc4_of, acc5
         by_column = by_column_of[column : column + count]
         for i in range(count):
             u, y0, y1 = update_1(g[i], by_row, narrow(by_column[i], scalars))
-            acc4 = fma(wide(u), wide(u), acc4)
-            acc5 = fma(wide(y0), wide(y0), acc5)
-            acc6 = fma(wide(y1), wide(y1), acc6)
+            acc4 += wide(u)*wide(u)
+            acc5 += wide(y0)*wide(y0)
+            acc6 += wide(y1)*wide(y1)
     acc4_of[place[0]] = acc4
     acc5_of[place[0]] = acc5
     acc6_of[place[0]] = acc6

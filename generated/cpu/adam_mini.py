@@ -80,7 +80,7 @@ def chunk_0(row, place, storage, scalars, acc0_of):
         acc0 = 0.0  # sum of g*g over the row
         for i in range(count):
             m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g[i]), wide(g[i]), acc0)
+            acc0 += wide(g[i])*wide(g[i])
         acc0_of[first_row + line] = acc0
 
 

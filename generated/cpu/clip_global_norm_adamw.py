@@ -80,9 +80,9 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of):
     acc4 = 0.0  # sum of y3*y3 over the tensor
     for i in range(count):
         y1, y3 = update_0(g[i])
-        acc0 = fma(wide(g[i]), wide(g[i]), acc0)
-        acc2 = fma(wide(y1), wide(y1), acc2)
-        acc4 = fma(wide(y3), wide(y3), acc4)
+        acc0 += wide(g[i])*wide(g[i])
+        acc2 += wide(y1)*wide(y1)
+        acc4 += wide(y3)*wide(y3)
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2
     acc4_of[place[0]] = acc4

@@ -70,10 +70,10 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     acc6 = 0.0  # sum of g*g over the tensor
     for i in range(count):
         y0, y2, y4 = update_0(theta[i], g[i], theta_0[i])
-        acc0 = fma(wide(y0), wide(y0), acc0)
-        acc2 = fma(wide(y2), wide(y2), acc2)
-        acc4 = fma(wide(y4), wide(y4), acc4)
-        acc6 = fma(wide(g[i]), wide(g[i]), acc6)
+        acc0 += wide(y0)*wide(y0)
+        acc2 += wide(y2)*wide(y2)
+        acc4 += wide(y4)*wide(y4)
+        acc6 += wide(g[i])*wide(g[i])
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2
     acc4_of[place[0]] = acc4

@@ -65,8 +65,8 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of):
     acc2 = 0.0  # sum of g*g over the tensor
     for i in range(count):
         y0 = update_0(theta[i], g[i], theta_0[i])
-        acc0 = fma(wide(y0), wide(y0), acc0)
-        acc2 = fma(wide(g[i]), wide(g[i]), acc2)
+        acc0 += wide(y0)*wide(y0)
+        acc2 += wide(g[i])*wide(g[i])
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2
 

@@ -110,12 +110,12 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
             theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
-        acc0 = fma(wide(theta[i]), wide(theta[i]), acc0)
-        acc1 = fma(wide(y0), wide(y0), acc1)
-        acc2 = fma(wide(y1), wide(y1), acc2)
-        acc3 = fma(wide(u), wide(u), acc3)
-        acc4 = fma(wide(y2), wide(y2), acc4)
-        acc5 = fma(wide(y3), wide(y3), acc5)
+        acc0 += wide(theta[i])*wide(theta[i])
+        acc1 += wide(y0)*wide(y0)
+        acc2 += wide(y1)*wide(y1)
+        acc3 += wide(u)*wide(u)
+        acc4 += wide(y2)*wide(y2)
+        acc5 += wide(y3)*wide(y3)
     acc0_of[place[0]] = acc0
     acc1_of[place[0]] = acc1
     acc2_of[place[0]] = acc2

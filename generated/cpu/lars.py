@@ -78,12 +78,12 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
     acc5 = 0.0  # sum of y3*y3 over the tensor
     for i in range(count):
         y0, y1, u, y2, y3 = update_0(theta[i], g[i], weight_decay)
-        acc0 = fma(wide(theta[i]), wide(theta[i]), acc0)
-        acc1 = fma(wide(y0), wide(y0), acc1)
-        acc2 = fma(wide(y1), wide(y1), acc2)
-        acc3 = fma(wide(u), wide(u), acc3)
-        acc4 = fma(wide(y2), wide(y2), acc4)
-        acc5 = fma(wide(y3), wide(y3), acc5)
+        acc0 += wide(theta[i])*wide(theta[i])
+        acc1 += wide(y0)*wide(y0)
+        acc2 += wide(y1)*wide(y1)
+        acc3 += wide(u)*wide(u)
+        acc4 += wide(y2)*wide(y2)
+        acc5 += wide(y3)*wide(y3)
     acc0_of[place[0]] = acc0
     acc1_of[place[0]] = acc1
     acc2_of[place[0]] = acc2

@@ -62,7 +62,7 @@ def chunk_0(row, place, storage, scalars, acc0_of):
     g = view(row, 2, 0, count, storage.g)
     acc0 = 0.0  # sum of g*g over the tensor
     for i in range(count):
-        acc0 = fma(wide(g[i]), wide(g[i]), acc0)
+        acc0 += wide(g[i])*wide(g[i])
     acc0_of[place[0]] = acc0
 
 

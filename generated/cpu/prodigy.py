@@ -110,7 +110,7 @@ def chunk_0(row, place, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     acc2 = 0.0  # sum of y2 over the tensor
     for i in range(count):
         s[i], y0, y2 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
-        acc0 = fma(wide(g[i]), wide(y0), acc0)
+        acc0 += wide(g[i])*wide(y0)
         acc2 += wide(y2)
     acc0_of[place[0]] = acc0
     acc2_of[place[0]] = acc2

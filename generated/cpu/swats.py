@@ -171,8 +171,8 @@ def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_o
                 theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 = fma(wide(g[i]), wide(p), acc0)
-            acc2 = fma(wide(p), wide(p), acc2)
+            acc0 += wide(g[i])*wide(p)
+            acc2 += wide(p)*wide(p)
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
     else:
@@ -185,8 +185,8 @@ def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_o
                 theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g[i]), wide(p), acc0)
-            acc2 = fma(wide(p), wide(p), acc2)
+            acc0 += wide(g[i])*wide(p)
+            acc2 += wide(p)*wide(p)
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
 

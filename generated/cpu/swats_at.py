@@ -132,8 +132,8 @@ def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
             theta[i], m[i], v[i], p = update_1_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g[i]), wide(p), acc0)
-            acc2 = fma(wide(p), wide(p), acc2)
+            acc0 += wide(g[i])*wide(p)
+            acc2 += wide(p)*wide(p)
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
     else:
@@ -143,8 +143,8 @@ def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
             theta[i], m[i], v[i], p = update_2_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g[i]), wide(p), acc0)
-            acc2 = fma(wide(p), wide(p), acc2)
+            acc0 += wide(g[i])*wide(p)
+            acc2 += wide(p)*wide(p)
         acc0_of[place[0]] = acc0
         acc2_of[place[0]] = acc2
 

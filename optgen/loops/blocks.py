@@ -266,7 +266,11 @@ class _RunOfElements:
             name = reduce.target.name
             total = item("small", plus(Name(f"{name}_line"), index)) if reduce.target.space is Space.COL else Name(name)
             factors = [Name(rounds.name(x) + lane) for x in reduce.factors]
-            yield rounds.added(reduce, total, factors)
+            if len(factors) == 1:
+                yield Accumulate(total, reduce.how, rounds.product(factors))
+            else:  # rounded with the sum, once: compilers for GPUs would fuse both anyway, here and not there
+                wide = [Cast(factor, "float64") for factor in factors]
+                yield Assign((total,), call("fma", *wide, total))
 
     def argument(self, load: Named, lane: str, index: Expression) -> Expression:
         """A load as an argument of the function of one element."""

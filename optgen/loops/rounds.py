@@ -22,7 +22,6 @@ from optgen.language.text import listed, text
 from optgen.loops.nodes import (
     ONE,
     ZERO,
-    Accumulate,
     Assign,
     Binary,
     Call,
@@ -37,7 +36,6 @@ from optgen.loops.nodes import (
     Return,
     Statement,
     assign,
-    call,
     item,
     plus,
 )
@@ -356,10 +354,10 @@ def keys(kernel: Kernel, draw: Draw) -> tuple[Expression, Expression, Expression
     return item("keys", GROUP, ZERO), item("keys", GROUP, seed), Number(draw.node.stream)
 
 
-def added(reduce: Reduce, total: Name | Item, factors: Sequence[Expression]) -> Statement:
-    """A total takes one more value, in float64; a product is rounded with the sum, once."""
-    wide = [Cast(factor, "float64") for factor in factors]
-    return Accumulate(total, reduce.how, *wide) if len(wide) == 1 else Assign((total,), call("fma", *wide, total))
+def product(factors: Sequence[Expression]) -> Expression:
+    """A product in float64."""
+    first, *others = (Cast(factor, "float64") for factor in factors)
+    return Binary(first, "*", *others) if others else first
 
 
 _BEFORE, _ROWS = Name("line_before"), Name("matrix_rows")

@@ -19,6 +19,7 @@ from optgen.loops import rounds
 from optgen.loops.nodes import (
     ONE,
     ZERO,
+    Accumulate,
     Assign,
     Binary,
     Call,
@@ -215,7 +216,7 @@ class _OverChunks:
             name = reduce.target.name
             total = item(name, _I) if reduce.target.space is Space.COL else Name(name)
             factors = [names.get(x) or Name(rounds.name(x)) for x in reduce.factors]
-            body.append(rounds.added(reduce, total, factors))
+            body.append(Accumulate(total, reduce.how, rounds.product(factors)))
         return count_up("i", _COUNT, *body)
 
     def element(self, load: Named) -> Expression:

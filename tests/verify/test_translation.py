@@ -159,10 +159,10 @@ TOTALS = {
     ),
     "the count": ("adam_mini", "acc0/n_cols", "acc0", "v' = "),
     "another count": ("adafactor", "n_rows_of[j], n_cols_of[j], eps1", "numel_of[j], n_cols_of[j], eps1", "c' = "),
-    "a factor": ("lamb", "acc3 = fma(wide(u), wide(u), acc3)", "acc3 += wide(u)", "Norm(u)"),
+    "a factor": ("lamb", "acc3 += wide(u)*wide(u)", "acc3 += wide(u)", "Norm(u)"),
     "the largest for a sum": (
         "lamb",
-        "acc3 = fma(wide(u), wide(u), acc3)",
+        "acc3 += wide(u)*wide(u)",
         "acc3 = maximum(acc3, wide(u)*wide(u))",
         "which nothing has started",
     ),
