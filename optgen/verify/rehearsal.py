@@ -35,7 +35,7 @@ from optgen.runtime.core.storage import uniform
 from optgen.runtime.core.table import Cuts, placed, tabulate
 from optgen.runtime.cpu import draws as philox
 from optgen.runtime.cpu import primitives as cpu
-from optgen.runtime.cpu import totals
+from optgen.runtime.cpu import storage, totals
 from optgen.verify.candidate import BrokenError, Candidate, phases_of, running
 from optgen.verify.settings import Setting, begun, flat, model_step, numbers_of, ordinary
 
@@ -324,7 +324,7 @@ def misused(name: str, columns: list[Column], *, of_elements: bool, may_stay: bo
 def _as_python(candidate: Candidate, memory: CountingMemory, clock: Clock) -> dict[str, Any]:
     """The names of a module whose kernels are left as the Python functions they are written as."""
     stand_in = SimpleNamespace(**_primitives(memory, clock))
-    stand_ins = dict.fromkeys((cpu.__name__, philox.__name__), stand_in)
+    stand_ins = dict.fromkeys((cpu.__name__, storage.__name__, philox.__name__), stand_in)
     return executed(candidate.path, candidate.text, stand_ins, totals)
 
 

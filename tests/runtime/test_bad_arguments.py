@@ -110,7 +110,7 @@ def test_no_array_at_all(model, grads, unchanged, bad):
     with pytest.raises(ERRORS, match=r"params\[2\].*expected a numpy.ndarray"):
         AdamW([*model[:2], NOT_ARRAYS[bad]])
     optimizer = AdamW(model)
-    with unchanged(optimizer), pytest.raises(ERRORS, match=r"grads\[2\].*expected a numpy.ndarray"):
+    with unchanged(optimizer), pytest.raises(ERRORS, match=r"grads\[2\].*(expected a numpy.ndarray|missing)"):
         optimizer.step([*grads[:2], NOT_ARRAYS[bad]])
 
 

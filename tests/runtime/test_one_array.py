@@ -65,7 +65,7 @@ def test_t_is_never_forgotten(slots, unchanged):
     [
         lambda _: None,
         lambda a: a.tolist(),
-        lambda a: a.astype(np.float16),
+        lambda a: a.astype(np.int16),
         lambda a: a.astype(object),
         lambda a: a.astype(">f4"),
         np.ma.masked_array,
