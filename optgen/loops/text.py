@@ -80,8 +80,10 @@ class LoopPrinter:
                 yield from assignment(equation, code).splitlines()
             case Assign(targets, value, note):
                 opening = f"{', '.join(map(self, targets))} = " if targets else ""
-                line = f"{opening}{self(value)}" + (f"  # {note}" if note else "")
-                yield from [line] if note else self.broken(opening, value)
+                said = f"  # {note}" if note else ""
+                line = f"{opening}{self(value)}{said}"
+                *others, last = self.broken(opening, value)
+                yield from [line] if note and len(line) <= self.width else [*others, last + said]
             case Accumulate(total, "sum", value):
                 yield f"{self(total)} += {self(value)}"
             case Accumulate(total, _, value):
