@@ -50,7 +50,8 @@ def sweep(chunks, addresses, storage, scalars, keys):
     while i < fours:
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
-        z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
+        # normal(seed)
+        z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)
         theta_next_i0 = update(theta_i0, g_i0, z0_i0, lr, c0)
         theta_next_i1 = update(theta_i1, g_i1, z0_i1, lr, c0)
         theta_next_i2 = update(theta_i2, g_i2, z0_i2, lr, c0)

@@ -188,7 +188,8 @@ def sweep(chunks, addresses, storage, scalars, keys):
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, storage.theta_ema)
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, storage.phi)
-            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
+            # normal(seed)
+            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0, phi_next_i0 = update_0(
                 theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, phi_i0, z0_i0, eps, c2, c0, beta1_head, beta1_tail, c1,
                 beta2_head, beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
@@ -247,7 +248,8 @@ def sweep(chunks, addresses, storage, scalars, keys):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, storage.theta_ema)
-            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
+            # normal(seed)
+            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_1(
                 theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, eps, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, c4, ema_decay_head, ema_decay_tail, c5,
@@ -299,7 +301,8 @@ def sweep(chunks, addresses, storage, scalars, keys):
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, storage.theta_ema)
             phi_i0, phi_i1, phi_i2, phi_i3 = load4(phi_ptr, i, storage.phi)
-            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
+            # normal(seed)
+            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0, phi_next_i0 = update_2(
                 theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, phi_i0, z0_i0, lr, c2, c0, beta1_head, beta1_tail, c1,
                 beta2_head, beta2_tail, c3, ema_decay_head, ema_decay_tail, c5, c6, c7, slow_step_size_tail,
@@ -357,7 +360,8 @@ def sweep(chunks, addresses, storage, scalars, keys):
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
             theta_ema_i0, theta_ema_i1, theta_ema_i2, theta_ema_i3 = load4(theta_ema_ptr, i, storage.theta_ema)
-            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)  # normal(seed)
+            # normal(seed)
+            z0_i0, z0_i1, z0_i2, z0_i3 = draw4(first_element + i, tensor, keys[group, 0], keys[group, 1], 0, scalars)
             theta_next_i0, m_next_i0, v_next_i0, theta_ema_next_i0 = update_3(
                 theta_i0, g_i0, m_i0, v_i0, theta_ema_i0, z0_i0, lr, c2, c0, beta1_head, beta1_tail, c1, beta2_head,
                 beta2_tail, c3, ema_decay_head, ema_decay_tail, c5,

@@ -80,10 +80,9 @@ class LoopPrinter:
                 yield from assignment(equation, code).splitlines()
             case Assign(targets, value, note):
                 opening = f"{', '.join(map(self, targets))} = " if targets else ""
-                said = f"  # {note}" if note else ""
-                line = f"{opening}{self(value)}{said}"
-                *others, last = self.broken(opening, value)
-                yield from [line] if note and len(line) <= self.width else [*others, last + said]
+                line = f"{opening}{self(value)}" + (f"  # {note}" if note else "")
+                fits = bool(note) and len(line) <= self.width
+                yield from [line] if fits else [*([f"# {note}"] if note else []), *self.broken(opening, value)]
             case Accumulate(total, "sum", value):
                 yield f"{self(total)} += {self(value)}"
             case Accumulate(total, _, value):
