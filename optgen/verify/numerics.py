@@ -161,8 +161,8 @@ def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Ar
     with running():
         taken = candidate.kind(theta, **hypers)
         saved = {entry: np.asarray(np.nan_to_num(x)) for entry, x in taken.state_dict().items()}  # theta may be NaN
-        taken.load_state_dict({**saved, "t": setting.t - 1})
-        for name, values in {**old, **{name: [number] for name, number in numbers.items()}}.items():
+        taken.load_state_dict({**saved, **numbers, "t": setting.t - 1})
+        for name, values in old.items():
             if name not in ("theta", "g"):
                 _put(taken.state[name], values)
         taken.step(g)

@@ -157,11 +157,11 @@ class KernelOnTrial:
         self, hypers: Values, theta: Floats, change: Callable[[str, Floats], Floats] = lambda _, array: array
     ) -> dict[str, Floats]:
         """The states before the first step, or what is made of them; some start from theta or g, at the step itself."""
-        optimizer = self.kind(self.tensors(theta.copy()), **hypers)
-        for name, arrays in self._arrays(optimizer).items():
+        held = self._arrays(self.kind(self.tensors(theta.copy()), **hypers))
+        for name, arrays in held.items():
             for array in arrays:
                 array[...] = change(name, array)
-        return {name: self.flat(arrays) for name, arrays in self._arrays(optimizer).items()}
+        return {name: self.flat(arrays) for name, arrays in held.items()}
 
     def _arrays(self, optimizer: Any) -> dict[str, Sequence[Floats]]:
         """The states of an optimizer, each with an array a tensor."""
@@ -172,12 +172,13 @@ class KernelOnTrial:
         """One step: what went in and what came out, by name."""
         after = theta.copy()
         optimizer = self.kind(self.tensors(after), **hypers)
-        optimizer.load_state_dict({**optimizer.state_dict(), "t": t - 1})
-        held = self._arrays(optimizer)
-        for name, arrays in held.items():
+        numbers = {name: np.array(states[name].flat[0]) for name in optimizer.program.numbers}
+        optimizer.load_state_dict({**optimizer.state_dict(), **numbers, "t": t - 1})
+        for name, arrays in self._arrays(optimizer).items():
             for array, given in zip(arrays, self.narrowed(states[name], arrays), strict=True):
                 array[...] = given
         optimizer.step(self.tensors(grad))
+        held = self._arrays(optimizer)
         new = {"theta_next": after, **{f"{name}_next": self.flat(arrays) for name, arrays in held.items()}}
         values = {"theta": theta, "g": grad, **states, **new, "t": float(t), **hypers}
         inits = {state.name: state.init for state in self.optimizer.states if t == 1}
