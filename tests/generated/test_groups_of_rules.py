@@ -24,6 +24,7 @@ def different(program):
         if hyper.default is None or name in (*program.shared, *program.seeds):
             continue
         tried = [hyper.default + 1] if hyper.domain.integer else [hyper.default / 2, 0.25, (hyper.default + 1) / 2]
+        tried = tried[::-1] if program.derived else tried  # from a small one another might follow that cannot be
         fitting = [x for x in tried if hyper.domain.holds(x) and x != hyper.default]
         found[name] = fitting[0] if fitting else hyper.default
     return found
