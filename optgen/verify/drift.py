@@ -162,18 +162,22 @@ class _Runner:
         """The same by way of the class, for modules of several sweeps: a tensor of rows and columns."""
         shape, ends = (4, theta.size // 4), []
         taken = self.candidate.kind([theta.reshape(shape).copy()], **self.hypers)
-        states = {name: its[0] if isinstance(its, tuple) else its for name, its in taken.state.items()}
-        slots = {"theta": taken.params[0], **states}
+
+        def held() -> Slots:
+            states = {name: its[0] if isinstance(its, tuple) else its for name, its in taken.state.items()}
+            return {"theta": taken.params[0], **states}
+
         if after:
             saved = {entry: np.asarray(np.nan_to_num(x)) for entry, x in taken.state_dict().items()}  # theta may be NaN
-            taken.load_state_dict({**saved, "t": OTHER_STEPS})
-            for name, values in slots.items():
+            numbers = {name: np.asarray(after[name], np.float64) for name in self.program.numbers}
+            taken.load_state_dict({**saved, **numbers, "t": OTHER_STEPS})
+            for name, values in held().items():
                 values[...] = after[name]
         grads = [g.astype(theta.dtype).reshape(shape) for g in pool]
         for k in range(OTHER_STEPS):
             taken.step([grads[k % len(grads)]])
             if k + 1 in (OTHER_STEPS // 2, OTHER_STEPS):
-                ends.append({name: values.copy() for name, values in slots.items()})
+                ends.append({name: values.copy() for name, values in held().items()})
         return ends[0], ends[1]
 
 

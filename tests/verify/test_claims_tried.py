@@ -160,7 +160,7 @@ BROKEN = [
     (language.Movements, "adam", "fma(beta2_head, v,", "fma(beta1_head, v,"),
     (language.NotAlways, "rmsprop", "fma(alpha_head, v, fma(alpha_tail, v, c0*(g*g)))", "fma(c0, g*g, v)"),
     (language.Independent, "adamw", "theta_next = ", "theta_next = nowhere + "),
-    (language.ConstantGradient, "novograd", "v_next = beta2*acc0 + c0*acc0", "v_next = c0*acc0"),
+    (language.ConstantGradient, "novograd", "v_next = fma(beta2, acc0, c0*acc0)", "v_next = c0*acc0"),
     (language.ConstantGradient, "adam_mini", "c2*acc0/n_cols", "c2*acc0"),
     (language.ConstantGradient, "centralized_sgdm", "g_central = where(zero < c1, g - c0, g)", "g_central = g - c0"),
     (language.Bounded, "lamb_paper", "norm_max)/root_of_squares(acc3, acc4, acc5)", "norm_max)"),
