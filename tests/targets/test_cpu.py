@@ -42,7 +42,7 @@ def test_it_imports_the_runtime_and_nothing_else(generated):
     tree = ast.parse(Path(generated.module.__file__).read_text(encoding="utf-8"))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     drawing = {"optgen.runtime.cpu.draws"} if generated.optimizer.draws else set()
-    assert imported - {"optgen.runtime.cpu.totals"} == {*ALWAYS, *drawing}
+    assert imported - {"optgen.runtime.core", "optgen.runtime.cpu.totals"} == {*ALWAYS, *drawing}
     assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
 
 
