@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
+
+import numpy as np
 
 from optgen.files import module_of
 from optgen.language.spec import Optimizer
@@ -77,6 +79,15 @@ def program_of(candidate: Candidate) -> Program:
 def phases_of(program: Program) -> tuple[Any, ...]:
     """What a step of a program launches, in order: its phases, or its one sweep."""
     return program.phases or (Phase((), sweep=program.sweep, sweep_serial=program.sweep_serial),)
+
+
+def taken_up(taken: Any, t: int, numbers: Mapping[str, Any]) -> None:
+    """Let an optimizer have taken so many steps, with some numbers of the host; other states can be written in place.
+
+    Theta, and with it what starts from it, may be NaN, which no state dict may hold.
+    """
+    saved = {entry: np.asarray(np.nan_to_num(value)) for entry, value in taken.state_dict().items()}
+    taken.load_state_dict({**saved, **numbers, "t": t})
 
 
 class Verdict(Enum):

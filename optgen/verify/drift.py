@@ -27,7 +27,7 @@ from optgen.language.symbols import Named, State, algebraic, theta
 from optgen.runtime.core import arrays
 from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.storage import uniform
-from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running
+from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
 from optgen.verify.memory import escapes
 
 PART = "drift"
@@ -168,9 +168,7 @@ class _Runner:
             return {"theta": taken.params[0], **states}
 
         if after:
-            saved = {entry: np.asarray(np.nan_to_num(x)) for entry, x in taken.state_dict().items()}  # theta may be NaN
-            numbers = {name: np.asarray(after[name], np.float64) for name in self.program.numbers}
-            taken.load_state_dict({**saved, **numbers, "t": OTHER_STEPS})
+            taken_up(taken, OTHER_STEPS, {name: np.asarray(after[name], np.float64) for name in self.program.numbers})
             for name, values in held().items():
                 values[...] = after[name]
         grads = [g.astype(theta.dtype).reshape(shape) for g in pool]

@@ -51,7 +51,7 @@ from numpy.typing import NDArray
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
 from optgen.verify import reference
-from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running
+from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
 from optgen.verify.cases import MODEL, Case, cases, in_range, joined, judged, nonnegative, unsure
 from optgen.verify.error import Magnitudes, Measured
 from optgen.verify.memory import escapes, fenced
@@ -160,8 +160,7 @@ def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Ar
     theta, g = ([array.reshape(like.shape) for array, like in zip(its, old["g"], strict=True)] for its in (theta, g))
     with running():
         taken = candidate.kind(theta, **hypers)
-        saved = {entry: np.asarray(np.nan_to_num(x)) for entry, x in taken.state_dict().items()}  # theta may be NaN
-        taken.load_state_dict({**saved, **numbers, "t": setting.t - 1})
+        taken_up(taken, setting.t - 1, numbers)
         for name, values in old.items():
             if name not in ("theta", "g"):
                 _put(taken.state[name], values)

@@ -17,8 +17,6 @@ import numpy as np
 from optgen.runtime.core.foreign import instead
 from optgen.runtime.core.program import Array, Call
 
-DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-
 
 def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, written: bool) -> None:
     """Refuse an array that a kernel must not touch.

@@ -20,7 +20,7 @@ from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.rest import beside_params
 from optgen.runtime.core.small import Small, cuts_of, filled, views
-from optgen.runtime.core.storage import Storage, beside, computed_for, dtype_of, wanted
+from optgen.runtime.core.storage import OPTIONS, Storage, beside, computed_for, dtype_of, wanted
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.core.turn import TURN, run
 
@@ -39,10 +39,9 @@ class OptimizerBase:
         The arrays to train, or groups of them with hyperparameters of their own: ``[{"params": …, "lr": 0.1}, …]``.
     memory : Memory
         What they are.
-    hypers : mapping of str to (float or callable)
-        Hyperparameters by name, for groups that say nothing else.
-    options : mapping of str to object
-        How slots are stored: `optgen.runtime.core.storage.OPTIONS`.
+    given : mapping of str to object
+        Hyperparameters by name, for groups that say nothing else, and how slots are stored:
+        `optgen.runtime.core.storage.OPTIONS`.
     """
 
     program: ClassVar[Program]
@@ -50,15 +49,13 @@ class OptimizerBase:
     takes: ClassVar[tuple[str, ...]] = ("float32", "float64")
     """The formats of parameters, and beside their own of gradients, that kernels take."""
 
-    def __init__(
-        self, params: Params, memory: Memory, hypers: Mapping[str, Value], options: Mapping[str, Any] = {}
-    ) -> None:
+    def __init__(self, params: Params, memory: Memory, given: Mapping[str, Any]) -> None:
         self._memory = memory
         self._given = as_given(params)
-        self._defaults = dict(hypers)
+        self._options = {name: value for name, value in given.items() if name in OPTIONS}
+        self._defaults = {name: value for name, value in given.items() if name not in OPTIONS}
         self._groups = tuple(self._completed(k, its) for k, its in enumerate(self._given.hypers))
-        self._wanted = wanted(self.program, **options)
-        self._options = dict(options)
+        self._wanted = wanted(self.program, **self._options)
         self._params = list(self._given.arrays)
         for array, name in zip(self._params, self._labels("params"), strict=True):
             memory.check(array, name, None, self.takes, written=True)

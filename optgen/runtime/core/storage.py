@@ -105,9 +105,14 @@ class Stored:
         return _BYTES[self.format]
 
     @property
+    def beside(self) -> str:
+        """The format of what there is beside words, of words themselves where there is nothing."""
+        return self.rest or self.format
+
+    @property
     def rest_itemsize(self) -> int:
         """Bytes of what there is beside an element."""
-        return _BYTES[self.rest or self.format]
+        return _BYTES[self.beside]
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,13 @@ class Storage:
     computed: str
     slots: tuple[tuple[str, Stored], ...]
 
+    @cached_property
+    def _by_name(self) -> dict[str, Stored]:
+        return dict(self.slots)
+
     def __getitem__(self, slot: str) -> Stored:
         """How a slot is stored."""
-        return dict(self.slots)[slot]
+        return self._by_name[slot]
 
     @cached_property
     def is_by_chance(self) -> bool:
@@ -189,11 +198,9 @@ def stored_as(slots: tuple[str, ...], formats: tuple[str, ...]) -> Storage:
     return Storage(computed, tuple((slot, Stored(known.get(slot, computed), computed)) for slot in slots))
 
 
-@cache
 def uniform(slots: tuple[str, ...], dtype: Any) -> Storage:
     """Every slot in the type in which it is computed."""
-    name = np.dtype(dtype).name
-    return Storage(name, tuple((slot, Stored(name, name)) for slot in slots))
+    return stored_as(slots, (np.dtype(dtype).name,))
 
 
 # What users want ------------------------------------------------------------------------------------------------------

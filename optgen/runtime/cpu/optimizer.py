@@ -16,7 +16,7 @@ from optgen.runtime.core.gradients import absent, in_order
 from optgen.runtime.core.optimizer import GRADIENT, OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params
 from optgen.runtime.core.small import Small, allocated
-from optgen.runtime.core.storage import FORMATS, OPTIONS, Storage
+from optgen.runtime.core.storage import FORMATS, Storage
 from optgen.runtime.core.table import Cuts, Table, tabulate
 from optgen.runtime.core.turn import TURN
 from optgen.runtime.cpu.launch import Work, launches, machine_code
@@ -80,8 +80,7 @@ class FusedOptimizer(OptimizerBase):
     takes = FORMATS
 
     def __init__(self, params: Params, **hypers: Any) -> None:
-        options = {name: hypers.pop(name) for name in OPTIONS if name in hypers}
-        super().__init__(params, arrays, hypers, options)
+        super().__init__(params, arrays, hypers)
         self._layout()
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:

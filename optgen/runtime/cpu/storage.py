@@ -8,6 +8,7 @@ written.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -28,7 +29,7 @@ from numba.extending import (
     unbox,
 )
 
-from optgen.runtime.core.storage import WORD, Handed, Storage, Stored, storage_of
+from optgen.runtime.core.storage import HALF, WORD, Handed, Storage, Stored, storage_of
 from optgen.runtime.cpu import formats
 from optgen.runtime.cpu.draws import philox
 from optgen.runtime.cpu.primitives import helper, per_element, where
@@ -103,32 +104,27 @@ def _slot(_context: Any, _builder: Any, _kind: Any, value: Any, _slot: str) -> A
 # Elements as they are computed ---------------------------------------------------------------------------------------
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _pointer(_context: Any, _address: Any, _begin: Any, stored: Any) -> Any:
-    """Where elements lie that are stored somehow, from the ``begin``-th after an address on."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        begins = builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-        return builder.gep(begins, [args[1]])
-
-    return types.CPointer(_words_of(stored.stored.format))(types.int64, types.int64, stored), codegen
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _pointer_to_rest(_context: Any, _address: Any, _begin: Any, stored: Any) -> Any:
-    """The same of what words have not room for."""
-    its = stored.stored
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        begins = builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-        return builder.gep(begins, [args[1]])
-
-    return types.CPointer(_words_of(its.rest or its.format))(types.int64, types.int64, stored), codegen
-
-
 def _words_of(name: str) -> Any:
     """The type of a word of a format."""
-    return types.uint16 if name in ("bfloat16", "float16") else getattr(types, name)
+    return types.uint16 if name in HALF else getattr(types, name)
+
+
+def _pointer_to(format_of: Callable[[Stored], str]) -> Any:
+    """A function that says where words lie, from the ``begin``-th after an address on, of a format that follows."""
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def pointer(_context: Any, _address: Any, _begin: Any, stored: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            begins = builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+            return builder.gep(begins, [args[1]])
+
+        return types.CPointer(_words_of(format_of(stored.stored)))(types.int64, types.int64, stored), codegen
+
+    return pointer
+
+
+_pointer = _pointer_to(lambda stored: stored.format)
+_pointer_to_rest = _pointer_to(lambda stored: stored.beside)
 
 
 # Elements that are stored otherwise ----------------------------------------------------------------------------------
@@ -139,18 +135,18 @@ class _PackedType(types.Type):
 
     def __init__(self, stored: Stored) -> None:
         self.stored = stored
-        self.words = _words_of(stored.format)
-        self.rest = _words_of(stored.rest) if stored.rest else self.words
+        self.words, self.rest = _words_of(stored.format), _words_of(stored.beside)
+        self.chances = types.Array(types.uint16, 1, "C") if stored.rounding == "stochastic" else types.none
         super().__init__(name=f"packed {stored!r}")
 
 
 @register_model(_PackedType)
 class _Packed(models.StructModel):
-    """Where their words are, where is what words have not room for, and random bits for each element."""
+    """Where their words are, where is what words have not room for, and random bits for each element, or None."""
 
     def __init__(self, manager: Any, kind: Any) -> None:
-        chances = types.Array(types.uint16, 1, "C")
-        members = [("words", types.CPointer(kind.words)), ("rest", types.CPointer(kind.rest)), ("chances", chances)]
+        pointers = [(name, types.CPointer(getattr(kind, name))) for name in ("words", "rest")]
+        members = [*pointers, ("chances", kind.chances)]
         super().__init__(manager, kind, members)
 
 
@@ -179,8 +175,7 @@ def _at(member: str, *, chance: bool = False) -> Any:
             its = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=args[0])
             base = getattr(its, member)
             if chance:
-                array = types.Array(types.uint16, 1, "C")
-                base = context.make_array(array)(context, builder, value=base).data
+                base = context.make_array(signature.args[0].chances)(context, builder, value=base).data
             return builder.load(builder.gep(base, [args[1]]))
 
         return word(packed, types.int64), codegen
@@ -275,7 +270,7 @@ def _view(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:  #
 
     def packed(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:  # noqa: ARG001
         words, rest = _pointer(row[column], begin, stored), _pointer_to_rest(row[other], begin, stored)
-        return _packed(stored, words, rest, np.empty(0, np.uint16))
+        return _packed(stored, words, rest, None)
 
     return packed
 
@@ -285,7 +280,7 @@ def _getitem(packed: Any, i: Any) -> Any:  # noqa: ARG001
     if not isinstance(packed, _PackedType):
         return None
     its = packed.stored
-    widen, rest, rounded = _WIDENED[its.format], _WIDENED[its.rest or its.format], _ROUNDED[its.format]
+    widen, rest, rounded = _WIDENED[its.format], _WIDENED[its.beside], _ROUNDED[its.format]
     if its.computed == "float64":
         return lambda packed, i: np.float64(widen(_word(packed, i)))
     if not its.rest:

@@ -77,13 +77,12 @@ class FusedOptimizer(OptimizerBase):
 
     def __init__(self, params: Params, **hypers: Any) -> None:
         cuda.require_gpu()
-        options = {name: hypers.pop(name) for name in OPTIONS if name in hypers}
-        for name in options.keys() - {"store"}:
+        for name in hypers.keys() & {*OPTIONS} - {"store"}:
             raise ValueError(f"{name}: kernels for GPUs round to nearest, and keep nothing beside parameters, so far")
         memory = memory_of(list(as_given(params).arrays))
         self._streams: dict[int, Any] = {}
         with cuda_host.on_gpu(memory.number):
-            super().__init__(params, memory, hypers, options)
+            super().__init__(params, memory, hypers)
             small = cast("SmallOnDevice | None", self._small)
             self._cuts = small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)
             self._layout()

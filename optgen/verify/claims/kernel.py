@@ -16,7 +16,7 @@ from optgen.language import symbols
 from optgen.language.reductions import Reduction
 from optgen.language.spec import Optimizer
 from optgen.verify import reference
-from optgen.verify.candidate import Candidate, Effort
+from optgen.verify.candidate import Candidate, Effort, taken_up
 from optgen.verify.claims.rule import Rule, new, plain
 from optgen.verify.settings import at_switches
 
@@ -172,8 +172,7 @@ class KernelOnTrial:
         """One step: what went in and what came out, by name."""
         after = theta.copy()
         optimizer = self.kind(self.tensors(after), **hypers)
-        numbers = {name: np.array(states[name].flat[0]) for name in optimizer.program.numbers}
-        optimizer.load_state_dict({**optimizer.state_dict(), **numbers, "t": t - 1})
+        taken_up(optimizer, t - 1, {name: np.array(states[name].flat[0]) for name in optimizer.program.numbers})
         for name, arrays in self._arrays(optimizer).items():
             for array, given in zip(arrays, self.narrowed(states[name], arrays), strict=True):
                 array[...] = given
