@@ -236,7 +236,7 @@ class _Machine:
         """What a module imports from `optgen.runtime.cuda.primitives`, as functions of Python and NumPy."""
         found = {name: getattr(np, name, None) or getattr(math, name, None) for name in cuda.__all__}
         ours = {
-            **dict.fromkeys(("WARP", "WARPS", "shared", "from_above", "sync")),  # of what threads do together
+            **dict.fromkeys(("WARP", "WARPS", "leave", "left", "from_above", "sync")),  # of what threads do together
             "THREADS": THREADS,
             "thread": lambda: self.turn.thread,
             "block": lambda: self.turn.block,

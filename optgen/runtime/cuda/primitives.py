@@ -8,7 +8,8 @@ ways, and importing it never fails:
   for each operation of hardware;
 - without numba-cuda nothing can be compiled, and `require_gpu` says what to install.
 
-Functions that run on the GPU are inlined before they are typed: a call proper would need a driver to be compiled.
+Functions that kernels call are compiled by themselves, once, and inlined by libNVVM: to have Numba inline them before
+they are typed takes three times as long.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ __all__ = [
     "head",
     "inf",
     "kernel",
+    "leave",
+    "left",
     "log",
     "log1p",
     "maximum",
@@ -53,7 +56,6 @@ __all__ = [
     "per_element",
     "powm1",
     "root_of_squares",
-    "shared",
     "shrunk",
     "sign",
     "sin",
@@ -81,6 +83,9 @@ try:
     if not SIMULATED:
         from llvmlite import ir
         from numba.core import cgutils
+        from numba.core.targetconfig import ConfigStack
+        from numba.cuda.compiler import compile_cuda
+        from numba.cuda.dispatcher import CUDADispatcher
         from numba.cuda.extending import intrinsic
 except (ImportError, RuntimeError, OSError) as error:  # what a missing package, runtime library or driver raises
     _cuda, _MISSING = None, str(error)
@@ -97,6 +102,7 @@ PLAIN = SIMULATED or not INSTALLED
 THREADS, WARP = (simulated.THREADS, simulated.WARP) if SIMULATED else (256, 32)
 """Threads in a block, and those of them that exchange values without memory."""
 WARPS = THREADS // WARP
+_SHARED = 3  # the address space of what a block shares
 
 
 def require_gpu() -> None:
@@ -143,7 +149,7 @@ def _plain(function: Function) -> Function:
 
 
 def _inlined(function: Function) -> Function:
-    """Compile a function into whatever calls it, on the host and on the GPU."""
+    """Compile a small function into whatever calls it, on the host and on the GPU."""
     return njit(inline="always", error_model="numpy")(function)  # type: ignore[no-any-return]
 
 
@@ -158,13 +164,31 @@ else:
     on_host = cpu.on_host
     _both = _inlined
 
+    class _Called(CUDADispatcher):
+        """A function that is compiled for the device of its caller; Numba's own asks a driver for one."""
+
+        def compile_device(self, args: Any, return_type: Any = None) -> Any:
+            """The function for arguments of some types."""
+            if args not in self.overloads:
+                made = compile_cuda(
+                    self.py_func,
+                    return_type,
+                    args,
+                    forceinline=True,
+                    nvvm_options={"opt": 3, "fastmath": False},
+                    cc=ConfigStack.top_or_none().compute_capability,
+                )
+                self.overloads[args] = made
+                made.target_context.insert_user_function(made.entry_point, made.fndesc, [made.library])
+            return self.overloads[args]
+
     def on_device(function: Function) -> Function:
         """Compile a function of the small values of one position, in float64, into the kernel that calls it."""
-        return _cuda.jit(device=True, inline="always")(function)  # type: ignore[no-any-return]
+        return _Called(function, {"device": True, "debug": False, "opt": True})
 
     def per_element(function: Function) -> Function:
         """Compile a function of one element, in the type of the tensors, into the kernel that calls it."""
-        return _cuda.jit(device=True, inline="always")(function)  # type: ignore[no-any-return]
+        return on_device(function)
 
 
 class _Storages:
@@ -257,7 +281,7 @@ def as_index(x: Any) -> Any:
     return np.int32(x)
 
 
-@_both
+@on_device
 def wide(x: Any) -> Any:
     """A number as a float64."""
     return np.float64(x)
@@ -286,8 +310,9 @@ if PLAIN:
         block,
         fma,
         from_above,
+        leave,
+        left,
         narrow,
-        shared,
         sine_of_turns,
         sync,
         thread,
@@ -312,10 +337,34 @@ else:
         """Wait for all threads of the block, and see what they wrote."""
         _cuda.syncthreads()
 
-    @on_device
-    def shared() -> Any:
-        """Memory that a block shares: a float64 a warp."""
-        return _cuda.shared.array(WARPS, np.float64)
+    def _left(builder: Any, warp: Any) -> Any:
+        """Where a warp leaves a float64 in memory that the block shares."""
+        kind = ir.ArrayType(ir.DoubleType(), WARPS)
+        room = builder.module.globals.get("left")
+        if room is None:
+            room = cgutils.add_global_variable(builder.module, kind, "left", _SHARED)
+            room.linkage, room.align = "internal", 8  # internal, or it would be one symbol twice where two modules meet
+            room.initializer = ir.Constant(kind, ir.Undefined)
+        return builder.gep(room, [ir.Constant(ir.IntType(32), 0), warp])
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def leave(_context: Any, warp: Any, x: Any) -> Any:  # noqa: ARG001
+        """Leave a number for the block to see: one a warp."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            builder.store(args[1], _left(builder, args[0]))
+            return context.get_dummy_value()
+
+        return types.none(warp, types.float64), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def left(_context: Any, warp: Any) -> Any:
+        """What a warp has left."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            return builder.load(_left(builder, args[0]))
+
+        return types.float64(warp), codegen
 
     @on_device
     def from_above(x: Any, distance: Any) -> Any:

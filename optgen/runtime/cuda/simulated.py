@@ -28,13 +28,14 @@ __all__ = [
     "expm1",
     "fma",
     "from_above",
+    "leave",
+    "left",
     "load",
     "load4",
     "log",
     "log1p",
     "narrow",
     "place",
-    "shared",
     "sin",
     "sine_of_turns",
     "sqrt",
@@ -71,9 +72,14 @@ def sync() -> Any:
     threading.current_thread().syncthreads()  # type: ignore[attr-defined]
 
 
-def shared() -> Any:
-    """Memory that a block shares: a float64 a warp."""
-    return _PARTIAL
+def leave(warp: Any, x: Any) -> None:
+    """Leave a number for the block to see: one a warp."""
+    _PARTIAL[warp] = x
+
+
+def left(warp: Any) -> Any:
+    """What a warp has left."""
+    return _PARTIAL[warp]
 
 
 def from_above(x: Any, distance: Any) -> Any:

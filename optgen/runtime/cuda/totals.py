@@ -35,9 +35,10 @@ from optgen.runtime.cuda.primitives import (
     block,
     from_above,
     inf,
+    leave,
+    left,
     maximum,
     on_device,
-    shared,
     sync,
     thread,
 )
@@ -121,19 +122,19 @@ def tensor_of_column(at: Any, i: Any) -> Any:
 
 @on_device
 def _of_block(x: Any, most: Any) -> Any:
-    partial = shared()
     distance = WARP // 2
     while distance > 0:
         other = from_above(x, distance)
         x = maximum(x, other) if most else x + other
         distance //= 2
     if thread() % WARP == 0:
-        partial[thread() // WARP] = x
+        leave(thread() // WARP, x)
     sync()
-    total = partial[0]
+    total = left(0)
     warp = 1
     while warp < WARPS:
-        total = maximum(total, partial[warp]) if most else total + partial[warp]
+        other = left(warp)
+        total = maximum(total, other) if most else total + other
         warp += 1
     sync()
     return total
