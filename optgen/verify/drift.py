@@ -84,10 +84,11 @@ def _driver() -> Any:
 
     def drive(sweep: Any, rows: Any, storage: Any, g: Any, pool: Any, scalars: Any) -> None:  # noqa: PLR0917
         for k in range(len(scalars)):
-            g[:] = pool[k % len(pool)]
+            for i in range(len(g)):  # Numba takes seconds to compile the assignment of a slice
+                g[i] = pool[k % len(pool), i]
             sweep(rows, storage, scalars[k : k + 1])
 
-    return njit(nogil=True)(drive)
+    return njit(nogil=True, error_model="numpy")(drive)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import optgen
 from optgen import Optimizer
 from optgen.verify import reference
 
-SHAPES = ((5, 7), (3,), (), (2, 3, 4), (0, 4), (1, 33), (33, 1), (40, 700), (2, 1, 3, 3), (5000,), (70, 300))
+SHAPES = ((5, 7), (3,), (), (2, 3, 4), (0, 4), (1, 33), (33, 1), (40, 700), (2, 1, 3, 3), (5000,), (120, 300))
 
 
 @pytest.mark.parametrize("name", RULES)
