@@ -6,10 +6,10 @@ SymPy's own traversals visit it once for each place, and take a level of Python'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sympy import Basic, Max, Min
+from sympy import Basic, Function, Max, Min
 
 
 def nodes(*roots: Basic) -> list[Any]:
@@ -27,16 +27,33 @@ def nodes(*roots: Basic) -> list[Any]:
     return list(found.values())
 
 
+def mapped(root: Any, make: Callable[[Any, Sequence[Any]], Any]) -> Any:
+    """An expression made anew from the leaves up, each node once: of the node as it was and its new arguments."""
+    made: dict[int, Any] = {}
+    for node in nodes(root) if isinstance(root, Basic) else ():
+        made[id(node)] = make(node, [made.get(id(x), x) for x in node.args])
+    return made.get(id(root), root)
+
+
 def replaced(root: Any, known: Mapping[Any, Any]) -> Any:
     """An expression with nodes replaced, as `xreplace` does it, but each once."""
-    made: dict[int, Any] = {}
-    for node in nodes(root):
-        made[id(node)] = known[node] if node in known else rebuilt(node, [made.get(id(x), x) for x in node.args])
-    return made[id(root)]
+    return mapped(root, lambda node, arguments: known[node] if node in known else rebuilt(node, arguments))
+
+
+def reworded(node: Any, arguments: Sequence[Any]) -> Any:
+    """A node with its own arguments in other words, equal in real arithmetic: no function looks at them again."""
+    if isinstance(node, Function) and not has(node, arguments):
+        return node.func(*arguments, evaluate=False)
+    return rebuilt(node, arguments)
 
 
 def rebuilt(node: Any, arguments: Sequence[Any]) -> Any:
     """A node with other arguments; those of a maximum as they are, for SymPy would compare each with every other."""
-    if all(new is old for new, old in zip(arguments, node.args, strict=True)):
+    if has(node, arguments):
         return node
     return node.func(*arguments, **({"evaluate": False} if isinstance(node, Max | Min) else {}))
+
+
+def has(node: Any, arguments: Sequence[Any]) -> bool:
+    """Whether a node's arguments are these very ones."""
+    return all(new is old for new, old in zip(arguments, node.args, strict=True))
