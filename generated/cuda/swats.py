@@ -72,7 +72,7 @@ def update_0_0(
 ):
     """One element in sweep 0 where t == 1: the new theta, m and v, and p."""
     mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
-    v_next = where(zero < c1, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
+    v_next = where(c1 > zero, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
     p = -c3*mean/(sqrt(v_next) + eps)
     theta_next = where(zero < c1, fma(-rate, mean, theta), theta + p)
     m_next = where(zero < c1, mean, where(zero < c5, zero, mean))
@@ -103,7 +103,7 @@ def update_1_0(
 ):
     """One element in sweep 0 otherwise: the new theta and v, and p."""
     mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
-    v_next = where(zero < c1, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
+    v_next = where(c1 > zero, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
     p = -c3*mean/(sqrt(v_next) + eps)
     theta_next = where(zero < c1, fma(-rate, mean, theta), theta + p)
     return theta_next, v_next, p
