@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from sympy import Abs, Expr, Mul, Pow, S, sqrt
@@ -230,15 +231,23 @@ class Stages:
         loads = tuple(dict.fromkeys(x for x in whole.loads if any(x in needs(item) for item in totals.items)))
         return cls(tuple(totals.items), loads, whole.stores, stage)
 
-    @property
+    @cached_property
     def last(self) -> int:
         """The number of the last sweep over elements."""
         return max((self.stage[x] for x in self.computed if x.space is Space.ELEM), default=0)
 
-    @property
+    @cached_property
     def computed(self) -> Mapping[Named, Equation]:
         """The assignments by their targets."""
         return {item.target: item for item in self.items if isinstance(item, Equation)}
+
+    @cached_property
+    def below(self) -> Mapping[Named, tuple[Named, ...]]:
+        """The values of elements from which others are computed, by name."""
+        return {
+            target: tuple(sorted((x for x in symbols(item.value) if x.space is Space.ELEM), key=str))
+            for target, item in self.computed.items()
+        }
 
     @property
     def reduces(self) -> tuple[Reduce, ...]:
