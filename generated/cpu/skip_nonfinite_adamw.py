@@ -68,7 +68,7 @@ def update_1(
     v_next = where(c1 > zero, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))), v)
     m_hat = c3*m_next
     v_hat = c4*v_next
-    theta_next = where(zero < c1, fma(c5, theta, -lr*m_hat/(sqrt(v_hat) + eps)), theta)
+    theta_next = where(c1 > zero, fma(c5, theta, -lr*m_hat/(sqrt(v_hat) + eps)), theta)
     return theta_next, m_next, v_next
 
 

@@ -15,6 +15,7 @@ from sympy import Abs, Expr, Mul, Pow, S, sqrt
 
 from optgen.ir import Equation, Reduce, Sweep, Value, root_of_squares, shrunk, stretched, symbols
 from optgen.language import order
+from optgen.language.graph import replaced
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.rules import space_of
 from optgen.language.spaces import Space
@@ -63,7 +64,7 @@ class Totals:
     def rewrite(self, value: Expr) -> Expr:
         """A value with every reduction in it expressed by totals."""
         wholes = [node for node in order.walk(value) if isinstance(node, Reduction) or _is_root_of_squares(node)]
-        return value.xreplace({node: self.reduced(node) for node in wholes})
+        return replaced(value, {node: self.reduced(node) for node in wholes})
 
     def reduced(self, node: Expr) -> Expr:
         """A reduction, or the root of one of squares, expressed by totals."""
@@ -97,7 +98,7 @@ class Totals:
         factors = Mul.make_args(others)
         outside = [factor for factor in factors if space_of(factor, self.spaces) <= to]
         inside = Mul(*(factor for factor in factors if factor not in outside))
-        factor, rest = (part.xreplace(self.numbers) for part in (Mul(*outside), InOrder(*same)))
+        factor, rest = (replaced(part, self.numbers) for part in (Mul(*outside), InOrder(*same)))
         total = Mul(factor, self.total("sum", inside, to))
         return InOrder(total, Mul(rest, self.size(to))) if same else total
 
@@ -218,10 +219,10 @@ class Stages:
         placed = {a.target: Value(a.target.name, a.space) for a in whole.body if isinstance(a.target, Local)}
         stage: dict[Named, int] = dict.fromkeys((*totals.spaces, *whole.loads, numel, n_rows, n_cols), 0)
         for assign in whole.body:
-            value = totals.rewrite(assign.value.xreplace(placed))
+            value = totals.rewrite(replaced(assign.value, placed))
             if assign.space is Space.ELEM:  # elements are given values, not what totals are made of
                 made = sorted((x for x in symbols(value) if totals.is_total(x)), key=str)
-                value = value.xreplace({x: totals.copied(x, x.space) for x in made})
+                value = replaced(value, {x: totals.copied(x, x.space) for x in made})
             target = placed.get(assign.target, assign.target)
             totals.items.append(replace(assign, target=target, value=value))
         for item in totals.items:
