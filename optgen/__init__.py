@@ -1,9 +1,9 @@
 """optgen compiles optimizers: from update equations in SymPy to fused Numba kernels.
 
 What a spec file needs is here: `Let`, `Optimizer`, `Schedule`, `theta`, `g`, `t`, `state`, `local`, `hyper`, the
-reductions, the draws of `normal`. The shared hyperparameters are in `optgen.hypers`, the wrappers in
-`optgen.combinators`, the claims that a spec can carry in `optgen.properties`. `compile` turns an `Optimizer` into a
-module, and `lr_range_test` finds a learning rate.
+reductions, the draws of `normal`, and `Max`, `Min` and `Piecewise`, SymPy's, as they are written. The shared
+hyperparameters are in `optgen.hypers`, the wrappers in `optgen.combinators`, the claims that a spec can carry in
+`optgen.properties`. `compile` turns an `Optimizer` into a module, and `lr_range_test` finds a learning rate.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optgen.build import compile
     from optgen.errors import OptgenError, SpecError
+    from optgen.language.choices import Max, Min, Piecewise
     from optgen.language.noise import normal
     from optgen.language.reductions import (
         ColMax,
@@ -48,6 +49,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "errors": ("OptgenError", "SpecError"),
+    "language.choices": ("Max", "Min", "Piecewise"),
     "language.noise": ("normal",),
     "language.reductions": (
         "ColMax",
@@ -94,6 +96,8 @@ __all__ = [
     "ColSum",
     "InOrder",
     "Let",
+    "Max",
+    "Min",
     "ModelMax",
     "ModelMean",
     "ModelNorm",
@@ -101,6 +105,7 @@ __all__ = [
     "Norm",
     "OptgenError",
     "Optimizer",
+    "Piecewise",
     "RowMax",
     "RowMean",
     "RowNorm",

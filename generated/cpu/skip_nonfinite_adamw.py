@@ -64,11 +64,11 @@ def update_1(
     theta, g, m, v, c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2, c5,
 ):
     """One element in sweep 1: the new theta, m and v."""
-    m_next = where(zero < c1, fma(beta1_head, m, fma(beta1_tail, m, c0*g)), m)
-    v_next = where(zero < c1, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))), v)
+    m_next = where(c1 > zero, fma(beta1_head, m, fma(beta1_tail, m, c0*g)), m)
+    v_next = where(c1 > zero, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))), v)
     m_hat = c3*m_next
     v_hat = c4*v_next
-    theta_next = where(zero < c1, fma(c5, theta, -lr*m_hat/(sqrt(v_hat) + eps)), theta)
+    theta_next = where(c1 > zero, fma(c5, theta, -lr*m_hat/(sqrt(v_hat) + eps)), theta)
     return theta_next, m_next, v_next
 
 

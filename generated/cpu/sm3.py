@@ -42,7 +42,7 @@ def scalars(t, lr, beta1, eps):
 def update_0(theta, g, m, c, r, lr, eps, beta1_head, beta1_tail, c0, zero):
     """One element in sweep 0: the new theta and m, and total."""
     total = fma(g, g, minimum(c, r))
-    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*where(zero < total + eps, g/sqrt(total + eps), zero)))
+    m_next = fma(beta1_head, m, fma(beta1_tail, m, c0*where(total + eps > zero, g/sqrt(total + eps), zero)))
     theta_next = fma(-lr, m_next, theta)
     return theta_next, m_next, total
 

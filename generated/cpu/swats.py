@@ -71,10 +71,10 @@ def update_0_0(
 ):
     """One element in sweep 0 where t == 1: the new theta, m and v, and p."""
     mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
-    v_next = where(zero < c1, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
+    v_next = where(c1 > zero, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
     p = -c3*mean/(sqrt(v_next) + eps)
-    theta_next = where(zero < c1, fma(-rate, mean, theta), theta + p)
-    m_next = where(zero < c1, mean, where(zero < c5, zero, mean))
+    theta_next = where(c1 > zero, fma(-rate, mean, theta), theta + p)
+    m_next = where(c1 > zero, mean, where(c5 > zero, zero, mean))
     return theta_next, m_next, v_next, p
 
 
@@ -102,9 +102,9 @@ def update_1_0(
 ):
     """One element in sweep 0 otherwise: the new theta and v, and p."""
     mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
-    v_next = where(zero < c1, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
+    v_next = where(c1 > zero, v, fma(beta2_head, v, fma(beta2_tail, v, c2*(g*g))))
     p = -c3*mean/(sqrt(v_next) + eps)
-    theta_next = where(zero < c1, fma(-rate, mean, theta), theta + p)
+    theta_next = where(c1 > zero, fma(-rate, mean, theta), theta + p)
     return theta_next, v_next, p
 
 
@@ -126,7 +126,7 @@ def model_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c2, c4):
 def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
     """One element in sweep 1 otherwise: the new m."""
     mean = fma(beta1_head, m, fma(beta1_tail, m, c0*g))
-    m_next = where(zero < c1, mean, where(zero < c5, zero, mean))
+    m_next = where(c1 > zero, mean, where(c5 > zero, zero, mean))
     return m_next
 
 

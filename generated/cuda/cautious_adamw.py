@@ -52,7 +52,7 @@ def update_0(g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c1*(g*g)))
     m_hat = c2*m_next
     v_hat = c3*v_next
-    agrees = where(zero < c4*sign(g)*sign(m_hat)*sign(one/(sqrt(v_hat) + eps)), one, zero)
+    agrees = where(c4*sign(g)*sign(m_hat)*sign(one/(sqrt(v_hat) + eps)) > zero, one, zero)
     return m_next, v_next, agrees
 
 
@@ -70,7 +70,7 @@ def update_1(theta, g, m_next, v_next, c5, lr, eps, c2, c3, one, c4, zero, c6):
     v_hat = c3*v_next
     x0 = sqrt(v_hat) + eps
     movement = -lr*m_hat/x0
-    agrees = where(zero < c4*sign(g)*sign(m_hat)*sign(one/x0), one, zero)
+    agrees = where(c4*sign(g)*sign(m_hat)*sign(one/x0) > zero, one, zero)
     theta_next = fma(-c6, theta, fma(c5*agrees, movement, theta))
     return theta_next
 

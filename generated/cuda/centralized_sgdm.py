@@ -48,7 +48,7 @@ def row_0_0(acc0, n_cols):
 @per_element
 def update_0_1(theta, g, c0, c1, lr, zero):
     """One element in sweep 1 where t == 1: the new theta and b."""
-    g_central = where(zero < c1, g - c0, g)
+    g_central = where(c1 > zero, g - c0, g)
     b_next = g_central
     theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next
@@ -57,7 +57,7 @@ def update_0_1(theta, g, c0, c1, lr, zero):
 @per_element
 def update_1_1(theta, g, b, c0, c1, lr, momentum, zero, c2):
     """One element in sweep 1 otherwise: the new theta and b."""
-    g_central = where(zero < c1, g - c0, g)
+    g_central = where(c1 > zero, g - c0, g)
     b_next = fma(momentum, b, c2*g_central)
     theta_next = fma(-lr, b_next, theta)
     return theta_next, b_next

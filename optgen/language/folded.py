@@ -187,4 +187,4 @@ def _decided(node: ast.expr, names: Mapping[str, Any]) -> bool | None:
 
 
 def _is_of_sympy(function: Any) -> bool:
-    return str(getattr(function, "__module__", "")).startswith("sympy.")
+    return str(getattr(function, "__module__", "")).startswith(("sympy.", "optgen.language."))

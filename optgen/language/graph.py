@@ -6,10 +6,12 @@ SymPy's own traversals visit it once for each place, and take a level of Python'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sympy import Basic, Max, Min
+from sympy import Basic, Expr, Function, Max, Min, Piecewise, S, Tuple
+from sympy.core.relational import Relational
+from sympy.functions.elementary.piecewise import ExprCondPair
 
 
 def nodes(*roots: Basic) -> list[Any]:
@@ -27,16 +29,51 @@ def nodes(*roots: Basic) -> list[Any]:
     return list(found.values())
 
 
+def mapped(root: Any, make: Callable[[Any, Sequence[Any]], Any]) -> Any:
+    """An expression made anew from the leaves up, each node once: of the node as it was and its new arguments."""
+    made: dict[int, Any] = {}
+    for node in nodes(root) if isinstance(root, Basic) else ():
+        made[id(node)] = make(node, [made.get(id(x), x) for x in node.args])
+    return made.get(id(root), root)
+
+
 def replaced(root: Any, known: Mapping[Any, Any]) -> Any:
     """An expression with nodes replaced, as `xreplace` does it, but each once."""
-    made: dict[int, Any] = {}
-    for node in nodes(root):
-        made[id(node)] = known[node] if node in known else rebuilt(node, [made.get(id(x), x) for x in node.args])
-    return made[id(root)]
+    return mapped(root, lambda node, arguments: known[node] if node in known else rebuilt(node, arguments))
+
+
+def reworded(node: Any, arguments: Sequence[Any]) -> Any:
+    """A node with its own arguments in other words, equal in real arithmetic: nothing looks at them again."""
+    if isinstance(node, Function | Relational) and not (isinstance(node, Piecewise) or has(node, arguments)):
+        return node.func(*arguments, evaluate=False)
+    return rebuilt(node, arguments)
 
 
 def rebuilt(node: Any, arguments: Sequence[Any]) -> Any:
-    """A node with other arguments; those of a maximum as they are, for SymPy would compare each with every other."""
-    if all(new is old for new, old in zip(arguments, node.args, strict=True)):
+    """A node with other arguments; those of a maximum or a choice as they are, for SymPy would compare them all."""
+    if has(node, arguments):
         return node
+    if isinstance(node, ExprCondPair):
+        return pair(*arguments)
+    if isinstance(node, Piecewise):
+        return choice(arguments)
     return node.func(*arguments, **({"evaluate": False} if isinstance(node, Max | Min) else {}))
+
+
+def has(node: Any, arguments: Sequence[Any]) -> bool:
+    """Whether a node's arguments are these very ones."""
+    return all(new is old for new, old in zip(arguments, node.args, strict=True))
+
+
+def pair(value: Any, condition: Any) -> Any:
+    """A case of a choice, whose condition may have choices in it, which SymPy would multiply out."""
+    return Tuple.__new__(ExprCondPair, value, condition)
+
+
+def choice(cases: Sequence[Any]) -> Any:
+    """The Piecewise of cases, without those that are never looked at."""
+    possible = [case for case in cases if case.args[1] is not S.false]
+    last = next((k for k, case in enumerate(possible) if case.args[1] is S.true), len(possible))
+    if not possible:
+        return S.NaN  # as SymPy has it
+    return possible[0].args[0] if last == 0 else Expr.__new__(Piecewise, *possible[: last + 1])

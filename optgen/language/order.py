@@ -47,7 +47,7 @@ def _made(symbol: Named) -> int:
 def is_negative(term: Expr) -> bool:
     """Whether a term is written with a minus sign in front."""
     coefficient, _ = term.as_coeff_Mul(rational=True)
-    return bool(coefficient.is_negative)
+    return bool(coefficient.p < 0)  # SymPy's own `is_negative` deduces all that there is to know of each new number
 
 
 def terms(sum_: Add | InOrder) -> list[Expr]:

@@ -1,7 +1,8 @@
 """Parts: what an equation says over and over, or too deep inside, becomes an equation of its own.
 
 Whoever prints, checks or computes an equation takes it for a tree. One that is much larger as a tree than as a graph,
-or that is nested too deep for Python to read, is cut into locals before anything else looks at it.
+or that is nested too deep for Python to read, is cut into locals before anything else looks at it. So is what a choice
+decides by where that is a choice itself: SymPy would multiply the cases of both.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from sympy import Expr
+from sympy import Expr, Piecewise
+from sympy.functions.elementary.piecewise import ExprCondPair
 
 from optgen.language.graph import nodes, rebuilt
 from optgen.language.symbols import Local, Named
@@ -52,8 +54,9 @@ def is_large(value: Any) -> bool:
 
 
 def _large(values: Sequence[Any], graph: Sequence[Any], one: Mapping[int, int]) -> set[int]:
-    """Those of values that are too large or too deep as trees."""
+    """Those of values that are too large or too deep as trees, or decide by what is a choice itself."""
     sizes, heights = dict[int, int](), dict[int, int]()
+    deciding = _deciding(graph)
     for node in graph:
         sizes[id(node)] = 1 + sum(sizes[id(x)] for x in node.args)
         heights[id(node)] = 1 + max((heights[id(x)] for x in node.args), default=0)
@@ -61,8 +64,15 @@ def _large(values: Sequence[Any], graph: Sequence[Any], one: Mapping[int, int]) 
         id(value)
         for value in values
         if heights[id(value)] > DEEPEST
+        or (deciding and not deciding.isdisjoint(map(id, nodes(value))))
         or (sizes[id(value)] > LARGEST and sizes[id(value)] > 2 * len({one[id(x)] for x in nodes(value)}))
     }
+
+
+def _deciding(graph: Sequence[Any]) -> set[int]:
+    """The choices in conditions of others."""
+    conditions = (node.args[1] for node in graph if isinstance(node, ExprCondPair))
+    return {id(node) for node in nodes(*conditions) if isinstance(node, Piecewise)}
 
 
 def _unified(graph: Sequence[Any]) -> dict[int, int]:
@@ -81,6 +91,7 @@ class _Cut:
     def __init__(self, values: Sequence[Any], one: dict[int, int], names: Iterator[Local]) -> None:
         distinct = {one[id(node)]: node for node in reversed(nodes(*values))}
         self.one, self.names = one, names
+        self.deciding = {one[k] for k in _deciding(list(distinct.values()))}
         self.uses = Counter(one[id(x)] for node in distinct.values() for x in node.args)
         self.uses.update(one[id(value)] for value in values)
         self.made: dict[int, tuple[Any, int, int]] = {}  # what a node becomes, with its size and its height then
@@ -96,7 +107,7 @@ class _Cut:
             new = rebuilt(node, [x for x, _, _ in below])
             size, height = 1 + sum(size for _, size, _ in below), 1 + max((height for *_, height in below), default=0)
             again = self.uses[which] > 1 and size >= _WORTH_A_NAME
-            deep = height >= DEEPEST and node is not value
+            deep = (height >= DEEPEST or which in self.deciding) and node is not value
             if isinstance(node, Expr) and (again or deep) and new.free_symbols:
                 parts.append((next(self.names), new))
                 new, size, height = parts[-1][0], 1, 1

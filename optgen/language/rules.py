@@ -188,7 +188,8 @@ def _inits_are_well_formed(_: str, __: str, step: Sequence[Let]) -> Found:
             yield replace(problem, what=f"the init of state `{state}`: {problem.what}", equation=str(let))
         if not wrong and is_large(state.init):
             fix = f"start from 0, and read Piecewise((…, t <= 1), ({state}, True)): equations are cut into parts"
-            yield Problem(f"the init of state `{state}` is nested too deep, or says the same too often", fix, str(let))
+            what = "is nested too deep, says the same too often, or decides by a Piecewise"
+            yield Problem(f"the init of state `{state}` {what}", fix, str(let))
 
 
 def _targets_are_assigned_once(_: str, __: str, step: Sequence[Let]) -> Found:

@@ -211,7 +211,8 @@ def cut(step: tuple[Let, ...]) -> tuple[Let, ...]:
     """Equations with those in parts that are too large; what is no equation is for the rules of the language to see."""
     if not all(isinstance(let, Let) and isinstance(let.value, Basic) for let in step):
         return step
-    return tuple(Let(*equation) for equation in in_parts([(let.target, let.value) for let in step]))
+    equations = in_parts([(let.target, let.value) for let in step])
+    return tuple(Let(*equation) for equation in equations) if len(equations) > len(step) else step
 
 
 def aligned(step: Sequence[Let]) -> list[str]:

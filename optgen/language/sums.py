@@ -12,14 +12,13 @@ here sees them. ``InOrder(exp(a), exp(b), exp(c))`` says the order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sympy import Add, Basic, Expr, Mul, Number, Pow, S, SympifyError, sympify
+from sympy import Add, Expr, Mul, Number, Pow, S, SympifyError, sympify
 from sympy.core.logic import fuzzy_and
 
-from optgen.language.graph import nodes, rebuilt
+from optgen.language.graph import has, mapped, rebuilt, reworded
 
 
 class Written(Expr):
@@ -200,33 +199,35 @@ def negated(value: Any) -> Any:
 
 def settled(expression: Any) -> Any:
     """An expression as it is compiled: products, powers and sums of two terms are SymPy's own."""
-    return _rebuilt(expression, lambda node: _AS_SYMPY.get(type(node)))
+
+    def own(node: Any, arguments: Sequence[Any]) -> Any:
+        kind = _AS_SYMPY.get(type(node))
+        return kind(*arguments, evaluate=False) if kind else reworded(node, arguments)
+
+    return mapped(expression, own)
 
 
 def plain(expression: Any) -> Any:
     """An expression in real arithmetic, where a sum has no order, with SymPy's own products, powers and sums."""
-    return _rebuilt(expression, lambda node: Add if isinstance(node, InOrder) else _AS_SYMPY.get(type(node)))
 
+    def own(node: Any, arguments: Sequence[Any]) -> Any:
+        kind = Add if isinstance(node, InOrder) else _AS_SYMPY.get(type(node))
+        return kind(*arguments) if kind else rebuilt(node, arguments)
 
-def _rebuilt(expression: Any, kind: Callable[[Any], Any], known: Mapping[Any, Any] = MappingProxyType({})) -> Any:
-    """An expression with nodes made anew, of another kind where there is one, from the leaves up."""
-    made: dict[int, Any] = {}
-    for node in nodes(expression) if isinstance(expression, Basic) else ():
-        arguments, other = [made[id(argument)] for argument in node.args], kind(node) if node.args else None
-        if node in known:
-            made[id(node)] = known[node]
-        else:
-            made[id(node)] = other(*arguments) if other else rebuilt(node, arguments)
-    return made.get(id(expression), expression)
+    return mapped(expression, own)
 
 
 def replaced(expression: Any, known: Mapping[Any, Any]) -> Any:
     """An expression with others in the place of symbols, whose sums stay whole: SymPy's own way would flatten them."""
 
-    def kind(node: Any) -> Any:
-        return _whole_sum if isinstance(node, Add) else _whole_product if isinstance(node, Mul) else None
+    def made(node: Any, arguments: Sequence[Any]) -> Any:
+        if node in known:
+            return known[node]
+        if isinstance(node, Add | Mul) and not has(node, arguments):
+            return (_whole_sum if isinstance(node, Add) else _whole_product)(*arguments)
+        return rebuilt(node, arguments)
 
-    return _rebuilt(expression, kind, known)
+    return mapped(expression, made)
 
 
 def _whole_product(*factors: Any) -> Any:

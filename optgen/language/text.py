@@ -120,7 +120,7 @@ class TextPrinter:
     def product(self, product: Expr) -> tuple[str, int]:
         """The text of a product as one fraction."""
         coefficient, above, below = order.factors(product)
-        if coefficient.is_negative:
+        if coefficient.p < 0:
             text, binds = self.render(negated(product))
             return (f"-{text}", UNARY) if binds >= PRODUCT else (f"-({text})", UNARY)
         above, below = self.with_coefficient(coefficient, above, below)

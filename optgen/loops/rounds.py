@@ -269,7 +269,8 @@ def is_copying(sweep: Sweep) -> bool:
 
 def results(sweep: Sweep) -> tuple[Named, ...]:
     """What the function of a sweep returns: all that is handed on but what it was given."""
-    return tuple(result for result in sweep.results if result not in sweep.loads)
+    loads = set(sweep.loads)
+    return tuple(result for result in sweep.results if result not in loads)
 
 
 def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]]) -> Function:
@@ -282,7 +283,8 @@ def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]]) -> Funct
         place = " after the last sweep"
     place *= not is_simple(kernel)
     new = [f"the new {listed([slot.name for slot in sweep.stores])}"] if sweep.stores else []
-    others = [text(x) for x in results(sweep) if x not in {slot.next for slot in sweep.stores}]
+    stored = {slot.next for slot in sweep.stores}
+    others = [text(x) for x in results(sweep) if x not in stored]
     what = f"One {sweep.space.value}{place}{where}: {', and '.join([*new, *([listed(others)] if others else [])])}."
     parameters = tuple(map(name, (*sweep.loads, *needed(kernel, sweep))))
     body: tuple[Statement, ...] = (*map(Compute, sweep.body), Return(_names(results(sweep))))

@@ -127,7 +127,8 @@ class _OverChunks:
     def chunk(self) -> Function:
         """The loop over one chunk."""
         blocks = [self.block(*pair) for pair in zip(self.kernel.branches, self.round_.whole, strict=True)]
-        head = [node for node in self.head() if not self.by_rows or reads(node.targets) & reads(tuple(blocks))]
+        by_rows, used = self.by_rows, reads(tuple(blocks))
+        head = [node for node in self.head() if not by_rows or reads(node.targets) & used]
         named = rounds.scalars_used(self.kernel, self.whole, rounds.GROUP, branch=rounds.differ(blocks))
         if "group" in reads((named, *blocks)):
             head.append(assign("group", item("row", Number(-3))))

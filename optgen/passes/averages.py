@@ -107,13 +107,18 @@ def _is_one(factors: Iterable[Expr], known: Known) -> bool:
     """Whether factors add up to 1, as they are written or by what their names stand for."""
     total = plain(Add(*factors))
     for _ in range(_DEEPEST):
-        if total == 1 or (total.has(Add) and total.is_polynomial() and expand(algebraic(total)) == 1):
+        if total == 1 or (total.has(Add) and total.is_polynomial() and _at_0(total) == 1 == expand(algebraic(total))):
             return True
         names = total.free_symbols & known.keys()
         if not names:
             return False
         total = plain(total.xreplace({name: known[name] for name in names}))
     return False
+
+
+def _at_0(total: Expr) -> Expr:
+    """What a polynomial is where all of its symbols are 0: found sooner than its terms."""
+    return total.xreplace(dict.fromkeys(total.free_symbols, S.Zero))
 
 
 def _is_short(factor: Expr) -> bool:

@@ -178,7 +178,7 @@ class _Hoister:
             numerator.insert(0, self.scalar(scalar))
         numerator += [self.rewrite(factor) for factor in above if factor not in over]
         denominator = [Pow(self.rewrite(factor), -1) for factor in below if factor not in under]
-        sign = -1 if coefficient.is_negative else 1
+        sign = -1 if coefficient.p < 0 else 1
         return Mul(sign, *numerator, *denominator)
 
     def groups(self, parts: list[Expr]) -> tuple[list[Expr], list[Expr], list[Expr]]:

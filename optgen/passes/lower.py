@@ -16,7 +16,7 @@ from typing import Any
 from sympy import Add, Basic, Eq, Piecewise, S
 
 from optgen.ir import Branch, Equation, Kernel, Sweep, fresh
-from optgen.language.graph import rebuilt
+from optgen.language.graph import reworded
 from optgen.language.noise import Draw, normal
 from optgen.language.order import terms
 from optgen.language.reductions import Reduction
@@ -109,5 +109,5 @@ class _Sums:
                 if isinstance(value, Add):
                     done[value] = (InOrder if self.kind(value) == _VARIES else Add)(*ordered)
                 else:
-                    done[value] = rebuilt(value, ordered)
+                    done[value] = reworded(value, ordered)
         return done[value]

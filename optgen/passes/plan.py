@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise, product
 
-from optgen.ir import symbols
 from optgen.language.noise import Draw
 from optgen.language.spaces import Space
 from optgen.language.symbols import Named, Stateful
@@ -113,10 +112,6 @@ def _cheapest(
     flow: dict[Named, float] = {}
     used: dict[tuple[Named, Named], float] = {}
 
-    def below(value: Named) -> list[Named]:
-        assign = stages.computed.get(value)
-        return [] if assign is None else sorted((x for x in symbols(assign.value) if x.space is Space.ELEM), key=str)
-
     def capacity(value: Named) -> float:
         return in_memory.get(value, float("inf")) - flow.get(value, 0)
 
@@ -133,7 +128,7 @@ def _cheapest(
             else:
                 if value not in stages.computed:
                     return path, seen
-                following += [(x, "upper") for x in below(value)]
+                following += [(x, "upper") for x in stages.below[value]]
                 following += [(value, "upper")] if flow.get(value, 0) > 0 else []
             for place in following:
                 if place not in seen:

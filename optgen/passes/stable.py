@@ -9,15 +9,16 @@ exponentials, square roots, cosines and hyperbolic tangents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from sympy import Add, Dummy, Expr, Mul, Pow, S, cos, exp, expand, factor, fraction, log, sin, tanh, together
+from sympy import Add, Dummy, Expr, Function, Mul, Pow, S, cos, exp, expand, factor, fraction, log, sin, tanh, together
 
 from optgen.ir import Equation, Kernel, expm1, log1p, mean_age, powm1
 from optgen.language import order
 from optgen.language.domains import domain_of
+from optgen.language.graph import mapped, rebuilt
 from optgen.language.sums import negated, plain, settled
 from optgen.language.symbols import Count, Hyper, StepCount
 from optgen.language.text import text
@@ -40,12 +41,17 @@ def stable(kernel: Kernel) -> Kernel:
 def stabilized(value: Expr) -> Expr:
     """A scalar of t and hyperparameters written so that float64 keeps its digits."""
     value = _in_sums(value, _over_one_denominator)
-    return settled(value.replace(lambda node: isinstance(node, Add | log), _without_cancellation))
+    return settled(mapped(value, lambda node, arguments: _without_cancellation(rebuilt(node, arguments))))
 
 
 def _in_sums(value: Expr, function: Callable[[Expr], Expr]) -> Expr:
     """A value with every sum replaced by what a function makes of it."""
-    return value.replace(lambda node: isinstance(node, Add), function)
+
+    def made(node: Expr, arguments: Sequence[Expr]) -> Expr:
+        new = rebuilt(node, arguments)
+        return function(new) if isinstance(new, Add) else new
+
+    return mapped(value, made)
 
 
 def _written_out(node: Add, sums: Mapping[Expr, Expr]) -> Expr:
@@ -97,7 +103,9 @@ def _without_cancellation(node: Expr) -> Expr:
         argument = node.args[0]
         less = Add(argument, S.NegativeOne)
         return log1p(less) if isinstance(argument, Add) and S.One in argument.args else node
-    if len(node.args) != 2:  # noqa: PLR2004 - what cancels in longer sums is for those who write them
+    if not isinstance(node, Add) or len(node.args) != 2:  # noqa: PLR2004 - longer sums are for those who write them
+        return node
+    if not node.has(Pow, Function):  # as most differences are: a decay less a number
         return node
     for whole in sorted(node.args, key=lambda term: (term.count_ops(), term.sort_key())):
         (other,) = (term for term in node.args if term is not whole)

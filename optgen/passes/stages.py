@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from sympy import Abs, Expr, Mul, Pow, S, sqrt
 
 from optgen.ir import Equation, Reduce, Sweep, Value, root_of_squares, shrunk, stretched, symbols
 from optgen.language import order
+from optgen.language.graph import replaced
 from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.rules import space_of
 from optgen.language.spaces import Space
@@ -62,7 +64,7 @@ class Totals:
     def rewrite(self, value: Expr) -> Expr:
         """A value with every reduction in it expressed by totals."""
         wholes = [node for node in order.walk(value) if isinstance(node, Reduction) or _is_root_of_squares(node)]
-        return value.xreplace({node: self.reduced(node) for node in wholes})
+        return replaced(value, {node: self.reduced(node) for node in wholes})
 
     def reduced(self, node: Expr) -> Expr:
         """A reduction, or the root of one of squares, expressed by totals."""
@@ -96,7 +98,7 @@ class Totals:
         factors = Mul.make_args(others)
         outside = [factor for factor in factors if space_of(factor, self.spaces) <= to]
         inside = Mul(*(factor for factor in factors if factor not in outside))
-        factor, rest = (part.xreplace(self.numbers) for part in (Mul(*outside), InOrder(*same)))
+        factor, rest = (replaced(part, self.numbers) for part in (Mul(*outside), InOrder(*same)))
         total = Mul(factor, self.total("sum", inside, to))
         return InOrder(total, Mul(rest, self.size(to))) if same else total
 
@@ -217,10 +219,10 @@ class Stages:
         placed = {a.target: Value(a.target.name, a.space) for a in whole.body if isinstance(a.target, Local)}
         stage: dict[Named, int] = dict.fromkeys((*totals.spaces, *whole.loads, numel, n_rows, n_cols), 0)
         for assign in whole.body:
-            value = totals.rewrite(assign.value.xreplace(placed))
+            value = totals.rewrite(replaced(assign.value, placed))
             if assign.space is Space.ELEM:  # elements are given values, not what totals are made of
                 made = sorted((x for x in symbols(value) if totals.is_total(x)), key=str)
-                value = value.xreplace({x: totals.copied(x, x.space) for x in made})
+                value = replaced(value, {x: totals.copied(x, x.space) for x in made})
             target = placed.get(assign.target, assign.target)
             totals.items.append(replace(assign, target=target, value=value))
         for item in totals.items:
@@ -230,15 +232,23 @@ class Stages:
         loads = tuple(dict.fromkeys(x for x in whole.loads if any(x in needs(item) for item in totals.items)))
         return cls(tuple(totals.items), loads, whole.stores, stage)
 
-    @property
+    @cached_property
     def last(self) -> int:
         """The number of the last sweep over elements."""
         return max((self.stage[x] for x in self.computed if x.space is Space.ELEM), default=0)
 
-    @property
+    @cached_property
     def computed(self) -> Mapping[Named, Equation]:
         """The assignments by their targets."""
         return {item.target: item for item in self.items if isinstance(item, Equation)}
+
+    @cached_property
+    def below(self) -> Mapping[Named, tuple[Named, ...]]:
+        """The values of elements from which others are computed, by name."""
+        return {
+            target: tuple(sorted((x for x in symbols(item.value) if x.space is Space.ELEM), key=str))
+            for target, item in self.computed.items()
+        }
 
     @property
     def reduces(self) -> tuple[Reduce, ...]:

@@ -4,12 +4,12 @@ import copy
 import pickle
 
 import pytest
-from sympy import Abs, Add, Max, Piecewise, exp, sqrt
+from sympy import Abs, Add, Function, Max, Piecewise, exp, sqrt
 
 from optgen import Let, Optimizer, TensorSum, g, local, state, t, theta
 from optgen.hypers import beta1, eps, lr, weight_decay
 from optgen.language.latex import tex
-from optgen.language.sums import InOrder, replaced
+from optgen.language.sums import InOrder, replaced, settled
 from optgen.language.symbols import algebraic, exact
 from optgen.language.text import text
 from optgen.pipeline import kernel_of
@@ -115,3 +115,18 @@ def test_no_pass_takes_a_sum_apart(what):
     step, written = KERNELS[what]
     (branch,) = kernel_of(Optimizer("rule", "Rule", tuple(step))).branches
     assert sorted(map(str, branch.sweeps[0].body)) == sorted(written)
+
+
+def test_functions_are_evaluated_where_they_are_written_and_nowhere_again():
+    asked = []
+
+    class heard(Function):  # noqa: N801 - SymPy's functions are lower-case
+        nargs = 1
+
+        @classmethod
+        def eval(cls, argument):
+            asked.append(argument)
+
+    value = settled(heard(theta / 3 + g) * g)
+    assert value == heard(theta / 3 + g, evaluate=False) * g
+    assert len(asked) == 1
