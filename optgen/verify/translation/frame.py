@@ -43,9 +43,10 @@ _DECORATORS = {
     r"sweep(_\d+)?_serial": "serial_sweep",
 }
 _HOMES = {
-    **dict.fromkeys(("view", "prange", "inf", "summing_chunk", *_DECORATORS.values()), "optgen.runtime.cpu.primitives"),
+    **dict.fromkeys(("LANES", "add_product", "lanes", "view", "prange", "inf"), "optgen.runtime.cpu.primitives"),
+    **dict.fromkeys(_DECORATORS.values(), "optgen.runtime.cpu.primitives"),
     **dict.fromkeys(FUNCTIONS.keys() - {"abs"}, "optgen.runtime.cpu.primitives"),
-    **dict.fromkeys((*TOTALS, "narrow", "wide"), "optgen.runtime.cpu.totals"),
+    **dict.fromkeys((*TOTALS, "max_of_lanes", "narrow", "sum_of_lanes", "wide"), "optgen.runtime.cpu.totals"),
     "draws": "optgen.runtime.cpu.draws",
     "Phase": "optgen.runtime",
     "Program": "optgen.runtime",
@@ -77,10 +78,6 @@ def complaints(candidate: Candidate, tree: ast.Module, found: Layout) -> Iterato
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     for name, function in functions.items():
         expected = next((kind for names, kind in _DECORATORS.items() if re.fullmatch(names, name)), None)
-        if expected == "per_chunk" and any(
-            isinstance(node, ast.AugAssign) or _is_most(node) for node in ast.walk(function)
-        ):
-            expected = "summing_chunk"
         if [ast.unparse(x) for x in function.decorator_list] != ([expected] if expected else []):
             yield f"`{name}` is not compiled as {expected}"
     yield from _kernels(functions, found)
@@ -90,7 +87,7 @@ def complaints(candidate: Candidate, tree: ast.Module, found: Layout) -> Iterato
     renamed = {a.asname for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names if a.asname}
     called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     compiled = {ast.unparse(x) for function in functions.values() for x in function.decorator_list}
-    for name in sorted((called | compiled | _read(tree) & {"inf"}) & _HOMES.keys()):
+    for name in sorted((called | compiled | _read(tree) & {"LANES", "inf"}) & _HOMES.keys()):
         if origins.get(name) != _HOMES[name] or name in renamed or name in functions:
             yield f"`{name}` is not the runtime's"
     yield from _starts(candidate, functions["initial"])
@@ -101,14 +98,6 @@ def complaints(candidate: Candidate, tree: ast.Module, found: Layout) -> Iterato
 def _read(tree: ast.Module) -> set[str]:
     """All names that are read."""
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-
-
-def _is_most(node: ast.AST) -> bool:
-    """Whether something takes in one more value: ``acc0 = maximum(acc0, …)``."""
-    match node:
-        case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="maximum" | "fma"), args=given)):
-            return ast.unparse(target) in map(ast.unparse, given)
-    return False
 
 
 def _program(tree: ast.Module) -> dict[str | None, ast.expr]:

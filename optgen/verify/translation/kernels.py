@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import sympy
@@ -59,6 +60,36 @@ _LINE = {
 """What it may compute for each row."""
 _EMPTY = {"0.0": "sum", "-inf": "max"}
 """What totals start from."""
+_IN_LANES = {f"lanes({nothing})": how for nothing, how in _EMPTY.items()}
+"""What those start from that a chunk adds up in lanes."""
+
+
+class _Whole(ast.NodeTransformer):
+    """What is said of a run of as many elements as are lanes, as if it were said of all that they are a run of."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """Where a run starts, as where all of it does."""
+        self.generic_visit(node)
+        return node.left if ast.unparse(node.right) == "start" and isinstance(node.op, ast.Add) else node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """How many elements a run has, as how many there are."""
+        return ast.Name("count") if node.id == "many" else node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """A view of a run, as one of all of it."""
+        self.generic_visit(node)
+        given = [ast.Constant(0) if ast.unparse(each) == "start" else each for each in node.args]
+        return ast.Call(node.func, given, node.keywords)
+
+    def visit_Slice(self, node: ast.Slice) -> ast.Slice:
+        """A run of what is drawn for a chunk, as all of it."""
+        bounds = {"start": "0", "start + many": "count"}
+        lower, upper = (each and bounds.get(ast.unparse(each)) for each in (node.lower, node.upper))
+        if lower and upper:
+            return ast.Slice(ast.Constant(0), ast.Name("count"))
+        self.generic_visit(node)
+        return node
 
 
 @dataclass
@@ -95,7 +126,8 @@ class _Chunk:
             index = {"model": "0", "tensor": "row[-2]"}.get(self.layout.arrays[name])
             if index is not None:
                 scope.cells[f"{name}_of[{index}]"] = name
-        for statement in self.run.chosen(self.run.functions[self.launch.function].body[1:], scope):
+        body = self.run.functions[self.launch.function].body[1:]
+        for statement in _without_lanes(self.run.chosen(body, scope)):
             self.outside(statement, scope)
 
     def outside(self, statement: ast.stmt, scope: Scope) -> None:
@@ -130,8 +162,10 @@ class _Chunk:
             self.known.add(name)
         elif source.startswith(("scalars[", "int(scalars[")) and "group" in self.known:
             scope.names[name] = scalar(source, self.scalars, "group")
-        elif source in _EMPTY:
-            self.totals[name] = _Total(_EMPTY[source], "chunk")
+        elif source in _IN_LANES:
+            self.totals[name] = _Total(_IN_LANES[source], "chunk")
+        elif source == f"{name.removesuffix('_line')}[0:count]" and name.removesuffix("_line") in self.run.draws:
+            scope.cells[f"{name}[i]"] = name.removesuffix("_line")
         elif source.startswith("narrow("):
             scope.names[name] = self.run.value(statement.value, scope)
         else:
@@ -162,10 +196,11 @@ class _Chunk:
             if not {"parts_begin", "parts_count"} <= self.known:
                 raise Rejected(f"`{target}` is emptied before it is known where it is")
             self.totals[reset[1]] = _Total(_EMPTY[source], "column")
-        elif (whole := re.fullmatch(r"(\w+)_of\[place\[0\]\]", target)) and whole[1] == source:
-            self.check(source, "chunk", target)
-            total = self.finished(source, "chunk")
-            self.run.memory[source] = Partial(total.how, self.added(source, total))
+        elif (whole := re.fullmatch(r"(\w+)_of\[place\[0\]\]", target)) and whole[1] in self.totals:
+            name = whole[1]
+            self.check(name, "chunk", target)
+            total = self.finished(name, "chunk", source)
+            self.run.memory[name] = Partial(total.how, self.added(name, total))
         else:
             raise Rejected(f"`{target} = {source}` is not where or what a chunk leaves of what it adds up")
 
@@ -174,10 +209,10 @@ class _Chunk:
         if name not in self.launch.takes or self.layout.arrays[name] != kind:
             raise Rejected(f"`{target}`: `{name}` is no array of one value a {kind} that the sweep is given")
 
-    def finished(self, name: str, whole: str) -> _Total:
-        """A total of all that there is in some whole."""
+    def finished(self, name: str, whole: str, source: str) -> _Total:
+        """A total of all that there is in some whole, of all lanes."""
         total = self.totals.pop(name, None)
-        if total is None or total.whole != whole:
+        if total is None or total.whole != whole or source != f"{total.how}_of_lanes({name})":
             raise Rejected(f"`{name}` does not start from nothing at each {whole} for which it is stored")
         return total
 
@@ -194,15 +229,15 @@ class _Chunk:
         rows = [name for name in self.launch.takes if self.layout.arrays[name] == "row"]
         if "first_row" in self.known:
             scope.cells.update({f"{name}_of[first_row + line]": name for name in rows})
-        for statement in loop.body:
+        for statement in _without_lanes(loop.body):
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     self.named_in_line(name, ast.unparse(value), statement, scope)
-                case ast.Assign(targets=[ast.Subscript() as target], value=ast.Name(id=name)):
+                case ast.Assign(targets=[ast.Subscript() as target], value=ast.Call(args=[ast.Name(id=name)]) as value):
                     if ast.unparse(target) != f"{name}_of[first_row + line]" or "first_row" not in self.known:
                         raise Rejected(f"`{ast.unparse(statement)}` is not where a row leaves what it adds up")
                     self.check(name, "row", ast.unparse(target))
-                    total = self.finished(name, "row")
+                    total = self.finished(name, "row", ast.unparse(value))
                     self.run.memory[name] = totalled(total.how, "row", self.added(name, total))
                 case ast.For(orelse=[]):
                     self.element(statement, scope.inner())
@@ -234,8 +269,8 @@ class _Chunk:
             if name not in self.totals or self.totals[name].whole != "column":
                 raise Rejected(f"`{name}` is not emptied before the rows of a chunk are added to it")
             scope.names[f"{name} by columns"] = S.Zero
-        elif source in _EMPTY:
-            self.totals[name] = _Total(_EMPTY[source], "row")
+        elif source in _IN_LANES:
+            self.totals[name] = _Total(_IN_LANES[source], "row")
         elif source.startswith("narrow("):
             scope.names[name] = self.run.value(statement.value, scope)
         else:
@@ -253,9 +288,9 @@ class _Chunk:
                     targets=[target], value=ast.Call(func=ast.Name(id="maximum"), args=[before, value], keywords=[])
                 ) if ast.unparse(before) == ast.unparse(target):
                     self.add(ast.unparse(target), "max", value, scope)
-                case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="fma"), args=[a, b, before])) if (
-                    ast.unparse(before) == ast.unparse(target)
-                ):
+                case ast.Assign(
+                    targets=[target], value=ast.Call(func=ast.Name(id="add_product"), args=[a, b, before])
+                ) if ast.unparse(before) == ast.unparse(target):
                     self.add(ast.unparse(target), "sum", ast.BinOp(a, ast.Mult(), b), scope)
                 case ast.Assign():
                     self.run.stores(statement, scope)
@@ -267,9 +302,27 @@ class _Chunk:
         name = target.removesuffix("[i]")
         total = self.totals.get(name)
         by_columns = total is not None and total.whole == "column" and f"{name} by columns" in scope.names
-        if total is None or total.how != how or by_columns != target.endswith("[i]"):
+        in_lanes = total is not None and total.whole != "column"
+        if total is None or total.how != how or not (by_columns or in_lanes) or not target.endswith("[i]"):
             raise Rejected(f"`{target}` takes `{ast.unparse(value)}` for its {how}, which nothing has started")
         total.add(self.run.value(value, scope))
+
+
+def _is_in_lanes(loop: ast.For) -> bool:
+    """Whether a loop is over runs of as many elements as are lanes, of all that there are."""
+    return not loop.orelse and [_loop(loop), ast.unparse(loop.body[0])] == [
+        "for start in range(0, count, LANES)",
+        "many = min(LANES, count - start)",
+    ]
+
+
+def _without_lanes(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements, with what is done to each run of as many elements as are lanes as if it were done to all at once."""
+    for statement in statements:
+        if isinstance(statement, ast.For) and _is_in_lanes(statement):
+            yield from (ast.fix_missing_locations(_Whole().visit(deepcopy(each))) for each in statement.body[1:])
+        else:
+            yield statement
 
 
 def _loop(loop: ast.For) -> str:
