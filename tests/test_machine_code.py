@@ -28,8 +28,8 @@ COMPILER = inspect.getsource(inspect.getmodule(ptx))
 FLOAT64 = (
     (r"F2F\.F64\.F32$", r"\bwide\("),
     (r"F2F\.F32\.F64$", r"\bnarrow\("),
-    (r"DADD$", r" \+= wide\(|= fma\(wide\("),  # what a block adds up
-    (r"DFMA$", r"= fma\(wide\("),
+    (r"DADD$", r" \+= wide\(|= add_product\("),  # what a block adds up
+    (r"DFMA$", r"= add_product\("),
     (r"DSETP\.", r"\bmaximum\(.*, wide\("),
 )
 """What of float64 there may be in a sweep over elements of float32, and what the source must have for it: numbers are

@@ -19,11 +19,11 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail,
+    LANES, add_product, expm1, fma, head, helper, lanes, log, on_host, parallel_sweep, per_chunk, per_element,
+    prange, serial_sweep, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, wide
+from optgen.runtime.cpu.totals import narrow, sum_of_lanes, wide
 
 
 @on_host
@@ -63,7 +63,7 @@ def update_1(theta, m_next, c5, c1, c4):
     return theta_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
@@ -75,13 +75,15 @@ def chunk_0(row, place, storage, scalars, acc0_of):
     c0 = scalars[group, 5]
     for line in range(lines):
         begin = line*count
-        g = view(row, 2, begin, count, storage.g)
-        m = view(row, 3, begin, count, storage.m)
-        acc0 = 0.0  # sum of g*g over the row
-        for i in range(count):
-            m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g[i]), wide(g[i]), acc0)
-        acc0_of[first_row + line] = acc0
+        acc0 = lanes(0.0)  # sum of g*g over the row
+        for start in range(0, count, LANES):
+            many = min(LANES, count - start)
+            g = view(row, 2, begin + start, many, storage.g)
+            m = view(row, 3, begin + start, many, storage.m)
+            for i in range(many):
+                m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
+                acc0[i] = add_product(wide(g[i]), wide(g[i]), acc0[i])
+        acc0_of[first_row + line] = sum_of_lanes(acc0)
 
 
 @parallel_sweep
@@ -127,9 +129,9 @@ def chunk_1(row, place, storage, scalars, c5_of):
     c4 = scalars[group, 9]
     for line in range(lines):
         begin = line*count
+        c5 = narrow(c5_of[first_row + line], scalars)
         theta = view(row, 1, begin, count, storage.theta)
         m = view(row, 3, begin, count, storage.m)
-        c5 = narrow(c5_of[first_row + line], scalars)
         for i in range(count):
             theta[i] = update_1(theta[i], m[i], c5, c1, c4)
 

@@ -29,11 +29,11 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
+    LANES, add_product, expm1, fma, head, helper, lanes, log, maximum, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import max_of, narrow, sum_of, wide
+from optgen.runtime.cpu.totals import max_of, narrow, sum_of, sum_of_lanes, wide
 
 
 @on_host
@@ -126,7 +126,7 @@ def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
     return theta_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(
     row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
     acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
@@ -145,64 +145,66 @@ def chunk_0(
     c1 = scalars[group, 9]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    acc8 = 0.0  # sum of g*theta over the tensor
-    acc9 = 0.0  # sum of g*g over the tensor
-    acc10 = 0.0  # sum of y0*y0 over the tensor
-    acc11 = 0.0  # sum of y1*y1 over the tensor
-    acc12 = 0.0  # sum of theta*theta over the tensor
-    acc13 = 0.0  # sum of y2*y2 over the tensor
-    acc14 = 0.0  # sum of y3*y3 over the tensor
-    acc16 = 0.0  # sum of theta*u over the tensor
+    acc8 = lanes(0.0)  # sum of g*theta over the tensor
+    acc9 = lanes(0.0)  # sum of g*g over the tensor
+    acc10 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc11 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc12 = lanes(0.0)  # sum of theta*theta over the tensor
+    acc13 = lanes(0.0)  # sum of y2*y2 over the tensor
+    acc14 = lanes(0.0)  # sum of y3*y3 over the tensor
+    acc16 = lanes(0.0)  # sum of theta*u over the tensor
     for line in range(lines):
         begin = line*count
-        theta = view(row, 1, begin, count, storage.theta)
-        g = view(row, 2, begin, count, storage.g)
-        m = view(row, 3, begin, count, storage.m)
-        v = view(row, 4, begin, count, storage.v)
-        acc0 = 0.0  # sum of g*theta over the row
-        acc1 = 0.0  # sum of g*g over the row
-        acc2 = 0.0  # sum of y0*y0 over the row
-        acc3 = 0.0  # sum of y1*y1 over the row
-        acc4 = 0.0  # sum of theta*theta over the row
-        acc5 = 0.0  # sum of y2*y2 over the row
-        acc6 = 0.0  # sum of y3*y3 over the row
-        acc15 = 0.0  # sum of theta*u over the row
-        for i in range(count):
-            m[i], v[i], y0, y1, y2, y3, u = update_0(
-                theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
-            )
-            acc0 = fma(wide(g[i]), wide(theta[i]), acc0)
-            acc1 = fma(wide(g[i]), wide(g[i]), acc1)
-            acc2 = fma(wide(y0), wide(y0), acc2)
-            acc3 = fma(wide(y1), wide(y1), acc3)
-            acc4 = fma(wide(theta[i]), wide(theta[i]), acc4)
-            acc5 = fma(wide(y2), wide(y2), acc5)
-            acc6 = fma(wide(y3), wide(y3), acc6)
-            acc8 = fma(wide(g[i]), wide(theta[i]), acc8)
-            acc9 = fma(wide(g[i]), wide(g[i]), acc9)
-            acc10 = fma(wide(y0), wide(y0), acc10)
-            acc11 = fma(wide(y1), wide(y1), acc11)
-            acc12 = fma(wide(theta[i]), wide(theta[i]), acc12)
-            acc13 = fma(wide(y2), wide(y2), acc13)
-            acc14 = fma(wide(y3), wide(y3), acc14)
-            acc15 = fma(wide(theta[i]), wide(u), acc15)
-            acc16 = fma(wide(theta[i]), wide(u), acc16)
-        acc0_of[first_row + line] = acc0
-        acc1_of[first_row + line] = acc1
-        acc2_of[first_row + line] = acc2
-        acc3_of[first_row + line] = acc3
-        acc4_of[first_row + line] = acc4
-        acc5_of[first_row + line] = acc5
-        acc6_of[first_row + line] = acc6
-        acc15_of[first_row + line] = acc15
-    acc8_of[place[0]] = acc8
-    acc9_of[place[0]] = acc9
-    acc10_of[place[0]] = acc10
-    acc11_of[place[0]] = acc11
-    acc12_of[place[0]] = acc12
-    acc13_of[place[0]] = acc13
-    acc14_of[place[0]] = acc14
-    acc16_of[place[0]] = acc16
+        acc0 = lanes(0.0)  # sum of g*theta over the row
+        acc1 = lanes(0.0)  # sum of g*g over the row
+        acc2 = lanes(0.0)  # sum of y0*y0 over the row
+        acc3 = lanes(0.0)  # sum of y1*y1 over the row
+        acc4 = lanes(0.0)  # sum of theta*theta over the row
+        acc5 = lanes(0.0)  # sum of y2*y2 over the row
+        acc6 = lanes(0.0)  # sum of y3*y3 over the row
+        acc15 = lanes(0.0)  # sum of theta*u over the row
+        for start in range(0, count, LANES):
+            many = min(LANES, count - start)
+            theta = view(row, 1, begin + start, many, storage.theta)
+            g = view(row, 2, begin + start, many, storage.g)
+            m = view(row, 3, begin + start, many, storage.m)
+            v = view(row, 4, begin + start, many, storage.v)
+            for i in range(many):
+                m[i], v[i], y0, y1, y2, y3, u = update_0(
+                    theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+                )
+                acc0[i] = add_product(wide(g[i]), wide(theta[i]), acc0[i])
+                acc1[i] = add_product(wide(g[i]), wide(g[i]), acc1[i])
+                acc2[i] = add_product(wide(y0), wide(y0), acc2[i])
+                acc3[i] = add_product(wide(y1), wide(y1), acc3[i])
+                acc4[i] = add_product(wide(theta[i]), wide(theta[i]), acc4[i])
+                acc5[i] = add_product(wide(y2), wide(y2), acc5[i])
+                acc6[i] = add_product(wide(y3), wide(y3), acc6[i])
+                acc8[i] = add_product(wide(g[i]), wide(theta[i]), acc8[i])
+                acc9[i] = add_product(wide(g[i]), wide(g[i]), acc9[i])
+                acc10[i] = add_product(wide(y0), wide(y0), acc10[i])
+                acc11[i] = add_product(wide(y1), wide(y1), acc11[i])
+                acc12[i] = add_product(wide(theta[i]), wide(theta[i]), acc12[i])
+                acc13[i] = add_product(wide(y2), wide(y2), acc13[i])
+                acc14[i] = add_product(wide(y3), wide(y3), acc14[i])
+                acc15[i] = add_product(wide(theta[i]), wide(u), acc15[i])
+                acc16[i] = add_product(wide(theta[i]), wide(u), acc16[i])
+        acc0_of[first_row + line] = sum_of_lanes(acc0)
+        acc1_of[first_row + line] = sum_of_lanes(acc1)
+        acc2_of[first_row + line] = sum_of_lanes(acc2)
+        acc3_of[first_row + line] = sum_of_lanes(acc3)
+        acc4_of[first_row + line] = sum_of_lanes(acc4)
+        acc5_of[first_row + line] = sum_of_lanes(acc5)
+        acc6_of[first_row + line] = sum_of_lanes(acc6)
+        acc15_of[first_row + line] = sum_of_lanes(acc15)
+    acc8_of[place[0]] = sum_of_lanes(acc8)
+    acc9_of[place[0]] = sum_of_lanes(acc9)
+    acc10_of[place[0]] = sum_of_lanes(acc10)
+    acc11_of[place[0]] = sum_of_lanes(acc11)
+    acc12_of[place[0]] = sum_of_lanes(acc12)
+    acc13_of[place[0]] = sum_of_lanes(acc13)
+    acc14_of[place[0]] = sum_of_lanes(acc14)
+    acc16_of[place[0]] = sum_of_lanes(acc16)
 
 
 @parallel_sweep
@@ -296,10 +298,10 @@ def chunk_1(row, place, storage, scalars, radial_of, c4_of):
     c4 = narrow(c4_of[row[-2]], scalars)
     for line in range(lines):
         begin = line*count
+        radial = narrow(radial_of[first_row + line], scalars)
         theta = view(row, 1, begin, count, storage.theta)
         m = view(row, 3, begin, count, storage.m)
         v = view(row, 4, begin, count, storage.v)
-        radial = narrow(radial_of[first_row + line], scalars)
         for i in range(count):
             theta[i] = update_1(theta[i], m[i], v[i], radial, c4, lr, eps, c2, c3)
 

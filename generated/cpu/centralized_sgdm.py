@@ -15,10 +15,10 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, where,
+    LANES, fma, helper, lanes, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, wide
+from optgen.runtime.cpu.totals import narrow, sum_of_lanes, wide
 
 
 @on_host
@@ -69,7 +69,7 @@ def prepare_0(at, scalars, n_rows_of, c1_of):
         c1_of[j] = tensor_0_0(n_rows_of[j])
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
@@ -77,11 +77,13 @@ def chunk_0(row, place, storage, scalars, acc0_of):
     first_row = place[3]
     for line in range(lines):
         begin = line*count
-        g = view(row, 2, begin, count, storage.g)
-        acc0 = 0.0  # sum of g over the row
-        for i in range(count):
-            acc0 += wide(g[i])
-        acc0_of[first_row + line] = acc0
+        acc0 = lanes(0.0)  # sum of g over the row
+        for start in range(0, count, LANES):
+            many = min(LANES, count - start)
+            g = view(row, 2, begin + start, many, storage.g)
+            for i in range(many):
+                acc0[i] += wide(g[i])
+        acc0_of[first_row + line] = sum_of_lanes(acc0)
 
 
 @parallel_sweep
@@ -124,20 +126,20 @@ def chunk_1(row, place, storage, scalars, c0_of, c1_of):
         c1 = narrow(c1_of[row[-2]], scalars)
         for line in range(lines):
             begin = line*count
+            c0 = narrow(c0_of[first_row + line], scalars)
             theta = view(row, 1, begin, count, storage.theta)
             g = view(row, 2, begin, count, storage.g)
             b = view(row, 3, begin, count, storage.b)
-            c0 = narrow(c0_of[first_row + line], scalars)
             for i in range(count):
                 theta[i], b[i] = update_0_1(theta[i], g[i], c0, c1, lr, zero)
     else:
         c1 = narrow(c1_of[row[-2]], scalars)
         for line in range(lines):
             begin = line*count
+            c0 = narrow(c0_of[first_row + line], scalars)
             theta = view(row, 1, begin, count, storage.theta)
             g = view(row, 2, begin, count, storage.g)
             b = view(row, 3, begin, count, storage.b)
-            c0 = narrow(c0_of[first_row + line], scalars)
             for i in range(count):
                 theta[i], b[i] = update_1_1(theta[i], g[i], b[i], c0, c1, lr, momentum, zero, c2)
 

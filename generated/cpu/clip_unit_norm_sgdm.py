@@ -17,11 +17,11 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, stretched, summing_chunk,
+    LANES, add_product, fma, helper, lanes, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    root_of_squares, serial_sweep, shrunk, stretched,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, wide
+from optgen.runtime.cpu.totals import narrow, sum_of_lanes, wide
 
 
 @on_host
@@ -68,7 +68,7 @@ def update_1_1(theta, g, b, shrink, lr, momentum, c0):
     return theta_next, b_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
@@ -76,28 +76,30 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
     first_row = place[3]
     for line in range(lines):
         begin = line*count
-        theta = view(row, 1, begin, count, storage.theta)
-        g = view(row, 2, begin, count, storage.g)
-        acc0 = 0.0  # sum of theta*theta over the row
-        acc1 = 0.0  # sum of y0*y0 over the row
-        acc2 = 0.0  # sum of y1*y1 over the row
-        acc3 = 0.0  # sum of g*g over the row
-        acc4 = 0.0  # sum of y2*y2 over the row
-        acc5 = 0.0  # sum of y3*y3 over the row
-        for i in range(count):
-            y0, y1, y2, y3 = update_0_0(theta[i], g[i])
-            acc0 = fma(wide(theta[i]), wide(theta[i]), acc0)
-            acc1 = fma(wide(y0), wide(y0), acc1)
-            acc2 = fma(wide(y1), wide(y1), acc2)
-            acc3 = fma(wide(g[i]), wide(g[i]), acc3)
-            acc4 = fma(wide(y2), wide(y2), acc4)
-            acc5 = fma(wide(y3), wide(y3), acc5)
-        acc0_of[first_row + line] = acc0
-        acc1_of[first_row + line] = acc1
-        acc2_of[first_row + line] = acc2
-        acc3_of[first_row + line] = acc3
-        acc4_of[first_row + line] = acc4
-        acc5_of[first_row + line] = acc5
+        acc0 = lanes(0.0)  # sum of theta*theta over the row
+        acc1 = lanes(0.0)  # sum of y0*y0 over the row
+        acc2 = lanes(0.0)  # sum of y1*y1 over the row
+        acc3 = lanes(0.0)  # sum of g*g over the row
+        acc4 = lanes(0.0)  # sum of y2*y2 over the row
+        acc5 = lanes(0.0)  # sum of y3*y3 over the row
+        for start in range(0, count, LANES):
+            many = min(LANES, count - start)
+            theta = view(row, 1, begin + start, many, storage.theta)
+            g = view(row, 2, begin + start, many, storage.g)
+            for i in range(many):
+                y0, y1, y2, y3 = update_0_0(theta[i], g[i])
+                acc0[i] = add_product(wide(theta[i]), wide(theta[i]), acc0[i])
+                acc1[i] = add_product(wide(y0), wide(y0), acc1[i])
+                acc2[i] = add_product(wide(y1), wide(y1), acc2[i])
+                acc3[i] = add_product(wide(g[i]), wide(g[i]), acc3[i])
+                acc4[i] = add_product(wide(y2), wide(y2), acc4[i])
+                acc5[i] = add_product(wide(y3), wide(y3), acc5[i])
+        acc0_of[first_row + line] = sum_of_lanes(acc0)
+        acc1_of[first_row + line] = sum_of_lanes(acc1)
+        acc2_of[first_row + line] = sum_of_lanes(acc2)
+        acc3_of[first_row + line] = sum_of_lanes(acc3)
+        acc4_of[first_row + line] = sum_of_lanes(acc4)
+        acc5_of[first_row + line] = sum_of_lanes(acc5)
 
 
 @parallel_sweep
@@ -144,19 +146,19 @@ def chunk_1(row, place, storage, scalars, shrink_of):
     if branch == 0:
         for line in range(lines):
             begin = line*count
+            shrink = narrow(shrink_of[first_row + line], scalars)
             theta = view(row, 1, begin, count, storage.theta)
             g = view(row, 2, begin, count, storage.g)
             b = view(row, 3, begin, count, storage.b)
-            shrink = narrow(shrink_of[first_row + line], scalars)
             for i in range(count):
                 theta[i], b[i] = update_0_1(theta[i], g[i], shrink, lr)
     else:
         for line in range(lines):
             begin = line*count
+            shrink = narrow(shrink_of[first_row + line], scalars)
             theta = view(row, 1, begin, count, storage.theta)
             g = view(row, 2, begin, count, storage.g)
             b = view(row, 3, begin, count, storage.b)
-            shrink = narrow(shrink_of[first_row + line], scalars)
             for i in range(count):
                 theta[i], b[i] = update_1_1(theta[i], g[i], b[i], shrink, lr, momentum, c0)
 

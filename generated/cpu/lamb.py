@@ -23,11 +23,11 @@ Reference: optax.lamb.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
+    LANES, add_product, expm1, fma, head, helper, lanes, log, on_host, parallel_sweep, per_chunk, per_element,
+    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, wide
 
 
 @on_host
@@ -81,14 +81,10 @@ def update_1(theta, m_next, v_next, c4, eps, weight_decay, c2, c3):
     return theta_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row, 1, 0, count, storage.theta)
-    g = view(row, 2, 0, count, storage.g)
-    m = view(row, 3, 0, count, storage.m)
-    v = view(row, 4, 0, count, storage.v)
     group = row[-3]
     eps = scalars[group, 1]
     weight_decay = scalars[group, 2]
@@ -100,29 +96,35 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
     c1 = scalars[group, 8]
     c2 = scalars[group, 9]
     c3 = scalars[group, 10]
-    acc0 = 0.0  # sum of theta*theta over the tensor
-    acc1 = 0.0  # sum of y0*y0 over the tensor
-    acc2 = 0.0  # sum of y1*y1 over the tensor
-    acc3 = 0.0  # sum of u*u over the tensor
-    acc4 = 0.0  # sum of y2*y2 over the tensor
-    acc5 = 0.0  # sum of y3*y3 over the tensor
-    for i in range(count):
-        m[i], v[i], y0, y1, u, y2, y3 = update_0(
-            theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
-            c3,
-        )
-        acc0 = fma(wide(theta[i]), wide(theta[i]), acc0)
-        acc1 = fma(wide(y0), wide(y0), acc1)
-        acc2 = fma(wide(y1), wide(y1), acc2)
-        acc3 = fma(wide(u), wide(u), acc3)
-        acc4 = fma(wide(y2), wide(y2), acc4)
-        acc5 = fma(wide(y3), wide(y3), acc5)
-    acc0_of[place[0]] = acc0
-    acc1_of[place[0]] = acc1
-    acc2_of[place[0]] = acc2
-    acc3_of[place[0]] = acc3
-    acc4_of[place[0]] = acc4
-    acc5_of[place[0]] = acc5
+    acc0 = lanes(0.0)  # sum of theta*theta over the tensor
+    acc1 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc2 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc3 = lanes(0.0)  # sum of u*u over the tensor
+    acc4 = lanes(0.0)  # sum of y2*y2 over the tensor
+    acc5 = lanes(0.0)  # sum of y3*y3 over the tensor
+    for start in range(0, count, LANES):
+        many = min(LANES, count - start)
+        theta = view(row, 1, start, many, storage.theta)
+        g = view(row, 2, start, many, storage.g)
+        m = view(row, 3, start, many, storage.m)
+        v = view(row, 4, start, many, storage.v)
+        for i in range(many):
+            m[i], v[i], y0, y1, u, y2, y3 = update_0(
+                theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+                c2, c3,
+            )
+            acc0[i] = add_product(wide(theta[i]), wide(theta[i]), acc0[i])
+            acc1[i] = add_product(wide(y0), wide(y0), acc1[i])
+            acc2[i] = add_product(wide(y1), wide(y1), acc2[i])
+            acc3[i] = add_product(wide(u), wide(u), acc3[i])
+            acc4[i] = add_product(wide(y2), wide(y2), acc4[i])
+            acc5[i] = add_product(wide(y3), wide(y3), acc5[i])
+    acc0_of[place[0]] = sum_of_lanes(acc0)
+    acc1_of[place[0]] = sum_of_lanes(acc1)
+    acc2_of[place[0]] = sum_of_lanes(acc2)
+    acc3_of[place[0]] = sum_of_lanes(acc3)
+    acc4_of[place[0]] = sum_of_lanes(acc4)
+    acc5_of[place[0]] = sum_of_lanes(acc5)
 
 
 @parallel_sweep

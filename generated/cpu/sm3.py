@@ -21,11 +21,11 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, inf, maximum, minimum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, where,
+    LANES, fma, head, inf, lanes, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sqrt, tail, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import column_largest, narrow, wide
+from optgen.runtime.cpu.totals import column_largest, max_of_lanes, narrow, wide
 
 
 @on_host
@@ -47,7 +47,7 @@ def update_0(theta, g, m, c, r, lr, eps, beta1_head, beta1_tail, c0, zero):
     return theta_next, m_next, total
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, c_of, r_of, acc0_of, acc1_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
@@ -68,23 +68,25 @@ def chunk_0(row, place, storage, scalars, c_of, r_of, acc0_of, acc1_of):
     acc1_of[parts_begin : parts_begin + parts_count] = -inf
     for line in range(lines):
         begin = line*count
-        theta = view(row, 1, begin, count, storage.theta)
-        g = view(row, 2, begin, count, storage.g)
-        m = view(row, 3, begin, count, storage.m)
         r = narrow(r_of[first_row + line], scalars)
         matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
-        c = c_of[column : column + count]
         line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
-        acc1 = acc1_of[line_parts : line_parts + count]
-        acc0 = -inf  # max of total over the row
-        for i in range(count):
-            theta[i], m[i], total = update_0(
-                theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
-            )
-            acc0 = maximum(acc0, wide(total))
-            acc1[i] = maximum(acc1[i], wide(total))
-        acc0_of[first_row + line] = acc0
+        acc0 = lanes(-inf)  # max of total over the row
+        for start in range(0, count, LANES):
+            many = min(LANES, count - start)
+            theta = view(row, 1, begin + start, many, storage.theta)
+            g = view(row, 2, begin + start, many, storage.g)
+            m = view(row, 3, begin + start, many, storage.m)
+            c = c_of[column + start : column + start + many]
+            acc1 = acc1_of[line_parts + start : line_parts + start + many]
+            for i in range(many):
+                theta[i], m[i], total = update_0(
+                    theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
+                )
+                acc0[i] = maximum(acc0[i], wide(total))
+                acc1[i] = maximum(acc1[i], wide(total))
+        acc0_of[first_row + line] = max_of_lanes(acc0)
 
 
 @parallel_sweep

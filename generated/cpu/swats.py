@@ -29,11 +29,11 @@ Reference: arXiv:1712.07628, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail, times, where,
+    LANES, add_product, expm1, fma, head, helper, lanes, log, on_host, parallel_sweep, per_chunk, per_element,
+    prange, serial_sweep, sqrt, tail, times, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
 
 
 @on_host
@@ -141,14 +141,10 @@ def prepare_0(at, scalars, switched_at_of, c1_of, now_of, c5_of, switched_at_nex
         c1_of[0] = model_1_0(switched_at_of[0])
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
-    theta = view(row, 1, 0, count, storage.theta)
-    g = view(row, 2, 0, count, storage.g)
-    m = view(row, 3, 0, count, storage.m)
-    v = view(row, 4, 0, count, storage.v)
     group = row[-3]
     branch = int(scalars[group, 0])
     eps = scalars[group, 3]
@@ -164,31 +160,43 @@ def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_o
         rate = narrow(rate_of[0], scalars)
         c1 = narrow(c1_of[0], scalars)
         c5 = narrow(c5_of[0], scalars)
-        acc0 = 0.0  # sum of g*p over the tensor
-        acc2 = 0.0  # sum of p*p over the tensor
-        for i in range(count):
-            theta[i], m[i], v[i], p = update_0_0(
-                theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
-                beta2_tail, c2, c3,
-            )
-            acc0 = fma(wide(g[i]), wide(p), acc0)
-            acc2 = fma(wide(p), wide(p), acc2)
-        acc0_of[place[0]] = acc0
-        acc2_of[place[0]] = acc2
+        acc0 = lanes(0.0)  # sum of g*p over the tensor
+        acc2 = lanes(0.0)  # sum of p*p over the tensor
+        for start in range(0, count, LANES):
+            many = min(LANES, count - start)
+            theta = view(row, 1, start, many, storage.theta)
+            g = view(row, 2, start, many, storage.g)
+            m = view(row, 3, start, many, storage.m)
+            v = view(row, 4, start, many, storage.v)
+            for i in range(many):
+                theta[i], m[i], v[i], p = update_0_0(
+                    theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
+                    beta2_tail, c2, c3,
+                )
+                acc0[i] = add_product(wide(g[i]), wide(p), acc0[i])
+                acc2[i] = add_product(wide(p), wide(p), acc2[i])
+        acc0_of[place[0]] = sum_of_lanes(acc0)
+        acc2_of[place[0]] = sum_of_lanes(acc2)
     else:
         rate = narrow(rate_of[0], scalars)
         c1 = narrow(c1_of[0], scalars)
-        acc0 = 0.0  # sum of g*p over the tensor
-        acc2 = 0.0  # sum of p*p over the tensor
-        for i in range(count):
-            theta[i], v[i], p = update_1_0(
-                theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
-                c2, c3,
-            )
-            acc0 = fma(wide(g[i]), wide(p), acc0)
-            acc2 = fma(wide(p), wide(p), acc2)
-        acc0_of[place[0]] = acc0
-        acc2_of[place[0]] = acc2
+        acc0 = lanes(0.0)  # sum of g*p over the tensor
+        acc2 = lanes(0.0)  # sum of p*p over the tensor
+        for start in range(0, count, LANES):
+            many = min(LANES, count - start)
+            theta = view(row, 1, start, many, storage.theta)
+            g = view(row, 2, start, many, storage.g)
+            m = view(row, 3, start, many, storage.m)
+            v = view(row, 4, start, many, storage.v)
+            for i in range(many):
+                theta[i], v[i], p = update_1_0(
+                    theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
+                    beta2_tail, c2, c3,
+                )
+                acc0[i] = add_product(wide(g[i]), wide(p), acc0[i])
+                acc2[i] = add_product(wide(p), wide(p), acc2[i])
+        acc0_of[place[0]] = sum_of_lanes(acc0)
+        acc2_of[place[0]] = sum_of_lanes(acc2)
 
 
 @parallel_sweep

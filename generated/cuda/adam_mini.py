@@ -20,8 +20,8 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt, tail,
-    thread, wide,
+    THREADS, add_product, block, expm1, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt,
+    tail, thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import rows_visited, sum_of_block, tensor_of_row, visited_row
@@ -88,13 +88,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             m_next_i0 = update_0(g_i0, m_i0, beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g_i0), wide(g_i0), acc0)
+            acc0 = add_product(wide(g_i0), wide(g_i0), acc0)
             m_next_i1 = update_0(g_i1, m_i1, beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g_i1), wide(g_i1), acc0)
+            acc0 = add_product(wide(g_i1), wide(g_i1), acc0)
             m_next_i2 = update_0(g_i2, m_i2, beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g_i2), wide(g_i2), acc0)
+            acc0 = add_product(wide(g_i2), wide(g_i2), acc0)
             m_next_i3 = update_0(g_i3, m_i3, beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g_i3), wide(g_i3), acc0)
+            acc0 = add_product(wide(g_i3), wide(g_i3), acc0)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*THREADS
         i = fours + thread()
@@ -102,7 +102,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             g_i = load(g_ptr, i, storage.g)
             m_i = load(m_ptr, i, storage.m)
             m_next_i = update_0(g_i, m_i, beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g_i), wide(g_i), acc0)
+            acc0 = add_product(wide(g_i), wide(g_i), acc0)
             store(m_ptr, i, storage.m, m_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)

@@ -20,8 +20,8 @@ Reference: torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element,
-    root_of_squares, shrunk, sqrt, stretched, tail, thread, wide,
+    THREADS, add_product, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host,
+    per_element, root_of_squares, shrunk, sqrt, stretched, tail, thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
@@ -89,29 +89,29 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     while i < fours:
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         y1_i0, y3_i0 = update_0(g_i0)
-        acc0 = fma(wide(g_i0), wide(g_i0), acc0)
-        acc2 = fma(wide(y1_i0), wide(y1_i0), acc2)
-        acc4 = fma(wide(y3_i0), wide(y3_i0), acc4)
+        acc0 = add_product(wide(g_i0), wide(g_i0), acc0)
+        acc2 = add_product(wide(y1_i0), wide(y1_i0), acc2)
+        acc4 = add_product(wide(y3_i0), wide(y3_i0), acc4)
         y1_i1, y3_i1 = update_0(g_i1)
-        acc0 = fma(wide(g_i1), wide(g_i1), acc0)
-        acc2 = fma(wide(y1_i1), wide(y1_i1), acc2)
-        acc4 = fma(wide(y3_i1), wide(y3_i1), acc4)
+        acc0 = add_product(wide(g_i1), wide(g_i1), acc0)
+        acc2 = add_product(wide(y1_i1), wide(y1_i1), acc2)
+        acc4 = add_product(wide(y3_i1), wide(y3_i1), acc4)
         y1_i2, y3_i2 = update_0(g_i2)
-        acc0 = fma(wide(g_i2), wide(g_i2), acc0)
-        acc2 = fma(wide(y1_i2), wide(y1_i2), acc2)
-        acc4 = fma(wide(y3_i2), wide(y3_i2), acc4)
+        acc0 = add_product(wide(g_i2), wide(g_i2), acc0)
+        acc2 = add_product(wide(y1_i2), wide(y1_i2), acc2)
+        acc4 = add_product(wide(y3_i2), wide(y3_i2), acc4)
         y1_i3, y3_i3 = update_0(g_i3)
-        acc0 = fma(wide(g_i3), wide(g_i3), acc0)
-        acc2 = fma(wide(y1_i3), wide(y1_i3), acc2)
-        acc4 = fma(wide(y3_i3), wide(y3_i3), acc4)
+        acc0 = add_product(wide(g_i3), wide(g_i3), acc0)
+        acc2 = add_product(wide(y1_i3), wide(y1_i3), acc2)
+        acc4 = add_product(wide(y3_i3), wide(y3_i3), acc4)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         g_i = load(g_ptr, i, storage.g)
         y1_i, y3_i = update_0(g_i)
-        acc0 = fma(wide(g_i), wide(g_i), acc0)
-        acc2 = fma(wide(y1_i), wide(y1_i), acc2)
-        acc4 = fma(wide(y3_i), wide(y3_i), acc4)
+        acc0 = add_product(wide(g_i), wide(g_i), acc0)
+        acc2 = add_product(wide(y1_i), wide(y1_i), acc2)
+        acc4 = add_product(wide(y3_i), wide(y3_i), acc4)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:

@@ -20,8 +20,8 @@ from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.core import beginning
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, kernel, maximum, narrow, on_device, on_host, per_element, root_of_squares, shrunk,
-    sqrt, stretched, thread, wide,
+    THREADS, add_product, block, fma, kernel, maximum, narrow, on_device, on_host, per_element,
+    root_of_squares, shrunk, sqrt, stretched, thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
@@ -82,25 +82,25 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         y0_i0, y2_i0, y4_i0 = update_0(theta_i0, g_i0, theta_0_i0)
-        acc0 = fma(wide(y0_i0), wide(y0_i0), acc0)
-        acc2 = fma(wide(y2_i0), wide(y2_i0), acc2)
-        acc4 = fma(wide(y4_i0), wide(y4_i0), acc4)
-        acc6 = fma(wide(g_i0), wide(g_i0), acc6)
+        acc0 = add_product(wide(y0_i0), wide(y0_i0), acc0)
+        acc2 = add_product(wide(y2_i0), wide(y2_i0), acc2)
+        acc4 = add_product(wide(y4_i0), wide(y4_i0), acc4)
+        acc6 = add_product(wide(g_i0), wide(g_i0), acc6)
         y0_i1, y2_i1, y4_i1 = update_0(theta_i1, g_i1, theta_0_i1)
-        acc0 = fma(wide(y0_i1), wide(y0_i1), acc0)
-        acc2 = fma(wide(y2_i1), wide(y2_i1), acc2)
-        acc4 = fma(wide(y4_i1), wide(y4_i1), acc4)
-        acc6 = fma(wide(g_i1), wide(g_i1), acc6)
+        acc0 = add_product(wide(y0_i1), wide(y0_i1), acc0)
+        acc2 = add_product(wide(y2_i1), wide(y2_i1), acc2)
+        acc4 = add_product(wide(y4_i1), wide(y4_i1), acc4)
+        acc6 = add_product(wide(g_i1), wide(g_i1), acc6)
         y0_i2, y2_i2, y4_i2 = update_0(theta_i2, g_i2, theta_0_i2)
-        acc0 = fma(wide(y0_i2), wide(y0_i2), acc0)
-        acc2 = fma(wide(y2_i2), wide(y2_i2), acc2)
-        acc4 = fma(wide(y4_i2), wide(y4_i2), acc4)
-        acc6 = fma(wide(g_i2), wide(g_i2), acc6)
+        acc0 = add_product(wide(y0_i2), wide(y0_i2), acc0)
+        acc2 = add_product(wide(y2_i2), wide(y2_i2), acc2)
+        acc4 = add_product(wide(y4_i2), wide(y4_i2), acc4)
+        acc6 = add_product(wide(g_i2), wide(g_i2), acc6)
         y0_i3, y2_i3, y4_i3 = update_0(theta_i3, g_i3, theta_0_i3)
-        acc0 = fma(wide(y0_i3), wide(y0_i3), acc0)
-        acc2 = fma(wide(y2_i3), wide(y2_i3), acc2)
-        acc4 = fma(wide(y4_i3), wide(y4_i3), acc4)
-        acc6 = fma(wide(g_i3), wide(g_i3), acc6)
+        acc0 = add_product(wide(y0_i3), wide(y0_i3), acc0)
+        acc2 = add_product(wide(y2_i3), wide(y2_i3), acc2)
+        acc4 = add_product(wide(y4_i3), wide(y4_i3), acc4)
+        acc6 = add_product(wide(g_i3), wide(g_i3), acc6)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
@@ -108,10 +108,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i = load(g_ptr, i, storage.g)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         y0_i, y2_i, y4_i = update_0(theta_i, g_i, theta_0_i)
-        acc0 = fma(wide(y0_i), wide(y0_i), acc0)
-        acc2 = fma(wide(y2_i), wide(y2_i), acc2)
-        acc4 = fma(wide(y4_i), wide(y4_i), acc4)
-        acc6 = fma(wide(g_i), wide(g_i), acc6)
+        acc0 = add_product(wide(y0_i), wide(y0_i), acc0)
+        acc2 = add_product(wide(y2_i), wide(y2_i), acc2)
+        acc4 = add_product(wide(y4_i), wide(y4_i), acc4)
+        acc6 = add_product(wide(g_i), wide(g_i), acc6)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:

@@ -19,7 +19,8 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, kernel, maximum, narrow, on_device, on_host, per_element, sqrt, thread, wide,
+    THREADS, add_product, block, fma, kernel, maximum, narrow, on_device, on_host, per_element, sqrt, thread,
+    wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
@@ -74,17 +75,17 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         y0_i0 = update_0(theta_i0, g_i0, theta_0_i0)
-        acc0 = fma(wide(y0_i0), wide(y0_i0), acc0)
-        acc2 = fma(wide(g_i0), wide(g_i0), acc2)
+        acc0 = add_product(wide(y0_i0), wide(y0_i0), acc0)
+        acc2 = add_product(wide(g_i0), wide(g_i0), acc2)
         y0_i1 = update_0(theta_i1, g_i1, theta_0_i1)
-        acc0 = fma(wide(y0_i1), wide(y0_i1), acc0)
-        acc2 = fma(wide(g_i1), wide(g_i1), acc2)
+        acc0 = add_product(wide(y0_i1), wide(y0_i1), acc0)
+        acc2 = add_product(wide(g_i1), wide(g_i1), acc2)
         y0_i2 = update_0(theta_i2, g_i2, theta_0_i2)
-        acc0 = fma(wide(y0_i2), wide(y0_i2), acc0)
-        acc2 = fma(wide(g_i2), wide(g_i2), acc2)
+        acc0 = add_product(wide(y0_i2), wide(y0_i2), acc0)
+        acc2 = add_product(wide(g_i2), wide(g_i2), acc2)
         y0_i3 = update_0(theta_i3, g_i3, theta_0_i3)
-        acc0 = fma(wide(y0_i3), wide(y0_i3), acc0)
-        acc2 = fma(wide(g_i3), wide(g_i3), acc2)
+        acc0 = add_product(wide(y0_i3), wide(y0_i3), acc0)
+        acc2 = add_product(wide(g_i3), wide(g_i3), acc2)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
@@ -92,8 +93,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i = load(g_ptr, i, storage.g)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         y0_i = update_0(theta_i, g_i, theta_0_i)
-        acc0 = fma(wide(y0_i), wide(y0_i), acc0)
-        acc2 = fma(wide(g_i), wide(g_i), acc2)
+        acc0 = add_product(wide(y0_i), wide(y0_i), acc0)
+        acc2 = add_product(wide(g_i), wide(g_i), acc2)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:

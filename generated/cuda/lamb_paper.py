@@ -21,8 +21,8 @@ Reference: arXiv:1904.00962, Algorithm 2.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, kernel, log, maximum, minimum, narrow, on_device, on_host, per_element,
-    root_of_squares, shrunk, sqrt, stretched, tail, thread, wide,
+    THREADS, add_product, block, expm1, fma, head, kernel, log, maximum, minimum, narrow, on_device, on_host,
+    per_element, root_of_squares, shrunk, sqrt, stretched, tail, thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
@@ -125,42 +125,42 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_i0, g_i0, m_i0, v_i0, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
-        acc0 = fma(wide(theta_i0), wide(theta_i0), acc0)
-        acc1 = fma(wide(y0_i0), wide(y0_i0), acc1)
-        acc2 = fma(wide(y1_i0), wide(y1_i0), acc2)
-        acc3 = fma(wide(u_i0), wide(u_i0), acc3)
-        acc4 = fma(wide(y2_i0), wide(y2_i0), acc4)
-        acc5 = fma(wide(y3_i0), wide(y3_i0), acc5)
+        acc0 = add_product(wide(theta_i0), wide(theta_i0), acc0)
+        acc1 = add_product(wide(y0_i0), wide(y0_i0), acc1)
+        acc2 = add_product(wide(y1_i0), wide(y1_i0), acc2)
+        acc3 = add_product(wide(u_i0), wide(u_i0), acc3)
+        acc4 = add_product(wide(y2_i0), wide(y2_i0), acc4)
+        acc5 = add_product(wide(y3_i0), wide(y3_i0), acc5)
         m_next_i1, v_next_i1, y0_i1, y1_i1, u_i1, y2_i1, y3_i1 = update_0(
             theta_i1, g_i1, m_i1, v_i1, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
-        acc0 = fma(wide(theta_i1), wide(theta_i1), acc0)
-        acc1 = fma(wide(y0_i1), wide(y0_i1), acc1)
-        acc2 = fma(wide(y1_i1), wide(y1_i1), acc2)
-        acc3 = fma(wide(u_i1), wide(u_i1), acc3)
-        acc4 = fma(wide(y2_i1), wide(y2_i1), acc4)
-        acc5 = fma(wide(y3_i1), wide(y3_i1), acc5)
+        acc0 = add_product(wide(theta_i1), wide(theta_i1), acc0)
+        acc1 = add_product(wide(y0_i1), wide(y0_i1), acc1)
+        acc2 = add_product(wide(y1_i1), wide(y1_i1), acc2)
+        acc3 = add_product(wide(u_i1), wide(u_i1), acc3)
+        acc4 = add_product(wide(y2_i1), wide(y2_i1), acc4)
+        acc5 = add_product(wide(y3_i1), wide(y3_i1), acc5)
         m_next_i2, v_next_i2, y0_i2, y1_i2, u_i2, y2_i2, y3_i2 = update_0(
             theta_i2, g_i2, m_i2, v_i2, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
-        acc0 = fma(wide(theta_i2), wide(theta_i2), acc0)
-        acc1 = fma(wide(y0_i2), wide(y0_i2), acc1)
-        acc2 = fma(wide(y1_i2), wide(y1_i2), acc2)
-        acc3 = fma(wide(u_i2), wide(u_i2), acc3)
-        acc4 = fma(wide(y2_i2), wide(y2_i2), acc4)
-        acc5 = fma(wide(y3_i2), wide(y3_i2), acc5)
+        acc0 = add_product(wide(theta_i2), wide(theta_i2), acc0)
+        acc1 = add_product(wide(y0_i2), wide(y0_i2), acc1)
+        acc2 = add_product(wide(y1_i2), wide(y1_i2), acc2)
+        acc3 = add_product(wide(u_i2), wide(u_i2), acc3)
+        acc4 = add_product(wide(y2_i2), wide(y2_i2), acc4)
+        acc5 = add_product(wide(y3_i2), wide(y3_i2), acc5)
         m_next_i3, v_next_i3, y0_i3, y1_i3, u_i3, y2_i3, y3_i3 = update_0(
             theta_i3, g_i3, m_i3, v_i3, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
-        acc0 = fma(wide(theta_i3), wide(theta_i3), acc0)
-        acc1 = fma(wide(y0_i3), wide(y0_i3), acc1)
-        acc2 = fma(wide(y1_i3), wide(y1_i3), acc2)
-        acc3 = fma(wide(u_i3), wide(u_i3), acc3)
-        acc4 = fma(wide(y2_i3), wide(y2_i3), acc4)
-        acc5 = fma(wide(y3_i3), wide(y3_i3), acc5)
+        acc0 = add_product(wide(theta_i3), wide(theta_i3), acc0)
+        acc1 = add_product(wide(y0_i3), wide(y0_i3), acc1)
+        acc2 = add_product(wide(y1_i3), wide(y1_i3), acc2)
+        acc3 = add_product(wide(u_i3), wide(u_i3), acc3)
+        acc4 = add_product(wide(y2_i3), wide(y2_i3), acc4)
+        acc5 = add_product(wide(y3_i3), wide(y3_i3), acc5)
         store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         i += 4*THREADS
@@ -173,12 +173,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         m_next_i, v_next_i, y0_i, y1_i, u_i, y2_i, y3_i = update_0(
             theta_i, g_i, m_i, v_i, eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
         )
-        acc0 = fma(wide(theta_i), wide(theta_i), acc0)
-        acc1 = fma(wide(y0_i), wide(y0_i), acc1)
-        acc2 = fma(wide(y1_i), wide(y1_i), acc2)
-        acc3 = fma(wide(u_i), wide(u_i), acc3)
-        acc4 = fma(wide(y2_i), wide(y2_i), acc4)
-        acc5 = fma(wide(y3_i), wide(y3_i), acc5)
+        acc0 = add_product(wide(theta_i), wide(theta_i), acc0)
+        acc1 = add_product(wide(y0_i), wide(y0_i), acc1)
+        acc2 = add_product(wide(y1_i), wide(y1_i), acc2)
+        acc3 = add_product(wide(u_i), wide(u_i), acc3)
+        acc4 = add_product(wide(y2_i), wide(y2_i), acc4)
+        acc5 = add_product(wide(y3_i), wide(y3_i), acc5)
         store(m_ptr, i, storage.m, m_next_i)
         store(v_ptr, i, storage.v, v_next_i)
         i += THREADS

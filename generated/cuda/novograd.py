@@ -18,7 +18,8 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, kernel, narrow, on_device, on_host, per_element, sqrt, thread, wide,
+    THREADS, add_product, as_index, block, fma, kernel, narrow, on_device, on_host, per_element, sqrt, thread,
+    wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
@@ -69,15 +70,15 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     i = 4*thread()
     while i < fours:
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
-        acc0 = fma(wide(g_i0), wide(g_i0), acc0)
-        acc0 = fma(wide(g_i1), wide(g_i1), acc0)
-        acc0 = fma(wide(g_i2), wide(g_i2), acc0)
-        acc0 = fma(wide(g_i3), wide(g_i3), acc0)
+        acc0 = add_product(wide(g_i0), wide(g_i0), acc0)
+        acc0 = add_product(wide(g_i1), wide(g_i1), acc0)
+        acc0 = add_product(wide(g_i2), wide(g_i2), acc0)
+        acc0 = add_product(wide(g_i3), wide(g_i3), acc0)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         g_i = load(g_ptr, i, storage.g)
-        acc0 = fma(wide(g_i), wide(g_i), acc0)
+        acc0 = add_product(wide(g_i), wide(g_i), acc0)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:

@@ -25,8 +25,8 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element, sqrt,
-    tail, thread, wide,
+    THREADS, add_product, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host,
+    per_element, sqrt, tail, thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
@@ -128,16 +128,16 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, storage.s)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         s_next_i0, y0_i0, y2_i0 = update_0(theta_i0, g_i0, s_i0, theta_0_i0, d, c3, root)
-        acc0 = fma(wide(g_i0), wide(y0_i0), acc0)
+        acc0 = add_product(wide(g_i0), wide(y0_i0), acc0)
         acc2 += wide(y2_i0)
         s_next_i1, y0_i1, y2_i1 = update_0(theta_i1, g_i1, s_i1, theta_0_i1, d, c3, root)
-        acc0 = fma(wide(g_i1), wide(y0_i1), acc0)
+        acc0 = add_product(wide(g_i1), wide(y0_i1), acc0)
         acc2 += wide(y2_i1)
         s_next_i2, y0_i2, y2_i2 = update_0(theta_i2, g_i2, s_i2, theta_0_i2, d, c3, root)
-        acc0 = fma(wide(g_i2), wide(y0_i2), acc0)
+        acc0 = add_product(wide(g_i2), wide(y0_i2), acc0)
         acc2 += wide(y2_i2)
         s_next_i3, y0_i3, y2_i3 = update_0(theta_i3, g_i3, s_i3, theta_0_i3, d, c3, root)
-        acc0 = fma(wide(g_i3), wide(y0_i3), acc0)
+        acc0 = add_product(wide(g_i3), wide(y0_i3), acc0)
         acc2 += wide(y2_i3)
         store4(s_ptr, i, storage.s, s_next_i0, s_next_i1, s_next_i2, s_next_i3)
         i += 4*THREADS
@@ -148,7 +148,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         s_i = load(s_ptr, i, storage.s)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         s_next_i, y0_i, y2_i = update_0(theta_i, g_i, s_i, theta_0_i, d, c3, root)
-        acc0 = fma(wide(g_i), wide(y0_i), acc0)
+        acc0 = add_product(wide(g_i), wide(y0_i), acc0)
         acc2 += wide(y2_i)
         store(s_ptr, i, storage.s, s_next_i)
         i += THREADS

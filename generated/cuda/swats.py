@@ -30,8 +30,8 @@ Reference: arXiv:1712.07628, Algorithm 1.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, expm1, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt,
-    tail, thread, times, where, wide,
+    THREADS, add_product, as_index, block, expm1, fma, head, kernel, log, narrow, on_device, on_host,
+    per_element, sqrt, tail, thread, times, where, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
@@ -194,26 +194,26 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
                 theta_i0, g_i0, m_i0, v_i0, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 = fma(wide(g_i0), wide(p_i0), acc0)
-            acc2 = fma(wide(p_i0), wide(p_i0), acc2)
+            acc0 = add_product(wide(g_i0), wide(p_i0), acc0)
+            acc2 = add_product(wide(p_i0), wide(p_i0), acc2)
             theta_next_i1, m_next_i1, v_next_i1, p_i1 = update_0_0(
                 theta_i1, g_i1, m_i1, v_i1, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 = fma(wide(g_i1), wide(p_i1), acc0)
-            acc2 = fma(wide(p_i1), wide(p_i1), acc2)
+            acc0 = add_product(wide(g_i1), wide(p_i1), acc0)
+            acc2 = add_product(wide(p_i1), wide(p_i1), acc2)
             theta_next_i2, m_next_i2, v_next_i2, p_i2 = update_0_0(
                 theta_i2, g_i2, m_i2, v_i2, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 = fma(wide(g_i2), wide(p_i2), acc0)
-            acc2 = fma(wide(p_i2), wide(p_i2), acc2)
+            acc0 = add_product(wide(g_i2), wide(p_i2), acc0)
+            acc2 = add_product(wide(p_i2), wide(p_i2), acc2)
             theta_next_i3, m_next_i3, v_next_i3, p_i3 = update_0_0(
                 theta_i3, g_i3, m_i3, v_i3, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 = fma(wide(g_i3), wide(p_i3), acc0)
-            acc2 = fma(wide(p_i3), wide(p_i3), acc2)
+            acc0 = add_product(wide(g_i3), wide(p_i3), acc0)
+            acc2 = add_product(wide(p_i3), wide(p_i3), acc2)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -228,8 +228,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
                 theta_i, g_i, m_i, v_i, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g_i), wide(p_i), acc0)
-            acc2 = fma(wide(p_i), wide(p_i), acc2)
+            acc0 = add_product(wide(g_i), wide(p_i), acc0)
+            acc2 = add_product(wide(p_i), wide(p_i), acc2)
             store(theta_ptr, i, storage.theta, theta_next_i)
             store(m_ptr, i, storage.m, m_next_i)
             store(v_ptr, i, storage.v, v_next_i)
@@ -256,26 +256,26 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
                 theta_i0, g_i0, m_i0, v_i0, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g_i0), wide(p_i0), acc0)
-            acc2 = fma(wide(p_i0), wide(p_i0), acc2)
+            acc0 = add_product(wide(g_i0), wide(p_i0), acc0)
+            acc2 = add_product(wide(p_i0), wide(p_i0), acc2)
             theta_next_i1, v_next_i1, p_i1 = update_1_0(
                 theta_i1, g_i1, m_i1, v_i1, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g_i1), wide(p_i1), acc0)
-            acc2 = fma(wide(p_i1), wide(p_i1), acc2)
+            acc0 = add_product(wide(g_i1), wide(p_i1), acc0)
+            acc2 = add_product(wide(p_i1), wide(p_i1), acc2)
             theta_next_i2, v_next_i2, p_i2 = update_1_0(
                 theta_i2, g_i2, m_i2, v_i2, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g_i2), wide(p_i2), acc0)
-            acc2 = fma(wide(p_i2), wide(p_i2), acc2)
+            acc0 = add_product(wide(g_i2), wide(p_i2), acc0)
+            acc2 = add_product(wide(p_i2), wide(p_i2), acc2)
             theta_next_i3, v_next_i3, p_i3 = update_1_0(
                 theta_i3, g_i3, m_i3, v_i3, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g_i3), wide(p_i3), acc0)
-            acc2 = fma(wide(p_i3), wide(p_i3), acc2)
+            acc0 = add_product(wide(g_i3), wide(p_i3), acc0)
+            acc2 = add_product(wide(p_i3), wide(p_i3), acc2)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
@@ -289,8 +289,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
                 theta_i, g_i, m_i, v_i, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
                 c3,
             )
-            acc0 = fma(wide(g_i), wide(p_i), acc0)
-            acc2 = fma(wide(p_i), wide(p_i), acc2)
+            acc0 = add_product(wide(g_i), wide(p_i), acc0)
+            acc2 = add_product(wide(p_i), wide(p_i), acc2)
             store(theta_ptr, i, storage.theta, theta_next_i)
             store(v_ptr, i, storage.v, v_next_i)
             i += THREADS

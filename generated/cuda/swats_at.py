@@ -25,8 +25,8 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, expm1, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt,
-    tail, thread, wide,
+    THREADS, add_product, as_index, block, expm1, fma, head, kernel, log, narrow, on_device, on_host,
+    per_element, sqrt, tail, thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
@@ -164,23 +164,23 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_1_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g_i0), wide(p_i0), acc0)
-            acc2 = fma(wide(p_i0), wide(p_i0), acc2)
+            acc0 = add_product(wide(g_i0), wide(p_i0), acc0)
+            acc2 = add_product(wide(p_i0), wide(p_i0), acc2)
             theta_next_i1, m_next_i1, v_next_i1, p_i1 = update_1_0(
                 theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g_i1), wide(p_i1), acc0)
-            acc2 = fma(wide(p_i1), wide(p_i1), acc2)
+            acc0 = add_product(wide(g_i1), wide(p_i1), acc0)
+            acc2 = add_product(wide(p_i1), wide(p_i1), acc2)
             theta_next_i2, m_next_i2, v_next_i2, p_i2 = update_1_0(
                 theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g_i2), wide(p_i2), acc0)
-            acc2 = fma(wide(p_i2), wide(p_i2), acc2)
+            acc0 = add_product(wide(g_i2), wide(p_i2), acc0)
+            acc2 = add_product(wide(p_i2), wide(p_i2), acc2)
             theta_next_i3, m_next_i3, v_next_i3, p_i3 = update_1_0(
                 theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g_i3), wide(p_i3), acc0)
-            acc2 = fma(wide(p_i3), wide(p_i3), acc2)
+            acc0 = add_product(wide(g_i3), wide(p_i3), acc0)
+            acc2 = add_product(wide(p_i3), wide(p_i3), acc2)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -194,8 +194,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_next_i, m_next_i, v_next_i, p_i = update_1_0(
                 theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g_i), wide(p_i), acc0)
-            acc2 = fma(wide(p_i), wide(p_i), acc2)
+            acc0 = add_product(wide(g_i), wide(p_i), acc0)
+            acc2 = add_product(wide(p_i), wide(p_i), acc2)
             store(theta_ptr, i, storage.theta, theta_next_i)
             store(m_ptr, i, storage.m, m_next_i)
             store(v_ptr, i, storage.v, v_next_i)
@@ -219,23 +219,23 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_2_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g_i0), wide(p_i0), acc0)
-            acc2 = fma(wide(p_i0), wide(p_i0), acc2)
+            acc0 = add_product(wide(g_i0), wide(p_i0), acc0)
+            acc2 = add_product(wide(p_i0), wide(p_i0), acc2)
             theta_next_i1, m_next_i1, v_next_i1, p_i1 = update_2_0(
                 theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g_i1), wide(p_i1), acc0)
-            acc2 = fma(wide(p_i1), wide(p_i1), acc2)
+            acc0 = add_product(wide(g_i1), wide(p_i1), acc0)
+            acc2 = add_product(wide(p_i1), wide(p_i1), acc2)
             theta_next_i2, m_next_i2, v_next_i2, p_i2 = update_2_0(
                 theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g_i2), wide(p_i2), acc0)
-            acc2 = fma(wide(p_i2), wide(p_i2), acc2)
+            acc0 = add_product(wide(g_i2), wide(p_i2), acc0)
+            acc2 = add_product(wide(p_i2), wide(p_i2), acc2)
             theta_next_i3, m_next_i3, v_next_i3, p_i3 = update_2_0(
                 theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g_i3), wide(p_i3), acc0)
-            acc2 = fma(wide(p_i3), wide(p_i3), acc2)
+            acc0 = add_product(wide(g_i3), wide(p_i3), acc0)
+            acc2 = add_product(wide(p_i3), wide(p_i3), acc2)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -249,8 +249,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_next_i, m_next_i, v_next_i, p_i = update_2_0(
                 theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g_i), wide(p_i), acc0)
-            acc2 = fma(wide(p_i), wide(p_i), acc2)
+            acc0 = add_product(wide(g_i), wide(p_i), acc0)
+            acc2 = add_product(wide(p_i), wide(p_i), acc2)
             store(theta_ptr, i, storage.theta, theta_next_i)
             store(m_ptr, i, storage.m, m_next_i)
             store(v_ptr, i, storage.v, v_next_i)

@@ -244,9 +244,10 @@ class Interpreter:
             return self.call(function, *arguments)
         if function in names[""]:
             return names[""][function]()
-        return len(*arguments) if function == "len" else self.library[function](*arguments)
+        return (_BUILT_IN.get(function) or self.library[function])(*arguments)
 
 
+_BUILT_IN: Mapping[str, Callable[..., Any]] = {"len": len, "min": min}
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,

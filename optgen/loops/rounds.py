@@ -359,7 +359,9 @@ def keys(kernel: Kernel, draw: Draw) -> tuple[Expression, Expression, Expression
 def added(reduce: Reduce, total: Name | Item, factors: Sequence[Expression]) -> Statement:
     """A total takes one more value, in float64; a product is rounded with the sum, once."""
     wide = [Cast(factor, "float64") for factor in factors]
-    return Accumulate(total, reduce.how, *wide) if len(wide) == 1 else Assign((total,), call("fma", *wide, total))
+    return (
+        Accumulate(total, reduce.how, *wide) if len(wide) == 1 else Assign((total,), call("add_product", *wide, total))
+    )
 
 
 _BEFORE, _ROWS = Name("line_before"), Name("matrix_rows")

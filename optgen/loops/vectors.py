@@ -23,12 +23,13 @@ from optgen.loops.nodes import (
     Binary,
     Call,
     Cast,
+    Constant,
     Each,
     Expression,
     Field,
     Function,
     Item,
-    Kind,
+    Loop,
     Name,
     Number,
     Run,
@@ -131,23 +132,27 @@ class _OverChunks:
         if "group" in reads((named, *blocks)):
             head.append(assign("group", item("row", Number(-3))))
         body = (*head, *named, *rounds.by_branch(blocks))
-        kind: Kind = "summing chunk" if any(sweep.reduces for sweep in self.whole) else "chunk"
         what = f"Sweep {self.round_.number} over one chunk, which a row of the table describes."
         if self.is_simple:
             what = "Load, update and store each element of one chunk, which a row of the table describes."
         place = () if self.is_simple else ("place",)
-        return Function(kind, f"chunk{self.suffix}", ("row", *place, *self.common), what, body)
+        return Function("chunk", f"chunk{self.suffix}", ("row", *place, *self.common), what, body)
+
+    @property
+    def in_lanes(self) -> bool:
+        """Whether it adds up: so many elements at a time, each in a lane of its own."""
+        return any(reduce.target.space is not Space.COL for sweep in self.whole for reduce in sweep.reduces)
 
     def head(self) -> list[Assign]:
         """Names for the memory and for the place of the chunk."""
         if not self.by_rows:
-            return [assign("count", item("row", ZERO)), *self.views()]
+            return [assign("count", item("row", ZERO)), *([] if self.in_lanes else self.views(ZERO, _COUNT))]
         return [assign(name, item("place", Number(k))) for k, name in enumerate(rounds.PLACE, start=1)]
 
-    def views(self, begin: Expression = ZERO) -> list[Assign]:
-        """Names for the memory of a chunk, or of one row of it."""
+    def views(self, begin: Expression, count: Expression) -> list[Assign]:
+        """Names for the memory of a run of elements."""
         columns = rounds.columns(self.kernel, self.whole).items()
-        views = [View(slot.name, Name("row"), 1 + column, begin, _COUNT) for slot, column in columns]
+        views = [View(slot.name, Name("row"), 1 + column, begin, count) for slot, column in columns]
         return [assign(view.slot, view) for view in views]
 
     def block(self, branch: Branch, step: Step | None) -> tuple[Statement, ...]:
@@ -157,12 +162,11 @@ class _OverChunks:
         sweep = step.sweep
         totals = [reduce for reduce in sweep.reduces if reduce.target.space is Space.TENSOR]
         given = [x for x in sweep.given if x.space <= Space.TENSOR]
-        elements = self.elements(step)
         return (
             *(assign(draw.name, self.drawn(draw), text(draw.node)) for draw in sweep.draws),
             *(assign(x.name, Cast(_held(x, branch), "element")) for x in given),
-            *map(rounds.started, totals),
-            *(self.lines(sweep, branch, elements) if self.by_rows else [elements]),
+            *map(_started, totals),
+            *(self.lines(step, branch) if self.by_rows else self.run(step, branch)),
             *(_left(reduce, item("place", ZERO)) for reduce in totals),
         )
 
@@ -170,32 +174,52 @@ class _OverChunks:
         """The draws of a chunk."""
         return call("draws", Name("row"), *rounds.keys(self.kernel, draw), Name("scalars"))
 
-    def lines(self, sweep: Sweep, branch: Branch, elements: Statement) -> Iterator[Statement]:
-        """The loop over the rows of a chunk's matrices, around the loop over the elements of one."""
+    def lines(self, step: Step, branch: Branch) -> Iterator[Statement]:
+        """The loop over the rows of a chunk's matrices, around what is done with the elements of one."""
+        sweep = step.sweep
         rows, columns = ([r for r in sweep.reduces if r.target.space is space] for space in (Space.ROW, Space.COL))
         by_row, by_column = ([x for x in sweep.given if x.space is space] for space in (Space.ROW, Space.COL))
-        begin, column, line_parts = Name("begin"), Name("column"), Name("line_parts")
-        inside: list[Statement] = [assign("begin", Binary(_LINE, "*", _COUNT)), *self.views(begin)]
-        inside += [assign(f"{draw.name}_line", Run(Name(draw.name), begin, _COUNT)) for draw in sweep.draws]
+        inside: list[Statement] = [assign("begin", Binary(_LINE, "*", _COUNT))]
         inside += [assign(x.name, Cast(_held(x, branch), "element")) for x in by_row]
         if by_column or columns:
             inside.append(assign("matrix", rounds.matrix_of(_LINE)))
         if by_column:
             inside.append(assign("column", plus(Name("first_column"), Binary(_MATRIX, "*", _COUNT))))
-        inside += [assign(x.name, Run(Name(rounds.holder(x, branch) + OF), column, _COUNT)) for x in by_column]
         if columns:
             yield assign("parts_count", rounds.parts_count())
             inside.append(assign("line_parts", rounds.parts_of_line()))
         for reduce in columns:
-            array = Name(reduce.target.name + OF)
-            yield Assign((Run(array, Name("parts_begin"), Name("parts_count")),), rounds.nothing(reduce))
-            inside.append(assign(reduce.target.name, Run(array, line_parts, _COUNT)))
-        inside += [*map(rounds.started, rows), elements]
+            run = Run(Name(reduce.target.name + OF), Name("parts_begin"), Name("parts_count"))
+            yield Assign((run,), rounds.nothing(reduce))
+        inside += [*map(_started, rows), *self.run(step, branch)]
         inside += [_left(reduce, plus(Name("first_row"), _LINE)) for reduce in rows]
         yield count_up("line", Name("lines"), *inside)
 
-    def elements(self, step: Step) -> Statement:
-        """The loop over elements."""
+    def run(self, step: Step, branch: Branch) -> Iterator[Statement]:
+        """What is done with a chunk, or with one row of it: all at once, or so many elements at a time as are lanes."""
+        if not self.in_lanes:
+            yield from self.places(step, branch, ZERO, _COUNT) if self.by_rows else ()
+            yield count_up("i", _COUNT, *self.elements(step))
+            return
+        start, lanes = Name("start"), Constant("LANES")
+        many = assign("many", call("min", lanes, Binary(_COUNT, "-", start)))
+        places = self.places(step, branch, start, Name("many"))
+        yield Loop("start", ZERO, _COUNT, lanes, (many, *places, count_up("i", Name("many"), *self.elements(step))))
+
+    def places(self, step: Step, branch: Branch, start: Expression, count: Expression) -> Iterator[Assign]:
+        """Names for what there is of so many elements from one of a chunk, or of a row, on."""
+        begin = plus(Name("begin"), start) if self.by_rows else start
+        yield from self.views(begin, count)
+        for draw in step.sweep.draws:
+            yield assign(f"{draw.name}_line", Run(Name(draw.name), begin, count))
+        for x in (x for x in step.sweep.given if x.space is Space.COL):
+            yield assign(x.name, Run(Name(rounds.holder(x, branch) + OF), plus(Name("column"), start), count))
+        for reduce in (reduce for reduce in step.sweep.reduces if reduce.target.space is Space.COL):
+            name = reduce.target.name
+            yield assign(name, Run(Name(name + OF), plus(Name("line_parts"), start), count))
+
+    def elements(self, step: Step) -> list[Statement]:
+        """What is done with one element."""
         sweep = step.sweep
         stored = {slot.next: item(slot.name, _I) for slot in sweep.stores} | {x: item(x.name, _I) for x in sweep.keeps}
         added = {x for reduce in sweep.reduces for x in reduce.factors}
@@ -213,15 +237,14 @@ class _OverChunks:
         names |= both
         for reduce in sweep.reduces:
             name = reduce.target.name
-            total = item(name, _I) if reduce.target.space is Space.COL else Name(name)
             factors = [names.get(x) or Name(rounds.name(x)) for x in reduce.factors]
-            body.append(rounds.added(reduce, total, factors))
-        return count_up("i", _COUNT, *body)
+            body.append(rounds.added(reduce, item(name, _I), factors))
+        return body
 
     def element(self, load: Named) -> Expression:
         """A load as an argument of the function of one element."""
         if isinstance(load, Draw):
-            return item(f"{load.name}_line" if self.by_rows else load.name, _I)
+            return item(f"{load.name}_line" if self.by_rows or self.in_lanes else load.name, _I)
         if load.space is Space.ELEM:
             return item(rounds.slot_of(load).name, _I)
         name = rounds.name(load)
@@ -235,9 +258,15 @@ def _held(load: Named, branch: Branch) -> Expression:
     return item(rounds.holder(load, branch) + OF, at)
 
 
+def _started(reduce: Reduce) -> Assign:
+    """A total, in every lane, before anything is added."""
+    return assign(reduce.target.name, call("lanes", rounds.nothing(reduce)), reduce.what)
+
+
 def _left(reduce: Reduce, at: Expression) -> Assign:
-    """A total is left for the sweeps after this one."""
-    return Assign((item(reduce.target.name + OF, at),), Name(reduce.target.name))
+    """A total of all lanes is left for the sweeps after this one."""
+    made = call(f"{reduce.how}_of_lanes", Name(reduce.target.name))
+    return Assign((item(reduce.target.name + OF, at),), made)
 
 
 # Between sweeps ------------------------------------------------------------------------------------------------------

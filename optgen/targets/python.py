@@ -96,4 +96,4 @@ class PythonEmitter(LoopPrinter):
         return f"{self.library(self.casts[to])}({self(value)}{witness})", ATOM
 
 
-_BUILT_IN = ("int", "len")
+_BUILT_IN = ("int", "len", "min")

@@ -192,8 +192,8 @@ def _arithmetic(node: Any) -> Iterator[Change]:
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             yield "a factor dropped", left
             yield "a factor dropped", right
-        case ast.Call(func=ast.Name(id="fma"), args=[a, b, c]):
-            yield "a sign flipped", _call("fma", ast.UnaryOp(ast.USub(), a), b, c)
+        case ast.Call(func=ast.Name(id="fma" | "add_product" as function), args=[a, b, c]):
+            yield "a sign flipped", _call(function, ast.UnaryOp(ast.USub(), a), b, c)
             yield "a factor dropped", ast.BinOp(a, ast.Add(), c)
             yield "a factor dropped", ast.BinOp(b, ast.Add(), c)
             yield "a term dropped", ast.BinOp(a, ast.Mult(), b)

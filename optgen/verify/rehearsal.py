@@ -35,7 +35,7 @@ from optgen.runtime.core.storage import uniform
 from optgen.runtime.core.table import Cuts, placed, tabulate
 from optgen.runtime.cpu import draws as philox
 from optgen.runtime.cpu import primitives as cpu
-from optgen.runtime.cpu import totals
+from optgen.runtime.cpu import storage, totals
 from optgen.verify.candidate import BrokenError, Candidate, phases_of, running
 from optgen.verify.settings import Setting, begun, flat, model_step, numbers_of, ordinary
 
@@ -43,6 +43,8 @@ Array = NDArray[Any]
 SHAPES = ((3,), (1,), (0, 3), (3, 2, 3), (), (3, 5), (7,))
 """Of the tensors: what holds for a chunk of 7 holds for one of any size, which no loop knows."""
 ELEMENTS = sum(map(prod, SHAPES))
+LANES = 2
+"""How many elements of a row are added up at a time, so that rows are one run, several, and one that is cut short."""
 _FEW = 4
 """Elements in a chunk, where rows of matrices may be cut."""
 _NEVER, _SEVERAL = -1, -2
@@ -324,7 +326,7 @@ def misused(name: str, columns: list[Column], *, of_elements: bool, may_stay: bo
 def _as_python(candidate: Candidate, memory: CountingMemory, clock: Clock) -> dict[str, Any]:
     """The names of a module whose kernels are left as the Python functions they are written as."""
     stand_in = SimpleNamespace(**_primitives(memory, clock))
-    stand_ins = dict.fromkeys((cpu.__name__, philox.__name__), stand_in)
+    stand_ins = dict.fromkeys((each.__name__ for each in (cpu, philox, storage)), stand_in)
     return executed(candidate.path, candidate.text, stand_ins, totals)
 
 
@@ -369,14 +371,17 @@ def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[...,
         return column("what is drawn", np.full(int(row[0]), 0.5), clock)
 
     functions = {name: getattr(np, name, None) or getattr(math, name, None) for name in cpu.__all__}
-    kinds = ("on_host", "helper", "per_element", "per_chunk", "summing_chunk", "serial_sweep", "parallel_sweep")
+    kinds = ("on_host", "helper", "per_element", "per_chunk", "serial_sweep", "parallel_sweep")
     own = {
         "atan2": np.arctan2,
         "finite": lambda x: np.float64(np.isfinite(x)),
         "fma": lambda a, b, c: a * b + c,
+        "LANES": LANES,
+        "add_product": lambda a, b, total: a * b + total,
         "head": cpu.head,
         "mean_age": cpu.mean_age,
         "powm1": cpu.powm1,
+        "lanes": lambda x: np.full(LANES, x),
         "root_of_squares": cpu.root_of_squares,
         "shrunk": lambda x: x * 2.0**-540,
         "stretched": lambda x: x * 2.0**540,

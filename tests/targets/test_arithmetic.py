@@ -9,7 +9,8 @@ from sympy import Abs, Eq, Mod, Piecewise, sqrt
 
 from optgen import Let, Optimizer, compile, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr
-from optgen.runtime.cpu.primitives import fma
+from optgen.runtime.cpu.primitives import LANES, add_product, fma, lanes
+from optgen.runtime.cpu.totals import sum_of_lanes
 
 m, v, lost, h = state("m v lost h")
 a, b = local("a b")
@@ -72,6 +73,28 @@ def test_fma_rounds_once():
     assert fma(x, x, np.float32(-1 - 2**-11)) == np.float32(2**-24)
     y = np.float64(1 + 2**-27)
     assert fma(y, y, np.float64(-1 - 2**-26)) == 2**-54
+
+
+@njit(error_model="numpy")
+def square_sum(x):
+    """The sum of squares, as a chunk adds them up."""
+    total = lanes(0.0)
+    for start in range(0, len(x), LANES):
+        run = x[start : start + LANES]
+        for i in range(len(run)):
+            total[i] = add_product(run[i], run[i], total[i])
+    return sum_of_lanes(total)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 1000])
+def test_a_total_has_so_many_partial_sums_on_any_machine(size):
+    x = np.random.default_rng(size).normal(size=size).astype(np.float32).astype(np.float64)  # squares are exact
+    parts = np.zeros(LANES)
+    for start in range(0, size, LANES):
+        parts[: size - start] += x[start : start + LANES] ** 2
+    while len(parts) > 1:
+        parts = parts[: len(parts) // 2] + parts[len(parts) // 2 :]
+    assert square_sum(x) == parts[0]
 
 
 ANY_SIZE = {

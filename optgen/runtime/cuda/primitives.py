@@ -27,6 +27,7 @@ from optgen.runtime.cuda import simulated
 
 __all__ = [
     "THREADS",
+    "add_product",
     "as_index",
     "atan2",
     "block",
@@ -385,3 +386,7 @@ else:
             return context.cast(builder, args[0], signature.args[0], dtype)
 
         return dtype(x, like), codegen
+
+
+add_product = fma
+"""``a*b + total``, rounded once."""

@@ -23,7 +23,7 @@ from optgen.verify.translation.symbolic import SymbolicRun
 from optgen.verify.translation.where import EXTENTS, Layout, StepKernel
 
 _KINDS = {"chunk", "part", "row", "column", "tensor", "model"}
-_OWN = frozenset({"abs", "int", "len", "range", "super"})
+_OWN = frozenset({"abs", "int", "len", "min", "range", "super"})
 """What modules call that is Python's."""
 
 
