@@ -86,6 +86,7 @@ def test_a_draw_that_the_equations_do_not_make_is_no_translation(noise: Any, tmp
 
 RUNTIME = """\
 from optgen.runtime.cpu.draws import draws as the_runtimes
+from optgen.runtime.cpu.primitives import per_chunk
 
 
 @per_chunk
