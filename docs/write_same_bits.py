@@ -33,11 +33,12 @@ What may differ between machines:
 - **elements use**: functions of a library in the formula of an element. Its last digits are the library's.
 - **scalars use**: functions of a library in the numbers of a step, which the host computes once in float64. Where two
   libraries differ in a last digit, a scalar may, and then every element. `**` is the library's power.
-- **totals**: sums over elements. On one machine they are the same for any number of threads and any order of tensors;
-  inside a chunk a sum has as many parts as the vector unit is wide. A maximum is a maximum everywhere.
+- **totals**: sums over elements. On every CPU they are the same for any number of threads and any order of tensors;
+  inside a chunk a sum has 16 parts, however wide the vector unit is. On GPUs a sum has a part a thread: another order.
+  A maximum is a maximum everywhere.
 - **draws** are integers until they become normal: the logarithm, sine and cosine of that are a library's.
 
-A rule with four dashes has the same bits on every machine.
+A rule with four dashes has the same bits on every machine; one that has only totals, on every CPU.
 """
 EXACT = set(
     "abs ceil finite floor fma head maximum minimum root_of_squares shrunk sign sqrt stretched tail times where".split()

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from optgen.runtime.cpu.primitives import LANES
+
 
 def interpreted(text: str) -> dict[str, Any]:
     """The names of a generated module whose own functions are Python's."""
@@ -49,7 +51,7 @@ def _fma(a: Any, b: Any, c: Any) -> Any:
     return a * b + c
 
 
-_STAND_INS = {"view": _view, "fma": _fma}
+_STAND_INS = {"view": _view, "fma": _fma, "lanes": lambda x: np.full(LANES, x)}
 """For what takes memory, or numbers of one type where Python's have none."""
 
 

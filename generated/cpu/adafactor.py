@@ -22,11 +22,11 @@ Reference: torch.optim.Adafactor.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, helper, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk,
+    LANES, expm1, fma, helper, lanes, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element,
+    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import column_totals, narrow, rows_in_columns, sum_of, wide
+from optgen.runtime.cpu.totals import column_totals, narrow, rows_in_columns, sum_of, sum_of_lanes, wide
 
 
 @on_host
@@ -96,7 +96,7 @@ def update_2(theta, g, by_row, by_column, c5, eps1, c4):
     return theta_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc8_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
@@ -105,9 +105,9 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, ac
     matrix_rows = place[5]
     line_before = place[6]
     parts_begin = place[7]
-    acc6 = 0.0  # sum of theta*theta over the tensor
-    acc7 = 0.0  # sum of y2*y2 over the tensor
-    acc8 = 0.0  # sum of y3*y3 over the tensor
+    acc6 = lanes(0.0)  # sum of theta*theta over the tensor
+    acc7 = lanes(0.0)  # sum of y2*y2 over the tensor
+    acc8 = lanes(0.0)  # sum of y3*y3 over the tensor
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     acc1_of[parts_begin : parts_begin + parts_count] = 0.0
     for line in range(lines):
@@ -117,18 +117,27 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, ac
         matrix = (line_before + line)//matrix_rows
         line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1 = acc1_of[line_parts : line_parts + count]
-        acc0 = 0.0  # sum of g*g over the row
-        for i in range(count):
+        acc0 = lanes(0.0)  # sum of g*g over the row
+        whole = count//LANES*LANES
+        for start in range(0, whole, LANES):
+            for i in range(start, start + LANES):
+                y2, y3 = update_0(theta[i], g[i])
+                acc0[i - start] += wide(g[i])*wide(g[i])
+                acc1[i] += wide(g[i])*wide(g[i])
+                acc6[i - start] += wide(theta[i])*wide(theta[i])
+                acc7[i - start] += wide(y2)*wide(y2)
+                acc8[i - start] += wide(y3)*wide(y3)
+        for i in range(whole, count):
             y2, y3 = update_0(theta[i], g[i])
-            acc0 += wide(g[i])*wide(g[i])
+            acc0[i - whole] += wide(g[i])*wide(g[i])
             acc1[i] += wide(g[i])*wide(g[i])
-            acc6 += wide(theta[i])*wide(theta[i])
-            acc7 += wide(y2)*wide(y2)
-            acc8 += wide(y3)*wide(y3)
-        acc0_of[first_row + line] = acc0
-    acc6_of[place[0]] = acc6
-    acc7_of[place[0]] = acc7
-    acc8_of[place[0]] = acc8
+            acc6[i - whole] += wide(theta[i])*wide(theta[i])
+            acc7[i - whole] += wide(y2)*wide(y2)
+            acc8[i - whole] += wide(y3)*wide(y3)
+        acc0_of[first_row + line] = sum_of_lanes(acc0)
+    acc6_of[place[0]] = sum_of_lanes(acc6)
+    acc7_of[place[0]] = sum_of_lanes(acc7)
+    acc8_of[place[0]] = sum_of_lanes(acc8)
 
 
 @parallel_sweep
@@ -183,7 +192,7 @@ def prepare_1(
             )
 
 
-@summing_chunk
+@per_chunk
 def chunk_1(row, place, storage, scalars, by_row_of, by_column_of, acc3_of, acc4_of, acc5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     lines = place[1]
@@ -194,9 +203,9 @@ def chunk_1(row, place, storage, scalars, by_row_of, by_column_of, acc3_of, acc4
     line_before = place[6]
     group = row[-3]
     eps1 = scalars[group, 0]
-    acc3 = 0.0  # sum of u*u over the tensor
-    acc4 = 0.0  # sum of y0*y0 over the tensor
-    acc5 = 0.0  # sum of y1*y1 over the tensor
+    acc3 = lanes(0.0)  # sum of u*u over the tensor
+    acc4 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc5 = lanes(0.0)  # sum of y1*y1 over the tensor
     for line in range(lines):
         begin = line*count
         g = view(row, 2, begin, count, storage.g)
@@ -204,14 +213,21 @@ def chunk_1(row, place, storage, scalars, by_row_of, by_column_of, acc3_of, acc4
         matrix = (line_before + line)//matrix_rows
         column = first_column + matrix*count
         by_column = by_column_of[column : column + count]
-        for i in range(count):
+        whole = count//LANES*LANES
+        for start in range(0, whole, LANES):
+            for i in range(start, start + LANES):
+                u, y0, y1 = update_1(g[i], by_row, narrow(by_column[i], scalars), eps1)
+                acc3[i - start] += wide(u)*wide(u)
+                acc4[i - start] += wide(y0)*wide(y0)
+                acc5[i - start] += wide(y1)*wide(y1)
+        for i in range(whole, count):
             u, y0, y1 = update_1(g[i], by_row, narrow(by_column[i], scalars), eps1)
-            acc3 += wide(u)*wide(u)
-            acc4 += wide(y0)*wide(y0)
-            acc5 += wide(y1)*wide(y1)
-    acc3_of[place[0]] = acc3
-    acc4_of[place[0]] = acc4
-    acc5_of[place[0]] = acc5
+            acc3[i - whole] += wide(u)*wide(u)
+            acc4[i - whole] += wide(y0)*wide(y0)
+            acc5[i - whole] += wide(y1)*wide(y1)
+    acc3_of[place[0]] = sum_of_lanes(acc3)
+    acc4_of[place[0]] = sum_of_lanes(acc4)
+    acc5_of[place[0]] = sum_of_lanes(acc5)
 
 
 @parallel_sweep

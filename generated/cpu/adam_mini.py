@@ -19,11 +19,11 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail,
+    LANES, expm1, fma, head, helper, lanes, log, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, wide
+from optgen.runtime.cpu.totals import narrow, sum_of_lanes, wide
 
 
 @on_host
@@ -63,7 +63,7 @@ def update_1(theta, m_next, c5, c1, c4):
     return theta_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
@@ -77,11 +77,16 @@ def chunk_0(row, place, storage, scalars, acc0_of):
         begin = line*count
         g = view(row, 2, begin, count, storage.g)
         m = view(row, 3, begin, count, storage.m)
-        acc0 = 0.0  # sum of g*g over the row
-        for i in range(count):
+        acc0 = lanes(0.0)  # sum of g*g over the row
+        whole = count//LANES*LANES
+        for start in range(0, whole, LANES):
+            for i in range(start, start + LANES):
+                m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
+                acc0[i - start] += wide(g[i])*wide(g[i])
+        for i in range(whole, count):
             m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
-            acc0 += wide(g[i])*wide(g[i])
-        acc0_of[first_row + line] = acc0
+            acc0[i - whole] += wide(g[i])*wide(g[i])
+        acc0_of[first_row + line] = sum_of_lanes(acc0)
 
 
 @parallel_sweep

@@ -29,11 +29,11 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
+    LANES, expm1, fma, head, helper, lanes, log, maximum, on_host, parallel_sweep, per_chunk, per_element,
+    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import max_of, narrow, sum_of, wide
+from optgen.runtime.cpu.totals import max_of, narrow, sum_of, sum_of_lanes, wide
 
 
 @on_host
@@ -126,7 +126,7 @@ def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
     return theta_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(
     row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
     acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
@@ -145,64 +145,86 @@ def chunk_0(
     c1 = scalars[group, 9]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    acc8 = 0.0  # sum of g*theta over the tensor
-    acc9 = 0.0  # sum of g*g over the tensor
-    acc10 = 0.0  # sum of y0*y0 over the tensor
-    acc11 = 0.0  # sum of y1*y1 over the tensor
-    acc12 = 0.0  # sum of theta*theta over the tensor
-    acc13 = 0.0  # sum of y2*y2 over the tensor
-    acc14 = 0.0  # sum of y3*y3 over the tensor
-    acc16 = 0.0  # sum of theta*u over the tensor
+    acc8 = lanes(0.0)  # sum of g*theta over the tensor
+    acc9 = lanes(0.0)  # sum of g*g over the tensor
+    acc10 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc11 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc12 = lanes(0.0)  # sum of theta*theta over the tensor
+    acc13 = lanes(0.0)  # sum of y2*y2 over the tensor
+    acc14 = lanes(0.0)  # sum of y3*y3 over the tensor
+    acc16 = lanes(0.0)  # sum of theta*u over the tensor
     for line in range(lines):
         begin = line*count
         theta = view(row, 1, begin, count, storage.theta)
         g = view(row, 2, begin, count, storage.g)
         m = view(row, 3, begin, count, storage.m)
         v = view(row, 4, begin, count, storage.v)
-        acc0 = 0.0  # sum of g*theta over the row
-        acc1 = 0.0  # sum of g*g over the row
-        acc2 = 0.0  # sum of y0*y0 over the row
-        acc3 = 0.0  # sum of y1*y1 over the row
-        acc4 = 0.0  # sum of theta*theta over the row
-        acc5 = 0.0  # sum of y2*y2 over the row
-        acc6 = 0.0  # sum of y3*y3 over the row
-        acc15 = 0.0  # sum of theta*u over the row
-        for i in range(count):
+        acc0 = lanes(0.0)  # sum of g*theta over the row
+        acc1 = lanes(0.0)  # sum of g*g over the row
+        acc2 = lanes(0.0)  # sum of y0*y0 over the row
+        acc3 = lanes(0.0)  # sum of y1*y1 over the row
+        acc4 = lanes(0.0)  # sum of theta*theta over the row
+        acc5 = lanes(0.0)  # sum of y2*y2 over the row
+        acc6 = lanes(0.0)  # sum of y3*y3 over the row
+        acc15 = lanes(0.0)  # sum of theta*u over the row
+        whole = count//LANES*LANES
+        for start in range(0, whole, LANES):
+            for i in range(start, start + LANES):
+                m[i], v[i], y0, y1, y2, y3, u = update_0(
+                    theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
+                )
+                acc0[i - start] += wide(g[i])*wide(theta[i])
+                acc1[i - start] += wide(g[i])*wide(g[i])
+                acc2[i - start] += wide(y0)*wide(y0)
+                acc3[i - start] += wide(y1)*wide(y1)
+                acc4[i - start] += wide(theta[i])*wide(theta[i])
+                acc5[i - start] += wide(y2)*wide(y2)
+                acc6[i - start] += wide(y3)*wide(y3)
+                acc8[i - start] += wide(g[i])*wide(theta[i])
+                acc9[i - start] += wide(g[i])*wide(g[i])
+                acc10[i - start] += wide(y0)*wide(y0)
+                acc11[i - start] += wide(y1)*wide(y1)
+                acc12[i - start] += wide(theta[i])*wide(theta[i])
+                acc13[i - start] += wide(y2)*wide(y2)
+                acc14[i - start] += wide(y3)*wide(y3)
+                acc15[i - start] += wide(theta[i])*wide(u)
+                acc16[i - start] += wide(theta[i])*wide(u)
+        for i in range(whole, count):
             m[i], v[i], y0, y1, y2, y3, u = update_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 += wide(g[i])*wide(theta[i])
-            acc1 += wide(g[i])*wide(g[i])
-            acc2 += wide(y0)*wide(y0)
-            acc3 += wide(y1)*wide(y1)
-            acc4 += wide(theta[i])*wide(theta[i])
-            acc5 += wide(y2)*wide(y2)
-            acc6 += wide(y3)*wide(y3)
-            acc8 += wide(g[i])*wide(theta[i])
-            acc9 += wide(g[i])*wide(g[i])
-            acc10 += wide(y0)*wide(y0)
-            acc11 += wide(y1)*wide(y1)
-            acc12 += wide(theta[i])*wide(theta[i])
-            acc13 += wide(y2)*wide(y2)
-            acc14 += wide(y3)*wide(y3)
-            acc15 += wide(theta[i])*wide(u)
-            acc16 += wide(theta[i])*wide(u)
-        acc0_of[first_row + line] = acc0
-        acc1_of[first_row + line] = acc1
-        acc2_of[first_row + line] = acc2
-        acc3_of[first_row + line] = acc3
-        acc4_of[first_row + line] = acc4
-        acc5_of[first_row + line] = acc5
-        acc6_of[first_row + line] = acc6
-        acc15_of[first_row + line] = acc15
-    acc8_of[place[0]] = acc8
-    acc9_of[place[0]] = acc9
-    acc10_of[place[0]] = acc10
-    acc11_of[place[0]] = acc11
-    acc12_of[place[0]] = acc12
-    acc13_of[place[0]] = acc13
-    acc14_of[place[0]] = acc14
-    acc16_of[place[0]] = acc16
+            acc0[i - whole] += wide(g[i])*wide(theta[i])
+            acc1[i - whole] += wide(g[i])*wide(g[i])
+            acc2[i - whole] += wide(y0)*wide(y0)
+            acc3[i - whole] += wide(y1)*wide(y1)
+            acc4[i - whole] += wide(theta[i])*wide(theta[i])
+            acc5[i - whole] += wide(y2)*wide(y2)
+            acc6[i - whole] += wide(y3)*wide(y3)
+            acc8[i - whole] += wide(g[i])*wide(theta[i])
+            acc9[i - whole] += wide(g[i])*wide(g[i])
+            acc10[i - whole] += wide(y0)*wide(y0)
+            acc11[i - whole] += wide(y1)*wide(y1)
+            acc12[i - whole] += wide(theta[i])*wide(theta[i])
+            acc13[i - whole] += wide(y2)*wide(y2)
+            acc14[i - whole] += wide(y3)*wide(y3)
+            acc15[i - whole] += wide(theta[i])*wide(u)
+            acc16[i - whole] += wide(theta[i])*wide(u)
+        acc0_of[first_row + line] = sum_of_lanes(acc0)
+        acc1_of[first_row + line] = sum_of_lanes(acc1)
+        acc2_of[first_row + line] = sum_of_lanes(acc2)
+        acc3_of[first_row + line] = sum_of_lanes(acc3)
+        acc4_of[first_row + line] = sum_of_lanes(acc4)
+        acc5_of[first_row + line] = sum_of_lanes(acc5)
+        acc6_of[first_row + line] = sum_of_lanes(acc6)
+        acc15_of[first_row + line] = sum_of_lanes(acc15)
+    acc8_of[place[0]] = sum_of_lanes(acc8)
+    acc9_of[place[0]] = sum_of_lanes(acc9)
+    acc10_of[place[0]] = sum_of_lanes(acc10)
+    acc11_of[place[0]] = sum_of_lanes(acc11)
+    acc12_of[place[0]] = sum_of_lanes(acc12)
+    acc13_of[place[0]] = sum_of_lanes(acc13)
+    acc14_of[place[0]] = sum_of_lanes(acc14)
+    acc16_of[place[0]] = sum_of_lanes(acc16)
 
 
 @parallel_sweep

@@ -19,11 +19,11 @@ Reference: arXiv:2411.16085, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sign, sqrt, summing_chunk, tail, where,
+    LANES, expm1, fma, head, helper, lanes, log, maximum, on_host, parallel_sweep, per_chunk, per_element,
+    prange, serial_sweep, sign, sqrt, tail, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, wide
 
 
 @on_host
@@ -74,7 +74,7 @@ def update_1(theta, g, m_next, v_next, c5, lr, eps, c2, c3, one, c4, zero, c6):
     return theta_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
@@ -94,13 +94,20 @@ def chunk_0(row, place, storage, scalars, acc0_of):
     one = scalars[group, 10]
     c4 = scalars[group, 11]
     zero = scalars[group, 12]
-    acc0 = 0.0  # sum of agrees over the tensor
-    for i in range(count):
+    acc0 = lanes(0.0)  # sum of agrees over the tensor
+    whole = count//LANES*LANES
+    for start in range(0, whole, LANES):
+        for i in range(start, start + LANES):
+            m[i], v[i], agrees = update_0(
+                g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
+            )
+            acc0[i - start] += wide(agrees)
+    for i in range(whole, count):
         m[i], v[i], agrees = update_0(
             g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
-        acc0 += wide(agrees)
-    acc0_of[place[0]] = acc0
+        acc0[i - whole] += wide(agrees)
+    acc0_of[place[0]] = sum_of_lanes(acc0)
 
 
 @parallel_sweep

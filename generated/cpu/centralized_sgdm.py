@@ -15,10 +15,10 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, summing_chunk, where,
+    LANES, fma, helper, lanes, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, wide
+from optgen.runtime.cpu.totals import narrow, sum_of_lanes, wide
 
 
 @on_host
@@ -69,7 +69,7 @@ def prepare_0(at, scalars, n_rows_of, c1_of):
         c1_of[j] = tensor_0_0(n_rows_of[j])
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
@@ -78,10 +78,14 @@ def chunk_0(row, place, storage, scalars, acc0_of):
     for line in range(lines):
         begin = line*count
         g = view(row, 2, begin, count, storage.g)
-        acc0 = 0.0  # sum of g over the row
-        for i in range(count):
-            acc0 += wide(g[i])
-        acc0_of[first_row + line] = acc0
+        acc0 = lanes(0.0)  # sum of g over the row
+        whole = count//LANES*LANES
+        for start in range(0, whole, LANES):
+            for i in range(start, start + LANES):
+                acc0[i - start] += wide(g[i])
+        for i in range(whole, count):
+            acc0[i - whole] += wide(g[i])
+        acc0_of[first_row + line] = sum_of_lanes(acc0)
 
 
 @parallel_sweep

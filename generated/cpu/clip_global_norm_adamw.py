@@ -19,11 +19,11 @@ Reference: torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
+    LANES, expm1, fma, head, helper, lanes, log, maximum, on_host, parallel_sweep, per_chunk, per_element,
+    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
 
 
 @on_host
@@ -70,22 +70,29 @@ def update_1(
     return theta_next, m_next, v_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
-    acc0 = 0.0  # sum of g*g over the tensor
-    acc2 = 0.0  # sum of y1*y1 over the tensor
-    acc4 = 0.0  # sum of y3*y3 over the tensor
-    for i in range(count):
+    acc0 = lanes(0.0)  # sum of g*g over the tensor
+    acc2 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc4 = lanes(0.0)  # sum of y3*y3 over the tensor
+    whole = count//LANES*LANES
+    for start in range(0, whole, LANES):
+        for i in range(start, start + LANES):
+            y1, y3 = update_0(g[i])
+            acc0[i - start] += wide(g[i])*wide(g[i])
+            acc2[i - start] += wide(y1)*wide(y1)
+            acc4[i - start] += wide(y3)*wide(y3)
+    for i in range(whole, count):
         y1, y3 = update_0(g[i])
-        acc0 += wide(g[i])*wide(g[i])
-        acc2 += wide(y1)*wide(y1)
-        acc4 += wide(y3)*wide(y3)
-    acc0_of[place[0]] = acc0
-    acc2_of[place[0]] = acc2
-    acc4_of[place[0]] = acc4
+        acc0[i - whole] += wide(g[i])*wide(g[i])
+        acc2[i - whole] += wide(y1)*wide(y1)
+        acc4[i - whole] += wide(y3)*wide(y3)
+    acc0_of[place[0]] = sum_of_lanes(acc0)
+    acc2_of[place[0]] = sum_of_lanes(acc2)
+    acc4_of[place[0]] = sum_of_lanes(acc4)
 
 
 @parallel_sweep

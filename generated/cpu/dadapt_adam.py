@@ -23,11 +23,11 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail,
+    LANES, expm1, fma, head, helper, lanes, log, maximum, on_host, parallel_sweep, per_chunk, per_element,
+    prange, serial_sweep, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
 
 
 @on_host
@@ -87,7 +87,7 @@ def prepare_0(at, scalars, d_of, rate_of, c1_of, c4_of, c6_of):
     rate_of[0], c1_of[0], c4_of[0], c6_of[0] = model_0(d_of[0], weight_decay, rest, c0, c2)
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
@@ -107,17 +107,26 @@ def chunk_0(row, place, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
     c1 = narrow(c1_of[0], scalars)
     c4 = narrow(c4_of[0], scalars)
     c6 = narrow(c6_of[0], scalars)
-    acc0 = 0.0  # sum of y0 over the tensor
-    acc2 = 0.0  # sum of y2 over the tensor
-    for i in range(count):
+    acc0 = lanes(0.0)  # sum of y0 over the tensor
+    acc2 = lanes(0.0)  # sum of y2 over the tensor
+    whole = count//LANES*LANES
+    for start in range(0, whole, LANES):
+        for i in range(start, start + LANES):
+            theta[i], m[i], v[i], s[i], y0, y2 = update_0(
+                theta[i], g[i], m[i], v[i], s[i], c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
+                beta2_tail,
+            )
+            acc0[i - start] += wide(y0)
+            acc2[i - start] += wide(y2)
+    for i in range(whole, count):
         theta[i], m[i], v[i], s[i], y0, y2 = update_0(
             theta[i], g[i], m[i], v[i], s[i], c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
-        acc0 += wide(y0)
-        acc2 += wide(y2)
-    acc0_of[place[0]] = acc0
-    acc2_of[place[0]] = acc2
+        acc0[i - whole] += wide(y0)
+        acc2[i - whole] += wide(y2)
+    acc0_of[place[0]] = sum_of_lanes(acc0)
+    acc2_of[place[0]] = sum_of_lanes(acc2)
 
 
 @parallel_sweep

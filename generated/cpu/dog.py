@@ -19,11 +19,11 @@ Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.core import beginning
 from optgen.runtime.cpu.primitives import (
-    fma, helper, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, sqrt, stretched, summing_chunk,
+    LANES, fma, helper, lanes, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
 
 
 @on_host
@@ -57,27 +57,35 @@ def update_1(theta, g, rate):
     return theta_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
     g = view(row, 2, 0, count, storage.g)
     theta_0 = view(row, 3, 0, count, storage.theta_0)
-    acc0 = 0.0  # sum of y0*y0 over the tensor
-    acc2 = 0.0  # sum of y2*y2 over the tensor
-    acc4 = 0.0  # sum of y4*y4 over the tensor
-    acc6 = 0.0  # sum of g*g over the tensor
-    for i in range(count):
+    acc0 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc2 = lanes(0.0)  # sum of y2*y2 over the tensor
+    acc4 = lanes(0.0)  # sum of y4*y4 over the tensor
+    acc6 = lanes(0.0)  # sum of g*g over the tensor
+    whole = count//LANES*LANES
+    for start in range(0, whole, LANES):
+        for i in range(start, start + LANES):
+            y0, y2, y4 = update_0(theta[i], g[i], theta_0[i])
+            acc0[i - start] += wide(y0)*wide(y0)
+            acc2[i - start] += wide(y2)*wide(y2)
+            acc4[i - start] += wide(y4)*wide(y4)
+            acc6[i - start] += wide(g[i])*wide(g[i])
+    for i in range(whole, count):
         y0, y2, y4 = update_0(theta[i], g[i], theta_0[i])
-        acc0 += wide(y0)*wide(y0)
-        acc2 += wide(y2)*wide(y2)
-        acc4 += wide(y4)*wide(y4)
-        acc6 += wide(g[i])*wide(g[i])
-    acc0_of[place[0]] = acc0
-    acc2_of[place[0]] = acc2
-    acc4_of[place[0]] = acc4
-    acc6_of[place[0]] = acc6
+        acc0[i - whole] += wide(y0)*wide(y0)
+        acc2[i - whole] += wide(y2)*wide(y2)
+        acc4[i - whole] += wide(y4)*wide(y4)
+        acc6[i - whole] += wide(g[i])*wide(g[i])
+    acc0_of[place[0]] = sum_of_lanes(acc0)
+    acc2_of[place[0]] = sum_of_lanes(acc2)
+    acc4_of[place[0]] = sum_of_lanes(acc4)
+    acc6_of[place[0]] = sum_of_lanes(acc6)
 
 
 @parallel_sweep

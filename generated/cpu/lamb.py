@@ -23,11 +23,11 @@ Reference: optax.lamb.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, root_of_squares,
-    serial_sweep, shrunk, sqrt, stretched, summing_chunk, tail,
+    LANES, expm1, fma, head, helper, lanes, log, on_host, parallel_sweep, per_chunk, per_element, prange,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, wide
 
 
 @on_host
@@ -81,7 +81,7 @@ def update_1(theta, m_next, v_next, c4, eps, weight_decay, c2, c3):
     return theta_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
@@ -100,29 +100,42 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
     c1 = scalars[group, 8]
     c2 = scalars[group, 9]
     c3 = scalars[group, 10]
-    acc0 = 0.0  # sum of theta*theta over the tensor
-    acc1 = 0.0  # sum of y0*y0 over the tensor
-    acc2 = 0.0  # sum of y1*y1 over the tensor
-    acc3 = 0.0  # sum of u*u over the tensor
-    acc4 = 0.0  # sum of y2*y2 over the tensor
-    acc5 = 0.0  # sum of y3*y3 over the tensor
-    for i in range(count):
+    acc0 = lanes(0.0)  # sum of theta*theta over the tensor
+    acc1 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc2 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc3 = lanes(0.0)  # sum of u*u over the tensor
+    acc4 = lanes(0.0)  # sum of y2*y2 over the tensor
+    acc5 = lanes(0.0)  # sum of y3*y3 over the tensor
+    whole = count//LANES*LANES
+    for start in range(0, whole, LANES):
+        for i in range(start, start + LANES):
+            m[i], v[i], y0, y1, u, y2, y3 = update_0(
+                theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
+                c2, c3,
+            )
+            acc0[i - start] += wide(theta[i])*wide(theta[i])
+            acc1[i - start] += wide(y0)*wide(y0)
+            acc2[i - start] += wide(y1)*wide(y1)
+            acc3[i - start] += wide(u)*wide(u)
+            acc4[i - start] += wide(y2)*wide(y2)
+            acc5[i - start] += wide(y3)*wide(y3)
+    for i in range(whole, count):
         m[i], v[i], y0, y1, u, y2, y3 = update_0(
             theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
-        acc0 += wide(theta[i])*wide(theta[i])
-        acc1 += wide(y0)*wide(y0)
-        acc2 += wide(y1)*wide(y1)
-        acc3 += wide(u)*wide(u)
-        acc4 += wide(y2)*wide(y2)
-        acc5 += wide(y3)*wide(y3)
-    acc0_of[place[0]] = acc0
-    acc1_of[place[0]] = acc1
-    acc2_of[place[0]] = acc2
-    acc3_of[place[0]] = acc3
-    acc4_of[place[0]] = acc4
-    acc5_of[place[0]] = acc5
+        acc0[i - whole] += wide(theta[i])*wide(theta[i])
+        acc1[i - whole] += wide(y0)*wide(y0)
+        acc2[i - whole] += wide(y1)*wide(y1)
+        acc3[i - whole] += wide(u)*wide(u)
+        acc4[i - whole] += wide(y2)*wide(y2)
+        acc5[i - whole] += wide(y3)*wide(y3)
+    acc0_of[place[0]] = sum_of_lanes(acc0)
+    acc1_of[place[0]] = sum_of_lanes(acc1)
+    acc2_of[place[0]] = sum_of_lanes(acc2)
+    acc3_of[place[0]] = sum_of_lanes(acc3)
+    acc4_of[place[0]] = sum_of_lanes(acc4)
+    acc5_of[place[0]] = sum_of_lanes(acc5)
 
 
 @parallel_sweep

@@ -17,10 +17,10 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, summing_chunk,
+    LANES, fma, helper, lanes, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, wide
 
 
 @on_host
@@ -55,15 +55,19 @@ def tensor_1_0(v, acc0, beta2, eps, c0):
     return v_next, c1
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
-    acc0 = 0.0  # sum of g*g over the tensor
-    for i in range(count):
-        acc0 += wide(g[i])*wide(g[i])
-    acc0_of[place[0]] = acc0
+    acc0 = lanes(0.0)  # sum of g*g over the tensor
+    whole = count//LANES*LANES
+    for start in range(0, whole, LANES):
+        for i in range(start, start + LANES):
+            acc0[i - start] += wide(g[i])*wide(g[i])
+    for i in range(whole, count):
+        acc0[i - whole] += wide(g[i])*wide(g[i])
+    acc0_of[place[0]] = sum_of_lanes(acc0)
 
 
 @parallel_sweep

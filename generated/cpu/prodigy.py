@@ -24,11 +24,11 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, summing_chunk, tail,
+    LANES, expm1, fma, head, helper, lanes, log, maximum, on_host, parallel_sweep, per_chunk, per_element,
+    prange, serial_sweep, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
 
 
 @on_host
@@ -94,7 +94,7 @@ def prepare_0(at, scalars, d_of, rate_of, c3_of, c5_of):
     rate_of[0], c3_of[0], c5_of[0] = model_0(d_of[0], weight_decay, c0, c4)
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
@@ -106,14 +106,20 @@ def chunk_0(row, place, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     root = scalars[group, 3]
     d = narrow(d_of[0], scalars)
     c3 = narrow(c3_of[0], scalars)
-    acc0 = 0.0  # sum of g*y0 over the tensor
-    acc2 = 0.0  # sum of y2 over the tensor
-    for i in range(count):
+    acc0 = lanes(0.0)  # sum of g*y0 over the tensor
+    acc2 = lanes(0.0)  # sum of y2 over the tensor
+    whole = count//LANES*LANES
+    for start in range(0, whole, LANES):
+        for i in range(start, start + LANES):
+            s[i], y0, y2 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
+            acc0[i - start] += wide(g[i])*wide(y0)
+            acc2[i - start] += wide(y2)
+    for i in range(whole, count):
         s[i], y0, y2 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
-        acc0 += wide(g[i])*wide(y0)
-        acc2 += wide(y2)
-    acc0_of[place[0]] = acc0
-    acc2_of[place[0]] = acc2
+        acc0[i - whole] += wide(g[i])*wide(y0)
+        acc2[i - whole] += wide(y2)
+    acc0_of[place[0]] = sum_of_lanes(acc0)
+    acc2_of[place[0]] = sum_of_lanes(acc2)
 
 
 @parallel_sweep

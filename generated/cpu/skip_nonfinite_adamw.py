@@ -19,11 +19,11 @@ Reference: optax.apply_if_finite.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    finite, fma, head, helper, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, where,
+    LANES, finite, fma, head, helper, lanes, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sqrt, tail, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
 
 
 @on_host
@@ -77,16 +77,21 @@ def prepare_0(at, scalars, numel_of):
     """Prepare sweep 0: all that varies over less than elements."""
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
-    acc0 = 0.0  # sum of y0 over the tensor
-    for i in range(count):
+    acc0 = lanes(0.0)  # sum of y0 over the tensor
+    whole = count//LANES*LANES
+    for start in range(0, whole, LANES):
+        for i in range(start, start + LANES):
+            y0 = update_0(g[i])
+            acc0[i - start] += wide(y0)
+    for i in range(whole, count):
         y0 = update_0(g[i])
-        acc0 += wide(y0)
-    acc0_of[place[0]] = acc0
+        acc0[i - whole] += wide(y0)
+    acc0_of[place[0]] = sum_of_lanes(acc0)
 
 
 @parallel_sweep

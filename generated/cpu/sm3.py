@@ -21,11 +21,11 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, inf, maximum, minimum, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail, where,
+    LANES, fma, head, inf, lanes, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sqrt, tail, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import column_largest, narrow, wide
+from optgen.runtime.cpu.totals import column_largest, max_of_lanes, narrow, wide
 
 
 @on_host
@@ -47,7 +47,7 @@ def update_0(theta, g, m, c, r, lr, eps, beta1_head, beta1_tail, c0, zero):
     return theta_next, m_next, total
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, c_of, r_of, acc0_of, acc1_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = place[1]
@@ -77,14 +77,22 @@ def chunk_0(row, place, storage, scalars, c_of, r_of, acc0_of, acc1_of):
         c = c_of[column : column + count]
         line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1 = acc1_of[line_parts : line_parts + count]
-        acc0 = -inf  # max of total over the row
-        for i in range(count):
+        acc0 = lanes(-inf)  # max of total over the row
+        whole = count//LANES*LANES
+        for start in range(0, whole, LANES):
+            for i in range(start, start + LANES):
+                theta[i], m[i], total = update_0(
+                    theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
+                )
+                acc0[i - start] = maximum(acc0[i - start], wide(total))
+                acc1[i] = maximum(acc1[i], wide(total))
+        for i in range(whole, count):
             theta[i], m[i], total = update_0(
                 theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
             )
-            acc0 = maximum(acc0, wide(total))
+            acc0[i - whole] = maximum(acc0[i - whole], wide(total))
             acc1[i] = maximum(acc1[i], wide(total))
-        acc0_of[first_row + line] = acc0
+        acc0_of[first_row + line] = max_of_lanes(acc0)
 
 
 @parallel_sweep

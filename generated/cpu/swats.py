@@ -29,11 +29,11 @@ Reference: arXiv:1712.07628, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, summing_chunk, tail, times, where,
+    LANES, expm1, fma, head, helper, lanes, log, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sqrt, tail, times, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
 
 
 @on_host
@@ -141,7 +141,7 @@ def prepare_0(at, scalars, switched_at_of, c1_of, now_of, c5_of, switched_at_nex
         c1_of[0] = model_1_0(switched_at_of[0])
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
@@ -164,31 +164,49 @@ def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_o
         rate = narrow(rate_of[0], scalars)
         c1 = narrow(c1_of[0], scalars)
         c5 = narrow(c5_of[0], scalars)
-        acc0 = 0.0  # sum of g*p over the tensor
-        acc2 = 0.0  # sum of p*p over the tensor
-        for i in range(count):
+        acc0 = lanes(0.0)  # sum of g*p over the tensor
+        acc2 = lanes(0.0)  # sum of p*p over the tensor
+        whole = count//LANES*LANES
+        for start in range(0, whole, LANES):
+            for i in range(start, start + LANES):
+                theta[i], m[i], v[i], p = update_0_0(
+                    theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
+                    beta2_tail, c2, c3,
+                )
+                acc0[i - start] += wide(g[i])*wide(p)
+                acc2[i - start] += wide(p)*wide(p)
+        for i in range(whole, count):
             theta[i], m[i], v[i], p = update_0_0(
                 theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 += wide(g[i])*wide(p)
-            acc2 += wide(p)*wide(p)
-        acc0_of[place[0]] = acc0
-        acc2_of[place[0]] = acc2
+            acc0[i - whole] += wide(g[i])*wide(p)
+            acc2[i - whole] += wide(p)*wide(p)
+        acc0_of[place[0]] = sum_of_lanes(acc0)
+        acc2_of[place[0]] = sum_of_lanes(acc2)
     else:
         rate = narrow(rate_of[0], scalars)
         c1 = narrow(c1_of[0], scalars)
-        acc0 = 0.0  # sum of g*p over the tensor
-        acc2 = 0.0  # sum of p*p over the tensor
-        for i in range(count):
+        acc0 = lanes(0.0)  # sum of g*p over the tensor
+        acc2 = lanes(0.0)  # sum of p*p over the tensor
+        whole = count//LANES*LANES
+        for start in range(0, whole, LANES):
+            for i in range(start, start + LANES):
+                theta[i], v[i], p = update_1_0(
+                    theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
+                    beta2_tail, c2, c3,
+                )
+                acc0[i - start] += wide(g[i])*wide(p)
+                acc2[i - start] += wide(p)*wide(p)
+        for i in range(whole, count):
             theta[i], v[i], p = update_1_0(
                 theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 += wide(g[i])*wide(p)
-            acc2 += wide(p)*wide(p)
-        acc0_of[place[0]] = acc0
-        acc2_of[place[0]] = acc2
+            acc0[i - whole] += wide(g[i])*wide(p)
+            acc2[i - whole] += wide(p)*wide(p)
+        acc0_of[place[0]] = sum_of_lanes(acc0)
+        acc2_of[place[0]] = sum_of_lanes(acc2)
 
 
 @parallel_sweep

@@ -24,11 +24,11 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, helper, log, on_host, parallel_sweep, per_element, prange, serial_sweep, sqrt,
-    summing_chunk, tail,
+    LANES, expm1, fma, head, helper, lanes, log, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_over, wide
+from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
 
 
 @on_host
@@ -102,7 +102,7 @@ def model_2_0(lam, acc1, acc3, beta2, c1):
     return lam_next
 
 
-@summing_chunk
+@per_chunk
 def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
@@ -126,27 +126,43 @@ def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
         for i in range(count):
             theta[i], m[i] = update_0_0(theta[i], g[i], m[i], rate, beta1_head, beta1_tail, c0)
     elif branch == 1:
-        acc0 = 0.0  # sum of g*p over the tensor
-        acc2 = 0.0  # sum of p*p over the tensor
-        for i in range(count):
+        acc0 = lanes(0.0)  # sum of g*p over the tensor
+        acc2 = lanes(0.0)  # sum of p*p over the tensor
+        whole = count//LANES*LANES
+        for start in range(0, whole, LANES):
+            for i in range(start, start + LANES):
+                theta[i], m[i], v[i], p = update_1_0(
+                    theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
+                )
+                acc0[i - start] += wide(g[i])*wide(p)
+                acc2[i - start] += wide(p)*wide(p)
+        for i in range(whole, count):
             theta[i], m[i], v[i], p = update_1_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 += wide(g[i])*wide(p)
-            acc2 += wide(p)*wide(p)
-        acc0_of[place[0]] = acc0
-        acc2_of[place[0]] = acc2
+            acc0[i - whole] += wide(g[i])*wide(p)
+            acc2[i - whole] += wide(p)*wide(p)
+        acc0_of[place[0]] = sum_of_lanes(acc0)
+        acc2_of[place[0]] = sum_of_lanes(acc2)
     else:
-        acc0 = 0.0  # sum of g*p over the tensor
-        acc2 = 0.0  # sum of p*p over the tensor
-        for i in range(count):
+        acc0 = lanes(0.0)  # sum of g*p over the tensor
+        acc2 = lanes(0.0)  # sum of p*p over the tensor
+        whole = count//LANES*LANES
+        for start in range(0, whole, LANES):
+            for i in range(start, start + LANES):
+                theta[i], m[i], v[i], p = update_2_0(
+                    theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
+                )
+                acc0[i - start] += wide(g[i])*wide(p)
+                acc2[i - start] += wide(p)*wide(p)
+        for i in range(whole, count):
             theta[i], m[i], v[i], p = update_2_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 += wide(g[i])*wide(p)
-            acc2 += wide(p)*wide(p)
-        acc0_of[place[0]] = acc0
-        acc2_of[place[0]] = acc2
+            acc0[i - whole] += wide(g[i])*wide(p)
+            acc2[i - whole] += wide(p)*wide(p)
+        acc0_of[place[0]] = sum_of_lanes(acc0)
+        acc2_of[place[0]] = sum_of_lanes(acc2)
 
 
 @parallel_sweep

@@ -208,7 +208,7 @@ class Function:
     ----------
     kind : str
         What it is for: the numbers of the host, one value that varies over less than elements, one element, the loop
-        over a chunk (which may keep several partial sums), a sweep over all chunks, or what a GPU launches.
+        over a chunk, a sweep over all chunks, or what a GPU launches.
     name : str
         What it is called.
     parameters : tuple of str
@@ -230,7 +230,7 @@ Expression = Name | Constant | Field | Number | Binary | Call | Item | Run | Vie
 Statement = Assign | Compute | Accumulate | Store | Loop | Each | Choose | Barrier | Return
 Node = Expression | Statement | Function
 
-Kind = Literal["host", "small", "element", "chunk", "summing chunk", "sweep", "parallel sweep", "kernel"]
+Kind = Literal["host", "small", "element", "chunk", "sweep", "parallel sweep", "kernel"]
 
 ZERO, ONE = Number(0), Number(1)
 

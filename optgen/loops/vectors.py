@@ -24,12 +24,13 @@ from optgen.loops.nodes import (
     Binary,
     Call,
     Cast,
+    Constant,
     Each,
     Expression,
     Field,
     Function,
     Item,
-    Kind,
+    Loop,
     Name,
     Number,
     Run,
@@ -133,12 +134,11 @@ class _OverChunks:
         if "group" in reads((named, *blocks)):
             head.append(assign("group", item("row", Number(-3))))
         body = (*head, *named, *rounds.by_branch(blocks))
-        kind: Kind = "summing chunk" if any(sweep.reduces for sweep in self.whole) else "chunk"
         what = f"Sweep {self.round_.number} over one chunk, which a row of the table describes."
         if self.is_simple:
             what = "Load, update and store each element of one chunk, which a row of the table describes."
         place = () if self.is_simple else ("place",)
-        return Function(kind, f"chunk{self.suffix}", ("row", *place, *self.common), what, body)
+        return Function("chunk", f"chunk{self.suffix}", ("row", *place, *self.common), what, body)
 
     def head(self) -> list[Assign]:
         """Names for the memory and for the place of the chunk."""
@@ -159,12 +159,11 @@ class _OverChunks:
         sweep = step.sweep
         totals = [reduce for reduce in sweep.reduces if reduce.target.space is Space.TENSOR]
         given = [x for x in sweep.given if x.space <= Space.TENSOR]
-        elements = self.elements(step)
         return (
             *(assign(draw.name, self.drawn(draw), text(draw.node)) for draw in sweep.draws),
             *(assign(x.name, Cast(_held(x, branch), "element")) for x in given),
-            *map(rounds.started, totals),
-            *(self.lines(sweep, branch, elements) if self.by_rows else [elements]),
+            *map(_started, totals),
+            *(self.lines(step, branch) if self.by_rows else self.elements(step)),
             *(_left(reduce, item("place", ZERO)) for reduce in totals),
         )
 
@@ -172,8 +171,9 @@ class _OverChunks:
         """The draws of a chunk."""
         return call("draws", Name("row"), *rounds.keys(self.kernel, draw), Name("scalars"))
 
-    def lines(self, sweep: Sweep, branch: Branch, elements: Statement) -> Iterator[Statement]:
-        """The loop over the rows of a chunk's matrices, around the loop over the elements of one."""
+    def lines(self, step: Step, branch: Branch) -> Iterator[Statement]:
+        """The loop over the rows of a chunk's matrices, around those over the elements of one."""
+        sweep = step.sweep
         rows, columns = ([r for r in sweep.reduces if r.target.space is space] for space in (Space.ROW, Space.COL))
         by_row, by_column = ([x for x in sweep.given if x.space is space] for space in (Space.ROW, Space.COL))
         begin, column, line_parts = Name("begin"), Name("column"), Name("line_parts")
@@ -192,12 +192,23 @@ class _OverChunks:
             array = Name(reduce.target.name + OF)
             yield Assign((Run(array, Name("parts_begin"), Name("parts_count")),), rounds.nothing(reduce))
             inside.append(assign(reduce.target.name, Run(array, line_parts, _COUNT)))
-        inside += [*map(rounds.started, rows), elements]
+        inside += [*map(_started, rows), *self.elements(step)]
         inside += [_left(reduce, plus(Name("first_row"), _LINE)) for reduce in rows]
         yield count_up("line", Name("lines"), *inside)
 
-    def elements(self, step: Step) -> Statement:
-        """The loop over elements."""
+    def elements(self, step: Step) -> Iterator[Statement]:
+        """The loop over elements or, where they are added up, over runs of as many as there are lanes, and the rest."""
+        if all(reduce.target.space is Space.COL for reduce in step.sweep.reduces):
+            yield count_up("i", _COUNT, *self.visit(step))
+            return
+        start, whole, lanes = Name("start"), Name("whole"), Constant("LANES")
+        yield assign("whole", Binary(Binary(_COUNT, "//", lanes), "*", lanes))
+        run = counted("i", start, plus(start, lanes), *self.visit(step, start))
+        yield Loop("start", ZERO, whole, lanes, (run,))
+        yield counted("i", whole, _COUNT, *self.visit(step, whole))
+
+    def visit(self, step: Step, start: Expression = ZERO) -> Iterator[Statement]:
+        """What is done with one element, which is added up in the lane of its place after a start."""
         sweep = step.sweep
         stored = {slot.next: item(slot.name, _I) for slot in sweep.stores} | {x: item(x.name, _I) for x in sweep.keeps}
         added = {x for reduce in sweep.reduces for x in reduce.factors}
@@ -205,20 +216,19 @@ class _OverChunks:
         # What is both stored and added up has a name: nothing that a sweep has stored is loaded by it again.
         made = rounds.results(sweep)
         both = {x: Name(f"{rounds.slot_of(x).name}_next") for x in made if x in added and x in stored}
-        body: list[Statement] = [assign(f"{x.name}_before", self.element(x)) for x in sweep.loads if x in overwritten]
+        yield from (assign(f"{x.name}_before", self.element(x)) for x in sweep.loads if x in overwritten)
         if sweep.body:
             targets = [both.get(x) or stored.get(x) or Name(rounds.name(x)) for x in made]
-            body.append(rounds.called(self.kernel, step, map(self.element, sweep.loads), targets))
-        body += [Assign((stored[x],), new) for x, new in both.items()]
+            yield rounds.called(self.kernel, step, map(self.element, sweep.loads), targets)
+        yield from (Assign((stored[x],), new) for x, new in both.items())
         names: dict[Named, Expression] = {x: self.element(x) for x in sweep.loads if x in added}
         names |= {x: Name(f"{x.name}_before") for x in overwritten}
         names |= both
         for reduce in sweep.reduces:
             name = reduce.target.name
-            total = item(name, _I) if reduce.target.space is Space.COL else Name(name)
+            at = _I if reduce.target.space is Space.COL else Binary(_I, "-", start)
             factors = [names.get(x) or Name(rounds.name(x)) for x in reduce.factors]
-            body.append(Accumulate(total, reduce.how, rounds.product(factors)))
-        return count_up("i", _COUNT, *body)
+            yield Accumulate(item(name, at), reduce.how, rounds.product(factors))
 
     def element(self, load: Named) -> Expression:
         """A load as an argument of the function of one element."""
@@ -237,9 +247,15 @@ def _held(load: Named, branch: Branch) -> Expression:
     return item(rounds.holder(load, branch) + OF, at)
 
 
+def _started(reduce: Reduce) -> Assign:
+    """A total, in every lane, before anything is added."""
+    return assign(reduce.target.name, call("lanes", rounds.nothing(reduce)), reduce.what)
+
+
 def _left(reduce: Reduce, at: Expression) -> Assign:
-    """A total is left for the sweeps after this one."""
-    return Assign((item(reduce.target.name + OF, at),), Name(reduce.target.name))
+    """A total of all lanes is left for the sweeps after this one."""
+    made = call(f"{reduce.how}_of_lanes", Name(reduce.target.name))
+    return Assign((item(reduce.target.name + OF, at),), made)
 
 
 # Between sweeps ------------------------------------------------------------------------------------------------------

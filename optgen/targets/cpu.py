@@ -39,7 +39,6 @@ class CpuEmitter(PythonEmitter):
         "small": "helper",
         "element": "per_element",
         "chunk": "per_chunk",
-        "summing chunk": "summing_chunk",
         "sweep": "serial_sweep",
         "parallel sweep": "parallel_sweep",
     }

@@ -50,14 +50,13 @@ KINDS: dict[str, Kind] = {
     "on_device": "small",
     "per_element": "element",
     "per_chunk": "chunk",
-    "summing_chunk": "summing chunk",
     "serial_sweep": "sweep",
     "parallel_sweep": "parallel sweep",
     "kernel": "kernel",
 }
 """What functions are for, by what decorates them."""
 _CASTS = {"wide": "float64", "int": "index", "as_index": "index"}
-_CONSTANTS = frozenset({"THREADS", "CHUNKS", "ROWS", "COLUMNS"})
+_CONSTANTS = frozenset({"THREADS", "LANES", "CHUNKS", "ROWS", "COLUMNS"})
 _LANES = {"load": 1, "load4": 4, "store": 1, "store4": 4}
 _SIGNS: dict[type[ast.AST], str] = {
     ast.Add: "+",

@@ -43,6 +43,8 @@ Array = NDArray[Any]
 SHAPES = ((3,), (1,), (0, 3), (3, 2, 3), (), (3, 5), (7,))
 """Of the tensors: what holds for a chunk of 7 holds for one of any size, which no loop knows."""
 ELEMENTS = sum(map(prod, SHAPES))
+LANES = 2
+"""How many elements of a row are added up at a time, so that rows are one run, several, and one that is cut short."""
 _FEW = 4
 """Elements in a chunk, where rows of matrices may be cut."""
 _NEVER, _SEVERAL = -1, -2
@@ -369,14 +371,16 @@ def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[...,
         return column("what is drawn", np.full(int(row[0]), 0.5), clock)
 
     functions = {name: getattr(np, name, None) or getattr(math, name, None) for name in cpu.__all__}
-    kinds = ("on_host", "helper", "per_element", "per_chunk", "summing_chunk", "serial_sweep", "parallel_sweep")
+    kinds = ("on_host", "helper", "per_element", "per_chunk", "serial_sweep", "parallel_sweep")
     own = {
         "atan2": np.arctan2,
         "finite": lambda x: np.float64(np.isfinite(x)),
         "fma": lambda a, b, c: a * b + c,
+        "LANES": LANES,
         "head": cpu.head,
         "mean_age": cpu.mean_age,
         "powm1": cpu.powm1,
+        "lanes": lambda x: np.full(LANES, x),
         "root_of_squares": cpu.root_of_squares,
         "shrunk": lambda x: x * 2.0**-540,
         "stretched": lambda x: x * 2.0**540,

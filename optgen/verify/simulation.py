@@ -55,7 +55,7 @@ BOUND = 1000
 """Units in the last place of float64, relative to the magnitude of the terms: products and sums are rounded apart."""
 _EXCHANGES = frozenset({"sum_of_block", "max_of_block", "sum_over", "max_over", "sum_over_tensors", "max_over_tensors"})
 """The functions that all threads of a block call together."""
-_LOOPS = frozenset({"kernel", "per_chunk", "summing_chunk", "parallel_sweep", "serial_sweep"})
+_LOOPS = frozenset({"kernel", "per_chunk", "parallel_sweep", "serial_sweep"})
 """What decorates functions that each kind of machine has its own of, as what prepares a sweep is on CPUs."""
 _KERNELS = frozenset({"per_element", "on_device", "on_host", "kernel"})
 

@@ -9,7 +9,8 @@ from sympy import Abs, Eq, Mod, Piecewise, sqrt
 
 from optgen import Let, Optimizer, compile, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr
-from optgen.runtime.cpu.primitives import fma
+from optgen.runtime.cpu.primitives import LANES, fma, lanes, per_chunk
+from optgen.runtime.cpu.totals import sum_of_lanes
 
 m, v, lost, h = state("m v lost h")
 a, b = local("a b")
@@ -72,6 +73,36 @@ def test_fma_rounds_once():
     assert fma(x, x, np.float32(-1 - 2**-11)) == np.float32(2**-24)
     y = np.float64(1 + 2**-27)
     assert fma(y, y, np.float64(-1 - 2**-26)) == 2**-54
+
+
+@per_chunk
+def squares_of_chunk(x):
+    """The sum of squares, as a chunk adds them up."""
+    total = lanes(0.0)
+    whole = len(x) // LANES * LANES
+    for start in range(0, whole, LANES):
+        for i in range(start, start + LANES):
+            total[i - start] += x[i] * x[i]
+    for i in range(whole, len(x)):
+        total[i - whole] += x[i] * x[i]
+    return sum_of_lanes(total)
+
+
+@njit
+def square_sum(x):
+    """The same, called by what has been compiled, as sweeps call chunks."""
+    return squares_of_chunk(x)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 1000])
+def test_a_total_has_so_many_partial_sums_on_any_machine(size):
+    x = np.random.default_rng(size).normal(size=size)
+    parts = np.zeros(LANES)
+    for start in range(0, size, LANES):
+        parts[: size - start] += x[start : start + LANES] ** 2
+    while len(parts) > 1:
+        parts = parts[: len(parts) // 2] + parts[len(parts) // 2 :]
+    assert square_sum(x) == parts[0]
 
 
 ANY_SIZE = {

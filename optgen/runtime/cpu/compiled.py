@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
+from llvmlite import binding
 from numba import njit
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
@@ -42,6 +43,22 @@ class _LoopCode(_Code):
         self._finalized = True
 
 
+class _RunCode(_LoopCode):
+    """Such code with loops of a fixed length, which LLVM would unroll before it packs them: here none is unrolled."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        _Code._optimize_functions(self, ll_module)  # noqa: SLF001 - a base of this one
+
+    def _optimize_final_module(self) -> None:
+        for _ in range(2):  # what need not be counted as a reference is known after the first
+            tuning = binding.create_pipeline_tuning_options(speed_level=3)
+            tuning.loop_unrolling = False
+            builder = binding.create_pass_builder(self._codegen._tm, tuning)  # noqa: SLF001 - the processor
+            passes = builder.getModulePassManager()
+            passes.add_refprune_pass()
+            passes.run(self._final_module, builder)
+
+
 class _PartCode(_LoopCode):
     """Code that goes into that of its callers as it is."""
 
@@ -63,6 +80,10 @@ class _Compiler(Compiler):
 
 class _CompilerOfLoops(_Compiler):
     code = _LoopCode
+
+
+class _CompilerOfRuns(_Compiler):
+    code = _RunCode
 
 
 class _CompilerOfParts(_Compiler):
@@ -110,6 +131,12 @@ def loop(function: Function, **options: Any) -> Function:
     return _called(function, _CompilerOfLoops, forceinline=True, **options)
 
 
+def runs(function: Function, **options: Any) -> Function:
+    """Compile a loop over runs of a fixed length in the same way, each run packed before it is unrolled."""
+    return _called(function, _CompilerOfRuns, forceinline=True, **options)
+
+
 def _called(function: Function, by: type[_Compiler], **options: Any) -> Function:
+    options = {"fastmath": False, **options}  # which Numba has functions take over from what calls them
     options |= {"nopython": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return _Called(function, targetoptions=options, pipeline_class=by)

@@ -1,7 +1,7 @@
 """What kernels on the CPU are made of: how each kind of function is compiled, and a few operations of their own.
 
-Without ``error_model="numpy"`` a loop with a division stays scalar. There is no fast-math in what computes an element:
-LLVM would fuse a product and a sum in one way in packs and in another in the elements that are left over.
+Without ``error_model="numpy"`` a loop with a division stays scalar. There is no fast-math: LLVM would fuse a product
+and a sum in one way in packs and in another in the elements that are left over, and add up as many sums as fit a pack.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from math import atan2, cos, erf, exp, expm1, inf, log, log1p, sin, sqrt, tan, t
 from typing import Any, TypeVar
 
 import numpy as np
+from llvmlite import ir
 from numba import prange, types
+from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
-from optgen.runtime.cpu.compiled import compiled, loop, part
+from optgen.runtime.cpu.compiled import compiled, part, runs
 
 __all__ = [
+    "LANES",
     "atan2",
     "ceil",
     "cos",
@@ -29,6 +33,7 @@ __all__ = [
     "head",
     "helper",
     "inf",
+    "lanes",
     "log",
     "log1p",
     "maximum",
@@ -47,7 +52,6 @@ __all__ = [
     "sin",
     "sqrt",
     "stretched",
-    "summing_chunk",
     "tail",
     "tan",
     "tanh",
@@ -133,16 +137,12 @@ def per_element(function: Function) -> Function:
 
 
 def per_chunk(function: Function) -> Function:
-    """Compile the loop over one chunk, to be inlined into the sweeps."""
-    return loop(function)
+    """Compile the loop over one chunk, to be inlined into the sweeps.
 
-
-def summing_chunk(function: Function) -> Function:
-    """Compile the loop over one chunk that adds up: LLVM may keep several partial sums, always the same.
-
-    What computes the elements has flags of its own, none, wherever it is inlined.
+    All arithmetic of its own is that of totals, which start from 0 and are never -0 (``nsz``): what is 0 in one type of
+    tensors, as what is `shrunk` is in float32, need not be added.
     """
-    return loop(function, fastmath={"contract", "reassoc"})
+    return runs(function, fastmath={"nsz"})
 
 
 def serial_sweep(function: Function) -> Function:
@@ -181,6 +181,28 @@ def fma(a: Any, b: Any, c: Any) -> Any:
 def times(a: Any, b: Any) -> Any:
     """``a*b``, rounded before anything is added to it."""
     return a * b
+
+
+LANES = 16
+"""How many partial sums a chunk keeps of a total: as many as are added at once on a processor with the widest packs."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lanes(_context: Any, x: Any) -> Any:
+    """What a total is in each lane before anything is added: an array on the stack of the function that asks for it."""
+    kind = types.Array(types.float64, 1, "C")
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        memory = cgutils.alloca_once(builder, ir.ArrayType(ir.DoubleType(), LANES))
+        for k in range(LANES):
+            builder.store(args[0], cgutils.gep_inbounds(builder, memory, 0, k))
+        made = context.make_array(kind)(context, builder)
+        size, width = (context.get_constant(types.intp, number) for number in (LANES, 8))
+        begin = builder.bitcast(memory, ir.DoubleType().as_pointer())
+        populate_array(made, begin, [size], [width], width, None)
+        return made._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
+
+    return kind(types.float64) if x == types.float64 else None, codegen
 
 
 @per_element

@@ -1,8 +1,9 @@
 """Totals: what is added up, or the largest, of values that vary over more.
 
-Chunks leave what they have added up in float64, one number a chunk, or one for every column of it. Those are combined
-here, always in the same order: chunks as they lie in their tensor, tensors by the value of what they contribute, since
-they may come in any order. So the result depends on no thread, and not on the order of the tensors.
+A chunk adds up in float64, in so many lanes that its loop is packed: element k of a run in lane k, on any machine.
+It leaves one number, or one for every column of it. Those are combined here, always in the same order: chunks as they
+lie in their tensor, tensors by the value of what they contribute, since they may come in any order. So the result
+depends on no thread, not on how wide a pack is, and not on the order of the tensors.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.table import At
-from optgen.runtime.cpu.primitives import helper, maximum, per_element
+from optgen.runtime.cpu.primitives import LANES, helper, maximum, per_chunk, per_element
 
 __all__ = [
     "column_largest",
@@ -20,11 +21,13 @@ __all__ = [
     "columns_in_rows",
     "columns_in_rows_largest",
     "max_of",
+    "max_of_lanes",
     "max_over",
     "narrow",
     "rows_in_columns",
     "rows_in_columns_largest",
     "sum_of",
+    "sum_of_lanes",
     "sum_over",
     "wide",
 ]
@@ -40,6 +43,26 @@ def narrow(x: Any, like: Any) -> Any:
 def wide(x: Any) -> Any:
     """A number as a float64."""
     return np.float64(x)
+
+
+@per_chunk
+def sum_of_lanes(values: Any) -> float:
+    """The sum of all lanes, by halves."""
+    count = LANES
+    while count > 1:
+        count //= 2
+        for k in range(count):
+            values[k] += values[count + k]
+    return values[0]  # type: ignore[no-any-return]
+
+
+@per_chunk
+def max_of_lanes(values: Any) -> float:
+    """The largest of all lanes; NaN if there is one."""
+    found = values[0]
+    for k in range(1, LANES):
+        found = maximum(found, values[k])
+    return found  # type: ignore[no-any-return]
 
 
 @helper

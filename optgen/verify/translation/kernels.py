@@ -4,8 +4,9 @@ One interpreter for CPUs and for GPUs. Where a kernel is, and what it moves, are
 is reached if its place is that of the one that stands for all. Loops over elements must visit each of them once:
 together they go from the first to the last, on a GPU all threads of a block side by side, as many elements a thread as
 are moved at once. Each of those takes its turn to stand for all, the others being strange to it, and all must come to
-the same. What a chunk adds up is a `Partial` until all chunks of a tensor are combined, and is then a reduction of the
-language, so that code and spec speak of totals in the same words.
+the same. On a CPU they go run by run where something is added up, each element of a run in a lane of its own, and those
+that are no whole run come last. What a chunk adds up is a `Partial` until all chunks of a tensor are combined, and is
+then a reduction of the language, so that code and spec speak of totals in the same words.
 
 In which order threads come, and which of them wait, is for `optgen.verify.simulation` to see.
 """
@@ -40,7 +41,6 @@ from optgen.loops.nodes import (
     count_up,
     counted,
     plus,
-    walk,
 )
 from optgen.verify.reader import Rejected
 from optgen.verify.translation.looking import Looking
@@ -61,6 +61,7 @@ from optgen.verify.translation.where import (
     FIRST_ROW,
     FOURS,
     INDEX,
+    LANES,
     LINE,
     LINES,
     MATRIX,
@@ -68,6 +69,7 @@ from optgen.verify.translation.where import (
     PARTS,
     PARTS_COUNT,
     POSITION,
+    START,
     TENSOR,
     THREAD,
     THREADS,
@@ -157,8 +159,7 @@ class _Execution(Looking):
         if found[0] != found[1]:
             raise Rejected(f"`{found[0][0]}` is called in two ways")
         name, values = found[0]
-        adds = any(isinstance(node, Accumulate) or _adds(node) for node in walk(self.run.functions[name].body))
-        function = require(self.run.functions, name, "summing chunk" if adds else "chunk")
+        function = require(self.run.functions, name, "chunk")
         place = [Given("place")] * self.layout.in_rounds
         if values != [Given("row"), *place, *map(Given, common), *self.arrays()]:
             raise Rejected(f"`{name}` does not take what `{self.launched.functions[0]}` gives it")
@@ -170,9 +171,11 @@ class _Execution(Looking):
         """Run statements."""
         for node in body:
             match node:
-                case Assign((target,), Number(float() as value)) if self.launched.over == "element":
+                case Assign((Name() as target,), Call("lanes", (Number(float() as value),))) if not self.on_gpu:
                     self.start(target, value, names, visit)
-                case Assign(((Name() | Item()) as total,), Call(arguments=(a, b, _))) if _adds(node):
+                case Assign((target,), Number(float() as value)) if self.starts(target):
+                    self.start(target, value, names, visit)
+                case Assign((Name() | Item() as total,), Call("fma", (a, b, before))) if before == total:
                     self.add(total, "sum", self.value(Binary(a, "*", b), names, visit), names, visit)
                 case Assign(targets, value):
                     self.assign(targets, value, names, visit)
@@ -209,6 +212,10 @@ class _Execution(Looking):
                 return self.do(body, names, visit)
         return None
 
+    def starts(self, target: Name | Item | Run) -> bool:
+        """Whether what becomes a number is a total that starts: one of a thread, or totals of columns."""
+        return self.launched.over == "element" and (self.on_gpu or not isinstance(target, Name))
+
     def start(self, target: Name | Item | Run, value: float, names: Names, visit: Standing) -> None:
         """A total that starts from nothing: of a chunk or a row, or of the columns of a chunk."""
         how = {0.0: "sum", -float("inf"): "max"}.get(value)
@@ -217,7 +224,11 @@ class _Execution(Looking):
         match target:
             case Name(name) if visit.kind in ("chunk", "line"):
                 names.pop(name, None)
-                self.totals[name] = Total(how, visit.kind)
+                key = name
+                if not self.on_gpu:
+                    names[name] = lanes = Spot(f"lanes of {name}", "lane")
+                    key = f"{lanes.name}[]"
+                self.totals[key] = Total(how, visit.kind)
                 return
             case Run(array, begin, count) if visit.kind == "chunk":
                 at, first, length = (self.value(each, names, visit) for each in (array, begin, count))
@@ -240,7 +251,7 @@ class _Execution(Looking):
                 return
         else:
             at = self.cell(target, names, visit)
-            key, own = f"{at.name}[]", at.kind == "part" and self.distance(at, visit) == 0
+            key, own = f"{at.name}[]", at.kind in ("part", "lane") and self.distance(at, visit) == 0
         total = self.totals.get(key)
         if visit.kind != "element" or total is None or total.how != how or total.joined:
             raise Rejected(f"`{key}` takes something for its {how}, which nothing has started")
@@ -253,14 +264,14 @@ class _Execution(Looking):
         """Names and cells become values."""
         for target, result in zip(targets, self.values(value, len(targets), names, visit), strict=True):
             match target:
-                case Name(name):
+                case Name(name) if not (isinstance(result, Spot) and result.kind == "lane"):
                     of_total = isinstance(result, Total)
                     (self.totals if of_total else names)[name] = result
                     (names if of_total else self.totals).pop(name, None)
                 case Item():
                     self.put(self.cell(target, names, visit), result, visit)
-                case Run():
-                    raise Rejected("a run of values becomes something else than nothing")
+                case _:
+                    raise Rejected("a run of values becomes something else than nothing, or lanes have a second name")
 
     def put(self, at: Spot, value: Any, visit: Standing) -> None:
         """Store a value, or a total of all that there is in some whole."""
@@ -269,7 +280,7 @@ class _Execution(Looking):
             return  # another element's turn
         if isinstance(value, Total):
             whole = {"line": "row", "chunk": "chunk"}[value.whole] if value.whole != "columns" else ""
-            if value.of is None or at.kind != whole or value.joined != self.on_gpu or not visit.alone:
+            if value.of is None or at.kind != whole or not value.joined or not visit.alone:
                 raise Rejected(f"`{at.name}` is no place for a total of each {value.whole}, or nothing is added to it")
             made = Partial(value.how, value.of) if whole == "chunk" else totalled(value.how, "row", value.of)
             self.run.memory[at.name] = made
@@ -297,7 +308,9 @@ class _Execution(Looking):
         elif visit.kind == "chunk" and self.on_gpu and (start, step) == (THREAD, THREADS) and same(stop, PARTS_COUNT):
             parts = visit.inner("parts", {"part": PARTS + INDEX})
             return self.do(loop.body, {**names, loop.index: INDEX}, parts)
-        elif visit.kind in ("chunk", "line") and not loop.parallel:
+        elif visit.kind in ("chunk", "line") and step == LANES and not loop.parallel:
+            return self.runs(loop, names, visit)
+        elif visit.kind in ("chunk", "line", "run") and not loop.parallel:
             return self.elements(loop, (start, stop, step), names, visit)
         raise Rejected(f"the loop over `{loop.index}` does not visit each of something once")
 
@@ -309,7 +322,7 @@ class _Execution(Looking):
             match node:
                 case Accumulate(Name(name), "sum", step) if isinstance(names.get(name), Expr):
                     inside[name] = names.pop(name) + LINE * self.value(step, names, visit)
-        self.do(loop.body, inside, visit.inner("line", {"row": FIRST_ROW + LINE}))
+        self.do(loop.body, inside, visit.inner("line", {"row": FIRST_ROW + LINE}, count=WIDTH))
         self.through(WIDTH, "a row")
         self.covered = S.Zero
         for key, total in list(self.totals.items()):
@@ -318,23 +331,39 @@ class _Execution(Looking):
             if total.whole != "chunk":
                 del self.totals[key]
 
+    def runs(self, loop: Loop, names: Names, visit: Standing) -> None:
+        """The loop over runs of as many elements as there are lanes, for one of them; the rest is to be visited."""
+        bounds = [self.value(each, names, visit) for each in (loop.start, loop.stop)]
+        whole = Whole(visit.count, LANES) * LANES
+        if bounds != [S.Zero, whole] or self.covered != 0:
+            raise Rejected(f"the loop over `{loop.index}` does not visit each whole run once")
+        self.covered = START
+        run = visit.inner("run", {}, count=START + LANES)
+        self.do(loop.body, {**names, loop.index: START}, run)
+        if self.covered != run.count:
+            raise Rejected("not all elements of a run are visited")
+        self.covered = whole
+        self.run.memory, self.totals = self.before
+
     def elements(self, loop: Loop, bounds: tuple[Expr, Expr, Expr], names: Names, visit: Standing) -> None:
         """A loop over elements, for each of those that a thread moves at once."""
         start, stop, step = bounds
-        by_line = visit.kind == "line"
-        lanes, end = step / THREADS if self.on_gpu else step, WIDTH if by_line else COUNT
+        lanes, end = step / THREADS if self.on_gpu else step, visit.count
         aligned = stop == FOURS and end in self.aligned and lanes == 4  # noqa: PLR2004 - as many as four
         first = expand(start - lanes * THREAD) if self.on_gpu else start
         if first != self.covered or not (aligned or (stop == end and lanes == 1)) or stop == first:
             raise Rejected(f"the loop over `{loop.index}` does not visit each element once")
-        if self.covered == 0:
+        if self.covered in (S.Zero, START):
             self.before, self.after = (self.run.memory, self.totals), None
-        here = {"element": FIRST + INDEX + (LINE * WIDTH if by_line else 0)}
-        if by_line:
+        here = {"element": FIRST + INDEX}
+        if "row" in visit.here:
+            here["element"] += LINE * WIDTH
             here["column"] = FIRST_COLUMN + MATRIX * WIDTH + INDEX
             here["part"] = PARTS + (MATRIX - Whole(BEFORE, MATRIX_ROWS)) * WIDTH + INDEX
+        if start != 0 and not self.on_gpu:
+            here["lane"] = INDEX - start
         for lane in range(int(lanes)):
-            its = {kind: index + lane for kind, index in here.items()}
+            its = {kind: place + lane for kind, place in here.items()}
             self.run.memory, self.totals = map(dict, self.before)
             element = visit.inner("element", its, own="element", lane=lane, lanes=int(lanes), alone=True)
             self.do(loop.body, {**names, loop.index: INDEX}, element)
@@ -344,14 +373,6 @@ class _Execution(Looking):
         self.covered = stop
         if stop != end:  # others are still to be visited
             self.run.memory, self.totals = self.before
-
-
-def _adds(node: object) -> bool:
-    """Whether a total takes a product, rounded with the sum: ``acc0 = fma(a, b, acc0)``."""
-    match node:
-        case Assign((total,), Call("fma", (_, _, before))):
-            return total == before
-    return False
 
 
 def _visited(sweep: Function) -> tuple[str, Call]:

@@ -23,7 +23,6 @@ from optgen.verify.translation.where import (
     BLOCK,
     BOUNDS,
     CHUNKS,
-    COUNT,
     COUNTS,
     ELSEWHERE,
     END,
@@ -31,6 +30,7 @@ from optgen.verify.translation.where import (
     FOURS,
     GROUP,
     INDEX,
+    LANES,
     PLACE,
     POSITION,
     ROW,
@@ -39,7 +39,6 @@ from optgen.verify.translation.where import (
     THREADS,
     VARYING,
     VISITED,
-    WIDTH,
     Given,
     Layout,
     Spot,
@@ -102,7 +101,7 @@ class Looking:
 
     def finished(self, visit: Standing) -> None:
         """Complain where a total is stored before all has been added to it."""
-        self.through(WIDTH if visit.kind == "line" else COUNT, "what is added up")
+        self.through(visit.count, "what is added up")
 
     # Memory ------------------------------------------------------------------------------------------------------
 
@@ -173,20 +172,23 @@ class Looking:
             case Name(name):
                 return self.totals[name] if name in self.totals else self.run.value(node, names)
             case Constant(name):
-                return THREADS if name == "THREADS" else Given(name)
+                return {"THREADS": THREADS, "LANES": LANES}.get(name, Given(name))
             case Field(of, name) if self.value(of, names, visit) == Given("at"):
                 return Given(f"at.{name}")
             case Item():
                 return self.item(node, names, visit)
             case Run(array, begin, count):
                 at, first, length = (self.value(each, names, visit) for each in (array, begin, count))
-                if isinstance(at, Spot) and length == WIDTH and visit.kind == "line":
+                if isinstance(at, Spot) and length == visit.count and visit.kind == "line":
                     return replace(at, index=at.index + first)
                 raise Rejected(f"{said(node)} is no run of values of a row")
             case View(slot, row, column, begin, count):
-                whole = WIDTH if visit.kind == "line" else COUNT
                 its = [self.value(each, names, visit) for each in (row, begin, count)]
-                if its[0] == Given("row") and its[2] == whole and self.layout.columns[column - 1 :][:1] == (slot,):
+                if (
+                    its[0] == Given("row")
+                    and its[2] == visit.count
+                    and self.layout.columns[column - 1 :][:1] == (slot,)
+                ):
                     return Spot(slot, "element", FIRST + its[1])
                 raise Rejected(f"`{slot}` is not viewed where the chunk has it: it does not prepare a chunk")
             case Place(slot, addresses, column, tensor, begin):
@@ -276,6 +278,8 @@ class Looking:
         given = [self.value(argument, names, visit) for argument in arguments]
         if self.on_gpu and (found := self.on_thread(name, given, visit)) is not None:
             return found
+        if name.endswith("_of_block" if self.on_gpu else "_of_lanes"):
+            return self.joined(name, given, visit)
         if name in _SPREAD or name.startswith(("sum_", "max_")):
             its = [each for each in given if each not in (Given("small"), Given("at"))]
             return self.spread(name, its, visit) if name in _SPREAD else self.total(name, its, visit)
@@ -290,7 +294,7 @@ class Looking:
                 return THREAD
             case "block", []:
                 return BLOCK
-            case "in_fours", [count, bits] if count == (WIDTH if visit.kind == "line" else COUNT):
+            case "in_fours", [count, bits] if count == visit.count:
                 self.aligned = _together(bits) | {count}
                 return FOURS
             case "tensor_of_block", [Given("at")] if visit.kind == "tensor":
@@ -301,12 +305,16 @@ class Looking:
                 return TENSOR
             case "rows_visited" | "columns_visited", [Given("at")]:
                 return ALL[name.split("s_", maxsplit=1)[0]]
-            case "sum_of_block" | "max_of_block", [Total() as total] if not (total.joined or visit.alone):
-                self.finished(visit)
-                if not name.startswith(total.how) or visit.kind != total.whole:
-                    raise Rejected(f"`{name}` is not what makes a total of each {total.whole} of this {total.how}")
-                return replace(total, joined=True)
         return None
+
+    def joined(self, name: str, given: Sequence[Any], visit: Standing) -> Total:
+        """A total of all threads of a block, or of all lanes, in which nothing of use is left then."""
+        match [self.totals.pop(f"{each.name}[]", None) if isinstance(each, Spot) else each for each in given]:
+            case [Total(how, whole, joined=False) as total] if visit.alone != self.on_gpu:
+                self.finished(visit)
+                if name.startswith(how) and visit.kind == whole:
+                    return replace(total, joined=True)
+        raise Rejected(f"`{name}` is not what makes a total of each {visit.kind} of what is added up")
 
     def drawn(self, keys: Sequence[Expression], names: Names, visit: Standing) -> Draw:
         """What is drawn, counted by step, seed and stream."""

@@ -100,7 +100,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Total:
-    """What is added up of a chunk, a line or the columns of a chunk: by one thread or, joined, by all of a block."""
+    """What is added up of a chunk, a line or the columns of a chunk: by one thread or in a lane or, joined, by all."""
 
     how: str
     whole: str
@@ -119,10 +119,10 @@ ELSEWHERE = Given("a value of another element")
 
 (
     COUNT, TENSOR, FIRST, GROUP, CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS,
-    LINE, INDEX, THREAD, BLOCK, THREADS, FOURS, VISITED,
+    LINE, INDEX, THREAD, BLOCK, THREADS, FOURS, VISITED, START, LANES,
 ) = map(Dummy, (
     "count tensor first_element group chunk lines width first_row first_column matrix_rows line_before parts_begin line"
-    " i thread block THREADS fours visited"
+    " i thread block THREADS fours visited start LANES"
 ).split())  # fmt: skip
 PLACE = (CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS)
 """What a chunk knows of where it is, in the order in which tables have it."""
@@ -150,11 +150,14 @@ class Standing:
     Parameters
     ----------
     kind : str
-        What is visited: "model", "tensor", "row", "column" or, by a sweep over elements, "chunk", "line", "element".
+        What is visited: "model", "tensor", "row", "column" or, by a sweep over elements, "chunk", "line", "run" or
+        "element".
     here : mapping of str to Expr
         The places of what belongs to it, by kind.
     own : str
         The kind of what may be stored.
+    count : Expr
+        How many elements there are of what a sweep visits.
     lane, lanes : int
         Which of how many elements stands for all that a thread moves at once.
     alone : bool
@@ -164,6 +167,7 @@ class Standing:
     kind: str
     here: Mapping[str, Expr]
     own: str = ""
+    count: Expr = COUNT
     lane: int = 0
     lanes: int = 1
     alone: bool = True
