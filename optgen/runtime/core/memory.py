@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, chain
 from typing import Any, Protocol
 
 import numpy as np
 
 from optgen.runtime.core.program import Array, Call
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What arrays must be.
+
+    Parameters
+    ----------
+    shapes : list of tuple of int
+        Of each.
+    dtypes : list of numpy.dtype
+        Of each.
+    """
+
+    shapes: list[tuple[int, ...]]
+    dtypes: list[np.dtype[Any]]
+
+    @cached_property
+    def words(self) -> tuple[Array, Array, Array]:
+        """The same as numbers: which object each dtype is, where each shape begins among all, and all shapes."""
+        begins = [0, *accumulate(map(len, self.shapes))]
+        numbers = (list(map(id, self.dtypes)), begins, list(chain.from_iterable(self.shapes)))
+        dtypes, begin, shapes = (np.array(its, np.int64) for its in numbers)
+        return dtypes, begin, shapes
 
 
 class Memory(Protocol):

@@ -16,7 +16,7 @@ from optgen.runtime.core.cohorts import Cohort, Coming, agree, cohorts_of, comin
 from optgen.runtime.core.evaluation import evaluated
 from optgen.runtime.core.gradients import located
 from optgen.runtime.core.groups import as_given, as_plain, shown
-from optgen.runtime.core.memory import Memory
+from optgen.runtime.core.memory import Layout, Memory
 from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.rest import beside_params
 from optgen.runtime.core.small import Small, cuts_of, filled, views
@@ -75,7 +75,7 @@ class OptimizerBase:
         numbers = [initial[group][arrays_of_states:] for group in self._given.group]
         self._cohorts = cohorts_of(self._given.group, [0] * len(numbers), numbers)
         agree(self.program, self._cohorts, first)
-        self._of_gradients = list(self._dtypes)
+        self._as_params = self._as_gradients = Layout(self._shapes, self._dtypes)
         self._starts = memory.addresses(self._params)
         self._slots = np.array([self._starts, *map(memory.addresses, self._state.values())], np.int64)
         self._written = self._extents()
@@ -433,43 +433,51 @@ class OptimizerBase:
         """Where the gradients lie, if they and the parameters are as they must be; 0 for those that are left out."""
         # A parameter is the caller's, who may have changed its flags or resized it since it was first checked.
         memory = self._memory
-        if not memory.are_still_at(self._starts, self._params, self._shapes, self._dtypes):
+        if not self._are_still_there():
             for each in zip(self._params, self._labels("params"), self._shapes, self._dtypes, strict=True):
                 memory.check(*each, written=True)
             moved = np.flatnonzero(np.not_equal(memory.addresses(self._params), self._starts))
             if moved.size:
                 label = self._labels("params")[moved[0]]
                 raise ValueError(f"{label}: expected its memory where it was at construction, it has moved")
-        shapes, of_gradients = self._shapes, self._of_gradients
+        layout, of_gradients = self._as_gradients, self._as_gradients.dtypes
         if absent:
             there = [k for k in range(len(gradients)) if k not in absent]
             gradients = [gradients[k] for k in there]
-            shapes, of_gradients = [shapes[k] for k in there], [of_gradients[k] for k in there]
-        found = memory.addresses_if_plain(gradients, shapes, of_gradients)
+            layout = Layout([layout.shapes[k] for k in there], [of_gradients[k] for k in there])
+        found = self._found(gradients, layout)
         if found is None:
             names, formats = self._labels("grads"), [beside(theta.name, self.takes) for theta in self._dtypes]
             if absent:
                 names, formats = [names[k] for k in there], [formats[k] for k in there]
-            found, of_gradients = located(memory, gradients, names, shapes, formats)
+            found, of_gradients = located(memory, gradients, names, layout.shapes, formats)
         starts = np.array(found, np.int64)
         if absent:
             starts = np.zeros(len(self._shapes), np.int64)
             starts[there] = found
             known = dict(zip(there, of_gradients, strict=True))
-            of_gradients = [known.get(k, before) for k, before in enumerate(self._of_gradients)]
+            of_gradients = [known.get(k, before) for k, before in enumerate(self._as_gradients.dtypes)]
         overlap = self._written.overlap(starts, self._bytes)
         if overlap:
             k, other = overlap
             raise ValueError(f"{self._labels('grads')[k]} overlaps {other} in memory: expected arrays that share none")
-        if of_gradients != self._of_gradients:
-            self._of_gradients = of_gradients
+        if of_gradients != self._as_gradients.dtypes:
+            self._as_gradients = Layout(self._shapes, of_gradients)
             self._layout()
         return starts
+
+    def _found(self, arrays: list[Any], layout: Layout) -> Sequence[int] | Array | None:
+        """Where arrays lie that are as they must be; None if any needs a closer look."""
+        return self._memory.addresses_if_plain(arrays, layout.shapes, layout.dtypes)
+
+    def _are_still_there(self) -> bool:
+        """Whether the parameters are where they were, as far as can be told in little time."""
+        return self._memory.are_still_at(self._starts, self._params, self._shapes, self._dtypes)
 
     def _storages(self) -> list[Storage]:
         """How the slots of each parameter are stored, its gradient among them."""
         column = 1 + len(self.program.slots)
-        pairs = zip(self._formats, self._of_gradients, strict=True)
+        pairs = zip(self._formats, self._as_gradients.dtypes, strict=True)
         return [self._wanted.storage({**formats, "g": g.name}, column) for formats, g in pairs]
 
     def _layout(self) -> None:

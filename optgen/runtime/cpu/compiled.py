@@ -90,9 +90,10 @@ class _CompilerOfParts(_Compiler):
     code = _PartCode
 
 
-def compiled(function: Function, **options: Any) -> Function:
+def compiled(function: Function, *, nogil: bool = True, **options: Any) -> Function:
     """Compile a function when first called, and keep the machine code on disk where that can be done."""
-    made = njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True, pipeline_class=_Compiler, **options)(function)
+    options |= {"error_model": "numpy", "nogil": nogil, "no_cfunc_wrapper": True, "pipeline_class": _Compiler}
+    made = njit(**options)(function)
     with suppress(RuntimeError, OSError):  # no writable place
         made._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
     return made  # type: ignore[no-any-return]

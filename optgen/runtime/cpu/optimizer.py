@@ -13,12 +13,14 @@ import numpy as np
 from optgen.runtime.core import arrays
 from optgen.runtime.core.cohorts import Cohort, Coming
 from optgen.runtime.core.gradients import absent, in_order
+from optgen.runtime.core.memory import Layout
 from optgen.runtime.core.optimizer import GRADIENT, OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params
 from optgen.runtime.core.small import Small, allocated
 from optgen.runtime.core.storage import FORMATS, Storage
 from optgen.runtime.core.table import Cuts, Table, tabulate
 from optgen.runtime.core.turn import TURN
+from optgen.runtime.cpu import objects
 from optgen.runtime.cpu.launch import Work, launches, machine_code
 
 
@@ -85,6 +87,14 @@ class FusedOptimizer(OptimizerBase):
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
         return allocated(self.program, cuts, states)
+
+    def _found(self, arrays: list[Any], layout: Layout) -> Sequence[int] | Array | None:
+        found = objects.addresses(arrays, layout)
+        return super()._found(arrays, layout) if found is None else found
+
+    def _are_still_there(self) -> bool:
+        found = objects.addresses(self._params, self._as_params)
+        return super()._are_still_there() if found is None else bool((found == self._slots[0]).all())
 
     def _layout(self) -> None:
         self._visit = self._visiting(self._cohorts)
