@@ -45,7 +45,7 @@ adam_eps_hat = Optimizer("adam_eps_hat", "AdamEpsHat",
 
 adam_l2 = l2(adam, name="adam_l2", title="AdamL2", reference="torch.optim.Adam with weight_decay",
     description="The decay joins the gradient and so passes through both moments. For decay that does not, see AdamW.",
-    properties=(Equivalent(adam, given={weight_decay: 0}), NotAlways(Independent(m.next, of=weight_decay)),
+    properties=(EqualTo(adam, given={weight_decay: 0}), NotAlways(Independent(m.next, of=weight_decay)),
                 NotAlways(Independent(v.next, of=weight_decay))))
 
 adamax_paper = Optimizer("adamax_paper", "AdamaxPaper", reference="arXiv:1412.6980, Algorithm 2",

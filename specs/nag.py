@@ -25,4 +25,4 @@ nag_lecture = Optimizer("nag_lecture", "NAGLecture",
     " momentum*m is where NAGLookahead stands.",
     step=(movement, Let(theta.next, theta - momentum*m.next - lr*g)),
     properties=(Equivalent(nag_lookahead, {theta: theta + momentum*m}), Equivalent(nag, {b: m/lr}), summed,
-                Equivalent(sgd, given={momentum: 0}), Invariant({g: 1, lr: -1})))
+                EqualTo(sgd, given={momentum: 0}), Invariant({g: 1, lr: -1})))

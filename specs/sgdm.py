@@ -36,14 +36,14 @@ sgdm_ema = Optimizer("sgdm_ema", "SGDMEma",
 sgdm_l2_library = l2(sgdm, name="sgdm_l2_library", title="SGDML2Library",
     reference="torch.optim.SGD with momentum, dampening and weight_decay",
     description="Library form. The decay joins the gradient, so the buffer remembers it.",
-    properties=(Equivalent(sgdm, given={weight_decay: 0}), EqualTo(sgd_l2, given={momentum: 0, dampening: 0}),
+    properties=(EqualTo(sgdm, given={weight_decay: 0}), EqualTo(sgd_l2, given={momentum: 0, dampening: 0}),
                 NotAlways(Independent(b.next, of=weight_decay)), Invariant({g: 1, theta: 1, b: 1})))
 
 sgdm_l2 = Optimizer("sgdm_l2", "SGDML2",
     reference="arXiv:1711.05101, Algorithm 1 with L2 regularization, as lectures write it",
     description="Lecture form. The decay is inside the momentum: it joins the gradient, and m remembers it.",
     step=(Let(m.next, momentum*m + lr*(g + weight_decay*theta)), Let(theta.next, theta - m.next)),
-    properties=(Equivalent(sgdm_lecture, given={weight_decay: 0}), Equivalent(sgdm_l2_library, {b: m/lr, dampening: 0}),
+    properties=(EqualTo(sgdm_lecture, given={weight_decay: 0}), Equivalent(sgdm_l2_library, {b: m/lr, dampening: 0}),
                 Equivalent(sgd_l2, given={momentum: 0}), NotAlways(Independent(m.next, of=weight_decay))))
 
 sgdm_l2_outside = Optimizer("sgdm_l2_outside", "SGDML2Outside",

@@ -3,7 +3,7 @@
 from sympy import Abs, And, Eq, Ne, Piecewise, sqrt
 from optgen import MODEL, STEP, ModelSum, Let, Optimizer, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr, switch_step, tolerance
-from optgen.properties import Equivalent, Movements, NotAlways
+from optgen.properties import EqualTo, Equivalent, Movements, NotAlways
 from .adam import adam_eps_hat, first, m, second, v
 
 lam, rate, switched_at = state("lam rate switched_at", space=MODEL)
@@ -42,7 +42,7 @@ swats = Optimizer("swats", "SWATS", reference="arXiv:1712.07628, Algorithm 1",
     step=(*two_phases(switched_at > 0, Eq(now, 1)),
           Let(now, Piecewise((0, Eq(t, 1)), (1, settled), (0, True))),
           Let(switched_at.next, Piecewise((t, Eq(now, 1)), (switched_at, True)))),
-    properties=(Equivalent(adam_eps_hat, given={tolerance: 0}),
+    properties=(EqualTo(adam_eps_hat, given={tolerance: 0}),
                 NotAlways(Equivalent(adam_eps_hat, given={tolerance: 1})), Movements(**sequel, given=straight)))
 
 swats_at = Optimizer("swats_at", "SWATSAt", reference="arXiv:1712.07628, Algorithm 1 with the switch at a given step",
@@ -50,6 +50,6 @@ swats_at = Optimizer("swats_at", "SWATSAt", reference="arXiv:1712.07628, Algorit
     " rate is then is estimated as there. switched_at is that step, 0 before.",
     step=(*two_phases(adam_until > 0, t >= switch_step),
           Let(adam_until.next, Piecewise((adam_until, adam_until > 0), (t, t >= switch_step), (0, True)))),
-    properties=(Equivalent(adam_eps_hat, given={switch_step: 10**6}),
+    properties=(EqualTo(adam_eps_hat, given={switch_step: 10**6}),
                 NotAlways(Equivalent(adam_eps_hat, given={switch_step: 1})),
                 Movements(**sequel, given={**straight, switch_step: 10})))

@@ -3,7 +3,7 @@
 from sympy import sign, sqrt
 from optgen import Let, Optimizer, g, state, t, theta
 from optgen.hypers import beta1, beta2, eps, initial_accumulator, lr
-from optgen.properties import Bounded, ConstantGradient, Equivalent, Invariant, Monotone, NotAlways
+from optgen.properties import Bounded, ConstantGradient, EqualTo, Invariant, Monotone, NotAlways
 from .adam import adam, m_hat, v_hat
 
 eps, initial_accumulator = eps.with_default(1e-3), initial_accumulator.with_default(1e-6)
@@ -21,4 +21,4 @@ yogi = Optimizer("yogi", "Yogi", reference="NeurIPS 2018, Algorithm 2; optax.yog
                 Bounded(v.next, low=v - (1 - beta2)*g**2, high=v + (1 - beta2)*g**2),
                 ConstantGradient({m_hat: g + initial_accumulator*beta1**t/(1 - beta1**t)}),
                 Invariant({g: 1, m: 1, v: 2, eps: 1}, given={initial_accumulator: 0}),
-                Equivalent(adam, given={initial_accumulator: 0}, steps=1)))
+                EqualTo(adam, given={initial_accumulator: 0}, steps=1)))

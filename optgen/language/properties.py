@@ -283,6 +283,9 @@ class EqualTo(Claim):
 class Equivalent(Claim):
     """In real arithmetic, it visits the points of another optimizer, after a change of variables.
 
+    Rules that also round alike are `EqualTo` each other. These need not: where one fuses a product with the sum that
+    takes it, the other may round it first, since it is kept in a state or multiplied by one more factor.
+
     Parameters
     ----------
     other : Optimizer
