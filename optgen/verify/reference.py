@@ -125,6 +125,44 @@ def step(
         return evaluate.at(Space.ELEM, symbols.theta.next), new
 
 
+def decided(
+    optimizer: Optimizer,
+    relations: Sequence[Basic],
+    t: int,
+    numbers: Mapping[str, float],
+    *,
+    hypers: Mapping[str, float] | None = None,
+    arithmetic: Arithmetic = FLOAT64,
+) -> list[bool]:
+    """How those comparisons come out at a step that data have no part in.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        By which rule.
+    relations : sequence of sympy.Basic
+        Comparisons in its equations.
+    t : int
+        The number of the step.
+    numbers : mapping of str to float
+        States that are one number, before it.
+    hypers : mapping of str to float, optional
+        Hyperparameters that differ from their defaults.
+    arithmetic : Arithmetic
+        What to compute with.
+    """
+    nothing = {symbols.theta: [np.full((), np.nan)]}
+    evaluate = _evaluator(optimizer, nothing, hypers, arithmetic)
+    known = evaluate.known
+    del known[symbols.theta]
+    known[symbols.t] = evaluate.everywhere(arithmetic.number(t))
+    known |= {state: evaluate.everywhere(arithmetic.number(numbers[state.name])) for state in optimizer.numbers}
+    for let in optimizer.equations:
+        if let.value.atoms(symbols.Named) <= known.keys():
+            known[let.target] = evaluate(let.value)
+    return [bool(evaluate(its)[0]) for its in relations if its.atoms(symbols.Named) <= known.keys()]
+
+
 def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequence[Shape], t: int) -> list[Value]:
     """The value of any expression, in float64.
 

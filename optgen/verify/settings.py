@@ -58,19 +58,6 @@ class Setting:
         return ", ".join([f"t = {self.t}", *(f"{name} = {value!r}" for name, value in named.items())])
 
 
-@dataclass(frozen=True)
-class _Deciding(Digits):
-    """Arithmetic that notes how each comparison of scalars comes out; its digits are enough to decide none wrongly."""
-
-    decided: list[bool] = field(default_factory=list, compare=False)
-
-    def compare(self, relation: str, left: Value, right: Value) -> Any:
-        result = super().compare(relation, left, right)
-        if np.ndim(result) == 0:
-            self.decided.append(bool(result))
-        return result
-
-
 def defaults(optimizer: Optimizer) -> dict[str, float]:
     """Every hyperparameter at its default."""
     return optimizer.values()
@@ -101,18 +88,18 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
     usual = defaults(optimizer)
     moved = [{**usual, hyper.name: value} for hyper in optimizer.hypers for value in ends(hyper)]
     late = any(state.init.has(g) for state in optimizer.states)  # the first step reads what others do not
-    small = {state.name: np.full(shape_of(state, (1,)), np.nan) for state in optimizer.small_states}
-    nothing = dict.fromkeys(slots_of(optimizer), np.full(1, np.nan)) | small  # data decide no comparison
     found: dict[tuple[bool, ...], Setting] = {}
     expressions = [*(let.value for let in optimizer.step), *(state.init for state in optimizer.states)]
-    compares = any(expression.has(Relational) for expression in expressions)
-    for hypers in (usual, *moved) if compares else (usual,):
+    relations = sorted(set().union(*(each.atoms(Relational) for each in expressions)), key=default_sort_key)
+    for hypers in (usual, *moved) if relations else (usual,):
         numbers = [{}, *_numbers_left(optimizer, hypers, FIRST_STEPS)]
         for t, left in product(TIMES, numbers):
-            by, setting = _Deciding(), Setting(t, hypers, left)
             if not left or t > 1:
-                one_step(optimizer, setting, nothing, by)
-                found.setdefault((late and t == 1, *by.decided), setting)
+                setting = Setting(t, hypers, left)
+                known = numbers_of(optimizer, setting)
+                # Its digits are enough to decide none wrongly.
+                decided = reference.decided(optimizer, relations, t, known, hypers=hypers, arithmetic=Digits())
+                found.setdefault((late and t == 1, *decided), setting)
     return tuple(found.values())
 
 
@@ -204,10 +191,11 @@ def slots_of(optimizer: Optimizer) -> list[str]:
 
 def numbers_of(optimizer: Optimizer, setting: Setting) -> dict[str, float]:
     """The states that are one number, before a step."""
-    if not optimizer.numbers:
-        return {}
+    names = [state.name for state in optimizer.numbers]
+    if setting.numbers.keys() >= set(names):
+        return {name: setting.numbers[name] for name in names}
     starts = reference.start(optimizer, [np.ones(1)], hypers=setting.hypers)
-    return {state.name: setting.numbers.get(state.name, float(starts[state.name][0])) for state in optimizer.numbers}
+    return {name: setting.numbers.get(name, float(starts[name][0])) for name in names}
 
 
 def one_step(
