@@ -252,7 +252,7 @@ def _compensations(optimizer: Optimizer) -> Iterator[State]:
 
 
 def _stays_at_zero(optimizer: Optimizer, state: State) -> bool:
-    """Whether a state that was 0 is, to 40 digits, in one step from ordinary numbers: algebra may take minutes to say."""
+    """Whether a state that was 0 is, to 40 digits, after a step from ordinary numbers; algebra may take minutes."""
     old = ordinary(optimizer, [(4,)], np.random.default_rng(0)) | {state.name: [np.zeros(4)]}
     by = Digits()
     [new] = model_step(optimizer, Setting(TIMES[-1], defaults(optimizer)), old, by)[state.name]
