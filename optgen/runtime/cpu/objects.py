@@ -86,6 +86,8 @@ def _is_known() -> bool:
     is_usual = sys.implementation.name == "cpython" and sys.byteorder == "little" and sys.maxsize == 2**63 - 1
     if not is_usual or sysconfig.get_config_var("Py_GIL_DISABLED"):  # then nothing keeps others from changing a list
         return False
+    if (object.__basicsize__, list.__basicsize__) != (_ITEMS - 8, _ITEMS + 16):  # a debug build keeps more of each
+        return False
     probes: list[Array] = [np.zeros((3, 5), np.float32), np.zeros((7, 2, 4)), np.ones(11)[::2], np.zeros(())]
     items = _at(id(probes) + _ITEMS)
     return all(_at(items + 8 * k) == id(probe) and _is_as_known(probe) for k, probe in enumerate(probes))
