@@ -164,7 +164,7 @@ else:
     on_host = cpu.on_host
     _both = _inlined
 
-    class _Called(CUDADispatcher):
+    class _CalledByKernels(CUDADispatcher):
         """A function that is compiled for the device of its caller; Numba's own asks a driver for one."""
 
         def compile_device(self, args: Any, return_type: Any = None) -> Any:
@@ -184,7 +184,7 @@ else:
 
     def on_device(function: Function) -> Function:
         """Compile a function of the small values of one position, in float64, into the kernel that calls it."""
-        return _Called(function, {"device": True, "debug": False, "opt": True})
+        return _CalledByKernels(function, {"device": True, "debug": False, "opt": True})
 
     def per_element(function: Function) -> Function:
         """Compile a function of one element, in the type of the tensors, into the kernel that calls it."""
