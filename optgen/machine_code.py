@@ -22,7 +22,7 @@ from numba import types
 
 from optgen.errors import UsageError
 from optgen.runtime import Program
-from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.storage import Storage, uniform
 from optgen.runtime.cpu.storage import StorageType
 from optgen.runtime.cuda import primitives as cuda
 
@@ -151,7 +151,9 @@ def capability_of(arch: str) -> Capability:
     return int(found[1]), int(found[2])
 
 
-def ptx(program: Program, capability: Capability, dtype: str = "float32") -> Iterator[Ptx]:
+def ptx(
+    program: Program, capability: Capability, dtype: str = "float32", storage: Storage | None = None
+) -> Iterator[Ptx]:
     """The kernels of a program as PTX, in the order of their launches.
 
     Parameters
@@ -161,7 +163,9 @@ def ptx(program: Program, capability: Capability, dtype: str = "float32") -> Ite
     capability : tuple of int
         The compute capability to compile for.
     dtype : str
-        The type of the tensors.
+        The type in which elements are computed.
+    storage : Storage, optional
+        How they are stored, unless as they are computed.
 
     Yields
     ------
@@ -177,7 +181,7 @@ def ptx(program: Program, capability: Capability, dtype: str = "float32") -> Ite
     arch, refused = _arch(capability), ""
     for launch in program.launches:
         try:
-            text = cuda.ptx(launch.kernel, _signature(program, launch.over, dtype), capability)
+            text = cuda.ptx(launch.kernel, _signature(program, launch.over, dtype, storage), capability)
         except RuntimeError as error:  # of GPUs that CUDA no longer supports
             text, refused = "", f" ({error})"
         if not re.search(rf"^\.target {arch}\b", text, re.MULTILINE):  # of GPUs that it does not support yet
@@ -212,23 +216,25 @@ def assembled(source: Ptx, capability: Capability | None = None) -> MachineCode:
     return MachineCode(source.kernel, source.over, capability, source.dtype, registers, max(local), shared, cubin)
 
 
-def machine_code(program: Program, capability: Capability, dtype: str = "float32") -> Iterator[MachineCode]:
+def machine_code(
+    program: Program, capability: Capability, dtype: str = "float32", storage: Storage | None = None
+) -> Iterator[MachineCode]:
     """The machine code of the kernels of a program, in the order of their launches.
 
     Takes, yields and raises as `ptx` does.
     """
-    return map(assembled, ptx(program, capability, dtype))
+    return map(assembled, ptx(program, capability, dtype, storage))
 
 
-def _signature(program: Program, over: str, dtype: str) -> tuple[Any, ...]:
+def _signature(program: Program, over: str, dtype: str, storage: Storage | None) -> tuple[Any, ...]:
     """The types of the arguments of a kernel of a program, as Numba names them."""
     integers, numbers = types.int64[::1], types.float64[::1]
     if over != "element":
         return integers, types.float64[:, ::1], numbers
     table, scalars = types.int64[:, ::1], getattr(types, np.dtype(dtype).name)[:, ::1]
     keys = (types.uint64[:, ::1],) if program.seeds else ()
-    storage = StorageType(uniform(program.slots, dtype))
-    return table, table, storage, scalars, *keys, *((integers, numbers) if program.has_small else ())
+    handed = StorageType(storage or uniform(program.slots, dtype))
+    return table, table, handed, scalars, *keys, *((integers, numbers) if program.has_small else ())
 
 
 def _require(what: str) -> None:

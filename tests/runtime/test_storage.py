@@ -145,6 +145,19 @@ def test_rounding_by_chance_has_the_right_mean(short):
     assert half == opt.state["b"][0].dtype
 
 
+@pytest.mark.parametrize("last", [0, 1])
+def test_rounding_float64_to_float32_by_chance_has_the_right_mean(last):
+    """Within five standard errors, whatever the last bit is that stays."""
+    size, below = 10**6, 1 + last * 2.0**-23
+    params, grads = [np.zeros(size)], [np.full(size, -below - 2.0**-25)]
+    opt = sgdm.SGDM(params, lr=0.0, momentum=0.0, store={"b": "f32"}, rounding="stochastic")
+    opt.step(grads)
+    low, high = -np.float32(below), -np.nextafter(np.float32(below), np.float32(2))
+    found = opt.state["b"][0]
+    assert np.isin(found, [low, high]).all()
+    assert abs((found == high).mean() - 0.25) <= 5 * np.sqrt(0.25 * 0.75 / size)
+
+
 def test_chances_follow_from_step_seed_slot_and_place_alone():
     def states(seed=0, cut=(3000,), threads_enough=1):
         params = [np.zeros(size * threads_enough, np.float32) for size in cut]

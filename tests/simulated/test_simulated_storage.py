@@ -1,5 +1,6 @@
-"""Slots of 16 bits on a simulated GPU hold what they hold on a CPU."""
+"""Slots in fewer bits on a simulated GPU hold what they hold on a CPU."""
 
+import copy
 from importlib import import_module
 
 import numpy as np
@@ -15,32 +16,83 @@ def drawn(seed, name):
     return [rng.normal(size=shape).astype(dtype_of(name)) for shape in SHAPES]
 
 
+def both(rule, title, name, **options):
+    """An optimizer on a CPU and one on a simulated GPU, of the same parameters."""
+    if "bf" in f"{name}{options}":
+        pytest.importorskip("ml_dtypes")
+    kinds = [getattr(import_module(f"optgen.generated.{target}.{rule}"), title) for target in ("cpu", "cuda")]
+    return [kind(drawn(0, name), **options) for kind in kinds]
+
+
+def assert_same(cpu, gpu):
+    """The same parameters and states, bit for bit, of the same dtypes."""
+    assert list(cpu.state_dict()) == list(gpu.state_dict())
+    pairs = zip((*cpu.params, *cpu.state_dict().values()), (*gpu.params, *gpu.state_dict().values()), strict=True)
+    for mine, its in pairs:
+        np.testing.assert_array_equal(mine, its, strict=isinstance(mine, np.ndarray))
+
+
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
 @pytest.mark.parametrize(("rule", "title", "store"), [("sgdm", "SGDM", {}), ("adamw", "AdamW", {"v": "f32"})])
 def test_steps_are_those_of_the_cpu(name, rule, title, store):
-    if name == "bfloat16":
-        pytest.importorskip("ml_dtypes")
-    params, copies = drawn(0, name), drawn(0, name)
-    kinds = [getattr(import_module(f"optgen.generated.{target}.{rule}"), title) for target in ("cpu", "cuda")]
-    cpu, gpu = (kind(given, store=store) for kind, given in zip(kinds, (params, copies), strict=True))
+    cpu, gpu = both(rule, title, name, store=store)
     for t in range(3):
         for each in (cpu, gpu):
             each.step(drawn(t + 1, name))
-    for mine, its in zip((*params, *cpu.state_dict().values()), (*copies, *gpu.state_dict().values()), strict=True):
-        np.testing.assert_array_equal(mine, its)
+    assert_same(cpu, gpu)
 
 
 def test_gradients_may_be_shorter():
-    params, copies = drawn(0, "float32"), drawn(0, "float32")
-    cpu, gpu = (import_module(f"optgen.generated.{target}.sgdm").SGDM for target in ("cpu", "cuda"))
-    cpu(params).step(drawn(1, "float16"))
-    gpu(copies).step(drawn(1, "float16"))
-    for mine, its in zip(params, copies, strict=True):
-        np.testing.assert_array_equal(mine, its)
+    cpu, gpu = both("sgdm", "SGDM", "float32")
+    for each in (cpu, gpu):
+        each.step(drawn(1, "float16"))
+    assert_same(cpu, gpu)
 
 
-@pytest.mark.parametrize("option", [{"rounding": "stochastic"}, {"master": True}, {"kahan": True}])
-def test_what_gpus_cannot_yet_is_refused(option):
-    kind = import_module("optgen.generated.cuda.sgdm").SGDM
-    with pytest.raises(ValueError, match="kernels for GPUs round to nearest"):
-        kind(drawn(0, "float16"), **option)
+BY_CHANCE = {"rounding": "stochastic", "rounding_seed": -3}
+
+
+@pytest.mark.parametrize(
+    ("rule", "title", "name", "options"),
+    [
+        ("adamw", "AdamW", "float32", {"store": {"m": "bf16", "v": "f16"}, **BY_CHANCE}),
+        ("adamw", "AdamW", "float64", {"store": {"m": "f32", "v": "bf16"}, **BY_CHANCE}),
+        ("adamw", "AdamW", "bfloat16", {"master": True, **BY_CHANCE}),
+        ("adamw", "AdamW", "float16", {"kahan": True, "store": {"v": "f32"}}),
+        ("sgd", "SGD", "bfloat16", {"kahan": True}),
+        ("sgdm", "SGDM", "float16", BY_CHANCE),
+    ],
+)
+def test_chance_and_what_is_beside_parameters_are_those_of_the_cpu(rule, title, name, options):
+    cpu, gpu = both(rule, title, name, **options)
+    for t in range(2):
+        for each in (cpu, gpu):
+            each.step(drawn(t + 1, name))
+    assert_same(cpu, gpu)
+    again = copy.deepcopy(gpu)
+    for each in (cpu, gpu, again):
+        each.step(drawn(3, name))
+    for each in (gpu, again):
+        assert_same(cpu, each)
+
+
+def test_chances_are_those_of_the_step_that_advance_has_counted():
+    stepping, launching = (both("adamw", "AdamW", "float16", **BY_CHANCE)[1] for _ in range(2))
+    launching.compile()
+    for t in range(2):
+        stepping.step(drawn(t + 1, "float16"))
+        launching.advance()
+        launching.launch(drawn(t + 1, "float16"))
+    assert_same(stepping, launching)
+
+
+@pytest.mark.parametrize(
+    "options", [BY_CHANCE, {"master": True}, {"kahan": True}], ids=["by chance", "master", "kahan"]
+)
+@pytest.mark.parametrize(("rule", "title"), [("lamb", "LAMB"), ("adafactor", "Adafactor")])
+def test_several_sweeps_are_those_of_the_cpu(rule, title, options):
+    """Rows of 5 elements begin where chances do not come in fours."""
+    cpu, gpu = both(rule, title, "float16", **options)
+    for each in (cpu, gpu):
+        each.step(drawn(1, "float16"))
+    assert_same(cpu, gpu)

@@ -476,7 +476,7 @@ class OptimizerBase:
 
     def _storages(self) -> list[Storage]:
         """How the slots of each parameter are stored, its gradient among them."""
-        column = 1 + len(self.program.slots)
+        column = len(self.program.slots)
         pairs = zip(self._formats, self._as_gradients.dtypes, strict=True)
         return [self._wanted.storage({**formats, "g": g.name}, column) for formats, g in pairs]
 

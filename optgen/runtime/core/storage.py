@@ -7,7 +7,7 @@ rounded to the format of its slot, to nearest even or by chance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -38,6 +38,11 @@ def format_of(given: Any, what: str) -> str:
     if name in FORMATS:
         return str(name)
     raise ValueError(f"{what}: expected one of {', '.join(map(repr, _SHORT))}, or such a dtype, got {given!r}")
+
+
+def itemsize_of(name: str) -> int:
+    """Bytes of an element in a format."""
+    return _BYTES[name]
 
 
 def dtype_of(name: str) -> np.dtype[Any]:
@@ -76,9 +81,11 @@ class Stored:
     rest : str
         The format of what there is beside the words, if there is anything: a copy in more bits, or what they lack.
     column : int
-        Where the row of a chunk has the address of that.
+        Of the columns of addresses, the one of that.
     adds : bool
         Whether it is what the words lack: the number is the sum of both.
+    keys : array of uint64, optional
+        The step and the seed, as a kernel that runs as Python is given them.
     """
 
     format: str
@@ -88,6 +95,17 @@ class Stored:
     rest: str = ""
     column: int = 0
     adds: bool = False
+    keys: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_by_chance(self) -> bool:
+        """Whether what is stored is rounded by chance."""
+        return self.rounding == "stochastic"
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether it takes more than words, and what is computed, to load and to store."""
+        return bool(self.rest) or self.is_by_chance
 
     @property
     def is_plain(self) -> bool:
@@ -141,7 +159,7 @@ class Storage:
     @cached_property
     def is_by_chance(self) -> bool:
         """Whether anything is rounded by chance."""
-        return any(its.rounding == "stochastic" for _, its in self.slots)
+        return any(its.is_by_chance for _, its in self.slots)
 
     @cached_property
     def as_argument(self) -> Handed:
@@ -150,7 +168,10 @@ class Storage:
 
     def for_step(self, t: int, seed: int) -> Handed:
         """What kernels are given for a step."""
-        return Handed(self, np.array([t, seed % 2**64], np.uint64)) if self.is_by_chance else self.as_argument
+        if not self.is_by_chance:
+            return self.as_argument
+        keys = keys_of(t, seed)
+        return Handed(self, keys, keys.ctypes.data)
 
 
 class Handed:
@@ -162,17 +183,24 @@ class Handed:
         Which.
     keys : array of uint64, optional
         The step and the seed, if anything is rounded by chance.
+    address : int
+        Where they lie.
     """
 
-    def __init__(self, storage: Storage, keys: Any = None) -> None:
-        self.__storage, self.__keys = storage, keys
-        self.__word = 0 if keys is None else int(keys.ctypes.data)
+    def __init__(self, storage: Storage, keys: Any = None, address: int = 0) -> None:
+        self.__storage, self.__keys, self.__word = storage, keys, address
 
     def __getattr__(self, slot: str) -> Stored:
         try:
-            return self.__storage[slot]
+            its = self.__storage[slot]
         except KeyError:
             raise AttributeError(f"no slot is called {slot!r}") from None
+        return its if self.__keys is None else replace(its, keys=self.__keys)
+
+
+def keys_of(t: int, seed: int) -> Any:
+    """What chances are keyed by."""
+    return np.array([t, seed % 2**64], np.uint64)
 
 
 def storage_of(handed: Handed) -> Storage:
@@ -246,7 +274,7 @@ class Wanted:
         formats : mapping of str to str
             Of theta, the gradient and the states; what is missing is stored as it is computed.
         column : int
-            Where the row of a chunk has the address of what there is beside theta.
+            Of the columns of addresses, the one of what there is beside theta.
         """
         computed = computed_for(formats["theta"])
         slots = []

@@ -129,10 +129,9 @@ def to_float32(x: Any) -> Any:
 @per_element
 def to_float32_by_chance(x: Any, chance: Any) -> Any:
     """One of the two float32 next to a float64, by 16 random bits: as often as a part in 2**16 of the last place."""
-    low = single(x)
-    bits = np.uint32(_bits(low) & ~np.uint32(np.float64(low) != x))  # toward 0
-    below = _number(bits)
-    above = _number(np.uint32(bits + np.uint32(1)))
-    part = (x - np.float64(below)) / (np.float64(above) - np.float64(below))
-    up = (part * 65536.0 > np.float64(chance)) & (np.float64(below) != x) & np.isfinite(x)
-    return where(up, above, where(x == x, below, np.float32(x)))  # noqa: PLR0124
+    size = abs(x)
+    nearest = np.float32(size)
+    bits = np.uint32(_bits(nearest) - np.uint32(np.float64(nearest) > size))  # toward 0
+    below, above = np.float64(_number(bits)), np.float64(_number(np.uint32(bits + np.uint32(1))))
+    up = size > below + np.float64(chance) * 2.0**-16 * (above - below)  # not where that is infinite or NaN
+    return _number(np.uint32(np.uint32(bits + np.uint32(up)) | (_bits(np.float32(x)) & _SIGN)))

@@ -55,7 +55,7 @@ class StoredType(types.Type):
         super().__init__(name=repr(stored))
 
 
-class _Word(models.PrimitiveModel):
+class Word(models.PrimitiveModel):
     """All that there is at run time: where the keys are of what is rounded by chance."""
 
     def __init__(self, manager: Any, kind: Any) -> None:
@@ -63,7 +63,7 @@ class _Word(models.PrimitiveModel):
 
 
 for its in (StorageType, StoredType):
-    register_model(its)(_Word)
+    register_model(its)(Word)
 
 
 @cache
@@ -136,7 +136,7 @@ class _PackedType(types.Type):
     def __init__(self, stored: Stored) -> None:
         self.stored = stored
         self.words, self.rest = _words_of(stored.format), _words_of(stored.beside)
-        self.chances = types.Array(types.uint16, 1, "C") if stored.rounding == "stochastic" else types.none
+        self.chances = types.Array(types.uint16, 1, "C") if stored.is_by_chance else types.none
         super().__init__(name=f"packed {stored!r}")
 
 
@@ -257,9 +257,9 @@ def _view(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:  #
     its = stored.stored
     if its.is_plain:
         return lambda row, column, begin, count, stored: carray(_pointer(row[column], begin, stored), (count,))
-    other = its.column
+    other = 1 + its.column
 
-    if its.rounding == "stochastic":
+    if its.is_by_chance:
 
         def by_chance(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:
             words, rest = _pointer(row[column], begin, stored), _pointer_to_rest(row[other], begin, stored)
@@ -303,7 +303,7 @@ def _setitem(packed: Any, i: Any, x: Any) -> Any:  # noqa: ARG001
     widen, rounded, by_chance = _WIDENED[its.format], _ROUNDED[its.format], _BY_CHANCE[its.format]
     once = formats.single if its.computed == "float64" and its.format != "float32" else _as_it_is
 
-    if its.rounding == "stochastic":
+    if its.is_by_chance:
         return lambda packed, i, x: _put_word(packed, i, by_chance(once(x), _chance(packed, i)))
     if not its.rest:
         return lambda packed, i, x: _put_word(packed, i, rounded(once(x)))

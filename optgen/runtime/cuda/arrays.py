@@ -333,6 +333,9 @@ class _CudaInterface(_Checked):
 
     def copy(self, target: Any, source: Any) -> None:
         """Fill an array with the values of another."""
+        if target.dtype != source.dtype:  # which Numba does not convert
+            self.write(target, self.read(source).astype(target.dtype))
+            return
         with cuda_host.on_gpu(self.number):
             cuda_host.as_device_array(target).copy_to_device(cuda_host.as_device_array(source))
 

@@ -10,27 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.cpu.draws import FACTORS, KEY_STEPS, ROUNDS
-from optgen.runtime.cuda.primitives import log, log1p, narrow, on_device, sine_of_turns, sqrt, upper, where
+from optgen.runtime.cuda.primitives import log, log1p, narrow, on_device, philox, sine_of_turns, sqrt, where
 
 __all__ = ["draw", "draw4"]
 
 _HALF, _LOWER = np.uint64(32), np.uint64(2**32 - 1)
-_FACTOR, _OTHER_FACTOR = FACTORS
-_KEY_STEP, _OTHER_KEY_STEP = KEY_STEPS
 
 
 @on_device
 def _words(element: Any, tensor: Any, t: Any, seed: Any, stream: Any) -> Any:
     """The four words of the block that an element is in."""
-    a, b, c, d = np.uint64(element >> 2), np.uint64(tensor), np.uint64(t), np.uint64(stream)
-    key, other_key = np.uint64(seed), np.uint64(0)
-    for _ in range(ROUNDS):
-        high, other_high = upper(_FACTOR, a), upper(_OTHER_FACTOR, c)
-        low, other_low = _FACTOR * a, _OTHER_FACTOR * c
-        a, b, c, d = other_high ^ b ^ key, other_low, high ^ d ^ other_key, low
-        key, other_key = key + _KEY_STEP, other_key + _OTHER_KEY_STEP
-    return a, b, c, d
+    return philox(np.uint64(element >> 2), np.uint64(tensor), np.uint64(t), np.uint64(stream), np.uint64(seed))
 
 
 @on_device

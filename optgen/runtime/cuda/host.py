@@ -81,6 +81,11 @@ def as_device_array(array: Any) -> Any:
     return array if SIMULATED else numba_cuda.as_cuda_array(array, sync=False)
 
 
+def address_of(array: Any) -> int:
+    """Where an array lies, as `as_device_array` returned it."""
+    return int(array.ctypes.data if SIMULATED else array.device_ctypes_pointer.value)
+
+
 def gpu_of(address: int) -> int:
     """The number of the GPU whose memory an address is in; for none, that of the current one."""
     if not address:

@@ -16,7 +16,7 @@ import numpy as np
 
 from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.small import Small
-from optgen.runtime.core.storage import Storage
+from optgen.runtime.core.storage import Handed, Storage
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import run
 from optgen.runtime.cuda import host as cuda_host
@@ -149,9 +149,9 @@ class OnDevice:
         """Whether the kernels have been given scalars."""
         return self._given is not None
 
-    def scalars(self, scalars: Array, keys: Sequence[Array], stream: Any) -> list[Call]:
-        """The copy that gives the kernels the scalars of a step, a row a cohort, and what draws are keyed by."""
-        parts = {"wide": scalars}
+    def scalars(self, scalars: Array, keys: Sequence[Array], chances: Array, stream: Any) -> list[Call]:
+        """The copy that gives the kernels the scalars of a step, a row a cohort, and what chance follows from."""
+        parts = {"wide": scalars, "chances": chances[None]}
         parts |= {name: scalars.astype(name) for name in {its.computed for its in self._chunks}}
         parts |= dict(zip(["keys"], keys, strict=False))
         words = {name: np.zeros(max(part.size, 1), np.int64) for name, part in parts.items()}
@@ -214,15 +214,14 @@ class OnDevice:
         self, stream: Any, chunks: Mapping[Storage, Any], counts: Mapping[Storage, int], small: SmallOnDevice | None
     ) -> Iterator[Call]:
         flat = cuda_host.as_device_array(small.flat) if small else None
-        keys = [self._views["keys"]] if self._program.seeds else []
+        keys, chances = [self._views["keys"]] if self._program.seeds else [], self._views["chances"]
         for launch in self._program.launches:
             if launch.over == "element":
                 shared = [*keys, *([small.at, flat] if small else [])]
                 for storage, rows in chunks.items():
                     kernel = cuda_host.configured(launch.kernel, counts.get(storage, 1), stream)
-                    yield partial(
-                        kernel, rows, self._addresses, storage.as_argument, self._views[storage.computed], *shared
-                    )
+                    handed = Handed(storage, chances, cuda_host.address_of(chances))
+                    yield partial(kernel, rows, self._addresses, handed, self._views[storage.computed], *shared)
             elif small and self._blocks[launch.over]:
                 blocks = self._blocks[launch.over] if counts else 1
                 kernel = cuda_host.configured(launch.kernel, blocks, stream)

@@ -18,7 +18,7 @@ from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.optimizer import OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.small import cuts_of
-from optgen.runtime.core.storage import FORMATS, OPTIONS, stored_as
+from optgen.runtime.core.storage import FORMATS, keys_of, stored_as
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.single import addresses_of, formats_of
@@ -45,12 +45,14 @@ class FusedOptimizer(OptimizerBase):
     ----------
     params : list, tuple or dict of array, or list of dict
         The arrays to train, on one GPU: tensors of PyTorch, arrays of CuPy or others with
-        ``__cuda_array_interface__``; float32 or float64, C-contiguous, sharing no memory. They are updated in place.
-        Groups of them may have hyperparameters of their own: ``[{"params": decayed, "weight_decay": 0.1}, {"params":
-        rest}]``.
+        ``__cuda_array_interface__``; float32, float64, bfloat16 or float16, C-contiguous, sharing no memory. They are
+        updated in place. All is computed in float32, for parameters in float64 in that. Groups of them may have
+        hyperparameters of their own: ``[{"params": decayed, "weight_decay": 0.1}, {"params": rest}]``.
     **hypers : float or callable
         Hyperparameters by name, for all groups that say nothing else. A callable is a schedule: it is called with the
         number of each step, 1 at the first, and returns the number to use.
+    store, rounding, rounding_seed, master, kahan : optional
+        How slots are stored, as `optgen.runtime.cpu.optimizer.FusedOptimizer` takes it, and with the same chances.
 
     Raises
     ------
@@ -77,8 +79,6 @@ class FusedOptimizer(OptimizerBase):
 
     def __init__(self, params: Params, **hypers: Any) -> None:
         cuda.require_gpu()
-        for name in hypers.keys() & {*OPTIONS} - {"store"}:
-            raise ValueError(f"{name}: kernels for GPUs round to nearest, and keep nothing beside parameters, so far")
         memory = memory_of(list(as_given(params).arrays))
         self._streams: dict[int, Any] = {}
         with cuda_host.on_gpu(memory.number):
@@ -219,9 +219,13 @@ class FusedOptimizer(OptimizerBase):
 
     def _compile(self, step: Coming, stream: Any) -> None:
         if not self._work.has_scalars:  # those of a step that has been counted are left alone
-            run(self._work.scalars(step.scalars, step.keys, stream))
+            run(self._given_to(step, stream))
         self._work.compile(stream)
         self._compiled = True
+
+    def _given_to(self, step: Coming, stream: Any) -> list[Call]:
+        """The copy of what the kernels of a step are given."""
+        return self._work.scalars(step.scalars, step.keys, keys_of(self._t + 1, self._wanted.rounding_seed), stream)
 
     def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
         with _uninterrupted():
@@ -236,7 +240,7 @@ class FusedOptimizer(OptimizerBase):
         if not self._compiled:
             self._compile(step, stream)
         self._begin(step.hypers, step.taking)
-        launches = self._work.scalars(step.scalars, step.keys, stream)
+        launches = self._given_to(step, stream)
         if starts is not None:
             launches += [*self._work.pointing(starts, stream), *self._work.launches(stream)]
         return launches
@@ -321,7 +325,8 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
                 fill(program, memory, values, [theta], begun)
             for held, its in states.values():
                 memory.copy(held, its)
-            given = work.scalars(np.array([scalars], np.float64), program.keys(count, values), stream)
+            keys = program.keys(count, values)
+            given = work.scalars(np.array([scalars], np.float64), keys, keys_of(count, 0), stream)
             run([*given, *work.launches(stream), *writes])
             for held, its in states.values():
                 memory.copy(its, held)

@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numba import config, njit, types
 
-from optgen.runtime.core.storage import Handed
+from optgen.runtime.core.storage import WORD, Handed
 from optgen.runtime.cpu import primitives as cpu
-from optgen.runtime.cuda import simulated
+from optgen.runtime.cuda import simulated, words
 
 __all__ = [
     "THREADS",
@@ -54,6 +54,7 @@ __all__ = [
     "on_device",
     "on_host",
     "per_element",
+    "philox",
     "powm1",
     "root_of_squares",
     "shrunk",
@@ -68,7 +69,6 @@ __all__ = [
     "tanh",
     "thread",
     "times",
-    "upper",
     "where",
     "wide",
 ]
@@ -164,7 +164,7 @@ else:
     on_host = cpu.on_host
     _both = _inlined
 
-    class _Called(CUDADispatcher):
+    class _CalledByKernels(CUDADispatcher):
         """A function that is compiled for the device of its caller; Numba's own asks a driver for one."""
 
         def compile_device(self, args: Any, return_type: Any = None) -> Any:
@@ -184,7 +184,7 @@ else:
 
     def on_device(function: Function) -> Function:
         """Compile a function of the small values of one position, in float64, into the kernel that calls it."""
-        return _Called(function, {"device": True, "debug": False, "opt": True})
+        return _CalledByKernels(function, {"device": True, "debug": False, "opt": True})
 
     def per_element(function: Function) -> Function:
         """Compile a function of one element, in the type of the tensors, into the kernel that calls it."""
@@ -192,12 +192,12 @@ else:
 
 
 class _Storages:
-    """Tells Numba what a kernel is given that is compiled for a storage: a word that nobody reads."""
+    """Tells Numba what a kernel is given that is compiled for a storage: where its keys are, if it has any."""
 
     @staticmethod
     def prepare_args(kind: Any, value: Any, **_: Any) -> tuple[Any, Any]:
         """An argument as it is passed on."""
-        return (types.int64, 0) if isinstance(value, Handed) else (kind, value)
+        return (types.int64, vars(value)[WORD]) if isinstance(value, Handed) else (kind, value)
 
 
 def kernel(function: Function) -> Function:
@@ -313,11 +313,11 @@ if PLAIN:
         leave,
         left,
         narrow,
+        philox,
         sine_of_turns,
         sync,
         thread,
         times,
-        upper,
         where,
     )
 else:
@@ -403,15 +403,13 @@ else:
         return signature, codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def upper(_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001
-        """The upper 64 bits of a product of two words."""
-        word, double = ir.IntType(64), ir.IntType(128)
+    def philox(_context: Any, _block: Any, _tensor: Any, _t: Any, _stream: Any, _seed: Any) -> Any:
+        """The four words of a counter under a key: see `optgen.runtime.cpu.draws.philox`."""
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
-            product = builder.mul(*(builder.zext(argument, double) for argument in args))
-            return builder.trunc(builder.lshr(product, ir.Constant(double, 64)), word)
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return context.make_tuple(builder, signature.return_type, words.philox(builder, *args))
 
-        return types.uint64(types.uint64, types.uint64), codegen
+        return types.UniTuple(types.uint64, 4)(*[types.uint64] * 5), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
     def sine_of_turns(_context: Any, x: Any) -> Any:

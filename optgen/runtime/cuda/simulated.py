@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
 from ctypes import c_char
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -17,7 +17,9 @@ import numpy as np
 from numpy import arctan2 as atan2
 from numpy import cos, exp, expm1, log, log1p, sin, sqrt, tan, tanh
 
-from optgen.runtime.core.storage import Stored
+from optgen.runtime.core.storage import HALF, Stored, dtype_of
+from optgen.runtime.cpu import formats
+from optgen.runtime.cpu.draws import philox
 
 __all__ = [
     "atan2",
@@ -35,6 +37,7 @@ __all__ = [
     "log",
     "log1p",
     "narrow",
+    "philox",
     "place",
     "sin",
     "sine_of_turns",
@@ -46,7 +49,6 @@ __all__ = [
     "tanh",
     "thread",
     "times",
-    "upper",
     "where",
 ]
 """NumPy's functions take the place of those of `math`, which know one type and raise where IEEE 754 has a value."""
@@ -113,49 +115,101 @@ def times(a: Any, b: Any) -> Any:
     return a * b
 
 
-def upper(a: Any, b: Any) -> Any:
-    """The upper 64 bits of a product of two words."""
-    return np.uint64(int(a) * int(b) >> 64)
-
-
 def sine_of_turns(x: Any) -> Any:
     """``sin(pi*x)``."""
     return type(x)(math.sin(math.pi * x))
 
 
+@dataclass(frozen=True)
+class _Located:
+    """Where elements lie that take more than the address of their words to be loaded and stored."""
+
+    words: int
+    rest: int
+    tensor: int
+    first: int
+    stored: Stored
+
+    def __or__(self, other: Any) -> Any:
+        """The bits that keep four elements from being moved at once: chances come in fours too."""
+        bits = self.words | (self.rest if self.stored.rest else 0)
+        return bits | (4 * self.first if self.stored.is_by_chance else 0) | other
+
+    __ror__ = __or__
+
+
 def place(addresses: Any, column: Any, tensor: Any, begin: Any, stored: Any) -> Any:
-    """Where element ``begin`` of a slot of a tensor lies."""
-    return addresses[column, tensor] + begin * stored.itemsize
+    """Where element ``begin`` of a slot of a tensor lies: an address if that is enough to load and to store it."""
+    words = int(addresses[column, tensor] + begin * stored.itemsize)
+    if not stored.takes_more:
+        return words
+    rest = int(addresses[stored.column, tensor] + begin * stored.rest_itemsize)
+    return _Located(words, rest, int(tensor), int(begin), stored)
 
 
-def _at(place: int, i: int, stored: Stored, count: int) -> Any:
-    size, begin = count * stored.itemsize, int(place) + int(i) * stored.itemsize
-    return np.frombuffer(memoryview((c_char * size).from_address(begin)), stored.dtype)
+def _at(address: int, i: int, name: str, count: int) -> Any:
+    """Elements of a format, in memory."""
+    dtype = dtype_of(name)
+    memory = (c_char * (count * dtype.itemsize)).from_address(address + int(i) * dtype.itemsize)
+    return np.frombuffer(memoryview(memory), dtype)
 
 
-def _rounded(stored: Stored, values: Sequence[Any]) -> Any:
-    """Numbers as they are stored."""
-    return np.array(values, stored.computed).astype(stored.dtype)
+def _loaded(place: Any, i: Any, stored: Stored, count: int) -> Any:
+    if not isinstance(place, _Located) or not stored.rest:
+        words = getattr(place, "words", place)
+        return _at(words, i, stored.format, count).astype(stored.computed)
+    words, rest = _at(place.words, i, stored.format, count), _at(place.rest, i, stored.beside, count)
+    numbers, whole = words.astype(np.float32), rest.astype(np.float32)
+    same = whole.astype(stored.dtype).view(np.uint16) == words.view(np.uint16)
+    return numbers + whole if stored.adds else np.where(same, whole, numbers)
+
+
+def _put(place: Any, i: Any, stored: Stored, *given: Any) -> None:
+    numbers, count = np.array(given, stored.computed), len(given)
+    words = _at(getattr(place, "words", place), i, stored.format, count)
+    words[:] = _by_chance(place, int(i), stored, numbers) if stored.is_by_chance else numbers.astype(stored.dtype)
+    if stored.rest:
+        left = numbers - words.astype(np.float32)
+        rest = np.where(np.isnan(left), np.float32(0), left) if stored.adds else numbers
+        _at(place.rest, i, stored.beside, count)[:] = rest.astype(dtype_of(stored.beside))
+
+
+def _by_chance(place: _Located, i: int, stored: Stored, numbers: Any) -> Any:
+    """Numbers as words next to them."""
+    rounded, is_half, made = _BY_CHANCE[stored.format], stored.format in HALF, []
+    t, seed = stored.keys.ravel()
+    for element, number in enumerate(numbers, start=place.first + i):
+        four = philox(*map(np.uint64, (element // 16, place.tensor, t, stored.stream, seed)))
+        chance = np.array(four, np.uint64).view(np.uint16)[element % 16]
+        made.append(rounded(np.float32(formats.single(number)) if is_half else number, chance))
+    return np.array(made, np.uint16 if is_half else stored.dtype).view(stored.dtype)
+
+
+_BY_CHANCE = {
+    "bfloat16": formats.to_bfloat16_by_chance,
+    "float16": formats.to_float16_by_chance,
+    "float32": formats.to_float32_by_chance,
+}
 
 
 def load(place: Any, i: Any, stored: Stored) -> Any:
     """Element i after a place, in the type in which it is computed."""
-    return _at(place, i, stored, 1).astype(stored.computed)[0]
+    return _loaded(place, i, stored, 1)[0]
 
 
 def load4(place: Any, i: Any, stored: Stored) -> Any:
     """Elements i to i + 3, in as few moves of 128 bits as they are; the place is a multiple of 16."""
-    return tuple(_at(place, i, stored, 4).astype(stored.computed))
+    return tuple(_loaded(place, i, stored, 4))
 
 
 def store(place: Any, i: Any, stored: Stored, x: Any) -> Any:
     """Let element i after a place be x."""
-    _at(place, i, stored, 1)[:] = _rounded(stored, [x])
+    _put(place, i, stored, x)
 
 
 def store4(place: Any, i: Any, stored: Stored, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:  # noqa: PLR0917
     """Let elements i to i + 3 be these."""
-    _at(place, i, stored, 4)[:] = _rounded(stored, [x0, x1, x2, x3])
+    _put(place, i, stored, x0, x1, x2, x3)
 
 
 def narrow(x: Any, like: Any) -> Any:

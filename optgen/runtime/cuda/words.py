@@ -1,0 +1,129 @@
+"""Words as LLVM's IR makes them: numbers rounded by chance, and the generator that chances and draws come from.
+
+There is nothing of a GPU in it, so it can be run, and compared with what CPUs do, wherever LLVM is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+from optgen.runtime.cpu.draws import FACTORS, KEY_STEPS, ROUNDS
+
+_SHORT, _INT, _LONG, _WIDE = (ir.IntType(bits) for bits in (16, 32, 64, 128))
+_FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
+
+
+def number(kind: Any, value: Any) -> Any:
+    """A constant."""
+    return ir.Constant(kind, value)
+
+
+def philox(builder: Any, block: Any, tensor: Any, t: Any, stream: Any, seed: Any) -> list[Any]:  # noqa: PLR0917
+    """The four words of a counter under a key: see `optgen.runtime.cpu.draws.philox`."""
+    a, b, c, d = block, tensor, t, stream
+    keys = [seed, number(_LONG, 0)]
+    for _ in range(ROUNDS):
+        products = [
+            builder.mul(builder.zext(x, _WIDE), number(_WIDE, int(factor)))
+            for x, factor in zip((a, c), FACTORS, strict=True)
+        ]
+        high, other_high = (builder.trunc(builder.lshr(x, number(_WIDE, 64)), _LONG) for x in products)
+        low, other_low = (builder.trunc(x, _LONG) for x in products)
+        a, c = (builder.xor(builder.xor(x, y), key) for x, y, key in zip((other_high, high), (b, d), keys, strict=True))
+        b, d = other_low, low
+        keys = [builder.add(key, number(_LONG, int(step))) for key, step in zip(keys, KEY_STEPS, strict=True)]
+    return [a, b, c, d]
+
+
+def chances(builder: Any, element: Any, lanes: int, *key: Any) -> list[Any]:
+    """16 random bits for an element, or for four from a multiple of four on: those of a counter are of 16 elements.
+
+    Parameters
+    ----------
+    builder : llvmlite builder
+        Where the instructions are put.
+    element : int64
+        Its number in its tensor.
+    lanes : int
+        One or four.
+    *key : int64
+        The tensor, the step, the stream and the seed.
+    """
+
+    def part(shift: int, bits: int) -> Any:
+        return builder.and_(builder.lshr(element, number(_LONG, shift)), number(_LONG, 2**bits - 1))
+
+    found = philox(builder, builder.lshr(element, number(_LONG, 4)), *key)
+    is_odd, is_upper = (builder.trunc(part(shift, 1), ir.IntType(1)) for shift in (2, 3))
+    even, odd = (builder.select(is_upper, found[k + 2], found[k]) for k in (0, 1))
+    four = builder.select(is_odd, odd, even)
+    lane = part(0, 2) if lanes == 1 else number(_LONG, 0)
+    shifts = [builder.mul(builder.add(lane, number(_LONG, k)), number(_LONG, 16)) for k in range(lanes)]
+    return [builder.zext(builder.trunc(builder.lshr(four, shift), _SHORT), _INT) for shift in shifts]
+
+
+def toward_odd(builder: Any, x: Any) -> Any:
+    """A float64 as a float32 that rounds as it does: see `optgen.runtime.cpu.formats.single`."""
+    nearest = builder.fptrunc(x, _FLOAT)
+    back = builder.fpext(nearest, _DOUBLE)
+    above, below = (builder.fcmp_ordered(sign, back, x) for sign in "><")
+    positive = builder.fcmp_ordered(">", x, number(_DOUBLE, 0.0))
+    beyond = builder.select(positive, above, below)
+    toward = builder.sub(builder.bitcast(nearest, _INT), builder.zext(beyond, _INT))
+    inexact = builder.fcmp_ordered("!=", back, x)
+    return builder.bitcast(builder.or_(toward, builder.zext(inexact, _INT)), _FLOAT)
+
+
+def by_chance(builder: Any, x: Any, name: str, chance: Any) -> Any:
+    """One of the two words of a format next to a number, by 16 random bits: see `optgen.runtime.cpu.formats`."""
+    if name == "float32":
+        return _single_by_chance(builder, x, chance)
+    bits = builder.bitcast(x if x.type == _FLOAT else toward_odd(builder, x), _INT)
+    word = (_bfloat16_by_chance if name == "bfloat16" else _float16_by_chance)(builder, bits, chance)
+    return builder.trunc(word, _SHORT)
+
+
+def _bfloat16_by_chance(builder: Any, bits: Any, chance: Any) -> Any:
+    size = builder.and_(bits, number(_INT, 0x7FFFFFFF))
+    finite = builder.icmp_unsigned("<", size, number(_INT, 0x7F800000))
+    added = builder.lshr(builder.add(bits, builder.select(finite, chance, number(_INT, 0))), number(_INT, 16))
+    quiet = builder.or_(builder.lshr(bits, number(_INT, 16)), number(_INT, 0x40))
+    is_nan = builder.icmp_unsigned(">", size, number(_INT, 0x7F800000))
+    return builder.select(is_nan, quiet, added)
+
+
+def _float16_by_chance(builder: Any, bits: Any, chance: Any) -> Any:
+    """In integers: the 24 bits of a float32 count multiples of 2**-13 of the last place, of less below 2**-14."""
+    size = builder.and_(bits, number(_INT, 0x7FFFFFFF))
+    exponent, least = builder.lshr(size, number(_INT, 23)), number(_INT, 113)
+    is_small = builder.icmp_unsigned("<", exponent, least)
+    shift = builder.select(is_small, builder.sub(least, exponent), number(_INT, 0))
+    shift = builder.select(builder.icmp_unsigned("<", shift, number(_INT, 31)), shift, number(_INT, 31))
+    whole = builder.or_(builder.and_(size, number(_INT, 0x7FFFFF)), number(_INT, 0x800000))
+    parts = builder.lshr(builder.shl(whole, number(_INT, 3)), shift)  # of 2**-16 of the last place
+    places = builder.lshr(builder.add(parts, chance), number(_INT, 16))
+    binade = builder.select(is_small, number(_INT, 0), builder.sub(exponent, least))
+    word = builder.add(builder.shl(binade, number(_INT, 10)), places)
+    infinite = number(_INT, 0x7C00)
+    word = builder.select(builder.icmp_unsigned("<", word, infinite), word, infinite)
+    is_nan = builder.icmp_unsigned(">", size, number(_INT, 0x7F800000))
+    sign = builder.and_(builder.lshr(bits, number(_INT, 16)), number(_INT, 0x8000))
+    return builder.or_(builder.select(is_nan, number(_INT, 0x7E00), word), sign)
+
+
+def _single_by_chance(builder: Any, x: Any, chance: Any) -> Any:
+    bits = builder.bitcast(x, _LONG)
+    size = builder.bitcast(builder.and_(bits, number(_LONG, 2**63 - 1)), _DOUBLE)
+    nearest = builder.fptrunc(size, _FLOAT)
+    beyond = builder.fcmp_ordered(">", builder.fpext(nearest, _DOUBLE), size)
+    least = builder.sub(builder.bitcast(nearest, _INT), builder.zext(beyond, _INT))  # toward 0
+    next_ = builder.add(least, number(_INT, 1))
+    below, above = (builder.fpext(builder.bitcast(each, _FLOAT), _DOUBLE) for each in (least, next_))
+    part = builder.fmul(builder.uitofp(chance, _DOUBLE), number(_DOUBLE, 2.0**-16))
+    # Product and sum are exact, so it is the same where they are fused.
+    enough = builder.fadd(below, builder.fmul(part, builder.fsub(above, below)))
+    up = builder.fcmp_ordered(">", size, enough)
+    sign = builder.and_(builder.trunc(builder.lshr(bits, number(_LONG, 32)), _INT), number(_INT, 0x80000000))
+    return builder.bitcast(builder.or_(builder.add(least, builder.zext(up, _INT)), sign), _FLOAT)
