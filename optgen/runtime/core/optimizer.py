@@ -440,12 +440,12 @@ class OptimizerBase:
             if moved.size:
                 label = self._labels("params")[moved[0]]
                 raise ValueError(f"{label}: expected its memory where it was at construction, it has moved")
-        layout, of_gradients = self._as_gradients, self._as_gradients.dtypes
+        layout = self._as_gradients
         if absent:
             there = [k for k in range(len(gradients)) if k not in absent]
             gradients = [gradients[k] for k in there]
-            layout = Layout([layout.shapes[k] for k in there], [of_gradients[k] for k in there])
-        found = self._found(gradients, layout)
+            layout = Layout([layout.shapes[k] for k in there], [layout.dtypes[k] for k in there])
+        found, of_gradients = self._found(gradients, layout), layout.dtypes
         if found is None:
             names, formats = self._labels("grads"), [beside(theta.name, self.takes) for theta in self._dtypes]
             if absent:
