@@ -5,7 +5,7 @@ import pytest
 
 from optgen.generated.cpu.adamw import AdamW
 from optgen.runtime.core import arrays as slowly
-from optgen.runtime.core.memory import Layout
+from optgen.runtime.core.memory import Kinds
 from optgen.runtime.cpu import objects
 
 SHAPES = [(), (3,), (2, 3), (0, 4), (2, 1, 3, 2)] * 20
@@ -18,10 +18,10 @@ def many():
 
 
 def test_they_lie_where_numpy_says(many):
-    layout = Layout(SHAPES, DTYPES)
-    assert objects.addresses(many, layout).tolist() == slowly.addresses(many)
-    assert objects.addresses(many[: objects.MANY - 1], layout) is None  # not worth it
-    assert objects.addresses(many[:-1], layout) is None
+    kinds = Kinds(SHAPES, DTYPES)
+    assert objects.addresses(many, kinds).tolist() == slowly.addresses(many)
+    assert objects.addresses(many[: objects.MANY - 1], kinds) is None  # not worth it
+    assert objects.addresses(many[:-1], kinds) is None
 
 
 class Other(np.ndarray):
@@ -55,7 +55,7 @@ ODD = {
 @pytest.mark.parametrize("where", [2, 62, 92])
 def test_nothing_is_said_of_any_that_is_odd(many, what, where):
     many[where] = ODD[what]
-    assert objects.addresses(many, Layout(SHAPES, DTYPES)) is None
+    assert objects.addresses(many, Kinds(SHAPES, DTYPES)) is None
 
 
 @pytest.mark.parametrize("what", ODD)
@@ -95,7 +95,7 @@ def test_nothing_is_read_where_objects_are_laid_out_otherwise(monkeypatch, many,
         monkeypatch.setattr(objects, "_at", lambda _address: 0)
     assert not objects._is_known.__wrapped__()
     monkeypatch.setattr(objects, "_is_known", lambda: False)
-    assert objects.addresses(many, Layout(SHAPES, DTYPES)) is None
+    assert objects.addresses(many, Kinds(SHAPES, DTYPES)) is None
     optimizer = AdamW([np.ones(2) for _ in range(100)])
     optimizer.step([np.ones(2) for _ in range(100)])
     assert optimizer.t == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain
@@ -13,8 +13,13 @@ import numpy as np
 from optgen.runtime.core.program import Array, Call
 
 
+def present(values: Sequence[Any], absent: Collection[int]) -> list[Any]:
+    """Those of some values that do not stand where something is absent."""
+    return [value for k, value in enumerate(values) if k not in absent] if absent else list(values)
+
+
 @dataclass(frozen=True, eq=False)
-class Layout:
+class Kinds:
     """What arrays must be.
 
     Parameters
@@ -27,6 +32,10 @@ class Layout:
 
     shapes: list[tuple[int, ...]]
     dtypes: list[np.dtype[Any]]
+
+    def without(self, absent: Collection[int]) -> Kinds:
+        """The same of fewer arrays."""
+        return Kinds(present(self.shapes, absent), present(self.dtypes, absent)) if absent else self
 
     @cached_property
     def words(self) -> tuple[Array, Array, Array]:

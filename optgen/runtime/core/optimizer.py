@@ -16,7 +16,7 @@ from optgen.runtime.core.cohorts import Cohort, Coming, agree, cohorts_of, comin
 from optgen.runtime.core.evaluation import evaluated
 from optgen.runtime.core.gradients import located
 from optgen.runtime.core.groups import as_given, as_plain, shown
-from optgen.runtime.core.memory import Layout, Memory
+from optgen.runtime.core.memory import Kinds, Memory, present
 from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.rest import beside_params
 from optgen.runtime.core.small import Small, cuts_of, filled, views
@@ -75,7 +75,7 @@ class OptimizerBase:
         numbers = [initial[group][arrays_of_states:] for group in self._given.group]
         self._cohorts = cohorts_of(self._given.group, [0] * len(numbers), numbers)
         agree(self.program, self._cohorts, first)
-        self._as_params = self._as_gradients = Layout(self._shapes, self._dtypes)
+        self._as_params = self._as_gradients = Kinds(self._shapes, self._dtypes)
         self._starts = memory.addresses(self._params)
         self._slots = np.array([self._starts, *map(memory.addresses, self._state.values())], np.int64)
         self._written = self._extents()
@@ -440,35 +440,29 @@ class OptimizerBase:
             if moved.size:
                 label = self._labels("params")[moved[0]]
                 raise ValueError(f"{label}: expected its memory where it was at construction, it has moved")
-        layout = self._as_gradients
-        if absent:
-            there = [k for k in range(len(gradients)) if k not in absent]
-            gradients = [gradients[k] for k in there]
-            layout = Layout([layout.shapes[k] for k in there], [layout.dtypes[k] for k in there])
-        found, of_gradients = self._found(gradients, layout), layout.dtypes
+        given, kinds = present(gradients, absent), self._as_gradients.without(absent)
+        found, dtypes = self._found(given, kinds), kinds.dtypes
         if found is None:
-            names, formats = self._labels("grads"), [beside(theta.name, self.takes) for theta in self._dtypes]
-            if absent:
-                names, formats = [names[k] for k in there], [formats[k] for k in there]
-            found, of_gradients = located(memory, gradients, names, layout.shapes, formats)
-        starts = np.array(found, np.int64)
+            formats = [beside(theta.name, self.takes) for theta in self._dtypes]
+            names, formats = (present(each, absent) for each in (self._labels("grads"), formats))
+            found, dtypes = located(memory, given, names, kinds.shapes, formats)
+        starts, of_present = np.array(found, np.int64), iter(dtypes)
         if absent:
-            starts = np.zeros(len(self._shapes), np.int64)
-            starts[there] = found
-            known = dict(zip(there, of_gradients, strict=True))
-            of_gradients = [known.get(k, before) for k, before in enumerate(self._as_gradients.dtypes)]
+            starts = np.zeros(len(gradients), np.int64)
+            starts[present(range(len(gradients)), absent)] = found
+            dtypes = [its if k in absent else next(of_present) for k, its in enumerate(self._as_gradients.dtypes)]
         overlap = self._written.overlap(starts, self._bytes)
         if overlap:
             k, other = overlap
             raise ValueError(f"{self._labels('grads')[k]} overlaps {other} in memory: expected arrays that share none")
-        if of_gradients != self._as_gradients.dtypes:
-            self._as_gradients = Layout(self._shapes, of_gradients)
+        if dtypes != self._as_gradients.dtypes:
+            self._as_gradients = Kinds(self._shapes, dtypes)
             self._layout()
         return starts
 
-    def _found(self, arrays: list[Any], layout: Layout) -> Sequence[int] | Array | None:
+    def _found(self, arrays: list[Any], kinds: Kinds) -> Sequence[int] | Array | None:
         """Where arrays lie that are as they must be; None if any needs a closer look."""
-        return self._memory.addresses_if_plain(arrays, layout.shapes, layout.dtypes)
+        return self._memory.addresses_if_plain(arrays, kinds.shapes, kinds.dtypes)
 
     def _are_still_there(self) -> bool:
         """Whether the parameters are where they were, as far as can be told in little time."""

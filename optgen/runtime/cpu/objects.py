@@ -20,7 +20,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from optgen.runtime.core.memory import Layout
+from optgen.runtime.core.memory import Kinds
 from optgen.runtime.core.program import Array
 from optgen.runtime.cpu.compiled import compiled
 
@@ -32,14 +32,14 @@ _HALF = 0xFFFFFFFF  # of a word: the number of dimensions and the flags are int
 _SOUND = 0x1 | 0x100 | 0x400  # C-contiguous, aligned, writeable
 
 
-def addresses(arrays: list[Any], layout: Layout) -> Array | None:
+def addresses(arrays: list[Any], kinds: Kinds) -> Array | None:
     """Where the first elements lie of arrays that are as they must be.
 
     Parameters
     ----------
     arrays : list
         What the user passed, in a list of our own.
-    layout : Layout
+    kinds : Kinds
         What each must be.
 
     Returns
@@ -47,10 +47,10 @@ def addresses(arrays: list[Any], layout: Layout) -> Array | None:
     array of int64 or None
         None if they are few, if any needs a closer look, or if objects are not laid out as this module knows them.
     """
-    if not MANY <= len(arrays) == len(layout.shapes) or not _is_known():
+    if not MANY <= len(arrays) == len(kinds.shapes) or not _is_known():
         return None
     starts = np.empty(len(arrays), np.int64)
-    is_found = _read(id(arrays), id(np.ndarray), *layout.words, starts)
+    is_found = _read(id(arrays), id(np.ndarray), *kinds.words, starts)
     return starts if is_found else None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from optgen.runtime.core import arrays
 from optgen.runtime.core.cohorts import Cohort, Coming
 from optgen.runtime.core.gradients import absent, in_order
-from optgen.runtime.core.memory import Layout
+from optgen.runtime.core.memory import Kinds
 from optgen.runtime.core.optimizer import GRADIENT, OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params
 from optgen.runtime.core.small import Small, allocated
@@ -88,9 +88,9 @@ class FusedOptimizer(OptimizerBase):
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
         return allocated(self.program, cuts, states)
 
-    def _found(self, arrays: list[Any], layout: Layout) -> Sequence[int] | Array | None:
-        found = objects.addresses(arrays, layout)
-        return super()._found(arrays, layout) if found is None else found
+    def _found(self, arrays: list[Any], kinds: Kinds) -> Sequence[int] | Array | None:
+        found = objects.addresses(arrays, kinds)
+        return super()._found(arrays, kinds) if found is None else found
 
     def _are_still_there(self) -> bool:
         found = objects.addresses(self._params, self._as_params)
