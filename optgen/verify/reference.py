@@ -157,10 +157,14 @@ def decided(
     del known[symbols.theta]
     known[symbols.t] = evaluate.everywhere(arithmetic.number(t))
     known |= {state: evaluate.everywhere(arithmetic.number(numbers[state.name])) for state in optimizer.numbers}
+
+    def is_of_scalars(node: Basic) -> bool:
+        return node.atoms(symbols.Named) <= known.keys() and not node.has(normal, Reduction)
+
     for let in optimizer.equations:
-        if let.value.atoms(symbols.Named) <= known.keys():
+        if is_of_scalars(let.value):
             known[let.target] = evaluate(let.value)
-    return [bool(evaluate(its)[0]) for its in relations if its.atoms(symbols.Named) <= known.keys()]
+    return [bool(evaluate(its)[0]) for its in filter(is_of_scalars, relations)]
 
 
 def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequence[Shape], t: int) -> list[Value]:
