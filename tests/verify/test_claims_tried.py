@@ -162,7 +162,7 @@ BROKEN = [
     (language.Independent, "adamw", "theta_next = ", "theta_next = nowhere + "),
     (language.ConstantGradient, "novograd", "v_next = fma(beta2, acc0, c0*acc0)", "v_next = c0*acc0"),
     (language.ConstantGradient, "adam_mini", "c2*acc0/n_cols", "c2*acc0"),
-    (language.ConstantGradient, "centralized_sgdm", "g_central = where(zero < c1, g - c0, g)", "g_central = g - c0"),
+    (language.ConstantGradient, "centralized_sgdm", "g_central = where(c1 > zero, g - c0, g)", "g_central = g - c0"),
     (language.Bounded, "lamb_paper", "norm_max)/root_of_squares(acc3, acc4, acc5)", "norm_max)"),
     (language.Bounded, "dog", "sqrt(squares_next + eps)", "sqrt(acc3/4 + eps)"),
     (
