@@ -80,8 +80,8 @@ _EXACT = re.compile(r"\b0(f[0-9A-F]{3}0{5}|d[0-9A-F]{3}0{13})\b")
 
 
 def instructions_of(text: str) -> Counter[str]:
-    """How often each instruction occurs: numbers of registers and labels follow from the order of what was linked."""
-    return Counter(re.sub(r"%\w+|\$L\w+", "", line) for line in re.findall(r"^\t[@a-z].*;", text, re.MULTILINE))
+    """How often each instruction occurs: names of registers follow from the order of what was linked."""
+    return Counter(re.sub(r"%\w+|\$L\w+|_Z\w+", "", line) for line in re.findall(r"^\t[@a-z].*;", text, re.MULTILINE))
 
 
 def products_added(text: str) -> list[str]:
