@@ -13,9 +13,9 @@ import numpy as np
 from optgen.runtime.core.program import Array, Call
 
 
-def present(values: Sequence[Any], absent: Collection[int]) -> list[Any]:
-    """Those of some values that do not stand where something is absent."""
-    return [value for k, value in enumerate(values) if k not in absent] if absent else list(values)
+def present(values: list[Any], absent: Collection[int]) -> list[Any]:
+    """Those of some values that do not stand where something is absent; the same list if nothing is."""
+    return [value for k, value in enumerate(values) if k not in absent] if absent else values
 
 
 @dataclass(frozen=True, eq=False)

@@ -444,12 +444,12 @@ class OptimizerBase:
         found, dtypes = self._found(given, kinds), kinds.dtypes
         if found is None:
             formats = [beside(theta.name, self.takes) for theta in self._dtypes]
-            names, formats = (present(each, absent) for each in (self._labels("grads"), formats))
+            names, formats = (present(list(each), absent) for each in (self._labels("grads"), formats))
             found, dtypes = located(memory, given, names, kinds.shapes, formats)
-        starts, of_present = np.array(found, np.int64), iter(dtypes)
+        starts = np.asarray(found, np.int64)
         if absent:
-            starts = np.zeros(len(gradients), np.int64)
-            starts[present(range(len(gradients)), absent)] = found
+            starts, of_present = np.zeros(len(gradients), np.int64), iter(dtypes)
+            starts[present(list(range(len(gradients))), absent)] = found
             dtypes = [its if k in absent else next(of_present) for k, its in enumerate(self._as_gradients.dtypes)]
         overlap = self._written.overlap(starts, self._bytes)
         if overlap:
