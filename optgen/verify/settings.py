@@ -198,18 +198,6 @@ def numbers_of(optimizer: Optimizer, setting: Setting) -> dict[str, float]:
     return {name: setting.numbers.get(name, float(starts[name][0])) for name in names}
 
 
-def one_step(
-    optimizer: Optimizer, setting: Setting, old: Mapping[str, Array], by: Arithmetic = FLOAT64
-) -> dict[str, Value]:
-    """Every slot but the gradient, and every state that is one number, after one step of the reference on one tensor.
-
-    What is one number is repeated for each element.
-    """
-    after = model_step(optimizer, setting, {name: [values] for name, values in old.items()}, by)
-    shape = np.shape(old["theta"])
-    return {name: by.rearrange(lambda x: np.broadcast_to(x, shape), value) for name, [value] in after.items()}
-
-
 def model_step(optimizer: Optimizer, setting: Setting, old: Model, by: Arithmetic = FLOAT64) -> dict[str, list[Value]]:
     """Theta and every state after one step of the reference on a model: by name, an array a tensor."""
     states = {name: list(values) for name, values in old.items() if name not in ("theta", "g")}

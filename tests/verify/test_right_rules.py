@@ -158,9 +158,9 @@ def test_what_no_kernel_can_follow_is_not_held_against_one(step: tuple[Let, ...]
 def test_a_state_that_starts_from_something_is_that_at_the_first_step() -> None:
     rule = Optimizer("rule", title="Rule", step=RIGHT["what has become of theta, which is nothing at first"])
     old = {"theta": np.array([np.nan, 0.1]), "g": np.ones(2), "s": np.array([2.0, 0.3]), "last_theta": np.zeros(2)}
-    after = settings.one_step(rule, settings.Setting(1, {"lr": 0.5}), old)
-    np.testing.assert_array_equal(after["s"], [np.nan, 0.3 + 0.1 - 0.1])  # it holds what theta is, be that NaN
-    assert np.isnan(after["theta"][0])
+    after = settings.model_step(rule, settings.Setting(1, {"lr": 0.5}), {name: [its] for name, its in old.items()})
+    np.testing.assert_array_equal(after["s"], [[np.nan, 0.3 + 0.1 - 0.1]])  # it holds what theta is, be that NaN
+    assert np.isnan(after["theta"][0][0])
 
 
 def test_a_first_step_that_divides_by_nothing_is_refused() -> None:
