@@ -164,6 +164,16 @@ class Reduce:
     factors: tuple[Named, ...]
 
     @property
+    def of(self) -> Space:
+        """What it is a total of: the space of the values."""
+        return self.factors[0].space
+
+    @property
+    def is_in_parts(self) -> bool:
+        """Whether a sweep leaves parts of it, to be combined; a row is whole when it has been visited."""
+        return (self.of, self.target.space) != (Space.ELEM, Space.ROW)
+
+    @property
     def what(self) -> str:
         """What it is, in words."""
         product = "*".join(text(factor) for factor in self.factors)

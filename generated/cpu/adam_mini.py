@@ -105,8 +105,8 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of):
 
 
 @on_host
-def prepare_1(at, scalars, v_of, acc0_of, n_cols_of, c5_of):
-    """Prepare sweep 1: all that varies over less than elements."""
+def prepare_0(at, scalars, v_of, acc0_of, n_cols_of, c5_of):
+    """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
         group = at.groups[j]
         lr = scalars[group, 0]
@@ -174,8 +174,8 @@ PROGRAM = Program(
     scalars=scalars,
     values={"acc0": "row", "c5": "row"},
     phases=(
-        Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("v", "acc0", "n_cols", "c5"), prepare=prepare_1),
+        Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={"acc0": ("sum", "element")}),
+        Phase(("v", "acc0", "n_cols", "c5"), between=prepare_0),
         Phase(("c5",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

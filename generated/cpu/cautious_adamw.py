@@ -56,9 +56,9 @@ def update_0(g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c
 
 
 @helper
-def tensor_0(acc0, numel):
+def tensor_0(total0, numel):
     """One tensor before sweep 1: c5."""
-    c5 = 1/maximum(acc0/numel, 1/1000)
+    c5 = 1/maximum(total0/numel, 1/1000)
     return c5
 
 
@@ -126,11 +126,18 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, numel_of, c5_of):
-    """Prepare sweep 1: all that varies over less than elements."""
+def combine_0(at, scalars, acc0_of, total0_of):
+    """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-        c5_of[j] = tensor_0(acc0, numel_of[j])
+        total0_of[j] = acc0
+
+
+@on_host
+def prepare_0(at, scalars, total0_of, numel_of, c5_of):
+    """Before sweep 1: what varies over less than elements."""
+    for j in at.tensors:
+        c5_of[j] = tensor_0(total0_of[j], numel_of[j])
 
 
 @per_chunk
@@ -187,10 +194,11 @@ PROGRAM = Program(
     states=("m", "v"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "c5": "tensor"},
+    values={"acc0": "chunk", "total0": "tensor", "c5": "tensor"},
     phases=(
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "numel", "c5"), prepare=prepare_1),
+        Phase(("acc0", "total0"), between=combine_0, totals={"total0": ("sum", "element")}),
+        Phase(("total0", "numel", "c5"), between=prepare_0),
         Phase(("c5",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

@@ -64,7 +64,7 @@ def update_1_1(theta, g, b, c0, c1, lr, momentum, zero, c2):
 
 @on_host
 def prepare_0(at, scalars, n_rows_of, c1_of):
-    """Prepare sweep 0: all that varies over less than elements."""
+    """Before sweep 0: what varies over less than elements."""
     for j in at.tensors:
         c1_of[j] = tensor_0_0(n_rows_of[j])
 
@@ -105,7 +105,7 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of):
 
 @on_host
 def prepare_1(at, scalars, acc0_of, n_cols_of, c0_of):
-    """Prepare sweep 1: all that varies over less than elements."""
+    """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
@@ -178,9 +178,9 @@ PROGRAM = Program(
     scalars=scalars,
     values={"c1": "tensor", "acc0": "row", "c0": "row"},
     phases=(
-        Phase(("n_rows", "c1"), prepare=prepare_0),
-        Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "n_cols", "c0"), prepare=prepare_1),
+        Phase(("n_rows", "c1"), between=prepare_0),
+        Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={"acc0": ("sum", "element")}),
+        Phase(("acc0", "n_cols", "c0"), between=prepare_1),
         Phase(("c0", "c1"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

@@ -43,16 +43,16 @@ def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps):
 
 @per_element
 def update_0(g):
-    """One element in sweep 0: y1 and y3."""
-    y1 = shrunk(g)
-    y3 = stretched(g)
-    return y1, y3
+    """One element in sweep 0: y0 and y1."""
+    y0 = shrunk(g)
+    y1 = stretched(g)
+    return y0, y1
 
 
 @helper
-def model_0(acc1, acc3, acc5, norm_limit):
+def model_0(total1, total3, total5, norm_limit):
     """One model before sweep 1: shrink."""
-    shrink = norm_limit/maximum(1/1000000 + root_of_squares(acc1, acc3, acc5), norm_limit)
+    shrink = norm_limit/maximum(1/1000000 + root_of_squares(total1, total3, total5), norm_limit)
     return shrink
 
 
@@ -76,20 +76,20 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of):
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
     acc0 = lanes(0.0)  # sum of g*g over the tensor
-    acc2 = lanes(0.0)  # sum of y1*y1 over the tensor
-    acc4 = lanes(0.0)  # sum of y3*y3 over the tensor
+    acc2 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc4 = lanes(0.0)  # sum of y1*y1 over the tensor
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
-            y1, y3 = update_0(g[i])
+            y0, y1 = update_0(g[i])
             acc0[i - start] += wide(g[i])*wide(g[i])
-            acc2[i - start] += wide(y1)*wide(y1)
-            acc4[i - start] += wide(y3)*wide(y3)
+            acc2[i - start] += wide(y0)*wide(y0)
+            acc4[i - start] += wide(y1)*wide(y1)
     for i in range(whole, count):
-        y1, y3 = update_0(g[i])
+        y0, y1 = update_0(g[i])
         acc0[i - whole] += wide(g[i])*wide(g[i])
-        acc2[i - whole] += wide(y1)*wide(y1)
-        acc4[i - whole] += wide(y3)*wide(y3)
+        acc2[i - whole] += wide(y0)*wide(y0)
+        acc4[i - whole] += wide(y1)*wide(y1)
     acc0_of[place[0]] = sum_of_lanes(acc0)
     acc2_of[place[0]] = sum_of_lanes(acc2)
     acc4_of[place[0]] = sum_of_lanes(acc4)
@@ -111,20 +111,30 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of, acc4_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc2_of, acc4_of, y0_of, y2_of, y4_of, shrink_of):
-    """Prepare sweep 1: all that varies over less than elements."""
+def combine_0(
+    at, scalars, acc0_of, acc2_of, acc4_of, total0_of, total2_of, total4_of, total1_of, total3_of, total5_of,
+):
+    """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
         acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-        y0_of[j] = acc0
-        y2_of[j] = acc2
-        y4_of[j] = acc4
-    acc1 = sum_over(y0_of, at.tensors)
-    acc3 = sum_over(y2_of, at.tensors)
-    acc5 = sum_over(y4_of, at.tensors)
+        total0_of[j] = acc0
+        total2_of[j] = acc2
+        total4_of[j] = acc4
+    acc1 = sum_over(total0_of, at.tensors)
+    acc3 = sum_over(total2_of, at.tensors)
+    acc5 = sum_over(total4_of, at.tensors)
+    total1_of[0] = acc1
+    total3_of[0] = acc3
+    total5_of[0] = acc5
+
+
+@on_host
+def prepare_0(at, scalars, total1_of, total3_of, total5_of, shrink_of):
+    """Before sweep 1: what varies over less than elements."""
     norm_limit = scalars[0, 1]
-    shrink_of[0] = model_0(acc1, acc3, acc5, norm_limit)
+    shrink_of[0] = model_0(total1_of[0], total3_of[0], total5_of[0], norm_limit)
 
 
 @per_chunk
@@ -190,12 +200,15 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "y0": "tensor", "y2": "tensor", "y4": "tensor",
-        "shrink": "model",
+        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "total0": "tensor", "total2": "tensor",
+        "total4": "tensor", "total1": "model", "total3": "model", "total5": "model", "shrink": "model",
     },
     phases=(
         Phase(("acc0", "acc2", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "acc4", "y0", "y2", "y4", "shrink"), prepare=prepare_1),
+        Phase((
+            "acc0", "acc2", "acc4", "total0", "total2", "total4", "total1", "total3", "total5",
+        ), between=combine_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor")}),
+        Phase(("total1", "total3", "total5", "shrink"), between=prepare_0),
         Phase(("shrink",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

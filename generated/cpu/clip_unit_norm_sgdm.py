@@ -126,8 +126,8 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc2_of, ac
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, shrink_of):
-    """Prepare sweep 1: all that varies over less than elements."""
+def prepare_0(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, shrink_of):
+    """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
         group = at.groups[j]
         unit_limit = scalars[group, 2]
@@ -207,8 +207,10 @@ PROGRAM = Program(
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "shrink": "row",
     },
     phases=(
-        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "shrink"), prepare=prepare_1),
+        Phase((
+            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5",
+        ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={"acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"), "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element")}),
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "shrink"), between=prepare_0),
         Phase(("shrink",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

@@ -58,28 +58,28 @@ def model_0(d, weight_decay, rest, c0, c2):
 
 @per_element
 def update_0(theta, g, m, v, s, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head, beta2_tail):
-    """One element in sweep 0: the new theta, m, v and s, and y0 and y2."""
+    """One element in sweep 0: the new theta, m, v and s, and y0 and y1."""
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c3*(g*g)))
     s_next = fma(root, s, c4*g)
     y0 = g*s/(sqrt(v) + eps)
-    y2 = abs(s_next)
+    y1 = abs(s_next)
     theta_next = fma(-c6, theta, theta) - m_next/(sqrt(v_next) + eps)
-    return theta_next, m_next, v_next, s_next, y0, y2
+    return theta_next, m_next, v_next, s_next, y0, y1
 
 
 @helper
-def model_1(d, r, rate, acc1, acc3, root, rest, c5):
+def model_1(d, r, rate, total1, total3, root, rest, c5):
     """One model after the last sweep: the new d and r."""
-    r_next = fma(r, root, acc1*rate*rest)
-    total = acc3
+    r_next = fma(r, root, rate*total1*rest)
+    total = total3
     d_next = maximum(d, r_next*c5/total) if total > 0 else d
     return d_next, r_next
 
 
 @on_host
 def prepare_0(at, scalars, d_of, rate_of, c1_of, c4_of, c6_of):
-    """Prepare sweep 0: all that varies over less than elements."""
+    """Before sweep 0: what varies over less than elements."""
     weight_decay = scalars[0, 1]
     rest = scalars[0, 4]
     c0 = scalars[0, 5]
@@ -108,23 +108,23 @@ def chunk_0(row, place, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
     c4 = narrow(c4_of[0], scalars)
     c6 = narrow(c6_of[0], scalars)
     acc0 = lanes(0.0)  # sum of y0 over the tensor
-    acc2 = lanes(0.0)  # sum of y2 over the tensor
+    acc2 = lanes(0.0)  # sum of y1 over the tensor
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
-            theta[i], m[i], v[i], s[i], y0, y2 = update_0(
+            theta[i], m[i], v[i], s[i], y0, y1 = update_0(
                 theta[i], g[i], m[i], v[i], s[i], c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
                 beta2_tail,
             )
             acc0[i - start] += wide(y0)
-            acc2[i - start] += wide(y2)
+            acc2[i - start] += wide(y1)
     for i in range(whole, count):
-        theta[i], m[i], v[i], s[i], y0, y2 = update_0(
+        theta[i], m[i], v[i], s[i], y0, y1 = update_0(
             theta[i], g[i], m[i], v[i], s[i], c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
         acc0[i - whole] += wide(y0)
-        acc2[i - whole] += wide(y2)
+        acc2[i - whole] += wide(y1)
     acc0_of[place[0]] = sum_of_lanes(acc0)
     acc2_of[place[0]] = sum_of_lanes(acc2)
 
@@ -145,19 +145,26 @@ def sweep_0_serial(rows, places, storage, scalars, c1_of, c4_of, c6_of, acc0_of,
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of):
-    """Finish the step: all that varies over less than elements."""
+def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of, total1_of, total3_of):
+    """After the last sweep: totals of their parts."""
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-        y1_of[j] = acc0
-        y3_of[j] = acc2
-    acc1 = sum_over(y1_of, at.tensors)
-    acc3 = sum_over(y3_of, at.tensors)
+        total0_of[j] = acc0
+        total2_of[j] = acc2
+    acc1 = sum_over(total0_of, at.tensors)
+    acc3 = sum_over(total2_of, at.tensors)
+    total1_of[0] = acc1
+    total3_of[0] = acc3
+
+
+@on_host
+def prepare_1(at, scalars, d_of, r_of, rate_of, total1_of, total3_of):
+    """After the last sweep: what varies over less than elements."""
     root = scalars[0, 2]
     rest = scalars[0, 4]
     c5 = scalars[0, 11]
-    d_of[0], r_of[0] = model_1(d_of[0], r_of[0], rate_of[0], acc1, acc3, root, rest, c5)
+    d_of[0], r_of[0] = model_1(d_of[0], r_of[0], rate_of[0], total1_of[0], total3_of[0], root, rest, c5)
 
 
 def initial(lr, beta2, beta1, eps, weight_decay, d0):
@@ -182,12 +189,15 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "rate": "model", "c1": "model", "c4": "model", "c6": "model", "acc0": "chunk", "acc2": "chunk",
-        "y1": "tensor", "y3": "tensor",
+        "total0": "tensor", "total2": "tensor", "total1": "model", "total3": "model",
     },
     phases=(
-        Phase(("d", "rate", "c1", "c4", "c6"), prepare=prepare_0),
+        Phase(("d", "rate", "c1", "c4", "c6"), between=prepare_0),
         Phase(("c1", "c4", "c6", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "y1", "y3", "d", "r", "rate"), prepare=prepare_1),
+        Phase((
+            "acc0", "acc2", "total0", "total2", "total1", "total3",
+        ), between=combine_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
+        Phase(("d", "r", "rate", "total1", "total3"), between=prepare_1),
     ),
 )
 

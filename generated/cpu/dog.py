@@ -34,18 +34,18 @@ def scalars(t, lr, eps, reps_rel):
 
 @per_element
 def update_0(theta, g, theta_0):
-    """One element in sweep 0: y0, y2 and y4."""
+    """One element in sweep 0: y0, y1 and y2."""
     y0 = theta - theta_0
-    y2 = shrunk(y0)
-    y4 = stretched(y0)
-    return y0, y2, y4
+    y1 = shrunk(y0)
+    y2 = stretched(y0)
+    return y0, y1, y2
 
 
 @helper
-def model_0(distance, squares, acc1, acc3, acc5, acc7, lr, eps):
+def model_0(distance, squares, total1, total3, total5, total7, lr, eps):
     """One model before sweep 1: the new distance and squares, and rate."""
-    distance_next = maximum(distance, root_of_squares(acc1, acc3, acc5))
-    squares_next = squares + acc7
+    distance_next = maximum(distance, root_of_squares(total1, total3, total5))
+    squares_next = squares + total7
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
@@ -65,22 +65,22 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     g = view(row, 2, 0, count, storage.g)
     theta_0 = view(row, 3, 0, count, storage.theta_0)
     acc0 = lanes(0.0)  # sum of y0*y0 over the tensor
-    acc2 = lanes(0.0)  # sum of y2*y2 over the tensor
-    acc4 = lanes(0.0)  # sum of y4*y4 over the tensor
+    acc2 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc4 = lanes(0.0)  # sum of y2*y2 over the tensor
     acc6 = lanes(0.0)  # sum of g*g over the tensor
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
-            y0, y2, y4 = update_0(theta[i], g[i], theta_0[i])
+            y0, y1, y2 = update_0(theta[i], g[i], theta_0[i])
             acc0[i - start] += wide(y0)*wide(y0)
-            acc2[i - start] += wide(y2)*wide(y2)
-            acc4[i - start] += wide(y4)*wide(y4)
+            acc2[i - start] += wide(y1)*wide(y1)
+            acc4[i - start] += wide(y2)*wide(y2)
             acc6[i - start] += wide(g[i])*wide(g[i])
     for i in range(whole, count):
-        y0, y2, y4 = update_0(theta[i], g[i], theta_0[i])
+        y0, y1, y2 = update_0(theta[i], g[i], theta_0[i])
         acc0[i - whole] += wide(y0)*wide(y0)
-        acc2[i - whole] += wide(y2)*wide(y2)
-        acc4[i - whole] += wide(y4)*wide(y4)
+        acc2[i - whole] += wide(y1)*wide(y1)
+        acc4[i - whole] += wide(y2)*wide(y2)
         acc6[i - whole] += wide(g[i])*wide(g[i])
     acc0_of[place[0]] = sum_of_lanes(acc0)
     acc2_of[place[0]] = sum_of_lanes(acc2)
@@ -104,28 +104,37 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of, acc4_of, ac
 
 
 @on_host
-def prepare_1(
-    at, scalars, acc0_of, acc2_of, acc4_of, acc6_of, y1_of, y3_of, y5_of, y6_of, distance_of, squares_of,
-    rate_of,
+def combine_0(
+    at, scalars, acc0_of, acc2_of, acc4_of, acc6_of, total0_of, total2_of, total4_of, total6_of, total1_of,
+    total3_of, total5_of, total7_of,
 ):
-    """Prepare sweep 1: all that varies over less than elements."""
+    """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
         acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
         acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
-        y1_of[j] = acc0
-        y3_of[j] = acc2
-        y5_of[j] = acc4
-        y6_of[j] = acc6
-    acc1 = sum_over(y1_of, at.tensors)
-    acc3 = sum_over(y3_of, at.tensors)
-    acc5 = sum_over(y5_of, at.tensors)
-    acc7 = sum_over(y6_of, at.tensors)
+        total0_of[j] = acc0
+        total2_of[j] = acc2
+        total4_of[j] = acc4
+        total6_of[j] = acc6
+    acc1 = sum_over(total0_of, at.tensors)
+    acc3 = sum_over(total2_of, at.tensors)
+    acc5 = sum_over(total4_of, at.tensors)
+    acc7 = sum_over(total6_of, at.tensors)
+    total1_of[0] = acc1
+    total3_of[0] = acc3
+    total5_of[0] = acc5
+    total7_of[0] = acc7
+
+
+@on_host
+def prepare_0(at, scalars, distance_of, squares_of, total1_of, total3_of, total5_of, total7_of, rate_of):
+    """Before sweep 1: what varies over less than elements."""
     lr = scalars[0, 0]
     eps = scalars[0, 1]
     distance_of[0], squares_of[0], rate_of[0] = model_0(
-        distance_of[0], squares_of[0], acc1, acc3, acc5, acc7, lr, eps,
+        distance_of[0], squares_of[0], total1_of[0], total3_of[0], total5_of[0], total7_of[0], lr, eps,
     )
 
 
@@ -179,14 +188,17 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "acc6": "chunk", "y1": "tensor", "y3": "tensor",
-        "y5": "tensor", "y6": "tensor", "rate": "model",
+        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "acc6": "chunk", "total0": "tensor",
+        "total2": "tensor", "total4": "tensor", "total6": "tensor", "total1": "model", "total3": "model",
+        "total5": "model", "total7": "model", "rate": "model",
     },
     phases=(
         Phase(("acc0", "acc2", "acc4", "acc6"), sweep=sweep_0, sweep_serial=sweep_0_serial),
         Phase((
-            "acc0", "acc2", "acc4", "acc6", "y1", "y3", "y5", "y6", "distance", "squares", "rate",
-        ), prepare=prepare_1),
+            "acc0", "acc2", "acc4", "acc6", "total0", "total2", "total4", "total6", "total1", "total3", "total5",
+            "total7",
+        ), between=combine_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"), "total6": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"), "total7": ("sum", "tensor")}),
+        Phase(("distance", "squares", "total1", "total3", "total5", "total7", "rate"), between=prepare_0),
         Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
     copies=("theta_0",),

@@ -39,10 +39,10 @@ def update_0(theta, g, theta_0):
 
 
 @helper
-def model_0(d2, squares, acc1, acc3, lr, eps):
+def model_0(d2, squares, total1, total3, lr, eps):
     """One model before sweep 1: the new d2 and squares, and rate."""
-    d2_next = maximum(d2, acc1)
-    squares_next = fma(d2_next, acc3, squares)
+    d2_next = maximum(d2, total1)
+    squares_next = fma(d2_next, total3, squares)
     rate = lr*d2_next/(sqrt(squares_next) + eps)
     return d2_next, squares_next, rate
 
@@ -93,18 +93,25 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y2_of, d2_of, squares_of, rate_of):
-    """Prepare sweep 1: all that varies over less than elements."""
+def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of, total1_of, total3_of):
+    """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-        y1_of[j] = acc0
-        y2_of[j] = acc2
-    acc1 = sum_over(y1_of, at.tensors)
-    acc3 = sum_over(y2_of, at.tensors)
+        total0_of[j] = acc0
+        total2_of[j] = acc2
+    acc1 = sum_over(total0_of, at.tensors)
+    acc3 = sum_over(total2_of, at.tensors)
+    total1_of[0] = acc1
+    total3_of[0] = acc3
+
+
+@on_host
+def prepare_0(at, scalars, d2_of, squares_of, total1_of, total3_of, rate_of):
+    """Before sweep 1: what varies over less than elements."""
     lr = scalars[0, 0]
     eps = scalars[0, 1]
-    d2_of[0], squares_of[0], rate_of[0] = model_0(d2_of[0], squares_of[0], acc1, acc3, lr, eps)
+    d2_of[0], squares_of[0], rate_of[0] = model_0(d2_of[0], squares_of[0], total1_of[0], total3_of[0], lr, eps)
 
 
 @per_chunk
@@ -149,10 +156,16 @@ PROGRAM = Program(
     shared=("lr", "eps"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "model"},
+    values={
+        "acc0": "chunk", "acc2": "chunk", "total0": "tensor", "total2": "tensor", "total1": "model",
+        "total3": "model", "rate": "model",
+    },
     phases=(
         Phase(("acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "y1", "y2", "d2", "squares", "rate"), prepare=prepare_1),
+        Phase((
+            "acc0", "acc2", "total0", "total2", "total1", "total3",
+        ), between=combine_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
+        Phase(("d2", "squares", "total1", "total3", "rate"), between=prepare_0),
         Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
     copies=("theta_0",),

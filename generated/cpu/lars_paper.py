@@ -43,10 +43,10 @@ def update_0(theta, g):
 
 
 @helper
-def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, weight_decay, trust_coefficient):
+def tensor_0(total0, total1, total2, total3, total4, total5, lr, weight_decay, trust_coefficient):
     """One tensor before sweep 1: c0."""
-    size = root_of_squares(acc0, acc1, acc2)
-    length = root_of_squares(acc3, acc4, acc5)
+    size = root_of_squares(total0, total1, total2)
+    length = root_of_squares(total3, total4, total5)
     trust = trust_coefficient*size/fma(weight_decay, size, length)
     c0 = lr*trust
     return c0
@@ -115,20 +115,38 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc2_of, ac
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, c0_of):
-    """Prepare sweep 1: all that varies over less than elements."""
+def combine_0(
+    at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, total0_of, total1_of, total2_of,
+    total3_of, total4_of, total5_of,
+):
+    """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        group = at.groups[j]
-        lr = scalars[group, 0]
-        weight_decay = scalars[group, 1]
-        trust_coefficient = scalars[group, 2]
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
         acc3 = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
         acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
         acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
-        c0_of[j] = tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, weight_decay, trust_coefficient)
+        total0_of[j] = acc0
+        total1_of[j] = acc1
+        total2_of[j] = acc2
+        total3_of[j] = acc3
+        total4_of[j] = acc4
+        total5_of[j] = acc5
+
+
+@on_host
+def prepare_0(at, scalars, total0_of, total1_of, total2_of, total3_of, total4_of, total5_of, c0_of):
+    """Before sweep 1: what varies over less than elements."""
+    for j in at.tensors:
+        group = at.groups[j]
+        lr = scalars[group, 0]
+        weight_decay = scalars[group, 1]
+        trust_coefficient = scalars[group, 2]
+        c0_of[j] = tensor_0(
+            total0_of[j], total1_of[j], total2_of[j], total3_of[j], total4_of[j], total5_of[j], lr, weight_decay,
+            trust_coefficient,
+        )
 
 
 @per_chunk
@@ -179,11 +197,16 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "acc0": "chunk", "acc1": "chunk", "acc2": "chunk", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
-        "c0": "tensor",
+        "total0": "tensor", "total1": "tensor", "total2": "tensor", "total3": "tensor", "total4": "tensor",
+        "total5": "tensor", "c0": "tensor",
     },
     phases=(
         Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "c0"), prepare=prepare_1),
+        Phase((
+            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "total0", "total1", "total2", "total3", "total4",
+            "total5",
+        ), between=combine_0, totals={"total0": ("sum", "element"), "total1": ("sum", "element"), "total2": ("sum", "element"), "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element")}),
+        Phase(("total0", "total1", "total2", "total3", "total4", "total5", "c0"), between=prepare_0),
         Phase(("c0",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

@@ -32,9 +32,9 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay):
 
 
 @helper
-def tensor_0_0(acc0, beta2, eps, c0):
+def tensor_0_0(total0, beta2, eps, c0):
     """One tensor before sweep 1 where t == 1: the new v, and c1."""
-    v_next = fma(beta2, acc0, c0*acc0)
+    v_next = fma(beta2, total0, c0*total0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -48,9 +48,9 @@ def update_0_1(theta, g, m, c1, lr, beta1, weight_decay):
 
 
 @helper
-def tensor_1_0(v, acc0, beta2, eps, c0):
+def tensor_1_0(v, total0, beta2, eps, c0):
     """One tensor before sweep 1 otherwise: the new v, and c1."""
-    v_next = fma(beta2, v, c0*acc0)
+    v_next = fma(beta2, v, c0*total0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -86,8 +86,16 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, v_of, c1_of):
-    """Prepare sweep 1: all that varies over less than elements."""
+def combine_0(at, scalars, acc0_of, total0_of):
+    """Before sweep 1: totals of their parts."""
+    for j in at.tensors:
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        total0_of[j] = acc0
+
+
+@on_host
+def prepare_0(at, scalars, total0_of, v_of, c1_of):
+    """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
         group = at.groups[j]
         branch = int(scalars[group, 0])
@@ -95,14 +103,12 @@ def prepare_1(at, scalars, acc0_of, v_of, c1_of):
             beta2 = scalars[group, 2]
             eps = scalars[group, 4]
             c0 = scalars[group, 6]
-            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            v_of[j], c1_of[j] = tensor_0_0(acc0, beta2, eps, c0)
+            v_of[j], c1_of[j] = tensor_0_0(total0_of[j], beta2, eps, c0)
         else:
             beta2 = scalars[group, 2]
             eps = scalars[group, 4]
             c0 = scalars[group, 6]
-            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            v_of[j], c1_of[j] = tensor_1_0(v_of[j], acc0, beta2, eps, c0)
+            v_of[j], c1_of[j] = tensor_1_0(v_of[j], total0_of[j], beta2, eps, c0)
 
 
 @per_chunk
@@ -154,10 +160,11 @@ PROGRAM = Program(
     small_states={"v": "tensor"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "c1": "tensor"},
+    values={"acc0": "chunk", "total0": "tensor", "c1": "tensor"},
     phases=(
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "v", "c1"), prepare=prepare_1),
+        Phase(("acc0", "total0"), between=combine_0, totals={"total0": ("sum", "element")}),
+        Phase(("total0", "v", "c1"), between=prepare_0),
         Phase(("c1",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

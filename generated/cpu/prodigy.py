@@ -57,19 +57,19 @@ def model_0(d, weight_decay, c0, c4):
 
 @per_element
 def update_0(theta, g, s, theta_0, d, c3, root):
-    """One element in sweep 0: the new s, and y0 and y2."""
+    """One element in sweep 0: the new s, and y0 and y1."""
     dg = d*g
     s_next = fma(root, s, c3*dg)
     y0 = theta_0 - theta
-    y2 = abs(s_next)
-    return s_next, y0, y2
+    y1 = abs(s_next)
+    return s_next, y0, y1
 
 
 @helper
-def model_1(d, r, rate, acc1, acc3, d_coef, eps, root, c4):
+def model_1(d, r, rate, total1, total3, d_coef, eps, root, c4):
     """One model before sweep 1: the new r, and d' and c6."""
-    r_next = fma(r, root, c4*d*acc1*rate)
-    total = acc3
+    r_next = fma(r, root, c4*d*rate*total1)
+    total = total3
     d_next = maximum(d, d_coef*r_next/total) if total > 0 else d
     c6 = eps*d_next
     return r_next, d_next, c6
@@ -87,7 +87,7 @@ def update_1(theta, g, m, v, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_
 
 @on_host
 def prepare_0(at, scalars, d_of, rate_of, c3_of, c5_of):
-    """Prepare sweep 0: all that varies over less than elements."""
+    """Before sweep 0: what varies over less than elements."""
     weight_decay = scalars[0, 1]
     c0 = scalars[0, 4]
     c4 = scalars[0, 11]
@@ -107,17 +107,17 @@ def chunk_0(row, place, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     d = narrow(d_of[0], scalars)
     c3 = narrow(c3_of[0], scalars)
     acc0 = lanes(0.0)  # sum of g*y0 over the tensor
-    acc2 = lanes(0.0)  # sum of y2 over the tensor
+    acc2 = lanes(0.0)  # sum of y1 over the tensor
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
-            s[i], y0, y2 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
+            s[i], y0, y1 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
             acc0[i - start] += wide(g[i])*wide(y0)
-            acc2[i - start] += wide(y2)
+            acc2[i - start] += wide(y1)
     for i in range(whole, count):
-        s[i], y0, y2 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
+        s[i], y0, y1 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
         acc0[i - whole] += wide(g[i])*wide(y0)
-        acc2[i - whole] += wide(y2)
+        acc2[i - whole] += wide(y1)
     acc0_of[place[0]] = sum_of_lanes(acc0)
     acc2_of[place[0]] = sum_of_lanes(acc2)
 
@@ -138,20 +138,29 @@ def sweep_0_serial(rows, places, storage, scalars, d_of, c3_of, acc0_of, acc2_of
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc2_of, y1_of, y3_of, d_of, r_of, rate_of, d_next_of, c6_of):
-    """Prepare sweep 1: all that varies over less than elements."""
+def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of, total1_of, total3_of):
+    """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-        y1_of[j] = acc0
-        y3_of[j] = acc2
-    acc1 = sum_over(y1_of, at.tensors)
-    acc3 = sum_over(y3_of, at.tensors)
+        total0_of[j] = acc0
+        total2_of[j] = acc2
+    acc1 = sum_over(total0_of, at.tensors)
+    acc3 = sum_over(total2_of, at.tensors)
+    total1_of[0] = acc1
+    total3_of[0] = acc3
+
+
+@on_host
+def prepare_1(at, scalars, d_of, r_of, rate_of, total1_of, total3_of, d_next_of, c6_of):
+    """Before sweep 1: what varies over less than elements."""
     d_coef = scalars[0, 0]
     eps = scalars[0, 2]
     root = scalars[0, 3]
     c4 = scalars[0, 11]
-    r_of[0], d_next_of[0], c6_of[0] = model_1(d_of[0], r_of[0], rate_of[0], acc1, acc3, d_coef, eps, root, c4)
+    r_of[0], d_next_of[0], c6_of[0] = model_1(
+        d_of[0], r_of[0], rate_of[0], total1_of[0], total3_of[0], d_coef, eps, root, c4,
+    )
 
 
 @per_chunk
@@ -196,7 +205,7 @@ def sweep_1_serial(rows, places, storage, scalars, d_of, rate_of, c5_of, c6_of):
 
 @on_host
 def prepare_2(at, scalars, d_next_of, d_of):
-    """Finish the step: all that varies over less than elements."""
+    """After the last sweep: what varies over less than elements."""
     d_of[0] = d_next_of[0]
 
 
@@ -222,15 +231,18 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "rate": "model", "c3": "model", "c5": "model", "acc0": "chunk", "acc2": "chunk", "y1": "tensor",
-        "y3": "tensor", "d_next": "model", "c6": "model",
+        "rate": "model", "c3": "model", "c5": "model", "acc0": "chunk", "acc2": "chunk", "total0": "tensor",
+        "total2": "tensor", "total1": "model", "total3": "model", "d_next": "model", "c6": "model",
     },
     phases=(
-        Phase(("d", "rate", "c3", "c5"), prepare=prepare_0),
+        Phase(("d", "rate", "c3", "c5"), between=prepare_0),
         Phase(("d", "c3", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "y1", "y3", "d", "r", "rate", "d_next", "c6"), prepare=prepare_1),
+        Phase((
+            "acc0", "acc2", "total0", "total2", "total1", "total3",
+        ), between=combine_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
+        Phase(("d", "r", "rate", "total1", "total3", "d_next", "c6"), between=prepare_1),
         Phase(("d", "rate", "c5", "c6"), sweep=sweep_1, sweep_serial=sweep_1_serial),
-        Phase(("d_next", "d"), prepare=prepare_2),
+        Phase(("d_next", "d"), between=prepare_2),
     ),
     copies=("theta_0",),
 )

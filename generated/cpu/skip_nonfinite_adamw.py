@@ -49,9 +49,9 @@ def update_0(g):
 
 
 @helper
-def model_0(taken, acc1, acc2, beta1, beta2):
+def model_0(taken, total1, total2, beta1, beta2):
     """One model before sweep 1: the new taken, and c1, c3 and c4."""
-    bad = acc2 - acc1
+    bad = total2 - total1
     taken_next = taken + 1 if bad == 0 else taken
     c1 = 1 if bad == 0 else 0
     c3 = 1/(1 - beta1**taken_next)
@@ -73,8 +73,10 @@ def update_1(
 
 
 @on_host
-def prepare_0(at, scalars, numel_of):
-    """Prepare sweep 0: all that varies over less than elements."""
+def combine_0(at, scalars, numel_of, total2_of):
+    """Before sweep 0: totals of their parts."""
+    acc2 = sum_over(numel_of, at.tensors)
+    total2_of[0] = acc2
 
 
 @per_chunk
@@ -110,16 +112,21 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, y1_of, taken_of, numel_of, c1_of, c3_of, c4_of):
-    """Prepare sweep 1: all that varies over less than elements."""
+def combine_1(at, scalars, acc0_of, total0_of, total1_of):
+    """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-        y1_of[j] = acc0
-    acc1 = sum_over(y1_of, at.tensors)
-    acc2 = sum_over(numel_of, at.tensors)
+        total0_of[j] = acc0
+    acc1 = sum_over(total0_of, at.tensors)
+    total1_of[0] = acc1
+
+
+@on_host
+def prepare_0(at, scalars, taken_of, total1_of, total2_of, c1_of, c3_of, c4_of):
+    """Before sweep 1: what varies over less than elements."""
     beta1 = scalars[0, 1]
     beta2 = scalars[0, 2]
-    taken_of[0], c1_of[0], c3_of[0], c4_of[0] = model_0(taken_of[0], acc1, acc2, beta1, beta2)
+    taken_of[0], c1_of[0], c3_of[0], c4_of[0] = model_0(taken_of[0], total1_of[0], total2_of[0], beta1, beta2)
 
 
 @per_chunk
@@ -185,11 +192,17 @@ PROGRAM = Program(
     shared=("beta1", "beta2"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "y1": "tensor", "c1": "model", "c3": "model", "c4": "model"},
+    values={
+        "total2": "model", "acc0": "chunk", "total0": "tensor", "total1": "model", "c1": "model", "c3": "model",
+        "c4": "model",
+    },
     phases=(
-        Phase(("numel",), prepare=prepare_0),
+        Phase(("numel", "total2"), between=combine_0, totals={"total2": ("sum", "tensor")}),
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "y1", "taken", "numel", "c1", "c3", "c4"), prepare=prepare_1),
+        Phase((
+            "acc0", "total0", "total1",
+        ), between=combine_1, totals={"total0": ("sum", "element"), "total1": ("sum", "tensor")}),
+        Phase(("taken", "total1", "total2", "c1", "c3", "c4"), between=prepare_0),
         Phase(("c1", "c3", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

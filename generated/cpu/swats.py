@@ -79,10 +79,10 @@ def update_0_0(
 
 
 @helper
-def model_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c2, c4):
+def model_0_1(switched_at, lam, rate, total1, total3, now, beta2, c2, c4):
     """One model before sweep 1 where t == 1: the new lam and rate."""
-    along = acc1
-    gamma = -acc3/along if along != 0 else 0
+    along = total1
+    gamma = -total3/along if along != 0 else 0
     lam_next = lam if switched_at > 0 else fma(beta2, lam, c2*gamma) if along != 0 else lam
     lam_hat = lam_next*c4
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
@@ -109,10 +109,10 @@ def update_1_0(
 
 
 @helper
-def model_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c2, c4):
+def model_1_1(switched_at, lam, rate, total1, total3, t, beta2, tolerance, c2, c4):
     """One model before sweep 1 otherwise: the new switched_at, lam and rate, and c5."""
-    along = acc1
-    gamma = -acc3/along if along != 0 else 0
+    along = total1
+    gamma = -total3/along if along != 0 else 0
     lam_next = lam if switched_at > 0 else fma(beta2, lam, c2*gamma) if along != 0 else lam
     lam_hat = times(lam_next, c4)
     now = 1 if switched_at == 0 and tolerance > abs(gamma - lam_hat) and along != 0 else 0
@@ -132,7 +132,7 @@ def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
 
 @on_host
 def prepare_0(at, scalars, switched_at_of, c1_of, now_of, c5_of, switched_at_next_of):
-    """Prepare sweep 0: all that varies over less than elements."""
+    """Before sweep 0: what varies over less than elements."""
     branch = int(scalars[0, 0])
     if branch == 0:
         t = scalars[0, 1]
@@ -225,42 +225,41 @@ def sweep_0_serial(rows, places, storage, scalars, rate_of, c1_of, c5_of, acc0_o
 
 
 @on_host
+def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of, total1_of, total3_of):
+    """Before sweep 1: totals of their parts."""
+    for j in at.tensors:
+        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        total0_of[j] = acc0
+        total2_of[j] = acc2
+    acc1 = sum_over(total0_of, at.tensors)
+    acc3 = sum_over(total2_of, at.tensors)
+    total1_of[0] = acc1
+    total3_of[0] = acc3
+
+
+@on_host
 def prepare_1(
-    at, scalars, acc0_of, acc2_of, y0_of, y1_of, switched_at_of, lam_of, rate_of, now_of, switched_at_next_of,
-    c5_of,
+    at, scalars, switched_at_of, lam_of, rate_of, total1_of, total3_of, now_of, switched_at_next_of, c5_of,
 ):
-    """Prepare sweep 1: all that varies over less than elements."""
+    """Before sweep 1: what varies over less than elements."""
     branch = int(scalars[0, 0])
     if branch == 0:
-        for j in at.tensors:
-            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j] = acc0
-            y1_of[j] = acc2
-        acc1 = sum_over(y0_of, at.tensors)
-        acc3 = sum_over(y1_of, at.tensors)
         beta2 = scalars[0, 2]
         c2 = scalars[0, 11]
         c4 = scalars[0, 13]
         lam_of[0], rate_of[0] = model_0_1(
-            switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, now_of[0], beta2, c2, c4,
+            switched_at_of[0], lam_of[0], rate_of[0], total1_of[0], total3_of[0], now_of[0], beta2, c2, c4,
         )
         switched_at_of[0] = switched_at_next_of[0]
     else:
-        for j in at.tensors:
-            acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j] = acc0
-            y1_of[j] = acc2
-        acc1 = sum_over(y0_of, at.tensors)
-        acc3 = sum_over(y1_of, at.tensors)
         t = scalars[0, 1]
         beta2 = scalars[0, 2]
         tolerance = scalars[0, 4]
         c2 = scalars[0, 11]
         c4 = scalars[0, 13]
         switched_at_of[0], lam_of[0], rate_of[0], c5_of[0] = model_1_1(
-            switched_at_of[0], lam_of[0], rate_of[0], acc1, acc3, t, beta2, tolerance, c2, c4,
+            switched_at_of[0], lam_of[0], rate_of[0], total1_of[0], total3_of[0], t, beta2, tolerance, c2, c4,
         )
 
 
@@ -321,14 +320,15 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "c1": "model", "now": "model", "c5": "model", "switched_at_next": "model", "acc0": "chunk",
-        "acc2": "chunk", "y0": "tensor", "y1": "tensor",
+        "acc2": "chunk", "total0": "tensor", "total2": "tensor", "total1": "model", "total3": "model",
     },
     phases=(
-        Phase(("switched_at", "c1", "now", "c5", "switched_at_next"), prepare=prepare_0),
+        Phase(("switched_at", "c1", "now", "c5", "switched_at_next"), between=prepare_0),
         Phase(("rate", "c1", "c5", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
         Phase((
-            "acc0", "acc2", "y0", "y1", "switched_at", "lam", "rate", "now", "switched_at_next", "c5",
-        ), prepare=prepare_1),
+            "acc0", "acc2", "total0", "total2", "total1", "total3",
+        ), between=combine_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
+        Phase(("switched_at", "lam", "rate", "total1", "total3", "now", "switched_at_next", "c5"), between=prepare_1),
         Phase(("c1", "c5"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

@@ -72,10 +72,10 @@ def update_1_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta
 
 
 @helper
-def model_1_0(lam, acc1, acc3, beta2, c1, c3):
+def model_1_0(lam, total1, total3, beta2, c1, c3):
     """One model after the last sweep where switch_step <= t and switched_at <= 0: the new lam and rate."""
-    along = acc1
-    gamma = -acc3/along if along != 0 else 0
+    along = total1
+    gamma = -total3/along if along != 0 else 0
     lam_next = fma(beta2, lam, c1*gamma) if along != 0 else lam
     lam_hat = lam_next*c3
     rate_next = lam_hat
@@ -94,10 +94,10 @@ def update_2_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta
 
 
 @helper
-def model_2_0(lam, acc1, acc3, beta2, c1):
+def model_2_0(lam, total1, total3, beta2, c1):
     """One model after the last sweep otherwise: the new lam."""
-    along = acc1
-    gamma = -acc3/along if along != 0 else 0
+    along = total1
+    gamma = -total3/along if along != 0 else 0
     lam_next = fma(beta2, lam, c1*gamma) if along != 0 else lam
     return lam_next
 
@@ -181,8 +181,8 @@ def sweep_0_serial(rows, places, storage, scalars, rate_of, acc0_of, acc2_of):
 
 
 @on_host
-def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
-    """Finish the step: all that varies over less than elements."""
+def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of, total1_of, total3_of):
+    """After the last sweep: totals of their parts."""
     branch = int(scalars[0, 0])
     if branch == 0:
         pass
@@ -190,25 +190,39 @@ def prepare_1(at, scalars, acc0_of, acc2_of, y0_of, y1_of, lam_of, rate_of):
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j] = acc0
-            y1_of[j] = acc2
-        acc1 = sum_over(y0_of, at.tensors)
-        acc3 = sum_over(y1_of, at.tensors)
-        beta2 = scalars[0, 1]
-        c1 = scalars[0, 8]
-        c3 = scalars[0, 10]
-        lam_of[0], rate_of[0] = model_1_0(lam_of[0], acc1, acc3, beta2, c1, c3)
+            total0_of[j] = acc0
+            total2_of[j] = acc2
+        acc1 = sum_over(total0_of, at.tensors)
+        acc3 = sum_over(total2_of, at.tensors)
+        total1_of[0] = acc1
+        total3_of[0] = acc3
     else:
         for j in at.tensors:
             acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
             acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-            y0_of[j] = acc0
-            y1_of[j] = acc2
-        acc1 = sum_over(y0_of, at.tensors)
-        acc3 = sum_over(y1_of, at.tensors)
+            total0_of[j] = acc0
+            total2_of[j] = acc2
+        acc1 = sum_over(total0_of, at.tensors)
+        acc3 = sum_over(total2_of, at.tensors)
+        total1_of[0] = acc1
+        total3_of[0] = acc3
+
+
+@on_host
+def prepare_0(at, scalars, lam_of, total1_of, total3_of, rate_of):
+    """After the last sweep: what varies over less than elements."""
+    branch = int(scalars[0, 0])
+    if branch == 0:
+        pass
+    elif branch == 1:
         beta2 = scalars[0, 1]
         c1 = scalars[0, 8]
-        lam_of[0] = model_2_0(lam_of[0], acc1, acc3, beta2, c1)
+        c3 = scalars[0, 10]
+        lam_of[0], rate_of[0] = model_1_0(lam_of[0], total1_of[0], total3_of[0], beta2, c1, c3)
+    else:
+        beta2 = scalars[0, 1]
+        c1 = scalars[0, 8]
+        lam_of[0] = model_2_0(lam_of[0], total1_of[0], total3_of[0], beta2, c1)
 
 
 def initial(lr, beta1, beta2, eps, switch_step):
@@ -231,10 +245,16 @@ PROGRAM = Program(
     shared=("t", "beta2", "switch_step", "switched_at"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc2": "chunk", "y0": "tensor", "y1": "tensor"},
+    values={
+        "acc0": "chunk", "acc2": "chunk", "total0": "tensor", "total2": "tensor", "total1": "model",
+        "total3": "model",
+    },
     phases=(
         Phase(("rate", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "y0", "y1", "lam", "rate"), prepare=prepare_1),
+        Phase((
+            "acc0", "acc2", "total0", "total2", "total1", "total3",
+        ), between=combine_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
+        Phase(("lam", "total1", "total3", "rate"), between=prepare_0),
     ),
 )
 

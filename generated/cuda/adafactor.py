@@ -53,9 +53,9 @@ def update_0(theta, g):
 
 
 @on_device
-def tensor_0(acc6, acc7, acc8, numel, eps2, c3):
+def tensor_0(total5, total6, total7, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
-    rate = c3*maximum(root_of_squares(acc6/numel, acc7/numel, acc8/numel), eps2)
+    rate = c3*maximum(root_of_squares(total5/numel, total6/numel, total7/numel), eps2)
     return rate
 
 
@@ -68,10 +68,10 @@ def row_0(r, acc0, numel, n_cols, c0, c1):
 
 
 @on_device
-def column_0(c, acc1, acc2, numel, n_rows, n_cols, eps1, c0, c1):
+def column_0(c, total0, total1, numel, n_rows, n_cols, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
-    c_next = fma(c0, c, c1*acc1/n_rows)
-    by_column = sqrt(c_next*(1 if n_cols >= numel else 1/maximum(acc2/n_rows, eps1)))
+    c_next = fma(c0, c, c1*total0/n_rows)
+    by_column = sqrt(c_next*(1 if n_cols >= numel else 1/maximum(total1/n_rows, eps1)))
     return c_next, by_column
 
 
@@ -85,9 +85,9 @@ def update_1(g, by_row, by_column, eps1):
 
 
 @on_device
-def tensor_1(acc3, acc4, acc5, rate, numel, c2):
+def tensor_1(total2, total3, total4, rate, numel, c2):
     """One tensor before sweep 2: c5."""
-    excess = maximum(c2*root_of_squares(acc3/numel, acc4/numel, acc5/numel), 1)
+    excess = maximum(c2*root_of_squares(total2/numel, total3/numel, total4/numel), 1)
     c5 = rate/excess
     return c5
 
@@ -197,17 +197,48 @@ def tensors_0(at, scalars, small):
     acc6_of = at[22]
     acc7_of = at[23]
     acc8_of = at[24]
-    numel_of = at[15]
-    rate_of = at[25]
+    total5_of = at[25]
+    total6_of = at[26]
+    total7_of = at[27]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
-    eps2 = scalars[group, 1]
-    c3 = scalars[group, 5]
     acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
     acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     if thread() == 0:
-        small[rate_of + j] = tensor_0(acc6, acc7, acc8, small[numel_of + j], eps2, c3)
+        small[total5_of + j] = acc6
+        small[total6_of + j] = acc7
+        small[total7_of + j] = acc8
+
+
+@kernel
+def columns_0(at, scalars, small):
+    """Before sweep 1: a thread a column."""
+    acc1_of = at[21]
+    total0_of = at[28]
+    k = block()*THREADS + thread()
+    if k < columns_visited(at):
+        i = visited_column(at, k)
+        j = tensor_of_column(at, i)
+        acc1 = column_sum(small, acc1_of, at, j, i)
+        small[total0_of + i] = acc1
+
+
+@kernel
+def tensors_1(at, scalars, small):
+    """Before sweep 1: a block a tensor."""
+    total5_of = at[25]
+    total6_of = at[26]
+    total7_of = at[27]
+    numel_of = at[15]
+    rate_of = at[29]
+    j = tensor_of_block(at)
+    group = at[at[12] + j]
+    eps2 = scalars[group, 1]
+    c3 = scalars[group, 5]
+    if thread() == 0:
+        small[rate_of + j] = tensor_0(
+            small[total5_of + j], small[total6_of + j], small[total7_of + j], small[numel_of + j], eps2, c3,
+        )
 
 
 @kernel
@@ -217,7 +248,7 @@ def rows_0(at, scalars, small):
     acc0_of = at[20]
     numel_of = at[15]
     n_cols_of = at[17]
-    by_row_of = at[26]
+    by_row_of = at[30]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -231,15 +262,28 @@ def rows_0(at, scalars, small):
 
 
 @kernel
-def columns_0(at, scalars, small):
+def columns_1(at, scalars, small):
+    """Before sweep 1: a thread a column."""
+    r_of = at[18]
+    total1_of = at[31]
+    k = block()*THREADS + thread()
+    if k < columns_visited(at):
+        i = visited_column(at, k)
+        j = tensor_of_column(at, i)
+        acc2 = sum_down(small, r_of, at, j, i)
+        small[total1_of + i] = acc2
+
+
+@kernel
+def columns_2(at, scalars, small):
     """Before sweep 1: a thread a column."""
     c_of = at[19]
-    acc1_of = at[21]
-    r_of = at[18]
+    total0_of = at[28]
+    total1_of = at[31]
     numel_of = at[15]
     n_rows_of = at[16]
     n_cols_of = at[17]
-    by_column_of = at[27]
+    by_column_of = at[32]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
@@ -248,11 +292,9 @@ def columns_0(at, scalars, small):
         eps1 = scalars[group, 0]
         c0 = scalars[group, 2]
         c1 = scalars[group, 3]
-        acc1 = column_sum(small, acc1_of, at, j, i)
-        acc2 = sum_down(small, r_of, at, j, i)
         small[c_of + i], small[by_column_of + i] = column_0(
-            small[c_of + i], acc1, acc2, small[numel_of + j], small[n_rows_of + j], small[n_cols_of + j], eps1, c0,
-            c1,
+            small[c_of + i], small[total0_of + i], small[total1_of + i], small[numel_of + j], small[n_rows_of + j],
+            small[n_cols_of + j], eps1, c0, c1,
         )
 
 
@@ -269,11 +311,11 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     line_before = chunks[10, block()]
     group = chunks[3, block()]
     eps1 = scalars[group, 0]
-    by_row_of = at[26]
-    by_column_of = at[27]
-    acc3_of = at[28]
-    acc4_of = at[29]
-    acc5_of = at[30]
+    by_row_of = at[30]
+    by_column_of = at[32]
+    acc3_of = at[33]
+    acc4_of = at[34]
+    acc5_of = at[35]
     acc3 = 0.0  # sum of u*u over the tensor
     acc4 = 0.0  # sum of y0*y0 over the tensor
     acc5 = 0.0  # sum of y1*y1 over the tensor
@@ -326,22 +368,41 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
 
 
 @kernel
-def tensors_1(at, scalars, small):
+def tensors_2(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    acc3_of = at[28]
-    acc4_of = at[29]
-    acc5_of = at[30]
-    rate_of = at[25]
-    numel_of = at[15]
-    c5_of = at[31]
+    acc3_of = at[33]
+    acc4_of = at[34]
+    acc5_of = at[35]
+    total2_of = at[36]
+    total3_of = at[37]
+    total4_of = at[38]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
-    c2 = scalars[group, 4]
     acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c5_of + j] = tensor_1(acc3, acc4, acc5, small[rate_of + j], small[numel_of + j], c2)
+        small[total2_of + j] = acc3
+        small[total3_of + j] = acc4
+        small[total4_of + j] = acc5
+
+
+@kernel
+def tensors_3(at, scalars, small):
+    """Before sweep 2: a block a tensor."""
+    total2_of = at[36]
+    total3_of = at[37]
+    total4_of = at[38]
+    rate_of = at[29]
+    numel_of = at[15]
+    c5_of = at[39]
+    j = tensor_of_block(at)
+    group = at[at[12] + j]
+    c2 = scalars[group, 4]
+    if thread() == 0:
+        small[c5_of + j] = tensor_1(
+            small[total2_of + j], small[total3_of + j], small[total4_of + j], small[rate_of + j], small[numel_of + j],
+            c2,
+        )
 
 
 @kernel
@@ -358,9 +419,9 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
     group = chunks[3, block()]
     eps1 = scalars[group, 0]
     c4 = scalars[group, 6]
-    by_row_of = at[26]
-    by_column_of = at[27]
-    c5_of = at[31]
+    by_row_of = at[30]
+    by_column_of = at[32]
+    c5_of = at[39]
     c5 = narrow(small[c5_of + tensor], scalars)
     line = 0
     while line < lines:
@@ -417,16 +478,22 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc6": "chunk", "acc7": "chunk", "acc8": "chunk", "rate": "tensor",
-        "by_row": "row", "by_column": "column", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk", "c5": "tensor",
+        "acc0": "row", "acc1": "part", "acc6": "chunk", "acc7": "chunk", "acc8": "chunk", "total5": "tensor",
+        "total6": "tensor", "total7": "tensor", "total0": "column", "rate": "tensor", "by_row": "row",
+        "total1": "column", "by_column": "column", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
+        "total2": "tensor", "total3": "tensor", "total4": "tensor", "c5": "tensor",
     },
     launches=(
-        Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("row", rows_0),
-        Launch("column", columns_0),
-        Launch("element", sweep_1),
+        Launch("element", sweep_0, totals={"acc0": ("sum", "element")}),
+        Launch("tensor", tensors_0, totals={"total5": ("sum", "element"), "total6": ("sum", "element"), "total7": ("sum", "element")}),
+        Launch("column", columns_0, totals={"total0": ("sum", "element")}),
         Launch("tensor", tensors_1),
+        Launch("row", rows_0),
+        Launch("column", columns_1, totals={"total1": ("sum", "row")}),
+        Launch("column", columns_2),
+        Launch("element", sweep_1),
+        Launch("tensor", tensors_2, totals={"total2": ("sum", "element"), "total3": ("sum", "element"), "total4": ("sum", "element")}),
+        Launch("tensor", tensors_3),
         Launch("element", sweep_2),
     ),
 )

@@ -51,9 +51,9 @@ def update_0(theta, g):
 
 
 @on_device
-def tensor_0(acc7, acc8, acc9, numel, eps2, c3):
+def tensor_0(total6, total7, total8, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
-    rate = c3*maximum(root_of_squares(acc7/numel, acc8/numel, acc9/numel), eps2)
+    rate = c3*maximum(root_of_squares(total6/numel, total7/numel, total8/numel), eps2)
     return rate
 
 
@@ -65,17 +65,17 @@ def row_0(r, acc0, n_cols, eps1, c0, c1):
 
 
 @on_device
-def column_0(c, acc1, acc3, n_rows, eps1, c0, c1):
+def column_0(c, total0, total2, n_rows, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
-    c_next = fma(c0, c, c1*fma(n_rows, eps1, acc1))
-    by_column = acc3**(1/4)/sqrt(c_next)
+    c_next = fma(c0, c, c1*fma(n_rows, eps1, total0))
+    by_column = total2**(1/4)/sqrt(c_next)
     return c_next, by_column
 
 
 @on_device
-def row_1(r_next, acc2):
+def row_1(r_next, total1):
     """One row before sweep 1: by_row."""
-    by_row = acc2**(1/4)/sqrt(r_next)
+    by_row = total1**(1/4)/sqrt(r_next)
     return by_row
 
 
@@ -89,9 +89,9 @@ def update_1(g, by_row, by_column):
 
 
 @on_device
-def tensor_1(acc4, acc5, acc6, rate, numel, c2):
+def tensor_1(total3, total4, total5, rate, numel, c2):
     """One tensor before sweep 2: c4."""
-    excess = maximum(c2*root_of_squares(acc4/numel, acc5/numel, acc6/numel), 1)
+    excess = maximum(c2*root_of_squares(total3/numel, total4/numel, total5/numel), 1)
     c4 = rate/excess
     return c4
 
@@ -201,17 +201,48 @@ def tensors_0(at, scalars, small):
     acc7_of = at[22]
     acc8_of = at[23]
     acc9_of = at[24]
-    numel_of = at[15]
-    rate_of = at[25]
+    total6_of = at[25]
+    total7_of = at[26]
+    total8_of = at[27]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
-    eps2 = scalars[group, 1]
-    c3 = scalars[group, 5]
     acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
     if thread() == 0:
-        small[rate_of + j] = tensor_0(acc7, acc8, acc9, small[numel_of + j], eps2, c3)
+        small[total6_of + j] = acc7
+        small[total7_of + j] = acc8
+        small[total8_of + j] = acc9
+
+
+@kernel
+def columns_0(at, scalars, small):
+    """Before sweep 1: a thread a column."""
+    acc1_of = at[21]
+    total0_of = at[28]
+    k = block()*THREADS + thread()
+    if k < columns_visited(at):
+        i = visited_column(at, k)
+        j = tensor_of_column(at, i)
+        acc1 = column_sum(small, acc1_of, at, j, i)
+        small[total0_of + i] = acc1
+
+
+@kernel
+def tensors_1(at, scalars, small):
+    """Before sweep 1: a block a tensor."""
+    total6_of = at[25]
+    total7_of = at[26]
+    total8_of = at[27]
+    numel_of = at[15]
+    rate_of = at[29]
+    j = tensor_of_block(at)
+    group = at[at[12] + j]
+    eps2 = scalars[group, 1]
+    c3 = scalars[group, 5]
+    if thread() == 0:
+        small[rate_of + j] = tensor_0(
+            small[total6_of + j], small[total7_of + j], small[total8_of + j], small[numel_of + j], eps2, c3,
+        )
 
 
 @kernel
@@ -232,13 +263,26 @@ def rows_0(at, scalars, small):
 
 
 @kernel
-def columns_0(at, scalars, small):
+def columns_1(at, scalars, small):
+    """Before sweep 1: a thread a column."""
+    r_of = at[18]
+    total2_of = at[30]
+    k = block()*THREADS + thread()
+    if k < columns_visited(at):
+        i = visited_column(at, k)
+        j = tensor_of_column(at, i)
+        acc3 = sum_down(small, r_of, at, j, i)
+        small[total2_of + i] = acc3
+
+
+@kernel
+def columns_2(at, scalars, small):
     """Before sweep 1: a thread a column."""
     c_of = at[19]
-    acc1_of = at[21]
-    r_of = at[18]
+    total0_of = at[28]
+    total2_of = at[30]
     n_rows_of = at[16]
-    by_column_of = at[26]
+    by_column_of = at[31]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
@@ -247,25 +291,35 @@ def columns_0(at, scalars, small):
         eps1 = scalars[group, 0]
         c0 = scalars[group, 2]
         c1 = scalars[group, 3]
-        acc1 = column_sum(small, acc1_of, at, j, i)
-        acc3 = sum_down(small, r_of, at, j, i)
         small[c_of + i], small[by_column_of + i] = column_0(
-            small[c_of + i], acc1, acc3, small[n_rows_of + j], eps1, c0, c1,
+            small[c_of + i], small[total0_of + i], small[total2_of + i], small[n_rows_of + j], eps1, c0, c1,
         )
 
 
 @kernel
 def rows_1(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    r_of = at[18]
     c_of = at[19]
-    by_row_of = at[27]
+    total1_of = at[32]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
         j = tensor_of_row(at, i)
         acc2 = sum_along(small, c_of, at, j, i)
-        small[by_row_of + i] = row_1(small[r_of + i], acc2)
+        small[total1_of + i] = acc2
+
+
+@kernel
+def rows_2(at, scalars, small):
+    """Before sweep 1: a thread a row."""
+    r_of = at[18]
+    total1_of = at[32]
+    by_row_of = at[33]
+    k = block()*THREADS + thread()
+    if k < rows_visited(at):
+        i = visited_row(at, k)
+        j = tensor_of_row(at, i)
+        small[by_row_of + i] = row_1(small[r_of + i], small[total1_of + i])
 
 
 @kernel
@@ -279,11 +333,11 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     first_column = chunks[8, block()]
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
-    by_row_of = at[27]
-    by_column_of = at[26]
-    acc4_of = at[28]
-    acc5_of = at[29]
-    acc6_of = at[30]
+    by_row_of = at[33]
+    by_column_of = at[31]
+    acc4_of = at[34]
+    acc5_of = at[35]
+    acc6_of = at[36]
     acc4 = 0.0  # sum of u*u over the tensor
     acc5 = 0.0  # sum of y0*y0 over the tensor
     acc6 = 0.0  # sum of y1*y1 over the tensor
@@ -336,22 +390,41 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
 
 
 @kernel
-def tensors_1(at, scalars, small):
+def tensors_2(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    acc4_of = at[28]
-    acc5_of = at[29]
-    acc6_of = at[30]
-    rate_of = at[25]
-    numel_of = at[15]
-    c4_of = at[31]
+    acc4_of = at[34]
+    acc5_of = at[35]
+    acc6_of = at[36]
+    total3_of = at[37]
+    total4_of = at[38]
+    total5_of = at[39]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
-    c2 = scalars[group, 4]
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
     acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c4_of + j] = tensor_1(acc4, acc5, acc6, small[rate_of + j], small[numel_of + j], c2)
+        small[total3_of + j] = acc4
+        small[total4_of + j] = acc5
+        small[total5_of + j] = acc6
+
+
+@kernel
+def tensors_3(at, scalars, small):
+    """Before sweep 2: a block a tensor."""
+    total3_of = at[37]
+    total4_of = at[38]
+    total5_of = at[39]
+    rate_of = at[29]
+    numel_of = at[15]
+    c4_of = at[40]
+    j = tensor_of_block(at)
+    group = at[at[12] + j]
+    c2 = scalars[group, 4]
+    if thread() == 0:
+        small[c4_of + j] = tensor_1(
+            small[total3_of + j], small[total4_of + j], small[total5_of + j], small[rate_of + j], small[numel_of + j],
+            c2,
+        )
 
 
 @kernel
@@ -365,9 +438,9 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
     first_column = chunks[8, block()]
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
-    by_row_of = at[27]
-    by_column_of = at[26]
-    c4_of = at[31]
+    by_row_of = at[33]
+    by_column_of = at[31]
+    c4_of = at[40]
     c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:
@@ -417,17 +490,24 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc7": "chunk", "acc8": "chunk", "acc9": "chunk", "rate": "tensor",
-        "by_column": "column", "by_row": "row", "acc4": "chunk", "acc5": "chunk", "acc6": "chunk", "c4": "tensor",
+        "acc0": "row", "acc1": "part", "acc7": "chunk", "acc8": "chunk", "acc9": "chunk", "total6": "tensor",
+        "total7": "tensor", "total8": "tensor", "total0": "column", "rate": "tensor", "total2": "column",
+        "by_column": "column", "total1": "row", "by_row": "row", "acc4": "chunk", "acc5": "chunk",
+        "acc6": "chunk", "total3": "tensor", "total4": "tensor", "total5": "tensor", "c4": "tensor",
     },
     launches=(
-        Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("row", rows_0),
-        Launch("column", columns_0),
-        Launch("row", rows_1),
-        Launch("element", sweep_1),
+        Launch("element", sweep_0, totals={"acc0": ("sum", "element")}),
+        Launch("tensor", tensors_0, totals={"total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element")}),
+        Launch("column", columns_0, totals={"total0": ("sum", "element")}),
         Launch("tensor", tensors_1),
+        Launch("row", rows_0),
+        Launch("column", columns_1, totals={"total2": ("sum", "row")}),
+        Launch("column", columns_2),
+        Launch("row", rows_1, totals={"total1": ("sum", "column")}),
+        Launch("row", rows_2),
+        Launch("element", sweep_1),
+        Launch("tensor", tensors_2, totals={"total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element")}),
+        Launch("tensor", tensors_3),
         Launch("element", sweep_2),
     ),
 )

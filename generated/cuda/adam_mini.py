@@ -193,7 +193,7 @@ PROGRAM = Program(
     scalars=scalars,
     values={"acc0": "row", "c5": "row"},
     launches=(
-        Launch("element", sweep_0),
+        Launch("element", sweep_0, totals={"acc0": ("sum", "element")}),
         Launch("row", rows_0),
         Launch("element", sweep_1),
     ),

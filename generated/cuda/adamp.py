@@ -35,8 +35,7 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    CHUNKS, ROWS, max_over, rows_visited, sum_by_one, sum_of_block, sum_over, tensor_of_block, tensor_of_row,
-    visited_row,
+    CHUNKS, ROWS, max_over, rows_visited, sum_of_block, sum_over, tensor_of_block, tensor_of_row, visited_row,
 )
 
 
@@ -71,11 +70,11 @@ def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_
 
 
 @on_device
-def tensor_0(acc8, acc9, acc10, acc11, acc12, acc13, acc14, eps):
+def tensor_0(total1, total2, total3, total4, total5, total6, total7, eps):
     """One tensor before sweep 1: cosine."""
     cosine = (
-        abs(acc8)/(maximum(root_of_squares(acc12, acc13, acc14), eps)*maximum(root_of_squares(acc9, acc10, acc11),
-        eps))
+        abs(total1)/(maximum(root_of_squares(total2, total3, total4), eps)*maximum(root_of_squares(total5, total6,
+        total7), eps))
     )
     return cosine
 
@@ -91,9 +90,9 @@ def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
 
 
 @on_device
-def tensor_1(acc7, cosine, numel, n_cols, delta, wd_ratio, c5):
+def tensor_1(total0, cosine, numel, n_cols, delta, wd_ratio, c5):
     """One tensor before sweep 1: row_cosine and c4."""
-    row_cosine = acc7
+    row_cosine = total0
     kept = (
         1
         if n_cols >= numel
@@ -106,14 +105,16 @@ def tensor_1(acc7, cosine, numel, n_cols, delta, wd_ratio, c5):
 
 
 @on_device
-def row_1(acc4, acc5, acc6, row_cosine, acc12, acc13, acc14, cosine, acc15, acc16, numel, n_cols, eps, delta):
+def row_1(
+    acc4, acc5, acc6, row_cosine, total5, total6, total7, cosine, acc15, total8, numel, n_cols, eps, delta,
+):
     """One row before sweep 1: radial."""
     radial = (
         0
         if n_cols >= numel
         else acc15/(root_of_squares(acc4, acc5, acc6) + eps)**2
         if row_cosine < delta/sqrt(n_cols)
-        else acc16/(eps + root_of_squares(acc12, acc13, acc14))**2
+        else total8/(eps + root_of_squares(total5, total6, total7))**2
         if cosine < delta/sqrt(numel)
         else 0
     )
@@ -362,10 +363,16 @@ def tensors_0(at, scalars, small):
     acc12_of = at[29]
     acc13_of = at[30]
     acc14_of = at[31]
-    cosine_of = at[34]
+    acc16_of = at[33]
+    total1_of = at[34]
+    total2_of = at[35]
+    total3_of = at[36]
+    total4_of = at[37]
+    total5_of = at[38]
+    total6_of = at[39]
+    total7_of = at[40]
+    total8_of = at[41]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
-    eps = scalars[group, 1]
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
     acc10 = sum_over(small, acc10_of, at, CHUNKS, j)
@@ -373,8 +380,37 @@ def tensors_0(at, scalars, small):
     acc12 = sum_over(small, acc12_of, at, CHUNKS, j)
     acc13 = sum_over(small, acc13_of, at, CHUNKS, j)
     acc14 = sum_over(small, acc14_of, at, CHUNKS, j)
+    acc16 = sum_over(small, acc16_of, at, CHUNKS, j)
     if thread() == 0:
-        small[cosine_of + j] = tensor_0(acc8, acc9, acc10, acc11, acc12, acc13, acc14, eps)
+        small[total1_of + j] = acc8
+        small[total2_of + j] = acc9
+        small[total3_of + j] = acc10
+        small[total4_of + j] = acc11
+        small[total5_of + j] = acc12
+        small[total6_of + j] = acc13
+        small[total7_of + j] = acc14
+        small[total8_of + j] = acc16
+
+
+@kernel
+def tensors_1(at, scalars, small):
+    """Before sweep 1: a block a tensor."""
+    total1_of = at[34]
+    total2_of = at[35]
+    total3_of = at[36]
+    total4_of = at[37]
+    total5_of = at[38]
+    total6_of = at[39]
+    total7_of = at[40]
+    cosine_of = at[42]
+    j = tensor_of_block(at)
+    group = at[at[12] + j]
+    eps = scalars[group, 1]
+    if thread() == 0:
+        small[cosine_of + j] = tensor_0(
+            small[total1_of + j], small[total2_of + j], small[total3_of + j], small[total4_of + j],
+            small[total5_of + j], small[total6_of + j], small[total7_of + j], eps,
+        )
 
 
 @kernel
@@ -387,7 +423,7 @@ def rows_0(at, scalars, small):
     acc4_of = at[22]
     acc5_of = at[23]
     acc6_of = at[24]
-    y4_of = at[35]
+    y4_of = at[43]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -401,23 +437,34 @@ def rows_0(at, scalars, small):
 
 
 @kernel
-def tensors_1(at, scalars, small):
+def tensors_2(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    y4_of = at[35]
-    cosine_of = at[34]
+    y4_of = at[43]
+    total0_of = at[44]
+    j = tensor_of_block(at)
+    acc7 = max_over(small, y4_of, at, ROWS, j)
+    if thread() == 0:
+        small[total0_of + j] = acc7
+
+
+@kernel
+def tensors_3(at, scalars, small):
+    """Before sweep 1: a block a tensor."""
+    total0_of = at[44]
+    cosine_of = at[42]
     numel_of = at[15]
     n_cols_of = at[17]
-    row_cosine_of = at[36]
-    c4_of = at[37]
+    row_cosine_of = at[45]
+    c4_of = at[46]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     delta = scalars[group, 2]
     wd_ratio = scalars[group, 3]
     c5 = scalars[group, 12]
-    acc7 = max_over(small, y4_of, at, ROWS, j)
     if thread() == 0:
         small[row_cosine_of + j], small[c4_of + j] = tensor_1(
-            acc7, small[cosine_of + j], small[numel_of + j], small[n_cols_of + j], delta, wd_ratio, c5,
+            small[total0_of + j], small[cosine_of + j], small[numel_of + j], small[n_cols_of + j], delta, wd_ratio,
+            c5,
         )
 
 
@@ -427,16 +474,16 @@ def rows_1(at, scalars, small):
     acc4_of = at[22]
     acc5_of = at[23]
     acc6_of = at[24]
-    row_cosine_of = at[36]
-    acc12_of = at[29]
-    acc13_of = at[30]
-    acc14_of = at[31]
-    cosine_of = at[34]
+    row_cosine_of = at[45]
+    total5_of = at[38]
+    total6_of = at[39]
+    total7_of = at[40]
+    cosine_of = at[42]
     acc15_of = at[32]
-    acc16_of = at[33]
+    total8_of = at[41]
     numel_of = at[15]
     n_cols_of = at[17]
-    radial_of = at[38]
+    radial_of = at[47]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -444,13 +491,10 @@ def rows_1(at, scalars, small):
         group = at[at[12] + j]
         eps = scalars[group, 1]
         delta = scalars[group, 2]
-        acc12 = sum_by_one(small, acc12_of, at, CHUNKS, j)
-        acc13 = sum_by_one(small, acc13_of, at, CHUNKS, j)
-        acc14 = sum_by_one(small, acc14_of, at, CHUNKS, j)
-        acc16 = sum_by_one(small, acc16_of, at, CHUNKS, j)
         small[radial_of + i] = row_1(
-            small[acc4_of + i], small[acc5_of + i], small[acc6_of + i], small[row_cosine_of + j], acc12, acc13, acc14,
-            small[cosine_of + j], small[acc15_of + i], acc16, small[numel_of + j], small[n_cols_of + j], eps, delta,
+            small[acc4_of + i], small[acc5_of + i], small[acc6_of + i], small[row_cosine_of + j],
+            small[total5_of + j], small[total6_of + j], small[total7_of + j], small[cosine_of + j],
+            small[acc15_of + i], small[total8_of + j], small[numel_of + j], small[n_cols_of + j], eps, delta,
         )
 
 
@@ -467,8 +511,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     eps = scalars[group, 1]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    radial_of = at[38]
-    c4_of = at[37]
+    radial_of = at[47]
+    c4_of = at[46]
     c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:
@@ -522,14 +566,18 @@ PROGRAM = Program(
     values={
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "acc6": "row",
         "acc8": "chunk", "acc9": "chunk", "acc10": "chunk", "acc11": "chunk", "acc12": "chunk", "acc13": "chunk",
-        "acc14": "chunk", "acc15": "row", "acc16": "chunk", "cosine": "tensor", "y4": "row",
-        "row_cosine": "tensor", "c4": "tensor", "radial": "row",
+        "acc14": "chunk", "acc15": "row", "acc16": "chunk", "total1": "tensor", "total2": "tensor",
+        "total3": "tensor", "total4": "tensor", "total5": "tensor", "total6": "tensor", "total7": "tensor",
+        "total8": "tensor", "cosine": "tensor", "y4": "row", "total0": "tensor", "row_cosine": "tensor",
+        "c4": "tensor", "radial": "row",
     },
     launches=(
-        Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("row", rows_0),
+        Launch("element", sweep_0, totals={"acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"), "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"), "acc6": ("sum", "element"), "acc15": ("sum", "element")}),
+        Launch("tensor", tensors_0, totals={"total1": ("sum", "element"), "total2": ("sum", "element"), "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"), "total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element")}),
         Launch("tensor", tensors_1),
+        Launch("row", rows_0),
+        Launch("tensor", tensors_2, totals={"total0": ("max", "row")}),
+        Launch("tensor", tensors_3),
         Launch("row", rows_1),
         Launch("element", sweep_1),
     ),

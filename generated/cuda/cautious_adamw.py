@@ -57,9 +57,9 @@ def update_0(g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c
 
 
 @on_device
-def tensor_0(acc0, numel):
+def tensor_0(total0, numel):
     """One tensor before sweep 1: c5."""
-    c5 = 1/maximum(acc0/numel, 1/1000)
+    c5 = 1/maximum(total0/numel, 1/1000)
     return c5
 
 
@@ -145,12 +145,22 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[18]
-    numel_of = at[15]
-    c5_of = at[19]
+    total0_of = at[19]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c5_of + j] = tensor_0(acc0, small[numel_of + j])
+        small[total0_of + j] = acc0
+
+
+@kernel
+def tensors_1(at, scalars, small):
+    """Before sweep 1: a block a tensor."""
+    total0_of = at[19]
+    numel_of = at[15]
+    c5_of = at[20]
+    j = tensor_of_block(at)
+    if thread() == 0:
+        small[c5_of + j] = tensor_0(small[total0_of + j], small[numel_of + j])
 
 
 @kernel
@@ -172,7 +182,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     c4 = scalars[group, 11]
     zero = scalars[group, 12]
     c6 = scalars[group, 13]
-    c5_of = at[19]
+    c5_of = at[20]
     c5 = narrow(small[c5_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
@@ -215,10 +225,11 @@ PROGRAM = Program(
     states=("m", "v"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "c5": "tensor"},
+    values={"acc0": "chunk", "total0": "tensor", "c5": "tensor"},
     launches=(
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element")}),
+        Launch("tensor", tensors_1),
         Launch("element", sweep_1),
     ),
 )

@@ -218,7 +218,7 @@ PROGRAM = Program(
     values={"c1": "tensor", "acc0": "row", "c0": "row"},
     launches=(
         Launch("tensor", tensors_0),
-        Launch("element", sweep_0),
+        Launch("element", sweep_0, totals={"acc0": ("sum", "element")}),
         Launch("row", rows_0),
         Launch("element", sweep_1),
     ),

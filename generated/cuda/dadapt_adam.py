@@ -59,21 +59,21 @@ def model_0(d, weight_decay, rest, c0, c2):
 
 @per_element
 def update_0(theta, g, m, v, s, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head, beta2_tail):
-    """One element in sweep 0: the new theta, m, v and s, and y0 and y2."""
+    """One element in sweep 0: the new theta, m, v and s, and y0 and y1."""
     m_next = fma(beta1_head, m, fma(beta1_tail, m, c1*g))
     v_next = fma(beta2_head, v, fma(beta2_tail, v, c3*(g*g)))
     s_next = fma(root, s, c4*g)
     y0 = g*s/(sqrt(v) + eps)
-    y2 = abs(s_next)
+    y1 = abs(s_next)
     theta_next = fma(-c6, theta, theta) - m_next/(sqrt(v_next) + eps)
-    return theta_next, m_next, v_next, s_next, y0, y2
+    return theta_next, m_next, v_next, s_next, y0, y1
 
 
 @on_device
-def model_1(d, r, rate, acc1, acc3, root, rest, c5):
+def model_1(d, r, rate, total1, total3, root, rest, c5):
     """One model after the last sweep: the new d and r."""
-    r_next = fma(r, root, acc1*rate*rest)
-    total = acc3
+    r_next = fma(r, root, rate*total1*rest)
+    total = total3
     d_next = maximum(d, r_next*c5/total) if total > 0 else d
     return d_next, r_next
 
@@ -122,7 +122,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     c4 = narrow(small[c4_of], scalars)
     c6 = narrow(small[c6_of], scalars)
     acc0 = 0.0  # sum of y0 over the tensor
-    acc2 = 0.0  # sum of y2 over the tensor
+    acc2 = 0.0  # sum of y1 over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | s_ptr)
     i = 4*thread()
     while i < fours:
@@ -131,30 +131,30 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
         v_i0, v_i1, v_i2, v_i3 = load4(v_ptr, i, storage.v)
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, storage.s)
-        theta_next_i0, m_next_i0, v_next_i0, s_next_i0, y0_i0, y2_i0 = update_0(
+        theta_next_i0, m_next_i0, v_next_i0, s_next_i0, y0_i0, y1_i0 = update_0(
             theta_i0, g_i0, m_i0, v_i0, s_i0, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
         acc0 += wide(y0_i0)
-        acc2 += wide(y2_i0)
-        theta_next_i1, m_next_i1, v_next_i1, s_next_i1, y0_i1, y2_i1 = update_0(
+        acc2 += wide(y1_i0)
+        theta_next_i1, m_next_i1, v_next_i1, s_next_i1, y0_i1, y1_i1 = update_0(
             theta_i1, g_i1, m_i1, v_i1, s_i1, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
         acc0 += wide(y0_i1)
-        acc2 += wide(y2_i1)
-        theta_next_i2, m_next_i2, v_next_i2, s_next_i2, y0_i2, y2_i2 = update_0(
+        acc2 += wide(y1_i1)
+        theta_next_i2, m_next_i2, v_next_i2, s_next_i2, y0_i2, y1_i2 = update_0(
             theta_i2, g_i2, m_i2, v_i2, s_i2, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
         acc0 += wide(y0_i2)
-        acc2 += wide(y2_i2)
-        theta_next_i3, m_next_i3, v_next_i3, s_next_i3, y0_i3, y2_i3 = update_0(
+        acc2 += wide(y1_i2)
+        theta_next_i3, m_next_i3, v_next_i3, s_next_i3, y0_i3, y1_i3 = update_0(
             theta_i3, g_i3, m_i3, v_i3, s_i3, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
         acc0 += wide(y0_i3)
-        acc2 += wide(y2_i3)
+        acc2 += wide(y1_i3)
         store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -167,11 +167,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         m_i = load(m_ptr, i, storage.m)
         v_i = load(v_ptr, i, storage.v)
         s_i = load(s_ptr, i, storage.s)
-        theta_next_i, m_next_i, v_next_i, s_next_i, y0_i, y2_i = update_0(
+        theta_next_i, m_next_i, v_next_i, s_next_i, y0_i, y1_i = update_0(
             theta_i, g_i, m_i, v_i, s_i, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head, beta2_tail,
         )
         acc0 += wide(y0_i)
-        acc2 += wide(y2_i)
+        acc2 += wide(y1_i)
         store(theta_ptr, i, storage.theta, theta_next_i)
         store(m_ptr, i, storage.m, m_next_i)
         store(v_ptr, i, storage.v, v_next_i)
@@ -190,31 +190,45 @@ def tensors_0(at, scalars, small):
     """After the last sweep: a block a tensor."""
     acc0_of = at[24]
     acc2_of = at[25]
-    y1_of = at[26]
-    y3_of = at[27]
+    total0_of = at[26]
+    total2_of = at[27]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
     if thread() == 0:
-        small[y1_of + j] = acc0
-        small[y3_of + j] = acc2
+        small[total0_of + j] = acc0
+        small[total2_of + j] = acc2
 
 
 @kernel
 def models_1(at, scalars, small):
     """After the last sweep: one block."""
+    total0_of = at[26]
+    total2_of = at[27]
+    total1_of = at[28]
+    total3_of = at[29]
+    acc1 = sum_over_tensors(small, total0_of, at)
+    acc3 = sum_over_tensors(small, total2_of, at)
+    if thread() == 0:
+        small[total1_of] = acc1
+        small[total3_of] = acc3
+
+
+@kernel
+def models_2(at, scalars, small):
+    """After the last sweep: one block."""
     d_of = at[18]
     r_of = at[19]
     rate_of = at[20]
-    y1_of = at[26]
-    y3_of = at[27]
-    acc1 = sum_over_tensors(small, y1_of, at)
-    acc3 = sum_over_tensors(small, y3_of, at)
+    total1_of = at[28]
+    total3_of = at[29]
     root = scalars[0, 2]
     rest = scalars[0, 4]
     c5 = scalars[0, 11]
     if thread() == 0:
-        small[d_of], small[r_of] = model_1(small[d_of], small[r_of], small[rate_of], acc1, acc3, root, rest, c5)
+        small[d_of], small[r_of] = model_1(
+            small[d_of], small[r_of], small[rate_of], small[total1_of], small[total3_of], root, rest, c5,
+        )
 
 
 def initial(lr, beta2, beta1, eps, weight_decay, d0):
@@ -239,13 +253,14 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "rate": "model", "c1": "model", "c4": "model", "c6": "model", "acc0": "chunk", "acc2": "chunk",
-        "y1": "tensor", "y3": "tensor",
+        "total0": "tensor", "total2": "tensor", "total1": "model", "total3": "model",
     },
     launches=(
         Launch("model", models_0),
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("model", models_1),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element")}),
+        Launch("model", models_1, totals={"total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
+        Launch("model", models_2),
     ),
 )
 

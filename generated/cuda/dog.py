@@ -35,18 +35,18 @@ def scalars(t, lr, eps, reps_rel):
 
 @per_element
 def update_0(theta, g, theta_0):
-    """One element in sweep 0: y0, y2 and y4."""
+    """One element in sweep 0: y0, y1 and y2."""
     y0 = theta - theta_0
-    y2 = shrunk(y0)
-    y4 = stretched(y0)
-    return y0, y2, y4
+    y1 = shrunk(y0)
+    y2 = stretched(y0)
+    return y0, y1, y2
 
 
 @on_device
-def model_0(distance, squares, acc1, acc3, acc5, acc7, lr, eps):
+def model_0(distance, squares, total1, total3, total5, total7, lr, eps):
     """One model before sweep 1: the new distance and squares, and rate."""
-    distance_next = maximum(distance, root_of_squares(acc1, acc3, acc5))
-    squares_next = squares + acc7
+    distance_next = maximum(distance, root_of_squares(total1, total3, total5))
+    squares_next = squares + total7
     rate = lr*distance_next/sqrt(squares_next + eps)
     return distance_next, squares_next, rate
 
@@ -72,8 +72,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     acc4_of = at[22]
     acc6_of = at[23]
     acc0 = 0.0  # sum of y0*y0 over the tensor
-    acc2 = 0.0  # sum of y2*y2 over the tensor
-    acc4 = 0.0  # sum of y4*y4 over the tensor
+    acc2 = 0.0  # sum of y1*y1 over the tensor
+    acc4 = 0.0  # sum of y2*y2 over the tensor
     acc6 = 0.0  # sum of g*g over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
     i = 4*thread()
@@ -81,25 +81,25 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
-        y0_i0, y2_i0, y4_i0 = update_0(theta_i0, g_i0, theta_0_i0)
+        y0_i0, y1_i0, y2_i0 = update_0(theta_i0, g_i0, theta_0_i0)
         acc0 = fma(wide(y0_i0), wide(y0_i0), acc0)
-        acc2 = fma(wide(y2_i0), wide(y2_i0), acc2)
-        acc4 = fma(wide(y4_i0), wide(y4_i0), acc4)
+        acc2 = fma(wide(y1_i0), wide(y1_i0), acc2)
+        acc4 = fma(wide(y2_i0), wide(y2_i0), acc4)
         acc6 = fma(wide(g_i0), wide(g_i0), acc6)
-        y0_i1, y2_i1, y4_i1 = update_0(theta_i1, g_i1, theta_0_i1)
+        y0_i1, y1_i1, y2_i1 = update_0(theta_i1, g_i1, theta_0_i1)
         acc0 = fma(wide(y0_i1), wide(y0_i1), acc0)
-        acc2 = fma(wide(y2_i1), wide(y2_i1), acc2)
-        acc4 = fma(wide(y4_i1), wide(y4_i1), acc4)
+        acc2 = fma(wide(y1_i1), wide(y1_i1), acc2)
+        acc4 = fma(wide(y2_i1), wide(y2_i1), acc4)
         acc6 = fma(wide(g_i1), wide(g_i1), acc6)
-        y0_i2, y2_i2, y4_i2 = update_0(theta_i2, g_i2, theta_0_i2)
+        y0_i2, y1_i2, y2_i2 = update_0(theta_i2, g_i2, theta_0_i2)
         acc0 = fma(wide(y0_i2), wide(y0_i2), acc0)
-        acc2 = fma(wide(y2_i2), wide(y2_i2), acc2)
-        acc4 = fma(wide(y4_i2), wide(y4_i2), acc4)
+        acc2 = fma(wide(y1_i2), wide(y1_i2), acc2)
+        acc4 = fma(wide(y2_i2), wide(y2_i2), acc4)
         acc6 = fma(wide(g_i2), wide(g_i2), acc6)
-        y0_i3, y2_i3, y4_i3 = update_0(theta_i3, g_i3, theta_0_i3)
+        y0_i3, y1_i3, y2_i3 = update_0(theta_i3, g_i3, theta_0_i3)
         acc0 = fma(wide(y0_i3), wide(y0_i3), acc0)
-        acc2 = fma(wide(y2_i3), wide(y2_i3), acc2)
-        acc4 = fma(wide(y4_i3), wide(y4_i3), acc4)
+        acc2 = fma(wide(y1_i3), wide(y1_i3), acc2)
+        acc4 = fma(wide(y2_i3), wide(y2_i3), acc4)
         acc6 = fma(wide(g_i3), wide(g_i3), acc6)
         i += 4*THREADS
     i = fours + thread()
@@ -107,10 +107,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         theta_i = load(theta_ptr, i, storage.theta)
         g_i = load(g_ptr, i, storage.g)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
-        y0_i, y2_i, y4_i = update_0(theta_i, g_i, theta_0_i)
+        y0_i, y1_i, y2_i = update_0(theta_i, g_i, theta_0_i)
         acc0 = fma(wide(y0_i), wide(y0_i), acc0)
-        acc2 = fma(wide(y2_i), wide(y2_i), acc2)
-        acc4 = fma(wide(y4_i), wide(y4_i), acc4)
+        acc2 = fma(wide(y1_i), wide(y1_i), acc2)
+        acc4 = fma(wide(y2_i), wide(y2_i), acc4)
         acc6 = fma(wide(g_i), wide(g_i), acc6)
         i += THREADS
     acc0 = sum_of_block(acc0)
@@ -134,41 +134,60 @@ def tensors_0(at, scalars, small):
     acc2_of = at[21]
     acc4_of = at[22]
     acc6_of = at[23]
-    y1_of = at[24]
-    y3_of = at[25]
-    y5_of = at[26]
-    y6_of = at[27]
+    total0_of = at[24]
+    total2_of = at[25]
+    total4_of = at[26]
+    total6_of = at[27]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
     if thread() == 0:
-        small[y1_of + j] = acc0
-        small[y3_of + j] = acc2
-        small[y5_of + j] = acc4
-        small[y6_of + j] = acc6
+        small[total0_of + j] = acc0
+        small[total2_of + j] = acc2
+        small[total4_of + j] = acc4
+        small[total6_of + j] = acc6
 
 
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
+    total0_of = at[24]
+    total2_of = at[25]
+    total4_of = at[26]
+    total6_of = at[27]
+    total1_of = at[28]
+    total3_of = at[29]
+    total5_of = at[30]
+    total7_of = at[31]
+    acc1 = sum_over_tensors(small, total0_of, at)
+    acc3 = sum_over_tensors(small, total2_of, at)
+    acc5 = sum_over_tensors(small, total4_of, at)
+    acc7 = sum_over_tensors(small, total6_of, at)
+    if thread() == 0:
+        small[total1_of] = acc1
+        small[total3_of] = acc3
+        small[total5_of] = acc5
+        small[total7_of] = acc7
+
+
+@kernel
+def models_1(at, scalars, small):
+    """Before sweep 1: one block."""
     distance_of = at[18]
     squares_of = at[19]
-    y1_of = at[24]
-    y3_of = at[25]
-    y5_of = at[26]
-    y6_of = at[27]
-    rate_of = at[28]
-    acc1 = sum_over_tensors(small, y1_of, at)
-    acc3 = sum_over_tensors(small, y3_of, at)
-    acc5 = sum_over_tensors(small, y5_of, at)
-    acc7 = sum_over_tensors(small, y6_of, at)
+    total1_of = at[28]
+    total3_of = at[29]
+    total5_of = at[30]
+    total7_of = at[31]
+    rate_of = at[32]
     lr = scalars[0, 0]
     eps = scalars[0, 1]
     if thread() == 0:
         small[distance_of], small[squares_of], small[rate_of] = model_0(
-            small[distance_of], small[squares_of], acc1, acc3, acc5, acc7, lr, eps,
+            small[distance_of], small[squares_of], small[total1_of], small[total3_of], small[total5_of],
+            small[total7_of], lr, eps,
         )
 
 
@@ -180,7 +199,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     first_element = chunks[2, block()]
     theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    rate_of = at[28]
+    rate_of = at[32]
     rate = narrow(small[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
@@ -226,13 +245,15 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "acc6": "chunk", "y1": "tensor", "y3": "tensor",
-        "y5": "tensor", "y6": "tensor", "rate": "model",
+        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "acc6": "chunk", "total0": "tensor",
+        "total2": "tensor", "total4": "tensor", "total6": "tensor", "total1": "model", "total3": "model",
+        "total5": "model", "total7": "model", "rate": "model",
     },
     launches=(
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("model", models_0),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"), "total6": ("sum", "element")}),
+        Launch("model", models_0, totals={"total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"), "total7": ("sum", "tensor")}),
+        Launch("model", models_1),
         Launch("element", sweep_1),
     ),
     copies=("theta_0",),

@@ -39,10 +39,10 @@ def update_0(theta, g, theta_0):
 
 
 @on_device
-def model_0(d2, squares, acc1, acc3, lr, eps):
+def model_0(d2, squares, total1, total3, lr, eps):
     """One model before sweep 1: the new d2 and squares, and rate."""
-    d2_next = maximum(d2, acc1)
-    squares_next = fma(d2_next, acc3, squares)
+    d2_next = maximum(d2, total1)
+    squares_next = fma(d2_next, total3, squares)
     rate = lr*d2_next/(sqrt(squares_next) + eps)
     return d2_next, squares_next, rate
 
@@ -108,31 +108,43 @@ def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[20]
     acc2_of = at[21]
-    y1_of = at[22]
-    y2_of = at[23]
+    total0_of = at[22]
+    total2_of = at[23]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
     if thread() == 0:
-        small[y1_of + j] = acc0
-        small[y2_of + j] = acc2
+        small[total0_of + j] = acc0
+        small[total2_of + j] = acc2
 
 
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
+    total0_of = at[22]
+    total2_of = at[23]
+    total1_of = at[24]
+    total3_of = at[25]
+    acc1 = sum_over_tensors(small, total0_of, at)
+    acc3 = sum_over_tensors(small, total2_of, at)
+    if thread() == 0:
+        small[total1_of] = acc1
+        small[total3_of] = acc3
+
+
+@kernel
+def models_1(at, scalars, small):
+    """Before sweep 1: one block."""
     d2_of = at[18]
     squares_of = at[19]
-    y1_of = at[22]
-    y2_of = at[23]
-    rate_of = at[24]
-    acc1 = sum_over_tensors(small, y1_of, at)
-    acc3 = sum_over_tensors(small, y2_of, at)
+    total1_of = at[24]
+    total3_of = at[25]
+    rate_of = at[26]
     lr = scalars[0, 0]
     eps = scalars[0, 1]
     if thread() == 0:
         small[d2_of], small[squares_of], small[rate_of] = model_0(
-            small[d2_of], small[squares_of], acc1, acc3, lr, eps,
+            small[d2_of], small[squares_of], small[total1_of], small[total3_of], lr, eps,
         )
 
 
@@ -144,7 +156,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     first_element = chunks[2, block()]
     theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    rate_of = at[24]
+    rate_of = at[26]
     rate = narrow(small[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
@@ -182,11 +194,15 @@ PROGRAM = Program(
     shared=("lr", "eps"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc2": "chunk", "y1": "tensor", "y2": "tensor", "rate": "model"},
+    values={
+        "acc0": "chunk", "acc2": "chunk", "total0": "tensor", "total2": "tensor", "total1": "model",
+        "total3": "model", "rate": "model",
+    },
     launches=(
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("model", models_0),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element")}),
+        Launch("model", models_0, totals={"total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
+        Launch("model", models_1),
         Launch("element", sweep_1),
     ),
     copies=("theta_0",),

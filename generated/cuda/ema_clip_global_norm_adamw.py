@@ -51,16 +51,16 @@ def scalars(t, lr, norm_limit, beta1, beta2, weight_decay, eps, ema_decay):
 
 @per_element
 def update_0(g):
-    """One element in sweep 0: y1 and y3."""
-    y1 = shrunk(g)
-    y3 = stretched(g)
-    return y1, y3
+    """One element in sweep 0: y0 and y1."""
+    y0 = shrunk(g)
+    y1 = stretched(g)
+    return y0, y1
 
 
 @on_device
-def model_0(acc1, acc3, acc5, norm_limit):
+def model_0(total1, total3, total5, norm_limit):
     """One model before sweep 1: shrink."""
-    shrink = norm_limit/maximum(1/1000000 + root_of_squares(acc1, acc3, acc5), norm_limit)
+    shrink = norm_limit/maximum(1/1000000 + root_of_squares(total1, total3, total5), norm_limit)
     return shrink
 
 
@@ -91,36 +91,36 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     acc2_of = at[19]
     acc4_of = at[20]
     acc0 = 0.0  # sum of g*g over the tensor
-    acc2 = 0.0  # sum of y1*y1 over the tensor
-    acc4 = 0.0  # sum of y3*y3 over the tensor
+    acc2 = 0.0  # sum of y0*y0 over the tensor
+    acc4 = 0.0  # sum of y1*y1 over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
     while i < fours:
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
-        y1_i0, y3_i0 = update_0(g_i0)
+        y0_i0, y1_i0 = update_0(g_i0)
         acc0 = fma(wide(g_i0), wide(g_i0), acc0)
-        acc2 = fma(wide(y1_i0), wide(y1_i0), acc2)
-        acc4 = fma(wide(y3_i0), wide(y3_i0), acc4)
-        y1_i1, y3_i1 = update_0(g_i1)
+        acc2 = fma(wide(y0_i0), wide(y0_i0), acc2)
+        acc4 = fma(wide(y1_i0), wide(y1_i0), acc4)
+        y0_i1, y1_i1 = update_0(g_i1)
         acc0 = fma(wide(g_i1), wide(g_i1), acc0)
-        acc2 = fma(wide(y1_i1), wide(y1_i1), acc2)
-        acc4 = fma(wide(y3_i1), wide(y3_i1), acc4)
-        y1_i2, y3_i2 = update_0(g_i2)
+        acc2 = fma(wide(y0_i1), wide(y0_i1), acc2)
+        acc4 = fma(wide(y1_i1), wide(y1_i1), acc4)
+        y0_i2, y1_i2 = update_0(g_i2)
         acc0 = fma(wide(g_i2), wide(g_i2), acc0)
-        acc2 = fma(wide(y1_i2), wide(y1_i2), acc2)
-        acc4 = fma(wide(y3_i2), wide(y3_i2), acc4)
-        y1_i3, y3_i3 = update_0(g_i3)
+        acc2 = fma(wide(y0_i2), wide(y0_i2), acc2)
+        acc4 = fma(wide(y1_i2), wide(y1_i2), acc4)
+        y0_i3, y1_i3 = update_0(g_i3)
         acc0 = fma(wide(g_i3), wide(g_i3), acc0)
-        acc2 = fma(wide(y1_i3), wide(y1_i3), acc2)
-        acc4 = fma(wide(y3_i3), wide(y3_i3), acc4)
+        acc2 = fma(wide(y0_i3), wide(y0_i3), acc2)
+        acc4 = fma(wide(y1_i3), wide(y1_i3), acc4)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         g_i = load(g_ptr, i, storage.g)
-        y1_i, y3_i = update_0(g_i)
+        y0_i, y1_i = update_0(g_i)
         acc0 = fma(wide(g_i), wide(g_i), acc0)
-        acc2 = fma(wide(y1_i), wide(y1_i), acc2)
-        acc4 = fma(wide(y3_i), wide(y3_i), acc4)
+        acc2 = fma(wide(y0_i), wide(y0_i), acc2)
+        acc4 = fma(wide(y1_i), wide(y1_i), acc4)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
@@ -139,32 +139,47 @@ def tensors_0(at, scalars, small):
     acc0_of = at[18]
     acc2_of = at[19]
     acc4_of = at[20]
-    y0_of = at[21]
-    y2_of = at[22]
-    y4_of = at[23]
+    total0_of = at[21]
+    total2_of = at[22]
+    total4_of = at[23]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     if thread() == 0:
-        small[y0_of + j] = acc0
-        small[y2_of + j] = acc2
-        small[y4_of + j] = acc4
+        small[total0_of + j] = acc0
+        small[total2_of + j] = acc2
+        small[total4_of + j] = acc4
 
 
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    y0_of = at[21]
-    y2_of = at[22]
-    y4_of = at[23]
-    shrink_of = at[24]
-    acc1 = sum_over_tensors(small, y0_of, at)
-    acc3 = sum_over_tensors(small, y2_of, at)
-    acc5 = sum_over_tensors(small, y4_of, at)
+    total0_of = at[21]
+    total2_of = at[22]
+    total4_of = at[23]
+    total1_of = at[24]
+    total3_of = at[25]
+    total5_of = at[26]
+    acc1 = sum_over_tensors(small, total0_of, at)
+    acc3 = sum_over_tensors(small, total2_of, at)
+    acc5 = sum_over_tensors(small, total4_of, at)
+    if thread() == 0:
+        small[total1_of] = acc1
+        small[total3_of] = acc3
+        small[total5_of] = acc5
+
+
+@kernel
+def models_1(at, scalars, small):
+    """Before sweep 1: one block."""
+    total1_of = at[24]
+    total3_of = at[25]
+    total5_of = at[26]
+    shrink_of = at[27]
     norm_limit = scalars[0, 1]
     if thread() == 0:
-        small[shrink_of] = model_0(acc1, acc3, acc5, norm_limit)
+        small[shrink_of] = model_0(small[total1_of], small[total3_of], small[total5_of], norm_limit)
 
 
 @kernel
@@ -193,7 +208,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     ema_decay_head = scalars[group, 12]
     ema_decay_tail = scalars[group, 13]
     c5 = scalars[group, 14]
-    shrink_of = at[24]
+    shrink_of = at[27]
     shrink = narrow(small[shrink_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr)
     i = 4*thread()
@@ -266,13 +281,14 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "y0": "tensor", "y2": "tensor", "y4": "tensor",
-        "shrink": "model",
+        "acc0": "chunk", "acc2": "chunk", "acc4": "chunk", "total0": "tensor", "total2": "tensor",
+        "total4": "tensor", "total1": "model", "total3": "model", "total5": "model", "shrink": "model",
     },
     launches=(
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("model", models_0),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element")}),
+        Launch("model", models_0, totals={"total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor")}),
+        Launch("model", models_1),
         Launch("element", sweep_1),
     ),
     copies=("theta_ema",),

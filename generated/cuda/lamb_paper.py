@@ -62,10 +62,11 @@ def update_0(
 
 
 @on_device
-def tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, norm_max, norm_min):
+def tensor_0(total0, total1, total2, total3, total4, total5, lr, norm_max, norm_min):
     """One tensor before sweep 1: c4."""
     trust = (
-        minimum(maximum(root_of_squares(acc0, acc1, acc2), norm_min), norm_max)/root_of_squares(acc3, acc4, acc5)
+        minimum(maximum(root_of_squares(total0, total1, total2), norm_min), norm_max)/root_of_squares(total3,
+        total4, total5)
     )
     c4 = lr*trust
     return c4
@@ -211,12 +212,13 @@ def tensors_0(at, scalars, small):
     acc3_of = at[21]
     acc4_of = at[22]
     acc5_of = at[23]
-    c4_of = at[24]
+    total0_of = at[24]
+    total1_of = at[25]
+    total2_of = at[26]
+    total3_of = at[27]
+    total4_of = at[28]
+    total5_of = at[29]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
-    lr = scalars[group, 0]
-    norm_max = scalars[group, 3]
-    norm_min = scalars[group, 4]
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc1 = sum_over(small, acc1_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -224,7 +226,34 @@ def tensors_0(at, scalars, small):
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
     if thread() == 0:
-        small[c4_of + j] = tensor_0(acc0, acc1, acc2, acc3, acc4, acc5, lr, norm_max, norm_min)
+        small[total0_of + j] = acc0
+        small[total1_of + j] = acc1
+        small[total2_of + j] = acc2
+        small[total3_of + j] = acc3
+        small[total4_of + j] = acc4
+        small[total5_of + j] = acc5
+
+
+@kernel
+def tensors_1(at, scalars, small):
+    """Before sweep 1: a block a tensor."""
+    total0_of = at[24]
+    total1_of = at[25]
+    total2_of = at[26]
+    total3_of = at[27]
+    total4_of = at[28]
+    total5_of = at[29]
+    c4_of = at[30]
+    j = tensor_of_block(at)
+    group = at[at[12] + j]
+    lr = scalars[group, 0]
+    norm_max = scalars[group, 3]
+    norm_min = scalars[group, 4]
+    if thread() == 0:
+        small[c4_of + j] = tensor_0(
+            small[total0_of + j], small[total1_of + j], small[total2_of + j], small[total3_of + j],
+            small[total4_of + j], small[total5_of + j], lr, norm_max, norm_min,
+        )
 
 
 @kernel
@@ -241,7 +270,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     weight_decay = scalars[group, 2]
     c2 = scalars[group, 11]
     c3 = scalars[group, 12]
-    c4_of = at[24]
+    c4_of = at[30]
     c4 = narrow(small[c4_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | m_ptr | v_ptr)
     i = 4*thread()
@@ -286,11 +315,13 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "acc0": "chunk", "acc1": "chunk", "acc2": "chunk", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
-        "c4": "tensor",
+        "total0": "tensor", "total1": "tensor", "total2": "tensor", "total3": "tensor", "total4": "tensor",
+        "total5": "tensor", "c4": "tensor",
     },
     launches=(
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total1": ("sum", "element"), "total2": ("sum", "element"), "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element")}),
+        Launch("tensor", tensors_1),
         Launch("element", sweep_1),
     ),
 )

@@ -33,9 +33,9 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay):
 
 
 @on_device
-def tensor_0_0(acc0, beta2, eps, c0):
+def tensor_0_0(total0, beta2, eps, c0):
     """One tensor before sweep 1 where t == 1: the new v, and c1."""
-    v_next = fma(beta2, acc0, c0*acc0)
+    v_next = fma(beta2, total0, c0*total0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -49,9 +49,9 @@ def update_0_1(theta, g, m, c1, lr, beta1, weight_decay):
 
 
 @on_device
-def tensor_1_0(v, acc0, beta2, eps, c0):
+def tensor_1_0(v, total0, beta2, eps, c0):
     """One tensor before sweep 1 otherwise: the new v, and c1."""
-    v_next = fma(beta2, v, c0*acc0)
+    v_next = fma(beta2, v, c0*total0)
     c1 = 1/(sqrt(v_next) + eps)
     return v_next, c1
 
@@ -88,8 +88,19 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[19]
+    total0_of = at[20]
+    j = tensor_of_block(at)
+    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
+    if thread() == 0:
+        small[total0_of + j] = acc0
+
+
+@kernel
+def tensors_1(at, scalars, small):
+    """Before sweep 1: a block a tensor."""
+    total0_of = at[20]
     v_of = at[18]
-    c1_of = at[20]
+    c1_of = at[21]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     branch = as_index(scalars[group, 0])
@@ -97,16 +108,14 @@ def tensors_0(at, scalars, small):
         beta2 = scalars[group, 2]
         eps = scalars[group, 4]
         c0 = scalars[group, 6]
-        acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
         if thread() == 0:
-            small[v_of + j], small[c1_of + j] = tensor_0_0(acc0, beta2, eps, c0)
+            small[v_of + j], small[c1_of + j] = tensor_0_0(small[total0_of + j], beta2, eps, c0)
     else:
         beta2 = scalars[group, 2]
         eps = scalars[group, 4]
         c0 = scalars[group, 6]
-        acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
         if thread() == 0:
-            small[v_of + j], small[c1_of + j] = tensor_1_0(small[v_of + j], acc0, beta2, eps, c0)
+            small[v_of + j], small[c1_of + j] = tensor_1_0(small[v_of + j], small[total0_of + j], beta2, eps, c0)
 
 
 @kernel
@@ -122,7 +131,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     lr = scalars[group, 1]
     beta1 = scalars[group, 3]
     weight_decay = scalars[group, 5]
-    c1_of = at[20]
+    c1_of = at[21]
     c1 = narrow(small[c1_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()
@@ -166,10 +175,11 @@ PROGRAM = Program(
     small_states={"v": "tensor"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "c1": "tensor"},
+    values={"acc0": "chunk", "total0": "tensor", "c1": "tensor"},
     launches=(
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element")}),
+        Launch("tensor", tensors_1),
         Launch("element", sweep_1),
     ),
 )

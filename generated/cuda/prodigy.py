@@ -58,19 +58,19 @@ def model_0(d, weight_decay, c0, c4):
 
 @per_element
 def update_0(theta, g, s, theta_0, d, c3, root):
-    """One element in sweep 0: the new s, and y0 and y2."""
+    """One element in sweep 0: the new s, and y0 and y1."""
     dg = d*g
     s_next = fma(root, s, c3*dg)
     y0 = theta_0 - theta
-    y2 = abs(s_next)
-    return s_next, y0, y2
+    y1 = abs(s_next)
+    return s_next, y0, y1
 
 
 @on_device
-def model_1(d, r, rate, acc1, acc3, d_coef, eps, root, c4):
+def model_1(d, r, rate, total1, total3, d_coef, eps, root, c4):
     """One model before sweep 1: the new r, and d' and c6."""
-    r_next = fma(r, root, c4*d*acc1*rate)
-    total = acc3
+    r_next = fma(r, root, c4*d*rate*total1)
+    total = total3
     d_next = maximum(d, d_coef*r_next/total) if total > 0 else d
     c6 = eps*d_next
     return r_next, d_next, c6
@@ -119,7 +119,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     d = narrow(small[d_of], scalars)
     c3 = narrow(small[c3_of], scalars)
     acc0 = 0.0  # sum of g*y0 over the tensor
-    acc2 = 0.0  # sum of y2 over the tensor
+    acc2 = 0.0  # sum of y1 over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | s_ptr | theta_0_ptr)
     i = 4*thread()
     while i < fours:
@@ -127,18 +127,18 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, storage.s)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
-        s_next_i0, y0_i0, y2_i0 = update_0(theta_i0, g_i0, s_i0, theta_0_i0, d, c3, root)
+        s_next_i0, y0_i0, y1_i0 = update_0(theta_i0, g_i0, s_i0, theta_0_i0, d, c3, root)
         acc0 = fma(wide(g_i0), wide(y0_i0), acc0)
-        acc2 += wide(y2_i0)
-        s_next_i1, y0_i1, y2_i1 = update_0(theta_i1, g_i1, s_i1, theta_0_i1, d, c3, root)
+        acc2 += wide(y1_i0)
+        s_next_i1, y0_i1, y1_i1 = update_0(theta_i1, g_i1, s_i1, theta_0_i1, d, c3, root)
         acc0 = fma(wide(g_i1), wide(y0_i1), acc0)
-        acc2 += wide(y2_i1)
-        s_next_i2, y0_i2, y2_i2 = update_0(theta_i2, g_i2, s_i2, theta_0_i2, d, c3, root)
+        acc2 += wide(y1_i1)
+        s_next_i2, y0_i2, y1_i2 = update_0(theta_i2, g_i2, s_i2, theta_0_i2, d, c3, root)
         acc0 = fma(wide(g_i2), wide(y0_i2), acc0)
-        acc2 += wide(y2_i2)
-        s_next_i3, y0_i3, y2_i3 = update_0(theta_i3, g_i3, s_i3, theta_0_i3, d, c3, root)
+        acc2 += wide(y1_i2)
+        s_next_i3, y0_i3, y1_i3 = update_0(theta_i3, g_i3, s_i3, theta_0_i3, d, c3, root)
         acc0 = fma(wide(g_i3), wide(y0_i3), acc0)
-        acc2 += wide(y2_i3)
+        acc2 += wide(y1_i3)
         store4(s_ptr, i, storage.s, s_next_i0, s_next_i1, s_next_i2, s_next_i3)
         i += 4*THREADS
     i = fours + thread()
@@ -147,9 +147,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i = load(g_ptr, i, storage.g)
         s_i = load(s_ptr, i, storage.s)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
-        s_next_i, y0_i, y2_i = update_0(theta_i, g_i, s_i, theta_0_i, d, c3, root)
+        s_next_i, y0_i, y1_i = update_0(theta_i, g_i, s_i, theta_0_i, d, c3, root)
         acc0 = fma(wide(g_i), wide(y0_i), acc0)
-        acc2 += wide(y2_i)
+        acc2 += wide(y1_i)
         store(s_ptr, i, storage.s, s_next_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
@@ -165,35 +165,47 @@ def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[23]
     acc2_of = at[24]
-    y1_of = at[25]
-    y3_of = at[26]
+    total0_of = at[25]
+    total2_of = at[26]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
     if thread() == 0:
-        small[y1_of + j] = acc0
-        small[y3_of + j] = acc2
+        small[total0_of + j] = acc0
+        small[total2_of + j] = acc2
 
 
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
+    total0_of = at[25]
+    total2_of = at[26]
+    total1_of = at[27]
+    total3_of = at[28]
+    acc1 = sum_over_tensors(small, total0_of, at)
+    acc3 = sum_over_tensors(small, total2_of, at)
+    if thread() == 0:
+        small[total1_of] = acc1
+        small[total3_of] = acc3
+
+
+@kernel
+def models_2(at, scalars, small):
+    """Before sweep 1: one block."""
     d_of = at[18]
     r_of = at[19]
     rate_of = at[20]
-    y1_of = at[25]
-    y3_of = at[26]
-    d_next_of = at[27]
-    c6_of = at[28]
-    acc1 = sum_over_tensors(small, y1_of, at)
-    acc3 = sum_over_tensors(small, y3_of, at)
+    total1_of = at[27]
+    total3_of = at[28]
+    d_next_of = at[29]
+    c6_of = at[30]
     d_coef = scalars[0, 0]
     eps = scalars[0, 2]
     root = scalars[0, 3]
     c4 = scalars[0, 11]
     if thread() == 0:
         small[r_of], small[d_next_of], small[c6_of] = model_1(
-            small[d_of], small[r_of], small[rate_of], acc1, acc3, d_coef, eps, root, c4,
+            small[d_of], small[r_of], small[rate_of], small[total1_of], small[total3_of], d_coef, eps, root, c4,
         )
 
 
@@ -217,7 +229,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     d_of = at[18]
     rate_of = at[20]
     c5_of = at[22]
-    c6_of = at[28]
+    c6_of = at[30]
     d = narrow(small[d_of], scalars)
     rate = narrow(small[rate_of], scalars)
     c5 = narrow(small[c5_of], scalars)
@@ -261,9 +273,9 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
 
 
 @kernel
-def models_2(at, scalars, small):
+def models_3(at, scalars, small):
     """After the last sweep: one block."""
-    d_next_of = at[27]
+    d_next_of = at[29]
     d_of = at[18]
     if thread() == 0:
         small[d_of] = small[d_next_of]
@@ -291,16 +303,17 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "rate": "model", "c3": "model", "c5": "model", "acc0": "chunk", "acc2": "chunk", "y1": "tensor",
-        "y3": "tensor", "d_next": "model", "c6": "model",
+        "rate": "model", "c3": "model", "c5": "model", "acc0": "chunk", "acc2": "chunk", "total0": "tensor",
+        "total2": "tensor", "total1": "model", "total3": "model", "d_next": "model", "c6": "model",
     },
     launches=(
         Launch("model", models_0),
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("model", models_1),
-        Launch("element", sweep_1),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element")}),
+        Launch("model", models_1, totals={"total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
         Launch("model", models_2),
+        Launch("element", sweep_1),
+        Launch("model", models_3),
     ),
     copies=("theta_0",),
 )

@@ -50,9 +50,9 @@ def update_0(g):
 
 
 @on_device
-def model_0(taken, acc1, acc2, beta1, beta2):
+def model_0(taken, total1, total2, beta1, beta2):
     """One model before sweep 1: the new taken, and c1, c3 and c4."""
-    bad = acc2 - acc1
+    bad = total2 - total1
     taken_next = taken + 1 if bad == 0 else taken
     c1 = 1 if bad == 0 else 0
     c3 = 1/(1 - beta1**taken_next)
@@ -74,13 +74,23 @@ def update_1(
 
 
 @kernel
+def models_0(at, scalars, small):
+    """Before sweep 0: one block."""
+    numel_of = at[15]
+    total2_of = at[19]
+    acc2 = sum_over_tensors(small, numel_of, at)
+    if thread() == 0:
+        small[total2_of] = acc2
+
+
+@kernel
 def sweep_0(chunks, addresses, storage, scalars, at, small):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    acc0_of = at[19]
+    acc0_of = at[20]
     acc0 = 0.0  # sum of y0 over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
@@ -109,29 +119,39 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[19]
-    y1_of = at[20]
+    acc0_of = at[20]
+    total0_of = at[21]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     if thread() == 0:
-        small[y1_of + j] = acc0
+        small[total0_of + j] = acc0
 
 
 @kernel
-def models_0(at, scalars, small):
+def models_1(at, scalars, small):
+    """Before sweep 1: one block."""
+    total0_of = at[21]
+    total1_of = at[22]
+    acc1 = sum_over_tensors(small, total0_of, at)
+    if thread() == 0:
+        small[total1_of] = acc1
+
+
+@kernel
+def models_2(at, scalars, small):
     """Before sweep 1: one block."""
     taken_of = at[18]
-    y1_of = at[20]
-    numel_of = at[15]
-    c1_of = at[21]
-    c3_of = at[22]
-    c4_of = at[23]
-    acc1 = sum_over_tensors(small, y1_of, at)
-    acc2 = sum_over_tensors(small, numel_of, at)
+    total1_of = at[22]
+    total2_of = at[19]
+    c1_of = at[23]
+    c3_of = at[24]
+    c4_of = at[25]
     beta1 = scalars[0, 1]
     beta2 = scalars[0, 2]
     if thread() == 0:
-        small[taken_of], small[c1_of], small[c3_of], small[c4_of] = model_0(small[taken_of], acc1, acc2, beta1, beta2)
+        small[taken_of], small[c1_of], small[c3_of], small[c4_of] = model_0(
+            small[taken_of], small[total1_of], small[total2_of], beta1, beta2,
+        )
 
 
 @kernel
@@ -155,9 +175,9 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     beta2_tail = scalars[group, 9]
     c2 = scalars[group, 10]
     c5 = scalars[group, 11]
-    c1_of = at[21]
-    c3_of = at[22]
-    c4_of = at[23]
+    c1_of = at[23]
+    c3_of = at[24]
+    c4_of = at[25]
     c1 = narrow(small[c1_of], scalars)
     c3 = narrow(small[c3_of], scalars)
     c4 = narrow(small[c4_of], scalars)
@@ -223,11 +243,16 @@ PROGRAM = Program(
     shared=("beta1", "beta2"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "y1": "tensor", "c1": "model", "c3": "model", "c4": "model"},
+    values={
+        "total2": "model", "acc0": "chunk", "total0": "tensor", "total1": "model", "c1": "model", "c3": "model",
+        "c4": "model",
+    },
     launches=(
+        Launch("model", models_0, totals={"total2": ("sum", "tensor")}),
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("model", models_0),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element")}),
+        Launch("model", models_1, totals={"total1": ("sum", "tensor")}),
+        Launch("model", models_2),
         Launch("element", sweep_1),
     ),
 )

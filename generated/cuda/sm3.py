@@ -146,6 +146,19 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 
 
 @kernel
+def columns_0(at, scalars, small):
+    """After the last sweep: a thread a column."""
+    acc1_of = at[21]
+    total0_of = at[22]
+    k = block()*THREADS + thread()
+    if k < columns_visited(at):
+        i = visited_column(at, k)
+        j = tensor_of_column(at, i)
+        acc1 = column_max(small, acc1_of, at, j, i)
+        small[total0_of + i] = acc1
+
+
+@kernel
 def rows_0(at, scalars, small):
     """After the last sweep: a thread a row."""
     acc0_of = at[20]
@@ -158,16 +171,15 @@ def rows_0(at, scalars, small):
 
 
 @kernel
-def columns_0(at, scalars, small):
+def columns_1(at, scalars, small):
     """After the last sweep: a thread a column."""
-    acc1_of = at[21]
+    total0_of = at[22]
     c_of = at[18]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
         j = tensor_of_column(at, i)
-        acc1 = column_max(small, acc1_of, at, j, i)
-        small[c_of + i] = acc1
+        small[c_of + i] = small[total0_of + i]
 
 
 def initial(lr, beta1, eps):
@@ -186,11 +198,12 @@ PROGRAM = Program(
     small_states={"c": "column", "r": "row"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "acc1": "part"},
+    values={"acc0": "row", "acc1": "part", "total0": "column"},
     launches=(
-        Launch("element", sweep_0),
+        Launch("element", sweep_0, totals={"acc0": ("max", "element")}),
+        Launch("column", columns_0, totals={"total0": ("max", "element")}),
         Launch("row", rows_0),
-        Launch("column", columns_0),
+        Launch("column", columns_1),
     ),
 )
 

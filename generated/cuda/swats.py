@@ -80,10 +80,10 @@ def update_0_0(
 
 
 @on_device
-def model_0_1(switched_at, lam, rate, acc1, acc3, now, beta2, c2, c4):
+def model_0_1(switched_at, lam, rate, total1, total3, now, beta2, c2, c4):
     """One model before sweep 1 where t == 1: the new lam and rate."""
-    along = acc1
-    gamma = -acc3/along if along != 0 else 0
+    along = total1
+    gamma = -total3/along if along != 0 else 0
     lam_next = lam if switched_at > 0 else fma(beta2, lam, c2*gamma) if along != 0 else lam
     lam_hat = lam_next*c4
     rate_next = rate if switched_at > 0 else lam_hat if now == 1 else rate
@@ -110,10 +110,10 @@ def update_1_0(
 
 
 @on_device
-def model_1_1(switched_at, lam, rate, acc1, acc3, t, beta2, tolerance, c2, c4):
+def model_1_1(switched_at, lam, rate, total1, total3, t, beta2, tolerance, c2, c4):
     """One model before sweep 1 otherwise: the new switched_at, lam and rate, and c5."""
-    along = acc1
-    gamma = -acc3/along if along != 0 else 0
+    along = total1
+    gamma = -total3/along if along != 0 else 0
     lam_next = lam if switched_at > 0 else fma(beta2, lam, c2*gamma) if along != 0 else lam
     lam_hat = times(lam_next, c4)
     now = 1 if switched_at == 0 and tolerance > abs(gamma - lam_hat) and along != 0 else 0
@@ -307,36 +307,49 @@ def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[25]
     acc2_of = at[26]
-    y0_of = at[27]
-    y1_of = at[28]
+    total0_of = at[27]
+    total2_of = at[28]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
     if thread() == 0:
-        small[y0_of + j] = acc0
-        small[y1_of + j] = acc2
+        small[total0_of + j] = acc0
+        small[total2_of + j] = acc2
 
 
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
+    total0_of = at[27]
+    total2_of = at[28]
+    total1_of = at[29]
+    total3_of = at[30]
+    acc1 = sum_over_tensors(small, total0_of, at)
+    acc3 = sum_over_tensors(small, total2_of, at)
+    if thread() == 0:
+        small[total1_of] = acc1
+        small[total3_of] = acc3
+
+
+@kernel
+def models_2(at, scalars, small):
+    """Before sweep 1: one block."""
     switched_at_of = at[18]
     lam_of = at[19]
     rate_of = at[20]
-    y0_of = at[27]
-    y1_of = at[28]
+    total1_of = at[29]
+    total3_of = at[30]
     now_of = at[22]
     c5_of = at[23]
     branch = as_index(scalars[0, 0])
-    acc1 = sum_over_tensors(small, y0_of, at)
-    acc3 = sum_over_tensors(small, y1_of, at)
     if branch == 0:
         beta2 = scalars[0, 2]
         c2 = scalars[0, 11]
         c4 = scalars[0, 13]
         if thread() == 0:
             small[lam_of], small[rate_of] = model_0_1(
-                small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, small[now_of], beta2, c2, c4,
+                small[switched_at_of], small[lam_of], small[rate_of], small[total1_of], small[total3_of],
+                small[now_of], beta2, c2, c4,
             )
     else:
         t = scalars[0, 1]
@@ -346,12 +359,13 @@ def models_1(at, scalars, small):
         c4 = scalars[0, 13]
         if thread() == 0:
             small[switched_at_of], small[lam_of], small[rate_of], small[c5_of] = model_1_1(
-                small[switched_at_of], small[lam_of], small[rate_of], acc1, acc3, t, beta2, tolerance, c2, c4,
+                small[switched_at_of], small[lam_of], small[rate_of], small[total1_of], small[total3_of], t, beta2,
+                tolerance, c2, c4,
             )
 
 
 @kernel
-def models_2(at, scalars, small):
+def models_3(at, scalars, small):
     """Before sweep 1: one block."""
     switched_at_next_of = at[24]
     switched_at_of = at[18]
@@ -425,14 +439,15 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "c1": "model", "now": "model", "c5": "model", "switched_at_next": "model", "acc0": "chunk",
-        "acc2": "chunk", "y0": "tensor", "y1": "tensor",
+        "acc2": "chunk", "total0": "tensor", "total2": "tensor", "total1": "model", "total3": "model",
     },
     launches=(
         Launch("model", models_0),
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("model", models_1),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element")}),
+        Launch("model", models_1, totals={"total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
         Launch("model", models_2),
+        Launch("model", models_3),
         Launch("element", sweep_1),
     ),
 )

@@ -73,10 +73,10 @@ def update_1_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta
 
 
 @on_device
-def model_1_0(lam, acc1, acc3, beta2, c1, c3):
+def model_1_0(lam, total1, total3, beta2, c1, c3):
     """One model after the last sweep where switch_step <= t and switched_at <= 0: the new lam and rate."""
-    along = acc1
-    gamma = -acc3/along if along != 0 else 0
+    along = total1
+    gamma = -total3/along if along != 0 else 0
     lam_next = fma(beta2, lam, c1*gamma) if along != 0 else lam
     lam_hat = lam_next*c3
     rate_next = lam_hat
@@ -95,10 +95,10 @@ def update_2_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta
 
 
 @on_device
-def model_2_0(lam, acc1, acc3, beta2, c1):
+def model_2_0(lam, total1, total3, beta2, c1):
     """One model after the last sweep otherwise: the new lam."""
-    along = acc1
-    gamma = -acc3/along if along != 0 else 0
+    along = total1
+    gamma = -total3/along if along != 0 else 0
     lam_next = fma(beta2, lam, c1*gamma) if along != 0 else lam
     return lam_next
 
@@ -268,8 +268,8 @@ def tensors_0(at, scalars, small):
     """After the last sweep: a block a tensor."""
     acc0_of = at[20]
     acc2_of = at[21]
-    y0_of = at[22]
-    y1_of = at[23]
+    total0_of = at[22]
+    total2_of = at[23]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     branch = as_index(scalars[group, 0])
@@ -279,32 +279,52 @@ def tensors_0(at, scalars, small):
         acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
         acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
         if thread() == 0:
-            small[y0_of + j] = acc0
-            small[y1_of + j] = acc2
+            small[total0_of + j] = acc0
+            small[total2_of + j] = acc2
     else:
         acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
         acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
         if thread() == 0:
-            small[y0_of + j] = acc0
-            small[y1_of + j] = acc2
+            small[total0_of + j] = acc0
+            small[total2_of + j] = acc2
 
 
 @kernel
 def models_0(at, scalars, small):
     """After the last sweep: one block."""
-    lam_of = at[18]
-    y0_of = at[22]
-    y1_of = at[23]
-    rate_of = at[19]
+    total0_of = at[22]
+    total2_of = at[23]
+    total1_of = at[24]
+    total3_of = at[25]
     branch = as_index(scalars[0, 0])
     if branch == 0:
         pass
     elif branch == 1:
-        acc1 = sum_over_tensors(small, y0_of, at)
-        acc3 = sum_over_tensors(small, y1_of, at)
+        acc1 = sum_over_tensors(small, total0_of, at)
+        acc3 = sum_over_tensors(small, total2_of, at)
     else:
-        acc1 = sum_over_tensors(small, y0_of, at)
-        acc3 = sum_over_tensors(small, y1_of, at)
+        acc1 = sum_over_tensors(small, total0_of, at)
+        acc3 = sum_over_tensors(small, total2_of, at)
+    if branch == 0:
+        pass
+    elif branch == 1:
+        if thread() == 0:
+            small[total1_of] = acc1
+            small[total3_of] = acc3
+    else:
+        if thread() == 0:
+            small[total1_of] = acc1
+            small[total3_of] = acc3
+
+
+@kernel
+def models_1(at, scalars, small):
+    """After the last sweep: one block."""
+    lam_of = at[18]
+    total1_of = at[24]
+    total3_of = at[25]
+    rate_of = at[19]
+    branch = as_index(scalars[0, 0])
     if branch == 0:
         pass
     elif branch == 1:
@@ -312,12 +332,14 @@ def models_0(at, scalars, small):
         c1 = scalars[0, 8]
         c3 = scalars[0, 10]
         if thread() == 0:
-            small[lam_of], small[rate_of] = model_1_0(small[lam_of], acc1, acc3, beta2, c1, c3)
+            small[lam_of], small[rate_of] = model_1_0(
+                small[lam_of], small[total1_of], small[total3_of], beta2, c1, c3,
+            )
     else:
         beta2 = scalars[0, 1]
         c1 = scalars[0, 8]
         if thread() == 0:
-            small[lam_of] = model_2_0(small[lam_of], acc1, acc3, beta2, c1)
+            small[lam_of] = model_2_0(small[lam_of], small[total1_of], small[total3_of], beta2, c1)
 
 
 def initial(lr, beta1, beta2, eps, switch_step):
@@ -340,11 +362,15 @@ PROGRAM = Program(
     shared=("t", "beta2", "switch_step", "switched_at"),
     initial=initial,
     scalars=scalars,
-    values={"acc0": "chunk", "acc2": "chunk", "y0": "tensor", "y1": "tensor"},
+    values={
+        "acc0": "chunk", "acc2": "chunk", "total0": "tensor", "total2": "tensor", "total1": "model",
+        "total3": "model",
+    },
     launches=(
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0),
-        Launch("model", models_0),
+        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element")}),
+        Launch("model", models_0, totals={"total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
+        Launch("model", models_1),
     ),
 )
 

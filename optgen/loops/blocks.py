@@ -60,19 +60,21 @@ def lowered(kernel: Kernel) -> Lowered:
     functions, phases = [rounds.scalars(kernel), *rounds.functions(kernel)], []
     numbers = dict.fromkeys(Space, 0)
     for round_ in rounds.rounds(kernel):
-        for steps in _side_by_side(round_.small):
+        for steps in (steps for between in round_.small for steps in _side_by_side(between.steps)):
             small = _SmallSweep(kernel, steps)
             name = f"{small.space.value}s_{numbers[small.space]}"
             numbers[small.space] += 1
             where = f"Before sweep {round_.number}" if any(round_.whole) else "After the last sweep"
             functions.append(small.function(name, where))
-            phases.append(Launched(name, small.space.value))
+            made = rounds.whole_totals(kernel, [(step,) if step else () for step in steps])
+            phases.append(Launched(name, small.space.value, totals=made))
         simple = rounds.is_simple(kernel)
         if any(round_.whole) or simple:
             name = "sweep" if simple else f"sweep_{round_.number}"
             what = "Update every tensor" if simple else f"Sweep {round_.number} over every tensor"
             functions.append(_ElementSweep(kernel, round_).function(name, what))
-            phases.append(Launched(name, "element"))
+            made = rounds.whole_totals(kernel, [(step,) if step else () for step in round_.whole])
+            phases.append(Launched(name, "element", totals=made))
     return Lowered(tuple(functions), tuple(phases))
 
 
@@ -283,11 +285,8 @@ class _RunOfElements:
 
 
 def _side_by_side(small: Sequence[Sequence[Step]]) -> Iterator[tuple[Step | None, ...]]:
-    """The small sweeps of all branches as few launches: in one are sweeps over the same space.
-
-    A sweep that only says of what something is a total computes nothing: whoever loads the total makes it.
-    """
-    left = [[step for step in steps if step.sweep.body or step.sweep.stores] for steps in small]
+    """The small sweeps of all branches as few launches: in one are sweeps over the same space."""
+    left = list(map(list, small))
     while any(left):
         space = next(steps[0].sweep.space for steps in left if steps)
         yield tuple(steps.pop(0) if steps and steps[0].sweep.space is space else None for steps in left)
@@ -400,12 +399,12 @@ class _Position:
     def is_made_here(self, load: Named) -> bool:
         """Whether a load is a total that has yet to be made of what it is a total of."""
         reduce = self.known.get(load)
-        return reduce is not None and (reduce.factors[0].space, load.space) != (Space.ELEM, Space.ROW)
+        return reduce is not None and reduce.is_in_parts
 
     def total(self, load: Named) -> Assign:
         """A total is made of what it is a total of."""
         reduce = self.known[load]
-        source, most = reduce.factors[0].space, reduce.how == "max"
+        source, most = reduce.of, reduce.how == "max"
         name = rounds.name(load)
         array = Name((rounds.holder(reduce.factors[0], self.branch) if source is not Space.ELEM else name) + OF)
         if load.space is Space.TENSOR:

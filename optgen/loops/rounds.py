@@ -1,15 +1,16 @@
 """Rounds: which function does what, for kernels of one sweep and of several.
 
-What a branch does is a round for each of its sweeps over elements: small sweeps prepare it, then it runs; what is small
-and comes after the last belongs to a round of its own. Branches run side by side: round k of a kernel is round k of
-each. What one position is given and becomes is a function of its own, as readable as the equations.
+What a branch does is a round for each of its sweeps over elements: totals are combined, what is made of them prepares
+it, then it runs; what is small and comes after the last belongs to a round of its own. Branches run side by side: round
+k of a kernel is round k of each. What one position is given and becomes is a function of its own, as readable as the equations.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count, takewhile
 from math import inf
 
 from sympy import S
@@ -61,6 +62,25 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Between:
+    """Small sweeps that are done one after another.
+
+    Parameters
+    ----------
+    combines : bool
+        Whether they combine totals of which sweeps have left parts, and do nothing else.
+    number : int
+        How many of the kind there are before, in all rounds.
+    steps : tuple of tuple of Step
+        For each branch, what is done.
+    """
+
+    combines: bool
+    number: int
+    steps: tuple[tuple[Step, ...], ...]
+
+
+@dataclass(frozen=True)
 class Round:
     """What is done for one sweep over elements, or after the last.
 
@@ -68,14 +88,14 @@ class Round:
     ----------
     number : int
         Of the sweep, from 0.
-    small : tuple of tuple of Step
-        For each branch, what is done before it.
+    small : tuple of Between
+        What is done before it.
     whole : tuple of (Step or None)
         For each branch, the sweep itself, if it has one.
     """
 
     number: int
-    small: tuple[tuple[Step, ...], ...]
+    small: tuple[Between, ...]
     whole: tuple[Step | None, ...]
 
 
@@ -91,11 +111,14 @@ class Launched:
         The space that it visits; "small" for all that is less than elements.
     takes : tuple of str
         The arrays it takes that have one value for a chunk, a row, a tensor and so on.
+    totals : mapping of str to (str, str)
+        The totals that are whole after it: how they are made, and of what there is one value for each.
     """
 
     function: str
     over: str
     takes: tuple[str, ...] = ()
+    totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,11 +149,48 @@ def rounds(kernel: Kernel) -> tuple[Round, ...]:
     numbered = not is_simple(kernel)  # and a kernel of one sweep has it, if only to do nothing
     branches = [_rounds(*pair, known, numbered=numbered) for pair in zip(kernel.branches, suffixes, strict=True)]
     nothing: tuple[tuple[Step, ...], Step | None] = ((), None)
-    made = []
+    made, counts = [], {True: count(), False: count()}
     for number in range(max(1 - numbered, *map(len, branches))):
         of_branch = [branch[number] if number < len(branch) else nothing for branch in branches]
-        made.append(Round(number, tuple(small for small, _ in of_branch), tuple(whole for _, whole in of_branch)))
+        small = tuple(_between(kernel, [small for small, _ in of_branch], counts))
+        made.append(Round(number, small, tuple(whole for _, whole in of_branch)))
     return tuple(made)
+
+
+def _between(
+    kernel: Kernel, small: Sequence[Sequence[Step]], counts: Mapping[bool, Iterator[int]]
+) -> Iterator[Between]:
+    """What is done between two sweeps over elements, cut where totals have been combined and before they are."""
+    known = [totals(branch) for branch in kernel.branches]
+    # A sweep that only says of what something is a total computes nothing.
+    left = [[step for step in steps if step.sweep.body or step.sweep.stores] for steps in small]
+    combines = True
+    while any(left):
+        steps = []
+        for its, of_branch in zip(left, known, strict=True):
+            run = list(takewhile(lambda step: is_combining(step.sweep, of_branch) is combines, its))
+            del its[: len(run)]
+            steps.append(tuple(run))
+        if any(steps):
+            yield Between(combines, next(counts[combines]), tuple(steps))
+        combines = not combines
+
+
+def is_combining(sweep: Sweep, known: Mapping[Named, Reduce]) -> bool:
+    """Whether a small sweep makes totals of their parts, and does nothing else."""
+    return bool(sweep.body) and all(a.value in known and known[a.value].is_in_parts for a in sweep.body)
+
+
+def whole_totals(kernel: Kernel, steps: Sequence[Sequence[Step]]) -> dict[str, tuple[str, str]]:
+    """The totals that are whole after sweeps of each branch, each with how it is made and of what."""
+    found: dict[str, tuple[str, str]] = {}
+    for branch, of_branch in zip(kernel.branches, steps, strict=True):
+        known = totals(branch)
+        for sweep in (step.sweep for step in of_branch):
+            parts = [(a.target, known[a.value]) for a in sweep.body] if is_combining(sweep, known) else []
+            rows = [] if sweep.is_small else [(r.target, r) for r in sweep.reduces if not r.is_in_parts]
+            found |= {name(target): (reduce.how, reduce.of.value) for target, reduce in (*parts, *rows)}
+    return found
 
 
 def _rounds(
@@ -145,7 +205,7 @@ def _rounds(
         code = (sweep.space, sweep.loads, sweep.body, results(sweep))
         number = f"_{numbers[sweep.space]}" if numbered else ""
         step = Step(sweep, known.setdefault(code, f"{kind}{suffix}{number}"))
-        numbers[sweep.space] += 1
+        numbers[sweep.space] += not is_copying(sweep)
         if sweep.is_small:
             small.append(step)
         elif sweep.results:  # where nothing changes there is nothing to do
@@ -256,7 +316,8 @@ def functions(kernel: Kernel) -> tuple[Function, ...]:
     found: dict[str, list[tuple[Branch, int, Step]]] = {}
     for number, branch in enumerate(kernel.branches):
         for round_ in rounds(kernel):
-            for step in (*round_.small[number], round_.whole[number]):
+            small = (step for between in round_.small for step in between.steps[number])
+            for step in (*small, round_.whole[number]):
                 if step is not None and step.sweep.body and not is_copying(step.sweep):
                     found.setdefault(step.name, []).append((branch, round_.number, step))
     return tuple(_function(kernel, uses) for uses in found.values())

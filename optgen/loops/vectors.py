@@ -1,7 +1,7 @@
 """Lowering for CPUs: a sweep is a loop over the chunks of all tensors, on all threads; a chunk, one that is vectorized.
 
-What varies over less than elements is computed between sweeps, on one thread: ``prepare_k`` has the small sweeps before
-sweep k of every branch, a loop for each. All of that is float64.
+What varies over less than elements is computed between sweeps, on one thread, a loop for each small sweep: totals by
+functions called ``combine``, and what is made of them by others called ``prepare``. All of that is float64.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from optgen.loops.nodes import (
     plus,
     reads,
 )
-from optgen.loops.rounds import OF, Launched, Lowered, Round, Step
+from optgen.loops.rounds import OF, Between, Launched, Lowered, Round, Step
 
 _COUNT, _I, _LINE, _MATRIX = Name("count"), Name("i"), Name("line"), Name("matrix")
 
@@ -53,15 +53,17 @@ def lowered(kernel: Kernel) -> Lowered:
     """The functions of a module for CPUs, and what a step launches."""
     functions, phases = [rounds.scalars(kernel), *rounds.functions(kernel)], []
     for round_ in rounds.rounds(kernel):
-        if any(round_.small):
-            prepare = _prepare(kernel, round_)
-            functions.append(prepare)
-            phases.append(Launched(prepare.name, "small", rounds.taken(kernel, round_.small)))
+        for between in round_.small:
+            does = _between(kernel, between, round_)
+            functions.append(does)
+            taken, made = rounds.taken(kernel, between.steps), rounds.whole_totals(kernel, between.steps)
+            phases.append(Launched(does.name, "small", taken, made))
         if any(round_.whole) or rounds.is_simple(kernel):
-            taken = rounds.taken(kernel, [(step,) if step else () for step in round_.whole])
+            steps = [(step,) if step else () for step in round_.whole]
+            taken = rounds.taken(kernel, steps)
             of_chunks = _OverChunks(kernel, round_, taken)
             functions += [of_chunks.chunk(), *of_chunks.sweeps()]
-            phases.append(Launched(of_chunks.sweep, "element", taken))
+            phases.append(Launched(of_chunks.sweep, "element", taken, rounds.whole_totals(kernel, steps)))
     return Lowered(tuple(functions), tuple(phases))
 
 
@@ -261,29 +263,30 @@ def _left(reduce: Reduce, at: Expression) -> Assign:
 # Between sweeps ------------------------------------------------------------------------------------------------------
 
 
-def _prepare(kernel: Kernel, round_: Round) -> Function:
-    """The function that does the small sweeps of a round.
+def _between(kernel: Kernel, between: Between, round_: Round) -> Function:
+    """The function that does small sweeps before a round.
 
     Tensors may be in different branches, but where something is done for the model.
     """
-    between = [
-        [_Between(kernel, branch, step) for step in steps if step.sweep.body or step.sweep.stores]
-        for branch, steps in zip(kernel.branches, round_.small, strict=True)
+    loops = [
+        [_SmallSweep(kernel, branch, step) for step in steps]
+        for branch, steps in zip(kernel.branches, between.steps, strict=True)
     ]
     body: tuple[Statement, ...]
-    blocks = [tuple(node for each in of_branch for node in each.loop()) for of_branch in between]
+    blocks = [tuple(node for each in of_branch for node in each.loop()) for of_branch in loops]
     if not rounds.differ(blocks):
         body = blocks[0]
-    elif any(each.is_of_model for of_branch in between for each in of_branch):
+    elif any(each.is_of_model for of_branch in loops for each in of_branch):
         body = (*rounds.scalars_used(kernel, (), ZERO, branch=True), *rounds.by_branch(blocks))
     else:
-        insides = [tuple(node for each in of_branch for node in each.of_tensor()) for of_branch in between]
+        insides = [tuple(node for each in of_branch for node in each.of_tensor()) for of_branch in loops]
         branch = rounds.scalars_used(kernel, (), rounds.GROUP, branch=True)
         body = (Each("j", Field(_AT, "tensors"), (_GROUP_OF_J, *branch, *rounds.by_branch(insides))),)
-    taken = (array + OF for array in rounds.taken(kernel, round_.small))
-    what = f"Prepare sweep {round_.number}" if any(round_.whole) else "Finish the step"
-    name, what = f"prepare_{round_.number}", f"{what}: all that varies over less than elements."
-    return Function("host", name, ("at", "scalars", *taken), what, body)
+    taken = (array + OF for array in rounds.taken(kernel, between.steps))
+    where = f"Before sweep {round_.number}" if any(round_.whole) else "After the last sweep"
+    what = "totals of their parts" if between.combines else "what varies over less than elements"
+    name = f"{'combine' if between.combines else 'prepare'}_{between.number}"
+    return Function("host", name, ("at", "scalars", *taken), f"{where}: {what}.", body)
 
 
 _AT, _J = Name("at"), Name("j")
@@ -303,7 +306,7 @@ def _bounds(space: Space) -> tuple[Expression, Expression]:
 
 
 @dataclass(frozen=True)
-class _Between:
+class _SmallSweep:
     """The loop of one small sweep."""
 
     kernel: Kernel
@@ -347,7 +350,7 @@ class _Between:
         reduce = rounds.totals(self.branch).get(load)
         if reduce is None:
             return []
-        of, to, most = reduce.factors[0].space, load.space, reduce.how == "max"
+        of, to, most = reduce.of, load.space, reduce.how == "max"
         name = rounds.name(load)
         source = Name((rounds.holder(reduce.factors[0], self.branch) if of is not Space.ELEM else name) + OF)
         if to is Space.MODEL:
@@ -376,6 +379,6 @@ class _Between:
         above: dict[Space, Expression] = {Space.MODEL: ZERO, Space.TENSOR: _J}
         if isinstance(load, Extent):
             return item(load.name + OF, _J)
-        if reduce is not None and (reduce.factors[0].space, space) != (Space.ELEM, Space.ROW):
+        if reduce is not None and reduce.is_in_parts:
             return Name(rounds.name(load)) if space in above else item(rounds.name(load), _I)
         return item(rounds.holder(load, self.branch) + OF, above.get(space, index))

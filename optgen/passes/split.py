@@ -24,7 +24,7 @@ from optgen.passes.stages import Item, Stages, Totals, needs
 def split(kernel: Kernel) -> Kernel:
     """The kernel with its totals made by sweeps before those that need them."""
     names: dict[Any, Value] = {}
-    free = {letters: fresh(letters, kernel.names) for letters in ("acc", "y")}
+    free = {letters: fresh(letters, kernel.names) for letters in ("acc", "total", "y")}
     return replace(kernel, branches=tuple(_split(kernel, branch, names, free) for branch in kernel.branches))
 
 
@@ -98,15 +98,24 @@ def _in_order(stages: Stages, values: Iterable[Named]) -> tuple[Named, ...]:
     return tuple(sorted(values, key=lambda x: old.get(slots.get(x, x), old[x])))
 
 
+_SMALL = (Space.MODEL, Space.TENSOR, Space.ROW, Space.COL)
+
+
 def _small_sweeps(stages: Stages, k: int) -> Iterator[Sweep]:
-    """The sweeps over less than elements that are done before the k-th over elements."""
+    """The sweeps over less than elements that are done before the k-th over elements.
+
+    Totals are combined by sweeps that do nothing else, before others compute with them.
+    """
     waiting = [item for item in stages.items if stages.stage[item.target] == k and _visits(item) is not Space.ELEM]
+    combining = {item.target for item in waiting if isinstance(item, Equation) and item.value in stages.parts}
+    kinds = [(True, space) for space in _SMALL] + [(False, space) for space in _SMALL]
     while waiting:
         pending = {item.target for item in waiting}
-        for space in (Space.MODEL, Space.TENSOR, Space.ROW, Space.COL):
+        for combines, space in kinds:
             done: list[Item] = []
             for item in waiting:
-                if _visits(item) is space and not needs(item) & pending:
+                mine = _visits(item) is space and (item.target in combining) is combines
+                if mine and not needs(item) & pending:
                     done.append(item)
                     if isinstance(item, Equation):  # what needs a total of this sweep must wait for the next
                         pending -= {item.target}

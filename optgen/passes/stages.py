@@ -53,6 +53,8 @@ class Totals:
         Scalars that are numbers, which need no name outside of elements.
     items : list of Equation and Reduce
         What has been made, in order.
+    reduces : dict of Named to Reduce
+        The totals among it.
     """
 
     spaces: dict[Named, Space]
@@ -60,6 +62,7 @@ class Totals:
     free: Mapping[str, Iterator[str]]
     numbers: Mapping[Named, Expr]
     items: list[Item] = field(default_factory=list)
+    reduces: dict[Named, Reduce] = field(default_factory=dict)
 
     def rewrite(self, value: Expr) -> Expr:
         """A value with every reduction in it expressed by totals."""
@@ -121,7 +124,11 @@ class Totals:
         return Pow(self.name(scaled(name), Space.ELEM) if scaled else name, 2)
 
     def total(self, how: str, argument: Expr, to: Space, of: Space | None = None) -> Expr:
-        """The total of a value by the way of one for each tensor, if it is one for all."""
+        """The total of a value by the way of one for each tensor, if it is one for all.
+
+        It has a name of its own, by which it is known to whatever is made of it: between what sweeps leave of it and
+        that, others may add theirs. The total of a row is whole when the row has been visited.
+        """
         space = of or space_of(argument, self.spaces)
         if how == "sum" and space is Space.ELEM and _is_square(argument):
             argument = self.squared(argument.base, None)
@@ -134,9 +141,10 @@ class Totals:
         if total not in self.spaces:
             factors = _halves(argument) if how == "sum" and space is Space.ELEM else (argument,)
             names = tuple(self.name(factor, space) for factor in factors)
-            self.items.append(Reduce(total, how, names))
+            self.reduces[total] = Reduce(total, how, names)
+            self.items.append(self.reduces[total])
             self.spaces[total] = to
-        return total
+        return self.copied(total, to, "total") if self.reduces[total].is_in_parts else total
 
     def name(self, value: Expr, space: Space) -> Named:
         """The name of a value in a space. Old small states and totals get one of their own.
@@ -145,16 +153,12 @@ class Totals:
         """
         if not isinstance(value, Named) or space_of(value, self.spaces) is not space:
             return self.copied(value, space)
-        has_room = space is Space.ELEM or not (isinstance(value, Stateful) or self.is_total(value))
+        has_room = space is Space.ELEM or not (isinstance(value, Stateful) or value in self.reduces)
         return value if has_room else self.copied(value, space)
 
-    def is_total(self, value: Named) -> bool:
-        """Whether a value is a total, which has no array of its own."""
-        return any(isinstance(item, Reduce) and item.target == value for item in self.items)
-
-    def copied(self, value: Expr, space: Space) -> Named:
+    def copied(self, value: Expr, space: Space, letters: str = "y") -> Named:
         """A name for a value."""
-        name = self.value("y", (value, space), space)
+        name = self.value(letters, (value, space), space)
         if name not in self.spaces:
             self.items.append(Equation(name, value, space=space))
             self.spaces[name] = space
@@ -221,7 +225,7 @@ class Stages:
         for assign in whole.body:
             value = totals.rewrite(replaced(assign.value, placed))
             if assign.space is Space.ELEM:  # elements are given values, not what totals are made of
-                made = sorted((x for x in symbols(value) if totals.is_total(x)), key=str)
+                made = sorted((x for x in symbols(value) if x in totals.reduces), key=str)
                 value = replaced(value, {x: totals.copied(x, x.space) for x in made})
             target = placed.get(assign.target, assign.target)
             totals.items.append(replace(assign, target=target, value=value))
@@ -254,6 +258,11 @@ class Stages:
     def reduces(self) -> tuple[Reduce, ...]:
         """The totals."""
         return tuple(item for item in self.items if isinstance(item, Reduce))
+
+    @cached_property
+    def parts(self) -> frozenset[Named]:
+        """The totals of which sweeps leave parts, to be combined."""
+        return frozenset(reduce.target for reduce in self.reduces if reduce.is_in_parts)
 
     def wanted(self, k: int) -> set[Named]:
         """The factors of the totals that the k-th sweep over elements makes."""

@@ -88,7 +88,8 @@ def _said(kernel: Kernel, phases: tuple[Launched, ...], used: set[str]) -> list[
 def _phase(phase: Launched) -> list[str]:
     """A phase among those of PROGRAM."""
     name = phase.function
-    does = f"prepare={name}" if phase.over == "small" else f"sweep={name}, sweep_serial={name}_serial"
+    does = f"between={name}" if phase.over == "small" else f"sweep={name}, sweep_serial={name}_serial"
+    does += module.totals(phase)
     line = f"Phase({module.names(phase.takes)}, {does}),"
     if len(2 * INDENT + line) <= layout.WIDTH:
         return [INDENT + line]

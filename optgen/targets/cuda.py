@@ -85,7 +85,7 @@ TARGET = _Cuda()
 
 def _said(kernel: Kernel, phases: tuple[Launched, ...]) -> list[str]:
     """What PROGRAM says of the sweeps."""
-    launches = [f'Launch("{phase.over}", {phase.function}),' for phase in phases]
+    launches = [f'Launch("{phase.over}", {phase.function}{module.totals(phase)}),' for phase in phases]
     if rounds.is_simple(kernel):
         return [f"launches=({launches[0]}),"]
     kept = [x.name for x in rounds.kept(kernel)]

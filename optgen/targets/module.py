@@ -18,6 +18,7 @@ from optgen.language.symbols import Hyper, Named, g, t, theta
 from optgen.language.text import listed, text
 from optgen.loops.layout import INDENT, WIDTH, laid_out, wrapped
 from optgen.loops.printer import CodePrinter
+from optgen.loops.rounds import Launched
 from optgen.loops.rounds import name as name_of
 from optgen.runtime.core.domain import Domain
 from optgen.targets.base import Origin
@@ -160,6 +161,12 @@ def names(found: Sequence[str]) -> str:
     """Names as a tuple of strings."""
     strings = _tuple(f'"{name}"' for name in found)
     return f"({strings})" if found else "()"
+
+
+def totals(phase: Launched) -> str:
+    """The argument by which a phase says which totals are whole after it, if any are."""
+    made = ", ".join(f'"{name}": ("{how}", "{of}")' for name, (how, of) in phase.totals.items())
+    return f", totals={{{made}}}" if made else ""
 
 
 def _domain(hyper: Hyper) -> str:

@@ -235,8 +235,8 @@ class Model:
         for phase in phases_of(self.program):
             arrays = [self.small[name].arrays[0] for name in phase.takes]
             where = (places,) if self.program.phases else ()
-            if phase.prepare is not None:
-                phase.prepare(at, wide, *arrays)
+            if phase.between is not None:
+                phase.between(at, wide, *arrays)
             elif parallel:
                 phase.sweep(rows, tasks, *where, storage, given, *keys, *arrays)
             else:

@@ -173,7 +173,7 @@ def _changes(place: str, parent: ast.AST, name: str, child: Any) -> Iterator[Cha
         yield from _added(parent, name, child)
     elif kind == "sweep":
         yield from (*_edges(child), *_chunk(parent, name, child), *_added(parent, name, child), *_threads(child))
-    elif kind in ("prepare", "rows", "columns", "tensors", "models"):
+    elif kind in ("combine", "prepare", "rows", "columns", "tensors", "models"):
         yield from (*_combined(name, child), *_threads(child))
     elif place in ("initial", "PROGRAM", "step"):
         yield from _starts(place, parent, child)
@@ -438,6 +438,8 @@ def _order(parent: ast.AST, node: Any) -> Iterator[Change]:
                 yield "an old value for a new one", ast.Tuple(swapped)
         case ast.Constant(value="row" | "column" as kind):
             yield "a total over other things", ast.Constant({"row": "column", "column": "row"}[kind])
+        case ast.Tuple(elts=[ast.Constant(value="sum" | "max" as how), of]):
+            yield "max for a sum", ast.Tuple([ast.Constant("max" if how == "sum" else "sum"), of])
 
 
 def _edges(node: Any) -> Iterator[Change]:

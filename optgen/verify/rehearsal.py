@@ -243,13 +243,13 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
                 clock.phase, clock.task = clock.phase + 1, 0
                 places = (table.places,) if program.phases else ()
                 arrays = [small[name] for name in phase.takes]
-                if phase.prepare is not None:
-                    phase.prepare(cuts.at, scalars, *arrays)
+                if phase.between is not None:
+                    phase.between(cuts.at, scalars, *arrays)
                 elif parallel:
                     phase.sweep(table.rows, tasks, *places, *given, *arrays)
                 else:
                     phase.sweep_serial(table.rows, *places, *given, *arrays)
-                if phase.prepare is None:
+                if phase.between is None:
                     for name in {"theta", "g", *program.states, *program.scratch}:
                         some = _is_partial(columns[name], clock.phase)
                         clock.noticed[f"{name} is read of some elements in a sweep, not of all"] += some

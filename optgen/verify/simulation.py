@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +57,8 @@ BOUND = 1000
 _EXCHANGES = frozenset({"sum_of_block", "max_of_block", "sum_over", "max_over", "sum_over_tensors", "max_over_tensors"})
 """The functions that all threads of a block call together."""
 _LOOPS = frozenset({"kernel", "per_chunk", "parallel_sweep", "serial_sweep"})
-"""What decorates functions that each kind of machine has its own of, as what prepares a sweep is on CPUs."""
+"""What decorates functions that each kind of machine has its own of, as what is between sweeps is on CPUs."""
+_BETWEEN = re.compile(r"(combine|prepare)_\d+")
 _KERNELS = frozenset({"per_element", "on_device", "on_host", "kernel"})
 
 
@@ -111,7 +113,7 @@ def rounding(candidate: Candidate, effort: Effort) -> Iterator[Finding]:  # noqa
 def _functions(text: str) -> dict[str, str]:
     """What a module says of all functions but its loops, without what decorates them."""
     found = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
-    own = (node for node in found if not _decorators(node) & _LOOPS and "prepare" not in node.name)
+    own = (node for node in found if not _decorators(node) & _LOOPS and not _BETWEEN.match(node.name))
     return {node.name: "\n".join(map(ast.unparse, (node.args, *node.body))) for node in own}
 
 

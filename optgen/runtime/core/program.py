@@ -57,14 +57,18 @@ class Phase:
         A sweep over elements: ``sweep(rows, tasks, places, storage, scalars, …)`` on all threads,
         ``sweep_serial(rows, places, storage, scalars, …)`` on the calling one. If there are seeds, `keys` come after
         the scalars.
-    prepare : callable, optional
-        What is done between two sweeps, in float64: ``prepare(at, scalars, …)``.
+    between : callable, optional
+        What is done between two sweeps, in float64: ``between(at, scalars, …)``.
+    totals : mapping of str to (str, str)
+        The totals that are whole after it, each with how it is made, a ``"sum"`` or a ``"max"``, and of what: the
+        ``"element"`` say. What is made of them is made by later phases.
     """
 
     takes: tuple[str, ...]
     sweep: Callable[..., None] | None = None
     sweep_serial: Callable[..., None] | None = None
-    prepare: Callable[..., None] | None = None
+    between: Callable[..., None] | None = None
+    totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,13 @@ class Launch:
         ``kernel(chunks, addresses, storage, scalars)`` over elements, in a program of several sweeps ``kernel(chunks,
         addresses, storage, scalars, at, small)``, with `keys` after the scalars if there are seeds;
         ``kernel(at, scalars, small)`` over less.
+    totals : mapping of str to (str, str)
+        As of a `Phase`.
     """
 
     over: str
     kernel: Callable[..., None]
+    totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

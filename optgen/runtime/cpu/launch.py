@@ -50,17 +50,17 @@ def launches(work: Work) -> list[Call]:
     chosen: list[Call] = []
     for phase in program.phases:
         arrays = [work.small.arrays[name] for name in phase.takes]
-        if phase.prepare is not None:
-            chosen.append(partial(phase.prepare, work.small.cuts.at, work.scalars, *arrays))
-            continue
-        chosen += [_sweep(phase, table, table.places, *given, *arrays) for table, given in pairs]
+        if phase.between is not None:
+            chosen.append(partial(phase.between, work.small.cuts.at, work.scalars, *arrays))
+        else:
+            chosen += [_sweep(phase, table, table.places, *given, *arrays) for table, given in pairs]
     return chosen
 
 
 def _sweep(by: Program | Phase, table: Table, *given: Any) -> Call:
     on_one_thread = table.elements < SERIAL_BELOW or CHILD.lacks_threads
     kernel = by.sweep_serial if on_one_thread else by.sweep
-    assert kernel is not None, "a phase without a sweep prepares one"
+    assert kernel is not None, "a phase without a sweep is between two"
     return partial(kernel, table.rows, *([] if on_one_thread else [table.tasks]), *given)
 
 

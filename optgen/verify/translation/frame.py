@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from types import SimpleNamespace
@@ -35,8 +36,8 @@ def late(state: State) -> bool:
 def said(tree: ast.Module) -> Mapping[str, Any]:
     """What PROGRAM is made of, with the names of functions for functions."""
     known: dict[str, Any] = {node.name: node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    phase = lambda takes, **does: SimpleNamespace(takes=takes, does=does)  # noqa: E731
-    launch = lambda over, kernel: SimpleNamespace(over=over, kernel=kernel)  # noqa: E731
+    phase = lambda takes, totals=None, **does: SimpleNamespace(takes=takes, totals=totals or {}, does=does)  # noqa: E731
+    launch = lambda over, kernel, totals=None: SimpleNamespace(over=over, kernel=kernel, totals=totals or {})  # noqa: E731
     known |= {"Program": dict, "Phase": phase, "Launch": launch, "Hyper": Hyper, "Domain": Domain}
     for node in tree.body:
         match node:
@@ -51,13 +52,16 @@ def layout(optimizer: Optimizer, program: Mapping[str, Any]) -> Layout:
     """What PROGRAM says of memory, and what a step launches."""
     small = {state.name: state.space.value for state in optimizer.small_states}
     kinds = {**dict.fromkeys(EXTENTS, "tensor"), **small, **program.get("values", {})}
-    launches = [StepKernel(each.over, (each.kernel,)) for each in program.get("launches", ())]
+    launches = [StepKernel(each.over, (each.kernel,), totals=each.totals) for each in program.get("launches", ())]
     launches += [_phase(phase) for phase in program.get("phases", ())]
     if "sweep" in program:
         launches.append(StepKernel("element", (program["sweep"], program["sweep_serial"]), ()))
     for each in launches:
         if unknown := [name for name in each.takes or () if name not in kinds]:
             raise Rejected(f"`{each.functions[0]}` takes `{unknown[0]}`, of which PROGRAM does not say what it is")
+    totals = Counter(name for each in launches for name in each.totals)
+    if wrong := [name for name, times in totals.items() if times > 1 or name not in program.get("values", {})]:
+        raise Rejected(f"`{wrong[0]}` is a total of several phases, or kept from step to step")
     slots = ("theta", "g", *(state.name for state in optimizer.slots), *program.get("scratch", ()))
     hypers = {hyper.name: hyper for hyper in optimizer.hypers}
     seeds = tuple(hypers[name] for name in program.get("seeds", ()))
@@ -67,10 +71,10 @@ def layout(optimizer: Optimizer, program: Mapping[str, Any]) -> Layout:
 
 def _phase(phase: Any) -> StepKernel:
     match phase.does:
-        case {"prepare": name, **others} if not others:
-            return StepKernel("small", (name,), phase.takes)
+        case {"between": name, **others} if not others:
+            return StepKernel("small", (name,), phase.takes, phase.totals)
         case {"sweep": name, "sweep_serial": serial, **others} if not others:
-            return StepKernel("element", (name, serial), phase.takes)
+            return StepKernel("element", (name, serial), phase.takes, phase.totals)
     raise Rejected(f"a phase does {phase.does}")
 
 

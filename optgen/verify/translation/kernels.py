@@ -100,6 +100,7 @@ class _Execution(Looking):
 
     before: tuple[dict[str, Any], dict[str, Total]] = field(default_factory=lambda: ({}, {}))
     stored: set[str] = field(default_factory=set)
+    whole_totals: dict[str, tuple[str, str]] = field(default_factory=dict)
     after: tuple[dict[str, Any], dict[str, Total]] | None = None
     """What there was before all loops over elements, and after the first of them."""
 
@@ -110,6 +111,12 @@ class _Execution(Looking):
         self.through(COUNT, "the chunk")
         if self.on_gpu and (both := self.combined & self.stored):
             raise Rejected(f"`{min(both)}` is stored by one thread and added up by others of the same launch")
+        if self.made and (self.stored - self.whole_totals.keys() or len(self.made) > len(self.whole_totals)):
+            raise Rejected(f"`{function.name}` does not only combine totals: what is made of them comes after it")
+        said = self.launched.totals
+        if wrong := [name for name, total in self.whole_totals.items() if said.get(name) != total]:
+            how, of = self.whole_totals[wrong[0]]
+            raise Rejected(f"`{wrong[0]}` is the {how} of one value for each {of}: PROGRAM says {said.get(wrong[0])}")
 
     def on_cpu(self) -> tuple[Function, Names, Standing]:
         """What is run on a CPU, what it is given, and where it stands: a chunk, or all that is between two sweeps."""
@@ -284,10 +291,16 @@ class _Execution(Looking):
                 raise Rejected(f"`{at.name}` is no place for a total of each {value.whole}, or nothing is added to it")
             made = Partial(value.how, value.of) if whole == "chunk" else totalled(value.how, "row", value.of)
             self.run.memory[at.name] = made
+            if whole == "row":
+                self.whole_totals[at.name] = value.how, "element"
             self.finished(visit)
         elif at.kind == visit.own and at.name not in EXTENTS and visit.alone and isinstance(value, Expr):
             self.run.memory[at.name] = value
             self.stored.add(at.name)
+            if value in self.made:
+                self.whole_totals[at.name] = self.made[value]
+            elif at.name in self.layout.totals:
+                raise Rejected(f"`{at.name}` is no total, as PROGRAM says it is")
         else:
             what = "with a value of another element" if value == ELSEWHERE else "where it must not be, or by no number"
             raise Rejected(f"`{at.name}` is stored {what}")

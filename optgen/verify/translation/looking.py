@@ -78,6 +78,8 @@ class Looking:
         What four elements at once may be moved from and to, and how many there are.
     combined : set of str
         The arrays of which all values have been looked at.
+    made : dict of Expr to (str, str)
+        The totals that have been made of those: how, and of what.
     """
 
     run: SymbolicRun
@@ -88,6 +90,7 @@ class Looking:
     covered: Expr = S.Zero
     aligned: frozenset[Any] = frozenset()
     combined: set[str] = field(default_factory=set)
+    made: dict[Expr, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def on_gpu(self) -> bool:
@@ -333,15 +336,15 @@ class Looking:
             case [Spot(array, "tensor") as at, Given("at.tensors")] | [Spot(array, "tensor") as at] if at.index == 0:
                 if visit.kind == "model" or self.on_gpu:
                     value = self.combining(array)
-                    return totalled(how, "model", plain(value / numel) if how == "sum" else value)
+                    return self.making(how, "tensor", "model", plain(value / numel) if how == "sum" else value)
             case [Spot(array, kind) as at, *bounds] if at.index == 0 and kind in BEGIN:
                 these = {"chunk": "CHUNKS", "row": "ROWS", "column": "COLUMNS"}[kind]
                 inside = visit.kind == "tensor" or (self.on_gpu and visit.kind in COUNTS)
                 if inside and bounds in ([BEGIN[kind], END[kind]], [Given(these), TENSOR]):
                     if kind == "chunk":
-                        return totalled(how, "tensor", self.partial(array, how))
+                        return self.making(how, "element", "tensor", self.partial(array, how))
                     value = self.combining(array)
-                    return totalled(how, "tensor", plain(value / COUNTS[kind]) if how == "sum" else value)
+                    return self.making(how, kind, "tensor", plain(value / COUNTS[kind]) if how == "sum" else value)
         raise Rejected(f"`{name}` is not the total over one tensor, or over the model, of an array that is taken")
 
     def spread(self, name: str, given: Sequence[Any], visit: Standing) -> Spot | Expr:
@@ -350,13 +353,20 @@ class Looking:
         how = "max" if name.startswith("max") or name.endswith(("largest", "max")) else "sum"
         match given:
             case [Spot(array, kind) as at, tensor, *which] if (at.index, kind, tensor) == (0, of, TENSOR):
-                made = totalled(how, to, self.partial(array, how) if of == "part" else self.combining(array))
+                value = self.partial(array, how) if of == "part" else self.combining(array)
+                made = self.making(how, "element" if of == "part" else of, to, value)
                 if which == [visit.here.get(to)] and self.on_gpu:
                     return made
                 if not which and visit.kind == "tensor":
                     self.run.memory[f"{name} of {array}"] = made
                     return Spot(f"{name} of {array}", to, BEGIN[to])
         raise Rejected(f"`{name}` is not the totals over each {to} of one value a {of}")
+
+    def making(self, how: str, of: str, to: str, value: Expr) -> Expr:
+        """A total as the language has it, of one value for each of something."""
+        found = totalled(how, to, value)
+        self.made[found] = how, of
+        return found
 
     def combining(self, name: str) -> Expr:
         """What is in each place of an array, all of which are looked at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy
@@ -31,11 +31,14 @@ class StepKernel:
         What does it, in one way or another.
     takes : tuple of str, optional
         The arrays of small values that it is given, one after another; None if they are all in one place.
+    totals : mapping of str to (str, str)
+        The arrays that hold totals after it, whole in what it visits: how they are made, and of what.
     """
 
     over: str
     functions: tuple[str, ...]
     takes: tuple[str, ...] | None = None
+    totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Layout:
     launches: tuple[StepKernel, ...]
     seeds: tuple[Hyper, ...]
     in_rounds: bool
+
+    @property
+    def totals(self) -> frozenset[str]:
+        """The arrays that hold totals."""
+        return frozenset(name for each in self.launches for name in each.totals)
 
     @property
     def by_rows(self) -> bool:
