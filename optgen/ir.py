@@ -166,7 +166,7 @@ class Reduce:
     @property
     def of(self) -> Space:
         """What it is a total of: the space of the values."""
-        return self.factors[0].space
+        return self.factors[0].space  # type: ignore[no-any-return]
 
     @property
     def is_in_parts(self) -> bool:

@@ -49,9 +49,9 @@ def update_0(theta, g):
 
 
 @helper
-def tensor_0(total5, total6, total7, numel, eps2, c3):
+def tensor_0(total6, total7, total8, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
-    rate = c3*maximum(root_of_squares(total5/numel, total6/numel, total7/numel), eps2)
+    rate = c3*maximum(root_of_squares(total6/numel, total7/numel, total8/numel), eps2)
     return rate
 
 
@@ -64,10 +64,10 @@ def row_0(r, acc0, numel, n_cols, c0, c1):
 
 
 @helper
-def column_0(c, total0, total1, numel, n_rows, n_cols, eps1, c0, c1):
+def column_0(c, total1, total2, numel, n_rows, n_cols, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
-    c_next = fma(c0, c, c1*total0/n_rows)
-    by_column = sqrt(c_next*(1 if n_cols >= numel else 1/maximum(total1/n_rows, eps1)))
+    c_next = fma(c0, c, c1*total1/n_rows)
+    by_column = sqrt(c_next*(1 if n_cols >= numel else 1/maximum(total2/n_rows, eps1)))
     return c_next, by_column
 
 
@@ -81,9 +81,9 @@ def update_1(g, by_row, by_column, eps1):
 
 
 @helper
-def tensor_1(total2, total3, total4, rate, numel, c2):
+def tensor_1(total3, total4, total5, rate, numel, c2):
     """One tensor before sweep 2: c5."""
-    excess = maximum(c2*root_of_squares(total2/numel, total3/numel, total4/numel), 1)
+    excess = maximum(c2*root_of_squares(total3/numel, total4/numel, total5/numel), 1)
     c5 = rate/excess
     return c5
 
@@ -156,32 +156,29 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc6_of, ac
 
 
 @on_host
-def combine_0(at, scalars, acc6_of, acc7_of, acc8_of, total5_of, total6_of, total7_of, acc1_of, total0_of):
+def combine_0(at, scalars, acc6_of, acc7_of, acc8_of, total6_of, total7_of, total8_of, acc1_of, total1_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
-        acc7 = sum_of(acc7_of, at.chunks[j], at.chunks[j + 1])
-        acc8 = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
-        total5_of[j] = acc6
-        total6_of[j] = acc7
-        total7_of[j] = acc8
+        total6_of[j] = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
+        total7_of[j] = sum_of(acc7_of, at.chunks[j], at.chunks[j + 1])
+        total8_of[j] = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
     for j in at.tensors:
         acc1 = column_totals(acc1_of, at, j)
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
-            total0_of[begin + i] = acc1[i]
+            total1_of[begin + i] = acc1[i]
 
 
 @on_host
 def prepare_0(
-    at, scalars, total5_of, total6_of, total7_of, numel_of, rate_of, r_of, acc0_of, n_cols_of, by_row_of,
+    at, scalars, total6_of, total7_of, total8_of, numel_of, rate_of, r_of, acc0_of, n_cols_of, by_row_of,
 ):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
         group = at.groups[j]
         eps2 = scalars[group, 1]
         c3 = scalars[group, 5]
-        rate_of[j] = tensor_0(total5_of[j], total6_of[j], total7_of[j], numel_of[j], eps2, c3)
+        rate_of[j] = tensor_0(total6_of[j], total7_of[j], total8_of[j], numel_of[j], eps2, c3)
     for j in at.tensors:
         group = at.groups[j]
         c0 = scalars[group, 2]
@@ -194,17 +191,17 @@ def prepare_0(
 
 
 @on_host
-def combine_1(at, scalars, r_of, total1_of):
+def combine_1(at, scalars, r_of, total2_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         acc2 = rows_in_columns(r_of, at, j)
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
-            total1_of[begin + i] = acc2[i]
+            total2_of[begin + i] = acc2[i]
 
 
 @on_host
-def prepare_1(at, scalars, c_of, total0_of, total1_of, numel_of, n_rows_of, n_cols_of, by_column_of):
+def prepare_1(at, scalars, c_of, total1_of, total2_of, numel_of, n_rows_of, n_cols_of, by_column_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
         group = at.groups[j]
@@ -214,7 +211,7 @@ def prepare_1(at, scalars, c_of, total0_of, total1_of, numel_of, n_rows_of, n_co
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
             c_of[begin + i], by_column_of[begin + i] = column_0(
-                c_of[begin + i], total0_of[begin + i], total1_of[begin + i], numel_of[j], n_rows_of[j], n_cols_of[j],
+                c_of[begin + i], total1_of[begin + i], total2_of[begin + i], numel_of[j], n_rows_of[j], n_cols_of[j],
                 eps1, c0, c1,
             )
 
@@ -273,24 +270,21 @@ def sweep_1_serial(rows, places, storage, scalars, by_row_of, by_column_of, acc3
 
 
 @on_host
-def combine_2(at, scalars, acc3_of, acc4_of, acc5_of, total2_of, total3_of, total4_of):
+def combine_2(at, scalars, acc3_of, acc4_of, acc5_of, total3_of, total4_of, total5_of):
     """Before sweep 2: totals of their parts."""
     for j in at.tensors:
-        acc3 = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
-        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-        acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
-        total2_of[j] = acc3
-        total3_of[j] = acc4
-        total4_of[j] = acc5
+        total3_of[j] = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
+        total4_of[j] = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+        total5_of[j] = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
 
 
 @on_host
-def prepare_2(at, scalars, total2_of, total3_of, total4_of, rate_of, numel_of, c5_of):
+def prepare_2(at, scalars, total3_of, total4_of, total5_of, rate_of, numel_of, c5_of):
     """Before sweep 2: what varies over less than elements."""
     for j in at.tensors:
         group = at.groups[j]
         c2 = scalars[group, 4]
-        c5_of[j] = tensor_1(total2_of[j], total3_of[j], total4_of[j], rate_of[j], numel_of[j], c2)
+        c5_of[j] = tensor_1(total3_of[j], total4_of[j], total5_of[j], rate_of[j], numel_of[j], c2)
 
 
 @per_chunk
@@ -353,26 +347,27 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc6": "chunk", "acc7": "chunk", "acc8": "chunk", "total5": "tensor",
-        "total6": "tensor", "total7": "tensor", "total0": "column", "rate": "tensor", "by_row": "row",
-        "total1": "column", "by_column": "column", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
-        "total2": "tensor", "total3": "tensor", "total4": "tensor", "c5": "tensor",
+        "acc0": "row", "acc1": "part", "acc6": "chunk", "acc7": "chunk", "acc8": "chunk", "total6": "tensor",
+        "total7": "tensor", "total8": "tensor", "total1": "column", "rate": "tensor", "by_row": "row",
+        "total2": "column", "by_column": "column", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
+        "total3": "tensor", "total4": "tensor", "total5": "tensor", "c5": "tensor",
     },
     phases=(
-        Phase((
-            "acc0", "acc1", "acc6", "acc7", "acc8",
-        ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={"acc0": ("sum", "element")}),
-        Phase((
-            "acc6", "acc7", "acc8", "total5", "total6", "total7", "acc1", "total0",
-        ), between=combine_0, totals={"total5": ("sum", "element"), "total6": ("sum", "element"), "total7": ("sum", "element"), "total0": ("sum", "element")}),
-        Phase(("total5", "total6", "total7", "numel", "rate", "r", "acc0", "n_cols", "by_row"), between=prepare_0),
-        Phase(("r", "total1"), between=combine_1, totals={"total1": ("sum", "row")}),
-        Phase(("c", "total0", "total1", "numel", "n_rows", "n_cols", "by_column"), between=prepare_1),
+        Phase(("acc0", "acc1", "acc6", "acc7", "acc8"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
+            "acc0": ("sum", "element"),
+        }),
+        Phase(("acc6", "acc7", "acc8", "total6", "total7", "total8", "acc1", "total1"), between=combine_0, totals={
+            "total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element"),
+            "total1": ("sum", "element"),
+        }),
+        Phase(("total6", "total7", "total8", "numel", "rate", "r", "acc0", "n_cols", "by_row"), between=prepare_0),
+        Phase(("r", "total2"), between=combine_1, totals={"total2": ("sum", "row")}),
+        Phase(("c", "total1", "total2", "numel", "n_rows", "n_cols", "by_column"), between=prepare_1),
         Phase(("by_row", "by_column", "acc3", "acc4", "acc5"), sweep=sweep_1, sweep_serial=sweep_1_serial),
-        Phase((
-            "acc3", "acc4", "acc5", "total2", "total3", "total4",
-        ), between=combine_2, totals={"total2": ("sum", "element"), "total3": ("sum", "element"), "total4": ("sum", "element")}),
-        Phase(("total2", "total3", "total4", "rate", "numel", "c5"), between=prepare_2),
+        Phase(("acc3", "acc4", "acc5", "total3", "total4", "total5"), between=combine_2, totals={
+            "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"),
+        }),
+        Phase(("total3", "total4", "total5", "rate", "numel", "c5"), between=prepare_2),
         Phase(("by_row", "by_column", "c5"), sweep=sweep_2, sweep_serial=sweep_2_serial),
     ),
 )

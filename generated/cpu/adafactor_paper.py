@@ -49,9 +49,9 @@ def update_0(theta, g):
 
 
 @helper
-def tensor_0(total6, total7, total8, numel, eps2, c3):
+def tensor_0(total7, total8, total9, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
-    rate = c3*maximum(root_of_squares(total6/numel, total7/numel, total8/numel), eps2)
+    rate = c3*maximum(root_of_squares(total7/numel, total8/numel, total9/numel), eps2)
     return rate
 
 
@@ -63,17 +63,17 @@ def row_0(r, acc0, n_cols, eps1, c0, c1):
 
 
 @helper
-def column_0(c, total0, total2, n_rows, eps1, c0, c1):
+def column_0(c, total1, total3, n_rows, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
-    c_next = fma(c0, c, c1*fma(n_rows, eps1, total0))
-    by_column = total2**(1/4)/sqrt(c_next)
+    c_next = fma(c0, c, c1*fma(n_rows, eps1, total1))
+    by_column = total3**(1/4)/sqrt(c_next)
     return c_next, by_column
 
 
 @helper
-def row_1(r_next, total1):
+def row_1(r_next, total2):
     """One row before sweep 1: by_row."""
-    by_row = total1**(1/4)/sqrt(r_next)
+    by_row = total2**(1/4)/sqrt(r_next)
     return by_row
 
 
@@ -87,9 +87,9 @@ def update_1(g, by_row, by_column):
 
 
 @helper
-def tensor_1(total3, total4, total5, rate, numel, c2):
+def tensor_1(total4, total5, total6, rate, numel, c2):
     """One tensor before sweep 2: c4."""
-    excess = maximum(c2*root_of_squares(total3/numel, total4/numel, total5/numel), 1)
+    excess = maximum(c2*root_of_squares(total4/numel, total5/numel, total6/numel), 1)
     c4 = rate/excess
     return c4
 
@@ -162,30 +162,27 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc7_of, ac
 
 
 @on_host
-def combine_0(at, scalars, acc7_of, acc8_of, acc9_of, total6_of, total7_of, total8_of, acc1_of, total0_of):
+def combine_0(at, scalars, acc7_of, acc8_of, acc9_of, total7_of, total8_of, total9_of, acc1_of, total1_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc7 = sum_of(acc7_of, at.chunks[j], at.chunks[j + 1])
-        acc8 = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
-        acc9 = sum_of(acc9_of, at.chunks[j], at.chunks[j + 1])
-        total6_of[j] = acc7
-        total7_of[j] = acc8
-        total8_of[j] = acc9
+        total7_of[j] = sum_of(acc7_of, at.chunks[j], at.chunks[j + 1])
+        total8_of[j] = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
+        total9_of[j] = sum_of(acc9_of, at.chunks[j], at.chunks[j + 1])
     for j in at.tensors:
         acc1 = column_totals(acc1_of, at, j)
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
-            total0_of[begin + i] = acc1[i]
+            total1_of[begin + i] = acc1[i]
 
 
 @on_host
-def prepare_0(at, scalars, total6_of, total7_of, total8_of, numel_of, rate_of, r_of, acc0_of, n_cols_of):
+def prepare_0(at, scalars, total7_of, total8_of, total9_of, numel_of, rate_of, r_of, acc0_of, n_cols_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
         group = at.groups[j]
         eps2 = scalars[group, 1]
         c3 = scalars[group, 5]
-        rate_of[j] = tensor_0(total6_of[j], total7_of[j], total8_of[j], numel_of[j], eps2, c3)
+        rate_of[j] = tensor_0(total7_of[j], total8_of[j], total9_of[j], numel_of[j], eps2, c3)
     for j in at.tensors:
         group = at.groups[j]
         eps1 = scalars[group, 0]
@@ -197,17 +194,17 @@ def prepare_0(at, scalars, total6_of, total7_of, total8_of, numel_of, rate_of, r
 
 
 @on_host
-def combine_1(at, scalars, r_of, total2_of):
+def combine_1(at, scalars, r_of, total3_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         acc3 = rows_in_columns(r_of, at, j)
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
-            total2_of[begin + i] = acc3[i]
+            total3_of[begin + i] = acc3[i]
 
 
 @on_host
-def prepare_1(at, scalars, c_of, total0_of, total2_of, n_rows_of, by_column_of):
+def prepare_1(at, scalars, c_of, total1_of, total3_of, n_rows_of, by_column_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
         group = at.groups[j]
@@ -217,27 +214,27 @@ def prepare_1(at, scalars, c_of, total0_of, total2_of, n_rows_of, by_column_of):
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
             c_of[begin + i], by_column_of[begin + i] = column_0(
-                c_of[begin + i], total0_of[begin + i], total2_of[begin + i], n_rows_of[j], eps1, c0, c1,
+                c_of[begin + i], total1_of[begin + i], total3_of[begin + i], n_rows_of[j], eps1, c0, c1,
             )
 
 
 @on_host
-def combine_2(at, scalars, c_of, total1_of):
+def combine_2(at, scalars, c_of, total2_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         acc2 = columns_in_rows(c_of, at, j)
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
-            total1_of[begin + i] = acc2[i]
+            total2_of[begin + i] = acc2[i]
 
 
 @on_host
-def prepare_2(at, scalars, r_of, total1_of, by_row_of):
+def prepare_2(at, scalars, r_of, total2_of, by_row_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
-            by_row_of[begin + i] = row_1(r_of[begin + i], total1_of[begin + i])
+            by_row_of[begin + i] = row_1(r_of[begin + i], total2_of[begin + i])
 
 
 @per_chunk
@@ -292,24 +289,21 @@ def sweep_1_serial(rows, places, storage, scalars, by_row_of, by_column_of, acc4
 
 
 @on_host
-def combine_3(at, scalars, acc4_of, acc5_of, acc6_of, total3_of, total4_of, total5_of):
+def combine_3(at, scalars, acc4_of, acc5_of, acc6_of, total4_of, total5_of, total6_of):
     """Before sweep 2: totals of their parts."""
     for j in at.tensors:
-        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-        acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
-        acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
-        total3_of[j] = acc4
-        total4_of[j] = acc5
-        total5_of[j] = acc6
+        total4_of[j] = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+        total5_of[j] = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
+        total6_of[j] = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
 
 
 @on_host
-def prepare_3(at, scalars, total3_of, total4_of, total5_of, rate_of, numel_of, c4_of):
+def prepare_3(at, scalars, total4_of, total5_of, total6_of, rate_of, numel_of, c4_of):
     """Before sweep 2: what varies over less than elements."""
     for j in at.tensors:
         group = at.groups[j]
         c2 = scalars[group, 4]
-        c4_of[j] = tensor_1(total3_of[j], total4_of[j], total5_of[j], rate_of[j], numel_of[j], c2)
+        c4_of[j] = tensor_1(total4_of[j], total5_of[j], total6_of[j], rate_of[j], numel_of[j], c2)
 
 
 @per_chunk
@@ -368,28 +362,29 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc7": "chunk", "acc8": "chunk", "acc9": "chunk", "total6": "tensor",
-        "total7": "tensor", "total8": "tensor", "total0": "column", "rate": "tensor", "total2": "column",
-        "by_column": "column", "total1": "row", "by_row": "row", "acc4": "chunk", "acc5": "chunk",
-        "acc6": "chunk", "total3": "tensor", "total4": "tensor", "total5": "tensor", "c4": "tensor",
+        "acc0": "row", "acc1": "part", "acc7": "chunk", "acc8": "chunk", "acc9": "chunk", "total7": "tensor",
+        "total8": "tensor", "total9": "tensor", "total1": "column", "rate": "tensor", "total3": "column",
+        "by_column": "column", "total2": "row", "by_row": "row", "acc4": "chunk", "acc5": "chunk",
+        "acc6": "chunk", "total4": "tensor", "total5": "tensor", "total6": "tensor", "c4": "tensor",
     },
     phases=(
-        Phase((
-            "acc0", "acc1", "acc7", "acc8", "acc9",
-        ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={"acc0": ("sum", "element")}),
-        Phase((
-            "acc7", "acc8", "acc9", "total6", "total7", "total8", "acc1", "total0",
-        ), between=combine_0, totals={"total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element"), "total0": ("sum", "element")}),
-        Phase(("total6", "total7", "total8", "numel", "rate", "r", "acc0", "n_cols"), between=prepare_0),
-        Phase(("r", "total2"), between=combine_1, totals={"total2": ("sum", "row")}),
-        Phase(("c", "total0", "total2", "n_rows", "by_column"), between=prepare_1),
-        Phase(("c", "total1"), between=combine_2, totals={"total1": ("sum", "column")}),
-        Phase(("r", "total1", "by_row"), between=prepare_2),
+        Phase(("acc0", "acc1", "acc7", "acc8", "acc9"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
+            "acc0": ("sum", "element"),
+        }),
+        Phase(("acc7", "acc8", "acc9", "total7", "total8", "total9", "acc1", "total1"), between=combine_0, totals={
+            "total7": ("sum", "element"), "total8": ("sum", "element"), "total9": ("sum", "element"),
+            "total1": ("sum", "element"),
+        }),
+        Phase(("total7", "total8", "total9", "numel", "rate", "r", "acc0", "n_cols"), between=prepare_0),
+        Phase(("r", "total3"), between=combine_1, totals={"total3": ("sum", "row")}),
+        Phase(("c", "total1", "total3", "n_rows", "by_column"), between=prepare_1),
+        Phase(("c", "total2"), between=combine_2, totals={"total2": ("sum", "column")}),
+        Phase(("r", "total2", "by_row"), between=prepare_2),
         Phase(("by_row", "by_column", "acc4", "acc5", "acc6"), sweep=sweep_1, sweep_serial=sweep_1_serial),
-        Phase((
-            "acc4", "acc5", "acc6", "total3", "total4", "total5",
-        ), between=combine_3, totals={"total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element")}),
-        Phase(("total3", "total4", "total5", "rate", "numel", "c4"), between=prepare_3),
+        Phase(("acc4", "acc5", "acc6", "total4", "total5", "total6"), between=combine_3, totals={
+            "total4": ("sum", "element"), "total5": ("sum", "element"), "total6": ("sum", "element"),
+        }),
+        Phase(("total4", "total5", "total6", "rate", "numel", "c4"), between=prepare_3),
         Phase(("by_row", "by_column", "c4"), sweep=sweep_2, sweep_serial=sweep_2_serial),
     ),
 )

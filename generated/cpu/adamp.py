@@ -67,11 +67,11 @@ def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_
 
 
 @helper
-def tensor_0(total1, total2, total3, total4, total5, total6, total7, eps):
+def tensor_0(total8, total9, total10, total11, total12, total13, total14, eps):
     """One tensor before sweep 1: cosine."""
     cosine = (
-        abs(total1)/(maximum(root_of_squares(total2, total3, total4), eps)*maximum(root_of_squares(total5, total6,
-        total7), eps))
+        abs(total8)/(maximum(root_of_squares(total12, total13, total14), eps)*maximum(root_of_squares(total9,
+        total10, total11), eps))
     )
     return cosine
 
@@ -87,9 +87,9 @@ def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
 
 
 @helper
-def tensor_1(total0, cosine, numel, n_cols, delta, wd_ratio, c5):
+def tensor_1(total7, cosine, numel, n_cols, delta, wd_ratio, c5):
     """One tensor before sweep 1: row_cosine and c4."""
-    row_cosine = total0
+    row_cosine = total7
     kept = (
         1
         if n_cols >= numel
@@ -103,7 +103,8 @@ def tensor_1(total0, cosine, numel, n_cols, delta, wd_ratio, c5):
 
 @helper
 def row_1(
-    acc4, acc5, acc6, row_cosine, total5, total6, total7, cosine, acc15, total8, numel, n_cols, eps, delta,
+    acc4, acc5, acc6, row_cosine, total12, total13, total14, cosine, acc15, total16, numel, n_cols, eps,
+    delta,
 ):
     """One row before sweep 1: radial."""
     radial = (
@@ -111,7 +112,7 @@ def row_1(
         if n_cols >= numel
         else acc15/(root_of_squares(acc4, acc5, acc6) + eps)**2
         if row_cosine < delta/sqrt(n_cols)
-        else total8/(eps + root_of_squares(total5, total6, total7))**2
+        else total16/(eps + root_of_squares(total12, total13, total14))**2
         if cosine < delta/sqrt(numel)
         else 0
     )
@@ -258,32 +259,24 @@ def sweep_0_serial(
 
 @on_host
 def combine_0(
-    at, scalars, acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc16_of, total1_of,
-    total2_of, total3_of, total4_of, total5_of, total6_of, total7_of, total8_of,
+    at, scalars, acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc16_of, total8_of,
+    total9_of, total10_of, total11_of, total12_of, total13_of, total14_of, total16_of,
 ):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc8 = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
-        acc9 = sum_of(acc9_of, at.chunks[j], at.chunks[j + 1])
-        acc10 = sum_of(acc10_of, at.chunks[j], at.chunks[j + 1])
-        acc11 = sum_of(acc11_of, at.chunks[j], at.chunks[j + 1])
-        acc12 = sum_of(acc12_of, at.chunks[j], at.chunks[j + 1])
-        acc13 = sum_of(acc13_of, at.chunks[j], at.chunks[j + 1])
-        acc14 = sum_of(acc14_of, at.chunks[j], at.chunks[j + 1])
-        acc16 = sum_of(acc16_of, at.chunks[j], at.chunks[j + 1])
-        total1_of[j] = acc8
-        total2_of[j] = acc9
-        total3_of[j] = acc10
-        total4_of[j] = acc11
-        total5_of[j] = acc12
-        total6_of[j] = acc13
-        total7_of[j] = acc14
-        total8_of[j] = acc16
+        total8_of[j] = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
+        total9_of[j] = sum_of(acc9_of, at.chunks[j], at.chunks[j + 1])
+        total10_of[j] = sum_of(acc10_of, at.chunks[j], at.chunks[j + 1])
+        total11_of[j] = sum_of(acc11_of, at.chunks[j], at.chunks[j + 1])
+        total12_of[j] = sum_of(acc12_of, at.chunks[j], at.chunks[j + 1])
+        total13_of[j] = sum_of(acc13_of, at.chunks[j], at.chunks[j + 1])
+        total14_of[j] = sum_of(acc14_of, at.chunks[j], at.chunks[j + 1])
+        total16_of[j] = sum_of(acc16_of, at.chunks[j], at.chunks[j + 1])
 
 
 @on_host
 def prepare_0(
-    at, scalars, total1_of, total2_of, total3_of, total4_of, total5_of, total6_of, total7_of, cosine_of,
+    at, scalars, total8_of, total9_of, total10_of, total11_of, total12_of, total13_of, total14_of, cosine_of,
     acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, y4_of,
 ):
     """Before sweep 1: what varies over less than elements."""
@@ -291,7 +284,8 @@ def prepare_0(
         group = at.groups[j]
         eps = scalars[group, 1]
         cosine_of[j] = tensor_0(
-            total1_of[j], total2_of[j], total3_of[j], total4_of[j], total5_of[j], total6_of[j], total7_of[j], eps,
+            total8_of[j], total9_of[j], total10_of[j], total11_of[j], total12_of[j], total13_of[j], total14_of[j],
+            eps,
         )
     for j in at.tensors:
         group = at.groups[j]
@@ -305,17 +299,16 @@ def prepare_0(
 
 
 @on_host
-def combine_1(at, scalars, y4_of, total0_of):
+def combine_1(at, scalars, y4_of, total7_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc7 = max_of(y4_of, at.rows[j], at.rows[j + 1])
-        total0_of[j] = acc7
+        total7_of[j] = max_of(y4_of, at.rows[j], at.rows[j + 1])
 
 
 @on_host
 def prepare_1(
-    at, scalars, total0_of, cosine_of, numel_of, n_cols_of, row_cosine_of, c4_of, acc4_of, acc5_of, acc6_of,
-    total5_of, total6_of, total7_of, acc15_of, total8_of, radial_of,
+    at, scalars, total7_of, cosine_of, numel_of, n_cols_of, row_cosine_of, c4_of, acc4_of, acc5_of, acc6_of,
+    total12_of, total13_of, total14_of, acc15_of, total16_of, radial_of,
 ):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
@@ -324,7 +317,7 @@ def prepare_1(
         wd_ratio = scalars[group, 3]
         c5 = scalars[group, 12]
         row_cosine_of[j], c4_of[j] = tensor_1(
-            total0_of[j], cosine_of[j], numel_of[j], n_cols_of[j], delta, wd_ratio, c5,
+            total7_of[j], cosine_of[j], numel_of[j], n_cols_of[j], delta, wd_ratio, c5,
         )
     for j in at.tensors:
         group = at.groups[j]
@@ -333,8 +326,8 @@ def prepare_1(
         begin = at.rows[j]
         for i in range(at.rows[j + 1] - begin):
             radial_of[begin + i] = row_1(
-                acc4_of[begin + i], acc5_of[begin + i], acc6_of[begin + i], row_cosine_of[j], total5_of[j],
-                total6_of[j], total7_of[j], cosine_of[j], acc15_of[begin + i], total8_of[j], numel_of[j],
+                acc4_of[begin + i], acc5_of[begin + i], acc6_of[begin + i], row_cosine_of[j], total12_of[j],
+                total13_of[j], total14_of[j], cosine_of[j], acc15_of[begin + i], total16_of[j], numel_of[j],
                 n_cols_of[j], eps, delta,
             )
 
@@ -398,28 +391,36 @@ PROGRAM = Program(
     values={
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "acc6": "row",
         "acc8": "chunk", "acc9": "chunk", "acc10": "chunk", "acc11": "chunk", "acc12": "chunk", "acc13": "chunk",
-        "acc14": "chunk", "acc15": "row", "acc16": "chunk", "total1": "tensor", "total2": "tensor",
-        "total3": "tensor", "total4": "tensor", "total5": "tensor", "total6": "tensor", "total7": "tensor",
-        "total8": "tensor", "cosine": "tensor", "y4": "row", "total0": "tensor", "row_cosine": "tensor",
+        "acc14": "chunk", "acc15": "row", "acc16": "chunk", "total8": "tensor", "total9": "tensor",
+        "total10": "tensor", "total11": "tensor", "total12": "tensor", "total13": "tensor", "total14": "tensor",
+        "total16": "tensor", "cosine": "tensor", "y4": "row", "total7": "tensor", "row_cosine": "tensor",
         "c4": "tensor", "radial": "row",
     },
     phases=(
         Phase((
             "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "acc6", "acc8", "acc9", "acc10", "acc11", "acc12",
             "acc13", "acc14", "acc15", "acc16",
-        ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={"acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"), "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"), "acc6": ("sum", "element"), "acc15": ("sum", "element")}),
+        ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
+            "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
+            "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
+            "acc6": ("sum", "element"), "acc15": ("sum", "element"),
+        }),
         Phase((
-            "acc8", "acc9", "acc10", "acc11", "acc12", "acc13", "acc14", "acc16", "total1", "total2", "total3",
-            "total4", "total5", "total6", "total7", "total8",
-        ), between=combine_0, totals={"total1": ("sum", "element"), "total2": ("sum", "element"), "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"), "total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element")}),
+            "acc8", "acc9", "acc10", "acc11", "acc12", "acc13", "acc14", "acc16", "total8", "total9", "total10",
+            "total11", "total12", "total13", "total14", "total16",
+        ), between=combine_0, totals={
+            "total8": ("sum", "element"), "total9": ("sum", "element"), "total10": ("sum", "element"),
+            "total11": ("sum", "element"), "total12": ("sum", "element"), "total13": ("sum", "element"),
+            "total14": ("sum", "element"), "total16": ("sum", "element"),
+        }),
         Phase((
-            "total1", "total2", "total3", "total4", "total5", "total6", "total7", "cosine", "acc0", "acc1", "acc2",
-            "acc3", "acc4", "acc5", "acc6", "y4",
+            "total8", "total9", "total10", "total11", "total12", "total13", "total14", "cosine", "acc0", "acc1",
+            "acc2", "acc3", "acc4", "acc5", "acc6", "y4",
         ), between=prepare_0),
-        Phase(("y4", "total0"), between=combine_1, totals={"total0": ("max", "row")}),
+        Phase(("y4", "total7"), between=combine_1, totals={"total7": ("max", "row")}),
         Phase((
-            "total0", "cosine", "numel", "n_cols", "row_cosine", "c4", "acc4", "acc5", "acc6", "total5", "total6",
-            "total7", "acc15", "total8", "radial",
+            "total7", "cosine", "numel", "n_cols", "row_cosine", "c4", "acc4", "acc5", "acc6", "total12", "total13",
+            "total14", "acc15", "total16", "radial",
         ), between=prepare_1),
         Phase(("radial", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),

@@ -129,8 +129,7 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of):
 def combine_0(at, scalars, acc0_of, total0_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-        total0_of[j] = acc0
+        total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
 
 
 @on_host

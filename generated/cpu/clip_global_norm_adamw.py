@@ -116,18 +116,12 @@ def combine_0(
 ):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-        acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-        total0_of[j] = acc0
-        total2_of[j] = acc2
-        total4_of[j] = acc4
-    acc1 = sum_over(total0_of, at.tensors)
-    acc3 = sum_over(total2_of, at.tensors)
-    acc5 = sum_over(total4_of, at.tensors)
-    total1_of[0] = acc1
-    total3_of[0] = acc3
-    total5_of[0] = acc5
+        total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        total4_of[j] = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+    total1_of[0] = sum_over(total0_of, at.tensors)
+    total3_of[0] = sum_over(total2_of, at.tensors)
+    total5_of[0] = sum_over(total4_of, at.tensors)
 
 
 @on_host
@@ -205,9 +199,10 @@ PROGRAM = Program(
     },
     phases=(
         Phase(("acc0", "acc2", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase((
-            "acc0", "acc2", "acc4", "total0", "total2", "total4", "total1", "total3", "total5",
-        ), between=combine_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor")}),
+        Phase(("acc0", "acc2", "acc4", "total0", "total2", "total4", "total1", "total3", "total5"), between=combine_0, totals={
+            "total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"),
+            "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"),
+        }),
         Phase(("total1", "total3", "total5", "shrink"), between=prepare_0),
         Phase(("shrink",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),

@@ -207,9 +207,10 @@ PROGRAM = Program(
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "shrink": "row",
     },
     phases=(
-        Phase((
-            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5",
-        ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={"acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"), "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element")}),
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
+            "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
+            "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
+        }),
         Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "shrink"), between=prepare_0),
         Phase(("shrink",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),

@@ -110,22 +110,14 @@ def combine_0(
 ):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-        acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-        acc6 = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
-        total0_of[j] = acc0
-        total2_of[j] = acc2
-        total4_of[j] = acc4
-        total6_of[j] = acc6
-    acc1 = sum_over(total0_of, at.tensors)
-    acc3 = sum_over(total2_of, at.tensors)
-    acc5 = sum_over(total4_of, at.tensors)
-    acc7 = sum_over(total6_of, at.tensors)
-    total1_of[0] = acc1
-    total3_of[0] = acc3
-    total5_of[0] = acc5
-    total7_of[0] = acc7
+        total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        total4_of[j] = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+        total6_of[j] = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
+    total1_of[0] = sum_over(total0_of, at.tensors)
+    total3_of[0] = sum_over(total2_of, at.tensors)
+    total5_of[0] = sum_over(total4_of, at.tensors)
+    total7_of[0] = sum_over(total6_of, at.tensors)
 
 
 @on_host
@@ -197,7 +189,11 @@ PROGRAM = Program(
         Phase((
             "acc0", "acc2", "acc4", "acc6", "total0", "total2", "total4", "total6", "total1", "total3", "total5",
             "total7",
-        ), between=combine_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"), "total6": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"), "total7": ("sum", "tensor")}),
+        ), between=combine_0, totals={
+            "total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"),
+            "total6": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor"),
+            "total5": ("sum", "tensor"), "total7": ("sum", "tensor"),
+        }),
         Phase(("distance", "squares", "total1", "total3", "total5", "total7", "rate"), between=prepare_0),
         Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),

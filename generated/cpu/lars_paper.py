@@ -121,18 +121,12 @@ def combine_0(
 ):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-        acc1 = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
-        acc2 = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
-        acc3 = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
-        acc4 = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
-        acc5 = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
-        total0_of[j] = acc0
-        total1_of[j] = acc1
-        total2_of[j] = acc2
-        total3_of[j] = acc3
-        total4_of[j] = acc4
-        total5_of[j] = acc5
+        total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+        total1_of[j] = sum_of(acc1_of, at.chunks[j], at.chunks[j + 1])
+        total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        total3_of[j] = sum_of(acc3_of, at.chunks[j], at.chunks[j + 1])
+        total4_of[j] = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+        total5_of[j] = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
 
 
 @on_host
@@ -205,7 +199,10 @@ PROGRAM = Program(
         Phase((
             "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "total0", "total1", "total2", "total3", "total4",
             "total5",
-        ), between=combine_0, totals={"total0": ("sum", "element"), "total1": ("sum", "element"), "total2": ("sum", "element"), "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element")}),
+        ), between=combine_0, totals={
+            "total0": ("sum", "element"), "total1": ("sum", "element"), "total2": ("sum", "element"),
+            "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"),
+        }),
         Phase(("total0", "total1", "total2", "total3", "total4", "total5", "c0"), between=prepare_0),
         Phase(("c0",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),

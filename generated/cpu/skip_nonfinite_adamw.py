@@ -75,8 +75,7 @@ def update_1(
 @on_host
 def combine_0(at, scalars, numel_of, total2_of):
     """Before sweep 0: totals of their parts."""
-    acc2 = sum_over(numel_of, at.tensors)
-    total2_of[0] = acc2
+    total2_of[0] = sum_over(numel_of, at.tensors)
 
 
 @per_chunk
@@ -115,10 +114,8 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of):
 def combine_1(at, scalars, acc0_of, total0_of, total1_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc0 = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-        total0_of[j] = acc0
-    acc1 = sum_over(total0_of, at.tensors)
-    total1_of[0] = acc1
+        total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+    total1_of[0] = sum_over(total0_of, at.tensors)
 
 
 @on_host
@@ -199,9 +196,9 @@ PROGRAM = Program(
     phases=(
         Phase(("numel", "total2"), between=combine_0, totals={"total2": ("sum", "tensor")}),
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase((
-            "acc0", "total0", "total1",
-        ), between=combine_1, totals={"total0": ("sum", "element"), "total1": ("sum", "tensor")}),
+        Phase(("acc0", "total0", "total1"), between=combine_1, totals={
+            "total0": ("sum", "element"), "total1": ("sum", "tensor"),
+        }),
         Phase(("taken", "total1", "total2", "c1", "c3", "c4"), between=prepare_0),
         Phase(("c1", "c3", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),

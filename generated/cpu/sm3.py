@@ -111,17 +111,17 @@ def sweep_0_serial(rows, places, storage, scalars, c_of, r_of, acc0_of, acc1_of)
 
 
 @on_host
-def combine_0(at, scalars, acc1_of, total0_of):
+def combine_0(at, scalars, acc1_of, total1_of):
     """After the last sweep: totals of their parts."""
     for j in at.tensors:
         acc1 = column_largest(acc1_of, at, j)
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
-            total0_of[begin + i] = acc1[i]
+            total1_of[begin + i] = acc1[i]
 
 
 @on_host
-def prepare_0(at, scalars, acc0_of, r_of, total0_of, c_of):
+def prepare_0(at, scalars, acc0_of, r_of, total1_of, c_of):
     """After the last sweep: what varies over less than elements."""
     for j in at.tensors:
         begin = at.rows[j]
@@ -130,7 +130,7 @@ def prepare_0(at, scalars, acc0_of, r_of, total0_of, c_of):
     for j in at.tensors:
         begin = at.columns[j]
         for i in range(at.columns[j + 1] - begin):
-            c_of[begin + i] = total0_of[begin + i]
+            c_of[begin + i] = total1_of[begin + i]
 
 
 def initial(lr, beta1, eps):
@@ -149,13 +149,13 @@ PROGRAM = Program(
     small_states={"c": "column", "r": "row"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "acc1": "part", "total0": "column"},
+    values={"acc0": "row", "acc1": "part", "total1": "column"},
     phases=(
-        Phase((
-            "c", "r", "acc0", "acc1",
-        ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={"acc0": ("max", "element")}),
-        Phase(("acc1", "total0"), between=combine_0, totals={"total0": ("max", "element")}),
-        Phase(("acc0", "r", "total0", "c"), between=prepare_0),
+        Phase(("c", "r", "acc0", "acc1"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
+            "acc0": ("max", "element"),
+        }),
+        Phase(("acc1", "total1"), between=combine_0, totals={"total1": ("max", "element")}),
+        Phase(("acc0", "r", "total1", "c"), between=prepare_0),
     ),
 )
 

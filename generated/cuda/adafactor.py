@@ -53,9 +53,9 @@ def update_0(theta, g):
 
 
 @on_device
-def tensor_0(total5, total6, total7, numel, eps2, c3):
+def tensor_0(total6, total7, total8, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
-    rate = c3*maximum(root_of_squares(total5/numel, total6/numel, total7/numel), eps2)
+    rate = c3*maximum(root_of_squares(total6/numel, total7/numel, total8/numel), eps2)
     return rate
 
 
@@ -68,10 +68,10 @@ def row_0(r, acc0, numel, n_cols, c0, c1):
 
 
 @on_device
-def column_0(c, total0, total1, numel, n_rows, n_cols, eps1, c0, c1):
+def column_0(c, total1, total2, numel, n_rows, n_cols, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
-    c_next = fma(c0, c, c1*total0/n_rows)
-    by_column = sqrt(c_next*(1 if n_cols >= numel else 1/maximum(total1/n_rows, eps1)))
+    c_next = fma(c0, c, c1*total1/n_rows)
+    by_column = sqrt(c_next*(1 if n_cols >= numel else 1/maximum(total2/n_rows, eps1)))
     return c_next, by_column
 
 
@@ -85,9 +85,9 @@ def update_1(g, by_row, by_column, eps1):
 
 
 @on_device
-def tensor_1(total2, total3, total4, rate, numel, c2):
+def tensor_1(total3, total4, total5, rate, numel, c2):
     """One tensor before sweep 2: c5."""
-    excess = maximum(c2*root_of_squares(total2/numel, total3/numel, total4/numel), 1)
+    excess = maximum(c2*root_of_squares(total3/numel, total4/numel, total5/numel), 1)
     c5 = rate/excess
     return c5
 
@@ -197,38 +197,38 @@ def tensors_0(at, scalars, small):
     acc6_of = at[22]
     acc7_of = at[23]
     acc8_of = at[24]
-    total5_of = at[25]
-    total6_of = at[26]
-    total7_of = at[27]
+    total6_of = at[25]
+    total7_of = at[26]
+    total8_of = at[27]
     j = tensor_of_block(at)
     acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
     acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total5_of + j] = acc6
-        small[total6_of + j] = acc7
-        small[total7_of + j] = acc8
+        small[total6_of + j] = acc6
+        small[total7_of + j] = acc7
+        small[total8_of + j] = acc8
 
 
 @kernel
 def columns_0(at, scalars, small):
     """Before sweep 1: a thread a column."""
     acc1_of = at[21]
-    total0_of = at[28]
+    total1_of = at[28]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
         j = tensor_of_column(at, i)
         acc1 = column_sum(small, acc1_of, at, j, i)
-        small[total0_of + i] = acc1
+        small[total1_of + i] = acc1
 
 
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total5_of = at[25]
-    total6_of = at[26]
-    total7_of = at[27]
+    total6_of = at[25]
+    total7_of = at[26]
+    total8_of = at[27]
     numel_of = at[15]
     rate_of = at[29]
     j = tensor_of_block(at)
@@ -237,7 +237,7 @@ def tensors_1(at, scalars, small):
     c3 = scalars[group, 5]
     if thread() == 0:
         small[rate_of + j] = tensor_0(
-            small[total5_of + j], small[total6_of + j], small[total7_of + j], small[numel_of + j], eps2, c3,
+            small[total6_of + j], small[total7_of + j], small[total8_of + j], small[numel_of + j], eps2, c3,
         )
 
 
@@ -265,21 +265,21 @@ def rows_0(at, scalars, small):
 def columns_1(at, scalars, small):
     """Before sweep 1: a thread a column."""
     r_of = at[18]
-    total1_of = at[31]
+    total2_of = at[31]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
         j = tensor_of_column(at, i)
         acc2 = sum_down(small, r_of, at, j, i)
-        small[total1_of + i] = acc2
+        small[total2_of + i] = acc2
 
 
 @kernel
 def columns_2(at, scalars, small):
     """Before sweep 1: a thread a column."""
     c_of = at[19]
-    total0_of = at[28]
-    total1_of = at[31]
+    total1_of = at[28]
+    total2_of = at[31]
     numel_of = at[15]
     n_rows_of = at[16]
     n_cols_of = at[17]
@@ -293,7 +293,7 @@ def columns_2(at, scalars, small):
         c0 = scalars[group, 2]
         c1 = scalars[group, 3]
         small[c_of + i], small[by_column_of + i] = column_0(
-            small[c_of + i], small[total0_of + i], small[total1_of + i], small[numel_of + j], small[n_rows_of + j],
+            small[c_of + i], small[total1_of + i], small[total2_of + i], small[numel_of + j], small[n_rows_of + j],
             small[n_cols_of + j], eps1, c0, c1,
         )
 
@@ -373,25 +373,25 @@ def tensors_2(at, scalars, small):
     acc3_of = at[33]
     acc4_of = at[34]
     acc5_of = at[35]
-    total2_of = at[36]
-    total3_of = at[37]
-    total4_of = at[38]
+    total3_of = at[36]
+    total4_of = at[37]
+    total5_of = at[38]
     j = tensor_of_block(at)
     acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total2_of + j] = acc3
-        small[total3_of + j] = acc4
-        small[total4_of + j] = acc5
+        small[total3_of + j] = acc3
+        small[total4_of + j] = acc4
+        small[total5_of + j] = acc5
 
 
 @kernel
 def tensors_3(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    total2_of = at[36]
-    total3_of = at[37]
-    total4_of = at[38]
+    total3_of = at[36]
+    total4_of = at[37]
+    total5_of = at[38]
     rate_of = at[29]
     numel_of = at[15]
     c5_of = at[39]
@@ -400,7 +400,7 @@ def tensors_3(at, scalars, small):
     c2 = scalars[group, 4]
     if thread() == 0:
         small[c5_of + j] = tensor_1(
-            small[total2_of + j], small[total3_of + j], small[total4_of + j], small[rate_of + j], small[numel_of + j],
+            small[total3_of + j], small[total4_of + j], small[total5_of + j], small[rate_of + j], small[numel_of + j],
             c2,
         )
 
@@ -478,21 +478,25 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc6": "chunk", "acc7": "chunk", "acc8": "chunk", "total5": "tensor",
-        "total6": "tensor", "total7": "tensor", "total0": "column", "rate": "tensor", "by_row": "row",
-        "total1": "column", "by_column": "column", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
-        "total2": "tensor", "total3": "tensor", "total4": "tensor", "c5": "tensor",
+        "acc0": "row", "acc1": "part", "acc6": "chunk", "acc7": "chunk", "acc8": "chunk", "total6": "tensor",
+        "total7": "tensor", "total8": "tensor", "total1": "column", "rate": "tensor", "by_row": "row",
+        "total2": "column", "by_column": "column", "acc3": "chunk", "acc4": "chunk", "acc5": "chunk",
+        "total3": "tensor", "total4": "tensor", "total5": "tensor", "c5": "tensor",
     },
     launches=(
         Launch("element", sweep_0, totals={"acc0": ("sum", "element")}),
-        Launch("tensor", tensors_0, totals={"total5": ("sum", "element"), "total6": ("sum", "element"), "total7": ("sum", "element")}),
-        Launch("column", columns_0, totals={"total0": ("sum", "element")}),
+        Launch("tensor", tensors_0, totals={
+            "total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element"),
+        }),
+        Launch("column", columns_0, totals={"total1": ("sum", "element")}),
         Launch("tensor", tensors_1),
         Launch("row", rows_0),
-        Launch("column", columns_1, totals={"total1": ("sum", "row")}),
+        Launch("column", columns_1, totals={"total2": ("sum", "row")}),
         Launch("column", columns_2),
         Launch("element", sweep_1),
-        Launch("tensor", tensors_2, totals={"total2": ("sum", "element"), "total3": ("sum", "element"), "total4": ("sum", "element")}),
+        Launch("tensor", tensors_2, totals={
+            "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"),
+        }),
         Launch("tensor", tensors_3),
         Launch("element", sweep_2),
     ),

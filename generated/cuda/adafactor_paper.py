@@ -51,9 +51,9 @@ def update_0(theta, g):
 
 
 @on_device
-def tensor_0(total6, total7, total8, numel, eps2, c3):
+def tensor_0(total7, total8, total9, numel, eps2, c3):
     """One tensor before sweep 1: rate."""
-    rate = c3*maximum(root_of_squares(total6/numel, total7/numel, total8/numel), eps2)
+    rate = c3*maximum(root_of_squares(total7/numel, total8/numel, total9/numel), eps2)
     return rate
 
 
@@ -65,17 +65,17 @@ def row_0(r, acc0, n_cols, eps1, c0, c1):
 
 
 @on_device
-def column_0(c, total0, total2, n_rows, eps1, c0, c1):
+def column_0(c, total1, total3, n_rows, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
-    c_next = fma(c0, c, c1*fma(n_rows, eps1, total0))
-    by_column = total2**(1/4)/sqrt(c_next)
+    c_next = fma(c0, c, c1*fma(n_rows, eps1, total1))
+    by_column = total3**(1/4)/sqrt(c_next)
     return c_next, by_column
 
 
 @on_device
-def row_1(r_next, total1):
+def row_1(r_next, total2):
     """One row before sweep 1: by_row."""
-    by_row = total1**(1/4)/sqrt(r_next)
+    by_row = total2**(1/4)/sqrt(r_next)
     return by_row
 
 
@@ -89,9 +89,9 @@ def update_1(g, by_row, by_column):
 
 
 @on_device
-def tensor_1(total3, total4, total5, rate, numel, c2):
+def tensor_1(total4, total5, total6, rate, numel, c2):
     """One tensor before sweep 2: c4."""
-    excess = maximum(c2*root_of_squares(total3/numel, total4/numel, total5/numel), 1)
+    excess = maximum(c2*root_of_squares(total4/numel, total5/numel, total6/numel), 1)
     c4 = rate/excess
     return c4
 
@@ -201,38 +201,38 @@ def tensors_0(at, scalars, small):
     acc7_of = at[22]
     acc8_of = at[23]
     acc9_of = at[24]
-    total6_of = at[25]
-    total7_of = at[26]
-    total8_of = at[27]
+    total7_of = at[25]
+    total8_of = at[26]
+    total9_of = at[27]
     j = tensor_of_block(at)
     acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total6_of + j] = acc7
-        small[total7_of + j] = acc8
-        small[total8_of + j] = acc9
+        small[total7_of + j] = acc7
+        small[total8_of + j] = acc8
+        small[total9_of + j] = acc9
 
 
 @kernel
 def columns_0(at, scalars, small):
     """Before sweep 1: a thread a column."""
     acc1_of = at[21]
-    total0_of = at[28]
+    total1_of = at[28]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
         j = tensor_of_column(at, i)
         acc1 = column_sum(small, acc1_of, at, j, i)
-        small[total0_of + i] = acc1
+        small[total1_of + i] = acc1
 
 
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total6_of = at[25]
-    total7_of = at[26]
-    total8_of = at[27]
+    total7_of = at[25]
+    total8_of = at[26]
+    total9_of = at[27]
     numel_of = at[15]
     rate_of = at[29]
     j = tensor_of_block(at)
@@ -241,7 +241,7 @@ def tensors_1(at, scalars, small):
     c3 = scalars[group, 5]
     if thread() == 0:
         small[rate_of + j] = tensor_0(
-            small[total6_of + j], small[total7_of + j], small[total8_of + j], small[numel_of + j], eps2, c3,
+            small[total7_of + j], small[total8_of + j], small[total9_of + j], small[numel_of + j], eps2, c3,
         )
 
 
@@ -266,21 +266,21 @@ def rows_0(at, scalars, small):
 def columns_1(at, scalars, small):
     """Before sweep 1: a thread a column."""
     r_of = at[18]
-    total2_of = at[30]
+    total3_of = at[30]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
         j = tensor_of_column(at, i)
         acc3 = sum_down(small, r_of, at, j, i)
-        small[total2_of + i] = acc3
+        small[total3_of + i] = acc3
 
 
 @kernel
 def columns_2(at, scalars, small):
     """Before sweep 1: a thread a column."""
     c_of = at[19]
-    total0_of = at[28]
-    total2_of = at[30]
+    total1_of = at[28]
+    total3_of = at[30]
     n_rows_of = at[16]
     by_column_of = at[31]
     k = block()*THREADS + thread()
@@ -292,7 +292,7 @@ def columns_2(at, scalars, small):
         c0 = scalars[group, 2]
         c1 = scalars[group, 3]
         small[c_of + i], small[by_column_of + i] = column_0(
-            small[c_of + i], small[total0_of + i], small[total2_of + i], small[n_rows_of + j], eps1, c0, c1,
+            small[c_of + i], small[total1_of + i], small[total3_of + i], small[n_rows_of + j], eps1, c0, c1,
         )
 
 
@@ -300,26 +300,26 @@ def columns_2(at, scalars, small):
 def rows_1(at, scalars, small):
     """Before sweep 1: a thread a row."""
     c_of = at[19]
-    total1_of = at[32]
+    total2_of = at[32]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
         j = tensor_of_row(at, i)
         acc2 = sum_along(small, c_of, at, j, i)
-        small[total1_of + i] = acc2
+        small[total2_of + i] = acc2
 
 
 @kernel
 def rows_2(at, scalars, small):
     """Before sweep 1: a thread a row."""
     r_of = at[18]
-    total1_of = at[32]
+    total2_of = at[32]
     by_row_of = at[33]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
         j = tensor_of_row(at, i)
-        small[by_row_of + i] = row_1(small[r_of + i], small[total1_of + i])
+        small[by_row_of + i] = row_1(small[r_of + i], small[total2_of + i])
 
 
 @kernel
@@ -395,25 +395,25 @@ def tensors_2(at, scalars, small):
     acc4_of = at[34]
     acc5_of = at[35]
     acc6_of = at[36]
-    total3_of = at[37]
-    total4_of = at[38]
-    total5_of = at[39]
+    total4_of = at[37]
+    total5_of = at[38]
+    total6_of = at[39]
     j = tensor_of_block(at)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
     acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total3_of + j] = acc4
-        small[total4_of + j] = acc5
-        small[total5_of + j] = acc6
+        small[total4_of + j] = acc4
+        small[total5_of + j] = acc5
+        small[total6_of + j] = acc6
 
 
 @kernel
 def tensors_3(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    total3_of = at[37]
-    total4_of = at[38]
-    total5_of = at[39]
+    total4_of = at[37]
+    total5_of = at[38]
+    total6_of = at[39]
     rate_of = at[29]
     numel_of = at[15]
     c4_of = at[40]
@@ -422,7 +422,7 @@ def tensors_3(at, scalars, small):
     c2 = scalars[group, 4]
     if thread() == 0:
         small[c4_of + j] = tensor_1(
-            small[total3_of + j], small[total4_of + j], small[total5_of + j], small[rate_of + j], small[numel_of + j],
+            small[total4_of + j], small[total5_of + j], small[total6_of + j], small[rate_of + j], small[numel_of + j],
             c2,
         )
 
@@ -490,23 +490,27 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     values={
-        "acc0": "row", "acc1": "part", "acc7": "chunk", "acc8": "chunk", "acc9": "chunk", "total6": "tensor",
-        "total7": "tensor", "total8": "tensor", "total0": "column", "rate": "tensor", "total2": "column",
-        "by_column": "column", "total1": "row", "by_row": "row", "acc4": "chunk", "acc5": "chunk",
-        "acc6": "chunk", "total3": "tensor", "total4": "tensor", "total5": "tensor", "c4": "tensor",
+        "acc0": "row", "acc1": "part", "acc7": "chunk", "acc8": "chunk", "acc9": "chunk", "total7": "tensor",
+        "total8": "tensor", "total9": "tensor", "total1": "column", "rate": "tensor", "total3": "column",
+        "by_column": "column", "total2": "row", "by_row": "row", "acc4": "chunk", "acc5": "chunk",
+        "acc6": "chunk", "total4": "tensor", "total5": "tensor", "total6": "tensor", "c4": "tensor",
     },
     launches=(
         Launch("element", sweep_0, totals={"acc0": ("sum", "element")}),
-        Launch("tensor", tensors_0, totals={"total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element")}),
-        Launch("column", columns_0, totals={"total0": ("sum", "element")}),
+        Launch("tensor", tensors_0, totals={
+            "total7": ("sum", "element"), "total8": ("sum", "element"), "total9": ("sum", "element"),
+        }),
+        Launch("column", columns_0, totals={"total1": ("sum", "element")}),
         Launch("tensor", tensors_1),
         Launch("row", rows_0),
-        Launch("column", columns_1, totals={"total2": ("sum", "row")}),
+        Launch("column", columns_1, totals={"total3": ("sum", "row")}),
         Launch("column", columns_2),
-        Launch("row", rows_1, totals={"total1": ("sum", "column")}),
+        Launch("row", rows_1, totals={"total2": ("sum", "column")}),
         Launch("row", rows_2),
         Launch("element", sweep_1),
-        Launch("tensor", tensors_2, totals={"total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element")}),
+        Launch("tensor", tensors_2, totals={
+            "total4": ("sum", "element"), "total5": ("sum", "element"), "total6": ("sum", "element"),
+        }),
         Launch("tensor", tensors_3),
         Launch("element", sweep_2),
     ),

@@ -70,11 +70,11 @@ def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_
 
 
 @on_device
-def tensor_0(total1, total2, total3, total4, total5, total6, total7, eps):
+def tensor_0(total8, total9, total10, total11, total12, total13, total14, eps):
     """One tensor before sweep 1: cosine."""
     cosine = (
-        abs(total1)/(maximum(root_of_squares(total2, total3, total4), eps)*maximum(root_of_squares(total5, total6,
-        total7), eps))
+        abs(total8)/(maximum(root_of_squares(total12, total13, total14), eps)*maximum(root_of_squares(total9,
+        total10, total11), eps))
     )
     return cosine
 
@@ -90,9 +90,9 @@ def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
 
 
 @on_device
-def tensor_1(total0, cosine, numel, n_cols, delta, wd_ratio, c5):
+def tensor_1(total7, cosine, numel, n_cols, delta, wd_ratio, c5):
     """One tensor before sweep 1: row_cosine and c4."""
-    row_cosine = total0
+    row_cosine = total7
     kept = (
         1
         if n_cols >= numel
@@ -106,7 +106,8 @@ def tensor_1(total0, cosine, numel, n_cols, delta, wd_ratio, c5):
 
 @on_device
 def row_1(
-    acc4, acc5, acc6, row_cosine, total5, total6, total7, cosine, acc15, total8, numel, n_cols, eps, delta,
+    acc4, acc5, acc6, row_cosine, total12, total13, total14, cosine, acc15, total16, numel, n_cols, eps,
+    delta,
 ):
     """One row before sweep 1: radial."""
     radial = (
@@ -114,7 +115,7 @@ def row_1(
         if n_cols >= numel
         else acc15/(root_of_squares(acc4, acc5, acc6) + eps)**2
         if row_cosine < delta/sqrt(n_cols)
-        else total8/(eps + root_of_squares(total5, total6, total7))**2
+        else total16/(eps + root_of_squares(total12, total13, total14))**2
         if cosine < delta/sqrt(numel)
         else 0
     )
@@ -364,14 +365,14 @@ def tensors_0(at, scalars, small):
     acc13_of = at[30]
     acc14_of = at[31]
     acc16_of = at[33]
-    total1_of = at[34]
-    total2_of = at[35]
-    total3_of = at[36]
-    total4_of = at[37]
-    total5_of = at[38]
-    total6_of = at[39]
-    total7_of = at[40]
-    total8_of = at[41]
+    total8_of = at[34]
+    total9_of = at[35]
+    total10_of = at[36]
+    total11_of = at[37]
+    total12_of = at[38]
+    total13_of = at[39]
+    total14_of = at[40]
+    total16_of = at[41]
     j = tensor_of_block(at)
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
@@ -382,34 +383,34 @@ def tensors_0(at, scalars, small):
     acc14 = sum_over(small, acc14_of, at, CHUNKS, j)
     acc16 = sum_over(small, acc16_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total1_of + j] = acc8
-        small[total2_of + j] = acc9
-        small[total3_of + j] = acc10
-        small[total4_of + j] = acc11
-        small[total5_of + j] = acc12
-        small[total6_of + j] = acc13
-        small[total7_of + j] = acc14
-        small[total8_of + j] = acc16
+        small[total8_of + j] = acc8
+        small[total9_of + j] = acc9
+        small[total10_of + j] = acc10
+        small[total11_of + j] = acc11
+        small[total12_of + j] = acc12
+        small[total13_of + j] = acc13
+        small[total14_of + j] = acc14
+        small[total16_of + j] = acc16
 
 
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total1_of = at[34]
-    total2_of = at[35]
-    total3_of = at[36]
-    total4_of = at[37]
-    total5_of = at[38]
-    total6_of = at[39]
-    total7_of = at[40]
+    total8_of = at[34]
+    total9_of = at[35]
+    total10_of = at[36]
+    total11_of = at[37]
+    total12_of = at[38]
+    total13_of = at[39]
+    total14_of = at[40]
     cosine_of = at[42]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     eps = scalars[group, 1]
     if thread() == 0:
         small[cosine_of + j] = tensor_0(
-            small[total1_of + j], small[total2_of + j], small[total3_of + j], small[total4_of + j],
-            small[total5_of + j], small[total6_of + j], small[total7_of + j], eps,
+            small[total8_of + j], small[total9_of + j], small[total10_of + j], small[total11_of + j],
+            small[total12_of + j], small[total13_of + j], small[total14_of + j], eps,
         )
 
 
@@ -440,17 +441,17 @@ def rows_0(at, scalars, small):
 def tensors_2(at, scalars, small):
     """Before sweep 1: a block a tensor."""
     y4_of = at[43]
-    total0_of = at[44]
+    total7_of = at[44]
     j = tensor_of_block(at)
     acc7 = max_over(small, y4_of, at, ROWS, j)
     if thread() == 0:
-        small[total0_of + j] = acc7
+        small[total7_of + j] = acc7
 
 
 @kernel
 def tensors_3(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total0_of = at[44]
+    total7_of = at[44]
     cosine_of = at[42]
     numel_of = at[15]
     n_cols_of = at[17]
@@ -463,7 +464,7 @@ def tensors_3(at, scalars, small):
     c5 = scalars[group, 12]
     if thread() == 0:
         small[row_cosine_of + j], small[c4_of + j] = tensor_1(
-            small[total0_of + j], small[cosine_of + j], small[numel_of + j], small[n_cols_of + j], delta, wd_ratio,
+            small[total7_of + j], small[cosine_of + j], small[numel_of + j], small[n_cols_of + j], delta, wd_ratio,
             c5,
         )
 
@@ -475,12 +476,12 @@ def rows_1(at, scalars, small):
     acc5_of = at[23]
     acc6_of = at[24]
     row_cosine_of = at[45]
-    total5_of = at[38]
-    total6_of = at[39]
-    total7_of = at[40]
+    total12_of = at[38]
+    total13_of = at[39]
+    total14_of = at[40]
     cosine_of = at[42]
     acc15_of = at[32]
-    total8_of = at[41]
+    total16_of = at[41]
     numel_of = at[15]
     n_cols_of = at[17]
     radial_of = at[47]
@@ -493,8 +494,8 @@ def rows_1(at, scalars, small):
         delta = scalars[group, 2]
         small[radial_of + i] = row_1(
             small[acc4_of + i], small[acc5_of + i], small[acc6_of + i], small[row_cosine_of + j],
-            small[total5_of + j], small[total6_of + j], small[total7_of + j], small[cosine_of + j],
-            small[acc15_of + i], small[total8_of + j], small[numel_of + j], small[n_cols_of + j], eps, delta,
+            small[total12_of + j], small[total13_of + j], small[total14_of + j], small[cosine_of + j],
+            small[acc15_of + i], small[total16_of + j], small[numel_of + j], small[n_cols_of + j], eps, delta,
         )
 
 
@@ -566,17 +567,25 @@ PROGRAM = Program(
     values={
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "acc6": "row",
         "acc8": "chunk", "acc9": "chunk", "acc10": "chunk", "acc11": "chunk", "acc12": "chunk", "acc13": "chunk",
-        "acc14": "chunk", "acc15": "row", "acc16": "chunk", "total1": "tensor", "total2": "tensor",
-        "total3": "tensor", "total4": "tensor", "total5": "tensor", "total6": "tensor", "total7": "tensor",
-        "total8": "tensor", "cosine": "tensor", "y4": "row", "total0": "tensor", "row_cosine": "tensor",
+        "acc14": "chunk", "acc15": "row", "acc16": "chunk", "total8": "tensor", "total9": "tensor",
+        "total10": "tensor", "total11": "tensor", "total12": "tensor", "total13": "tensor", "total14": "tensor",
+        "total16": "tensor", "cosine": "tensor", "y4": "row", "total7": "tensor", "row_cosine": "tensor",
         "c4": "tensor", "radial": "row",
     },
     launches=(
-        Launch("element", sweep_0, totals={"acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"), "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"), "acc6": ("sum", "element"), "acc15": ("sum", "element")}),
-        Launch("tensor", tensors_0, totals={"total1": ("sum", "element"), "total2": ("sum", "element"), "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"), "total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element")}),
+        Launch("element", sweep_0, totals={
+            "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
+            "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
+            "acc6": ("sum", "element"), "acc15": ("sum", "element"),
+        }),
+        Launch("tensor", tensors_0, totals={
+            "total8": ("sum", "element"), "total9": ("sum", "element"), "total10": ("sum", "element"),
+            "total11": ("sum", "element"), "total12": ("sum", "element"), "total13": ("sum", "element"),
+            "total14": ("sum", "element"), "total16": ("sum", "element"),
+        }),
         Launch("tensor", tensors_1),
         Launch("row", rows_0),
-        Launch("tensor", tensors_2, totals={"total0": ("max", "row")}),
+        Launch("tensor", tensors_2, totals={"total7": ("max", "row")}),
         Launch("tensor", tensors_3),
         Launch("row", rows_1),
         Launch("element", sweep_1),

@@ -281,7 +281,10 @@ PROGRAM = Program(
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "shrink": "row",
     },
     launches=(
-        Launch("element", sweep_0, totals={"acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"), "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element")}),
+        Launch("element", sweep_0, totals={
+            "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
+            "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
+        }),
         Launch("row", rows_0),
         Launch("element", sweep_1),
     ),

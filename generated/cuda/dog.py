@@ -251,8 +251,14 @@ PROGRAM = Program(
     },
     launches=(
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"), "total6": ("sum", "element")}),
-        Launch("model", models_0, totals={"total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"), "total7": ("sum", "tensor")}),
+        Launch("tensor", tensors_0, totals={
+            "total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"),
+            "total6": ("sum", "element"),
+        }),
+        Launch("model", models_0, totals={
+            "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"),
+            "total7": ("sum", "tensor"),
+        }),
         Launch("model", models_1),
         Launch("element", sweep_1),
     ),

@@ -320,7 +320,10 @@ PROGRAM = Program(
     },
     launches=(
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total1": ("sum", "element"), "total2": ("sum", "element"), "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element")}),
+        Launch("tensor", tensors_0, totals={
+            "total0": ("sum", "element"), "total1": ("sum", "element"), "total2": ("sum", "element"),
+            "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"),
+        }),
         Launch("tensor", tensors_1),
         Launch("element", sweep_1),
     ),

@@ -149,13 +149,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 def columns_0(at, scalars, small):
     """After the last sweep: a thread a column."""
     acc1_of = at[21]
-    total0_of = at[22]
+    total1_of = at[22]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
         j = tensor_of_column(at, i)
         acc1 = column_max(small, acc1_of, at, j, i)
-        small[total0_of + i] = acc1
+        small[total1_of + i] = acc1
 
 
 @kernel
@@ -173,13 +173,13 @@ def rows_0(at, scalars, small):
 @kernel
 def columns_1(at, scalars, small):
     """After the last sweep: a thread a column."""
-    total0_of = at[22]
+    total1_of = at[22]
     c_of = at[18]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
         j = tensor_of_column(at, i)
-        small[c_of + i] = small[total0_of + i]
+        small[c_of + i] = small[total1_of + i]
 
 
 def initial(lr, beta1, eps):
@@ -198,10 +198,10 @@ PROGRAM = Program(
     small_states={"c": "column", "r": "row"},
     initial=initial,
     scalars=scalars,
-    values={"acc0": "row", "acc1": "part", "total0": "column"},
+    values={"acc0": "row", "acc1": "part", "total1": "column"},
     launches=(
         Launch("element", sweep_0, totals={"acc0": ("max", "element")}),
-        Launch("column", columns_0, totals={"total0": ("max", "element")}),
+        Launch("column", columns_0, totals={"total1": ("max", "element")}),
         Launch("row", rows_0),
         Launch("column", columns_1),
     ),

@@ -302,16 +302,12 @@ def models_0(at, scalars, small):
     elif branch == 1:
         acc1 = sum_over_tensors(small, total0_of, at)
         acc3 = sum_over_tensors(small, total2_of, at)
-    else:
-        acc1 = sum_over_tensors(small, total0_of, at)
-        acc3 = sum_over_tensors(small, total2_of, at)
-    if branch == 0:
-        pass
-    elif branch == 1:
         if thread() == 0:
             small[total1_of] = acc1
             small[total3_of] = acc3
     else:
+        acc1 = sum_over_tensors(small, total0_of, at)
+        acc3 = sum_over_tensors(small, total2_of, at)
         if thread() == 0:
             small[total1_of] = acc1
             small[total3_of] = acc3

@@ -318,33 +318,25 @@ class _SmallSweep:
         """The kernel."""
         pairs = zip(self.kernel.branches, self.steps, strict=True)
         positions = [step and _Position(self.kernel, branch, step) for branch, step in pairs]
-        totals, blocks = (
-            [tuple(nodes(position)) if position else () for position in positions]
-            for nodes in (_Position.of_model, _Position.nodes)
-        )
-        arrays = rounds.taken(self.kernel, [(step,) if step else () for step in self.steps])
-        used = reads((*totals, *blocks))
+        blocks = [tuple(position.nodes()) if position else () for position in positions]
+        arrays, used = rounds.taken(self.kernel, [(step,) if step else () for step in self.steps]), reads(tuple(blocks))
         taken = [array for array in arrays if array + OF in used]
-        body = (*_offsets(self.kernel, taken), *self.place(totals, blocks))
+        body = (*_offsets(self.kernel, taken), *self.place(blocks))
         of_blocks = {Space.MODEL: "one block", Space.TENSOR: "a block a tensor"}
         who = of_blocks.get(self.space, f"a thread a {self.space.value}")
         return Function("kernel", name, ("at", "scalars", "small"), f"{where}: {who}.", body)
 
-    def place(
-        self, totals: Sequence[tuple[Statement, ...]], blocks: Sequence[tuple[Statement, ...]]
-    ) -> Iterator[Statement]:
+    def place(self, blocks: Sequence[tuple[Statement, ...]]) -> Iterator[Statement]:
         """What is done in each branch, for what a block or a thread is for.
 
         Tensors may be in different branches, but where something is done for the model.
         """
-        is_for_model, differ = self.space is Space.MODEL or any(totals), rounds.differ(blocks)
-        if is_for_model:
-            yield from rounds.scalars_used(self.kernel, (), ZERO, branch=differ or rounds.differ(totals))
-            yield from rounds.by_branch(totals)
+        differ = rounds.differ(blocks)
         if self.space is Space.MODEL:
+            yield from rounds.scalars_used(self.kernel, (), ZERO, branch=differ)
             yield from rounds.by_branch(blocks)
             return
-        branch = rounds.scalars_used(self.kernel, (), rounds.GROUP, branch=differ and not is_for_model)
+        branch = rounds.scalars_used(self.kernel, (), rounds.GROUP, branch=differ)
         group = [assign("group", item("at", plus(item("at", Number(places.GROUPS)), _J)))]
         inside = (*(group if "group" in reads((branch, *blocks)) else []), *branch, *rounds.by_branch(blocks))
         if self.space is Space.TENSOR:
@@ -384,15 +376,11 @@ class _Position:
         """The loads that are totals which have yet to be made."""
         return [load for load in self.sweep.reads if self.is_made_here(load)]
 
-    def of_model(self) -> Iterator[Statement]:
-        """Totals over the model, which take all threads of a block."""
-        return (self.total(load) for load in self.made if load.space is Space.MODEL)
-
     def nodes(self) -> Iterator[Statement]:
-        """Totals, which take all threads of a block where it is for one tensor, then the position."""
+        """Totals, which take all threads of a block where it is for the model or a tensor, then the position."""
         space = self.sweep.space
         yield from rounds.scalars_used(self.kernel, [self.sweep], ZERO if space is Space.MODEL else rounds.GROUP)
-        yield from (self.total(load) for load in self.made if load.space is not Space.MODEL)
+        yield from map(self.total, self.made)
         by_one = space in (Space.MODEL, Space.TENSOR)
         yield from [_by_one_thread(*self.position())] if by_one else self.position()
 
@@ -408,9 +396,7 @@ class _Position:
         name = rounds.name(load)
         array = Name((rounds.holder(reduce.factors[0], self.branch) if source is not Space.ELEM else name) + OF)
         if load.space is Space.TENSOR:
-            by_all = self.sweep.space is Space.TENSOR  # elsewhere the threads of a block are for several tensors
-            function = f"{reduce.how}_{'over' if by_all else 'by_one'}"
-            return assign(name, call(function, _SMALL, array, _AT, Constant(_THESE[source]), _J))
+            return assign(name, call(f"{reduce.how}_over", _SMALL, array, _AT, Constant(_THESE[source]), _J))
         at = (_AT,) if load.space is Space.MODEL else (_AT, _J, _I)
         return assign(name, call(_TOTAL[source, load.space][most], _SMALL, array, *at))
 

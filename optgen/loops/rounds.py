@@ -2,15 +2,17 @@
 
 What a branch does is a round for each of its sweeps over elements: totals are combined, what is made of them prepares
 it, then it runs; what is small and comes after the last belongs to a round of its own. Branches run side by side: round
-k of a kernel is round k of each. What one position is given and becomes is a function of its own, as readable as the equations.
+k of a kernel is round k of each. What one position is given and becomes is a function of its own, as readable as the
+equations.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, takewhile
+from functools import partial
+from itertools import count, groupby
 from math import inf
 
 from sympy import S
@@ -161,19 +163,22 @@ def _between(
     kernel: Kernel, small: Sequence[Sequence[Step]], counts: Mapping[bool, Iterator[int]]
 ) -> Iterator[Between]:
     """What is done between two sweeps over elements, cut where totals have been combined and before they are."""
-    known = [totals(branch) for branch in kernel.branches]
-    # A sweep that only says of what something is a total computes nothing.
-    left = [[step for step in steps if step.sweep.body or step.sweep.stores] for steps in small]
+    runs = []
+    for branch, steps in zip(kernel.branches, small, strict=True):
+        # A sweep that only says of what something is a total computes nothing.
+        done = (step for step in steps if step.sweep.body or step.sweep.stores)
+        cut = groupby(done, partial(_is_combining, known=totals(branch)))
+        runs.append(deque((combines, tuple(run)) for combines, run in cut))
     combines = True
-    while any(left):
-        steps = []
-        for its, of_branch in zip(left, known, strict=True):
-            run = list(takewhile(lambda step: is_combining(step.sweep, of_branch) is combines, its))
-            del its[: len(run)]
-            steps.append(tuple(run))
-        if any(steps):
-            yield Between(combines, next(counts[combines]), tuple(steps))
+    while any(runs):
+        of_branches = [its.popleft()[1] if its and its[0][0] is combines else () for its in runs]
+        if any(of_branches):
+            yield Between(combines, next(counts[combines]), tuple(of_branches))
         combines = not combines
+
+
+def _is_combining(step: Step, known: Mapping[Named, Reduce]) -> bool:
+    return is_combining(step.sweep, known)
 
 
 def is_combining(sweep: Sweep, known: Mapping[Named, Reduce]) -> bool:

@@ -276,7 +276,7 @@ def _between(kernel: Kernel, between: Between, round_: Round) -> Function:
     blocks = [tuple(node for each in of_branch for node in each.loop()) for of_branch in loops]
     if not rounds.differ(blocks):
         body = blocks[0]
-    elif any(each.is_of_model for of_branch in loops for each in of_branch):
+    elif any(each.step.sweep.space is Space.MODEL for of_branch in loops for each in of_branch):
         body = (*rounds.scalars_used(kernel, (), ZERO, branch=True), *rounds.by_branch(blocks))
     else:
         insides = [tuple(node for each in of_branch for node in each.of_tensor()) for of_branch in loops]
@@ -314,9 +314,8 @@ class _SmallSweep:
     step: Step
 
     def loop(self) -> Iterator[Statement]:
-        """Totals, each where it can be made, around the positions."""
+        """The loop over the tensors, around what is done for one; nothing but that for the model."""
         sweep = self.step.sweep
-        yield from self.of_model()
         if sweep.space is Space.MODEL:
             yield from rounds.scalars_used(self.kernel, [sweep], ZERO)
             yield from self.position(ZERO)
@@ -324,42 +323,30 @@ class _SmallSweep:
         group = [_GROUP_OF_J] if rounds.scalars_used(self.kernel, [sweep], rounds.GROUP) else []
         yield Each("j", Field(_AT, "tensors"), (*group, *self.of_tensor()))
 
-    @property
-    def is_of_model(self) -> bool:
-        """Whether something is done but for single tensors."""
-        return self.step.sweep.space is Space.MODEL or bool(self.of_model())
-
-    def of_model(self) -> list[Assign]:
-        """Totals over the model."""
-        return [x for load in self.step.sweep.reads if load.space is Space.MODEL for x in self.combined(load)]
-
     def of_tensor(self) -> Iterator[Statement]:
         """What is done for one tensor."""
         sweep = self.step.sweep
         yield from rounds.scalars_used(self.kernel, [sweep], rounds.GROUP)
-        yield from (x for load in sweep.reads if load.space is not Space.MODEL for x in self.combined(load))
         if sweep.space is Space.TENSOR:
             yield from self.position(_J)
         else:
+            for load, reduce in self.parts.items():
+                spread = call(_SPREAD[reduce.of, load.space][reduce.how == "max"], self.source(reduce), _AT, _J)
+                yield assign(rounds.name(load), spread)
             (first, end), begin = _bounds(sweep.space), Name("begin")
             yield assign("begin", first)
             yield count_up("i", Binary(end, "-", begin), *self.position(plus(begin, _I)))
 
-    def combined(self, load: Named) -> list[Assign]:
-        """A total is made of what it is a total of, if it has not been made yet."""
-        reduce = rounds.totals(self.branch).get(load)
-        if reduce is None:
-            return []
-        of, to, most = reduce.of, load.space, reduce.how == "max"
-        name = rounds.name(load)
-        source = Name((rounds.holder(reduce.factors[0], self.branch) if of is not Space.ELEM else name) + OF)
-        if to is Space.MODEL:
-            return [assign(name, call("max_over" if most else "sum_over", source, Field(_AT, "tensors")))]
-        if to is Space.TENSOR:
-            return [assign(name, call("max_of" if most else "sum_of", source, *_bounds(of)))]
-        if (of, to) in _SPREAD:
-            return [assign(name, call(_SPREAD[of, to][most], source, _AT, _J))]
-        return []
+    @property
+    def parts(self) -> dict[Named, Reduce]:
+        """The totals among the loads of which there are parts, to be combined."""
+        known = rounds.totals(self.branch)
+        return {x: known[x] for x in self.step.sweep.reads if x in known and known[x].is_in_parts}
+
+    def source(self, reduce: Reduce) -> Name:
+        """The array of the parts of a total, or of what it is a total of."""
+        of_elements = reduce.of is Space.ELEM
+        return Name((reduce.target.name if of_elements else rounds.holder(reduce.factors[0], self.branch)) + OF)
 
     def position(self, index: Expression) -> list[Assign]:
         """One position: its results become those of its function."""
@@ -375,10 +362,14 @@ class _SmallSweep:
 
     def argument(self, load: Named, index: Expression) -> Expression:
         """A load as an argument of the function of one position."""
-        reduce, space = rounds.totals(self.branch).get(load), load.space
+        reduce, space = self.parts.get(load), load.space
         above: dict[Space, Expression] = {Space.MODEL: ZERO, Space.TENSOR: _J}
         if isinstance(load, Extent):
             return item(load.name + OF, _J)
-        if reduce is not None and reduce.is_in_parts:
-            return Name(rounds.name(load)) if space in above else item(rounds.name(load), _I)
+        if reduce is not None and space is Space.MODEL:
+            return call(f"{reduce.how}_over", self.source(reduce), Field(_AT, "tensors"))
+        if reduce is not None and space is Space.TENSOR:
+            return call(f"{reduce.how}_of", self.source(reduce), *_bounds(reduce.of))
+        if reduce is not None:
+            return item(rounds.name(load), _I)
         return item(rounds.holder(load, self.branch) + OF, above.get(space, index))

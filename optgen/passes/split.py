@@ -18,13 +18,14 @@ from optgen.language.reductions import Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
 from optgen.language.symbols import Named, Stateful
 from optgen.passes.plan import Plan, best, visit
-from optgen.passes.stages import Item, Stages, Totals, needs
+from optgen.passes.stages import PARTS, WHOLE, Item, Stages, Totals, needs
 
 
 def split(kernel: Kernel) -> Kernel:
     """The kernel with its totals made by sweeps before those that need them."""
     names: dict[Any, Value] = {}
-    free = {letters: fresh(letters, kernel.names) for letters in ("acc", "total", "y")}
+    free = {letters: fresh(letters, kernel.names) for letters in (PARTS, "y")}
+    free[PARTS] = (name for name in free[PARTS] if name.replace(PARTS, WHOLE) not in kernel.names)
     return replace(kernel, branches=tuple(_split(kernel, branch, names, free) for branch in kernel.branches))
 
 

@@ -23,6 +23,8 @@ from optgen.language.sums import InOrder, is_sum, negated
 from optgen.language.symbols import Local, Named, Stateful
 
 Item = Equation | Reduce
+PARTS, WHOLE = "acc", "total"
+"""A sweep leaves ``acc0``, in parts; ``total0`` is what they are together."""
 
 
 # Reductions become totals --------------------------------------------------------------------------------------------
@@ -137,14 +139,20 @@ class Totals:
         weight = _WEIGHT.get((space, to), 1) if how == "sum" and of is None else 1
         if space is not Space.ELEM:
             argument = Mul(weight, argument)
-        total = self.value("acc", (how, argument, to), to)
+        total = self.value(PARTS, (how, argument, to), to)
         if total not in self.spaces:
             factors = _halves(argument) if how == "sum" and space is Space.ELEM else (argument,)
             names = tuple(self.name(factor, space) for factor in factors)
             self.reduces[total] = Reduce(total, how, names)
             self.items.append(self.reduces[total])
             self.spaces[total] = to
-        return self.copied(total, to, "total") if self.reduces[total].is_in_parts else total
+        if not self.reduces[total].is_in_parts:
+            return total
+        whole = Value(total.name.replace(PARTS, WHOLE), to)
+        if whole not in self.spaces:
+            self.items.append(Equation(whole, total, space=to))
+            self.spaces[whole] = to
+        return whole
 
     def name(self, value: Expr, space: Space) -> Named:
         """The name of a value in a space. Old small states and totals get one of their own.
@@ -156,9 +164,9 @@ class Totals:
         has_room = space is Space.ELEM or not (isinstance(value, Stateful) or value in self.reduces)
         return value if has_room else self.copied(value, space)
 
-    def copied(self, value: Expr, space: Space, letters: str = "y") -> Named:
+    def copied(self, value: Expr, space: Space) -> Named:
         """A name for a value."""
-        name = self.value(letters, (value, space), space)
+        name = self.value("y", (value, space), space)
         if name not in self.spaces:
             self.items.append(Equation(name, value, space=space))
             self.spaces[name] = space

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -89,9 +88,7 @@ def _phase(phase: Launched) -> list[str]:
     """A phase among those of PROGRAM."""
     name = phase.function
     does = f"between={name}" if phase.over == "small" else f"sweep={name}, sweep_serial={name}_serial"
-    does += module.totals(phase)
-    line = f"Phase({module.names(phase.takes)}, {does}),"
-    if len(2 * INDENT + line) <= layout.WIDTH:
-        return [INDENT + line]
-    laid_out = layout.laid_out("Phase((", [f'"{array}"' for array in phase.takes], f"), {does}),")
-    return textwrap.indent(laid_out, INDENT).splitlines()
+    takes = f"Phase({module.names(phase.takes)}, "
+    if len(2 * INDENT + takes + does + ", totals={") > layout.WIDTH:
+        takes = layout.laid_out("Phase((", [f'"{array}"' for array in phase.takes], "), ")
+    return module.phase(takes, does, phase)

@@ -85,11 +85,11 @@ TARGET = _Cuda()
 
 def _said(kernel: Kernel, phases: tuple[Launched, ...]) -> list[str]:
     """What PROGRAM says of the sweeps."""
-    launches = [f'Launch("{phase.over}", {phase.function}{module.totals(phase)}),' for phase in phases]
+    launches = [module.phase(f'Launch("{phase.over}", ', phase.function, phase) for phase in phases]
     if rounds.is_simple(kernel):
-        return [f"launches=({launches[0]}),"]
+        return [f"launches=({launches[0][0].strip()}),"]
     kept = [x.name for x in rounds.kept(kernel)]
     values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
     lines = [f"scratch={module.names(kept)},"] if kept else []
     lines += laid_out("values={", values, "},").splitlines()
-    return [*lines, "launches=(", *(INDENT + launch for launch in launches), "),"]
+    return [*lines, "launches=(", *(line for launch in launches for line in launch), "),"]

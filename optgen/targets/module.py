@@ -163,10 +163,15 @@ def names(found: Sequence[str]) -> str:
     return f"({strings})" if found else "()"
 
 
-def totals(phase: Launched) -> str:
-    """The argument by which a phase says which totals are whole after it, if any are."""
-    made = ", ".join(f'"{name}": ("{how}", "{of}")' for name, (how, of) in phase.totals.items())
-    return f", totals={{{made}}}" if made else ""
+def phase(head: str, said: str, launched: Launched) -> list[str]:
+    """What PROGRAM says of a phase: its head, all there is to say, and which totals are whole after it, if any are."""
+    totals = [f'"{name}": ("{how}", "{of}")' for name, (how, of) in launched.totals.items()]
+    if not totals:
+        return textwrap.indent(head + said + "),", INDENT).splitlines()
+    line = f"{head}{said}, totals={{{', '.join(totals)}}}),"
+    if len(2 * INDENT + line) > WIDTH:
+        line = laid_out(f"{head}{said}, totals={{", totals, "}),")
+    return textwrap.indent(line, INDENT).splitlines()
 
 
 def _domain(hyper: Hyper) -> str:

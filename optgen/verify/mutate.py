@@ -339,7 +339,6 @@ _MOST = {
     "columns_in_rows": "columns_in_rows_largest",
     "column_sum": "column_max",
     "sum_along": "max_along",
-    "sum_by_one": "max_by_one",
     "sum_down": "max_down",
     "sum_of_block": "max_of_block",
     "sum_over_tensors": "max_over_tensors",

@@ -267,24 +267,34 @@ def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
     return executed(path, ast.fix_missing_locations(_Yielding().visit(ast.parse(text))), stand_ins, cuda_totals)
 
 
-def _totals(machine: _Machine) -> dict[str, Callable[..., Any]]:
+def _totals() -> dict[str, Callable[..., Any]]:
     """What the threads of a block compute together, as one computes it alone."""
-    alone = _executed(Path("totals"), "from optgen.runtime.cuda.totals import *", machine)
 
-    def over_tensors(in_order: Callable[..., Any]) -> Callable[..., Any]:
-        def total(small: Any, x_of: int, at: Array) -> Any:
-            found = [small[x_of + at[at[0] + k]] for k in range(at[1])]
-            return in_order(found)
+    def over(in_order: Callable[..., Any]) -> Callable[..., Any]:
+        def total(small: Any, x_of: int, at: Array, these: int, j: int) -> Any:
+            return in_order([small[x_of + k] for k in range(at[at[these] + j], at[at[these] + j + 1])])
 
         return total
 
+    def over_tensors(in_order: Callable[..., Any]) -> Callable[..., Any]:
+        def total(small: Any, x_of: int, at: Array) -> Any:
+            return in_order([small[x_of + at[at[0] + k]] for k in range(at[1])])
+
+        return total
+
+    def added(found: Sequence[Any]) -> Any:
+        return sum(found, start=np.float64(0))
+
+    def largest(found: Sequence[Any]) -> Any:
+        return np.max([-np.inf, *found])
+
     return {
-        "sum_of_block": lambda values: sum(values, start=np.float64(0)),
+        "sum_of_block": added,
         "max_of_block": np.max,
-        "sum_over": alone["sum_by_one"],
-        "max_over": alone["max_by_one"],
-        "sum_over_tensors": over_tensors(lambda found: sum(found, start=np.float64(0))),
-        "max_over_tensors": over_tensors(lambda found: np.max([-np.inf, *found])),
+        "sum_over": over(added),
+        "max_over": over(largest),
+        "sum_over_tensors": over_tensors(added),
+        "max_over_tensors": over_tensors(largest),
     }
 
 
@@ -342,7 +352,7 @@ def _step(
     clock, columns = machine.clock, dict[str, list[Column]]()
     with running(), np.errstate(all="ignore"):
         program: Program = _executed(candidate.path, candidate.text, machine)["PROGRAM"]
-        totals = _totals(machine)
+        totals = _totals()
         row = int(is_of_tensors(optimizer))
         groups = np.full(len(SHAPES), row)
         groups[list(absent)] = -1

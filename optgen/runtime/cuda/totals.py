@@ -51,14 +51,12 @@ __all__ = [
     "column_sum",
     "columns_visited",
     "max_along",
-    "max_by_one",
     "max_down",
     "max_of_block",
     "max_over",
     "max_over_tensors",
     "rows_visited",
     "sum_along",
-    "sum_by_one",
     "sum_down",
     "sum_of_block",
     "sum_over",
@@ -210,18 +208,6 @@ def _in_order(small: Any, begin: Any, end: Any, most: Any) -> Any:
         found = maximum(found, small[k]) if most else found + small[k]
         k += 1
     return found
-
-
-@on_device
-def sum_by_one(small: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
-    """The sum over a tensor's `CHUNKS`, `ROWS` or `COLUMNS`, by the thread that calls."""
-    return _in_order(small, x_of + at[at[these] + j], x_of + at[at[these] + j + 1], 0)
-
-
-@on_device
-def max_by_one(small: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
-    """The largest of a tensor's `CHUNKS`, `ROWS` or `COLUMNS`, by the thread that calls."""
-    return _in_order(small, x_of + at[at[these] + j], x_of + at[at[these] + j + 1], 1)
 
 
 @on_device
