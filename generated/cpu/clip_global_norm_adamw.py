@@ -111,14 +111,17 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of, acc4_of):
 
 
 @on_host
-def combine_0(
-    at, scalars, acc0_of, acc2_of, acc4_of, total0_of, total2_of, total4_of, total1_of, total3_of, total5_of,
-):
+def combine_0(at, scalars, acc0_of, acc2_of, acc4_of, total0_of, total2_of, total4_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
         total4_of[j] = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
+
+
+@on_host
+def combine_1(at, scalars, total0_of, total2_of, total4_of, total1_of, total3_of, total5_of):
+    """Before sweep 1: totals of their parts."""
     total1_of[0] = sum_over(total0_of, at.tensors)
     total3_of[0] = sum_over(total2_of, at.tensors)
     total5_of[0] = sum_over(total4_of, at.tensors)
@@ -199,8 +202,10 @@ PROGRAM = Program(
     },
     phases=(
         Phase(("acc0", "acc2", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "acc4", "total0", "total2", "total4", "total1", "total3", "total5"), between=combine_0, totals={
+        Phase(("acc0", "acc2", "acc4", "total0", "total2", "total4"), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"),
+        }),
+        Phase(("total0", "total2", "total4", "total1", "total3", "total5"), between=combine_1, totals={
             "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"),
         }),
         Phase(("total1", "total3", "total5", "shrink"), between=prepare_0),

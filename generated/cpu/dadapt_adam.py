@@ -145,11 +145,16 @@ def sweep_0_serial(rows, places, storage, scalars, c1_of, c4_of, c6_of, acc0_of,
 
 
 @on_host
-def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of, total1_of, total3_of):
+def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """After the last sweep: totals of their parts."""
     for j in at.tensors:
         total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+
+
+@on_host
+def combine_1(at, scalars, total0_of, total2_of, total1_of, total3_of):
+    """After the last sweep: totals of their parts."""
     total1_of[0] = sum_over(total0_of, at.tensors)
     total3_of[0] = sum_over(total2_of, at.tensors)
 
@@ -190,9 +195,11 @@ PROGRAM = Program(
     phases=(
         Phase(("d", "rate", "c1", "c4", "c6"), between=prepare_0),
         Phase(("c1", "c4", "c6", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "total0", "total2", "total1", "total3"), between=combine_0, totals={
-            "total0": ("sum", "element"), "total2": ("sum", "element"), "total1": ("sum", "tensor"),
-            "total3": ("sum", "tensor"),
+        Phase(("acc0", "acc2", "total0", "total2"), between=combine_0, totals={
+            "total0": ("sum", "element"), "total2": ("sum", "element"),
+        }),
+        Phase(("total0", "total2", "total1", "total3"), between=combine_1, totals={
+            "total1": ("sum", "tensor"), "total3": ("sum", "tensor"),
         }),
         Phase(("d", "r", "rate", "total1", "total3"), between=prepare_1),
     ),

@@ -104,16 +104,20 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of, acc4_of, ac
 
 
 @on_host
-def combine_0(
-    at, scalars, acc0_of, acc2_of, acc4_of, acc6_of, total0_of, total2_of, total4_of, total6_of, total1_of,
-    total3_of, total5_of, total7_of,
-):
+def combine_0(at, scalars, acc0_of, acc2_of, acc4_of, acc6_of, total0_of, total2_of, total4_of, total6_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
         total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
         total4_of[j] = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
         total6_of[j] = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
+
+
+@on_host
+def combine_1(
+    at, scalars, total0_of, total2_of, total4_of, total6_of, total1_of, total3_of, total5_of, total7_of,
+):
+    """Before sweep 1: totals of their parts."""
     total1_of[0] = sum_over(total0_of, at.tensors)
     total3_of[0] = sum_over(total2_of, at.tensors)
     total5_of[0] = sum_over(total4_of, at.tensors)
@@ -187,14 +191,21 @@ PROGRAM = Program(
     phases=(
         Phase(("acc0", "acc2", "acc4", "acc6"), sweep=sweep_0, sweep_serial=sweep_0_serial),
         Phase((
-            "acc0", "acc2", "acc4", "acc6", "total0", "total2", "total4", "total6", "total1", "total3", "total5",
-            "total7",
+            "acc0", "acc2", "acc4", "acc6", "total0", "total2", "total4", "total6",
         ), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"),
-            "total6": ("sum", "element"), "total1": ("sum", "tensor"), "total3": ("sum", "tensor"),
-            "total5": ("sum", "tensor"), "total7": ("sum", "tensor"),
+            "total6": ("sum", "element"),
         }),
-        Phase(("distance", "squares", "total1", "total3", "total5", "total7", "rate"), between=prepare_0),
+        Phase((
+            "total0", "total2", "total4", "total6", "total1", "total3", "total5",
+            "total7",
+        ), between=combine_1, totals={
+            "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"),
+            "total7": ("sum", "tensor"),
+        }),
+        Phase((
+            "distance", "squares", "total1", "total3", "total5", "total7", "rate",
+        ), between=prepare_0),
         Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
     copies=("theta_0",),

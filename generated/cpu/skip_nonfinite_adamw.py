@@ -111,10 +111,15 @@ def sweep_0_serial(rows, places, storage, scalars, acc0_of):
 
 
 @on_host
-def combine_1(at, scalars, acc0_of, total0_of, total1_of):
+def combine_1(at, scalars, acc0_of, total0_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+
+
+@on_host
+def combine_2(at, scalars, total0_of, total1_of):
+    """Before sweep 1: totals of their parts."""
     total1_of[0] = sum_over(total0_of, at.tensors)
 
 
@@ -196,9 +201,8 @@ PROGRAM = Program(
     phases=(
         Phase(("numel", "total2"), between=combine_0, totals={"total2": ("sum", "tensor")}),
         Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "total0", "total1"), between=combine_1, totals={
-            "total0": ("sum", "element"), "total1": ("sum", "tensor"),
-        }),
+        Phase(("acc0", "total0"), between=combine_1, totals={"total0": ("sum", "element")}),
+        Phase(("total0", "total1"), between=combine_2, totals={"total1": ("sum", "tensor")}),
         Phase(("taken", "total1", "total2", "c1", "c3", "c4"), between=prepare_0),
         Phase(("c1", "c3", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),

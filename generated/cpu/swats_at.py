@@ -181,21 +181,31 @@ def sweep_0_serial(rows, places, storage, scalars, rate_of, acc0_of, acc2_of):
 
 
 @on_host
-def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of, total1_of, total3_of):
+def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
+    """After the last sweep: totals of their parts."""
+    for j in at.tensors:
+        group = at.groups[j]
+        branch = int(scalars[group, 0])
+        if branch == 0:
+            pass
+        elif branch == 1:
+            total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+            total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+        else:
+            total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
+            total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
+
+
+@on_host
+def combine_1(at, scalars, total0_of, total2_of, total1_of, total3_of):
     """After the last sweep: totals of their parts."""
     branch = int(scalars[0, 0])
     if branch == 0:
         pass
     elif branch == 1:
-        for j in at.tensors:
-            total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
         total1_of[0] = sum_over(total0_of, at.tensors)
         total3_of[0] = sum_over(total2_of, at.tensors)
     else:
-        for j in at.tensors:
-            total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
-            total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
         total1_of[0] = sum_over(total0_of, at.tensors)
         total3_of[0] = sum_over(total2_of, at.tensors)
 
@@ -243,9 +253,11 @@ PROGRAM = Program(
     },
     phases=(
         Phase(("rate", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase(("acc0", "acc2", "total0", "total2", "total1", "total3"), between=combine_0, totals={
-            "total0": ("sum", "element"), "total2": ("sum", "element"), "total1": ("sum", "tensor"),
-            "total3": ("sum", "tensor"),
+        Phase(("acc0", "acc2", "total0", "total2"), between=combine_0, totals={
+            "total0": ("sum", "element"), "total2": ("sum", "element"),
+        }),
+        Phase(("total0", "total2", "total1", "total3"), between=combine_1, totals={
+            "total1": ("sum", "tensor"), "total3": ("sum", "tensor"),
         }),
         Phase(("lam", "total1", "total3", "rate"), between=prepare_0),
     ),

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count, groupby
 from math import inf
 
@@ -163,12 +162,7 @@ def _between(
     kernel: Kernel, small: Sequence[Sequence[Step]], counts: Mapping[bool, Iterator[int]]
 ) -> Iterator[Between]:
     """What is done between two sweeps over elements, cut where totals have been combined and before they are."""
-    runs = []
-    for branch, steps in zip(kernel.branches, small, strict=True):
-        # A sweep that only says of what something is a total computes nothing.
-        done = (step for step in steps if step.sweep.body or step.sweep.stores)
-        cut = groupby(done, partial(_is_combining, known=totals(branch)))
-        runs.append(deque((combines, tuple(run)) for combines, run in cut))
+    runs = [deque(_runs(steps, totals(branch))) for branch, steps in zip(kernel.branches, small, strict=True)]
     combines = True
     while any(runs):
         of_branches = [its.popleft()[1] if its and its[0][0] is combines else () for its in runs]
@@ -177,8 +171,19 @@ def _between(
         combines = not combines
 
 
-def _is_combining(step: Step, known: Mapping[Named, Reduce]) -> bool:
-    return is_combining(step.sweep, known)
+def _runs(steps: Iterable[Step], known: Mapping[Named, Reduce]) -> Iterator[tuple[bool, tuple[Step, ...]]]:
+    """Small sweeps that combine, and others, by turns; what is a total of totals is combined after these."""
+    # A sweep that only says of what something is a total computes nothing.
+    done = (step for step in steps if step.sweep.body or step.sweep.stores)
+    for combines, run in groupby(done, lambda step: is_combining(step.sweep, known)):
+        part: list[Step] = []
+        for step in run:
+            made = {assign.target for each in part for assign in each.sweep.body}
+            if combines and any(made.intersection(known[assign.value].factors) for assign in step.sweep.body):
+                yield combines, tuple(part)
+                part = []
+            part.append(step)
+        yield combines, tuple(part)
 
 
 def is_combining(sweep: Sweep, known: Mapping[Named, Reduce]) -> bool:

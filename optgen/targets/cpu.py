@@ -88,7 +88,7 @@ def _phase(phase: Launched) -> list[str]:
     """A phase among those of PROGRAM."""
     name = phase.function
     does = f"between={name}" if phase.over == "small" else f"sweep={name}, sweep_serial={name}_serial"
-    takes = f"Phase({module.names(phase.takes)}, "
-    if len(2 * INDENT + takes + does + ", totals={") > layout.WIDTH:
-        takes = layout.laid_out("Phase((", [f'"{array}"' for array in phase.takes], "), ")
+    takes, room = f"Phase({module.names(phase.takes)}, ", layout.WIDTH - len(2 * INDENT + does + ", totals={")
+    if len(takes) > room:
+        takes = layout.filled("Phase((", [f'"{array}",' for array in phase.takes], "), ", room)
     return module.phase(takes, does, phase)

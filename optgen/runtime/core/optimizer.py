@@ -4,140 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from math import prod
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from optgen.runtime.core import arrays, beginning, saved
-from optgen.runtime.core.cohorts import Cohort, Coming, agree, cohorts_of, coming
-from optgen.runtime.core.evaluation import evaluated
+from optgen.runtime.core import arrays, saved, sharing
+from optgen.runtime.core.cohorts import Cohort, Coming, cohorts_of, coming
 from optgen.runtime.core.gradients import located
-from optgen.runtime.core.groups import as_given, as_plain, shown
-from optgen.runtime.core.memory import Kinds, Memory, present
-from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
-from optgen.runtime.core.rest import beside_params
-from optgen.runtime.core.small import Small, cuts_of, filled, views
-from optgen.runtime.core.storage import OPTIONS, Storage, beside, computed_for, dtype_of, wanted
-from optgen.runtime.core.table import CHUNK, Cuts
+from optgen.runtime.core.groups import as_plain, shown
+from optgen.runtime.core.held import Held
+from optgen.runtime.core.memory import Kinds, present
+from optgen.runtime.core.program import Array, Arrays, Call, Params, Value, as_step_count
+from optgen.runtime.core.sharing import Combine
+from optgen.runtime.core.storage import beside
 from optgen.runtime.core.turn import TURN, run
 
 GRADIENT = 1
 """The gradient's slot in a table: theta is 0, the states follow."""
 
 
-class OptimizerBase:
-    """Parameters, hyperparameters, states and t, what can be asked of them, and how they are checked.
+class OptimizerBase(Held):
+    """What can be asked of an optimizer, and how its arguments are checked.
 
     Any thread may call; steps of different threads take turns. A copy or a pickle has parameters and states of its own.
-
-    Parameters
-    ----------
-    params : list, tuple or dict of array, or list of dict
-        The arrays to train, or groups of them with hyperparameters of their own: ``[{"params": …, "lr": 0.1}, …]``.
-    memory : Memory
-        What they are.
-    given : mapping of str to object
-        Hyperparameters by name, for groups that say nothing else, and how slots are stored:
-        `optgen.runtime.core.storage.OPTIONS`.
     """
 
-    program: ClassVar[Program]
-    chunk: ClassVar[int] = CHUNK
-    takes: ClassVar[tuple[str, ...]] = ("float32", "float64")
-    """The formats of parameters, and beside their own of gradients, that kernels take."""
-
-    def __init__(self, params: Params, memory: Memory, given: Mapping[str, Any]) -> None:
-        self._memory = memory
-        self._given = as_given(params)
-        self._options = {name: value for name, value in given.items() if name in OPTIONS}
-        self._defaults = {name: value for name, value in given.items() if name not in OPTIONS}
-        self._groups = tuple(self._completed(k, its) for k, its in enumerate(self._given.hypers))
-        self._wanted = wanted(self.program, **self._options)
-        self._params = list(self._given.arrays)
-        for array, name in zip(self._params, self._labels("params"), strict=True):
-            memory.check(array, name, None, self.takes, written=True)
-        plain = [memory.plain(array) for array in self._params]
-        self._shapes = [tuple(array.shape) for array in plain]
-        self._dtypes = [memory.dtype_of(array) for array in plain]
-        self._bytes = np.array([array.nbytes for array in plain], np.int64)
-        self._t = 0
-        first = self._hypers_at(1)
-        initial = [self.program.starting(hypers) for hypers in first]
-        self._formats = [self._formats_of(dtype.name) for dtype in self._dtypes]
-        self._rest = beside_params(memory, self._wanted.rest, self._params, self._shapes, self._dtypes)
-        self._state = self._of_params(self.program.states, initial)
-        scratch = self._of_params(self.program.scratch, [[0.0] * len(self.program.scratch)] * len(initial))
-        arrays_of_states = len(self._state) + len(self.program.small_states)
-        self._small = self._small_values([values[len(self._state) : arrays_of_states] for values in initial])
-        numbers = [initial[group][arrays_of_states:] for group in self._given.group]
-        self._cohorts = cohorts_of(self._given.group, [0] * len(numbers), numbers)
-        agree(self.program, self._cohorts, first)
-        self._as_params = self._as_gradients = Kinds(self._shapes, self._dtypes)
-        self._starts = memory.addresses(self._params)
-        self._slots = np.array([self._starts, *map(memory.addresses, self._state.values())], np.int64)
-        self._written = self._extents()
-        self._scratch = scratch
-        columns = [np.zeros_like(self._slots[0]), *self._slots[1:], *map(memory.addresses, scratch.values())]
-        columns += [memory.addresses(values) for values in self._rest.values()]
-        self._columns = np.array([self._slots[0], *columns])
-        self._begin(first, self._cohorts)
-
-    def _completed(self, group: int, its: Mapping[str, Any]) -> dict[str, Value]:
-        """Every hyperparameter of a group: its own, else as it was given for all, else the default."""
-        try:
-            return self.program.completed({**self._defaults, **its})
-        except (TypeError, ValueError) as error:
-            if not self._given.is_grouped:
-                raise
-            raise type(error)(f"params[{group}]: {error}") from None
-
-    def _formats_of(self, theta: str) -> dict[str, str]:
-        """How the slots of a parameter are stored that is itself stored in some format; its gradient is as it is."""
-        computed = computed_for(theta)
-        states = {name: self._wanted.store.get(name, theta) for name in self.program.states}
-        return {"theta": theta, "g": theta, **states, **dict.fromkeys(self.program.scratch, computed)}
-
-    def _hypers_at(self, t: int, checked: Mapping[str, float] | None = None) -> list[Mapping[str, float]]:
-        """The hyperparameters of each group at a step, some of which are given."""
-        return [self.program.at(t, {**own, **checked} if checked else own) for own in self._groups]
-
-    def _of_params(self, names: Sequence[str], values: Sequence[Sequence[float]]) -> dict[str, list[Array]]:
-        """By name, arrays like the parameters, filled with a value of their group; there may be more than names."""
-        kinds = list(zip(self._shapes, self._formats, self._given.group, strict=True))
-        full = self._memory.full
-        return {
-            name: [full(shape, values[j][k], dtype_of(formats[name])) for shape, formats, j in kinds]
-            for k, name in enumerate(names)
-        }
-
-    def _small_values(self, values: Sequence[Sequence[float]]) -> Small | None:
-        """Room for what varies over less than elements, small states filled with the values of their group."""
-        if not self.program.has_small:
-            return None
-        cuts = cuts_of(self.program, self._shapes, self.chunk)
-        of_tensors = np.array(values, np.float64).take(self._given.group, axis=0)
-        states = zip(self.program.small_states.items(), of_tensors.T, strict=True)
-        return self._allocated(cuts, {name: filled(kind, values, cuts) for (name, kind), values in states})
-
-    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
-        """Make room for small values, of which the states are given."""
-        raise NotImplementedError
-
-    def _extents(self) -> arrays.Extents:
-        """The memory of all that a step writes and that a user can reach."""
-        states = {f"state[{name!r}]": values for name, values in self._state_of_params().items()} | self._rest
-        written = [
-            pair
-            for what, values in {"params": self._params, **states}.items()
-            for pair in zip(self._labels(what), values, strict=True)
-        ]
-        written += [(f"state[{name!r}]", value) for name, value in self._model_states().items()]
-        names, values = zip(*written, strict=True)
-        sizes = np.array([self._memory.plain(array).nbytes for array in values], np.int64)
-        return arrays.Extents(np.array(self._memory.addresses(values), np.int64), sizes, names)
+    _combine: Combine | None = None
 
     @property
     def t(self) -> int:
@@ -162,12 +58,6 @@ class OptimizerBase:
         """The groups, each as it could have been given: ``params``, and its hyperparameters as `hypers` has them."""
         now = enumerate(self._hypers_at(self._t + 1))
         return tuple(MappingProxyType({"params": self._given.of_group(k), **hypers}) for k, hypers in now)
-
-    def _by_name(self, hypers: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-        """Hyperparameters of all groups, each as a number if there is one group, else as an array."""
-        if len(hypers) == 1:
-            return dict(hypers[0])
-        return {name: np.array([its[name] for its in hypers]) for name in self.program.hypers}
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -195,33 +85,6 @@ class OptimizerBase:
             self._begin_anew()
             numbers = self._of_each([cohort.numbers for cohort in self._cohorts])
             return self._given.like_params([self._evaluated(k, its) for k, its in enumerate(numbers)])
-
-    def _evaluated(self, k: int, numbers: Sequence[float]) -> Any:
-        """The parameters of one tensor to evaluate."""
-        program, memory = self.program, self._memory
-        named = dict(zip(program.numbers, map(np.array, numbers), strict=True))
-        known = {name: values[k] for name, values in self._state_of_params().items()}
-        known |= {"theta": self._params[k], **self._model_states(), **named}
-        new = memory.full(self._shapes[k], 0.0, self._dtypes[k])
-        evaluated(program, memory, [known[name] for name in program.evaluated], new)
-        return new
-
-    def _begin(self, hypers: Sequence[Mapping[str, float]], cohorts: Iterable[Cohort]) -> None:
-        """Let states that start from theta do so; what counts is what it is before the first step of a parameter."""
-        if not (self.program.copies or self.program.begun):
-            return
-        states = dict(self._state_of_params())
-        if not any(cohort.t for cohort in self._cohorts):
-            states |= {name: [value] for name, value in self._model_states().items()}
-        for cohort in cohorts:
-            if cohort.t == 0:
-                now = hypers[cohort.group]
-                beginning.fill(self.program, self._memory, now, self._params, states, only=cohort.members)
-
-    def _begin_anew(self) -> None:
-        """The same where no step has been taken, for what theta is may have changed."""
-        if not all(cohort.t for cohort in self._cohorts):
-            self._begin(self._hypers_at(self._t + 1), self._cohorts)
 
     def set(self, *, group: int | None = None, **hypers: Value) -> None:
         """Change hyperparameters, to numbers or schedules, from the next step on. Nothing is recompiled.
@@ -269,6 +132,42 @@ class OptimizerBase:
             held = {**self._state_of_params(), **self._rest}
             whole._go_on_from(held, self._model_states(), self._cohorts)  # noqa: SLF001 - of this class
             self._change([], **{**vars(whole), "_t": self._t, "_defaults": self._defaults})
+
+    def share(self, combine: Combine, shapes: Sequence[tuple[int, ...]] | None = None) -> None:
+        """Let totals be those of a model of which there is only a part here: some of its tensors, or parts of them.
+
+        Copies, pickles, and what `add_group` makes of this are not shared; share those too.
+
+        Parameters
+        ----------
+        combine : callable
+            Called in a step with each `optgen.runtime.core.sharing.Total` as far as it is known here, in the same order
+            in all processes: it changes the values to what they are in all of them. If it raises, a step is half done.
+        shapes : sequence of tuple of int, optional
+            Those of the whole tensors, if parameters are parts of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as expected, or the rule cannot be followed with a part; nothing has changed then.
+        """
+        sharing.refuse(self.program, by_chance=self._wanted.rounding == "stochastic")
+        if not callable(combine):
+            raise TypeError(f"combine: expected a function, got {type(combine).__name__}")
+        wholes = None if shapes is None else sharing.wholes_of(shapes, self._shapes, self._labels("params"))
+        with TURN:
+            self._share(combine, wholes)
+            self._layout()
+
+    def _share(self, combine: Combine, wholes: Sequence[tuple[int, ...]] | None) -> None:
+        """Keep what combines totals, and what is known of the whole tensors."""
+        small = self._small
+        if small is None or wholes is None:
+            self._combine = combine
+            return
+        cuts = small.cuts.as_parts(wholes)
+        writes = [self._memory.writing(small.arrays[name], its) for name, its in cuts.extents.items()]
+        self._change(writes, _combine=combine, _small=replace(small, cuts=cuts))
 
     def _go_on_from(
         self, of_params: Mapping[str, list[Array]], of_model: Mapping[str, Array], cohorts: tuple[Cohort, ...]
@@ -324,18 +223,9 @@ class OptimizerBase:
             If it is no mapping, an entry is missing, one too many, cannot be read, is NaN or otherwise not as expected.
             Nothing has changed then, nor is anything half loaded where an interrupt comes.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(f"state dict: expected a mapping, got {type(state).__name__}")
-        program, targets = self.program, self._entries()
-        expected = {"t", *(f"hyper.{name}" for name in program.hypers), *targets, *program.numbers}
-        given = state.keys() - {saved.EACH}
-        if given != expected:
-            missing, unexpected = sorted(expected - given), sorted(map(str, given - expected))
-            raise ValueError(f"state dict of {program.name}: missing {missing}, unexpected {unexpected}")
-        # Once, since a file makes a new array each time.
-        read = {entry: saved.read(state, entry) for entry in (*given, *(state.keys() & {saved.EACH}))}
+        program, targets, tensors = self.program, self._entries(), len(self._params)
+        read = saved.entries(program, state, targets)
         count = as_step_count("state dict entry 't'", read["t"], least=0)
-        tensors = len(self._params)
         counts = saved.counts(read[saved.EACH], count, tensors) if saved.EACH in read else [count] * tensors
         hypers = saved.hypers(program, read, len(self._groups))
         sources = {entry: self._source(entry, read[entry], target, cast=cast) for entry, target in targets.items()}
@@ -381,49 +271,10 @@ class OptimizerBase:
         writes = [self._memory_of(target).writing(target, states[entry]) for entry, target in targets]
         self._change(writes, **history)
 
-    def _memory_of(self, array: Any) -> Memory:
-        """What an array of a state is: a number of the whole model that the host makes is one of NumPy's."""
-        return arrays if isinstance(array, np.ndarray) else self._memory
-
     def _copied_states(self) -> dict[str, Array]:
         """Copies of the state arrays, for the host."""
         self._begin_anew()
         return {entry: self._memory_of(array).read(array) for entry, array in self._entries().items()}
-
-    def _entries(self) -> dict[str, Array]:
-        """The state arrays under their names in a state dict."""
-        arrays_of_states = {
-            f"{name}.{key}": array
-            for name, values in {**self._state_of_params(), **self._rest}.items()
-            for key, array in zip(self._given.keys, values, strict=True)
-        }
-        return {**arrays_of_states, **self._model_states()}
-
-    def _state_of_params(self) -> dict[str, list[Array]]:
-        """Each state that has an array a parameter; those of rows, columns and tensors as views of what all share."""
-        if self._small is None:
-            return self._state
-        kinds = {name: kind for name, kind in self.program.small_states.items() if kind != "model"}
-        flat, cuts = self._small.arrays, self._small.cuts
-        return {**self._state, **{name: views(kind, flat[name], self._shapes, cuts) for name, kind in kinds.items()}}
-
-    def _model_states(self) -> dict[str, Any]:
-        """Each state that kernels keep as one value for the whole model, as a view of it."""
-        names = [name for name, kind in self.program.small_states.items() if kind == "model"]
-        return {name: self._small.arrays[name].reshape(()) for name in names} if self._small else {}
-
-    def _named_numbers(self) -> dict[str, Array]:
-        """Each state that the host keeps as one number: a copy, with one for each parameter where they differ."""
-        found = {}
-        for k, name in enumerate(self.program.numbers):
-            values = [cohort.numbers[k] for cohort in self._cohorts]
-            found[name] = np.array(values[0] if {values[0]}.issuperset(values) else self._of_each(values), np.float64)
-        return found
-
-    def _of_each(self, values: Sequence[Any]) -> list[Any]:
-        """What holds for each parameter, given what holds for each cohort."""
-        found = {k: value for cohort, value in zip(self._cohorts, values, strict=True) for k in cohort.members}
-        return [found[k] for k in range(len(self._params))]
 
     def _coming(self, checked: Mapping[str, float], absent: Collection[int] = ()) -> Coming:
         """What the host computes of the next step."""
@@ -468,12 +319,6 @@ class OptimizerBase:
         """Whether the parameters are where they were, as far as can be told in little time."""
         return self._memory.are_still_at(self._starts, self._params, self._shapes, self._dtypes)
 
-    def _storages(self) -> list[Storage]:
-        """How the slots of each parameter are stored, its gradient among them."""
-        column = len(self.program.slots)
-        pairs = zip(self._formats, self._as_gradients.dtypes, strict=True)
-        return [self._wanted.storage({**formats, "g": g.name}, column) for formats, g in pairs]
-
     def _layout(self) -> None:
         """Make tables for gradients of other formats than before."""
         raise NotImplementedError
@@ -485,10 +330,6 @@ class OptimizerBase:
     def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
         """Make calls and set attributes, all of it whatever comes."""
         run([*calls, *(partial(object.__setattr__, self, name, value) for name, value in attributes.items())])
-
-    def _labels(self, what: str) -> Sequence[str]:
-        """What to call each array in a message: ``grads[0]`` or ``grads['w1']``; parameters as they were given."""
-        return self._given.labels if what == "params" else [f"{what}[{key!r}]" for key in self._given.keys]
 
 
 def _copied(

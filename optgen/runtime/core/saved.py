@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,25 @@ _OF_FILES = np.dtype("V2")
 """What NumPy makes of bfloat16 in a file."""
 
 
-def read(state: Mapping[str, Any], entry: str) -> Any:
-    """An entry of a state dict."""
+def entries(program: Program, state: Any, targets: Collection[str]) -> dict[str, Any]:
+    """The entries of a state dict for an optimizer whose states have some names, each read once: files make new ones.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no mapping, an entry is missing, one too many, or cannot be read.
+    """
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state dict: expected a mapping, got {type(state).__name__}")
+    expected = {"t", *(f"hyper.{name}" for name in program.hypers), *targets, *program.numbers}
+    given = state.keys() - {EACH}
+    if given != expected:
+        missing, unexpected = sorted(expected - given), sorted(map(str, given - expected))
+        raise ValueError(f"state dict of {program.name}: missing {missing}, unexpected {unexpected}")
+    return {entry: _read(state, entry) for entry in (*given, *(state.keys() & {EACH}))}
+
+
+def _read(state: Mapping[str, Any], entry: str) -> Any:
     try:
         return state[entry]
     except Exception as error:  # of whatever keeps it: a damaged file has many

@@ -23,6 +23,8 @@ ROW_COST = 64
 """What starting a row costs, in elements."""
 TALL = 32
 """Rows of matrices in a chunk, at least, where columns are added up."""
+EXTENTS = ("numel", "n_rows", "n_cols")
+"""What is known of every tensor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +179,21 @@ class Cuts:
         tensors = self.at.tensors[groups[self.at.tensors] >= 0]
         return replace(self, at=self.at._replace(tensors=tensors, groups=groups))
 
+    def as_parts(self, wholes: Sequence[tuple[int, ...]]) -> Cuts:
+        """The same where the tensors are parts of some of other shapes, which may have elements elsewhere only."""
+        sizes, n_rows, n_cols = _extents(wholes)
+        return replace(
+            self,
+            at=self.at._replace(tensors=np.flatnonzero(sizes)),
+            extents={name: its.astype(np.float64) for name, its in zip(EXTENTS, (sizes, n_rows, n_cols), strict=True)},
+        )
+
+    @property
+    def bounds(self) -> Mapping[str, Array]:
+        """Of each kind, where the values of each tensor begin, and where the last end; one is for the whole model."""
+        of_tensors = np.arange(self.sizes["tensor"] + 1)
+        return {"row": self.at.rows, "column": self.at.columns, "tensor": of_tensors, "model": np.arange(2)}
+
 
 def cut(
     shapes: Sequence[tuple[int, ...]], *, by_rows: bool = False, by_columns: bool = False, chunk: int = CHUNK
@@ -235,11 +252,10 @@ def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count
     groups = np.zeros(len(shapes), np.int64)
     at = At(np.flatnonzero(sizes), groups, chunks, rows, columns, n_rows, n_cols, of_parts)
     totals = {"chunk": len(tensor), "part": part[-1], "row": rows[-1], "column": columns[-1]}
-    extents = {"numel": sizes, "n_rows": n_rows, "n_cols": n_cols}
     return Cuts(
         tensor, begin, count, places.astype(np.int64), at,
         {**{kind: int(size) for kind, size in totals.items()}, "tensor": len(shapes), "model": 1},
-        {name: extent.astype(np.float64) for name, extent in extents.items()},
+        {name: its.astype(np.float64) for name, its in zip(EXTENTS, (sizes, n_rows, n_cols), strict=True)},
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from numba import typeof
 
 from optgen.runtime.core.program import Array, Call, Phase, Program
+from optgen.runtime.core.sharing import Combine, combining
 from optgen.runtime.core.small import Small
 from optgen.runtime.core.table import Table
 from optgen.runtime.core.turn import CHILD
@@ -33,6 +34,8 @@ class Work(NamedTuple):
         The scalars as they were returned.
     small : Small or None
         What varies over less than elements, for a program of several phases.
+    combine : callable, optional
+        What makes totals those of a model of which there is only a part here.
     """
 
     program: Program
@@ -40,6 +43,7 @@ class Work(NamedTuple):
     given: Sequence[tuple[Any, ...]]
     scalars: Array
     small: Small | None = None
+    combine: Combine | None = None
 
 
 def launches(work: Work) -> list[Call]:
@@ -54,6 +58,8 @@ def launches(work: Work) -> list[Call]:
             chosen.append(partial(phase.between, work.small.cuts.at, work.scalars, *arrays))
         else:
             chosen += [_sweep(phase, table, table.places, *given, *arrays) for table, given in pairs]
+        if work.combine:
+            chosen += combining(phase.totals, program, work.small, work.combine)
     return chosen
 
 

@@ -154,7 +154,7 @@ class FusedOptimizer(OptimizerBase):
         given = [(its.for_step(t, seed), wide.astype(its.computed), *step.keys) for its in visit.storages]
         for table in visit.tables:
             table.point(GRADIENT, starts)
-        chosen = launches(Work(self.program, visit.tables, given, wide, visit.small))
+        chosen = launches(Work(self.program, visit.tables, given, wide, visit.small, self._combine))
         kernels = [launch.func for launch in chosen]
         if kernels != self._kernels:  # a fork may choose others
             self._code = list(map(machine_code, chosen))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.program import Array, Call, Program
+from optgen.runtime.core.sharing import Combine, combining
 from optgen.runtime.core.small import Small
 from optgen.runtime.core.storage import Handed, Storage
 from optgen.runtime.core.table import Cuts
@@ -100,6 +101,8 @@ class OnDevice:
         What the arrays are.
     stream : numba stream
         Where copies are put.
+    combine : callable, optional
+        What makes totals those of a model of which there is only a part here.
     """
 
     def __init__(
@@ -112,8 +115,9 @@ class OnDevice:
         small: SmallOnDevice | None,
         memory: DeviceMemory,
         stream: Any,
+        combine: Combine | None = None,
     ) -> None:
-        self._program, self._small, self._memory = program, small, memory
+        self._program, self._small, self._memory, self._combine = program, small, memory, combine
         self._addresses = memory.placed(np.ascontiguousarray(columns, np.int64), stream)
         self._gradients = self._addresses[1]
         self._pointed: list[int] | None = None
@@ -226,3 +230,5 @@ class OnDevice:
                 blocks = self._blocks[launch.over] if counts else 1
                 kernel = cuda_host.configured(launch.kernel, blocks, stream)
                 yield partial(kernel, small.at, self._views["wide"], flat)
+            if small and counts and self._combine:
+                yield from combining(launch.totals, self._program, small, self._combine)

@@ -83,8 +83,6 @@ class FusedOptimizer(OptimizerBase):
         self._streams: dict[int, Any] = {}
         with cuda_host.on_gpu(memory.number):
             super().__init__(params, memory, hypers)
-            small = cast("SmallOnDevice | None", self._small)
-            self._cuts = small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)
             self._layout()
 
     def _layout(self) -> None:
@@ -97,7 +95,7 @@ class FusedOptimizer(OptimizerBase):
         for row, cohort in enumerate(taking):
             groups[list(cohort.members)] = row
         stream, small = self._stream(), cast("SmallOnDevice | None", self._small)
-        cuts = self._cuts.visiting(groups)
+        cuts = (small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)).visiting(groups)
         self._work = OnDevice(
             self.program,
             self._columns,
@@ -105,6 +103,7 @@ class FusedOptimizer(OptimizerBase):
             cuts=cuts,
             small=small and small.visiting(cuts, self._memory, stream),
             memory=self._memory,
+            combine=self._combine,
             stream=stream,
         )
         self._members = [cohort.members for cohort in taking]

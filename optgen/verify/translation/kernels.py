@@ -109,8 +109,8 @@ class _Execution(Looking):
         function, names, visit = self.on_threads() if self.on_gpu else self.on_cpu()
         self.do(function.body, names, visit)
         self.through(COUNT, "the chunk")
-        if self.on_gpu and (both := self.combined & self.stored):
-            raise Rejected(f"`{min(both)}` is stored by one thread and added up by others of the same launch")
+        if both := self.combined & self.stored:
+            raise Rejected(f"`{min(both)}` is stored and added up by one launch, so that nobody can come between")
         if self.made and (self.stored - self.whole_totals.keys() or len(self.made) > len(self.whole_totals)):
             raise Rejected(f"`{function.name}` does not only combine totals: what is made of them comes after it")
         said = self.launched.totals

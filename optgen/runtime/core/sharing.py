@@ -1,0 +1,97 @@
+"""Sharing: totals of a model of which this process has a part only.
+
+A process that has some of the tensors, or a part of each, adds up what it has. Between that and whatever is computed
+from a total, all processes must make theirs one: a hook does it, by whatever library they talk through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import index
+from typing import Any
+
+from optgen.runtime.core.program import Array, Call, Program
+from optgen.runtime.core.small import Small
+
+
+@dataclass(frozen=True, eq=False)
+class Total:
+    """A total as far as it is known here, before anything is made of it.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in the generated module.
+    how : str
+        How it is made: ``"sum"`` or ``"max"``.
+    of : str
+        What it is a total of: there is one value for each ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``.
+    over : str
+        What there is a total for: each ``"row"``, ``"column"`` or ``"tensor"``, or the ``"model"``.
+    values : array of float64, shape (totals,)
+        The totals of all tensors, one after another; to be changed in place. On a GPU, an array of the library that the
+        parameters are of.
+    bounds : array of int64, shape (tensors + 1,)
+        Where those of each tensor begin, and where the last end; of a model, ``[0, 1]``.
+    """
+
+    name: str
+    how: str
+    of: str
+    over: str
+    values: Any
+    bounds: Array
+
+
+Combine = Callable[[Total], None]
+"""Makes a total what it is in all processes together."""
+
+
+def combining(totals: Mapping[str, tuple[str, str]], program: Program, small: Small, combine: Combine) -> list[Call]:
+    """The calls by which totals that are whole here become whole everywhere, in the order of a program."""
+    bounds = small.cuts.bounds
+    kinds = {name: program.values[name] for name in totals}
+    return [
+        partial(_combined, combine, Total(name, how, of, kinds[name], small.arrays[name], bounds[kinds[name]]))
+        for name, (how, of) in totals.items()
+    ]
+
+
+def _combined(combine: Combine, total: Total) -> None:
+    combine(total)  # which may itself be a partial call, that another would swallow
+
+
+def refuse(program: Program, *, by_chance: bool) -> None:
+    """Complain of a rule that a process cannot follow with a part of a model.
+
+    Raises
+    ------
+    ValueError
+        If its states start from totals of the parameters, or something is drawn by where an element stands.
+    """
+    if program.begun:
+        what = f"{program.begun[0]} starts from what all of theta is, of which there is only a part here"
+    elif program.seeds or by_chance:
+        what = "what is drawn depends on where an element stands in the whole, which is not known here"
+    else:
+        return
+    raise ValueError(f"{program.name} cannot be shared: {what}")
+
+
+def wholes_of(given: Any, shapes: Sequence[tuple[int, ...]], labels: Sequence[str]) -> list[tuple[int, ...]]:
+    """The shapes of tensors of which there are parts here.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is not one for each, with as many dimensions, none of which is smaller than here.
+    """
+    if isinstance(given, str | Mapping) or not isinstance(given, Sequence) or len(given) != len(shapes):
+        raise TypeError(f"shapes: expected a list of {len(shapes)} shapes, one a parameter, or None")
+    wholes = [tuple(map(index, whole)) for whole in given]
+    for label, here, whole in zip(labels, shapes, wholes, strict=True):
+        if len(here) != len(whole) or any(a > b for a, b in zip(here, whole, strict=True)):
+            raise ValueError(f"{label} has shape {here}: that is no part of a tensor of shape {whole}")
+    return wholes
