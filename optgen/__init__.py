@@ -21,6 +21,10 @@ if TYPE_CHECKING:
         ColMean,
         ColNorm,
         ColSum,
+        GroupMax,
+        GroupMean,
+        GroupNorm,
+        GroupSum,
         ModelMax,
         ModelMean,
         ModelNorm,
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
         numel,
     )
     from optgen.language.schedules import Schedule
-    from optgen.language.spaces import COL, ELEM, MODEL, ROW, STEP, TENSOR, Space
+    from optgen.language.spaces import COL, ELEM, GROUP, MODEL, ROW, STEP, TENSOR, Space
     from optgen.language.spec import Let, Optimizer
     from optgen.language.sums import InOrder
     from optgen.language.symbols import g, hyper, local, state, t, theta
@@ -56,6 +60,10 @@ _HOME = {
         "ColMean",
         "ColNorm",
         "ColSum",
+        "GroupMax",
+        "GroupMean",
+        "GroupNorm",
+        "GroupSum",
         "ModelMax",
         "ModelMean",
         "ModelNorm",
@@ -74,7 +82,7 @@ _HOME = {
         "numel",
     ),
     "language.schedules": ("Schedule",),
-    "language.spaces": ("COL", "ELEM", "MODEL", "ROW", "STEP", "TENSOR", "Space"),
+    "language.spaces": ("COL", "ELEM", "GROUP", "MODEL", "ROW", "STEP", "TENSOR", "Space"),
     "language.spec": ("Let", "Optimizer"),
     "language.sums": ("InOrder",),
     "language.symbols": ("g", "hyper", "local", "state", "t", "theta"),
@@ -86,6 +94,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "COL",
     "ELEM",
+    "GROUP",
     "MODEL",
     "ROW",
     "STEP",
@@ -94,6 +103,10 @@ __all__ = [
     "ColMean",
     "ColNorm",
     "ColSum",
+    "GroupMax",
+    "GroupMean",
+    "GroupNorm",
+    "GroupSum",
     "InOrder",
     "Let",
     "Max",

@@ -174,10 +174,15 @@ class Reduce:
         return (self.of, self.target.space) != (Space.ELEM, Space.ROW)
 
     @property
+    def is_of_group(self) -> bool:
+        """Whether it is over a parameter group, each tensor of which has it."""
+        return self.of is self.target.space is Space.TENSOR
+
+    @property
     def what(self) -> str:
         """What it is, in words."""
         product = "*".join(text(factor) for factor in self.factors)
-        return f"{self.how} of {product} over the {self.target.space.value}"
+        return f"{self.how} of {product} over the {'group' if self.is_of_group else self.target.space.value}"
 
     def __str__(self) -> str:
         return f"{text(self.target)} = {self.what}"
@@ -348,7 +353,8 @@ class Kernel:
         left = {symbol for sweep in of_model for symbol in sweep.uses}
         left |= {symbol for init in inits for symbol in symbols(init)}
         reads = {load.space for sweeps in small for sweep in sweeps for load in sweep.reads}
-        left |= {BRANCH} if len(set(small)) > 1 and (of_model or Space.MODEL in reads) else set()
+        of_groups = any(reduce.is_of_group for sweeps in small for sweep in sweeps for reduce in sweep.reduces)
+        left |= {BRANCH} if len(set(small)) > 1 and (of_model or of_groups or Space.MODEL in reads) else set()
         made = {equation.target: equation.value for equation in self.scalars}
         found: set[Named] = set()
         while left:

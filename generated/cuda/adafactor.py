@@ -111,11 +111,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
     parts_begin = chunks[11, block()]
-    acc0_of = at[20]
-    acc1_of = at[21]
-    acc6_of = at[22]
-    acc7_of = at[23]
-    acc8_of = at[24]
+    acc0_of = at[21]
+    acc1_of = at[22]
+    acc6_of = at[23]
+    acc7_of = at[24]
+    acc8_of = at[25]
     acc6 = 0.0  # sum of theta*theta over the tensor
     acc7 = 0.0  # sum of y2*y2 over the tensor
     acc8 = 0.0  # sum of y3*y3 over the tensor
@@ -194,12 +194,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc6_of = at[22]
-    acc7_of = at[23]
-    acc8_of = at[24]
-    total6_of = at[25]
-    total7_of = at[26]
-    total8_of = at[27]
+    acc6_of = at[23]
+    acc7_of = at[24]
+    acc8_of = at[25]
+    total6_of = at[26]
+    total7_of = at[27]
+    total8_of = at[28]
     j = tensor_of_block(at)
     acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
     acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
@@ -213,8 +213,8 @@ def tensors_0(at, scalars, small):
 @kernel
 def columns_0(at, scalars, small):
     """Before sweep 1: a thread a column."""
-    acc1_of = at[21]
-    total1_of = at[28]
+    acc1_of = at[22]
+    total1_of = at[29]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
@@ -226,11 +226,11 @@ def columns_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total6_of = at[25]
-    total7_of = at[26]
-    total8_of = at[27]
-    numel_of = at[15]
-    rate_of = at[29]
+    total6_of = at[26]
+    total7_of = at[27]
+    total8_of = at[28]
+    numel_of = at[16]
+    rate_of = at[30]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     eps2 = scalars[group, 1]
@@ -244,11 +244,11 @@ def tensors_1(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    r_of = at[18]
-    acc0_of = at[20]
-    numel_of = at[15]
-    n_cols_of = at[17]
-    by_row_of = at[30]
+    r_of = at[19]
+    acc0_of = at[21]
+    numel_of = at[16]
+    n_cols_of = at[18]
+    by_row_of = at[31]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -264,8 +264,8 @@ def rows_0(at, scalars, small):
 @kernel
 def columns_1(at, scalars, small):
     """Before sweep 1: a thread a column."""
-    r_of = at[18]
-    total2_of = at[31]
+    r_of = at[19]
+    total2_of = at[32]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
@@ -277,13 +277,13 @@ def columns_1(at, scalars, small):
 @kernel
 def columns_2(at, scalars, small):
     """Before sweep 1: a thread a column."""
-    c_of = at[19]
-    total1_of = at[28]
-    total2_of = at[31]
-    numel_of = at[15]
-    n_rows_of = at[16]
-    n_cols_of = at[17]
-    by_column_of = at[32]
+    c_of = at[20]
+    total1_of = at[29]
+    total2_of = at[32]
+    numel_of = at[16]
+    n_rows_of = at[17]
+    n_cols_of = at[18]
+    by_column_of = at[33]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
@@ -311,11 +311,11 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     line_before = chunks[10, block()]
     group = chunks[3, block()]
     eps1 = scalars[group, 0]
-    by_row_of = at[30]
-    by_column_of = at[32]
-    acc3_of = at[33]
-    acc4_of = at[34]
-    acc5_of = at[35]
+    by_row_of = at[31]
+    by_column_of = at[33]
+    acc3_of = at[34]
+    acc4_of = at[35]
+    acc5_of = at[36]
     acc3 = 0.0  # sum of u*u over the tensor
     acc4 = 0.0  # sum of y0*y0 over the tensor
     acc5 = 0.0  # sum of y1*y1 over the tensor
@@ -370,12 +370,12 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_2(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    acc3_of = at[33]
-    acc4_of = at[34]
-    acc5_of = at[35]
-    total3_of = at[36]
-    total4_of = at[37]
-    total5_of = at[38]
+    acc3_of = at[34]
+    acc4_of = at[35]
+    acc5_of = at[36]
+    total3_of = at[37]
+    total4_of = at[38]
+    total5_of = at[39]
     j = tensor_of_block(at)
     acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
@@ -389,12 +389,12 @@ def tensors_2(at, scalars, small):
 @kernel
 def tensors_3(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    total3_of = at[36]
-    total4_of = at[37]
-    total5_of = at[38]
-    rate_of = at[29]
-    numel_of = at[15]
-    c5_of = at[39]
+    total3_of = at[37]
+    total4_of = at[38]
+    total5_of = at[39]
+    rate_of = at[30]
+    numel_of = at[16]
+    c5_of = at[40]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     c2 = scalars[group, 4]
@@ -419,9 +419,9 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
     group = chunks[3, block()]
     eps1 = scalars[group, 0]
     c4 = scalars[group, 6]
-    by_row_of = at[30]
-    by_column_of = at[32]
-    c5_of = at[39]
+    by_row_of = at[31]
+    by_column_of = at[33]
+    c5_of = at[40]
     c5 = narrow(small[c5_of + tensor], scalars)
     line = 0
     while line < lines:

@@ -115,11 +115,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
     parts_begin = chunks[11, block()]
-    acc0_of = at[20]
-    acc1_of = at[21]
-    acc7_of = at[22]
-    acc8_of = at[23]
-    acc9_of = at[24]
+    acc0_of = at[21]
+    acc1_of = at[22]
+    acc7_of = at[23]
+    acc8_of = at[24]
+    acc9_of = at[25]
     acc7 = 0.0  # sum of theta*theta over the tensor
     acc8 = 0.0  # sum of y2*y2 over the tensor
     acc9 = 0.0  # sum of y3*y3 over the tensor
@@ -198,12 +198,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc7_of = at[22]
-    acc8_of = at[23]
-    acc9_of = at[24]
-    total7_of = at[25]
-    total8_of = at[26]
-    total9_of = at[27]
+    acc7_of = at[23]
+    acc8_of = at[24]
+    acc9_of = at[25]
+    total7_of = at[26]
+    total8_of = at[27]
+    total9_of = at[28]
     j = tensor_of_block(at)
     acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
@@ -217,8 +217,8 @@ def tensors_0(at, scalars, small):
 @kernel
 def columns_0(at, scalars, small):
     """Before sweep 1: a thread a column."""
-    acc1_of = at[21]
-    total1_of = at[28]
+    acc1_of = at[22]
+    total1_of = at[29]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
@@ -230,11 +230,11 @@ def columns_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total7_of = at[25]
-    total8_of = at[26]
-    total9_of = at[27]
-    numel_of = at[15]
-    rate_of = at[29]
+    total7_of = at[26]
+    total8_of = at[27]
+    total9_of = at[28]
+    numel_of = at[16]
+    rate_of = at[30]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     eps2 = scalars[group, 1]
@@ -248,9 +248,9 @@ def tensors_1(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    r_of = at[18]
-    acc0_of = at[20]
-    n_cols_of = at[17]
+    r_of = at[19]
+    acc0_of = at[21]
+    n_cols_of = at[18]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -265,8 +265,8 @@ def rows_0(at, scalars, small):
 @kernel
 def columns_1(at, scalars, small):
     """Before sweep 1: a thread a column."""
-    r_of = at[18]
-    total3_of = at[30]
+    r_of = at[19]
+    total3_of = at[31]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
@@ -278,11 +278,11 @@ def columns_1(at, scalars, small):
 @kernel
 def columns_2(at, scalars, small):
     """Before sweep 1: a thread a column."""
-    c_of = at[19]
-    total1_of = at[28]
-    total3_of = at[30]
-    n_rows_of = at[16]
-    by_column_of = at[31]
+    c_of = at[20]
+    total1_of = at[29]
+    total3_of = at[31]
+    n_rows_of = at[17]
+    by_column_of = at[32]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
@@ -299,8 +299,8 @@ def columns_2(at, scalars, small):
 @kernel
 def rows_1(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    c_of = at[19]
-    total2_of = at[32]
+    c_of = at[20]
+    total2_of = at[33]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -312,9 +312,9 @@ def rows_1(at, scalars, small):
 @kernel
 def rows_2(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    r_of = at[18]
-    total2_of = at[32]
-    by_row_of = at[33]
+    r_of = at[19]
+    total2_of = at[33]
+    by_row_of = at[34]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -333,11 +333,11 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     first_column = chunks[8, block()]
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
-    by_row_of = at[33]
-    by_column_of = at[31]
-    acc4_of = at[34]
-    acc5_of = at[35]
-    acc6_of = at[36]
+    by_row_of = at[34]
+    by_column_of = at[32]
+    acc4_of = at[35]
+    acc5_of = at[36]
+    acc6_of = at[37]
     acc4 = 0.0  # sum of u*u over the tensor
     acc5 = 0.0  # sum of y0*y0 over the tensor
     acc6 = 0.0  # sum of y1*y1 over the tensor
@@ -392,12 +392,12 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_2(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    acc4_of = at[34]
-    acc5_of = at[35]
-    acc6_of = at[36]
-    total4_of = at[37]
-    total5_of = at[38]
-    total6_of = at[39]
+    acc4_of = at[35]
+    acc5_of = at[36]
+    acc6_of = at[37]
+    total4_of = at[38]
+    total5_of = at[39]
+    total6_of = at[40]
     j = tensor_of_block(at)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
@@ -411,12 +411,12 @@ def tensors_2(at, scalars, small):
 @kernel
 def tensors_3(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    total4_of = at[37]
-    total5_of = at[38]
-    total6_of = at[39]
-    rate_of = at[29]
-    numel_of = at[15]
-    c4_of = at[40]
+    total4_of = at[38]
+    total5_of = at[39]
+    total6_of = at[40]
+    rate_of = at[30]
+    numel_of = at[16]
+    c4_of = at[41]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     c2 = scalars[group, 4]
@@ -438,9 +438,9 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
     first_column = chunks[8, block()]
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
-    by_row_of = at[33]
-    by_column_of = at[31]
-    c4_of = at[40]
+    by_row_of = at[34]
+    by_column_of = at[32]
+    c4_of = at[41]
     c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:

@@ -76,7 +76,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta1_head = scalars[group, 3]
     beta1_tail = scalars[group, 4]
     c0 = scalars[group, 5]
-    acc0_of = at[19]
+    acc0_of = at[20]
     line = 0
     while line < lines:
         acc0 = 0.0  # sum of g*g over the row
@@ -115,10 +115,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    v_of = at[18]
-    acc0_of = at[19]
-    n_cols_of = at[17]
-    c5_of = at[20]
+    v_of = at[19]
+    acc0_of = at[20]
+    n_cols_of = at[18]
+    c5_of = at[21]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -145,7 +145,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     group = chunks[3, block()]
     c1 = scalars[group, 6]
     c4 = scalars[group, 9]
-    c5_of = at[20]
+    c5_of = at[21]
     line = 0
     while line < lines:
         c5 = narrow(small[c5_of + first_row + line], scalars)

@@ -150,22 +150,22 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     c1 = scalars[group, 9]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    acc0_of = at[18]
-    acc1_of = at[19]
-    acc2_of = at[20]
-    acc3_of = at[21]
-    acc4_of = at[22]
-    acc5_of = at[23]
-    acc6_of = at[24]
-    acc8_of = at[25]
-    acc9_of = at[26]
-    acc10_of = at[27]
-    acc11_of = at[28]
-    acc12_of = at[29]
-    acc13_of = at[30]
-    acc14_of = at[31]
-    acc15_of = at[32]
-    acc16_of = at[33]
+    acc0_of = at[19]
+    acc1_of = at[20]
+    acc2_of = at[21]
+    acc3_of = at[22]
+    acc4_of = at[23]
+    acc5_of = at[24]
+    acc6_of = at[25]
+    acc8_of = at[26]
+    acc9_of = at[27]
+    acc10_of = at[28]
+    acc11_of = at[29]
+    acc12_of = at[30]
+    acc13_of = at[31]
+    acc14_of = at[32]
+    acc15_of = at[33]
+    acc16_of = at[34]
     acc8 = 0.0  # sum of g*theta over the tensor
     acc9 = 0.0  # sum of g*g over the tensor
     acc10 = 0.0  # sum of y0*y0 over the tensor
@@ -357,22 +357,22 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc8_of = at[25]
-    acc9_of = at[26]
-    acc10_of = at[27]
-    acc11_of = at[28]
-    acc12_of = at[29]
-    acc13_of = at[30]
-    acc14_of = at[31]
-    acc16_of = at[33]
-    total8_of = at[34]
-    total9_of = at[35]
-    total10_of = at[36]
-    total11_of = at[37]
-    total12_of = at[38]
-    total13_of = at[39]
-    total14_of = at[40]
-    total16_of = at[41]
+    acc8_of = at[26]
+    acc9_of = at[27]
+    acc10_of = at[28]
+    acc11_of = at[29]
+    acc12_of = at[30]
+    acc13_of = at[31]
+    acc14_of = at[32]
+    acc16_of = at[34]
+    total8_of = at[35]
+    total9_of = at[36]
+    total10_of = at[37]
+    total11_of = at[38]
+    total12_of = at[39]
+    total13_of = at[40]
+    total14_of = at[41]
+    total16_of = at[42]
     j = tensor_of_block(at)
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
@@ -396,14 +396,14 @@ def tensors_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total8_of = at[34]
-    total9_of = at[35]
-    total10_of = at[36]
-    total11_of = at[37]
-    total12_of = at[38]
-    total13_of = at[39]
-    total14_of = at[40]
-    cosine_of = at[42]
+    total8_of = at[35]
+    total9_of = at[36]
+    total10_of = at[37]
+    total11_of = at[38]
+    total12_of = at[39]
+    total13_of = at[40]
+    total14_of = at[41]
+    cosine_of = at[43]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     eps = scalars[group, 1]
@@ -417,14 +417,14 @@ def tensors_1(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    acc0_of = at[18]
-    acc1_of = at[19]
-    acc2_of = at[20]
-    acc3_of = at[21]
-    acc4_of = at[22]
-    acc5_of = at[23]
-    acc6_of = at[24]
-    y4_of = at[43]
+    acc0_of = at[19]
+    acc1_of = at[20]
+    acc2_of = at[21]
+    acc3_of = at[22]
+    acc4_of = at[23]
+    acc5_of = at[24]
+    acc6_of = at[25]
+    y4_of = at[44]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -440,8 +440,8 @@ def rows_0(at, scalars, small):
 @kernel
 def tensors_2(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    y4_of = at[43]
-    total7_of = at[44]
+    y4_of = at[44]
+    total7_of = at[45]
     j = tensor_of_block(at)
     acc7 = max_over(small, y4_of, at, ROWS, j)
     if thread() == 0:
@@ -451,12 +451,12 @@ def tensors_2(at, scalars, small):
 @kernel
 def tensors_3(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total7_of = at[44]
-    cosine_of = at[42]
-    numel_of = at[15]
-    n_cols_of = at[17]
-    row_cosine_of = at[45]
-    c4_of = at[46]
+    total7_of = at[45]
+    cosine_of = at[43]
+    numel_of = at[16]
+    n_cols_of = at[18]
+    row_cosine_of = at[46]
+    c4_of = at[47]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     delta = scalars[group, 2]
@@ -472,19 +472,19 @@ def tensors_3(at, scalars, small):
 @kernel
 def rows_1(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    acc4_of = at[22]
-    acc5_of = at[23]
-    acc6_of = at[24]
-    row_cosine_of = at[45]
-    total12_of = at[38]
-    total13_of = at[39]
-    total14_of = at[40]
-    cosine_of = at[42]
-    acc15_of = at[32]
-    total16_of = at[41]
-    numel_of = at[15]
-    n_cols_of = at[17]
-    radial_of = at[47]
+    acc4_of = at[23]
+    acc5_of = at[24]
+    acc6_of = at[25]
+    row_cosine_of = at[46]
+    total12_of = at[39]
+    total13_of = at[40]
+    total14_of = at[41]
+    cosine_of = at[43]
+    acc15_of = at[33]
+    total16_of = at[42]
+    numel_of = at[16]
+    n_cols_of = at[18]
+    radial_of = at[48]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -512,8 +512,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     eps = scalars[group, 1]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    radial_of = at[47]
-    c4_of = at[46]
+    radial_of = at[48]
+    c4_of = at[47]
     c4 = narrow(small[c4_of + tensor], scalars)
     line = 0
     while line < lines:

@@ -66,8 +66,8 @@ def update_1_1(theta, g, b, c0, c1, lr, momentum, zero, c2):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 0: a block a tensor."""
-    n_rows_of = at[16]
-    c1_of = at[18]
+    n_rows_of = at[17]
+    c1_of = at[19]
     j = tensor_of_block(at)
     if thread() == 0:
         small[c1_of + j] = tensor_0_0(small[n_rows_of + j])
@@ -81,7 +81,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     lines = chunks[5, block()]
     count = chunks[6, block()]
     first_row = chunks[7, block()]
-    acc0_of = at[19]
+    acc0_of = at[20]
     line = 0
     while line < lines:
         acc0 = 0.0  # sum of g over the row
@@ -110,9 +110,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    acc0_of = at[19]
-    n_cols_of = at[17]
-    c0_of = at[20]
+    acc0_of = at[20]
+    n_cols_of = at[18]
+    c0_of = at[21]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -134,8 +134,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     momentum = scalars[group, 2]
     zero = scalars[group, 3]
     c2 = scalars[group, 4]
-    c0_of = at[20]
-    c1_of = at[18]
+    c0_of = at[21]
+    c1_of = at[19]
     if branch == 0:
         c1 = narrow(small[c1_of + tensor], scalars)
         line = 0

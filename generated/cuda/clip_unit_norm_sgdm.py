@@ -77,12 +77,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     lines = chunks[5, block()]
     count = chunks[6, block()]
     first_row = chunks[7, block()]
-    acc0_of = at[18]
-    acc1_of = at[19]
-    acc2_of = at[20]
-    acc3_of = at[21]
-    acc4_of = at[22]
-    acc5_of = at[23]
+    acc0_of = at[19]
+    acc1_of = at[20]
+    acc2_of = at[21]
+    acc3_of = at[22]
+    acc4_of = at[23]
+    acc5_of = at[24]
     line = 0
     while line < lines:
         acc0 = 0.0  # sum of theta*theta over the row
@@ -164,13 +164,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread a row."""
-    acc0_of = at[18]
-    acc1_of = at[19]
-    acc2_of = at[20]
-    acc3_of = at[21]
-    acc4_of = at[22]
-    acc5_of = at[23]
-    shrink_of = at[24]
+    acc0_of = at[19]
+    acc1_of = at[20]
+    acc2_of = at[21]
+    acc3_of = at[22]
+    acc4_of = at[23]
+    acc5_of = at[24]
+    shrink_of = at[25]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -197,7 +197,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     lr = scalars[group, 1]
     momentum = scalars[group, 4]
     c0 = scalars[group, 5]
-    shrink_of = at[24]
+    shrink_of = at[25]
     if branch == 0:
         line = 0
         while line < lines:

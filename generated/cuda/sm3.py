@@ -70,10 +70,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta1_tail = scalars[group, 3]
     c0 = scalars[group, 4]
     zero = scalars[group, 5]
-    c_of = at[18]
-    r_of = at[19]
-    acc0_of = at[20]
-    acc1_of = at[21]
+    c_of = at[19]
+    r_of = at[20]
+    acc0_of = at[21]
+    acc1_of = at[22]
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     i = thread()
     while i < parts_count:
@@ -148,8 +148,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def columns_0(at, scalars, small):
     """After the last sweep: a thread a column."""
-    acc1_of = at[21]
-    total1_of = at[22]
+    acc1_of = at[22]
+    total1_of = at[23]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)
@@ -161,8 +161,8 @@ def columns_0(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """After the last sweep: a thread a row."""
-    acc0_of = at[20]
-    r_of = at[19]
+    acc0_of = at[21]
+    r_of = at[20]
     k = block()*THREADS + thread()
     if k < rows_visited(at):
         i = visited_row(at, k)
@@ -173,8 +173,8 @@ def rows_0(at, scalars, small):
 @kernel
 def columns_1(at, scalars, small):
     """After the last sweep: a thread a column."""
-    total1_of = at[22]
-    c_of = at[18]
+    total1_of = at[23]
+    c_of = at[19]
     k = block()*THREADS + thread()
     if k < columns_visited(at):
         i = visited_column(at, k)

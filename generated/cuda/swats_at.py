@@ -124,9 +124,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     c1 = scalars[group, 8]
     c2 = scalars[group, 9]
     zero = scalars[group, 11]
-    rate_of = at[19]
-    acc0_of = at[20]
-    acc2_of = at[21]
+    rate_of = at[20]
+    acc0_of = at[21]
+    acc2_of = at[22]
     if branch == 0:
         rate = narrow(small[rate_of], scalars)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
@@ -266,10 +266,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """After the last sweep: a block a tensor."""
-    acc0_of = at[20]
-    acc2_of = at[21]
-    total0_of = at[22]
-    total2_of = at[23]
+    acc0_of = at[21]
+    acc2_of = at[22]
+    total0_of = at[23]
+    total2_of = at[24]
     j = tensor_of_block(at)
     group = at[at[12] + j]
     branch = as_index(scalars[group, 0])
@@ -292,10 +292,10 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """After the last sweep: one block."""
-    total0_of = at[22]
-    total2_of = at[23]
-    total1_of = at[24]
-    total3_of = at[25]
+    total0_of = at[23]
+    total2_of = at[24]
+    total1_of = at[25]
+    total3_of = at[26]
     branch = as_index(scalars[0, 0])
     if branch == 0:
         pass
@@ -316,10 +316,10 @@ def models_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """After the last sweep: one block."""
-    lam_of = at[18]
-    total1_of = at[24]
-    total3_of = at[25]
-    rate_of = at[19]
+    lam_of = at[19]
+    total1_of = at[25]
+    total3_of = at[26]
+    rate_of = at[20]
     branch = as_index(scalars[0, 0])
     if branch == 0:
         pass

@@ -187,3 +187,35 @@ class ModelNorm(Reduction):
     how = "norm"
     to = Space.MODEL
     tex = r"\left\lVert %s \right\rVert_{\mathrm{all}}"
+
+
+class GroupSum(Reduction):
+    """Sum over the elements of all tensors of each parameter group."""
+
+    how = "sum"
+    to = Space.GROUP
+    tex = r"\sum_{\mathrm{group}} %s"
+
+
+class GroupMean(Reduction):
+    """Mean over the elements of all tensors of each parameter group."""
+
+    how = "mean"
+    to = Space.GROUP
+    tex = r"\operatorname{mean}_{\mathrm{group}} %s"
+
+
+class GroupMax(Reduction):
+    """Largest element of all tensors of each parameter group."""
+
+    how = "max"
+    to = Space.GROUP
+    tex = r"\max_{\mathrm{group}} %s"
+
+
+class GroupNorm(Reduction):
+    """Euclidean norm of all tensors of each parameter group taken as one vector."""
+
+    how = "norm"
+    to = Space.GROUP
+    tex = r"\left\lVert %s \right\rVert_{\mathrm{group}}"

@@ -18,6 +18,8 @@ class Space(Enum):
     """One value a step, known from hyperparameters and t before any memory is touched."""
     MODEL = "model"
     """One value for all tensors of a model."""
+    GROUP = "group"
+    """One value a parameter group; each of its tensors has it, so no state varies over groups."""
     TENSOR = "tensor"
     """One value a tensor."""
     ROW = "row"
@@ -40,7 +42,7 @@ class Space(Enum):
         return self.name
 
 
-_RANK = {Space.STEP: 0, Space.MODEL: 1, Space.TENSOR: 2, Space.ROW: 3, Space.COL: 3, Space.ELEM: 4}
+_RANK = {Space.STEP: 0, Space.MODEL: 1, Space.GROUP: 2, Space.TENSOR: 3, Space.ROW: 4, Space.COL: 4, Space.ELEM: 5}
 
 
 def join(a: Space, b: Space) -> Space:
@@ -55,4 +57,4 @@ def join_all(spaces: Iterable[Space]) -> Space:
     return reduce(join, spaces, Space.STEP)
 
 
-STEP, MODEL, TENSOR, ROW, COL, ELEM = Space
+STEP, MODEL, GROUP, TENSOR, ROW, COL, ELEM = Space

@@ -292,10 +292,10 @@ def state(names: str, *, space: Space = Space.ELEM, init: Any = 0) -> Any:
     TypeError
         If the space is none.
     """
-    if not isinstance(space, Space):
-        raise TypeError(
-            f"state({names!r}): expected space to be one of {', '.join(s.name for s in Space)}, got {space!r}"
-        )
+    if not isinstance(space, Space) or space is Space.GROUP:
+        named = ", ".join(s.name for s in Space if s is not Space.GROUP)
+        which = "; a value of each parameter group is kept for its tensors: TENSOR" if space is Space.GROUP else ""
+        raise TypeError(f"state({names!r}): expected space to be one of {named}, got {space!r}{which}")
     start = _exact_or_refused(init, f"the init of state({names!r})")
     return _declare("state", names, lambda name: State(name, start, space))
 

@@ -395,6 +395,8 @@ class _Position:
         source, most = reduce.of, reduce.how == "max"
         name = rounds.name(load)
         array = Name((rounds.holder(reduce.factors[0], self.branch) if source is not Space.ELEM else name) + OF)
+        if reduce.is_of_group:
+            return assign(name, call(f"{reduce.how}_over_group", _SMALL, array, _AT, _J))
         if load.space is Space.TENSOR:
             return assign(name, call(f"{reduce.how}_over", _SMALL, array, _AT, Constant(_THESE[source]), _J))
         at = (_AT,) if load.space is Space.MODEL else (_AT, _J, _I)

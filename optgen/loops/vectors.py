@@ -276,7 +276,7 @@ def _between(kernel: Kernel, between: Between, round_: Round) -> Function:
     blocks = [tuple(node for each in of_branch for node in each.loop()) for of_branch in loops]
     if not rounds.differ(blocks):
         body = blocks[0]
-    elif any(each.step.sweep.space is Space.MODEL for of_branch in loops for each in of_branch):
+    elif any(each.is_of_several_tensors for of_branch in loops for each in of_branch):
         body = (*rounds.scalars_used(kernel, (), ZERO, branch=True), *rounds.by_branch(blocks))
     else:
         insides = [tuple(node for each in of_branch for node in each.of_tensor()) for of_branch in loops]
@@ -320,6 +320,8 @@ class _SmallSweep:
             yield from rounds.scalars_used(self.kernel, [sweep], ZERO)
             yield from self.position(ZERO)
             return
+        for load, reduce in self.of_groups.items():
+            yield assign(rounds.name(load), call(f"{reduce.how}_in_groups", self.source(reduce), _AT))
         group = [_GROUP_OF_J] if rounds.scalars_used(self.kernel, [sweep], rounds.GROUP) else []
         yield Each("j", Field(_AT, "tensors"), (*group, *self.of_tensor()))
 
@@ -336,6 +338,16 @@ class _SmallSweep:
             (first, end), begin = _bounds(sweep.space), Name("begin")
             yield assign("begin", first)
             yield count_up("i", Binary(end, "-", begin), *self.position(plus(begin, _I)))
+
+    @property
+    def is_of_several_tensors(self) -> bool:
+        """Whether something is done but for single tensors."""
+        return self.step.sweep.space is Space.MODEL or bool(self.of_groups)
+
+    @property
+    def of_groups(self) -> dict[Named, Reduce]:
+        """The totals over parameter groups among the loads."""
+        return {load: reduce for load, reduce in self.parts.items() if reduce.is_of_group}
 
     @property
     def parts(self) -> dict[Named, Reduce]:
@@ -368,6 +380,8 @@ class _SmallSweep:
             return item(load.name + OF, _J)
         if reduce is not None and space is Space.MODEL:
             return call(f"{reduce.how}_over", self.source(reduce), Field(_AT, "tensors"))
+        if reduce is not None and reduce.is_of_group:
+            return item(rounds.name(load), _J)
         if reduce is not None and space is Space.TENSOR:
             return call(f"{reduce.how}_of", self.source(reduce), *_bounds(reduce.of))
         if reduce is not None:

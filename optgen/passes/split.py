@@ -87,7 +87,7 @@ def _over_elements(stages: Stages, plan: Plan, k: int) -> Sweep:
             body.insert(0, assign)
             wanted |= {x for x in symbols(assign.value) if x.space is Space.ELEM}
     small = {x for assign in body for x in symbols(assign.value) if x.space not in (Space.ELEM, Space.STEP)}
-    reduces = tuple(r for r in stages.reduces if stages.wanted(k).issuperset(r.factors))
+    reduces = tuple(r for r in stages.reduces if r.of is Space.ELEM and stages.stage[r.target] == k + 1)
     return Sweep((*_in_order(stages, loads), *_in_order(stages, small)), tuple(body), stores, keeps, reduces)
 
 

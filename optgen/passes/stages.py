@@ -27,6 +27,11 @@ PARTS, WHOLE = "acc", "total"
 """A sweep leaves ``acc0``, in parts; ``total0`` is what they are together."""
 
 
+def held_by(space: Space) -> Space:
+    """What has a value of a space: that of a group every tensor of it has."""
+    return Space.TENSOR if space is Space.GROUP else space
+
+
 # Reductions become totals --------------------------------------------------------------------------------------------
 
 _COUNT: Mapping[Space, Expr] = {Space.TENSOR: numel, Space.ROW: n_cols, Space.COL: n_rows}
@@ -34,6 +39,7 @@ _COUNT: Mapping[Space, Expr] = {Space.TENSOR: numel, Space.ROW: n_cols, Space.CO
 _WEIGHT: Mapping[tuple[Space, Space], Expr] = {
     (Space.ROW, Space.TENSOR): n_cols,
     (Space.COL, Space.TENSOR): n_rows,
+    (Space.TENSOR, Space.GROUP): numel,
     (Space.TENSOR, Space.MODEL): numel,
 }
 """For how many elements of the larger whole a value stands, where that is more than one."""
@@ -93,7 +99,7 @@ class Totals:
 
     def size(self, whole: Space) -> Expr:
         """How many elements there are in a row, say."""
-        return self.total("sum", numel, Space.MODEL, Space.TENSOR) if whole is Space.MODEL else _COUNT[whole]
+        return _COUNT[whole] if whole in _COUNT else self.total("sum", numel, whole, Space.TENSOR)
 
     def sum(self, argument: Expr, to: Space) -> Expr:
         """A sum, of which all that is the same everywhere in it is kept out."""
@@ -134,24 +140,24 @@ class Totals:
         space = of or space_of(argument, self.spaces)
         if how == "sum" and space is Space.ELEM and _is_square(argument):
             argument = self.squared(argument.base, None)
-        if to is Space.MODEL and space is not Space.TENSOR:
-            return self.total(how, self.total(how, argument, Space.TENSOR), Space.MODEL, Space.TENSOR)
+        if to in (Space.MODEL, Space.GROUP) and space is not Space.TENSOR:
+            return self.total(how, self.total(how, argument, Space.TENSOR), to, Space.TENSOR)
         weight = _WEIGHT.get((space, to), 1) if how == "sum" and of is None else 1
         if space is not Space.ELEM:
             argument = Mul(weight, argument)
-        total = self.value(PARTS, (how, argument, to), to)
+        total, kept = self.value(PARTS, (how, argument, to), held_by(to)), held_by(to)
         if total not in self.spaces:
             factors = _halves(argument) if how == "sum" and space is Space.ELEM else (argument,)
             names = tuple(self.name(factor, space) for factor in factors)
             self.reduces[total] = Reduce(total, how, names)
             self.items.append(self.reduces[total])
-            self.spaces[total] = to
+            self.spaces[total] = kept
         if not self.reduces[total].is_in_parts:
             return total
-        whole = Value(total.name.replace(PARTS, WHOLE), to)
+        whole = Value(total.name.replace(PARTS, WHOLE), kept)
         if whole not in self.spaces:
-            self.items.append(Equation(whole, total, space=to))
-            self.spaces[whole] = to
+            self.items.append(Equation(whole, total, space=kept))
+            self.spaces[whole] = kept
         return whole
 
     def name(self, value: Expr, space: Space) -> Named:
@@ -228,7 +234,9 @@ class Stages:
     @classmethod
     def of(cls, whole: Sweep, totals: Totals) -> Stages:
         """Find the stages of a sweep that has reductions in it."""
-        placed = {a.target: Value(a.target.name, a.space) for a in whole.body if isinstance(a.target, Local)}
+        placed = {
+            a.target: Value(a.target.name, held_by(a.space)) for a in whole.body if isinstance(a.target, Local | Value)
+        }
         stage: dict[Named, int] = dict.fromkeys((*totals.spaces, *whole.loads, numel, n_rows, n_cols), 0)
         for assign in whole.body:
             value = totals.rewrite(replaced(assign.value, placed))
@@ -236,7 +244,7 @@ class Stages:
                 made = sorted((x for x in symbols(value) if x in totals.reduces), key=str)
                 value = replaced(value, {x: totals.copied(x, x.space) for x in made})
             target = placed.get(assign.target, assign.target)
-            totals.items.append(replace(assign, target=target, value=value))
+            totals.items.append(replace(assign, target=target, value=value, space=held_by(assign.space)))
         for item in totals.items:
             highest = max((stage[x] for x in needs(item)), default=0)
             from_elements = isinstance(item, Reduce) and item.factors[0].space is Space.ELEM

@@ -332,6 +332,7 @@ _ALIKE = {
 }
 """What stands for something else of the same type."""
 _MOST = {
+    "sum_in_groups": "max_in_groups",
     "sum_of": "max_of",
     "sum_over": "max_over",
     "column_totals": "column_largest",
@@ -341,6 +342,7 @@ _MOST = {
     "sum_along": "max_along",
     "sum_down": "max_down",
     "sum_of_block": "max_of_block",
+    "sum_over_group": "max_over_group",
     "sum_over_tensors": "max_over_tensors",
 }
 _OTHER = {**_MOST, **{most: total for total, most in _MOST.items()}}

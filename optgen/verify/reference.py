@@ -338,7 +338,7 @@ class _Evaluator:
         by = self.arithmetic
         values = self._spread(self(node.args[0]), Space.ELEM)
         match node.to:
-            case Space.MODEL:
+            case Space.MODEL | Space.GROUP:  # there is one group
                 whole = by.rearrange(lambda *tensors: np.concatenate([x.ravel() for x in tensors]), *values)
                 return self.everywhere(by.rearrange(np.squeeze, self._along(-1, node.how, whole)))
             case Space.TENSOR:

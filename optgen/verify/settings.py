@@ -176,7 +176,7 @@ def is_of_elements(optimizer: Optimizer) -> bool:
 def is_of_tensors(optimizer: Optimizer) -> bool:
     """Whether each tensor goes its own way: nothing but the step is shared by the model."""
     totals = {node.to for node in _reductions(optimizer)}
-    return Space.MODEL not in totals | {state.space for state in optimizer.small_states}
+    return not {Space.MODEL, Space.GROUP} & (totals | {state.space for state in optimizer.small_states})
 
 
 def _reductions(optimizer: Optimizer) -> set[Any]:

@@ -36,7 +36,7 @@ from optgen.runtime.cuda import draws as cuda_draws
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda import simulated, storage
 from optgen.runtime.cuda import totals as cuda_totals
-from optgen.runtime.cuda.places import names_of_small, placed_on_device, those
+from optgen.runtime.cuda.places import FAMILIES, names_of_small, placed_on_device, those
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes
 from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, executed, misused
@@ -54,7 +54,9 @@ GAP = 5
 """Between the small values of one name and those of the next, where nothing is."""
 BOUND = 1000
 """Units in the last place of float64, relative to the magnitude of the terms: products and sums are rounded apart."""
-_EXCHANGES = frozenset({"sum_of_block", "max_of_block", "sum_over", "max_over", "sum_over_tensors", "max_over_tensors"})
+_EXCHANGES = frozenset(
+    f"{how}_{which}" for how in ("sum", "max") for which in ("of_block", "over", "over_group", "over_tensors")
+)
 """The functions that all threads of a block call together."""
 _LOOPS = frozenset({"kernel", "per_chunk", "parallel_sweep", "serial_sweep"})
 """What decorates functions that each kind of machine has its own of, as what is between sweeps is on CPUs."""
@@ -282,6 +284,13 @@ def _totals() -> dict[str, Callable[..., Any]]:
 
         return total
 
+    def over_group(in_order: Callable[..., Any]) -> Callable[..., Any]:
+        def total(small: Any, x_of: int, at: Array, j: int) -> Any:
+            tensors, families = (at[at[0] : at[0] + at[1]], at[at[FAMILIES] :])
+            return in_order([small[x_of + k] for k in tensors if families[k] == families[j]])
+
+        return total
+
     def added(found: Sequence[Any]) -> Any:
         return sum(found, start=np.float64(0))
 
@@ -293,6 +302,8 @@ def _totals() -> dict[str, Callable[..., Any]]:
         "max_of_block": np.max,
         "sum_over": over(added),
         "max_over": over(largest),
+        "sum_over_group": over_group(added),
+        "max_over_group": over_group(largest),
         "sum_over_tensors": over_tensors(added),
         "max_over_tensors": over_tensors(largest),
     }

@@ -14,6 +14,8 @@ from optgen.build import target_named
 from optgen.hypers import beta2, lr, tolerance
 from optgen.language.reductions import (
     ColSum,
+    GroupMean,
+    GroupSum,
     ModelMax,
     ModelSum,
     Norm,
@@ -280,6 +282,9 @@ TRUE = {
     "a mean": (RowMean(g**2), RowSum(g**2) / n_cols),
     "a norm": (Norm(g) ** 2, TensorSum(g**2)),
     "tensor by tensor": (ModelSum(a * g), ModelSum(a * TensorSum(g) / numel)),
+    "tensor by tensor of a group": (GroupSum(a * g), GroupSum(a * TensorSum(g) / numel)),
+    "a group has one": (TensorSum(GroupSum(g) * theta), GroupSum(g) * TensorSum(theta)),
+    "the groups together": (ModelSum(g * GroupMean(g)), ModelSum(GroupMean(g) * TensorSum(g) / numel)),
     "row by row": (TensorSum(g * theta), TensorSum(RowSum(g * theta) / n_cols)),
     "the largest of the largest": (ModelMax(g), ModelMax(TensorMax(RowMax(g)))),
     "a choice": (
@@ -290,7 +295,9 @@ TRUE = {
 }
 FALSE = {
     "row for column": (RowSum(g), ColSum(g)),
-    "tensor for group": (a * TensorSum(g), a * ModelSum(g)),
+    "tensor for model": (a * TensorSum(g), a * ModelSum(g)),
+    "group for model": (a * GroupSum(g), a * ModelSum(g)),
+    "tensor for group": (a * TensorSum(g), a * GroupSum(g)),
     "sum for mean": (TensorSum(g), TensorMean(g)),
     "what varies stays in": (RowSum(a * b * g), a * b * TensorSum(g)),
     "a choice of elements": (TensorSum(Piecewise((g, g > 0), (0, True))), Piecewise((TensorSum(g), g > 0), (0, True))),

@@ -106,7 +106,7 @@ class Held:
         """Room for what varies over less than elements, small states filled with the values of their group."""
         if not self.program.has_small:
             return None
-        cuts = cuts_of(self.program, self._shapes, self.chunk)
+        cuts = cuts_of(self.program, self._shapes, self.chunk).of_families(self._given.group)
         of_tensors = np.array(values, np.float64).take(self._given.group, axis=0)
         states = zip(self.program.small_states.items(), of_tensors.T, strict=True)
         return self._allocated(cuts, {name: filled(kind, values, cuts) for (name, kind), values in states})

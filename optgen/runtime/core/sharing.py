@@ -29,7 +29,8 @@ class Total:
     of : str
         What it is a total of: there is one value for each ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``.
     over : str
-        What there is a total for: each ``"row"``, ``"column"`` or ``"tensor"``, or the ``"model"``.
+        What there is a total for: each ``"row"``, ``"column"`` or ``"tensor"``, each ``"group"`` of parameters, every
+        tensor of which has it then, or the ``"model"``.
     values : array of float64, shape (totals,)
         The totals of all tensors, one after another; to be changed in place. On a GPU, an array of the library that the
         parameters are of.
@@ -51,12 +52,13 @@ Combine = Callable[[Total], None]
 
 def combining(totals: Mapping[str, tuple[str, str]], program: Program, small: Small, combine: Combine) -> list[Call]:
     """The calls by which totals that are whole here become whole everywhere, in the order of a program."""
-    bounds = small.cuts.bounds
-    kinds = {name: program.values[name] for name in totals}
-    return [
-        partial(_combined, combine, Total(name, how, of, kinds[name], small.arrays[name], bounds[kinds[name]]))
-        for name, (how, of) in totals.items()
-    ]
+    calls = []
+    for name, (how, of) in totals.items():
+        kind = program.values[name]
+        over = "group" if of == kind == "tensor" else kind
+        total = Total(name, how, of, over, small.arrays[name], small.cuts.bounds[kind])
+        calls.append(partial(_combined, combine, total))
+    return calls
 
 
 def _combined(combine: Combine, total: Total) -> None:

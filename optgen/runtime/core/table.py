@@ -128,6 +128,8 @@ class At(NamedTuple):
         The tensors that have elements and take part.
     groups : array of int64, shape (tensors,)
         Which row of scalars holds for each.
+    families : array of int64, shape (tensors,)
+        Of which parameter group each is; those of one stand together.
     chunks, rows, columns : array of int64, shape (tensors + 1,)
         Where those of each tensor begin, and where the last end.
     n_rows, n_cols : array of int64, shape (tensors,)
@@ -139,6 +141,7 @@ class At(NamedTuple):
 
     tensors: Array
     groups: Array
+    families: Array
     chunks: Array
     rows: Array
     columns: Array
@@ -178,6 +181,10 @@ class Cuts:
         """The same for a step in which some tensors take part: of each the row of scalars that holds; -1 for others."""
         tensors = self.at.tensors[groups[self.at.tensors] >= 0]
         return replace(self, at=self.at._replace(tensors=tensors, groups=groups))
+
+    def of_families(self, families: Sequence[int]) -> Cuts:
+        """The same, with the parameter group of each tensor."""
+        return replace(self, at=self.at._replace(families=np.array(families, np.int64)))
 
     def as_parts(self, wholes: Sequence[tuple[int, ...]]) -> Cuts:
         """The same where the tensors are parts of some of other shapes, which may have elements elsewhere only."""
@@ -249,8 +256,8 @@ def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count
     )
     of_parts = np.stack([part[:-1], parts, matrix * wide], axis=1)
     chunks = _bounds(np.bincount(tensor, minlength=len(shapes)))
-    groups = np.zeros(len(shapes), np.int64)
-    at = At(np.flatnonzero(sizes), groups, chunks, rows, columns, n_rows, n_cols, of_parts)
+    one = np.zeros(len(shapes), np.int64)
+    at = At(np.flatnonzero(sizes), one, one, chunks, rows, columns, n_rows, n_cols, of_parts)
     totals = {"chunk": len(tensor), "part": part[-1], "row": rows[-1], "column": columns[-1]}
     return Cuts(
         tensor, begin, count, places.astype(np.int64), at,

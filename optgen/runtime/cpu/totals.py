@@ -20,12 +20,14 @@ __all__ = [
     "column_totals",
     "columns_in_rows",
     "columns_in_rows_largest",
+    "max_in_groups",
     "max_of",
     "max_of_lanes",
     "max_over",
     "narrow",
     "rows_in_columns",
     "rows_in_columns_largest",
+    "sum_in_groups",
     "sum_of",
     "sum_of_lanes",
     "sum_over",
@@ -116,6 +118,34 @@ def max_over(values: Any, tensors: Any) -> float:
     for j in tensors:
         found = maximum(found, values[j])
     return found
+
+
+@helper
+def _in_groups(values: Any, at: At, most: int) -> Any:
+    """For each tensor, the sum or the largest of what those of its parameter group have that take part."""
+    found, tensors, first = np.zeros(len(values)), at.tensors, 0
+    while first < len(tensors):  # one group comes after another
+        last = first + 1
+        while last < len(tensors) and at.families[tensors[last]] == at.families[tensors[first]]:
+            last += 1
+        mine = tensors[first:last]
+        made = max_over(values, mine) if most else sum_over(values, mine)
+        for j in mine:
+            found[j] = made
+        first = last
+    return found
+
+
+@helper
+def sum_in_groups(values: Any, at: At) -> Any:
+    """For each tensor, the sum over those of its parameter group that take part, whatever their order."""
+    return _in_groups(values, at, 0)
+
+
+@helper
+def max_in_groups(values: Any, at: At) -> Any:
+    """For each tensor, the largest of those of its parameter group that take part; NaN if there is one."""
+    return _in_groups(values, at, 1)
 
 
 @helper

@@ -15,7 +15,7 @@ from optgen.runtime.core.table import Cuts
 
 TENSORS, N_TENSORS, CHUNKS, ROWS, COLUMNS, N_ROWS, N_COLS, PARTS = range(8)
 TENSOR_OF_ROW, TENSOR_OF_COLUMN, N_VISITED_ROWS, N_VISITED_COLUMNS, GROUPS = range(8, 13)
-VISITED_ROWS, VISITED_COLUMNS, SMALL = range(13, 16)
+VISITED_ROWS, VISITED_COLUMNS, FAMILIES, SMALL = range(13, 17)
 """What the entries are: the fields of `optgen.runtime.core.table.At`, the tensor of each row and column, those of the
 tensors that take part, and how many they are; at `SMALL` begin the places of small values, in the order of their
 names."""
@@ -49,6 +49,7 @@ def placed_on_device(cuts: Cuts, sizes: Sequence[int]) -> Array:
     parts = {
         TENSORS: at.tensors,
         GROUPS: at.groups,
+        FAMILIES: at.families,
         CHUNKS: at.chunks,
         ROWS: at.rows,
         COLUMNS: at.columns,

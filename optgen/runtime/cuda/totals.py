@@ -15,6 +15,7 @@ from typing import Any
 from optgen.runtime.cuda.places import (
     CHUNKS,
     COLUMNS,
+    FAMILIES,
     N_COLS,
     N_ROWS,
     N_TENSORS,
@@ -54,12 +55,14 @@ __all__ = [
     "max_down",
     "max_of_block",
     "max_over",
+    "max_over_group",
     "max_over_tensors",
     "rows_visited",
     "sum_along",
     "sum_down",
     "sum_of_block",
     "sum_over",
+    "sum_over_group",
     "sum_over_tensors",
     "tensor_of_block",
     "tensor_of_column",
@@ -182,6 +185,32 @@ def _over_tensors(small: Any, x_of: Any, at: Any, most: Any) -> Any:
         found = maximum(found, value) if most else found + value
         k += THREADS
     return _of_block(found, most)
+
+
+@on_device
+def _over_group(small: Any, x_of: Any, at: Any, j: Any, most: Any) -> Any:
+    found = -inf if most else 0.0
+    family = at[at[FAMILIES] + j]
+    k = thread() + at[TENSORS]
+    end = at[TENSORS] + at[N_TENSORS]
+    while k < end:
+        if at[at[FAMILIES] + at[k]] == family:
+            value = small[x_of + at[k]]
+            found = maximum(found, value) if most else found + value
+        k += THREADS
+    return _of_block(found, most)
+
+
+@on_device
+def sum_over_group(small: Any, x_of: Any, at: Any, j: Any) -> Any:
+    """The sum over the tensors of a tensor's parameter group that take part; all threads of the block must call."""
+    return _over_group(small, x_of, at, j, 0)
+
+
+@on_device
+def max_over_group(small: Any, x_of: Any, at: Any, j: Any) -> Any:
+    """The largest of the tensors of a tensor's parameter group; all threads of the block must call."""
+    return _over_group(small, x_of, at, j, 1)
 
 
 @on_device

@@ -76,23 +76,28 @@ def proved(code: Expr, spec: Expr, spaces: Spaces) -> bool:
 
 _SUM = {
     Space.MODEL: reductions.ModelSum,
+    Space.GROUP: reductions.GroupSum,
     Space.TENSOR: reductions.TensorSum,
     Space.ROW: reductions.RowSum,
     Space.COL: reductions.ColSum,
 }
 _MAX = {
     Space.MODEL: reductions.ModelMax,
+    Space.GROUP: reductions.GroupMax,
     Space.TENSOR: reductions.TensorMax,
     Space.ROW: reductions.RowMax,
     Space.COL: reductions.ColMax,
 }
 _COUNT = {
     Space.MODEL: reductions.ModelSum(1),
+    Space.GROUP: reductions.GroupSum(1),
     Space.TENSOR: numel,
     Space.ROW: n_cols,
     Space.COL: n_rows,
 }
 """How many elements there are in each."""
+_SEVERAL = (Space.MODEL, Space.GROUP)
+"""Of several tensors."""
 _LINES = {Space.ROW: reductions.RowSum, Space.COL: reductions.ColSum}
 
 
@@ -152,7 +157,7 @@ class _Reductions:
 
     def whole(self, inside: Expr, to: Space) -> Expr:
         """The sum of what varies in every factor."""
-        if to is Space.MODEL and self.space(inside) is not Space.TENSOR:  # tensor by tensor
+        if to in _SEVERAL and not self.space(inside) <= Space.TENSOR:  # tensor by tensor
             return self.sum(Mul(self.sum(inside, Space.TENSOR), 1 / numel), to)
         for line, total in _LINES.items():
             lines = [factor for factor in Mul.make_args(inside) if isinstance(factor, total)]
@@ -169,7 +174,7 @@ class _Reductions:
         if condition is not None:
             sides = (self.max(Assumed(((condition, holds),)).settle(inside), to) for holds in (True, False))
             return Piecewise(*zip(sides, (condition, True), strict=True))
-        if to is Space.MODEL and self.space(inside) is not Space.TENSOR:
+        if to in _SEVERAL and not self.space(inside) <= Space.TENSOR:
             return self.max(self.max(inside, Space.TENSOR), to)
         if to is Space.TENSOR and isinstance(inside, reductions.RowMax | reductions.ColMax):
             return self.max(inside.args[0], to)
@@ -257,8 +262,10 @@ def _conditions(expression: Expr) -> set[Relational]:
 
 # Random points -------------------------------------------------------------------------------------------------------
 
-_SHAPES = ((2, 2, 3), (3,))
-"""Of the tensors of the model on which totals are tried: a stack of matrices and a vector."""
+_SHAPES = ((2, 2, 3), (3,), (2,))
+"""Of the tensors of the model on which totals are tried: a stack of matrices and two vectors."""
+_GROUPS = (0, 0, 1)
+"""The parameter group of each."""
 
 
 _NEAR = (Integer(1), Rational(1005, 1000), Rational(995, 1000))
@@ -279,6 +286,7 @@ class _Element:
         return {
             Space.STEP: (),
             Space.MODEL: (),
+            Space.GROUP: (_GROUPS[self.tensor],),
             Space.TENSOR: (self.tensor,),
             Space.ROW: (self.tensor, self.matrix, self.row),
             Space.COL: (self.tensor, self.matrix, self.column),

@@ -329,10 +329,17 @@ class Looking:
 
     # Totals of what there is less of than elements ----------------------------------------------------------------
 
-    def total(self, name: str, given: Sequence[Any], visit: Standing) -> Expr:
-        """The total over a tensor of what its chunks, rows or columns have, or over the model of what tensors have."""
+    def total(self, name: str, given: Sequence[Any], visit: Standing) -> Spot | Expr:
+        """The total over a tensor of what its chunks, rows or columns have, or over several of what tensors have."""
         how = name[:3]
         match given:
+            case [Spot(array, "tensor") as at, *of] if name.endswith("_over_group" if self.on_gpu else "_in_groups"):
+                right = (of, visit.kind) == (([TENSOR], "tensor") if self.on_gpu else ([], "model"))
+                if at.index == 0 and right:
+                    value = self.combining(array)
+                    made = self.making(how, "tensor", "group", plain(value / numel) if how == "sum" else value)
+                    self.run.memory[f"{name} of {array}"] = made
+                    return made if self.on_gpu else Spot(f"{name} of {array}", "tensor")
             case [Spot(array, "tensor") as at, Given("at.tensors")] | [Spot(array, "tensor") as at] if at.index == 0:
                 if visit.kind == "model" or self.on_gpu:
                     value = self.combining(array)

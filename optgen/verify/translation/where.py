@@ -82,6 +82,7 @@ def totalled(how: str, to: str, of: Expr) -> Expr:
         "row": (reductions.RowSum, reductions.RowMax),
         "column": (reductions.ColSum, reductions.ColMax),
         "tensor": (reductions.TensorSum, reductions.TensorMax),
+        "group": (reductions.GroupSum, reductions.GroupMax),
         "model": (reductions.ModelSum, reductions.ModelMax),
     }
     return kinds[to][how == "max"](of)
