@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.core.memory import Memory
+from optgen.runtime.core.memory import Contents
 from optgen.runtime.core.program import Array, Program
 
 _AXES = {"row": -1, "column": -2}
@@ -20,7 +20,7 @@ _AXES = {"row": -1, "column": -2}
 
 def fill(
     program: Program,
-    memory: Memory,
+    memory: Contents,
     hypers: Mapping[str, float],
     thetas: Sequence[Array],
     states: Mapping[str, Sequence[Array]],
@@ -33,7 +33,7 @@ def fill(
     ----------
     program : Program
         Whose states.
-    memory : Memory
+    memory : Contents
         What the arrays are.
     hypers : mapping of str to float
         Every hyperparameter at the first step.

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core import arrays
-from optgen.runtime.core.memory import Memory
+from optgen.runtime.core.memory import Contents
 from optgen.runtime.core.program import Program
 
 
-def evaluated(program: Program, memory: Memory, given: Sequence[Any], new: Any) -> None:
+def evaluated(program: Program, memory: Contents, given: Sequence[Any], new: Any) -> None:
     """Fill an array with the parameters of one tensor to evaluate.
 
     Parameters
     ----------
     program : Program
         By which rule.
-    memory : Memory
+    memory : Contents
         What the arrays are, but those that are NumPy's.
     given : sequence of array
         What ``program.evaluated`` names.

@@ -46,7 +46,27 @@ class Kinds:
         return dtypes, begin, shapes
 
 
-class Memory(Protocol):
+class Contents(Protocol):
+    """What is done with what arrays hold, wherever they are."""
+
+    def dtype_of(self, array: Any) -> np.dtype[Any]:
+        """The dtype of an array, as NumPy has it."""
+        ...
+
+    def read(self, array: Any) -> Array:
+        """A copy that NumPy can hold."""
+        ...
+
+    def writing(self, array: Any, values: Array) -> Call:
+        """The call that fills an array with the values of one of NumPy."""
+        ...
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Fill an array with the values of another of its kind; a GPU does it in the stream that its library uses."""
+        ...
+
+
+class Memory(Contents, Protocol):
     """A kind of array: `optgen.runtime.core.arrays` for NumPy's, those of `optgen.runtime.cuda.arrays` for GPUs."""
 
     def check(self, array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, written: bool) -> None:
@@ -77,26 +97,10 @@ class Memory(Protocol):
         """Whether arrays that `check` has passed are where they were, as far as can be told in little time."""
         ...
 
-    def dtype_of(self, array: Any) -> np.dtype[Any]:
-        """The dtype of an array, as NumPy has it."""
-        ...
-
     def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
         """A new array, filled with a value."""
         ...
 
-    def read(self, array: Any) -> Array:
-        """A copy that NumPy can hold."""
-        ...
-
     def write(self, array: Any, values: Array) -> None:
         """Fill an array with the values of one of NumPy."""
-        ...
-
-    def writing(self, array: Any, values: Array) -> Call:
-        """The call that fills an array with the values of one of NumPy."""
-        ...
-
-    def copy(self, target: Any, source: Any) -> None:
-        """Fill an array with the values of another of its kind; a GPU does it in the stream that its library uses."""
         ...

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
-
-import numpy as np
 
 from optgen.runtime.core import arrays
 from optgen.runtime.core.cohorts import Cohort, Coming
@@ -17,31 +13,11 @@ from optgen.runtime.core.memory import Kinds
 from optgen.runtime.core.optimizer import GRADIENT, OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params
 from optgen.runtime.core.small import Small, allocated
-from optgen.runtime.core.storage import FORMATS, Storage
-from optgen.runtime.core.table import Cuts, Table, tabulate
+from optgen.runtime.core.storage import FORMATS
+from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import TURN
 from optgen.runtime.cpu import objects
-from optgen.runtime.cpu.launch import Work, launches, machine_code
-
-
-@dataclass(frozen=True, eq=False)
-class _Visited:
-    """What steps visit in which the same parameters take part, by the same rows of scalars.
-
-    Parameters
-    ----------
-    members : sequence of tuple of int
-        The parameters of each row.
-    tables, storages : sequence of Table, of Storage
-        One for each way to store slots.
-    small : Small or None
-        What varies over less than elements, and where it stands.
-    """
-
-    members: Sequence[tuple[int, ...]]
-    tables: Sequence[Table]
-    storages: Sequence[Storage]
-    small: Small | None
+from optgen.runtime.cpu.visited import Kernels, Visited, visited
 
 
 class FusedOptimizer(OptimizerBase):
@@ -98,22 +74,12 @@ class FusedOptimizer(OptimizerBase):
 
     def _layout(self) -> None:
         self._visit = self._visiting(self._cohorts)
-        self._kernels: list[Any] = []
-        self._code: list[Callable[..., None]] = []
+        self._kernels = Kernels(self._combine)
 
-    def _visiting(self, taking: Sequence[Cohort]) -> _Visited:
+    def _visiting(self, taking: Sequence[Cohort]) -> Visited:
         """What a step visits of some cohorts, a row for each."""
-        groups = np.full(len(self._params), -1)
-        for row, cohort in enumerate(taking):
-            groups[list(cohort.members)] = row
-        small = self._small and replace(self._small, cuts=self._small.cuts.visiting(groups))
-        storages, tables = self._storages(), []
-        sizes = np.where(groups >= 0, [prod(shape) for shape in self._shapes], 0)
-        for storage in dict.fromkeys(storages):
-            mine = np.where([its == storage for its in storages], sizes, 0)
-            itemsizes = [its.itemsize for _, its in storage.slots] + [storage["theta"].rest_itemsize] * len(self._rest)
-            tables.append(tabulate(self._columns, mine, itemsizes, small.cuts if small else None, groups))
-        return _Visited([cohort.members for cohort in taking], tables, list(dict.fromkeys(storages)), small)
+        sizes = [prod(shape) for shape in self._shapes]
+        return visited(taking, sizes, self._columns, self._storages(), small=self._small, rests=len(self._rest))
 
     def step(self, grads: Arrays, *, missing: str = "error", **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
@@ -150,13 +116,5 @@ class FusedOptimizer(OptimizerBase):
         """The kernels of a step."""
         if [cohort.members for cohort in step.taking] != self._visit.members:
             self._visit = self._visiting(step.taking)
-        visit, wide, t, seed = self._visit, step.scalars, self._t + 1, self._wanted.rounding_seed
-        given = [(its.for_step(t, seed), wide.astype(its.computed), *step.keys) for its in visit.storages]
-        for table in visit.tables:
-            table.point(GRADIENT, starts)
-        chosen = launches(Work(self.program, visit.tables, given, wide, visit.small, self._combine))
-        kernels = [launch.func for launch in chosen]
-        if kernels != self._kernels:  # a fork may choose others
-            self._code = list(map(machine_code, chosen))
-            self._kernels = kernels
-        return [partial(code, *launch.args) for code, launch in zip(self._code, chosen, strict=True)]
+        self._visit.point(GRADIENT, starts)
+        return self._kernels.calls(self.program, self._visit, step, self._t + 1, self._wanted.rounding_seed)

@@ -1,0 +1,113 @@
+"""What steps on a CPU visit, and the machine code that they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from optgen.runtime.core.cohorts import Cohort, Coming
+from optgen.runtime.core.program import Array, Call, Program
+from optgen.runtime.core.sharing import Combine
+from optgen.runtime.core.small import Small
+from optgen.runtime.core.storage import Storage
+from optgen.runtime.core.table import Table, tabulate
+from optgen.runtime.cpu.launch import Work, launches, machine_code
+
+
+@dataclass(frozen=True, eq=False)
+class Visited:
+    """What steps visit in which the same parameters take part, by the same rows of scalars. `visited` makes one.
+
+    Parameters
+    ----------
+    members : sequence of tuple of int
+        The parameters of each row.
+    tables, storages : sequence of Table, of Storage
+        One for each way to store slots.
+    small : Small or None
+        What varies over less than elements, and where it stands.
+    """
+
+    members: Sequence[tuple[int, ...]]
+    tables: Sequence[Table]
+    storages: Sequence[Storage]
+    small: Small | None
+
+    def point(self, slot: int, starts: Array) -> None:
+        """Let all tables point at other arrays in a slot."""
+        for table in self.tables:
+            table.point(slot, starts)
+
+
+def visited(
+    taking: Sequence[Cohort],
+    sizes: Sequence[int],
+    columns: Array,
+    storages: Sequence[Storage],
+    *,
+    small: Small | None,
+    rests: int,
+) -> Visited:
+    """What a step visits of some cohorts, a row for each.
+
+    Parameters
+    ----------
+    taking : sequence of Cohort
+        Whose parameters take part.
+    sizes : sequence of int
+        Elements of each parameter.
+    columns : array of int64, shape (slots, parameters)
+        Where each slot of each begins: theta, the gradient, states, scratch, then what is beside theta.
+    storages : sequence of Storage
+        How the slots of each are stored.
+    small : Small or None
+        What varies over less than elements.
+    rests : int
+        How many columns there are of what is beside theta.
+    """
+    groups = np.full(len(sizes), -1)
+    for row, cohort in enumerate(taking):
+        groups[list(cohort.members)] = row
+    small = small and replace(small, cuts=small.cuts.visiting(groups))
+    present, tables = np.where(groups >= 0, sizes, 0), []
+    for storage in dict.fromkeys(storages):
+        mine = np.where([its == storage for its in storages], present, 0)
+        itemsizes = [its.itemsize for _, its in storage.slots] + [storage["theta"].rest_itemsize] * rests
+        tables.append(tabulate(columns, mine, itemsizes, small.cuts if small else None, groups))
+    return Visited([cohort.members for cohort in taking], tables, list(dict.fromkeys(storages)), small)
+
+
+class Kernels:
+    """The kernels of an optimizer, whose machine code is looked for again only where others are chosen."""
+
+    def __init__(self, combine: Combine | None = None) -> None:
+        self._combine = combine
+        self._kernels: list[Any] = []
+        self._code: list[Callable[..., None]] = []
+
+    def calls(self, program: Program, visit: Visited, step: Coming, t: int, seed: int) -> list[Call]:
+        """What a step launches.
+
+        Parameters
+        ----------
+        program : Program
+            By which rule.
+        visit : Visited
+            On what.
+        step : Coming
+            With which scalars.
+        t, seed : int
+            What chances follow from: the number of the step, and the seed of rounding.
+        """
+        wide = step.scalars
+        given = [(its.for_step(t, seed), wide.astype(its.computed), *step.keys) for its in visit.storages]
+        chosen = launches(Work(program, visit.tables, given, wide, visit.small, self._combine))
+        kernels = [launch.func for launch in chosen]
+        if kernels != self._kernels:  # a fork may choose others
+            self._code = list(map(machine_code, chosen))
+            self._kernels = kernels
+        return [partial(code, *launch.args) for code, launch in zip(self._code, chosen, strict=True)]

@@ -1,0 +1,328 @@
+"""``TorchOptimizer``: a rule as an optimizer of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from inspect import Parameter, Signature, signature
+from itertools import chain
+from typing import Any, ClassVar, NamedTuple
+
+import numba
+import torch
+
+from optgen.runtime.core.program import Call, Program
+from optgen.runtime.core.storage import HALF, OPTIONS, Wanted, wanted
+from optgen.runtime.core.turn import TURN, run
+from optgen.torch.asked import Asked, program_of
+from optgen.torch.families import BETAS, Family, Group, Spelled, theirs
+from optgen.torch.share import Share, Spelling, Trained
+from optgen.torch.tensors import FORMAT
+
+_TARGETS = {"cpu": "cpu", "cuda": "cuda"}
+_FLAGS: Mapping[str, Any] = {
+    "maximize": False,
+    "foreach": None,
+    "fused": None,
+    "capturable": False,
+    "differentiable": False,
+}
+"""What torch's optimizers are told beside hyperparameters."""
+
+
+class TorchOptimizer(torch.optim.Optimizer):
+    """An optimizer of PyTorch whose step is one launch of a fused kernel for all parameters.
+
+    Everything that `torch.optim.Optimizer` has is there: parameter groups, hooks, state dicts, closures; every
+    scheduler of ``torch.optim.lr_scheduler`` works. Parameters are updated in place, in their own strides; those
+    without a gradient are left out.
+
+    Parameters
+    ----------
+    params : iterable of tensor, of (name, tensor) or of dict
+        The parameters, or groups of them.
+    *args, **hypers : object
+        Hyperparameters, by the names and in the order of torch where it has the optimizer. ``beta1`` and its like may
+        be given in place of ``betas``. ``foreach`` and ``fused`` change nothing: a step is always fused.
+    maximize : bool, default False
+        Whether to go up the gradient.
+    store : dict of str to dtype, optional
+        In what to store states, ``{"exp_avg": "bf16"}`` say; the others are stored as their parameter is.
+    rounding : str, default "nearest"
+        How what is stored in fewer bits than it is computed in is rounded: to the ``"nearest"``, or ``"stochastic"``.
+    rounding_seed : int, default 0
+        What the chances follow from, beside the step and the place of the element.
+    master : bool, default False
+        Whether to keep a copy in float32 of parameters of 16 bits, and to compute with that.
+    kahan : bool, default False
+        Whether to keep beside parameters of 16 bits what they lack, in 16 bits too, and to compute with the sum.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        If an argument is not as expected, as by torch's optimizer of this name.
+    """
+
+    rule: ClassVar[Asked]
+    """What it computes, if it is none of torch's."""
+    family: ClassVar[Family | None] = None
+    """What of torch's it is."""
+
+    def __init__(self, params: Any, *args: Any, **given: Any) -> None:
+        options = {name: given.pop(name) for name in OPTIONS if name in given}
+        self._named = Spelling(type(self).__name__, self.family)
+        defaults = self._defaults(args, given)
+        self._watched: _Watched | None = None
+        self._steps = 0
+        self._options = self._checked_options(options, defaults)
+        super().__init__(params, defaults)
+        dtypes = {FORMAT.get(p.dtype) for group in self.param_groups for p in group["params"]}
+        if self._options.rest and not dtypes & set(HALF):
+            name = self._options.rest
+            raise ValueError(f"{name}: expected parameters in bfloat16 or float16, for others have all that they need")
+
+    # What is given ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def _defaults(cls, args: Sequence[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Every option of a group, as it is unless the group says otherwise."""
+        named = cls._signature()
+        given = _with_betas(given, {name: its.default for name, its in named.parameters.items()})
+        if cls.family is not None:
+            probe = theirs(cls.__name__)([torch.zeros(())], *args, **given)  # refuses what torch refuses
+            found: dict[str, Any] = probe.defaults
+        else:
+            bound = named.bind(*args, **given)
+            bound.apply_defaults()
+            found = dict(bound.arguments)
+        return found
+
+    @classmethod
+    def _signature(cls) -> Signature:
+        """What it is told beside parameters and how slots are stored."""
+        if cls.family is not None:
+            its = signature(theirs(cls.__name__).__init__)
+            return its.replace(parameters=list(its.parameters.values())[2:], return_annotation=Signature.empty)
+        program = program_of(cls.rule, "cpu")
+        kind = Parameter.POSITIONAL_OR_KEYWORD
+        names: dict[str, Any] = {}
+        for name, hyper in program.hypers.items():
+            key, index = cls._spelled(program).get(name, (name, None))
+            names[key] = hyper.default if index is None else (*names.get(key, ()), hyper.default)
+        found = [Parameter(name, kind, default=default) for name, default in names.items()]
+        return Signature([*found, *(Parameter(n, Parameter.KEYWORD_ONLY, default=v) for n, v in _FLAGS.items())])
+
+    @classmethod
+    def _spelled(cls, program: Program) -> Spelled:
+        """The keys of hyperparameters in a group."""
+        if cls.family is not None:
+            return cls.family.hypers
+        own = [name for name in BETAS if name in program.hypers]
+        plain = all(program.hypers[name].default is not None for name in own)
+        return BETAS if plain and own == list(BETAS)[: len(own)] and len(own) > 1 else {}
+
+    def _checked_options(self, options: Mapping[str, Any], defaults: Group) -> Wanted:
+        """How slots are to be stored; states may be given by torch's names."""
+        program = self._program(defaults, "cpu")
+        ours = {self._named.state(name, 2): name for name in program.states}
+        store = options.get("store")
+        if isinstance(store, Mapping):
+            options = {**options, "store": {ours.get(name, name): its for name, its in store.items()}}
+        return wanted(program, **options)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Train further parameters too, with hyperparameters of their own; see `torch.optim.Optimizer`."""
+        if isinstance(param_group, dict):
+            param_group = _with_betas(param_group, self.defaults)
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            self._refuse_options(group)
+            self._hypers_of(group, torch.float32)
+        except Exception:
+            self.param_groups.pop()
+            raise
+        self._watched = None
+
+    def _refuse_options(self, group: Group) -> None:
+        known = {*self.defaults, "params", "param_names"}
+        for name in group.keys() - known:
+            if name in OPTIONS:
+                raise ValueError(f"{name}: expected it for all groups, among the arguments of {type(self).__name__}")
+        if group.get("differentiable"):
+            raise RuntimeError("differentiable=True: a fused kernel has no gradient; use torch.optim for that")
+        if group.get("capturable"):
+            raise RuntimeError(
+                "capturable=True: step() counts on the host, so it cannot be captured; the classes of"
+                " optgen.generated.cuda can, by advance() and launch()"
+            )
+
+    # What it computes ------------------------------------------------------------------------------------------------
+
+    def _rule(self, group: Group) -> Asked:
+        rule = self.rule if self.family is None else Asked(*_chosen(self.family, group))
+        return rule._replace(wrappers=(*rule.wrappers, "ascending")) if group.get("maximize") else rule
+
+    def _program(self, group: Group, target: str) -> Program:
+        return program_of(self._rule(group), target)
+
+    def _hypers_of(self, group: Group, dtype: Any) -> dict[str, float]:
+        """The hyperparameters of a group, for parameters of a dtype."""
+        program = self._program(group, "cpu")
+        spelled, follows = self._spelled(program), self.family.follows if self.family else {}
+        found = {}
+        for name in program.hypers:
+            key, index = spelled.get(name, (name, None))
+            value = group[key] if index is None else group[key][index]
+            if isinstance(value, torch.Tensor):
+                value = value.item()
+            found[name] = follows[name](dtype) if value is None and name in follows else value
+        return dict(program.at(1, program.completed(found)))
+
+    # A step ----------------------------------------------------------------------------------------------------------
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Computes the loss and the gradients.
+
+        Returns
+        -------
+        object
+            What the closure returned; None without one.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            If a gradient, a parameter or a hyperparameter is not as expected; nothing has changed then.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        found_inf = getattr(self, "found_inf", None)
+        with TURN, torch.no_grad():
+            if found_inf is None or not found_inf:
+                self._advance()
+        return loss
+
+    def _advance(self) -> None:
+        params = list(chain.from_iterable(group["params"] for group in self.param_groups))
+        grads = [param.grad for param in params]
+        watched = self._up_to_date(params, grads)
+        hypers = self._hypers(watched.rows)
+        calls: list[Call] = []
+        for share in watched.shares:
+            calls += share.calls(grads, hypers, self._steps + 1)
+        with _threads_of_torch():
+            run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
+        torch.autograd.graph.increment_version([p for p, grad in zip(params, grads, strict=True) if grad is not None])
+
+    def _up_to_date(self, params: list[Any], grads: list[Any]) -> _Watched:
+        """The shares, made anew where anything has changed but gradients."""
+        rules, now = [self._rule(group) for group in self.param_groups], self._watched
+        known = set() if now is None else {k for share in now.shares for k in share.mine}
+        if (
+            now is not None
+            and rules == now.rules
+            and all(share.is_as_kept for share in now.shares)
+            and all(grad is None or k in known for k, grad in enumerate(grads))
+            and _facts(params, self.state) == now.facts
+        ):
+            return now
+        rows = list(dict.fromkeys((j, p.dtype) for j, group in enumerate(self.param_groups) for p in group["params"]))
+        of = [rows.index((j, p.dtype)) for j, group in enumerate(self.param_groups) for p in group["params"]]
+        model, hypers = Trained(params, of, self.state), self._hypers(rows)
+        mine = [k for k, grad in enumerate(grads) if grad is not None or self.state.get(params[k]) or k in known]
+        kinds: dict[tuple[Asked, Any], list[int]] = {}
+        for k in mine:
+            kinds.setdefault((rules[rows[of[k]][0]], params[k].device), []).append(k)
+        shares = []
+        for (rule, device), members in kinds.items():
+            target = _TARGETS.get(device.type)
+            if target is None:
+                raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU or an NVIDIA GPU")
+            shares.append(Share(program_of(rule, target), self._options, self._named, model, members, hypers=hypers))
+        self._steps = max([self._steps, *(share.t for share in shares)])
+        self._watched = _Watched(shares, model, rows, rules, _facts(params, self.state))
+        return self._watched
+
+    def _hypers(self, rows: Sequence[tuple[int, Any]]) -> list[dict[str, float]]:
+        """The hyperparameters of each row."""
+        return [self._hypers_of(self.param_groups[j], dtype) for j, dtype in rows]
+
+    # What is kept ----------------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_options": self._options, "_steps": self._steps}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._named, self._watched = Spelling(type(self).__name__, self.family), None
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned, here or in torch's optimizer of this name.
+
+        The states are copied, and keep their dtypes, as they do not in torch.
+        """
+        with TURN:
+            super().load_state_dict(state_dict)
+            params = chain.from_iterable(group["params"] for group in self.param_groups)
+            keys = chain.from_iterable(group["params"] for group in state_dict["param_groups"])
+            for param, key in zip(params, keys, strict=True):
+                for name, value in state_dict["state"].get(key, {}).items():
+                    if isinstance(value, torch.Tensor):
+                        self.state[param][name] = value.detach().to(param.device, copy=True)
+            self._steps = 0
+
+
+def _chosen(family: Family, group: Group) -> tuple[str, None, tuple[str, ...]]:
+    name, wrappers = family.rule(group)
+    return name, None, wrappers
+
+
+class _Watched(NamedTuple):
+    """What shares were made from, and all there was to see of it."""
+
+    shares: list[Share]
+    model: Trained
+    rows: list[tuple[int, Any]]
+    rules: list[Asked]
+    facts: list[Any]
+
+
+def _facts(params: Sequence[Any], state: Mapping[Any, Any]) -> list[Any]:
+    """What must not change unnoticed: where parameters and states lie, and as what."""
+    kept = [value for its in state.values() for value in its.values()]
+    seen = [its for its in (*params, *kept) if isinstance(its, torch.Tensor)]
+    return [
+        *map(id, params),
+        *map(id, kept),
+        *((its.data_ptr(), its.shape, its.stride(), its.dtype, its.device) for its in seen),
+    ]
+
+
+@contextmanager
+def _threads_of_torch() -> Iterator[None]:
+    """Have kernels run on as many threads as torch would use, and leave both as they were."""
+    wanted_threads, before = torch.get_num_threads(), numba.get_num_threads()
+    numba.set_num_threads(max(1, min(wanted_threads, numba.config.NUMBA_NUM_THREADS)))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+        if torch.get_num_threads() != wanted_threads:  # where both have the same threads, of OpenMP
+            torch.set_num_threads(wanted_threads)
+
+
+def _with_betas(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Options in which ``beta1`` and its like are in ``betas``, where there are such."""
+    named = {BETAS[name][1]: value for name, value in given.items() if name in BETAS}
+    if "betas" not in defaults or not named:
+        return dict(given)
+    betas = [named.get(k, beta) for k, beta in enumerate(given.get("betas", defaults["betas"]))]
+    return {**{name: value for name, value in given.items() if name not in BETAS}, "betas": tuple(betas)}

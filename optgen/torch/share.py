@@ -1,0 +1,473 @@
+"""What a rule does to some parameters of a model on a CPU: their states, and the tables that kernels go by.
+
+The states belong to torch: each is a tensor in ``optimizer.state``, under torch's own name where torch has one. A share
+is made from them, and made anew when anything but a gradient has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from optgen.runtime.core import arrays, beginning
+from optgen.runtime.core.cohorts import Cohort, Coming, cohorts_of, coming
+from optgen.runtime.core.optimizer import GRADIENT
+from optgen.runtime.core.program import Array, Call, Program
+from optgen.runtime.core.small import Small, allocated, cuts_of, filled, views
+from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_for
+from optgen.runtime.cpu.visited import Kernels, Visited, visited
+from optgen.torch.families import Family
+from optgen.torch.tensors import (
+    DTYPE,
+    FORMAT,
+    TensorMemory,
+    as_numbers,
+    dtype_as,
+    empty_as,
+    is_dense,
+    overlaps_itself,
+)
+
+Hypers = Sequence[Mapping[str, float]]
+"""The hyperparameters of each row of scalars."""
+STEP = "step"
+"""The key of the number of steps that a parameter has taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The parameters of an optimizer, and what it keeps of them.
+
+    Parameters
+    ----------
+    params : list of tensor
+        Those of all groups, one group after another.
+    row : list of int
+        Of each, which row of hyperparameters holds.
+    state : mapping
+        ``optimizer.state``.
+    """
+
+    params: list[Any]
+    row: list[int]
+    state: Any
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """What the states of a rule are called in ``optimizer.state``.
+
+    Parameters
+    ----------
+    title : str
+        What the optimizer is called.
+    family : Family or None
+        The optimizer of torch that has them; None for a rule that torch does not have.
+    """
+
+    title: str
+    family: Family | None = None
+
+    def state(self, name: str, dimensions: int) -> str:
+        """The key of a state of a tensor; empty if it is not kept."""
+        if self.family is None:
+            return name
+        if dimensions < 2 and name in self.family.of_vectors:  # noqa: PLR2004 - a matrix has two
+            return self.family.of_vectors[name]
+        return self.family.states.get(name, name)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the number of steps is kept."""
+        return self.family is None or self.family.counts
+
+    def numbers(self, program: Program) -> tuple[str, ...]:
+        """The keys of what the host keeps as numbers."""
+        its = self.family and self.family.numbers
+        return its.keys if its else program.numbers
+
+    def theirs(self, t: int, numbers: tuple[float, ...], hypers: Mapping[str, float]) -> tuple[float, ...]:
+        """The numbers under these keys, after t steps."""
+        its = self.family and self.family.numbers
+        return its.theirs(t, numbers, hypers) if its else numbers
+
+    def ours(self, t: int, numbers: tuple[float, ...]) -> tuple[float, ...]:
+        """The numbers of the rule."""
+        its = self.family and self.family.numbers
+        return its.ours(t, numbers) if its else numbers
+
+
+@dataclass(frozen=True, eq=False)
+class _Body:
+    """A parameter as kernels see it.
+
+    Parameters
+    ----------
+    like : tensor
+        The parameter, or where it lies in pieces or in an order that the rule cannot have, a copy in one piece.
+    is_copy : bool
+        Whether it is one.
+    numbers : tensor
+        The same without autograd, complex numbers as pairs.
+    """
+
+    like: Any
+    is_copy: bool
+    numbers: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", as_numbers(self.like))
+
+    @property
+    def format(self) -> str:
+        return FORMAT[self.numbers.dtype]
+
+    def fits(self, tensor: Any) -> bool:
+        """Whether the elements of a tensor lie in the same order."""
+        if tensor.shape != self.like.shape or tensor.device != self.like.device:
+            return False
+        return bool(tensor.stride() == self.like.stride() or (tensor.is_contiguous() and self.like.is_contiguous()))
+
+
+class Share:
+    """The states of some parameters that follow one rule, and what steps visit. Making one makes the states.
+
+    Parameters
+    ----------
+    program : Program
+        The rule.
+    wanted : Wanted
+        How slots are stored.
+    named : Spelling
+        What its states are called.
+    model : Trained
+        All parameters of the optimizer.
+    mine : sequence of int
+        Which of them follow this rule.
+    hypers : sequence of mapping
+        The hyperparameters of each row.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        If there are no kernels for a parameter or a state.
+    """
+
+    def __init__(
+        self, program: Program, wanted: Wanted, named: Spelling, model: Trained, mine: Sequence[int], *, hypers: Hypers
+    ) -> None:
+        self.program, self.mine = program, tuple(mine)
+        self._wanted, self._named, self._model = wanted, named, model
+        self._bodies = {k: self._body(k) for k in mine}
+        begun = {k for k in mine if any(isinstance(its, torch.Tensor) for its in self._state(k).values())}
+        shapes = [self._shape(k) for k in range(len(model.params))]
+        self._sizes = [int(np.prod(shape)) for shape in shapes]
+        first = [program.starting(its) for its in hypers]
+        of = {k: first[model.row[k]] for k in mine}
+        each = {name: {k: self._of_elements(name, k, of[k][j]) for k in mine} for j, name in enumerate(program.states)}
+        self._elements = each
+        self._rest = {k: self._beside(k) for k in mine if wanted.rest and self._bodies[k].format in HALF}
+        self._small = self._small_values(shapes, of) if program.has_small else None
+        self._columns = self._addressed()
+        self._formats = {k: self._bodies[k].format for k in mine}
+        """Of the gradients."""
+        self._visit: Visited | None = None
+        self._kernels = Kernels()
+        self.cohorts = self._counted({k: its[len(its) - len(program.numbers) :] for k, its in of.items()}, begun)
+        self._flat = self._kept(hypers)
+        self._expected = {key: values.copy() for key, values in self._flat.items()}
+        self._extents = self._apart()
+
+    # What there is ---------------------------------------------------------------------------------------------------
+
+    def _body(self, k: int) -> _Body:
+        param = self._model.params[k]
+        what = f"params[{k}]"
+        if param.layout != torch.strided or not hasattr(param, "data_ptr"):
+            raise RuntimeError(f"{what}: expected a dense tensor, got one of layout {param.layout}")
+        plain = as_numbers(param)
+        if plain.dtype not in FORMAT:
+            expected = ", ".join(map(str, FORMAT))
+            raise TypeError(f"{what}: expected one of {expected} or complex numbers of them, got {param.dtype}")
+        if overlaps_itself(param):
+            raise ValueError(f"{what}: expected elements of its own, several share memory; pass {what}.clone()")
+        kinds = {*self.program.values.values(), *self.program.small_states.values()}
+        has_lines = bool(kinds & {"row", "column", "part"})
+        if has_lines and param.is_complex():
+            why = "for they have no rows and columns"
+            raise RuntimeError(f"{what}: {self._named.title} does not support complex parameters, {why}")
+        if param.is_contiguous() or (not has_lines and is_dense(param)):
+            return _Body(param, is_copy=False)
+        return _Body(torch.empty(param.shape, dtype=param.dtype, device=param.device), is_copy=True)
+
+    def _shape(self, k: int) -> tuple[int, ...]:
+        """The shape of a parameter, of nothing for one that follows another rule."""
+        return tuple(self._bodies[k].numbers.shape) if k in self._bodies else (0,)
+
+    def _state(self, k: int) -> Mapping[str, Any]:
+        """What is kept of a parameter."""
+        its: Mapping[str, Any] = self._model.state.get(self._model.params[k], {})
+        return its
+
+    def _keep(self, k: int, key: str, value: Any) -> None:
+        self._model.state[self._model.params[k]][key] = value
+
+    def _of_elements(self, name: str, k: int, value: float) -> Any:
+        """A state that has a value for each element: the tensor that there is, if it can be used as it is."""
+        body, its = self._bodies[k], self._state(k)
+        key = self._named.state(name, body.like.dim())
+        old = its.get(key)
+        known = FORMAT.get(as_numbers(old).dtype) if isinstance(old, torch.Tensor) else None
+        dtype = dtype_as(body.like, self._wanted.store.get(name, known or body.format))
+        if isinstance(old, torch.Tensor) and old.dtype == dtype and body.fits(old) and not old.requires_grad:
+            return old
+        new = empty_as(body.like, dtype)
+        if old is None:
+            as_numbers(new).fill_(value)
+        elif not isinstance(old, torch.Tensor) or old.shape != new.shape:
+            got = f"shape {tuple(old.shape)}" if isinstance(old, torch.Tensor) else type(old).__name__
+            raise ValueError(f"state of params[{k}], {key!r}: expected a tensor of shape {tuple(new.shape)}, got {got}")
+        else:
+            new.copy_(old.detach())
+        self._keep(k, key, new)
+        return new
+
+    def _beside(self, k: int) -> Any:
+        """What there is beside a parameter of 16 bits."""
+        body, its, name = self._bodies[k], self._state(k), self._wanted.rest
+        param = self._model.params[k].detach()
+        dtype = DTYPE["float32"] if name == "master" else body.numbers.dtype
+        old = its.get(name)
+        if isinstance(old, torch.Tensor) and old.dtype == dtype and body.fits(old):
+            new = old
+        else:
+            new = empty_as(body.like, dtype)
+            self._keep(k, name, new)
+            if isinstance(old, torch.Tensor) and old.shape == new.shape:
+                new.copy_(old)
+            elif name == "master":
+                new.copy_(param)
+            else:
+                new.zero_()
+        if name == "master":  # what somebody has written to the parameter holds
+            torch.where(new.to(param.dtype) == param, new, param.to(dtype), out=new)
+        return new
+
+    def _small_values(self, shapes: Sequence[tuple[int, ...]], of: Mapping[int, tuple[float, ...]]) -> Small:
+        """What varies over less than elements, of which each parameter keeps views."""
+        program = self.program
+        cuts, states = cuts_of(program, shapes).of_families(self._model.row), {}
+        for j, (name, kind) in enumerate(program.small_states.items(), len(program.states)):
+            values = np.array([of[k][j] if k in of else 0.0 for k in range(len(shapes))], np.float64)
+            states[name] = filled(kind, values if kind != "model" else values[list(of)], cuts)
+        small = allocated(program, cuts, states)
+        for name, kind in program.small_states.items():
+            flat = small.arrays[name]
+            of_each = [flat.reshape(())] * len(shapes) if kind == "model" else views(kind, flat, shapes, cuts)
+            for k in reversed(self.mine):  # of a value of the model that of the first parameter holds
+                key = self._named.state(name, len(shapes[k]))
+                if key:
+                    self._adopt(k, key, torch.from_numpy(of_each[k]))
+        return small
+
+    def _adopt(self, k: int, key: str, new: Any) -> None:
+        """Let a tensor be a state, with the values of the one that was."""
+        its = self._state(k)
+        old = its.get(key)
+        if isinstance(old, torch.Tensor):
+            if old.shape != new.shape:
+                what = f"expected a tensor of shape {tuple(new.shape)}, got {tuple(old.shape)}"
+                raise ValueError(f"state of params[{k}], {key!r}: {what}")
+            new.copy_(old.detach())
+        elif isinstance(old, int | float):
+            new.fill_(old)
+        self._keep(k, key, new)
+
+    def _addressed(self) -> Array:
+        """Where each slot of each parameter begins."""
+        program = self.program
+        bodies = {k: body.numbers for k, body in self._bodies.items()}
+        computed = {k: DTYPE[computed_for(body.format)] for k, body in self._bodies.items()}
+        self._scratch = [{k: empty_as(bodies[k], computed[k]) for k in self.mine} for _ in program.scratch]
+        rests = [self._rest] if self._wanted.rest else []
+        slots = (bodies, {}, *self._elements.values(), *self._scratch, *rests)
+        each = range(len(self._model.params))
+        return np.array([[slot[k].data_ptr() if k in slot else 0 for k in each] for slot in slots], np.int64)
+
+    def _apart(self) -> arrays.Extents:
+        """The memory of parameters and states, which share none."""
+        found = [(body.numbers, f"params[{k}]") for k, body in self._bodies.items()]
+        found += [(x, f"state of params[{k}], {n!r}") for n, its in self._elements.items() for k, x in its.items()]
+        starts = np.array([tensor.data_ptr() for tensor, _ in found], np.int64)
+        sizes = np.array([tensor.numel() * tensor.element_size() for tensor, _ in found], np.int64)
+        return arrays.Extents(starts, sizes, [name for _, name in found])
+
+    # What is counted -------------------------------------------------------------------------------------------------
+
+    def _counted(self, initial: Mapping[int, tuple[float, ...]], begun: Container[int]) -> tuple[Cohort, ...]:
+        """The parameters by their rows, steps and numbers, as they are kept; some have had states before."""
+        named, counts, numbers = self._named, [], []
+        keys = named.numbers(self.program)
+        for k in self.mine:
+            its = self._state(k)
+            count = int(float(its.get(STEP, 0))) if named.counts else int(k in begun)
+            counts.append(count)
+            kept = tuple(float(its[key]) for key in keys if key in its)
+            whole = keys and len(kept) == len(keys)
+            numbers.append(named.ours(count, kept) if whole else initial[k] if keys else ())
+        rows = [self._model.row[k] for k in self.mine]
+        found = cohorts_of(rows, counts, numbers)
+        return tuple(cohort._replace(members=tuple(self.mine[j] for j in cohort.members)) for cohort in found)
+
+    def _kept(self, hypers: Hypers) -> dict[str, Array]:
+        """Flat arrays of what is counted, of which each parameter keeps views."""
+        scalar = np.float64 if torch.get_default_dtype() == torch.float64 else np.float32
+        kept = {}
+        for key, values in self._now(self.cohorts, hypers).items():
+            kept[key] = values.astype(scalar if key == STEP else np.float64)
+            shared = torch.from_numpy(kept[key])
+            for k in self.mine:
+                self._keep(k, key, shared[k])
+        return kept
+
+    def _now(self, cohorts: Sequence[Cohort], hypers: Hypers) -> dict[str, Array]:
+        """What is counted of each parameter, by its key."""
+        keys = [*[STEP] * self._named.counts, *self._named.numbers(self.program)]
+        found = {key: np.zeros(len(self._model.params)) for key in keys}
+        for group, t, numbers, members in cohorts:
+            values = [*[float(t)] * self._named.counts, *self._named.theirs(t, numbers, hypers[group])]
+            where = slice(None) if len(cohorts) == 1 else list(members)
+            for key, value in zip(keys, values, strict=True):
+                found[key][where] = value
+        return found
+
+    @property
+    def is_as_kept(self) -> bool:
+        """Whether nobody has written to what is counted."""
+        return all(np.array_equal(values, self._expected[key]) for key, values in self._flat.items())
+
+    @property
+    def t(self) -> int:
+        """The most steps that one of the parameters has taken."""
+        return max(cohort.t for cohort in self.cohorts)
+
+    # A step ----------------------------------------------------------------------------------------------------------
+
+    def calls(self, grads: Sequence[Any], hypers: Hypers, t: int) -> list[Call]:
+        """What a step does, in order; what of it needs memory is done by then.
+
+        Parameters
+        ----------
+        grads : sequence of tensor or None
+            Of all parameters of the model; those without are left out.
+        hypers : sequence of mapping
+            The hyperparameters of each row.
+        t : int
+            The number of the step, from which chances of rounding follow.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            If a gradient or a hyperparameter is not as expected; nothing has changed then.
+        """
+        used = {k: self._gradient(k, grads[k]) for k in self.mine if grads[k] is not None}
+        absent = self._bodies.keys() - used.keys()
+        step = coming(self.program, self.cohorts, list(hypers), absent)
+        if not step.taking:
+            return []
+        starts = self._pointed(used)
+        self._begin(step, hypers)
+        if self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members:
+            storages, rests = self._storages(), int(bool(self._wanted.rest))
+            self._visit = visited(step.taking, self._sizes, self._columns, storages, small=self._small, rests=rests)
+        self._visit.point(GRADIENT, starts)
+        kernels = self._kernels.calls(self.program, self._visit, step, t, self._wanted.rounding_seed)
+        copied = [(body.numbers, as_numbers(self._model.params[k])) for k, body in self._bodies.items() if body.is_copy]
+        return [
+            *(partial(inner.copy_, outer) for inner, outer in copied),
+            *kernels,
+            *(partial(outer.copy_, inner) for inner, outer in copied),
+            *self._noted(step, hypers),
+            partial(_nothing, used),  # which keeps copies of gradients
+        ]
+
+    def _gradient(self, k: int, grad: Any) -> Any:
+        """A gradient as kernels take it."""
+        body = self._bodies[k]
+        if grad.layout != torch.strided:
+            raise RuntimeError(f"params[{k}]: {self._named.title} does not support sparse gradients; make them dense")
+        if grad.shape != body.like.shape or grad.device != body.like.device:
+            there = f"{tuple(body.like.shape)} on {body.like.device}"
+            raise ValueError(f"grads[{k}]: expected shape {there}, got {tuple(grad.shape)} on {grad.device}")
+        if grad.is_complex() != body.like.is_complex():
+            raise TypeError(f"grads[{k}]: expected {body.like.dtype}, got {grad.dtype}")
+        grad = grad.detach().resolve_conj().resolve_neg()
+        taken = FORMAT.get(as_numbers(grad).dtype) in beside(body.format)
+        if not (taken and body.fits(grad)):
+            grad = empty_as(body.like, grad.dtype if taken else body.like.dtype).copy_(grad)
+        return as_numbers(grad)
+
+    def _pointed(self, used: Mapping[int, Any]) -> Array:
+        """Where the gradients lie, 0 for those that are not there; they share no memory with what is written."""
+        starts = np.zeros(len(self._model.params), np.int64)
+        sizes = np.zeros(len(self._model.params), np.int64)
+        for k, grad in used.items():
+            starts[k], sizes[k] = grad.data_ptr(), grad.numel() * grad.element_size()
+            if FORMAT[grad.dtype] != self._formats[k]:
+                self._formats[k], self._visit = FORMAT[grad.dtype], None
+        overlap = self._extents.overlap(starts, sizes)
+        if overlap:
+            k, other = overlap
+            raise ValueError(f"grads[{k}] overlaps {other} in memory: expected tensors that share none")
+        return starts
+
+    def _storages(self) -> list[Storage]:
+        """How the slots of each parameter are stored; those of others, which are not visited, as some of these."""
+        found, column = {}, len(self.program.slots)
+        for k, body in self._bodies.items():
+            states = {name: FORMAT[as_numbers(its[k]).dtype] for name, its in self._elements.items()}
+            scratch = dict.fromkeys(self.program.scratch, computed_for(body.format))
+            formats = {"theta": body.format, "g": self._formats[k], **states, **scratch}
+            found[k] = self._wanted.storage(formats, column)
+        any_of_them = next(iter(found.values()))
+        return [found.get(k, any_of_them) for k in range(len(self._model.params))]
+
+    def _begin(self, step: Coming, hypers: Hypers) -> None:
+        """Let states that start from theta do so, for parameters that have taken no step."""
+        program = self.program
+        late = [cohort for cohort in step.taking if cohort.t == 0]
+        if not late or not (program.copies or program.begun):
+            return
+        thetas = [body.numbers for body in self._bodies.values()]
+        for k, body in self._bodies.items():
+            if body.is_copy:
+                body.numbers.copy_(as_numbers(self._model.params[k]))
+        states: dict[str, list[Any]] = {name: list(its.values()) for name, its in self._elements.items()}
+        for name, kind in program.small_states.items():
+            if kind != "model":
+                states[name] = [self._state(k)[self._named.state(name, self._bodies[k].like.dim())] for k in self.mine]
+            elif all(cohort.t == 0 for cohort in self.cohorts):
+                states[name] = [self._state(self.mine[0])[name]]
+        at = {k: j for j, k in enumerate(self.mine)}
+        for cohort in late:
+            only = [at[k] for k in cohort.members]
+            beginning.fill(program, TensorMemory(), hypers[cohort.group], thetas, states, only=only)
+
+    def _noted(self, step: Coming, hypers: Hypers) -> list[Call]:
+        """What counts a step."""
+        found = self._now(step.cohorts, hypers)
+        arrays_of = [(self._expected[key], values) for key, values in found.items()]
+        arrays_of += [(self._flat[key], values) for key, values in found.items()]
+        return [
+            *(partial(np.copyto, target, values, "same_kind") for target, values in arrays_of),
+            partial(object.__setattr__, self, "cohorts", step.cohorts),
+        ]
+
+
+def _nothing(_: Any) -> None:
+    """Do nothing."""
