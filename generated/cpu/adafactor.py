@@ -356,21 +356,14 @@ PROGRAM = Program(
         Phase(("acc0", "acc1", "acc6", "acc7", "acc8"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
             "acc0": ("sum", "element"),
         }),
-        Phase((
-            "acc6", "acc7", "acc8", "total6", "total7", "total8", "acc1", "total1",
-        ), between=combine_0, totals={
+        Phase(("acc6", "acc7", "acc8", "total6", "total7", "total8", "acc1", "total1"), between=combine_0, totals={
             "total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element"),
             "total1": ("sum", "element"),
         }),
-        Phase((
-            "total6", "total7", "total8", "numel", "rate", "r", "acc0", "n_cols",
-            "by_row",
-        ), between=prepare_0),
+        Phase(("total6", "total7", "total8", "numel", "rate", "r", "acc0", "n_cols", "by_row"), between=prepare_0),
         Phase(("r", "total2"), between=combine_1, totals={"total2": ("sum", "row")}),
         Phase(("c", "total1", "total2", "numel", "n_rows", "n_cols", "by_column"), between=prepare_1),
-        Phase((
-            "by_row", "by_column", "acc3", "acc4", "acc5",
-        ), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("by_row", "by_column", "acc3", "acc4", "acc5"), sweep=sweep_1, sweep_serial=sweep_1_serial),
         Phase(("acc3", "acc4", "acc5", "total3", "total4", "total5"), between=combine_2, totals={
             "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"),
         }),

@@ -371,22 +371,16 @@ PROGRAM = Program(
         Phase(("acc0", "acc1", "acc7", "acc8", "acc9"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
             "acc0": ("sum", "element"),
         }),
-        Phase((
-            "acc7", "acc8", "acc9", "total7", "total8", "total9", "acc1", "total1",
-        ), between=combine_0, totals={
+        Phase(("acc7", "acc8", "acc9", "total7", "total8", "total9", "acc1", "total1"), between=combine_0, totals={
             "total7": ("sum", "element"), "total8": ("sum", "element"), "total9": ("sum", "element"),
             "total1": ("sum", "element"),
         }),
-        Phase((
-            "total7", "total8", "total9", "numel", "rate", "r", "acc0", "n_cols",
-        ), between=prepare_0),
+        Phase(("total7", "total8", "total9", "numel", "rate", "r", "acc0", "n_cols"), between=prepare_0),
         Phase(("r", "total3"), between=combine_1, totals={"total3": ("sum", "row")}),
         Phase(("c", "total1", "total3", "n_rows", "by_column"), between=prepare_1),
         Phase(("c", "total2"), between=combine_2, totals={"total2": ("sum", "column")}),
         Phase(("r", "total2", "by_row"), between=prepare_2),
-        Phase((
-            "by_row", "by_column", "acc4", "acc5", "acc6",
-        ), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("by_row", "by_column", "acc4", "acc5", "acc6"), sweep=sweep_1, sweep_serial=sweep_1_serial),
         Phase(("acc4", "acc5", "acc6", "total4", "total5", "total6"), between=combine_3, totals={
             "total4": ("sum", "element"), "total5": ("sum", "element"), "total6": ("sum", "element"),
         }),

@@ -398,34 +398,29 @@ PROGRAM = Program(
     },
     phases=(
         Phase((
-            "acc0", "acc1", "acc2", "acc3", "acc4",
-            "acc5", "acc6", "acc8", "acc9", "acc10",
-            "acc11", "acc12", "acc13", "acc14", "acc15",
-            "acc16",
+            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "acc6", "acc8", "acc9", "acc10", "acc11", "acc12",
+            "acc13", "acc14", "acc15", "acc16",
         ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
             "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
             "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
             "acc6": ("sum", "element"), "acc15": ("sum", "element"),
         }),
         Phase((
-            "acc8", "acc9", "acc10", "acc11", "acc12", "acc13", "acc14", "acc16",
-            "total8", "total9", "total10", "total11", "total12", "total13",
-            "total14", "total16",
+            "acc8", "acc9", "acc10", "acc11", "acc12", "acc13", "acc14", "acc16", "total8", "total9", "total10",
+            "total11", "total12", "total13", "total14", "total16",
         ), between=combine_0, totals={
             "total8": ("sum", "element"), "total9": ("sum", "element"), "total10": ("sum", "element"),
             "total11": ("sum", "element"), "total12": ("sum", "element"), "total13": ("sum", "element"),
             "total14": ("sum", "element"), "total16": ("sum", "element"),
         }),
         Phase((
-            "total8", "total9", "total10", "total11", "total12", "total13",
-            "total14", "cosine", "acc0", "acc1", "acc2", "acc3", "acc4", "acc5",
-            "acc6", "y4",
+            "total8", "total9", "total10", "total11", "total12", "total13", "total14", "cosine", "acc0", "acc1",
+            "acc2", "acc3", "acc4", "acc5", "acc6", "y4",
         ), between=prepare_0),
         Phase(("y4", "total7"), between=combine_1, totals={"total7": ("max", "row")}),
         Phase((
-            "total7", "cosine", "numel", "n_cols", "row_cosine", "c4", "acc4",
-            "acc5", "acc6", "total12", "total13", "total14", "acc15", "total16",
-            "radial",
+            "total7", "cosine", "numel", "n_cols", "row_cosine", "c4", "acc4", "acc5", "acc6", "total12", "total13",
+            "total14", "acc15", "total16", "radial",
         ), between=prepare_1),
         Phase(("radial", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),

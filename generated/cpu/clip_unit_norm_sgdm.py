@@ -207,10 +207,7 @@ PROGRAM = Program(
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "shrink": "row",
     },
     phases=(
-        Phase((
-            "acc0", "acc1", "acc2", "acc3", "acc4",
-            "acc5",
-        ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
             "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
             "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
         }),

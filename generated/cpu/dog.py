@@ -190,22 +190,17 @@ PROGRAM = Program(
     },
     phases=(
         Phase(("acc0", "acc2", "acc4", "acc6"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase((
-            "acc0", "acc2", "acc4", "acc6", "total0", "total2", "total4", "total6",
-        ), between=combine_0, totals={
+        Phase(("acc0", "acc2", "acc4", "acc6", "total0", "total2", "total4", "total6"), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"),
             "total6": ("sum", "element"),
         }),
         Phase((
-            "total0", "total2", "total4", "total6", "total1", "total3", "total5",
-            "total7",
+            "total0", "total2", "total4", "total6", "total1", "total3", "total5", "total7",
         ), between=combine_1, totals={
             "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"),
             "total7": ("sum", "tensor"),
         }),
-        Phase((
-            "distance", "squares", "total1", "total3", "total5", "total7", "rate",
-        ), between=prepare_0),
+        Phase(("distance", "squares", "total1", "total3", "total5", "total7", "rate"), between=prepare_0),
         Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
     copies=("theta_0",),

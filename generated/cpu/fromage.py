@@ -186,13 +186,10 @@ PROGRAM = Program(
         "total5": "tensor", "c1": "tensor",
     },
     phases=(
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial),
         Phase((
-            "acc0", "acc1", "acc2", "acc3", "acc4",
-            "acc5",
-        ), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase((
-            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "total0", "total1",
-            "total2", "total3", "total4", "total5",
+            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "total0", "total1", "total2", "total3", "total4",
+            "total5",
         ), between=combine_0, totals={
             "total0": ("sum", "element"), "total1": ("sum", "element"), "total2": ("sum", "element"),
             "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"),

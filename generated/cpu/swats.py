@@ -332,10 +332,7 @@ PROGRAM = Program(
         Phase(("total0", "total2", "total1", "total3"), between=combine_1, totals={
             "total1": ("sum", "tensor"), "total3": ("sum", "tensor"),
         }),
-        Phase((
-            "switched_at", "lam", "rate", "total1", "total3", "now",
-            "switched_at_next", "c5",
-        ), between=prepare_1),
+        Phase(("switched_at", "lam", "rate", "total1", "total3", "now", "switched_at_next", "c5"), between=prepare_1),
         Phase(("c1", "c5"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )
