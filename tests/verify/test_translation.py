@@ -151,8 +151,13 @@ TOTALS = {
         "sum_of(acc4_of, at.rows",
         "not the total over one tensor",
     ),
-    "the largest of sums": ("adamp", "max_of(y4_of", "sum_of(y4_of", "row_cosine = TensorMax("),
-    "a sum of sums": ("dog", "sum_over(total2_of", "max_over(total2_of", "ModelNorm("),
+    "the largest of sums": ("adamp", "max_of(y4_of", "sum_of(y4_of", "is the sum of one value for each row: PROGRAM"),
+    "a sum of sums": (
+        "dog",
+        "sum_over(total2_of",
+        "max_over(total2_of",
+        "is the max of one value for each tensor: PROG",
+    ),
     "one tensor for all": (
         "swats",
         "sum_over(total0_of, at.tensors)",
@@ -251,9 +256,9 @@ TOTALS = {
     "how many": ("lamb", '"acc5"), sweep=', '"acc5", "c4"), sweep=', "does not take what its phase gives it"),
     "a total and what is made of it": (
         "lamb",
-        "    for j in at.tensors:\n        total0_of[j] = sum_of",
-        "    for j in at.tensors:\n        c4_of[j] = 2*total3_of[j]\n        total0_of[j] = sum_of",
-        "does not take what its phase gives it",
+        "total0_of[j] = sum_of",
+        "total0_of[j] = 2*sum_of",
+        "`combine_0` does not only combine totals: what is made of them comes after it",
     ),
     "how a total is made": (
         "lamb",
