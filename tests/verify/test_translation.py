@@ -258,7 +258,13 @@ TOTALS = {
         "lamb",
         "total0_of[j] = sum_of",
         "total0_of[j] = 2*sum_of",
-        "`combine_0` does not only combine totals: what is made of them comes after it",
+        "`total0` is no total, as PROGRAM says it is",
+    ),
+    "a total and what is made of it at once": (
+        "lamb",
+        "c4_of[j] = tensor_0(total0_of[j]",
+        "c4_of[j] = tensor_0(sum_of(total0_of, at.chunks[j], at.chunks[j + 1])",
+        "not the total over one tensor",
     ),
     "how a total is made": (
         "lamb",
