@@ -16,8 +16,11 @@ from typing import Any, TypeVar
 from llvmlite import binding
 from numba import njit
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
+from numba.core.compiler_machinery import PassManager
 from numba.core.registry import CPUDispatcher
+from numba.core.typed_passes import NopythonTypeInference, PreLowerStripPhis
+from numba.core.untyped_passes import FixupArgs, GenericRewrites, IRProcessing, ReconstructSSA, TranslateByteCode
 
 from optgen.runtime.cpu.disk import KeptOnDisk
 
@@ -66,16 +69,49 @@ class _PartCode(_LoopCode):
         pass
 
 
-class _Compiler(Compiler):
+_PASSES = [
+    TranslateByteCode,
+    FixupArgs,
+    IRProcessing,
+    GenericRewrites,
+    ReconstructSSA,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+]
+
+
+class _Flags(Flags):
+    """How a function is compiled. Numba has it in the key of whatever it looks up, and compares all of 30 options."""
+
+    def __eq__(self, other: object) -> bool:
+        return self._values == other._values if isinstance(other, _Flags) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values))
+
+
+class _Compiler(CompilerBase):
     """Numba's way from a function to code of some kind."""
 
     code: type[_Code] = _Code
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
+        self.state.flags = _Flags(self.state.flags)
         self.state.library = self.code(self.state.targetctx.codegen(), "optgen")
         self.state.library.enable_object_caching()
         self.state.flags.no_compile = self.code.is_part  # to a function that Python could call
+
+    def define_pipelines(self) -> list[PassManager]:
+        """Numba's passes, less those that look for what no function here has: closures, literals, array expressions."""
+        if self.state.flags.auto_parallel.enabled:
+            return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+        passes = PassManager("nopython")
+        for each in _PASSES:
+            passes.add_pass(each, each.name())
+        passes.passes += DefaultPassBuilder.define_nopython_lowering_pipeline(self.state).passes
+        passes.finalize()
+        return [passes]
 
 
 class _CompilerOfLoops(_Compiler):
