@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from optgen.runtime.cpu.compiled import compiled, part, runs
+from optgen.runtime.cpu.compiled import compiled, on_all_threads, part, runs
 
 __all__ = [
     "LANES",
@@ -153,7 +153,7 @@ def serial_sweep(function: Function) -> Function:
 
 def parallel_sweep(function: Function) -> Function:
     """Compile a sweep for all threads."""
-    return compiled(function, parallel=True)
+    return on_all_threads(function)
 
 
 def of_one_type(*kinds: Any) -> Any:
