@@ -42,6 +42,10 @@ class _Code(JITCodeLibrary):
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout  # noqa: SLF001 - all that is needed of what Numba does
 
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager()  # noqa: SLF001 - the second of Numba's two rounds
+        passes.run(self._final_module, builder)
+
 
 class _LoopCode(_Code):
     """Code that goes into that of its callers, optimized."""
