@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test check bench gpu verification machine-code same-bits compare clean
+.PHONY: demo test check bench gpu verification machine-code same-bits explain compare clean
 
 demo: .venv/installed            ## build every optimizer, then train on handwritten digits with two of them
 	$(BIN)/optgen build
@@ -26,9 +26,10 @@ bench: .venv/installed           ## AdamW, and AdamW with clipping and an averag
 gpu:                             ## where there is a GPU, with nothing to install: its tests, a memory checker, the benchmark, docs/gpu.md
 	PYTHON='$(PYTHON)' .ci/gpu
 
-verification: .venv/installed    ## prove, test and measure every module, break each on purpose (a sample), and write docs/verification.md
+verification: .venv/installed    ## prove, test and measure every module, break each on purpose (a sample), and write docs/verification.md and the certificates
 	$(BIN)/optgen verify --mutate --sample --json > .verification.json
 	$(BIN)/python docs/write_verification.py < .verification.json > docs/verification.md
+	$(BIN)/python docs/write_verification.py certificates < .verification.json > generated/certificates.json
 	rm .verification.json
 
 machine-code: .venv/installed    ## compile every kernel for GPUs, none needed, and write docs/machine-code.md
@@ -38,6 +39,10 @@ machine-code: .venv/installed    ## compile every kernel for GPUs, none needed, 
 same-bits: .venv/installed       ## say of every rule what may differ between machines, and write docs/same-bits.md
 	$(BIN)/python docs/write_same_bits.py > .same-bits.md
 	mv .same-bits.md docs/same-bits.md
+
+explain: .venv/installed         ## write docs/explain.md, what `optgen explain` prints
+	$(BIN)/python docs/write_explain.py > .explain.md
+	mv .explain.md docs/explain.md
 
 compare: .venv/installed         ## train with every optimizer, see which claims of lectures hold, and write docs/comparison.md
 	$(BIN)/python examples/compare.py --out docs

@@ -107,6 +107,25 @@ def _show(
     show.run(name, [view for view, wanted in asked.items() if wanted], target, arch)
 
 
+@app.command("explain")
+def _explain(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help=_ONE, autocompletion=_names)],
+    diff: Annotated[
+        str | None, typer.Option("--diff", metavar="NAME|FILE", help="What changes to another.", autocompletion=_names)
+    ] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure memory and a step here, a few seconds.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="As a page for a browser.")] = False,
+    as_latex: Annotated[bool, typer.Option("--latex", help="As LaTeX.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Explain a rule: equations, hyperparameters, memory, cost, claims, variants, or what --diff changes."""
+    from optgen.cli import explain
+
+    asked = {"markdown": markdown, "html": html, "latex": as_latex, "json": as_json}
+    explain.run(name, diff, [view for view, wanted in asked.items() if wanted], measure=measure)
+
+
 @app.command("verify")
 def _verify(
     names: Annotated[
