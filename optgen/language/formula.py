@@ -197,7 +197,7 @@ class Formulas:
 
 
 _RELATIONS = {"<": "<", ">": ">", "<=": "≤", ">=": "≥", "==": "=", "!=": "≠"}
-_OVER = {"tensor": "tensor", "row": "row", "column": "col", "model": "all"}
+_OVER = {"tensor": "tensor", "row": "row", "column": "col", "group": "group", "model": "all"}
 
 
 def _number(number: Rational) -> Formula:

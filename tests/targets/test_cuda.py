@@ -27,7 +27,7 @@ def functions(module):
     """The bodies of the functions of one position and of the scalars, by name."""
     found = {}
     for node in ast.parse(getsource(module)).body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith(("prepare", "initial")):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith(("combine", "prepare", "initial")):
             decorators = [each.id for each in node.decorator_list]
             if decorators and decorators[0] in OF_POSITIONS:
                 node.decorator_list = []
