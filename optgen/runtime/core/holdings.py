@@ -1,4 +1,4 @@
-"""``Holdings``: what an optimizer holds, its parameters, hyperparameters, states and numbers, and what each is called."""
+"""``Holdings``: what an optimizer holds: parameters, hyperparameters, states and numbers, and what each is called."""
 
 from __future__ import annotations
 

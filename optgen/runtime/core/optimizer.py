@@ -141,8 +141,9 @@ class OptimizerBase(Holdings):
         Parameters
         ----------
         combine : callable
-            Called in a step with each `optgen.runtime.core.sharing.SharedTotal` as far as it is known here, in the same order
-            in all processes: it changes the values to what they are in all of them. If it raises, a step is half done.
+            Called in a step with each `optgen.runtime.core.sharing.SharedTotal` as far as it is known here, in the same
+            order in all processes: it changes the values to what they are in all of them. If it raises, a step is half
+            done.
         shapes : sequence of tuple of int, optional
             Those of the whole tensors, if parameters are parts of them.
 
