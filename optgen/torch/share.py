@@ -16,6 +16,7 @@ import torch
 
 from optgen.runtime.core import arrays, beginning
 from optgen.runtime.core.cohorts import Cohort, Coming, cohorts_of, coming
+from optgen.runtime.core.evaluation import evaluated
 from optgen.runtime.core.optimizer import GRADIENT
 from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.small import Small, allocated, cuts_of, filled, views
@@ -32,6 +33,7 @@ from optgen.torch.tensors import (
     is_dense,
     overlaps_itself,
 )
+from optgen.torch.watch import ODD
 
 Hypers = Sequence[Mapping[str, float]]
 """The hyperparameters of each row of scalars."""
@@ -167,6 +169,9 @@ class Share:
         begun = {k for k in mine if any(isinstance(its, torch.Tensor) for its in self._state(k).values())}
         shapes = [self._shape(k) for k in range(len(model.params))]
         self._sizes = [int(np.prod(shape)) for shape in shapes]
+        self._bytes = np.array([size * p.element_size() for size, p in zip(self._sizes, model.params, strict=True)])
+        self._mine = np.array(self.mine, np.int64)
+        self._copies = [k for k, body in self._bodies.items() if body.is_copy]
         first = [program.starting(its) for its in hypers]
         of = {k: first[model.row[k]] for k in mine}
         each = {name: {k: self._of_elements(name, k, of[k][j]) for k in mine} for j, name in enumerate(program.states)}
@@ -174,8 +179,12 @@ class Share:
         self._rest = {k: self._beside(k) for k in mine if wanted.rest and self._bodies[k].format in HALF}
         self._small = self._small_values(shapes, of) if program.has_small else None
         self._columns = self._addressed()
-        self._formats = {k: self._bodies[k].format for k in mine}
+        self._own_formats = {k: self._bodies[k].format for k in mine}
+        self._formats = self._own_formats
         """Of the gradients."""
+        self._pointed_at = np.zeros(0, np.int64)
+        """Where they were."""
+        self._versions: dict[int, int] = {}
         self._visit: Visited | None = None
         self._kernels = Kernels()
         self.cohorts = self._counted({k: its[len(its) - len(program.numbers) :] for k, its in of.items()}, begun)
@@ -254,8 +263,8 @@ class Share:
                 new.copy_(param)
             else:
                 new.zero_()
-        if name == "master":  # what somebody has written to the parameter holds
-            torch.where(new.to(param.dtype) == param, new, param.to(dtype), out=new)
+        if name == "master":
+            _take_over(new, param)
         return new
 
     def _small_values(self, shapes: Sequence[tuple[int, ...]], of: Mapping[int, tuple[float, ...]]) -> Small:
@@ -358,13 +367,15 @@ class Share:
 
     # A step ----------------------------------------------------------------------------------------------------------
 
-    def calls(self, grads: Sequence[Any], hypers: Hypers, t: int) -> list[Call]:
+    def calls(self, starts: Array, present: Array, hypers: Hypers, t: int) -> list[Call]:
         """What a step does, in order; what of it needs memory is done by then.
 
         Parameters
         ----------
-        grads : sequence of tensor or None
-            Of all parameters of the model; those without are left out.
+        starts : array of int64
+            Of all parameters of the optimizer, where the gradient lies; `ODD` if it needs a closer look.
+        present : array of bool
+            Which have one; the others are left out.
         hypers : sequence of mapping
             The hyperparameters of each row.
         t : int
@@ -375,19 +386,20 @@ class Share:
         TypeError, ValueError, RuntimeError
             If a gradient or a hyperparameter is not as expected; nothing has changed then.
         """
-        used = {k: self._gradient(k, grads[k]) for k in self.mine if grads[k] is not None}
-        absent = self._bodies.keys() - used.keys()
+        there = present[self._mine]
+        absent = frozenset() if there.all() else frozenset(self._mine[~there].tolist())
         step = coming(self.program, self.cohorts, list(hypers), absent)
         if not step.taking:
             return []
-        starts = self._pointed(used)
+        self._follow()
+        starts, used = self._pointed(starts, self._mine[there])
         self._begin(step, hypers)
         if self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members:
             storages, rests = self._storages(), int(bool(self._wanted.rest))
             self._visit = visited(step.taking, self._sizes, self._columns, storages, small=self._small, rests=rests)
         self._visit.point(GRADIENT, starts)
         kernels = self._kernels.calls(self.program, self._visit, step, t, self._wanted.rounding_seed)
-        copied = [(body.numbers, as_numbers(self._model.params[k])) for k, body in self._bodies.items() if body.is_copy]
+        copied = [(self._bodies[k].numbers, as_numbers(self._model.params[k])) for k in self._copies]
         return [
             *(partial(inner.copy_, outer) for inner, outer in copied),
             *kernels,
@@ -395,6 +407,36 @@ class Share:
             *self._noted(step, hypers),
             partial(_nothing, used),  # which keeps copies of gradients
         ]
+
+    def evaluated(self) -> dict[int, Any]:
+        """The parameters to evaluate."""
+        program, memory, found = self.program, TensorMemory(), {}
+        for cohort in self.cohorts:
+            numbers = dict(zip(program.numbers, map(np.array, cohort.numbers), strict=True))
+            for k in cohort.members:
+                param, body = self._model.params[k], self._bodies[k]
+                small = {n: self._state(k).get(self._named.state(n, body.like.dim())) for n in program.small_states}
+                states = {name: as_numbers(its[k]) for name, its in self._elements.items()}
+                known = {"theta": as_numbers(param), **states, **small, **numbers}
+                found[k] = empty_as(body.like, body.like.dtype)
+                given = [known[name] for name in program.evaluated]
+                evaluated(program, memory, given, as_numbers(found[k]))
+        return found
+
+    def remember(self) -> None:
+        """Remember how often parameters have been written to that have something beside them."""
+        self._versions = {k: self._model.params[k]._version for k in self._rest}  # noqa: SLF001 - torch has no other
+
+    def _follow(self) -> None:
+        """What somebody else has written to a parameter holds, not what is beside it."""
+        for k, version in self._versions.items():
+            param = self._model.params[k].detach()
+            if param._version == version:  # noqa: SLF001
+                continue
+            if self._wanted.rest == "master":
+                _take_over(self._rest[k], param)
+            else:
+                self._rest[k].zero_()
 
     def _gradient(self, k: int, grad: Any) -> Any:
         """A gradient as kernels take it."""
@@ -412,19 +454,29 @@ class Share:
             grad = empty_as(body.like, grad.dtype if taken else body.like.dtype).copy_(grad)
         return as_numbers(grad)
 
-    def _pointed(self, used: Mapping[int, Any]) -> Array:
-        """Where the gradients lie, 0 for those that are not there; they share no memory with what is written."""
-        starts = np.zeros(len(self._model.params), np.int64)
-        sizes = np.zeros(len(self._model.params), np.int64)
-        for k, grad in used.items():
-            starts[k], sizes[k] = grad.data_ptr(), grad.numel() * grad.element_size()
-            if FORMAT[grad.dtype] != self._formats[k]:
-                self._formats[k], self._visit = FORMAT[grad.dtype], None
-        overlap = self._extents.overlap(starts, sizes)
+    def _pointed(self, given: Array, there: Array) -> tuple[Array, dict[int, Any]]:
+        """Where the gradients lie, 0 for those that are not there, and those that had to be looked at."""
+        starts = np.zeros_like(given)
+        starts[there] = given[there]
+        starts[self._copies] = np.where(starts[self._copies] == 0, 0, ODD)
+        odd = np.flatnonzero(starts == ODD).tolist()
+        if not odd and np.array_equal(starts, self._pointed_at):
+            return starts, {}
+        used, sizes, formats = {}, self._bytes, self._own_formats
+        if odd:
+            used = {k: self._gradient(k, self._model.params[k].grad) for k in odd}
+            starts[odd] = [grad.data_ptr() for grad in used.values()]
+            sizes = sizes.copy()
+            sizes[odd] = [grad.numel() * grad.element_size() for grad in used.values()]
+            formats = {**formats, **{k: FORMAT[grad.dtype] for k, grad in used.items()}}
+        overlap = self._extents.overlap(starts, np.where(starts == 0, 0, sizes))
         if overlap:
             k, other = overlap
             raise ValueError(f"grads[{k}] overlaps {other} in memory: expected tensors that share none")
-        return starts
+        if formats != self._formats:
+            self._formats, self._visit = formats, None
+        self._pointed_at = starts
+        return starts, used
 
     def _storages(self) -> list[Storage]:
         """How the slots of each parameter are stored; those of others, which are not visited, as some of these."""
@@ -444,10 +496,9 @@ class Share:
         if not late or not (program.copies or program.begun):
             return
         thetas = [body.numbers for body in self._bodies.values()]
-        for k, body in self._bodies.items():
-            if body.is_copy:
-                body.numbers.copy_(as_numbers(self._model.params[k]))
-        states: dict[str, list[Any]] = {name: list(its.values()) for name, its in self._elements.items()}
+        for k in self._copies:
+            self._bodies[k].numbers.copy_(as_numbers(self._model.params[k]))
+        states: dict[str, list[Any]] = {n: list(map(as_numbers, its.values())) for n, its in self._elements.items()}
         for name, kind in program.small_states.items():
             if kind != "model":
                 states[name] = [self._state(k)[self._named.state(name, self._bodies[k].like.dim())] for k in self.mine]
@@ -467,6 +518,11 @@ class Share:
             *(partial(np.copyto, target, values, "same_kind") for target, values in arrays_of),
             partial(object.__setattr__, self, "cohorts", step.cohorts),
         ]
+
+
+def _take_over(master: Any, param: Any) -> None:
+    """Let a copy in more bits be what a parameter says, where it is not what is rounded to that."""
+    torch.where(master.to(param.dtype) == param, master, param.to(master.dtype), out=master)
 
 
 def _nothing(_: Any) -> None:
