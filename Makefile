@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test check bench gpu verification machine-code same-bits explain compare clean
+.PHONY: demo test check bench gpu verification machine-code same-bits explain pictures compare clean
 
 demo: .venv/installed            ## build every optimizer, then train on handwritten digits with two of them
 	$(BIN)/optgen build
@@ -43,6 +43,16 @@ same-bits: .venv/installed       ## say of every rule what may differ between ma
 explain: .venv/installed         ## write docs/explain.md, what `optgen explain` prints
 	$(BIN)/python docs/write_explain.py > .explain.md
 	mv .explain.md docs/explain.md
+
+pictures: .venv/installed        ## draw the pictures of docs/plot.md
+	$(BIN)/optgen plot paths sgd sgdm nag rmsprop adam lion --out docs/pictures/paths.png
+	$(BIN)/optgen plot paths sgd sgdm adam --surface ravine --out docs/pictures/ravine.gif
+	$(BIN)/optgen plot heat adam --surface himmelblau --steps 100 --out docs/pictures/heat.png
+	$(BIN)/optgen plot schedules linear_decay cosine_decay one_cycle noam sgdr --set period=1000 --set growth=2 \
+		--out docs/pictures/schedules.png
+	$(BIN)/optgen plot rectification --out docs/pictures/rectification.png
+	$(BIN)/optgen plot bounds --out docs/pictures/bounds.png
+	$(BIN)/optgen plot memory --out docs/pictures/memory.png
 
 compare: .venv/installed         ## train with every optimizer, see which claims of lectures hold, and write docs/comparison.md
 	$(BIN)/python examples/compare.py --out docs
