@@ -45,6 +45,8 @@ class Table:
         How many bytes into it, in each slot.
     places : array of int64, shape (chunks, 8)
         Where each chunk leaves what it adds up, and where it stands in its matrices; see `placed`.
+    room : array of int64, shape (chunks,)
+        For what is on its way into a column, so that a step allocates nothing for it.
     """
 
     rows: Array
@@ -53,10 +55,12 @@ class Table:
     tensor: Array
     offsets: Array
     places: Array
+    room: Array
 
     def point(self, slot: int, starts: Array) -> None:
         """Let a slot's column point at other arrays of the same sizes."""
-        self.rows[:, 1 + slot] = starts.take(self.tensor) + self.offsets[slot]
+        starts.take(self.tensor, out=self.room, mode="clip")  # by default NumPy would write to a copy first
+        np.add(self.room, self.offsets[slot], out=self.rows[:, 1 + slot])
 
 
 def tabulate(
@@ -91,7 +95,7 @@ def tabulate(
     rows[:, 0], rows[:, -2], rows[:, -1] = counts, tensor, begin
     rows[:, -3] = 0 if groups is None else groups[tensor]
     offsets = begin * np.broadcast_to(itemsizes, len(starts))[:, None]
-    table = Table(rows, _tasks(counts), int(sizes.sum()), tensor, offsets, places)
+    table = Table(rows, _tasks(counts), int(sizes.sum()), tensor, offsets, places, np.empty(len(tensor), np.int64))
     for slot, column in enumerate(starts):
         table.point(slot, column)
     return table
