@@ -22,11 +22,11 @@ Reference: torch.optim.Adafactor.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, helper, lanes, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element,
-    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched,
+    LANES, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import column_totals, narrow, rows_in_columns, sum_of, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import column_totals, rows_in_columns, sum_of, sum_of_lanes
 
 
 @on_host

@@ -21,13 +21,11 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, helper, lanes, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element,
-    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched,
+    LANES, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import (
-    column_totals, columns_in_rows, narrow, rows_in_columns, sum_of, sum_of_lanes, wide,
-)
+from optgen.runtime.cpu.totals import column_totals, columns_in_rows, rows_in_columns, sum_of, sum_of_lanes
 
 
 @on_host

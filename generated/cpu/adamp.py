@@ -29,11 +29,11 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, maximum, on_host, parallel_sweep, per_chunk, per_element,
-    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail,
+    LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import max_of, narrow, sum_of, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import max_of, sum_of, sum_of_lanes
 
 
 @on_host

@@ -17,11 +17,11 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched,
+    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
 
 
 @on_host

@@ -23,11 +23,11 @@ Reference: optax.lamb.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail,
+    LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
+    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
 
 
 @on_host

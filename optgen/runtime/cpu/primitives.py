@@ -39,6 +39,7 @@ __all__ = [
     "maximum",
     "mean_age",
     "minimum",
+    "narrow",
     "numbers",
     "on_host",
     "parallel_sweep",
@@ -58,6 +59,7 @@ __all__ = [
     "tanh",
     "times",
     "where",
+    "wide",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -223,6 +225,23 @@ def _array(context: Any, builder: Any, memory: Any, size: Any, owner: Any) -> An
     width = context.get_constant(types.intp, _WIDTH)
     populate_array(made, builder.bitcast(memory, ir.DoubleType().as_pointer()), [size], [width], width, owner)
     return made._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def narrow(_context: Any, x: Any, like: Any) -> Any:
+    """A float64 in the type of the array ``like``."""
+    return like.dtype(x, like), _cast
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def wide(_context: Any, x: Any) -> Any:
+    """A number as a float64."""
+    return types.float64(x), _cast
+
+
+def _cast(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """One instruction where a call of a function takes thirty."""
+    return context.cast(builder, args[0], signature.args[0], signature.return_type)
 
 
 @per_element

@@ -11,8 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
 from optgen.runtime.core.table import At
 from optgen.runtime.cpu.primitives import LANES, helper, maximum, numbers, per_chunk
@@ -26,32 +24,13 @@ __all__ = [
     "max_of",
     "max_of_lanes",
     "max_over",
-    "narrow",
     "rows_in_columns",
     "rows_in_columns_largest",
     "sum_in_groups",
     "sum_of",
     "sum_of_lanes",
     "sum_over",
-    "wide",
 ]
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def narrow(_context: Any, x: Any, like: Any) -> Any:
-    """A float64 in the type of the array ``like``."""
-    return like.dtype(x, like), _cast
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def wide(_context: Any, x: Any) -> Any:
-    """A number as a float64."""
-    return types.float64(x), _cast
-
-
-def _cast(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """One instruction where a call of a function takes thirty."""
-    return context.cast(builder, args[0], signature.args[0], signature.return_type)
 
 
 @per_chunk
