@@ -32,7 +32,8 @@ longer is done unasked.
 
 From Python, `optgen.explain.sheet.sheet` has all of it as plain data, `optgen.explain.page.page_of` makes a page of
 that, and `optgen.explain.as_html.body`, `optgen.explain.as_markdown.markdown`, `optgen.explain.as_latex.latex` and
-`optgen.explain.terminal.terminal` draw it. `optgen.explain.difference.changes` compares two rules.
+`optgen.explain.terminal.terminal` draw it. `optgen.explain.compared` has the same two steps, `comparison` and
+`compared`, for two rules.
 """
 SHOWN = {
     "optgen explain adamw": "## AdamW",

@@ -9,6 +9,7 @@ from typing import Any
 from optgen.catalog import Choice
 from optgen.cli.screen import console, one_named
 from optgen.errors import UsageError
+from optgen.explain.compared import compared, comparison
 from optgen.explain.page import Page, page_of
 from optgen.explain.sheet import sheet
 from optgen.explain.terminal import terminal
@@ -22,28 +23,27 @@ def run(name: str, other: str | None, views: Sequence[str], *, measure: bool) ->
     if len(views) > 1:
         raise UsageError(f"choose one of {' and '.join(f'--{view}' for view in views)}")
     view = views[0] if views else ""
-    if other and (measure or view == "json"):
-        raise UsageError(f"--{'measure' if measure else 'json'} is of one rule: leave out --diff")
-    chosen = one_named(name)
-    if other:
-        _print(_difference(chosen, one_named(other)), view)
-        return
-    said = sheet(*chosen)
-    measured = _measured(chosen, said) if measure else None
+    if other and measure:
+        raise UsageError("--measure is of one rule: leave out --diff")
+    said, page = _of_two(one_named(name), one_named(other)) if other else _of_one(one_named(name), measure=measure)
     if view == "json":
-        print(json.dumps({**said, "measured": measured}, indent=2, ensure_ascii=False))
+        print(json.dumps(said, indent=2, ensure_ascii=False))
     else:
-        _print(page_of(said, measured), view)
+        _print(page, view)
 
 
-def _difference(one: Choice, other: Choice) -> Page:
-    (source, declared), (their_source, their) = one, other
+def _of_one(choice: Choice, *, measure: bool) -> tuple[dict[str, Any], Page]:
+    said = sheet(*choice)
+    measured = _measured(choice, said) if measure else None
+    return {**said, "measured": measured}, page_of(said, measured)
+
+
+def _of_two(one: Choice, other: Choice) -> tuple[dict[str, Any], Page]:
+    (_, declared), (_, their) = one, other
     if declared.kind != their.kind:
         raise UsageError(f"{declared.name} is an {declared.kind}, {their.name} a {their.kind}: compare two of a kind")
-    from optgen.explain.compared import compared
-
-    rules = source.rule(declared.name), their_source.rule(their.name)
-    return compared(*rules, (sheet(*one), sheet(*other)))
+    said = comparison(one, other)
+    return said, compared(said)
 
 
 def _measured(choice: Choice, said: dict[str, Any]) -> dict[str, Any]:

@@ -15,14 +15,15 @@ STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h2 { margin: 2rem 0 .5rem; font-size: 1.15rem; }
 .note, th { color: var(--quiet); font-weight: normal; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin-bottom: 1rem; }
 table { border-collapse: collapse; }
 th, td { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
-math mtd, math { border: 0; }
+math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math; }
+math mtd { border: 0; }
 td.number, th.number { text-align: right; }
 math mtable mtd { padding: .35em .2em; }
 .before .changed { color: var(--old); } .after .changed { color: var(--new); }
-.sign { display: inline-block; width: 4rem; color: var(--quiet); }
+.sign { flex: none; width: 4rem; color: var(--quiet); }
 .pair { display: flex; align-items: center; }
 ul { padding-left: 1.2rem; } li > b { font-weight: 600; }
 """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sympy import Basic, Expr, Mul, Piecewise, expand, factor_terms
@@ -17,7 +18,6 @@ from optgen.language.schedules import Schedule
 from optgen.language.spec import Let, Optimizer
 from optgen.language.sums import is_sum, plain
 from optgen.language.symbols import Hyper, algebraic
-from optgen.verify.claims.equations import FOREIGN, OPEN, verdict
 
 Rule = Optimizer | Schedule
 
@@ -77,12 +77,24 @@ def changes(one: Rule, other: Rule) -> tuple[list[Change], list[Formula]]:
     return found, shared
 
 
-def claims_that_differ(one: Optimizer, other: Optimizer) -> list[Held]:
-    """The claims of either rule that hold for one and not for the other, as far as that can be told at once."""
+def claims_that_differ(
+    one: Optimizer, other: Optimizer, known: Mapping[str, Mapping[str, Sequence[str]]] = MappingProxyType({})
+) -> list[Held]:
+    """The claims of either rule that hold for one and not for the other, as far as that can be told at once.
+
+    Parameters
+    ----------
+    one, other : Optimizer
+        The rules.
+    known : mapping
+        By the name of a rule and by its claims, as `said` has them, what the verifier has found out: it is believed.
+    """
     every = {str(claim): (claim, carrier) for carrier in (other, one) for claim in carrier.properties}
     rows = []
     for claim, carrier in every.values():
-        (before, why), (after, also) = (_status(claim, carrier, rule) for rule in (one, other))
+        (before, why), (after, also) = (
+            _status(claim, carrier, rule, known.get(rule.name, {}).get(said(claim), ())) for rule in (one, other)
+        )
         if before != after:
             rows.append(Held(said(claim), before, after, _short(why or also)))
     return rows
@@ -100,7 +112,12 @@ def _short(example: str) -> str:
     return re.sub(r"-?\d+\.\d{6,}(e-?\d+)?", lambda found: f"{float(found[0]):.8g}", example)
 
 
-def _status(claim: Claim, carrier: Optimizer, rule: Optimizer) -> tuple[str, str]:
+def _status(claim: Claim, carrier: Optimizer, rule: Optimizer, verdicts: Sequence[str]) -> tuple[str, str]:
+    from optgen.verify.claims.equations import FOREIGN, OPEN, PROVED, SHOWN, verdict  # noqa: PLC0415 - takes Numba
+
+    if "proved" in verdicts or "tested" in verdicts:
+        by_example = SHOWN if isinstance(claim, NotAlways) else "tested"
+        return (PROVED if "proved" in verdicts else by_example), ""
     if isinstance(claim, Invariant) and {s.name for s in rule.states} - {s.name for s in carrier.states}:
         return FOREIGN, ""  # it does not say in which units these states are
     found, example = verdict(claim, rule)

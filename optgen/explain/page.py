@@ -69,7 +69,7 @@ Block = Title | Heading | Prose | Equations | Changes | Rows | Items
 Page = Sequence[Block]
 
 _SIGNS = {"times": "×", "plus": "+", "divide": "÷", "root": "√", "compare": "comparison", "choose": "choice"}
-_EACH = {"STEP": "the model", "MODEL": "the model", "TENSOR": "a tensor", "ROW": "a row", "COL": "a column"}
+_EACH = {"STEP": "for the model", "MODEL": "for the model", "TENSOR": "a tensor", "ROW": "a row", "COL": "a column"}
 
 
 def page_of(sheet: dict[str, Any], measured: dict[str, Any] | None = None) -> list[Block]:
@@ -124,6 +124,9 @@ def _cost(sheet: dict[str, Any], measured: dict[str, Any] | None) -> Iterator[Bl
         for name, size in sheet["memory"].items()
     ]
     yield Rows(("memory a parameter", "theta", "gradient", "states", "all"), rows, frozenset({1, 2, 3, 4}))
+    small = [f"{s['name']}, one value {_EACH[s['space']]}" for s in sheet["states"] if s["space"] in _EACH]
+    if small:
+        yield Prose([f"Beside these: {'; '.join(small)}."])
     if sheet["sweeps"] is None:
         yield Prose(["No kernel can be built of it: `optgen build` says why."])
         return

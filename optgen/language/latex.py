@@ -59,7 +59,9 @@ def drawn(formula: Formula) -> str:
             below = rf"_{{\mathrm{{{right[1:]}}}}}" if right[1:] else ""
             return rf"\left{fences[0]} {drawn(inside)} \right{fences[1]}{below}"
         case ("call", name, below, arguments):
-            head = _SUMS.get(name, rf"\operatorname{{{name}}}") + (rf"_{{\mathrm{{{below}}}}}" if below else "")
+            head = _SUMS.get(name, rf"\operatorname{{{name}}}".replace("_", r"\_")) + (
+                rf"_{{\mathrm{{{below}}}}}" if below else ""
+            )
             return rf"{head}\left({', '.join(map(drawn, arguments))}\right)"
         case ("relation", sides, operator):
             return f" {_SIGNS.get(operator, operator)} ".join(map(drawn, sides))

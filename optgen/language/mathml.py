@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 _ACCENTS = {"hat": "^", "bar": "¯", "tilde": "~"}
+_INDICES = {"t−1": "<mi>t</mi><mo>−</mo><mn>1</mn>"}
 _TIMES = "<mspace width='0.17em'/>"
 
 
@@ -47,25 +48,32 @@ def _made(formula: Formula) -> str:
             return f"<mrow>{_TIMES.join(map(_made, factors))}</mrow>"
         case ("fraction", above, below):
             return f"<mfrac>{_made(above)}{_made(below)}</mfrac>"
+        case ("power", ("letter", base, accent, below, "", index), exponent) if below or index:
+            letter, lower = _stem(base, accent), _lower(below, index)
+            return f"<msubsup>{letter}{lower}{_made(exponent)}</msubsup>"
         case ("power", base, exponent):
             return f"<msup>{_made(base)}{_made(exponent)}</msup>"
         case ("root", inside):
             return f"<msqrt>{_made(inside)}</msqrt>"
         case ("fence", left, inside, right):
-            close = _fence(right[0])
+            tall = _is_tall(inside)
+            close = _fence(right[0], tall=tall)
             if right[1:]:
                 close = f"<msub>{close}<mtext>{escape(right[1:])}</mtext></msub>"
-            return f"<mrow>{_fence(left)}{_made(inside)}{close}</mrow>"
+            return f"<mrow>{_fence(left, tall=tall)}{_made(inside)}{close}</mrow>"
         case ("call", name, below, arguments):
             head = f"<mi>{escape(name)}</mi>"
             head = f"<msub>{head}<mtext>{escape(below)}</mtext></msub>" if below else head
-            return _row((head, _fence("("), _operator(",").join(map(_made, arguments)), _fence(")")))
+            tall = any(map(_is_tall, arguments))
+            inside = _operator(",").join(map(_made, arguments))
+            return _row((head, _fence("(", tall=tall), inside, _fence(")", tall=tall)))
         case ("relation", sides, operator):
             return f"<mrow>{_operator(operator).join(map(_made, sides))}</mrow>"
         case ("not", inside):
             return _row((_operator("not"), _made(inside)))
         case ("cases", pairs):
-            return f"<mrow>{_fence('{')}<mtable displaystyle='true'>{''.join(map(_case, pairs))}</mtable></mrow>"
+            rows = "".join(map(_case, pairs))
+            return _row((_fence("{", tall=True), f"<mtable displaystyle='true'>{rows}</mtable>"))
     raise ValueError(f"{formula!r} is no formula")
 
 
@@ -77,13 +85,20 @@ def _case(pair: tuple[Formula, Formula | None]) -> str:
 
 
 def _letter(base: str, accent: str, below: str, above: str, index: str) -> str:
-    made = f"<mi>{escape(base)}</mi>"
-    if accent:
-        made = f"<mover accent='true'>{made}<mo>{_ACCENTS[accent]}</mo></mover>"
-    lower = [f"<mi>{escape(part)}</mi>" for part in (below, index) if part]
-    if lower:
-        made = f"<msub>{made}<mrow>{_operator(',').join(lower)}</mrow></msub>"
+    made = _stem(base, accent)
+    if below or index:
+        made = f"<msub>{made}{_lower(below, index)}</msub>"
     return f"<msup>{made}<mi>{escape(above)}</mi></msup>" if above else made
+
+
+def _stem(base: str, accent: str) -> str:
+    letter = f"<mi>{escape(base)}</mi>"
+    return f"<mover accent='true'>{letter}<mo>{_ACCENTS[accent]}</mo></mover>" if accent else letter
+
+
+def _lower(below: str, index: str) -> str:
+    lower = [_INDICES.get(part) or f"<mi>{escape(part)}</mi>" for part in (below, index) if part]
+    return f"<mrow>{_operator(',').join(lower)}</mrow>"
 
 
 def _row(parts: Iterable[str]) -> str:
@@ -94,5 +109,13 @@ def _operator(sign: str) -> str:
     return f"<mo>{escape(sign)}</mo>" if not sign.isalpha() else f"<mtext>&nbsp;{sign}&nbsp;</mtext>"
 
 
-def _fence(sign: str) -> str:
-    return f"<mo stretchy='true'>{sign}</mo>"
+def _fence(sign: str, *, tall: bool) -> str:
+    """A fence, as high as what it stands beside or as a line."""
+    return f"<mo stretchy='{str(tall).lower()}'>{sign}</mo>"
+
+
+def _is_tall(formula: Formula) -> bool:
+    """Whether a formula takes more than a line."""
+    if isinstance(formula, str) or formula is None:
+        return False
+    return formula[:1] in (("fraction",), ["fraction"], ("cases",), ["cases"]) or any(map(_is_tall, formula))
