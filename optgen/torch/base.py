@@ -20,11 +20,12 @@ from optgen.runtime.core.turn import TURN, run
 from optgen.torch.asked import Asked, program_of
 from optgen.torch.families import BETAS, Family, Group, Spelled, theirs
 from optgen.torch.kept import Kept, Writing
-from optgen.torch.share import Share, Spelling, Trained
+from optgen.torch.share import Share, Trained
+from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import FORMAT
 from optgen.torch.watch import ODD, Watch, facts, watching
 
-_TARGETS = {"cpu": "cpu", "cuda": "cuda"}
+_TARGETS = {"cpu": "cpu"}
 _FLAGS: Mapping[str, Any] = {
     "maximize": False,
     "foreach": None,
@@ -269,7 +270,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         for (rule, device), members in kinds.items():
             target = _TARGETS.get(device.type)
             if target is None:
-                raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU or an NVIDIA GPU")
+                raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU")
             shares.append(Share(program_of(rule, target), self._options, self._named, model, members, hypers=hypers))
         self._steps = max([self._steps, *(share.t for share in shares)])
         others = np.ones(len(params), np.bool_)

@@ -7,7 +7,7 @@ is made from them, and made anew when anything but a gradient has moved.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,8 @@ from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.small import Small, allocated, cuts_of, filled, views
 from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_for
 from optgen.runtime.cpu.visited import Kernels, Visited, visited
-from optgen.torch.families import Family
+from optgen.torch.body import body_of
+from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import (
     DTYPE,
     FORMAT,
@@ -30,8 +31,6 @@ from optgen.torch.tensors import (
     as_numbers,
     dtype_as,
     empty_as,
-    is_dense,
-    overlaps_itself,
 )
 from optgen.torch.watch import ODD
 
@@ -58,82 +57,6 @@ class Trained:
     params: list[Any]
     row: list[int]
     state: Any
-
-
-@dataclass(frozen=True)
-class Spelling:
-    """What the states of a rule are called in ``optimizer.state``.
-
-    Parameters
-    ----------
-    title : str
-        What the optimizer is called.
-    family : Family or None
-        The optimizer of torch that has them; None for a rule that torch does not have.
-    """
-
-    title: str
-    family: Family | None = None
-
-    def state(self, name: str, dimensions: int) -> str:
-        """The key of a state of a tensor; empty if it is not kept."""
-        if self.family is None:
-            return name
-        if dimensions < 2 and name in self.family.of_vectors:  # noqa: PLR2004 - a matrix has two
-            return self.family.of_vectors[name]
-        return self.family.states.get(name, name)
-
-    @property
-    def counts(self) -> bool:
-        """Whether the number of steps is kept."""
-        return self.family is None or self.family.counts
-
-    def numbers(self, program: Program) -> tuple[str, ...]:
-        """The keys of what the host keeps as numbers."""
-        its = self.family and self.family.numbers
-        return its.keys if its else program.numbers
-
-    def theirs(self, t: int, numbers: tuple[float, ...], hypers: Mapping[str, float]) -> tuple[float, ...]:
-        """The numbers under these keys, after t steps."""
-        its = self.family and self.family.numbers
-        return its.theirs(t, numbers, hypers) if its else numbers
-
-    def ours(self, t: int, numbers: tuple[float, ...]) -> tuple[float, ...]:
-        """The numbers of the rule."""
-        its = self.family and self.family.numbers
-        return its.ours(t, numbers) if its else numbers
-
-
-@dataclass(frozen=True, eq=False)
-class _Body:
-    """A parameter as kernels see it.
-
-    Parameters
-    ----------
-    like : tensor
-        The parameter, or where it lies in pieces or in an order that the rule cannot have, a copy in one piece.
-    is_copy : bool
-        Whether it is one.
-    numbers : tensor
-        The same without autograd, complex numbers as pairs.
-    """
-
-    like: Any
-    is_copy: bool
-    numbers: Any = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "numbers", as_numbers(self.like))
-
-    @property
-    def format(self) -> str:
-        return FORMAT[self.numbers.dtype]
-
-    def fits(self, tensor: Any) -> bool:
-        """Whether the elements of a tensor lie in the same order."""
-        if tensor.shape != self.like.shape or tensor.device != self.like.device:
-            return False
-        return bool(tensor.stride() == self.like.stride() or (tensor.is_contiguous() and self.like.is_contiguous()))
 
 
 class Share:
@@ -165,14 +88,18 @@ class Share:
     ) -> None:
         self.program, self.mine = program, tuple(mine)
         self._wanted, self._named, self._model = wanted, named, model
-        self._bodies = {k: self._body(k) for k in mine}
+        kinds = {*program.values.values(), *program.small_states.values()}
+        has_lines = bool(kinds & {"row", "column", "part"})
+        self._bodies = {k: body_of(model.params[k], k, named.title, has_lines=has_lines) for k in mine}
         begun = {k for k in mine if any(isinstance(its, torch.Tensor) for its in self._state(k).values())}
         shapes = [self._shape(k) for k in range(len(model.params))]
         self._sizes = [int(np.prod(shape)) for shape in shapes]
-        self._bytes = np.array([size * p.element_size() for size, p in zip(self._sizes, model.params, strict=True)])
+        self._bytes = np.zeros(len(shapes), np.int64)
+        for k, body in self._bodies.items():
+            self._bytes[k] = body.numbers.numel() * body.numbers.element_size()
         self._mine = np.array(self.mine, np.int64)
         self._copies = [k for k, body in self._bodies.items() if body.is_copy]
-        first = [program.starting(its) for its in hypers]
+        first = {row: program.starting(hypers[row]) for row in {model.row[k] for k in mine}}
         of = {k: first[model.row[k]] for k in mine}
         each = {name: {k: self._of_elements(name, k, of[k][j]) for k in mine} for j, name in enumerate(program.states)}
         self._elements = each
@@ -193,26 +120,6 @@ class Share:
         self._extents = self._apart()
 
     # What there is ---------------------------------------------------------------------------------------------------
-
-    def _body(self, k: int) -> _Body:
-        param = self._model.params[k]
-        what = f"params[{k}]"
-        if param.layout != torch.strided or not hasattr(param, "data_ptr"):
-            raise RuntimeError(f"{what}: expected a dense tensor, got one of layout {param.layout}")
-        plain = as_numbers(param)
-        if plain.dtype not in FORMAT:
-            expected = ", ".join(map(str, FORMAT))
-            raise TypeError(f"{what}: expected one of {expected} or complex numbers of them, got {param.dtype}")
-        if overlaps_itself(param):
-            raise ValueError(f"{what}: expected elements of its own, several share memory; pass {what}.clone()")
-        kinds = {*self.program.values.values(), *self.program.small_states.values()}
-        has_lines = bool(kinds & {"row", "column", "part"})
-        if has_lines and param.is_complex():
-            why = "for they have no rows and columns"
-            raise RuntimeError(f"{what}: {self._named.title} does not support complex parameters, {why}")
-        if param.is_contiguous() or (not has_lines and is_dense(param)):
-            return _Body(param, is_copy=False)
-        return _Body(torch.empty(param.shape, dtype=param.dtype, device=param.device), is_copy=True)
 
     def _shape(self, k: int) -> tuple[int, ...]:
         """The shape of a parameter, of nothing for one that follows another rule."""

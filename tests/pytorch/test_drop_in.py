@@ -81,6 +81,19 @@ def test_groups(torch: Any, ours: Any, pairs: Any, taught: Any, close: Any) -> N
     assert close(one, other)
 
 
+def test_groups_that_follow_different_rules(torch: Any, ours: Any, pairs: Any, taught: Any, close: Any) -> None:
+    one, other = pairs((3, 4), (5,), (2, 2), (7,))
+    both = []
+    for kind, params in ((ours.SGD, one), (torch.optim.SGD, other)):
+        options = [{}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True}, {"maximize": True, "weight_decay": 0.1}]
+        both.append(kind([{"params": [p], **its} for p, its in zip(params, options, strict=True)], lr=0.1))
+    for k in range(6):
+        taught(k, one, other)
+        for optimizer in both:
+            optimizer.step()
+    assert close(one, other)
+
+
 def test_a_decay_or_a_momentum_may_begin_later(torch: Any, ours: Any, pairs: Any, taught: Any, close: Any) -> None:
     one, other = pairs()
     both = [ours.SGD(one, lr=0.1), torch.optim.SGD(other, lr=0.1)]
