@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from inspect import Parameter, Signature, signature
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple
@@ -25,7 +26,7 @@ from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import FORMAT
 from optgen.torch.watch import ODD, Watch, facts, watching
 
-_TARGETS = {"cpu": "cpu"}
+_TARGETS = {"cpu": "cpu", "cuda": "cuda"}
 _FLAGS: Mapping[str, Any] = {
     "maximize": False,
     "foreach": None,
@@ -270,8 +271,15 @@ class TorchOptimizer(torch.optim.Optimizer):
         for (rule, device), members in kinds.items():
             target = _TARGETS.get(device.type)
             if target is None:
-                raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU")
-            shares.append(Share(program_of(rule, target), self._options, self._named, model, members, hypers=hypers))
+                raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU or an NVIDIA GPU")
+            program = program_of(rule, target)
+            if "model" in {*program.values.values(), *program.small_states.values()} and len(kinds) > 1:
+                what = (
+                    "makes values of the whole model, so expected all parameters on one device, with the same options"
+                )
+                raise ValueError(f"{type(self).__name__} {what}")
+            share: Any = Share if target == "cpu" else import_module("optgen.torch.gpu").GpuShare  # with numba-cuda
+            shares.append(share(program, self._options, self._named, model, members, hypers=hypers))
         self._steps = max([self._steps, *(share.t for share in shares)])
         others = np.ones(len(params), np.bool_)
         others[[k for members in kinds.values() for k in members]] = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from optgen.runtime.core.optimizer import GRADIENT
 from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.small import Small, allocated, cuts_of, filled, views
 from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_for
-from optgen.runtime.cpu.visited import Kernels, Visited, visited
+from optgen.runtime.core.table import CHUNK, Cuts
+from optgen.runtime.cpu.visited import Kernels, visited
 from optgen.torch.body import body_of
 from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import (
@@ -83,6 +84,8 @@ class Share:
         If there are no kernels for a parameter or a state.
     """
 
+    chunk: ClassVar[int] = CHUNK
+
     def __init__(
         self, program: Program, wanted: Wanted, named: Spelling, model: Trained, mine: Sequence[int], *, hypers: Hypers
     ) -> None:
@@ -112,7 +115,8 @@ class Share:
         self._pointed_at = np.zeros(0, np.int64)
         """Where they were."""
         self._versions: dict[int, int] = {}
-        self._visit: Visited | None = None
+        self._visit: Any = None
+        """What a step visits, if it is known."""
         self._kernels = Kernels()
         self.cohorts = self._counted({k: its[len(its) - len(program.numbers) :] for k, its in of.items()}, begun)
         self._flat = self._kept(hypers)
@@ -177,19 +181,24 @@ class Share:
     def _small_values(self, shapes: Sequence[tuple[int, ...]], of: Mapping[int, tuple[float, ...]]) -> Small:
         """What varies over less than elements, of which each parameter keeps views."""
         program = self.program
-        cuts, states = cuts_of(program, shapes), {}
+        cuts, states = cuts_of(program, shapes, self.chunk), {}
         for j, (name, kind) in enumerate(program.small_states.items(), len(program.states)):
             values = np.array([of[k][j] if k in of else 0.0 for k in range(len(shapes))], np.float64)
             states[name] = filled(kind, values if kind != "model" else values[list(of)], cuts)
-        small = allocated(program, cuts, states)
+        small = self._allocated(cuts, states)
         for name, kind in program.small_states.items():
             flat = small.arrays[name]
             of_each = [flat.reshape(())] * len(shapes) if kind == "model" else views(kind, flat, shapes, cuts)
             for k in reversed(self.mine):  # of a value of the model that of the first parameter holds
                 key = self._named.state(name, len(shapes[k]))
                 if key:
-                    self._adopt(k, key, torch.from_numpy(of_each[k]))
+                    its = of_each[k]
+                    self._adopt(k, key, torch.from_numpy(its) if isinstance(its, np.ndarray) else its)
         return small
+
+    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
+        """Make room for small values, of which the states are given."""
+        return allocated(self.program, cuts, states)
 
     def _adopt(self, k: int, key: str, new: Any) -> None:
         """Let a tensor be a state, with the values of the one that was."""
@@ -301,11 +310,7 @@ class Share:
         self._follow()
         starts, used = self._pointed(starts, self._mine[there])
         self._begin(step, hypers)
-        if self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members:
-            storages, rests = self._storages(), int(bool(self._wanted.rest))
-            self._visit = visited(step.taking, self._sizes, self._columns, storages, small=self._small, rests=rests)
-        self._visit.point(GRADIENT, starts)
-        kernels = self._kernels.calls(self.program, self._visit, step, t, self._wanted.rounding_seed)
+        kernels = self._launched(step, starts, t)
         copied = [(self._bodies[k].numbers, as_numbers(self._model.params[k])) for k in self._copies]
         return [
             *(partial(inner.copy_, outer) for inner, outer in copied),
@@ -314,6 +319,14 @@ class Share:
             *self._noted(step, hypers),
             partial(_nothing, used),  # which keeps copies of gradients
         ]
+
+    def _launched(self, step: Coming, starts: Array, t: int) -> list[Call]:
+        """The kernels of a step."""
+        if self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members:
+            storages, rests = self._storages(), int(bool(self._wanted.rest))
+            self._visit = visited(step.taking, self._sizes, self._columns, storages, small=self._small, rests=rests)
+        self._visit.point(GRADIENT, starts)
+        return self._kernels.calls(self.program, self._visit, step, t, self._wanted.rounding_seed)
 
     def evaluated(self) -> dict[int, Any]:
         """The parameters to evaluate."""
