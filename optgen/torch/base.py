@@ -132,7 +132,7 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     def _checked_options(self, options: Mapping[str, Any], defaults: Group) -> Wanted:
         """How slots are to be stored; states may be given by torch's names."""
-        program = self._program(defaults, "cpu")
+        program = self.program_of_group(defaults)
         ours = {self._named.state(name, 2): name for name in program.states}
         store = options.get("store")
         if isinstance(store, Mapping):
@@ -172,12 +172,18 @@ class TorchOptimizer(torch.optim.Optimizer):
         rule = self.rule if self.family is None else Asked(*_chosen(self.family, group))
         return rule._replace(wrappers=(*rule.wrappers, "ascending")) if group.get("maximize") else rule
 
-    def _program(self, group: Group, target: str) -> Program:
-        return program_of(self._rule(group), target)
+    def program_of_group(self, group: Group) -> Program:
+        """What a group asks for, as it is computed on a CPU."""
+        return program_of(self._rule(group), "cpu")
+
+    @property
+    def rounds_by_chance(self) -> bool:
+        """Whether what is stored is rounded by chance."""
+        return self._options.rounding == "stochastic"
 
     def _hypers_of(self, group: Group, dtype: Any) -> dict[str, float]:
         """The hyperparameters of a group, for parameters of a dtype."""
-        program = self._program(group, "cpu")
+        program = self.program_of_group(group)
         spelled, follows = self._spelled(program), self.family.follows if self.family else {}
         found = {}
         for name in program.hypers:
@@ -216,7 +222,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        with TURN, torch.no_grad():
+        with TURN, torch.no_grad(), _threads_of_torch():  # to compile a kernel starts threads, too
             if not getattr(self, "found_inf", None):  # which a scaler of gradients may say
                 self._advance()
         return loss
@@ -231,8 +237,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         calls: list[Call] = []
         for share in watched.shares:
             calls += share.calls(starts, present, hypers, self._steps + 1)
-        with _threads_of_torch():
-            run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
+        run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
         moved = params if present.all() else [p for p, there in zip(params, present.tolist(), strict=True) if there]
         torch.autograd.graph.increment_version(moved)
         for share in watched.shares:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from typing import Any
@@ -429,6 +431,20 @@ def test_the_threads_of_torch_are_used_and_left_alone(threads: int, torch: Any, 
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_first_step_of_a_process_leaves_the_threads_alone(torch: Any, ours: Any) -> None:
+    source = """
+import torch
+torch.set_num_threads(1)
+from optgen.torch import SGD
+param = torch.nn.Parameter(torch.ones(100_000))
+param.grad = torch.ones(100_000)
+SGD([param], lr=0.1).step()
+print(torch.get_num_threads())
+"""
+    found = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert found.stdout == "1\n"
 
 
 def test_many_threads_may_step(torch: Any, ours: Any) -> None:
