@@ -114,6 +114,8 @@ class Share:
         """Of the gradients."""
         self._pointed_at = np.zeros(0, np.int64)
         """Where they were."""
+        self._told: Any = None
+        """Where the tables say that they are."""
         self._versions: dict[int, int] = {}
         self._visit: Any = None
         """What a step visits, if it is known."""
@@ -322,10 +324,13 @@ class Share:
 
     def _launched(self, step: Coming, starts: Array, t: int) -> list[Call]:
         """The kernels of a step."""
-        if self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members:
+        is_new = self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members
+        if is_new:
             storages, rests = self._storages(), int(bool(self._wanted.rest))
             self._visit = visited(step.taking, self._sizes, self._columns, storages, small=self._small, rests=rests)
-        self._visit.point(GRADIENT, starts)
+        if is_new or starts is not self._told:
+            self._visit.point(GRADIENT, starts)
+            self._told = starts
         return self._kernels.calls(self.program, self._visit, step, t, self._wanted.rounding_seed)
 
     def evaluated(self) -> dict[int, Any]:
@@ -381,7 +386,7 @@ class Share:
         starts[self._copies] = np.where(starts[self._copies] == 0, 0, ODD)
         odd = np.flatnonzero(starts == ODD).tolist()
         if not odd and np.array_equal(starts, self._pointed_at):
-            return starts, {}
+            return self._pointed_at, {}
         used, sizes, formats = {}, self._bytes, self._own_formats
         if odd:
             used = {k: self._gradient(k, self._model.params[k].grad) for k in odd}

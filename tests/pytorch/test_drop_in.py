@@ -6,8 +6,10 @@ import io
 import pickle
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -391,6 +393,30 @@ def test_copies_go_on_bit_for_bit(name: str, how: str, torch: Any, ours: Any) ->
     go_on(torch, params, optimizer)
     go_on(torch, params_of(copy), copy)
     assert all(a.equal(b) for a, b in zip(params, params_of(copy), strict=True))
+
+
+@pytest.mark.parametrize("name", ["NAdam", "LookaheadAdamW", "SWATS"])
+def test_distributed_checkpoints(name: str, torch: Any, ours: Any, tmp_path: Any) -> None:
+    checkpoint = import_module("torch.distributed.checkpoint")
+    of = import_module("torch.distributed.checkpoint.state_dict")
+    found = []
+    for k in range(2):
+        torch.manual_seed(k)
+        model = torch.nn.Linear(3, 4)
+        found.append((model, getattr(ours, name)(model.parameters(), lr=0.01)))
+    (model, optimizer), (other, another) = found
+    go_on(torch, list(model.parameters()), optimizer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, that there is one process
+        saved = {"model": model.state_dict(), "opt": of.get_optimizer_state_dict(model, optimizer)}
+        checkpoint.save(saved, checkpoint_id=tmp_path)
+        loaded = {"model": other.state_dict(), "opt": of.get_optimizer_state_dict(other, another)}
+        checkpoint.load(loaded, checkpoint_id=tmp_path)
+        other.load_state_dict(loaded["model"])
+        of.set_optimizer_state_dict(other, another, loaded["opt"])
+    for its, its_optimizer in found:
+        go_on(torch, list(its.parameters()), its_optimizer)
+    assert all(a.equal(b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
 
 
 def test_a_loaded_state_is_a_copy_and_keeps_its_dtype(torch: Any, ours: Any) -> None:
