@@ -193,9 +193,10 @@ class TorchOptimizer(torch.optim.Optimizer):
                 value = value.item()
             found[name] = follows[name](dtype) if value is None and name in follows else value
         values = tuple(found.values())
-        last = self._checked.get((program.name, dtype))
+        whose = id(group), program.name, dtype
+        last = self._checked.get(whose)
         if last is None or last[0] != values:
-            last = self._checked[program.name, dtype] = values, dict(program.at(1, program.completed(found)))
+            last = self._checked[whose] = values, dict(program.at(1, program.completed(found)))
         return last[1]
 
     # A step ----------------------------------------------------------------------------------------------------------
@@ -325,15 +326,27 @@ class TorchOptimizer(torch.optim.Optimizer):
 
         The states are copied, and keep their dtypes, as they do not in torch.
         """
-        with TURN:
-            super().load_state_dict(state_dict)
-            params = chain.from_iterable(group["params"] for group in self.param_groups)
-            keys = chain.from_iterable(group["params"] for group in state_dict["param_groups"])
-            for param, key in zip(params, keys, strict=True):
-                for name, value in state_dict["state"].get(key, {}).items():
-                    if isinstance(value, torch.Tensor):
-                        self.state[param][name] = value.detach().to(param.device, copy=True)
-            self._steps = 0
+        given: dict[str, Any] = {}
+        handles = [
+            self.register_load_state_dict_pre_hook(lambda _, its: given.update(its)),  # as other hooks have left it
+            self.register_load_state_dict_post_hook(lambda _: self._copy_states(given), prepend=True),
+        ]
+        try:
+            with TURN:
+                super().load_state_dict(state_dict)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _copy_states(self, given: Mapping[str, Any]) -> None:
+        """Take the states of a state dict as they are there, in tensors of our own."""
+        params = chain.from_iterable(group["params"] for group in self.param_groups)
+        keys = chain.from_iterable(group["params"] for group in given["param_groups"])
+        for param, key in zip(params, keys, strict=True):
+            for name, value in given["state"].get(key, {}).items():
+                if isinstance(value, torch.Tensor):
+                    self.state[param][name] = value.detach().to(param.device, copy=True)
+        self._steps = 0
 
 
 def _plain(its: Any) -> Any:

@@ -52,7 +52,10 @@ def body_of(param: Any, k: int, title: str, *, has_lines: bool) -> Body:
         If there are no kernels for it.
     """
     what = f"params[{k}]"
-    if param.layout != torch.strided or not hasattr(param, "data_ptr"):
+    if type(param).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        kind = type(param).__name__
+        raise TypeError(f"{what}: expected a plain tensor, got a {kind}, whose memory is not its own; step its parts")
+    if param.layout != torch.strided:
         raise RuntimeError(f"{what}: expected a dense tensor, got one of layout {param.layout}")
     plain = as_numbers(param)
     if plain.dtype not in FORMAT:
@@ -60,6 +63,8 @@ def body_of(param: Any, k: int, title: str, *, has_lines: bool) -> Body:
         raise TypeError(f"{what}: expected one of {expected} or complex numbers of them, got {param.dtype}")
     if overlaps_itself(param):
         raise ValueError(f"{what}: expected elements of its own, several share memory; pass {what}.clone()")
+    if param.numel() and not param.data_ptr():
+        raise RuntimeError(f"{what}: expected a tensor with memory, this one, on {param.device}, has none")
     if has_lines and param.is_complex():
         why = "for they have no rows and columns"
         raise RuntimeError(f"{what}: {title} does not support complex parameters, {why}")

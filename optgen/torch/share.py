@@ -94,7 +94,7 @@ class Share:
         kinds = {*program.values.values(), *program.small_states.values()}
         has_lines = bool(kinds & {"row", "column", "part"})
         self._bodies = {k: body_of(model.params[k], k, named.title, has_lines=has_lines) for k in mine}
-        begun = {k for k in mine if any(isinstance(its, torch.Tensor) for its in self._state(k).values())}
+        begun = {k for k in mine if self._has_begun(k)}
         shapes = [self._shape(k) for k in range(len(model.params))]
         self._sizes = [int(np.prod(shape)) for shape in shapes]
         self._bytes = np.zeros(len(shapes), np.int64)
@@ -135,6 +135,11 @@ class Share:
         """What is kept of a parameter."""
         its: Mapping[str, Any] = self._model.state.get(self._model.params[k], {})
         return its
+
+    def _has_begun(self, k: int) -> bool:
+        """Whether there are states of elements of a parameter."""
+        its, dimensions = self._state(k), self._bodies[k].like.dim()
+        return any(its.get(self._named.state(name, dimensions)) is not None for name in self.program.states)
 
     def _keep(self, k: int, key: str, value: Any) -> None:
         self._model.state[self._model.params[k]][key] = value

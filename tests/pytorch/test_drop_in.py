@@ -432,6 +432,39 @@ def test_a_loaded_state_is_a_copy_and_keeps_its_dtype(torch: Any, ours: Any) -> 
     assert type(saved["state"][0]) is dict
 
 
+def test_hooks_may_change_what_is_loaded(torch: Any, ours: Any) -> None:
+    params, optimizer = after(torch, ours.AdamW)
+
+    def double(_: Any, given: dict[str, Any]) -> dict[str, Any]:
+        state = {key: {**its, "exp_avg": 2 * its["exp_avg"]} for key, its in given["state"].items()}
+        return {**given, "state": state}
+
+    before = optimizer.state[params[0]]["exp_avg"].clone()
+    optimizer.register_load_state_dict_pre_hook(double)
+    optimizer.register_load_state_dict_post_hook(lambda its: its.state[params[1]].pop("exp_avg"))
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.state[params[0]]["exp_avg"].equal(2 * before)
+    assert "exp_avg" not in optimizer.state[params[1]]
+    go_on(torch, params, optimizer)
+
+
+def test_tensors_without_memory_are_refused(torch: Any, ours: Any) -> None:
+    param = torch.nn.Parameter(torch.ones(3, device="meta"))
+    param.grad = torch.ones(3, device="meta")
+    with pytest.raises(RuntimeError, match="on meta"):
+        ours.AdamW([param]).step()
+
+    class Elsewhere(torch.Tensor):
+        @classmethod
+        def __torch_dispatch__(cls, *args: Any, **_: Any) -> Any:
+            raise NotImplementedError
+
+    wrapped = torch.Tensor._make_wrapper_subclass(Elsewhere, (3,), requires_grad=True)
+    wrapped.grad = torch.ones(3)
+    with pytest.raises(TypeError, match="expected a plain tensor, got a Elsewhere"):
+        ours.AdamW([wrapped]).step()
+
+
 def test_a_state_of_another_shape_is_refused(torch: Any, ours: Any) -> None:
     params, optimizer = after(torch, ours.AdamW)
     saved = deepcopy(optimizer.state_dict())
