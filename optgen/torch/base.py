@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from inspect import Parameter, Signature, signature
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple
@@ -20,7 +21,8 @@ from optgen.runtime.core.turn import TURN, run
 from optgen.torch.asked import Asked, program_of
 from optgen.torch.families import BETAS, Family, Group, Spelled, theirs
 from optgen.torch.kept import Kept, Writing
-from optgen.torch.share import Share, Spelling, Trained
+from optgen.torch.share import Share, Trained
+from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import FORMAT
 from optgen.torch.watch import ODD, Watch, facts, watching
 
@@ -130,7 +132,7 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     def _checked_options(self, options: Mapping[str, Any], defaults: Group) -> Wanted:
         """How slots are to be stored; states may be given by torch's names."""
-        program = self._program(defaults, "cpu")
+        program = self.program_of_group(defaults)
         ours = {self._named.state(name, 2): name for name in program.states}
         store = options.get("store")
         if isinstance(store, Mapping):
@@ -170,12 +172,18 @@ class TorchOptimizer(torch.optim.Optimizer):
         rule = self.rule if self.family is None else Asked(*_chosen(self.family, group))
         return rule._replace(wrappers=(*rule.wrappers, "ascending")) if group.get("maximize") else rule
 
-    def _program(self, group: Group, target: str) -> Program:
-        return program_of(self._rule(group), target)
+    def program_of_group(self, group: Group) -> Program:
+        """What a group asks for, as it is computed on a CPU."""
+        return program_of(self._rule(group), "cpu")
+
+    @property
+    def rounds_by_chance(self) -> bool:
+        """Whether what is stored is rounded by chance."""
+        return self._options.rounding == "stochastic"
 
     def _hypers_of(self, group: Group, dtype: Any) -> dict[str, float]:
         """The hyperparameters of a group, for parameters of a dtype."""
-        program = self._program(group, "cpu")
+        program = self.program_of_group(group)
         spelled, follows = self._spelled(program), self.family.follows if self.family else {}
         found = {}
         for name in program.hypers:
@@ -185,9 +193,10 @@ class TorchOptimizer(torch.optim.Optimizer):
                 value = value.item()
             found[name] = follows[name](dtype) if value is None and name in follows else value
         values = tuple(found.values())
-        last = self._checked.get((program.name, dtype))
+        whose = id(group), program.name, dtype
+        last = self._checked.get(whose)
         if last is None or last[0] != values:
-            last = self._checked[program.name, dtype] = values, dict(program.at(1, program.completed(found)))
+            last = self._checked[whose] = values, dict(program.at(1, program.completed(found)))
         return last[1]
 
     # A step ----------------------------------------------------------------------------------------------------------
@@ -214,7 +223,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        with TURN, torch.no_grad():
+        with TURN, torch.no_grad(), _threads_of_torch():  # to compile a kernel starts threads, too
             if not getattr(self, "found_inf", None):  # which a scaler of gradients may say
                 self._advance()
         return loss
@@ -229,8 +238,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         calls: list[Call] = []
         for share in watched.shares:
             calls += share.calls(starts, present, hypers, self._steps + 1)
-        with _threads_of_torch():
-            run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
+        run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
         moved = params if present.all() else [p for p, there in zip(params, present.tolist(), strict=True) if there]
         torch.autograd.graph.increment_version(moved)
         for share in watched.shares:
@@ -270,7 +278,14 @@ class TorchOptimizer(torch.optim.Optimizer):
             target = _TARGETS.get(device.type)
             if target is None:
                 raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU or an NVIDIA GPU")
-            shares.append(Share(program_of(rule, target), self._options, self._named, model, members, hypers=hypers))
+            program = program_of(rule, target)
+            if "model" in {*program.values.values(), *program.small_states.values()} and len(kinds) > 1:
+                what = (
+                    "makes values of the whole model, so expected all parameters on one device, with the same options"
+                )
+                raise ValueError(f"{type(self).__name__} {what}")
+            share: Any = Share if target == "cpu" else import_module("optgen.torch.gpu").GpuShare  # with numba-cuda
+            shares.append(share(program, self._options, self._named, model, members, hypers=hypers))
         self._steps = max([self._steps, *(share.t for share in shares)])
         others = np.ones(len(params), np.bool_)
         others[[k for members in kinds.values() for k in members]] = False
@@ -311,15 +326,27 @@ class TorchOptimizer(torch.optim.Optimizer):
 
         The states are copied, and keep their dtypes, as they do not in torch.
         """
-        with TURN:
-            super().load_state_dict(state_dict)
-            params = chain.from_iterable(group["params"] for group in self.param_groups)
-            keys = chain.from_iterable(group["params"] for group in state_dict["param_groups"])
-            for param, key in zip(params, keys, strict=True):
-                for name, value in state_dict["state"].get(key, {}).items():
-                    if isinstance(value, torch.Tensor):
-                        self.state[param][name] = value.detach().to(param.device, copy=True)
-            self._steps = 0
+        given: dict[str, Any] = {}
+        handles = [
+            self.register_load_state_dict_pre_hook(lambda _, its: given.update(its)),  # as other hooks have left it
+            self.register_load_state_dict_post_hook(lambda _: self._copy_states(given), prepend=True),
+        ]
+        try:
+            with TURN:
+                super().load_state_dict(state_dict)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _copy_states(self, given: Mapping[str, Any]) -> None:
+        """Take the states of a state dict as they are there, in tensors of our own."""
+        params = chain.from_iterable(group["params"] for group in self.param_groups)
+        keys = chain.from_iterable(group["params"] for group in given["param_groups"])
+        for param, key in zip(params, keys, strict=True):
+            for name, value in given["state"].get(key, {}).items():
+                if isinstance(value, torch.Tensor):
+                    self.state[param][name] = value.detach().to(param.device, copy=True)
+        self._steps = 0
 
 
 def _plain(its: Any) -> Any:

@@ -38,7 +38,7 @@ _SEARCHED = 30
 """Words of an object of torch that are looked at."""
 
 
-class Layout(NamedTuple):
+class Fields(NamedTuple):
     """Where torch keeps what, in bytes from the beginning of an object.
 
     Parameters
@@ -69,7 +69,7 @@ class Watch:
 
     Parameters
     ----------
-    layout : Layout
+    layout : Fields
         Where torch keeps what.
     params : list of tensor
         The parameters.
@@ -77,7 +77,7 @@ class Watch:
         What is kept of them.
     """
 
-    def __init__(self, layout: Layout, params: list[Any], kept: list[Kept]) -> None:
+    def __init__(self, layout: Fields, params: list[Any], kept: list[Kept]) -> None:
         states = _states(kept)
         self._held = [*params, *kept, *states]
         """While these are alive no other object has their address."""
@@ -136,7 +136,7 @@ def _states(kept: list[Kept]) -> list[Any]:
     return [each for its in kept if isinstance(its, Kept) for each in its.values() if isinstance(each, torch.Tensor)]
 
 
-def _row(tensor: Any, layout: Layout) -> list[int]:
+def _row(tensor: Any, layout: Fields) -> list[int]:
     """Of a tensor torch's own object, its storage, its memory and its words."""
     own = tensor._cdata  # noqa: SLF001 - the address of torch's own object
     storage = _at(own + layout.storage)
@@ -195,7 +195,7 @@ def _read(  # noqa: PLR0917
 
 
 @cache
-def known_layout() -> Layout | None:
+def known_layout() -> Fields | None:
     """Where torch keeps what; None if it is not found."""
     is_usual = sys.implementation.name == "cpython" and sys.byteorder == "little" and sys.maxsize == 2**63 - 1
     if not is_usual or sysconfig.get_config_var("Py_GIL_DISABLED"):  # then nothing keeps others from changing a list
@@ -229,7 +229,7 @@ def known_layout() -> Layout | None:
         return None
     leaf.grad = None
     found = (storage, order, meta, data, grad, *tables, _at(about + grad))
-    return Layout(*map(int, found))  # type: ignore[arg-type]
+    return Fields(*map(int, found))  # type: ignore[arg-type]
 
 
 def _words(address: int, count: int) -> list[int]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import pickle
+import subprocess
+import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -77,6 +81,19 @@ def test_groups(torch: Any, ours: Any, pairs: Any, taught: Any, close: Any) -> N
             if k == 6:
                 optimizer.param_groups[0]["lr"] = torch.tensor(0.05)
                 optimizer.param_groups[1]["betas"] = (0.5, 0.99)
+            optimizer.step()
+    assert close(one, other)
+
+
+def test_groups_that_follow_different_rules(torch: Any, ours: Any, pairs: Any, taught: Any, close: Any) -> None:
+    one, other = pairs((3, 4), (5,), (2, 2), (7,))
+    both = []
+    for kind, params in ((ours.SGD, one), (torch.optim.SGD, other)):
+        options = [{}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True}, {"maximize": True, "weight_decay": 0.1}]
+        both.append(kind([{"params": [p], **its} for p, its in zip(params, options, strict=True)], lr=0.1))
+    for k in range(6):
+        taught(k, one, other)
+        for optimizer in both:
             optimizer.step()
     assert close(one, other)
 
@@ -378,6 +395,30 @@ def test_copies_go_on_bit_for_bit(name: str, how: str, torch: Any, ours: Any) ->
     assert all(a.equal(b) for a, b in zip(params, params_of(copy), strict=True))
 
 
+@pytest.mark.parametrize("name", ["NAdam", "LookaheadAdamW", "SWATS"])
+def test_distributed_checkpoints(name: str, torch: Any, ours: Any, tmp_path: Any) -> None:
+    checkpoint = import_module("torch.distributed.checkpoint")
+    of = import_module("torch.distributed.checkpoint.state_dict")
+    found = []
+    for k in range(2):
+        torch.manual_seed(k)
+        model = torch.nn.Linear(3, 4)
+        found.append((model, getattr(ours, name)(model.parameters(), lr=0.01)))
+    (model, optimizer), (other, another) = found
+    go_on(torch, list(model.parameters()), optimizer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, that there is one process
+        saved = {"model": model.state_dict(), "opt": of.get_optimizer_state_dict(model, optimizer)}
+        checkpoint.save(saved, checkpoint_id=tmp_path)
+        loaded = {"model": other.state_dict(), "opt": of.get_optimizer_state_dict(other, another)}
+        checkpoint.load(loaded, checkpoint_id=tmp_path)
+        other.load_state_dict(loaded["model"])
+        of.set_optimizer_state_dict(other, another, loaded["opt"])
+    for its, its_optimizer in found:
+        go_on(torch, list(its.parameters()), its_optimizer)
+    assert all(a.equal(b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
 def test_a_loaded_state_is_a_copy_and_keeps_its_dtype(torch: Any, ours: Any) -> None:
     params, optimizer = after(torch, ours.AdamW, store={"exp_avg": "bf16"})
     saved = optimizer.state_dict()
@@ -389,6 +430,39 @@ def test_a_loaded_state_is_a_copy_and_keeps_its_dtype(torch: Any, ours: Any) -> 
     assert other.state_dict()["state"][0]["exp_avg"].dtype == torch.bfloat16
     assert before.equal(saved["state"][0]["exp_avg"])
     assert type(saved["state"][0]) is dict
+
+
+def test_hooks_may_change_what_is_loaded(torch: Any, ours: Any) -> None:
+    params, optimizer = after(torch, ours.AdamW)
+
+    def double(_: Any, given: dict[str, Any]) -> dict[str, Any]:
+        state = {key: {**its, "exp_avg": 2 * its["exp_avg"]} for key, its in given["state"].items()}
+        return {**given, "state": state}
+
+    before = optimizer.state[params[0]]["exp_avg"].clone()
+    optimizer.register_load_state_dict_pre_hook(double)
+    optimizer.register_load_state_dict_post_hook(lambda its: its.state[params[1]].pop("exp_avg"))
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.state[params[0]]["exp_avg"].equal(2 * before)
+    assert "exp_avg" not in optimizer.state[params[1]]
+    go_on(torch, params, optimizer)
+
+
+def test_tensors_without_memory_are_refused(torch: Any, ours: Any) -> None:
+    param = torch.nn.Parameter(torch.ones(3, device="meta"))
+    param.grad = torch.ones(3, device="meta")
+    with pytest.raises(RuntimeError, match="on meta"):
+        ours.AdamW([param]).step()
+
+    class Elsewhere(torch.Tensor):
+        @classmethod
+        def __torch_dispatch__(cls, *args: Any, **_: Any) -> Any:
+            raise NotImplementedError
+
+    wrapped = torch.Tensor._make_wrapper_subclass(Elsewhere, (3,), requires_grad=True)
+    wrapped.grad = torch.ones(3)
+    with pytest.raises(TypeError, match="expected a plain tensor, got a Elsewhere"):
+        ours.AdamW([wrapped]).step()
 
 
 def test_a_state_of_another_shape_is_refused(torch: Any, ours: Any) -> None:
@@ -416,6 +490,20 @@ def test_the_threads_of_torch_are_used_and_left_alone(threads: int, torch: Any, 
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_first_step_of_a_process_leaves_the_threads_alone(torch: Any, ours: Any) -> None:
+    source = """
+import torch
+torch.set_num_threads(1)
+from optgen.torch import SGD
+param = torch.nn.Parameter(torch.ones(100_000))
+param.grad = torch.ones(100_000)
+SGD([param], lr=0.1).step()
+print(torch.get_num_threads())
+"""
+    found = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert found.stdout == "1\n"
 
 
 def test_many_threads_may_step(torch: Any, ours: Any) -> None:
