@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test check bench gpu verification machine-code same-bits explain pictures compare clean
+.PHONY: demo test check bench performance gpu verification machine-code same-bits explain pictures compare clean
 
 demo: .venv/installed            ## build every optimizer, then train on handwritten digits with two of them
 	$(BIN)/optgen build
@@ -19,9 +19,13 @@ check: .venv/installed           ## what CI checks beside the tests
 	$(BIN)/lint-imports
 	$(BIN)/optgen build --check
 
-bench: .venv/installed           ## AdamW, and AdamW with clipping and an average, against memory and, where installed, torch
-	$(BIN)/python benchmarks/adamw.py
-	$(BIN)/python benchmarks/clip_adamw_ema.py
+bench: .venv/installed           ## AdamW, and AdamW with clipping and an average, against memory and, where installed, others
+	$(BIN)/optgen bench adamw ema_clip_global_norm_adamw --shapes 2^24,1000x4096,2^17
+
+performance: .venv/installed     ## time every rule and, where installed, what others have, and write docs/performance.md
+	$(BIN)/optgen bench --json .performance.json --pictures docs/performance
+	$(BIN)/python docs/write_performance.py < .performance.json > docs/performance.md
+	rm .performance.json
 
 gpu:                             ## where there is a GPU, with nothing to install: its tests, a memory checker, the benchmark, docs/gpu.md
 	PYTHON='$(PYTHON)' .ci/gpu

@@ -28,6 +28,16 @@ def _installed(name: str) -> Path:
     return Path(package.submodule_search_locations[0])
 
 
+def module_folders(spec: Path, out: Path | None = None) -> list[Path]:
+    """Where modules of a spec file may be, the likeliest first.
+
+    That is the folder that is named, or ``generated`` here and, for specs that come with optgen, what it brings.
+    """
+    if out is None and spec.resolve().parent == installed_specs().resolve():
+        return [Path("generated"), installed_generated()]
+    return [out or Path("generated")]
+
+
 def spec_files(folder: Path) -> list[Path]:
     """The spec files of a folder, sorted."""
     return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))

@@ -236,6 +236,46 @@ def _verify(
     run(names or [], out, target, quick=quick, mutants=mutants, sample=sample, as_json=as_json)
 
 
+@app.command("bench")
+def _bench(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="Optimizers or spec files; what docs/performance.md shows if none.",
+            autocompletion=_names,
+        ),
+    ] = None,
+    of_all: Annotated[bool, typer.Option("--all", help="Every rule, model, format and number of threads.")] = False,
+    shapes: Annotated[
+        str,
+        typer.Option(help="Models, with commas: 2^20, 4096by4096, 1000x4096, resnet50, gpt2, vit_b16, or all."),
+    ] = "",
+    dtype: Annotated[str, typer.Option(help="Of parameters, with commas: f32, f64, bf16, f16; f32 unless given.")] = "",
+    store: Annotated[str, typer.Option(help="How states are stored, with commas: m=bf16,v=bf16.")] = "",
+    rounding: Annotated[str, typer.Option(help="How they are rounded: nearest or stochastic.")] = "",
+    master: Annotated[bool, typer.Option("--master", help="Keep a copy in float32 of parameters of 16 bits.")] = False,
+    kahan: Annotated[bool, typer.Option("--kahan", help="Keep what parameters of 16 bits lack.")] = False,
+    threads: Annotated[str, typer.Option(help="On how many threads, with commas; all unless given.")] = "",
+    against: Annotated[
+        str,
+        typer.Option(help="Whom of others, with commas: fused, foreach, single, compiled, optax, deepspeed, or none."),
+    ] = "",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer and shorter rounds, and nobody who compiles first.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers to a file too.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", metavar="FOLDER", help="Draw them too; needs matplotlib.")
+    ] = None,
+) -> None:
+    """Time steps, in turns with what memory allows and with PyTorch, optax and DeepSpeed where they are installed."""
+    from optgen.cli.bench import Options, run
+
+    asked = Options(shapes, dtype, store, rounding, master, kahan, threads, against)
+    run(names or [], asked, out, pictures, quick=quick, of_all=of_all)
+
+
 @app.command("new")
 def _new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, a lower-case identifier.")],

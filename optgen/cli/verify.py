@@ -17,7 +17,7 @@ from optgen.certificates import KEPT, certificate, key
 from optgen.cli.failures import complain_of
 from optgen.cli.screen import complain, console, errors, named
 from optgen.errors import UsageError
-from optgen.folders import HERE, installed_generated, installed_specs, spec_files
+from optgen.folders import HERE, installed_specs, module_folders, spec_files
 from optgen.language.spec import Optimizer
 from optgen.modules import digest_of
 from optgen.targets import NAMES, checked
@@ -85,11 +85,9 @@ def run(
 
 def _candidates(choices: Sequence[tuple[Source, str]], out: Path | None, targets: Sequence[str]) -> list[Candidate]:
     """Optimizers with their modules in the folder, or, if none is given, for specs that come with optgen also there."""
-    folder, installed = out or Path("generated"), installed_specs().resolve()
     candidates, missing = [], []
     for source, name in choices:
-        is_ours = out is None and source.path.resolve().parent == installed
-        places = [folder, *([installed_generated()] if is_ours else [])]
+        places = module_folders(source.path, out)
         found = [place for place in places if any((place / each / f"{name}.py").is_file() for each in targets)]
         if not found:
             missing.append(name)
@@ -99,7 +97,9 @@ def _candidates(choices: Sequence[tuple[Source, str]], out: Path | None, targets
         paths = [(found[0] / each / f"{name}.py", each) for each in targets]
         candidates += [Candidate(optimizer, path, target=each) for path, each in paths if path.is_file()]
     if missing:
-        raise UsageError(f"there is no module for {', '.join(missing)} in {folder}: run `optgen build` first")
+        raise UsageError(
+            f"there is no module for {', '.join(missing)} in {out or 'generated'}: run `optgen build` first"
+        )
     return candidates
 
 

@@ -1,0 +1,53 @@
+"""docs/performance.md and the pictures beside it, of a report that nobody measured."""
+
+import pytest
+import write_performance
+
+from optgen.bench.pictures import draw
+
+MODELS = {"2^10": (1, 2**10), "2^17": (1, 2**17), "2^24": (1, 2**24), "1x100": (1, 100), "10000x100": (10_000, 10**6)}
+MACHINE = {"cpu": "slow", "cores": 2, "caches": [{"level": 1, "bytes": 2**15, "own": True}], "python": "3.11"}
+
+
+def result(rule, model, loop, ours, **others):
+    """What a trial leaves."""
+    times = {"loop": loop, "optgen": ours, **others}
+    rows = [
+        {"contender": name, "median_ms": ms, "min_ms": ms, "time_of_loop": ms / loop, "time_of_optgen": ms / ours}
+        for name, ms in times.items()
+    ]
+    where = {"rule": rule, "model": model, "tensors": MODELS[model][0], "elements": MODELS[model][1]}
+    return {**where, "stored": "float32", "threads": 2, "footprint": 16, "left_out": {}, "rows": rows}
+
+
+REPORT = {
+    "machine": MACHINE,
+    "missing": {"deepspeed": "deepspeed is not installed"},
+    "results": [
+        *(result("adamw", model, 1.0, 2.0, optax=1.8) for model in MODELS),
+        result("lion", "2^24", 9.0, 10.0),
+        result("sgd", "2^24", 9.6, 10.0),
+    ],
+}
+
+
+def test_the_page_says_how_far_each_aim_is_reached():
+    page = "\n".join(write_performance.lines(REPORT))
+    for line in (
+        "| AdamW, 10,000 × 100: 1.0 ms | 2.00 ms; other g not in this run | the loop takes 1.00 ms; beyond that, 100",
+        "| AdamW, one tensor of 2^10: 6 µs | 2000.0 µs | the host: the loop takes 1000.0 µs |",
+        "| every rule, 2^24: 0.95 of its loop | 1 of 3 | below, slowest first: adamw 0.50, lion 0.90 |",
+        "| 0 of 5 models | 2^10: optax takes 0.90 of our time; ",
+        "Not installed, so not compared with: deepspeed.",
+        "| 10000x100 | 1.00 | 2.00 | 1.80 |",
+        "| `lion` | 10.0 ms | 0.90 | – |",
+    ):
+        assert line in page
+    assert all(f"| {aim} |" in page for aim, _ in write_performance.AIMS)
+
+
+def test_pictures_are_drawn_of_what_there_is_enough_of(tmp_path):
+    pytest.importorskip("matplotlib")
+    drawn = [path.name for path in draw(REPORT, tmp_path / "new")]
+    assert drawn == ["size-adamw.png", "limits-2^24.png", "tensors-adamw.png"]
+    assert all((tmp_path / "new" / name).stat().st_size > 1000 for name in drawn)
