@@ -10,7 +10,7 @@ import numpy as np
 
 from optgen.errors import UsageError
 from optgen.plot.canvas import canvas, label_ends, look, save
-from optgen.plot.runs import Contender
+from optgen.plot.runs import Mover
 from optgen.plot.surfaces import Floats
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def draw_bounds(optimizer: Optimizer, out: Path) -> None:
         save(figure, out)
 
 
-def movements(who: Contender, after: int) -> Floats:
+def movements(who: Mover, after: int) -> Floats:
     """How far a parameter moves at each step from the last gradient of 1 before a large one, in learning rates."""
     theta, one = np.zeros(1), np.ones(1)
     optimizer = who.kind([theta], **who.given)
@@ -139,7 +139,7 @@ def movements(who: Contender, after: int) -> Floats:
     return np.array(found)
 
 
-def draw_memory(whos: Sequence[Contender], out: Path, after: int = 10_000) -> None:
+def draw_memory(whos: Sequence[Mover], out: Path, after: int = 10_000) -> None:
     """Draw how far rules move after one gradient that is a hundred thousand times as large as all others."""
     with canvas(8, 4.8) as (figure, axes):
         ends, lowest = [], []

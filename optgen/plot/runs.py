@@ -19,7 +19,7 @@ RATES = np.geomspace(1e-4, 3, 46)
 
 
 @dataclass(frozen=True)
-class Contender:
+class Mover:
     """A rule that takes part.
 
     Parameters
@@ -62,7 +62,7 @@ class Path:
     loss: float
 
 
-def contender(choice: Choice, given: Mapping[str, float]) -> Contender:
+def contender(choice: Choice, given: Mapping[str, float]) -> Mover:
     """A rule of the catalogue, compiled; hyperparameters that it does not have are left out."""
     from optgen.folders import installed_specs  # noqa: PLC0415
 
@@ -74,15 +74,15 @@ def contender(choice: Choice, given: Mapping[str, float]) -> Contender:
 
         module = compiled(source.rule(declared.name))  # type: ignore[arg-type]
     own = {name: value for name, value in given.items() if name in module.PROGRAM.hypers}
-    return Contender(declared.name, getattr(module, declared.title), module.PROGRAM, own)
+    return Mover(declared.name, getattr(module, declared.title), module.PROGRAM, own)
 
 
-def path(who: Contender, surface: Surface, steps: int, seed: int = 0) -> Path:
+def path(who: Mover, surface: Surface, steps: int, seed: int = 0) -> Path:
     """Where a rule goes, at the learning rate that is given or else at the one of `RATES` that is lowest on average.
 
     Parameters
     ----------
-    who : Contender
+    who : Mover
         The rule.
     surface : Surface
         Where.
@@ -100,9 +100,7 @@ def path(who: Contender, surface: Surface, steps: int, seed: int = 0) -> Path:
     return _path(who, surface, tried[:, best : best + 1], float(RATES[best]))
 
 
-def walked(
-    who: Contender, surface: Surface, settings: Sequence[Mapping[str, float]], steps: int, seed: int = 0
-) -> Floats:
+def walked(who: Mover, surface: Surface, settings: Sequence[Mapping[str, float]], steps: int, seed: int = 0) -> Floats:
     """The points of a run for each setting: of shape (steps + 1, settings, 2), in float64.
 
     All are groups of one optimizer, so that a step of all is one launch; but where a rule makes something of the whole
@@ -157,12 +155,12 @@ def _losses(surface: Surface, points: Floats) -> Floats:
     return np.where(np.isfinite(found), found, np.inf)
 
 
-def _path(who: Contender, surface: Surface, points: Floats, lr: float | None) -> Path:
+def _path(who: Mover, surface: Surface, points: Floats, lr: float | None) -> Path:
     return Path(who.name, points[:, 0], lr, float(_losses(surface, points)[0]))
 
 
 def final_losses(
-    who: Contender, surface: Surface, axes: tuple[tuple[str, Floats], tuple[str, Floats]], steps: int
+    who: Mover, surface: Surface, axes: tuple[tuple[str, Floats], tuple[str, Floats]], steps: int
 ) -> Floats:
     """The value at the end for each pair of two hyperparameters: shape (second, first), infinite if it diverged."""
     (first, columns), (second, rows) = axes
