@@ -13,7 +13,7 @@ from optgen.cli.screen import console, one_named
 from optgen.errors import UsageError
 from optgen.plot import curves, maps
 from optgen.plot.canvas import require_format, require_matplotlib
-from optgen.plot.runs import Contender, contender, final_losses, path
+from optgen.plot.runs import Mover, contender, final_losses, path
 from optgen.plot.surfaces import surface_named
 
 CELLS = 28
@@ -111,7 +111,7 @@ def _chosen(name: str, kind: str) -> Choice:
     return choice
 
 
-def _contender(name: str, settings: dict[str, float]) -> Contender:
+def _contender(name: str, settings: dict[str, float]) -> Mover:
     who = contender(_chosen(name, "optimizer"), settings)
     for hyper, value in who.given.items():
         domain = who.program.hypers[hyper].domain
@@ -137,7 +137,7 @@ def _schedule(name: str, settings: dict[str, float]) -> Any:
     return kind(**{name: int(value) if value == int(value) and name != "lr" else value for name, value in own.items()})
 
 
-def _values(who: Contender, name: str) -> Any:
+def _values(who: Mover, name: str) -> Any:
     """The values of a hyperparameter that are looked at: rates by powers of ten, decays by how far they are from 1."""
     hyper = who.program.hypers[name]
     usual = float(hyper.default)
