@@ -42,7 +42,7 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     Everything that `torch.optim.Optimizer` has is there: parameter groups, hooks, state dicts, closures; every
     scheduler of ``torch.optim.lr_scheduler`` works. Parameters are updated in place, in their own strides; those
-    without a gradient are left out.
+    without a gradient are left out. Any thread may step; gradients must stay where they are while one does.
 
     Parameters
     ----------
