@@ -214,6 +214,11 @@ def _symbols_are_declared(_: str, __: str, step: Sequence[Let]) -> Found:
             if not isinstance(symbol, allowed):
                 fix = f"write it in hyperparameters{'' if allowed is Hyper else ', theta and g'}"
                 yield Problem(f"the init of state `{state}` has the symbol `{symbol}`", fix, str(let))
+        of_groups = sorted((x for x in state.init.atoms(Reduction) if x.to is Space.GROUP), key=str)
+        if of_groups and not state.init.has(g):  # with g it is computed in the first step, which knows the groups
+            what = f"the init of state `{state}` is made of {text(of_groups[0])}, before there are groups"
+            model = type(of_groups[0]).__name__.replace("Group", "Model")
+            yield Problem(what, f"write {model}(…), or a total of each tensor", str(let))
 
 
 def _declare(name: str) -> str:

@@ -88,6 +88,12 @@ def test_without_groups_it_is_the_model(by_group, by_model) -> None:
         np.testing.assert_array_equal(ours, expected)
 
 
+def test_no_state_starts_from_a_total_of_the_parameters_of_a_group() -> None:
+    s = state("s", space=optgen.TENSOR, init=GroupNorm(theta))
+    with pytest.raises(SpecError, match=r"made of GroupNorm\(theta\), before there are groups"):
+        Optimizer("wrong", title="Wrong", step=[Let(s.next, s), Let(theta.next, theta - lr * s * g)])
+
+
 def test_no_state_is_of_a_group() -> None:
     with pytest.raises(TypeError, match="is kept for its tensors: TENSOR"):
         state("s", space=GROUP)
