@@ -164,6 +164,8 @@ def _reason(peer: str, heat: Heat, pace: Pace, need: float) -> str:
             return "it compiles for seconds, and this is to be quick"
     if library == "optax" and heat.threads != numba.config.NUMBA_NUM_THREADS:
         return "JAX cannot be told how many threads to use"
+    if library == "deepspeed" and heat.kept.dtype == "float64":
+        return "it keeps states in float32 and has no kernel for float64"
     if need > memory_left():
         return f"it would need {need / 2**30:.1f} GiB, and {memory_left() / 2**30:.1f} are left"
     return ""

@@ -78,7 +78,9 @@ def test_a_peer_computes_what_ours_does(subject, peer):
     for kept in (Kept(), Kept("float64")):
         threads = numba.config.NUMBA_NUM_THREADS
         starters = race.entered(subject("adamw"), Heat("adamw", MODEL, kept, threads, (peer,)))
-        assert [each.name for each in starters.contenders] == [race.LOOP, race.OURS, race.MOVED, peer]
+        names = {each.name for each in starters.contenders}
+        assert names | starters.left_out.keys() == {race.LOOP, race.OURS, race.MOVED, peer}
+        assert (kept.dtype, peer) == ("float64", "DeepSpeed") or not starters.left_out
         agree(starters, kept)
 
 
@@ -123,7 +125,7 @@ def test_bytes_follow_from_what_is_stored_how(subject):
 
 def test_who_cannot_take_part_is_said_with_a_reason(subject):
     of_rule = subject("adamw")
-    many = Heat("adamw", tensors("2000x1"), Kept(), 1, ("torch compiled", "optax jit", "DeepSpeed"))
+    many = Heat("adamw", tensors("2000x1"), Kept(), 1, ("torch compiled", "optax jit"))
     left_out = race.entered(of_rule, many).left_out
     assert left_out.keys() == set(many.against)
     assert all("not installed" in why or "takes minutes" in why for why in left_out.values())
