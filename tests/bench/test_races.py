@@ -10,7 +10,7 @@ import pytest
 from optgen.bench import peers, race
 from optgen.bench.heats import Heat, Kept, standard
 from optgen.bench.models import NETWORKS, Tensors, tensors
-from optgen.bench.tables import milliseconds, size
+from optgen.bench.tables import grouped, milliseconds, size
 from optgen.bench.traffic import Moving, loop, once, sweeps_of
 from optgen.errors import UsageError
 from optgen.facts import usual_branch
@@ -158,6 +158,13 @@ def test_the_standard_run_has_each_trial_once():
     assert len(set(heats)) == len(heats)
     assert {rule for rule, model, *_ in heats if model == "2^24"} == set(rules)
     assert {model for rule, model, *_ in heats if rule == "adamw"} >= {*NETWORKS, "100000x100", "2^26"}
+
+
+def test_rules_that_ran_on_one_model_share_a_table():
+    ran = [("a", "x"), ("a", "y"), ("b", "x"), ("c", "x"), ("d", "y"), ("e", "x"), ("e", "y")]
+    results = [{"rule": rule, "model": model, "stored": "float32", "threads": 1} for rule, model in ran]
+    tables = [[its["rule"] + its["model"] for its in group] for group in grouped(results)]
+    assert tables == [["ax", "ay"], ["bx", "cx"], ["dy"], ["ex", "ey"]]
 
 
 def test_numbers_are_printed_in_short():
