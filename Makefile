@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test check bench performance gpu verification machine-code same-bits compare clean
+.PHONY: demo test check bench performance gpu verification machine-code same-bits explain pictures compare clean
 
 demo: .venv/installed            ## build every optimizer, then train on handwritten digits with two of them
 	$(BIN)/optgen build
@@ -30,9 +30,10 @@ performance: .venv/installed     ## time every rule and, where installed, what o
 gpu:                             ## where there is a GPU, with nothing to install: its tests, a memory checker, the benchmark, docs/gpu.md
 	PYTHON='$(PYTHON)' .ci/gpu
 
-verification: .venv/installed    ## prove, test and measure every module, break each on purpose (a sample), and write docs/verification.md
+verification: .venv/installed    ## prove, test and measure every module, break each on purpose (a sample), and write docs/verification.md and the certificates
 	$(BIN)/optgen verify --mutate --sample --json > .verification.json
 	$(BIN)/python docs/write_verification.py < .verification.json > docs/verification.md
+	$(BIN)/python docs/write_verification.py certificates < .verification.json > generated/certificates.json
 	rm .verification.json
 
 machine-code: .venv/installed    ## compile every kernel for GPUs, none needed, and write docs/machine-code.md
@@ -42,6 +43,20 @@ machine-code: .venv/installed    ## compile every kernel for GPUs, none needed, 
 same-bits: .venv/installed       ## say of every rule what may differ between machines, and write docs/same-bits.md
 	$(BIN)/python docs/write_same_bits.py > .same-bits.md
 	mv .same-bits.md docs/same-bits.md
+
+explain: .venv/installed         ## write docs/explain.md, what `optgen explain` prints
+	$(BIN)/python docs/write_explain.py > .explain.md
+	mv .explain.md docs/explain.md
+
+pictures: .venv/installed        ## draw the pictures of docs/plot.md
+	$(BIN)/optgen plot paths sgd sgdm nag rmsprop adam lion --out docs/pictures/paths.png
+	$(BIN)/optgen plot paths sgd sgdm adam --surface ravine --out docs/pictures/ravine.gif
+	$(BIN)/optgen plot heat adam --surface himmelblau --steps 100 --out docs/pictures/heat.png
+	$(BIN)/optgen plot schedules linear_decay cosine_decay one_cycle noam sgdr --set period=1000 --set growth=2 \
+		--out docs/pictures/schedules.png
+	$(BIN)/optgen plot rectification --out docs/pictures/rectification.png
+	$(BIN)/optgen plot bounds --out docs/pictures/bounds.png
+	$(BIN)/optgen plot memory --out docs/pictures/memory.png
 
 compare: .venv/installed         ## train with every optimizer, see which claims of lectures hold, and write docs/comparison.md
 	$(BIN)/python examples/compare.py --out docs

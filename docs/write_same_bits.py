@@ -6,15 +6,15 @@ python docs/write_same_bits.py > docs/same-bits.md
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
 
 from optgen import specs
-from optgen.ir import Equation, Kernel
+from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
-from optgen.loops.printer import CodePrinter
 from optgen.pipeline import kernel_of
+from optgen.same_bits import may_differ
 
 HEAD = """\
 # The same bits
@@ -40,29 +40,13 @@ What may differ between machines:
 
 A rule with four dashes has the same bits on every machine; one that has only totals, on every CPU.
 """
-EXACT = set(
-    "abs ceil finite floor fma head maximum minimum root_of_squares shrunk sign sqrt stretched tail times where".split()
-)
-"""Functions that every machine rounds alike, or that round nothing."""
-
-
-def used(equations: Iterable[Equation], *, elementwise: bool) -> str:
-    """The functions of a library in some equations."""
-    code = CodePrinter(elementwise=elementwise)
-    texts = [code(equation.value) for equation in equations]
-    found = sorted(code.used - EXACT) + ["\\*\\*"] * any("**" in text for text in texts)
-    return ", ".join(found) or "-"
 
 
 def row(kernel: Kernel) -> str:
     """What is said of one rule."""
-    elements = [assign for sweep in kernel.sweeps if not sweep.is_small for assign in sweep.body]
-    between = [assign for sweep in kernel.sweeps if sweep.is_small for assign in sweep.body]
-    totals = sorted({reduce.how for sweep in kernel.sweeps for reduce in sweep.reduces})
-    of_elements = used(elements, elementwise=True)
-    of_scalars = used([*kernel.scalars, *between], elementwise=False)
-    draws = "yes" if kernel.draws else "-"
-    return f"| `{kernel.name}` | {of_elements} | {of_scalars} | {', '.join(totals) or '-'} | {draws} |"
+    found = may_differ(kernel)
+    listed = (", ".join(found[what]).replace("*", r"\*") or "-" for what in ("elements", "scalars", "totals"))
+    return f"| `{kernel.name}` | {' | '.join(listed)} | {'yes' if found['draws'] else '-'} |"
 
 
 def lines() -> Iterator[str]:

@@ -1,6 +1,8 @@
-"""Write docs/verification.md from what `optgen verify --mutate --sample --json` prints.
+"""Write docs/verification.md, or the certificates, from what `optgen verify --mutate --sample --json` prints.
 
-optgen verify --mutate --sample --json | python docs/write_verification.py > docs/verification.md
+optgen verify --mutate --sample --json > .verification.json
+python docs/write_verification.py < .verification.json > docs/verification.md
+python docs/write_verification.py certificates < .verification.json > generated/certificates.json
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+
+from optgen.certificates import certificate, key
 
 HEAD = """\
 # Verification
@@ -100,5 +104,13 @@ def _mutants(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield f"| **all** | | | **{totals['made']}** | **{totals['caught']}** |"
 
 
+def certificates(report: dict[str, Any]) -> str:
+    """A certificate a line, as JSON."""
+    made = {key(entry["name"], entry["target"]): certificate(entry) for entry in report["optimizers"]}
+    rows = (f'"{name}": {json.dumps(made[name], ensure_ascii=False)}' for name in sorted(made))
+    return "{\n" + ",\n".join(rows) + "\n}"
+
+
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(lines(json.load(sys.stdin))) + "\n")
+    found = json.load(sys.stdin)
+    sys.stdout.write((certificates(found) if "certificates" in sys.argv else "\n".join(lines(found))) + "\n")

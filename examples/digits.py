@@ -22,13 +22,13 @@ from mlp import BATCH, Data, Params, accuracy, batches, initial, load, loss_and_
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from style import COLOURS, STYLE
 from sympy import sign, sqrt
 
 import optgen
 from optgen import Let, Optimizer, g, state, t, theta
 from optgen.generated.cpu.adam import Adam
 from optgen.hypers import beta1, beta2, eps, lr, weight_decay
+from optgen.plot.style import COLOURS, STYLE
 from optgen.runtime import FusedOptimizer
 
 # A rule of our own. In its first steps Adam's average of squared gradients is hardly an average: of all the weights in

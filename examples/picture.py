@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from io import BytesIO
 from itertools import cycle, product
 from pathlib import Path
 from statistics import fmean
@@ -14,10 +13,11 @@ from claims import Array, losses_by_epoch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from PIL import Image
 from report import Warmups
-from style import COLOURS, STYLE
 from tuning import Trained
+
+from optgen.plot.canvas import save
+from optgen.plot.style import COLOURS, STYLE
 
 FAMILIES = {
     "Momentum": ("sgd", "sgdm", "nag", "sgdm_l2_library", "sgdw"),
@@ -29,9 +29,6 @@ FLOOR = 0.9
 """Accuracies below are not drawn."""
 CROWDED = 4
 """Curves in a panel beyond which the spread of seeds is left out and the legend has two columns."""
-
-PALETTE = 192
-"""Colours in the file."""
 
 Curves = Sequence[tuple[str, Trained]]
 
@@ -66,13 +63,6 @@ def draw(optimizers: Mapping[str, Trained], warmed: Warmups, out: Path) -> None:
                 accuracy.set_xlabel("epoch")
         dots(figure.add_subplot(grid[:, 2]), optimizers.values())
         save(figure, out)
-
-
-def save(figure: Figure, out: Path) -> None:
-    """Save with a palette, a third of the size and no difference to see."""
-    with BytesIO() as buffer:
-        figure.savefig(buffer)
-        Image.open(buffer).convert("RGB").quantize(PALETTE).save(out, optimize=True)
 
 
 def lines(axes: Axes, curves: Curves, values: Sequence[Sequence[Array]]) -> None:

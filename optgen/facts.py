@@ -18,7 +18,9 @@ from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, Named, t
 from optgen.language.text import text
 from optgen.loader import Rule, SpecFile
+from optgen.operations import operations
 from optgen.pipeline import kernel_of
+from optgen.same_bits import may_differ
 
 FLOAT32 = 4
 LATER = range(10_001, 10_061)
@@ -30,7 +32,7 @@ def facts(file: SpecFile, rule: Rule) -> dict[str, Any]:
 
     ``bytes_read`` and ``bytes_written`` are for an element in float32 and belong to the branch that runs at most steps
     with the default hyperparameters; ``branches`` has them for each, the usual one marked. They are null where no
-    kernel can be built.
+    kernel can be built. ``operations`` are counted for an element, ``may_differ`` is what may differ between machines.
     """
     if isinstance(rule, Schedule):
         return _said(file, rule)
@@ -64,17 +66,18 @@ def _traffic(optimizer: Optimizer) -> dict[str, Any]:
     try:
         kernel = kernel_of(optimizer)
     except OptgenError:
-        return {"sweeps": None, "bytes_read": None, "bytes_written": None, "branches": []}
+        return {"sweeps": None, "bytes_read": None, "bytes_written": None, "branches": [], "may_differ": None}
     usual = usual_branch(optimizer, kernel)
     branches = [{"when": text(branch.when), "usual": branch is usual, **_moved(branch)} for branch in kernel.branches]
-    return {**_moved(usual), "branches": branches}
+    return {**_moved(usual), "branches": branches, "may_differ": may_differ(kernel)}
 
 
-def _moved(branch: Branch) -> dict[str, int]:
+def _moved(branch: Branch) -> dict[str, Any]:
     return {
         "sweeps": len(branch.over_elements),
         "bytes_read": FLOAT32 * branch.loads,
         "bytes_written": FLOAT32 * branch.stores,
+        "operations": operations(branch),
     }
 
 

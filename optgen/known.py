@@ -36,7 +36,7 @@ _INSIDES = frozenset({"generated", "specs"})
 _HARMLESS = frozenset({"__all__", "__doc__", "__name__"})
 _VERSIONS = {"sympy": "release.py", "mpmath": "__init__.py"}
 """Files that hold the versions of what the compiler works with; reading them is faster than importing them."""
-_NO_PART_OF_THE_COMPILER = frozenset({"cli", "generated", "specs", "verify"})
+_NO_PART_OF_THE_COMPILER = frozenset({"cli", "generated", "plot", "specs", "verify"})
 
 
 def key_of(path: Path) -> str | None:
@@ -60,6 +60,15 @@ def compiler() -> str:
     for path in [*sorted(sources), *_versions()]:
         found.update(f"\n{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
     return found.hexdigest()
+
+
+@lru_cache(1)
+def verifier() -> str:
+    """A digest of the sources of the verifier, for what it says of a rule."""
+    found = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / "verify").rglob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def _versions() -> Iterator[Path]:

@@ -65,7 +65,7 @@ def _both(kind: type[Reduction], space: Space) -> Iterator[tuple[str, list[Let]]
 
 KINDS = sorted(Reduction.__subclasses__(), key=lambda kind: kind.__name__)
 RULES = {
-    **{f"{space.name}_{name}": step for space in Space for name, step in _states(space)},
+    **{f"{space.name}_{name}": step for space in Space if space is not Space.GROUP for name, step in _states(space)},
     **{f"{kind.__name__}_{name}": step for kind in KINDS for name, step in _reductions(kind)},
     **{
         f"{kind.__name__}_{space.name}_{name}": step

@@ -51,8 +51,14 @@ def _fma(a: Any, b: Any, c: Any) -> Any:
     return a * b + c
 
 
-_STAND_INS = {"view": _view, "fma": _fma, "lanes": lambda x: np.full(LANES, x)}
-"""For what takes memory, or numbers of one type where Python's have none."""
+_STAND_INS = {
+    "view": _view,
+    "fma": _fma,
+    "lanes": lambda x: np.full(LANES, x),
+    "narrow": lambda x, like: like.dtype.type(x),
+    "wide": np.float64,
+}
+"""For what takes memory, numbers of one type where Python's have none, or is an instruction."""
 
 
 def undefined(text: str) -> set[str]:

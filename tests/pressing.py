@@ -46,9 +46,10 @@ def _pressed(act: Callable[[], Any], handler: Callable[..., Any], k: int) -> boo
         nonlocal left
         if not frame.f_globals.get("__name__", "").startswith("optgen"):
             return None
-        frame.f_trace_opcodes = True
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
         left -= event == "opcode"
         if event == "opcode" and left == 0:
+            sys.settrace(None)  # what follows need not be counted
             for _ in range(2):
                 signal.raise_signal(signal.SIGINT)
         return look

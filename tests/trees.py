@@ -257,12 +257,18 @@ def _equations() -> Tree:
 
 
 def _all_threads() -> Tree:
-    body = (count_up("i", LENGTH, Accumulate(item("x", I), "sum", item("x", I)), parallel=True),)
+    tasks, task = Name("tasks"), Name("task")
+    visit = Accumulate(item("x", I), "sum", item("x", I))
+    of_task = counted("i", Item(tasks, (task,)), Item(tasks, (plus(task, ONE),)), visit)
+    body = (count_up("task", Binary(call("len", tasks), "-", ONE), of_task, parallel=True),)
 
     def does(a: Arrays) -> None:
         a["x"] += a["x"]
 
-    return Tree("on all threads", body, lambda dtype: {"x": _x(dtype)}, does, machines=("cpu",))
+    def arrays(dtype: Any) -> Arrays:
+        return {"tasks": np.array([0, 3, 4, 4, 7, 8]), "x": _x(dtype)}
+
+    return Tree("on all threads", body, arrays, does, machines=("cpu",))
 
 
 THREADS = 4

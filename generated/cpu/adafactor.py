@@ -22,11 +22,11 @@ Reference: torch.optim.Adafactor.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, helper, lanes, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element,
-    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched,
+    LANES, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import column_totals, narrow, rows_in_columns, sum_of, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import column_totals, rows_in_columns, sum_of, sum_of_lanes
 
 
 @on_host
@@ -356,21 +356,14 @@ PROGRAM = Program(
         Phase(("acc0", "acc1", "acc6", "acc7", "acc8"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
             "acc0": ("sum", "element"),
         }),
-        Phase((
-            "acc6", "acc7", "acc8", "total6", "total7", "total8", "acc1", "total1",
-        ), between=combine_0, totals={
+        Phase(("acc6", "acc7", "acc8", "total6", "total7", "total8", "acc1", "total1"), between=combine_0, totals={
             "total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element"),
             "total1": ("sum", "element"),
         }),
-        Phase((
-            "total6", "total7", "total8", "numel", "rate", "r", "acc0", "n_cols",
-            "by_row",
-        ), between=prepare_0),
+        Phase(("total6", "total7", "total8", "numel", "rate", "r", "acc0", "n_cols", "by_row"), between=prepare_0),
         Phase(("r", "total2"), between=combine_1, totals={"total2": ("sum", "row")}),
         Phase(("c", "total1", "total2", "numel", "n_rows", "n_cols", "by_column"), between=prepare_1),
-        Phase((
-            "by_row", "by_column", "acc3", "acc4", "acc5",
-        ), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("by_row", "by_column", "acc3", "acc4", "acc5"), sweep=sweep_1, sweep_serial=sweep_1_serial),
         Phase(("acc3", "acc4", "acc5", "total3", "total4", "total5"), between=combine_2, totals={
             "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"),
         }),

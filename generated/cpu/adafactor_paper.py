@@ -21,13 +21,11 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, helper, lanes, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element,
-    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched,
+    LANES, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import (
-    column_totals, columns_in_rows, narrow, rows_in_columns, sum_of, sum_of_lanes, wide,
-)
+from optgen.runtime.cpu.totals import column_totals, columns_in_rows, rows_in_columns, sum_of, sum_of_lanes
 
 
 @on_host
@@ -371,22 +369,16 @@ PROGRAM = Program(
         Phase(("acc0", "acc1", "acc7", "acc8", "acc9"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
             "acc0": ("sum", "element"),
         }),
-        Phase((
-            "acc7", "acc8", "acc9", "total7", "total8", "total9", "acc1", "total1",
-        ), between=combine_0, totals={
+        Phase(("acc7", "acc8", "acc9", "total7", "total8", "total9", "acc1", "total1"), between=combine_0, totals={
             "total7": ("sum", "element"), "total8": ("sum", "element"), "total9": ("sum", "element"),
             "total1": ("sum", "element"),
         }),
-        Phase((
-            "total7", "total8", "total9", "numel", "rate", "r", "acc0", "n_cols",
-        ), between=prepare_0),
+        Phase(("total7", "total8", "total9", "numel", "rate", "r", "acc0", "n_cols"), between=prepare_0),
         Phase(("r", "total3"), between=combine_1, totals={"total3": ("sum", "row")}),
         Phase(("c", "total1", "total3", "n_rows", "by_column"), between=prepare_1),
         Phase(("c", "total2"), between=combine_2, totals={"total2": ("sum", "column")}),
         Phase(("r", "total2", "by_row"), between=prepare_2),
-        Phase((
-            "by_row", "by_column", "acc4", "acc5", "acc6",
-        ), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("by_row", "by_column", "acc4", "acc5", "acc6"), sweep=sweep_1, sweep_serial=sweep_1_serial),
         Phase(("acc4", "acc5", "acc6", "total4", "total5", "total6"), between=combine_3, totals={
             "total4": ("sum", "element"), "total5": ("sum", "element"), "total6": ("sum", "element"),
         }),

@@ -19,11 +19,11 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail,
+    LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
+    prange, serial_sweep, sqrt, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import sum_of_lanes
 
 
 @on_host

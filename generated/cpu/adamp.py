@@ -29,11 +29,11 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, maximum, on_host, parallel_sweep, per_chunk, per_element,
-    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail,
+    LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import max_of, narrow, sum_of, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import max_of, sum_of, sum_of_lanes
 
 
 @on_host
@@ -398,34 +398,29 @@ PROGRAM = Program(
     },
     phases=(
         Phase((
-            "acc0", "acc1", "acc2", "acc3", "acc4",
-            "acc5", "acc6", "acc8", "acc9", "acc10",
-            "acc11", "acc12", "acc13", "acc14", "acc15",
-            "acc16",
+            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "acc6", "acc8", "acc9", "acc10", "acc11", "acc12",
+            "acc13", "acc14", "acc15", "acc16",
         ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
             "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
             "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
             "acc6": ("sum", "element"), "acc15": ("sum", "element"),
         }),
         Phase((
-            "acc8", "acc9", "acc10", "acc11", "acc12", "acc13", "acc14", "acc16",
-            "total8", "total9", "total10", "total11", "total12", "total13",
-            "total14", "total16",
+            "acc8", "acc9", "acc10", "acc11", "acc12", "acc13", "acc14", "acc16", "total8", "total9", "total10",
+            "total11", "total12", "total13", "total14", "total16",
         ), between=combine_0, totals={
             "total8": ("sum", "element"), "total9": ("sum", "element"), "total10": ("sum", "element"),
             "total11": ("sum", "element"), "total12": ("sum", "element"), "total13": ("sum", "element"),
             "total14": ("sum", "element"), "total16": ("sum", "element"),
         }),
         Phase((
-            "total8", "total9", "total10", "total11", "total12", "total13",
-            "total14", "cosine", "acc0", "acc1", "acc2", "acc3", "acc4", "acc5",
-            "acc6", "y4",
+            "total8", "total9", "total10", "total11", "total12", "total13", "total14", "cosine", "acc0", "acc1",
+            "acc2", "acc3", "acc4", "acc5", "acc6", "y4",
         ), between=prepare_0),
         Phase(("y4", "total7"), between=combine_1, totals={"total7": ("max", "row")}),
         Phase((
-            "total7", "cosine", "numel", "n_cols", "row_cosine", "c4", "acc4",
-            "acc5", "acc6", "total12", "total13", "total14", "acc15", "total16",
-            "radial",
+            "total7", "cosine", "numel", "n_cols", "row_cosine", "c4", "acc4", "acc5", "acc6", "total12", "total13",
+            "total14", "acc15", "total16", "radial",
         ), between=prepare_1),
         Phase(("radial", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),

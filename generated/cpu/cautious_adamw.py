@@ -19,11 +19,11 @@ Reference: arXiv:2411.16085, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, maximum, on_host, parallel_sweep, per_chunk, per_element,
-    prange, serial_sweep, sign, sqrt, tail, where,
+    LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, serial_sweep, sign, sqrt, tail, where, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
 
 
 @on_host

@@ -15,10 +15,11 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, where,
+    LANES, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    where, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import sum_of_lanes
 
 
 @on_host

@@ -19,11 +19,11 @@ Reference: torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, maximum, on_host, parallel_sweep, per_chunk, per_element,
-    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail,
+    LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
+from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
 
 
 @on_host

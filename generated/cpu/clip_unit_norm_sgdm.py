@@ -17,11 +17,11 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, stretched,
+    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
+    root_of_squares, serial_sweep, shrunk, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import sum_of_lanes
 
 
 @on_host
@@ -207,10 +207,7 @@ PROGRAM = Program(
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "shrink": "row",
     },
     phases=(
-        Phase((
-            "acc0", "acc1", "acc2", "acc3", "acc4",
-            "acc5",
-        ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
             "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
             "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
         }),

@@ -19,11 +19,11 @@ Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.core import beginning
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched,
+    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
+from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
 
 
 @on_host
@@ -190,22 +190,17 @@ PROGRAM = Program(
     },
     phases=(
         Phase(("acc0", "acc2", "acc4", "acc6"), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase((
-            "acc0", "acc2", "acc4", "acc6", "total0", "total2", "total4", "total6",
-        ), between=combine_0, totals={
+        Phase(("acc0", "acc2", "acc4", "acc6", "total0", "total2", "total4", "total6"), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"),
             "total6": ("sum", "element"),
         }),
         Phase((
-            "total0", "total2", "total4", "total6", "total1", "total3", "total5",
-            "total7",
+            "total0", "total2", "total4", "total6", "total1", "total3", "total5", "total7",
         ), between=combine_1, totals={
             "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"),
             "total7": ("sum", "tensor"),
         }),
-        Phase((
-            "distance", "squares", "total1", "total3", "total5", "total7", "rate",
-        ), between=prepare_0),
+        Phase(("distance", "squares", "total1", "total3", "total5", "total7", "rate"), between=prepare_0),
         Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
     copies=("theta_0",),

@@ -18,11 +18,11 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt,
+    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sqrt, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
+from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
 
 
 @on_host

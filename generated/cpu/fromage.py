@@ -17,11 +17,11 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, maximum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched,
+    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
+    root_of_squares, serial_sweep, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
 
 
 @on_host
@@ -186,13 +186,10 @@ PROGRAM = Program(
         "total5": "tensor", "c1": "tensor",
     },
     phases=(
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial),
         Phase((
-            "acc0", "acc1", "acc2", "acc3", "acc4",
-            "acc5",
-        ), sweep=sweep_0, sweep_serial=sweep_0_serial),
-        Phase((
-            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "total0", "total1",
-            "total2", "total3", "total4", "total5",
+            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "total0", "total1", "total2", "total3", "total4",
+            "total5",
         ), between=combine_0, totals={
             "total0": ("sum", "element"), "total1": ("sum", "element"), "total2": ("sum", "element"),
             "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"),

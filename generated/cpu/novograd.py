@@ -17,10 +17,11 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
+    LANES, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    sqrt, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, wide
+from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
 
 
 @on_host

@@ -19,11 +19,11 @@ Reference: optax.apply_if_finite.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, finite, fma, head, helper, lanes, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail, where,
+    LANES, finite, fma, head, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
+    serial_sweep, sqrt, tail, where, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
+from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
 
 
 @on_host

@@ -21,11 +21,11 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, head, inf, lanes, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail, where,
+    LANES, fma, head, inf, lanes, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk, per_element,
+    prange, serial_sweep, sqrt, tail, where, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import column_largest, max_of_lanes, narrow, wide
+from optgen.runtime.cpu.totals import column_largest, max_of_lanes
 
 
 @on_host

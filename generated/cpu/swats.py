@@ -29,11 +29,11 @@ Reference: arXiv:1712.07628, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail, times, where,
+    LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
+    prange, serial_sweep, sqrt, tail, times, where, wide,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import narrow, sum_of, sum_of_lanes, sum_over, wide
+from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
 
 
 @on_host
@@ -332,10 +332,7 @@ PROGRAM = Program(
         Phase(("total0", "total2", "total1", "total3"), between=combine_1, totals={
             "total1": ("sum", "tensor"), "total3": ("sum", "tensor"),
         }),
-        Phase((
-            "switched_at", "lam", "rate", "total1", "total3", "now",
-            "switched_at_next", "c5",
-        ), between=prepare_1),
+        Phase(("switched_at", "lam", "rate", "total1", "total3", "now", "switched_at_next", "c5"), between=prepare_1),
         Phase(("c1", "c5"), sweep=sweep_1, sweep_serial=sweep_1_serial),
     ),
 )

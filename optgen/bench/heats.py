@@ -12,7 +12,7 @@ from optgen.bench.peers import COMPILED, PEERS
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredAs:
     """How the slots of an optimizer are stored.
 
     Parameters
@@ -45,7 +45,7 @@ class Heat:
         The optimizer.
     model : Tensors
         What it trains.
-    kept : Kept
+    kept : StoredAs
         How its slots are stored.
     threads : int
         On how many threads all run that can be told.
@@ -55,7 +55,7 @@ class Heat:
 
     rule: str
     model: Tensors
-    kept: Kept
+    kept: StoredAs
     threads: int
     against: tuple[str, ...] = PEERS
 
@@ -64,10 +64,10 @@ ROWS = ("adam_mini", "centralized_sgdm", "clip_unit_norm_sgdm", "novograd", "lam
 """Rules that add up rows or tensors, of which one that is in cache need not be read twice from memory."""
 LARGE, TILED, SMALL = "2^24", "4096by4096", "1000x4096"
 SIXTEEN_BITS = (
-    Kept(options={"store": {"m": "bfloat16", "v": "bfloat16"}}),
-    Kept("bfloat16"),
-    Kept("bfloat16", {"master": True}),
-    Kept("float64"),
+    StoredAs(options={"store": {"m": "bfloat16", "v": "bfloat16"}}),
+    StoredAs("bfloat16"),
+    StoredAs("bfloat16", {"master": True}),
+    StoredAs("float64"),
 )
 
 
@@ -81,7 +81,7 @@ def standard(rules: Sequence[str], threads: int) -> list[Heat]:
     threads : int
         As many as there are.
     """
-    usual = Kept()
+    usual = StoredAs()
     fused = ("torch fused", "DeepSpeed")
     quick = tuple(peer for peer in PEERS if peer != COMPILED)  # which takes a minute for each of the networks
     chosen = [Heat("adamw", tensors(name), usual, threads) for name in ALL if name not in NETWORKS]
@@ -99,7 +99,7 @@ def standard(rules: Sequence[str], threads: int) -> list[Heat]:
 
 
 def every(
-    rule: str, models: Sequence[Tensors], kept: Sequence[Kept], threads: Sequence[int], against: tuple[str, ...]
+    rule: str, models: Sequence[Tensors], kept: Sequence[StoredAs], threads: Sequence[int], against: tuple[str, ...]
 ) -> list[Heat]:
     """A rule on each model, stored and threaded in each way."""
     return [Heat(rule, model, its, number, against) for its, number, model in product(kept, threads, models)]

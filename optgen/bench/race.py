@@ -20,7 +20,7 @@ import numba
 import numpy as np
 
 from optgen.bench import peers
-from optgen.bench.heats import Heat, Kept
+from optgen.bench.heats import Heat, StoredAs
 from optgen.bench.machine import memory_left
 from optgen.bench.models import Tensors
 from optgen.bench.peers import Contender
@@ -86,7 +86,7 @@ class Subject:
     branch: Branch
 
 
-def given(model: Tensors, kept: Kept, seed: int) -> list[Array]:
+def given(model: Tensors, kept: StoredAs, seed: int) -> list[Array]:
     """A random array for every tensor, in memory of its own: a million numbers again and again."""
     dtype = dtype_of(kept.dtype)
     drawn = np.random.default_rng(seed).standard_normal(min(model.elements, 2**20), np.float32).astype(dtype)
@@ -194,7 +194,7 @@ def _loops(subject: Subject, heat: Heat, optimizer: Any, params: list[Array], gr
     return contenders
 
 
-def beside(moved: Sequence[Moving], kept: Kept) -> list[Moving]:
+def beside(moved: Sequence[Moving], kept: StoredAs) -> list[Moving]:
     """The same where there is more beside parameters of 16 bits: a master copy instead of them, or what they lack."""
     extra = next((name for name in ("master", "kahan") if kept.options.get(name)), "")
     if not extra:
@@ -209,7 +209,7 @@ def beside(moved: Sequence[Moving], kept: Kept) -> list[Moving]:
     ]
 
 
-def formats_of(slots: Mapping[str, None] | Sequence[str], kept: Kept) -> dict[str, str]:
+def formats_of(slots: Mapping[str, None] | Sequence[str], kept: StoredAs) -> dict[str, str]:
     """As what each slot is stored."""
     store, computed = kept.options.get("store", {}), computed_for(kept.dtype)
     return {
@@ -218,7 +218,7 @@ def formats_of(slots: Mapping[str, None] | Sequence[str], kept: Kept) -> dict[st
     }
 
 
-def bytes_moved(moved: Sequence[Moving], kept: Kept) -> int:
+def bytes_moved(moved: Sequence[Moving], kept: StoredAs) -> int:
     """How many bytes some sweeps read and write for each element."""
     return sum(
         itemsize_of(its)
@@ -228,7 +228,7 @@ def bytes_moved(moved: Sequence[Moving], kept: Kept) -> int:
     )
 
 
-def footprint(moved: Sequence[Moving], kept: Kept) -> int:
+def footprint(moved: Sequence[Moving], kept: StoredAs) -> int:
     """How many bytes of memory they touch for each element."""
     slots = dict.fromkeys(name for each in beside(moved, kept) for name in each.slots)
     return sum(itemsize_of(its) for its in formats_of(slots, kept).values())

@@ -107,6 +107,107 @@ def _show(
     show.run(name, [view for view, wanted in asked.items() if wanted], target, arch)
 
 
+@app.command("explain")
+def _explain(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help=_ONE, autocompletion=_names)],
+    diff: Annotated[
+        str | None, typer.Option("--diff", metavar="NAME|FILE", help="What changes to another.", autocompletion=_names)
+    ] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure memory and a step here, a few seconds.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="As a page for a browser.")] = False,
+    as_latex: Annotated[bool, typer.Option("--latex", help="As LaTeX.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Explain a rule: equations, hyperparameters, memory, cost, claims, variants, or what --diff changes."""
+    from optgen.cli import explain
+
+    asked = {"markdown": markdown, "html": html, "latex": as_latex, "json": as_json}
+    explain.run(name, diff, [view for view, wanted in asked.items() if wanted], measure=measure)
+
+
+plots = typer.Typer(no_args_is_help=True, help="Draw what rules do, into a PNG or an SVG file; needs matplotlib.")
+app.add_typer(plots, name="plot")
+_Rules = Annotated[
+    list[str], typer.Argument(metavar="NAME|FILE", help="Optimizers or spec files.", autocompletion=_names)
+]
+_Rule = Annotated[str, typer.Argument(metavar="NAME|FILE", help=_ONE, autocompletion=_names)]
+_Surface = Annotated[str, typer.Option(help="beale, rosenbrock, himmelblau, ravine or noisy.")]
+_Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
+_Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=NUMBER", help="A hyperparameter; lr is tuned unless set.")
+]
+_Out = Annotated[Path, typer.Option("--out", help="The file.")]
+
+
+@plots.command("paths")
+def _paths(
+    names: _Rules,
+    surface: _Surface = "rosenbrock",
+    steps: _Steps = 200,
+    given: _Set = None,
+    out: Annotated[Path, typer.Option("--out", help="The file; a .gif moves.")] = Path("paths.png"),
+) -> None:
+    """Where optimizers go on a surface."""
+    from optgen.cli import plot
+
+    plot.paths(names, surface, steps, given or [], out)
+
+
+@plots.command("heat")
+def _heat(
+    name: _Rule,
+    x: Annotated[str, typer.Option(help="The hyperparameter across.")] = "lr",
+    y: Annotated[str, typer.Option(help="The hyperparameter upwards.")] = "beta1",
+    surface: _Surface = "rosenbrock",
+    steps: _Steps = 200,
+    given: _Set = None,
+    out: _Out = Path("heat.png"),
+) -> None:
+    """Where an optimizer ends, over two hyperparameters."""
+    from optgen.cli import plot
+
+    plot.heat(name, (x, y), (surface, steps), given or [], out)
+
+
+@plots.command("schedules")
+def _schedules(names: _Rules, steps: _Steps = 10_000, given: _Set = None, out: _Out = Path("schedules.png")) -> None:
+    """Schedules over the steps."""
+    from optgen.cli import plot
+
+    plot.schedules(names, steps, given or [], out)
+
+
+@plots.command("rectification")
+def _rectification(name: _Rule = "radam", out: _Out = Path("rectification.png")) -> None:
+    """When RAdam begins to divide by its second moment."""
+    from optgen.cli import plot
+
+    plot.rectification(name, out)
+
+
+@plots.command("bounds")
+def _bounds(name: _Rule = "adabound", out: _Out = Path("bounds.png")) -> None:
+    """Between which bounds AdaBound clips rates."""
+    from optgen.cli import plot
+
+    plot.bounds(name, out)
+
+
+@plots.command("memory")
+def _memory(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME|FILE", help="adam and amsgrad if none.", autocompletion=_names)
+    ] = None,
+    given: _Set = None,
+    out: _Out = Path("memory.png"),
+) -> None:
+    """How long optimizers remember one large gradient."""
+    from optgen.cli import plot
+
+    plot.memory(names or ["adam", "amsgrad"], given or [], out)
+
+
 @app.command("verify")
 def _verify(
     names: Annotated[

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from optgen import catalog
 from optgen.bench import peers
-from optgen.bench.heats import Heat, Kept, every, standard
+from optgen.bench.heats import Heat, StoredAs, every, standard
 from optgen.bench.machine import machine
 from optgen.bench.models import ALL, USUAL, chosen
 from optgen.bench.race import FULL, QUICK, Pace, Subject, outcome
@@ -181,7 +181,7 @@ def _against(text: str) -> tuple[str, ...]:
     return tuple(WORDS[word] for word in words if word != "none") if words else peers.PEERS
 
 
-def _kept(choice: Choice, asked: Options, *, of_all: bool) -> list[Kept]:
+def _kept(choice: Choice, asked: Options, *, of_all: bool) -> list[StoredAs]:
     """In which ways the slots of a rule are stored."""
     states = _states(choice)
     store = dict(_stored(word, states, choice[1].name) for word in _words(asked.store))
@@ -189,12 +189,12 @@ def _kept(choice: Choice, asked: Options, *, of_all: bool) -> list[Kept]:
     options = {name: value for name, value in options.items() if value}
     formats = [_format(word, "--dtype") for word in _words(asked.dtype)]
     if not of_all or formats or options:
-        return [Kept(its, options) for its in formats or ["float32"]]
-    every_format = [Kept("float32"), Kept("float64")]
+        return [StoredAs(its, options) for its in formats or ["float32"]]
+    every_format = [StoredAs("float32"), StoredAs("float64")]
     if find_spec("ml_dtypes"):
         every_format += [
-            Kept("bfloat16"),
-            *([Kept(options={"store": dict.fromkeys(states, "bfloat16")})] * bool(states)),
+            StoredAs("bfloat16"),
+            *([StoredAs(options={"store": dict.fromkeys(states, "bfloat16")})] * bool(states)),
         ]
     return every_format
 

@@ -64,3 +64,24 @@ def named(wanted: Sequence[str]) -> tuple[list[Choice], list[SpecError]]:
         if (source.path.resolve(), name) not in {(other.path.resolve(), each.name) for other, each in choices}:
             choices.append((source, declared))
     return choices, failures
+
+
+def one_named(name: str) -> Choice:
+    """The optimizer or schedule of a name, or the one that a file declares.
+
+    Raises
+    ------
+    SpecError
+        If the file cannot be loaded.
+    UsageError
+        If there is none, or a file declares several and none of its own name.
+    """
+    if not name.endswith(".py"):
+        return catalog.found(name, in_reach())
+    choices, failures = named([name])
+    for error in failures:
+        raise error
+    own = [choice for choice in choices if len(choices) == 1 or choice[1].name == Path(name).stem]
+    if not own:
+        raise UsageError(f"{name} declares {', '.join(each.name for _, each in choices)}: name one")
+    return own[0]

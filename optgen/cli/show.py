@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
-from optgen import catalog
-from optgen.catalog import Choice
-from optgen.cli.screen import console, named
+from optgen.cli.screen import console, one_named
 from optgen.errors import UsageError
-from optgen.folders import in_reach
 from optgen.targets import checked
 
 _OF_GPUS = ("ptx", "sass")
@@ -24,7 +20,7 @@ def run(name: str, views: Sequence[str], target: str | None, arch: str) -> None:
     machine = checked(target or ("cuda" if view in _OF_GPUS else "cpu"))
     if view in _OF_GPUS and machine != "cuda":
         raise UsageError(f"--{view} shows kernels for GPUs: leave out --target {machine}")
-    source, declared = _found(name)
+    source, declared = one_named(name)
     if view == "json":
         (shown,) = (json.dumps(entry, indent=2) for entry in source.facts if entry["name"] == declared.name)
     else:
@@ -32,16 +28,3 @@ def run(name: str, views: Sequence[str], target: str | None, arch: str) -> None:
 
         shown = shown_as(view, source.file, source.rule(declared.name), machine, arch)
     console.print(shown, markup=False, emoji=False, soft_wrap=True)
-
-
-def _found(name: str) -> Choice:
-    """The optimizer or schedule of a name, or the one that a file declares."""
-    if not name.endswith(".py"):
-        return catalog.found(name, in_reach())
-    choices, failures = named([name])
-    for error in failures:
-        raise error
-    own = [choice for choice in choices if len(choices) == 1 or choice[1].name == Path(name).stem]
-    if not own:
-        raise UsageError(f"{name} declares {', '.join(each.name for _, each in choices)}: name one")
-    return own[0]

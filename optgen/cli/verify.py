@@ -13,11 +13,13 @@ from rich.table import Table
 
 from optgen import __version__, catalog
 from optgen.catalog import Source
+from optgen.certificates import KEPT, certificate, key
 from optgen.cli.failures import complain_of
 from optgen.cli.screen import complain, console, errors, named
 from optgen.errors import UsageError
 from optgen.folders import HERE, installed_specs, module_folders, spec_files
 from optgen.language.spec import Optimizer
+from optgen.modules import digest_of
 from optgen.targets import NAMES, checked
 from optgen.verify.candidate import FULL, QUICK, Candidate, Finding, Verdict
 from optgen.verify.mutate import CLAIMS, Outcome
@@ -60,10 +62,13 @@ def run(
             stride = SAMPLE if quick or sample else 1
             broken = kills(candidates, pool, stride)
             outcomes = list(_watched(broken, count_mutants(candidates, stride), "breaking"))
+    digests = {key(each.optimizer.name, each.target): digest_of(each.path) or "" for each in candidates}
+    entries = [{**_entry(each), "digest": digests[key(each.name, each.target)]} for each in found]
+    _keep(with_kernels, entries)
     report = {
         "optgen": __version__,
         "effort": {"draws": effort.draws, "seed": effort.seed},
-        "optimizers": [_entry(each) for each in found],
+        "optimizers": entries,
         "mutants": _kill_table(outcomes),
     }
     if as_json:
@@ -130,6 +135,13 @@ def _entry(verified: Verified) -> dict[str, Any]:
         "failed": sum(finding.verdict is Verdict.FAILED for finding in verified.findings),
         "findings": [_plain(finding) for finding in verified.findings],
     }
+
+
+def _keep(choices: Sequence[tuple[Source, str]], entries: Sequence[dict[str, Any]]) -> None:
+    """Keep what was found out, for `optgen explain`."""
+    for source, name in choices:
+        own = {key(name, entry["target"]): certificate(entry) for entry in entries if entry["name"] == name}
+        source.learn({KEPT: {**source.remembered.get(KEPT, {}), **own}})
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

@@ -2,96 +2,112 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from sympy import Add, Expr, Function, Integer, Mul, Symbol, latex
-from sympy.printing.latex import LatexPrinter
-from sympy.printing.precedence import PRECEDENCE
+from sympy import Basic, Expr
 
-from optgen.language import order
-from optgen.language.reductions import Reduction
-from optgen.language.sums import InOrder, is_sum, negated
-from optgen.language.symbols import Grad, Hyper, Local, Next, Stateful, StepCount
+from optgen.language.formula import GREEK, Formula, Formulas
+from optgen.language.symbols import Hyper
+
+_GREEK = {letter: rf"\{name}" for name, letter in reversed(GREEK.items())} | {
+    "∞": r"\infty",
+    "↑": r"\uparrow",
+    "↓": r"\downarrow",
+    "π": r"\pi",
+}
+_SIGNS = {
+    "−": "-",
+    "≤": r"\le",
+    "≥": r"\ge",
+    "≠": r"\ne",
+    "mod": r"\bmod",
+    "and": r"\text{ and }",
+    "or": r"\text{ or }",
+}
+_FENCES = {"‖": r"\Vert", "⌊": r"\lfloor", "⌋": r"\rfloor", "⌈": r"\lceil", "⌉": r"\rceil"}
+_SUMS = {"sum": r"\sum", "max": r"\max", "min": r"\min"}
 
 
-class _Printer(LatexPrinter):
-    """SymPy's printer with our symbols, our order of terms and our reductions."""
+def drawn(formula: Formula) -> str:
+    """LaTeX of a formula."""
+    match formula:
+        case ("letter", base, accent, below, above, index):
+            return _letter(base, accent, below, above, index)
+        case ("tex", source, _):
+            return str(source)
+        case ("word", text):
+            return _word(text)
+        case ("changed", inside):
+            return rf"\textcolor{{red}}{{{drawn(inside)}}}"
+        case ("sum", terms):
+            signs = ["" if k == 0 and sign == "+" else _SIGNS.get(sign, sign) for k, (sign, _) in enumerate(terms)]
+            return "".join(
+                f"{' ' if k else ''}{sign}{' ' if k else ''}{drawn(term)}"
+                for k, (sign, (_, term)) in enumerate(zip(signs, terms, strict=True))
+            )
+        case ("product", factors):
+            return r" \, ".join(map(drawn, factors))
+        case ("fraction", above, below):
+            return rf"\frac{{{drawn(above)}}}{{{drawn(below)}}}"
+        case ("power", base, exponent):
+            inside = drawn(base) if base[0] != "fence" or base[1] == "(" else rf"\left({drawn(base)}\right)"
+            return f"{inside}^{_group(drawn(exponent))}"
+        case ("root", inside):
+            return rf"\sqrt{{{drawn(inside)}}}"
+        case ("fence", left, inside, right):
+            fences = [_FENCES.get(fence, fence) for fence in (left, right[0])]
+            below = rf"_{{\mathrm{{{right[1:]}}}}}" if right[1:] else ""
+            return rf"\left{fences[0]} {drawn(inside)} \right{fences[1]}{below}"
+        case ("call", name, below, arguments):
+            head = _SUMS.get(name, rf"\operatorname{{{name}}}".replace("_", r"\_")) + (
+                rf"_{{\mathrm{{{below}}}}}" if below else ""
+            )
+            return rf"{head}\left({', '.join(map(drawn, arguments))}\right)"
+        case ("relation", sides, operator):
+            return f" {_SIGNS.get(operator, operator)} ".join(map(drawn, sides))
+        case ("not", inside):
+            return rf"\text{{not }} \left({drawn(inside)}\right)"
+        case ("cases", pairs):
+            rows = (
+                rf"{drawn(value)} & " + (r"\text{otherwise}" if when is None else rf"\text{{if }}{drawn(when)}")
+                for value, when in pairs
+            )
+            return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+    raise ValueError(f"{formula!r} is no formula")
 
-    def _print_Symbol(self, symbol: Symbol, style: str = "plain") -> str:
-        match symbol:
-            case Next():
-                return _indexed(symbol.of.name, "t")
-            case Stateful():
-                return _indexed(symbol.name, "t-1")
-            case Local() | Grad():
-                return _indexed(symbol.name, "t")
-            case Hyper() if symbol.tex:
-                return symbol.tex
-            case StepCount():
-                return "t"
-        return str(super()._print_Symbol(symbol, style))
 
-    def _as_ordered_terms(self, expression: Expr, order: Any = None) -> list[Expr]:  # noqa: ARG002
-        return _terms(expression)
+def _letter(base: str, accent: str, below: str, above: str, index: str) -> str:
+    letter = _word(base)
+    letter = rf"\{accent}{{{letter}}}" if accent else letter
+    lower = ",".join((*([_word(below)] if below else []), *([index.replace("−", "-")] if index else [])))
+    upper = above.replace("−", "-")
+    return letter + (f"_{_group(lower)}" if lower else "") + (f"^{_group(upper)}" if upper else "")
 
-    def _print_Mul(self, product: Mul) -> str:
-        coefficient, above, below = order.factors(product)
-        if coefficient.is_negative:
-            return f"-{self._whole(negated(product))}"
-        if coefficient.p != 1 or not above:
-            above.insert(0, Integer(coefficient.p))
-        if coefficient.q != 1:
-            below.insert(0, Integer(coefficient.q))
-        over, under = (self._factors(side) for side in (above, below))
-        return rf"\frac{{{over}}}{{{under}}}" if below else over
 
-    def _factors(self, factors: list[Expr]) -> str:
-        if len(factors) == 1:
-            return str(self._print(factors[0]))
-        return r" \, ".join(self.parenthesize(factor, PRECEDENCE["Mul"]) for factor in factors)
-
-    def _print_InOrder(self, expression: InOrder) -> str:
-        text = ""
-        for term in order.terms(expression):
-            sign = "-" if order.is_negative(term) else "+" if text else ""
-            size = negated(term) if sign == "-" else term
-            space = " " if text else ""
-            text += f"{space}{sign}{space}{self._whole(size)}"
+def _word(text: str) -> str:
+    if text in _GREEK:
+        return _GREEK[text]
+    if len(text) == 1 or text.replace(".", "").isdigit() or "(" in text:
         return text
-
-    def _whole(self, term: Expr) -> str:
-        return self.parenthesize(term, PRECEDENCE["Mul"]) if is_sum(term) else str(self._print(term))
-
-    def _print_Function(self, expression: Function, exp: str | None = None) -> str:
-        if not isinstance(expression, Reduction):
-            return str(super()._print_Function(expression, exp))
-        inside = self.parenthesize(expression.args[0], PRECEDENCE["Mul"])
-        if expression.tex.startswith(r"\left"):
-            inside = self._print(expression.args[0])
-        typeset = expression.tex % inside
-        return typeset if exp is None else rf"\left({typeset}\right)^{{{exp}}}"
+    return rf"\mathrm{{{text}}}".replace("_", r"\_")
 
 
-def _terms(expression: Expr) -> list[Expr]:
-    return order.terms(expression) if isinstance(expression, Add) else [expression]
+def _group(text: str) -> str:
+    return text if len(text) == 1 else f"{{{text}}}"
 
 
-def _indexed(name: str, index: str) -> str:
-    stem, _, accent = name.rpartition("_")
-    if accent in ("hat", "bar", "tilde") and stem:
-        return rf"\{accent}{{{latex(Symbol(stem))}}}_{{{index}}}"
-    typeset = latex(Symbol(name))
-    if "_" in typeset:
-        return rf"{{{typeset}}}_{{{index}}}"
-    return f"{typeset}_{{{index}}}" if len(index) > 1 else f"{typeset}_{index}"
-
-
-def tex(expression: Expr) -> str:
+def tex(expression: Basic) -> str:
     """LaTeX of one expression."""
-    return str(_Printer().doprint(expression))
+    return drawn(Formulas()(expression))
 
 
-def aligned(equations: list[tuple[Expr, Expr]]) -> str:
+def aligned(equations: Sequence[tuple[Expr, Expr]]) -> str:
     """LaTeX of equations, one a line, aligned at the equality sign."""
-    lines = [rf"{tex(target)} &= {tex(value)}" for target, value in equations]
+    write = Formulas(hyper for _, value in equations for hyper in value.atoms(Hyper))
+    return aligned_formulas([("relation", [write(target), write(value)], "=") for target, value in equations])
+
+
+def aligned_formulas(equations: Sequence[Formula]) -> str:
+    """LaTeX of equations that are formulas already."""
+    lines = [f"{drawn(target)} &= {drawn(value)}" for _, (target, value), _ in equations]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"

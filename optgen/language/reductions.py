@@ -49,8 +49,6 @@ class Reduction(Function):
     """``"sum"``, ``"mean"``, ``"max"``, or ``"norm"``, the root of the sum of squares."""
     to: ClassVar[Space]
     """The space of the result."""
-    tex: ClassVar[str]
-    """LaTeX of the result, with ``%s`` for the argument."""
 
     @classmethod
     def eval(cls, argument: Expr) -> Any:
@@ -66,7 +64,6 @@ class TensorSum(Reduction):
 
     how = "sum"
     to = Space.TENSOR
-    tex = r"\sum_{\mathrm{tensor}} %s"
 
 
 class TensorMean(Reduction):
@@ -74,7 +71,6 @@ class TensorMean(Reduction):
 
     how = "mean"
     to = Space.TENSOR
-    tex = r"\operatorname{mean}_{\mathrm{tensor}} %s"
 
 
 class TensorMax(Reduction):
@@ -82,7 +78,6 @@ class TensorMax(Reduction):
 
     how = "max"
     to = Space.TENSOR
-    tex = r"\max_{\mathrm{tensor}} %s"
 
 
 class Norm(Reduction):
@@ -90,7 +85,6 @@ class Norm(Reduction):
 
     how = "norm"
     to = Space.TENSOR
-    tex = r"\left\lVert %s \right\rVert"
 
 
 class RowSum(Reduction):
@@ -98,7 +92,6 @@ class RowSum(Reduction):
 
     how = "sum"
     to = Space.ROW
-    tex = r"\sum_{\mathrm{row}} %s"
 
 
 class RowMean(Reduction):
@@ -106,7 +99,6 @@ class RowMean(Reduction):
 
     how = "mean"
     to = Space.ROW
-    tex = r"\operatorname{mean}_{\mathrm{row}} %s"
 
 
 class RowMax(Reduction):
@@ -114,7 +106,6 @@ class RowMax(Reduction):
 
     how = "max"
     to = Space.ROW
-    tex = r"\max_{\mathrm{row}} %s"
 
 
 class RowNorm(Reduction):
@@ -122,7 +113,6 @@ class RowNorm(Reduction):
 
     how = "norm"
     to = Space.ROW
-    tex = r"\left\lVert %s \right\rVert_{\mathrm{row}}"
 
 
 class ColSum(Reduction):
@@ -130,7 +120,6 @@ class ColSum(Reduction):
 
     how = "sum"
     to = Space.COL
-    tex = r"\sum_{\mathrm{col}} %s"
 
 
 class ColMean(Reduction):
@@ -138,7 +127,6 @@ class ColMean(Reduction):
 
     how = "mean"
     to = Space.COL
-    tex = r"\operatorname{mean}_{\mathrm{col}} %s"
 
 
 class ColMax(Reduction):
@@ -146,7 +134,6 @@ class ColMax(Reduction):
 
     how = "max"
     to = Space.COL
-    tex = r"\max_{\mathrm{col}} %s"
 
 
 class ColNorm(Reduction):
@@ -154,7 +141,6 @@ class ColNorm(Reduction):
 
     how = "norm"
     to = Space.COL
-    tex = r"\left\lVert %s \right\rVert_{\mathrm{col}}"
 
 
 class ModelSum(Reduction):
@@ -162,7 +148,6 @@ class ModelSum(Reduction):
 
     how = "sum"
     to = Space.MODEL
-    tex = r"\sum_{\mathrm{all}} %s"
 
 
 class ModelMean(Reduction):
@@ -170,7 +155,6 @@ class ModelMean(Reduction):
 
     how = "mean"
     to = Space.MODEL
-    tex = r"\operatorname{mean}_{\mathrm{all}} %s"
 
 
 class ModelMax(Reduction):
@@ -178,7 +162,6 @@ class ModelMax(Reduction):
 
     how = "max"
     to = Space.MODEL
-    tex = r"\max_{\mathrm{all}} %s"
 
 
 class ModelNorm(Reduction):
@@ -186,7 +169,6 @@ class ModelNorm(Reduction):
 
     how = "norm"
     to = Space.MODEL
-    tex = r"\left\lVert %s \right\rVert_{\mathrm{all}}"
 
 
 class GroupSum(Reduction):
@@ -194,7 +176,6 @@ class GroupSum(Reduction):
 
     how = "sum"
     to = Space.GROUP
-    tex = r"\sum_{\mathrm{group}} %s"
 
 
 class GroupMean(Reduction):
@@ -202,7 +183,6 @@ class GroupMean(Reduction):
 
     how = "mean"
     to = Space.GROUP
-    tex = r"\operatorname{mean}_{\mathrm{group}} %s"
 
 
 class GroupMax(Reduction):
@@ -210,7 +190,6 @@ class GroupMax(Reduction):
 
     how = "max"
     to = Space.GROUP
-    tex = r"\max_{\mathrm{group}} %s"
 
 
 class GroupNorm(Reduction):
@@ -218,4 +197,3 @@ class GroupNorm(Reduction):
 
     how = "norm"
     to = Space.GROUP
-    tex = r"\left\lVert %s \right\rVert_{\mathrm{group}}"

@@ -44,6 +44,7 @@ from optgen.loops.nodes import (
     reads,
 )
 from optgen.loops.rounds import OF, Launched, Lowered, Round, Step
+from optgen.passes.fuse import MOST_TERMS
 from optgen.runtime.cuda import places
 
 _PTR = "_ptr"
@@ -231,8 +232,11 @@ class _RunOfElements:
         moved = dict.fromkeys((*(rounds.slot_of(load).name for load in self.reads), *self.stored.values()))
         # Draws come in fours too.
         bits, *others = [Name(name + _PTR) for name in moved] + [Binary(_FOUR, "*", _FIRST)] * bool(self.sweep.draws)
-        for other in others:
+        for number, other in enumerate(others, start=1):
             bits = Binary(bits, "|", other)
+            if number % MOST_TERMS == 0 and number < len(others):
+                yield assign("bits", bits)
+                bits = Name("bits")
         fours = Name("fours")
         yield assign("fours", call("in_fours", _COUNT, bits))
         by_four, by_one = tuple(self.moved(_LANES)), tuple(self.moved(("_i",)))

@@ -275,15 +275,16 @@ def counted(index: str, start: Expression, stop: Expression, *body: Statement) -
 
 
 def walk(node: object) -> Iterator[Node]:
-    """A node, or those of a tuple, and all that they are made of."""
-    if isinstance(node, tuple):
-        for each in node:
-            yield from walk(each)
-    elif isinstance(node, Node):
-        yield node
-        if not isinstance(node, Compute):
-            for field in fields(node):
-                yield from walk(getattr(node, field.name))
+    """A node, or those of a tuple, and all that they are made of, in the order in which they are written."""
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, tuple):
+            waiting += reversed(each)
+        elif isinstance(each, Node):
+            yield each
+            if not isinstance(each, Compute):
+                waiting += (getattr(each, field.name) for field in reversed(fields(each)))
 
 
 def reads(body: object) -> set[str]:

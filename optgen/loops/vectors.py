@@ -269,7 +269,7 @@ def _between(kernel: Kernel, between: Between, round_: Round) -> Function:
     Tensors may be in different branches, but where something is done for the model.
     """
     loops = [
-        [_SmallSweep(kernel, branch, step) for step in steps]
+        [_SmallLoop(kernel, branch, step) for step in steps]
         for branch, steps in zip(kernel.branches, between.steps, strict=True)
     ]
     body: tuple[Statement, ...]
@@ -306,7 +306,7 @@ def _bounds(space: Space) -> tuple[Expression, Expression]:
 
 
 @dataclass(frozen=True)
-class _SmallSweep:
+class _SmallLoop:
     """The loop of one small sweep."""
 
     kernel: Kernel

@@ -10,7 +10,6 @@ from optgen import runtime
 from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
 from optgen.loops import layout, rounds, vectors
-from optgen.loops.layout import INDENT
 from optgen.loops.rounds import Launched, Lowered
 from optgen.runtime.cpu import totals
 from optgen.targets import module
@@ -88,7 +87,7 @@ def _phase(phase: Launched) -> list[str]:
     """A phase among those of PROGRAM."""
     name = phase.function
     does = f"between={name}" if phase.over == "small" else f"sweep={name}, sweep_serial={name}_serial"
-    takes, room = f"Phase({module.names(phase.takes)}, ", layout.WIDTH - len(2 * INDENT + does + ", totals={")
-    if len(takes) > room:
-        takes = layout.filled("Phase((", [f'"{array}",' for array in phase.takes], "), ", room)
-    return module.phase(takes, does, phase)
+    line, end = f"Phase({module.names(phase.takes)}, {does}", ", totals={" if phase.totals else "),"
+    if len(line + end) > layout.WIDTH:
+        line = layout.laid_out("Phase((", [f'"{array}"' for array in phase.takes], f"), {does}{end}").removesuffix(end)
+    return module.phase(line, phase)

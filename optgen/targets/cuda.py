@@ -85,7 +85,7 @@ TARGET = _Cuda()
 
 def _said(kernel: Kernel, phases: tuple[Launched, ...]) -> list[str]:
     """What PROGRAM says of the sweeps."""
-    launches = [module.phase(f'Launch("{phase.over}", ', phase.function, phase) for phase in phases]
+    launches = [module.phase(f'Launch("{phase.over}", {phase.function}', phase) for phase in phases]
     if rounds.is_simple(kernel):
         return [f"launches=({launches[0][0].strip()}),"]
     kept = [x.name for x in rounds.kept(kernel)]

@@ -163,15 +163,12 @@ def names(found: Sequence[str]) -> str:
     return f"({strings})" if found else "()"
 
 
-def phase(head: str, said: str, launched: Launched) -> list[str]:
-    """What PROGRAM says of a phase: its head, all there is to say, and which totals are whole after it, if any are."""
+def phase(said: str, launched: Launched) -> list[str]:
+    """What PROGRAM says of a phase, of which all is given but its end: which totals are whole after it, if any are."""
     totals = [f'"{name}": ("{how}", "{of}")' for name, (how, of) in launched.totals.items()]
-    if not totals:
-        return textwrap.indent(head + said + "),", INDENT).splitlines()
-    line = f"{head}{said}, totals={{{', '.join(totals)}}}),"
-    if len(2 * INDENT + line) > WIDTH:
-        line = laid_out(f"{head}{said}, totals={{", totals, "}),")
-    return textwrap.indent(line, INDENT).splitlines()
+    *above, last = said.splitlines()
+    end = laid_out(f"{last}, totals={{", totals, "}),") if totals else f"{last}),"
+    return textwrap.indent("\n".join([*above, end]), INDENT).splitlines()
 
 
 def _domain(hyper: Hyper) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -14,6 +15,19 @@ from optgen.folders import installed_specs, spec_files
 from optgen.runtime.core.program import Program
 
 
+@dataclass(frozen=True, eq=False)
+class Own:
+    """A rule of one's own, which is itself and equal to no other.
+
+    Parameters
+    ----------
+    rule : Optimizer or module
+        As a spec has it, or as a module.
+    """
+
+    rule: Any
+
+
 class Asked(NamedTuple):
     """What a group asks for.
 
@@ -21,14 +35,14 @@ class Asked(NamedTuple):
     ----------
     name : str
         Of a rule.
-    given : Optimizer or module, optional
-        The rule itself, if it is one's own: as a spec has it, or as a module.
+    own : Own, optional
+        The rule itself, if it is one's own.
     wrappers : tuple of str
         What is wrapped around it, the innermost first.
     """
 
     name: str
-    given: Any = None
+    own: Own | None = None
     wrappers: tuple[str, ...] = ()
 
 
@@ -48,14 +62,16 @@ def program_of(rule: Asked, target: str) -> Program:
     UsageError
         If there is only a module of it, and that is for something else.
     """
-    if not rule.wrappers and rule.given is None:
+    own = rule.own and rule.own.rule
+    if not rule.wrappers and own is None:
         return _program(import_module(f"optgen.generated.{target}.{rule.name}"))
-    if not rule.wrappers and isinstance(rule.given, ModuleType) and _target_of(rule.given) == target:
-        return _program(rule.given)
-    optimizer = _spec_of(rule)
-    wrappers = import_module("optgen.torch.wrappers").WRAPPERS  # with SymPy, which is not needed before
-    for name in rule.wrappers:
-        optimizer = wrappers[name](optimizer)
+    if not rule.wrappers and isinstance(own, ModuleType) and _target_of(own) == target:
+        return _program(own)
+    optimizer = _spec_of(rule.name, own)
+    if rule.wrappers:
+        wrappers = import_module("optgen.torch.wrappers").WRAPPERS  # with SymPy, which is not needed before
+        for name in rule.wrappers:
+            optimizer = wrappers[name](optimizer)
     return _program(optgen.compile(optimizer, target))
 
 
@@ -68,12 +84,12 @@ def _target_of(module: Any) -> str:
     return "cuda" if module.PROGRAM.launches else "cpu"
 
 
-def _spec_of(rule: Asked) -> Any:
+def _spec_of(name: str, own: Any) -> Any:
     """The equations of a rule."""
-    if rule.given is not None and not isinstance(rule.given, ModuleType):
-        return rule.given
-    if rule.given is not None:
-        what = f"there is only a module of {rule.name}, for {_target_of(rule.given)}"
+    if own is not None and not isinstance(own, ModuleType):
+        return own
+    if own is not None:
+        what = f"there is only a module of {name}, for {_target_of(own)}"
         raise UsageError(f"{what}: for another device, or maximize, pass the Optimizer that it was made from")
-    source, declared = found(rule.name, spec_files(installed_specs()))
+    source, declared = found(name, spec_files(installed_specs()))
     return source.rule(declared.name)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from inspect import Parameter, Signature, signature
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
 import numba
+import numpy as np
 import torch
 
-from optgen.runtime.core.program import Call, Program
+from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.storage import HALF, OPTIONS, Wanted, wanted
 from optgen.runtime.core.turn import TURN, run
 from optgen.torch.asked import Asked, program_of
 from optgen.torch.families import BETAS, Family, Group, Spelled, theirs
-from optgen.torch.share import Share, Spelling, Trained
+from optgen.torch.kept import Kept, Writing
+from optgen.torch.share import Share, Trained
+from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import FORMAT
+from optgen.torch.watch import ODD, Watch, facts, watching
 
 _TARGETS = {"cpu": "cpu", "cuda": "cuda"}
 _FLAGS: Mapping[str, Any] = {
@@ -36,7 +42,7 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     Everything that `torch.optim.Optimizer` has is there: parameter groups, hooks, state dicts, closures; every
     scheduler of ``torch.optim.lr_scheduler`` works. Parameters are updated in place, in their own strides; those
-    without a gradient are left out.
+    without a gradient are left out. Any thread may step; gradients must stay where they are while one does.
 
     Parameters
     ----------
@@ -75,6 +81,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         defaults = self._defaults(args, given)
         self._watched: _Watched | None = None
         self._steps = 0
+        self._checked: dict[Any, Any] = {}
         self._options = self._checked_options(options, defaults)
         super().__init__(params, defaults)
         dtypes = {FORMAT.get(p.dtype) for group in self.param_groups for p in group["params"]}
@@ -106,10 +113,11 @@ class TorchOptimizer(torch.optim.Optimizer):
             return its.replace(parameters=list(its.parameters.values())[2:], return_annotation=Signature.empty)
         program = program_of(cls.rule, "cpu")
         kind = Parameter.POSITIONAL_OR_KEYWORD
-        names: dict[str, Any] = {}
+        spelled, names = cls._spelled(program), {}
+        betas = tuple(program.hypers[name].default for name in spelled if name in program.hypers)
         for name, hyper in program.hypers.items():
-            key, index = cls._spelled(program).get(name, (name, None))
-            names[key] = hyper.default if index is None else (*names.get(key, ()), hyper.default)
+            key, index = spelled.get(name, (name, None))
+            names[key] = hyper.default if index is None else betas
         found = [Parameter(name, kind, default=default) for name, default in names.items()]
         return Signature([*found, *(Parameter(n, Parameter.KEYWORD_ONLY, default=v) for n, v in _FLAGS.items())])
 
@@ -124,7 +132,7 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     def _checked_options(self, options: Mapping[str, Any], defaults: Group) -> Wanted:
         """How slots are to be stored; states may be given by torch's names."""
-        program = self._program(defaults, "cpu")
+        program = self.program_of_group(defaults)
         ours = {self._named.state(name, 2): name for name in program.states}
         store = options.get("store")
         if isinstance(store, Mapping):
@@ -164,12 +172,18 @@ class TorchOptimizer(torch.optim.Optimizer):
         rule = self.rule if self.family is None else Asked(*_chosen(self.family, group))
         return rule._replace(wrappers=(*rule.wrappers, "ascending")) if group.get("maximize") else rule
 
-    def _program(self, group: Group, target: str) -> Program:
-        return program_of(self._rule(group), target)
+    def program_of_group(self, group: Group) -> Program:
+        """What a group asks for, as it is computed on a CPU."""
+        return program_of(self._rule(group), "cpu")
+
+    @property
+    def rounds_by_chance(self) -> bool:
+        """Whether what is stored is rounded by chance."""
+        return self._options.rounding == "stochastic"
 
     def _hypers_of(self, group: Group, dtype: Any) -> dict[str, float]:
         """The hyperparameters of a group, for parameters of a dtype."""
-        program = self._program(group, "cpu")
+        program = self.program_of_group(group)
         spelled, follows = self._spelled(program), self.family.follows if self.family else {}
         found = {}
         for name in program.hypers:
@@ -178,7 +192,12 @@ class TorchOptimizer(torch.optim.Optimizer):
             if isinstance(value, torch.Tensor):
                 value = value.item()
             found[name] = follows[name](dtype) if value is None and name in follows else value
-        return dict(program.at(1, program.completed(found)))
+        values = tuple(found.values())
+        whose = id(group), program.name, dtype
+        last = self._checked.get(whose)
+        if last is None or last[0] != values:
+            last = self._checked[whose] = values, dict(program.at(1, program.completed(found)))
+        return last[1]
 
     # A step ----------------------------------------------------------------------------------------------------------
 
@@ -204,80 +223,135 @@ class TorchOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        found_inf = getattr(self, "found_inf", None)
-        with TURN, torch.no_grad():
-            if found_inf is None or not found_inf:
+        with TURN, torch.no_grad(), _threads_of_torch():  # to compile a kernel starts threads, too
+            if not getattr(self, "found_inf", None):  # which a scaler of gradients may say
                 self._advance()
         return loss
 
     def _advance(self) -> None:
         params = list(chain.from_iterable(group["params"] for group in self.param_groups))
-        grads = [param.grad for param in params]
-        watched = self._up_to_date(params, grads)
+        scale = getattr(self, "grad_scale", None)
+        if scale is not None:
+            torch._foreach_div_([param.grad for param in params if param.grad is not None], scale)
+        watched, starts, present = self._seen(params)
         hypers = self._hypers(watched.rows)
         calls: list[Call] = []
         for share in watched.shares:
-            calls += share.calls(grads, hypers, self._steps + 1)
-        with _threads_of_torch():
-            run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
-        torch.autograd.graph.increment_version([p for p, grad in zip(params, grads, strict=True) if grad is not None])
+            calls += share.calls(starts, present, hypers, self._steps + 1)
+        run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
+        moved = params if present.all() else [p for p, there in zip(params, present.tolist(), strict=True) if there]
+        torch.autograd.graph.increment_version(moved)
+        for share in watched.shares:
+            share.remember()
 
-    def _up_to_date(self, params: list[Any], grads: list[Any]) -> _Watched:
-        """The shares, made anew where anything has changed but gradients."""
+    def _seen(self, params: list[Any]) -> tuple[_Watched, Array, Array]:
+        """What steps go by, made anew where anything has changed but gradients; where these are, which there are."""
+        kept: list[Any] = list(self.state.values())
         rules, now = [self._rule(group) for group in self.param_groups], self._watched
-        known = set() if now is None else {k for share in now.shares for k in share.mine}
-        if (
-            now is not None
-            and rules == now.rules
-            and all(share.is_as_kept for share in now.shares)
-            and all(grad is None or k in known for k, grad in enumerate(grads))
-            and _facts(params, self.state) == now.facts
-        ):
-            return now
+        if now is not None and rules == now.rules and now.is_as_it_was:
+            found = now.look(params, kept)
+            if found is not None and not (found[1] & now.others).any():
+                return now, *found
+        now, writing = self._made(params, rules), Writing()
+        for param, its in self.state.items():
+            if isinstance(param, torch.Tensor):  # torch lets a state dict hold other things too
+                self.state[param] = Kept(its, writing)
+        kept = list(self.state.values())
+        watch = watching(params, kept)
+        self._watched = now = now._replace(writing=writing, watch=watch, facts=None if watch else facts(params, kept))
+        found = now.look(params, kept)
+        assert found is not None, "nothing has changed since"
+        return now, *found
+
+    def _made(self, params: list[Any], rules: list[Asked]) -> _Watched:
+        """The shares of parameters that have a gradient or states."""
+        before = set() if self._watched is None else {id(self._watched.params[k]) for k in self._watched.mine}
         rows = list(dict.fromkeys((j, p.dtype) for j, group in enumerate(self.param_groups) for p in group["params"]))
         of = [rows.index((j, p.dtype)) for j, group in enumerate(self.param_groups) for p in group["params"]]
         model, hypers = Trained(params, of, self.state), self._hypers(rows)
-        mine = [k for k, grad in enumerate(grads) if grad is not None or self.state.get(params[k]) or k in known]
         kinds: dict[tuple[Asked, Any], list[int]] = {}
-        for k in mine:
-            kinds.setdefault((rules[rows[of[k]][0]], params[k].device), []).append(k)
+        for k, param in enumerate(params):
+            if param.grad is not None or self.state.get(param) or id(param) in before:
+                kinds.setdefault((rules[rows[of[k]][0]], param.device), []).append(k)
         shares = []
         for (rule, device), members in kinds.items():
             target = _TARGETS.get(device.type)
             if target is None:
                 raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU or an NVIDIA GPU")
-            shares.append(Share(program_of(rule, target), self._options, self._named, model, members, hypers=hypers))
+            program = program_of(rule, target)
+            if "model" in {*program.values.values(), *program.small_states.values()} and len(kinds) > 1:
+                what = (
+                    "makes values of the whole model, so expected all parameters on one device, with the same options"
+                )
+                raise ValueError(f"{type(self).__name__} {what}")
+            share: Any = Share if target == "cpu" else import_module("optgen.torch.gpu").GpuShare  # with numba-cuda
+            shares.append(share(program, self._options, self._named, model, members, hypers=hypers))
         self._steps = max([self._steps, *(share.t for share in shares)])
-        self._watched = _Watched(shares, model, rows, rules, _facts(params, self.state))
-        return self._watched
+        others = np.ones(len(params), np.bool_)
+        others[[k for members in kinds.values() for k in members]] = False
+        return _Watched(shares, params, others, rows, rules)
 
     def _hypers(self, rows: Sequence[tuple[int, Any]]) -> list[dict[str, float]]:
         """The hyperparameters of each row."""
         return [self._hypers_of(self.param_groups[j], dtype) for j, dtype in rows]
 
+    def eval_params(self) -> list[Any]:
+        """The parameters to evaluate the model with, as new tensors, in the order of the groups.
+
+        They are what the rule says, an average of the points it visited, say; if it says nothing, what they are.
+        """
+        params = list(chain.from_iterable(group["params"] for group in self.param_groups))
+        with TURN, torch.no_grad():
+            found = {k: new for share in self._seen(params)[0].shares for k, new in share.evaluated().items()}
+            return [found[k] if k in found else param.detach().clone() for k, param in enumerate(params)]
+
     # What is kept ----------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_options": self._options, "_steps": self._steps}
+        state = defaultdict(dict, {key: _plain(its) for key, its in self.state.items()})
+        return {**super().__getstate__(), "state": state, "_options": self._options, "_steps": self._steps}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._named, self._watched = Spelling(type(self).__name__, self.family), None
+        self._checked = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states and the groups, as torch's optimizers have them; see `torch.optim.Optimizer`."""
+        found: dict[str, Any] = super().state_dict()
+        return {**found, "state": {key: _plain(its) for key, its in found["state"].items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned, here or in torch's optimizer of this name.
 
         The states are copied, and keep their dtypes, as they do not in torch.
         """
-        with TURN:
-            super().load_state_dict(state_dict)
-            params = chain.from_iterable(group["params"] for group in self.param_groups)
-            keys = chain.from_iterable(group["params"] for group in state_dict["param_groups"])
-            for param, key in zip(params, keys, strict=True):
-                for name, value in state_dict["state"].get(key, {}).items():
-                    if isinstance(value, torch.Tensor):
-                        self.state[param][name] = value.detach().to(param.device, copy=True)
-            self._steps = 0
+        given: dict[str, Any] = {}
+        handles = [
+            self.register_load_state_dict_pre_hook(lambda _, its: given.update(its)),  # as other hooks have left it
+            self.register_load_state_dict_post_hook(lambda _: self._copy_states(given), prepend=True),
+        ]
+        try:
+            with TURN:
+                super().load_state_dict(state_dict)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _copy_states(self, given: Mapping[str, Any]) -> None:
+        """Take the states of a state dict as they are there, in tensors of our own."""
+        params = chain.from_iterable(group["params"] for group in self.param_groups)
+        keys = chain.from_iterable(group["params"] for group in given["param_groups"])
+        for param, key in zip(params, keys, strict=True):
+            for name, value in given["state"].get(key, {}).items():
+                if isinstance(value, torch.Tensor):
+                    self.state[param][name] = value.detach().to(param.device, copy=True)
+        self._steps = 0
+
+
+def _plain(its: Any) -> Any:
+    """What is kept, as torch would keep it."""
+    return dict(its) if isinstance(its, Kept) else its
 
 
 def _chosen(family: Family, group: Group) -> tuple[str, None, tuple[str, ...]]:
@@ -286,24 +360,56 @@ def _chosen(family: Family, group: Group) -> tuple[str, None, tuple[str, ...]]:
 
 
 class _Watched(NamedTuple):
-    """What shares were made from, and all there was to see of it."""
+    """What steps go by, and all there was to see of it.
+
+    Parameters
+    ----------
+    shares : list of Share
+        What each rule does on each device.
+    params : list of tensor
+        All parameters.
+    others : array of bool
+        Those in no share.
+    rows : list
+        Of each row of hyperparameters its group, and the dtype of the parameters.
+    rules : list of Asked
+        What each group asks for.
+    writing : Writing, optional
+        Whether a state has been put in the place of another.
+    watch : Watch, optional
+        What notices changes.
+    facts : list, optional
+        The same, where there is no telling from the objects.
+    """
 
     shares: list[Share]
-    model: Trained
+    params: list[Any]
+    others: Array
     rows: list[tuple[int, Any]]
     rules: list[Asked]
-    facts: list[Any]
+    writing: Writing | None = None
+    watch: Watch | None = None
+    facts: list[Any] | None = None
 
+    @property
+    def is_as_it_was(self) -> bool:
+        """Whether nobody has written to states by their names, or to what is counted."""
+        is_written = self.writing is None or self.writing.was_seen
+        return not is_written and all(share.is_as_kept for share in self.shares)
 
-def _facts(params: Sequence[Any], state: Mapping[Any, Any]) -> list[Any]:
-    """What must not change unnoticed: where parameters and states lie, and as what."""
-    kept = [value for its in state.values() for value in its.values()]
-    seen = [its for its in (*params, *kept) if isinstance(its, torch.Tensor)]
-    return [
-        *map(id, params),
-        *map(id, kept),
-        *((its.data_ptr(), its.shape, its.stride(), its.dtype, its.device) for its in seen),
-    ]
+    @property
+    def mine(self) -> list[int]:
+        """The parameters that are in some share."""
+        return np.flatnonzero(~self.others).tolist()
+
+    def look(self, params: list[Any], kept: list[Any]) -> tuple[Array, Array] | None:
+        """Where each gradient is, and which there are; None if anything else has changed."""
+        if self.watch is not None:
+            return self.watch.look(params, kept)
+        if facts(params, kept) != self.facts:
+            return None
+        present = np.array([param.grad is not None for param in params])
+        return np.where(present, ODD, 0), present
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 from optgen.errors import UsageError
 from optgen.folders import installed_generated
 from optgen.runtime.core.storage import OPTIONS
-from optgen.torch.asked import Asked
+from optgen.torch.asked import Asked, Own
 from optgen.torch.base import TorchOptimizer
 from optgen.torch.families import FAMILIES, theirs
 
@@ -71,11 +71,11 @@ def class_of(rule: Any) -> type[TorchOptimizer]:
             raise UsageError(no_such_class(rule))
         return found
     if type(rule).__module__.startswith("optgen.language"):  # an Optimizer; to ask would import SymPy
-        return _made(rule.title, __name__, f"{rule.title}.", rule=Asked(rule.name, rule))
+        return _made(rule.title, __name__, f"{rule.title}.", rule=Asked(rule.name, Own(rule)))
     if isinstance(rule, ModuleType) and hasattr(rule, "PROGRAM"):
         (title,) = [name for name, kind in vars(rule).items() if getattr(kind, "program", None) is rule.PROGRAM]
         text = cleandoc(getattr(rule, title).__doc__ or "")
-        return _made(title, __name__, text, rule=Asked(rule.PROGRAM.name, rule))
+        return _made(title, __name__, text, rule=Asked(rule.PROGRAM.name, Own(rule)))
     kind = type(rule).__name__
     raise TypeError(f"expected an Optimizer, a module of one or the name of one that comes with optgen, got {kind}")
 

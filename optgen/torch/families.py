@@ -59,8 +59,6 @@ class Family:
         Whether torch keeps the number of steps with each parameter.
     numbers : Numbers, optional
         How it keeps numbers.
-    begins : bool
-        Whether it makes its states before the first step.
     """
 
     rule: Callable[[Group], tuple[str, tuple[str, ...]]]
@@ -70,7 +68,6 @@ class Family:
     follows: Mapping[str, Callable[[Any], float]] = field(default_factory=dict)
     counts: bool = True
     numbers: Numbers | None = None
-    begins: bool = False
 
 
 def _decayed(group: Group) -> tuple[str, ...]:
@@ -129,7 +126,6 @@ FAMILIES: Mapping[str, Family] = {
         lambda group: ("l2_adagrad" if group["weight_decay"] else "adagrad", ()),
         {"v": "sum"},
         hypers={"initial_accumulator": ("initial_accumulator_value", None)},
-        begins=True,
     ),
     "Adam": Family(_adam, {**_MOMENTS, "v_max": "max_exp_avg_sq"}),
     "AdamW": Family(

@@ -7,21 +7,24 @@ is made from them, and made anew when anything but a gradient has moved.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from optgen.runtime.core import arrays, beginning
 from optgen.runtime.core.cohorts import Cohort, Coming, cohorts_of, coming
+from optgen.runtime.core.evaluation import evaluated
 from optgen.runtime.core.optimizer import GRADIENT
 from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.small import Small, allocated, cuts_of, filled, views
 from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_for
-from optgen.runtime.cpu.visited import Kernels, Visited, visited
-from optgen.torch.families import Family
+from optgen.runtime.core.table import CHUNK, Cuts
+from optgen.runtime.cpu.visited import Kernels, visited
+from optgen.torch.body import body_of
+from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import (
     DTYPE,
     FORMAT,
@@ -29,9 +32,8 @@ from optgen.torch.tensors import (
     as_numbers,
     dtype_as,
     empty_as,
-    is_dense,
-    overlaps_itself,
 )
+from optgen.torch.watch import ODD
 
 Hypers = Sequence[Mapping[str, float]]
 """The hyperparameters of each row of scalars."""
@@ -58,82 +60,6 @@ class Trained:
     state: Any
 
 
-@dataclass(frozen=True)
-class Spelling:
-    """What the states of a rule are called in ``optimizer.state``.
-
-    Parameters
-    ----------
-    title : str
-        What the optimizer is called.
-    family : Family or None
-        The optimizer of torch that has them; None for a rule that torch does not have.
-    """
-
-    title: str
-    family: Family | None = None
-
-    def state(self, name: str, dimensions: int) -> str:
-        """The key of a state of a tensor; empty if it is not kept."""
-        if self.family is None:
-            return name
-        if dimensions < 2 and name in self.family.of_vectors:  # noqa: PLR2004 - a matrix has two
-            return self.family.of_vectors[name]
-        return self.family.states.get(name, name)
-
-    @property
-    def counts(self) -> bool:
-        """Whether the number of steps is kept."""
-        return self.family is None or self.family.counts
-
-    def numbers(self, program: Program) -> tuple[str, ...]:
-        """The keys of what the host keeps as numbers."""
-        its = self.family and self.family.numbers
-        return its.keys if its else program.numbers
-
-    def theirs(self, t: int, numbers: tuple[float, ...], hypers: Mapping[str, float]) -> tuple[float, ...]:
-        """The numbers under these keys, after t steps."""
-        its = self.family and self.family.numbers
-        return its.theirs(t, numbers, hypers) if its else numbers
-
-    def ours(self, t: int, numbers: tuple[float, ...]) -> tuple[float, ...]:
-        """The numbers of the rule."""
-        its = self.family and self.family.numbers
-        return its.ours(t, numbers) if its else numbers
-
-
-@dataclass(frozen=True, eq=False)
-class _Body:
-    """A parameter as kernels see it.
-
-    Parameters
-    ----------
-    like : tensor
-        The parameter, or where it lies in pieces or in an order that the rule cannot have, a copy in one piece.
-    is_copy : bool
-        Whether it is one.
-    numbers : tensor
-        The same without autograd, complex numbers as pairs.
-    """
-
-    like: Any
-    is_copy: bool
-    numbers: Any = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "numbers", as_numbers(self.like))
-
-    @property
-    def format(self) -> str:
-        return FORMAT[self.numbers.dtype]
-
-    def fits(self, tensor: Any) -> bool:
-        """Whether the elements of a tensor lie in the same order."""
-        if tensor.shape != self.like.shape or tensor.device != self.like.device:
-            return False
-        return bool(tensor.stride() == self.like.stride() or (tensor.is_contiguous() and self.like.is_contiguous()))
-
-
 class Share:
     """The states of some parameters that follow one rule, and what steps visit. Making one makes the states.
 
@@ -158,25 +84,41 @@ class Share:
         If there are no kernels for a parameter or a state.
     """
 
+    chunk: ClassVar[int] = CHUNK
+
     def __init__(
         self, program: Program, wanted: Wanted, named: Spelling, model: Trained, mine: Sequence[int], *, hypers: Hypers
     ) -> None:
         self.program, self.mine = program, tuple(mine)
         self._wanted, self._named, self._model = wanted, named, model
-        self._bodies = {k: self._body(k) for k in mine}
-        begun = {k for k in mine if any(isinstance(its, torch.Tensor) for its in self._state(k).values())}
+        kinds = {*program.values.values(), *program.small_states.values()}
+        has_lines = bool(kinds & {"row", "column", "part"})
+        self._bodies = {k: body_of(model.params[k], k, named.title, has_lines=has_lines) for k in mine}
+        begun = {k for k in mine if self._has_begun(k)}
         shapes = [self._shape(k) for k in range(len(model.params))]
         self._sizes = [int(np.prod(shape)) for shape in shapes]
-        first = [program.starting(its) for its in hypers]
+        self._bytes = np.zeros(len(shapes), np.int64)
+        for k, body in self._bodies.items():
+            self._bytes[k] = body.numbers.numel() * body.numbers.element_size()
+        self._mine = np.array(self.mine, np.int64)
+        self._copies = [k for k, body in self._bodies.items() if body.is_copy]
+        first = {row: program.starting(hypers[row]) for row in {model.row[k] for k in mine}}
         of = {k: first[model.row[k]] for k in mine}
         each = {name: {k: self._of_elements(name, k, of[k][j]) for k in mine} for j, name in enumerate(program.states)}
         self._elements = each
         self._rest = {k: self._beside(k) for k in mine if wanted.rest and self._bodies[k].format in HALF}
         self._small = self._small_values(shapes, of) if program.has_small else None
         self._columns = self._addressed()
-        self._formats = {k: self._bodies[k].format for k in mine}
+        self._own_formats = {k: self._bodies[k].format for k in mine}
+        self._formats = self._own_formats
         """Of the gradients."""
-        self._visit: Visited | None = None
+        self._pointed_at = np.zeros(0, np.int64)
+        """Where they were."""
+        self._told: Any = None
+        """Where the tables say that they are."""
+        self._versions: dict[int, int] = {}
+        self._visit: Any = None
+        """What a step visits, if it is known."""
         self._kernels = Kernels()
         self.cohorts = self._counted({k: its[len(its) - len(program.numbers) :] for k, its in of.items()}, begun)
         self._flat = self._kept(hypers)
@@ -184,26 +126,6 @@ class Share:
         self._extents = self._apart()
 
     # What there is ---------------------------------------------------------------------------------------------------
-
-    def _body(self, k: int) -> _Body:
-        param = self._model.params[k]
-        what = f"params[{k}]"
-        if param.layout != torch.strided or not hasattr(param, "data_ptr"):
-            raise RuntimeError(f"{what}: expected a dense tensor, got one of layout {param.layout}")
-        plain = as_numbers(param)
-        if plain.dtype not in FORMAT:
-            expected = ", ".join(map(str, FORMAT))
-            raise TypeError(f"{what}: expected one of {expected} or complex numbers of them, got {param.dtype}")
-        if overlaps_itself(param):
-            raise ValueError(f"{what}: expected elements of its own, several share memory; pass {what}.clone()")
-        kinds = {*self.program.values.values(), *self.program.small_states.values()}
-        has_lines = bool(kinds & {"row", "column", "part"})
-        if has_lines and param.is_complex():
-            why = "for they have no rows and columns"
-            raise RuntimeError(f"{what}: {self._named.title} does not support complex parameters, {why}")
-        if param.is_contiguous() or (not has_lines and is_dense(param)):
-            return _Body(param, is_copy=False)
-        return _Body(torch.empty(param.shape, dtype=param.dtype, device=param.device), is_copy=True)
 
     def _shape(self, k: int) -> tuple[int, ...]:
         """The shape of a parameter, of nothing for one that follows another rule."""
@@ -213,6 +135,11 @@ class Share:
         """What is kept of a parameter."""
         its: Mapping[str, Any] = self._model.state.get(self._model.params[k], {})
         return its
+
+    def _has_begun(self, k: int) -> bool:
+        """Whether there are states of elements of a parameter."""
+        its, dimensions = self._state(k), self._bodies[k].like.dim()
+        return any(its.get(self._named.state(name, dimensions)) is not None for name in self.program.states)
 
     def _keep(self, k: int, key: str, value: Any) -> None:
         self._model.state[self._model.params[k]][key] = value
@@ -254,26 +181,31 @@ class Share:
                 new.copy_(param)
             else:
                 new.zero_()
-        if name == "master":  # what somebody has written to the parameter holds
-            torch.where(new.to(param.dtype) == param, new, param.to(dtype), out=new)
+        if name == "master":
+            _take_over(new, param)
         return new
 
     def _small_values(self, shapes: Sequence[tuple[int, ...]], of: Mapping[int, tuple[float, ...]]) -> Small:
         """What varies over less than elements, of which each parameter keeps views."""
         program = self.program
-        cuts, states = cuts_of(program, shapes).of_families(self._model.row), {}
+        cuts, states = cuts_of(program, shapes, self.chunk).of_families(self._model.row), {}
         for j, (name, kind) in enumerate(program.small_states.items(), len(program.states)):
             values = np.array([of[k][j] if k in of else 0.0 for k in range(len(shapes))], np.float64)
             states[name] = filled(kind, values if kind != "model" else values[list(of)], cuts)
-        small = allocated(program, cuts, states)
+        small = self._allocated(cuts, states)
         for name, kind in program.small_states.items():
             flat = small.arrays[name]
             of_each = [flat.reshape(())] * len(shapes) if kind == "model" else views(kind, flat, shapes, cuts)
             for k in reversed(self.mine):  # of a value of the model that of the first parameter holds
                 key = self._named.state(name, len(shapes[k]))
                 if key:
-                    self._adopt(k, key, torch.from_numpy(of_each[k]))
+                    its = of_each[k]
+                    self._adopt(k, key, torch.from_numpy(its) if isinstance(its, np.ndarray) else its)
         return small
+
+    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
+        """Make room for small values, of which the states are given."""
+        return allocated(self.program, cuts, states)
 
     def _adopt(self, k: int, key: str, new: Any) -> None:
         """Let a tensor be a state, with the values of the one that was."""
@@ -358,13 +290,15 @@ class Share:
 
     # A step ----------------------------------------------------------------------------------------------------------
 
-    def calls(self, grads: Sequence[Any], hypers: Hypers, t: int) -> list[Call]:
+    def calls(self, starts: Array, present: Array, hypers: Hypers, t: int) -> list[Call]:
         """What a step does, in order; what of it needs memory is done by then.
 
         Parameters
         ----------
-        grads : sequence of tensor or None
-            Of all parameters of the model; those without are left out.
+        starts : array of int64
+            Of all parameters of the optimizer, where the gradient lies; `ODD` if it needs a closer look.
+        present : array of bool
+            Which have one; the others are left out.
         hypers : sequence of mapping
             The hyperparameters of each row.
         t : int
@@ -375,19 +309,16 @@ class Share:
         TypeError, ValueError, RuntimeError
             If a gradient or a hyperparameter is not as expected; nothing has changed then.
         """
-        used = {k: self._gradient(k, grads[k]) for k in self.mine if grads[k] is not None}
-        absent = self._bodies.keys() - used.keys()
+        there = present[self._mine]
+        absent = frozenset() if there.all() else frozenset(self._mine[~there].tolist())
         step = coming(self.program, self.cohorts, list(hypers), absent)
         if not step.taking:
             return []
-        starts = self._pointed(used)
+        self._follow()
+        starts, used = self._pointed(starts, self._mine[there])
         self._begin(step, hypers)
-        if self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members:
-            storages, rests = self._storages(), int(bool(self._wanted.rest))
-            self._visit = visited(step.taking, self._sizes, self._columns, storages, small=self._small, rests=rests)
-        self._visit.point(GRADIENT, starts)
-        kernels = self._kernels.calls(self.program, self._visit, step, t, self._wanted.rounding_seed)
-        copied = [(body.numbers, as_numbers(self._model.params[k])) for k, body in self._bodies.items() if body.is_copy]
+        kernels = self._launched(step, starts, t)
+        copied = [(self._bodies[k].numbers, as_numbers(self._model.params[k])) for k in self._copies]
         return [
             *(partial(inner.copy_, outer) for inner, outer in copied),
             *kernels,
@@ -395,6 +326,47 @@ class Share:
             *self._noted(step, hypers),
             partial(_nothing, used),  # which keeps copies of gradients
         ]
+
+    def _launched(self, step: Coming, starts: Array, t: int) -> list[Call]:
+        """The kernels of a step."""
+        is_new = self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members
+        if is_new:
+            storages, rests = self._storages(), int(bool(self._wanted.rest))
+            self._visit = visited(step.taking, self._sizes, self._columns, storages, small=self._small, rests=rests)
+        if is_new or starts is not self._told:
+            self._visit.point(GRADIENT, starts)
+            self._told = starts
+        return self._kernels.calls(self.program, self._visit, step, t, self._wanted.rounding_seed)
+
+    def evaluated(self) -> dict[int, Any]:
+        """The parameters to evaluate."""
+        program, memory, found = self.program, TensorMemory(), {}
+        for cohort in self.cohorts:
+            numbers = dict(zip(program.numbers, map(np.array, cohort.numbers), strict=True))
+            for k in cohort.members:
+                param, body = self._model.params[k], self._bodies[k]
+                small = {n: self._state(k).get(self._named.state(n, body.like.dim())) for n in program.small_states}
+                states = {name: as_numbers(its[k]) for name, its in self._elements.items()}
+                known = {"theta": as_numbers(param), **states, **small, **numbers}
+                found[k] = empty_as(body.like, body.like.dtype)
+                given = [known[name] for name in program.evaluated]
+                evaluated(program, memory, given, as_numbers(found[k]))
+        return found
+
+    def remember(self) -> None:
+        """Remember how often parameters have been written to that have something beside them."""
+        self._versions = {k: self._model.params[k]._version for k in self._rest}  # noqa: SLF001 - torch has no other
+
+    def _follow(self) -> None:
+        """What somebody else has written to a parameter holds, not what is beside it."""
+        for k, version in self._versions.items():
+            param = self._model.params[k].detach()
+            if param._version == version:  # noqa: SLF001
+                continue
+            if self._wanted.rest == "master":
+                _take_over(self._rest[k], param)
+            else:
+                self._rest[k].zero_()
 
     def _gradient(self, k: int, grad: Any) -> Any:
         """A gradient as kernels take it."""
@@ -412,19 +384,29 @@ class Share:
             grad = empty_as(body.like, grad.dtype if taken else body.like.dtype).copy_(grad)
         return as_numbers(grad)
 
-    def _pointed(self, used: Mapping[int, Any]) -> Array:
-        """Where the gradients lie, 0 for those that are not there; they share no memory with what is written."""
-        starts = np.zeros(len(self._model.params), np.int64)
-        sizes = np.zeros(len(self._model.params), np.int64)
-        for k, grad in used.items():
-            starts[k], sizes[k] = grad.data_ptr(), grad.numel() * grad.element_size()
-            if FORMAT[grad.dtype] != self._formats[k]:
-                self._formats[k], self._visit = FORMAT[grad.dtype], None
-        overlap = self._extents.overlap(starts, sizes)
+    def _pointed(self, given: Array, there: Array) -> tuple[Array, dict[int, Any]]:
+        """Where the gradients lie, 0 for those that are not there, and those that had to be looked at."""
+        starts = np.zeros_like(given)
+        starts[there] = given[there]
+        starts[self._copies] = np.where(starts[self._copies] == 0, 0, ODD)
+        odd = np.flatnonzero(starts == ODD).tolist()
+        if not odd and np.array_equal(starts, self._pointed_at):
+            return self._pointed_at, {}
+        used, sizes, formats = {}, self._bytes, self._own_formats
+        if odd:
+            used = {k: self._gradient(k, self._model.params[k].grad) for k in odd}
+            starts[odd] = [grad.data_ptr() for grad in used.values()]
+            sizes = sizes.copy()
+            sizes[odd] = [grad.numel() * grad.element_size() for grad in used.values()]
+            formats = {**formats, **{k: FORMAT[grad.dtype] for k, grad in used.items()}}
+        overlap = self._extents.overlap(starts, np.where(starts == 0, 0, sizes))
         if overlap:
             k, other = overlap
             raise ValueError(f"grads[{k}] overlaps {other} in memory: expected tensors that share none")
-        return starts
+        if formats != self._formats:
+            self._formats, self._visit = formats, None
+        self._pointed_at = starts
+        return starts, used
 
     def _storages(self) -> list[Storage]:
         """How the slots of each parameter are stored; those of others, which are not visited, as some of these."""
@@ -444,10 +426,9 @@ class Share:
         if not late or not (program.copies or program.begun):
             return
         thetas = [body.numbers for body in self._bodies.values()]
-        for k, body in self._bodies.items():
-            if body.is_copy:
-                body.numbers.copy_(as_numbers(self._model.params[k]))
-        states: dict[str, list[Any]] = {name: list(its.values()) for name, its in self._elements.items()}
+        for k in self._copies:
+            self._bodies[k].numbers.copy_(as_numbers(self._model.params[k]))
+        states: dict[str, list[Any]] = {n: list(map(as_numbers, its.values())) for n, its in self._elements.items()}
         for name, kind in program.small_states.items():
             if kind != "model":
                 states[name] = [self._state(k)[self._named.state(name, self._bodies[k].like.dim())] for k in self.mine]
@@ -467,6 +448,11 @@ class Share:
             *(partial(np.copyto, target, values, "same_kind") for target, values in arrays_of),
             partial(object.__setattr__, self, "cohorts", step.cohorts),
         ]
+
+
+def _take_over(master: Any, param: Any) -> None:
+    """Let a copy in more bits be what a parameter says, where it is not what is rounded to that."""
+    torch.where(master.to(param.dtype) == param, master, param.to(master.dtype), out=master)
 
 
 def _nothing(_: Any) -> None:

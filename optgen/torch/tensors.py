@@ -42,7 +42,7 @@ def overlaps_itself(tensor: Any) -> bool:
     reach = 0
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
         if size > 1:
-            if stride <= reach:
+            if stride <= reach and tensor.numel():
                 return True
             reach += stride * (size - 1)
     return False

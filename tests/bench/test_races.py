@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from optgen.bench import peers, race
-from optgen.bench.heats import Heat, Kept, standard
+from optgen.bench.heats import Heat, StoredAs, standard
 from optgen.bench.models import NETWORKS, Tensors, tensors
 from optgen.bench.tables import grouped, milliseconds, size
 from optgen.bench.traffic import Moving, loop, once, sweeps_of
@@ -61,7 +61,7 @@ def agree(starters, kept):
 
 def test_the_loops_run_on_what_is_ours_and_change_nothing(subject):
     one = Tensors("one", ((3, 5),))
-    starters = race.entered(subject("adamw"), Heat("adamw", one, Kept(), 2, ()))
+    starters = race.entered(subject("adamw"), Heat("adamw", one, StoredAs(), 2, ()))
     names = [contender.name for contender in starters.contenders]
     assert names == [race.LOOP, race.OURS]
     loop, ours = starters.contenders
@@ -75,7 +75,7 @@ def test_the_loops_run_on_what_is_ours_and_change_nothing(subject):
 @pytest.mark.parametrize("peer", [peer for peer in peers.PEERS if peer != peers.COMPILED])
 def test_a_peer_computes_what_ours_does(subject, peer):
     pytest.importorskip(peers.LIBRARY[peer])
-    for kept in (Kept(), Kept("float64")):
+    for kept in (StoredAs(), StoredAs("float64")):
         threads = numba.config.NUMBA_NUM_THREADS
         starters = race.entered(subject("adamw"), Heat("adamw", MODEL, kept, threads, (peer,)))
         names = {each.name for each in starters.contenders}
@@ -117,19 +117,19 @@ def test_a_loop_leaves_everything_as_it_was(length):
 def test_bytes_follow_from_what_is_stored_how(subject):
     moved = sweeps_of(subject("adamw").branch)
     bf16 = {"store": {"m": "bfloat16", "v": "bfloat16"}}
-    kinds = (Kept(), Kept(options=bf16), Kept("float64"), Kept("bfloat16"))
-    beside = (Kept("bfloat16", {"master": True}), Kept("bfloat16", {"kahan": True}))
+    kinds = (StoredAs(), StoredAs(options=bf16), StoredAs("float64"), StoredAs("bfloat16"))
+    beside = (StoredAs("bfloat16", {"master": True}), StoredAs("bfloat16", {"kahan": True}))
     assert [race.bytes_moved(moved, kept) for kept in (*kinds, *beside)] == [28, 20, 56, 14, 14 + 4 - 2 + 4, 14 + 4]
     assert [race.footprint(moved, kept) for kept in kinds] == [16, 12, 32, 8]
 
 
 def test_who_cannot_take_part_is_said_with_a_reason(subject):
     of_rule = subject("adamw")
-    many = Heat("adamw", tensors("2000x1"), Kept(), 1, ("torch compiled", "optax jit"))
+    many = Heat("adamw", tensors("2000x1"), StoredAs(), 1, ("torch compiled", "optax jit"))
     left_out = race.entered(of_rule, many).left_out
     assert left_out.keys() == set(many.against)
     assert all("not installed" in why or "takes minutes" in why for why in left_out.values())
-    other = replace(many, kept=Kept(options={"store": {"m": "float64"}}))
+    other = replace(many, kept=StoredAs(options={"store": {"m": "float64"}}))
     assert all(
         "not installed" in why or "as parameters are" in why for why in race.entered(of_rule, other).left_out.values()
     )
@@ -137,7 +137,7 @@ def test_who_cannot_take_part_is_said_with_a_reason(subject):
 
 
 def test_an_outcome_has_a_row_for_each_and_ratios_within_rounds(subject):
-    heat = Heat("clip_global_norm_adamw", MODEL, Kept(), 1, ())
+    heat = Heat("clip_global_norm_adamw", MODEL, StoredAs(), 1, ())
     found = race.outcome(subject(heat.rule), heat, FAST)
     assert [row["contender"] for row in found["rows"]] == [race.LOOP, race.ONCE, race.OURS, race.MOVED]
     assert (found["tensors"], found["elements"], found["sweeps"], found["bytes"], found["bytes_once"]) == (

@@ -497,7 +497,9 @@ def test_verify_without_names_verifies_those_of_the_folder(optgen, tmp_path):
     assert (status, "1 modules: 1 of 1 stored values proved" in out) == (0, True)
 
 
-@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("list", "adam"), ("show", "adamz"), ("build",)])
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("--help",), ("list", "adam"), ("show", "adamz"), ("explain", "mine"), ("build",)]
+)
 def test_what_is_known_takes_no_sympy(tmp_path, arguments):
     """A second time, nothing is executed, and neither SymPy nor Numba is imported."""
     (tmp_path / "specs").mkdir()

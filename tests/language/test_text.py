@@ -79,13 +79,13 @@ def test_text_means_the_expression(expression):
 LATEX = [
     (m.next, "m_t"),
     (m, "m_{t-1}"),
-    (m_hat, r"\hat{m}_{t}"),
+    (m_hat, r"\hat{m}_t"),
     (theta - lr * g, r"\theta_{t-1} - \eta \, g_t"),
-    (beta1 * m + (1 - beta1) * g, r"\beta_1 \, m_{t-1} + \left(1 - \beta_1\right) \, g_t"),
-    (m_hat / (sqrt(v_hat) + eps), r"\frac{\hat{m}_{t}}{\sqrt{\hat{v}_{t}} + \epsilon}"),
+    (beta1 * m + (1 - beta1) * g, r"\beta_1 \, m_{t-1} + \left( 1 - \beta_1 \right) \, g_t"),
+    (m_hat / (sqrt(v_hat) + eps), r"\frac{\hat{m}_t}{\sqrt{\hat{v}_t} + \epsilon}"),
     (-g / 2, r"-\frac{g_t}{2}"),
-    (RowMean(g**2), r"\operatorname{mean}_{\mathrm{row}} g_t^{2}"),
-    (Norm(m + g) ** 2, r"\left(\left\lVert m_{t-1} + g_t \right\rVert\right)^{2}"),
+    (RowMean(g**2), r"\operatorname{mean}_{\mathrm{row}}\left(g_t^2\right)"),
+    (Norm(m + g) ** 2, r"\left(\left\Vert m_{t-1} + g_t \right\Vert\right)^2"),
 ]
 
 

@@ -66,17 +66,17 @@ ELEMENTWISE = {
     "nothing is reduced": ((Let(theta.next, theta - lr * g),), "ELEM", ["theta g -> theta"]),
     "a total that nothing of this step waits for": (
         (Let(size.next, beta1 * size + TensorSum(g)), Let(theta.next, theta - lr * size * g)),
-        "TENSOR ELEM TENSOR",
+        "TENSOR ELEM TENSOR TENSOR",
         ["theta g -> theta"],
     ),
     "the first sweep reads what the total is of": (
         (CLIPPED, Let(m.next, beta1 * m + u), Let(theta.next, theta - lr * m.next)),
-        "ELEM TENSOR MODEL ELEM",
+        "ELEM TENSOR TENSOR MODEL MODEL ELEM",
         ["g ->", "theta g m -> theta m"],
     ),
     "states are stored by the first sweep and read again by the second": (
         (*moments, Let(u, m.next / (sqrt(v.next) + eps)), Let(theta.next, theta - lr * u / Norm(u))),
-        "ELEM TENSOR ELEM",
+        "ELEM TENSOR TENSOR ELEM",
         ["g m v -> m v", "theta m_next v_next -> theta"],
     ),
     "a value of more than two states is kept": (
@@ -86,7 +86,7 @@ ELEMENTWISE = {
             Let(u, m.next / (sqrt(v.next) + w.next)),
             Let(theta.next, theta - lr * u / Norm(u)),
         ),
-        "ELEM TENSOR ELEM",
+        "ELEM TENSOR TENSOR ELEM",
         ["theta g m v w -> m v w u", "theta u -> theta"],
     ),
     "a state whose old value is needed later is stored later": (
@@ -94,22 +94,22 @@ ELEMENTWISE = {
             Let(m.next, beta1 * m + g),
             Let(theta.next, theta - lr * (m.next - m) / Norm(m.next)),
         ),
-        "ELEM TENSOR ELEM",
+        "ELEM TENSOR TENSOR ELEM",
         ["g m ->", "theta g m -> theta m"],
     ),
     "a total of a total takes one more sweep": (
         (Let(u, g / Norm(g)), Let(x, u * RowMax(u)), Let(theta.next, theta - lr * x / Norm(x))),
-        "ELEM TENSOR ELEM ROW ELEM TENSOR ELEM",
+        "ELEM TENSOR TENSOR ELEM ROW ELEM TENSOR TENSOR ELEM",
         ["g ->", "g ->", "g ->", "theta g -> theta"],
     ),
     "totals of totals of no elements take none": (
         (Let(r.next, r + RowMean(g)), Let(theta.next, theta - lr * g * r.next / ColMean(r.next) / TensorMean(r.next))),
-        "ELEM ROW COL ELEM",
+        "ELEM ROW TENSOR COL COL ELEM",
         ["g ->", "theta g -> theta"],
     ),
     "what is drawn is drawn again": (
         (Let(u, g + normal(seed)), Let(theta.next, theta - lr * u / Norm(u))),
-        "ELEM TENSOR ELEM",
+        "ELEM TENSOR TENSOR ELEM",
         ["g -> u", "theta u -> theta"],
     ),
 }
@@ -123,7 +123,8 @@ def test_sweeps_read_and_write_what_they_must(name: str) -> None:
 
 def test_a_small_state_is_stored_when_its_old_value_was_read_for_the_last_time() -> None:
     early = branch(Let(k.next, k + ModelNorm(g)), Let(theta.next, theta - lr * g * k.next))
-    assert [k in sweep.stores for sweep in early.sweeps] == [False, False, True, False]
+    assert [k in sweep.stores for sweep in early.sweeps if not sweep.is_small] == [False, False]
+    assert sum(k in sweep.stores for sweep in early.sweeps) == 1
     late = branch(Let(k.next, ModelNorm(g)), Let(u, g * k.next), Let(theta.next, theta - lr * u * k / Norm(u)))
     assert late.sweeps[-1].stores == (k,)
     assert late.sweeps[-1].loads == (k.next,)
@@ -158,7 +159,7 @@ def test_a_person_sees_why() -> None:
     shown = str(kernel(*moments, Let(u, m.next / (sqrt(v.next) + eps)), Let(theta.next, theta - lr * u / Norm(u))))
     assert "sweep 0 over every element: 3 loads, 2 stores an element" in shown
     assert "sweep 1 over every tensor" in shown
-    assert "sweep 2 over every element: 3 loads, 1 stores an element" in shown
+    assert "sweep 3 over every element: 3 loads, 1 stores an element" in shown
     assert "36 bytes an element in float32 are moved" in shown
     assert "m stored by element sweep 0; by 1: 40" in shown
     assert "u computed again; kept in memory: 36" in shown
@@ -169,7 +170,7 @@ def test_each_branch_has_sweeps_of_its_own() -> None:
     rate = Piecewise((lr, Eq(t, 1)), (lr * Norm(theta - w0), True))
     first, later = kernel(Let(w0.next, w0), Let(theta.next, theta - rate * g)).branches
     assert (order(first), moved(first)) == ("ELEM", ["theta g -> theta"])
-    assert (order(later), moved(later)) == ("ELEM TENSOR ELEM", ["theta w0 ->", "theta g -> theta"])
+    assert (order(later), moved(later)) == ("ELEM TENSOR TENSOR ELEM", ["theta w0 ->", "theta g -> theta"])
 
 
 def test_a_condition_on_a_total_of_scalars_is_no_branch() -> None:

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -25,16 +24,6 @@ ELSEWHERE = {
 STEPS, AGREEMENT = 20, 1e-12
 
 
-@pytest.fixture
-def torch() -> Iterator[Any]:
-    """PyTorch, in which numbers have 64 bits, the counts of its optimizers among them."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield torch
-    torch.set_default_dtype(before)
-
-
 def all_listed() -> dict[str, Any]:
     pytest.importorskip("expecttest", reason="No module named 'expecttest', which torch.testing needs")
     with warnings.catch_warnings():
@@ -45,10 +34,6 @@ def all_listed() -> dict[str, Any]:
 
 def listed(name: str) -> Any:
     return all_listed()[name]
-
-
-def ours(name: str) -> Any:
-    return getattr(import_module("optgen.torch"), name)
 
 
 def params_of(torch: Any, name: str) -> list[Any]:
@@ -83,12 +68,12 @@ def options_of(name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("optimizer", NAMES)
-def test_every_configuration_computes_what_torch_does(optimizer: str, torch: Any) -> None:
+def test_every_configuration_computes_what_torch_does(optimizer: str, torch: Any, ours: Any) -> None:
     for each in options_of(optimizer):
         mine = params_of(torch, optimizer)
         other = copied(torch, mine)
         theirs = getattr(torch.optim, optimizer)(other, **each.kwargs, foreach=False)
-        fused = ours(optimizer)(mine, **each.kwargs)
+        fused = getattr(ours, optimizer)(mine, **each.kwargs)
         train(torch, range(STEPS), (mine, fused), (other, theirs))
         assert apart(mine, other) < AGREEMENT, each.desc
         one, two = fused.state_dict(), theirs.state_dict()
@@ -97,10 +82,10 @@ def test_every_configuration_computes_what_torch_does(optimizer: str, torch: Any
 
 
 @pytest.mark.parametrize("optimizer", NAMES)
-def test_states_go_to_torch_and_back(optimizer: str, torch: Any) -> None:
+def test_states_go_to_torch_and_back(optimizer: str, torch: Any, ours: Any) -> None:
     """After half of the steps; then ours, ours with the states of torch, and torch with ours, all go on."""
     for each in options_of(optimizer):
-        kind, theirs = ours(optimizer), getattr(torch.optim, optimizer)
+        kind, theirs = getattr(ours, optimizer), getattr(torch.optim, optimizer)
         mine = params_of(torch, optimizer)
         fused = kind(mine, **each.kwargs)
         train(torch, range(10), (mine, fused))
@@ -142,9 +127,9 @@ def refused(each: Any, torch: Any, kind: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("optimizer", NAMES)
-def test_what_torch_refuses_is_refused_in_its_words(optimizer: str, torch: Any) -> None:
+def test_what_torch_refuses_is_refused_in_its_words(optimizer: str, torch: Any, ours: Any) -> None:
     for each in listed(optimizer).optim_error_inputs_func(device="cpu", dtype=torch.float64):
-        refused(each, torch, ours(optimizer))
+        refused(each, torch, getattr(ours, optimizer))
 
 
 def test_how_many_there_are(torch: Any, capsys: pytest.CaptureFixture[str]) -> None:

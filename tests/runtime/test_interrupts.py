@@ -118,7 +118,7 @@ def interrupting(kernel: Any) -> Any:
 
 
 def test_interrupts_in_kernels_are_raised_after_the_whole_step() -> None:
-    roles = ("prepare", "sweep_serial")
+    roles = ("between", "sweep_serial")
     phases = tuple(
         replace(phase, **{role: interrupting(getattr(phase, role)) for role in roles if getattr(phase, role)})
         for phase in adafactor.PROGRAM.phases

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optgen.runtime.core.sharing import Total
+from optgen.runtime.core.sharing import SharedTotal
 
 SHAPES = [(40, 30), (64,), (6, 5, 4), (1, 8), (3, 2)]
-CALLS: list[Total] = []
+CALLS: list[SharedTotal] = []
 COMMON = {1: {"row", "tensor", "model"}, 2: {"column", "tensor", "model"}, 3: {"tensor", "model"}}
 """What there is the same value of everywhere if tensors of so many dimensions are cut along the first."""
 
@@ -25,7 +25,7 @@ def _kind(rule: str) -> Any:
     return next(x for x in vars(module).values() if isinstance(x, type) and x.__module__ == module.__name__)
 
 
-def of_cut_tensors(total: Total, exchanged: Callable[[np.ndarray, str], np.ndarray]) -> None:
+def of_cut_tensors(total: SharedTotal, exchanged: Callable[[np.ndarray, str], np.ndarray]) -> None:
     """Combine what has been added up here of values of which others have some too."""
     if total.over == "model":
         return  # made of what is the same everywhere
@@ -38,7 +38,7 @@ def of_cut_tensors(total: Total, exchanged: Callable[[np.ndarray, str], np.ndarr
             total.values[begin:end] = exchanged(whole, total.how)[: end - begin]
 
 
-def of_whole_tensors(total: Total, exchanged: Callable[[np.ndarray, str], np.ndarray]) -> None:
+def of_whole_tensors(total: SharedTotal, exchanged: Callable[[np.ndarray, str], np.ndarray]) -> None:
     """Combine what has been added up over the tensors that are here."""
     if total.over == "model":
         total.values[:] = exchanged(total.values.copy(), total.how)
@@ -127,7 +127,7 @@ def test_some_of_the_tensors_become_what_they_do_among_all(rule: str) -> None:
 
 
 def test_a_total_is_seen_before_anything_is_made_of_it() -> None:
-    seen: list[Total] = []
+    seen: list[SharedTotal] = []
     params = [np.full((4, 3), 2.0), np.full(5, 1.0)]
     opt = _kind("clip_global_norm_adamw")(params)
     opt.share(seen.append)

@@ -16,8 +16,14 @@ from reducing import RULES as REDUCING
 from rules import RULES
 
 import optgen
+from optgen import Let, Optimizer, g, state, theta
 from optgen.machine_code import ptx
+from optgen.pipeline import source
 from optgen.runtime.cuda import primitives as cuda
+from optgen.targets.base import Origin
+from optgen.targets.cuda import TARGET as CUDA
+from optgen.verify import translation
+from optgen.verify.candidate import Candidate, Effort, Verdict
 
 ROOT = Path(__file__).parents[2]
 OF_POSITIONS = ("per_element", "on_host", "helper", "on_device")
@@ -27,7 +33,7 @@ def functions(module):
     """The bodies of the functions of one position and of the scalars, by name."""
     found = {}
     for node in ast.parse(getsource(module)).body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith(("prepare", "initial")):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith(("combine", "prepare", "initial")):
             decorators = [each.id for each in node.decorator_list]
             if decorators and decorators[0] in OF_POSITIONS:
                 node.decorator_list = []
@@ -46,6 +52,18 @@ def test_initial_values_hyperparameters_and_states_are_those_of_the_module_for_c
     assert one.initial(**dict.fromkeys(one.hypers, 0.5)) == other.initial(**dict.fromkeys(other.hypers, 0.5))
     for part in ("name", "hypers", "states", "small_states", "numbers", "seeds", "scratch", "values"):
         assert getattr(one, part) == getattr(other, part)
+
+
+def test_slots_may_be_many(tmp_path):
+    """Where all of them lie is looked at together, in more than one statement."""
+    states = state(" ".join(f"s{k}" for k in range(60)))
+    step = [Let(s.next, s / 2 + g) for s in states]
+    rule = Optimizer("many", title="Many", step=[*step, Let(theta.next, theta - sum(s.next for s in states) / 100)])
+    text = source(rule, CUDA, Origin("0", "many.py", ""))
+    assert text.count("bits = ") == 3
+    (tmp_path / "many.py").write_text(text, encoding="utf-8")
+    found = list(translation.check(Candidate(rule, tmp_path / "many.py", target="cuda"), Effort(draws=2)))
+    assert [finding for finding in found if finding.verdict is not Verdict.PROVED] == []
 
 
 def python(program, **environment):

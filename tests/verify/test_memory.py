@@ -40,7 +40,7 @@ def test_every_branch_is_looked_at(generated_by_name: Any) -> None:
 ADAM_STORE = """theta[i], m[i], v[i] = update(
             theta[i], g[i], m[i], v[i], lr, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
         )"""
-ADAFACTOR_LAST = 'Phase(("acc3", "acc4", "acc5", "rate", "numel", "c5"), prepare=prepare_2),'
+ADAFACTOR_LAST = 'Phase(("total3", "total4", "total5", "rate", "numel", "c5"), between=prepare_2),'
 SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
 
 

@@ -22,8 +22,9 @@ def made(generated):
     return list(mutants(Path(generated.module.__file__).read_text(encoding="utf-8")))
 
 
-SAME = {"accumulate_adam": "update_0(theta[i], g_sum[i], g[i],"}
-"""Mutants that are no mistake: where gradients are added up, either may be called the sum."""
+SAME = {"accumulate_adam": "update_0(theta[i], g_sum[i], g[i],", "sm3": "total -> total * 1.01"}
+"""Mutants that are no mistake: where gradients are added up, either may be called the sum; and where it is asked
+whether a sum of squares is 0, more of it will do."""
 
 
 def test_mutants_that_algebra_claims_are_caught_by_it(generated):

@@ -16,7 +16,7 @@ from optgen.runtime.core import arrays, saved, sharing
 from optgen.runtime.core.cohorts import Cohort, Coming, cohorts_of, coming
 from optgen.runtime.core.gradients import located
 from optgen.runtime.core.groups import as_plain, shown
-from optgen.runtime.core.held import Held
+from optgen.runtime.core.holdings import Holdings
 from optgen.runtime.core.memory import Kinds, present
 from optgen.runtime.core.program import Array, Arrays, Call, Params, Value, as_step_count
 from optgen.runtime.core.sharing import Combine
@@ -27,7 +27,7 @@ GRADIENT = 1
 """The gradient's slot in a table: theta is 0, the states follow."""
 
 
-class OptimizerBase(Held):
+class OptimizerBase(Holdings):
     """What can be asked of an optimizer, and how its arguments are checked.
 
     Any thread may call; steps of different threads take turns. A copy or a pickle has parameters and states of its own.
@@ -141,8 +141,9 @@ class OptimizerBase(Held):
         Parameters
         ----------
         combine : callable
-            Called in a step with each `optgen.runtime.core.sharing.Total` as far as it is known here, in the same order
-            in all processes: it changes the values to what they are in all of them. If it raises, a step is half done.
+            Called in a step with each `optgen.runtime.core.sharing.SharedTotal` as far as it is known here, in the same
+            order in all processes: it changes the values to what they are in all of them. If it raises, a step is half
+            done.
         shapes : sequence of tuple of int, optional
             Those of the whole tensors, if parameters are parts of them.
 

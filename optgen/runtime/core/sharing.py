@@ -17,7 +17,7 @@ from optgen.runtime.core.small import Small
 
 
 @dataclass(frozen=True, eq=False)
-class Total:
+class SharedTotal:
     """A total as far as it is known here, before anything is made of it.
 
     Parameters
@@ -46,7 +46,7 @@ class Total:
     bounds: Array
 
 
-Combine = Callable[[Total], None]
+Combine = Callable[[SharedTotal], None]
 """Makes a total what it is in all processes together."""
 
 
@@ -56,12 +56,12 @@ def combining(totals: Mapping[str, tuple[str, str]], program: Program, small: Sm
     for name, (how, of) in totals.items():
         kind = program.values[name]
         over = "group" if of == kind == "tensor" else kind
-        total = Total(name, how, of, over, small.arrays[name], small.cuts.bounds[kind])
+        total = SharedTotal(name, how, of, over, small.arrays[name], small.cuts.bounds[kind])
         calls.append(partial(_combined, combine, total))
     return calls
 
 
-def _combined(combine: Combine, total: Total) -> None:
+def _combined(combine: Combine, total: SharedTotal) -> None:
     combine(total)  # which may itself be a partial call, that another would swallow
 
 

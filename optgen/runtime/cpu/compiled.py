@@ -16,10 +16,20 @@ from typing import Any, TypeVar
 from llvmlite import binding
 from numba import njit
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import CompilerBase, Flags
+from numba.core.compiler_machinery import PassManager
 from numba.core.registry import CPUDispatcher
+from numba.core.typed_passes import (
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+)
+from numba.core.untyped_passes import FixupArgs, GenericRewrites, IRProcessing, ReconstructSSA, TranslateByteCode
 
 from optgen.runtime.cpu.disk import KeptOnDisk
+from optgen.runtime.cpu.threads import LoweringForThreads, started
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,6 +41,10 @@ class _Code(JITCodeLibrary):
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout  # noqa: SLF001 - all that is needed of what Numba does
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager()  # noqa: SLF001 - the second of Numba's two rounds
+        passes.run(self._final_module, builder)
 
 
 class _LoopCode(_Code):
@@ -66,16 +80,56 @@ class _PartCode(_LoopCode):
         pass
 
 
-class _Compiler(Compiler):
+class _Flags(Flags):
+    """How a function is compiled. Numba has it in the key of whatever it looks up, and compares all of 30 options."""
+
+    def __eq__(self, other: object) -> bool:
+        return self._values == other._values if isinstance(other, _Flags) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values))
+
+
+class _Compiler(CompilerBase):
     """Numba's way from a function to code of some kind."""
 
     code: type[_Code] = _Code
+    lowering: type[NativeLowering] = NativeLowering
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
+        self.state.flags = _Flags(self.state.flags)
         self.state.library = self.code(self.state.targetctx.codegen(), "optgen")
         self.state.library.enable_object_caching()
         self.state.flags.no_compile = self.code.is_part  # to a function that Python could call
+
+    def define_pipelines(self) -> list[PassManager]:
+        """Numba's passes, less those that look for what no function here has: closures, literals, array expressions."""
+        passes = PassManager("nopython")
+        for each in (
+            TranslateByteCode,
+            FixupArgs,
+            IRProcessing,
+            GenericRewrites,
+            ReconstructSSA,
+            NopythonTypeInference,
+            PreLowerStripPhis,
+            IRLegalization,
+            self.lowering,
+            NoPythonBackend,
+        ):
+            passes.add_pass(each, each.name())
+        passes.finalize()
+        return [passes]
+
+
+class _CompilerForThreads(_Compiler):
+    lowering = LoweringForThreads
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        started()
+        self.state.reload_init.append(started)
 
 
 class _CompilerOfLoops(_Compiler):
@@ -90,13 +144,23 @@ class _CompilerOfParts(_Compiler):
     code = _PartCode
 
 
-def compiled(function: Function, *, nogil: bool = True, **options: Any) -> Function:
+def compiled(function: Function, *, nogil: bool = True, by: type[_Compiler] = _Compiler) -> Function:
     """Compile a function when first called, and keep the machine code on disk where that can be done."""
-    options |= {"error_model": "numpy", "nogil": nogil, "no_cfunc_wrapper": True, "pipeline_class": _Compiler}
-    made = njit(**options)(function)
+    made = njit(error_model="numpy", nogil=nogil, no_cfunc_wrapper=True, pipeline_class=by)(function)
     with suppress(RuntimeError, OSError):  # no writable place
         made._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
     return made  # type: ignore[no-any-return]
+
+
+def on_all_threads(function: Function) -> Function:
+    """Compile a loop over ``tasks``, an argument that says where each begins, that all threads share, in the same way.
+
+    Raises
+    ------
+    ValueError
+        When it is compiled, if it has no such argument.
+    """
+    return compiled(function, by=_CompilerForThreads)
 
 
 class _Called(CPUDispatcher):

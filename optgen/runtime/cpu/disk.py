@@ -27,7 +27,7 @@ def _digest_of(*modules: str) -> bytes:
     return found.digest()
 
 
-_INLINED = _digest_of("compiled", "primitives", "draws", "formats", "storage", "totals")
+_INLINED = _digest_of("compiled", "primitives", "draws", "formats", "storage", "threads", "totals")
 """Of the modules whose functions become part of what is compiled elsewhere, where Numba does not look for changes."""
 
 

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from optgen.runtime.cpu.compiled import compiled, part, runs
+from optgen.runtime.cpu.compiled import compiled, on_all_threads, part, runs
 
 __all__ = [
     "LANES",
@@ -39,6 +39,8 @@ __all__ = [
     "maximum",
     "mean_age",
     "minimum",
+    "narrow",
+    "numbers",
     "on_host",
     "parallel_sweep",
     "per_chunk",
@@ -57,6 +59,7 @@ __all__ = [
     "tanh",
     "times",
     "where",
+    "wide",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -152,7 +155,7 @@ def serial_sweep(function: Function) -> Function:
 
 def parallel_sweep(function: Function) -> Function:
     """Compile a sweep for all threads."""
-    return compiled(function, parallel=True)
+    return on_all_threads(function)
 
 
 def of_one_type(*kinds: Any) -> Any:
@@ -190,19 +193,55 @@ LANES = 16
 @intrinsic  # type: ignore[untyped-decorator]
 def lanes(_context: Any, x: Any) -> Any:
     """What a total is in each lane before anything is added: an array on the stack of the function that asks for it."""
-    kind = types.Array(types.float64, 1, "C")
 
     def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         memory = cgutils.alloca_once(builder, ir.ArrayType(ir.DoubleType(), LANES))
         for k in range(LANES):
             builder.store(args[0], cgutils.gep_inbounds(builder, memory, 0, k))
-        made = context.make_array(kind)(context, builder)
-        size, width = (context.get_constant(types.intp, number) for number in (LANES, 8))
-        begin = builder.bitcast(memory, ir.DoubleType().as_pointer())
-        populate_array(made, begin, [size], [width], width, None)
-        return made._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
+        return _array(context, builder, memory, context.get_constant(types.intp, LANES), None)
 
-    return kind(types.float64) if x == types.float64 else None, codegen
+    return _NUMBERS(types.float64) if x == types.float64 else None, codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def numbers(_context: Any, count: Any) -> Any:
+    """So many of float64, whatever they are; Numba takes several times as long to compile NumPy's way to have them."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        size = builder.mul(args[0], context.get_constant(types.intp, _WIDTH))
+        owner = context.nrt.meminfo_alloc_aligned(builder, size, context.get_constant(types.uint32, 64))
+        return _array(context, builder, context.nrt.meminfo_data(builder, owner), args[0], owner)
+
+    return _NUMBERS(types.intp) if isinstance(count, types.Integer) else None, codegen
+
+
+_NUMBERS = types.Array(types.float64, 1, "C")
+_WIDTH = 8
+
+
+def _array(context: Any, builder: Any, memory: Any, size: Any, owner: Any) -> Any:
+    """Numbers that lie in some memory, as an array."""
+    made = context.make_array(_NUMBERS)(context, builder)
+    width = context.get_constant(types.intp, _WIDTH)
+    populate_array(made, builder.bitcast(memory, ir.DoubleType().as_pointer()), [size], [width], width, owner)
+    return made._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def narrow(_context: Any, x: Any, like: Any) -> Any:
+    """A float64 in the type of the array ``like``."""
+    return like.dtype(x, like), _cast
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def wide(_context: Any, x: Any) -> Any:
+    """A number as a float64."""
+    return types.float64(x), _cast
+
+
+def _cast(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """One instruction where a call of a function takes thirty."""
+    return context.cast(builder, args[0], signature.args[0], signature.return_type)
 
 
 @per_element

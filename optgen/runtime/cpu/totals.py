@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.table import At
-from optgen.runtime.cpu.primitives import LANES, helper, maximum, per_chunk, per_element
+from optgen.runtime.cpu.primitives import LANES, helper, maximum, numbers, per_chunk
 
 __all__ = [
     "column_largest",
@@ -24,27 +24,13 @@ __all__ = [
     "max_of",
     "max_of_lanes",
     "max_over",
-    "narrow",
     "rows_in_columns",
     "rows_in_columns_largest",
     "sum_in_groups",
     "sum_of",
     "sum_of_lanes",
     "sum_over",
-    "wide",
 ]
-
-
-@per_element
-def narrow(x: Any, like: Any) -> Any:
-    """A float64 in the type of the array ``like``."""
-    return like.dtype.type(x)
-
-
-@per_element
-def wide(x: Any) -> Any:
-    """A number as a float64."""
-    return np.float64(x)
 
 
 @per_chunk
@@ -104,7 +90,7 @@ def _sort(values: Any) -> None:
 @helper
 def sum_over(values: Any, tensors: Any) -> float:
     """The sum of some values, whatever their order: from the smallest to the largest."""
-    ordered = np.empty(len(tensors))
+    ordered = numbers(len(tensors))
     for k in range(len(tensors)):
         ordered[k] = values[tensors[k]]
     _sort(ordered)
@@ -121,9 +107,18 @@ def max_over(values: Any, tensors: Any) -> float:
 
 
 @helper
+def _filled(count: int, x: float) -> Any:
+    """As many copies of a number."""
+    found = numbers(count)
+    for k in range(count):
+        found[k] = x
+    return found
+
+
+@helper
 def _in_groups(values: Any, at: At, most: int) -> Any:
     """For each tensor, the sum or the largest of what those of its parameter group have that take part."""
-    found, tensors, first = np.zeros(len(values)), at.tensors, 0
+    found, tensors, first = _filled(len(values), 0.0), at.tensors, 0
     while first < len(tensors):  # one group comes after another
         last = first + 1
         while last < len(tensors) and at.families[tensors[last]] == at.families[tensors[first]]:
@@ -151,7 +146,7 @@ def max_in_groups(values: Any, at: At) -> Any:
 @helper
 def column_totals(parts: Any, at: At, j: int) -> Any:
     """The sum over each column of a tensor, from what its chunks have added up."""
-    found = np.zeros(at.columns[j + 1] - at.columns[j])
+    found = _filled(at.columns[j + 1] - at.columns[j], 0.0)
     for chunk in range(at.chunks[j], at.chunks[j + 1]):
         begin, count, first = at.parts[chunk]
         for k in range(count):
@@ -162,7 +157,7 @@ def column_totals(parts: Any, at: At, j: int) -> Any:
 @helper
 def column_largest(parts: Any, at: At, j: int) -> Any:
     """The largest of each column of a tensor, from what its chunks have found."""
-    found = np.full(at.columns[j + 1] - at.columns[j], -np.inf)
+    found = _filled(at.columns[j + 1] - at.columns[j], -np.inf)
     for chunk in range(at.chunks[j], at.chunks[j + 1]):
         begin, count, first = at.parts[chunk]
         for k in range(count):
@@ -173,11 +168,12 @@ def column_largest(parts: Any, at: At, j: int) -> Any:
 @helper
 def _in_matrices(values: Any, first: int, size: int, count: int, others: int, most: int) -> Any:  # noqa: PLR0917
     """For each of the ``others`` in each matrix, the sum or the largest of the matrix's ``size`` values."""
-    found = np.empty(count)
+    found = numbers(count)
     for matrix in range(count // others):
         begin = first + matrix * size
         made = max_of(values, begin, begin + size) if most else sum_of(values, begin, begin + size)
-        found[matrix * others : (matrix + 1) * others] = made
+        for k in range(matrix * others, (matrix + 1) * others):
+            found[k] = made
     return found
 
 

@@ -1,6 +1,8 @@
-"""How the pictures of the examples look."""
+"""How pictures look."""
 
-STYLE = {
+from typing import Any
+
+STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#999999",

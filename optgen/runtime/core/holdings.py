@@ -1,4 +1,4 @@
-"""``Held``: what an optimizer holds, its parameters, hyperparameters, states and numbers, and what each is called."""
+"""``Holdings``: what an optimizer holds: parameters, hyperparameters, states and numbers, and what each is called."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from optgen.runtime.core.storage import OPTIONS, Storage, computed_for, dtype_of
 from optgen.runtime.core.table import CHUNK, Cuts
 
 
-class Held:
+class Holdings:
     """Parameters, in groups, with their hyperparameters, states and numbers, and where all of it lies.
 
     Parameters

@@ -1,0 +1,73 @@
+"""Parameters as kernels see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from optgen.torch.tensors import FORMAT, as_numbers, is_dense, overlaps_itself
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A parameter as kernels see it.
+
+    Parameters
+    ----------
+    like : tensor
+        The parameter, or where it lies in pieces or in an order that the rule cannot have, a copy in one piece.
+    is_copy : bool
+        Whether it is one.
+    numbers : tensor
+        The same without autograd, complex numbers as pairs.
+    """
+
+    like: Any
+    is_copy: bool
+    numbers: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", as_numbers(self.like))
+
+    @property
+    def format(self) -> str:
+        """As what its numbers are stored."""
+        return FORMAT[self.numbers.dtype]
+
+    def fits(self, tensor: Any) -> bool:
+        """Whether the elements of a tensor lie in the same order."""
+        if tensor.shape != self.like.shape or tensor.device != self.like.device:
+            return False
+        return bool(tensor.stride() == self.like.stride() or (tensor.is_contiguous() and self.like.is_contiguous()))
+
+
+def body_of(param: Any, k: int, title: str, *, has_lines: bool) -> Body:
+    """The k-th parameter as the kernels of an optimizer see it, which may have rows and columns.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        If there are no kernels for it.
+    """
+    what = f"params[{k}]"
+    if type(param).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        kind = type(param).__name__
+        raise TypeError(f"{what}: expected a plain tensor, got a {kind}, whose memory is not its own; step its parts")
+    if param.layout != torch.strided:
+        raise RuntimeError(f"{what}: expected a dense tensor, got one of layout {param.layout}")
+    plain = as_numbers(param)
+    if plain.dtype not in FORMAT:
+        expected = ", ".join(map(str, FORMAT))
+        raise TypeError(f"{what}: expected one of {expected} or complex numbers of them, got {param.dtype}")
+    if overlaps_itself(param):
+        raise ValueError(f"{what}: expected elements of its own, several share memory; pass {what}.clone()")
+    if param.numel() and not param.data_ptr():
+        raise RuntimeError(f"{what}: expected a tensor with memory, this one, on {param.device}, has none")
+    if has_lines and param.is_complex():
+        why = "for they have no rows and columns"
+        raise RuntimeError(f"{what}: {title} does not support complex parameters, {why}")
+    if param.is_contiguous() or (not has_lines and is_dense(param)):
+        return Body(param, is_copy=False)
+    return Body(torch.empty(param.shape, dtype=param.dtype, device=param.device), is_copy=True)

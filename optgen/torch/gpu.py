@@ -1,0 +1,81 @@
+"""The same on a GPU: the kernels for GPUs, on tensors where they are, in the stream that torch uses.
+
+It has run in Numba's simulator, and not on a GPU yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+import numpy as np
+
+from optgen.runtime.core.cohorts import Coming
+from optgen.runtime.core.program import Array, Call
+from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.storage import keys_of
+from optgen.runtime.core.table import Cuts
+from optgen.runtime.core.turn import run
+from optgen.runtime.cuda import host as cuda_host
+from optgen.runtime.cuda import primitives as cuda
+from optgen.runtime.cuda.arrays import memory_of
+from optgen.runtime.cuda.launch import CHUNK, OnDevice, SmallOnDevice, allocated_on_device
+from optgen.torch.share import Share, Trained
+
+
+class GpuShare(Share):
+    """The states of some parameters on a GPU that follow one rule, and what steps visit: see `Share`.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no GPU, no driver or no numba-cuda; in a step, if a CUDA graph is being captured.
+    """
+
+    chunk: ClassVar[int] = CHUNK
+
+    def __init__(self, program: Any, wanted: Any, named: Any, model: Trained, mine: Any, **given: Any) -> None:
+        cuda.require_gpu()
+        self._memory = memory_of([model.params[mine[0]]])
+        with cuda_host.on_gpu(self._memory.number):
+            super().__init__(program, wanted, named, model, mine, **given)
+
+    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> SmallOnDevice:
+        return allocated_on_device(self.program, self._memory, cuts, states, self._stream())
+
+    def _stream(self) -> Any:
+        return cuda_host.stream_at(self._memory.stream())
+
+    def _launched(self, step: Coming, starts: Array, t: int) -> list[Call]:
+        with cuda_host.on_gpu(self._memory.number):
+            stream = self._stream()
+            if cuda_host.is_capturing(stream):
+                raise RuntimeError("step() while a CUDA graph is captured: optgen.generated.cuda has launch() for that")
+            members = [cohort.members for cohort in step.taking]
+            is_new = self._visit is None or self._visit[0] != members
+            if is_new:
+                self._visit = members, self._on_device(step, stream)
+            work = self._visit[1]
+            given = work.scalars(step.scalars, step.keys, keys_of(t, self._wanted.rounding_seed), stream)
+            if is_new:
+                run(given)
+                work.compile(stream)
+            return [*given, *work.pointing(starts.tolist(), stream), *work.launches(stream)]
+
+    def _on_device(self, step: Coming, stream: Any) -> OnDevice:
+        """The tables of the parameters that take part, on the GPU."""
+        groups = np.full(len(self._sizes), -1)
+        for row, cohort in enumerate(step.taking):
+            groups[list(cohort.members)] = row
+        small = cast("SmallOnDevice | None", self._small)
+        shapes = [self._shape(k) for k in range(len(self._sizes))]
+        cuts = (small.cuts if small else cuts_of(self.program, shapes, self.chunk)).visiting(groups)
+        return OnDevice(
+            self.program,
+            self._columns,
+            self._storages(),
+            cuts=cuts,
+            small=small and small.visiting(cuts, self._memory, stream),
+            memory=self._memory,
+            stream=stream,
+        )

@@ -1,0 +1,264 @@
+"""Whether tensors are where they were, and where their gradients are, read from the objects by compiled code.
+
+To ask a tensor from Python for its address takes longer than to update a hundred elements, and its shape, strides,
+dtype and gradient would have to be asked for too. Here a loop reads what each object keeps of itself. Where that is, is
+found out once, in tensors that are known, by looking for what torch says of them; nothing is read through a pointer
+that torch has not named. Where it is not found, or where a tensor is unusual, torch is asked.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Sequence
+from ctypes import c_int64
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numba import types
+from numba.extending import intrinsic
+
+from optgen.runtime.core.program import Array
+from optgen.runtime.cpu.compiled import compiled
+from optgen.torch.kept import Kept
+
+ODD = -1
+"""In place of an address: this gradient needs a closer look."""
+_KIND, _ITEMS, _OBJECT = 8, 24, 16  # of any object, of a list, of a tensor: where its own fields begin
+_INLINE = 5
+"""Dimensions of which a tensor keeps sizes and strides in itself."""
+_ORDER = 1 + 2 * _INLINE
+"""Words: the number of dimensions, sizes and strides."""
+_WORDS = _ORDER + 4
+"""Then the first element, how many there are, dtype, device and flags, and how torch treats it."""
+_TYPE = (1 << 40) - 1  # of that word: dtype and device
+_SEARCHED = 30
+"""Words of an object of torch that are looked at."""
+
+
+class Fields(NamedTuple):
+    """Where torch keeps what, in bytes from the beginning of an object.
+
+    Parameters
+    ----------
+    storage, order, meta : int
+        In a tensor's own object: of its storage; of its sizes, strides and what comes after; of what autograd knows.
+    data : int
+        In a storage: where its memory is.
+    grad : int
+        In what autograd knows: of the gradient.
+    table : int
+        What every plain tensor begins with.
+    nothing : int
+        What stands in the place of a gradient that is not there.
+    """
+
+    storage: int
+    order: int
+    meta: int
+    data: int
+    grad: int
+    table: int
+    nothing: int
+
+
+class Watch:
+    """What there was to see of some parameters, and of what is kept of them. `watching` makes one.
+
+    Parameters
+    ----------
+    layout : Fields
+        Where torch keeps what.
+    params : list of tensor
+        The parameters.
+    kept : list of Kept
+        What is kept of them.
+    """
+
+    def __init__(self, layout: Fields, params: list[Any], kept: list[Kept]) -> None:
+        states = _states(kept)
+        self._held = [*params, *kept, *states]
+        """While these are alive no other object has their address."""
+        self._memory = [tensor.untyped_storage() for tensor in (*params, *states)]
+        """While this is held nothing else is where they were."""
+        self._layout = np.array(layout, np.int64)
+        self._ids = np.array([*map(id, params), *map(id, kept)], np.int64)
+        self._known = np.array([_row(each, layout) for each in params], np.int64).reshape(-1, 3 + _WORDS)
+        own = [_row(state, layout)[:3] for state in states if not state._is_view()]  # noqa: SLF001 - of an array here
+        self._places = np.array(own, np.int64).reshape(-1, 3)
+        self._sizes = np.array([param.element_size() for param in params], np.int64)
+        self._starts = np.zeros(len(params), np.int64)
+        self._present = np.zeros(len(params), np.bool_)
+
+    def look(self, params: list[Any], kept: list[Kept]) -> tuple[Array, Array] | None:
+        """Where the gradients are.
+
+        Parameters
+        ----------
+        params, kept : list
+            The same as before, one hopes.
+
+        Returns
+        -------
+        tuple of array, or None
+            The address of each gradient, `ODD` if it needs a closer look, and which there are; None if anything has
+            changed. The arrays are the same at each call.
+        """
+        if len(params) != len(self._sizes) or len(params) + len(kept) != len(self._ids):
+            return None
+        whole = params + kept
+        places, known = self._places, self._known
+        is_same = _read(id(whole), self._ids, known, places, self._layout, self._sizes, self._starts, self._present)
+        return (self._starts, self._present) if is_same else None
+
+
+def watching(params: list[Any], kept: list[Kept]) -> Watch | None:
+    """Something that notices changes; None where there is no telling."""
+    layout, usual = known_layout(), {torch.Tensor, torch.nn.Parameter}
+    tensors = [*params, *_states(kept)]
+    if layout is None or not usual.issuperset(map(type, tensors)):
+        return None
+    if any(tensor.dim() > _INLINE or _at(tensor._cdata) != layout.table for tensor in tensors):  # noqa: SLF001
+        return None
+    return Watch(layout, params, kept)
+
+
+def facts(params: list[Any], kept: list[Kept]) -> list[Any]:
+    """The same of any tensors, as torch tells it: two such lists are equal if nothing has changed."""
+    seen = [*params, *_states(kept)]
+    places = [(its.data_ptr(), its.shape, its.stride(), its.dtype, its.device) for its in seen]
+    return [*map(id, params), *map(id, kept), *places]
+
+
+def _states(kept: list[Kept]) -> list[Any]:
+    return [each for its in kept if isinstance(its, Kept) for each in its.values() if isinstance(each, torch.Tensor)]
+
+
+def _row(tensor: Any, layout: Fields) -> list[int]:
+    """Of a tensor torch's own object, its storage, its memory and its words."""
+    own = tensor._cdata  # noqa: SLF001 - the address of torch's own object
+    storage = _at(own + layout.storage)
+    return [own, storage, _at(storage + layout.data), *(_at(own + layout.order + 8 * j) for j in range(_WORDS))]
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _word(_context: Any, _address: Any) -> Any:
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.load(builder.inttoptr(args[0], context.get_value_type(types.CPointer(types.int64))))
+
+    return types.int64(types.int64), codegen
+
+
+@partial(compiled, nogil=False)
+def _read(  # noqa: PLR0917
+    whole: int, ids: Array, known: Array, places: Array, layout: Array, sizes: Array, starts: Array, present: Array
+) -> bool:
+    """Write where each gradient is; false if an object is another, or is not as it was."""
+    items, params = _word(whole + _ITEMS), len(sizes)
+    storage, order, meta, data, grad, table, nothing = layout
+    for k in range(len(ids)):
+        if _word(items + 8 * k) != ids[k]:
+            return False
+    for k in range(len(places)):
+        own, held, there = places[k]
+        if _word(own + storage) != held or (held != 0 and _word(held + data) != there):
+            return False
+    for k in range(params):
+        own, held = known[k, 0], known[k, 1]
+        if _word(ids[k] + _OBJECT) != own or _word(own + storage) != held:
+            return False
+        if held != 0 and _word(held + data) != known[k, 2]:
+            return False
+        for j in range(_WORDS):
+            if _word(own + order + 8 * j) != known[k, 3 + j]:
+                return False
+        about = _word(own + meta)
+        given = nothing if about == 0 else _word(about + grad)
+        present[k] = given != nothing
+        starts[k] = 0
+        if given == nothing:
+            continue
+        is_plain = _word(given) == table and _word(given + storage) != 0
+        for j in range(_ORDER):
+            is_plain = is_plain and _word(given + order + 8 * j) == known[k, 3 + j]
+        kind = order + 8 * (_WORDS - 2)
+        is_plain = is_plain and (_word(given + kind) ^ known[k, 1 + _WORDS]) & _TYPE == 0
+        is_plain = is_plain and _word(given + kind + 8) == known[k, 2 + _WORDS]
+        if is_plain:
+            first = _word(given + order + 8 * _ORDER)
+            starts[k] = _word(_word(given + storage) + data) + first * sizes[k]
+        else:
+            starts[k] = ODD
+    return True
+
+
+@cache
+def known_layout() -> Fields | None:
+    """Where torch keeps what; None if it is not found."""
+    is_usual = sys.implementation.name == "cpython" and sys.byteorder == "little" and sys.maxsize == 2**63 - 1
+    if not is_usual or sysconfig.get_config_var("Py_GIL_DISABLED"):  # then nothing keeps others from changing a list
+        return None
+    if (object.__basicsize__, list.__basicsize__) != (_OBJECT, _ITEMS + 16):  # a debug build keeps more of each
+        return None
+    probes = [
+        torch.zeros(3, 5, 7)[1:, :, 2],
+        torch.zeros(2, 3, 4, 5, 6),
+        torch.zeros(()),
+        torch.from_numpy(np.ones(11)),
+    ]
+    probes += [torch.zeros(11, dtype=torch.float64)[3:], torch.zeros(6, 4, dtype=torch.bfloat16).t()]
+    if any(_at(id(probe) + _OBJECT) != probe._cdata for probe in probes):  # noqa: SLF001
+        return None
+    storage = _only([_places(probe._cdata, _SEARCHED, probe.untyped_storage()._cdata) for probe in probes])  # noqa: SLF001
+    data = _only([_places(p.untyped_storage()._cdata, 8, p.untyped_storage().data_ptr()) for p in probes])  # noqa: SLF001
+    order = _only([_ordered(probe) for probe in probes])
+    leaf = torch.zeros(3)
+    before = _words(leaf._cdata, int(order or 0) // 8)  # noqa: SLF001
+    leaf.requires_grad_()
+    leaf.grad = torch.ones(3)
+    now = zip(before, _words(leaf._cdata, len(before)), strict=True)  # noqa: SLF001
+    meta = _only([{8 * j for j, (old, new) in enumerate(now) if old == 0 and new != 0}])
+    tables = {_at(probe._cdata) for probe in probes}  # noqa: SLF001
+    if None in (storage, data, order, meta) or len(tables) > 1:
+        return None
+    about = _at(leaf._cdata + int(meta or 0))  # noqa: SLF001
+    grad = _only([_places(about, 16, leaf.grad._cdata)])  # noqa: SLF001
+    if grad is None:
+        return None
+    leaf.grad = None
+    found = (storage, order, meta, data, grad, *tables, _at(about + grad))
+    return Fields(*map(int, found))  # type: ignore[arg-type]
+
+
+def _words(address: int, count: int) -> list[int]:
+    return [_at(address + 8 * j) for j in range(count)]
+
+
+def _places(address: int, count: int, value: int) -> set[int]:
+    """Where an object has a word."""
+    return {8 * j for j, word in enumerate(_words(address, count)) if word == value}
+
+
+def _ordered(probe: Any) -> set[int]:
+    """Where an object says of which sizes and strides it is."""
+    sizes, strides, words = list(probe.shape), list(probe.stride()), _words(probe._cdata, _SEARCHED)  # noqa: SLF001
+    rest, count = [probe.storage_offset(), probe.numel()], len(sizes)
+    return {
+        8 * j
+        for j in range(2, _SEARCHED - _WORDS)
+        if words[j : j + 1 + count] == [count, *sizes]
+        and words[j + 1 + _INLINE : j + 1 + _INLINE + count] == strides
+        and words[j + _ORDER : j + _ORDER + 2] == rest
+    }
+
+
+def _only(found: Sequence[set[int]]) -> int | None:
+    """The one place in which all agree."""
+    common = set.intersection(*found)
+    return common.pop() if len(common) == 1 else None
+
+
+def _at(address: int) -> int:
+    return c_int64.from_address(address).value

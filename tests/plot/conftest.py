@@ -1,0 +1,5 @@
+"""Pictures take matplotlib, an extra."""
+
+import pytest
+
+pytest.importorskip("matplotlib")

@@ -1,0 +1,39 @@
+"""Tensors of PyTorch through the kernels for GPUs, which the simulator runs on tensors of the CPU."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+SHAPES = ((3, 4), (5,), (), (0, 3), (70, 3))
+
+
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "ema_clip_global_norm_adamw", "swats", "nadam"])
+def test_a_rule_does_what_it_does_on_a_cpu(name):
+    torch = pytest.importorskip("torch")
+    asked, gpu, share, spelling = (
+        import_module(f"optgen.torch.{part}") for part in ("asked", "gpu", "share", "spelling")
+    )
+    storage = import_module("optgen.runtime.core.storage")
+    rng = np.random.default_rng(0)
+    starts = [rng.normal(size=shape) for shape in SHAPES]
+    found = []
+    for kind, target in ((share.Share, "cpu"), (gpu.GpuShare, "cuda")):
+        program = asked.program_of(asked.Asked(name), target)
+        params = [torch.nn.Parameter(torch.from_numpy(start.copy())) for start in starts]
+        model = share.Trained(params, [0] * len(params), {param: {} for param in params})
+        hypers = [dict(program.at(1, program.completed({})))]
+        mine = kind(program, storage.wanted(program), spelling.Spelling(name), model, range(len(params)), hypers=hypers)
+        rng = np.random.default_rng(1)
+        for t in range(1, 6):
+            for k, param in enumerate(params):
+                param.grad = (
+                    None if (k, t) == (1, 3) and name != "swats" else torch.from_numpy(rng.normal(size=param.shape))
+                )
+            present = np.array([param.grad is not None for param in params])
+            with torch.no_grad():
+                for call in mine.calls(np.where(present, -1, 0), present, hypers, t):
+                    call()
+        found.append([param.detach().numpy() for param in params])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13)
