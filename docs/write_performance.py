@@ -1,6 +1,6 @@
 """Write docs/performance.md from what one run of `optgen bench` has measured.
 
-optgen bench --json report.json
+optgen bench --json report.json --pictures docs/performance
 python docs/write_performance.py < report.json > docs/performance.md
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 from optgen.bench.heats import LARGE, ROWS, SMALL, TILED
 from optgen.bench.machine import PACKAGES
 from optgen.bench.models import ALL, COUNTS
+from optgen.bench.pictures import pages
 from optgen.bench.race import LOOP, MOVED, ONCE, OURS
 from optgen.bench.tables import milliseconds, size
 
@@ -196,6 +197,10 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     yield from _times(found, "Clipping by global norm, AdamW and an average of the weights, in float32", joined, ALL)
     yield from _stored(found)
     yield from _limits(found)
+    drawn = pages(report)
+    if drawn:
+        yield "\n## Pictures\n"
+        yield from (f"![{name}](performance/{name})" for name in drawn)
 
 
 def _times(found: Found, title: str, rule: str, models: tuple[str, ...]) -> Iterator[str]:

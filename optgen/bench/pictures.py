@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -16,8 +16,17 @@ from optgen.runtime.cpu.launch import SERIAL_BELOW
 Results = Sequence[dict[str, Any]]
 
 
+def pages(report: dict[str, Any]) -> dict[str, Callable[[Any], None]]:
+    """What there is enough of in a report to be drawn: names of files, and what draws each on an empty figure."""
+    return {
+        **{f"size-{rule}.png": partial(_by_size, rule, its, report["machine"]) for rule, its in _sizes(report)},
+        **{f"tensors-{rule}.png": partial(_by_tensors, rule, its) for rule, its in _counts(report)},
+        **{f"limits-{name.replace('^', '-')}.png": partial(_limits, name, its) for name, its in _models(report)},
+    }
+
+
 def draw(report: dict[str, Any], folder: Path) -> Iterator[Path]:
-    """Draw what a report has enough of.
+    """Draw all `pages` of a report.
 
     Parameters
     ----------
@@ -34,12 +43,7 @@ def draw(report: dict[str, Any], folder: Path) -> Iterator[Path]:
     # Without pyplot, which would choose a window system and keep figures.
     figure = import_module("matplotlib.figure").Figure
     folder.mkdir(parents=True, exist_ok=True)
-    pages = [
-        *((f"size-{rule}.png", partial(_by_size, rule, its, report["machine"])) for rule, its in _sizes(report)),
-        *((f"limits-{name}.png", partial(_limits, name, its)) for name, its in _models(report)),
-        *((f"tensors-{rule}.png", partial(_by_tensors, rule, its)) for rule, its in _counts(report)),
-    ]
-    for name, drawing in pages:
+    for name, drawing in pages(report).items():
         canvas = figure(figsize=(8, 5), layout="constrained")
         drawing(canvas)
         canvas.savefig(folder / name, dpi=120)

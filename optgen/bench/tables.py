@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from rich.table import Table
@@ -27,10 +27,11 @@ def printed(report: dict[str, Any]) -> Iterator[Table | str]:
     yield f"{machine['cpu']}, {machine['cores']} threads, {caches or 'unknown caches'}; {machine['system']}; {versions}"
     yield from report["missing"].values()
     results = report["results"]
-    for key, group in groupby(results, key=lambda its: (its["rule"], its["stored"], its["threads"])):
-        rule, stored, threads = key
-        yield f"\n[bold cyan]{rule}[/], {stored}, {threads} thread{'s' * (threads > 1)}"
-        yield _table(list(group))
+    for group in grouped(results):
+        one = group[0]
+        common, what = ("rule", "model") if len({its["rule"] for its in group}) == 1 else ("model", "rule")
+        yield f"\n[bold cyan]{one[common]}[/], {one['stored']}, {one['threads']} thread{'s' * (one['threads'] > 1)}"
+        yield _table(what, group)
     yield ""
     yield f"Milliseconds a step: medians of {_rounds(results)} rounds in which all take turns."
     yield "of loop, of once: the speed of optgen as a share of theirs; 1 is what memory allows."
@@ -39,20 +40,32 @@ def printed(report: dict[str, Any]) -> Iterator[Table | str]:
     yield from _left_out(results, report["missing"])
 
 
-def _table(results: Sequence[dict[str, Any]]) -> Table:
-    """A row a model, a column a contender."""
+def grouped(results: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """What stands in one table: a rule on several models or, where rules ran on one only, several on that."""
+    groups = [list(its) for _, its in groupby(results, key=lambda its: (its["rule"], its["stored"], its["threads"]))]
+
+    def alone(group: list[dict[str, Any]]) -> tuple[Any, ...]:
+        return (group[0]["model"], group[0]["stored"], group[0]["threads"]) if len(group) == 1 else ()
+
+    for is_shared, run in groupby(groups, key=alone):
+        of_run = list(run)
+        yield from [list(chain.from_iterable(of_run))] if is_shared else of_run
+
+
+def _table(what: str, results: Sequence[dict[str, Any]]) -> Table:
+    """A row a rule or a model, a column a contender."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     contenders = list(dict.fromkeys(row["contender"] for its in results for row in its["rows"]))
     order = [name for name in (LOOP, ONCE, OURS, MOVED) if name in contenders]
     contenders = [*order, *(name for name in contenders if name not in order)]
     shares = [name for name in (LOOP, ONCE) if name in contenders]
-    table.add_column("model", no_wrap=True)
+    table.add_column(what, no_wrap=True)
     for heading in (*contenders, *(f"of {name}" for name in shares)):
         table.add_column(heading, justify="right", style="bold" if heading == OURS else "")
     for its in results:
         rows = {row["contender"]: row for row in its["rows"]}
         times = [milliseconds(rows[name]["median_ms"]) if name in rows else "–" for name in contenders]
-        table.add_row(its["model"], *times, *(share(rows, name) for name in shares))
+        table.add_row(its[what], *times, *(share(rows, name) for name in shares))
     return table
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from optgen import catalog
@@ -41,6 +42,8 @@ WORDS = {
     "deepspeed": "DeepSpeed",
 }
 """How contenders are asked for."""
+INTERRUPTED = 130
+"""The exit status of what Ctrl-C has stopped."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,22 @@ def run(
     else:
         heats = standard(list(found), numba.config.NUMBA_NUM_THREADS)
     pace = QUICK if quick else FULL
+    results: list[dict[str, Any]] = []
+    interrupted = False
+    try:
+        results.extend(_results(heats, found, pace))  # one by one, so that an interrupt leaves those that are there
+    except KeyboardInterrupt:
+        if not results:
+            raise
+        interrupted = True
     report = {
         "machine": machine(),
         "pace": {"rounds": pace.rounds, "seconds": pace.seconds},
         "missing": peers.missing(),
-        "results": list(_results(heats, found, pace)),
+        "results": results,
     }
-    for each in printed(report):
-        console.print(each)
+    for piece in printed(report):
+        console.print(piece)
     if out:
         write_whole(out, json.dumps(report, indent=1) + "\n")
     if pictures:
@@ -88,6 +99,9 @@ def run(
 
         for path in draw(report, pictures):
             console.print(f"wrote {path}", markup=False)
+    if interrupted:
+        complain(f"interrupted after {len(results)} of {len(heats)} races, which are shown")
+        raise typer.Exit(INTERRUPTED)
 
 
 def _refuse(names: Sequence[str], asked: Options, out: Path | None, pictures: Path | None, *, of_all: bool) -> None:
