@@ -334,8 +334,8 @@ def spec(tmp_path):
 @here
 def test_show_prints_ptx_and_machine_code(show, spec):
     status, out, _ = show(spec, "--target", "cuda", "--ptx", "--arch", "sm_80")
-    assert (status, out.count(".target sm_80")) == (0, 3)
-    kernels = ["sweep_0 (element)", "tensors_0 (tensor)", "sweep_1 (element)"]
+    assert (status, out.count(".target sm_80")) == (0, 4)
+    kernels = ["sweep_0 (element)", "tensors_0 (tensor)", "tensors_1 (tensor)", "sweep_1 (element)"]
     assert re.findall(r"^// (\w+ \(\w+\))$", out, re.MULTILINE) == kernels
     status, out, _ = show(spec, "--target", "cuda", "--sass")
     needs = r": \d+ registers, 0 bytes of local and \d+ of shared memory"

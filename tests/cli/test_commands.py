@@ -351,7 +351,7 @@ def test_list_counts_sweeps_over_elements_and_their_bytes(optgen):
 
 def test_show_says_why_the_sweeps_are_what_they_are(optgen):
     out = optgen("show", "lamb", "--ir")[1]
-    assert "sweep 2 over every element: 3 loads, 1 stores an element\n    load   theta\n    load   m' v'\n" in out
+    assert "sweep 3 over every element: 3 loads, 1 stores an element\n    load   theta\n    load   m' v'\n" in out
     assert "40 bytes an element in float32 are moved" in out
     assert re.search(r"m stored by element sweep 0; by 1: 44", out)
 
