@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from optgen.verify.candidate import Candidate, Finding, Verdict
+from optgen.verify.mutate import Mutant
 
 
 def broken(directory: Path, generated: Any, old: str, new: str) -> Candidate:
@@ -14,6 +15,20 @@ def broken(directory: Path, generated: Any, old: str, new: str) -> Candidate:
     path = directory / f"{generated.optimizer.name}.py"
     path.write_text(text.replace(old, new), encoding="utf-8")
     return Candidate(generated.optimizer, path)
+
+
+NO_MISTAKE = {
+    "accumulate_adam": ["update_0(theta[i], g_sum[i], g[i],"],
+    "sm3": ["eps * 1.01 > zero", "total * 1.01 + eps > zero"],
+}
+"""What stands in mutants that compute the same: where gradients are added up, either may be called the sum; and more of
+a sum of squares is 0 where the sum is."""
+
+
+def mistakes(name: str, mutants: Iterable[Mutant]) -> list[str]:
+    """What was changed in mutants of a rule that do not compute the same."""
+    same = NO_MISTAKE.get(name, [])
+    return [each.change for each in mutants if not any(text in f"{each.change}\n{each.text}" for text in same)]
 
 
 def failing(findings: Iterable[Finding], says: str = "") -> list[Finding]:
