@@ -19,7 +19,6 @@ from typing import Any
 import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
-from style import COLOURS, STYLE
 from sympy import Abs, sign, sqrt
 from torch import nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
@@ -27,6 +26,7 @@ from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from optgen import Let, Optimizer, g, state, t, theta
 from optgen.combinators import lookahead
 from optgen.hypers import beta1, beta2, eps, lr, weight_decay
+from optgen.plot.style import COLOURS, STYLE
 from optgen.specs.radam import radam
 from optgen.torch import AdamW, optimizer
 

@@ -163,7 +163,7 @@ BROKEN = [
     (language.ConstantGradient, "novograd", "v_next = fma(beta2, total0, c0*total0)", "v_next = c0*total0"),
     (language.ConstantGradient, "adam_mini", "c2*acc0/n_cols", "c2*acc0"),
     (language.ConstantGradient, "centralized_sgdm", "g_central = where(c1 > zero, g - c0, g)", "g_central = g - c0"),
-    (language.Bounded, "lamb_paper", "norm_max)/root_of_squares(total3,\n            total4, total5)", "norm_max)"),
+    (language.Bounded, "lamb_paper", "norm_max)/root_of_squares(total3,\n        total4, total5)", "norm_max)"),
     (language.Bounded, "dog", "sqrt(squares_next + eps)", "sqrt(total3/4 + eps)"),
     (
         language.Monotone,
