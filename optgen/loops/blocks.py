@@ -67,14 +67,14 @@ def lowered(kernel: Kernel) -> Lowered:
             numbers[small.space] += 1
             where = f"Before sweep {round_.number}" if any(round_.whole) else "After the last sweep"
             functions.append(small.function(name, where))
-            made = rounds.whole_totals(kernel, [(step,) if step else () for step in steps])
+            made = rounds.whole_totals(kernel, rounds.each(steps))
             phases.append(Launched(name, small.space.value, totals=made))
         simple = rounds.is_simple(kernel)
         if any(round_.whole) or simple:
             name = "sweep" if simple else f"sweep_{round_.number}"
             what = "Update every tensor" if simple else f"Sweep {round_.number} over every tensor"
             functions.append(_ElementSweep(kernel, round_).function(name, what))
-            made = rounds.whole_totals(kernel, [(step,) if step else () for step in round_.whole])
+            made = rounds.whole_totals(kernel, rounds.each(round_.whole))
             phases.append(Launched(name, "element", totals=made))
     return Lowered(tuple(functions), tuple(phases))
 
@@ -116,7 +116,7 @@ class _ElementSweep:
 
     def function(self, name: str, what: str) -> Function:
         """The kernel."""
-        taken = rounds.taken(self.kernel, [(step,) if step else () for step in self.round_.whole])
+        taken = rounds.taken(self.kernel, rounds.each(self.round_.whole))
         pairs = zip(self.kernel.branches, self.round_.whole, strict=True)
         blocks = [tuple(self.block(branch, step)) for branch, step in pairs]
         named = rounds.scalars_used(self.kernel, self.sweeps, rounds.GROUP, branch=rounds.differ(blocks))
@@ -323,7 +323,7 @@ class _SmallSweep:
         pairs = zip(self.kernel.branches, self.steps, strict=True)
         positions = [step and _Position(self.kernel, branch, step) for branch, step in pairs]
         blocks = [tuple(position.nodes()) if position else () for position in positions]
-        arrays, used = rounds.taken(self.kernel, [(step,) if step else () for step in self.steps]), reads(tuple(blocks))
+        arrays, used = rounds.taken(self.kernel, rounds.each(self.steps)), reads(tuple(blocks))
         taken = [array for array in arrays if array + OF in used]
         body = (*_offsets(self.kernel, taken), *self.place(blocks))
         of_blocks = {Space.MODEL: "one block", Space.TENSOR: "a block a tensor"}

@@ -245,6 +245,11 @@ def name(symbol: Named) -> str:
     return f"{symbol.of.name}_next" if isinstance(symbol, Next) else str(symbol.name)
 
 
+def each(steps: Iterable[Step | None]) -> tuple[tuple[Step, ...], ...]:
+    """For each branch all that it does, where that is one step or none."""
+    return tuple((step,) if step else () for step in steps)
+
+
 def taken(kernel: Kernel, steps: Sequence[tuple[Step, ...]]) -> tuple[str, ...]:
     """The arrays that sweeps read or write, by name and each once: the parameters that their kernel takes.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from optgen.ir import Branch, Kernel, Reduce, Sweep
 from optgen.language.noise import Draw
@@ -59,7 +60,7 @@ def lowered(kernel: Kernel) -> Lowered:
             taken, made = rounds.taken(kernel, between.steps), rounds.whole_totals(kernel, between.steps)
             phases.append(Launched(does.name, "small", taken, made))
         if any(round_.whole) or rounds.is_simple(kernel):
-            steps = [(step,) if step else () for step in round_.whole]
+            steps = rounds.each(round_.whole)
             taken = rounds.taken(kernel, steps)
             of_chunks = _OverChunks(kernel, round_, taken)
             functions += [of_chunks.chunk(), *of_chunks.sweeps()]
@@ -349,7 +350,7 @@ class _SmallLoop:
         """The totals over parameter groups among the loads."""
         return {load: reduce for load, reduce in self.parts.items() if reduce.is_of_group}
 
-    @property
+    @cached_property
     def parts(self) -> dict[Named, Reduce]:
         """The totals among the loads of which there are parts, to be combined."""
         known = rounds.totals(self.branch)

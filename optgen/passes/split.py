@@ -87,8 +87,7 @@ def _over_elements(stages: Stages, plan: Plan, k: int) -> Sweep:
             body.insert(0, assign)
             wanted |= {x for x in symbols(assign.value) if x.space is Space.ELEM}
     small = {x for assign in body for x in symbols(assign.value) if x.space not in (Space.ELEM, Space.STEP)}
-    reduces = tuple(r for r in stages.reduces if r.of is Space.ELEM and stages.stage[r.target] == k + 1)
-    return Sweep((*_in_order(stages, loads), *_in_order(stages, small)), tuple(body), stores, keeps, reduces)
+    return Sweep((*_in_order(stages, loads), *_in_order(stages, small)), tuple(body), stores, keeps, stages.made(k))
 
 
 def _in_order(stages: Stages, values: Iterable[Named]) -> tuple[Named, ...]:
@@ -132,4 +131,4 @@ def _small_sweeps(stages: Stages, k: int) -> Iterator[Sweep]:
 
 def _visits(item: Item) -> Space:
     """The space over which an item is computed."""
-    return item.space if isinstance(item, Equation) else item.factors[0].space
+    return item.space if isinstance(item, Equation) else item.of

@@ -154,11 +154,7 @@ class Totals:
             self.spaces[total] = kept
         if not self.reduces[total].is_in_parts:
             return total
-        whole = Value(total.name.replace(PARTS, WHOLE), kept)
-        if whole not in self.spaces:
-            self.items.append(Equation(whole, total, space=kept))
-            self.spaces[whole] = kept
-        return whole
+        return self.assigned(Value(total.name.replace(PARTS, WHOLE), kept), total)
 
     def name(self, value: Expr, space: Space) -> Named:
         """The name of a value in a space. Old small states and totals get one of their own.
@@ -172,10 +168,13 @@ class Totals:
 
     def copied(self, value: Expr, space: Space) -> Named:
         """A name for a value."""
-        name = self.value("y", (value, space), space)
+        return self.assigned(self.value("y", (value, space), space), value)
+
+    def assigned(self, name: Value, value: Expr) -> Value:
+        """A name that becomes a value, once."""
         if name not in self.spaces:
-            self.items.append(Equation(name, value, space=space))
-            self.spaces[name] = space
+            self.items.append(Equation(name, value, space=name.space))
+            self.spaces[name] = name.space
         return name
 
     def value(self, letters: str, key: Any, space: Space) -> Value:
@@ -247,7 +246,7 @@ class Stages:
             totals.items.append(replace(assign, target=target, value=value, space=held_by(assign.space)))
         for item in totals.items:
             highest = max((stage[x] for x in needs(item)), default=0)
-            from_elements = isinstance(item, Reduce) and item.factors[0].space is Space.ELEM
+            from_elements = isinstance(item, Reduce) and item.of is Space.ELEM
             stage[item.target] = highest + from_elements
         loads = tuple(dict.fromkeys(x for x in whole.loads if any(x in needs(item) for item in totals.items)))
         return cls(tuple(totals.items), loads, whole.stores, stage)
@@ -282,7 +281,11 @@ class Stages:
 
     def wanted(self, k: int) -> set[Named]:
         """The factors of the totals that the k-th sweep over elements makes."""
-        return {x for r in self.reduces for x in r.factors if x.space is Space.ELEM and self.stage[r.target] == k + 1}
+        return {x for reduce in self.made(k) for x in reduce.factors}
+
+    def made(self, k: int) -> tuple[Reduce, ...]:
+        """The totals that the k-th sweep over elements makes."""
+        return tuple(r for r in self.reduces if r.of is Space.ELEM and self.stage[r.target] == k + 1)
 
 
 def needs(item: Item) -> set[Named]:

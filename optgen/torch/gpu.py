@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
-import numpy as np
-
-from optgen.runtime.core.cohorts import Coming
+from optgen.runtime.core.cohorts import Coming, rows_of
 from optgen.runtime.core.program import Array, Call
 from optgen.runtime.core.small import cuts_of
 from optgen.runtime.core.storage import keys_of
@@ -64,9 +62,7 @@ class GpuShare(Share):
 
     def _on_device(self, step: Coming, stream: Any) -> OnDevice:
         """The tables of the parameters that take part, on the GPU."""
-        groups = np.full(len(self._sizes), -1)
-        for row, cohort in enumerate(step.taking):
-            groups[list(cohort.members)] = row
+        groups = rows_of(step.taking, len(self._sizes))
         small = cast("SmallOnDevice | None", self._small)
         shapes = [self._shape(k) for k in range(len(self._sizes))]
         cuts = (small.cuts if small else cuts_of(self.program, shapes, self.chunk)).visiting(groups)

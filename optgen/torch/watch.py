@@ -8,25 +8,21 @@ that torch has not named. Where it is not found, or where a tensor is unusual, t
 
 from __future__ import annotations
 
-import sys
-import sysconfig
 from collections.abc import Sequence
-from ctypes import c_int64
 from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba import types
-from numba.extending import intrinsic
 
 from optgen.runtime.core.program import Array
 from optgen.runtime.cpu.compiled import compiled
+from optgen.runtime.cpu.objects import ITEMS, at, is_usual_python, word
 from optgen.torch.kept import Kept
 
 ODD = -1
 """In place of an address: this gradient needs a closer look."""
-_KIND, _ITEMS, _OBJECT = 8, 24, 16  # of any object, of a list, of a tensor: where its own fields begin
+_OBJECT = 16  # where the own fields of a tensor begin
 _INLINE = 5
 """Dimensions of which a tensor keeps sizes and strides in itself."""
 _ORDER = 1 + 2 * _INLINE
@@ -120,7 +116,7 @@ def watching(params: list[Any], kept: list[Kept]) -> Watch | None:
     tensors = [*params, *_states(kept)]
     if layout is None or not usual.issuperset(map(type, tensors)):
         return None
-    if any(tensor.dim() > _INLINE or _at(tensor._cdata) != layout.table for tensor in tensors):  # noqa: SLF001
+    if any(tensor.dim() > _INLINE or at(tensor._cdata) != layout.table for tensor in tensors):  # noqa: SLF001
         return None
     return Watch(layout, params, kept)
 
@@ -139,16 +135,8 @@ def _states(kept: list[Kept]) -> list[Any]:
 def _row(tensor: Any, layout: Fields) -> list[int]:
     """Of a tensor torch's own object, its storage, its memory and its words."""
     own = tensor._cdata  # noqa: SLF001 - the address of torch's own object
-    storage = _at(own + layout.storage)
-    return [own, storage, _at(storage + layout.data), *(_at(own + layout.order + 8 * j) for j in range(_WORDS))]
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _word(_context: Any, _address: Any) -> Any:
-    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return builder.load(builder.inttoptr(args[0], context.get_value_type(types.CPointer(types.int64))))
-
-    return types.int64(types.int64), codegen
+    storage = at(own + layout.storage)
+    return [own, storage, at(storage + layout.data), *(at(own + layout.order + 8 * j) for j in range(_WORDS))]
 
 
 @partial(compiled, nogil=False)
@@ -156,39 +144,39 @@ def _read(  # noqa: PLR0917
     whole: int, ids: Array, known: Array, places: Array, layout: Array, sizes: Array, starts: Array, present: Array
 ) -> bool:
     """Write where each gradient is; false if an object is another, or is not as it was."""
-    items, params = _word(whole + _ITEMS), len(sizes)
+    items, params = word(whole + ITEMS), len(sizes)
     storage, order, meta, data, grad, table, nothing = layout
     for k in range(len(ids)):
-        if _word(items + 8 * k) != ids[k]:
+        if word(items + 8 * k) != ids[k]:
             return False
     for k in range(len(places)):
         own, held, there = places[k]
-        if _word(own + storage) != held or (held != 0 and _word(held + data) != there):
+        if word(own + storage) != held or (held != 0 and word(held + data) != there):
             return False
     for k in range(params):
         own, held = known[k, 0], known[k, 1]
-        if _word(ids[k] + _OBJECT) != own or _word(own + storage) != held:
+        if word(ids[k] + _OBJECT) != own or word(own + storage) != held:
             return False
-        if held != 0 and _word(held + data) != known[k, 2]:
+        if held != 0 and word(held + data) != known[k, 2]:
             return False
         for j in range(_WORDS):
-            if _word(own + order + 8 * j) != known[k, 3 + j]:
+            if word(own + order + 8 * j) != known[k, 3 + j]:
                 return False
-        about = _word(own + meta)
-        given = nothing if about == 0 else _word(about + grad)
+        about = word(own + meta)
+        given = nothing if about == 0 else word(about + grad)
         present[k] = given != nothing
         starts[k] = 0
         if given == nothing:
             continue
-        is_plain = _word(given) == table and _word(given + storage) != 0
+        is_plain = word(given) == table and word(given + storage) != 0
         for j in range(_ORDER):
-            is_plain = is_plain and _word(given + order + 8 * j) == known[k, 3 + j]
+            is_plain = is_plain and word(given + order + 8 * j) == known[k, 3 + j]
         kind = order + 8 * (_WORDS - 2)
-        is_plain = is_plain and (_word(given + kind) ^ known[k, 1 + _WORDS]) & _TYPE == 0
-        is_plain = is_plain and _word(given + kind + 8) == known[k, 2 + _WORDS]
+        is_plain = is_plain and (word(given + kind) ^ known[k, 1 + _WORDS]) & _TYPE == 0
+        is_plain = is_plain and word(given + kind + 8) == known[k, 2 + _WORDS]
         if is_plain:
-            first = _word(given + order + 8 * _ORDER)
-            starts[k] = _word(_word(given + storage) + data) + first * sizes[k]
+            first = word(given + order + 8 * _ORDER)
+            starts[k] = word(word(given + storage) + data) + first * sizes[k]
         else:
             starts[k] = ODD
     return True
@@ -197,10 +185,7 @@ def _read(  # noqa: PLR0917
 @cache
 def known_layout() -> Fields | None:
     """Where torch keeps what; None if it is not found."""
-    is_usual = sys.implementation.name == "cpython" and sys.byteorder == "little" and sys.maxsize == 2**63 - 1
-    if not is_usual or sysconfig.get_config_var("Py_GIL_DISABLED"):  # then nothing keeps others from changing a list
-        return None
-    if (object.__basicsize__, list.__basicsize__) != (_OBJECT, _ITEMS + 16):  # a debug build keeps more of each
+    if not is_usual_python():
         return None
     probes = [
         torch.zeros(3, 5, 7)[1:, :, 2],
@@ -209,7 +194,7 @@ def known_layout() -> Fields | None:
         torch.from_numpy(np.ones(11)),
     ]
     probes += [torch.zeros(11, dtype=torch.float64)[3:], torch.zeros(6, 4, dtype=torch.bfloat16).t()]
-    if any(_at(id(probe) + _OBJECT) != probe._cdata for probe in probes):  # noqa: SLF001
+    if any(at(id(probe) + _OBJECT) != probe._cdata for probe in probes):  # noqa: SLF001
         return None
     storage = _only([_places(probe._cdata, _SEARCHED, probe.untyped_storage()._cdata) for probe in probes])  # noqa: SLF001
     data = _only([_places(p.untyped_storage()._cdata, 8, p.untyped_storage().data_ptr()) for p in probes])  # noqa: SLF001
@@ -220,20 +205,20 @@ def known_layout() -> Fields | None:
     leaf.grad = torch.ones(3)
     now = zip(before, _words(leaf._cdata, len(before)), strict=True)  # noqa: SLF001
     meta = _only([{8 * j for j, (old, new) in enumerate(now) if old == 0 and new != 0}])
-    tables = {_at(probe._cdata) for probe in probes}  # noqa: SLF001
+    tables = {at(probe._cdata) for probe in probes}  # noqa: SLF001
     if None in (storage, data, order, meta) or len(tables) > 1:
         return None
-    about = _at(leaf._cdata + int(meta or 0))  # noqa: SLF001
+    about = at(leaf._cdata + int(meta or 0))  # noqa: SLF001
     grad = _only([_places(about, 16, leaf.grad._cdata)])  # noqa: SLF001
     if grad is None:
         return None
     leaf.grad = None
-    found = (storage, order, meta, data, grad, *tables, _at(about + grad))
+    found = (storage, order, meta, data, grad, *tables, at(about + grad))
     return Fields(*map(int, found))  # type: ignore[arg-type]
 
 
 def _words(address: int, count: int) -> list[int]:
-    return [_at(address + 8 * j) for j in range(count)]
+    return [at(address + 8 * j) for j in range(count)]
 
 
 def _places(address: int, count: int, value: int) -> set[int]:
@@ -258,7 +243,3 @@ def _only(found: Sequence[set[int]]) -> int | None:
     """The one place in which all agree."""
     common = set.intersection(*found)
     return common.pop() if len(common) == 1 else None
-
-
-def _at(address: int) -> int:
-    return c_int64.from_address(address).value

@@ -68,6 +68,14 @@ def cohorts_of(
     return tuple(Cohort(group, t, its, tuple(members)) for (group, t, its), members in found.items())
 
 
+def rows_of(taking: Sequence[Cohort], params: int) -> Array:
+    """Of each of so many parameters the row of scalars that holds for it; -1 for those that take no part."""
+    rows = np.full(params, -1)
+    for row, cohort in enumerate(taking):
+        rows[list(cohort.members)] = row
+    return rows
+
+
 def coming(
     program: Program,
     cohorts: Sequence[Cohort],

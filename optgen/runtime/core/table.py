@@ -192,12 +192,8 @@ class Cuts:
 
     def as_parts(self, wholes: Sequence[tuple[int, ...]]) -> Cuts:
         """The same where the tensors are parts of some of other shapes, which may have elements elsewhere only."""
-        sizes, n_rows, n_cols = _extents(wholes)
-        return replace(
-            self,
-            at=self.at._replace(tensors=np.flatnonzero(sizes)),
-            extents={name: its.astype(np.float64) for name, its in zip(EXTENTS, (sizes, n_rows, n_cols), strict=True)},
-        )
+        extents = _extents(wholes)
+        return replace(self, at=self.at._replace(tensors=np.flatnonzero(extents[0])), extents=_named(extents))
 
     @property
     def bounds(self) -> Mapping[str, Array]:
@@ -266,7 +262,7 @@ def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count
     return Cuts(
         tensor, begin, count, places.astype(np.int64), at,
         {**{kind: int(size) for kind, size in totals.items()}, "tensor": len(shapes), "model": 1},
-        {name: its.astype(np.float64) for name, its in zip(EXTENTS, (sizes, n_rows, n_cols), strict=True)},
+        _named((sizes, n_rows, n_cols)),
     )  # fmt: skip
 
 
@@ -275,6 +271,10 @@ def _extents(shapes: Sequence[tuple[int, ...]]) -> tuple[Array, Array, Array]:
     each = [(prod(shape), *(1, 1, *shape)[-2:]) for shape in shapes]
     sizes, n_rows, n_cols = np.array(each, np.int64).reshape(-1, 3).T.copy()
     return sizes, n_rows, n_cols
+
+
+def _named(extents: tuple[Array, Array, Array]) -> dict[str, Array]:
+    return {name: its.astype(np.float64) for name, its in zip(EXTENTS, extents, strict=True)}
 
 
 def _bounds(sizes: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.core.cohorts import Cohort, Coming
+from optgen.runtime.core.cohorts import Cohort, Coming, rows_of
 from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.sharing import Combine
 from optgen.runtime.core.small import Small
@@ -69,9 +69,7 @@ def visited(
     rests : int
         How many columns there are of what is beside theta.
     """
-    groups = np.full(len(sizes), -1)
-    for row, cohort in enumerate(taking):
-        groups[list(cohort.members)] = row
+    groups = rows_of(taking, len(sizes))
     small = small and replace(small, cuts=small.cuts.visiting(groups))
     present, tables = np.where(groups >= 0, sizes, 0), []
     for storage in dict.fromkeys(storages):

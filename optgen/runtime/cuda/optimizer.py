@@ -12,7 +12,7 @@ import numpy as np
 
 from optgen.runtime.core import arrays
 from optgen.runtime.core.beginning import fill
-from optgen.runtime.core.cohorts import Cohort, Coming
+from optgen.runtime.core.cohorts import Cohort, Coming, rows_of
 from optgen.runtime.core.gradients import absent, in_order
 from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.optimizer import OptimizerBase
@@ -91,9 +91,7 @@ class FusedOptimizer(OptimizerBase):
 
     def _visit(self, taking: Sequence[Cohort]) -> None:
         """Prepare for steps in which some cohorts take part, with a row of scalars for each."""
-        groups = np.full(len(self._params), -1)
-        for row, cohort in enumerate(taking):
-            groups[list(cohort.members)] = row
+        groups = rows_of(taking, len(self._params))
         stream, small = self._stream(), cast("SmallOnDevice | None", self._small)
         cuts = (small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)).visiting(groups)
         self._work = OnDevice(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from optgen.runtime.core.program import Array
-from optgen.runtime.core.table import Cuts
+from optgen.runtime.core.table import EXTENTS, Cuts
 
 TENSORS, N_TENSORS, CHUNKS, ROWS, COLUMNS, N_ROWS, N_COLS, PARTS = range(8)
 TENSOR_OF_ROW, TENSOR_OF_COLUMN, N_VISITED_ROWS, N_VISITED_COLUMNS, GROUPS = range(8, 13)
@@ -19,12 +19,10 @@ VISITED_ROWS, VISITED_COLUMNS, FAMILIES, SMALL = range(13, 17)
 """What the entries are: the fields of `optgen.runtime.core.table.At`, the tensor of each row and column, those of the
 tensors that take part, and how many they are; at `SMALL` begin the places of small values, in the order of their
 names."""
-EXTENTS = ("numel", "n_rows", "n_cols")
-"""The small values that every program has, before its own."""
 
 
 def names_of_small(small_states: Mapping[str, str], values: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of all small values of a program, in the order of their places."""
+    """The names of all small values of a program, in the order of their places: first those that every program has."""
     return (*EXTENTS, *dict.fromkeys((*small_states, *values)))
 
 
