@@ -84,10 +84,11 @@ try:
         from llvmlite import ir
         from numba.core import cgutils
         from numba.core.targetconfig import ConfigStack
+        from numba.cuda import cudaimpl as _all_of_it  # noqa: F401 - it fails where NumPy is too new for it
         from numba.cuda.compiler import compile_cuda
         from numba.cuda.dispatcher import CUDADispatcher
         from numba.cuda.extending import intrinsic
-except (ImportError, RuntimeError, OSError) as error:  # what a missing package, runtime library or driver raises
+except (AttributeError, ImportError, RuntimeError, OSError) as error:  # of a package, runtime library or driver
     _cuda, _MISSING = None, str(error)
 else:
     its = getattr(_cuda, "implementation", "")  # Numba has an old one of its own
@@ -118,8 +119,8 @@ def require_gpu() -> None:
     remedy = "optgen.generated.cpu has the same optimizers for CPUs"
     if _MISSING:
         raise RuntimeError(
-            f"numba-cuda, which compiles kernels for GPUs, is not installed or incomplete ({_MISSING}): "
-            f"pip install 'optgen[cuda]'; {remedy}"
+            f"numba-cuda, which compiles kernels for GPUs, is not installed or incomplete ({_MISSING}; "
+            f"NumPy is {np.__version__}): pip install 'optgen[cuda]'; {remedy}"
         )
     lacking = _lacking()
     if lacking:
