@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from inspect import Parameter, Signature, signature
@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import torch
 
-from optgen.runtime.core.program import Array, Call, Program
+from optgen.runtime.core.program import Array, Program
 from optgen.runtime.core.storage import HALF, OPTIONS, Wanted, wanted
 from optgen.runtime.core.turn import TURN, run
 from optgen.torch.asked import Asked, program_of
@@ -223,7 +223,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        with TURN, torch.no_grad(), _threads_of_torch():  # to compile a kernel starts threads, too
+        with TURN, torch.no_grad():
             if not getattr(self, "found_inf", None):  # which a scaler of gradients may say
                 self._advance()
         return loss
@@ -235,13 +235,15 @@ class TorchOptimizer(torch.optim.Optimizer):
             torch._foreach_div_([param.grad for param in params if param.grad is not None], scale)
         watched, starts, present = self._seen(params)
         hypers = self._hypers(watched.rows)
-        calls: list[Call] = []
-        for share in watched.shares:
-            calls += share.calls(starts, present, hypers, self._steps + 1)
-        run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
+        shares = watched.shares
+        threads = _threads_of_torch() if any(share.uses_threads for share in shares) else nullcontext()
+        with threads:  # to compile a kernel starts threads, too
+            calls = [call for share in shares for call in share.calls(starts, present, hypers, self._steps + 1)]
+            results = run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
         moved = params if present.all() else [p for p, there in zip(params, present.tolist(), strict=True) if there]
         torch.autograd.graph.increment_version(moved)
-        for share in watched.shares:
+        for share in shares:
+            share.check(results)
             share.remember()
 
     def _seen(self, params: list[Any]) -> tuple[_Watched, Array, Array]:

@@ -13,7 +13,6 @@ from optgen.runtime.core.program import Array, Call
 from optgen.runtime.core.small import cuts_of
 from optgen.runtime.core.storage import keys_of
 from optgen.runtime.core.table import Cuts
-from optgen.runtime.core.turn import run
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import memory_of
@@ -31,6 +30,8 @@ class GpuShare(Share):
     """
 
     chunk: ClassVar[int] = CHUNK
+    uses_threads: ClassVar[bool] = False
+    check = staticmethod(cuda_host.check)
 
     def __init__(self, program: Any, wanted: Any, named: Any, model: Trained, mine: Any, **given: Any) -> None:
         cuda.require_gpu()
@@ -39,28 +40,22 @@ class GpuShare(Share):
             super().__init__(program, wanted, named, model, mine, **given)
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> SmallOnDevice:
-        return allocated_on_device(self.program, self._memory, cuts, states, self._stream())
-
-    def _stream(self) -> Any:
-        return cuda_host.stream_at(self._memory.stream())
+        return allocated_on_device(self.program, self._memory, cuts, states, self._memory.stream())
 
     def _launched(self, step: Coming, starts: Array, t: int) -> list[Call]:
         with cuda_host.on_gpu(self._memory.number):
-            stream = self._stream()
+            stream = self._memory.stream()
             if cuda_host.is_capturing(stream):
                 raise RuntimeError("step() while a CUDA graph is captured: optgen.generated.cuda has launch() for that")
             members = [cohort.members for cohort in step.taking]
-            is_new = self._visit is None or self._visit[0] != members
-            if is_new:
+            if self._visit is None or self._visit[0] != members:
                 self._visit = members, self._on_device(step, stream)
             work = self._visit[1]
             given = work.scalars(step.scalars, step.keys, keys_of(t, self._wanted.rounding_seed), stream)
-            if is_new:
-                run(given)
-                work.compile(stream)
-            return [*given, *work.pointing(starts.tolist(), stream), *work.launches(stream)]
+            calls = [*given, *work.pointing(starts, stream), *work.launches(stream)]
+        return cuda_host.calls_on_gpu(self._memory.number, calls)
 
-    def _on_device(self, step: Coming, stream: Any) -> OnDevice:
+    def _on_device(self, step: Coming, stream: int) -> OnDevice:
         """The tables of the parameters that take part, on the GPU."""
         groups = rows_of(step.taking, len(self._sizes))
         small = cast("SmallOnDevice | None", self._small)

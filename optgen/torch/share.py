@@ -85,6 +85,8 @@ class Share:
     """
 
     chunk: ClassVar[int] = CHUNK
+    uses_threads: ClassVar[bool] = True
+    """Whether its kernels run on the threads of the CPU."""
 
     def __init__(
         self, program: Program, wanted: Wanted, named: Spelling, model: Trained, mine: Sequence[int], *, hypers: Hypers
@@ -352,6 +354,10 @@ class Share:
                 given = [known[name] for name in program.evaluated]
                 evaluated(program, memory, given, as_numbers(found[k]))
         return found
+
+    @staticmethod
+    def check(results: Sequence[Any]) -> None:
+        """Complain of what the calls of a step returned: what fails on a CPU raises."""
 
     def remember(self) -> None:
         """Remember how often parameters have been written to that have something beside them."""

@@ -133,6 +133,9 @@ _ON_FLOAT64 = {
 class Float64(_Plain):
     """Arithmetic of float64 arrays."""
 
+    context = np
+    """What says which numbers are none, and has those that are."""
+
     @property
     def operations(self) -> Mapping[str, Any]:
         """NumPy's own functions."""

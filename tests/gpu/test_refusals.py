@@ -101,7 +101,7 @@ def test_gradients_that_are_not_on_the_gpu(optimizer: Any, each_library: Any) ->
 def test_tensors_of_pytorch_elsewhere(on_gpu: Any, optimizer: Any, torch_library: Any) -> None:
     opt, grads = optimizer(torch_library)
     opt.step(grads)
-    refused(torch_library, opt, [grads[0].cpu(), grads[1]], ValueError, r"grads\[0\]: expected an array on GPU 0")
+    refused(torch_library, opt, [grads[0].cpu(), grads[1]], ValueError, r"grads\[0\]: .* in the memory of the CPU")
     with pytest.raises(TypeError, match="on a GPU"):
         on_gpu("adamw")([grads[0].cpu()])
     with pytest.raises(TypeError, match="float32 or float64"):

@@ -40,6 +40,10 @@ class Sizes(Magnitudes):
         """The arithmetic of the values and of the magnitudes."""
         return FLOAT64
 
+    @cached_property
+    def _at_least(self) -> Any:
+        return lambda magnitude, value: np.maximum(np.maximum(magnitude, abs(value)), self.tiny)
+
     def _inverse(self, value: Any, magnitude: Any) -> Any:
         lost = np.less_equal(np.abs(value), magnitude * (LOST * self.eps))
         return np.where(lost, np.inf, magnitude / (value * value))

@@ -4,6 +4,7 @@ import copy
 import pickle
 import signal
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from itertools import chain
 from typing import Any
@@ -73,16 +74,16 @@ def test_a_captured_launch_has_addresses_of_its_own_and_later_steps_find_theirs(
 
 
 def test_an_interrupt_comes_after_the_step(monkeypatch: Any) -> None:
-    one, other, upload = lamb.LAMB(arrays(0)), lamb.LAMB(arrays(0)), cuda_host.upload
+    one, other, uploading = lamb.LAMB(arrays(0)), lamb.LAMB(arrays(0)), cuda_host.uploading
 
-    def interrupted(*arguments: Any) -> None:
-        signal.raise_signal(signal.SIGINT)
-        upload(*arguments)
+    def interrupted(*arguments: Any) -> Any:
+        upload = uploading(*arguments)
+        return partial(lambda: (signal.raise_signal(signal.SIGINT), upload()))
 
     one.compile()
     other.step(arrays(1))
     with monkeypatch.context() as pressing:
-        pressing.setattr(cuda_host, "upload", interrupted)
+        pressing.setattr(cuda_host, "uploading", interrupted)
         with pytest.raises(KeyboardInterrupt):
             one.step(arrays(1))
     assert contents(one) == contents(other)

@@ -330,7 +330,11 @@ class OptimizerBase(Holdings):
 
     def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
         """Make calls and set attributes, all of it whatever comes."""
-        run([*calls, *(partial(object.__setattr__, self, name, value) for name, value in attributes.items())])
+        run([*calls, *self._setting(**attributes)])
+
+    def _setting(self, **attributes: Any) -> list[Call]:
+        """The calls that set attributes."""
+        return [partial(object.__setattr__, self, name, value) for name, value in attributes.items()]
 
 
 def _copied(

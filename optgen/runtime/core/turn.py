@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 from numba import threading_layer
 
@@ -41,13 +42,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=TURN.acquire, after_in_parent=TURN.release, after_in_child=CHILD.born)
 
 
-def run(calls: Iterable[Call]) -> None:
-    """Make some calls, all of them or, where the first fails, none.
+def run(calls: Iterable[Call]) -> list[Any]:
+    """Make some calls, all of them or, where the first fails, none; what they returned.
 
     Python raises interrupts, and what other threads send it, between two instructions of its own. Here there is one: a
     compiled kernel, an assignment to an array or to an attribute has none, nor has `list` when it makes the calls.
     """
-    list(map(partial.__call__, calls))
+    return list(map(partial.__call__, calls))
 
 
 def _threads_started() -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial, reduce
-from operator import or_
+from operator import attrgetter, or_
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from optgen.runtime.core.program import Array, Call
 from optgen.runtime.core.storage import FORMATS, dtype_of
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
+
+_DTYPE, _SHAPE, _LAYOUT = map(attrgetter, ("dtype", "shape", "layout"))
 
 
 class DeviceMemory(Memory):
@@ -42,7 +44,7 @@ class DeviceMemory(Memory):
         """The call that fills an array with the values of one of NumPy."""
         return partial(self.write, array, values)
 
-    def placed(self, values: Array, stream: Any) -> Any:
+    def placed(self, values: Array, stream: int) -> Any:
         """A copy of an array of NumPy on the GPU, as kernels take it, in memory of the library; nothing waits for it.
 
         What a library gets back it keeps for what comes later in the stream, so such an array may be let go of while
@@ -205,22 +207,25 @@ class _Torch(_Checked):
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
         """Where each tensor's first element lies."""
-        return [array.data_ptr() for array in arrays]
+        return list(map(self.torch.Tensor.data_ptr, arrays))
 
     def addresses_if_plain(
         self, arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], dtypes: Sequence[np.dtype[Any]]
     ) -> list[int] | None:
-        """Where the first elements lie of tensors that `check` would pass; None if any needs a closer look."""
-        if not {self.torch.Tensor, self.torch.nn.Parameter}.issuperset(map(type, arrays)):
+        """Where the first elements lie of tensors that `check` would pass; None if any needs a closer look.
+
+        What is asked of every tensor is asked by `map`: a loop of Python takes longer than the tensors do.
+        """
+        tensor = self.torch.Tensor
+        if not {tensor, self.torch.nn.Parameter}.issuperset(map(type, arrays)):
             return None
-        kinds = {dtype: kind for kind, dtype in self._dtypes.items()}
-        if [array.dtype for array in arrays] != [kinds[dtype] for dtype in dtypes]:
+        if list(map(self._dtypes.get, map(_DTYPE, arrays))) != dtypes or list(map(_SHAPE, arrays)) != shapes:
             return None
-        if [array.shape for array in arrays] != shapes or {array.get_device() for array in arrays} != {self.number}:
+        if {self.number} != set(map(tensor.get_device, arrays)) or {self.torch.strided} != set(map(_LAYOUT, arrays)):
             return None
-        if not all([array.layout == self.torch.strided and array.is_contiguous() for array in arrays]):  # noqa: C419
-            return None  # a list is made faster than a generator runs
-        starts = [array.data_ptr() for array in arrays]
+        if not all(map(tensor.is_contiguous, arrays)):
+            return None
+        starts = self.addresses(arrays)
         if 0 in starts or (reduce(or_, starts, 0) & 7 and any(map(self._is_odd, arrays))):
             return None
         return starts

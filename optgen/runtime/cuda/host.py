@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from optgen.runtime.core.program import Array, Call
+from optgen.runtime.core.storage import WORD, Handed
 from optgen.runtime.cuda.primitives import SIMULATED, THREADS, numba_cuda
 
 
-def configured(function: Any, blocks: int, stream: Any) -> Callable[..., None]:
-    """A kernel with its grid and stream, to be called with its arguments.
+def launched(function: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> Call:
+    """The call that puts a kernel with its arguments into a stream; the kernel is compiled and loaded by then.
+
+    A launch by numba-cuda looks at each argument anew, which takes longer than most kernels run. Here the words that
+    the driver is handed are written down once.
 
     Parameters
     ----------
@@ -20,38 +29,73 @@ def configured(function: Any, blocks: int, stream: Any) -> Callable[..., None]:
         As `kernel` returned it.
     blocks : int
         How many, at least one.
-    stream : numba stream
-        Where it is put.
+    stream : int
+        Where it is put: a handle of CUDA's.
+    arguments : sequence of array on the GPU or Handed
+        What it works with: the arrays as `as_device_array` returned them.
     """
-    with warnings.catch_warnings():  # a sweep over what is small takes few blocks, as it should
-        warnings.filterwarnings("ignore", message="Grid size", category=Warning)
-        if not SIMULATED:
-            return function[blocks, THREADS, stream]  # type: ignore[no-any-return]
+    if SIMULATED:
+        return partial(_simulated, function, blocks, arguments)
+    from cuda.bindings import driver  # noqa: PLC0415 - it comes with numba-cuda, and only there
 
-    def simulated_kernel(*arguments: Any) -> None:
-        with warnings.catch_warnings():  # a GPU raises no flags
-            warnings.simplefilter("ignore", RuntimeWarning)
-            function[blocks, THREADS](*arguments)
-
-    return simulated_kernel
-
-
-def stream_at(handle: int) -> Any:
-    """The stream with a handle of CUDA's, 0 for the default one."""
-    return numba_cuda.external_stream(handle) if handle else numba_cuda.default_stream()
+    kernel = function.compile(tuple(map(function.typeof_pyval, arguments)))
+    of_library = kernel._codelibrary.get_cufunc().handle  # noqa: SLF001 - numba-cuda has no other way to it
+    error, loaded = driver.cuKernelGetFunction(of_library)
+    check([(error,), driver.cuFuncLoad(loaded)])
+    words = np.concatenate([words_of(argument) for argument in arguments])
+    places = words.ctypes.data + words.itemsize * np.arange(len(words), dtype=np.uint64)
+    grid, block = (blocks, 1, 1), (THREADS, 1, 1)
+    call = partial(driver.cuLaunchKernel, int(loaded), *grid, *block, 0, stream, places.ctypes.data, 0)
+    call.keeps = words, places, kernel, arguments  # type: ignore[attr-defined] # what the addresses are of
+    return call
 
 
-def is_capturing(stream: Any) -> bool:
+def words_of(argument: Any) -> Array:
+    """An argument of a kernel as the words of 64 bits that Numba makes of it: an array as its object on the GPU.
+
+    Parameters
+    ----------
+    argument : array on the GPU, C-contiguous, or Handed
+        What is handed over.
+    """
+    if isinstance(argument, Handed):
+        return np.array([vars(argument)[WORD]], np.int64)
+    size, itemsize, shape = argument.size, argument.dtype.itemsize, argument.shape
+    strides = [itemsize * prod(shape[k + 1 :]) for k in range(len(shape))]
+    owner = parent = 0
+    return np.array([owner, parent, size, itemsize, address_of(argument), *shape, *strides], np.int64)
+
+
+def _simulated(function: Any, blocks: int, arguments: Sequence[Any]) -> None:
+    with warnings.catch_warnings():  # a GPU raises no flags
+        warnings.simplefilter("ignore", RuntimeWarning)
+        function[blocks, THREADS](*arguments)
+
+
+def check(results: Iterable[Any]) -> None:
+    """Complain of what a call of the driver returned.
+
+    Raises
+    ------
+    RuntimeError
+        If it has failed, or something has that was put into the stream before.
+    """
+    for result in results:
+        if isinstance(result, tuple) and result[0] != 0:
+            error = result[0].name
+            raise RuntimeError(f"the GPU reports {error}, maybe of something that was put into a stream before")
+
+
+def is_capturing(stream: int) -> bool:
     """Whether what is put into a stream becomes a CUDA graph, in place of being run."""
     if SIMULATED:
         return False
     from cuda.bindings import driver  # noqa: PLC0415 - it comes with numba-cuda, and only there
 
-    error, status = driver.cuStreamIsCapturing(int(stream.handle))
+    error, status = driver.cuStreamIsCapturing(stream)
     if error == driver.CUresult.CUDA_ERROR_STREAM_CAPTURE_IMPLICIT:  # the default stream while another one is captured
         raise RuntimeError("the default stream cannot be used while a CUDA graph is captured in another one")
-    if error != driver.CUresult.CUDA_SUCCESS:
-        raise RuntimeError(f"the GPU reports {error.name}, maybe of something that was put into the stream before")
+    check([(error,)])
     return bool(status != driver.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_NONE)
 
 
@@ -60,15 +104,23 @@ def to_device(array: Any) -> Any:
     return array.copy() if SIMULATED else numba_cuda.to_device(array)
 
 
-def upload(target: Any, host: Any, stream: Any) -> None:
-    """Put into a stream a copy of a NumPy array to an array on the GPU.
+def uploading(target: Any, host: Array, stream: int) -> Call:
+    """The call that puts into a stream a copy of a NumPy array to an array on the GPU of as many bytes.
 
     The array may change after the call: the driver has read it by then, unless it is `pinned`.
     """
     if SIMULATED:
-        target[...] = host
-    else:
-        target.copy_to_device(host, stream)
+        return partial(operator.setitem, target, ..., host)
+    from cuda.bindings import driver  # noqa: PLC0415
+
+    call = partial(driver.cuMemcpyHtoDAsync, address_of(target), host.ctypes.data, host.nbytes, stream)
+    call.keeps = target, host  # type: ignore[attr-defined]
+    return call
+
+
+def upload(target: Any, host: Array, stream: int) -> None:
+    """Put such a copy into a stream."""
+    check([uploading(target, np.ascontiguousarray(host), stream)()])
 
 
 def pinned(size: int) -> Any:
@@ -101,6 +153,35 @@ def gpu_of(address: int) -> int:
     return int(number)
 
 
-def on_gpu(number: int) -> Any:
+@contextmanager
+def on_gpu(number: int) -> Iterator[None]:
     """A context in which a GPU is the current one."""
-    return numba_cuda.gpus[number]
+    if not SIMULATED:
+        from cuda.bindings import driver  # noqa: PLC0415
+
+        if int(driver.cuCtxGetCurrent()[1]) == _context_of(number):
+            yield
+            return
+    with numba_cuda.gpus[number]:
+        yield
+
+
+def calls_on_gpu(number: int, calls: list[Call]) -> list[Call]:
+    """Calls of the driver, with others around them that make a GPU the current one, if it is not."""
+    if SIMULATED:
+        return calls
+    from cuda.bindings import driver  # noqa: PLC0415
+
+    there = _context_of(number)
+    if int(driver.cuCtxGetCurrent()[1]) == there:
+        return calls
+    return [partial(driver.cuCtxPushCurrent, there), *calls, partial(driver.cuCtxPopCurrent)]
+
+
+@cache
+def _context_of(number: int) -> int:
+    """What the driver calls the context that all libraries share on a GPU."""
+    from cuda.bindings import driver  # noqa: PLC0415
+
+    with numba_cuda.gpus[number]:
+        return int(driver.cuCtxGetCurrent()[1])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from optgen.runtime.core.sharing import Combine, combining
 from optgen.runtime.core.small import Small
 from optgen.runtime.core.storage import Handed, Storage
 from optgen.runtime.core.table import Cuts
-from optgen.runtime.core.turn import run
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import DeviceMemory
@@ -46,14 +46,14 @@ class SmallOnDevice(Small):
     flat: Any
     at: Any
 
-    def visiting(self, cuts: Cuts, memory: DeviceMemory, stream: Any) -> SmallOnDevice:
+    def visiting(self, cuts: Cuts, memory: DeviceMemory, stream: int) -> SmallOnDevice:
         """The same for a step in which some tensors take part; see `Cuts.visiting`."""
         sizes = [len(part) for part in self.arrays.values()]
         return replace(self, cuts=cuts, at=memory.placed(placed_on_device(cuts, sizes), stream))
 
 
 def allocated_on_device(
-    program: Program, memory: DeviceMemory, cuts: Cuts, states: Mapping[str, Array], stream: Any
+    program: Program, memory: DeviceMemory, cuts: Cuts, states: Mapping[str, Array], stream: int
 ) -> SmallOnDevice:
     """Make room for the small values of a program.
 
@@ -67,7 +67,7 @@ def allocated_on_device(
         How the tensors are cut.
     states : mapping of str to array of float64
         What small states begin with.
-    stream : numba stream
+    stream : int
         Where copies are put.
     """
     kinds = {**program.values, **program.small_states}
@@ -99,7 +99,7 @@ class OnDevice:
         What varies over less than elements.
     memory : DeviceMemory
         What the arrays are.
-    stream : numba stream
+    stream : int
         Where copies are put.
     combine : callable, optional
         What makes totals those of a model of which there is only a part here.
@@ -114,13 +114,13 @@ class OnDevice:
         cuts: Cuts,
         small: SmallOnDevice | None,
         memory: DeviceMemory,
-        stream: Any,
+        stream: int,
         combine: Combine | None = None,
     ) -> None:
         self._program, self._small, self._memory, self._combine = program, small, memory, combine
         self._addresses = memory.placed(np.ascontiguousarray(columns, np.int64), stream)
         self._gradients = self._addresses[1]
-        self._pointed: list[int] | None = None
+        self._pointed: Array | None = None
         self._graphs: list[Array] = []
         self._pinned: Array | None = None
         groups = cuts.at.groups[cuts.tensor]
@@ -132,16 +132,14 @@ class OnDevice:
         tables = {its: np.ascontiguousarray(table[:, some]) for its, some in mine.items() if len(some)}
         self._chunks = {its: memory.placed(rows, stream) for its, rows in tables.items()}
         self._counts = {its: rows.shape[1] for its, rows in tables.items()}
-        self._nothing = memory.placed(np.zeros((len(table), 1), np.int64), stream)
         self._blocks = {
             "model": 1,
             "tensor": len(cuts.at.tensors),
             "row": -(-len(those(cuts.at.rows, cuts.at.tensors)) // cuda.THREADS),
             "column": -(-len(those(cuts.at.columns, cuts.at.tensors)) // cuda.THREADS),
         }
-        self._given: Any = None
-        self._views: dict[str, Any] = {}
-        self._launches: dict[Any, list[Call]] = {}
+        self._given: _Given | None = None
+        self._launches: dict[int, list[Call]] = {}
 
     @property
     def is_captured(self) -> bool:
@@ -153,25 +151,18 @@ class OnDevice:
         """Whether the kernels have been given scalars."""
         return self._given is not None
 
-    def scalars(self, scalars: Array, keys: Sequence[Array], chances: Array, stream: Any) -> list[Call]:
+    def scalars(self, scalars: Array, keys: Sequence[Array], chances: Array, stream: int) -> list[Call]:
         """The copy that gives the kernels the scalars of a step, a row a cohort, and what chance follows from."""
-        parts = {"wide": scalars, "chances": chances[None]}
-        parts |= {name: scalars.astype(name) for name in {its.computed for its in self._chunks}}
-        parts |= dict(zip(["keys"], keys, strict=False))
-        words = {name: np.zeros(max(part.size, 1), np.int64) for name, part in parts.items()}
-        for name, part in parts.items():
-            words[name].view(part.dtype)[: part.size] = part.ravel()
-        host = np.concatenate(list(words.values()))
+        parts = {"wide": scalars, "chances": chances[None], **dict(zip(["keys"], keys, strict=False))}
         if self._given is None:
-            given, begin = self._memory.placed(host, stream), 0
-            for name, word in words.items():
-                its = given[begin : begin + len(word)].view(parts[name].dtype)
-                self._views[name] = its[: max(parts[name].size, 1)].reshape(len(parts[name]), -1)
-                begin += len(word)
-            self._given = given
-        return [partial(cuda_host.upload, self._given, host, stream)]
+            kinds = {name: (part.dtype, part.shape) for name, part in parts.items()}
+            kinds |= {name: (np.dtype(name), scalars.shape) for name in {its.computed for its in self._chunks}}
+            self._given = _given(kinds, self._memory, stream)
+        for name, view in self._given.host.items():
+            view[...] = parts.get(name, scalars)
+        return [self._given.copying(stream)]
 
-    def pointing(self, starts: Sequence[int], stream: Any) -> list[Call]:
+    def pointing(self, starts: Array, stream: int) -> list[Call]:
         """The copy that tells the kernels where the gradients are; none if they know.
 
         What a CUDA graph copies it reads whenever it is replayed, so a graph has a copy of its own, and after one has
@@ -183,21 +174,22 @@ class OnDevice:
             host, self._pinned = self._pinned, None
             host[:] = starts
             self._graphs.append(host)
-            return [partial(self._point, host, stream)]
-        if self._pointed == list(starts):
+            self._pointed = None
+            return [cuda_host.uploading(self._gradients, host, stream)]
+        if self._pointed is not None and np.array_equal(self._pointed, starts):
             return []
-        return [partial(self._point, np.array(starts, np.int64), stream)]
+        host = np.array(starts, np.int64)
+        copying = cuda_host.uploading(self._gradients, host, stream)
+        return [self._pointing_at(None), copying, self._pointing_at(None if self._graphs else host)]
 
-    def _point(self, starts: Array, stream: Any) -> None:
-        self._pointed = None
-        cuda_host.upload(self._gradients, starts, stream)
-        if not self._graphs:
-            self._pointed = starts.tolist()
+    def _pointing_at(self, starts: Array | None) -> Call:
+        """The call that notes what the kernels know."""
+        return partial(object.__setattr__, self, "_pointed", starts)
 
-    def launches(self, stream: Any) -> list[Call]:
-        """The kernels of a step, in order. The scalars have been given before."""
+    def launches(self, stream: int) -> list[Call]:
+        """The kernels of a step, in order, compiled and loaded. The scalars have been given before."""
         if stream not in self._launches:
-            self._launches[stream] = list(self._made(stream, self._chunks, self._counts, self._small))
+            self._launches[stream] = list(self._made(stream))
         return self._launches[stream]
 
     def prepare_graph(self) -> None:
@@ -205,30 +197,61 @@ class OnDevice:
         if self._pinned is None:
             self._pinned = cuda_host.pinned(self._addresses.shape[1])
 
-    def compile(self, stream: Any) -> None:
-        """Launch over nothing at all, so that all kernels are compiled and loaded."""
-        small = self._small
-        if small:  # what is one value for the model is computed all the same, but elsewhere
-            flat = self._memory.full(small.flat.shape, 0.0, np.dtype(np.float64))
-            self._memory.copy(flat, small.flat)
-            small = SmallOnDevice(small.cuts, {}, flat, small.at)
-        run(self._made(stream, dict.fromkeys(self._chunks, self._nothing), {}, small))
-
-    def _made(
-        self, stream: Any, chunks: Mapping[Storage, Any], counts: Mapping[Storage, int], small: SmallOnDevice | None
-    ) -> Iterator[Call]:
+    def _made(self, stream: int) -> Iterator[Call]:
+        small, given = self._small, self._given
+        assert given is not None, "kernels are compiled for scalars that are there"
         flat = cuda_host.as_device_array(small.flat) if small else None
-        keys, chances = [self._views["keys"]] if self._program.seeds else [], self._views["chances"]
+        keys, chances = [given.views["keys"]] if self._program.seeds else [], given.views["chances"]
         for launch in self._program.launches:
             if launch.over == "element":
                 shared = [*keys, *([small.at, flat] if small else [])]
-                for storage, rows in chunks.items():
-                    kernel = cuda_host.configured(launch.kernel, counts.get(storage, 1), stream)
+                for storage, rows in self._chunks.items():
                     handed = Handed(storage, chances, cuda_host.address_of(chances))
-                    yield partial(kernel, rows, self._addresses, handed, self._views[storage.computed], *shared)
+                    arguments = [rows, self._addresses, handed, given.views[storage.computed], *shared]
+                    yield cuda_host.launched(launch.kernel, self._counts[storage], stream, arguments)
             elif small and self._blocks[launch.over]:
-                blocks = self._blocks[launch.over] if counts else 1
-                kernel = cuda_host.configured(launch.kernel, blocks, stream)
-                yield partial(kernel, small.at, self._views["wide"], flat)
-            if small and counts and self._combine:
+                arguments = [small.at, given.views["wide"], flat]
+                yield cuda_host.launched(launch.kernel, self._blocks[launch.over], stream, arguments)
+            if small and self._combine:
                 yield from combining(launch.totals, self._program, small, self._combine)
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What the kernels are given in every step, in one copy.
+
+    Parameters
+    ----------
+    words : array of int64 on the host
+        All of it.
+    host : mapping of str to array
+        Its parts, by name.
+    device : array of int64 on the GPU
+        The same there.
+    views : mapping of str to array on the GPU
+        Its parts.
+    """
+
+    words: Array
+    host: Mapping[str, Array]
+    device: Any
+    views: Mapping[str, Any]
+
+    def copying(self, stream: int) -> Call:
+        """The call that copies it to the GPU."""
+        return cuda_host.uploading(self.device, self.words, stream)
+
+
+def _given(kinds: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], memory: DeviceMemory, stream: int) -> _Given:
+    """Room for parts of some dtypes and shapes, each of which begins at a word of 64 bits."""
+    sizes = {name: prod(shape) for name, (_, shape) in kinds.items()}
+    counts = [max(-(-sizes[name] * dtype.itemsize // _WORD), 1) for name, (dtype, _) in kinds.items()]
+    words = np.zeros(sum(counts), np.int64)
+    device = memory.placed(words, stream)
+    ends = np.cumsum(counts).tolist()
+    host, views = {}, {}
+    for (name, (dtype, shape)), end, count in zip(kinds.items(), ends, counts, strict=True):
+        host[name], its = (whole[end - count : end].view(dtype) for whole in (words, device))
+        host[name] = host[name][: sizes[name]].reshape(shape)
+        views[name] = its[: max(sizes[name], 1)].reshape(shape[0], -1)  # no array on a GPU is empty
+    return _Given(words, host, device, views)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -80,7 +80,6 @@ class FusedOptimizer(OptimizerBase):
     def __init__(self, params: Params, **hypers: Any) -> None:
         cuda.require_gpu()
         memory = memory_of(list(as_given(params).arrays))
-        self._streams: dict[int, Any] = {}
         with cuda_host.on_gpu(memory.number):
             super().__init__(params, memory, hypers)
             self._layout()
@@ -92,7 +91,7 @@ class FusedOptimizer(OptimizerBase):
     def _visit(self, taking: Sequence[Cohort]) -> None:
         """Prepare for steps in which some cohorts take part, with a row of scalars for each."""
         groups = rows_of(taking, len(self._params))
-        stream, small = self._stream(), cast("SmallOnDevice | None", self._small)
+        stream, small = self._memory.stream(), cast("SmallOnDevice | None", self._small)
         cuts = (small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)).visiting(groups)
         self._work = OnDevice(
             self.program,
@@ -107,7 +106,7 @@ class FusedOptimizer(OptimizerBase):
         self._members = [cohort.members for cohort in taking]
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> SmallOnDevice:
-        return allocated_on_device(self.program, self._memory, cuts, states, self._stream())
+        return allocated_on_device(self.program, self._memory, cuts, states, self._memory.stream())
 
     def step(self, grads: Arrays, *, missing: str = "error", **hypers: float) -> None:
         """Take one step: update every parameter and state in place.
@@ -137,9 +136,9 @@ class FusedOptimizer(OptimizerBase):
         gradients = in_order(self._given, grads)
         left_out = absent(gradients, missing)
         with TURN, cuda_host.on_gpu(self._memory.number):
-            stream = self._stream()
+            stream = self._memory.stream()
             self._refuse_capture(stream, "step")
-            starts = self._addresses(gradients, left_out).tolist()
+            starts = self._addresses(gradients, left_out)
             step = self._coming(checked, left_out)
             self._take(step, self._calls(step, stream, starts) if step.taking else [])
 
@@ -174,7 +173,7 @@ class FusedOptimizer(OptimizerBase):
         """
         checked = self.program.checked(hypers)
         with TURN, cuda_host.on_gpu(self._memory.number):
-            stream = self._stream()
+            stream = self._memory.stream()
             self._refuse_capture(stream, "advance")
             step = self._coming(checked)
             self._take(step, self._calls(step, stream, None))
@@ -196,12 +195,12 @@ class FusedOptimizer(OptimizerBase):
         """
         gradients = in_order(self._given, grads)
         with TURN, cuda_host.on_gpu(self._memory.number):
-            stream = self._stream()
-            starts = self._addresses(gradients, frozenset()).tolist()
+            stream = self._memory.stream()
+            starts = self._addresses(gradients, frozenset())
             if not self._compiled:
                 raise RuntimeError("launch() before any kernel is compiled: call compile(), then advance(), first")
-            with _uninterrupted():
-                run([*self._work.pointing(starts, stream), *self._work.launches(stream)])
+            with self._whole():
+                cuda_host.check(run([*self._work.pointing(starts, stream), *self._work.launches(stream)]))
 
     def compile(self) -> None:
         """Compile and load all kernels, and prepare for the capture of a CUDA graph. Nothing is updated.
@@ -209,26 +208,34 @@ class FusedOptimizer(OptimizerBase):
         The first step compiles by itself; only a capture needs this before, and each needs it anew.
         """
         with TURN, cuda_host.on_gpu(self._memory.number):
-            stream = self._stream()
+            stream = self._memory.stream()
             self._refuse_capture(stream, "compile")
             self._compile(self._coming({}), stream)
             self._work.prepare_graph()
 
-    def _compile(self, step: Coming, stream: Any) -> None:
+    def _compile(self, step: Coming, stream: int) -> None:
         if not self._work.has_scalars:  # those of a step that has been counted are left alone
-            run(self._given_to(step, stream))
-        self._work.compile(stream)
+            cuda_host.check(run(self._given_to(step, stream)))
+        self._work.launches(stream)
         self._compiled = True
 
-    def _given_to(self, step: Coming, stream: Any) -> list[Call]:
+    def _given_to(self, step: Coming, stream: int) -> list[Call]:
         """The copy of what the kernels of a step are given."""
         return self._work.scalars(step.scalars, step.keys, keys_of(self._t + 1, self._wanted.rounding_seed), stream)
+
+    def _take(self, step: Coming, launches: Sequence[Call]) -> None:
+        with self._whole():
+            cuda_host.check(run([*launches, *self._setting(_t=self._t + 1, _cohorts=step.cohorts)]))
+
+    def _whole(self) -> AbstractContextManager[None]:
+        """A context in which no interrupt comes between launches: where they are the driver's own, none can."""
+        return _uninterrupted() if cuda.SIMULATED or self._combine else nullcontext()
 
     def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
         with _uninterrupted():
             super()._change(calls, **attributes)
 
-    def _calls(self, step: Coming, stream: Any, starts: Sequence[int] | None) -> list[Call]:
+    def _calls(self, step: Coming, stream: int, starts: Array | None) -> list[Call]:
         """What a step puts into the stream: kernels if there are gradients."""
         if [cohort.members for cohort in step.taking] != self._members:
             if self._work.is_captured:
@@ -242,15 +249,8 @@ class FusedOptimizer(OptimizerBase):
             launches += [*self._work.pointing(starts, stream), *self._work.launches(stream)]
         return launches
 
-    def _stream(self) -> Any:
-        """The stream that the library of the parameters uses now."""
-        handle = self._memory.stream()
-        if handle not in self._streams:
-            self._streams[handle] = cuda_host.stream_at(handle)
-        return self._streams[handle]
-
     @staticmethod
-    def _refuse_capture(stream: Any, what: str) -> None:
+    def _refuse_capture(stream: int, what: str) -> None:
         if cuda_host.is_capturing(stream):
             raise RuntimeError(
                 f"{what}() while a CUDA graph is captured: capture launch(grads) alone, and call advance() before each "
@@ -306,7 +306,7 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     shape, storage = tuple(theta.shape), stored_as(program.slots, formats_of(program, slots, memory))
     with TURN, cuda_host.on_gpu(memory.number):
-        stream = cuda_host.stream_at(memory.stream())
+        stream = memory.stream()
         if cuda_host.is_capturing(stream):
             raise RuntimeError("step() while a CUDA graph is captured: the class of this module has launch() for that")
         cuts = cuts_of(program, [shape], CHUNK)
@@ -316,6 +316,9 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         work = OnDevice(program, columns, [storage], cuts=cuts, small=small, memory=memory, stream=stream)
         states = {name: (small.arrays[name], slots[name].reshape(-1)) for name in program.small_states} if small else {}
         writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
+        keys = program.keys(count, values)
+        given = work.scalars(np.array([scalars], np.float64), keys, keys_of(count, 0), stream)
+        launches = work.launches(stream)
         with _uninterrupted():
             if count == 1:
                 begun = {name: [slots[name]] for name in (*program.copies, *program.begun)}
@@ -324,6 +327,6 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
                 memory.copy(held, its)
             keys = program.keys(count, values)
             given = work.scalars(np.array([scalars], np.float64), keys, keys_of(count, 0), stream)
-            run([*given, *work.launches(stream), *writes])
+            run([*given, *launches, *writes])
             for held, its in states.values():
                 memory.copy(its, held)
