@@ -1,7 +1,4 @@
-"""The same on a GPU: the kernels for GPUs, on tensors where they are, in the stream that torch uses.
-
-It has run in Numba's simulator, and not on a GPU yet.
-"""
+"""The same on a GPU: the kernels for GPUs, on tensors where they are, in the stream that torch uses."""
 
 from __future__ import annotations
 
@@ -69,4 +66,5 @@ class GpuShare(Share):
             small=small and small.visiting(cuts, self._memory, stream),
             memory=self._memory,
             stream=stream,
+            held=[its for values in (*self._elements.values(), *self._scratch, self._rest) for its in values.values()],
         )

@@ -9,7 +9,7 @@ import pytest
 
 from optgen.runtime.core import table
 from optgen.runtime.core.arrays import Extents
-from optgen.runtime.core.table import TALL, cut, tabulate
+from optgen.runtime.core.table import CHUNK, cut, tabulate, tall
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_cuts_by_rows_are_of_whole_rows_and_of_whole_matrices_or_a_part_of_one(b
     assert (inside | whole).all()
     if by_columns:
         last = (line + lines) % height == 0
-        assert ((lines >= np.minimum(height, TALL)) | last).all()
+        assert ((lines >= np.minimum(height, tall(CHUNK))) | last).all()
 
 
 def test_what_chunks_leave_for_columns_has_a_place_for_each_of_theirs():

@@ -89,6 +89,19 @@ def test_an_interrupt_comes_after_the_step(monkeypatch: Any) -> None:
     assert contents(one) == contents(other)
 
 
+def test_the_library_is_told_which_streams_use_its_memory(monkeypatch: Any) -> None:
+    opt, told, streams = lamb.LAMB(arrays(0)), [], iter([0, 7, 7, 0])
+    monkeypatch.setattr(type(opt._memory), "used_in", lambda _, stream, held: told.append((stream, held)))
+    monkeypatch.setattr(type(opt._memory), "stream", lambda _: next(streams))
+    for t in range(4):
+        opt.step(arrays(t))
+    assert [stream for stream, _ in told] == [0, 7]
+    states = [array for values in opt.state.values() for array in values]
+    for _, held in told:
+        assert all(any(array is its for its in held) for array in states)
+        assert any(its is opt._small.flat for its in held)
+
+
 @pytest.mark.parametrize("act", ["step", "advance", "compile", "load_state_dict"])
 def test_whatever_is_interrupted_is_done_whole_or_not_begun(act: str) -> None:
     """Any number of interrupts, anywhere."""

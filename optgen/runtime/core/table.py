@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import isqrt, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +21,6 @@ CHUNK = 16_384
 """Elements in a chunk: small enough to balance, large enough that a row costs nothing."""
 ROW_COST = 64
 """What starting a row costs, in elements."""
-TALL = 32
-"""Rows of matrices in a chunk, at least, where columns are added up."""
 EXTENTS = ("numel", "n_rows", "n_cols")
 """What is known of every tensor."""
 
@@ -215,15 +213,20 @@ def cut(
         Whether chunks must be of whole rows of matrices, as they must where something is added up over one or varies
         with it. A row of any length is one chunk then.
     by_columns : bool
-        Whether something is added up over columns. Chunks have at least `TALL` rows then, where there are so many, so
-        that what they leave behind is little beside what they read.
+        Whether something is added up over columns. Chunks have as many rows as `tall` says then, where there are so
+        many, so that what they leave behind is little beside what they read.
     chunk : int
         Elements in a chunk, at most unless it must be of whole rows.
     """
     sizes, n_rows, n_cols = _extents(shapes)
     if by_rows:
-        return placed(shapes, *_whole_rows(sizes, n_rows, n_cols, TALL if by_columns else 1, chunk))
+        return placed(shapes, *_whole_rows(sizes, n_rows, n_cols, tall(chunk) if by_columns else 1, chunk))
     return placed(shapes, *_chunks(sizes, chunk))
+
+
+def tall(chunk: int) -> int:
+    """How many rows of a wide matrix a chunk has that is to be of so many elements: a quarter of a square's."""
+    return isqrt(chunk) // 4
 
 
 def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count: Array) -> Cuts:
@@ -282,13 +285,13 @@ def _bounds(sizes: Array) -> Array:
     return np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
 
 
-def _whole_rows(sizes: Array, n_rows: Array, n_cols: Array, tall: int, chunk: int) -> tuple[Array, Array, Array]:
-    """Chunks of whole rows: several matrices, or a part of one."""
+def _whole_rows(sizes: Array, n_rows: Array, n_cols: Array, least: int, chunk: int) -> tuple[Array, Array, Array]:
+    """Chunks of whole rows: several matrices, or a part of one, of so many rows at least."""
     found: list[tuple[int, int, int]] = []
     for tensor, (size, height, width) in enumerate(zip(sizes.tolist(), n_rows.tolist(), n_cols.tolist(), strict=True)):
         if size == 0:
             continue
-        fitting = max(chunk // width, min(tall, height), 1)
+        fitting = max(chunk // width, min(least, height), 1)
         step = fitting // height * height if fitting >= height else fitting
         whole = step if fitting >= height else height  # a chunk ends where a run of matrices, or one, does
         for run in range(0, size // width, whole):

@@ -45,15 +45,21 @@ class DeviceMemory(Memory):
         return partial(self.write, array, values)
 
     def placed(self, values: Array, stream: int) -> Any:
-        """A copy of an array of NumPy on the GPU, as kernels take it, in memory of the library; nothing waits for it.
+        """A copy of an array of NumPy on the GPU, in memory of the library; nothing waits for it.
 
         What a library gets back it keeps for what comes later in the stream, so such an array may be let go of while
         kernels that use it have not run yet.
         """
-        target = cuda_host.as_device_array(self.full(values.shape, 0, values.dtype))
+        target = self.full(values.shape, 0, values.dtype)
         if values.size:
-            cuda_host.upload(target, values, stream)
+            cuda_host.upload(cuda_host.as_device_array(target), values, stream)
         return target
+
+    def used_in(self, stream: int, arrays: Sequence[Any]) -> None:
+        """Tell the library that kernels in a stream use arrays, which it may not give out again before they are done.
+
+        Those of CuPy and Numba are to be let go of in the stream that they were made in.
+        """
 
 
 def memory_of(params: Sequence[Any]) -> DeviceMemory:
@@ -259,6 +265,12 @@ class _Torch(_Checked):
     def copy(self, target: Any, source: Any) -> None:
         """Fill a tensor with the values of another."""
         target.detach().copy_(source.detach())
+
+    def used_in(self, stream: int, arrays: Sequence[Any]) -> None:
+        cuda_of = self.torch.cuda
+        its = cuda_of.ExternalStream(stream, self.device) if stream else cuda_of.default_stream(self.device)
+        for array in arrays:
+            array.record_stream(its)
 
     def stream(self) -> int:
         """The handle of PyTorch's current stream."""

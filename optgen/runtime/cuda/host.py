@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from math import prod
@@ -17,8 +17,8 @@ from optgen.runtime.core.storage import WORD, Handed
 from optgen.runtime.cuda.primitives import SIMULATED, THREADS, numba_cuda
 
 
-def launched(function: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> Call:
-    """The call that puts a kernel with its arguments into a stream; the kernel is compiled and loaded by then.
+def prepared(function: Any, blocks: int, arguments: Sequence[Any]) -> Callable[[int], Call]:
+    """A kernel with its grid and arguments, compiled and loaded: from a stream to the call that puts it there.
 
     A launch by numba-cuda looks at each argument anew, which takes longer than most kernels run. Here the words that
     the driver is handed are written down once.
@@ -29,13 +29,11 @@ def launched(function: Any, blocks: int, stream: int, arguments: Sequence[Any]) 
         As `kernel` returned it.
     blocks : int
         How many, at least one.
-    stream : int
-        Where it is put: a handle of CUDA's.
     arguments : sequence of array on the GPU or Handed
         What it works with: the arrays as `as_device_array` returned them.
     """
     if SIMULATED:
-        return partial(_simulated, function, blocks, arguments)
+        return lambda _: partial(_simulated, function, blocks, arguments)
     from cuda.bindings import driver  # noqa: PLC0415 - it comes with numba-cuda, and only there
 
     kernel = function.compile(tuple(map(function.typeof_pyval, arguments)))
@@ -44,10 +42,14 @@ def launched(function: Any, blocks: int, stream: int, arguments: Sequence[Any]) 
     check([(error,), driver.cuFuncLoad(loaded)])
     words = np.concatenate([words_of(argument) for argument in arguments])
     places = words.ctypes.data + words.itemsize * np.arange(len(words), dtype=np.uint64)
-    grid, block = (blocks, 1, 1), (THREADS, 1, 1)
-    call = partial(driver.cuLaunchKernel, int(loaded), *grid, *block, 0, stream, places.ctypes.data, 0)
-    call.keeps = words, places, kernel, arguments  # type: ignore[attr-defined] # what the addresses are of
-    return call
+    grid, block, shared = (blocks, 1, 1), (THREADS, 1, 1), 0
+
+    def put(stream: int) -> Call:
+        call = partial(driver.cuLaunchKernel, int(loaded), *grid, *block, shared, stream, places.ctypes.data, 0)
+        call.keeps = words, places, kernel, arguments  # type: ignore[attr-defined] # what the addresses are of
+        return call
+
+    return put
 
 
 def words_of(argument: Any) -> Array:

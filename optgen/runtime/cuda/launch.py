@@ -7,7 +7,7 @@ has changed, and the scalars of the step, in one copy. Copies and kernels are pu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -101,6 +101,8 @@ class OnDevice:
         What the arrays are.
     stream : int
         Where copies are put.
+    held : sequence of array
+        What else kernels work with: states and whatever there is beside them.
     combine : callable, optional
         What makes totals those of a model of which there is only a part here.
     """
@@ -115,11 +117,12 @@ class OnDevice:
         small: SmallOnDevice | None,
         memory: DeviceMemory,
         stream: int,
+        held: Sequence[Any] = (),
         combine: Combine | None = None,
     ) -> None:
         self._program, self._small, self._memory, self._combine = program, small, memory, combine
         self._addresses = memory.placed(np.ascontiguousarray(columns, np.int64), stream)
-        self._gradients = self._addresses[1]
+        self._gradients = cuda_host.as_device_array(self._addresses)[1]
         self._pointed: Array | None = None
         self._graphs: list[Array] = []
         self._pinned: Array | None = None
@@ -138,7 +141,9 @@ class OnDevice:
             "row": -(-len(those(cuts.at.rows, cuts.at.tensors)) // cuda.THREADS),
             "column": -(-len(those(cuts.at.columns, cuts.at.tensors)) // cuda.THREADS),
         }
+        self._held = [self._addresses, *self._chunks.values(), *([small.at, small.flat] if small else []), *held]
         self._given: _Given | None = None
+        self._prepared: list[Callable[[int], Call]] | None = None
         self._launches: dict[int, list[Call]] = {}
 
     @property
@@ -158,6 +163,7 @@ class OnDevice:
             kinds = {name: (part.dtype, part.shape) for name, part in parts.items()}
             kinds |= {name: (np.dtype(name), scalars.shape) for name in {its.computed for its in self._chunks}}
             self._given = _given(kinds, self._memory, stream)
+            self._held.append(self._given.held)
         for name, view in self._given.host.items():
             view[...] = parts.get(name, scalars)
         return [self._given.copying(stream)]
@@ -188,8 +194,11 @@ class OnDevice:
 
     def launches(self, stream: int) -> list[Call]:
         """The kernels of a step, in order, compiled and loaded. The scalars have been given before."""
+        if self._prepared is None:
+            self._prepared = list(self._made())
         if stream not in self._launches:
-            self._launches[stream] = list(self._made(stream))
+            self._memory.used_in(stream, self._held)
+            self._launches[stream] = [put(stream) for put in self._prepared]
         return self._launches[stream]
 
     def prepare_graph(self) -> None:
@@ -197,23 +206,28 @@ class OnDevice:
         if self._pinned is None:
             self._pinned = cuda_host.pinned(self._addresses.shape[1])
 
-    def _made(self, stream: int) -> Iterator[Call]:
-        small, given = self._small, self._given
+    def _made(self) -> Iterator[Callable[[int], Call]]:
+        small, given, there = self._small, self._given, cuda_host.as_device_array
         assert given is not None, "kernels are compiled for scalars that are there"
-        flat = cuda_host.as_device_array(small.flat) if small else None
+        of_small = [there(small.at), there(small.flat)] if small else []
         keys, chances = [given.views["keys"]] if self._program.seeds else [], given.views["chances"]
         for launch in self._program.launches:
             if launch.over == "element":
-                shared = [*keys, *([small.at, flat] if small else [])]
                 for storage, rows in self._chunks.items():
                     handed = Handed(storage, chances, cuda_host.address_of(chances))
-                    arguments = [rows, self._addresses, handed, given.views[storage.computed], *shared]
-                    yield cuda_host.launched(launch.kernel, self._counts[storage], stream, arguments)
+                    arguments = [there(rows), there(self._addresses), handed, given.views[storage.computed], *keys]
+                    yield cuda_host.prepared(launch.kernel, self._counts[storage], [*arguments, *of_small])
             elif small and self._blocks[launch.over]:
-                arguments = [small.at, given.views["wide"], flat]
-                yield cuda_host.launched(launch.kernel, self._blocks[launch.over], stream, arguments)
+                arguments = [of_small[0], given.views["wide"], of_small[1]]
+                yield cuda_host.prepared(launch.kernel, self._blocks[launch.over], arguments)
             if small and self._combine:
-                yield from combining(launch.totals, self._program, small, self._combine)
+                for call in combining(launch.totals, self._program, small, self._combine):
+                    yield partial(_anywhere, call)
+
+
+def _anywhere(call: Call, _: int) -> Call:
+    """A call that is the same in all streams."""
+    return call
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +240,8 @@ class _Given:
         All of it.
     host : mapping of str to array
         Its parts, by name.
+    held : array
+        What the library has for it on the GPU.
     device : array of int64 on the GPU
         The same there.
     views : mapping of str to array on the GPU
@@ -234,6 +250,7 @@ class _Given:
 
     words: Array
     host: Mapping[str, Array]
+    held: Any
     device: Any
     views: Mapping[str, Any]
 
@@ -247,11 +264,11 @@ def _given(kinds: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], memory: D
     sizes = {name: prod(shape) for name, (_, shape) in kinds.items()}
     counts = [max(-(-sizes[name] * dtype.itemsize // _WORD), 1) for name, (dtype, _) in kinds.items()]
     words = np.zeros(sum(counts), np.int64)
-    device = memory.placed(words, stream)
-    ends = np.cumsum(counts).tolist()
+    held = memory.placed(words, stream)
+    device, ends = cuda_host.as_device_array(held), np.cumsum(counts).tolist()
     host, views = {}, {}
     for (name, (dtype, shape)), end, count in zip(kinds.items(), ends, counts, strict=True):
         host[name], its = (whole[end - count : end].view(dtype) for whole in (words, device))
         host[name] = host[name][: sizes[name]].reshape(shape)
         views[name] = its[: max(sizes[name], 1)].reshape(shape[0], -1)  # no array on a GPU is empty
-    return _Given(words, host, device, views)
+    return _Given(words, host, held, device, views)

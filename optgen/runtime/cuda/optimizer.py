@@ -102,6 +102,9 @@ class FusedOptimizer(OptimizerBase):
             memory=self._memory,
             combine=self._combine,
             stream=stream,
+            held=[
+                array for values in (self._state, self._scratch, self._rest) for its in values.values() for array in its
+            ],
         )
         self._members = [cohort.members for cohort in taking]
 
