@@ -4,7 +4,7 @@
 
 The parts are
 
-- `torch`: AdamW, Adam and SGD with momentum against PyTorch's, fused and foreach;
+- `torch`: AdamW, Adam and SGD with momentum against PyTorch's, fused and foreach, and through `optgen.torch`;
 - `graphs`: AdamW in a CUDA graph, its scalars given anew before each replay, against PyTorch's;
 - `totals`: rules that add up, which take several sweeps;
 - `chunks`: AdamW and SGD with other numbers of elements in a chunk; only if it is asked for;
@@ -53,6 +53,7 @@ from rich.table import Table
 
 import optgen
 from optgen import specs
+from optgen.bench.models import NETWORKS
 from optgen.folders import spec_files
 from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
@@ -63,6 +64,8 @@ from optgen.verify.settings import is_of_elements
 
 try:
     import torch
+
+    import optgen.torch
 except ImportError:
     torch = None
 
@@ -70,6 +73,7 @@ Step = Callable[[], Any]
 
 COPY = "copy of as many bytes"
 OURS = "optgen"
+FACE = "optgen.torch"
 FUSED = "torch, fused"
 FOREACH = "torch, foreach"
 DEVICE = "cuda"
@@ -87,24 +91,24 @@ ADDING = ("lamb", "ema_clip_global_norm_adamw", "adafactor", "swats")
 
 @dataclass(frozen=True)
 class Case:
-    """A model: so many matrices of one shape."""
+    """A model: the shapes of its tensors."""
 
     title: str
-    tensors: int
-    shape: tuple[int, int]
+    shapes: tuple[tuple[int, ...], ...]
 
     @property
     def elements(self) -> int:
         """In all of them."""
-        return self.tensors * math.prod(self.shape)
+        return sum(map(math.prod, self.shapes))
 
 
 def power(exponent: int) -> Case:
     """One matrix of so many elements, as square as it can be."""
-    return Case(f"1 tensor of 2^{exponent}", 1, (2 ** (exponent // 2), 2 ** (exponent - exponent // 2)))
+    return Case(f"1 tensor of 2^{exponent}", ((2 ** (exponent // 2), 2 ** (exponent - exponent // 2)),))
 
 
-MANY = Case("1,000 tensors of 4,096", 1000, (64, 64))
+MANY = Case("1,000 tensors of 4,096", ((64, 64),) * 1000)
+MODELS = (Case("ResNet-50", NETWORKS["resnet50"]), Case("GPT-2 small", NETWORKS["gpt2"]))
 
 
 @dataclass(frozen=True)
@@ -376,7 +380,7 @@ def kind(name: str) -> Any:
 
 def drawn(case: Case) -> list[Any]:
     """A random tensor for every one of a case."""
-    return [torch.randn(case.shape, device=DEVICE) for _ in range(case.tensors)]
+    return [torch.randn(shape, device=DEVICE) for shape in case.shapes]
 
 
 def copied(moved: int) -> Step:
@@ -407,17 +411,17 @@ def with_gradients(case: Case) -> list[Any]:
 
 
 MADE = {
-    "adamw": lambda params, **how: torch.optim.AdamW(params, lr=1e-3, weight_decay=0.01, **how),
-    "adam": lambda params, **how: torch.optim.Adam(params, lr=1e-3, **how),
-    "sgdm": lambda params, **how: torch.optim.SGD(params, lr=1e-3, momentum=0.9, **how),
+    "adamw": lambda whose, params, **how: whose.AdamW(params, lr=1e-3, weight_decay=0.01, **how),
+    "adam": lambda whose, params, **how: whose.Adam(params, lr=1e-3, **how),
+    "sgdm": lambda whose, params, **how: whose.SGD(params, lr=1e-3, momentum=0.9, **how),
 }
-"""PyTorch's."""
+"""PyTorch's, and those of `optgen.torch` in their place."""
 
 
 def clip_adamw_average(case: Case) -> Step:
     """What `ema_clip_global_norm_adamw` does, in three calls of PyTorch."""
     params = with_gradients(case)
-    optimizer = MADE["adamw"](params, fused=True)
+    optimizer = MADE["adamw"](torch.optim, params, fused=True)
     weights = [param.detach() for param in params]
     averages = [weight.clone() for weight in weights]
 
@@ -456,7 +460,7 @@ def replaying(case: Case) -> Step:
 
 def replaying_torch(case: Case) -> Step:
     """A captured step of PyTorch's fused AdamW, with one learning rate for ever."""
-    optimizer = MADE["adamw"](with_gradients(case), fused=True, capturable=True)
+    optimizer = MADE["adamw"](torch.optim, with_gradients(case), fused=True, capturable=True)
     side, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -505,7 +509,9 @@ class Run:
         self.notes += [f"{where}: {name} waits for the GPU, whose time has the host's in it" for name in waiting]
         launched = {name: launched_by(step) for name, step in steps.items()} if case.elements < 2**23 else {}
         rows = [asdict(row(name, rounds, moved.get(name), launched.get(name))) for name in steps]
-        return {"step": title, **asdict(case), "elements": case.elements, "rows": rows}
+        return {
+            "step": title, "title": case.title, "tensors": len(case.shapes), "elements": case.elements, "rows": rows,
+        }  # fmt: skip
 
     def fits(self, case: Case, arrays: int) -> bool:
         """Whether there is room for so many arrays of a case's size; notes if not."""
@@ -527,9 +533,9 @@ def part_torch(run: Run) -> list[dict[str, Any]]:
     """AdamW, Adam and SGD with momentum against PyTorch's."""
     found = []
     for name in MADE:
-        for case in (power(20), power(24), power(28), MANY):
+        for case in (power(20), power(24), power(28), MANY, *(MODELS if name == "adamw" else ())):
             moved = values_moved(kernel(name), -1)
-            if run.fits(case, 3 * 4 + moved + 4):  # what each keeps, the copy, and temporaries of foreach
+            if run.fits(case, 4 * 4 + moved + 4):  # what each keeps, the copy, and temporaries of foreach
                 found.append(_against_torch(run, name, case, FLOAT * moved * case.elements))
     return found
 
@@ -538,10 +544,11 @@ def _against_torch(run: Run, name: str, case: Case, moved: int) -> dict[str, Any
     steps = {
         COPY: copied(moved),
         OURS: stepping(name, case),
-        FUSED: MADE[name](with_gradients(case), fused=True).step,
-        FOREACH: MADE[name](with_gradients(case), foreach=True).step,
+        FACE: MADE[name](optgen.torch, with_gradients(case)).step,
+        FUSED: MADE[name](torch.optim, with_gradients(case), fused=True).step,
+        FOREACH: MADE[name](torch.optim, with_gradients(case), foreach=True).step,
     }
-    return run.rows(optimizers()[name].title, case, steps, dict.fromkeys((COPY, OURS, FUSED), moved))
+    return run.rows(optimizers()[name].title, case, steps, dict.fromkeys((COPY, OURS, FACE, FUSED), moved))
 
 
 def part_graphs(run: Run) -> list[dict[str, Any]]:
@@ -594,7 +601,7 @@ def part_elements(run: Run) -> list[dict[str, Any]]:
     case = power(exponent_that_fits(torch.cuda.mem_get_info()[0], arrays))
     if case != power(LARGEST):
         run.notes.append(f"elements: {power(LARGEST).title} does not fit into memory, {case.title} does")
-    buffers = [torch.randn(case.shape, device=DEVICE) for _ in range(3)]
+    buffers = [torch.randn(case.shapes[0], device=DEVICE) for _ in range(3)]
     found = []
     for k, name in enumerate(names):
         if monotonic() > run.deadline:

@@ -16,38 +16,13 @@ from time import perf_counter, thread_time
 
 import torch
 
+from optgen.bench.models import NETWORKS
 from optgen.torch import AdamW
 
 Shapes = list[tuple[int, ...]]
 
 
-def resnet50() -> Shapes:
-    """The parameters of ResNet-50: 161 tensors, 25.6 million elements."""
-    shapes: Shapes = [(64, 3, 7, 7), (64,), (64,)]
-    inside = 64
-    for width, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
-        for block in range(blocks):
-            for shape in ((width, inside, 1, 1), (width, width, 3, 3), (4 * width, width, 1, 1)):
-                shapes += [shape, shape[:1], shape[:1]]
-            if block == 0:
-                shapes += [(4 * width, inside, 1, 1), (4 * width,), (4 * width,)]
-            inside = 4 * width
-    return [*shapes, (1000, 2048), (1000,)]
-
-
-def gpt2() -> Shapes:
-    """The parameters of GPT-2 small: 148 tensors, 124 million elements."""
-    width = 768
-    block: Shapes = [(width,), (width,), (3 * width, width), (3 * width,), (width, width), (width,)]
-    block += [(width,), (width,), (4 * width, width), (4 * width,), (width, 4 * width), (width,)]
-    return [(50257, width), (1024, width), *block * 12, (width,), (width,)]
-
-
-MODELS: dict[str, Callable[[], Shapes]] = {
-    "resnet50": resnet50,
-    "gpt2": gpt2,
-    "small": lambda: [(16,)] * 1000,
-}
+MODELS: dict[str, Shapes] = {**{name: list(NETWORKS[name]) for name in ("resnet50", "gpt2")}, "small": [(16,)] * 1000}
 
 
 def step_of(kind: Callable[..., torch.optim.Optimizer], shapes: Shapes, dtype: torch.dtype, **how: bool) -> Callable:
@@ -96,7 +71,7 @@ def main() -> None:
     for threads in asked.threads:
         torch.set_num_threads(threads)
         for name in asked.models:
-            shapes = MODELS[name]()
+            shapes = MODELS[name]
             elements = sum(torch.Size(shape).numel() for shape in shapes)
             dtype = torch.bfloat16 if asked.bf16 else torch.float32
             print(f"{name}: {len(shapes)} tensors, {elements} elements, {dtype}, {threads} threads")

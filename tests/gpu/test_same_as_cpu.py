@@ -69,7 +69,7 @@ def spread(values: Any, shape: Any) -> Any:
 
 def apart(one: Any, other: Any, magnitude: Any, eps: float) -> float:
     """The largest difference of two arrays, in units in the last place of magnitudes; where one is infinite, none."""
-    x, y = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    x, y, magnitude = (np.asarray(each, np.float64) for each in (one, other, magnitude))
     with np.errstate(all="ignore"):
         size = np.where(np.isnan(magnitude), np.maximum(abs(x), abs(y)), magnitude)
         units = np.where((x == y) | (np.isnan(x) & np.isnan(y)) | (size == np.inf), 0.0, abs(x - y) / (eps * size))

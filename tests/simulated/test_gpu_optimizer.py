@@ -96,7 +96,7 @@ def test_the_library_is_told_which_streams_use_its_memory(monkeypatch: Any) -> N
     for t in range(4):
         opt.step(arrays(t))
     assert [stream for stream, _ in told] == [0, 7]
-    states = [array for values in opt.state.values() for array in values]
+    states = [array for values in opt._state.values() for array in values]
     for _, held in told:
         assert all(any(array is its for its in held) for array in states)
         assert any(its is opt._small.flat for its in held)

@@ -228,6 +228,10 @@ def max_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
 # By one thread -------------------------------------------------------------------------------------------------------
 
 
+AT_ONCE = 16
+"""Values that a thread loads before it needs the first of them: a load takes as long as fifty additions."""
+
+
 @on_device
 def _both(x: Any, y: Any, most: Any) -> Any:
     return maximum(x, y) if most else x + y
@@ -235,20 +239,17 @@ def _both(x: Any, y: Any, most: Any) -> Any:
 
 @on_device
 def _in_order(small: Any, begin: Any, end: Any, most: Any) -> Any:
-    """The total of consecutive values, by the thread that calls: four in turn, so that no load waits for a sum."""
-    none = -inf if most else 0.0
-    a, b, c, d = none, none, none, none
+    """The total of consecutive values, by the thread that calls."""
+    found = -inf if most else 0.0
     k = begin
-    while k + 3 < end:
-        a = _both(a, small[k], most)
-        b = _both(b, small[k + 1], most)
-        c = _both(c, small[k + 2], most)
-        d = _both(d, small[k + 3], most)
-        k += 4
+    while k + AT_ONCE <= end:
+        for ahead in range(AT_ONCE):
+            found = _both(found, small[k + ahead], most)
+        k += AT_ONCE
     while k < end:
-        a = _both(a, small[k], most)
+        found = _both(found, small[k], most)
         k += 1
-    return _both(_both(a, b, most), _both(c, d, most), most)
+    return found
 
 
 @on_device
@@ -327,18 +328,15 @@ def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any
     last = at[at[CHUNKS] + j + 1]
     chunk = _chunk_before(at, at[at[CHUNKS] + j], last, column)
     end = _chunk_beyond(at, chunk, last, column)
-    none = -inf if most else 0.0
-    a, b, c, d = none, none, none, none
-    while chunk + 3 < end:
-        a = _both(a, _part(small, x_of, at, chunk, column), most)
-        b = _both(b, _part(small, x_of, at, chunk + 1, column), most)
-        c = _both(c, _part(small, x_of, at, chunk + 2, column), most)
-        d = _both(d, _part(small, x_of, at, chunk + 3, column), most)
-        chunk += 4
+    found = -inf if most else 0.0
+    while chunk + AT_ONCE <= end:
+        for ahead in range(AT_ONCE):
+            found = _both(found, _part(small, x_of, at, chunk + ahead, column), most)
+        chunk += AT_ONCE
     while chunk < end:
-        a = _both(a, _part(small, x_of, at, chunk, column), most)
+        found = _both(found, _part(small, x_of, at, chunk, column), most)
         chunk += 1
-    return _both(_both(a, b, most), _both(c, d, most), most)
+    return found
 
 
 @on_device
