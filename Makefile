@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS := -m pytest -n auto --dist loadgroup --no-loadscope-reorder
+# Those of tests/gpu that say whether it still runs, beside what is made for the simulator.
+SIMULATED := tests/simulated $(foreach of,sgdm-float32 adabound_paper-float64 sm3-float32,tests/gpu/test_same_as_cpu.py::test_every_step[$(of)])
 
 .PHONY: demo test check bench performance gpu verification machine-code same-bits explain pictures compare clean
 
@@ -10,7 +12,7 @@ demo: .venv/installed            ## build every optimizer, then train on handwri
 
 test: .venv/installed            ## the whole test suite; comparisons with torch run where torch is installed
 	$(BIN)/python $(TESTS) $(OPTIONS)
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python $(TESTS) tests/simulated
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python $(TESTS) $(SIMULATED)
 
 check: .venv/installed           ## what CI checks beside the tests
 	$(BIN)/ruff check .

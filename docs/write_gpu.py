@@ -71,7 +71,7 @@ def _machine(report: dict[str, Any]) -> Iterator[str]:
     yield from (f"## {its['gpu']}", "")
     rest = ", ".join(f"{key} {value}" for key, value in its.items() if key != "gpu")
     yield f"{report['date']}; {rest}."
-    yield from (f"\n- {note}" for note in report["notes"])
+    yield from ("", *(f"- {note}" for note in report["notes"]))
     for part, entries in report["parts"].items():
         if not entries:
             continue
