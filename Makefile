@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 # Those of tests/gpu that say whether it still runs, beside what is made for the simulator.
-SIMULATED := tests/simulated $(foreach of,sgdm-float32 adabound_paper-float64 sm3-float32,tests/gpu/test_same_as_cpu.py::test_every_step[$(of)])
+SIMULATED := tests/simulated $(foreach of,sgdm-float32 adabound_paper-float64 sm3-float32,'tests/gpu/test_same_as_cpu.py::test_every_step[$(of)]')
 
 .PHONY: demo test check bench performance gpu verification machine-code same-bits explain pictures compare clean
 
