@@ -19,13 +19,16 @@ class normal(Function):  # noqa: N801 - SymPy's functions are lower-case
 
     Every step t, tensor, element and stream has a deviate of its own:
 
-    - the bits are those of Philox4x64 with 10 rounds, under the key ``(seed, 0)``, for the counter
-      ``(element // 4, tensor, t, stream)``: four words of 64 bits, of which word ``element % 4`` is the element's;
-    - its upper 32 bits make ``u1 = (upper + 1/2)/2**32``, its lower 32 bits ``u2 = (lower + 1/2)/2**32``;
-    - the deviate is ``sqrt(-2*log(u1))*cos(2*pi*u2)``, at most 6.8 in size.
+    - the bits are those of Philox4x32 with 10 rounds, under the key ``(seed % 2**32, seed // 2**32)``, for the counter
+      ``(block % 2**32, tensor, t, block // 2**32 + 2**16*stream)``, where block is ``element // 4``: four words of 32
+      bits;
+    - the first two are for elements 0 and 1 of the block, the others for elements 2 and 3: one makes
+      ``u1 = (word + 1/2)/2**32``, the next ``u2 = (word + 1/2)/2**32``;
+    - the deviate of an even element is ``sqrt(-2*log(u1))*cos(2*pi*u2)``, that of an odd one has the sine in place of
+      the cosine; both are at most 6.8 in size.
 
     ``element`` is the index in C order, from 0, ``tensor`` the position of the parameter among those that the optimizer
-    was given, 0 for the one array of ``step``. The key is the seed modulo 2**64.
+    was given, 0 for the one array of ``step``. Words of a counter and of the key are taken modulo 2**32.
 
     Parameters
     ----------

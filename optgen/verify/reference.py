@@ -196,7 +196,7 @@ def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequen
 
 
 def deviates(shape: Shape, tensor: int, t: int, stream: int, seed: int, *, by: Arithmetic = FLOAT64) -> Value:
-    """Draw for every element of a tensor, as `optgen.language.noise.normal` says, from NumPy's own generator.
+    """Draw for every element of a tensor, as `optgen.language.noise.normal` says.
 
     Parameters
     ----------
@@ -212,15 +212,31 @@ def deviates(shape: Shape, tensor: int, t: int, stream: int, seed: int, *, by: A
     array
         Standard normal deviates.
     """
-    count, size = tensor << 64 | t << 128 | stream << 192, math.prod(shape)
-    # NumPy counts before it draws, not after.
-    words = np.random.Philox(counter=(count - 1) % 2**256, key=seed % 2**64).random_raw(size)
-    u1, u2 = ((half + 0.5) / 2**32 for half in (words >> np.uint64(32), words & np.uint64(2**32 - 1)))
+    size = math.prod(shape)
+    block = np.arange(-(-size // 4), dtype=np.uint64)
+    words = _philox([block, tensor, t, (block >> _HALF) + np.uint64(stream << 16)], seed)
+    u1, u2 = (np.repeat(np.stack(words[k::2], axis=-1).ravel(), 2)[:size] for k in (0, 1))
+    u1, u2 = (u1 + 0.5) / 2**32, (u2 + 0.5) / 2**32 - np.arange(size) % 2 / 4  # a sine is a cosine a quarter before
     # As numbers: in an array they would carry magnitudes, and a deviate is right only if it is right by its own size.
     first, second = (np.array([by.number(float(u)) for u in us]).reshape(shape) for us in (u1, u2))
     radius = by.apply("sqrt", by.apply("Mul", by.number(-2), by.apply("log", first)))
     angle = by.apply("Mul", by.apply("Mul", by.number(2), by.number(S.Pi)), second)
     return by.array(by.apply("Mul", radius, by.apply("cos", angle)))
+
+
+_HALF, _WORD = np.uint64(32), np.uint64(2**32 - 1)
+
+
+def _philox(counter: Sequence[Any], seed: int) -> list[Any]:
+    """The words of some counters by Philox4x32-10 (Salmon et al. 2011), of which the lower 32 bits count."""
+    words = [np.asarray(each, np.uint64) & _WORD for each in counter]
+    keys = [seed % 2**32, (seed >> 32) % 2**32]
+    for _ in range(10):
+        one, other = np.uint64(0xD2511F53) * words[0], np.uint64(0xCD9E8D57) * words[2]
+        first, last = other >> _HALF ^ words[1] ^ np.uint64(keys[0]), one >> _HALF ^ words[3] ^ np.uint64(keys[1])
+        words = [first, other & _WORD, last, one & _WORD]
+        keys = [(keys[0] + 0x9E3779B9) % 2**32, (keys[1] + 0xBB67AE85) % 2**32]
+    return words
 
 
 def _evaluator(

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from counters import box_muller, pairs_of
 
 from opinions.base import (
     SHAPES,
@@ -47,18 +48,12 @@ def slow_and_fast(kind: str, manner: str = "keep") -> Callable[..., Path]:
 
 
 def noise(shape: tuple[int, ...], steps: int, seed: int) -> Floats:
-    """Standard normal deviates from NumPy's own Philox, a step a row, as Box and Muller make them of 32 bits each.
+    """Standard normal deviates from Philox as its authors write it, a step a row, as Box and Muller make them.
 
     Which of the tensors of `ask` it is for is told by its shape.
     """
-    size = int(np.prod(shape))
-    rows = []
-    for t in range(1, steps + 1):
-        before = ((t << 64 | SHAPES.index(shape)) << 64) - 1  # NumPy counts on before its first block
-        bits = np.random.Philox(counter=before, key=seed).random_raw(size)
-        u1, u2 = ((half + 0.5) / 2**32 for half in (bits >> np.uint64(32), bits & np.uint64(2**32 - 1)))
-        rows.append((np.sqrt(-2 * np.log(u1)) * np.cos(2 * np.pi * u2)).reshape(shape))
-    return np.array(rows)
+    size, tensor = int(np.prod(shape)), SHAPES.index(shape)
+    return np.array([box_muller(pairs_of(tensor, t, 0, seed, size)).reshape(shape) for t in range(1, steps + 1)])
 
 
 def noisy(path: Callable[..., Path]) -> Callable[..., Path]:

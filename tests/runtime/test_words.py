@@ -19,7 +19,7 @@ def philox_of_gpus(_context, *_given):
         found = words.philox(builder, *(builder.extract_value(args[0], k) for k in range(5)))
         return context.make_tuple(builder, signature.return_type, found)
 
-    return types.UniTuple(types.uint64, 4)(types.StarArgTuple([types.uint64] * 5)), codegen
+    return types.UniTuple(types.uint32, 4)(types.StarArgTuple([types.uint64] * 5)), codegen
 
 
 def chances_of_gpus(lanes):
@@ -72,9 +72,9 @@ def test_chances_are_those_of_cpus(lanes):
     tensor, t, stream, seed = map(np.uint64, (5, 7, 3, 2**64 - 11))
     for first in (0, 4, 2**40 + 12):
         found = np.array(chances_of_gpus(lanes)(first, tensor, t, stream, seed)).ravel()
-        elements = [divmod(first + k, 16) for k in range(40)]
+        elements = [divmod(first + k, 8) for k in range(40)]
         fours = [draws.philox(np.uint64(block), tensor, t, stream, seed) for block, _ in elements]
-        its = [np.array(four, np.uint64).view(np.uint16)[k] for four, (_, k) in zip(fours, elements, strict=True)]
+        its = [np.array(four, np.uint32).view(np.uint16)[k] for four, (_, k) in zip(fours, elements, strict=True)]
         np.testing.assert_array_equal(found, its)
 
 

@@ -225,14 +225,14 @@ def _stream(_context: Any, stored: Any) -> Any:
 
 @helper
 def _chances(begin: Any, count: Any, tensor: Any, t: Any, seed: Any, stream: Any) -> Any:  # noqa: PLR0917
-    """16 random bits for each of some elements of a tensor: 16 elements share the words of one counter."""
-    first, last = begin // 16, (begin + count + 15) // 16
-    words = np.empty(4 * (last - first), np.uint64)
+    """16 random bits for each of some elements of a tensor: eight elements share the words of one counter."""
+    first, last = begin // 8, (begin + count + 7) // 8
+    words = np.empty(4 * (last - first), np.uint32)
     for k in range(last - first):
         words[4 * k], words[4 * k + 1], words[4 * k + 2], words[4 * k + 3] = philox(
             np.uint64(first + k), np.uint64(tensor), t, stream, seed
         )
-    return words.view(np.uint16)[begin - 16 * first : begin - 16 * first + count]
+    return words.view(np.uint16)[begin - 8 * first : begin - 8 * first + count]
 
 
 def view(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:

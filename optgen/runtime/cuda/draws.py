@@ -14,7 +14,8 @@ from optgen.runtime.cuda.primitives import log, log1p, narrow, on_device, philox
 
 __all__ = ["draw", "draw4"]
 
-_HALF, _LOWER = np.uint64(32), np.uint64(2**32 - 1)
+_QUARTER = 2**30
+"""A quarter of a turn."""
 
 
 @on_device
@@ -24,17 +25,27 @@ def _words(element: Any, tensor: Any, t: Any, seed: Any, stream: Any) -> Any:
 
 
 @on_device
-def _deviate(word: Any, like: Any) -> Any:
-    """The standard normal deviate of a word, in the type of the array ``like``."""
-    bits = np.int64(word >> _HALF)
+def _radius(word: Any, like: Any) -> Any:
+    """``sqrt(-2*log(u1))`` of a word, in the type of the array ``like``."""
+    bits = np.int64(word)
     unit, half, two = narrow(2.0**-32, like), narrow(0.5, like), narrow(2.0, like)
     u1 = (narrow(bits, like) + half) * unit
     below_one = (narrow(2**32 - 1 - bits, like) + half) * unit  # 1 - u1
-    logarithm = where(u1 < half, log(u1), log1p(-below_one))
-    turned = np.int64(word & _LOWER)
+    return sqrt(-two * where(u1 < half, log(u1), log1p(-below_one)))
+
+
+@on_device
+def _cosine(turned: Any, like: Any) -> Any:
+    """The cosine of a part of a turn, ``(turned + 1/2)/2**32``, in the type of the array ``like``."""
     turned = where(turned < 2**31, turned, 2**32 - 1 - turned)  # cosines are even
-    quarter = narrow(2**31 - 1 - 2 * turned, like) * unit  # 1/2 - 2*u2, so that cos(2*pi*u2) is sin(pi*quarter)
-    return sqrt(-two * logarithm) * sine_of_turns(quarter)
+    quarter = narrow(2**31 - 1 - 2 * turned, like) * narrow(2.0**-32, like)  # 1/2 - 2*u2: its sine is the cosine
+    return sine_of_turns(quarter)
+
+
+@on_device
+def _sine(word: Any, like: Any) -> Any:
+    """The sine of a word: the cosine a quarter of a turn before."""
+    return _cosine((np.int64(word) - _QUARTER) & (2**32 - 1), like)
 
 
 @on_device
@@ -53,7 +64,9 @@ def draw4(element: Any, tensor: Any, t: Any, seed: Any, stream: Any, like: Any) 
         Its dtype is that of the result.
     """
     a, b, c, d = _words(element, tensor, t, seed, stream)
-    return _deviate(a, like), _deviate(b, like), _deviate(c, like), _deviate(d, like)
+    one, other = _radius(a, like), _radius(c, like)
+    first, second = one * _cosine(np.int64(b), like), one * _sine(b, like)
+    return first, second, other * _cosine(np.int64(d), like), other * _sine(d, like)
 
 
 @on_device
@@ -61,4 +74,6 @@ def draw(element: Any, tensor: Any, t: Any, seed: Any, stream: Any, like: Any) -
     """The standard normal deviate of one element; the parameters are those of `draw4`."""
     a, b, c, d = _words(element, tensor, t, seed, stream)
     is_odd, is_upper = element & 1 == 1, element >> 1 & 1 == 1
-    return _deviate(where(is_upper, where(is_odd, d, c), where(is_odd, b, a)), like)
+    turned = np.int64(where(is_upper, d, b))
+    turned = where(is_odd, (turned - _QUARTER) & (2**32 - 1), turned)
+    return _radius(where(is_upper, c, a), like) * _cosine(turned, like)

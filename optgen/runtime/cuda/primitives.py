@@ -410,7 +410,7 @@ else:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return context.make_tuple(builder, signature.return_type, words.philox(builder, *args))
 
-        return types.UniTuple(types.uint64, 4)(*[types.uint64] * 5), codegen
+        return types.UniTuple(types.uint32, 4)(*[types.uint64] * 5), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
     def sine_of_turns(_context: Any, x: Any) -> Any:

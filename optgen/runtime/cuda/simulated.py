@@ -179,8 +179,8 @@ def _by_chance(place: _Located, i: int, stored: Stored, numbers: Any) -> Any:
     rounded, is_half, made = _BY_CHANCE[stored.format], stored.format in HALF, []
     t, seed = stored.keys.ravel()
     for element, number in enumerate(numbers, start=place.first + i):
-        four = philox(*map(np.uint64, (element // 16, place.tensor, t, stored.stream, seed)))
-        chance = np.array(four, np.uint64).view(np.uint16)[element % 16]
+        four = philox(*map(np.uint64, (element // 8, place.tensor, t, stored.stream, seed)))
+        chance = np.array(four, np.uint32).view(np.uint16)[element % 8]
         made.append(rounded(np.float32(formats.single(number)) if is_half else number, chance))
     return np.array(made, np.uint16 if is_half else stored.dtype).view(stored.dtype)
 

@@ -11,7 +11,7 @@ from llvmlite import ir
 
 from optgen.runtime.cpu.draws import FACTORS, KEY_STEPS, ROUNDS
 
-_SHORT, _INT, _LONG, _WIDE = (ir.IntType(bits) for bits in (16, 32, 64, 128))
+_SHORT, _INT, _LONG = (ir.IntType(bits) for bits in (16, 32, 64))
 _FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
 
 
@@ -21,24 +21,29 @@ def number(kind: Any, value: Any) -> Any:
 
 
 def philox(builder: Any, block: Any, tensor: Any, t: Any, stream: Any, seed: Any) -> list[Any]:  # noqa: PLR0917
-    """The four words of a counter under a key: see `optgen.runtime.cpu.draws.philox`."""
-    a, b, c, d = block, tensor, t, stream
-    keys = [seed, number(_LONG, 0)]
+    """The four words of a counter under a key, which are of 64 bits: see `optgen.runtime.cpu.draws.philox`."""
+
+    def upper(x: Any) -> Any:
+        return builder.trunc(builder.lshr(x, number(_LONG, 32)), _INT)
+
+    a, b, c = (builder.trunc(x, _INT) for x in (block, tensor, t))
+    d = builder.add(upper(block), builder.trunc(builder.shl(stream, number(_LONG, 16)), _INT))
+    keys = [builder.trunc(seed, _INT), upper(seed)]
     for _ in range(ROUNDS):
         products = [
-            builder.mul(builder.zext(x, _WIDE), number(_WIDE, int(factor)))
+            builder.mul(builder.zext(x, _LONG), number(_LONG, int(factor)))
             for x, factor in zip((a, c), FACTORS, strict=True)
         ]
-        high, other_high = (builder.trunc(builder.lshr(x, number(_WIDE, 64)), _LONG) for x in products)
-        low, other_low = (builder.trunc(x, _LONG) for x in products)
+        high, other_high = map(upper, products)
+        low, other_low = (builder.trunc(x, _INT) for x in products)
         a, c = (builder.xor(builder.xor(x, y), key) for x, y, key in zip((other_high, high), (b, d), keys, strict=True))
         b, d = other_low, low
-        keys = [builder.add(key, number(_LONG, int(step))) for key, step in zip(keys, KEY_STEPS, strict=True)]
+        keys = [builder.add(key, number(_INT, int(step))) for key, step in zip(keys, KEY_STEPS, strict=True)]
     return [a, b, c, d]
 
 
 def chances(builder: Any, element: Any, lanes: int, *key: Any) -> list[Any]:
-    """16 random bits for an element, or for four from a multiple of four on: those of a counter are of 16 elements.
+    """16 random bits for an element, or for four from a multiple of four on: those of a counter are of eight elements.
 
     Parameters
     ----------
@@ -55,13 +60,18 @@ def chances(builder: Any, element: Any, lanes: int, *key: Any) -> list[Any]:
     def part(shift: int, bits: int) -> Any:
         return builder.and_(builder.lshr(element, number(_LONG, shift)), number(_LONG, 2**bits - 1))
 
-    found = philox(builder, builder.lshr(element, number(_LONG, 4)), *key)
-    is_odd, is_upper = (builder.trunc(part(shift, 1), ir.IntType(1)) for shift in (2, 3))
-    even, odd = (builder.select(is_upper, found[k + 2], found[k]) for k in (0, 1))
-    four = builder.select(is_odd, odd, even)
-    lane = part(0, 2) if lanes == 1 else number(_LONG, 0)
-    shifts = [builder.mul(builder.add(lane, number(_LONG, k)), number(_LONG, 16)) for k in range(lanes)]
-    return [builder.zext(builder.trunc(builder.lshr(four, shift), _SHORT), _INT) for shift in shifts]
+    found = philox(builder, builder.lshr(element, number(_LONG, 3)), *key)
+    is_second, is_upper = (builder.trunc(part(shift, 1), ir.IntType(1)) for shift in (1, 2))
+    pair = [builder.select(is_upper, found[k + 2], found[k]) for k in (0, 1)]
+    if lanes == 1:
+        word = builder.select(is_second, pair[1], pair[0])
+        shift = builder.mul(builder.trunc(part(0, 1), _INT), number(_INT, 16))
+        return [builder.and_(builder.lshr(word, shift), number(_INT, 0xFFFF))]
+    return [
+        half
+        for word in pair
+        for half in (builder.and_(word, number(_INT, 0xFFFF)), builder.lshr(word, number(_INT, 16)))
+    ]
 
 
 def toward_odd(builder: Any, x: Any) -> Any:
