@@ -87,7 +87,7 @@ class CEmitter(LoopPrinter):
         self.types.update(kinds)
         parameters = [f"{kind} {name}" for name, kind in kinds.items()]
         parameters += [f"element *out{k}" for k in range(self.results.get(function.name, 0))]
-        linkage = "void" if "sweep" in function.kind else "static inline void"
+        linkage = "void" if function.kind == "sweep" else "static inline void"
         code = _CPrinter(elementwise=element)
         lines = [line for statement in function.body for line in self.statement(statement, code)]
         return "\n".join([f"{linkage} {function.name}({', '.join(parameters)}) {{", *(INDENT + x for x in lines), "}"])
@@ -188,11 +188,10 @@ class _Sweep:
 
 
 def program_of(optimizer: Any, program: Program, folder: Path) -> Program:
-    """The program of a rule of elements with its sweeps in C."""
+    """The program of a rule of elements with its sweep in C."""
     text = CEmitter().module(vectors.lowered(kernel_of(optimizer)).functions)
     libraries = {size: _library(f"typedef {kind} element;\n{text}\n", folder) for kind, size in _TYPES.items()}
-    sweeps = {n: _Sweep({s: getattr(lib, n) for s, lib in libraries.items()}) for n in ("sweep", "sweep_serial")}
-    return replace(program, **sweeps)
+    return replace(program, sweep=_Sweep({size: library.sweep for size, library in libraries.items()}))
 
 
 _TYPES = {"float": 4, "double": 8}

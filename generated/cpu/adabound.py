@@ -21,8 +21,8 @@ Reference: the authors' code, github.com/Luolc/AdaBound.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail,
+    expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt,
+    tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -87,13 +87,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta1, beta2, final_lr, base_lr, gamma, eps):
     """What the states hold before the first step: m and v."""
     return 0.0, 0.0
@@ -120,7 +113,6 @@ PROGRAM = Program(
     scalars=scalars,
     derived=derived,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

@@ -20,8 +20,7 @@ Reference: arXiv:1902.09843, Algorithm 2 with the bounds of section 4.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-    tail,
+    fma, head, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -85,13 +84,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta1, beta2):
     """What the states hold before the first step: m and v."""
     return 0.0, 0.0
@@ -108,7 +100,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

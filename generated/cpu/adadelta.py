@@ -17,7 +17,7 @@ Reference: arXiv:1212.5701, Algorithm 1; torch.optim.Adadelta.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -67,13 +67,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, rho, eps):
     """What the states hold before the first step: v and u."""
     return 0.0, 0.0
@@ -90,7 +83,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

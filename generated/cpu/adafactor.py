@@ -23,7 +23,7 @@ Reference: torch.optim.Adafactor.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, wide,
+    per_element, prange, root_of_squares, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_totals, rows_in_columns, sum_of, sum_of_lanes
@@ -148,13 +148,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc6_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc8_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc8_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc8_of)
-
-
 @on_host
 def combine_0(at, scalars, acc6_of, acc7_of, acc8_of, total6_of, total7_of, total8_of, acc1_of, total1_of):
     """Before sweep 1: totals of their parts."""
@@ -262,13 +255,6 @@ def sweep_1(rows, tasks, places, storage, scalars, by_row_of, by_column_of, acc3
             chunk_1(rows[row], places[row], storage, scalars, by_row_of, by_column_of, acc3_of, acc4_of, acc5_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, by_row_of, by_column_of, acc3_of, acc4_of, acc5_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, by_row_of, by_column_of, acc3_of, acc4_of, acc5_of)
-
-
 @on_host
 def combine_2(at, scalars, acc3_of, acc4_of, acc5_of, total3_of, total4_of, total5_of):
     """Before sweep 2: totals of their parts."""
@@ -320,13 +306,6 @@ def sweep_2(rows, tasks, places, storage, scalars, by_row_of, by_column_of, c5_o
             chunk_2(rows[row], places[row], storage, scalars, by_row_of, by_column_of, c5_of)
 
 
-@serial_sweep
-def sweep_2_serial(rows, places, storage, scalars, by_row_of, by_column_of, c5_of):
-    """Sweep 2 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_2(rows[row], places[row], storage, scalars, by_row_of, by_column_of, c5_of)
-
-
 def initial(lr, beta2_decay, eps1, rms_limit, eps2, weight_decay):
     """What the states hold before the first step: r and c."""
     return 0.0, 0.0
@@ -353,9 +332,7 @@ PROGRAM = Program(
         "total3": "tensor", "total4": "tensor", "total5": "tensor", "c5": "tensor",
     },
     phases=(
-        Phase(("acc0", "acc1", "acc6", "acc7", "acc8"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
-            "acc0": ("sum", "element"),
-        }),
+        Phase(("acc0", "acc1", "acc6", "acc7", "acc8"), sweep=sweep_0, totals={"acc0": ("sum", "element")}),
         Phase(("acc6", "acc7", "acc8", "total6", "total7", "total8", "acc1", "total1"), between=combine_0, totals={
             "total6": ("sum", "element"), "total7": ("sum", "element"), "total8": ("sum", "element"),
             "total1": ("sum", "element"),
@@ -363,12 +340,12 @@ PROGRAM = Program(
         Phase(("total6", "total7", "total8", "numel", "rate", "r", "acc0", "n_cols", "by_row"), between=prepare_0),
         Phase(("r", "total2"), between=combine_1, totals={"total2": ("sum", "row")}),
         Phase(("c", "total1", "total2", "numel", "n_rows", "n_cols", "by_column"), between=prepare_1),
-        Phase(("by_row", "by_column", "acc3", "acc4", "acc5"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("by_row", "by_column", "acc3", "acc4", "acc5"), sweep=sweep_1),
         Phase(("acc3", "acc4", "acc5", "total3", "total4", "total5"), between=combine_2, totals={
             "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"),
         }),
         Phase(("total3", "total4", "total5", "rate", "numel", "c5"), between=prepare_2),
-        Phase(("by_row", "by_column", "c5"), sweep=sweep_2, sweep_serial=sweep_2_serial),
+        Phase(("by_row", "by_column", "c5"), sweep=sweep_2),
     ),
 )
 

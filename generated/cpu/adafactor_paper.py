@@ -22,7 +22,7 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, wide,
+    per_element, prange, root_of_squares, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_totals, columns_in_rows, rows_in_columns, sum_of, sum_of_lanes
@@ -152,13 +152,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc7_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of)
-
-
 @on_host
 def combine_0(at, scalars, acc7_of, acc8_of, acc9_of, total7_of, total8_of, total9_of, acc1_of, total1_of):
     """Before sweep 1: totals of their parts."""
@@ -279,13 +272,6 @@ def sweep_1(rows, tasks, places, storage, scalars, by_row_of, by_column_of, acc4
             chunk_1(rows[row], places[row], storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of)
-
-
 @on_host
 def combine_3(at, scalars, acc4_of, acc5_of, acc6_of, total4_of, total5_of, total6_of):
     """Before sweep 2: totals of their parts."""
@@ -334,13 +320,6 @@ def sweep_2(rows, tasks, places, storage, scalars, by_row_of, by_column_of, c4_o
             chunk_2(rows[row], places[row], storage, scalars, by_row_of, by_column_of, c4_of)
 
 
-@serial_sweep
-def sweep_2_serial(rows, places, storage, scalars, by_row_of, by_column_of, c4_of):
-    """Sweep 2 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_2(rows[row], places[row], storage, scalars, by_row_of, by_column_of, c4_of)
-
-
 def initial(lr, beta2_decay, eps1, rms_limit, eps2):
     """What the states hold before the first step: r and c."""
     return 0.0, 0.0
@@ -366,9 +345,7 @@ PROGRAM = Program(
         "acc6": "chunk", "total4": "tensor", "total5": "tensor", "total6": "tensor", "c4": "tensor",
     },
     phases=(
-        Phase(("acc0", "acc1", "acc7", "acc8", "acc9"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
-            "acc0": ("sum", "element"),
-        }),
+        Phase(("acc0", "acc1", "acc7", "acc8", "acc9"), sweep=sweep_0, totals={"acc0": ("sum", "element")}),
         Phase(("acc7", "acc8", "acc9", "total7", "total8", "total9", "acc1", "total1"), between=combine_0, totals={
             "total7": ("sum", "element"), "total8": ("sum", "element"), "total9": ("sum", "element"),
             "total1": ("sum", "element"),
@@ -378,12 +355,12 @@ PROGRAM = Program(
         Phase(("c", "total1", "total3", "n_rows", "by_column"), between=prepare_1),
         Phase(("c", "total2"), between=combine_2, totals={"total2": ("sum", "column")}),
         Phase(("r", "total2", "by_row"), between=prepare_2),
-        Phase(("by_row", "by_column", "acc4", "acc5", "acc6"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("by_row", "by_column", "acc4", "acc5", "acc6"), sweep=sweep_1),
         Phase(("acc4", "acc5", "acc6", "total4", "total5", "total6"), between=combine_3, totals={
             "total4": ("sum", "element"), "total5": ("sum", "element"), "total6": ("sum", "element"),
         }),
         Phase(("total4", "total5", "total6", "rate", "numel", "c4"), between=prepare_3),
-        Phase(("by_row", "by_column", "c4"), sweep=sweep_2, sweep_serial=sweep_2_serial),
+        Phase(("by_row", "by_column", "c4"), sweep=sweep_2),
     ),
 )
 

@@ -14,9 +14,7 @@ Reference: torch.optim.Adagrad.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-)
+from optgen.runtime.cpu.primitives import fma, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt
 from optgen.runtime.cpu.storage import view
 
 
@@ -57,13 +55,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, lr_decay, eps, initial_accumulator):
     """What the states hold before the first step: v."""
     return initial_accumulator,
@@ -81,7 +72,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

@@ -13,9 +13,7 @@ Reference: JMLR 12 (2011), as lectures write it.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt,
-)
+from optgen.runtime.cpu.primitives import fma, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt
 from optgen.runtime.cpu.storage import view
 
 
@@ -54,13 +52,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr):
     """What the states hold before the first step: v."""
     return 0.0,
@@ -75,7 +66,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

@@ -20,7 +20,7 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, serial_sweep, sqrt, tail, wide,
+    prange, sqrt, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of_lanes
@@ -97,13 +97,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of)
-
-
 @on_host
 def prepare_0(at, scalars, v_of, acc0_of, n_cols_of, c5_of):
     """Before sweep 1: what varies over less than elements."""
@@ -147,13 +140,6 @@ def sweep_1(rows, tasks, places, storage, scalars, c5_of):
             chunk_1(rows[row], places[row], storage, scalars, c5_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, c5_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, c5_of)
-
-
 def initial(lr, beta1, beta2, weight_decay, eps):
     """What the states hold before the first step: m and v."""
     return 0.0, 0.0
@@ -174,9 +160,9 @@ PROGRAM = Program(
     scalars=scalars,
     values={"acc0": "row", "c5": "row"},
     phases=(
-        Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={"acc0": ("sum", "element")}),
+        Phase(("acc0",), sweep=sweep_0, totals={"acc0": ("sum", "element")}),
         Phase(("v", "acc0", "n_cols", "c5"), between=prepare_0),
-        Phase(("c5",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("c5",), sweep=sweep_1),
     ),
 )
 

@@ -16,8 +16,7 @@ Reference: arXiv:1412.6980, Algorithm 2.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    tail,
+    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -69,13 +68,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta1, beta2):
     """What the states hold before the first step: m and u."""
     return 0.0, 0.0
@@ -92,7 +84,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

@@ -30,7 +30,7 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail, wide,
+    per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import max_of, sum_of, sum_of_lanes
@@ -244,19 +244,6 @@ def sweep_0(
             )
 
 
-@serial_sweep
-def sweep_0_serial(
-    rows, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
-    acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
-):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(
-            rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of,
-            acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
-        )
-
-
 @on_host
 def combine_0(
     at, scalars, acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc16_of, total8_of,
@@ -362,13 +349,6 @@ def sweep_1(rows, tasks, places, storage, scalars, radial_of, c4_of):
             chunk_1(rows[row], places[row], storage, scalars, radial_of, c4_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, radial_of, c4_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, radial_of, c4_of)
-
-
 def initial(lr, beta1, beta2, eps, delta, wd_ratio, weight_decay):
     """What the states hold before the first step: m and v."""
     return 0.0, 0.0
@@ -400,7 +380,7 @@ PROGRAM = Program(
         Phase((
             "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "acc6", "acc8", "acc9", "acc10", "acc11", "acc12",
             "acc13", "acc14", "acc15", "acc16",
-        ), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
+        ), sweep=sweep_0, totals={
             "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
             "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
             "acc6": ("sum", "element"), "acc15": ("sum", "element"),
@@ -422,7 +402,7 @@ PROGRAM = Program(
             "total7", "cosine", "numel", "n_cols", "row_cosine", "c4", "acc4", "acc5", "acc6", "total12", "total13",
             "total14", "acc15", "total16", "radial",
         ), between=prepare_1),
-        Phase(("radial", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("radial", "c4"), sweep=sweep_1),
     ),
 )
 

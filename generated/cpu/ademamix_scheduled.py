@@ -22,8 +22,7 @@ Reference: arXiv:2409.03137, Algorithm 1 with its schedules of alpha and beta3; 
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    exp, expm1, fma, head, log, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail,
+    exp, expm1, fma, head, log, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -111,13 +110,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta1, beta2, alpha, alpha_warmup, beta3_warmup, beta3, beta_start, eps, weight_decay):
     """What the states hold before the first step: m, v and m_slow."""
     return 0.0, 0.0, 0.0
@@ -147,7 +139,6 @@ PROGRAM = Program(
     scalars=scalars,
     derived=derived,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

@@ -16,7 +16,7 @@ Reference: arXiv:2411.02853v1; optax.contrib.adopt(use_clipping=False).
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -89,13 +89,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta2, eps, beta1):
     """What the states hold before the first step: v and m."""
     return 0.0, 0.0
@@ -113,7 +106,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

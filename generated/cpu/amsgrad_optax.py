@@ -19,8 +19,7 @@ Reference: optax.amsgrad.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, tail,
+    expm1, fma, head, log, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -86,13 +85,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta1, beta2, eps):
     """What the states hold before the first step: m, v and v_max."""
     return 0.0, 0.0, 0.0
@@ -110,7 +102,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

@@ -19,7 +19,7 @@ Reference: torch.optim.ASGD; Bottou's averaged stochastic gradient descent.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -78,13 +78,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, lambd, alpha, t0):
     """What the states hold before the first step: ax and averaged."""
     return 0.0, 0.0
@@ -103,7 +96,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
     copies=("ax",),
     evaluated=("ax",),
 )

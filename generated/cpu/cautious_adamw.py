@@ -20,7 +20,7 @@ Reference: arXiv:2411.16085, Algorithm 1.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, serial_sweep, sign, sqrt, tail, where, wide,
+    per_element, prange, sign, sqrt, tail, where, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -118,13 +118,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of)
-
-
 @on_host
 def combine_0(at, scalars, acc0_of, total0_of):
     """Before sweep 1: totals of their parts."""
@@ -169,13 +162,6 @@ def sweep_1(rows, tasks, places, storage, scalars, c5_of):
             chunk_1(rows[row], places[row], storage, scalars, c5_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, c5_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, c5_of)
-
-
 def initial(lr, beta1, beta2, eps, weight_decay):
     """What the states hold before the first step: m and v."""
     return 0.0, 0.0
@@ -195,10 +181,10 @@ PROGRAM = Program(
     scalars=scalars,
     values={"acc0": "chunk", "total0": "tensor", "c5": "tensor"},
     phases=(
-        Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0",), sweep=sweep_0),
         Phase(("acc0", "total0"), between=combine_0, totals={"total0": ("sum", "element")}),
         Phase(("total0", "numel", "c5"), between=prepare_0),
-        Phase(("c5",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("c5",), sweep=sweep_1),
     ),
 )
 

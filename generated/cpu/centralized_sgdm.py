@@ -15,8 +15,7 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    where, wide,
+    LANES, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange, where, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of_lanes
@@ -97,13 +96,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of)
-
-
 @on_host
 def prepare_1(at, scalars, acc0_of, n_cols_of, c0_of):
     """Before sweep 1: what varies over less than elements."""
@@ -155,13 +147,6 @@ def sweep_1(rows, tasks, places, storage, scalars, c0_of, c1_of):
             chunk_1(rows[row], places[row], storage, scalars, c0_of, c1_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, c0_of, c1_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, c0_of, c1_of)
-
-
 def initial(lr, momentum, dampening):
     """What the states hold before the first step: b."""
     return 0.0,
@@ -180,9 +165,9 @@ PROGRAM = Program(
     values={"c1": "tensor", "acc0": "row", "c0": "row"},
     phases=(
         Phase(("n_rows", "c1"), between=prepare_0),
-        Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={"acc0": ("sum", "element")}),
+        Phase(("acc0",), sweep=sweep_0, totals={"acc0": ("sum", "element")}),
         Phase(("acc0", "n_cols", "c0"), between=prepare_1),
-        Phase(("c0", "c1"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("c0", "c1"), sweep=sweep_1),
     ),
 )
 

@@ -18,7 +18,7 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, stretched, wide,
+    root_of_squares, shrunk, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of_lanes
@@ -118,13 +118,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
-
-
 @on_host
 def prepare_0(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, shrink_of):
     """Before sweep 1: what varies over less than elements."""
@@ -179,13 +172,6 @@ def sweep_1(rows, tasks, places, storage, scalars, shrink_of):
             chunk_1(rows[row], places[row], storage, scalars, shrink_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, shrink_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, shrink_of)
-
-
 def initial(lr, unit_limit, unit_floor, momentum, dampening):
     """What the states hold before the first step: b."""
     return 0.0,
@@ -207,12 +193,12 @@ PROGRAM = Program(
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "shrink": "row",
     },
     phases=(
-        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, totals={
             "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
             "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
         }),
         Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "shrink"), between=prepare_0),
-        Phase(("shrink",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("shrink",), sweep=sweep_1),
     ),
 )
 

@@ -24,7 +24,7 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, serial_sweep, sqrt, tail, wide,
+    per_element, prange, sqrt, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -137,13 +137,6 @@ def sweep_0(rows, tasks, places, storage, scalars, c1_of, c4_of, c6_of, acc0_of,
             chunk_0(rows[row], places[row], storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
-
-
 @on_host
 def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """After the last sweep: totals of their parts."""
@@ -194,7 +187,7 @@ PROGRAM = Program(
     },
     phases=(
         Phase(("d", "rate", "c1", "c4", "c6"), between=prepare_0),
-        Phase(("c1", "c4", "c6", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("c1", "c4", "c6", "acc0", "acc2"), sweep=sweep_0),
         Phase(("acc0", "acc2", "total0", "total2"), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"),
         }),

@@ -20,7 +20,7 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, 
 from optgen.runtime.core import beginning
 from optgen.runtime.cpu.primitives import (
     LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, serial_sweep, shrunk, sqrt, stretched, wide,
+    root_of_squares, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -96,13 +96,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of, acc4_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of)
-
-
 @on_host
 def combine_0(at, scalars, acc0_of, acc2_of, acc4_of, acc6_of, total0_of, total2_of, total4_of, total6_of):
     """Before sweep 1: totals of their parts."""
@@ -153,13 +146,6 @@ def sweep_1(rows, tasks, places, storage, scalars, rate_of):
             chunk_1(rows[row], places[row], storage, scalars, rate_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, rate_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, rate_of)
-
-
 def initial(lr, eps, reps_rel):
     """What the states hold before the first step: theta_0, distance and squares."""
     return 0.0, 0.0, 0.0
@@ -189,7 +175,7 @@ PROGRAM = Program(
         "total5": "model", "total7": "model", "rate": "model",
     },
     phases=(
-        Phase(("acc0", "acc2", "acc4", "acc6"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc2", "acc4", "acc6"), sweep=sweep_0),
         Phase(("acc0", "acc2", "acc4", "acc6", "total0", "total2", "total4", "total6"), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"),
             "total6": ("sum", "element"),
@@ -201,7 +187,7 @@ PROGRAM = Program(
             "total7": ("sum", "tensor"),
         }),
         Phase(("distance", "squares", "total1", "total3", "total5", "total7", "rate"), between=prepare_0),
-        Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("rate",), sweep=sweep_1),
     ),
     copies=("theta_0",),
     begun=("distance",),

@@ -18,8 +18,8 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, wide,
+    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt,
+    wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -85,13 +85,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of)
-
-
 @on_host
 def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """Before sweep 1: totals of their parts."""
@@ -134,13 +127,6 @@ def sweep_1(rows, tasks, places, storage, scalars, rate_of):
             chunk_1(rows[row], places[row], storage, scalars, rate_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, rate_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, rate_of)
-
-
 def initial(lr, eps):
     """What the states hold before the first step: theta_0, d2 and squares."""
     return 0.0, eps, 0.0
@@ -162,7 +148,7 @@ PROGRAM = Program(
         "total3": "model", "rate": "model",
     },
     phases=(
-        Phase(("acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc2"), sweep=sweep_0),
         Phase(("acc0", "acc2", "total0", "total2"), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"),
         }),
@@ -170,7 +156,7 @@ PROGRAM = Program(
             "total1": ("sum", "tensor"), "total3": ("sum", "tensor"),
         }),
         Phase(("d2", "squares", "total1", "total3", "rate"), between=prepare_0),
-        Phase(("rate",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("rate",), sweep=sweep_1),
     ),
     copies=("theta_0",),
 )

@@ -21,7 +21,7 @@ Reference: Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before t
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail, wide,
+    per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -112,13 +112,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of, acc4_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc2_of, acc4_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of)
-
-
 @on_host
 def combine_0(at, scalars, acc0_of, acc2_of, acc4_of, total0_of, total2_of, total4_of):
     """Before sweep 1: totals of their parts."""
@@ -183,13 +176,6 @@ def sweep_1(rows, tasks, places, storage, scalars, shrink_of):
             chunk_1(rows[row], places[row], storage, scalars, shrink_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, shrink_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, shrink_of)
-
-
 def initial(lr, norm_limit, beta1, beta2, weight_decay, eps, ema_decay):
     """What the states hold before the first step: m, v and theta_ema."""
     return 0.0, 0.0, 0.0
@@ -215,7 +201,7 @@ PROGRAM = Program(
         "total4": "tensor", "total1": "model", "total3": "model", "total5": "model", "shrink": "model",
     },
     phases=(
-        Phase(("acc0", "acc2", "acc4"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc2", "acc4"), sweep=sweep_0),
         Phase(("acc0", "acc2", "acc4", "total0", "total2", "total4"), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"), "total4": ("sum", "element"),
         }),
@@ -223,7 +209,7 @@ PROGRAM = Program(
             "total1": ("sum", "tensor"), "total3": ("sum", "tensor"), "total5": ("sum", "tensor"),
         }),
         Phase(("total1", "total3", "total5", "shrink"), between=prepare_0),
-        Phase(("shrink",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("shrink",), sweep=sweep_1),
     ),
     copies=("theta_ema",),
     evaluated=("theta_ema",),

@@ -14,9 +14,7 @@ Reference: arXiv:1511.06807, eq. 1; optax.add_noise.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.draws import draws
-from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-)
+from optgen.runtime.cpu.primitives import fma, on_host, parallel_sweep, per_chunk, per_element, prange
 from optgen.runtime.cpu.storage import view
 
 
@@ -57,13 +55,6 @@ def sweep(rows, tasks, storage, scalars, keys):
             chunk(rows[row], storage, scalars, keys)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars, keys):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars, keys)
-
-
 def initial(lr, noise_scale, noise_decay, seed):
     """What the states hold before the first step: there is no state."""
     return ()
@@ -81,7 +72,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
     seeds=("seed",),
 )
 

@@ -24,7 +24,7 @@ Reference: optax.lamb.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, root_of_squares, serial_sweep, shrunk, sqrt, stretched, tail, wide,
+    prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -146,13 +146,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
-
-
 @on_host
 def combine_0(
     at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, total0_of, total1_of, total2_of,
@@ -202,13 +195,6 @@ def sweep_1(rows, tasks, places, storage, scalars, c4_of):
             chunk_1(rows[row], places[row], storage, scalars, c4_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, c4_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, c4_of)
-
-
 def initial(lr, beta1, beta2, eps, weight_decay):
     """What the states hold before the first step: m and v."""
     return 0.0, 0.0
@@ -232,7 +218,7 @@ PROGRAM = Program(
         "total5": "tensor", "c4": "tensor",
     },
     phases=(
-        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5"), sweep=sweep_0),
         Phase((
             "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "total0", "total1", "total2", "total3", "total4",
             "total5",
@@ -241,7 +227,7 @@ PROGRAM = Program(
             "total3": ("sum", "element"), "total4": ("sum", "element"), "total5": ("sum", "element"),
         }),
         Phase(("total0", "total1", "total2", "total3", "total4", "total5", "c4"), between=prepare_0),
-        Phase(("c4",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("c4",), sweep=sweep_1),
     ),
 )
 

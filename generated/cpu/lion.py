@@ -15,7 +15,7 @@ Reference: arXiv:2302.06675, Algorithm 2; optax.lion.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, tail,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, sign, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -70,13 +70,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta1, weight_decay, beta2):
     """What the states hold before the first step: m."""
     return 0.0,
@@ -94,7 +87,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

@@ -26,8 +26,7 @@ Reference: arXiv:1907.08610 around arXiv:1511.06807 around torch.optim.RAdam.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.draws import draws
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, tail,
+    expm1, fma, head, log, mean_age, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -215,13 +214,6 @@ def sweep(rows, tasks, storage, scalars, keys):
             chunk(rows[row], storage, scalars, keys)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars, keys):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars, keys)
-
-
 def initial(lr, noise_scale, noise_decay, seed, beta1, beta2, eps, ema_decay, sync_period, slow_step_size):
     """What the states hold before the first step: m, v, theta_ema, phi and since_sync."""
     return 0.0, 0.0, 0.0, 0.0, 0.0
@@ -246,7 +238,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
     copies=("theta_ema", "phi"),
     evaluated=("phi",),
     seeds=("seed",),

@@ -19,7 +19,7 @@ Reference: arXiv:1907.08610, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -134,13 +134,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, momentum, dampening, sync_period, slow_step_size):
     """What the states hold before the first step: b, phi and since_sync."""
     return 0.0, 0.0, 0.0
@@ -160,7 +153,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
     copies=("phi",),
     evaluated=("phi",),
 )

@@ -20,7 +20,7 @@ Reference: arXiv:1907.08610, Algorithm 1; the authors' code with pullback.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -140,13 +140,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, momentum, dampening, sync_period, slow_step_size):
     """What the states hold before the first step: b, phi, b_slow and since_sync."""
     return 0.0, 0.0, 0.0, 0.0
@@ -166,7 +159,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
     copies=("phi",),
     evaluated=("phi",),
 )

@@ -17,8 +17,7 @@ Reference: Dozat 2016, as lectures write it.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
-    times,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt, tail, times,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -83,13 +82,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta1, beta2, eps):
     """What the states hold before the first step: m and v."""
     return 0.0, 0.0
@@ -107,7 +99,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

@@ -17,8 +17,7 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-    sqrt, wide,
+    LANES, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -79,13 +78,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of)
-
-
 @on_host
 def combine_0(at, scalars, acc0_of, total0_of):
     """Before sweep 1: totals of their parts."""
@@ -135,13 +127,6 @@ def sweep_1(rows, tasks, places, storage, scalars, c1_of):
             chunk_1(rows[row], places[row], storage, scalars, c1_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, c1_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, c1_of)
-
-
 def initial(lr, beta2, beta1, eps, weight_decay):
     """What the states hold before the first step: m and v."""
     return 0.0, 0.0
@@ -162,10 +147,10 @@ PROGRAM = Program(
     scalars=scalars,
     values={"acc0": "chunk", "total0": "tensor", "c1": "tensor"},
     phases=(
-        Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0",), sweep=sweep_0),
         Phase(("acc0", "total0"), between=combine_0, totals={"total0": ("sum", "element")}),
         Phase(("total0", "v", "c1"), between=prepare_0),
-        Phase(("c1",), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("c1",), sweep=sweep_1),
     ),
 )
 

@@ -25,7 +25,7 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, serial_sweep, sqrt, tail, wide,
+    per_element, prange, sqrt, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -130,13 +130,6 @@ def sweep_0(rows, tasks, places, storage, scalars, d_of, c3_of, acc0_of, acc2_of
             chunk_0(rows[row], places[row], storage, scalars, d_of, c3_of, acc0_of, acc2_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, d_of, c3_of, acc0_of, acc2_of)
-
-
 @on_host
 def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """Before sweep 1: totals of their parts."""
@@ -197,13 +190,6 @@ def sweep_1(rows, tasks, places, storage, scalars, d_of, rate_of, c5_of, c6_of):
             chunk_1(rows[row], places[row], storage, scalars, d_of, rate_of, c5_of, c6_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, d_of, rate_of, c5_of, c6_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, d_of, rate_of, c5_of, c6_of)
-
-
 @on_host
 def prepare_2(at, scalars, d_next_of, d_of):
     """After the last sweep: what varies over less than elements."""
@@ -237,7 +223,7 @@ PROGRAM = Program(
     },
     phases=(
         Phase(("d", "rate", "c3", "c5"), between=prepare_0),
-        Phase(("d", "c3", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("d", "c3", "acc0", "acc2"), sweep=sweep_0),
         Phase(("acc0", "acc2", "total0", "total2"), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"),
         }),
@@ -245,7 +231,7 @@ PROGRAM = Program(
             "total1": ("sum", "tensor"), "total3": ("sum", "tensor"),
         }),
         Phase(("d", "r", "rate", "total1", "total3", "d_next", "c6"), between=prepare_1),
-        Phase(("d", "rate", "c5", "c6"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("d", "rate", "c5", "c6"), sweep=sweep_1),
         Phase(("d_next", "d"), between=prepare_2),
     ),
     copies=("theta_0",),

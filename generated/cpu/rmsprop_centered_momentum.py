@@ -17,7 +17,7 @@ Reference: torch.optim.RMSprop with centered and momentum; Graves 2013, arXiv:13
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sqrt, tail,
+    fma, head, maximum, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -74,13 +74,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, alpha, momentum, eps):
     """What the states hold before the first step: v, g_bar and b."""
     return 0.0, 0.0, 0.0
@@ -98,7 +91,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

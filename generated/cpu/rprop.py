@@ -19,7 +19,7 @@ Reference: torch.optim.Rprop; Igel & Hüsken 2003, without weight backtracking (
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, where,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, sign, where,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -72,13 +72,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, eta_plus, eta_minus, max_step_size, min_step_size):
     """What the states hold before the first step: prev and step_size."""
     return 0.0, lr
@@ -97,7 +90,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

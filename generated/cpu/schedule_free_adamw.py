@@ -24,8 +24,8 @@ Reference: arXiv:2405.15682, Algorithm 1; optax.contrib.schedule_free_adamw.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail,
+    expm1, fma, head, log, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt,
+    tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -96,13 +96,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, warmup_steps, weight_lr_power, r, beta2, eps, weight_decay, beta1):
     """What the states hold before the first step: v, z, lr_max, weight_sum and beta1_last."""
     return 0.0, 0.0, 0.0, 0.0, beta1
@@ -130,7 +123,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
     copies=("z",),
     evaluated=("theta", "z", "beta1_last"),
     evaluation=evaluation,

@@ -22,7 +22,7 @@ Reference: arXiv:2405.15682, equations 2 to 4; schedulefree.SGDScheduleFree; opt
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
+    fma, maximum, minimum, on_host, parallel_sweep, per_chunk, per_element, prange,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -74,13 +74,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, warmup_steps, weight_lr_power, r, weight_decay, beta1):
     """What the states hold before the first step: z, lr_max, weight_sum and beta1_last."""
     return 0.0, 0.0, 0.0, beta1
@@ -106,7 +99,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
     copies=("z",),
     evaluated=("theta", "z", "beta1_last"),
     evaluation=evaluation,

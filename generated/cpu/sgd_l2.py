@@ -12,9 +12,7 @@ Reference: torch.optim.SGD with weight_decay.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-)
+from optgen.runtime.cpu.primitives import fma, on_host, parallel_sweep, per_chunk, per_element, prange
 from optgen.runtime.cpu.storage import view
 
 
@@ -52,13 +50,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, weight_decay):
     """What the states hold before the first step: there is no state."""
     return ()
@@ -74,7 +65,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

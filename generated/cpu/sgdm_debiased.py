@@ -15,7 +15,7 @@ Reference: arXiv:1908.03265, Algorithm 2, line 13.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -64,13 +64,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta1):
     """What the states hold before the first step: m."""
     return 0.0,
@@ -86,7 +79,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

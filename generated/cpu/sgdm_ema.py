@@ -14,7 +14,7 @@ Reference: the momentum of Adam (arXiv:1412.6980) without its second moment or b
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, tail,
+    fma, head, on_host, parallel_sweep, per_chunk, per_element, prange, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -60,13 +60,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta1):
     """What the states hold before the first step: m."""
     return 0.0,
@@ -82,7 +75,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

@@ -14,9 +14,7 @@ Reference: torch.optim.SGD with momentum, dampening and weight_decay.
 """
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
-from optgen.runtime.cpu.primitives import (
-    fma, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep,
-)
+from optgen.runtime.cpu.primitives import fma, on_host, parallel_sweep, per_chunk, per_element, prange
 from optgen.runtime.cpu.storage import view
 
 
@@ -75,13 +73,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, weight_decay, momentum, dampening):
     """What the states hold before the first step: b."""
     return 0.0,
@@ -99,7 +90,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

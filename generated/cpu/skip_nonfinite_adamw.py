@@ -20,7 +20,7 @@ Reference: optax.apply_if_finite.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, finite, fma, head, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
-    serial_sweep, sqrt, tail, where, wide,
+    sqrt, tail, where, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -103,13 +103,6 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, acc0_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, acc0_of)
-
-
 @on_host
 def combine_1(at, scalars, acc0_of, total0_of):
     """Before sweep 1: totals of their parts."""
@@ -168,13 +161,6 @@ def sweep_1(rows, tasks, places, storage, scalars, c1_of, c3_of, c4_of):
             chunk_1(rows[row], places[row], storage, scalars, c1_of, c3_of, c4_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, c1_of, c3_of, c4_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, c1_of, c3_of, c4_of)
-
-
 def initial(lr, beta1, beta2, weight_decay, eps):
     """What the states hold before the first step: m, v and taken."""
     return 0.0, 0.0, 0.0
@@ -200,11 +186,11 @@ PROGRAM = Program(
     },
     phases=(
         Phase(("numel", "total2"), between=combine_0, totals={"total2": ("sum", "tensor")}),
-        Phase(("acc0",), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("acc0",), sweep=sweep_0),
         Phase(("acc0", "total0"), between=combine_1, totals={"total0": ("sum", "element")}),
         Phase(("total0", "total1"), between=combine_2, totals={"total1": ("sum", "tensor")}),
         Phase(("taken", "total1", "total2", "c1", "c3", "c4"), between=prepare_0),
-        Phase(("c1", "c3", "c4"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("c1", "c3", "c4"), sweep=sweep_1),
     ),
 )
 

@@ -22,7 +22,7 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, fma, head, inf, lanes, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, serial_sweep, sqrt, tail, where, wide,
+    prange, sqrt, tail, where, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_largest, max_of_lanes
@@ -103,13 +103,6 @@ def sweep_0(rows, tasks, places, storage, scalars, c_of, r_of, acc0_of, acc1_of)
             chunk_0(rows[row], places[row], storage, scalars, c_of, r_of, acc0_of, acc1_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, c_of, r_of, acc0_of, acc1_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, c_of, r_of, acc0_of, acc1_of)
-
-
 @on_host
 def combine_0(at, scalars, acc1_of, total1_of):
     """After the last sweep: totals of their parts."""
@@ -151,9 +144,7 @@ PROGRAM = Program(
     scalars=scalars,
     values={"acc0": "row", "acc1": "part", "total1": "column"},
     phases=(
-        Phase(("c", "r", "acc0", "acc1"), sweep=sweep_0, sweep_serial=sweep_0_serial, totals={
-            "acc0": ("max", "element"),
-        }),
+        Phase(("c", "r", "acc0", "acc1"), sweep=sweep_0, totals={"acc0": ("max", "element")}),
         Phase(("acc1", "total1"), between=combine_0, totals={"total1": ("max", "element")}),
         Phase(("acc0", "r", "total1", "c"), between=prepare_0),
     ),

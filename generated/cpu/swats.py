@@ -30,7 +30,7 @@ Reference: arXiv:1712.07628, Algorithm 1.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, serial_sweep, sqrt, tail, times, where, wide,
+    prange, sqrt, tail, times, where, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -217,13 +217,6 @@ def sweep_0(rows, tasks, places, storage, scalars, rate_of, c1_of, c5_of, acc0_o
             chunk_0(rows[row], places[row], storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
-
-
 @on_host
 def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """Before sweep 1: totals of their parts."""
@@ -293,13 +286,6 @@ def sweep_1(rows, tasks, places, storage, scalars, c1_of, c5_of):
             chunk_1(rows[row], places[row], storage, scalars, c1_of, c5_of)
 
 
-@serial_sweep
-def sweep_1_serial(rows, places, storage, scalars, c1_of, c5_of):
-    """Sweep 1 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_1(rows[row], places[row], storage, scalars, c1_of, c5_of)
-
-
 def initial(lr, beta1, beta2, eps, tolerance):
     """What the states hold before the first step: m, v, switched_at, lam and rate."""
     return 0.0, 0.0, 0.0, 0.0, 0.0
@@ -325,7 +311,7 @@ PROGRAM = Program(
     },
     phases=(
         Phase(("switched_at", "c1", "now", "c5", "switched_at_next"), between=prepare_0),
-        Phase(("rate", "c1", "c5", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("rate", "c1", "c5", "acc0", "acc2"), sweep=sweep_0),
         Phase(("acc0", "acc2", "total0", "total2"), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"),
         }),
@@ -333,7 +319,7 @@ PROGRAM = Program(
             "total1": ("sum", "tensor"), "total3": ("sum", "tensor"),
         }),
         Phase(("switched_at", "lam", "rate", "total1", "total3", "now", "switched_at_next", "c5"), between=prepare_1),
-        Phase(("c1", "c5"), sweep=sweep_1, sweep_serial=sweep_1_serial),
+        Phase(("c1", "c5"), sweep=sweep_1),
     ),
 )
 

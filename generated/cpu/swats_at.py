@@ -25,7 +25,7 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, serial_sweep, sqrt, tail, wide,
+    prange, sqrt, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -173,13 +173,6 @@ def sweep_0(rows, tasks, places, storage, scalars, rate_of, acc0_of, acc2_of):
             chunk_0(rows[row], places[row], storage, scalars, rate_of, acc0_of, acc2_of)
 
 
-@serial_sweep
-def sweep_0_serial(rows, places, storage, scalars, rate_of, acc0_of, acc2_of):
-    """Sweep 0 over every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk_0(rows[row], places[row], storage, scalars, rate_of, acc0_of, acc2_of)
-
-
 @on_host
 def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """After the last sweep: totals of their parts."""
@@ -252,7 +245,7 @@ PROGRAM = Program(
         "total3": "model",
     },
     phases=(
-        Phase(("rate", "acc0", "acc2"), sweep=sweep_0, sweep_serial=sweep_0_serial),
+        Phase(("rate", "acc0", "acc2"), sweep=sweep_0),
         Phase(("acc0", "acc2", "total0", "total2"), between=combine_0, totals={
             "total0": ("sum", "element"), "total2": ("sum", "element"),
         }),

@@ -17,8 +17,7 @@ Reference: NeurIPS 2018, Algorithm 2; optax.yogi.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, serial_sweep, sign, sqrt,
-    tail,
+    expm1, fma, head, log, on_host, parallel_sweep, per_chunk, per_element, prange, sign, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 
@@ -75,13 +74,6 @@ def sweep(rows, tasks, storage, scalars):
             chunk(rows[row], storage, scalars)
 
 
-@serial_sweep
-def sweep_serial(rows, storage, scalars):
-    """Update every tensor, on the calling thread."""
-    for row in range(len(rows)):
-        chunk(rows[row], storage, scalars)
-
-
 def initial(lr, beta1, beta2, eps, initial_accumulator):
     """What the states hold before the first step: m and v."""
     return initial_accumulator, initial_accumulator
@@ -100,7 +92,6 @@ PROGRAM = Program(
     initial=initial,
     scalars=scalars,
     sweep=sweep,
-    sweep_serial=sweep_serial,
 )
 
 

@@ -63,8 +63,8 @@ def lowered(kernel: Kernel) -> Lowered:
             steps = rounds.each(round_.whole)
             taken = rounds.taken(kernel, steps)
             of_chunks = _OverChunks(kernel, round_, taken)
-            functions += [of_chunks.chunk(), *of_chunks.sweeps()]
-            phases.append(Launched(of_chunks.sweep, "element", taken, rounds.whole_totals(kernel, steps)))
+            functions += [of_chunks.chunk(), of_chunks.sweep()]
+            phases.append(Launched(of_chunks.name, "element", taken, rounds.whole_totals(kernel, steps)))
     return Lowered(tuple(functions), tuple(phases))
 
 
@@ -89,7 +89,7 @@ class _OverChunks:
         return "" if self.is_simple else f"_{self.round_.number}"
 
     @property
-    def sweep(self) -> str:
+    def name(self) -> str:
         """What the sweep is called."""
         return f"sweep{self.suffix}"
 
@@ -108,8 +108,8 @@ class _OverChunks:
         keys = ["keys"] if self.kernel.draws else []
         return ("storage", "scalars", *keys, *(array + OF for array in self.taken))
 
-    def sweeps(self) -> list[Function]:
-        """The sweep over the chunks of all tensors, on all threads and on one."""
+    def sweep(self) -> Function:
+        """The sweep over the chunks of all tensors."""
         places = () if self.is_simple else ("places",)
         row, task, tasks = Name("row"), Name("task"), Name("tasks")
         arguments: tuple[Expression, ...] = (
@@ -118,15 +118,11 @@ class _OverChunks:
         )
         visit = Assign((), Call(f"chunk{self.suffix}", arguments))
         of_task = counted("row", Item(tasks, (task,)), Item(tasks, (plus(task, ONE),)), visit)
-        on_all = count_up("task", Binary(call("len", tasks), "-", ONE), of_task, parallel=True)
-        on_one = count_up("row", call("len", Name("rows")), visit)
-        what = "Update every tensor" if self.is_simple else f"Sweep {self.round_.number} over every tensor"
-        said = ": a task is a run of rows of about equal work" * self.is_simple
-        name, taken = self.sweep, (*places, *self.common)
-        return [
-            Function("parallel sweep", name, ("rows", "tasks", *taken), f"{what}, on all threads{said}.", (on_all,)),
-            Function("sweep", f"{name}_serial", ("rows", *taken), f"{what}, on the calling thread.", (on_one,)),
-        ]
+        loop = count_up("task", Binary(call("len", tasks), "-", ONE), of_task, parallel=True)
+        what = f"Sweep {self.round_.number} over every tensor, on all threads."
+        if self.is_simple:
+            what = "Update every tensor, on all threads: a task is a run of rows of about equal work."
+        return Function("sweep", self.name, ("rows", "tasks", *places, *self.common), what, (loop,))
 
     def chunk(self) -> Function:
         """The loop over one chunk."""

@@ -37,8 +37,7 @@ class CpuEmitter(PythonEmitter):
         "small": "helper",
         "element": "per_element",
         "chunk": "per_chunk",
-        "sweep": "serial_sweep",
-        "parallel sweep": "parallel_sweep",
+        "sweep": "parallel_sweep",
     }
     casts: ClassVar[Mapping[str, str]] = {"element": "narrow", "float64": "wide", "index": "int"}
 
@@ -74,7 +73,7 @@ TARGET = _Cpu()
 def _said(kernel: Kernel, phases: tuple[Launched, ...], used: set[str]) -> list[str]:
     """What PROGRAM says of the sweeps."""
     if rounds.is_simple(kernel):
-        return ["sweep=sweep,", "sweep_serial=sweep_serial,"]
+        return ["sweep=sweep,"]
     used.add("Phase")
     kept = [x.name for x in rounds.kept(kernel)]
     values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
@@ -86,7 +85,7 @@ def _said(kernel: Kernel, phases: tuple[Launched, ...], used: set[str]) -> list[
 def _phase(phase: Launched) -> list[str]:
     """A phase among those of PROGRAM."""
     name = phase.function
-    does = f"between={name}" if phase.over == "small" else f"sweep={name}, sweep_serial={name}_serial"
+    does = f"between={name}" if phase.over == "small" else f"sweep={name}"
     line, end = f"Phase({module.names(phase.takes)}, {does}", ", totals={" if phase.totals else "),"
     if len(line + end) > layout.WIDTH:
         line = layout.laid_out("Phase((", [f'"{array}"' for array in phase.takes], f"), {does}{end}").removesuffix(end)

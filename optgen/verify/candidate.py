@@ -78,7 +78,7 @@ def program_of(candidate: Candidate) -> Program:
 
 def phases_of(program: Program) -> tuple[Any, ...]:
     """What a step of a program launches, in order: its phases, or its one sweep."""
-    return program.phases or (Phase((), sweep=program.sweep, sweep_serial=program.sweep_serial),)
+    return program.phases or (Phase((), sweep=program.sweep),)
 
 
 def taken_up(taken: Any, t: int, numbers: Mapping[str, Any]) -> None:

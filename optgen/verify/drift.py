@@ -84,11 +84,11 @@ Slots = Mapping[str, Array]
 def _driver() -> Any:
     """Steps of a module of one sweep, one after another. Compiled when first wanted."""
 
-    def drive(sweep: Any, rows: Any, storage: Any, g: Any, pool: Any, scalars: Any) -> None:  # noqa: PLR0917
+    def drive(sweep: Any, rows: Any, task: Any, storage: Any, g: Any, pool: Any, scalars: Any) -> None:  # noqa: PLR0917
         for k in range(len(scalars)):
             for i in range(len(g)):  # Numba takes seconds to compile the assignment of a slice
                 g[i] = pool[k % len(pool), i]
-            sweep(rows, storage, scalars[k : k + 1])
+            sweep(rows, task, storage, scalars[k : k + 1])
 
     return njit(nogil=True, error_model="numpy")(drive)
 
@@ -151,13 +151,13 @@ class _Runner:
             fill(self.program, arrays, self.values, [theta], begun)
             slots |= {name: x.astype(theta.dtype) for name, x in (after or {}).items() if name in slots}
             at = [int(x.ctypes.data) for x in slots.values()]
-            rows = np.array([[theta.size, *at, 0, 0, 0]], np.int64)
+            rows, task = np.array([[theta.size, *at, 0, 0, 0]], np.int64), np.arange(2)
             storage = uniform(self.program.slots, theta.dtype).as_argument
             with np.errstate(over="ignore"):
                 scalars = self.scalars.astype(theta.dtype)
             ends = []
             for part in (scalars[half:], scalars[half:]) if after else (scalars[:half], scalars[half:]):
-                _driver()(self.program.sweep_serial, rows, storage, slots["g"], pool, part)
+                _driver()(self.program.sweep, rows, task, storage, slots["g"], pool, part)
                 ends.append({name: x.copy() for name, x in slots.items() if name != "g"})
             return ends[0], ends[1]
 

@@ -5,7 +5,7 @@ through a stray address. Only a module that passes is then run as *compiled*, on
 poisoned bits, with more poison after the scalars, and a trap: the last tensor, which follows those in the table but is
 not listed there, with small values of its own. On one thread and on all, every element must come out as it does alone:
 in an array of one, or in a tensor of its own where something is added up over tensors. Where it is added up over the
-model, nothing comes out alone, and both sweeps must agree.
+model, nothing comes out alone, and one thread and all must agree.
 
 Not looked at: what a wrong address computed in `optgen.runtime` would do, which is no part of a generated module, and
 loops that never end.
@@ -29,6 +29,7 @@ from optgen.runtime.core.small import cuts_of, views
 from optgen.runtime.core.storage import uniform
 from optgen.runtime.core.table import CHUNK, Cuts, tabulate
 from optgen.runtime.core.turn import TURN
+from optgen.runtime.cpu.threads import start
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, phases_of, program_of, running
 from optgen.verify.rehearsal import ELEMENTS, rehearse
 from optgen.verify.settings import (
@@ -83,7 +84,7 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
     Yields
     ------
     Finding
-        One for the rehearsal of each branch, and one for each branch, dtype and sweep as compiled.
+        One for the rehearsal of each branch, and one for each branch and dtype as compiled, on one thread and on all.
     """
     try:
         yield from _findings(candidate, effort)
@@ -103,29 +104,19 @@ def _findings(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
 
 
 def escapes(candidate: Candidate) -> list[str]:
-    """What a rehearsal of every branch and both sweeps finds wrong; a module may be compiled where that is nothing."""
-    return [
-        problem
-        for setting in branches(candidate.optimizer)
-        for parallel in (False, True)
-        for problem in rehearse(candidate, setting, parallel=parallel)
-    ]
+    """What a rehearsal of every branch finds wrong; a module may be compiled where that is nothing."""
+    return [problem for setting in branches(candidate.optimizer) for problem in rehearse(candidate, setting)]
 
 
 def _rehearsals(candidate: Candidate) -> Iterator[Finding]:
     for setting in branches(candidate.optimizer):
-        for parallel in (False, True):
-            subject = f"rehearsal of {_sweep_name(parallel)}, t = {setting.t}"
-            problems = rehearse(candidate, setting, parallel=parallel)
-            if problems:
-                yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
-            else:
-                figures = {"elements": ELEMENTS}
-                yield Finding(PART, subject, Verdict.TESTED, "every element is stored once", figures)
-
-
-def _sweep_name(parallel: bool) -> str:  # noqa: FBT001
-    return "sweep" if parallel else "sweep_serial"
+        subject = f"rehearsal, t = {setting.t}"
+        problems = rehearse(candidate, setting)
+        if problems:
+            yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
+        else:
+            figures = {"elements": ELEMENTS}
+            yield Finding(PART, subject, Verdict.TESTED, "every element is stored once", figures)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +207,7 @@ class Model:
         return [name for name, array in {**self.slots, **self.small}.items() if array.breached]
 
     def launch(self, scalars: Sequence[float], keys: Sequence[Array], *, parallel: bool) -> None:
-        """Take a step, table and scalars followed by traps.
+        """Take a step, on all threads or as one task, table and scalars followed by traps.
 
         No row of the table lists the last tensor, but what lies behind the rows does, so that a sweep which runs on
         past the end changes it instead of memory that is not ours.
@@ -227,20 +218,19 @@ class Model:
         trapped = tabulate(starts, sizes, dtype.itemsize, cuts)
         table = tabulate(starts, np.append(sizes[:-1], 0), dtype.itemsize, cuts)
         rows, places = (array[: len(table.rows)] for array in (trapped.rows, trapped.places))
-        tasks = np.append(table.tasks, len(rows) + 1)[:-1]
+        tasks = np.append(table.tasks if parallel else table.task, len(rows) + 1)[:-1]
         at = self.cuts.at._replace(tensors=self.cuts.at.tensors[:-1])
         guarded = (np.array([*scalars, *[np.nan] * GUARD], its) for its in (dtype, np.float64))
         given, wide = (array[: len(scalars)].reshape(1, -1) for array in guarded)
         storage = uniform(self.program.slots, dtype).as_argument
+        start()
         for phase in phases_of(self.program):
             arrays = [self.small[name].arrays[0] for name in phase.takes]
             where = (places,) if self.program.phases else ()
             if phase.between is not None:
                 phase.between(at, wide, *arrays)
-            elif parallel:
-                phase.sweep(rows, tasks, *where, storage, given, *keys, *arrays)
             else:
-                phase.sweep_serial(rows, *where, storage, given, *keys, *arrays)
+                phase.sweep(rows, tasks, *where, storage, given, *keys, *arrays)
 
     @property
     def after(self) -> dict[str, list[Array]]:
@@ -328,7 +318,7 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
         model, problems = taken(shapes, old, parallel=parallel)
         for name, arrays in model.after.items():
             problems += _wrong(name, arrays, expected[name], how)
-        subject = f"{_sweep_name(parallel)}, {dtype}, t = {setting.t}"
+        subject = f"{'all threads' if parallel else 'one thread'}, {dtype}, t = {setting.t}"
         if problems:
             yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
         else:
@@ -355,6 +345,7 @@ def _alone(candidate: Candidate, setting: Setting, slots: Mapping[str, Array], d
     guarded = [fenced([values.astype(dtype)], k) for k, values in enumerate(slots.values())]
     starts = np.array([slot.arrays[0].ctypes.data for slot in guarded], np.int64)
     # What lies behind the rows is a row of nothing, for a sweep that runs on past the end.
+    task = np.array([0, sum(SIZES), sum(SIZES) + 1])[:-1]
     rows = np.zeros((sum(SIZES) + 1, 1 + len(guarded) + 3), np.int64)[:-1]
     rows[:, 0] = 1
     rows[:, 1:-3] = starts + dtype.itemsize * np.arange(len(rows))[:, None]
@@ -364,7 +355,7 @@ def _alone(candidate: Candidate, setting: Setting, slots: Mapping[str, Array], d
     values, program = scalars_of(candidate, setting), program_of(candidate)
     with running():
         keys, storage = program.keys(setting.t, setting.hypers), uniform(program.slots, dtype).as_argument
-        phases_of(program)[0].sweep_serial(rows, storage, np.array([values], dtype), *keys)
+        phases_of(program)[0].sweep(rows, task, storage, np.array([values], dtype), *keys)
     cuts = np.cumsum(SIZES[:-1])
     return {name: np.split(slot.arrays[0], cuts) for name, slot in zip(slots, guarded, strict=True)}
 

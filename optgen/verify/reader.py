@@ -50,8 +50,7 @@ KINDS: dict[str, Kind] = {
     "on_device": "small",
     "per_element": "element",
     "per_chunk": "chunk",
-    "serial_sweep": "sweep",
-    "parallel_sweep": "parallel sweep",
+    "parallel_sweep": "sweep",
     "kernel": "kernel",
 }
 """What functions are for, by what decorates them."""

@@ -198,7 +198,7 @@ class CountingMemory:
         return column.part(first, first + int(count))
 
 
-def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[str]:
+def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
     """Run the text of a module as plain Python, and count.
 
     Parameters
@@ -207,8 +207,6 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
         The module.
     setting : Setting
         When, with which hyperparameters.
-    parallel : bool
-        Whether to run the sweeps for all threads or those for one.
 
     Returns
     -------
@@ -245,11 +243,8 @@ def rehearse(candidate: Candidate, setting: Setting, *, parallel: bool) -> list[
                 arrays = [small[name] for name in phase.takes]
                 if phase.between is not None:
                     phase.between(cuts.at, scalars, *arrays)
-                elif parallel:
-                    phase.sweep(table.rows, tasks, *places, *given, *arrays)
                 else:
-                    phase.sweep_serial(table.rows, *places, *given, *arrays)
-                if phase.between is None:
+                    phase.sweep(table.rows, tasks, *places, *given, *arrays)
                     for name in {"theta", "g", *program.states, *program.scratch}:
                         some = _is_partial(columns[name], clock.phase)
                         clock.noticed[f"{name} is read of some elements in a sweep, not of all"] += some
@@ -371,7 +366,7 @@ def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[...,
         return column("what is drawn", np.full(int(row[0]), 0.5), clock)
 
     functions = {name: getattr(np, name, None) or getattr(math, name, None) for name in cpu.__all__}
-    kinds = ("on_host", "helper", "per_element", "per_chunk", "serial_sweep", "parallel_sweep")
+    kinds = ("on_host", "helper", "per_element", "per_chunk", "parallel_sweep")
     own = {
         "atan2": np.arctan2,
         "finite": lambda x: np.float64(np.isfinite(x)),

@@ -58,7 +58,7 @@ _EXCHANGES = frozenset(
     f"{how}_{which}" for how in ("sum", "max") for which in ("of_block", "over", "over_group", "over_tensors")
 )
 """The functions that all threads of a block call together."""
-_LOOPS = frozenset({"kernel", "per_chunk", "parallel_sweep", "serial_sweep"})
+_LOOPS = frozenset({"kernel", "per_chunk", "parallel_sweep"})
 """What decorates functions that each kind of machine has its own of, as what is between sweeps is on CPUs."""
 _BETWEEN = re.compile(r"(combine|prepare)_\d+")
 _KERNELS = frozenset({"per_element", "on_device", "on_host", "kernel"})

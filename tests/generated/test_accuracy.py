@@ -15,6 +15,7 @@ from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
 from optgen.runtime.core.storage import uniform
 from optgen.runtime.core.table import CHUNK, tabulate
+from optgen.runtime.cpu.threads import start
 from optgen.verify import reference
 from optgen.verify.error import Magnitudes, Measured
 
@@ -179,18 +180,19 @@ def test_all_threads_and_one_thread_make_the_same_bits(generated: Any, path: Tra
     starts = program.initial(**hypers)
     states = [np.full(columns.shape, value, path.thetas.dtype) for value in starts[: len(program.states)]]
     numbers = starts[len(states) :]
-    parallel = [path.thetas[columns], path.grads[0][columns], *states]
-    serial = [array.copy() for array in parallel]
+    shared = [path.thetas[columns], path.grads[0][columns], *states]
+    alone = [array.copy() for array in shared]
     tables = [
         tabulate(np.array([[array.ctypes.data] for array in arrays]), np.array([len(columns)]), arrays[0].itemsize)
-        for arrays in (parallel, serial)
+        for arrays in (shared, alone)
     ]
+    start()
     for k, grads in enumerate(path.grads):
-        parallel[1][:] = serial[1][:] = grads[columns]
+        shared[1][:] = alone[1][:] = grads[columns]
         given, numbers = program.computed(k + 1, hypers.values(), numbers)
         scalars, keys = np.array([given], path.thetas.dtype), program.keys(k + 1, hypers)
         storage = uniform(program.slots, path.thetas.dtype).as_argument
         program.sweep(tables[0].rows, tables[0].tasks, storage, scalars, *keys)
-        program.sweep_serial(tables[1].rows, storage, scalars, *keys)
-        for one, other in zip(parallel, serial, strict=True):
+        program.sweep(tables[1].rows, tables[1].task, storage, scalars, *keys)
+        for one, other in zip(shared, alone, strict=True):
             assert one.tobytes() == other.tobytes()

@@ -61,7 +61,7 @@ def compiled(tree, folder):
     """The tree in a module for CPUs."""
     emitter = cpu.CpuEmitter()
     parallel = any(isinstance(node, Loop) and node.parallel for node in walk(tree.body))
-    functions = emitter.functions(tree.whole("parallel sweep" if parallel else "sweep"))
+    functions = emitter.functions(tree.whole("sweep" if parallel else "host"))
     imports = module.imports(cpu.HOME, emitter.used)
     return module_of("tree", module.whole(imports, functions), folder).tree
 

@@ -131,7 +131,7 @@ def test_a_step_without_any_gradient_only_counts(arrays, unchanged):
 def test_no_pattern_of_gradients_and_no_group_compiles_anything(arrays):
     optimizer = AdamW(grouped(arrays(0)))
     optimizer.step(arrays(1))
-    functions = optimizer.program.scalars, optimizer.program.sweep_serial
+    functions = optimizer.program.scalars, optimizer.program.sweep
     before = [list(function.signatures) for function in functions]
     for left_out in range(5):
         optimizer.step([None if k == left_out else x for k, x in enumerate(arrays(2))], missing="skip")

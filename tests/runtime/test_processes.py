@@ -154,6 +154,28 @@ assert told == str(go_on()), told
 print("done")
 """
 
+SMALL = """
+import numba
+little, theta = np.ones(10, np.float32), np.ones(100_000, np.float32)
+
+def threads():
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return "none"
+
+def go_on():
+    AdamW([theta]).step([theta.copy()])
+    return digest(theta) + threads()
+
+AdamW([little]).step([little.copy()])
+adamw.step(little, little.copy(), np.zeros_like(little), np.zeros_like(little), t=1)
+assert threads() == "none"
+told = child(go_on)
+assert told == go_on() and not told.endswith("none"), told
+print("done")
+"""
+
 FORK_AMID = """
 size = 400_000
 theta, grad = np.ones(size, np.float32), np.ones(size, np.float32)
@@ -207,6 +229,12 @@ def test_eight_threads_at_once_do_what_one_does(python, layer):
 @pytest.mark.parametrize("program", [FORK, FORK_BEFORE, FORK_AMID], ids=["after", "before", "amid"])
 def test_a_forked_child_may_step(python, layer, program):
     assert python(COMMON + program, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == "done"
+
+
+@needs_fork
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_small_step_starts_no_threads_so_that_a_child_may_have_its_own(python, layer):
+    assert python(COMMON + SMALL, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == "done"
 
 
 @needs_fork

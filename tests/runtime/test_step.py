@@ -133,7 +133,7 @@ def test_hyperparameters_of_a_step_hold_for_it_alone():
 @pytest.mark.parametrize("size", [10, launch.SERIAL_BELOW])
 def test_no_hyperparameter_and_no_step_compiles_anything(size):
     theta, grad = np.ones(size), np.ones(size)
-    functions = adamw.PROGRAM.scalars, adamw.PROGRAM.sweep, adamw.PROGRAM.sweep_serial
+    functions = adamw.PROGRAM.scalars, adamw.PROGRAM.sweep
 
     def compiled():
         return [(list(f.signatures), dict(f.stats.cache_hits), dict(f.stats.cache_misses)) for f in functions]
@@ -211,7 +211,7 @@ def test_a_failed_compilation_leaves_nothing_half_done(arrays, unchanged):
         raise NotImplementedError
 
     class Failing(SGDM):
-        program = replace(sgdm.PROGRAM, sweep_serial=sweep)
+        program = replace(sgdm.PROGRAM, sweep=sweep)
 
     optimizer = Failing(arrays(0))
     with unchanged(optimizer), pytest.raises(NotImplementedError):

@@ -16,7 +16,6 @@ import optgen
 from optgen import Let, Optimizer, g, state, t, theta
 from optgen.hypers import eps, lr
 from optgen.runtime.cpu.draws import draws
-from optgen.runtime.cpu.launch import SERIAL_BELOW
 
 GENERATED = Path(__file__).parents[2] / "generated" / "cpu"
 
@@ -27,7 +26,7 @@ ALWAYS = ("optgen.runtime", "optgen.runtime.cpu.primitives", "optgen.runtime.cpu
 
 def test_a_module_has_the_public_names(generated):
     phases = generated.module.PROGRAM.phases
-    kernels = ("chunk", "sweep", "sweep_serial") if not phases else ("sweep_0", "sweep_0_serial")
+    kernels = ("chunk", "sweep") if not phases else ("sweep_0",)
     for name in ("scalars", "step", "PROGRAM", generated.optimizer.title, *kernels):
         assert hasattr(generated.module, name)
 
@@ -99,16 +98,13 @@ CHOOSING = Optimizer(
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="looks for the packed instructions of x86-64")
 @pytest.mark.parametrize(("dtype", "suffix"), [(np.float32, "ps"), (np.float64, "pd")])
-@pytest.mark.parametrize(("kind", "elements"), [("sweep_serial", 64), ("sweep", SERIAL_BELOW)])
 @pytest.mark.parametrize("rule", ["adamw", "choosing"])
-def test_square_root_and_division_are_packed(
-    tmp_path, monkeypatch, generated_by_name, rule, dtype, suffix, kind, elements
-):
+def test_square_root_and_division_are_packed(tmp_path, monkeypatch, generated_by_name, rule, dtype, suffix):
     """A kernel that is not vectorized is several times too slow, and nothing else would show it."""
     monkeypatch.setenv("OPTGEN_CACHE_DIR", str(tmp_path))  # machine code from Numba's cache cannot be looked at
     rule = CHOOSING if rule == "choosing" else generated_by_name(rule).optimizer
     module = optgen.compile(rule)
-    getattr(module, rule.title)([np.ones(elements, dtype)]).step([np.ones(elements, dtype)])
-    (assembly,) = getattr(module, kind).inspect_asm().values()
+    getattr(module, rule.title)([np.ones(64, dtype)]).step([np.ones(64, dtype)])
+    (assembly,) = module.sweep.inspect_asm().values()
     for operation in ("sqrt", "div"):
         assert re.search(rf"\bv{operation}{suffix}\b", assembly), f"no packed {operation} for {np.dtype(dtype)}"

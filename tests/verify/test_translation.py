@@ -120,17 +120,13 @@ REJECTED = {
 
 FRAME = {
     "a task skipped": ("prange(len(tasks) - 1)", "prange(len(tasks) - 2)", "`sweep` does not visit every chunk once"),
-    "a row skipped": ("range(len(rows))", "range(1, len(rows))", "`sweep_serial` does not visit every chunk once"),
+    "a row skipped": ("range(tasks[task], ", "range(tasks[task] + 1, ", "`sweep` does not visit every chunk once"),
     "a decorator": ("@on_host", "@per_element", "`scalars` is compiled as 'element'"),
     "a start": ("return 0.0, 0.0", "return 0.0, 1.0", "state `v` starts from 1 where the spec says 0"),
     "a default": ("lr: float = 0.001", "lr: float = 0.01", "`step` has the defaults"),
     "a domain": ("0.9, Domain(low=0.0, high=1.0)", "0.9, Domain(low=0.0)", "domain of `beta1`"),
     "the states": ('states=("m", "v")', 'states=("v", "m")', "the states are ('v', 'm')"),
-    "the sweep": (
-        "sweep=sweep,",
-        "sweep=sweep_serial,",
-        "`sweep_serial` is compiled as 'sweep' and used as 'parallel sweep'",
-    ),
+    "the sweep": ("sweep=sweep,", "sweep=chunk,", "`chunk` is compiled as 'chunk' and used as 'sweep'"),
     "an import": ("    expm1, fma, ", "    exp as expm1, fma, ", "is not the runtime's"),
 }
 

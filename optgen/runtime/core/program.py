@@ -53,10 +53,9 @@ class Phase:
     ----------
     takes : tuple of str
         The arrays of small states and of `Program.values` that it is given, after the scalars.
-    sweep, sweep_serial : callable, optional
-        A sweep over elements: ``sweep(rows, tasks, places, storage, scalars, …)`` on all threads,
-        ``sweep_serial(rows, places, storage, scalars, …)`` on the calling one. If there are seeds, `keys` come after
-        the scalars.
+    sweep : callable, optional
+        A sweep over elements: ``sweep(rows, tasks, places, storage, scalars, …)``. If there are seeds, `keys` come
+        after the scalars.
     between : callable, optional
         What is done between two sweeps, in float64: ``between(at, scalars, …)``.
     totals : mapping of str to (str, str)
@@ -66,7 +65,6 @@ class Phase:
 
     takes: tuple[str, ...]
     sweep: Callable[..., None] | None = None
-    sweep_serial: Callable[..., None] | None = None
     between: Callable[..., None] | None = None
     totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -109,9 +107,8 @@ class Program:
     scalars : callable
         From t, the hyperparameters and the numbers, float64 all, to the scalars that the sweeps take and, after them,
         the new numbers.
-    sweep, sweep_serial : callable, optional
-        The kernels: ``sweep(rows, tasks, storage, scalars)`` on all threads, ``sweep_serial(rows, storage, scalars)``
-        on the calling one.
+    sweep : callable, optional
+        The kernel: ``sweep(rows, tasks, storage, scalars)``.
     numbers : tuple of str
         States that are one number for the whole model, known on the host.
     shared : tuple of str
@@ -150,7 +147,6 @@ class Program:
     initial: Callable[..., tuple[float, ...]]
     scalars: Callable[..., tuple[float, ...]]
     sweep: Callable[..., None] | None = None
-    sweep_serial: Callable[..., None] | None = None
     numbers: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()

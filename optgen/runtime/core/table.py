@@ -35,6 +35,8 @@ class Table:
         Count of elements, then the address in each slot, then group, tensor and first element.
     tasks : array of int64
         Boundaries of runs of rows with about a chunk's work each: ``rows[tasks[k]:tasks[k + 1]]`` is run k.
+    task : array of int64
+        The same of one run of all rows.
     elements : int
         How many there are in all chunks.
     tensor : array of int64, shape (chunks,)
@@ -49,6 +51,7 @@ class Table:
 
     rows: Array
     tasks: Array
+    task: Array
     elements: int
     tensor: Array
     offsets: Array
@@ -93,7 +96,8 @@ def tabulate(
     rows[:, 0], rows[:, -2], rows[:, -1] = counts, tensor, begin
     rows[:, -3] = 0 if groups is None else groups[tensor]
     offsets = begin * np.broadcast_to(itemsizes, len(starts))[:, None]
-    table = Table(rows, _tasks(counts), int(sizes.sum()), tensor, offsets, places, np.empty(len(tensor), np.int64))
+    tasks, task = _tasks(counts), np.array([0, len(tensor)])
+    table = Table(rows, tasks, task, int(sizes.sum()), tensor, offsets, places, np.empty(len(tensor), np.int64))
     for slot, column in enumerate(starts):
         table.point(slot, column)
     return table

@@ -29,7 +29,7 @@ from numba.core.typed_passes import (
 from numba.core.untyped_passes import FixupArgs, GenericRewrites, IRProcessing, ReconstructSSA, TranslateByteCode
 
 from optgen.runtime.cpu.disk import KeptOnDisk
-from optgen.runtime.cpu.threads import LoweringForThreads, started
+from optgen.runtime.cpu.threads import LoweringForThreads
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -126,11 +126,6 @@ class _Compiler(CompilerBase):
 class _CompilerForThreads(_Compiler):
     lowering = LoweringForThreads
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        started()
-        self.state.reload_init.append(started)
-
 
 class _CompilerOfLoops(_Compiler):
     code = _LoopCode
@@ -144,23 +139,26 @@ class _CompilerOfParts(_Compiler):
     code = _PartCode
 
 
-def compiled(function: Function, *, nogil: bool = True, by: type[_Compiler] = _Compiler) -> Function:
+def compiled(function: Function, *, by: type[_Compiler] = _Compiler, **options: Any) -> Function:
     """Compile a function when first called, and keep the machine code on disk where that can be done."""
-    made = njit(error_model="numpy", nogil=nogil, no_cfunc_wrapper=True, pipeline_class=by)(function)
+    options = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True, "pipeline_class": by, **options}
+    made = njit(**options)(function)
     with suppress(RuntimeError, OSError):  # no writable place
         made._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
     return made  # type: ignore[no-any-return]
 
 
 def on_all_threads(function: Function) -> Function:
-    """Compile a loop over ``tasks``, an argument that says where each begins, that all threads share, in the same way.
+    """Compile a loop over ``tasks``, an argument that says where each begins, in the same way.
+
+    All threads share it when Python calls it, once they have been started and where there are several tasks.
 
     Raises
     ------
     ValueError
         When it is compiled, if it has no such argument.
     """
-    return compiled(function, by=_CompilerForThreads)
+    return compiled(function, by=_CompilerForThreads, _nrt=False)  # its caller holds all arrays, and it makes none
 
 
 class _Called(CPUDispatcher):
@@ -202,6 +200,7 @@ def runs(function: Function, **options: Any) -> Function:
 
 
 def _called(function: Function, by: type[_Compiler], **options: Any) -> Function:
-    options = {"fastmath": False, **options}  # which Numba has functions take over from what calls them
+    # Numba has functions take these over from what calls them.
+    options = {"fastmath": False, "_nrt": True, **options}
     options |= {"nopython": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return _Called(function, targetoptions=options, pipeline_class=by)

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from numba import typeof
 
-from optgen.runtime.core.program import Array, Call, Phase, Program
+from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.sharing import Combine, combining
 from optgen.runtime.core.small import Small
 from optgen.runtime.core.table import Table
 from optgen.runtime.core.turn import CHILD
+from optgen.runtime.cpu.threads import start
 
 SERIAL_BELOW = 32_768
 """Elements below which waking the other threads costs more than they save."""
@@ -47,27 +48,28 @@ class Work(NamedTuple):
 
 
 def launches(work: Work) -> list[Call]:
-    """Choose the kernels that suit, in order; the caller holds `TURN` and runs them."""
+    """What is launched, in order; the caller holds `TURN` and runs it."""
     program, pairs = work.program, list(zip(work.tables, work.given, strict=True))
     if work.small is None:
-        return [_sweep(program, table, *given) for table, given in pairs]
+        return [_sweep(program.sweep, table, *given) for table, given in pairs]
     chosen: list[Call] = []
     for phase in program.phases:
         arrays = [work.small.arrays[name] for name in phase.takes]
         if phase.between is not None:
             chosen.append(partial(phase.between, work.small.cuts.at, work.scalars, *arrays))
         else:
-            chosen += [_sweep(phase, table, table.places, *given, *arrays) for table, given in pairs]
+            chosen += [_sweep(phase.sweep, table, table.places, *given, *arrays) for table, given in pairs]
         if work.combine:
             chosen += combining(phase.totals, program, work.small, work.combine)
     return chosen
 
 
-def _sweep(by: Program | Phase, table: Table, *given: Any) -> Call:
-    on_one_thread = table.elements < SERIAL_BELOW or CHILD.lacks_threads
-    kernel = by.sweep_serial if on_one_thread else by.sweep
+def _sweep(kernel: Callable[..., None] | None, table: Table, *given: Any) -> Call:
     assert kernel is not None, "a phase without a sweep is between two"
-    return partial(kernel, table.rows, *([] if on_one_thread else [table.tasks]), *given)
+    if table.elements < SERIAL_BELOW or CHILD.lacks_threads:
+        return partial(kernel, table.rows, table.task, *given)
+    start()
+    return partial(kernel, table.rows, table.tasks, *given)
 
 
 def machine_code(call: Call) -> Callable[..., None]:

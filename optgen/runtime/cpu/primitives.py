@@ -48,7 +48,6 @@ __all__ = [
     "powm1",
     "prange",
     "root_of_squares",
-    "serial_sweep",
     "shrunk",
     "sign",
     "sin",
@@ -148,13 +147,8 @@ def per_chunk(function: Function) -> Function:
     return runs(function, fastmath={"nsz"})
 
 
-def serial_sweep(function: Function) -> Function:
-    """Compile a sweep for the calling thread."""
-    return compiled(function)
-
-
 def parallel_sweep(function: Function) -> Function:
-    """Compile a sweep for all threads."""
+    """Compile a sweep, for all threads or for the calling one."""
     return on_all_threads(function)
 
 

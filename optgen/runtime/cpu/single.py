@@ -53,8 +53,8 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         fill(program, arrays, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
     writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
     if theta.size <= table.CHUNK and not program.phases:  # a table of one row, without the arithmetic of many
-        assert program.sweep_serial is not None, "there is a sweep where there are no phases"
-        run([partial(program.sweep_serial, np.array([[theta.size, *starts, 0, 0, 0]], np.int64), *given), *writes])
+        assert program.sweep is not None, "there is a sweep where there are no phases"
+        run([partial(program.sweep, np.array([[theta.size, *starts, 0, 0, 0]], np.int64), _TASK, *given), *writes])
     else:
         small = _small(program, slots)
         scratch = [np.empty(theta.shape, storage.computed) for _ in program.scratch]
@@ -65,6 +65,9 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         with TURN:
             calls = [partial(machine_code(call), *call.args) for call in launches(work)]
             run([*calls, *writes])  # all of it is compiled by now, so that nothing fails when some of it has run
+
+
+_TASK = np.arange(2)
 
 
 def _small(program: Program, slots: Mapping[str, Array]) -> Small | None:

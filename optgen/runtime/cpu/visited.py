@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -80,11 +79,11 @@ def visited(
 
 
 class Kernels:
-    """The kernels of an optimizer, whose machine code is looked for again only where others are chosen."""
+    """The kernels of an optimizer, whose machine code is looked for again only where slots are stored otherwise."""
 
     def __init__(self, combine: Combine | None = None) -> None:
         self._combine = combine
-        self._kernels: list[Any] = []
+        self._storages: Sequence[Storage] = ()
         self._code: list[Callable[..., None]] = []
 
     def calls(self, program: Program, visit: Visited, step: Coming, t: int, seed: int) -> list[Call]:
@@ -104,8 +103,7 @@ class Kernels:
         wide = step.scalars
         given = [(its.for_step(t, seed), wide.astype(its.computed), *step.keys) for its in visit.storages]
         chosen = launches(Work(program, visit.tables, given, wide, visit.small, self._combine))
-        kernels = [launch.func for launch in chosen]
-        if kernels != self._kernels:  # a fork may choose others
+        if visit.storages != self._storages:
             self._code = list(map(machine_code, chosen))
-            self._kernels = kernels
+            self._storages = visit.storages
         return [partial(code, *launch.args) for code, launch in zip(self._code, chosen, strict=True)]

@@ -52,13 +52,13 @@ def layout(optimizer: Optimizer, program: Mapping[str, Any]) -> Layout:
     """What PROGRAM says of memory, and what a step launches."""
     small = {state.name: state.space.value for state in optimizer.small_states}
     kinds = {**dict.fromkeys(EXTENTS, "tensor"), **small, **program.get("values", {})}
-    launches = [StepKernel(each.over, (each.kernel,), totals=each.totals) for each in program.get("launches", ())]
+    launches = [StepKernel(each.over, each.kernel, totals=each.totals) for each in program.get("launches", ())]
     launches += [_phase(phase) for phase in program.get("phases", ())]
     if "sweep" in program:
-        launches.append(StepKernel("element", (program["sweep"], program["sweep_serial"]), ()))
+        launches.append(StepKernel("element", program["sweep"], ()))
     for each in launches:
         if unknown := [name for name in each.takes or () if name not in kinds]:
-            raise Rejected(f"`{each.functions[0]}` takes `{unknown[0]}`, of which PROGRAM does not say what it is")
+            raise Rejected(f"`{each.function}` takes `{unknown[0]}`, of which PROGRAM does not say what it is")
     totals = Counter(name for each in launches for name in each.totals)
     if wrong := [name for name, times in totals.items() if times > 1 or name not in program.get("values", {})]:
         raise Rejected(f"`{wrong[0]}` is a total of several phases, or kept from step to step")
@@ -72,9 +72,9 @@ def layout(optimizer: Optimizer, program: Mapping[str, Any]) -> Layout:
 def _phase(phase: Any) -> StepKernel:
     match phase.does:
         case {"between": name, **others} if not others:
-            return StepKernel("small", (name,), phase.takes, phase.totals)
-        case {"sweep": name, "sweep_serial": serial, **others} if not others:
-            return StepKernel("element", (name, serial), phase.takes, phase.totals)
+            return StepKernel("small", name, phase.takes, phase.totals)
+        case {"sweep": name, **others} if not others:
+            return StepKernel("element", name, phase.takes, phase.totals)
     raise Rejected(f"a phase does {phase.does}")
 
 
@@ -160,7 +160,7 @@ def _data(candidate: Candidate, tree: ast.Module, program: Mapping[str, Any]) ->
     for part in ("initial", "scalars", *(program.keys() & {"derived"})):
         if program[part] != part:
             yield f"PROGRAM takes `{program[part]}` for {part}"
-    if sum((bool(program.keys() & its)) for its in ({"sweep", "sweep_serial"}, {"phases"}, {"launches"})) != 1:
+    if sum((bool(program.keys() & its)) for its in ({"sweep"}, {"phases"}, {"launches"})) != 1:
         yield "PROGRAM has none or several of phases, launches and one sweep"
     yield from _hypers(candidate, program["hypers"])
 

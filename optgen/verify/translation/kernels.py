@@ -122,14 +122,14 @@ class _Execution(Looking):
         """What is run on a CPU, what it is given, and where it stands: a chunk, or all that is between two sweeps."""
         if self.launched.over == "element":
             return *self.chunk(["storage", "scalars", *self.keys]), Standing("chunk", _OF_CHUNK)
-        prepare = require(self.run.functions, self.launched.functions[0], "host")
+        prepare = require(self.run.functions, self.launched.function, "host")
         names = self.bound(prepare, [Given("at"), Given("scalars"), *self.arrays()])
         return prepare, names, Standing("model", {"model": S.Zero}, own="model")
 
     def on_threads(self) -> tuple[Function, Names, Standing]:
         """The same on a GPU: a chunk, the model, a tensor, a row or a column."""
         over = self.launched.over
-        kernel = require(self.run.functions, self.launched.functions[0], "kernel")
+        kernel = require(self.run.functions, self.launched.function, "kernel")
         if over == "element":
             rounds = ["at", "small"] * self.layout.in_rounds
             given = ["chunks", "addresses", "storage", "scalars", *self.keys, *rounds]
@@ -155,21 +155,16 @@ class _Execution(Looking):
         return dict(zip(function.parameters, values, strict=True))
 
     def chunk(self, common: Sequence[str]) -> tuple[Function, Names]:
-        """What sweeps do to a chunk, which must be the same on all threads and on one."""
-        found = []
-        for name, kind in zip(self.launched.functions, ("parallel sweep", "sweep"), strict=True):
-            sweep = require(self.run.functions, name, kind)  # type: ignore[arg-type]
-            row, call = _visited(sweep)
-            given = [Given("rows"), *[Given("tasks")] * (kind != "sweep"), *[Given("places")] * self.layout.in_rounds]
-            names = self.bound(sweep, [*given, *map(Given, common), *self.arrays()]) | {row: Given("each row")}
-            found.append((call.function, [self.value(each, names, Standing("model", {})) for each in call.arguments]))
-        if found[0] != found[1]:
-            raise Rejected(f"`{found[0][0]}` is called in two ways")
-        name, values = found[0]
-        function = require(self.run.functions, name, "chunk")
+        """What a sweep does to a chunk."""
+        sweep = require(self.run.functions, self.launched.function, "sweep")
+        row, call = _visited(sweep)
+        given = [*map(Given, ["rows", "tasks", *["places"] * self.layout.in_rounds, *common]), *self.arrays()]
+        names = self.bound(sweep, given) | {row: Given("each row")}
+        values = [self.value(each, names, Standing("model", {})) for each in call.arguments]
+        function = require(self.run.functions, call.function, "chunk")
         place = [Given("place")] * self.layout.in_rounds
         if values != [Given("row"), *place, *map(Given, common), *self.arrays()]:
-            raise Rejected(f"`{name}` does not take what `{self.launched.functions[0]}` gives it")
+            raise Rejected(f"`{call.function}` does not take what `{sweep.name}` gives it")
         return function, self.bound(function, values)
 
     # Statements --------------------------------------------------------------------------------------------------
@@ -390,11 +385,8 @@ class _Execution(Looking):
 
 def _visited(sweep: Function) -> tuple[str, Call]:
     """The call by which a sweep visits every chunk once, and what it calls the number of a chunk."""
-    rows, tasks = [*map(Name, sweep.parameters), Name("")][:2]
+    _, tasks = [*map(Name, sweep.parameters), *[Name("")] * 2][:2]
     match sweep.body:
-        case (Loop(row, body=(Assign((), Call() as call) as visit,)) as loop,):
-            if loop == count_up(row, Call("len", (rows,)), visit):
-                return row, call
         case (Loop(task, body=(Loop(row, body=(Assign((), Call() as call) as visit,)),)) as loop,):
             first, last = (Item(tasks, (at,)) for at in (Name(task), plus(Name(task), ONE)))
             number = Binary(Call("len", (tasks,)), "-", ONE)

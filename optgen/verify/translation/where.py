@@ -27,8 +27,8 @@ class StepKernel:
     ----------
     over : str
         What it visits; "small" if that is all there is between two sweeps, one thing after another.
-    functions : tuple of str
-        What does it, in one way or another.
+    function : str
+        What does it.
     takes : tuple of str, optional
         The arrays of small values that it is given, one after another; None if they are all in one place.
     totals : mapping of str to (str, str)
@@ -36,7 +36,7 @@ class StepKernel:
     """
 
     over: str
-    functions: tuple[str, ...]
+    function: str
     takes: tuple[str, ...] | None = None
     totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
