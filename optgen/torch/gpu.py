@@ -34,7 +34,7 @@ class GpuShare(Share):
 
     def __init__(self, program: Any, wanted: Any, named: Any, model: Trained, mine: Any, **given: Any) -> None:
         cuda.require_gpu()
-        self._memory = memory_of([model.params[mine[0]]])
+        self._memory = memory_of([model.parts[mine[0]]])
         with cuda_host.on_gpu(self._memory.number):
             super().__init__(program, wanted, named, model, mine, **given)
 
@@ -74,4 +74,5 @@ class GpuShare(Share):
             small=small and small.visiting(cuts, self._memory, stream),
             memory=self._memory,
             stream=stream,
+            combine=self._combine,
         )

@@ -212,23 +212,28 @@ class OnDevice:
             flat = self._memory.full(small.flat.shape, 0.0, np.dtype(np.float64))
             self._memory.copy(flat, small.flat)
             small = SmallOnDevice(small.cuts, {}, flat, small.at)
-        run(self._made(stream, dict.fromkeys(self._chunks, self._nothing), {}, small))
+        run(self._made(stream, dict.fromkeys(self._chunks, self._nothing), None, small))
 
     def _made(
-        self, stream: Any, chunks: Mapping[Storage, Any], counts: Mapping[Storage, int], small: SmallOnDevice | None
+        self,
+        stream: Any,
+        chunks: Mapping[Storage, Any],
+        counts: Mapping[Storage, int] | None,
+        small: SmallOnDevice | None,
     ) -> Iterator[Call]:
+        """The launches over some chunks; over nothing if it is not said how many there are."""
         flat = cuda_host.as_device_array(small.flat) if small else None
         keys, chances = [self._views["keys"]] if self._program.seeds else [], self._views["chances"]
         for launch in self._program.launches:
             if launch.over == "element":
                 shared = [*keys, *([small.at, flat] if small else [])]
                 for storage, rows in chunks.items():
-                    kernel = cuda_host.configured(launch.kernel, counts.get(storage, 1), stream)
+                    kernel = cuda_host.configured(launch.kernel, 1 if counts is None else counts[storage], stream)
                     handed = Handed(storage, chances, cuda_host.address_of(chances))
                     yield partial(kernel, rows, self._addresses, handed, self._views[storage.computed], *shared)
             elif small and self._blocks[launch.over]:
-                blocks = self._blocks[launch.over] if counts else 1
+                blocks = 1 if counts is None else self._blocks[launch.over]
                 kernel = cuda_host.configured(launch.kernel, blocks, stream)
                 yield partial(kernel, small.at, self._views["wide"], flat)
-            if small and counts and self._combine:
+            if small and counts is not None and self._combine:
                 yield from combining(launch.totals, self._program, small, self._combine)
