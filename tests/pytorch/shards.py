@@ -18,16 +18,19 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 import optgen.torch
 from optgen import GroupNorm, Let, Optimizer, g, theta
 from optgen.hypers import lr
 
-LIMIT = 240
+LIMIT = 300
 """Seconds that processes are given."""
 SHAPES = [(5, 4), (7,), (1, 6), (4, 3, 2), (2, 5), (3,)]
 """Those of one row and of two leave processes without elements."""
 STEPS = 4
+SCRIPTS = ["AdamW", "LAMB", "Adafactor"]
+"""With which optimizers."""
 OF_GROUPS = Optimizer("of_groups", "Groups", step=(Let(theta.next, theta - lr * g / (1 + GroupNorm(g))),))
 
 
@@ -118,10 +121,6 @@ def full(x: Any) -> Any:
     return x.detach().full_tensor() if hasattr(x, "full_tensor") else x.detach()
 
 
-def all_of(_: int, titles: list[str], ways: list[str]) -> dict[tuple[str, str], Any]:
-    return {(title, way): whole(trained(title, way)) for title in titles for way in ways}
-
-
 # A script with fully_shard -------------------------------------------------------------------------------------------
 
 
@@ -147,17 +146,17 @@ def train(model: Any, opt: Any, steps: range) -> None:
         opt.step()
 
 
-def up_to_a_checkpoint(_: int, titles: list[str], folder: str) -> None:
-    for title in titles:
+def _up_to_a_checkpoint(folder: str) -> None:
+    for title in SCRIPTS:
         model, opt = made(title, sharded=True)
         train(model, opt, range(3))
         saved = dict(zip(("model", "optim"), get_state_dict(model, opt), strict=True))
         dcp.save(saved, checkpoint_id=f"{folder}/{title}")
 
 
-def from_a_checkpoint(_: int, titles: list[str], folder: str) -> dict[str, Any]:
+def _from_a_checkpoint(folder: str) -> dict[str, Any]:
     found = {}
-    for title in titles:
+    for title in SCRIPTS:
         model, opt = made(title, sharded=True)
         saved = dict(zip(("model", "optim"), get_state_dict(model, opt), strict=True))
         dcp.load(saved, checkpoint_id=f"{folder}/{title}")
@@ -172,38 +171,56 @@ def from_a_checkpoint(_: int, titles: list[str], folder: str) -> dict[str, Any]:
     return found
 
 
+# All that they do ----------------------------------------------------------------------------------------------------
+
+
+def work(_: int, titles: list[str], folder: str) -> tuple[dict[tuple[str, str], Any], dict[str, Any] | None]:
+    """What becomes of tensors, divided in each way, and of a script, whose first half writes a checkpoint."""
+    of_tensors = {(title, way): whole(trained(title, way)) for title in titles for way in ("first", "last", "some")}
+    is_first = torch.distributed.get_world_size() == 2
+    return of_tensors, _up_to_a_checkpoint(folder) if is_first else _from_a_checkpoint(folder)
+
+
 # What cannot be done -------------------------------------------------------------------------------------------------
 
 
-def refused(_: int) -> dict[str, str]:
-    """What is said of what cannot be done."""
-    line, square = init_device_mesh("cpu", (4,)), init_device_mesh("cpu", (2, 2))
+def refused() -> dict[str, str]:
+    """What is said of what cannot be done, in the last of four processes, of which there is no other."""
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=3, world_size=4)
+    try:
+        return _refused(init_device_mesh("cpu", (4,)), init_device_mesh("cpu", (2, 2)))
+    finally:
+        torch.distributed.destroy_process_group()
 
-    def param(mesh: Any, *placements: Any) -> Any:
-        return torch.nn.Parameter(distribute_tensor(torch.ones(4, 4), mesh, placements))
 
-    def said(title: str, param: Any, grad: Any = None, **options: Any) -> str:
-        try:
-            opt = _kind(title)([param], **options)
-            param.grad = torch.ones_like(param).detach() if grad is None else grad
-            opt.step()
-        except ValueError as error:
-            return str(error)
-        return "nothing"
+def _param(mesh: Any, *placements: Any, rows: int = 1) -> Any:
+    part = torch.ones(rows, 4)
+    return torch.nn.Parameter(DTensor.from_local(part, mesh, placements, shape=torch.Size((4, 4)), stride=(4, 1)))
 
-    still = torch.nn.Parameter(DTensor.from_local(torch.ones(2), line, [Partial()]))
-    plain, cut, both = param(line, Replicate()), param(line, Shard(0)), param(square, Shard(0), Shard(0))
-    unfinished = DTensor.from_local(torch.ones(4, 4), line, [Partial()])
+
+def _said(title: str, param: Any, grad: Any = None, **options: Any) -> str:
+    try:
+        opt = _kind(title)([param], **options)
+        param.grad = torch.ones_like(param).detach() if grad is None else grad
+        opt.step()
+    except ValueError as error:
+        return str(error)
+    return "nothing"
+
+
+def _refused(line: Any, square: Any) -> dict[str, str]:
+    whole, cut, both = _param(line, Replicate(), rows=4), _param(line, Shard(0)), _param(square, Shard(0), Shard(0))
+    row = DTensor.from_local(torch.ones(0, 4), line, [Shard(0)], shape=torch.Size((1, 4)), stride=(4, 1))
     return {
-        "partial": said("AdamW", still),
-        "partial gradient": said("AdamW", plain, unfinished),
-        "plain gradient": said("AdamW", cut, torch.ones(4, 4)),
-        "draws": said("GradientNoiseSGD", cut),
-        "begun": said("DoG", cut),
-        "chance": said("AdamW", cut, rounding="stochastic", store={"exp_avg": "bf16"}),
-        "over two": said("LAMB", both),
-        "elements over two": said("AdamW", both),
-        "over one of two": said("LAMB", param(square, Replicate(), Shard(0))),
-        "draws, of whole ones": said("GradientNoiseSGD", plain),
-        "a part of one row": said("LAMB", torch.nn.Parameter(distribute_tensor(torch.ones(1, 4), line, [Shard(0)]))),
+        "partial": _said("AdamW", _param(line, Partial(), rows=4)),
+        "partial gradient": _said("AdamW", whole, _param(line, Partial(), rows=4).detach()),
+        "plain gradient": _said("AdamW", cut, torch.ones(4, 4)),
+        "draws": _said("GradientNoiseSGD", cut),
+        "begun": _said("DoG", cut),
+        "chance": _said("AdamW", cut, rounding="stochastic", store={"exp_avg": "bf16"}),
+        "over two": _said("LAMB", both),
+        "elements over two": _said("AdamW", both),
+        "over one of two": _said("LAMB", _param(square, Replicate(), Shard(0), rows=2)),
+        "draws, of whole ones": _said("GradientNoiseSGD", whole),
+        "a part of one row": _said("LAMB", torch.nn.Parameter(row)),
     }
