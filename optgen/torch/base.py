@@ -272,7 +272,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         before = set() if self._watched is None else {id(self._watched.params[k]) for k in self._watched.mine}
         rows = list(dict.fromkeys((j, p.dtype) for j, group in enumerate(self.param_groups) for p in group["params"]))
         of = [rows.index((j, p.dtype)) for j, group in enumerate(self.param_groups) for p in group["params"]]
-        model, hypers = Trained(params, list(map(here, params)), of, self.state), self._hypers(rows)
+        model, hypers = Trained(params, of, self.state), self._hypers(rows)
         kinds: dict[tuple[Asked, Any], list[int]] = {}
         for k, param in enumerate(params):
             if param.grad is not None or self.state.get(param) or id(param) in before:

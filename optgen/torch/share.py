@@ -7,7 +7,7 @@ is made from them, and made anew when anything but a gradient has moved.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -50,18 +50,21 @@ class Trained:
     ----------
     params : list of tensor
         Those of all groups, one group after another.
-    parts : list of tensor
-        What of each is in this process.
     row : list of int
         Of each, which row of hyperparameters holds.
     state : mapping
         ``optimizer.state``.
+    parts : list of tensor
+        What of each parameter is in this process.
     """
 
     params: list[Any]
-    parts: list[Any]
     row: list[int]
     state: Any
+    parts: list[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", list(map(here, self.params)))
 
 
 class Share:
