@@ -21,6 +21,7 @@ from optgen.runtime.core.turn import TURN, run
 from optgen.torch.asked import Asked, program_of
 from optgen.torch.families import BETAS, Family, Group, Spelled, theirs
 from optgen.torch.kept import Kept, Writing
+from optgen.torch.sharded import here, refuse_parts
 from optgen.torch.share import Share, Trained
 from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import FORMAT
@@ -148,6 +149,9 @@ class TorchOptimizer(torch.optim.Optimizer):
         try:
             self._refuse_options(group)
             self._hypers_of(group, torch.float32)
+            first = sum(len(its["params"]) for its in self.param_groups[:-1])
+            numbered = enumerate(group["params"], first)
+            refuse_parts(self.program_of_group(group), numbered, by_chance=self.rounds_by_chance)
         except Exception:
             self.param_groups.pop()
             raise
@@ -232,7 +236,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         params = list(chain.from_iterable(group["params"] for group in self.param_groups))
         scale = getattr(self, "grad_scale", None)
         if scale is not None:
-            torch._foreach_div_([param.grad for param in params if param.grad is not None], scale)
+            torch._foreach_div_([here(param.grad) for param in params if param.grad is not None], scale)
         watched, starts, present = self._seen(params)
         hypers = self._hypers(watched.rows)
         shares = watched.shares

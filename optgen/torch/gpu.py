@@ -32,7 +32,7 @@ class GpuShare(Share):
 
     def __init__(self, program: Any, wanted: Any, named: Any, model: Trained, mine: Any, **given: Any) -> None:
         cuda.require_gpu()
-        self._memory = memory_of([model.params[mine[0]]])
+        self._memory = memory_of([model.parts[mine[0]]])
         with cuda_host.on_gpu(self._memory.number):
             super().__init__(program, wanted, named, model, mine, **given)
 
@@ -67,4 +67,5 @@ class GpuShare(Share):
             memory=self._memory,
             stream=stream,
             held=[its for values in (*self._elements.values(), *self._scratch, self._rest) for its in values.values()],
+            combine=self._combine,
         )

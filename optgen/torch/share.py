@@ -7,7 +7,7 @@ is made from them, and made anew when anything but a gradient has moved.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.cpu.visited import Kernels, visited
 from optgen.torch.body import body_of
+from optgen.torch.sharded import adding_parts, divided_as, gradient_here, here, is_distributed, refuse_parts
 from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import (
     DTYPE,
@@ -53,11 +54,17 @@ class Trained:
         Of each, which row of hyperparameters holds.
     state : mapping
         ``optimizer.state``.
+    parts : list of tensor
+        What of each parameter is in this process.
     """
 
     params: list[Any]
     row: list[int]
     state: Any
+    parts: list[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", list(map(here, self.params)))
 
 
 class Share:
@@ -95,7 +102,9 @@ class Share:
         self._wanted, self._named, self._model = wanted, named, model
         kinds = {*program.values.values(), *program.small_states.values()}
         has_lines = bool(kinds & {"row", "column", "part"})
-        self._bodies = {k: body_of(model.params[k], k, named.title, has_lines=has_lines) for k in mine}
+        self._bodies = {k: body_of(model.parts[k], k, named.title, has_lines=has_lines) for k in mine}
+        refuse_parts(program, ((k, model.params[k]) for k in mine), by_chance=wanted.rounding == "stochastic")
+        self._combine = adding_parts({k: model.params[k] for k in mine})
         begun = {k for k in mine if self._has_begun(k)}
         shapes = [self._shape(k) for k in range(len(model.params))]
         self._sizes = [int(np.prod(shape)) for shape in shapes]
@@ -118,10 +127,10 @@ class Share:
         """Where they were."""
         self._told: Any = None
         """Where the tables say that they are."""
-        self._versions: dict[int, int] = {}
+        self._versions: dict[int, tuple[int, int]] = {}
         self._visit: Any = None
         """What a step visits, if it is known."""
-        self._kernels = Kernels()
+        self._kernels = Kernels(self._combine)
         self.cohorts = self._counted({k: its[len(its) - len(program.numbers) :] for k, its in of.items()}, begun)
         self._flat = self._kept(hypers)
         self._expected = {key: values.copy() for key, values in self._flat.items()}
@@ -133,18 +142,26 @@ class Share:
         """The shape of a parameter, of nothing for one that follows another rule."""
         return tuple(self._bodies[k].numbers.shape) if k in self._bodies else (0,)
 
+    def _whole(self, k: int) -> tuple[int, ...]:
+        """The shape of a parameter of which there may be a part here."""
+        its, param = self._shape(k), self._model.params[k]
+        return (*param.shape, *its[param.dim() :]) if k in self._bodies else its
+
     def _state(self, k: int) -> Mapping[str, Any]:
         """What is kept of a parameter."""
-        its: Mapping[str, Any] = self._model.state.get(self._model.params[k], {})
-        return its
+        param = self._model.params[k]
+        its: Mapping[str, Any] = self._model.state.get(param, {})
+        return {key: here(value) for key, value in its.items()} if is_distributed(param) else its
 
     def _has_begun(self, k: int) -> bool:
         """Whether there are states of elements of a parameter."""
         its, dimensions = self._state(k), self._bodies[k].like.dim()
         return any(its.get(self._named.state(name, dimensions)) is not None for name in self.program.states)
 
-    def _keep(self, k: int, key: str, value: Any) -> None:
-        self._model.state[self._model.params[k]][key] = value
+    def _keep(self, k: int, key: str, value: Any, kind: str = "element") -> None:
+        """Keep a tensor with a value for each element of a parameter, or each row, say."""
+        param = self._model.params[k]
+        self._model.state[param][key] = divided_as(param, value, kind)
 
     def _of_elements(self, name: str, k: int, value: float) -> Any:
         """A state that has a value for each element: the tensor that there is, if it can be used as it is."""
@@ -169,7 +186,7 @@ class Share:
     def _beside(self, k: int) -> Any:
         """What there is beside a parameter of 16 bits."""
         body, its, name = self._bodies[k], self._state(k), self._wanted.rest
-        param = self._model.params[k].detach()
+        param = self._model.parts[k].detach()
         dtype = DTYPE["float32"] if name == "master" else body.numbers.dtype
         old = its.get(name)
         if isinstance(old, torch.Tensor) and old.dtype == dtype and body.fits(old):
@@ -191,6 +208,8 @@ class Share:
         """What varies over less than elements, of which each parameter keeps views."""
         program = self.program
         cuts, states = cuts_of(program, shapes, self.chunk).of_families(self._model.row), {}
+        if self._combine:
+            cuts = cuts.as_parts([self._whole(k) for k in range(len(shapes))])
         for j, (name, kind) in enumerate(program.small_states.items(), len(program.states)):
             values = np.array([of[k][j] if k in of else 0.0 for k in range(len(shapes))], np.float64)
             states[name] = filled(kind, values if kind != "model" else values[list(of)], cuts)
@@ -202,14 +221,14 @@ class Share:
                 key = self._named.state(name, len(shapes[k]))
                 if key:
                     its = of_each[k]
-                    self._adopt(k, key, torch.from_numpy(its) if isinstance(its, np.ndarray) else its)
+                    self._adopt(k, key, torch.from_numpy(its) if isinstance(its, np.ndarray) else its, kind)
         return small
 
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
         """Make room for small values, of which the states are given."""
         return allocated(self.program, cuts, states)
 
-    def _adopt(self, k: int, key: str, new: Any) -> None:
+    def _adopt(self, k: int, key: str, new: Any, kind: str) -> None:
         """Let a tensor be a state, with the values of the one that was."""
         its = self._state(k)
         old = its.get(key)
@@ -220,7 +239,7 @@ class Share:
             new.copy_(old.detach())
         elif isinstance(old, int | float):
             new.fill_(old)
-        self._keep(k, key, new)
+        self._keep(k, key, new, kind)
 
     def _addressed(self) -> Array:
         """Where each slot of each parameter begins."""
@@ -266,7 +285,7 @@ class Share:
             kept[key] = values.astype(scalar if key == STEP else np.float64)
             shared = torch.from_numpy(kept[key])
             for k in self.mine:
-                self._keep(k, key, shared[k])
+                self._keep(k, key, shared[k], "tensor")
         return kept
 
     def _now(self, cohorts: Sequence[Cohort], hypers: Hypers) -> dict[str, Array]:
@@ -320,7 +339,7 @@ class Share:
         starts, used = self._pointed(starts, self._mine[there])
         self._begin(step, hypers)
         kernels = self._launched(step, starts, t)
-        copied = [(self._bodies[k].numbers, as_numbers(self._model.params[k])) for k in self._copies]
+        copied = [(self._bodies[k].numbers, as_numbers(self._model.parts[k])) for k in self._copies]
         return [
             *(partial(inner.copy_, outer) for inner, outer in copied),
             *kernels,
@@ -346,13 +365,13 @@ class Share:
         for cohort in self.cohorts:
             numbers = dict(zip(program.numbers, map(np.array, cohort.numbers), strict=True))
             for k in cohort.members:
-                param, body = self._model.params[k], self._bodies[k]
+                body = self._bodies[k]
                 small = {n: self._state(k).get(self._named.state(n, body.like.dim())) for n in program.small_states}
                 states = {name: as_numbers(its[k]) for name, its in self._elements.items()}
-                known = {"theta": as_numbers(param), **states, **small, **numbers}
-                found[k] = empty_as(body.like, body.like.dtype)
-                given = [known[name] for name in program.evaluated]
-                evaluated(program, memory, given, as_numbers(found[k]))
+                known = {"theta": as_numbers(self._model.parts[k]), **states, **small, **numbers}
+                new = empty_as(body.like, body.like.dtype)
+                evaluated(program, memory, [known[name] for name in program.evaluated], as_numbers(new))
+                found[k] = divided_as(self._model.params[k], new, "element")
         return found
 
     @staticmethod
@@ -361,14 +380,18 @@ class Share:
 
     def remember(self) -> None:
         """Remember how often parameters have been written to that have something beside them."""
-        self._versions = {k: self._model.params[k]._version for k in self._rest}  # noqa: SLF001 - torch has no other
+        self._versions = {k: self._version(k) for k in self._rest}
+
+    def _version(self, k: int) -> tuple[int, int]:
+        """What tells whether a parameter has been written to: a DTensor itself, or the part that is here."""
+        return self._model.params[k]._version, self._model.parts[k]._version  # noqa: SLF001 - torch has no other
 
     def _follow(self) -> None:
         """What somebody else has written to a parameter holds, not what is beside it."""
         for k, version in self._versions.items():
-            param = self._model.params[k].detach()
-            if param._version == version:  # noqa: SLF001
+            if self._version(k) == version:
                 continue
+            param = self._model.parts[k].detach()
             if self._wanted.rest == "master":
                 _take_over(self._rest[k], param)
             else:
@@ -376,7 +399,7 @@ class Share:
 
     def _gradient(self, k: int, grad: Any) -> Any:
         """A gradient as kernels take it."""
-        body = self._bodies[k]
+        body, grad = self._bodies[k], gradient_here(k, grad, self._model.params[k])
         if grad.layout != torch.strided:
             raise RuntimeError(f"params[{k}]: {self._named.title} does not support sparse gradients; make them dense")
         if grad.shape != body.like.shape or grad.device != body.like.device:
@@ -433,7 +456,7 @@ class Share:
             return
         thetas = [body.numbers for body in self._bodies.values()]
         for k in self._copies:
-            self._bodies[k].numbers.copy_(as_numbers(self._model.params[k]))
+            self._bodies[k].numbers.copy_(as_numbers(self._model.parts[k]))
         states: dict[str, list[Any]] = {n: list(map(as_numbers, its.values())) for n, its in self._elements.items()}
         for name, kind in program.small_states.items():
             if kind != "model":

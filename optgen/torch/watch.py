@@ -19,6 +19,7 @@ from optgen.runtime.core.program import Array
 from optgen.runtime.cpu.compiled import compiled
 from optgen.runtime.cpu.objects import ITEMS, at, is_usual_python, word
 from optgen.torch.kept import Kept
+from optgen.torch.sharded import here
 
 ODD = -1
 """In place of an address: this gradient needs a closer look."""
@@ -123,7 +124,7 @@ def watching(params: list[Any], kept: list[Kept]) -> Watch | None:
 
 def facts(params: list[Any], kept: list[Kept]) -> list[Any]:
     """The same of any tensors, as torch tells it: two such lists are equal if nothing has changed."""
-    seen = [*params, *_states(kept)]
+    seen = list(map(here, [*params, *_states(kept)]))
     places = [(its.data_ptr(), its.shape, its.stride(), its.dtype, its.device) for its in seen]
     return [*map(id, params), *map(id, kept), *places]
 

@@ -272,7 +272,7 @@ def modelled(program: Program, shapes: Sequence[Shape], old: Mapping[str, Sequen
     slots |= {name: [_poisoned(prod(shape), dtype) for shape in shapes] for name in program.scratch}
     small = dict(cuts.extents)
     small |= {name: _poisoned(cuts.sizes[kind], np.dtype(np.float64)) for name, kind in program.values.items()}
-    small |= {name: flat(kind, old[name], shapes) for name, kind in program.small_states.items()}
+    small |= {name: flat(kind, old[name]) for name, kind in program.small_states.items()}
     return Model(
         program, shapes,
         {name: fenced(arrays, k) for k, (name, arrays) in enumerate(slots.items())},
@@ -330,9 +330,9 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
 def _only(
     optimizer: Optimizer, which: int, shapes: Sequence[Shape], old: Mapping[str, Sequence[Array]]
 ) -> tuple[list[Shape], dict[str, list[Array]]]:
-    """A model in which all tensors but one, and the trap, have no elements."""
+    """A model in which all tensors but one, and the trap, have neither elements nor rows nor columns."""
     kept = [k in (which, len(shapes) - 1) for k in range(len(shapes))]
-    shapes = [shape if it else (0,) for it, shape in zip(kept, shapes, strict=True)]
+    shapes = [shape if it else (0, 0) for it, shape in zip(kept, shapes, strict=True)]
     whole = {state.name for state in optimizer.small_states if state.space is Space.TENSOR}
     return shapes, {
         name: [x if it or name in whole else np.empty(0) for it, x in zip(kept, arrays, strict=True)]

@@ -170,10 +170,9 @@ def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Ar
 
 
 def _put(state: Any, values: Sequence[Array]) -> None:
-    """Set a state of a class; there is none for tensors without elements."""
+    """Set a state of a class."""
     for target, value in zip(state, values, strict=True) if isinstance(state, tuple) else [(state, values[0])]:
-        if target.size:
-            target[...] = value
+        target[...] = value
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
                 columns[name] = [column(name, np.zeros(shape), clock, given=False) for shape in SHAPES]
             starts = np.array([[memory.add(one) for one in tensors] for tensors in columns.values()], np.int64)
             small = _small(program, cuts, drawn, clock)
-            columns |= {name: _with_elements(kind, small[name], cuts) for name, kind in program.small_states.items()}
+            columns |= {name: with_elements(kind, small[name], cuts) for name, kind in program.small_states.items()}
             hypers = [np.float64(setting.hypers[name]) for name in program.hypers]
             numbers = [np.float64(number) for number in numbers_of(optimizer, setting).values()]
             # Floats of NumPy, which divide by zero as compiled code does.
@@ -281,15 +281,17 @@ def _cuts(program: Program) -> Cuts:
 
 def _small(program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: Clock) -> dict[str, Column]:
     """The arrays that phases take."""
-    states = {name: flat(kind, drawn[name], SHAPES) for name, kind in program.small_states.items()}
+    states = {name: flat(kind, drawn[name]) for name, kind in program.small_states.items()}
     room = {name: np.zeros(cuts.sizes[kind]) for name, kind in program.values.items() if name not in states}
     columns = {name: column(name, values, clock, given=False) for name, values in room.items()}
     return columns | {name: column(name, values, clock) for name, values in {**cuts.extents, **states}.items()}
 
 
-def _with_elements(kind: str, column: Column, cuts: Cuts) -> list[Column]:
-    """The values of tensors that have elements: no others are written."""
-    return [column.part(j, j + 1) for j in cuts.at.tensors.tolist()] if kind == "tensor" else [column]
+def with_elements(kind: str, column: Column, cuts: Cuts) -> list[Column]:
+    """The values of each tensor that has elements, or that of the model: no others are written."""
+    if kind == "model":
+        return [column]
+    return [column.part(*cuts.bounds[kind][j : j + 2].tolist()) for j in cuts.at.tensors.tolist()]
 
 
 def changed_by(optimizer: Optimizer, setting: Setting, old: dict[str, list[Array]]) -> set[str]:

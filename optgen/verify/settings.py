@@ -270,9 +270,6 @@ def spread(state: State, values: Sequence[Array]) -> list[Array]:
     return [np.asarray(values[0])] * len(values) if state.space is Space.MODEL else [np.asarray(v) for v in values]
 
 
-def flat(kind: str, values: Sequence[Array], shapes: Sequence[Shape]) -> Array:
-    """The values of a small state one after another, as programs take them; no rows or columns of nothing."""
-    if kind == "model":
-        return np.ravel(values[0])
-    there = [np.ravel(x) for x, shape in zip(values, shapes, strict=True) if kind == "tensor" or 0 not in shape]
-    return np.concatenate(there)
+def flat(kind: str, values: Sequence[Array]) -> Array:
+    """The values of a small state one after another, as programs take them."""
+    return np.concatenate(list(map(np.ravel, values[:1] if kind == "model" else values)))

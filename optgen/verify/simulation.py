@@ -39,7 +39,7 @@ from optgen.runtime.cuda import totals as cuda_totals
 from optgen.runtime.cuda.places import FAMILIES, names_of_small, placed_on_device, those
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes
-from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, executed, misused
+from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, executed, misused, with_elements
 from optgen.verify.settings import Setting, begun, branches, flat, is_of_tensors, model_step, numbers_of, ordinary
 
 Array = NDArray[Any]
@@ -402,7 +402,7 @@ def _step(
                 threads = [start(*given) for _ in range(THREADS)]
                 _take_turns(threads, machine.turn, totals, backwards=backwards)
     for name, kind in program.small_states.items():
-        columns[name] = _parts(kind, named[name], cuts)
+        columns[name] = with_elements(kind, named[name], cuts)
     changed = changed_by(optimizer, setting, drawn)
     problems = [problem for problem, times in clock.noticed.items() if times]
     for name, mine in columns.items():
@@ -414,7 +414,7 @@ def _small(
     program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: Clock
 ) -> tuple[_SmallColumns, Array, dict[str, Column]]:
     """The small values, where they stand, and each by its name."""
-    states = {name: flat(kind, drawn[name], SHAPES) for name, kind in program.small_states.items()}
+    states = {name: flat(kind, drawn[name]) for name, kind in program.small_states.items()}
     begun_with = {**states, **cuts.extents}
     kinds = {**program.values, **program.small_states}
     found: dict[str, Column] = {}
@@ -425,11 +425,3 @@ def _small(
     sizes = [len(each) + GAP for each in found.values()]
     begins = np.cumsum([0, *sizes])[:-1].tolist()
     return _SmallColumns(begins, list(found.values())), placed_on_device(cuts, sizes), found
-
-
-def _parts(kind: str, whole: Column, cuts: Cuts) -> list[Column]:
-    """The values of each tensor that has any."""
-    if kind == "model":
-        return [whole]
-    bounds = {"row": cuts.at.rows, "column": cuts.at.columns, "tensor": np.arange(len(SHAPES) + 1)}[kind]
-    return [whole.part(int(bounds[j]), int(bounds[j + 1])) for j in _WITH_ELEMENTS]

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optgen.runtime.core.sharing import SharedTotal
+from optgen.runtime.core.sharing import SharedTotal, differs
 
-SHAPES = [(40, 30), (64,), (6, 5, 4), (1, 8), (3, 2)]
+SHAPES = [(40, 30), (64,), (6, 5, 4), (1, 8), (3, 2), (1,), (4, 1)]
+"""Of those with a single row, column or element, one process has nothing."""
 CALLS: list[SharedTotal] = []
-COMMON = {1: {"row", "tensor", "model"}, 2: {"column", "tensor", "model"}, 3: {"tensor", "model"}}
-"""What there is the same value of everywhere if tensors of so many dimensions are cut along the first."""
 
 
 def _kind(rule: str) -> Any:
@@ -25,17 +24,14 @@ def _kind(rule: str) -> Any:
     return next(x for x in vars(module).values() if isinstance(x, type) and x.__module__ == module.__name__)
 
 
-def of_cut_tensors(total: SharedTotal, exchanged: Callable[[np.ndarray, str], np.ndarray]) -> None:
+def of_tensors_cut(
+    total: SharedTotal, exchanged: Callable[[np.ndarray, str], np.ndarray], along: Sequence[int]
+) -> None:
     """Combine what has been added up here of values of which others have some too."""
-    if total.over == "model":
-        return  # made of what is the same everywhere
-    for k, shape in enumerate(SHAPES):
-        common = COMMON[len(shape)]
-        if total.over in common and total.of not in common:
-            begin, end = total.bounds[k : k + 2]
-            whole = np.zeros(shape[-1]) if total.over == "column" else np.zeros(1)
-            whole[: end - begin] = total.values[begin:end]  # of a tensor without elements here, there are no columns
-            total.values[begin:end] = exchanged(whole, total.how)[: end - begin]
+    for k, (shape, cut) in enumerate(zip(SHAPES, along, strict=True)):
+        if differs(total.of, len(shape), cut) and not differs(total.over, len(shape), cut):
+            mine = slice(*total.bounds[k : k + 2])
+            total.values[mine] = exchanged(total.values[mine], total.how)
 
 
 def of_whole_tensors(total: SharedTotal, exchanged: Callable[[np.ndarray, str], np.ndarray]) -> None:
@@ -99,19 +95,23 @@ def _model(seed: int = 0) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
     return params, [[draw.normal(size=shape) for shape in SHAPES] for _ in range(4)]
 
 
+@pytest.mark.parametrize("along", ["first", "last"])
 @pytest.mark.parametrize("rule", ["adafactor", "clip_global_norm_adamw", "lamb", "sm3"])
-def test_parts_of_tensors_become_what_the_whole_does(rule: str) -> None:
+def test_parts_of_tensors_become_what_the_whole_does(rule: str, along: str) -> None:
     params, grads = _model()
     whole = [each.copy() for each in params]
     _trained(rule, whole, grads)
+    cut = [0 if along == "first" else len(shape) - 1 for shape in SHAPES]
 
     def half(arrays: Sequence[np.ndarray], side: int) -> list[np.ndarray]:
-        return [np.ascontiguousarray(a[: len(a) // 2] if side == 0 else a[len(a) // 2 :]) for a in arrays]
+        pairs = [np.split(a, [a.shape[axis] // 2], axis) for a, axis in zip(arrays, cut, strict=True)]
+        return [np.ascontiguousarray(pair[side]) for pair in pairs]
 
     halves = [(half(params, side), [half(each, side) for each in grads]) for side in (0, 1)]
-    found = _in_two(rule, halves, of_cut_tensors, SHAPES)
+    found = _in_two(rule, halves, partial(of_tensors_cut, along=cut), SHAPES)
     for k, expected in enumerate(whole):
-        np.testing.assert_allclose(np.concatenate([found[0][k], found[1][k]]), expected, rtol=1e-12, atol=1e-14)
+        together = np.concatenate([found[0][k], found[1][k]], cut[k])
+        np.testing.assert_allclose(together, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("rule", ["clip_global_norm_adamw", "swats"])

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import index
+from operator import index, setitem
 from typing import Any
+
+import numpy as np
 
 from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.small import Small
@@ -50,6 +52,27 @@ Combine = Callable[[SharedTotal], None]
 """Makes a total what it is in all processes together."""
 
 
+def differs(kind: str, dimensions: int, cut: int) -> bool:
+    """Whether the parts of a tensor have values of a kind that are their own, not the same everywhere.
+
+    A total is to be combined if what it is of differs, and what it is over does not.
+
+    Parameters
+    ----------
+    kind : str
+        ``"element"``, ``"row"``, ``"column"``, ``"tensor"``, ``"group"`` or ``"model"``.
+    dimensions : int
+        How many the tensor has.
+    cut : int
+        Along which of them it is cut.
+    """
+    if kind == "row":
+        return cut != dimensions - 1
+    if kind == "column":
+        return cut != dimensions - 2
+    return kind == "element"
+
+
 def combining(totals: Mapping[str, tuple[str, str]], program: Program, small: Small, combine: Combine) -> list[Call]:
     """The calls by which totals that are whole here become whole everywhere, in the order of a program."""
     calls = []
@@ -57,8 +80,17 @@ def combining(totals: Mapping[str, tuple[str, str]], program: Program, small: Sm
         kind = program.values[name]
         over = "group" if of == kind == "tensor" else kind
         total = SharedTotal(name, how, of, over, small.arrays[name], small.cuts.bounds[kind])
+        if (of, over) == ("element", "row"):
+            calls += _emptied(total, small)
         calls.append(partial(_combined, combine, total))
     return calls
+
+
+def _emptied(total: SharedTotal, small: Small) -> list[Call]:
+    """The calls that let totals be those of nothing in rows without elements, which no sweep has visited."""
+    bare = np.flatnonzero((np.diff(small.cuts.at.chunks) == 0) & (np.diff(total.bounds) > 0))
+    nothing = 0.0 if total.how == "sum" else -np.inf
+    return [partial(setitem, total.values, slice(*total.bounds[k : k + 2].tolist()), nothing) for k in bare.tolist()]
 
 
 def _combined(combine: Combine, total: SharedTotal) -> None:

@@ -74,10 +74,6 @@ def shape_in(kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def views(kind: str, flat: Array, shapes: Sequence[tuple[int, ...]], cuts: Cuts) -> list[Array]:
-    """The values of each tensor in a flat array of those of all; none for one without elements."""
-    bounds = {"row": cuts.at.rows, "column": cuts.at.columns, "tensor": np.arange(len(shapes) + 1)}[kind]
-    found = []
-    for j, shape in enumerate(shapes):
-        values = flat[bounds[j] : bounds[j + 1]]
-        found.append(values.reshape(shape_in(kind, shape)) if bounds[j] < bounds[j + 1] else values)
-    return found
+    """The values of each tensor in a flat array of those of all."""
+    bounds = cuts.bounds[kind]
+    return [flat[bounds[j] : bounds[j + 1]].reshape(shape_in(kind, shape)) for j, shape in enumerate(shapes)]

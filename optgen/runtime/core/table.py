@@ -249,9 +249,8 @@ def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count
         are in one of them.
     """
     sizes, n_rows, n_cols = _extents(shapes)
-    lines = sizes // np.maximum(n_cols, 1)
-    matrices = lines // np.maximum(n_rows, 1)
-    rows, columns = _bounds(lines), _bounds(matrices * n_cols)
+    matrices = np.array([prod(shape[:-2]) for shape in shapes], np.int64)
+    rows, columns = _bounds(matrices * n_rows), _bounds(matrices * n_cols)  # there may be some without elements
     wide = np.maximum(n_cols, 1)[tensor]
     line, tall = begin // wide, np.maximum(n_rows, 1)[tensor]
     matrix, last = line // tall, (begin + count - 1) // wide // tall

@@ -1,0 +1,87 @@
+"""Parameters of which every process has a part: what several processes do is what one does with all."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+SAID = {
+    "partial": r"params\[0\] is a DTensor of placements \[Partial\(sum\)\]: that is still to be added up; .*",
+    "partial gradient": r"grads\[0\]: expected it divided as its parameter, .* \[Replicate\(\)\], got .* \[Partial.*",
+    "plain gradient": r"grads\[0\]: expected it divided as its parameter, .* got a plain tensor; redistribute it .*",
+    "draws": r"params\[0\] is .* \[Shard\(dim=0\)\], so .* what is drawn depends on where an element stands .*",
+    "begun": r"params\[0\] is .* \[Shard\(dim=0\)\], so .* distance starts from what all of theta is, .*",
+    "chance": r"params\[0\] is .* \[Shard\(dim=0\)\], so .* what is drawn depends on where an element stands .*",
+    "over two": r"params\[0\] is .*: lamb makes totals, which go over one dimension of a mesh; .*",
+    "elements over two": "nothing",
+    "over one of two": "nothing",
+    "draws, of whole ones": "nothing",
+    "a part of one row": "nothing",
+}
+"""What is said of what, as an expression."""
+
+
+OF_ELEMENTS = ["AdamW", "Lion"]
+OF_TOTALS = ["LAMB", "Adafactor", "SM3", "SWATS", "EmaClipGlobalNormAdamW", "of groups"]
+OF_THREE = ["AdamW", "Adafactor", "EmaClipGlobalNormAdamW"]
+
+
+@pytest.fixture(scope="module")
+def shards() -> Any:
+    """What processes do."""
+    torch = pytest.importorskip("torch")
+    if not torch.distributed.is_gloo_available():
+        pytest.skip("PyTorch without gloo, through which processes talk here")
+    if not hasattr(import_module("torch.distributed.fsdp"), "fully_shard"):
+        pytest.skip("PyTorch without fully_shard")
+    return import_module("shards")
+
+
+@pytest.fixture(scope="module")
+def answers(shards: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Any]]:
+    """What two processes return, and three after them, who go on from their checkpoint."""
+    at = tmp_path_factory.mktemp("shards")
+    asked = {2: [*OF_ELEMENTS, *OF_TOTALS], 3: OF_THREE}
+    return {count: shards.among(count, shards.work, titles, str(at), at=at) for count, titles in asked.items()}
+
+
+@pytest.fixture(scope="module")
+def refused(shards: Any) -> Any:
+    """What is said of what cannot be done."""
+    return shards.refused()
+
+
+@pytest.mark.parametrize("title", [*OF_ELEMENTS, *OF_TOTALS])
+def test_tensors_that_are_divided_are_stepped_as_they_are_in_one_process(
+    torch: Any, shards: Any, answers: Any, title: str
+) -> None:
+    alone = shards.whole(shards.trained(title))
+    of_title = [its for each in answers.values() for found, _ in each for (of, _), its in found.items() if of == title]
+    assert len(of_title) == 3 * (2 + 3 * (title in OF_THREE))
+    for found in of_title:
+        for one, other in zip(found, alone, strict=True):
+            if title in OF_ELEMENTS:
+                np.testing.assert_array_equal(one, other)
+            else:
+                np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("title", ["AdamW", "LAMB", "Adafactor"])
+def test_a_script_with_fully_shard_goes_on_with_other_processes(
+    torch: Any, shards: Any, answers: Any, title: str
+) -> None:
+    model, opt = shards.made(title, sharded=False)
+    shards.train(model, opt, range(7))
+    alone = shards.whole(opt)
+    for _, found in answers[3]:
+        for one, other in zip(found[title], alone, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("what", SAID)
+def test_what_cannot_be_done_with_a_part_is_refused_in_words(torch: Any, refused: dict[str, str], what: str) -> None:
+    assert re.fullmatch(SAID[what], refused[what])
