@@ -142,7 +142,7 @@ class OnDevice:
             "column": -(-len(those(cuts.at.columns, cuts.at.tensors)) // cuda.THREADS),
         }
         self._held = [self._addresses, *self._chunks.values(), *([small.at, small.flat] if small else []), *held]
-        self._given: _Given | None = None
+        self._given: _Handover | None = None
         self._prepared: list[Callable[[int], Call]] | None = None
         self._launches: dict[int, list[Call]] = {}
 
@@ -162,7 +162,7 @@ class OnDevice:
         if self._given is None:
             kinds = {name: (part.dtype, part.shape) for name, part in parts.items()}
             kinds |= {name: (np.dtype(name), scalars.shape) for name in {its.computed for its in self._chunks}}
-            self._given = _given(kinds, self._memory, stream)
+            self._given = _room_for(kinds, self._memory, stream)
             self._held.append(self._given.held)
         for name, view in self._given.host.items():
             view[...] = parts.get(name, scalars)
@@ -231,7 +231,7 @@ def _anywhere(call: Call, _: int) -> Call:
 
 
 @dataclass(frozen=True, eq=False)
-class _Given:
+class _Handover:
     """What the kernels are given in every step, in one copy.
 
     Parameters
@@ -259,7 +259,7 @@ class _Given:
         return cuda_host.uploading(self.device, self.words, stream)
 
 
-def _given(kinds: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], memory: DeviceMemory, stream: int) -> _Given:
+def _room_for(kinds: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], memory: DeviceMemory, stream: int) -> _Handover:
     """Room for parts of some dtypes and shapes, each of which begins at a word of 64 bits."""
     sizes = {name: prod(shape) for name, (_, shape) in kinds.items()}
     counts = [max(-(-sizes[name] * dtype.itemsize // _WORD), 1) for name, (dtype, _) in kinds.items()]
@@ -271,4 +271,4 @@ def _given(kinds: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], memory: D
         host[name], its = (whole[end - count : end].view(dtype) for whole in (words, device))
         host[name] = host[name][: sizes[name]].reshape(shape)
         views[name] = its[: max(sizes[name], 1)].reshape(shape[0], -1)  # no array on a GPU is empty
-    return _Given(words, host, held, device, views)
+    return _Handover(words, host, held, device, views)
