@@ -259,7 +259,10 @@ class _Handover:
         return cuda_host.uploading(self.device, self.words, stream)
 
 
-def _room_for(kinds: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], memory: DeviceMemory, stream: int) -> _Handover:
+_Kinds = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
+
+
+def _room_for(kinds: _Kinds, memory: DeviceMemory, stream: int) -> _Handover:
     """Room for parts of some dtypes and shapes, each of which begins at a word of 64 bits."""
     sizes = {name: prod(shape) for name, (_, shape) in kinds.items()}
     counts = [max(-(-sizes[name] * dtype.itemsize // _WORD), 1) for name, (dtype, _) in kinds.items()]
