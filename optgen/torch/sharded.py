@@ -96,7 +96,7 @@ def refuse_parts(program: Program, params: Iterable[tuple[int, Any]], *, by_chan
     ValueError
         If there is one.
     """
-    adds_up = any([*(phase.totals for phase in program.phases), *(launch.totals for launch in program.launches)])
+    adds_up = _adds_up(program)
     for k, param in params:
         if not is_distributed(param):
             continue
@@ -113,20 +113,22 @@ def refuse_parts(program: Program, params: Iterable[tuple[int, Any]], *, by_chan
             why = f"{program.name} makes totals, which go over one dimension of a mesh"
             raise ValueError(f"{what}: {why}; divide it over one, or take a rule that makes none")
         if adds_up and cuts and param.device_mesh.get_coordinate() is None:
-            why = f"{program.name} makes totals of what all parts have, and this process is not in the mesh"
+            why = f"{program.name} makes totals of all parts, and this process is not in the mesh that has them"
             raise ValueError(f"{what}: {why}; leave the parameter out here")
 
 
-def adding_parts(params: Mapping[int, Any]) -> Combine | None:
-    """What makes totals of parts those of whole tensors; None if there are no parts.
+def adding_parts(program: Program, params: Mapping[int, Any]) -> Combine | None:
+    """What makes totals of parts those of whole tensors; None if there are no parts, or no totals.
 
     Parameters
     ----------
+    program : Program
+        The rule.
     params : mapping of int to tensor
-        The parameters of a rule, by their numbers, which `refuse_parts` has let pass.
+        The parameters that follow it, by their numbers, which `refuse_parts` has let pass.
     """
-    cuts = {k: (param.dim(), *_cuts(param)) for k, param in params.items() if is_distributed(param)}
-    parts = {k: (its[0], its[1]) for k, its in cuts.items() if len(its) > 1}
+    divided = {k: param for k, param in params.items() if _adds_up(program) and is_distributed(param)}
+    parts = {k: (param.dim(), cut) for k, param in divided.items() for cut in _cuts(param)}
     return _Adding(parts) if parts else None
 
 
@@ -163,6 +165,11 @@ def _reduced(values: Any, how: str, group: Any) -> Any:
     found = torch.stack([values.masked_fill(unknown, -torch.inf), unknown.to(values.dtype)])
     dist.all_reduce(found, dist.ReduceOp.MAX, group=group)
     return found[0].masked_fill(found[1] > 0, torch.nan)
+
+
+def _adds_up(program: Program) -> bool:
+    """Whether a rule makes totals."""
+    return any([*(phase.totals for phase in program.phases), *(launch.totals for launch in program.launches)])
 
 
 def _dimensions(tensor: Any) -> list[tuple[int, int]]:

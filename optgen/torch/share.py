@@ -104,7 +104,7 @@ class Share:
         has_lines = bool(kinds & {"row", "column", "part"})
         self._bodies = {k: body_of(model.parts[k], k, named.title, has_lines=has_lines) for k in mine}
         refuse_parts(program, ((k, model.params[k]) for k in mine), by_chance=wanted.rounding == "stochastic")
-        self._combine = adding_parts({k: model.params[k] for k in mine})
+        self._combine = adding_parts(program, {k: model.params[k] for k in mine})
         begun = {k for k in mine if self._has_begun(k)}
         shapes = [self._shape(k) for k in range(len(model.params))]
         self._sizes = [int(np.prod(shape)) for shape in shapes]

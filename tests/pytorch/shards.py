@@ -7,7 +7,8 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -23,12 +24,15 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 import optgen.torch
 from optgen import GroupNorm, Let, Optimizer, g, theta
 from optgen.hypers import lr
+from optgen.torch.sharded import here
 
 LIMIT = 300
 """Seconds that processes are given."""
 SHAPES = [(5, 4), (7,), (1, 6), (4, 3, 2), (2, 5), (3,)]
 """Those of one row and of two leave processes without elements."""
 STEPS = 4
+WAYS = ["first", "last", "meshes", "some"]
+"""How tensors are divided."""
 SCRIPTS = ["AdamW", "LAMB", "Adafactor"]
 """With which optimizers."""
 OF_GROUPS = Optimizer("of_groups", "Groups", step=(Let(theta.next, theta - lr * g / (1 + GroupNorm(g))),))
@@ -83,15 +87,15 @@ def _drawn(k: int) -> list[Any]:
 
 
 def _divided(values: list[Any], way: str) -> list[Any]:
-    """Tensors as this process has them: cut along the first dimension or the last, or some of them only."""
-    mesh = init_device_mesh("cpu", (torch.distributed.get_world_size(),))
-    if way == "first":
-        how: list[Any] = [Shard(0)] * len(values)
-    elif way == "last":
-        how = [Shard(x.dim() - 1) for x in values]
-    else:
-        how = [Shard(0), None, Shard(0), Replicate(), None, Shard(0)]
-    return [x if it is None else distribute_tensor(x, mesh, [it]) for x, it in zip(values, how, strict=True)]
+    """Tensors as this process has them: cut along the first dimension or the last, on two meshes, or some only."""
+    count = torch.distributed.get_world_size()
+    mesh, other = init_device_mesh("cpu", (count,)), init_device_mesh("cpu", (1, count))
+    how: list[Any] = [(mesh, Shard(x.dim() - 1 if way == "last" else 0)) for x in values]
+    if way == "meshes":
+        how[::2] = [(other, Replicate(), Shard(0))] * len(how[::2])
+    if way == "some":
+        how[1:5] = None, how[2], (mesh, Replicate()), None
+    return [distribute_tensor(x, it[0], it[1:]) if it else x for x, it in zip(values, how, strict=True)]
 
 
 def _kind(title: str) -> Any:
@@ -176,21 +180,48 @@ def _from_a_checkpoint(folder: str) -> dict[str, Any]:
 
 def work(_: int, titles: list[str], folder: str) -> tuple[dict[tuple[str, str], Any], dict[str, Any] | None]:
     """What becomes of tensors, divided in each way, and of a script, whose first half writes a checkpoint."""
-    of_tensors = {(title, way): whole(trained(title, way)) for title in titles for way in ("first", "last", "some")}
+    of_tensors = {(title, way): whole(trained(title, way)) for title in titles for way in WAYS}
     is_first = torch.distributed.get_world_size() == 2
     return of_tensors, _up_to_a_checkpoint(folder) if is_first else _from_a_checkpoint(folder)
 
 
-# What cannot be done -------------------------------------------------------------------------------------------------
+# What takes one process -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def last_of_four() -> Iterator[None]:
+    """Be the last of four processes, of which there is no other."""
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=3, world_size=4)
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def written(beside: str) -> list[list[Any]]:
+    """Parameters of 16 bits, whole and as a part, that have been written to between steps, and what is beside them."""
+    with last_of_four():
+        mesh, found = init_device_mesh("cpu", (4,)), []
+        for kind in (torch.Tensor.clone, lambda x: DTensor.from_local(x.clone(), mesh, [Shard(0)])):
+            torch.manual_seed(0)
+            param = torch.nn.Parameter(kind(torch.randn(3, 4, dtype=torch.bfloat16)))
+            opt = optgen.torch.AdamW([param], lr=0.01, **{beside: True})
+            for k in range(6):
+                with torch.no_grad():
+                    if k == 2:
+                        param.copy_(kind(torch.ones(3, 4)))
+                    if k == 4:
+                        here(param).mul_(0.3)
+                param.grad = kind(torch.randn(3, 4, dtype=torch.bfloat16))
+                opt.step()
+            found.append([here(x.detach()).float().numpy() for x in (param, opt.state[param][beside])])
+        return found
 
 
 def refused() -> dict[str, str]:
-    """What is said of what cannot be done, in the last of four processes, of which there is no other."""
-    torch.distributed.init_process_group("fake", store=FakeStore(), rank=3, world_size=4)
-    try:
+    """What is said of what cannot be done."""
+    with last_of_four():
         return _refused(init_device_mesh("cpu", (4,)), init_device_mesh("cpu", (2, 2)))
-    finally:
-        torch.distributed.destroy_process_group()
 
 
 def _param(mesh: Any, *placements: Any, rows: int = 1) -> Any:
@@ -222,5 +253,6 @@ def _refused(line: Any, square: Any) -> dict[str, str]:
         "elements over two": _said("AdamW", both),
         "over one of two": _said("LAMB", _param(square, Replicate(), Shard(0), rows=2)),
         "draws, of whole ones": _said("GradientNoiseSGD", whole),
+        "another mesh": _said("LAMB", _param(DeviceMesh("cpu", [0, 1]), Shard(0), rows=0)),
         "a part of one row": _said("LAMB", torch.nn.Parameter(row)),
     }

@@ -20,6 +20,7 @@ SAID = {
     "elements over two": "nothing",
     "over one of two": "nothing",
     "draws, of whole ones": "nothing",
+    "another mesh": r"params\[0\] is .*: lamb makes totals of all parts, and this process is not in the mesh .*",
     "a part of one row": "nothing",
 }
 """What is said of what, as an expression."""
@@ -61,7 +62,7 @@ def test_tensors_that_are_divided_are_stepped_as_they_are_in_one_process(
 ) -> None:
     alone = shards.whole(shards.trained(title))
     of_title = [its for each in answers.values() for found, _ in each for (of, _), its in found.items() if of == title]
-    assert len(of_title) == 3 * (2 + 3 * (title in OF_THREE))
+    assert len(of_title) == 4 * (2 + 3 * (title in OF_THREE))
     for found in of_title:
         for one, other in zip(found, alone, strict=True):
             if title in OF_ELEMENTS:
@@ -85,3 +86,10 @@ def test_a_script_with_fully_shard_goes_on_with_other_processes(
 @pytest.mark.parametrize("what", SAID)
 def test_what_cannot_be_done_with_a_part_is_refused_in_words(torch: Any, refused: dict[str, str], what: str) -> None:
     assert re.fullmatch(SAID[what], refused[what])
+
+
+@pytest.mark.parametrize("beside", ["master", "kahan"])
+def test_what_is_written_to_a_part_of_16_bits_holds(shards: Any, beside: str) -> None:
+    whole, part = shards.written(beside)
+    for one, other in zip(whole, part, strict=True):
+        np.testing.assert_array_equal(one, other)
