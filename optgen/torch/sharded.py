@@ -18,7 +18,7 @@ from optgen.runtime.core.sharing import Combine, SharedTotal, differs
 from optgen.runtime.core.small import shape_in
 
 
-class Cut(NamedTuple):
+class Division(NamedTuple):
     """How a tensor is divided.
 
     Parameters
@@ -135,7 +135,7 @@ def adding_parts(program: Program, params: Mapping[int, Any]) -> Combine | None:
 class _Adding:
     """An all-reduce of each total, for each group of processes that has parts."""
 
-    def __init__(self, parts: Mapping[int, tuple[int, Cut]]) -> None:
+    def __init__(self, parts: Mapping[int, tuple[int, Division]]) -> None:
         self._parts = parts
         self._places: dict[tuple[str, str], list[tuple[Any, Any]]] = {}
 
@@ -178,8 +178,8 @@ def _dimensions(tensor: Any) -> list[tuple[int, int]]:
     return [(j, dim) for j, dim in enumerate(along) if dim is not None and tensor.device_mesh.size(j) > 1]
 
 
-def _cuts(tensor: Any) -> list[Cut]:
-    return [Cut(dim, tensor.device_mesh.get_group(j)) for j, dim in _dimensions(tensor)]
+def _cuts(tensor: Any) -> list[Division]:
+    return [Division(dim, tensor.device_mesh.get_group(j)) for j, dim in _dimensions(tensor)]
 
 
 def _division(tensor: Any) -> Any:
