@@ -291,7 +291,8 @@ def with_elements(kind: str, column: Column, cuts: Cuts) -> list[Column]:
     """The values of each tensor that has elements, or that of the model: no others are written."""
     if kind == "model":
         return [column]
-    return [column.part(*cuts.bounds[kind][j : j + 2].tolist()) for j in cuts.at.tensors.tolist()]
+    there = np.flatnonzero(cuts.extents["numel"]).tolist()  # whether they take part or not
+    return [column.part(*cuts.bounds[kind][j : j + 2].tolist()) for j in there]
 
 
 def changed_by(optimizer: Optimizer, setting: Setting, old: dict[str, list[Array]]) -> set[str]:
