@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from website import gallery, navigation, pages, paths
+from website import gallery, navigation, pages, paths, reference, walk
 
 from optgen.files import write_whole
 
@@ -23,11 +23,13 @@ WEBSITE = ROOT / "docs" / "website"
 
 def write(out: Path, wanted: Sequence[str]) -> None:
     """Write the sources into ``out/pages``, and the configuration beside them."""
-    choices = gallery.optimizers()
+    choices = gallery.rules("optimizer")
     drawn = {name: paths.drawn(choices[name]) for name in wanted or choices}
     files = {
         **dict(pages.pages(ROOT)),
         **dict(gallery.gallery(ROOT, choices, drawn)),
+        **dict(reference.reference()),
+        "walk.md": "\n\n".join(walk.walk(choices[walk.NAME])),
         **{f"gallery/paths/{name}.svg": each.svg for name, each in drawn.items() if each.svg},
         "gallery/paths/surface.svg": paths.surface_svg(),
         "site.css": (WEBSITE / "site.css").read_bytes(),
@@ -38,7 +40,7 @@ def write(out: Path, wanted: Sequence[str]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content if isinstance(content, bytes) else content.encode())
     titles = {name: choices[name][1].title for name in drawn}
-    nav = navigation.navigation(files, gallery.families(ROOT, drawn), titles, [])
+    nav = navigation.navigation(files, gallery.families(ROOT, drawn), titles)
     settings = (WEBSITE / "mkdocs.yml").read_text(encoding="utf-8")
     write_whole(out / "mkdocs.yml", f"{settings}\nnav: {json.dumps(nav)}\n")  # JSON is YAML
 

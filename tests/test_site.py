@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -101,3 +102,16 @@ def test_no_page_is_empty(site):
     sizes = {str(path.relative_to(html)): len(page.words) for path, page in pages.items() if path.name != "404.html"}
     assert {name: words for name, words in sizes.items() if words < 100} == {}
     assert {f"gallery/{name}.html" for name in SHOWN} <= sizes.keys()
+
+
+def test_every_optimizer_has_its_page(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    gallery, paths = (import_module(f"website.{name}") for name in ("gallery", "paths"))
+    rules = gallery.rules("optimizer")
+    pages = dict(gallery.gallery(ROOT, rules, dict.fromkeys(rules, paths.Drawn("", "No picture: nobody drew one."))))
+    names = {path.stem for path in (ROOT / "generated" / "cpu").glob("*.py")} - {"__init__"}
+    assert pages.keys() == {f"gallery/{name}.md" for name in ("index", *names)}
+    for name in names:
+        page = pages[f"gallery/{name}.md"]
+        assert all(f"\n## {part}" in page for part in ("Cost", "Certificate", "Generated modules")), name
+        assert "<math display=" in page, name

@@ -24,12 +24,12 @@ _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 _FAMILY = re.compile(r"^\| ([^|]+) \| (.*`\w+`.*) \|$", re.MULTILINE)
 
 
-def optimizers() -> dict[str, Choice]:
-    """The optimizers that come with optgen, by name."""
+def rules(kind: str) -> dict[str, Choice]:
+    """The optimizers, or the schedules, that come with optgen, by name."""
     choices, errors = everything(spec_files(installed_specs()))
     if errors:
         raise errors[0]
-    return {each.name: (source, each) for source, each in choices if each.kind == "optimizer"}
+    return {each.name: (source, each) for source, each in choices if each.kind == kind}
 
 
 def families(root: Path, names: Collection[str]) -> dict[str, list[str]]:
@@ -45,7 +45,7 @@ def families(root: Path, names: Collection[str]) -> dict[str, list[str]]:
     left_out = set(names) - {name for row in table.values() for name in row}
     if left_out:
         raise UsageError(f"README.md has no family for {', '.join(sorted(left_out))}: add it to the table")
-    kept = {family: [name for name in row if name in names] for family, row in table.items()}
+    kept = {family[0].upper() + family[1:]: [name for name in row if name in names] for family, row in table.items()}
     return {family: row for family, row in kept.items() if row}
 
 
@@ -66,7 +66,7 @@ def index(families: Mapping[str, Sequence[str]], sheets: Mapping[str, Any], draw
     ]
     for family, names in families.items():
         cards = "\n".join(_card(name, sheets[name], drawn[name]) for name in names)
-        parts += [f"## {family[0].upper()}{family[1:]}", f'<div class="cards">\n{cards}\n</div>']
+        parts += [f"## {family}", f'<div class="cards">\n{cards}\n</div>']
     return "\n\n".join(parts) + "\n"
 
 
