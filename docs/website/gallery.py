@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from website.pages import Files, fenced
+from website.files import Files, fenced
 from website.paths import STEPS, SURFACE, Drawn
 
 from optgen.catalog import Choice, everything
@@ -72,7 +72,8 @@ def index(families: Mapping[str, Sequence[str]], sheets: Mapping[str, Any], draw
 
 def _card(name: str, sheet: Mapping[str, Any], drawn: Drawn) -> str:
     picture = f'<img src="paths/{name}.svg" alt="" loading="lazy">' if drawn.svg else "<span>no picture</span>"
-    words = f"<b>{escape(sheet['title'])}</b> <code>{name}</code>"
+    title = re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", escape(sheet["title"]))
+    words = f"<b>{title}</b> <code>{name.replace('_', '_<wbr>')}</code>"
     return f'<a href="{name}.html"><span class="surface">{picture}</span>{words}</a>'
 
 
@@ -92,9 +93,13 @@ def page(name: str, sheets: Mapping[str, Any], choices: Mapping[str, Choice], dr
 def _head(title: Block) -> Iterator[str]:
     assert isinstance(title, Title)
     yield f"# {title.text}"
-    if title.note:
-        linked = _ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', escape(title.note))
-        yield f'<p class="note">{linked}</p>'
+    yield from [source(title.note)] if title.note else []
+
+
+def source(note: str) -> str:
+    """Where a rule comes from, with papers as links."""
+    linked = _ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', escape(note))
+    return f'<p class="note">{linked}</p>'
 
 
 def _part(block: Block) -> str:
@@ -125,7 +130,7 @@ def _difference(sheet: Mapping[str, Any], choices: Mapping[str, Choice]) -> Iter
     other = min(sheet["kin"], key=lambda other: len(other["differs"]))["name"]
     mine, theirs = (choices[name][0].rule(name) for name in (sheet["name"], other))
     changed, _ = changes(mine, theirs)
-    yield f"## What changes to {other}"
+    yield f"## From {sheet['name']} to {other}"
     yield body([Changes([(each.before, each.after, ()) for each in changed])]) if changed else "The same equations."
 
 

@@ -1,17 +1,15 @@
-"""The pages that are there already, the README and docs/*.md, with links that hold in the site."""
+"""The pages that are there already, the README and docs/*.md: links hold in the site, and formulas are MathML."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from os.path import relpath
 from pathlib import Path, PurePosixPath
 
-from optgen.errors import UsageError
+from latex2mathml.converter import convert
+from website.files import Files, fenced
 
-Content = str | bytes
-Files = Iterator[tuple[str, Content]]
-"""Files of the site, each with its path there."""
+from optgen.errors import UsageError
 
 HOMES = {
     "README.md": "index.md",
@@ -20,8 +18,9 @@ HOMES = {
     "docs/README.md": "contents.md",
 }
 """Where pages go whose place is another than in the repository."""
-_LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[([^\]]*)\]\((?![a-z]+:|#)([^)#\s]+)")
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", re.DOTALL)
 _LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash"}
 
 
@@ -53,23 +52,31 @@ def moved(root: Path, path: str, linked: set[str]) -> str:
     folder, start = PurePosixPath(path).parent, PurePosixPath(home(path)).parent
 
     def there(match: re.Match[str]) -> str:
-        target = relpath(folder / match[1], ".")
+        words, target = match[1], relpath(folder / match[2], ".")
         if not (root / target).is_file():
-            raise UsageError(f"{path} links to {match[1]}, which is no file: write one that is")
+            raise UsageError(f"{path} links to {match[2]}, which is no file: write one that is")
         linked.add(target)
-        return relpath(home(target), start)
+        return f"[{title(root / target) if words.endswith('.md') else words}]({relpath(home(target), start)}"
 
     parts = _CODE.split((root / path).read_text(encoding="utf-8"))
-    return "".join(part if number % 2 else _LINK.sub(there, part) for number, part in enumerate(parts))
+    return "".join(
+        part if number % 2 else _LINK.sub(there, _FORMULA.sub(_drawn, part)) for number, part in enumerate(parts)
+    )
+
+
+def title(path: Path) -> str:
+    """What a page calls itself, which says more than the name of its file."""
+    return path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def _drawn(match: re.Match[str]) -> str:
+    """A formula in LaTeX as MathML."""
+    if match[1]:
+        return f'<div class="wide">{convert(match[1].strip(), display="block")}</div>'
+    return f"<span>{convert(match[2])}</span>"  # else Markdown takes it for a block where it begins a line
 
 
 def shown(root: Path, path: str) -> str:
     """A page that shows a file."""
     language = _LANGUAGES.get(PurePosixPath(path).suffix, "text")
     return f"# {path}\n\n{fenced((root / path).read_text(encoding='utf-8'), language)}\n"
-
-
-def fenced(text: str, language: str) -> str:
-    """A text as a block of code, whatever it holds."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall(r"^`+", text, re.MULTILINE)), default=0))
-    return f"{fence}{language}\n{text.strip()}\n{fence}"

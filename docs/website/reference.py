@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 
-from website.gallery import rules
-from website.pages import Files
+from website.files import Files
+from website.gallery import rules, source
 
 import optgen
 from optgen import hypers, language
@@ -91,7 +91,7 @@ def _schedules() -> Iterator[str]:
         title, *blocks = page_of(sheet(*choice))
         assert isinstance(title, Title)
         yield f"## {title.text}\n\n`from optgen.generated.schedules.{name} import {title.text}`"
-        yield from [f"Reference: {title.note}."] if title.note else []
+        yield from [source(title.note)] if title.note else []
         yield from (body([block]) for block in blocks if not isinstance(block, Heading))
 
 

@@ -11,7 +11,7 @@ from inspect import getdoc, getmodule
 from typing import Any
 
 import numpy as np
-from website.pages import fenced
+from website.files import fenced
 
 from optgen.build import source
 from optgen.catalog import Choice
@@ -107,7 +107,7 @@ def _machine_code(module: Any, title: str) -> Iterator[str]:
     (assembly,) = module.sweep_serial.inspect_asm().values()
     starts = [match.start() for match in _LABEL.finditer(assembly)]
     blocks = [assembly[start:end] for start, end in zip(starts, [*starts[1:], len(assembly)], strict=True)]
-    loop = max((block for block in blocks if "sqrt" in block), key=len)  # that for the last few is shorter
+    loop = next(block for block in blocks if "sqrt" in block)  # the loops for what is left over come after it
     yield f"LLVM's code for the {platform.machine()} that made this page: the loop over elements, in float32."
     yield fenced(loop.replace("\t", "    "), "asm")
 
