@@ -15,6 +15,7 @@ from pathlib import Path
 
 from website import gallery, navigation, pages, paths, reference, walk
 
+from optgen.errors import UsageError
 from optgen.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +25,9 @@ WEBSITE = ROOT / "docs" / "website"
 def write(out: Path, wanted: Sequence[str]) -> None:
     """Write the sources into ``out/pages``, and the configuration beside them."""
     choices = gallery.rules("optimizer")
+    unknown = sorted(set(wanted) - choices.keys())
+    if unknown:
+        raise UsageError(f"there is no optimizer {', '.join(unknown)}: `optgen list` shows what there is")
     drawn = {name: paths.drawn(choices[name]) for name in wanted or choices}
     files = {
         **dict(pages.pages(ROOT)),
@@ -34,6 +38,7 @@ def write(out: Path, wanted: Sequence[str]) -> None:
         "gallery/paths/surface.svg": paths.surface_svg(),
         "site.css": (WEBSITE / "site.css").read_bytes(),
     }
+    files["index.md"] = gallery.linked(str(files["index.md"]), drawn)
     shutil.rmtree(out / "pages", ignore_errors=True)
     for path, content in files.items():
         place = out / "pages" / path

@@ -77,6 +77,15 @@ def _card(name: str, sheet: Mapping[str, Any], drawn: Drawn) -> str:
     return f'<a href="{name}.html"><span class="surface">{picture}</span>{words}</a>'
 
 
+def linked(page: str, names: Collection[str]) -> str:
+    """The README, in whose table names are links to their pages."""
+
+    def name(match: re.Match[str]) -> str:
+        return f"[{match[0]}](gallery/{match[1]}.md)" if match[1] in names else match[0]
+
+    return _FAMILY.sub(lambda row: re.sub(r"`(\w+)`", name, row[0]), page)
+
+
 def page(name: str, sheets: Mapping[str, Any], choices: Mapping[str, Choice], drawn: Drawn) -> Iterator[str]:
     """The parts of the page of an optimizer."""
     sheet = sheets[name]

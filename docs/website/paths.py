@@ -16,8 +16,7 @@ from optgen.plot.surfaces import surface_named
 
 SURFACE = surface_named("rosenbrock")
 STEPS = 200
-TRIED = 3
-"""One of so many learning rates is tried."""
+TRIED = RATES[::3]
 WIDTH = 340
 """Of the picture, in units that CSS scales."""
 _LEFT, _RIGHT, _LOW, _HIGH = SURFACE.window
@@ -43,10 +42,10 @@ class Drawn:
 
 def drawn(choice: Choice) -> Drawn:
     """The path of an optimizer, taken by its kernel in float64."""
-    gone = path(contender(choice, {}), SURFACE, STEPS, rates=RATES[::TRIED])
+    gone = path(contender(choice, {}), SURFACE, STEPS, rates=TRIED)
     if not np.isfinite(gone.points).all():
         return Drawn("", f"No picture: on {SURFACE.title} it leaves for where there are no numbers.")
-    at = "" if gone.lr is None else f" with a learning rate of {gone.lr:.2g}, tuned"
+    at = "" if gone.lr is None else f" with a learning rate of {gone.lr:.2g}, the best of {len(TRIED)}"
     said = f"{STEPS} steps on {SURFACE.title}{at}: from {SURFACE.value(*SURFACE.start):.3g} to {gone.loss:.2g}."
     return Drawn(_svg(gone.points), said)
 

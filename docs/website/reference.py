@@ -21,6 +21,7 @@ from optgen.explain.page import Heading, Rows, Title, page_of
 from optgen.explain.sheet import sheet
 from optgen.language.domains import domain_of
 from optgen.language.symbols import Hyper
+from optgen.language.text import text
 
 SPEC = {
     "Rules": ("Let", "Optimizer", "Schedule", "compile", "lr_range_test"),
@@ -36,7 +37,9 @@ SPEC = {
 }
 """The names of `optgen`, by what they are for."""
 RUNTIME = {
-    "Optimizers of generated modules": ("cpu.optimizer.FusedOptimizer", "cuda.optimizer.FusedOptimizer"),
+    "Optimizers for CPUs": ("cpu.optimizer.FusedOptimizer",),
+    "Optimizers for NVIDIA GPUs": ("cuda.optimizer.FusedOptimizer",),
+    "What both have": ("core.optimizer.OptimizerBase",),
     "What a module says of itself": tuple(
         f"core.program.{name}" for name in ("Program", "Params", "Value", "Hyper", "Phase", "Launch")
     ),
@@ -97,9 +100,10 @@ def _schedules() -> Iterator[str]:
 
 def _hypers() -> str:
     """The hyperparameters that rules share."""
-    shared = {name: each for name, each in vars(hypers).items() if isinstance(each, Hyper)}
+    shared = {name: each for name, each in sorted(vars(hypers).items()) if isinstance(each, Hyper)}
     rows = [
-        [[name], [str(each.default)], [str(domain_of(each))], [each.meaning]] for name, each in sorted(shared.items())
+        [[name], [f"{h.usual:g}" if h.default.is_number else text(h.default)], [str(domain_of(h))], [h.meaning]]
+        for name, h in shared.items()
     ]
     table = body([Rows(("name", "default", "domain", "what it is"), rows, frozenset({1}))])
     return f"# optgen.hypers\n\n{_first('optgen.language.hypers')}\n\n{table}\n"
