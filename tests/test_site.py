@@ -48,8 +48,8 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The site with a few optimizers, built: its pages by path."""
-    pytest.importorskip("mkdocs", reason="the site takes MkDocs: pip install 'optgen[docs]'")
-    pytest.importorskip("matplotlib")
+    for needed in ("mkdocs", "mkdocstrings", "material", "latex2mathml", "matplotlib"):
+        pytest.importorskip(needed, reason=f"the site takes {needed}: pip install 'optgen[docs]'")
     out = tmp_path_factory.mktemp("site")
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     for command in (
