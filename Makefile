@@ -4,7 +4,7 @@ TESTS := -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 # Those of tests/gpu that say whether it still runs, beside what is made for the simulator.
 SIMULATED := tests/simulated $(foreach of,sgdm-float32 adabound_paper-float64 sm3-float32,'tests/gpu/test_same_as_cpu.py::test_every_step[$(of)]')
 
-.PHONY: demo test check bench performance gpu verification machine-code same-bits explain pictures compare clean
+.PHONY: demo test check bench performance gpu verification machine-code same-bits explain pictures compare docs clean
 
 demo: .venv/installed            ## build every optimizer, then train on handwritten digits with two of them
 	$(BIN)/optgen build
@@ -63,6 +63,10 @@ pictures: .venv/installed        ## draw the pictures of docs/plot.md
 compare: .venv/installed         ## train with every optimizer, see which claims of lectures hold, and write docs/comparison.md
 	$(BIN)/python examples/compare.py --out docs
 
+docs: .venv/documented           ## the documentation as a site, in build/site/html: pages, a gallery from the specs, the reference
+	$(BIN)/python docs/write_site.py build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file build/site/mkdocs.yml
+
 clean:                           ## forget compiled kernels and everything else that can be made again
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
@@ -70,4 +74,9 @@ clean:                           ## forget compiled kernels and everything else 
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,examples,cuda]'
+	touch $@
+
+.venv/documented: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@

@@ -77,8 +77,8 @@ def contender(choice: Choice, given: Mapping[str, float]) -> Mover:
     return Mover(declared.name, getattr(module, declared.title), module.PROGRAM, own)
 
 
-def path(who: Mover, surface: Surface, steps: int, seed: int = 0) -> Path:
-    """Where a rule goes, at the learning rate that is given or else at the one of `RATES` that is lowest on average.
+def path(who: Mover, surface: Surface, steps: int, seed: int = 0, rates: Floats = RATES) -> Path:
+    """Where a rule goes, at the learning rate that is given or else at the one of `rates` that is lowest on average.
 
     Parameters
     ----------
@@ -90,14 +90,16 @@ def path(who: Mover, surface: Surface, steps: int, seed: int = 0) -> Path:
         How many steps.
     seed : int
         Of the noise of the gradients, which is the same for all rules.
+    rates : array of float
+        The learning rates that are tried where none is given.
     """
     if "lr" not in who.program.hypers:
         return _path(who, surface, walked(who, surface, [who.given], steps, seed), None)
     if "lr" in who.given:
         return _path(who, surface, walked(who, surface, [who.given], steps, seed), who.given["lr"])
-    tried = walked(who, surface, [{**who.given, "lr": rate} for rate in RATES.tolist()], steps, seed)
+    tried = walked(who, surface, [{**who.given, "lr": rate} for rate in rates.tolist()], steps, seed)
     best = int(np.argmin(_quality(surface, tried)))
-    return _path(who, surface, tried[:, best : best + 1], float(RATES[best]))
+    return _path(who, surface, tried[:, best : best + 1], float(rates[best]))
 
 
 def walked(who: Mover, surface: Surface, settings: Sequence[Mapping[str, float]], steps: int, seed: int = 0) -> Floats:
