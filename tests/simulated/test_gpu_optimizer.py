@@ -78,7 +78,12 @@ def test_an_interrupt_comes_after_the_step(monkeypatch: Any) -> None:
 
     def interrupted(*arguments: Any) -> Any:
         upload = uploading(*arguments)
-        return partial(lambda: (signal.raise_signal(signal.SIGINT), upload()))
+
+        def pressed() -> None:
+            signal.raise_signal(signal.SIGINT)
+            upload()
+
+        return partial(pressed)
 
     one.compile()
     other.step(arrays(1))
