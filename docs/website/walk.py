@@ -104,7 +104,7 @@ def _changed(before: Kernel, after: Kernel) -> str:
 def _machine_code(module: Any, title: str) -> Iterator[str]:
     yield "## On a CPU"
     getattr(module, title)([np.ones(ELEMENTS, np.float32)]).step([np.ones(ELEMENTS, np.float32)])
-    (assembly,) = module.sweep_serial.inspect_asm().values()
+    (assembly,) = module.sweep.inspect_asm().values()
     starts = [match.start() for match in _LABEL.finditer(assembly)]
     blocks = [assembly[start:end] for start, end in zip(starts, [*starts[1:], len(assembly)], strict=True)]
     loop = next(block for block in blocks if "sqrt" in block)  # the loops for what is left over come after it
