@@ -328,8 +328,6 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
                 fill(program, memory, values, [theta], begun)
             for held, its in states.values():
                 memory.copy(held, its)
-            keys = program.keys(count, values)
-            given = work.scalars(np.array([scalars], np.float64), keys, keys_of(count, 0), stream)
-            run([*given, *launches, *writes])
+            cuda_host.check(run([*given, *launches, *writes]))
             for held, its in states.values():
                 memory.copy(its, held)
