@@ -14,7 +14,10 @@ import numpy as np
 
 from optgen.runtime.core.program import Array, Call
 from optgen.runtime.core.storage import WORD, Handed
-from optgen.runtime.cuda.primitives import SIMULATED, THREADS, numba_cuda
+from optgen.runtime.cuda.primitives import PLAIN, SIMULATED, THREADS, numba_cuda
+
+if not PLAIN:
+    from cuda.bindings import driver  # it comes with numba-cuda, and only there
 
 
 def prepared(function: Any, blocks: int, arguments: Sequence[Any]) -> Callable[[int], Call]:
@@ -34,8 +37,6 @@ def prepared(function: Any, blocks: int, arguments: Sequence[Any]) -> Callable[[
     """
     if SIMULATED:
         return lambda _: partial(_simulated, function, blocks, arguments)
-    from cuda.bindings import driver  # noqa: PLC0415 - it comes with numba-cuda, and only there
-
     kernel = function.compile(tuple(map(function.typeof_pyval, arguments)))
     of_library = kernel._codelibrary.get_cufunc().handle  # noqa: SLF001 - numba-cuda has no other way to it
     error, loaded = driver.cuKernelGetFunction(of_library)
@@ -92,8 +93,6 @@ def is_capturing(stream: int) -> bool:
     """Whether what is put into a stream becomes a CUDA graph, in place of being run."""
     if SIMULATED:
         return False
-    from cuda.bindings import driver  # noqa: PLC0415 - it comes with numba-cuda, and only there
-
     error, status = driver.cuStreamIsCapturing(stream)
     if error == driver.CUresult.CUDA_ERROR_STREAM_CAPTURE_IMPLICIT:  # the default stream while another one is captured
         raise RuntimeError("the default stream cannot be used while a CUDA graph is captured in another one")
@@ -113,8 +112,6 @@ def uploading(target: Any, host: Array, stream: int) -> Call:
     """
     if SIMULATED:
         return partial(operator.setitem, target, ..., host)
-    from cuda.bindings import driver  # noqa: PLC0415
-
     call = partial(driver.cuMemcpyHtoDAsync, address_of(target), host.ctypes.data, host.nbytes, stream)
     call.keeps = target, host  # type: ignore[attr-defined]
     return call
@@ -144,8 +141,6 @@ def gpu_of(address: int) -> int:
     """The number of the GPU whose memory an address is in; for none, that of the current one."""
     if not address:
         return int(numba_cuda.get_current_device().id)
-    from cuda.bindings import driver  # noqa: PLC0415
-
     with numba_cuda.gpus[0]:  # the question takes any context
         error, number = driver.cuPointerGetAttribute(
             driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address
@@ -158,12 +153,9 @@ def gpu_of(address: int) -> int:
 @contextmanager
 def on_gpu(number: int) -> Iterator[None]:
     """A context in which a GPU is the current one."""
-    if not SIMULATED:
-        from cuda.bindings import driver  # noqa: PLC0415
-
-        if int(driver.cuCtxGetCurrent()[1]) == _context_of(number):
-            yield
-            return
+    if not SIMULATED and int(driver.cuCtxGetCurrent()[1]) == _context_of(number):
+        yield
+        return
     with numba_cuda.gpus[number]:
         yield
 
@@ -172,8 +164,6 @@ def calls_on_gpu(number: int, calls: list[Call]) -> list[Call]:
     """Calls of the driver, with others around them that make a GPU the current one, if it is not."""
     if SIMULATED:
         return calls
-    from cuda.bindings import driver  # noqa: PLC0415
-
     there = _context_of(number)
     if int(driver.cuCtxGetCurrent()[1]) == there:
         return calls
@@ -183,7 +173,5 @@ def calls_on_gpu(number: int, calls: list[Call]) -> list[Call]:
 @cache
 def _context_of(number: int) -> int:
     """What the driver calls the context that all libraries share on a GPU."""
-    from cuda.bindings import driver  # noqa: PLC0415
-
     with numba_cuda.gpus[number]:
         return int(driver.cuCtxGetCurrent()[1])
