@@ -122,11 +122,16 @@ def tensor_of_column(at: Any, i: Any) -> Any:
 
 
 @on_device
+def _both(x: Any, y: Any, most: Any) -> Any:
+    return maximum(x, y) if most else x + y
+
+
+@on_device
 def _of_block(x: Any, most: Any) -> Any:
     distance = WARP // 2
     while distance > 0:
         other = from_above(x, distance)
-        x = maximum(x, other) if most else x + other
+        x = _both(x, other, most)
         distance //= 2
     if thread() % WARP == 0:
         leave(thread() // WARP, x)
@@ -135,7 +140,7 @@ def _of_block(x: Any, most: Any) -> Any:
     warp = 1
     while warp < WARPS:
         other = left(warp)
-        total = maximum(total, other) if most else total + other
+        total = _both(total, other, most)
         warp += 1
     sync()
     return total
@@ -158,7 +163,7 @@ def _over(small: Any, begin: Any, end: Any, most: Any) -> Any:
     found = -inf if most else 0.0
     k = begin + thread()
     while k < end:
-        found = maximum(found, small[k]) if most else found + small[k]
+        found = _both(found, small[k], most)
         k += THREADS
     return _of_block(found, most)
 
@@ -182,7 +187,7 @@ def _over_tensors(small: Any, x_of: Any, at: Any, most: Any) -> Any:
     end = at[TENSORS] + at[N_TENSORS]
     while k < end:
         value = small[x_of + at[k]]
-        found = maximum(found, value) if most else found + value
+        found = _both(found, value, most)
         k += THREADS
     return _of_block(found, most)
 
@@ -196,7 +201,7 @@ def _over_group(small: Any, x_of: Any, at: Any, j: Any, most: Any) -> Any:
     while k < end:
         if at[at[FAMILIES] + at[k]] == family:
             value = small[x_of + at[k]]
-            found = maximum(found, value) if most else found + value
+            found = _both(found, value, most)
         k += THREADS
     return _of_block(found, most)
 
@@ -230,11 +235,6 @@ def max_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
 
 AT_ONCE = 16
 """Values that a thread loads before it needs the first of them: a load takes as long as fifty additions."""
-
-
-@on_device
-def _both(x: Any, y: Any, most: Any) -> Any:
-    return maximum(x, y) if most else x + y
 
 
 @on_device
