@@ -1,10 +1,11 @@
 """What a step of AdamW costs in PyTorch: `optgen.torch`, torch fused and torch foreach take turns in one run.
 
     python benchmarks/torch_step.py [--threads 1 2] [--models resnet50 gpt2 small] [--rounds 15] [--bf16] [--no-foreach]
+    python benchmarks/torch_step.py --offload  # parameters of 16 bits, weights and states of 32: DeepSpeed's CPUAdam
 
 Each contender has parameters of its own in the shapes of a model. A round lets each take one step; medians over rounds
 are printed, of the time on the wall and of that of the calling thread's processor, which others on the same machine
-disturb less, and the medians of the ratios to torch fused within rounds.
+disturb less, and the medians of the ratios to the second within rounds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from time import perf_counter, thread_time
 import torch
 
 from optgen.bench.models import NETWORKS
-from optgen.torch import AdamW
+from optgen.torch import AdamW, offload
 
 Shapes = list[tuple[int, ...]]
 
@@ -25,25 +26,55 @@ Shapes = list[tuple[int, ...]]
 MODELS: dict[str, Shapes] = {**{name: list(NETWORKS[name]) for name in ("resnet50", "gpt2")}, "small": [(16,)] * 1000}
 
 
-def step_of(kind: Callable[..., torch.optim.Optimizer], shapes: Shapes, dtype: torch.dtype, **how: bool) -> Callable:
-    """A step of an optimizer on a model of its own."""
+def model_of(shapes: Shapes, dtype: torch.dtype) -> list[torch.nn.Parameter]:
+    """Parameters of a model, with gradients."""
     generator = torch.Generator().manual_seed(0)
     params = [torch.nn.Parameter(torch.randn(shape, generator=generator).to(dtype)) for shape in shapes]
     for param in params:
         param.grad = torch.randn(param.shape, generator=generator).to(dtype)
-    return kind(params, **how).step
+    return params
 
 
-def race(shapes: Shapes, dtype: torch.dtype, rounds: int, *, foreach: bool) -> None:
-    """Let all take turns, and print what it took."""
-    steps = {
-        "optgen": step_of(AdamW, shapes, dtype),
-        "torch fused": step_of(torch.optim.AdamW, shapes, dtype, fused=True),
+def steps(shapes: Shapes, dtype: torch.dtype, *, foreach: bool) -> dict[str, Callable[[], object]]:
+    """A step of each contender, on a model of its own."""
+    found = {
+        "optgen": AdamW(model_of(shapes, dtype)).step,
+        "torch fused": torch.optim.AdamW(model_of(shapes, dtype), fused=True).step,
     }
     if foreach:
-        steps["torch foreach"] = step_of(torch.optim.AdamW, shapes, dtype, foreach=True)
+        found["torch foreach"] = torch.optim.AdamW(model_of(shapes, dtype), foreach=True).step
+    return found
+
+
+def offloaded(shapes: Shapes) -> dict[str, Callable[[], object]]:
+    """A step of parameters of 16 bits whose weights and states of 32 bits are on the host, as all here is."""
+    from deepspeed.ops.adam import DeepSpeedCPUAdam  # noqa: PLC0415 - which most do not have
+
+    store = {"exp_avg": "float32", "exp_avg_sq": "float32"}
+    ours = offload(AdamW(model_of(shapes, torch.bfloat16), master=True, store=store))
+    params = model_of(shapes, torch.bfloat16)
+    masters = [torch.nn.Parameter(param.detach().float()) for param in params]
+    for master in masters:
+        master.grad = torch.empty_like(master)
+    theirs = DeepSpeedCPUAdam(masters, adamw_mode=True, weight_decay=0.01)
+
+    def step() -> None:
+        """As ZeRO-Offload does: gradients to 32 bits, the step, weights to 16."""
+        for master, param in zip(masters, params, strict=True):
+            master.grad.copy_(param.grad)
+        theirs.step()
+        with torch.no_grad():
+            for master, param in zip(masters, params, strict=True):
+                param.copy_(master)
+
+    return {"optgen": ours.step, "DeepSpeed": step}
+
+
+def race(steps: dict[str, Callable[[], object]], tensors: int, rounds: int) -> None:
+    """Let all take turns, and print what it took."""
     walls: dict[str, list[float]] = {name: [] for name in steps}
     own: dict[str, list[float]] = {name: [] for name in steps}
+    beside = list(steps)[1]
     for turn in range(rounds + 3):
         for name, step in steps.items():
             start, cpu = perf_counter(), thread_time()
@@ -54,9 +85,9 @@ def race(shapes: Shapes, dtype: torch.dtype, rounds: int, *, foreach: bool) -> N
     for name in steps:
         line = f"    {name:14s}"
         for what, times in (("wall", walls), ("thread", own)):
-            ratio = median(a / b for a, b in zip(times[name], times["torch fused"], strict=True))
-            line += f"{median(times[name]) * 1e3:10.3f} ms {what} {ratio:5.2f} of fused"
-        print(f"{line}  {median(own[name]) / len(shapes) * 1e6:8.2f} µs a tensor")
+            ratio = median(a / b for a, b in zip(times[name], times[beside], strict=True))
+            line += f"{median(times[name]) * 1e3:10.3f} ms {what} {ratio:5.2f} of {beside}"
+        print(f"{line}  {median(own[name]) / tensors * 1e6:8.2f} µs a tensor")
 
 
 def main() -> None:
@@ -67,15 +98,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--no-foreach", action="store_true")
+    parser.add_argument("--offload", action="store_true")
     asked = parser.parse_args()
     for threads in asked.threads:
         torch.set_num_threads(threads)
         for name in asked.models:
             shapes = MODELS[name]
             elements = sum(torch.Size(shape).numel() for shape in shapes)
-            dtype = torch.bfloat16 if asked.bf16 else torch.float32
+            dtype = torch.bfloat16 if asked.bf16 or asked.offload else torch.float32
             print(f"{name}: {len(shapes)} tensors, {elements} elements, {dtype}, {threads} threads")
-            race(shapes, dtype, asked.rounds, foreach=not asked.no_foreach)
+            found = offloaded(shapes) if asked.offload else steps(shapes, dtype, foreach=not asked.no_foreach)
+            race(found, len(shapes), asked.rounds)
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads at the end")
 
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from optgen.torch.base import TorchOptimizer
 from optgen.torch.classes import class_named, class_of, no_such_class, titles
+from optgen.torch.offload import offload
 from optgen.torch.release import release_gradients
 
 if TYPE_CHECKING:
     from optgen.language.spec import Optimizer
 
-__all__ = ["TorchOptimizer", "optimizer", "release_gradients"]
+__all__ = ["TorchOptimizer", "offload", "optimizer", "release_gradients"]
 
 
 def __getattr__(name: str) -> type[TorchOptimizer]:

@@ -19,10 +19,11 @@ from optgen.runtime.core.program import Array, Program
 from optgen.runtime.core.storage import HALF, OPTIONS, Wanted, wanted
 from optgen.runtime.core.turn import TURN, run
 from optgen.torch.asked import Asked, program_of
+from optgen.torch.body import Trained
 from optgen.torch.families import BETAS, Family, Group, Spelled, theirs
 from optgen.torch.kept import Kept, Writing
 from optgen.torch.sharded import here, refuse_parts
-from optgen.torch.share import Share, Trained
+from optgen.torch.share import Share
 from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import FORMAT
 from optgen.torch.watch import ODD, Watch, facts, watching
@@ -81,7 +82,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         self._named = Spelling(type(self).__name__, self.family)
         defaults = self._defaults(args, given)
         self._watched: _Watched | None = None
-        self._steps = 0
+        self._steps, self._on_host = 0, False
         self._checked: dict[Any, Any] = {}
         self._options = self._checked_options(options, defaults)
         super().__init__(params, defaults)
@@ -185,6 +186,15 @@ class TorchOptimizer(torch.optim.Optimizer):
         """Whether what is stored is rounded by chance."""
         return self._options.rounding == "stochastic"
 
+    @property
+    def steps_on_host(self) -> bool:
+        """Whether states are in the memory of the host and steps run there, wherever parameters are."""
+        return self._on_host
+
+    @steps_on_host.setter
+    def steps_on_host(self, value: bool) -> None:
+        self._on_host, self._watched = value, None
+
     def _hypers_of(self, group: Group, dtype: Any) -> dict[str, float]:
         """The hyperparameters of a group, for parameters of a dtype."""
         program = self.program_of_group(group)
@@ -278,7 +288,8 @@ class TorchOptimizer(torch.optim.Optimizer):
         kinds: dict[tuple[Asked, Any], list[int]] = {}
         for k, param in enumerate(params):
             if param.grad is not None or self.state.get(param) or id(param) in before:
-                kinds.setdefault((rules[rows[of[k]][0]], param.device), []).append(k)
+                device = torch.device("cpu") if self._on_host else param.device
+                kinds.setdefault((rules[rows[of[k]][0]], device), []).append(k)
         shares = []
         for (rule, device), members in kinds.items():
             target = _TARGETS.get(device.type)
@@ -290,7 +301,7 @@ class TorchOptimizer(torch.optim.Optimizer):
                     "makes values of the whole model, so expected all parameters on one device, with the same options"
                 )
                 raise ValueError(f"{type(self).__name__} {what}")
-            share: Any = Share if target == "cpu" else import_module("optgen.torch.gpu").GpuShare  # with numba-cuda
+            share = _kind_of_share("host" if self._on_host else target)
             shares.append(share(program, self._options, self._named, model, members, hypers=hypers))
         self._steps = max([self._steps, *(share.t for share in shares)])
         others = np.ones(len(params), np.bool_)
@@ -315,7 +326,13 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         state = defaultdict(dict, {key: _plain(its) for key, its in self.state.items()})
-        return {**super().__getstate__(), "state": state, "_options": self._options, "_steps": self._steps}
+        return {
+            **super().__getstate__(),
+            "state": state,
+            "_options": self._options,
+            "_steps": self._steps,
+            "_on_host": self._on_host,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -334,7 +351,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         """
         given: dict[str, Any] = {}
         handles = [
-            self.register_load_state_dict_pre_hook(lambda _, its: given.update(its)),  # as other hooks have left it
+            self.register_load_state_dict_pre_hook(partial(_without_tensors, given)),  # as other hooks have left it
             self.register_load_state_dict_post_hook(lambda _: self._copy_states(given), prepend=True),
         ]
         try:
@@ -351,8 +368,26 @@ class TorchOptimizer(torch.optim.Optimizer):
         for param, key in zip(params, keys, strict=True):
             for name, value in given["state"].get(key, {}).items():
                 if isinstance(value, torch.Tensor):
-                    self.state[param][name] = value.detach().to(param.device, copy=True)
+                    self.state[param][name] = value.detach().to("cpu" if self._on_host else param.device, copy=True)
         self._steps = 0
+
+
+def _without_tensors(given: dict[str, Any], _: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
+    """What torch is to load of a state dict, which is noted: it would cast tensors, and move them."""
+    given.update(state_dict)
+    kept = {
+        key: {name: value for name, value in its.items() if not isinstance(value, torch.Tensor)}
+        if isinstance(its, Mapping)
+        else its
+        for key, its in state_dict["state"].items()
+    }
+    return {**state_dict, "state": kept}
+
+
+def _kind_of_share(where: str) -> Any:
+    """What steps parameters there; with numba-cuda if need be."""
+    name = {"host": "HostShare", "cuda": "GpuShare"}.get(where)
+    return getattr(import_module(f"optgen.torch.{'gpu' if where == 'cuda' else where}"), name) if name else Share
 
 
 def _plain(its: Any) -> Any:

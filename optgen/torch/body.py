@@ -7,7 +7,33 @@ from typing import Any
 
 import torch
 
+from optgen.torch.sharded import here
 from optgen.torch.tensors import FORMAT, as_numbers, is_dense, overlaps_itself
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The parameters of an optimizer, and what it keeps of them.
+
+    Parameters
+    ----------
+    params : list of tensor
+        Those of all groups, one group after another.
+    row : list of int
+        Of each, which row of hyperparameters holds.
+    state : mapping
+        ``optimizer.state``.
+    parts : list of tensor
+        What of each parameter is in this process.
+    """
+
+    params: list[Any]
+    row: list[int]
+    state: Any
+    parts: list[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", list(map(here, self.params)))
 
 
 @dataclass(frozen=True, eq=False)

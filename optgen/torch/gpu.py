@@ -14,7 +14,8 @@ from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import memory_of
 from optgen.runtime.cuda.launch import CHUNK, OnDevice, SmallOnDevice, allocated_on_device
-from optgen.torch.share import Share, Trained
+from optgen.torch.body import Trained
+from optgen.torch.share import Share
 
 
 class GpuShare(Share):

@@ -7,7 +7,6 @@ is made from them, and made anew when anything but a gradient has moved.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -23,7 +22,7 @@ from optgen.runtime.core.small import Small, allocated, cuts_of, filled, views
 from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_for
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.cpu.visited import Kernels, visited
-from optgen.torch.body import body_of
+from optgen.torch.body import Body, Trained, body_of
 from optgen.torch.sharded import adding_parts, divided_as, gradient_here, here, is_distributed, refuse_parts
 from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import (
@@ -40,31 +39,6 @@ Hypers = Sequence[Mapping[str, float]]
 """The hyperparameters of each row of scalars."""
 STEP = "step"
 """The key of the number of steps that a parameter has taken."""
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """The parameters of an optimizer, and what it keeps of them.
-
-    Parameters
-    ----------
-    params : list of tensor
-        Those of all groups, one group after another.
-    row : list of int
-        Of each, which row of hyperparameters holds.
-    state : mapping
-        ``optimizer.state``.
-    parts : list of tensor
-        What of each parameter is in this process.
-    """
-
-    params: list[Any]
-    row: list[int]
-    state: Any
-    parts: list[Any] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", list(map(here, self.params)))
 
 
 class Share:
@@ -102,7 +76,7 @@ class Share:
         self._wanted, self._named, self._model = wanted, named, model
         kinds = {*program.values.values(), *program.small_states.values()}
         has_lines = bool(kinds & {"row", "column", "part"})
-        self._bodies = {k: body_of(model.parts[k], k, named.title, has_lines=has_lines) for k in mine}
+        self._bodies = {k: self._placed(k, body_of(model.parts[k], k, named.title, has_lines=has_lines)) for k in mine}
         refuse_parts(program, ((k, model.params[k]) for k in mine), by_chance=wanted.rounding == "stochastic")
         self._combine = adding_parts(program, {k: model.params[k] for k in mine})
         begun = {k for k in mine if self._has_begun(k)}
@@ -137,6 +111,11 @@ class Share:
         self._extents = self._apart()
 
     # What there is ---------------------------------------------------------------------------------------------------
+
+    def _placed(self, k: int, body: Body) -> Body:
+        """A parameter as kernels see it, in memory that they can reach."""
+        del k
+        return body
 
     def _shape(self, k: int) -> tuple[int, ...]:
         """The shape of a parameter, of nothing for one that follows another rule."""
@@ -201,7 +180,7 @@ class Share:
             else:
                 new.zero_()
         if name == "master":
-            _take_over(new, param)
+            _take_over(new, param.to(new.device))
         return new
 
     def _small_values(self, shapes: Sequence[tuple[int, ...]], of: Mapping[int, tuple[float, ...]]) -> Small:
@@ -339,14 +318,20 @@ class Share:
         starts, used = self._pointed(starts, self._mine[there])
         self._begin(step, hypers)
         kernels = self._launched(step, starts, t)
-        copied = [(self._bodies[k].numbers, as_numbers(self._model.parts[k])) for k in self._copies]
+        arriving, leaving = self._copied(
+            [(self._bodies[k].numbers, as_numbers(self._model.parts[k])) for k in self._copies]
+        )
         return [
-            *(partial(inner.copy_, outer) for inner, outer in copied),
+            *arriving,
             *kernels,
-            *(partial(outer.copy_, inner) for inner, outer in copied),
+            *leaving,
             *self._noted(step, hypers),
             partial(_nothing, used),  # which keeps copies of gradients
         ]
+
+    def _copied(self, pairs: Sequence[tuple[Any, Any]]) -> tuple[list[Call], list[Call]]:
+        """What brings parameters to the copies of them that kernels see, pair by pair, and what brings them back."""
+        return [partial(copy.copy_, its) for copy, its in pairs], [partial(its.copy_, copy) for copy, its in pairs]
 
     def _launched(self, step: Coming, starts: Array, t: int) -> list[Call]:
         """The kernels of a step."""
@@ -368,11 +353,15 @@ class Share:
                 body = self._bodies[k]
                 small = {n: self._state(k).get(self._named.state(n, body.like.dim())) for n in program.small_states}
                 states = {name: as_numbers(its[k]) for name, its in self._elements.items()}
-                known = {"theta": as_numbers(self._model.parts[k]), **states, **small, **numbers}
+                known = {"theta": self._theta(k), **states, **small, **numbers}
                 new = empty_as(body.like, body.like.dtype)
                 evaluated(program, memory, [known[name] for name in program.evaluated], as_numbers(new))
-                found[k] = divided_as(self._model.params[k], new, "element")
+                found[k] = divided_as(self._model.params[k], new.to(self._model.parts[k].device), "element")
         return found
+
+    def _theta(self, k: int) -> Any:
+        """A parameter, where its states are."""
+        return as_numbers(self._model.parts[k])
 
     @staticmethod
     def check(results: Sequence[Any]) -> None:
@@ -389,29 +378,36 @@ class Share:
     def _follow(self) -> None:
         """What somebody else has written to a parameter holds, not what is beside it."""
         for k, version in self._versions.items():
-            if self._version(k) == version:
-                continue
-            param = self._model.parts[k].detach()
-            if self._wanted.rest == "master":
-                _take_over(self._rest[k], param)
-            else:
-                self._rest[k].zero_()
+            if self._version(k) != version:
+                self._take_over(k)
+
+    def _take_over(self, k: int) -> None:
+        """Let what is beside a parameter follow from what it is now."""
+        if self._wanted.rest == "master":
+            _take_over(self._rest[k], self._theta(k))
+        else:
+            self._rest[k].zero_()
 
     def _gradient(self, k: int, grad: Any) -> Any:
         """A gradient as kernels take it."""
         body, grad = self._bodies[k], gradient_here(k, grad, self._model.params[k])
         if grad.layout != torch.strided:
             raise RuntimeError(f"params[{k}]: {self._named.title} does not support sparse gradients; make them dense")
-        if grad.shape != body.like.shape or grad.device != body.like.device:
-            there = f"{tuple(body.like.shape)} on {body.like.device}"
+        device = self._model.parts[k].device
+        if grad.shape != body.like.shape or grad.device != device:
+            there = f"{tuple(body.like.shape)} on {device}"
             raise ValueError(f"grads[{k}]: expected shape {there}, got {tuple(grad.shape)} on {grad.device}")
         if grad.is_complex() != body.like.is_complex():
             raise TypeError(f"grads[{k}]: expected {body.like.dtype}, got {grad.dtype}")
         grad = grad.detach().resolve_conj().resolve_neg()
         taken = FORMAT.get(as_numbers(grad).dtype) in beside(body.format)
         if not (taken and body.fits(grad)):
-            grad = empty_as(body.like, grad.dtype if taken else body.like.dtype).copy_(grad)
+            grad = self._brought(k, grad, grad.dtype if taken else body.like.dtype)
         return as_numbers(grad)
+
+    def _brought(self, k: int, grad: Any, dtype: Any) -> Any:
+        """A gradient in memory that kernels can reach, in the order of its parameter."""
+        return empty_as(self._bodies[k].like, dtype).copy_(grad)
 
     def _pointed(self, given: Array, there: Array) -> tuple[Array, dict[int, Any]]:
         """Where the gradients lie, 0 for those that are not there, and those that had to be looked at."""

@@ -160,3 +160,25 @@ def test_a_step_waits_for_nothing(ours: Any, torch: Any, model: Any, taught: Any
         assert not side.query()
     torch.cuda.synchronize()
     assert all(bool(torch.isfinite(param).all()) for param in params)
+
+
+@pytest.mark.parametrize("rule", ["AdamW", "LAMB", "ScheduleFreeAdamW"])
+def test_what_is_offloaded_is_computed_on_the_cpu(ours: Any, torch: Any, model: Any, taught: Any, rule: str) -> None:
+    models = [model(device, torch.float32) for device in ("cpu", "cuda")]
+    expected, found = (getattr(ours, rule)(its, lr=0.01) for its in models)
+    ours.offload(found)
+    for k in range(1, 6):
+        taught(k, *models, absent=1 if k == 3 else None)
+        for optimizer in (expected, found):
+            optimizer.step()
+        if k == 2:  # which a step would not see if it fetched parameters once only
+            with torch.no_grad():
+                for its in models:
+                    its[0][0] = 0.125
+        if k == 3:
+            found.load_state_dict(found.state_dict())
+    for one, other in zip(*models, strict=True):
+        np.testing.assert_array_equal(one.detach().numpy(), other.detach().cpu().numpy())
+    states = [value for its in found.state.values() for value in its.values() if isinstance(value, torch.Tensor)]
+    assert {value.device.type for value in states} == {"cpu"}
+    assert all(new.device == param.device for new, param in zip(found.eval_params(), models[1], strict=True))

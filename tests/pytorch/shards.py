@@ -175,14 +175,29 @@ def _from_a_checkpoint(folder: str) -> dict[str, Any]:
     return found
 
 
+def released(*, sharded: bool, at_once: bool) -> Any:
+    """An optimizer after some steps of each parameter as soon as its gradient is there, or of all at once."""
+    model, opt = made("AdamW", sharded=sharded)
+    if at_once:
+        optgen.torch.release_gradients(opt)
+    for k in range(STEPS):
+        torch.manual_seed(k)
+        (model(torch.randn(16, 6)) - torch.randn(16, 1)).square().mean().backward()
+        assert not at_once or all(param.grad is None for param in model.parameters())
+        opt.step()
+        opt.zero_grad()
+    return opt
+
+
 # All that they do ----------------------------------------------------------------------------------------------------
 
 
-def work(_: int, titles: list[str], folder: str) -> tuple[dict[tuple[str, str], Any], dict[str, Any] | None]:
-    """What becomes of tensors, divided in each way, and of a script, whose first half writes a checkpoint."""
+def work(_: int, titles: list[str], folder: str) -> tuple[dict[tuple[str, str], Any], dict[str, Any] | None, Any]:
+    """What becomes of tensors, divided in each way, and of scripts, one of which writes a checkpoint after half."""
     of_tensors = {(title, way): whole(trained(title, way)) for title in titles for way in WAYS}
     is_first = torch.distributed.get_world_size() == 2
-    return of_tensors, _up_to_a_checkpoint(folder) if is_first else _from_a_checkpoint(folder)
+    half = _up_to_a_checkpoint(folder) if is_first else _from_a_checkpoint(folder)
+    return of_tensors, half, whole(released(sharded=True, at_once=True))
 
 
 # What takes one process -----------------------------------------------------------------------------------------------
@@ -229,9 +244,11 @@ def _param(mesh: Any, *placements: Any, rows: int = 1) -> Any:
     return torch.nn.Parameter(DTensor.from_local(part, mesh, placements, shape=torch.Size((4, 4)), stride=(4, 1)))
 
 
-def _said(title: str, param: Any, grad: Any = None, **options: Any) -> str:
+def _said(title: str, param: Any, grad: Any = None, *, to: Any = None, **options: Any) -> str:
     try:
         opt = _kind(title)([param], **options)
+        if to is not None:
+            to(opt)
         param.grad = torch.ones_like(param).detach() if grad is None else grad
         opt.step()
     except ValueError as error:
@@ -255,4 +272,5 @@ def _refused(line: Any, square: Any) -> dict[str, str]:
         "draws, of whole ones": _said("GradientNoiseSGD", whole),
         "another mesh": _said("LAMB", _param(DeviceMesh("cpu", [0, 1]), Shard(0), rows=0)),
         "a part of one row": _said("LAMB", torch.nn.Parameter(row)),
+        "offloaded": _said("AdamW", cut, to=optgen.torch.offload),
     }

@@ -22,6 +22,7 @@ SAID = {
     "draws, of whole ones": "nothing",
     "another mesh": r"params\[0\] is .*: lamb makes totals of all parts, and this process is not in the mesh .*",
     "a part of one row": "nothing",
+    "offloaded": r"offload: params\[0\]: expected a plain tensor, got a DTensor; .*CPUOffloadPolicy.*",
 }
 """What is said of what, as an expression."""
 
@@ -61,7 +62,9 @@ def test_tensors_that_are_divided_are_stepped_as_they_are_in_one_process(
     torch: Any, shards: Any, answers: Any, title: str
 ) -> None:
     alone = shards.whole(shards.trained(title))
-    of_title = [its for each in answers.values() for found, _ in each for (of, _), its in found.items() if of == title]
+    of_title = [
+        its for each in answers.values() for found, _, _ in each for (of, _), its in found.items() if of == title
+    ]
     assert len(of_title) == 4 * (2 + 3 * (title in OF_THREE))
     for found in of_title:
         for one, other in zip(found, alone, strict=True):
@@ -78,8 +81,15 @@ def test_a_script_with_fully_shard_goes_on_with_other_processes(
     model, opt = shards.made(title, sharded=False)
     shards.train(model, opt, range(7))
     alone = shards.whole(opt)
-    for _, found in answers[3]:
+    for _, found, _ in answers[3]:
         for one, other in zip(found[title], alone, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_are_let_go_of_as_they_arrive_in_parts(torch: Any, shards: Any, answers: Any) -> None:
+    alone = shards.whole(shards.released(sharded=False, at_once=False))
+    for _, _, found in [*answers[2], *answers[3]]:
+        for one, other in zip(found, alone, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
