@@ -22,6 +22,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 SPECS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "writing-a-spec.md").read_text(encoding="utf-8"), re.DOTALL)
+NEEDS = {
+    "pytorch.md": ["torch"],
+    "lightning.md": ["torch", "lightning"],
+    "timm.md": ["torch", "timm"],
+    "transformers.md": ["torch", "transformers", "accelerate"],
+}
+"""What the blocks of a page take beside this package."""
+OF_OTHERS = pytest.mark.filterwarnings("default")  # what others warn of is theirs
 
 
 def test_the_spec_compiles_to_the_kernel_that_is_shown():
@@ -112,15 +120,19 @@ def test_the_page_on_failures_has_what_each_part_of_the_verifier_says():
     ("page", "says"),
     [
         ("convolutions.md", ""),
+        pytest.param("lightning.md", "8\n", marks=OF_OTHERS),
         ("pytorch.md", "2\n"),
+        pytest.param("timm.md", "optgen.torch [0.0, 0.05]", marks=OF_OTHERS),
+        pytest.param("transformers.md", "8\n", marks=OF_OTHERS),
         ("sharing.md", "sum of each tensor over each model: [60.]"),
         ("storage.md", "float16\nfloat32"),
         ("writing-a-wrapper.md", "rate_now"),
     ],
 )
-def test_the_blocks_of_a_page_run(page, says, capsys):
-    if page == "pytorch.md":
-        pytest.importorskip("torch")
+def test_the_blocks_of_a_page_run(page, says, capsys, tmp_path, monkeypatch):
+    for library in NEEDS.get(page, ()):
+        pytest.importorskip(library, exc_type=ImportError)
+    monkeypatch.chdir(tmp_path)
     names = {}
     for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL):
         exec(block, names)  # noqa: S102

@@ -19,7 +19,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "explain.md",
         "plot.md",
     ),
-    "Train": ("pytorch.md", "gpu.md", "storage.md", "sharing.md"),
+    "Train": ("pytorch.md", "lightning.md", "transformers.md", "timm.md", "gpu.md", "storage.md", "sharing.md"),
     "Trust": ("verification.md", "when-verification-fails.md", "derivations.md", "same-bits.md"),
     "Performance": ("performance.md", "machine-code.md", "cost.md"),
     "How it works": ("walk.md", "contributing.md"),
