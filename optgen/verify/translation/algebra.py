@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 
 import sympy
 from sympy import Add, Dummy, Expr, Integer, Mul, Not, Piecewise, Rational, S, cancel, expand, sqrt, together
@@ -283,14 +284,18 @@ class _Element:
 
     def within(self, space: Space) -> tuple[int, ...]:
         """What tells its whole of a space from others."""
-        return {
-            Space.STEP: (),
-            Space.MODEL: (),
-            Space.GROUP: (_GROUPS[self.tensor],),
-            Space.TENSOR: (self.tensor,),
-            Space.ROW: (self.tensor, self.matrix, self.row),
-            Space.COL: (self.tensor, self.matrix, self.column),
-        }.get(space, (self.tensor, self.matrix, self.row, self.column))
+        match space:
+            case Space.STEP | Space.MODEL:
+                return ()
+            case Space.GROUP:
+                return (_GROUPS[self.tensor],)
+            case Space.TENSOR:
+                return (self.tensor,)
+            case Space.ROW:
+                return self.tensor, self.matrix, self.row
+            case Space.COL:
+                return self.tensor, self.matrix, self.column
+        return self.tensor, self.matrix, self.row, self.column
 
 
 _PLACES = [
@@ -300,6 +305,12 @@ _PLACES = [
     for row in range((1, 1, *shape)[-2])
     for column in range(shape[-1])
 ]
+
+
+@cache  # asked at every point for every total
+def _whole(space: Space, key: tuple[int, ...]) -> tuple[_Element, ...]:
+    """The elements of a whole of a space."""
+    return tuple(place for place in _PLACES if place.within(space) == key)
 
 
 @dataclass
@@ -312,25 +323,30 @@ class _RandomModel:
 
     def at(self, node: Expr, place: _Element, digits: int = DIGITS) -> Expr:
         """The value of an expression for one element."""
-        known = {symbol: self.number(symbol, place) for symbol in sorted(_outside(node), key=str)}
+        known = {symbol: self.number(symbol, place) for symbol in _in_order(node)}
         return S(node.xreplace(known)).evalf(digits)
 
     def number(self, node: Expr, place: _Element) -> Expr:
         """The value of a symbol, or of a reduction."""
         if node in (numel, n_rows, n_cols):
             space = {numel: Space.TENSOR, n_rows: Space.COL, n_cols: Space.ROW}[node]
-            return Integer(sum(other.within(space) == place.within(space) for other in _PLACES))
+            return Integer(len(_whole(space, place.within(space))))
         space = self.totals.space(node)
         key = (node, place.within(space))
         if key not in self.values:
             if isinstance(node, Reduction):
-                whole = [other for other in _PLACES if other.within(space) == place.within(space)]
-                self.values[key] = _reduced(node.how, [self.at(node.args[0], other) for other in whole])
+                self.values[key] = _reduced(node.how, [self.at(node.args[0], other) for other in _whole(space, key[1])])
             else:
                 x = _drawn(node, self.draw)
                 # Floats, for SymPy would look for the factors of the powers of rationals.
                 self.values[key] = x if x.is_Integer else sympy.Float(x, 2 * DIGITS)
         return self.values[key]
+
+
+@lru_cache(maxsize=256)  # asked for every element at every point; printing takes long
+def _in_order(node: Expr) -> tuple[Expr, ...]:
+    """The symbols and reductions of an expression that stand in no reduction, in an order that does not vary."""
+    return tuple(sorted(_outside(node), key=str))
 
 
 def _outside(node: Expr) -> set[Expr]:
