@@ -4,7 +4,7 @@ TESTS := -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 # Those of tests/gpu that say whether it still runs, beside what is made for the simulator.
 SIMULATED := tests/simulated $(foreach of,sgdm-float32 adabound_paper-float64 sm3-float32,'tests/gpu/test_same_as_cpu.py::test_every_step[$(of)]')
 
-.PHONY: demo test check bench performance gpu verification machine-code same-bits explain pictures compare docs clean
+.PHONY: demo test check bench performance gpu verification machine-code same-bits explain pictures compare tutorial docs clean
 
 demo: .venv/installed            ## build every optimizer, then train on handwritten digits with two of them
 	$(BIN)/optgen build
@@ -62,6 +62,9 @@ pictures: .venv/installed        ## draw the pictures of docs/plot.md
 
 compare: .venv/installed         ## train with every optimizer, see which claims of lectures hold, and write docs/comparison.md
 	$(BIN)/python examples/compare.py --out docs
+
+tutorial: .venv/installed        ## run docs/tutorial.ipynb and keep what its cells show
+	$(BIN)/python docs/website/notebook.py docs/tutorial.ipynb
 
 docs: .venv/documented           ## the documentation as a site, in build/site/html: pages, a gallery from the specs, the reference
 	$(BIN)/python docs/write_site.py build/site

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from website import gallery, navigation, pages, paths, reference, walk
+from website import gallery, navigation, pages, paths, playground, reference, walk
 
 from optgen.errors import UsageError
 from optgen.files import write_whole
@@ -29,8 +29,10 @@ def write(out: Path, wanted: Sequence[str]) -> None:
     if unknown:
         raise UsageError(f"there is no optimizer {', '.join(unknown)}: `optgen list` shows what there is")
     drawn = {name: paths.drawn(choices[name]) for name in wanted or choices}
+    shelves = gallery.families(ROOT, drawn)
     files = {
         **dict(pages.pages(ROOT)),
+        **dict(playground.playground(WEBSITE, shelves, choices)),
         **dict(gallery.gallery(ROOT, choices, drawn)),
         **dict(reference.reference()),
         "walk.md": "\n\n".join(walk.walk(choices[walk.NAME])),
@@ -45,7 +47,7 @@ def write(out: Path, wanted: Sequence[str]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content if isinstance(content, bytes) else content.encode())
     titles = {name: choices[name][1].title for name in drawn}
-    nav = navigation.navigation(files, gallery.families(ROOT, drawn), titles)
+    nav = navigation.navigation(files, shelves, titles)
     settings = (WEBSITE / "mkdocs.yml").read_text(encoding="utf-8")
     write_whole(out / "mkdocs.yml", f"{settings}\nnav: {json.dumps(nav)}\n")  # JSON is YAML
 

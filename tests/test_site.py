@@ -104,8 +104,7 @@ def test_no_page_is_empty(site):
     assert {f"gallery/{name}.html" for name in SHOWN} <= sizes.keys()
 
 
-def test_every_optimizer_has_its_page(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+def test_every_optimizer_has_its_page():
     gallery, paths = (import_module(f"website.{name}") for name in ("gallery", "paths"))
     rules = gallery.rules("optimizer")
     pages = dict(gallery.gallery(ROOT, rules, dict.fromkeys(rules, paths.Drawn("", "No picture: nobody drew one."))))

@@ -62,7 +62,8 @@ def index(families: Mapping[str, Sequence[str]], sheets: Mapping[str, Any], draw
     parts = [
         "# All optimizers",
         f"Each with the way it goes in {STEPS} steps on {SURFACE.title}, from the circle to the star, at the learning"
-        " rate that suits it best there: a picture of how it moves, not of how good it is.",
+        " rate that suits it best there: a picture of how it moves, not of how good it is. In the"
+        " [playground](../playground.md) it moves elsewhere too.",
     ]
     for family, names in families.items():
         cards = "\n".join(_card(name, sheets[name], drawn[name]) for name in names)
@@ -126,7 +127,8 @@ def _picture(sheet: Mapping[str, Any], drawn: Drawn) -> Iterator[str]:
     yield "## Where it goes"
     if drawn.svg:
         picture = f'<img src="paths/{sheet["name"]}.svg" alt="The path of {escape(sheet["title"])}">'
-        said = f"<figcaption>{escape(drawn.said)}</figcaption>"
+        link = f'<a href="../playground.html#{sheet["name"]}">Move it yourself</a>.'
+        said = f"<figcaption>{escape(drawn.said)} {link}</figcaption>"
         yield f'<figure class="path"><span class="surface">{picture}</span>{said}</figure>'
     else:
         yield f"<p>{escape(drawn.said)}</p>"

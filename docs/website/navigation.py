@@ -10,7 +10,16 @@ from website.reference import PAGES
 from optgen.errors import UsageError
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Start": ("index.md", "contents.md", "defaults.md", "comparison.md", "safety.md", "changelog.md"),
+    "Start": (
+        "index.md",
+        "tutorial.md",
+        "playground.md",
+        "contents.md",
+        "defaults.md",
+        "comparison.md",
+        "safety.md",
+        "changelog.md",
+    ),
     "Write": (
         "writing-a-spec.md",
         "writing-a-wrapper.md",

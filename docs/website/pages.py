@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from latex2mathml.converter import convert
 from website.files import Files, fenced
+from website.notebook import page
 
 from optgen.errors import UsageError
 
@@ -16,6 +17,7 @@ HOMES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "docs/README.md": "contents.md",
+    "docs/tutorial.ipynb": "tutorial.md",
 }
 """Where pages go whose place is another than in the repository."""
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
@@ -58,7 +60,8 @@ def moved(root: Path, path: str, linked: set[str]) -> str:
         linked.add(target)
         return f"[{title(root / target) if words.endswith('.md') else words}]({relpath(home(target), start)}"
 
-    parts = _CODE.split((root / path).read_text(encoding="utf-8"))
+    text = page(root / path) if path.endswith(".ipynb") else (root / path).read_text(encoding="utf-8")
+    parts = _CODE.split(text)
     return "".join(
         part if number % 2 else _LINK.sub(there, _FORMULA.sub(_drawn, part)) for number, part in enumerate(parts)
     )

@@ -7,11 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from website.interpreted import interpreted
 
 from optgen.catalog import Choice
+from optgen.folders import installed_generated
 from optgen.plot.canvas import canvas, save
 from optgen.plot.maps import ground
-from optgen.plot.runs import RATES, contender, path
+from optgen.plot.runs import RATES, Mover, path
 from optgen.plot.surfaces import surface_named
 
 SURFACE = surface_named("rosenbrock")
@@ -41,8 +43,13 @@ class Drawn:
 
 
 def drawn(choice: Choice) -> Drawn:
-    """The path of an optimizer, taken by its kernel in float64."""
-    gone = path(contender(choice, {}), SURFACE, STEPS, rates=TRIED)
+    """The path of an optimizer, taken by its module in float64; in plain Python, for compiling takes longer."""
+    _, declared = choice
+    text = (installed_generated() / "cpu" / f"{declared.name}.py").read_text(encoding="utf-8")
+    names = interpreted(text)
+    who = Mover(declared.name, names[declared.title], names["PROGRAM"], {})
+    with np.errstate(all="ignore"):
+        gone = path(who, SURFACE, STEPS, rates=TRIED)
     if not np.isfinite(gone.points).all():
         return Drawn("", f"No picture: on {SURFACE.title} it leaves for where there are no numbers.")
     at = "" if gone.lr is None else f" with a learning rate of {gone.lr:.2g}, the best of {len(TRIED)}"

@@ -101,13 +101,21 @@ def label_ends(axes: Axes, lines: Sequence[tuple[str, Any, Any, str]]) -> None:
         axes.annotate(
             name,
             (1, end),
-            (1.02, place),
+            (1.03, place),
             xycoords="axes fraction",
             textcoords="axes fraction",
             va="center",
             color=colour,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "lw": 0.6,
+                "alpha": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
         )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import chain
 
 from optgen.verify import claims, drift, memory, mutate, numerics, simulation, translation
-from optgen.verify.candidate import Candidate, Check, Effort, Finding
+from optgen.verify.candidate import Candidate, Check, Effort, Finding, failures
 from optgen.verify.mutate import Mutant, Outcome
 
 PARTS: dict[str, dict[str, Check]] = {
@@ -49,6 +50,18 @@ class Verified:
     name: str
     findings: tuple[Finding, ...]
     target: str = "cpu"
+
+    def _repr_markdown_(self) -> str:
+        """A row for each part of the verifier, and what failed."""
+        rows = [f"| {part} | {self._counted(part)} |" for part in PARTS[self.target] if self._counted(part)]
+        failed = [f"- {each.subject}: {each.detail}" for each in failures(self.findings)]
+        return "\n".join([f"| {self.name}, {self.target} | |", "|---|---|", *rows, "", *failed])
+
+    def _counted(self, part: str) -> str:
+        verdicts = Counter(each.verdict.value for each in self.findings if each.part == part)
+        worst = max((each.figures.get("ulps") or 0 for each in self.findings if each.part == part), default=0)
+        units = f"; at most {worst:.2g} units in the last place off" if worst else ""
+        return ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) + units
 
 
 def processes() -> Executor:

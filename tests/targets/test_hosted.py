@@ -2,7 +2,8 @@
 
 import pytest
 from hosted import RULES, assert_computes
-from interpreted import interpreted, undefined
+from undefined import undefined
+from website.interpreted import interpreted
 
 from optgen import Optimizer, pipeline
 from optgen.targets import TARGETS

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from interpreted import interpreted, undefined
 from sympy import Abs, sqrt
+from undefined import undefined
+from website.interpreted import interpreted
 
 from optgen import STEP, TENSOR, Let, Norm, Optimizer, TensorMean, g, hyper, local, pipeline, state, theta
 from optgen.errors import SpecError

@@ -1,8 +1,8 @@
-"""Modules for CPUs as plain Python: what is not compiled runs at once, if not fast."""
+"""Modules for CPUs as plain Python: what is not compiled runs at once, if not fast; of tests, too."""
+
+from __future__ import annotations
 
 import ast
-import builtins
-import symtable
 from typing import Any
 
 import numpy as np
@@ -59,14 +59,3 @@ _STAND_INS = {
     "wide": np.float64,
 }
 """For what takes memory, numbers of one type where Python's have none, or is an instruction."""
-
-
-def undefined(text: str) -> set[str]:
-    """Names that functions of a module read and nothing binds."""
-
-    def unknown(table: symtable.SymbolTable) -> set[str]:
-        free = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced()}
-        return free.union(*map(unknown, table.get_children()))
-
-    module = symtable.symtable(text, "module", "exec")
-    return unknown(module) - set(module.get_identifiers()) - set(dir(builtins))
