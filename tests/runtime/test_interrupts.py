@@ -15,6 +15,7 @@ from numba import njit, types
 from pressing import pressed_everywhere
 
 from optgen.generated.cpu import adafactor, nadam, sgdm
+from optgen.runtime.cpu.objects import MANY
 
 RULES = [nadam.NAdam, adafactor.Adafactor]
 """With a number that the host keeps, and with states of rows and columns."""
@@ -63,7 +64,8 @@ def back(opt: Any) -> Callable[[Any], None]:
 @pytest.mark.parametrize("kind", RULES)
 def test_a_step_is_taken_whole_or_not_at_all(kind: Any) -> None:
     opt, grads = kind(model()), model()
-    opt.step(grads)
+    for _ in range(MANY):  # what looks at many is compiled by then
+        opt.step(grads)
     whole_or_not_begun(opt, lambda opt: opt.step(grads), back(opt))
 
 
@@ -95,7 +97,8 @@ def test_an_array_is_updated_whole_or_not_at_all(module: Any) -> None:
 
 def test_what_a_signal_handler_saves_anywhere_in_a_step_is_whole() -> None:
     opt, saved = nadam.NAdam(model()[1:]), []
-    opt.step(model()[1:])
+    for _ in range(MANY):
+        opt.step(model()[1:])
     restore, before = back(opt), bits(opt.state_dict())
     opt.step(model()[1:])
     whole = [before, bits(opt.state_dict())]

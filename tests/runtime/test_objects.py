@@ -17,11 +17,45 @@ def many():
     return [np.ones(shape, dtype) for shape, dtype in zip(SHAPES, DTYPES, strict=True)]
 
 
+def watch(params, shapes=SHAPES, dtypes=DTYPES):
+    kinds, starts = Kinds(shapes, dtypes), slowly.addresses(params)
+    written = slowly.Extents(np.array(starts), kinds.bytes, list(map(str, range(len(params)))))
+    return objects.Watch(params, starts, kinds, kinds, written)
+
+
+def looked(watch, gradients, *, may_miss=False):
+    found = watch.look(gradients, may_miss=may_miss)
+    return None if found is None else found.tolist()
+
+
 def test_they_lie_where_numpy_says(many):
-    kinds = Kinds(SHAPES, DTYPES)
-    assert objects.addresses(many, kinds).tolist() == slowly.addresses(many)
-    assert objects.addresses(many[: objects.MANY - 1], kinds) is None  # not worth it
-    assert objects.addresses(many[:-1], kinds) is None
+    params = [array.copy() for array in many]
+    seen = watch(params)
+    for gradients in (many, [array.copy() for array in many]):
+        assert looked(seen, gradients) == slowly.addresses(gradients)
+    assert looked(seen, many[:-1]) is None
+    many[5] = many[7] = None
+    assert looked(seen, many) is None
+    there = [0 if array is None else slowly.addresses([array])[0] for array in many]
+    assert looked(seen, many, may_miss=True) == there
+
+
+def test_few_are_looked_at_so_closely_only_where_there_are_many_steps():
+    seen, gradients = watch([np.ones(3)], [(3,)], DTYPES[1:2]), [np.ones(3)]
+    found = [looked(seen, gradients) for _ in range(objects.MANY)]
+    assert found == [None] * (objects.MANY - 1) + [slowly.addresses(gradients)]
+
+
+def test_what_overlaps_anything_that_is_written_is_noticed():
+    memory = np.zeros(1000)
+    params = [memory[10 * k : 10 * k + 4] for k in range(1, 65)]
+    seen = watch(params, [(4,)] * 64, [memory.dtype] * 64)
+    free = [memory[10 * k + 4 : 10 * k + 8] for k in range(1, 65)]
+    assert looked(seen, free) == looked(seen, free[::-1])[::-1] == slowly.addresses(free)
+    for start in range(5, 700):
+        grads = [*free[:30], memory[start : start + 4], *free[31:]]
+        overlaps = any(abs(start - 10 * k) < 4 for k in range(1, 65))
+        assert (looked(seen, grads) is None) == overlaps, start
 
 
 class Other(np.ndarray):
@@ -54,8 +88,12 @@ ODD = {
 @pytest.mark.parametrize("what", ODD)
 @pytest.mark.parametrize("where", [2, 62, 92])
 def test_nothing_is_said_of_any_that_is_odd(many, what, where):
+    seen = watch([array.copy() for array in many])
     many[where] = ODD[what]
-    assert objects.addresses(many, Kinds(SHAPES, DTYPES)) is None
+    if what == "read-only":  # gradients may be
+        assert looked(seen, many) == slowly.addresses(many)
+    else:
+        assert looked(seen, many) is None
 
 
 @pytest.mark.parametrize("what", ODD)
@@ -73,6 +111,40 @@ def test_a_step_takes_and_refuses_what_it_does_of_few(what):
     assert told == told[:1] * len(told)
     assert len(told) == (0 if what in ("read-only", "another class") else 2)
     np.testing.assert_array_equal(few.params[1], many.params[1])
+
+
+def test_what_is_odd_is_refused_after_many_steps():
+    theta, grad = np.ones((2, 3), "float32"), np.ones((2, 3), "float32")
+    optimizer = AdamW([theta])
+    for _ in range(objects.MANY + 1):
+        optimizer.step([grad])
+    before = theta.copy()
+    for what in ODD.keys() - {"read-only", "another class"}:
+        with pytest.raises((TypeError, ValueError), match="grads"):
+            optimizer.step([ODD[what]])
+    with pytest.raises(ValueError, match=r"grads\[0\] overlaps params\[0\]"):
+        optimizer.step([theta])
+    for lr, error in (("0.1", TypeError), (True, TypeError), (-1.0, ValueError), (float("nan"), ValueError)):
+        with pytest.raises(error, match="lr"):
+            optimizer.step([grad], lr=lr)
+    with pytest.raises(TypeError, match="grads: expected a list"):
+        optimizer.step(grad)
+    theta.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        optimizer.step([grad])
+    theta.flags.writeable = True
+    theta.resize((5, 5), refcheck=False)
+    with pytest.raises(ValueError, match=r"expected shape \(2, 3\)"):
+        optimizer.step([grad])
+    assert optimizer.t == objects.MANY + 1
+    np.testing.assert_array_equal(theta.reshape(-1)[:6], before.reshape(-1))
+
+
+def test_gradients_in_more_bits_than_their_parameter_overlap_what_is_behind_them():
+    memory = np.zeros(64, np.float32)
+    theta = memory[32:].view(np.float16)
+    with pytest.raises(ValueError, match=r"grads\[0\] overlaps params\[0\]"):
+        AdamW([theta[:32]]).step([memory[8:40]])
 
 
 def test_many_that_have_moved_or_are_read_only_now_are_noticed():
@@ -95,7 +167,7 @@ def test_nothing_is_read_where_objects_are_laid_out_otherwise(monkeypatch, many,
         monkeypatch.setattr(objects, "at", lambda _address: 0)
     assert not objects._is_known.__wrapped__()
     monkeypatch.setattr(objects, "_is_known", lambda: False)
-    assert objects.addresses(many, Kinds(SHAPES, DTYPES)) is None
+    assert looked(watch(many), [array.copy() for array in many]) is None
     optimizer = AdamW([np.ones(2) for _ in range(100)])
     optimizer.step([np.ones(2) for _ in range(100)])
     assert optimizer.t == 1

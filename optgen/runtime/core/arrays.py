@@ -183,6 +183,11 @@ class Extents:
             one, other = sorted(self._names_before[shared[0] : shared[0] + 2])
             raise ValueError(f"{other} overlaps {one} in memory: expected arrays that share none")
 
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Where the gaps between the intervals begin, and where they end; there is one before all and one after."""
+        return self._ends_before, np.append(self._starts, np.iinfo(np.int64).max)
+
     def overlap(self, starts: Array, sizes: Array) -> tuple[int, str] | None:
         """Find an array that is only read but shares memory with one that is written.
 

@@ -45,8 +45,8 @@ class Coming(NamedTuple):
         Whose parameters take part, before the step.
     cohorts : tuple of Cohort
         All of them after it.
-    scalars : array of float64, shape (len(taking), scalars)
-        A row for each that takes part.
+    rows : list of tuple of float
+        The scalars of each that takes part.
     keys : tuple of array
         What draws are made from, a row for each too; empty if there are none.
     """
@@ -54,8 +54,13 @@ class Coming(NamedTuple):
     hypers: list[Mapping[str, float]]
     taking: Sequence[Cohort]
     cohorts: tuple[Cohort, ...]
-    scalars: Array
+    rows: list[tuple[float, ...]]
     keys: tuple[Array, ...]
+
+    @property
+    def scalars(self) -> Array:
+        """The scalars as an array of float64, a row for each that takes part."""
+        return np.array(self.rows, np.float64)
 
 
 def cohorts_of(
@@ -114,7 +119,7 @@ def coming(
             keys += program.keys(t + 1, now)
         after.append(Cohort(group, t + 1, new, members))
     drawn = (np.concatenate(keys),) if keys else ()
-    return Coming(hypers, taking, (*after, *left), np.array(rows, np.float64), drawn)
+    return Coming(hypers, taking, (*after, *left), rows, drawn)
 
 
 def _parted(cohorts: Sequence[Cohort], absent: Container[int]) -> tuple[list[Cohort], list[Cohort]]:

@@ -11,6 +11,7 @@ from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Arrays
 
 _NONE: frozenset[int] = frozenset()
+_LISTS = list, tuple
 
 
 def in_order(given: Parameters, grads: Arrays) -> list[Any]:
@@ -21,14 +22,14 @@ def in_order(given: Parameters, grads: Arrays) -> list[Any]:
     TypeError, ValueError
         If they are not as the parameters are: in one list, or with the same keys.
     """
-    if not isinstance(grads, Mapping if given.is_keyed else list | tuple):
-        kind = "dict" if given.is_keyed else "list or tuple"
-        got = type(grads).__name__
-        raise TypeError(f"grads: expected a {kind}, as params was, got {got}; {as_container(grads, 'grads')}")
-    if not isinstance(grads, Mapping):
+    if not given.is_keyed and isinstance(grads, _LISTS):
         if len(grads) != len(given.keys):
             raise ValueError(f"grads: expected {len(given.keys)} arrays, one a parameter, got {len(grads)}")
         return list(grads)
+    if not given.is_keyed or not isinstance(grads, Mapping):
+        kind = "dict" if given.is_keyed else "list or tuple"
+        got = type(grads).__name__
+        raise TypeError(f"grads: expected a {kind}, as params was, got {got}; {as_container(grads, 'grads')}")
     if grads.keys() != set(given.keys):
         missing = [key for key in given.keys if key not in grads]
         unexpected = [key for key in grads if key not in given.keys]

@@ -51,7 +51,6 @@ class Holdings:
         plain = [memory.plain(array) for array in self._params]
         self._shapes = [tuple(array.shape) for array in plain]
         self._dtypes = [memory.dtype_of(array) for array in plain]
-        self._bytes = np.array([array.nbytes for array in plain], np.int64)
         self._t = 0
         first = self._hypers_at(1)
         initial = [self.program.starting(hypers) for hypers in first]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,12 +38,10 @@ class Kinds:
         return Kinds(present(self.shapes, absent), present(self.dtypes, absent)) if absent else self
 
     @cached_property
-    def words(self) -> tuple[Array, Array, Array]:
-        """The same as numbers: which object each dtype is, where each shape begins among all, and all shapes."""
-        begins = [0, *accumulate(map(len, self.shapes))]
-        numbers = (list(map(id, self.dtypes)), begins, list(chain.from_iterable(self.shapes)))
-        dtypes, begin, shapes = (np.array(its, np.int64) for its in numbers)
-        return dtypes, begin, shapes
+    def bytes(self) -> Array:
+        """How many bytes each has."""
+        each = [prod(shape) * dtype.itemsize for shape, dtype in zip(self.shapes, self.dtypes, strict=True)]
+        return np.array(each, np.int64)
 
 
 class Contents(Protocol):

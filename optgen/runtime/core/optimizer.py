@@ -285,7 +285,7 @@ class OptimizerBase(Holdings):
         """Where the gradients lie, if they and the parameters are as they must be; 0 for those that are left out."""
         # A parameter is the caller's, who may have changed its flags or resized it since it was first checked.
         memory = self._memory
-        if not self._are_still_there():
+        if not memory.are_still_at(self._starts, self._params, self._shapes, self._dtypes):
             for each in zip(self._params, self._labels("params"), self._shapes, self._dtypes, strict=True):
                 memory.check(*each, written=True)
             moved = np.flatnonzero(np.not_equal(memory.addresses(self._params), self._starts))
@@ -293,7 +293,7 @@ class OptimizerBase(Holdings):
                 label = self._labels("params")[moved[0]]
                 raise ValueError(f"{label}: expected its memory where it was at construction, it has moved")
         given, kinds = present(gradients, absent), self._as_gradients.without(absent)
-        found, dtypes = self._found(given, kinds), kinds.dtypes
+        found, dtypes = memory.addresses_if_plain(given, kinds.shapes, kinds.dtypes), kinds.dtypes
         if found is None:
             formats = [beside(theta.name, self.takes) for theta in self._dtypes]
             names, formats = (present(list(each), absent) for each in (self._labels("grads"), formats))
@@ -303,22 +303,16 @@ class OptimizerBase(Holdings):
             starts, of_present = np.zeros(len(gradients), np.int64), iter(dtypes)
             starts[present(list(range(len(gradients))), absent)] = found
             dtypes = [its if k in absent else next(of_present) for k, its in enumerate(self._as_gradients.dtypes)]
-        overlap = self._written.overlap(starts, self._bytes)
+        is_new = dtypes != self._as_gradients.dtypes
+        kinds = Kinds(self._shapes, dtypes) if is_new else self._as_gradients
+        overlap = self._written.overlap(starts, kinds.bytes)
         if overlap:
             k, other = overlap
             raise ValueError(f"{self._labels('grads')[k]} overlaps {other} in memory: expected arrays that share none")
-        if dtypes != self._as_gradients.dtypes:
-            self._as_gradients = Kinds(self._shapes, dtypes)
+        if is_new:
+            self._as_gradients = kinds
             self._layout()
         return starts
-
-    def _found(self, arrays: list[Any], kinds: Kinds) -> Sequence[int] | Array | None:
-        """Where arrays lie that are as they must be; None if any needs a closer look."""
-        return self._memory.addresses_if_plain(arrays, kinds.shapes, kinds.dtypes)
-
-    def _are_still_there(self) -> bool:
-        """Whether the parameters are where they were, as far as can be told in little time."""
-        return self._memory.are_still_at(self._starts, self._params, self._shapes, self._dtypes)
 
     def _layout(self) -> None:
         """Make tables for gradients of other formats than before."""
@@ -333,8 +327,8 @@ class OptimizerBase(Holdings):
         run([*calls, *self._setting(**attributes)])
 
     def _setting(self, **attributes: Any) -> list[Call]:
-        """The calls that set attributes."""
-        return [partial(object.__setattr__, self, name, value) for name, value in attributes.items()]
+        """The call that sets attributes."""
+        return [partial(vars(self).update, attributes)]
 
 
 def _copied(

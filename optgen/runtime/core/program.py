@@ -192,6 +192,8 @@ class Program:
     def computed(self, t: int, hypers: Iterable[float], numbers: Iterable[float]) -> tuple[tuple[float, ...], ...]:
         """What is computed on the host once a step: the scalars that the sweeps take, and the new numbers."""
         values = self.scalars(float(t), *hypers, *numbers)
+        if not self.numbers:
+            return values, ()
         taken = len(values) - len(self.numbers)
         return values[:taken], values[taken:]
 

@@ -166,12 +166,9 @@ class Storage:
         """What kernels are given where nothing is rounded by chance."""
         return Handed(self)
 
-    def for_step(self, t: int, seed: int) -> Handed:
-        """What kernels are given for a step."""
-        if not self.is_by_chance:
-            return self.as_argument
-        keys = keys_of(t, seed)
-        return Handed(self, keys, keys.ctypes.data)
+    def keyed_by(self, keys: Any) -> Handed:
+        """What kernels are given that round by chance, if these do, as the keys say when they are called."""
+        return Handed(self, keys, keys.ctypes.data) if self.is_by_chance else self.as_argument
 
 
 class Handed:

@@ -60,8 +60,8 @@ class Table:
 
     def point(self, slot: int, starts: Array) -> None:
         """Let a slot's column point at other arrays of the same sizes."""
-        starts.take(self.tensor, out=self.room, mode="clip")  # by default NumPy would write to a copy first
-        np.add(self.room, self.offsets[slot], out=self.rows[:, 1 + slot])
+        starts.take(self.tensor, None, self.room, "clip")  # by default NumPy would write to a copy first
+        np.add(self.room, self.offsets[slot], self.rows[:, 1 + slot])
 
 
 def tabulate(

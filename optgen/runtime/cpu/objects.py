@@ -1,7 +1,7 @@
-"""Where many of NumPy's arrays lie, read from the objects themselves by compiled code.
+"""What has been seen of NumPy's arrays, and whether it still holds, read from the objects themselves by compiled code.
 
-To ask an array from Python for its address takes longer than to update a hundred elements. Here a loop goes through a
-list and reads what each array keeps of itself: the fields of ``PyArrayObject``, which NumPy documents and extensions
+To ask an array from Python for its address takes longer than to update a hundred elements. Here a loop goes through
+lists and reads what each array keeps of itself: the fields of ``PyArrayObject``, which NumPy documents and extensions
 are compiled against. It believes arrays of NumPy's own class only, whose dtype, shape and flags are what they must be;
 of all others it says nothing, and they get a closer look. It holds Python's lock, so that nothing changes meanwhile.
 
@@ -12,48 +12,94 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+from collections.abc import Sequence
 from ctypes import c_int64
-from functools import cache, partial
+from functools import cache, cached_property, partial
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
+from optgen.runtime.core.arrays import Extents
 from optgen.runtime.core.memory import Kinds
 from optgen.runtime.core.program import Array
 from optgen.runtime.cpu.compiled import compiled
 
 MANY = 64
-"""Arrays, at least: the loop is compiled for those who have so many."""
+"""Arrays: the loop is compiled for those who have, over all steps, so many looked at."""
 ITEMS = 24
 """Where a list keeps where its items are."""
 _KIND = 8  # where any object keeps its class
 _DATA, _NDIM, _SHAPE, _DTYPE, _FLAGS = 16, 24, 32, 56, 64  # of an array
 _HALF = 0xFFFFFFFF  # of a word: the number of dimensions and the flags are int
-_SOUND = 0x1 | 0x100 | 0x400  # C-contiguous, aligned, writeable
+_READ, _WRITTEN = 0x1 | 0x100, 0x400  # C-contiguous and aligned, as all must be; writeable
 
 
-def addresses(arrays: list[Any], kinds: Kinds) -> Array | None:
-    """Where the first elements lie of arrays that are as they must be.
+class Watch:
+    """What there was to see of parameters and gradients, so that a step need not look at it again.
 
     Parameters
     ----------
-    arrays : list
-        What the user passed, in a list of our own.
-    kinds : Kinds
-        What each must be.
-
-    Returns
-    -------
-    array of int64 or None
-        None if they are few, if any needs a closer look, or if objects are not laid out as this module knows them.
+    params : list of array
+        The parameters, which `check` has passed.
+    starts : sequence of int
+        Where they lie.
+    params_are, gradients_are : Kinds
+        What they are, and what their gradients were.
+    written : Extents
+        The memory with which no gradient may share any.
     """
-    if not MANY <= len(arrays) == len(kinds.shapes) or not _is_known():
-        return None
-    starts = np.empty(len(arrays), np.int64)
-    is_found = _read(id(arrays), id(np.ndarray), *kinds.words, starts)
-    return starts if is_found else None
+
+    def __init__(
+        self, params: list[Array], starts: Sequence[int], params_are: Kinds, gradients_are: Kinds, written: Extents
+    ) -> None:
+        self._params, self._written = params, written
+        self._of = starts, params_are, gradients_are
+        self._looked_at = 0
+        self._starts = np.zeros(len(params), np.int64)
+        self._gaps = np.zeros(len(params), np.int64)
+        """Between which extents the gradients were."""
+
+    def look(self, gradients: list[Any], *, may_miss: bool) -> Array | None:
+        """Where the gradients lie, if they are what they were, and the parameters what and where.
+
+        Parameters
+        ----------
+        gradients : list
+            What the user passed, in a list of our own.
+        may_miss : bool
+            Whether there may be None among them, which lies at 0.
+
+        Returns
+        -------
+        array of int64 or None
+            The same one at each call. None if any needs a closer look, if few have been looked at, or if objects are
+            not laid out as this module knows them.
+        """
+        if len(gradients) != len(self._starts):
+            return None
+        if self._looked_at < MANY:
+            self._looked_at += len(gradients)
+            if self._looked_at < MANY:
+                return None
+        if not _is_known():
+            return None
+        words = id(np.ndarray), id(None) if may_miss else 0
+        known, shapes, lows, highs = self._known
+        is_found = _read(id(self._params), id(gradients), words, known, shapes, lows, highs, self._gaps, self._starts)
+        return self._starts if is_found else None
+
+    @cached_property
+    def _known(self) -> tuple[Array, Array, Array, Array]:
+        """What they are as numbers, a row a parameter, then all shapes, then the bounds of what is written."""
+        starts, theirs, mine = self._of
+        begins = [0, *accumulate(map(len, theirs.shapes))]
+        dtypes, of_gradients = (list(map(id, its.dtypes)) for its in (theirs, mine))
+        columns = [dtypes, starts, of_gradients, mine.bytes, begins[:-1], begins[1:]]
+        known = np.ascontiguousarray(np.array(columns, np.int64).T)
+        return known, np.array(list(chain.from_iterable(theirs.shapes)), np.int64), *self._written.bounds
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -67,20 +113,55 @@ def word(_context: Any, _address: Any) -> Any:
 
 
 @partial(compiled, nogil=False)
-def _read(arrays: int, kind: int, dtypes: Array, begins: Array, shapes: Array, starts: Array) -> bool:  # noqa: PLR0917
-    """Write where each array lies; false if one is not of a kind, a dtype and a shape, or is not sound."""
-    items = word(arrays + ITEMS)
+def _read(  # noqa: PLR0917
+    params: int,
+    gradients: int,
+    words: tuple[int, int],
+    known: Array,
+    shapes: Array,
+    lows: Array,
+    highs: Array,
+    gaps: Array,
+    starts: Array,
+) -> bool:
+    """Write where each gradient lies; false if any is not what it was, or where something is written."""
+    kind, nothing = words
+    ours, given = word(params + ITEMS), word(gradients + ITEMS)
     for k in range(len(starts)):
-        array = word(items + 8 * k)
-        if word(array + _KIND) != kind or word(array + _DTYPE) != dtypes[k]:
+        theta, dtype, flags = word(ours + 8 * k), known[k, 0], _READ | _WRITTEN
+        if word(theta + _DATA) != known[k, 1]:
             return False
-        if word(array + _FLAGS) & _SOUND != _SOUND or word(array + _NDIM) & _HALF != begins[k + 1] - begins[k]:
-            return False
-        shape = word(array + _SHAPE)
-        for j in range(begins[k], begins[k + 1]):
-            if word(shape + 8 * (j - begins[k])) != shapes[j]:
+        array = theta
+        for _ in range(2):  # of the parameter, then of its gradient
+            if word(array + _KIND) != kind or word(array + _DTYPE) != dtype or word(array + _FLAGS) & flags != flags:
                 return False
-        starts[k] = word(array + _DATA)
+            begin, end = known[k, 4], known[k, 5]
+            if word(array + _NDIM) & _HALF != end - begin:
+                return False
+            shape = word(array + _SHAPE)
+            for j in range(begin, end):
+                if word(shape + 8 * (j - begin)) != shapes[j]:
+                    return False
+            array, dtype, flags = word(given + 8 * k), known[k, 2], _READ
+            if array == nothing:
+                break
+        starts[k] = 0
+        if array == nothing:
+            continue
+        first = word(array + _DATA)
+        after, gap = first + known[k, 3], gaps[k]
+        if first < lows[gap] or after > highs[gap]:
+            gap, last = 0, len(highs) - 1  # the first that ends no sooner than the gradient
+            while gap < last:
+                middle = (gap + last) // 2
+                if highs[middle] < after:
+                    gap = middle + 1
+                else:
+                    last = middle
+            if first < lows[gap] and first < after:
+                return False
+            gaps[k] = gap
+        starts[k] = first
     return True
 
 

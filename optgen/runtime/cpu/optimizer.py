@@ -9,7 +9,6 @@ from typing import Any
 from optgen.runtime.core import arrays
 from optgen.runtime.core.cohorts import Cohort, Coming
 from optgen.runtime.core.gradients import absent, in_order
-from optgen.runtime.core.memory import Kinds
 from optgen.runtime.core.optimizer import GRADIENT, OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params
 from optgen.runtime.core.small import Small, allocated
@@ -64,17 +63,15 @@ class FusedOptimizer(OptimizerBase):
     def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
         return allocated(self.program, cuts, states)
 
-    def _found(self, arrays: list[Any], kinds: Kinds) -> Sequence[int] | Array | None:
-        found = objects.addresses(arrays, kinds)
-        return super()._found(arrays, kinds) if found is None else found
-
-    def _are_still_there(self) -> bool:
-        found = objects.addresses(self._params, self._as_params)
-        return super()._are_still_there() if found is None else bool((found == self._slots[0]).all())
+    def _addresses(self, gradients: list[Any], absent: frozenset[int]) -> Array:
+        starts = self._watch.look(gradients, may_miss=bool(absent))
+        return super()._addresses(gradients, absent) if starts is None else starts
 
     def _layout(self) -> None:
         self._visit = self._visiting(self._cohorts)
         self._kernels = Kernels(self._combine)
+        kinds = self._as_params, self._as_gradients
+        self._watch = objects.Watch(self._params, self._starts, *kinds, self._written)
 
     def _visiting(self, taking: Sequence[Cohort]) -> Visited:
         """What a step visits of some cohorts, a row for each."""

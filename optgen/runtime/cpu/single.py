@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +12,9 @@ import numpy as np
 from optgen.runtime.core import arrays, table
 from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.memory import Memory
-from optgen.runtime.core.program import Array, Program, as_step_count
+from optgen.runtime.core.program import Array, Call, Program, as_step_count
 from optgen.runtime.core.small import Small, allocated, cuts_of, shape_in
-from optgen.runtime.core.storage import FORMATS, beside, stored_as
+from optgen.runtime.core.storage import FORMATS, Storage, beside, stored_as
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.launch import Work, launches, machine_code
 
@@ -54,7 +54,8 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
     if theta.size <= table.CHUNK and not program.phases:  # a table of one row, without the arithmetic of many
         assert program.sweep is not None, "there is a sweep where there are no phases"
-        run([partial(program.sweep, np.array([[theta.size, *starts, 0, 0, 0]], np.int64), _TASK, *given), *writes])
+        row = np.array([[theta.size, *starts, 0, 0, 0]], np.int64)
+        run([*_coded(program, storage, [partial(program.sweep, row, _TASK, *given)]), *writes])
     else:
         small = _small(program, slots)
         scratch = [np.empty(theta.shape, storage.computed) for _ in program.scratch]
@@ -63,11 +64,26 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         whole = table.tabulate(columns, np.array([theta.size]), itemsizes, small.cuts if small else None)
         work = Work(program, [whole], [given], wide, small)
         with TURN:
-            calls = [partial(machine_code(call), *call.args) for call in launches(work)]
+            calls = _coded(program, storage, launches(work))
             run([*calls, *writes])  # all of it is compiled by now, so that nothing fails when some of it has run
 
 
 _TASK = np.arange(2)
+
+
+def _coded(program: Program, storage: Storage, chosen: list[Call]) -> list[Call]:
+    """Calls of machine code, which is looked for again only where a rule or a storage has not been seen before."""
+    functions = (program.sweep, *(function for phase in program.phases for function in (phase.sweep, phase.between)))
+    codes = _codes(functions, storage)
+    if not codes:
+        codes[:] = list(map(machine_code, chosen))  # all of it, whatever interrupts, and whoever else does it too
+    return [partial(code, *call.args) for code, call in zip(codes, chosen, strict=True)]
+
+
+@lru_cache(maxsize=256)
+def _codes(_functions: tuple[Any, ...], _storage: Storage) -> list[Callable[..., None]]:
+    """Room for the machine code of kernels, where all else that they are given is always of the same types."""
+    return []
 
 
 def _small(program: Program, slots: Mapping[str, Array]) -> Small | None:
