@@ -50,7 +50,8 @@ explain: .venv/installed         ## write docs/explain.md, what `optgen explain`
 	$(BIN)/python docs/write_explain.py > .explain.md
 	mv .explain.md docs/explain.md
 
-pictures: .venv/installed        ## draw the pictures of docs/plot.md
+pictures: .venv/installed        ## draw the pictures of docs/plot.md and of the README
+	$(BIN)/python docs/write_picture.py docs/pictures/optgen.svg
 	$(BIN)/optgen plot paths sgd sgdm nag rmsprop adam lion --out docs/pictures/paths.png
 	$(BIN)/optgen plot paths sgd sgdm adam --surface ravine --out docs/pictures/ravine.gif
 	$(BIN)/optgen plot heat adam --surface himmelblau --steps 100 --out docs/pictures/heat.png

@@ -114,3 +114,11 @@ def test_every_optimizer_has_its_page():
         page = pages[f"gallery/{name}.md"]
         assert all(f"\n## {part}" in page for part in ("Cost", "Certificate", "Generated modules")), name
         assert "<math display=" in page, name
+
+
+def test_the_playground_has_every_optimizer_and_pages_lead_there(site):
+    html, pages = site
+    rules = (html / "playground" / "rules.js").read_text(encoding="utf-8")
+    for name in SHOWN:
+        assert f"optgen.rules.{name} = {{" in rules
+        assert f"../playground.html#{name}" in pages[html / "gallery" / f"{name}.html"].links

@@ -10,9 +10,10 @@ from __future__ import annotations
 import ast
 import base64
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stdout
+from contextlib import redirect_stdout
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,14 @@ def executed(path: Path) -> dict[str, Any]:
     """A notebook with what its cells show when they run, one after another, in the folder where it is."""
     notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     names: dict[str, Any] = {"__name__": "__main__"}
-    with chdir(path.parent):
+    before = Path.cwd()
+    os.chdir(path.parent)
+    try:
         cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
         for number, cell in enumerate(cells, start=1):
             cell |= {"execution_count": number, "outputs": list(_run("".join(cell["source"]), names, number))}
+    finally:
+        os.chdir(before)
     return notebook
 
 

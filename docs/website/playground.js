@@ -201,13 +201,14 @@
     return lines;
   };
 
-  // Names beside the points where lines end, moved until none covers another.
-  const label = (pen, ends, width, height, ground) => {
+  // Names beside the points where lines end, moved until none covers another; what has no room goes to the left of its
+  // point or, in a column, as far as it must.
+  const label = (pen, ends, width, height, ground, inColumn = false) => {
     const apart = FONT * 1.3, half = apart / 2;
     const placed = [];
     for (const end of [...ends].sort((a, b) => a.y - b.y)) {
       const long = pen.measureText(end.name).width, right = end.x + 9 + long < width;
-      const x = right ? Math.max(3, end.x + 9) : Math.min(end.x - 9, width - 3) - long;
+      const x = right ? Math.max(3, end.x + 9) : Math.min(inColumn ? width : end.x - 9, width - 3) - long;
       let y = Math.min(Math.max(end.y, half), height - half);
       for (const other of placed) {
         const beside = x > other.x + other.long + 4 || other.x > x + long + 4;
@@ -325,7 +326,7 @@
       pen.stroke();
       return { name: title, colour, x: shown.at(-1)[0], y: shown.at(-1)[1] };
     });
-    label(pen, ends, width, box.bottom + 8, look.ground);
+    label(pen, ends, width, box.bottom + 8, look.ground, true);
   };
 
   // Time ----------------------------------------------------------------------------------------------------------------
