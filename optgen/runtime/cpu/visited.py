@@ -13,8 +13,10 @@ from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.sharing import Combine
 from optgen.runtime.core.small import Small
 from optgen.runtime.core.storage import Storage
-from optgen.runtime.core.table import Table, tabulate
+from optgen.runtime.core.stretches import Stretch, stretches, unit_of
+from optgen.runtime.core.table import At, Table, tabulate
 from optgen.runtime.cpu.launch import Work, launches, machine_code
+from optgen.runtime.cpu.tiles import Tiles, fitting, tiles_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,13 @@ class Visited:
     members : sequence of tuple of int
         The parameters of each row.
     tables, storages : sequence of Table, of Storage
-        One for each way to store slots.
+        One for each way to store slots, or two: one of what is in tiles, one of the rest.
+    stretches : sequence of Stretch
+        The phases of the program.
+    tiles : sequence of (Tiles or None)
+        Those of each table.
+    apart : At or None
+        Where the values stand of the tensors that are in none, if there are values.
     small : Small or None
         What varies over less than elements, and where it stands.
     """
@@ -34,6 +42,9 @@ class Visited:
     members: Sequence[tuple[int, ...]]
     tables: Sequence[Table]
     storages: Sequence[Storage]
+    stretches: Sequence[Stretch]
+    tiles: Sequence[Tiles | None]
+    apart: At | None
     small: Small | None
 
     def point(self, slot: int, starts: Array) -> None:
@@ -43,6 +54,7 @@ class Visited:
 
 
 def visited(
+    program: Program,
     taking: Sequence[Cohort],
     sizes: Sequence[int],
     columns: Array,
@@ -55,6 +67,8 @@ def visited(
 
     Parameters
     ----------
+    program : Program
+        By which rule.
     taking : sequence of Cohort
         Whose parameters take part.
     sizes : sequence of int
@@ -70,20 +84,33 @@ def visited(
     """
     groups = rows_of(taking, len(sizes))
     small = small and replace(small, cuts=small.cuts.visiting(groups))
-    present, tables = np.where(groups >= 0, sizes, 0), []
+    cuts = small.cuts if small else None
+    present = np.where(groups >= 0, sizes, 0)
+    phases = stretches(program.phases, {**program.values, **program.small_states})
+    unit, tiled = unit_of(phases), np.zeros(len(sizes), bool)
+    found: list[tuple[Table, Storage, Tiles | None]] = []
     for storage in dict.fromkeys(storages):
         mine = np.where([its == storage for its in storages], present, 0)
         itemsizes = [its.itemsize for _, its in storage.slots] + [storage["theta"].rest_itemsize] * rests
-        tables.append(tabulate(columns, mine, itemsizes, small.cuts if small else None, groups))
-    return Visited([cohort.members for cohort in taking], tables, list(dict.fromkeys(storages)), small)
+        fit = fitting(unit, mine, itemsizes)
+        inside, outside = np.where(fit, mine, 0), np.where(fit, 0, mine)
+        for chosen in (inside, outside):
+            if chosen.any():
+                table = tabulate(columns, chosen, itemsizes, cuts, groups)
+                its = tiles_of(unit, table, small) if small and chosen is inside else None
+                found.append((table, storage, its))
+                tiled[table.tensor] = its is not None
+    apart = cuts.at._replace(tensors=cuts.at.tensors[~tiled[cuts.at.tensors]]) if cuts else None
+    tables, ways, tiles = zip(*found, strict=True) if found else ((), (), ())
+    return Visited([cohort.members for cohort in taking], tables, ways, phases, tiles, apart, small)
 
 
 class Kernels:
-    """The kernels of an optimizer, whose machine code is looked for again only where slots are stored otherwise."""
+    """The kernels of an optimizer, whose machine code is looked for again only where others are visited."""
 
     def __init__(self, combine: Combine | None = None) -> None:
         self._combine = combine
-        self._storages: Sequence[Storage] = ()
+        self._visit: Visited | None = None
         self._code: list[Callable[..., None]] = []
 
     def calls(self, program: Program, visit: Visited, step: Coming, t: int, seed: int) -> list[Call]:
@@ -102,8 +129,9 @@ class Kernels:
         """
         wide = step.scalars
         given = [(its.for_step(t, seed), wide.astype(its.computed), *step.keys) for its in visit.storages]
-        chosen = launches(Work(program, visit.tables, given, wide, visit.small, self._combine))
-        if visit.storages != self._storages:
+        tiles = visit.stretches, visit.tiles, visit.apart
+        chosen = launches(Work(program, visit.tables, given, wide, visit.small, self._combine, *tiles))
+        if visit is not self._visit:
             self._code = list(map(machine_code, chosen))
-            self._storages = visit.storages
+            self._visit = visit
         return [partial(code, *launch.args) for code, launch in zip(self._code, chosen, strict=True)]
