@@ -30,9 +30,11 @@ def shown_as(view: str, file: SpecFile, rule: Rule, target: str, arch: str) -> s
             what = "is not compiled" if view in ("ir", "loops") else "has no kernels"
             raise UsageError(f"{rule.name} is a schedule, which {what}: see --source")
         case "ir" if isinstance(rule, Optimizer):
+            from optgen.loops.tiling import tiling
             from optgen.pipeline import kernel_of
 
-            return str(kernel_of(rule))
+            kernel = kernel_of(rule)
+            return "\n".join([str(kernel), *tiling(kernel)])
         case "loops" if isinstance(rule, Optimizer):
             from optgen.loops.text import LoopPrinter
             from optgen.pipeline import kernel_of

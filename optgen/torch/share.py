@@ -338,7 +338,9 @@ class Share:
         is_new = self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members
         if is_new:
             storages, rests = self._storages(), int(bool(self._wanted.rest))
-            self._visit = visited(step.taking, self._sizes, self._columns, storages, small=self._small, rests=rests)
+            self._visit = visited(
+                self.program, step.taking, self._sizes, self._columns, storages, small=self._small, rests=rests
+            )
         if is_new or starts is not self._told:
             self._visit.point(GRADIENT, starts)
             self._told = starts

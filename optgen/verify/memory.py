@@ -3,7 +3,7 @@
 It is looked at twice. First the text of the module is *rehearsed* (`optgen.verify.rehearsal`), where nothing can write
 through a stray address. Only a module that passes is then run as *compiled*, on arrays that lie between guard zones of
 poisoned bits, with more poison after the scalars, and a trap: the last tensor, which follows those in the table but is
-not listed there, with small values of its own. On one thread and on all, every element must come out as it does alone:
+not listed there, with small values of its own. On one thread, on all and in tiles every element must come out as alone:
 in an array of one, or in a tensor of its own where something is added up over tensors. Where it is added up over the
 model, nothing comes out alone, and one thread and all must agree.
 
@@ -14,7 +14,7 @@ loops that never end.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -25,11 +25,13 @@ from numpy.typing import NDArray
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.runtime.core.program import Program
-from optgen.runtime.core.small import cuts_of, views
+from optgen.runtime.core.small import Small, cuts_of, views
 from optgen.runtime.core.storage import uniform
+from optgen.runtime.core.stretches import Stretch, stretches
 from optgen.runtime.core.table import CHUNK, Cuts, tabulate
 from optgen.runtime.core.turn import TURN
 from optgen.runtime.cpu.threads import start
+from optgen.runtime.cpu.tiles import in_tiles, tiles_of
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, phases_of, program_of, running
 from optgen.verify.rehearsal import ELEMENTS, rehearse
 from optgen.verify.settings import (
@@ -67,6 +69,8 @@ SHAPES = (
     (33, 1),
 )
 """Shapes of those that kernels get which add up: matrices, stacks of them, larger than a chunk both, and vectors."""
+WAYS = ALONE, _, TILED = "one thread", "all threads", "all threads, in tiles"
+"""How compiled kernels are run; in tiles where some of their phases may be."""
 TRAP = (2, 3)
 """The shape of the tensor that is in no table."""
 
@@ -206,8 +210,8 @@ class Model:
         """The names of the arrays around which memory is written."""
         return [name for name, array in {**self.slots, **self.small}.items() if array.breached]
 
-    def launch(self, scalars: Sequence[float], keys: Sequence[Array], *, parallel: bool) -> None:
-        """Take a step, on all threads or as one task, table and scalars followed by traps.
+    def launch(self, scalars: Sequence[float], keys: Sequence[Array], way: str) -> None:
+        """Take a step in one of the `WAYS`, table and scalars followed by traps.
 
         No row of the table lists the last tensor, but what lies behind the rows does, so that a sweep which runs on
         past the end changes it instead of memory that is not ours.
@@ -218,19 +222,28 @@ class Model:
         trapped = tabulate(starts, sizes, dtype.itemsize, cuts)
         table = tabulate(starts, np.append(sizes[:-1], 0), dtype.itemsize, cuts)
         rows, places = (array[: len(table.rows)] for array in (trapped.rows, trapped.places))
-        tasks = np.append(table.tasks if parallel else table.task, len(rows) + 1)[:-1]
+        tasks = np.append(table.task if way == ALONE else table.tasks, len(rows) + 1)[:-1]
         at = self.cuts.at._replace(tensors=self.cuts.at.tensors[:-1])
         guarded = (np.array([*scalars, *[np.nan] * GUARD], its) for its in (dtype, np.float64))
         given, wide = (array[: len(scalars)].reshape(1, -1) for array in guarded)
         storage = uniform(self.program.slots, dtype).as_argument
+        arrays = {name: fenced.arrays[0] for name, fenced in self.small.items()}
         start()
-        for phase in phases_of(self.program):
-            arrays = [self.small[name].arrays[0] for name in phase.takes]
-            where = (places,) if self.program.phases else ()
-            if phase.between is not None:
-                phase.between(at, wide, *arrays)
-            else:
-                phase.sweep(rows, tasks, *where, storage, given, *keys, *arrays)
+        for phases, unit in _stretches(self.program):
+            if way == TILED and unit:
+                small = Small(replace(self.cuts, at=at), arrays)
+                listed = replace(table, rows=rows, places=places, tasks=table.tasks)
+                parts = tiles_of(unit, listed, small)
+                for call in in_tiles(phases, listed, parts, (storage, given, *keys), wide, alone=False):
+                    call()
+                continue
+            for phase in phases:
+                taken = [arrays[name] for name in phase.takes]
+                where = (places,) if self.program.phases else ()
+                if phase.between is not None:
+                    phase.between(at, wide, *taken)
+                elif phase.sweep is not None:
+                    phase.sweep(rows, tasks, *where, storage, given, *keys, *taken)
 
     @property
     def after(self) -> dict[str, list[Array]]:
@@ -280,6 +293,11 @@ def modelled(program: Program, shapes: Sequence[Shape], old: Mapping[str, Sequen
     )  # fmt: skip
 
 
+def _stretches(program: Program) -> list[Stretch]:
+    """The phases of a program, those together that tiles may go through."""
+    return stretches(phases_of(program), {**program.values, **program.small_states})
+
+
 def _poisoned(size: int, dtype: np.dtype[Any]) -> Array:
     return np.full(size, POISON[dtype], f"u{dtype.itemsize}").view(dtype)
 
@@ -290,13 +308,11 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
     keys = program.keys(setting.t, setting.hypers)
     old = begun(optimizer, setting, ordinary(optimizer, shapes, rng))
 
-    def taken(
-        its: Sequence[Shape], values: Mapping[str, Sequence[Array]], *, parallel: bool
-    ) -> tuple[Model, list[str]]:
+    def taken(its: Sequence[Shape], values: Mapping[str, Sequence[Array]], way: str) -> tuple[Model, list[str]]:
         model = modelled(program, its, values, dtype)
         before = {name: array.tobytes() for name, array in model.trap.items()}
         with running(), TURN:
-            model.launch(scalars, keys, parallel=parallel)
+            model.launch(scalars, keys, way)
         escaped = [f"memory around {name} is written" for name in model.breached]
         spoilt = [name for name, array in model.trap.items() if array.tobytes() != before[name]]
         return model, escaped + [f"{name} of an array is written that is not in the table" for name in spoilt]
@@ -308,17 +324,17 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
     elif is_of_tensors(optimizer):
         expected = {name: [] for name in old}
         for k in range(len(shapes) - 1):
-            model, _ = taken(*_only(optimizer, k, shapes, old), parallel=False)
+            model, _ = taken(*_only(optimizer, k, shapes, old), ALONE)
             for name, arrays in model.after.items():
                 expected[name].append(arrays[k].copy())
     else:
-        expected, how = taken(shapes, old, parallel=False)[0].after, "on one thread"
+        expected, how = taken(shapes, old, ALONE)[0].after, "on one thread"
     expected["g"] = [array.astype(dtype).ravel() for array in old["g"][:-1]]
-    for parallel in (False, True):
-        model, problems = taken(shapes, old, parallel=parallel)
+    for way in WAYS if any(unit for _, unit in _stretches(program)) else WAYS[:2]:
+        model, problems = taken(shapes, old, way)
         for name, arrays in model.after.items():
             problems += _wrong(name, arrays, expected[name], how)
-        subject = f"{'all threads' if parallel else 'one thread'}, {dtype}, t = {setting.t}"
+        subject = f"{way}, {dtype}, t = {setting.t}"
         if problems:
             yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
         else:

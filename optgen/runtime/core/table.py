@@ -96,7 +96,7 @@ def tabulate(
     rows[:, 0], rows[:, -2], rows[:, -1] = counts, tensor, begin
     rows[:, -3] = 0 if groups is None else groups[tensor]
     offsets = begin * np.broadcast_to(itemsizes, len(starts))[:, None]
-    tasks, task = _tasks(counts), np.array([0, len(tensor)])
+    tasks, task = shared_out(counts), np.array([0, len(tensor)])
     table = Table(rows, tasks, task, int(sizes.sum()), tensor, offsets, places, np.empty(len(tensor), np.int64))
     for slot, column in enumerate(starts):
         table.point(slot, column)
@@ -112,7 +112,8 @@ def _chunks(sizes: Array, chunk: int = CHUNK) -> tuple[Array, Array, Array]:
     return tensor, begin, np.minimum(chunk, sizes[tensor] - begin)
 
 
-def _tasks(counts: Array) -> Array:
+def shared_out(counts: Array) -> Array:
+    """Deal out what has so many elements in runs of about a chunk's work each: where they begin, and the last ends."""
     cost = counts + ROW_COST
     end = np.cumsum(cost)
     total = int(end[-1]) if len(end) else 0

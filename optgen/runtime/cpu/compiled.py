@@ -29,7 +29,7 @@ from numba.core.typed_passes import (
 from numba.core.untyped_passes import FixupArgs, GenericRewrites, IRProcessing, ReconstructSSA, TranslateByteCode
 
 from optgen.runtime.cpu.disk import KeptOnDisk
-from optgen.runtime.cpu.threads import LoweringForThreads
+from optgen.runtime.cpu.threads import LoweringInParts
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -94,7 +94,7 @@ class _Compiler(CompilerBase):
     """Numba's way from a function to code of some kind."""
 
     code: type[_Code] = _Code
-    lowering: type[NativeLowering] = NativeLowering
+    lowering: type[NativeLowering] = LoweringInParts
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -121,10 +121,6 @@ class _Compiler(CompilerBase):
             passes.add_pass(each, each.name())
         passes.finalize()
         return [passes]
-
-
-class _CompilerForThreads(_Compiler):
-    lowering = LoweringForThreads
 
 
 class _CompilerOfLoops(_Compiler):
@@ -158,7 +154,7 @@ def on_all_threads(function: Function) -> Function:
     ValueError
         When it is compiled, if it has no such argument.
     """
-    return compiled(function, by=_CompilerForThreads, _nrt=False)  # its caller holds all arrays, and it makes none
+    return compiled(function, _nrt=False)  # its caller holds all arrays, and it makes none
 
 
 class _Called(CPUDispatcher):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from numba import typeof
 
-from optgen.runtime.core.program import Array, Call, Program
+from optgen.runtime.core.program import Array, Call, Phase, Program
 from optgen.runtime.core.sharing import Combine, combining
 from optgen.runtime.core.small import Small
-from optgen.runtime.core.table import Table
+from optgen.runtime.core.stretches import Stretch
+from optgen.runtime.core.table import At, Table
 from optgen.runtime.core.turn import CHILD
 from optgen.runtime.cpu.threads import start
+from optgen.runtime.cpu.tiles import Tiles, in_tiles
 
 SERIAL_BELOW = 32_768
 """Elements below which waking the other threads costs more than they save."""
@@ -37,6 +39,12 @@ class Work(NamedTuple):
         What varies over less than elements, for a program of several phases.
     combine : callable, optional
         What makes totals those of a model of which there is only a part here.
+    stretches : sequence of Stretch
+        The phases, where some tables have tiles.
+    tiles : sequence of (Tiles or None)
+        Those of each table, if it has any.
+    apart : At, optional
+        Where the values stand of the tensors that are in none.
     """
 
     program: Program
@@ -45,6 +53,9 @@ class Work(NamedTuple):
     scalars: Array
     small: Small | None = None
     combine: Combine | None = None
+    stretches: Sequence[Stretch] = ()
+    tiles: Sequence[Tiles | None] = ()
+    apart: At | None = None
 
 
 def launches(work: Work) -> list[Call]:
@@ -52,24 +63,51 @@ def launches(work: Work) -> list[Call]:
     program, pairs = work.program, list(zip(work.tables, work.given, strict=True))
     if work.small is None:
         return [_sweep(program.sweep, table, *given) for table, given in pairs]
+    at = work.small.cuts.at
+    if work.combine or not any(work.tiles):  # what is shared is shared by all tensors at once
+        return _everywhere(program.phases, pairs, at, work)
     chosen: list[Call] = []
-    for phase in program.phases:
+    for phases, unit in work.stretches:
+        if not unit:
+            chosen += _everywhere(phases, pairs, at, work)
+            continue
+        for (table, given), tiles in zip(pairs, work.tiles, strict=True):
+            if tiles is not None:
+                chosen += in_tiles(phases, table, tiles, given, work.scalars, alone=_is_alone(table))
+        rest = [pair for pair, tiles in zip(pairs, work.tiles, strict=True) if tiles is None]
+        if rest:
+            chosen += _everywhere(phases, rest, work.apart or at, work)
+    return chosen
+
+
+def _everywhere(
+    phases: Iterable[Phase], pairs: Sequence[tuple[Table, tuple[Any, ...]]], at: At, work: Work
+) -> list[Call]:
+    """The calls by which all of some tables go through each phase before any goes through the next."""
+    assert work.small is not None, "there are phases"
+    chosen: list[Call] = []
+    for phase in phases:
         arrays = [work.small.arrays[name] for name in phase.takes]
         if phase.between is not None:
-            chosen.append(partial(phase.between, work.small.cuts.at, work.scalars, *arrays))
+            chosen.append(partial(phase.between, at, work.scalars, *arrays))
         else:
             chosen += [_sweep(phase.sweep, table, table.places, *given, *arrays) for table, given in pairs]
         if work.combine:
-            chosen += combining(phase.totals, program, work.small, work.combine)
+            chosen += combining(phase.totals, work.program, work.small, work.combine)
     return chosen
 
 
 def _sweep(kernel: Callable[..., None] | None, table: Table, *given: Any) -> Call:
     assert kernel is not None, "a phase without a sweep is between two"
+    return partial(kernel, table.rows, table.task if _is_alone(table) else table.tasks, *given)
+
+
+def _is_alone(table: Table) -> bool:
+    """Whether the thread that is here does all of a table; the others are started if it does not."""
     if table.elements < SERIAL_BELOW or CHILD.lacks_threads:
-        return partial(kernel, table.rows, table.task, *given)
+        return True
     start()
-    return partial(kernel, table.rows, table.tasks, *given)
+    return False
 
 
 def machine_code(call: Call) -> Callable[..., None]:

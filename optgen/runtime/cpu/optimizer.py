@@ -76,7 +76,9 @@ class FusedOptimizer(OptimizerBase):
     def _visiting(self, taking: Sequence[Cohort]) -> Visited:
         """What a step visits of some cohorts, a row for each."""
         sizes = [prod(shape) for shape in self._shapes]
-        return visited(taking, sizes, self._columns, self._storages(), small=self._small, rests=len(self._rest))
+        return visited(
+            self.program, taking, sizes, self._columns, self._storages(), small=self._small, rests=len(self._rest)
+        )
 
     def step(self, grads: Arrays, *, missing: str = "error", **hypers: float) -> None:
         """Take one step: update every parameter and state in place.

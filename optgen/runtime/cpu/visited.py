@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.sharing import Combine
 from optgen.runtime.core.small import Small
 from optgen.runtime.core.storage import Storage, keys_of
-from optgen.runtime.core.table import Table, tabulate
+from optgen.runtime.core.stretches import Stretch, stretches, unit_of
+from optgen.runtime.core.table import At, Table, tabulate
 from optgen.runtime.core.turn import CHILD
 from optgen.runtime.cpu.launch import Work, launches, machine_code
+from optgen.runtime.cpu.tiles import Tiles, fitting, tiles_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,13 @@ class Visited:
     members : sequence of tuple of int
         The parameters of each row.
     tables, storages : sequence of Table, of Storage
-        One for each way to store slots.
+        One for each way to store slots, or two: one of what is in tiles, one of the rest.
+    stretches : sequence of Stretch
+        The phases of the program.
+    tiles : sequence of (Tiles or None)
+        Those of each table.
+    apart : At or None
+        Where the values stand of the tensors that are in none, if there are values.
     small : Small or None
         What varies over less than elements, and where it stands.
     """
@@ -38,6 +46,9 @@ class Visited:
     members: Sequence[tuple[int, ...]]
     tables: Sequence[Table]
     storages: Sequence[Storage]
+    stretches: Sequence[Stretch]
+    tiles: Sequence[Tiles | None]
+    apart: At | None
     small: Small | None
 
     def point(self, slot: int, starts: Array) -> None:
@@ -47,6 +58,7 @@ class Visited:
 
 
 def visited(
+    program: Program,
     taking: Sequence[Cohort],
     sizes: Sequence[int],
     columns: Array,
@@ -59,6 +71,8 @@ def visited(
 
     Parameters
     ----------
+    program : Program
+        By which rule.
     taking : sequence of Cohort
         Whose parameters take part.
     sizes : sequence of int
@@ -74,12 +88,25 @@ def visited(
     """
     groups = rows_of(taking, len(sizes))
     small = small and replace(small, cuts=small.cuts.visiting(groups))
-    present, tables = np.where(groups >= 0, sizes, 0), []
+    cuts = small.cuts if small else None
+    present = np.where(groups >= 0, sizes, 0)
+    phases = stretches(program.phases, {**program.values, **program.small_states})
+    unit, tiled = unit_of(phases), np.zeros(len(sizes), bool)
+    found: list[tuple[Table, Storage, Tiles | None]] = []
     for storage in dict.fromkeys(storages):
         mine = np.where([its == storage for its in storages], present, 0)
         itemsizes = [its.itemsize for _, its in storage.slots] + [storage["theta"].rest_itemsize] * rests
-        tables.append(tabulate(columns, mine, itemsizes, small.cuts if small else None, groups))
-    return Visited([cohort.members for cohort in taking], tables, list(dict.fromkeys(storages)), small)
+        fit = fitting(unit, mine, itemsizes)
+        inside, outside = np.where(fit, mine, 0), np.where(fit, 0, mine)
+        for chosen in (inside, outside):
+            if chosen.any():
+                table = tabulate(columns, chosen, itemsizes, cuts, groups)
+                its = tiles_of(unit, table, small) if small and chosen is inside else None
+                found.append((table, storage, its))
+                tiled[table.tensor] = its is not None
+    apart = cuts.at._replace(tensors=cuts.at.tensors[~tiled[cuts.at.tensors]]) if cuts else None
+    tables, ways, tiles = zip(*found, strict=True) if found else ((), (), ())
+    return Visited([cohort.members for cohort in taking], tables, ways, phases, tiles, apart, small)
 
 
 class Kernels:
@@ -87,8 +114,7 @@ class Kernels:
 
     def __init__(self, combine: Combine | None = None) -> None:
         self._combine = combine
-        self._storages: Sequence[Storage] = ()
-        self._code: list[Callable[..., None]] = []
+        self._code: dict[Any, list[Callable[..., None]]] = {}
         self._ready: _Ready | None = None
 
     def calls(self, program: Program, visit: Visited, step: Coming, t: int, seed: int) -> list[Call]:
@@ -112,16 +138,17 @@ class Kernels:
         return ready.calls
 
     def _got_ready(self, program: Program, visit: Visited, step: Coming) -> _Ready:
-        """Kernels with their arguments; machine code is looked for again only where slots are stored otherwise."""
+        """Kernels with their arguments; machine code is looked for only where these, or storages, are new."""
         wide, keys, chances = step.scalars, tuple(map(np.empty_like, step.keys)), keys_of(0, 0)
         narrow = [np.empty_like(wide, its.computed) for its in visit.storages]
         stored = [its.keyed_by(chances) for its in visit.storages]
         given = [(its, scalars, *keys) for its, scalars in zip(stored, narrow, strict=True)]
-        chosen = launches(Work(program, visit.tables, given, wide, visit.small, self._combine))
-        if visit.storages != self._storages:
-            self._code = list(map(machine_code, chosen))
-            self._storages = visit.storages
-        calls = [partial(code, *launch.args) for code, launch in zip(self._code, chosen, strict=True)]
+        tiles = visit.stretches, visit.tiles, visit.apart
+        chosen = launches(Work(program, visit.tables, given, wide, visit.small, self._combine, *tiles))
+        of = tuple(visit.storages), tuple(launch.func for launch in chosen)
+        if of not in self._code:
+            self._code = {of: list(map(machine_code, chosen))}
+        calls = [partial(code, *launch.args) for code, launch in zip(self._code[of], chosen, strict=True)]
         by_chance = chances if any(its.is_by_chance for its in visit.storages) else None
         fill = partial(Struct(f"{wide.size}d").pack_into, wide.data, 0)
         self._ready = _Ready(visit, CHILD.lacks_threads, calls, fill, wide, narrow, keys, by_chance)

@@ -1,0 +1,137 @@
+"""Tiles: what fits into a core's cache goes through several phases before anything else does.
+
+A value that two sweeps read would come from memory twice. Where a tensor is small, or what is between the sweeps
+belongs to a row, all phases are done for a few chunks, then for the next few: the second sweep finds them in the cache,
+and all threads meet once in place of once a phase. Each phase makes the same of the same, so a step has the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from optgen.runtime.core.program import Array, Call, Phase
+from optgen.runtime.core.small import Small
+from optgen.runtime.core.table import EXTENTS, At, Table, shared_out
+from optgen.runtime.cpu.compiled import on_all_threads
+from optgen.runtime.cpu.threads import NOTE, noted
+
+CACHED = 1 << 20
+"""Bytes that stay in a core's cache from one sweep to the next."""
+PARTS = 16
+"""A tensor that is more than such a part of all is left to all threads."""
+LEAST = 65_536
+"""Elements of all tensors below which everything stays in caches."""
+WIDTH, LEAVES = 16, 16
+"""Words of a note for each array that a call is given, at most, and how many arrays that are not small."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """The tiles of a table. `tiles_of` makes them.
+
+    Parameters
+    ----------
+    at : At
+        Where values stand: of whole tensors, or of the rows of each chunk as if that were a tensor.
+    arrays : mapping of str to array of float64
+        Small values, with the extents of each of these.
+    chunks, units : array of int64, shape (tiles + 1,)
+        Where those of each tile begin: among the rows of the table, and in ``at.tensors``.
+    """
+
+    at: At
+    arrays: Mapping[str, Array]
+    chunks: Array
+    units: Array
+
+    @cached_property
+    def parts(self) -> Array:
+        """Where the part of each tile lies, and how long it is, of what sweeps go through, and of what others do."""
+        count, width = len(self.chunks) - 1, self.chunks.itemsize
+        of_sweeps = self.chunks.ctypes.data + width * np.arange(count), np.full(count, 2)
+        of_others = self.at.tensors.ctypes.data + width * self.units[:-1], np.diff(self.units)
+        return np.array([np.transpose(of_sweeps), np.transpose(of_others)])
+
+
+def fitting(unit: str, sizes: Array, itemsizes: Sequence[int]) -> Array:
+    """Which tensors go into tiles.
+
+    Parameters
+    ----------
+    unit : str
+        What can go through phases alone: a ``"row"`` or a ``"tensor"``, or nothing.
+    sizes : array of int64, shape (tensors,)
+        Elements of each.
+    itemsizes : sequence of int
+        Bytes of an element, in each slot.
+    """
+    every = np.full(len(sizes), bool(unit) and sizes.sum() >= LEAST)
+    return every if unit == "row" else every & (sizes * sum(itemsizes) <= CACHED) & (sizes * PARTS <= sizes.sum())
+
+
+def tiles_of(unit: str, table: Table, small: Small) -> Tiles:
+    """The tiles of a table of tensors that go into some: each of a chunk's work or, where it is more, of one unit."""
+    at, tensor = small.cuts.at, table.tensor
+    if unit == "tensor":
+        tensors, first = np.unique(tensor, return_index=True)
+        units = shared_out(np.add.reduceat(table.rows[:, 0], first))
+        chunks = np.append(first, len(tensor))[units]
+        return Tiles(at._replace(tensors=tensors), small.arrays, chunks, units)
+    begin, twice = table.places[:, 3], np.repeat(tensor, 2)
+    rows = np.stack([begin, begin + table.places[:, 1]], axis=1).reshape(-1)
+    chunks = np.arange(0, len(rows), 2)  # between two there may be rows that are elsewhere
+    its = at._replace(tensors=chunks, rows=rows, groups=at.groups[twice])
+    extents = {name: small.arrays[name][twice] for name in EXTENTS}
+    return Tiles(its, {**small.arrays, **extents}, table.tasks, table.tasks)
+
+
+def in_tiles(
+    phases: Sequence[Phase], table: Table, tiles: Tiles, given: Sequence[Any], scalars: Array, *, alone: bool
+) -> list[Call]:
+    """The calls by which tiles go through phases: each phase is noted, then all are made for every tile.
+
+    Parameters
+    ----------
+    phases : sequence of Phase
+        In order.
+    table : Table
+        Of whose chunks.
+    tiles : Tiles
+        Which go together.
+    given : sequence
+        What sweeps take before what is small.
+    scalars : array of float64
+        What the others take.
+    alone : bool
+        Whether no other threads are to help.
+    """
+    notes = np.empty((len(phases), WIDTH * (LEAVES + max(len(phase.takes) for phase in phases))), np.int64)
+    calls: list[Call] = [partial(_blank, notes)]
+    for note, phase in zip(notes, phases, strict=True):
+        arrays = [tiles.arrays[name] for name in phase.takes]
+        if phase.sweep is not None:
+            calls.append(partial(phase.sweep, table.rows, note, table.places, *given, *arrays))
+        elif phase.between is not None:
+            calls.append(partial(phase.between, tiles.at._replace(tensors=note), scalars, *arrays))
+    kinds, parts = np.array([int(phase.sweep is None) for phase in phases]), tiles.parts
+    tasks = np.array([0, len(parts[0])]) if alone else np.arange(len(parts[0]) + 1)
+    return [*calls, partial(_go, tasks, notes, kinds, parts)]
+
+
+def _blank(notes: Array) -> None:
+    """Make room for calls, each time that they are to be made."""
+    notes[:, 0] = NOTE
+
+
+@on_all_threads
+def _go(tasks: Array, notes: Array, kinds: Array, parts: Array) -> None:
+    """Make the calls that have been noted, all of them for one tile before any for the next."""
+    for tile in range(tasks[0], tasks[-1]):
+        for k in range(len(kinds)):
+            if notes[k, 0] != NOTE:  # as it still is where a function is not compiled as those of modules are
+                noted(notes[k], parts[kinds[k], tile, 0], parts[kinds[k], tile, 1])
