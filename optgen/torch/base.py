@@ -9,6 +9,7 @@ from functools import partial
 from importlib import import_module
 from inspect import Parameter, Signature, signature
 from itertools import chain
+from operator import is_
 from typing import Any, ClassVar, NamedTuple
 
 import numba
@@ -83,7 +84,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         defaults = self._defaults(args, given)
         self._watched: _Watched | None = None
         self._steps, self._on_host = 0, False
-        self._checked: dict[Any, Any] = {}
+        self._made_of: dict[int, Any] = {}
         self._options = self._checked_options(options, defaults)
         super().__init__(params, defaults)
         dtypes = {FORMAT.get(p.dtype) for group in self.param_groups for p in group["params"]}
@@ -173,9 +174,23 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     # What it computes ------------------------------------------------------------------------------------------------
 
+    def _known_of(self, group: Group) -> dict[Any, Any]:
+        """What has been made of a group; empty unless all its options are the very ones of then, and cannot change."""
+        options, last = [*group, *group.values()], self._made_of.get(id(group))
+        if last is not None and len(options) == len(last[0]) and all(map(is_, options, last[0])):
+            return last[1]  # type: ignore[no-any-return]
+        found: dict[Any, Any] = {}
+        if all(map(_is_settled, (group[key] for key in group.keys() - {"params", "param_names"}))):
+            self._made_of[id(group)] = options, found
+        return found
+
     def _rule(self, group: Group) -> Asked:
-        rule = self.rule if self.family is None else Asked(*_chosen(self.family, group))
-        return rule._replace(wrappers=(*rule.wrappers, "ascending")) if group.get("maximize") else rule
+        known = self._known_of(group)
+        if "rule" not in known:
+            rule = self.rule if self.family is None else Asked(*_chosen(self.family, group))
+            ascending = (*rule.wrappers, "ascending")
+            known["rule"] = rule._replace(wrappers=ascending) if group.get("maximize") else rule
+        return known["rule"]  # type: ignore[no-any-return]
 
     def program_of_group(self, group: Group) -> Program:
         """What a group asks for, as it is computed on a CPU."""
@@ -197,6 +212,12 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     def _hypers_of(self, group: Group, dtype: Any) -> dict[str, float]:
         """The hyperparameters of a group, for parameters of a dtype."""
+        known = self._known_of(group)
+        if dtype not in known:
+            known[dtype] = self._hypers_made_of(group, dtype)
+        return known[dtype]  # type: ignore[no-any-return]
+
+    def _hypers_made_of(self, group: Group, dtype: Any) -> dict[str, float]:
         program = self.program_of_group(group)
         spelled, follows = self._spelled(program), self.family.follows if self.family else {}
         found = {}
@@ -206,12 +227,7 @@ class TorchOptimizer(torch.optim.Optimizer):
             if isinstance(value, torch.Tensor):
                 value = value.item()
             found[name] = follows[name](dtype) if value is None and name in follows else value
-        values = tuple(found.values())
-        whose = id(group), program.name, dtype
-        last = self._checked.get(whose)
-        if last is None or last[0] != values:
-            last = self._checked[whose] = values, dict(program.at(1, program.completed(found)))
-        return last[1]
+        return dict(program.at(1, program.completed(found)))
 
     # A step ----------------------------------------------------------------------------------------------------------
 
@@ -337,7 +353,7 @@ class TorchOptimizer(torch.optim.Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._named, self._watched = Spelling(type(self).__name__, self.family), None
-        self._checked = {}
+        self._made_of = {}
 
     def state_dict(self) -> dict[str, Any]:
         """The states and the groups, as torch's optimizers have them; see `torch.optim.Optimizer`."""
@@ -393,6 +409,13 @@ def _kind_of_share(where: str) -> Any:
 def _plain(its: Any) -> Any:
     """What is kept, as torch would keep it."""
     return dict(its) if isinstance(its, Kept) else its
+
+
+def _is_settled(option: Any) -> bool:
+    """Whether an option of a group says the same as long as it is this object."""
+    if isinstance(option, tuple):
+        return all(map(_is_settled, option))
+    return option is None or isinstance(option, bool | int | float | str)
 
 
 def _chosen(family: Family, group: Group) -> tuple[str, None, tuple[str, ...]]:

@@ -28,7 +28,7 @@ class GpuShare(Share):
     """
 
     chunk: ClassVar[int] = CHUNK
-    uses_threads: ClassVar[bool] = False
+    on_threads: ClassVar[bool] = False
     check = staticmethod(cuda_host.check)
 
     def __init__(self, program: Any, wanted: Any, named: Any, model: Trained, mine: Any, **given: Any) -> None:

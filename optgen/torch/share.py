@@ -21,6 +21,8 @@ from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.small import Small, allocated, cuts_of, filled, views
 from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_for
 from optgen.runtime.core.table import CHUNK, Cuts
+from optgen.runtime.core.turn import run
+from optgen.runtime.cpu.launch import SERIAL_BELOW
 from optgen.runtime.cpu.visited import Kernels, visited
 from optgen.torch.body import Body, Trained, body_of
 from optgen.torch.sharded import adding_parts, divided_as, gradient_here, here, is_distributed, refuse_parts
@@ -66,8 +68,8 @@ class Share:
     """
 
     chunk: ClassVar[int] = CHUNK
-    uses_threads: ClassVar[bool] = True
-    """Whether its kernels run on the threads of the CPU."""
+    on_threads: ClassVar[bool] = True
+    """Whether its kernels may run on the threads of the CPU."""
 
     def __init__(
         self, program: Program, wanted: Wanted, named: Spelling, model: Trained, mine: Sequence[int], *, hypers: Hypers
@@ -82,6 +84,7 @@ class Share:
         begun = {k for k in mine if self._has_begun(k)}
         shapes = [self._shape(k) for k in range(len(model.params))]
         self._sizes = [int(np.prod(shape)) for shape in shapes]
+        self._elements_in_all = sum(self._sizes)
         self._bytes = np.zeros(len(shapes), np.int64)
         for k, body in self._bodies.items():
             self._bytes[k] = body.numbers.numel() * body.numbers.element_size()
@@ -97,7 +100,7 @@ class Share:
         self._own_formats = {k: self._bodies[k].format for k in mine}
         self._formats = self._own_formats
         """Of the gradients."""
-        self._pointed_at = np.zeros(0, np.int64)
+        self._pointed_at = np.full(len(shapes), ODD, np.int64)
         """Where they were."""
         self._told: Any = None
         """Where the tables say that they are."""
@@ -260,28 +263,38 @@ class Share:
         """Flat arrays of what is counted, of which each parameter keeps views."""
         scalar = np.float64 if torch.get_default_dtype() == torch.float64 else np.float32
         kept = {}
-        for key, values in self._now(self.cohorts, hypers).items():
-            kept[key] = values.astype(scalar if key == STEP else np.float64)
+        for key in self._counted_by:
+            kept[key] = np.zeros(len(self._model.params), scalar if key == STEP else np.float64)
             shared = torch.from_numpy(kept[key])
             for k in self.mine:
                 self._keep(k, key, shared[k], "tensor")
+        run(self._noting(self.cohorts, hypers, [kept]))
         return kept
 
-    def _now(self, cohorts: Sequence[Cohort], hypers: Hypers) -> dict[str, Array]:
-        """What is counted of each parameter, by its key."""
-        keys = [*[STEP] * self._named.counts, *self._named.numbers(self.program)]
-        found = {key: np.zeros(len(self._model.params)) for key in keys}
+    @property
+    def _counted_by(self) -> tuple[str, ...]:
+        """The keys of what is counted."""
+        return (*[STEP] * self._named.counts, *self._named.numbers(self.program))
+
+    def _noting(self, cohorts: Sequence[Cohort], hypers: Hypers, targets: Sequence[Mapping[str, Array]]) -> list[Call]:
+        """The calls that note what is counted of each parameter."""
+        calls, keys = [], self._counted_by
         for group, t, numbers, members in cohorts:
-            values = [*[float(t)] * self._named.counts, *self._named.theirs(t, numbers, hypers[group])]
+            values = (*[float(t)] * self._named.counts, *self._named.theirs(t, numbers, hypers[group]))
             where = slice(None) if len(cohorts) == 1 else list(members)
             for key, value in zip(keys, values, strict=True):
-                found[key][where] = value
-        return found
+                calls += [partial(target[key].__setitem__, where, value) for target in targets]
+        return calls
 
     @property
     def is_as_kept(self) -> bool:
         """Whether nobody has written to what is counted."""
-        return all(np.array_equal(values, self._expected[key]) for key, values in self._flat.items())
+        return all((values == self._expected[key]).all() for key, values in self._flat.items())
+
+    @property
+    def uses_threads(self) -> bool:
+        """Whether its kernels may run on the threads of the CPU."""
+        return self.on_threads and self._elements_in_all >= SERIAL_BELOW
 
     @property
     def t(self) -> int:
@@ -413,19 +426,21 @@ class Share:
 
     def _pointed(self, given: Array, there: Array) -> tuple[Array, dict[int, Any]]:
         """Where the gradients lie, 0 for those that are not there, and those that had to be looked at."""
-        starts = np.zeros_like(given)
+        starts = np.zeros(len(given), np.int64)
         starts[there] = given[there]
-        starts[self._copies] = np.where(starts[self._copies] == 0, 0, ODD)
-        odd = np.flatnonzero(starts == ODD).tolist()
-        if not odd and np.array_equal(starts, self._pointed_at):
-            return self._pointed_at, {}
+        if self._copies:
+            starts[self._copies] = np.where(starts[self._copies] == 0, 0, ODD)
+        is_odd = starts == ODD
         used, sizes, formats = {}, self._bytes, self._own_formats
-        if odd:
+        if is_odd.any():
+            odd = np.flatnonzero(is_odd).tolist()
             used = {k: self._gradient(k, self._model.params[k].grad) for k in odd}
             starts[odd] = [grad.data_ptr() for grad in used.values()]
             sizes = sizes.copy()
             sizes[odd] = [grad.numel() * grad.element_size() for grad in used.values()]
             formats = {**formats, **{k: FORMAT[grad.dtype] for k, grad in used.items()}}
+        elif (starts == self._pointed_at).all():
+            return self._pointed_at, {}
         overlap = self._extents.overlap(starts, np.where(starts == 0, 0, sizes))
         if overlap:
             k, other = overlap
@@ -468,13 +483,8 @@ class Share:
 
     def _noted(self, step: Coming, hypers: Hypers) -> list[Call]:
         """What counts a step."""
-        found = self._now(step.cohorts, hypers)
-        arrays_of = [(self._expected[key], values) for key, values in found.items()]
-        arrays_of += [(self._flat[key], values) for key, values in found.items()]
-        return [
-            *(partial(np.copyto, target, values, "same_kind") for target, values in arrays_of),
-            partial(object.__setattr__, self, "cohorts", step.cohorts),
-        ]
+        noting = self._noting(step.cohorts, hypers, [self._expected, self._flat])
+        return [*noting, partial(object.__setattr__, self, "cohorts", step.cohorts)]
 
 
 def _take_over(master: Any, param: Any) -> None:

@@ -157,3 +157,43 @@ def test_totals_of_the_model_are_of_all_groups(name: str, torch: Any, ours: Any)
                 param.grad = torch.from_numpy(grad.copy())
             optimizer.step()
     assert all(a.equal(b) for a, b in zip(whole, parted, strict=True))
+
+
+def test_options_that_change_are_looked_at_again(torch: Any, ours: Any) -> None:
+    theta = torch.nn.Parameter(torch.zeros(3))
+    its = ours.SGD([theta], lr=1.0)
+    group = its.param_groups[0]
+
+    def moved() -> float:
+        before = theta.detach().clone()
+        theta.grad = torch.ones(3)
+        its.step()
+        return float((before - theta.detach())[0])
+
+    assert [moved(), moved()] == [1, 1]
+    for wrong, error in ((True, TypeError), ("1", TypeError), (None, TypeError), (-1.0, ValueError)):
+        group["lr"] = wrong
+        with pytest.raises(error, match="lr"):
+            moved()
+    group["lr"] = torch.tensor(0.5)
+    assert moved() == 0.5
+    group["lr"].fill_(0.25)
+    assert moved() == 0.25
+    group["lr"] = 2
+    assert moved() == 2
+    group["maximize"] = True
+    assert moved() == -2
+
+
+def test_what_is_in_a_list_of_options_is_looked_at_at_each_step(torch: Any, ours: Any) -> None:
+    theta = torch.nn.Parameter(torch.zeros(3))
+    its, betas = ours.Adam([theta], lr=1.0), [0.0, 0.0]
+    its.param_groups[0]["betas"] = betas
+    for beta in (0.0, 2.0):
+        betas[0] = beta
+        theta.grad = torch.ones(3)
+        if beta < 1:
+            its.step()
+        else:
+            with pytest.raises(ValueError, match="beta1"):
+                its.step()

@@ -64,14 +64,14 @@ class FusedOptimizer(OptimizerBase):
         return allocated(self.program, cuts, states)
 
     def _addresses(self, gradients: list[Any], absent: frozenset[int]) -> Array:
-        starts = self._watch.look(gradients, may_miss=bool(absent))
+        starts = self._seen.look(gradients, may_miss=bool(absent))
         return super()._addresses(gradients, absent) if starts is None else starts
 
     def _layout(self) -> None:
         self._visit = self._visiting(self._cohorts)
         self._kernels = Kernels(self._combine)
         kinds = self._as_params, self._as_gradients
-        self._watch = objects.Watch(self._params, self._starts, *kinds, self._written)
+        self._seen = objects.Seen(self._params, self._starts, *kinds, self._written)
 
     def _visiting(self, taking: Sequence[Cohort]) -> Visited:
         """What a step visits of some cohorts, a row for each."""
