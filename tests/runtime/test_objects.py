@@ -20,7 +20,7 @@ def many():
 def watch(params, shapes=SHAPES, dtypes=DTYPES):
     kinds, starts = Kinds(shapes, dtypes), slowly.addresses(params)
     written = slowly.Extents(np.array(starts), kinds.bytes, list(map(str, range(len(params)))))
-    return objects.Seen(params, starts, kinds, kinds, written)
+    return objects.LastSeen(params, starts, kinds, kinds, written)
 
 
 def looked(watch, gradients, *, may_miss=False):

@@ -37,7 +37,7 @@ _HALF = 0xFFFFFFFF  # of a word: the number of dimensions and the flags are int
 _READ, _WRITTEN = 0x1 | 0x100, 0x400  # C-contiguous and aligned, as all must be; writeable
 
 
-class Seen:
+class LastSeen:
     """What there was to see of parameters and gradients, so that a step need not look at it again.
 
     Parameters

@@ -71,7 +71,7 @@ class FusedOptimizer(OptimizerBase):
         self._visit = self._visiting(self._cohorts)
         self._kernels = Kernels(self._combine)
         kinds = self._as_params, self._as_gradients
-        self._seen = objects.Seen(self._params, self._starts, *kinds, self._written)
+        self._seen = objects.LastSeen(self._params, self._starts, *kinds, self._written)
 
     def _visiting(self, taking: Sequence[Cohort]) -> Visited:
         """What a step visits of some cohorts, a row for each."""
