@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
-from optgen.torch.sharded import here
+from optgen.runtime.core.program import Array
+from optgen.torch.sharded import first_here, here
 from optgen.torch.tensors import FORMAT, as_numbers, is_dense, overlaps_itself
 
 
@@ -25,15 +27,19 @@ class Trained:
         ``optimizer.state``.
     parts : list of tensor
         What of each parameter is in this process.
+    firsts : array of int64
+        With which of its numbers each part begins, 0 where that is not known.
     """
 
     params: list[Any]
     row: list[int]
     state: Any
     parts: list[Any] = field(init=False)
+    firsts: Array = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", list(map(here, self.params)))
+        object.__setattr__(self, "firsts", np.array([first_here(param) or 0 for param in self.params], np.int64))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,7 +107,7 @@ def refuse_parts(program: Program, params: Iterable[tuple[int, Any]], *, by_chan
         cuts = _dimensions(param)
         if cuts:
             try:
-                sharing.refuse(program, by_chance=by_chance)
+                sharing.refuse(program, by_chance=by_chance, is_placed=first_here(param) is not None)
             except ValueError as error:
                 raise ValueError(f"{what}, so there is a part of it here: {error}") from None
         if adds_up and len(cuts) > 1:
@@ -115,6 +116,30 @@ def refuse_parts(program: Program, params: Iterable[tuple[int, Any]], *, by_chan
         if adds_up and cuts and param.device_mesh.get_coordinate() is None:
             why = f"{program.name} makes totals of all parts, and this process is not in the mesh that has them"
             raise ValueError(f"{what}: {why}; leave the parameter out here")
+
+
+def first_here(param: Any) -> int | None:
+    """With which number of the whole a part begins, in C order; None if it is not a part in a row, or is on a GPU.
+
+    Complex elements are two numbers. Tables for GPUs do not say it.
+    """
+    if not is_distributed(param):
+        return 0
+    module, part = sys.modules["torch.distributed.tensor"], here(param)
+    plain = all(type(place) in {module.Shard, module.Replicate} for place in param.placements)
+    last = max((dim for _, dim in _dimensions(param)), default=0)
+    in_a_row = part.is_contiguous() and param.is_contiguous() and all(size == 1 for size in param.shape[:last])
+    if part.device.type != "cpu" or not plain or not in_a_row:
+        return None
+    if param.device_mesh.get_coordinate() is None:
+        return 0  # nothing of it is here
+    try:
+        place = import_module("torch.distributed.tensor._utils").compute_local_shape_and_global_offset
+    except (ImportError, AttributeError):  # it is torch's own, and may be elsewhere in another version
+        return None
+    _, begins = place(param.shape, param.device_mesh, param.placements)
+    element = sum(begin * stride for begin, stride in zip(begins, param.stride(), strict=True))
+    return int(element * (1 + param.is_complex()))
 
 
 def adding_parts(program: Program, params: Mapping[int, Any]) -> Combine | None:

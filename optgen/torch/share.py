@@ -350,10 +350,13 @@ class Share:
         """The kernels of a step."""
         is_new = self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members
         if is_new:
-            storages, rests = self._storages(), int(bool(self._wanted.rest))
-            self._visit = visited(
-                self.program, step.taking, self._sizes, self._columns, storages, small=self._small, rests=rests
-            )
+            sizes, columns, storages = self._sizes, self._columns, self._storages()
+            known: dict[str, Any] = {
+                "small": self._small,
+                "rests": int(bool(self._wanted.rest)),
+                "firsts": self._model.firsts,
+            }
+            self._visit = visited(self.program, step.taking, sizes, columns, storages, **known)
         if is_new or starts is not self._told:
             self._visit.point(GRADIENT, starts)
             self._told = starts
@@ -368,7 +371,7 @@ class Share:
                 body = self._bodies[k]
                 small = {n: self._state(k).get(self._named.state(n, body.like.dim())) for n in program.small_states}
                 states = {name: as_numbers(its[k]) for name, its in self._elements.items()}
-                known = {"theta": self._theta(k), **states, **small, **numbers}
+                known: dict[str, Any] = {"theta": self._theta(k), **states, **small, **numbers}
                 new = empty_as(body.like, body.like.dtype)
                 evaluated(program, memory, [known[name] for name in program.evaluated], as_numbers(new))
                 found[k] = divided_as(self._model.params[k], new.to(self._model.parts[k].device), "element")

@@ -35,6 +35,11 @@ WAYS = ["first", "last", "meshes", "some"]
 """How tensors are divided."""
 SCRIPTS = ["AdamW", "LAMB", "Adafactor"]
 """With which optimizers."""
+DRAWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "noise": ("GradientNoiseSGD", {}),
+    "chance": ("AdamW", {"rounding": "stochastic", "store": {"exp_avg": "bf16", "exp_avg_sq": "bf16"}}),
+}
+"""What depends on where an element stands in the whole."""
 OF_GROUPS = Optimizer("of_groups", "Groups", step=(Let(theta.next, theta - lr * g / (1 + GroupNorm(g))),))
 
 
@@ -102,11 +107,11 @@ def _kind(title: str) -> Any:
     return optgen.torch.optimizer(OF_GROUPS) if title == "of groups" else getattr(optgen.torch, title)
 
 
-def trained(title: str, way: str | None = None) -> Any:
+def trained(title: str, way: str | None = None, **options: Any) -> Any:
     """An optimizer after some steps."""
     params, *grads = [_divided(_drawn(k), way) if way else _drawn(k) for k in range(STEPS + 1)]
     params = list(map(torch.nn.Parameter, params))
-    opt = _kind(title)([{"params": params[:4]}, {"params": params[4:], "lr": 0.02}], lr=0.1)
+    opt = _kind(title)([{"params": params[:4]}, {"params": params[4:], "lr": 0.02}], lr=0.1, **options)
     for each in grads:
         for param, grad in zip(params, each, strict=True):
             param.grad = grad
@@ -118,7 +123,7 @@ def whole(opt: Any) -> list[Any]:
     """The parameters and the states of an optimizer, and what to evaluate, whole."""
     params = [param for group in opt.param_groups for param in group["params"]]
     states = [its[key] for _, its in sorted(opt.state_dict()["state"].items()) for key in sorted(its)]
-    return [full(x).numpy().copy() for x in [*params, *states, *opt.eval_params()]]
+    return [full(x).double().numpy().copy() for x in [*params, *states, *opt.eval_params()]]
 
 
 def full(x: Any) -> Any:
@@ -196,6 +201,8 @@ def work(_: int, titles: list[str], folder: str) -> tuple[dict[tuple[str, str], 
     """What becomes of tensors, divided in each way, and of scripts, one of which writes a checkpoint after half."""
     of_tensors = {(title, way): whole(trained(title, way)) for title in titles for way in WAYS}
     is_first = torch.distributed.get_world_size() == 2
+    for what, (title, options) in DRAWS.items():
+        of_tensors |= {(what, way): whole(trained(title, way, **options)) for way in WAYS if way != "last"}
     half = _up_to_a_checkpoint(folder) if is_first else _from_a_checkpoint(folder)
     return of_tensors, half, whole(released(sharded=True, at_once=True))
 
@@ -258,14 +265,16 @@ def _said(title: str, param: Any, grad: Any = None, *, to: Any = None, **options
 
 def _refused(line: Any, square: Any) -> dict[str, str]:
     whole, cut, both = _param(line, Replicate(), rows=4), _param(line, Shard(0)), _param(square, Shard(0), Shard(0))
+    last = torch.nn.Parameter(distribute_tensor(torch.ones(4, 4), line, [Shard(1)]))
     row = DTensor.from_local(torch.ones(0, 4), line, [Shard(0)], shape=torch.Size((1, 4)), stride=(4, 1))
     return {
         "partial": _said("AdamW", _param(line, Partial(), rows=4)),
         "partial gradient": _said("AdamW", whole, _param(line, Partial(), rows=4).detach()),
         "plain gradient": _said("AdamW", cut, torch.ones(4, 4)),
-        "draws": _said("GradientNoiseSGD", cut),
+        "draws": _said("GradientNoiseSGD", last),
+        "draws, in a row": _said("GradientNoiseSGD", cut),
         "begun": _said("DoG", cut),
-        "chance": _said("AdamW", cut, rounding="stochastic", store={"exp_avg": "bf16"}),
+        "chance": _said("AdamW", last, rounding="stochastic", store={"exp_avg": "bf16"}),
         "over two": _said("LAMB", both),
         "elements over two": _said("AdamW", both),
         "over one of two": _said("LAMB", _param(square, Replicate(), Shard(0), rows=2)),

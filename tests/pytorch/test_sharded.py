@@ -13,9 +13,10 @@ SAID = {
     "partial": r"params\[0\] is a DTensor of placements \[Partial\(sum\)\]: that is still to be added up; .*",
     "partial gradient": r"grads\[0\]: expected it divided as its parameter, .* \[Replicate\(\)\], got .* \[Partial.*",
     "plain gradient": r"grads\[0\]: expected it divided as its parameter, .* got a plain tensor; redistribute it .*",
-    "draws": r"params\[0\] is .* \[Shard\(dim=0\)\], so .* what is drawn depends on where an element stands .*",
+    "draws, in a row": "nothing",
+    "draws": r"params\[0\] is .* \[Shard\(dim=1\)\], so .* what is drawn depends on where an element stands .*",
     "begun": r"params\[0\] is .* \[Shard\(dim=0\)\], so .* distance starts from what all of theta is, .*",
-    "chance": r"params\[0\] is .* \[Shard\(dim=0\)\], so .* what is drawn depends on where an element stands .*",
+    "chance": r"params\[0\] is .* \[Shard\(dim=1\)\], so .* what is drawn depends on where an element stands .*",
     "over two": r"params\[0\] is .*: lamb makes totals, which go over one dimension of a mesh; .*",
     "elements over two": "nothing",
     "over one of two": "nothing",
@@ -84,6 +85,19 @@ def test_a_script_with_fully_shard_goes_on_with_other_processes(
     for _, found, _ in answers[3]:
         for one, other in zip(found[title], alone, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("what", ["noise", "chance"])
+def test_what_is_drawn_goes_by_where_an_element_stands_in_the_whole(
+    torch: Any, shards: Any, answers: Any, what: str
+) -> None:
+    title, options = shards.DRAWS[what]
+    alone = shards.whole(shards.trained(title, **options))
+    found = [its for each in answers.values() for found, _, _ in each for (of, _), its in found.items() if of == what]
+    assert len(found) == 3 * (2 + 3)
+    for each in found:
+        for one, other in zip(each, alone, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_gradients_are_let_go_of_as_they_arrive_in_parts(torch: Any, shards: Any, answers: Any) -> None:

@@ -97,8 +97,17 @@ def _combined(combine: Combine, total: SharedTotal) -> None:
     combine(total)  # which may itself be a partial call, that another would swallow
 
 
-def refuse(program: Program, *, by_chance: bool) -> None:
+def refuse(program: Program, *, by_chance: bool, is_placed: bool = False) -> None:
     """Complain of a rule that a process cannot follow with a part of a model.
+
+    Parameters
+    ----------
+    program : Program
+        The rule.
+    by_chance : bool
+        Whether what is stored is rounded by chance.
+    is_placed : bool
+        Whether it is known which elements of a whole a part has, all in a row.
 
     Raises
     ------
@@ -107,7 +116,7 @@ def refuse(program: Program, *, by_chance: bool) -> None:
     """
     if program.begun:
         what = f"{program.begun[0]} starts from what all of theta is, of which there is only a part here"
-    elif program.seeds or by_chance:
+    elif (program.seeds or by_chance) and not is_placed:
         what = "what is drawn depends on where an element stands in the whole, which is not known here"
     else:
         return

@@ -70,6 +70,8 @@ def tabulate(
     itemsizes: int | Sequence[int],
     cuts: Cuts | None = None,
     groups: Array | None = None,
+    *,
+    firsts: Array | None = None,
 ) -> Table:
     """Cut tensors into chunks.
 
@@ -85,6 +87,9 @@ def tabulate(
         Where to cut, and where chunks leave what they add up, for a program that does.
     groups : array of int64, shape (tensors,), optional
         Which row of scalars holds for each tensor; the first for all unless given.
+    firsts : array of int64, shape (tensors,), optional
+        With which element of a whole each tensor begins, of which it is a part, for what is drawn by where an element
+        stands; with the first unless given.
     """
     if cuts is None:
         tensor, begin, counts = _chunks(sizes)
@@ -94,6 +99,8 @@ def tabulate(
         tensor, begin, counts, places = cuts.tensor[mine], cuts.begin[mine], cuts.count[mine], cuts.places[mine]
     rows = np.zeros((len(tensor), 1 + len(starts) + 3), np.int64)
     rows[:, 0], rows[:, -2], rows[:, -1] = counts, tensor, begin
+    if firsts is not None:
+        rows[:, -1] += firsts[tensor]
     rows[:, -3] = 0 if groups is None else groups[tensor]
     offsets = begin * np.broadcast_to(itemsizes, len(starts))[:, None]
     tasks, task = shared_out(counts), np.array([0, len(tensor)])

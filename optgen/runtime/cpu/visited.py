@@ -66,6 +66,7 @@ def visited(
     *,
     small: Small | None,
     rests: int,
+    firsts: Array | None = None,
 ) -> Visited:
     """What a step visits of some cohorts, a row for each.
 
@@ -85,6 +86,8 @@ def visited(
         What varies over less than elements.
     rests : int
         How many columns there are of what is beside theta.
+    firsts : array of int64, optional
+        With which element of a whole each parameter begins, where parameters are parts.
     """
     groups = rows_of(taking, len(sizes))
     small = small and replace(small, cuts=small.cuts.visiting(groups))
@@ -100,7 +103,7 @@ def visited(
         inside, outside = np.where(fit, mine, 0), np.where(fit, 0, mine)
         for chosen in (inside, outside):
             if chosen.any():
-                table = tabulate(columns, chosen, itemsizes, cuts, groups)
+                table = tabulate(columns, chosen, itemsizes, cuts, groups, firsts=firsts)
                 its = tiles_of(unit, table, small) if small and chosen is inside else None
                 found.append((table, storage, its))
                 tiled[table.tensor] = its is not None
