@@ -1,6 +1,6 @@
-"""What a step of AdamW costs in PyTorch: `optgen.torch`, torch fused and torch foreach take turns in one run.
+"""What a step of AdamW costs in PyTorch: `optgen.torch` and torch's fused, foreach and, if asked, compiled steps take turns.
 
-    python benchmarks/torch_step.py [--threads 1 2] [--models resnet50 gpt2 small] [--rounds 15] [--bf16] [--no-foreach]
+    python benchmarks/torch_step.py [--threads 1 2] [--models resnet50 small] [--rounds 15] [--bf16] [--compiled]
     python benchmarks/torch_step.py --offload  # parameters of 16 bits, weights and states of 32: DeepSpeed's CPUAdam
 
 Each contender has parameters of its own in the shapes of a model. A round lets each take one step; medians over rounds
@@ -23,7 +23,7 @@ from optgen.torch import AdamW, offload
 Shapes = list[tuple[int, ...]]
 
 
-MODELS: dict[str, Shapes] = {**{name: list(NETWORKS[name]) for name in ("resnet50", "gpt2")}, "small": [(16,)] * 1000}
+MODELS: dict[str, Shapes] = {**{name: list(shapes) for name, shapes in NETWORKS.items()}, "small": [(16,)] * 1000}
 
 
 def model_of(shapes: Shapes, dtype: torch.dtype) -> list[torch.nn.Parameter]:
@@ -35,14 +35,15 @@ def model_of(shapes: Shapes, dtype: torch.dtype) -> list[torch.nn.Parameter]:
     return params
 
 
-def steps(shapes: Shapes, dtype: torch.dtype, *, foreach: bool) -> dict[str, Callable[[], object]]:
+def steps(shapes: Shapes, dtype: torch.dtype, *, compiled: bool) -> dict[str, Callable[[], object]]:
     """A step of each contender, on a model of its own."""
     found = {
         "optgen": AdamW(model_of(shapes, dtype)).step,
         "torch fused": torch.optim.AdamW(model_of(shapes, dtype), fused=True).step,
+        "torch foreach": torch.optim.AdamW(model_of(shapes, dtype), foreach=True).step,
     }
-    if foreach:
-        found["torch foreach"] = torch.optim.AdamW(model_of(shapes, dtype), foreach=True).step
+    if compiled:  # which takes minutes for a thousand tensors
+        found["torch compiled"] = torch.compile(torch.optim.AdamW(model_of(shapes, dtype)).step)
     return found
 
 
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--bf16", action="store_true")
-    parser.add_argument("--no-foreach", action="store_true")
+    parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--offload", action="store_true")
     asked = parser.parse_args()
     for threads in asked.threads:
@@ -107,7 +108,7 @@ def main() -> None:
             elements = sum(torch.Size(shape).numel() for shape in shapes)
             dtype = torch.bfloat16 if asked.bf16 or asked.offload else torch.float32
             print(f"{name}: {len(shapes)} tensors, {elements} elements, {dtype}, {threads} threads")
-            found = offloaded(shapes) if asked.offload else steps(shapes, dtype, foreach=not asked.no_foreach)
+            found = offloaded(shapes) if asked.offload else steps(shapes, dtype, compiled=asked.compiled)
             race(found, len(shapes), asked.rounds)
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads at the end")
 
