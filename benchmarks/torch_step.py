@@ -1,4 +1,4 @@
-"""What a step of AdamW costs in PyTorch: `optgen.torch` and torch's fused, foreach and, if asked, compiled steps take turns.
+"""What a step of AdamW costs in PyTorch: `optgen.torch`, and torch's fused, foreach and, if asked, compiled steps.
 
     python benchmarks/torch_step.py [--threads 1 2] [--models resnet50 small] [--rounds 15] [--bf16] [--compiled]
     python benchmarks/torch_step.py --offload  # parameters of 16 bits, weights and states of 32: DeepSpeed's CPUAdam
