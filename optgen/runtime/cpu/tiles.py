@@ -38,14 +38,17 @@ class Tiles:
     ----------
     at : At
         Where values stand: of whole tensors, or of the rows of each chunk as if that were a tensor.
-    arrays : mapping of str to array of float64
-        Small values, with the extents of each of these.
+    small : mapping of str to array of float64
+        Small values.
+    extents : mapping of str to array of float64
+        Of each of these; sweeps go by those of tensors.
     chunks, units : array of int64, shape (tiles + 1,)
         Where those of each tile begin: among the rows of the table, and in ``at.tensors``.
     """
 
     at: At
-    arrays: Mapping[str, Array]
+    small: Mapping[str, Array]
+    extents: Mapping[str, Array]
     chunks: Array
     units: Array
 
@@ -81,13 +84,13 @@ def tiles_of(unit: str, table: Table, small: Small) -> Tiles:
         tensors, first = np.unique(tensor, return_index=True)
         units = shared_out(np.add.reduceat(table.rows[:, 0], first))
         chunks = np.append(first, len(tensor))[units]
-        return Tiles(at._replace(tensors=tensors), small.arrays, chunks, units)
+        return Tiles(at._replace(tensors=tensors), small.arrays, {}, chunks, units)
     begin, twice = table.places[:, 3], np.repeat(tensor, 2)
     rows = np.stack([begin, begin + table.places[:, 1]], axis=1).reshape(-1)
     chunks = np.arange(0, len(rows), 2)  # between two there may be rows that are elsewhere
     its = at._replace(tensors=chunks, rows=rows, groups=at.groups[twice])
     extents = {name: small.arrays[name][twice] for name in EXTENTS}
-    return Tiles(its, {**small.arrays, **extents}, table.tasks, table.tasks)
+    return Tiles(its, small.arrays, extents, table.tasks, table.tasks)
 
 
 def in_tiles(
@@ -113,7 +116,8 @@ def in_tiles(
     notes = np.empty((len(phases), WIDTH * (LEAVES + max(len(phase.takes) for phase in phases))), np.int64)
     calls: list[Call] = [partial(_blank, notes)]
     for note, phase in zip(notes, phases, strict=True):
-        arrays = [tiles.arrays[name] for name in phase.takes]
+        known = tiles.small if phase.sweep is not None else {**tiles.small, **tiles.extents}
+        arrays = [known[name] for name in phase.takes]
         if phase.sweep is not None:
             calls.append(partial(phase.sweep, table.rows, note, table.places, *given, *arrays))
         elif phase.between is not None:
