@@ -117,7 +117,8 @@ class Kernels:
 
     def __init__(self, combine: Combine | None = None) -> None:
         self._combine = combine
-        self._code: dict[Any, list[Callable[..., None]]] = {}
+        self._code: list[Callable[..., None]] = []
+        self._code_of: tuple[Any, ...] = ()
         self._ready: _Ready | None = None
 
     def calls(self, program: Program, visit: Visited, step: Coming, t: int, seed: int) -> list[Call]:
@@ -148,10 +149,11 @@ class Kernels:
         given = [(its, scalars, *keys) for its, scalars in zip(stored, narrow, strict=True)]
         tiles = visit.stretches, visit.tiles, visit.apart
         chosen = launches(Work(program, visit.tables, given, wide, visit.small, self._combine, *tiles))
-        of = tuple(visit.storages), tuple(launch.func for launch in chosen)
-        if of not in self._code:
-            self._code = {of: list(map(machine_code, chosen))}
-        calls = [partial(code, *launch.args) for code, launch in zip(self._code[of], chosen, strict=True)]
+        of = visit.storages, [launch.func for launch in chosen]
+        if of != self._code_of:
+            self._code = list(map(machine_code, chosen))
+            self._code_of = of
+        calls = [partial(code, *launch.args) for code, launch in zip(self._code, chosen, strict=True)]
         by_chance = chances if any(its.is_by_chance for its in visit.storages) else None
         fill = partial(Struct(f"{wide.size}d").pack_into, wide.data, 0)
         self._ready = _Ready(visit, CHILD.lacks_threads, calls, fill, wide, narrow, keys, by_chance)
