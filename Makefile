@@ -25,7 +25,7 @@ bench: .venv/installed           ## AdamW, and AdamW with clipping and an averag
 	$(BIN)/optgen bench adamw ema_clip_global_norm_adamw --shapes 2^24,1000x4096,2^17
 
 performance: .venv/installed     ## time every rule and, where installed, what others have, and write docs/performance.md
-	$(BIN)/optgen bench --json .performance.json --pictures docs/performance
+	$(BIN)/optgen bench $(PACE) --json .performance.json --pictures docs/performance
 	$(BIN)/python docs/write_performance.py < .performance.json > docs/performance.md
 	rm .performance.json
 

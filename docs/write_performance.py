@@ -185,6 +185,7 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     caches = ", ".join(f"L{its['level']} {size(its['bytes'])}{' a core' * its['own']}" for its in machine["caches"])
     versions = ", ".join(f"{name} {machine[name]}" for name in ("python", *PACKAGES) if name in machine)
     yield f"Measured on {machine['cpu']}, {machine['cores']} threads, {caches or 'unknown caches'}; {versions}."
+    yield f"Medians are of {report['pace']['rounds']} rounds at most; 15 unless it was to be quick (`PACE=--quick`)."
     yield from (f"Not installed, so not compared with: {name}." for name in report["missing"])
     yield "\n## Aims\n\n| aim | reached | what limits it, or what is missing |\n|---|---|---|"
     for aim, measured in AIMS:

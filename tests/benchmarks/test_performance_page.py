@@ -22,6 +22,7 @@ def result(rule, model, loop, ours, **others):
 
 REPORT = {
     "machine": MACHINE,
+    "pace": {"rounds": 5, "seconds": 0.01},
     "missing": {"deepspeed": "deepspeed is not installed"},
     "results": [
         *(result("adamw", model, 1.0, 2.0, optax=1.8) for model in MODELS),
