@@ -14,10 +14,10 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from optgen.catalog import found
 from optgen.certificates import key, shipped
 from optgen.folders import installed_generated, installed_specs, spec_files
 from optgen.language.latex import tex
-from optgen.loader import load
 from optgen.pipeline import kernel_of
 from optgen.plot.canvas import save
 
@@ -32,8 +32,8 @@ _SETTINGS: dict[str, Any] = {"svg.fonttype": "path", "svg.hashsalt": "optgen", "
 
 def draw(out: Path) -> None:
     """Draw it: dark on cards of its own, to be read wherever it stands."""
-    files = load(spec_files(installed_specs())).files
-    optimizer = next(each for file in files for each in file.optimizers if each.name == NAME)
+    source, declared = found(NAME, spec_files(installed_specs()))
+    optimizer: Any = source.rule(declared.name)
     with mpl.rc_context(_SETTINGS):
         figure = Figure(figsize=(WIDTH, HEIGHT))
         figure.patch.set_alpha(0)
@@ -78,14 +78,14 @@ def _body() -> list[str]:
 
 def _found(kernel: Any) -> list[str]:
     """What is known of it: of the kernel by counting, of the module by its certificate."""
-    found = shipped()[key(NAME, "cpu")]
+    proof = shipped()[key(NAME, "cpu")]
     (branch,) = kernel.branches
-    held = [claim for claim, verdicts in found["claims"].items() if "failed" not in verdicts]
+    held = [claim for claim, verdicts in proof["claims"].items() if "failed" not in verdicts]
     return [
-        f"✓ {found['proved']} of {found['stored']} stored values proved",
-        f"✓ at most {found['ulps']['float32']:.1f} units in the last place off",
-        f"✓ {found['memory'][0]} of {found['memory'][1]} checks of memory",
-        f"✓ {len(held)} of {len(found['claims'])} claims hold",
+        f"✓ {proof['proved']} of {proof['stored']} stored values proved",
+        f"✓ at most {proof['ulps']['float32']:.1f} units in the last place off",
+        f"✓ {proof['memory'][0]} of {proof['memory'][1]} checks of memory",
+        f"✓ {len(held)} of {len(proof['claims'])} claims hold",
         f"✓ one launch, {branch.loads + branch.stores} values an element",
     ]
 

@@ -22,6 +22,7 @@ from optgen.runtime.core.turn import TURN, run
 from optgen.torch.asked import Asked, program_of
 from optgen.torch.body import Trained
 from optgen.torch.families import BETAS, Family, Group, Spelled, theirs
+from optgen.torch.host import HostShare
 from optgen.torch.kept import Kept, Writing
 from optgen.torch.sharded import here, refuse_parts
 from optgen.torch.share import Share
@@ -317,7 +318,9 @@ class TorchOptimizer(torch.optim.Optimizer):
                     "makes values of the whole model, so expected all parameters on one device, with the same options"
                 )
                 raise ValueError(f"{type(self).__name__} {what}")
-            share = _kind_of_share("host" if self._on_host else target)
+            share: Any = HostShare if self._on_host else Share
+            if target == "cuda":
+                share = import_module("optgen.torch.gpu").GpuShare  # with numba-cuda
             shares.append(share(program, self._options, self._named, model, members, hypers=hypers))
         self._steps = max([self._steps, *(share.t for share in shares)])
         others = np.ones(len(params), np.bool_)
@@ -398,12 +401,6 @@ def _without_tensors(given: dict[str, Any], _: Any, state_dict: dict[str, Any]) 
         for key, its in state_dict["state"].items()
     }
     return {**state_dict, "state": kept}
-
-
-def _kind_of_share(where: str) -> Any:
-    """What steps parameters there; with numba-cuda if need be."""
-    name = {"host": "HostShare", "cuda": "GpuShare"}.get(where)
-    return getattr(import_module(f"optgen.torch.{'gpu' if where == 'cuda' else where}"), name) if name else Share
 
 
 def _plain(its: Any) -> Any:

@@ -11,7 +11,7 @@ import torch
 from optgen.runtime.core.program import Array, Call
 from optgen.torch.body import Body
 from optgen.torch.share import Share
-from optgen.torch.tensors import as_numbers
+from optgen.torch.tensors import as_numbers, empty_as
 
 
 class HostShare(Share):
@@ -27,8 +27,9 @@ class HostShare(Share):
         self.remember()
 
     def _placed(self, k: int, body: Body) -> Body:
-        twin = _on_host(body.like, body.like.dtype)
-        twin.copy_(self._model.parts[k])
+        param = self._model.parts[k]
+        twin = _on_host(body.like, body.like.dtype, param)
+        twin.copy_(param)
         return Body(twin, is_copy=True)
 
     def _theta(self, k: int) -> Any:
@@ -36,7 +37,7 @@ class HostShare(Share):
 
     def _brought(self, k: int, grad: Any, dtype: Any) -> Any:
         if k not in self._room or self._room[k].dtype != dtype:
-            self._room[k] = _on_host(grad, dtype, like=self._bodies[k].like)
+            self._room[k] = _on_host(self._bodies[k].like, dtype, grad)
         return self._room[k].copy_(grad, non_blocking=_is_pinned_for(grad))
 
     def _pointed(self, given: Array, there: Array) -> tuple[Array, dict[int, Any]]:
@@ -71,10 +72,9 @@ class HostShare(Share):
         return super().evaluated()
 
 
-def _on_host(tensor: Any, dtype: Any, *, like: Any = None) -> Any:
-    """A new tensor of the host, in memory that stays in place where another device is to reach it."""
-    like = tensor if like is None else like
-    return torch.empty_strided(like.shape, like.stride(), dtype=dtype, device="cpu", pin_memory=_is_pinned_for(tensor))
+def _on_host(like: Any, dtype: Any, param: Any) -> Any:
+    """A new tensor of the host, in memory that stays in place where the device of a parameter is to reach it."""
+    return empty_as(like, dtype, device="cpu", pin_memory=_is_pinned_for(param))
 
 
 def _is_pinned_for(tensor: Any) -> bool:

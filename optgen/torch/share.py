@@ -27,14 +27,7 @@ from optgen.runtime.cpu.visited import Kernels, visited
 from optgen.torch.body import Body, Trained, body_of
 from optgen.torch.sharded import adding_parts, divided_as, gradient_here, here, is_distributed, refuse_parts
 from optgen.torch.spelling import Spelling
-from optgen.torch.tensors import (
-    DTYPE,
-    FORMAT,
-    TensorMemory,
-    as_numbers,
-    dtype_as,
-    empty_as,
-)
+from optgen.torch.tensors import DTYPE, FORMAT, TensorMemory, as_numbers, dtype_as, empty_as
 from optgen.torch.watch import ODD
 
 Hypers = Sequence[Mapping[str, float]]
@@ -350,13 +343,16 @@ class Share:
         """The kernels of a step."""
         is_new = self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members
         if is_new:
-            sizes, columns, storages = self._sizes, self._columns, self._storages()
-            known: dict[str, Any] = {
-                "small": self._small,
-                "rests": int(bool(self._wanted.rest)),
-                "firsts": self._model.firsts,
-            }
-            self._visit = visited(self.program, step.taking, sizes, columns, storages, **known)
+            self._visit = visited(
+                self.program,
+                step.taking,
+                self._sizes,
+                self._columns,
+                self._storages(),
+                small=self._small,
+                rests=int(bool(self._wanted.rest)),
+                firsts=self._model.firsts,
+            )
         if is_new or starts is not self._told:
             self._visit.point(GRADIENT, starts)
             self._told = starts

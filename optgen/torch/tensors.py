@@ -48,9 +48,9 @@ def overlaps_itself(tensor: Any) -> bool:
     return False
 
 
-def empty_as(tensor: Any, dtype: Any) -> Any:
-    """A new tensor of the shape and the order of a dense one."""
-    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=tensor.device)
+def empty_as(tensor: Any, dtype: Any, **where: Any) -> Any:
+    """A new tensor of the shape and the order of a dense one, on the same device unless PyTorch is told otherwise."""
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, **{"device": tensor.device, **where})
 
 
 def dtype_as(tensor: Any, format_: str) -> Any:

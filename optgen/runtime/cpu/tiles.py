@@ -115,8 +115,9 @@ def in_tiles(
     """
     notes = np.empty((len(phases), WIDTH * (LEAVES + max(len(phase.takes) for phase in phases))), np.int64)
     calls: list[Call] = [partial(_blank, notes)]
+    of_units = {**tiles.small, **tiles.extents}
     for note, phase in zip(notes, phases, strict=True):
-        known = tiles.small if phase.sweep is not None else {**tiles.small, **tiles.extents}
+        known = tiles.small if phase.sweep is not None else of_units
         arrays = [known[name] for name in phase.takes]
         if phase.sweep is not None:
             calls.append(partial(phase.sweep, table.rows, note, table.places, *given, *arrays))
