@@ -76,7 +76,7 @@ class CEmitter(LoopPrinter):
 
     def module(self, functions: Sequence[Function]) -> str:
         """The text of those functions that visit elements."""
-        found = [function for function in functions if function.kind != "host"]
+        found = [function for function in functions if function.kind not in {"host", "between"}]
         returns = {f.name: len(f.body[-1].values) for f in found if isinstance(f.body[-1], Return)}
         return "\n\n".join([_PRELUDE, *(replace(self, results=returns, types={}).function(f) for f in found)])
 

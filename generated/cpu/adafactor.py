@@ -22,8 +22,8 @@ Reference: torch.optim.Adafactor.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, shrunk, sqrt, stretched, wide,
+    LANES, between_sweeps, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_totals, rows_in_columns, sum_of, sum_of_lanes
@@ -148,7 +148,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc6_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc8_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc6_of, acc7_of, acc8_of, total6_of, total7_of, total8_of, acc1_of, total1_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
@@ -162,7 +162,7 @@ def combine_0(at, scalars, acc6_of, acc7_of, acc8_of, total6_of, total7_of, tota
             total1_of[begin + i] = acc1[i]
 
 
-@on_host
+@between_sweeps
 def prepare_0(
     at, scalars, total6_of, total7_of, total8_of, numel_of, rate_of, r_of, acc0_of, n_cols_of, by_row_of,
 ):
@@ -183,7 +183,7 @@ def prepare_0(
             )
 
 
-@on_host
+@between_sweeps
 def combine_1(at, scalars, r_of, total2_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
@@ -193,7 +193,7 @@ def combine_1(at, scalars, r_of, total2_of):
             total2_of[begin + i] = acc2[i]
 
 
-@on_host
+@between_sweeps
 def prepare_1(at, scalars, c_of, total1_of, total2_of, numel_of, n_rows_of, n_cols_of, by_column_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
@@ -255,7 +255,7 @@ def sweep_1(rows, tasks, places, storage, scalars, by_row_of, by_column_of, acc3
             chunk_1(rows[row], places[row], storage, scalars, by_row_of, by_column_of, acc3_of, acc4_of, acc5_of)
 
 
-@on_host
+@between_sweeps
 def combine_2(at, scalars, acc3_of, acc4_of, acc5_of, total3_of, total4_of, total5_of):
     """Before sweep 2: totals of their parts."""
     for j in at.tensors:
@@ -264,7 +264,7 @@ def combine_2(at, scalars, acc3_of, acc4_of, acc5_of, total3_of, total4_of, tota
         total5_of[j] = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def prepare_2(at, scalars, total3_of, total4_of, total5_of, rate_of, numel_of, c5_of):
     """Before sweep 2: what varies over less than elements."""
     for j in at.tensors:

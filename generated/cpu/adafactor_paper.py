@@ -21,8 +21,8 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, shrunk, sqrt, stretched, wide,
+    LANES, between_sweeps, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_totals, columns_in_rows, rows_in_columns, sum_of, sum_of_lanes
@@ -152,7 +152,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc7_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc7_of, acc8_of, acc9_of, total7_of, total8_of, total9_of, acc1_of, total1_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
@@ -166,7 +166,7 @@ def combine_0(at, scalars, acc7_of, acc8_of, acc9_of, total7_of, total8_of, tota
             total1_of[begin + i] = acc1[i]
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, total7_of, total8_of, total9_of, numel_of, rate_of, r_of, acc0_of, n_cols_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
@@ -184,7 +184,7 @@ def prepare_0(at, scalars, total7_of, total8_of, total9_of, numel_of, rate_of, r
             r_of[begin + i] = row_0(r_of[begin + i], acc0_of[begin + i], n_cols_of[j], eps1, c0, c1)
 
 
-@on_host
+@between_sweeps
 def combine_1(at, scalars, r_of, total3_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
@@ -194,7 +194,7 @@ def combine_1(at, scalars, r_of, total3_of):
             total3_of[begin + i] = acc3[i]
 
 
-@on_host
+@between_sweeps
 def prepare_1(at, scalars, c_of, total1_of, total3_of, n_rows_of, by_column_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
@@ -209,7 +209,7 @@ def prepare_1(at, scalars, c_of, total1_of, total3_of, n_rows_of, by_column_of):
             )
 
 
-@on_host
+@between_sweeps
 def combine_2(at, scalars, c_of, total2_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
@@ -219,7 +219,7 @@ def combine_2(at, scalars, c_of, total2_of):
             total2_of[begin + i] = acc2[i]
 
 
-@on_host
+@between_sweeps
 def prepare_2(at, scalars, r_of, total2_of, by_row_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
@@ -272,7 +272,7 @@ def sweep_1(rows, tasks, places, storage, scalars, by_row_of, by_column_of, acc4
             chunk_1(rows[row], places[row], storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of)
 
 
-@on_host
+@between_sweeps
 def combine_3(at, scalars, acc4_of, acc5_of, acc6_of, total4_of, total5_of, total6_of):
     """Before sweep 2: totals of their parts."""
     for j in at.tensors:
@@ -281,7 +281,7 @@ def combine_3(at, scalars, acc4_of, acc5_of, acc6_of, total4_of, total5_of, tota
         total6_of[j] = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def prepare_3(at, scalars, total4_of, total5_of, total6_of, rate_of, numel_of, c4_of):
     """Before sweep 2: what varies over less than elements."""
     for j in at.tensors:

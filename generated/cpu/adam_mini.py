@@ -19,8 +19,8 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, sqrt, tail, wide,
+    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, sqrt, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of_lanes
@@ -97,7 +97,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, v_of, acc0_of, n_cols_of, c5_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:

@@ -29,8 +29,8 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
+    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import max_of, sum_of, sum_of_lanes
@@ -244,7 +244,7 @@ def sweep_0(
             )
 
 
-@on_host
+@between_sweeps
 def combine_0(
     at, scalars, acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc16_of, total8_of,
     total9_of, total10_of, total11_of, total12_of, total13_of, total14_of, total16_of,
@@ -261,7 +261,7 @@ def combine_0(
         total16_of[j] = sum_of(acc16_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def prepare_0(
     at, scalars, total8_of, total9_of, total10_of, total11_of, total12_of, total13_of, total14_of, cosine_of,
     acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, y4_of,
@@ -285,14 +285,14 @@ def prepare_0(
             )
 
 
-@on_host
+@between_sweeps
 def combine_1(at, scalars, y4_of, total7_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         total7_of[j] = max_of(y4_of, at.rows[j], at.rows[j + 1])
 
 
-@on_host
+@between_sweeps
 def prepare_1(
     at, scalars, total7_of, cosine_of, numel_of, n_cols_of, row_cosine_of, c4_of, acc4_of, acc5_of, acc6_of,
     total12_of, total13_of, total14_of, acc15_of, total16_of, radial_of,

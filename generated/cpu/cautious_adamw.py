@@ -19,8 +19,8 @@ Reference: arXiv:2411.16085, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, sign, sqrt, tail, where, wide,
+    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, sign, sqrt, tail, where, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -118,14 +118,14 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc0_of, total0_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, total0_of, numel_of, c5_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:

@@ -15,7 +15,8 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange, where, wide,
+    LANES, between_sweeps, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element,
+    prange, where, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of_lanes
@@ -62,7 +63,7 @@ def update_1_1(theta, g, b, c0, c1, lr, momentum, zero, c2):
     return theta_next, b_next
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, n_rows_of, c1_of):
     """Before sweep 0: what varies over less than elements."""
     for j in at.tensors:
@@ -96,7 +97,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
-@on_host
+@between_sweeps
 def prepare_1(at, scalars, acc0_of, n_cols_of, c0_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:

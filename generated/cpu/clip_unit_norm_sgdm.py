@@ -17,8 +17,8 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, shrunk, stretched, wide,
+    LANES, between_sweeps, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, shrunk, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of_lanes
@@ -118,7 +118,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, shrink_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:

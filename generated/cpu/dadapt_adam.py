@@ -23,8 +23,8 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, sqrt, tail, wide,
+    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, sqrt, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -77,7 +77,7 @@ def model_1(d, r, rate, total1, total3, root, rest, c5):
     return d_next, r_next
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, d_of, rate_of, c1_of, c4_of, c6_of):
     """Before sweep 0: what varies over less than elements."""
     weight_decay = scalars[0, 1]
@@ -137,7 +137,7 @@ def sweep_0(rows, tasks, places, storage, scalars, c1_of, c4_of, c6_of, acc0_of,
             chunk_0(rows[row], places[row], storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """After the last sweep: totals of their parts."""
     for j in at.tensors:
@@ -145,14 +145,14 @@ def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
         total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def combine_1(at, scalars, total0_of, total2_of, total1_of, total3_of):
     """After the last sweep: totals of their parts."""
     total1_of[0] = sum_over(total0_of, at.tensors)
     total3_of[0] = sum_over(total2_of, at.tensors)
 
 
-@on_host
+@between_sweeps
 def prepare_1(at, scalars, d_of, r_of, rate_of, total1_of, total3_of):
     """After the last sweep: what varies over less than elements."""
     root = scalars[0, 2]

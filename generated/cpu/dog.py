@@ -19,8 +19,8 @@ Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.core import beginning
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, shrunk, sqrt, stretched, wide,
+    LANES, between_sweeps, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -96,7 +96,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of, acc4_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc0_of, acc2_of, acc4_of, acc6_of, total0_of, total2_of, total4_of, total6_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
@@ -106,7 +106,7 @@ def combine_0(at, scalars, acc0_of, acc2_of, acc4_of, acc6_of, total0_of, total2
         total6_of[j] = sum_of(acc6_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def combine_1(
     at, scalars, total0_of, total2_of, total4_of, total6_of, total1_of, total3_of, total5_of, total7_of,
 ):
@@ -117,7 +117,7 @@ def combine_1(
     total7_of[0] = sum_over(total6_of, at.tensors)
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, distance_of, squares_of, total1_of, total3_of, total5_of, total7_of, rate_of):
     """Before sweep 1: what varies over less than elements."""
     lr = scalars[0, 0]

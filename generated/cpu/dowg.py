@@ -18,8 +18,8 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt,
-    wide,
+    LANES, between_sweeps, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, sqrt, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -85,7 +85,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
@@ -93,14 +93,14 @@ def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
         total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def combine_1(at, scalars, total0_of, total2_of, total1_of, total3_of):
     """Before sweep 1: totals of their parts."""
     total1_of[0] = sum_over(total0_of, at.tensors)
     total3_of[0] = sum_over(total2_of, at.tensors)
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, d2_of, squares_of, total1_of, total3_of, rate_of):
     """Before sweep 1: what varies over less than elements."""
     lr = scalars[0, 0]

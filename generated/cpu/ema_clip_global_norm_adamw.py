@@ -20,8 +20,8 @@ Reference: Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before t
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
+    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -112,7 +112,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of, acc4_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc0_of, acc2_of, acc4_of, total0_of, total2_of, total4_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
@@ -121,7 +121,7 @@ def combine_0(at, scalars, acc0_of, acc2_of, acc4_of, total0_of, total2_of, tota
         total4_of[j] = sum_of(acc4_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def combine_1(at, scalars, total0_of, total2_of, total4_of, total1_of, total3_of, total5_of):
     """Before sweep 1: totals of their parts."""
     total1_of[0] = sum_over(total0_of, at.tensors)
@@ -129,7 +129,7 @@ def combine_1(at, scalars, total0_of, total2_of, total4_of, total1_of, total3_of
     total5_of[0] = sum_over(total4_of, at.tensors)
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, total1_of, total3_of, total5_of, shrink_of):
     """Before sweep 1: what varies over less than elements."""
     norm_limit = scalars[0, 1]

@@ -17,8 +17,8 @@ Reference: arXiv:2002.03432, Algorithm 1; optax.fromage.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, shrunk, sqrt, stretched, wide,
+    LANES, between_sweeps, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, shrunk, sqrt, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -104,7 +104,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(
     at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, total0_of, total1_of, total2_of,
     total3_of, total4_of, total5_of,
@@ -119,7 +119,7 @@ def combine_0(
         total5_of[j] = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, total0_of, total1_of, total2_of, total3_of, total4_of, total5_of, c1_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:

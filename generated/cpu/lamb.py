@@ -23,8 +23,8 @@ Reference: optax.lamb.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
+    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -146,7 +146,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(
     at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, total0_of, total1_of, total2_of,
     total3_of, total4_of, total5_of,
@@ -161,7 +161,7 @@ def combine_0(
         total5_of[j] = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, total0_of, total1_of, total2_of, total3_of, total4_of, total5_of, c4_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:

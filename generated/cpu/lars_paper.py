@@ -19,8 +19,8 @@ Reference: arXiv:1708.03888, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
-    root_of_squares, shrunk, stretched, wide,
+    LANES, between_sweeps, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element,
+    prange, root_of_squares, shrunk, stretched, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -107,7 +107,7 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, ac
             chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(
     at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, total0_of, total1_of, total2_of,
     total3_of, total4_of, total5_of,
@@ -122,7 +122,7 @@ def combine_0(
         total5_of[j] = sum_of(acc5_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, total0_of, total1_of, total2_of, total3_of, total4_of, total5_of, c0_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:

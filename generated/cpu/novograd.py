@@ -17,7 +17,8 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange, sqrt, wide,
+    LANES, between_sweeps, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element,
+    prange, sqrt, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -78,14 +79,14 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc0_of, total0_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, total0_of, v_of, c1_of):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:

@@ -24,8 +24,8 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, sqrt, tail, wide,
+    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, sqrt, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -85,7 +85,7 @@ def update_1(theta, g, m, v, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_
     return theta_next, m_next, v_next
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, d_of, rate_of, c3_of, c5_of):
     """Before sweep 0: what varies over less than elements."""
     weight_decay = scalars[0, 1]
@@ -130,7 +130,7 @@ def sweep_0(rows, tasks, places, storage, scalars, d_of, c3_of, acc0_of, acc2_of
             chunk_0(rows[row], places[row], storage, scalars, d_of, c3_of, acc0_of, acc2_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
@@ -138,14 +138,14 @@ def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
         total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def combine_1(at, scalars, total0_of, total2_of, total1_of, total3_of):
     """Before sweep 1: totals of their parts."""
     total1_of[0] = sum_over(total0_of, at.tensors)
     total3_of[0] = sum_over(total2_of, at.tensors)
 
 
-@on_host
+@between_sweeps
 def prepare_1(at, scalars, d_of, r_of, rate_of, total1_of, total3_of, d_next_of, c6_of):
     """Before sweep 1: what varies over less than elements."""
     d_coef = scalars[0, 0]
@@ -190,7 +190,7 @@ def sweep_1(rows, tasks, places, storage, scalars, d_of, rate_of, c5_of, c6_of):
             chunk_1(rows[row], places[row], storage, scalars, d_of, rate_of, c5_of, c6_of)
 
 
-@on_host
+@between_sweeps
 def prepare_2(at, scalars, d_next_of, d_of):
     """After the last sweep: what varies over less than elements."""
     d_of[0] = d_next_of[0]

@@ -19,8 +19,8 @@ Reference: optax.apply_if_finite.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, finite, fma, head, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element, prange,
-    sqrt, tail, where, wide,
+    LANES, between_sweeps, finite, fma, head, helper, lanes, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, sqrt, tail, where, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -72,7 +72,7 @@ def update_1(
     return theta_next, m_next, v_next
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, numel_of, total2_of):
     """Before sweep 0: totals of their parts."""
     total2_of[0] = sum_over(numel_of, at.tensors)
@@ -103,20 +103,20 @@ def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
             chunk_0(rows[row], places[row], storage, scalars, acc0_of)
 
 
-@on_host
+@between_sweeps
 def combine_1(at, scalars, acc0_of, total0_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         total0_of[j] = sum_of(acc0_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def combine_2(at, scalars, total0_of, total1_of):
     """Before sweep 1: totals of their parts."""
     total1_of[0] = sum_over(total0_of, at.tensors)
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, taken_of, total1_of, total2_of, c1_of, c3_of, c4_of):
     """Before sweep 1: what varies over less than elements."""
     beta1 = scalars[0, 1]

@@ -21,8 +21,8 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, fma, head, inf, lanes, maximum, minimum, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, sqrt, tail, where, wide,
+    LANES, between_sweeps, fma, head, inf, lanes, maximum, minimum, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, sqrt, tail, where, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_largest, max_of_lanes
@@ -103,7 +103,7 @@ def sweep_0(rows, tasks, places, storage, scalars, c_of, r_of, acc0_of, acc1_of)
             chunk_0(rows[row], places[row], storage, scalars, c_of, r_of, acc0_of, acc1_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc1_of, total1_of):
     """After the last sweep: totals of their parts."""
     for j in at.tensors:
@@ -113,7 +113,7 @@ def combine_0(at, scalars, acc1_of, total1_of):
             total1_of[begin + i] = acc1[i]
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, acc0_of, r_of, total1_of, c_of):
     """After the last sweep: what varies over less than elements."""
     for j in at.tensors:

@@ -29,8 +29,8 @@ Reference: arXiv:1712.07628, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, sqrt, tail, times, where, wide,
+    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, sqrt, tail, times, where, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -130,7 +130,7 @@ def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
     return m_next
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, switched_at_of, c1_of, now_of, c5_of, switched_at_next_of):
     """Before sweep 0: what varies over less than elements."""
     branch = int(scalars[0, 0])
@@ -217,7 +217,7 @@ def sweep_0(rows, tasks, places, storage, scalars, rate_of, c1_of, c5_of, acc0_o
             chunk_0(rows[row], places[row], storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
@@ -225,14 +225,14 @@ def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
         total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def combine_1(at, scalars, total0_of, total2_of, total1_of, total3_of):
     """Before sweep 1: totals of their parts."""
     total1_of[0] = sum_over(total0_of, at.tensors)
     total3_of[0] = sum_over(total2_of, at.tensors)
 
 
-@on_host
+@between_sweeps
 def prepare_1(
     at, scalars, switched_at_of, lam_of, rate_of, total1_of, total3_of, now_of, switched_at_next_of, c5_of,
 ):

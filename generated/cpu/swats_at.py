@@ -24,8 +24,8 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, sqrt, tail, wide,
+    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, sqrt, tail, wide,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -173,7 +173,7 @@ def sweep_0(rows, tasks, places, storage, scalars, rate_of, acc0_of, acc2_of):
             chunk_0(rows[row], places[row], storage, scalars, rate_of, acc0_of, acc2_of)
 
 
-@on_host
+@between_sweeps
 def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
     """After the last sweep: totals of their parts."""
     for j in at.tensors:
@@ -189,7 +189,7 @@ def combine_0(at, scalars, acc0_of, acc2_of, total0_of, total2_of):
             total2_of[j] = sum_of(acc2_of, at.chunks[j], at.chunks[j + 1])
 
 
-@on_host
+@between_sweeps
 def combine_1(at, scalars, total0_of, total2_of, total1_of, total3_of):
     """After the last sweep: totals of their parts."""
     branch = int(scalars[0, 0])
@@ -203,7 +203,7 @@ def combine_1(at, scalars, total0_of, total2_of, total1_of, total3_of):
         total3_of[0] = sum_over(total2_of, at.tensors)
 
 
-@on_host
+@between_sweeps
 def prepare_0(at, scalars, lam_of, total1_of, total3_of, rate_of):
     """After the last sweep: what varies over less than elements."""
     branch = int(scalars[0, 0])

@@ -230,7 +230,7 @@ Expression = Name | Constant | Field | Number | Binary | Call | Item | Run | Vie
 Statement = Assign | Compute | Accumulate | Store | Loop | Each | Choose | Barrier | Return
 Node = Expression | Statement | Function
 
-Kind = Literal["host", "small", "element", "chunk", "sweep", "kernel"]
+Kind = Literal["host", "between", "small", "element", "chunk", "sweep", "kernel"]
 
 ZERO, ONE = Number(0), Number(1)
 

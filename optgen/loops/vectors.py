@@ -283,7 +283,7 @@ def _between(kernel: Kernel, between: Between, round_: Round) -> Function:
     where = f"Before sweep {round_.number}" if any(round_.whole) else "After the last sweep"
     what = "totals of their parts" if between.combines else "what varies over less than elements"
     name = f"{'combine' if between.combines else 'prepare'}_{between.number}"
-    return Function("host", name, ("at", "scalars", *taken), f"{where}: {what}.", body)
+    return Function("between", name, ("at", "scalars", *taken), f"{where}: {what}.", body)
 
 
 _AT, _J = Name("at"), Name("j")

@@ -34,6 +34,7 @@ class CpuEmitter(PythonEmitter):
 
     decorators: ClassVar[Mapping[str, str]] = {
         "host": "on_host",
+        "between": "between_sweeps",
         "small": "helper",
         "element": "per_element",
         "chunk": "per_chunk",

@@ -46,6 +46,7 @@ class Rejected(Exception):  # noqa: N818 - a verdict on the code, not an error o
 
 KINDS: dict[str, Kind] = {
     "on_host": "host",
+    "between_sweeps": "between",
     "helper": "small",
     "on_device": "small",
     "per_element": "element",

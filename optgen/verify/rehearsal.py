@@ -369,7 +369,7 @@ def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[...,
         return column("what is drawn", np.full(int(row[0]), 0.5), clock)
 
     functions = {name: getattr(np, name, None) or getattr(math, name, None) for name in cpu.__all__}
-    kinds = ("on_host", "helper", "per_element", "per_chunk", "parallel_sweep")
+    kinds = ("on_host", "between_sweeps", "helper", "per_element", "per_chunk", "parallel_sweep")
     own = {
         "atan2": np.arctan2,
         "finite": lambda x: np.float64(np.isfinite(x)),

@@ -29,7 +29,7 @@ from numba.core.typed_passes import (
 from numba.core.untyped_passes import FixupArgs, GenericRewrites, IRProcessing, ReconstructSSA, TranslateByteCode
 
 from optgen.runtime.cpu.disk import KeptOnDisk
-from optgen.runtime.cpu.threads import LoweringInParts
+from optgen.runtime.cpu.threads import LoweringOfKernels
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -94,7 +94,7 @@ class _Compiler(CompilerBase):
     """Numba's way from a function to code of some kind."""
 
     code: type[_Code] = _Code
-    lowering: type[NativeLowering] = LoweringInParts
+    lowering: type[NativeLowering] = NativeLowering
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -123,6 +123,12 @@ class _Compiler(CompilerBase):
         return [passes]
 
 
+class CompilerOfKernels(_Compiler):
+    """The way to the code of a kernel, which is given a note in place of objects of Python."""
+
+    lowering = LoweringOfKernels
+
+
 class _CompilerOfLoops(_Compiler):
     code = _LoopCode
 
@@ -142,19 +148,6 @@ def compiled(function: Function, *, by: type[_Compiler] = _Compiler, **options: 
     with suppress(RuntimeError, OSError):  # no writable place
         made._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
     return made  # type: ignore[no-any-return]
-
-
-def on_all_threads(function: Function) -> Function:
-    """Compile a loop over ``tasks``, an argument that says where each begins, in the same way.
-
-    All threads share it when Python calls it, once they have been started and where there are several tasks.
-
-    Raises
-    ------
-    ValueError
-        When it is compiled, if it has no such argument.
-    """
-    return compiled(function, _nrt=False)  # its caller holds all arrays, and it makes none
 
 
 class _Called(CPUDispatcher):

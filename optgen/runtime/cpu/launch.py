@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from numba import typeof
-
-from optgen.runtime.core.program import Array, Call, Phase, Program
+from optgen.runtime.core.program import Array, Phase, Program
 from optgen.runtime.core.sharing import Combine, combining
 from optgen.runtime.core.small import Small
 from optgen.runtime.core.stretches import Stretch
 from optgen.runtime.core.table import At, Table
 from optgen.runtime.core.turn import CHILD
+from optgen.runtime.cpu.notes import Due
 from optgen.runtime.cpu.threads import start
 from optgen.runtime.cpu.tiles import Tiles, in_tiles
 
@@ -58,7 +57,7 @@ class Work(NamedTuple):
     apart: At | None = None
 
 
-def launches(work: Work) -> list[Call]:
+def launches(work: Work) -> list[Due]:
     """What is launched, in order; the caller holds `TURN` and runs it."""
     program, pairs = work.program, list(zip(work.tables, work.given, strict=True))
     if work.small is None:
@@ -66,7 +65,7 @@ def launches(work: Work) -> list[Call]:
     at = work.small.cuts.at
     if work.combine or not any(work.tiles):  # what is shared is shared by all tensors at once
         return _everywhere(program.phases, pairs, at, work)
-    chosen: list[Call] = []
+    chosen: list[Due] = []
     for phases, unit in work.stretches:
         if not unit:
             chosen += _everywhere(phases, pairs, at, work)
@@ -82,24 +81,24 @@ def launches(work: Work) -> list[Call]:
 
 def _everywhere(
     phases: Iterable[Phase], pairs: Sequence[tuple[Table, tuple[Any, ...]]], at: At, work: Work
-) -> list[Call]:
+) -> list[Due]:
     """The calls by which all of some tables go through each phase before any goes through the next."""
     assert work.small is not None, "there are phases"
-    chosen: list[Call] = []
+    chosen: list[Due] = []
     for phase in phases:
         arrays = [work.small.arrays[name] for name in phase.takes]
         if phase.between is not None:
-            chosen.append(partial(phase.between, at, work.scalars, *arrays))
+            chosen.append(Due(partial(phase.between, at, work.scalars, *arrays)))
         else:
             chosen += [_sweep(phase.sweep, table, table.places, *given, *arrays) for table, given in pairs]
         if work.combine:
-            chosen += combining(phase.totals, work.program, work.small, work.combine)
+            chosen += map(Due, combining(phase.totals, work.program, work.small, work.combine))
     return chosen
 
 
-def _sweep(kernel: Callable[..., None] | None, table: Table, *given: Any) -> Call:
+def _sweep(kernel: Callable[..., None] | None, table: Table, *given: Any) -> Due:
     assert kernel is not None, "a phase without a sweep is between two"
-    return partial(kernel, table.rows, table.task if _is_alone(table) else table.tasks, *given)
+    return Due(partial(kernel, table.rows, table.task if _is_alone(table) else table.tasks, *given))
 
 
 def _is_alone(table: Table) -> bool:
@@ -108,12 +107,3 @@ def _is_alone(table: Table) -> bool:
         return True
     start()
     return False
-
-
-def machine_code(call: Call) -> Callable[..., None]:
-    """The machine code that a call of a kernel runs, compiled if it is the first for arguments of such types.
-
-    Called itself, it takes a fiftieth of the time that Numba needs to see again what types they are.
-    """
-    compiled = getattr(call.func, "compile", None)
-    return compiled(tuple(map(typeof, call.args))) if compiled else call.func

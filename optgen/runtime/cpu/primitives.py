@@ -17,11 +17,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from optgen.runtime.cpu.compiled import compiled, on_all_threads, part, runs
+from optgen.runtime.cpu.compiled import compiled, part, runs
+from optgen.runtime.cpu.notes import kernel
 
 __all__ = [
     "LANES",
     "atan2",
+    "between_sweeps",
     "ceil",
     "cos",
     "erf",
@@ -83,7 +85,7 @@ def _langevin(y: float) -> float:
     return y / below
 
 
-@on_host
+@helper
 def mean_age(t: float, beta: float, less: float) -> float:
     """How old, in steps, what an average with decay beta holds after t steps is in the mean, less a number.
 
@@ -100,13 +102,13 @@ def mean_age(t: float, beta: float, less: float) -> float:
     return float(beyond + (2.5 - less))
 
 
-@on_host
+@helper
 def powm1(b: float, x: float) -> float:
     """``b**x - 1`` without cancellation, for b from 0 on; 0 at ``0**0``, which is 1."""
     return expm1(x * log(b)) if b > 0 else b**x - 1
 
 
-@on_host
+@helper
 def root_of_squares(squares: float, of_shrunk: float, of_stretched: float) -> float:
     """The root of a sum of squares, given that sum, and those of the same numbers `shrunk` and `stretched`.
 
@@ -120,14 +122,14 @@ def root_of_squares(squares: float, of_shrunk: float, of_stretched: float) -> fl
     return sqrt(squares)
 
 
-@on_host
+@helper
 def head(x: float) -> float:
     """The next number below, in size, that float32 holds; 0 for 0."""
     nearest = np.float64(np.float32(x))
     return nearest if abs(nearest) < abs(x) else np.float64(np.nextafter(np.float32(x), np.float32(0)))
 
 
-@on_host
+@helper
 def tail(x: float) -> float:
     """What the head of a number lacks: float64 holds it exactly."""
     return x - head(x)
@@ -144,12 +146,17 @@ def per_chunk(function: Function) -> Function:
     All arithmetic of its own is that of totals, which start from 0 and are never -0 (``nsz``): what is 0 in one type of
     tensors, as what is `shrunk` is in float32, need not be added.
     """
-    return runs(function, fastmath={"nsz"})
+    return runs(function, fastmath={"nsz"}, _nrt=False)
 
 
 def parallel_sweep(function: Function) -> Function:
-    """Compile a sweep, for all threads or for the calling one."""
-    return on_all_threads(function)
+    """Compile a sweep over tasks, for all threads or for the calling one."""
+    return kernel(function, _nrt=False)  # whoever calls it holds all arrays, and it makes none
+
+
+def between_sweeps(function: Function) -> Function:
+    """Compile what is done between two sweeps, in float64, for the tensors ``at.tensors``."""
+    return kernel(function)
 
 
 def of_one_type(*kinds: Any) -> Any:

@@ -14,20 +14,23 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
+from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     NativeValue,
     infer_getattr,
     intrinsic,
+    lower_builtin,
     lower_getattr_generic,
     models,
     overload,
     register_model,
+    type_callable,
     typeof_impl,
     unbox,
 )
+from numba.np.arrayobj import populate_array
 
 from optgen.runtime.core.storage import HALF, WORD, Handed, Storage, Stored, storage_of
 from optgen.runtime.cpu import formats
@@ -252,11 +255,31 @@ def view(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:
     raise NotImplementedError
 
 
+@type_callable(view)  # type: ignore[untyped-decorator]
+def _type_of_view(_context: Any) -> Any:
+    def typed(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:  # noqa: ARG001
+        return types.Array(_words_of(stored.stored.format), 1, "C") if stored.stored.is_plain else None
+
+    return typed
+
+
+@lower_builtin(view, types.Array, types.Integer, types.Integer, types.Integer, StoredType)  # type: ignore[untyped-decorator]
+def _array(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """The memory itself, which Numba would compile two functions for."""
+    rows, column, begin, count = args[:4]
+    address = builder.load(builder.gep(context.make_array(signature.args[0])(context, builder, rows).data, [column]))
+    made = context.make_array(signature.return_type)(context, builder)
+    first = builder.gep(builder.inttoptr(address, made.data.type), [begin])
+    width = context.get_constant(types.intp, context.get_abi_sizeof(first.type.pointee))
+    populate_array(made, first, [count], [width], width, None)
+    return made._getvalue()  # noqa: SLF001 - Numba's name for it
+
+
 @overload(view, jit_options=_INLINED, strict=False)  # type: ignore[untyped-decorator]
 def _view(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:  # noqa: ARG001
     its = stored.stored
     if its.is_plain:
-        return lambda row, column, begin, count, stored: carray(_pointer(row[column], begin, stored), (count,))
+        return None
     other = 1 + its.column
 
     if its.is_by_chance:

@@ -1,19 +1,20 @@
-"""Sweeps on all threads, or on one.
+"""Kernels as machine code that is given a note, and all threads that share what is noted.
 
-A sweep loops over tasks, and `tasks` says where each begins. So what a thread has to do is the sweep itself, given some
-of them, and what is one task is done by the thread that calls. Numba would make functions of two more kinds of each
-loop, and compile and optimize the loop for each.
+A note is a call that has been written down: where the kernel's code lies, what it is to do, and all arguments as the
+kernel takes them, word by word. So nothing is compiled that takes Python's objects apart, and a step is one call from
+Python, whatever it runs. What a kernel is to do, tasks of a sweep or tensors, is given beside the rest: a thread has
+some of it, a tile as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ctypes import addressof, c_int64
 from typing import Any
 
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
-from numba.core.callwrapper import PyCallWrapper
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
@@ -22,19 +23,18 @@ from numba.np.ufunc import parallel
 
 from optgen.runtime.core.table import At
 
-__all__ = ["NOTE", "LoweringInParts", "noted", "start"]
+__all__ = ["LoweringOfKernels", "done", "done_in_part", "part_of", "place_of_parts", "start"]
 
-_WORD, _NOTHING = ir.IntType(64), ir.VoidType()
-_BYTES, _WORDS = ir.IntType(8).as_pointer(), _WORD.as_pointer()
-_SHARE = ir.FunctionType(_NOTHING, [_BYTES.as_pointer(), _WORDS, _WORDS, _BYTES])  # what Numba's threads call
-_COUNT = ir.FunctionType(_WORD, [])
-_PART = ir.FunctionType(ir.IntType(32), [_BYTES, _WORDS, _WORD, _BYTES])
-_SHARED = ir.FunctionType(_NOTHING, [_BYTES] * 5 + [_WORD] * 3)
-
+_HEADER = 4
+"""Words before the arguments: where the code lies, where tasks or tensors do, how many, whether they are shared."""
 _TENSORS = At._fields.index("tensors")
 
-NOTE = -1
-"""What begins an array of tasks, or of tensors, that is room for a note: the call is written there, and not made."""
+_WORD, _NOTHING, _STATUS = ir.IntType(64), ir.VoidType(), ir.IntType(32)
+_BYTES, _WORDS = ir.IntType(8).as_pointer(), _WORD.as_pointer()
+_SHARE = ir.FunctionType(_NOTHING, [_BYTES.as_pointer(), _WORDS, _WORDS, _BYTES])  # what Numba's threads call
+_THREADS = ir.FunctionType(_WORD, [])
+_PART = ir.FunctionType(_STATUS, [_WORDS, _WORD, _WORD])
+_SHARED = ir.FunctionType(_NOTHING, [_BYTES] * 5 + [_WORD] * 3)
 
 _FOUND = (c_int64 * 2)()
 """Where Numba's functions lie that say how many threads there are and that share work among them; 0 until there are."""
@@ -49,145 +49,147 @@ def start() -> None:
         _FOUND[:] = list(map(binding.address_of_symbol, _NAMES))
 
 
-class _LowerInParts(Lower):
-    """Has Python call a function that calls the one that was written, or notes the call where it is told to."""
+# What is made of a kernel --------------------------------------------------------------------------------------------
 
-    def create_cpython_wrapper(self, release_gil: bool = False) -> None:  # noqa: FBT001, FBT002 - as Numba calls it
-        """Write what is needed for that, and what Python calls."""
-        if self.fndesc.restype != types.none or not {"tasks", "at"} & set(self.fndesc.args):
-            super().create_cpython_wrapper(release_gil)
-            return
-        module = self.context.create_module("in parts")
+
+def part_of(name: str) -> str:
+    """The name of the code that is given a note, by that of the function that was compiled."""
+    return f"{name}.in_part"
+
+
+class _LowerOfKernels(Lower):
+    """Has a function be given a note where Numba would have Python call it."""
+
+    def create_cpython_wrapper(self, release_gil: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as Numba calls it
+        """Write the function that is given a note, and what it is to do of it."""
+        number, nested = place_of_parts(self.fndesc.args)
+        module = self.context.create_module("in part")
         kind = self.context.call_conv.get_function_type(self.fndesc.restype, self.fndesc.argtypes)
         written = ir.Function(module, kind, self.fndesc.llvm_func_name)
-        called = ir.Function(module, kind, f"{written.name}.called")
-        given = ir.LiteralStructType([_WORD, *(each.type for each in self.context.call_conv.get_arguments(called))])
-        in_part = self._in_part(module, written, given)
-        self._call(called, written, in_part, given)
-        PyCallWrapper(self.context, module, called, self.fndesc, self.env, self.call_helper, release_gil).build()
+        made = ir.Function(module, _PART, part_of(written.name))
+        builder = ir.IRBuilder(made.append_basic_block())
+        flat = self.context.call_conv.get_arguments(written)
+        noted = ir.LiteralStructType([_WORD] * _HEADER + [each.type for each in flat])
+        note = builder.bitcast(made.args[0], noted.as_pointer())
+        loaded = [builder.load(cgutils.gep_inbounds(builder, note, 0, _HEADER + k)) for k in range(len(flat))]
+        packer = self.context.get_arg_packer(self.fndesc.argtypes)
+        values, its = list(packer.from_arguments(builder, loaded)), self.fndesc.argtypes[number]
+        array = self.context.make_array(its[_TENSORS] if nested else its)(
+            self.context, builder, value=builder.extract_value(values[number], _TENSORS) if nested else values[number]
+        )
+        array.data, array.shape = builder.inttoptr(made.args[1], _WORDS), cgutils.pack_array(builder, [made.args[2]])
+        part = array._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
+        values[number] = builder.insert_value(values[number], part, _TENSORS) if nested else part
+        found = [cgutils.alloca_once(builder, each.type.pointee) for each in written.args[:2]]
+        builder.ret(builder.call(written, [*found, *packer.as_arguments(builder, values)], attrs=("noinline",)))
         self.library.add_ir_module(module)
 
-    def _call(self, called: Any, written: Any, in_part: Any, given: Any) -> None:
-        """The call is noted, or made."""
-        builder = ir.IRBuilder(called.append_basic_block())
-        flat = self.context.call_conv.get_arguments(called)
-        values = self.context.get_arg_packer(self.fndesc.argtypes).from_arguments(builder, flat)
-        parts = self._parts(builder, values)
-        count = builder.extract_value(parts.shape, 0)
-        with builder.if_then(builder.icmp_signed(">", count, _WORD(0))):
-            note = builder.bitcast(parts.data, given.as_pointer())
-            with builder.if_then(builder.icmp_signed("==", builder.load(parts.data), _WORD(NOTE))):
-                # whoever calls holds the arrays; who else does is counted by Numba until the call is over
-                held = [value.type(None) if value.type == _BYTES else value for value in flat]
-                _store(builder, note, [builder.ptrtoint(in_part, _WORD), *held])
-                self.context.call_conv.return_value(builder, self.context.get_dummy_value())
-        if self._is_whole:
-            self._share(builder, count, flat, given, self._of_a_thread(called.module, in_part, given))
-        builder.ret(builder.call(written, called.args, attrs=("noinline",)))
 
-    def _share(self, builder: Any, bounds: Any, flat: Any, given: Any, of_a_thread: Any) -> None:
-        """All threads are counted off, and each is given its number, and where everything else is.
+def place_of_parts(args: Sequence[str]) -> tuple[int, bool]:
+    """Which argument says what is to be done, and whether it says other things as well.
 
-        One task is done by the thread that is here, and so is everything until others have been started.
-        """
-        where = ir.GlobalVariable(builder.module, ir.ArrayType(_WORD, len(_NAMES)), _WHERE)
-        count, share = (builder.load(cgutils.gep_inbounds(builder, where, 0, k)) for k in range(len(_NAMES)))
-        are_there = builder.not_(cgutils.is_null(builder, share))
-        with builder.if_then(builder.and_(builder.icmp_signed(">", bounds, _WORD(2)), are_there)):
-            threads = builder.call(builder.inttoptr(count, _COUNT.as_pointer()), [])
-            memory = cgutils.alloca_once(builder, given)
-            _store(builder, memory, [threads, *flat])
-            # an address of 0 that moves on by 1 a thread: what each is given as its address is its number
-            address, extent, pace = (cgutils.alloca_once_value(builder, x) for x in (_BYTES(None), threads, _WORD(1)))
-            pointers = [builder.bitcast(each, _BYTES) for each in (of_a_thread, address, extent, pace, memory)]
-            rest = _WORD(0), _WORD(1), threads  # no inner extents, one address
-            builder.call(builder.inttoptr(share, _SHARED.as_pointer()), [*pointers, *rest])
-            self.context.call_conv.return_value(builder, self.context.get_dummy_value())
-
-    def _of_a_thread(self, module: Any, in_part: Any, given: Any) -> Any:
-        """The function, called with the tasks of a thread, or of several that follow each other."""
-        made = ir.Function(module, _SHARE, f"{self.fndesc.llvm_func_name}.of_a_thread")
-        builder = ir.IRBuilder(made.append_basic_block())
-        first = builder.ptrtoint(builder.load(made.args[0]), _WORD)
-        end = builder.add(first, builder.load(made.args[1]))
-        memory = builder.bitcast(made.args[3], given.as_pointer())
-        threads, *flat = _loaded(builder, memory)
-        tasks = self._parts(
-            builder, list(self.context.get_arg_packer(self.fndesc.argtypes).from_arguments(builder, flat))
-        )
-        count = builder.sub(builder.extract_value(tasks.shape, 0), _WORD(1))
-        begin, end = (builder.udiv(builder.mul(count, number), threads) for number in (first, end))
-        mine, count = builder.gep(tasks.data, [begin]), builder.add(builder.sub(end, begin), _WORD(1))
-        builder.call(
-            in_part, [made.args[3], mine, count, builder.bitcast(cgutils.alloca_once(builder, _BYTES), _BYTES)]
-        )
-        builder.ret_void()
-        return made
-
-    def _in_part(self, module: Any, written: Any, given: Any) -> Any:
-        """The function as it was written, called with what was noted, but with other tasks or tensors."""
-        made = ir.Function(module, _PART, f"{written.name}.in_part")
-        builder = ir.IRBuilder(made.append_basic_block())
-        _, *flat = _loaded(builder, builder.bitcast(made.args[0], given.as_pointer()))
-        packer = self.context.get_arg_packer(self.fndesc.argtypes)
-        values, number = list(packer.from_arguments(builder, flat)), self._number
-        parts = self._parts(builder, values)
-        parts.data, parts.shape = made.args[1], cgutils.pack_array(builder, [made.args[2]])
-        part = parts._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
-        values[number] = part if self._is_whole else builder.insert_value(values[number], part, _TENSORS)
-        result, error = (each.type for each in written.args[:2])
-        found = cgutils.alloca_once(builder, result.pointee), builder.bitcast(made.args[3], error)
-        builder.ret(builder.call(written, [*found, *packer.as_arguments(builder, values)], attrs=("noinline",)))
-        return made
-
-    @property
-    def _is_whole(self) -> bool:
-        return "tasks" in self.fndesc.args
-
-    @property
-    def _number(self) -> int:
-        """Which argument says what is to be done."""
-        return int(self.fndesc.args.index("tasks" if self._is_whole else "at"))
-
-    def _parts(self, builder: Any, values: Any) -> Any:
-        """Where tasks begin, or the numbers of tensors: an array to be read and changed."""
-        kind, value = self.fndesc.argtypes[self._number], values[self._number]
-        if not self._is_whole:
-            kind, value = kind[_TENSORS], builder.extract_value(value, _TENSORS)
-        return self.context.make_array(kind)(self.context, builder, value=value)
-
-
-def _store(builder: Any, memory: Any, values: Any) -> None:
-    for k, value in enumerate(values):
-        builder.store(value, cgutils.gep_inbounds(builder, memory, 0, k))
-
-
-def _loaded(builder: Any, memory: Any) -> list[Any]:
-    count = len(memory.type.pointee.elements)
-    return [builder.load(cgutils.gep_inbounds(builder, memory, 0, k)) for k in range(count)]
+    Raises
+    ------
+    ValueError
+        If none does.
+    """
+    for name, nested in (("tasks", False), ("at", True)):
+        if name in args:
+            return args.index(name), nested
+    raise ValueError(f"a kernel has an argument that says what it is to do, `tasks` or `at`: none of {args} is")
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class LoweringInParts(NativeLowering):
-    """Numba's last pass, for functions of which a call can be divided."""
+class LoweringOfKernels(NativeLowering):
+    """Numba's last pass, for kernels."""
 
-    _name = "lowering in parts"
+    _name = "lowering of kernels"
 
     @property
     def lowering_class(self) -> type[Lower]:
         """What it is done by."""
-        return _LowerInParts
+        return _LowerOfKernels
+
+
+# What is done with a note --------------------------------------------------------------------------------------------
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def noted(_context: Any, note: Any, _address: Any, _count: Any) -> Any:
-    """Make a call that has been noted in an array, with so many tasks or tensors that lie at an address."""
+def done(_context: Any, _note: Any) -> Any:
+    """Make the call of a note, of which the address is given; 0 if it went well.
 
-    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        where = context.make_array(note)(context, builder, value=args[0]).data
-        function = builder.inttoptr(builder.load(where), _PART.as_pointer())
-        given = builder.bitcast(where, _BYTES), builder.inttoptr(args[1], _WORDS), args[2]
-        builder.call(function, [*given, builder.bitcast(cgutils.alloca_once(builder, _BYTES), _BYTES)])
-        return context.get_dummy_value()
+    All threads share it where it is to be shared, once they have been started and where there are several tasks.
+    """
 
-    return types.none(note, types.int64, types.int64), codegen
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        note = builder.inttoptr(args[0], _WORDS)
+        code, parts, count, shared = (_word(builder, note, k) for k in range(_HEADER))
+        where = builder.module.globals.get(_WHERE) or ir.GlobalVariable(
+            builder.module, ir.ArrayType(_WORD, len(_NAMES)), _WHERE
+        )
+        threads, share = (builder.load(cgutils.gep_inbounds(builder, where, 0, k)) for k in range(len(_NAMES)))
+        several = builder.and_(cgutils.is_not_null(builder, shared), builder.icmp_signed(">", count, _WORD(2)))
+        with builder.if_else(builder.and_(several, cgutils.is_not_null(builder, share))) as (by_all, by_one):
+            with by_all:
+                number = builder.call(builder.inttoptr(threads, _THREADS.as_pointer()), [])
+                memory = cgutils.alloca_once(builder, ir.ArrayType(_WORD, 3))
+                for k, word in enumerate((number, args[0], _WORD(0))):
+                    builder.store(word, cgutils.gep_inbounds(builder, memory, 0, k))
+                # an address of 0 that moves on by 1 a thread: what each is given as its address is its number
+                given = (cgutils.alloca_once_value(builder, x) for x in (_BYTES(None), number, _WORD(1)))
+                pointers = [builder.bitcast(x, _BYTES) for x in (_of_a_thread(builder.module), *given, memory)]
+                rest = _WORD(0), _WORD(1), number  # no inner extents, one address
+                builder.call(builder.inttoptr(share, _SHARED.as_pointer()), [*pointers, *rest])
+                failed = builder.load(cgutils.gep_inbounds(builder, memory, 0, 2))
+                ends = builder.block
+            with by_one:
+                status = _call(builder, note, code, parts, count)
+                ended = builder.block
+        found = builder.phi(_WORD)
+        found.add_incoming(failed, ends)
+        found.add_incoming(status, ended)
+        return found
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def done_in_part(_context: Any, _note: Any, _parts: Any, _count: Any) -> Any:
+    """Make the call of a note with so many other tasks or tensors, which lie at an address; 0 if it went well."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        note = builder.inttoptr(args[0], _WORDS)
+        return _call(builder, note, _word(builder, note, 0), *args[1:])
+
+    return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+def _word(builder: Any, memory: Any, k: int) -> Any:
+    return builder.load(builder.gep(memory, [_WORD(k)]))
+
+
+def _call(builder: Any, note: Any, code: Any, parts: Any, count: Any) -> Any:
+    return builder.sext(builder.call(builder.inttoptr(code, _PART.as_pointer()), [note, parts, count]), _WORD)
+
+
+def _of_a_thread(module: Any) -> Any:
+    """The function that each thread calls: it does the tasks of that thread, or of several that follow each other."""
+    name = "optgen.of_a_thread"
+    if name in module.globals:
+        return module.globals[name]
+    made = ir.Function(module, _SHARE, name)
+    made.linkage = "internal"
+    builder = ir.IRBuilder(made.append_basic_block())
+    first = builder.ptrtoint(builder.load(made.args[0]), _WORD)
+    end = builder.add(first, builder.load(made.args[1]))
+    memory = builder.bitcast(made.args[3], _WORDS)
+    threads, note = _word(builder, memory, 0), builder.inttoptr(_word(builder, memory, 1), _WORDS)
+    code, parts, count, _ = (_word(builder, note, k) for k in range(_HEADER))
+    tasks = builder.sub(count, _WORD(1))
+    begin, end = (builder.udiv(builder.mul(tasks, number), threads) for number in (first, end))
+    mine = builder.add(parts, builder.mul(begin, _WORD(8)))
+    status = _call(builder, note, code, mine, builder.add(builder.sub(end, begin), _WORD(1)))
+    with builder.if_then(cgutils.is_not_null(builder, status)):  # whoever writes it last, it is not 0
+        builder.store(status, builder.gep(memory, [_WORD(2)]))
+    builder.ret_void()
+    return made

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.core.program import Array, Call, Phase
+from optgen.runtime.core.program import Array, Phase
 from optgen.runtime.core.small import Small
 from optgen.runtime.core.table import EXTENTS, At, Table, shared_out
-from optgen.runtime.cpu.compiled import on_all_threads
-from optgen.runtime.cpu.threads import NOTE, noted
+from optgen.runtime.cpu.notes import Due, kernel
+from optgen.runtime.cpu.threads import done_in_part
 
 CACHED = 1 << 20
 """Bytes that stay in a core's cache from one sweep to the next."""
@@ -26,8 +26,6 @@ PARTS = 16
 """A tensor that is more than such a part of all is left to all threads."""
 LEAST = 65_536
 """Elements of all tensors below which everything stays in caches."""
-WIDTH, LEAVES = 16, 16
-"""Words of a note for each array that a call is given, at most, and how many arrays that are not small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +93,7 @@ def tiles_of(unit: str, table: Table, small: Small) -> Tiles:
 
 def in_tiles(
     phases: Sequence[Phase], table: Table, tiles: Tiles, given: Sequence[Any], scalars: Array, *, alone: bool
-) -> list[Call]:
+) -> list[Due]:
     """The calls by which tiles go through phases: each phase is noted, then all are made for every tile.
 
     Parameters
@@ -113,30 +111,27 @@ def in_tiles(
     alone : bool
         Whether no other threads are to help.
     """
-    notes = np.empty((len(phases), WIDTH * (LEAVES + max(len(phase.takes) for phase in phases))), np.int64)
-    calls: list[Call] = [partial(_blank, notes)]
+    notes, chosen = np.empty(len(phases), np.int64), []
     of_units = {**tiles.small, **tiles.extents}
-    for note, phase in zip(notes, phases, strict=True):
+    for room, phase in zip(notes[:, None], phases, strict=True):
         known = tiles.small if phase.sweep is not None else of_units
         arrays = [known[name] for name in phase.takes]
         if phase.sweep is not None:
-            calls.append(partial(phase.sweep, table.rows, note, table.places, *given, *arrays))
+            chosen.append(Due(partial(phase.sweep, table.rows, _NO_TASKS, table.places, *given, *arrays), room))
         elif phase.between is not None:
-            calls.append(partial(phase.between, tiles.at._replace(tensors=note), scalars, *arrays))
+            chosen.append(Due(partial(phase.between, tiles.at, scalars, *arrays), room))
     kinds, parts = np.array([int(phase.sweep is None) for phase in phases]), tiles.parts
     tasks = np.array([0, len(parts[0])]) if alone else np.arange(len(parts[0]) + 1)
-    return [*calls, partial(_go, tasks, notes, kinds, parts)]
+    return [*chosen, Due(partial(_go, tasks, notes, kinds, parts))]
 
 
-def _blank(notes: Array) -> None:
-    """Make room for calls, each time that they are to be made."""
-    notes[:, 0] = NOTE
+_NO_TASKS = np.zeros(1, np.int64)
 
 
-@on_all_threads
+@partial(kernel, _nrt=False)
 def _go(tasks: Array, notes: Array, kinds: Array, parts: Array) -> None:
     """Make the calls that have been noted, all of them for one tile before any for the next."""
     for tile in range(tasks[0], tasks[-1]):
         for k in range(len(kinds)):
-            if notes[k, 0] != NOTE:  # as it still is where a function is not compiled as those of modules are
-                noted(notes[k], parts[kinds[k], tile, 0], parts[kinds[k], tile, 1])
+            if done_in_part(notes[k], parts[kinds[k], tile, 0], parts[kinds[k], tile, 1]):
+                raise MemoryError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -19,7 +19,8 @@ from optgen.runtime.core.storage import Storage, keys_of
 from optgen.runtime.core.stretches import Stretch, stretches, unit_of
 from optgen.runtime.core.table import At, Table, tabulate
 from optgen.runtime.core.turn import CHILD
-from optgen.runtime.cpu.launch import Work, launches, machine_code
+from optgen.runtime.cpu.launch import Work, launches
+from optgen.runtime.cpu.notes import Code, code_of, prepared
 from optgen.runtime.cpu.tiles import Tiles, fitting, tiles_of
 
 
@@ -117,8 +118,8 @@ class Kernels:
 
     def __init__(self, combine: Combine | None = None) -> None:
         self._combine = combine
-        self._code: list[Callable[..., None]] = []
-        self._code_of: tuple[Any, ...] = ()
+        self._codes: list[Code] = []
+        self._codes_of: tuple[Any, ...] = ()
         self._ready: _Ready | None = None
 
     def calls(self, program: Program, visit: Visited, step: Coming, t: int, seed: int) -> list[Call]:
@@ -149,14 +150,14 @@ class Kernels:
         given = [(its, scalars, *keys) for its, scalars in zip(stored, narrow, strict=True)]
         tiles = visit.stretches, visit.tiles, visit.apart
         chosen = launches(Work(program, visit.tables, given, wide, visit.small, self._combine, *tiles))
-        of = visit.storages, [launch.func for launch in chosen]
-        if of != self._code_of:
-            self._code = list(map(machine_code, chosen))
-            self._code_of = of
-        calls = [partial(code, *launch.args) for code, launch in zip(self._code, chosen, strict=True)]
+        of = visit.storages, [due.call.func for due in chosen]
+        if of != self._codes_of:
+            self._codes = list(map(code_of, chosen))
+            self._codes_of = of
+        calls, kept = prepared(chosen, self._codes)
         by_chance = chances if any(its.is_by_chance for its in visit.storages) else None
         fill = partial(Struct(f"{wide.size}d").pack_into, wide.data, 0)
-        self._ready = _Ready(visit, CHILD.lacks_threads, calls, fill, wide, narrow, keys, by_chance)
+        self._ready = _Ready(visit, CHILD.lacks_threads, calls, kept, fill, wide, narrow, keys, by_chance)
         return self._ready
 
 
@@ -171,6 +172,8 @@ class _Ready(NamedTuple):
         Whether they are for a process that lacks threads.
     calls : list of callable
         The calls.
+    kept : object
+        What they read.
     fill : callable
         Writes all scalars to `wide`, in a third of the time that NumPy takes.
     wide : array of float64, shape (cohorts, scalars)
@@ -186,6 +189,7 @@ class _Ready(NamedTuple):
     visit: Visited
     lacks_threads: bool
     calls: list[Call]
+    kept: Any
     fill: Call
     wide: Array
     narrow: list[Array]

@@ -122,7 +122,7 @@ class _Execution(Looking):
         """What is run on a CPU, what it is given, and where it stands: a chunk, or all that is between two sweeps."""
         if self.launched.over == "element":
             return *self.chunk(["storage", "scalars", *self.keys]), Standing("chunk", _OF_CHUNK)
-        prepare = require(self.run.functions, self.launched.function, "host")
+        prepare = require(self.run.functions, self.launched.function, "between")
         names = self.bound(prepare, [Given("at"), Given("scalars"), *self.arrays()])
         return prepare, names, Standing("model", {"model": S.Zero}, own="model")
 

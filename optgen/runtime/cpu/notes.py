@@ -1,0 +1,180 @@
+"""Calls of kernels: how a note of one is written, and how Python has what is noted done.
+
+Notes are written once for what steps visit. After that a step is one call of machine code with the addresses of notes:
+nobody looks at arguments again, of which only the contents are others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import cache, cached_property, partial
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numba import typeof, types
+from numba.core.registry import CPUDispatcher
+
+from optgen.runtime.core.program import Array, Call
+from optgen.runtime.core.storage import WORD, Handed
+from optgen.runtime.core.table import At
+from optgen.runtime.cpu.compiled import CompilerOfKernels, compiled
+from optgen.runtime.cpu.disk import KeptOnDisk
+from optgen.runtime.cpu.threads import done, part_of, place_of_parts
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Code = int | Callable[..., Any]
+"""Where the machine code of a kernel lies, or what else is called as it is."""
+
+
+class Routine(CPUDispatcher):
+    """A compiled function whose calls are noted. `kernel` makes one."""
+
+    @cached_property
+    def place(self) -> tuple[int, bool]:
+        """Which argument says what is to be done; see `place_of_parts`."""
+        code = self.py_func.__code__
+        return place_of_parts(code.co_varnames[: code.co_argcount])
+
+    def add_overload(self, made: Any) -> None:
+        """Have what has been compiled for some types known; not to Numba's calls from Python, which need a wrapper."""
+        self.overloads[made.signature.args] = made
+
+    def compile(self, kinds: Any) -> Routine:
+        """Have the function compiled for some types."""
+        super().compile(kinds)
+        return self
+
+    def code(self, args: Sequence[Any]) -> int:
+        """Where the code for such arguments lies, compiled if they are the first of their types."""
+        kinds = tuple(map(typeof, args))
+        if kinds not in self.overloads:
+            self.compile(kinds)
+        made = self.overloads[kinds]
+        return int(made.library.get_pointer_to_function(part_of(made.fndesc.llvm_func_name)))
+
+    def note(self, code: int, args: Sequence[Any]) -> Array:
+        """The note of a call."""
+        number, nested = self.place
+        parts = args[number].tensors if nested else args[number]
+        header = code, _start_of(parts), len(parts), int(not nested)
+        return np.array([*header, *chain.from_iterable(map(_words, args))], np.int64)
+
+    def _compile_for_args(self, *args: Any) -> Any:
+        """What Python calls with these arguments."""
+        note = self.note(self.code(args), args)
+        return lambda *_: _do(np.array([_start_of(note)]))
+
+
+def kernel(function: Function, **options: Any) -> Function:
+    """Compile a function of arrays that returns nothing, to be noted, as `compiled` does.
+
+    Parameters
+    ----------
+    function : callable
+        One of its arguments says what it is to do: where each of some ``tasks`` begins, which all threads share, or
+        ``at``, whose ``tensors`` are done by the thread that calls.
+    **options : object
+        For Numba.
+
+    Raises
+    ------
+    ValueError
+        If there is no such argument.
+    """
+    options = {"nopython": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
+    made = Routine(function, targetoptions=options, pipeline_class=CompilerOfKernels)
+    _ = made.place
+    with suppress(RuntimeError, OSError):  # no writable place
+        made._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
+    return made
+
+
+def _words(argument: Any) -> Iterable[int]:
+    """An argument as kernels take it: what Numba makes an array of, a storage's word, or several arrays."""
+    if isinstance(argument, At):
+        return chain.from_iterable(map(_words, argument))
+    if isinstance(argument, Handed):
+        return (vars(argument)[WORD],)
+    return 0, 0, argument.size, argument.itemsize, _start_of(argument), *argument.shape, *argument.strides
+
+
+def _start_of(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])  # in a third of the time of `array.ctypes.data`
+
+
+class Due(NamedTuple):
+    """A call that is to be made, or noted for another kernel.
+
+    Parameters
+    ----------
+    call : Call
+        Of a kernel, or of whatever else can be called.
+    room : array of int64, shape (1,), optional
+        Where the kernel that makes it finds the address of its note.
+    """
+
+    call: Call
+    room: Array | None = None
+
+
+class Prepared(NamedTuple):
+    """Calls that are ready to be made, as often as one likes.
+
+    Parameters
+    ----------
+    calls : list of Call
+        The calls.
+    kept : object
+        What they read, to be kept as long.
+    """
+
+    calls: list[Call]
+    kept: Any
+
+
+def code_of(due: Due) -> Code:
+    """The code that a call runs, compiled if it is the first with arguments of such types."""
+    function, args = due.call.func, due.call.args
+    if isinstance(function, Routine):
+        return function.code(args)
+    made = getattr(function, "compile", None)
+    return made(tuple(map(typeof, args))) if made else function
+
+
+def prepared(chosen: Sequence[Due], codes: Sequence[Code]) -> Prepared:
+    """Calls, given the code of each: all kernels that follow each other are one."""
+    calls: list[Call] = []
+    notes: list[Array] = []
+    row: list[int] = []
+    for (call, room), code in zip(chosen, codes, strict=True):
+        if not isinstance(code, int):
+            calls += [*_of_one(row), partial(code, *call.args)]
+            row = []
+            continue
+        routine: Any = call.func
+        notes.append(routine.note(code, call.args))
+        if room is None:
+            row.append(_start_of(notes[-1]))
+        else:
+            room[0] = _start_of(notes[-1])
+    return Prepared([*calls, *_of_one(row)], (chosen, notes))
+
+
+def _of_one(row: list[int]) -> list[Call]:
+    """One call, if there is anything to do."""
+    return [partial(_code_of_do(), np.array(row))] if row else []
+
+
+@compiled
+def _do(notes: Array) -> None:
+    """Make all calls of which the addresses of notes are given, one after another."""
+    for k in range(len(notes)):
+        if done(notes[k]):
+            raise MemoryError("a kernel found no room for what it needs besides its arrays")
+
+
+@cache
+def _code_of_do() -> Callable[..., None]:
+    return _do.compile((types.int64[::1],))  # type: ignore[attr-defined, no-any-return]
