@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.core.runtime import _nrt_python, rtsys
 
 from optgen.runtime.core.table import At
 from optgen.runtime.core.turn import TURN, run
@@ -89,3 +90,29 @@ def test_a_kernel_says_what_it_is_to_do() -> None:
 
     with pytest.raises(ValueError, match=r"`tasks` or `at`: none of \('x',\) is"):
         kernel(idle)
+
+
+RULES = {
+    "adamw": {"rounding": "stochastic", "store": {"m": "float16"}},
+    "adafactor": {},
+    "clip_global_norm_adamw": {},
+    "sm3": {},
+}
+"""Those that want memory of their own in a step: for chances, totals of columns, of the model, of rows in columns."""
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_all_that_a_step_allocates_is_freed(generated_by_name: Any, name: str) -> None:
+    opt = generated_by_name(name).kind([np.ones((50, 40), np.float32), np.ones(7, np.float32)], **RULES[name])
+    grads = [np.ones_like(param) for param in opt.params]
+    opt.step(grads)
+    was_counted = _nrt_python.memsys_stats_enabled()
+    _nrt_python.memsys_enable_stats()
+    try:
+        before = rtsys.get_allocation_stats()
+        opt.step(grads)
+        after = rtsys.get_allocation_stats()
+    finally:
+        if not was_counted:
+            _nrt_python.memsys_disable_stats()
+    assert after.mi_alloc - before.mi_alloc == after.mi_free - before.mi_free > 0

@@ -47,6 +47,15 @@ class _Code(JITCodeLibrary):
         passes.run(self._final_module, builder)
 
 
+class _SmallCode(_Code):
+    """Code that is run once a step or for small values, where what LLVM does for speed takes longer than it saves."""
+
+    def _optimize_final_module(self) -> None:
+        tuning = binding.create_pipeline_tuning_options(speed_level=1)
+        tuning.loop_unrolling = tuning.loop_vectorization = tuning.slp_vectorization = False
+        _pass_over(self, tuning)
+
+
 class _LoopCode(_Code):
     """Code that goes into that of its callers, optimized."""
 
@@ -67,10 +76,15 @@ class _RunCode(_LoopCode):
         for _ in range(2):  # what need not be counted as a reference is known after the first
             tuning = binding.create_pipeline_tuning_options(speed_level=3)
             tuning.loop_unrolling = False
-            builder = binding.create_pass_builder(self._codegen._tm, tuning)  # noqa: SLF001 - the processor
-            passes = builder.getModulePassManager()
-            passes.add_refprune_pass()
-            passes.run(self._final_module, builder)
+            _pass_over(self, tuning)
+
+
+def _pass_over(code: _Code, tuning: Any) -> None:
+    """Let LLVM optimize code."""
+    builder = binding.create_pass_builder(code._codegen._tm, tuning)  # noqa: SLF001 - the processor
+    passes = builder.getModulePassManager()
+    passes.add_refprune_pass()
+    passes.run(code._final_module, builder)  # noqa: SLF001 - as Numba does
 
 
 class _PartCode(_LoopCode):
@@ -123,10 +137,22 @@ class _Compiler(CompilerBase):
         return [passes]
 
 
+class CompilerOfScalars(_Compiler):
+    """The way to the code of what is computed once a step."""
+
+    code = _SmallCode
+
+
 class CompilerOfKernels(_Compiler):
     """The way to the code of a kernel, which is given a note in place of objects of Python."""
 
     lowering = LoweringOfKernels
+
+
+class CompilerOfSmallKernels(CompilerOfKernels):
+    """The way to the code of one of small values."""
+
+    code = _SmallCode
 
 
 class _CompilerOfLoops(_Compiler):

@@ -67,7 +67,7 @@ class Routine(CPUDispatcher):
         return lambda *_: _do(np.array([_start_of(note)]))
 
 
-def kernel(function: Function, **options: Any) -> Function:
+def kernel(function: Function, *, by: type[CompilerOfKernels] = CompilerOfKernels, **options: Any) -> Function:
     """Compile a function of arrays that returns nothing, to be noted, as `compiled` does.
 
     Parameters
@@ -75,6 +75,8 @@ def kernel(function: Function, **options: Any) -> Function:
     function : callable
         One of its arguments says what it is to do: where each of some ``tasks`` begins, which all threads share, or
         ``at``, whose ``tensors`` are done by the thread that calls.
+    by : type
+        How.
     **options : object
         For Numba.
 
@@ -84,7 +86,7 @@ def kernel(function: Function, **options: Any) -> Function:
         If there is no such argument.
     """
     options = {"nopython": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
-    made = Routine(function, targetoptions=options, pipeline_class=CompilerOfKernels)
+    made = Routine(function, targetoptions=options, pipeline_class=by)
     _ = made.place
     with suppress(RuntimeError, OSError):  # no writable place
         made._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own

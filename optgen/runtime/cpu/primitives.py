@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from optgen.runtime.cpu.compiled import compiled, part, runs
+from optgen.runtime.cpu.compiled import CompilerOfScalars, CompilerOfSmallKernels, compiled, part, runs
 from optgen.runtime.cpu.notes import kernel
 
 __all__ = [
@@ -68,7 +68,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def on_host(function: Function) -> Function:
     """Compile a function of scalars, in float64."""
-    return compiled(function)
+    return compiled(function, by=CompilerOfScalars)
 
 
 def helper(function: Function) -> Function:
@@ -146,7 +146,7 @@ def per_chunk(function: Function) -> Function:
     All arithmetic of its own is that of totals, which start from 0 and are never -0 (``nsz``): what is 0 in one type of
     tensors, as what is `shrunk` is in float32, need not be added.
     """
-    return runs(function, fastmath={"nsz"}, _nrt=False)
+    return runs(function, fastmath={"nsz"})
 
 
 def parallel_sweep(function: Function) -> Function:
@@ -156,7 +156,7 @@ def parallel_sweep(function: Function) -> Function:
 
 def between_sweeps(function: Function) -> Function:
     """Compile what is done between two sweeps, in float64, for the tensors ``at.tensors``."""
-    return kernel(function)
+    return kernel(function, by=CompilerOfSmallKernels)
 
 
 def of_one_type(*kinds: Any) -> Any:
