@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from optgen.generated.cpu.sgd import SGD
 from optgen.runtime.core import table
 from optgen.runtime.core.arrays import Extents
 from optgen.runtime.core.table import CHUNK, cut, tabulate, tall
@@ -49,15 +50,25 @@ def test_tasks_share_the_work_evenly(sizes):
     assert (work <= 2.01 * (table.CHUNK + table.ROW_COST)).all()
 
 
-def test_point_moves_one_slot():
-    starts, sizes = np.array([[1000], [2000]]), np.array([table.CHUNK + 1])
-    made = tabulate(starts, sizes, 4)
-    made.point(1, np.array([9000]))
-    bytes_ = 4 * table.CHUNK
+def test_a_row_says_where_its_chunk_begins_in_each_slot():
+    made = tabulate(np.array([[1000], [90_000]]), np.array([table.CHUNK + 1]), [4, 2])
     assert made.rows.tolist() == [
-        [table.CHUNK, 1000, 9000, 0, 0, 0],
-        [1, 1000 + bytes_, 9000 + bytes_, 0, 0, table.CHUNK],
+        [table.CHUNK, 1000, 90_000, 0, 0, 0],
+        [1, 1000 + 4 * table.CHUNK, 90_000 + 2 * table.CHUNK, 0, 0, table.CHUNK],
     ]
+
+
+def test_each_step_is_by_gradients_where_they_lie_then():
+    sizes = [3, 0, table.CHUNK + 5, 2 * table.CHUNK, 7]
+    params = [np.zeros(size, np.float32) for size in sizes]
+    opt, sums = SGD(params, lr=1.0), [np.zeros(size, np.float32) for size in sizes]
+    for k in range(5):
+        room = np.arange(k, k + sum(sizes) + 100, dtype=np.float32)
+        grads = [room[k + begin : k + begin + size] for begin, size in zip(np.cumsum([0, *sizes]), sizes, strict=False)]
+        opt.step(grads)
+        sums = [total - grad for total, grad in zip(sums, grads, strict=True)]
+    for param, total in zip(params, sums, strict=True):
+        np.testing.assert_array_equal(param, total)
 
 
 def test_extents_against_all_pairs():
