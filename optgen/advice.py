@@ -45,24 +45,13 @@ _SYMBOLS = "Theta|State|Grad|StepCount|Local|Hyper|Next|Extent|Result"
 
 @dataclass(frozen=True)
 class Row:
-    """A mistake.
+    """A mistake."""
 
-    Parameters
-    ----------
-    kind : type
-        What is raised.
-    says : str
-        A pattern in its message.
-    fix : str
-        What to write; ``{0}`` is the group of the patterns, ``{sympy}`` what SymPy has for a function of that name.
-    line : str
-        A pattern in the line of the file.
-    """
-
-    kind: type[BaseException]
-    says: str
+    kind: type[BaseException]  # what is raised
+    says: str  # a pattern in its message
+    # What to write; ``{0}`` is the group of the patterns, ``{sympy}`` what SymPy has for a function of that name
     fix: str
-    line: str = ""
+    line: str = ""  # a pattern in the line of the file
 
     def advise(self, error: BaseException, line: str) -> str | None:
         """What to write; None if it was another mistake."""

@@ -31,15 +31,9 @@ class Declared:
 
 @dataclass(frozen=True)
 class Source:
-    """A spec file, which is executed only where what is asked of it is not remembered.
+    """A spec file, which is executed only where what is asked of it is not remembered."""
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    """
-
-    path: Path
+    path: Path  # the file
 
     @cached_property
     def key(self) -> str | None:

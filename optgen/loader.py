@@ -35,24 +35,13 @@ _SESSION = count()
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec file and what it declares.
+    """A spec file and what it declares."""
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    optimizers : tuple of Optimizer
-        Those declared in it, in order; those it imports belong to the files they come from.
-    digest : str
-        sha256 of its bytes.
-    schedules : tuple of Schedule
-        The same of schedules.
-    """
-
-    path: Path
+    path: Path  # the file
+    # Those declared in it, in order; those it imports belong to the files they come from
     optimizers: tuple[Optimizer, ...]
-    digest: str
-    schedules: tuple[Schedule, ...] = ()
+    digest: str  # sha256 of its bytes
+    schedules: tuple[Schedule, ...] = ()  # the same of schedules
 
     @property
     def rules(self) -> tuple[Rule, ...]:

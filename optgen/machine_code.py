@@ -36,55 +36,28 @@ _REMEDY = "pip install 'optgen[cuda]' nvidia-cuda-nvdisasm"
 
 @dataclass(frozen=True)
 class Ptx:
-    """A kernel as PTX.
+    """A kernel as PTX."""
 
-    Parameters
-    ----------
-    kernel : str
-        Its name in the module.
-    over : str
-        What it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"model"``.
-    capability : tuple of int
-        The compute capability that it is for.
-    dtype : str
-        The type of the tensors.
-    text : str
-        The PTX.
-    """
-
-    kernel: str
-    over: str
-    capability: Capability
-    dtype: str
-    text: str
+    kernel: str  # its name in the module
+    over: str  # what it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"model"``
+    capability: Capability  # the compute capability that it is for
+    dtype: str  # the type of the tensors
+    text: str  # the PTX
 
 
 @dataclass(frozen=True)
 class MachineCode:
-    """What a GPU would run for one launch.
+    """What a GPU would run for one launch."""
 
-    Parameters
-    ----------
-    kernel, over, capability, dtype
-        As in `Ptx`.
-    registers : int
-        What each thread needs of the 65,536 that the threads on a multiprocessor share.
-    local_bytes : int
-        What each thread keeps in local memory, for want of registers or because it is indexed.
-    shared_bytes : int
-        What each block keeps in shared memory, beside what CUDA itself does.
-    cubin : bytes
-        The code.
-    """
-
+    # As in `Ptx`
     kernel: str
     over: str
     capability: Capability
     dtype: str
-    registers: int
-    local_bytes: int
-    shared_bytes: int
-    cubin: bytes = field(repr=False)
+    registers: int  # what each thread needs of the 65,536 that the threads on a multiprocessor share
+    local_bytes: int  # what each thread keeps in local memory, for want of registers or because it is indexed
+    shared_bytes: int  # what each block keeps in shared memory, beside what CUDA itself does
+    cubin: bytes = field(repr=False)  # the code
 
     @cached_property
     def sass(self) -> str:

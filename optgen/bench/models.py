@@ -14,18 +14,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Tensors:
-    """The tensors of a model.
+    """The tensors of a model."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called, and how it is asked for.
-    shapes : tuple of tuple of int
-        A shape a tensor.
-    """
-
-    name: str
-    shapes: tuple[Shape, ...]
+    name: str  # what it is called, and how it is asked for
+    shapes: tuple[Shape, ...]  # a shape a tensor
 
     @property
     def elements(self) -> int:

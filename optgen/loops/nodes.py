@@ -202,28 +202,15 @@ class Return:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of a module.
+    """A function of a module."""
 
-    Parameters
-    ----------
-    kind : str
-        What it is for: the numbers of the host, one value that varies over less than elements, one element, the loop
-        over a chunk, a sweep over all chunks, or what a GPU launches.
-    name : str
-        What it is called.
-    parameters : tuple of str
-        What it takes.
-    what : str
-        What it does, in a sentence.
-    body : tuple of Statement
-        How.
-    """
-
+    # What it is for: the numbers of the host, one value that varies over less than elements, one element, the loop over
+    # a chunk, a sweep over all chunks, or what a GPU launches
     kind: Kind
-    name: str
-    parameters: tuple[str, ...]
-    what: str
-    body: tuple[Statement, ...]
+    name: str  # what it is called
+    parameters: tuple[str, ...]  # what it takes
+    what: str  # what it does, in a sentence
+    body: tuple[Statement, ...]  # how
 
 
 Expression = Name | Constant | Field | Number | Binary | Call | Item | Run | View | Place | Cast | Load

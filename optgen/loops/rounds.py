@@ -48,94 +48,47 @@ OF = "_of"
 
 @dataclass(frozen=True)
 class Step:
-    """One sweep with the function that computes one of its positions.
+    """One sweep with the function that computes one of its positions."""
 
-    Parameters
-    ----------
-    sweep : Sweep
-        What is done.
-    name : str
-        Of the function.
-    """
-
-    sweep: Sweep
-    name: str
+    sweep: Sweep  # what is done
+    name: str  # of the function
 
 
 @dataclass(frozen=True)
 class Between:
-    """Small sweeps that are done one after another.
+    """Small sweeps that are done one after another."""
 
-    Parameters
-    ----------
-    combines : bool
-        Whether they combine totals of which sweeps have left parts, and do nothing else.
-    number : int
-        How many of the kind there are before, in all rounds.
-    steps : tuple of tuple of Step
-        For each branch, what is done.
-    """
-
-    combines: bool
-    number: int
-    steps: tuple[tuple[Step, ...], ...]
+    combines: bool  # whether they combine totals of which sweeps have left parts, and do nothing else
+    number: int  # how many of the kind there are before, in all rounds
+    steps: tuple[tuple[Step, ...], ...]  # for each branch, what is done
 
 
 @dataclass(frozen=True)
 class Round:
-    """What is done for one sweep over elements, or after the last.
+    """What is done for one sweep over elements, or after the last."""
 
-    Parameters
-    ----------
-    number : int
-        Of the sweep, from 0.
-    small : tuple of Between
-        What is done before it.
-    whole : tuple of (Step or None)
-        For each branch, the sweep itself, if it has one.
-    """
-
-    number: int
-    small: tuple[Between, ...]
-    whole: tuple[Step | None, ...]
+    number: int  # of the sweep, from 0
+    small: tuple[Between, ...]  # what is done before it
+    whole: tuple[Step | None, ...]  # for each branch, the sweep itself, if it has one
 
 
 @dataclass(frozen=True)
 class Launched:
-    """What a step launches, in order.
+    """What a step launches, in order."""
 
-    Parameters
-    ----------
-    function : str
-        What is launched.
-    over : str
-        The space that it visits; "small" for all that is less than elements.
-    takes : tuple of str
-        The arrays it takes that have one value for a chunk, a row, a tensor and so on.
-    totals : mapping of str to (str, str)
-        The totals that are whole after it: how they are made, and of what there is one value for each.
-    """
-
-    function: str
-    over: str
-    takes: tuple[str, ...] = ()
+    function: str  # what is launched
+    over: str  # the space that it visits; "small" for all that is less than elements
+    takes: tuple[str, ...] = ()  # the arrays it takes that have one value for a chunk, a row, a tensor and so on
+    # The totals that are whole after it: how they are made, and of what there is one value for each
     totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """A kernel as the functions of a module.
+    """A kernel as the functions of a module."""
 
-    Parameters
-    ----------
-    functions : tuple of Function
-        In the order in which they are read.
-    phases : tuple of Launched
-        What a step launches.
-    """
-
-    functions: tuple[Function, ...]
-    phases: tuple[Launched, ...]
+    functions: tuple[Function, ...]  # in the order in which they are read
+    phases: tuple[Launched, ...]  # what a step launches
 
 
 def is_simple(kernel: Kernel) -> bool:

@@ -20,46 +20,23 @@ RATES = np.geomspace(1e-4, 3, 46)
 
 @dataclass(frozen=True)
 class Mover:
-    """A rule that takes part.
+    """A rule that takes part."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    kind : class
-        The optimizer, from a generated module for CPUs.
-    program : Program
-        What the module says of itself.
-    given : mapping of str to float
-        Hyperparameters that are not at their defaults.
-    """
-
-    name: str
-    kind: Any
-    program: Any
-    given: Mapping[str, float]
+    name: str  # what it is called
+    kind: Any  # the optimizer, from a generated module for CPUs
+    program: Any  # what the module says of itself
+    given: Mapping[str, float]  # hyperparameters that are not at their defaults
 
 
 @dataclass(frozen=True)
 class Path:
-    """Where a rule went.
+    """Where a rule went."""
 
-    Parameters
-    ----------
-    name : str
-        Which rule.
-    points : array of shape (steps + 1, 2)
-        The parameters at the start and after each step; NaN once they are no numbers.
-    lr : float or None
-        At which learning rate; None where it has none.
-    loss : float
-        The value where it ended: infinite where that is no number.
-    """
-
-    name: str
+    name: str  # which rule
+    # (steps + 1, 2): the parameters at the start and after each step; NaN once they are no numbers
     points: Floats
-    lr: float | None
-    loss: float
+    lr: float | None  # at which learning rate; None where it has none
+    loss: float  # the value where it ended: infinite where that is no number
 
 
 def contender(choice: Choice, given: Mapping[str, float]) -> Mover:

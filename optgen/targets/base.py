@@ -13,21 +13,11 @@ from optgen.loops.rounds import Lowered
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a generated module comes from, for its header.
+    """Where a generated module comes from, for its header."""
 
-    Parameters
-    ----------
-    version : str
-        Of optgen.
-    file : str
-        The spec file, relative to where the build ran.
-    digest : str
-        sha256 of the spec file and the options.
-    """
-
-    version: str
-    file: str
-    digest: str
+    version: str  # of optgen
+    file: str  # the spec file, relative to where the build ran
+    digest: str  # sha256 of the spec file and the options
 
 
 def stored(optimizer: Optimizer, kernel: Kernel) -> dict[str, str]:

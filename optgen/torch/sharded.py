@@ -20,18 +20,10 @@ from optgen.runtime.core.small import shape_in
 
 
 class Division(NamedTuple):
-    """How a tensor is divided.
+    """How a tensor is divided."""
 
-    Parameters
-    ----------
-    along : int
-        Which of its dimensions.
-    group : process group
-        The processes that have the parts.
-    """
-
-    along: int
-    group: Any
+    along: int  # which of its dimensions
+    group: Any  # the processes that have the parts
 
 
 def is_distributed(tensor: Any) -> bool:

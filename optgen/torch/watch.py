@@ -36,29 +36,16 @@ _SEARCHED = 30
 
 
 class Fields(NamedTuple):
-    """Where torch keeps what, in bytes from the beginning of an object.
+    """Where torch keeps what, in bytes from the beginning of an object."""
 
-    Parameters
-    ----------
-    storage, order, meta : int
-        In a tensor's own object: of its storage; of its sizes, strides and what comes after; of what autograd knows.
-    data : int
-        In a storage: where its memory is.
-    grad : int
-        In what autograd knows: of the gradient.
-    table : int
-        What every plain tensor begins with.
-    nothing : int
-        What stands in the place of a gradient that is not there.
-    """
-
+    # In a tensor's own object: of its storage; of its sizes, strides and what comes after; of what autograd knows
     storage: int
     order: int
     meta: int
-    data: int
-    grad: int
-    table: int
-    nothing: int
+    data: int  # in a storage: where its memory is
+    grad: int  # in what autograd knows: of the gradient
+    table: int  # what every plain tensor begins with
+    nothing: int  # what stands in the place of a gradient that is not there
 
 
 class Watch:

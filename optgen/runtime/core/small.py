@@ -16,17 +16,10 @@ from optgen.runtime.core.table import CHUNK, Cuts, cut
 
 @dataclass(frozen=True, eq=False)
 class Small:
-    """The small values of a model. `allocated` makes one.
+    """The small values of a model. `allocated` makes one."""
 
-    Parameters
-    ----------
-    cuts : Cuts
-        How its tensors are cut, and where their values stand.
-    arrays : mapping of str to array of float64
-        Small states, and what sweeps leave for each other.
-    """
-
-    cuts: Cuts
+    cuts: Cuts  # how its tensors are cut, and where their values stand
+    # Arrays of float64: small states, and what sweeps leave for each other
     arrays: Mapping[str, Array]
 
 

@@ -14,18 +14,11 @@ from optgen.runtime.core.program import Phase
 
 
 class Stretch(NamedTuple):
-    """Phases that come one after another.
+    """Phases that come one after another."""
 
-    Parameters
-    ----------
-    phases : sequence of Phase
-        Which.
-    unit : str
-        What can go through all of them alone: a ``"row"`` or a ``"tensor"``; nothing if only all there is can, or where
-        that would save nothing.
-    """
-
-    phases: Sequence[Phase]
+    phases: Sequence[Phase]  # which
+    # What can go through all of them alone: a ``"row"`` or a ``"tensor"``; nothing if only all there is can, or where
+    # that would save nothing
     unit: str
 
 

@@ -27,35 +27,20 @@ EXTENTS = ("numel", "n_rows", "n_cols")
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The chunks of tensors of one dtype. `tabulate` makes one.
+    """The chunks of tensors of one dtype. `tabulate` makes one."""
 
-    Parameters
-    ----------
-    rows : array of int64, shape (chunks, 1 + slots + 3)
-        Count of elements, then the address in each slot, then group, tensor and first element.
-    tasks : array of int64
-        Boundaries of runs of rows with about a chunk's work each: ``rows[tasks[k]:tasks[k + 1]]`` is run k.
-    task : array of int64
-        The same of one run of all rows.
-    elements : int
-        How many there are in all chunks.
-    tensor : array of int64, shape (chunks,)
-        Of which tensor each row is a chunk.
-    offsets : array of int64, shape (slots, chunks)
-        How many bytes into it, in each slot.
-    places : array of int64, shape (chunks, 8)
-        Where each chunk leaves what it adds up, and where it stands in its matrices; see `placed`.
-    room : array of int64, shape (chunks,)
-        For what is on its way into a column, so that a step allocates nothing for it.
-    """
-
+    # int64 (chunks, 1 + slots + 3): count of elements, then the address in each slot, then group, tensor and first
+    # element
     rows: Array
+    # int64: boundaries of runs of rows with about a chunk's work each: run k is ``rows[tasks[k]:tasks[k + 1]]``
     tasks: Array
-    task: Array
-    elements: int
-    tensor: Array
-    offsets: Array
+    task: Array  # int64: the same of one run of all rows
+    elements: int  # how many there are in all chunks
+    tensor: Array  # int64 (chunks,): of which tensor each row is a chunk
+    offsets: Array  # int64 (slots, chunks): how many bytes into it, in each slot
+    # int64 (chunks, 8): where each chunk leaves what it adds up, and where it stands in its matrices; see `placed`
     places: Array
+    # int64 (chunks,): for what is on its way into a column, so that a step allocates nothing for it
     room: Array
 
     def point(self, slot: int, starts: Array) -> None:
@@ -134,61 +119,38 @@ def shared_out(counts: Array) -> Array:
 
 
 class At(NamedTuple):
-    """Where the values of each tensor stand, in arrays that hold those of all tensors one after another.
+    """Where the values of each tensor stand, in arrays that hold those of all tensors one after another."""
 
-    Parameters
-    ----------
-    tensors : array of int64
-        The tensors that have elements and take part.
-    groups : array of int64, shape (tensors,)
-        Which row of scalars holds for each.
-    families : array of int64, shape (tensors,)
-        Of which parameter group each is; those of one stand together.
-    chunks, rows, columns : array of int64, shape (tensors + 1,)
-        Where those of each tensor begin, and where the last end.
-    n_rows, n_cols : array of int64, shape (tensors,)
-        The shape of the matrices of each tensor.
-    parts : array of int64, shape (chunks, 3)
-        Of each chunk: where what it added up for columns begins, how many they are, and the column that is the first,
-        counted within its tensor.
-    """
-
-    tensors: Array
-    groups: Array
-    families: Array
+    tensors: Array  # int64: the tensors that have elements and take part
+    groups: Array  # int64 (tensors,): which row of scalars holds for each
+    families: Array  # int64 (tensors,): of which parameter group each is; those of one stand together
+    # int64 (tensors + 1,): where those of each tensor begin, and where the last end
     chunks: Array
     rows: Array
     columns: Array
+    # int64 (tensors,): the shape of the matrices of each tensor
     n_rows: Array
     n_cols: Array
+    # int64 (chunks, 3): of each chunk: where what it added up for columns begins, how many they are, and the column
+    # that is the first, counted within its tensor
     parts: Array
 
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-    """The chunks of all tensors of a model, for programs that add up. `cut` and `placed` make one.
+    """The chunks of all tensors of a model, for programs that add up. `cut` and `placed` make one."""
 
-    Parameters
-    ----------
-    tensor, begin, count : array of int64, shape (chunks,)
-        Of each chunk: its tensor, its first element there, and how many it has.
-    places : array of int64, shape (chunks, 8)
-        Where each leaves what it adds up, and where it stands in its matrices; see `placed`.
-    at : At
-        Where the values of each tensor stand.
-    sizes : mapping of str to int
-        How many values there are of each kind: one a ``"chunk"``, a ``"part"`` (a column of a chunk), a ``"row"``, a
-        ``"column"``, a ``"tensor"``, and a ``"model"``.
-    extents : mapping of str to array of float64, shape (tensors,)
-        ``numel``, ``n_rows`` and ``n_cols``.
-    """
-
+    # int64 (chunks,): of each chunk: its tensor, its first element there, and how many it has
     tensor: Array
     begin: Array
     count: Array
+    # int64 (chunks, 8): where each leaves what it adds up, and where it stands in its matrices; see `placed`
     places: Array
-    at: At
+    at: At  # where the values of each tensor stand
+    # How many values there are of each kind: one a ``"chunk"``, a ``"part"`` (a column of a chunk), a ``"row"``, a
+    # ``"column"``, a ``"tensor"``, and a ``"model"``
     sizes: Mapping[str, int]
+    # arrays of float64, shape (tensors,): ``numel``, ``n_rows`` and ``n_cols``
     extents: Mapping[str, Array]
 
     def visiting(self, groups: Array) -> Cuts:

@@ -33,18 +33,10 @@ _WORD = 8
 
 @dataclass(frozen=True, eq=False)
 class SmallOnDevice(Small):
-    """The small values of a model on a GPU. `allocated_on_device` makes one.
+    """The small values of a model on a GPU. `allocated_on_device` makes one."""
 
-    Parameters
-    ----------
-    flat : array of float64
-        All of them, one name after another; `arrays` are its parts.
-    at : array of int64
-        Where they stand; see `optgen.runtime.cuda.places`.
-    """
-
-    flat: Any
-    at: Any
+    flat: Any  # float64: all of them, one name after another; `arrays` are its parts
+    at: Any  # int64: where they stand; see `optgen.runtime.cuda.places`
 
     def visiting(self, cuts: Cuts, memory: DeviceMemory, stream: int) -> SmallOnDevice:
         """The same for a step in which some tensors take part; see `Cuts.visiting`."""
@@ -232,27 +224,13 @@ def _anywhere(call: Call, _: int) -> Call:
 
 @dataclass(frozen=True, eq=False)
 class _Handover:
-    """What the kernels are given in every step, in one copy.
+    """What the kernels are given in every step, in one copy."""
 
-    Parameters
-    ----------
-    words : array of int64 on the host
-        All of it.
-    host : mapping of str to array
-        Its parts, by name.
-    held : array
-        What the library has for it on the GPU.
-    device : array of int64 on the GPU
-        The same there.
-    views : mapping of str to array on the GPU
-        Its parts.
-    """
-
-    words: Array
-    host: Mapping[str, Array]
-    held: Any
-    device: Any
-    views: Mapping[str, Any]
+    words: Array  # int64 on the host: all of it
+    host: Mapping[str, Array]  # its parts, by name
+    held: Any  # what the library has for it on the GPU
+    device: Any  # int64 on the GPU: the same there
+    views: Mapping[str, Any]  # its parts there
 
     def copying(self, stream: int) -> Call:
         """The call that copies it to the GPU."""
