@@ -200,16 +200,9 @@ _GREEK = frozenset({"beta", "gamma", "zeta", "Chi"})  # SymPy has functions of t
 
 
 def problem(error: BaseException, line: str, known: Iterable[str] = ()) -> Problem:
-    """What went wrong while a spec file ran.
+    """What went wrong while a spec file ran, in a line of it (empty if in none).
 
-    Parameters
-    ----------
-    error : BaseException
-        What was raised.
-    line : str
-        The text of the line of the file that had to do with it; empty if there is none.
-    known : iterable of str
-        Names that the file could have meant: its own, and those of the language.
+    The names that are known, the file's own and those of the language, are what it could have meant.
     """
     if isinstance(error, SyntaxError):
         what = f"it is not Python: {error.msg}"

@@ -121,13 +121,7 @@ def _digest(text: str) -> str:
 
 
 def source(file: SpecFile, rule: Rule, target: str) -> str:
-    """The text of the module of an optimizer for a target, or of a schedule.
-
-    Raises
-    ------
-    SpecError
-        If it uses what cannot be compiled.
-    """
+    """The text of the module of an optimizer for a target, or of a schedule."""
     (text,) = sources(file, rule, [target]).values()
     if isinstance(text, OptgenError):
         raise text

@@ -51,14 +51,7 @@ def digest_of(path: Path) -> str | None:
 def orphans(made: Iterable[str], targets: Iterable[str], out: Path) -> list[Built]:
     """Modules in the folders of targets, and in that of the schedules, that no spec makes any more.
 
-    Parameters
-    ----------
-    made : iterable of str
-        The modules that specs make, as `module_paths` has them.
-    targets : iterable of str
-        The names of the targets.
-    out : Path
-        The folder for all modules.
+    Those that specs make are named as `module_paths` has them; ``out`` is the folder for all modules.
     """
     wanted = {out / path for path in made}
     there = [path for folder in (*targets, SCHEDULES) for path in sorted((out / folder).glob("*.py"))]

@@ -51,15 +51,7 @@ SIXTEEN_BITS = (
 
 
 def standard(rules: Sequence[str], threads: int) -> list[Heat]:
-    """What docs/performance.md shows: AdamW in full, every rule against memory, the rules that add up on rows.
-
-    Parameters
-    ----------
-    rules : sequence of str
-        Every rule there is.
-    threads : int
-        As many as there are.
-    """
+    """What docs/performance.md shows: AdamW in full, every rule against memory, the rules that add up on rows."""
     usual = StoredAs()
     fused = ("torch fused", "DeepSpeed")
     quick = tuple(peer for peer in PEERS if peer != COMPILED)  # which takes a minute for each of the networks

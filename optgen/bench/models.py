@@ -77,13 +77,7 @@ _WRITTEN = re.compile(rf"(?:(?P<count>{_NUMBER})x)?(?P<shape>{_NUMBER}(?:by{_NUM
 
 
 def tensors(name: str) -> Tensors:
-    """What a name, or ``2^20``, ``4096by4096``, ``1000x4096`` or ``12x768by768``, stands for.
-
-    Raises
-    ------
-    UsageError
-        If it is none of these.
-    """
+    """What a name, or ``2^20``, ``4096by4096``, ``1000x4096`` or ``12x768by768``, stands for."""
     if name in NETWORKS:
         return Tensors(name, NETWORKS[name])
     written = _WRITTEN.fullmatch(name)

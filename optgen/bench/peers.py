@@ -144,19 +144,7 @@ def has(peer: str, rule: str) -> bool:
 
 
 def contender(peer: str, rule: str, hypers: Hypers, params: Sequence[Array], grads: Sequence[Array]) -> Contender:
-    """Let a peer take part, whose library is installed and has the rule.
-
-    Parameters
-    ----------
-    peer : str
-        One of `PEERS`.
-    rule : str
-        Our name.
-    hypers : mapping of str to float
-        What our optimizer was made with.
-    params, grads : sequence of array
-        Where it starts, which it copies, and the gradients of every step, which are only read.
-    """
+    """Let a peer take part whose library is installed and has the rule; it copies the parameters."""
     its = TABLES[LIBRARY[peer]][rule]
     if peer == "optax jit":
         return _optax(peer, its, hypers, params, grads)

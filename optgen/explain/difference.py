@@ -73,12 +73,8 @@ def claims_that_differ(
 ) -> list[Held]:
     """The claims of either rule that hold for one and not for the other, as far as that can be told at once.
 
-    Parameters
-    ----------
-    one, other : Optimizer
-        The rules.
-    known : mapping
-        By the name of a rule and by its claims, as `said` has them, what the verifier has found out: it is believed.
+    What is known, by the name of a rule and by its claims as `said` has them, the verifier has found out: it is
+    believed.
     """
     every = {str(claim): (claim, carrier) for carrier in (other, one) for claim in carrier.properties}
     rows = []

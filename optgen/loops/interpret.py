@@ -56,13 +56,7 @@ class AddressSpace:
         self._arrays = [(array.ctypes.data, array.reshape(-1)) for array in arrays]
 
     def view(self, address: int, count: int) -> np.ndarray:
-        """The elements from an address on.
-
-        Raises
-        ------
-        IndexError
-            If not all of them lie in one of the arrays.
-        """
+        """The elements from an address on, all of which must lie in one of the arrays."""
         for begin, array in self._arrays:
             first, between = divmod(int(address) - begin, array.itemsize)
             if first >= 0 and first + count <= array.size and between == 0:

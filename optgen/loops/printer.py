@@ -180,13 +180,7 @@ def in_pairs(name: str, texts: Sequence[str]) -> str:
 
 
 def require_printable(optimizer: Optimizer | Schedule) -> None:
-    """Refuse a spec that uses what no target can print.
-
-    Raises
-    ------
-    SpecError
-        With the equation and what is known instead.
-    """
+    """Refuse a spec that uses what no target can print, with the equation and what is known instead."""
     problems = [
         Problem(f"there is no printer for `{node.func.__name__}`", _instead(node), str(let))
         for let, value in expressions(optimizer.step)

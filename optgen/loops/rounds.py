@@ -204,15 +204,7 @@ def each(steps: Iterable[Step | None]) -> tuple[tuple[Step, ...], ...]:
 
 
 def taken(kernel: Kernel, steps: Sequence[tuple[Step, ...]]) -> tuple[str, ...]:
-    """The arrays that sweeps read or write, by name and each once: the parameters that their kernel takes.
-
-    Parameters
-    ----------
-    kernel : Kernel
-        Whose sweeps.
-    steps : sequence of tuple of Step
-        For each branch, those that are done.
-    """
+    """The arrays that sweeps read or write, by name and each once: the parameters that their kernel takes."""
     found: dict[str, None] = {}
     for branch, of_branch in zip(kernel.branches, steps, strict=True):
         known = totals(branch)

@@ -22,20 +22,9 @@ def assembled(
     used: set[str],
     arrays: str,
 ) -> str:
-    """The text of a module.
+    """The text of a module: of functions, what ``PROGRAM`` says of them, and what its class takes, in words.
 
-    Parameters
-    ----------
-    optimizer, kernel, origin : Optimizer, Kernel, Origin
-        What it is made of.
-    functions : sequence of str
-        What a step does.
-    said : sequence of str
-        What ``PROGRAM`` says of them.
-    home, used : mapping, set of str
-        What the functions use, and where that is found: see `module.imports`.
-    arrays : str
-        What the class takes, in words.
+    What the functions use, and where that is found, is as `module.imports` has it.
     """
     host = CodePrinter(elementwise=False)
     outside = beginning.functions(optimizer)

@@ -69,12 +69,7 @@ _BY_ALL = ("Array", "Domain", "FusedOptimizer", "Hyper", "Params", "Program", "V
 def imports(home: Mapping[str, str], used: set[str]) -> list[str]:
     """What the module imports from the runtime, and from its parts for one kind of machine.
 
-    Parameters
-    ----------
-    home : mapping of str to str
-        The module in which each name is found; under the empty name, that of all others.
-    used : set of str
-        The names, beside those that every module uses.
+    ``home`` says in which module each name is found and, under the empty name, all others.
     """
     places: dict[str, list[str]] = {}
     for name in sorted({*used, *_BY_ALL}):

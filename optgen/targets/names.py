@@ -62,23 +62,10 @@ class Interface:
 
 
 def apart(optimizer: Optimizer, kernel: Kernel, target: Target, interface: Interface) -> Kernel:
-    """The kernel with names that its module does not use itself.
+    """The kernel with names that its module for a target does not use itself.
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The rule.
-    kernel : Kernel
-        Its kernel.
-    target : Target
-        For which it will be printed.
-    interface : Interface
-        What `interface_of` found for the target.
-
-    Raises
-    ------
-    SpecError
-        If a name that the user gives or reads, of a state, of an argument or of the class, is one of the module's own.
+    Complains if one that the user gives or reads, of a state, of an argument or of the class, is one of the module's
+    own.
     """
     named = _named(optimizer)
     tree, parts = _marked(optimizer, kernel, target)

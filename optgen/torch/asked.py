@@ -32,20 +32,7 @@ class Asked(NamedTuple):
 
 @cache
 def program_of(rule: Asked, target: str) -> Program:
-    """The program that computes a rule.
-
-    Parameters
-    ----------
-    rule : Asked
-        Which.
-    target : str
-        ``"cpu"`` or ``"cuda"``.
-
-    Raises
-    ------
-    UsageError
-        If there is only a module of it, and that is for something else.
-    """
+    """The program that computes a rule on a target; of a module alone there is none for another."""
     own = rule.own and rule.own.rule
     if not rule.wrappers and own is None:
         return _program(import_module(f"optgen.generated.{target}.{rule.name}"))

@@ -53,13 +53,7 @@ class Body:
 
 
 def body_of(param: Any, k: int, title: str, *, has_lines: bool) -> Body:
-    """The k-th parameter as the kernels of an optimizer see it, which may have rows and columns.
-
-    Raises
-    ------
-    TypeError, ValueError, RuntimeError
-        If there are no kernels for it.
-    """
+    """The k-th parameter as the kernels of an optimizer see it, which may have rows and columns."""
     what = f"params[{k}]"
     if type(param).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         kind = type(param).__name__

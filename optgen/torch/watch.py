@@ -49,17 +49,7 @@ class Fields(NamedTuple):
 
 
 class Watch:
-    """What there was to see of some parameters, and of what is kept of them. `watching` makes one.
-
-    Parameters
-    ----------
-    layout : Fields
-        Where torch keeps what.
-    params : list of tensor
-        The parameters.
-    kept : list of Kept
-        What is kept of them.
-    """
+    """What there was to see of some parameters, and of what is kept of them. `watching` makes one."""
 
     def __init__(self, layout: Fields, params: list[Any], kept: list[Kept]) -> None:
         states = _states(kept)
@@ -77,18 +67,9 @@ class Watch:
         self._present = np.zeros(len(params), np.bool_)
 
     def look(self, params: list[Any], kept: list[Kept]) -> tuple[Array, Array] | None:
-        """Where the gradients are.
+        """Where the gradients of the same parameters are, `ODD` if it needs a closer look, and which there are.
 
-        Parameters
-        ----------
-        params, kept : list
-            The same as before, one hopes.
-
-        Returns
-        -------
-        tuple of array, or None
-            The address of each gradient, `ODD` if it needs a closer look, and which there are; None if anything has
-            changed. The arrays are the same at each call.
+        None if anything has changed. The arrays are the same at each call.
         """
         if len(params) != len(self._sizes) or len(params) + len(kept) != len(self._ids):
             return None

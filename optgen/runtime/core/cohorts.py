@@ -61,24 +61,7 @@ def coming(
     hypers: list[Mapping[str, float]],
     absent: Container[int] = (),
 ) -> Coming:
-    """Compute what the host does of a step.
-
-    Parameters
-    ----------
-    program : Program
-        By which rule.
-    cohorts : sequence of Cohort
-        All parameters.
-    hypers : list of mapping of str to float
-        The hyperparameters of each group for this step.
-    absent : container of int
-        The parameters that are left out.
-
-    Raises
-    ------
-    ValueError
-        If cohorts differ in what values of the whole model are made of.
-    """
+    """Compute what the host does of a step, which leaves some parameters out: complains as `agree` does."""
     taking, left = (cohorts, ()) if not absent else _parted(cohorts, absent)
     if len(taking) > 1:
         agree(program, taking, hypers)
@@ -110,13 +93,7 @@ def _parted(cohorts: Sequence[Cohort], absent: Container[int]) -> tuple[list[Coh
 
 
 def agree(program: Program, cohorts: Sequence[Cohort], hypers: Sequence[Mapping[str, float]]) -> None:
-    """See to it that values of the whole model, of which there is one for all cohorts, are made of what all share.
-
-    Raises
-    ------
-    ValueError
-        If cohorts differ in something that such a value is made of.
-    """
+    """Complain if cohorts differ in what a value of the whole model, of which there is one for all, is made of."""
     for name in program.shared:
         found = [_known(program, cohort, hypers[cohort.group], name) for cohort in cohorts]
         other = next((k for k, value in enumerate(found) if value != found[0]), None)

@@ -41,13 +41,7 @@ def as_plain(arrays: Any) -> Any:
 
 
 def as_given(params: Params) -> Parameters:
-    """Look at what was passed as ``params``; its arrays, and its hyperparameters, are for others to check.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no list, tuple or dict of arrays, nor a list of groups: dicts that have such as ``params``.
-    """
+    """Look at what was passed as ``params``; its arrays, and its hyperparameters, are for others to check."""
     if isinstance(params, list | tuple) and params and isinstance(params[0], Mapping):
         return _of_groups(params)
     keys = _keys(params, "params")

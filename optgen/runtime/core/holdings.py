@@ -22,15 +22,8 @@ from optgen.runtime.core.table import CHUNK, Cuts
 class Holdings:
     """Parameters, in groups, with their hyperparameters, states and numbers, and where all of it lies.
 
-    Parameters
-    ----------
-    params : list, tuple or dict of array, or list of dict
-        The arrays to train, or groups of them with hyperparameters of their own: ``[{"params": …, "lr": 0.1}, …]``.
-    memory : Memory
-        What they are.
-    given : mapping of str to object
-        Hyperparameters by name, for groups that say nothing else, and how slots are stored:
-        `optgen.runtime.core.storage.OPTIONS`.
+    ``params`` are arrays, or groups of them with hyperparameters of their own; ``given`` has, by name, those of groups
+    that say nothing else, and how slots are stored: `optgen.runtime.core.storage.OPTIONS`.
     """
 
     program: ClassVar[Program]

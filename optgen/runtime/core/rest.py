@@ -13,13 +13,7 @@ from optgen.runtime.core.storage import HALF, dtype_of
 def beside_params(
     memory: Memory, name: str, params: Sequence[Any], shapes: Sequence[tuple[int, ...]], dtypes: Sequence[Any]
 ) -> dict[str, list[Array]]:
-    """What there is beside each parameter, under its name in a state dict; beside others, arrays of nothing.
-
-    Raises
-    ------
-    ValueError
-        If it is wanted, and no parameter has 16 bits.
-    """
+    """What there is beside each parameter, under its name in a state dict; beside others, arrays of nothing."""
     if not name:
         return {}
     if not any(dtype.name in HALF for dtype in dtypes):

@@ -30,17 +30,7 @@ def cuts_of(program: Program, shapes: Sequence[tuple[int, ...]], chunk: int = CH
 
 
 def allocated(program: Program, cuts: Cuts, states: Mapping[str, Array]) -> Small:
-    """Make room for what the phases of a program leave for each other.
-
-    Parameters
-    ----------
-    program : Program
-        Whose phases.
-    cuts : Cuts
-        How the tensors are cut, by `cuts_of`.
-    states : mapping of str to array of float64
-        The small states, flat.
-    """
+    """Room for what the phases of a program leave for each other, beside its small states, which are given flat."""
     room = {name: np.zeros(cuts.sizes[kind]) for name, kind in program.values.items() if name not in states}
     return Small(cuts, {**cuts.extents, **room, **states})
 

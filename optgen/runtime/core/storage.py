@@ -22,13 +22,7 @@ _SHORT = {"f32": "float32", "f64": "float64", "bf16": "bfloat16", "f16": "float1
 
 
 def format_of(given: Any, what: str) -> str:
-    """The name of a format, of which a user has said it in one way or another: ``"bf16"``, ``np.float32``, a dtype.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is none.
-    """
+    """The name of a format, of which a user has said it in one way or another: ``"bf16"``, ``np.float32``, a dtype."""
     name = _SHORT.get(given, given) if isinstance(given, str) else None
     if name is None:
         try:
@@ -46,13 +40,7 @@ def itemsize_of(name: str) -> int:
 
 
 def dtype_of(name: str) -> np.dtype[Any]:
-    """The dtype of arrays of NumPy in a format.
-
-    Raises
-    ------
-    ImportError
-        If it is bfloat16, and ml_dtypes, which has it, is not installed.
-    """
+    """The dtype of arrays of NumPy in a format; for bfloat16 there must be ml_dtypes."""
     if name != "bfloat16":
         return np.dtype(name)
     try:
@@ -148,14 +136,7 @@ class Storage:
 class Handed:
     """A storage as kernels are given it: each slot is an attribute, whatever it is called.
 
-    Parameters
-    ----------
-    storage : Storage
-        Which.
-    keys : array of uint64, optional
-        The step and the seed, if anything is rounded by chance.
-    address : int
-        Where they lie.
+    If anything is rounded by chance, with it come the step and the seed, uint64, and the address of these.
     """
 
     def __init__(self, storage: Storage, keys: Any = None, address: int = 0) -> None:
@@ -225,14 +206,9 @@ class Wanted:
         return "master" if self.master else "kahan" if self.kahan else ""
 
     def storage(self, formats: Mapping[str, str], column: int) -> Storage:
-        """How the slots of a tensor are stored.
+        """How the slots of a tensor are stored, given the formats of theta, the gradient and the states.
 
-        Parameters
-        ----------
-        formats : mapping of str to str
-            Of theta, the gradient and the states; what is missing is stored as it is computed.
-        column : int
-            Of the columns of addresses, the one of what there is beside theta.
+        What there is beside theta has its addresses in a column.
         """
         computed = computed_for(formats["theta"])
         slots = []
@@ -264,13 +240,7 @@ def wanted(
     master: Any = False,
     kahan: Any = False,
 ) -> Wanted:
-    """How a user wants slots stored, checked.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is something else than that: says what to write.
-    """
+    """How a user wants slots stored, checked."""
     if store is not None and not isinstance(store, Mapping):
         kind = type(store).__name__
         raise TypeError(f"store: expected a dict from states to formats, such as {{'m': 'bf16'}}, got {kind}")

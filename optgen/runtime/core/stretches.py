@@ -25,12 +25,7 @@ class Stretch(NamedTuple):
 def stretches(phases: Sequence[Phase], kinds: Mapping[str, str]) -> list[Stretch]:
     """Phases in order, those together that can be.
 
-    Parameters
-    ----------
-    phases : sequence of Phase
-        Of a program.
-    kinds : mapping of str to str
-        What there is a value for of each of the values and small states that they take.
+    ``kinds`` says what there is a value for of each of the values and small states that they take.
     """
     found: list[Stretch] = []
     for is_whole, run in groupby(phases, lambda phase: _is_whole(phase, kinds)):

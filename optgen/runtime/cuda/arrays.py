@@ -63,13 +63,7 @@ class DeviceMemory(Memory):
 
 
 def memory_of(params: Sequence[Any]) -> DeviceMemory:
-    """What the arrays of a model are, judged by the first.
-
-    Raises
-    ------
-    TypeError
-        If it is no array on a GPU.
-    """
+    """What the arrays of a model are, judged by the first."""
     first = params[0]
     if cuda.SIMULATED:
         return _Simulated()
@@ -115,15 +109,7 @@ class _Checked(DeviceMemory):
         raise NotImplementedError
 
     def check(self, array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, written: bool) -> None:
-        """Refuse an array that a kernel must not touch.
-
-        Raises
-        ------
-        TypeError
-            If it is no array of the library, or of another dtype.
-        ValueError
-            If its shape or its memory is not as expected.
-        """
+        """Refuse an array that a kernel must not touch."""
         if array is None:
             raise ValueError(f"{name} is missing (None): expected {self.kind}, zeros where there is nothing to say")
         seen = self.seen(array)

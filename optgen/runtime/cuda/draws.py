@@ -52,16 +52,7 @@ def _sine(word: Any, like: Any) -> Any:
 def draw4(element: Any, tensor: Any, t: Any, seed: Any, stream: Any, like: Any) -> Any:  # noqa: PLR0917
     """Standard normal deviates of an element whose number is a multiple of four, and of the three after it.
 
-    Parameters
-    ----------
-    element : int
-        Its number in its tensor.
-    tensor : int
-        The number of the tensor.
-    t, seed, stream : int
-        The number of the step, the key of the generator, the number of the draw.
-    like : array
-        Its dtype is that of the result.
+    The seed is the key of the generator, the stream the number of the draw, and the result has the dtype of ``like``.
     """
     a, b, c, d = _words(element, tensor, t, seed, stream)
     one, other = _radius(a, like), _radius(c, like)

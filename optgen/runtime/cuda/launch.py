@@ -47,21 +47,7 @@ class SmallOnDevice(Small):
 def allocated_on_device(
     program: Program, memory: DeviceMemory, cuts: Cuts, states: Mapping[str, Array], stream: int
 ) -> SmallOnDevice:
-    """Make room for the small values of a program.
-
-    Parameters
-    ----------
-    program : Program
-        Whose launches.
-    memory : DeviceMemory
-        Of what library the arrays are to be.
-    cuts : Cuts
-        How the tensors are cut.
-    states : mapping of str to array of float64
-        What small states begin with.
-    stream : int
-        Where copies are put.
-    """
+    """Make room for the small values of a program, its small states filled, by copies that are put into a stream."""
     kinds = {**program.values, **program.small_states}
     begun = {**cuts.extents, **states}
     names = names_of_small(program.small_states, program.values)
@@ -77,26 +63,8 @@ def allocated_on_device(
 class OnDevice:
     """The launches of a program for the arrays of a model.
 
-    Parameters
-    ----------
-    program : Program
-        Whose launches.
-    columns : array of int64, shape (slots, tensors)
-        The address of each tensor's first element in theta, the gradient, each state and each scratch value.
-    storages : sequence of Storage
-        How the slots of each tensor are stored.
-    cuts : Cuts
-        How they are cut.
-    small : SmallOnDevice or None
-        What varies over less than elements.
-    memory : DeviceMemory
-        What the arrays are.
-    stream : int
-        Where copies are put.
-    held : sequence of array
-        What else kernels work with: states and whatever there is beside them.
-    combine : callable, optional
-        What makes totals those of a model of which there is only a part here.
+    Each column has, of a slot, where each tensor begins: theta, the gradient, each state, each scratch value. Held is
+    what else kernels work with: states, and whatever there is beside them. Copies are put into the stream.
     """
 
     def __init__(

@@ -107,13 +107,7 @@ _SHARED = 3  # the address space of what a block shares
 
 
 def require_gpu() -> None:
-    """Make sure that kernels can run.
-
-    Raises
-    ------
-    RuntimeError
-        If not: says what is missing, and how to get it.
-    """
+    """Make sure that kernels can run: else an error says what is missing, and how to get it."""
     if SIMULATED:
         return
     remedy = "optgen.generated.cpu has the same optimizers for CPUs"
@@ -212,17 +206,7 @@ def kernel(function: Function) -> Function:
 
 
 def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
-    """A kernel as PTX, compiled without a GPU or a driver.
-
-    Parameters
-    ----------
-    function : callable
-        As `kernel` returned it.
-    signature : tuple of numba types
-        Of its arguments.
-    capability : tuple of int
-        The compute capability to compile for: ``(9, 0)`` is sm_90.
-    """
+    """A kernel as PTX, for arguments of Numba's types and a compute capability, compiled without a GPU or a driver."""
     if PLAIN:
         raise RuntimeError(f"kernels can only be compiled by numba-cuda: pip install 'optgen[cuda]' ({_MISSING})")
     text, _ = _cuda.compile_ptx(function.py_func, signature, cc=capability)
