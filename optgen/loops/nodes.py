@@ -1,9 +1,9 @@
 """Loops: what generated functions do, as frozen data between a `Kernel` and the text of a language.
 
-Twelve expressions, nine statements and the function. What each means is said here in a line, and in `interpret` as a
-program. A slot is a tensor as memory has it: the parameters, the gradient, a state. How it is stored is known when a
-function is compiled; what is loaded has the type in which elements are computed, for which a node says "element". All
-other numbers are float64, and what counts or points is a 64-bit integer.
+Twelve expressions, nine statements and the function. What each means is said here in a line, and in
+`tests/interpret.py` as a program. A slot is a tensor as memory has it: the parameters, the gradient, a state. How it is
+stored is known when a function is compiled; what is loaded has the type in which elements are computed, for which a
+node says "element". All other numbers are float64, and what counts or points is a 64-bit integer.
 """
 
 from __future__ import annotations
