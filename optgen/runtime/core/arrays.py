@@ -110,11 +110,6 @@ def read(array: Array) -> Array:
     return plain(array).copy()
 
 
-def write(array: Array, values: Array) -> None:
-    """Fill an array with the values of another."""
-    array[...] = values
-
-
 def writing(array: Array, values: Array) -> Call:
     """The call that fills an array with the values of another, without a step of Python in it."""
     return partial(np.ndarray.__setitem__, array, ..., values)

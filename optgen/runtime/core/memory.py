@@ -90,7 +90,3 @@ class Memory(Contents, Protocol):
     def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
         """A new array, filled with a value."""
         ...
-
-    def write(self, array: Any, values: Array) -> None:
-        """Fill an array with the values of one of NumPy."""
-        ...

@@ -25,7 +25,7 @@ class Small:
 
 def cuts_of(program: Program, shapes: Sequence[tuple[int, ...]], chunk: int = CHUNK) -> Cuts:
     """Cut tensors as a program must have them, into chunks of at most so many elements."""
-    kinds = {*program.values.values(), *program.small_states.values()}
+    kinds = set(program.kinds.values())
     return cut(shapes, by_rows=bool(kinds & {"row", "column", "part"}), by_columns="part" in kinds, chunk=chunk)
 
 

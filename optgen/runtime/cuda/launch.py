@@ -48,10 +48,9 @@ def allocated_on_device(
     program: Program, memory: DeviceMemory, cuts: Cuts, states: Mapping[str, Array], stream: int
 ) -> SmallOnDevice:
     """Make room for the small values of a program, its small states filled, by copies that are put into a stream."""
-    kinds = {**program.values, **program.small_states}
     begun = {**cuts.extents, **states}
     names = names_of_small(program.small_states, program.values)
-    values = [np.asarray(begun[name]) if name in begun else np.zeros(cuts.sizes[kinds[name]]) for name in names]
+    values = [np.asarray(begun[name]) if name in begun else np.zeros(cuts.sizes[program.kinds[name]]) for name in names]
     flat = memory.full((sum(map(len, values)),), 0.0, np.dtype(np.float64))
     cuda_host.upload(cuda_host.as_device_array(flat), np.concatenate(values), stream)
     ends = np.cumsum([len(value) for value in values])
