@@ -9,7 +9,7 @@ equations.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby
 from math import inf
@@ -70,6 +70,22 @@ class Round:
     number: int  # of the sweep, from 0
     small: tuple[Between, ...]  # what is done before it
     whole: tuple[Step | None, ...]  # for each branch, the sweep itself, if it has one
+
+    @property
+    def sweeps(self) -> list[Sweep]:
+        """The sweeps of all branches."""
+        return [step.sweep for step in self.whole if step]
+
+    @property
+    def is_by_rows(self) -> bool:
+        """Whether a chunk is visited one row of its matrices after another: who is in which must be known."""
+        spaces = {x.space for s in self.sweeps for x in (*s.given, *(reduce.target for reduce in s.reduces))}
+        return bool(spaces & {Space.ROW, Space.COL})
+
+    @property
+    def where(self) -> str:
+        """Where what is small is done, in words."""
+        return f"Before sweep {self.number}" if any(self.whole) else "After the last sweep"
 
 
 @dataclass(frozen=True)
@@ -232,6 +248,12 @@ def holder(symbol: Named, branch: Branch) -> str:
     return name(symbol) if apart else str(symbol.of.name)
 
 
+def source(reduce: Reduce, branch: Branch) -> Name:
+    """The array of the parts of a total, or of what it is a total of."""
+    of_elements = reduce.of is Space.ELEM
+    return Name((name(reduce.target) if of_elements else holder(reduce.factors[0], branch)) + OF)
+
+
 def slot_of(symbol: Named) -> Named:
     """What holds a value of elements: a slot holds its new value once that has been stored."""
     return symbol.of if isinstance(symbol, Next) else symbol
@@ -242,12 +264,6 @@ def columns(kernel: Kernel, sweeps: Sequence[Sweep]) -> dict[Named, int]:
     touched = {slot_of(x) for sweep in sweeps for x in (*sweep.reads, *sweep.stores, *sweep.keeps)}
     every = (theta, g, *kernel.slots[1:], *kept(kernel))
     return {slot: column for column, slot in enumerate(every) if slot in touched}
-
-
-def is_by_rows(sweeps: Sequence[Sweep]) -> bool:
-    """Whether sweeps over elements must know in which row and column each one is."""
-    spaces = {x.space for sweep in sweeps for x in (*sweep.given, *(reduce.target for reduce in sweep.reduces))}
-    return bool(spaces & {Space.ROW, Space.COL})
 
 
 def needed(kernel: Kernel, sweep: Sweep) -> tuple[Named, ...]:
@@ -320,6 +336,25 @@ def called(kernel: Kernel, step: Step, given: Iterable[Expression], targets: Seq
     """A position becomes what its function makes of what it is given and of the scalars."""
     arguments = (*given, *_names(needed(kernel, step.sweep)))
     return Assign(tuple(targets), Call(step.name, arguments))
+
+
+def position(
+    kernel: Kernel,
+    branch: Branch,
+    step: Step,
+    place: Callable[[str], Item],
+    argument: Callable[[Named], Expression],
+) -> list[Assign]:
+    """A position of a small sweep: what it leaves has a place in an array, each load is an argument."""
+    sweep = step.sweep
+    arrays = {result: holder(result, branch) for result in sweep.keeps}
+    arrays |= {slot.next: slot.name for slot in sweep.stores}
+    stored = {x: place(array) for x, array in arrays.items()}
+    if is_copying(sweep):
+        values = {slot.next: slot.next for slot in sweep.stores} | {a.target: a.value for a in sweep.body}
+        return [Assign((stored[target],), argument(value)) for target, value in values.items()]
+    targets = [stored.get(result) or Name(name(result)) for result in results(sweep)]
+    return [called(kernel, step, map(argument, sweep.loads), targets)]
 
 
 GROUP = Name("group")
