@@ -52,19 +52,12 @@ _NEVER, _SEVERAL = -1, -2
 
 @dataclass
 class Clock:
-    """What is running, and what was noticed.
+    """What is running, and what was noticed."""
 
-    Parameters
-    ----------
-    phase, task : int
-        Number of the launch, and of the task in it.
-    noticed : Counter of str
-        What is wrong, and how often.
-    """
-
+    # Number of the launch, and of the task in it
     phase: int = 0
     task: int = 0
-    noticed: Counter[str] = field(default_factory=Counter)
+    noticed: Counter[str] = field(default_factory=Counter)  # what is wrong, and how often
 
     def tasks(self, *bounds: int) -> Iterator[int]:
         """``prange``: the tasks one after another."""
@@ -74,18 +67,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class _Notes:
-    """What was done to each value of an array: arrays of its length, views of those of the whole for a part.
+    """What was done to each value of an array: arrays of its length, views of those of the whole for a part."""
 
-    Parameters
-    ----------
-    stores, late : array of int
-        How often it was stored, and how often loaded in the phase that had stored it.
-    stored_in, stored_by, loaded_in, loaded_by : array of int
-        The last phase and task to do so.
-    """
-
+    # How often it was stored, and how often loaded in the phase that had stored it
     stores: Array
     late: Array
+    # The last phase and task to do so
     stored_in: Array
     stored_by: Array
     loaded_in: Array
@@ -97,27 +84,13 @@ class _Notes:
 
 @dataclass(frozen=True)
 class Column:
-    """One slot of one tensor, or the small values of a name, as a list that notes what is done to it.
+    """One slot of one tensor, or the small values of a name, as a list that notes what is done to it."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called in a message.
-    values : array
-        The numbers.
-    notes : _Notes
-        What was done to each.
-    clock : Clock
-        What is running.
-    given : bool
-        Whether it holds something before the step.
-    """
-
-    name: str
-    values: Array
-    notes: _Notes
-    clock: Clock
-    given: bool
+    name: str  # what it is called in a message
+    values: Array  # the numbers
+    notes: _Notes  # what was done to each
+    clock: Clock  # what is running
+    given: bool  # whether it holds something before the step
 
     def __len__(self) -> int:
         return len(self.values)
@@ -199,20 +172,7 @@ class CountingMemory:
 
 
 def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
-    """Run the text of a module as plain Python, and count.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The module.
-    setting : Setting
-        When, with which hyperparameters.
-
-    Returns
-    -------
-    list of str
-        What is wrong; empty if nothing is.
-    """
+    """Run the text of a module as plain Python, and count: what is wrong, if anything is."""
     optimizer, clock, memory = candidate.optimizer, Clock(), CountingMemory()
     drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
     columns: dict[str, list[Column]] = {}
@@ -331,16 +291,7 @@ def _as_python(candidate: Candidate, memory: CountingMemory, clock: Clock) -> di
 def executed(path: Path, code: str | ast.Module, stand_ins: Mapping[str, object], alike: ModuleType) -> dict[str, Any]:
     """The names of a module that is run as the Python it is written as.
 
-    Parameters
-    ----------
-    path : Path
-        Its file.
-    code : str or ast.Module
-        Its text, or what has been made of that.
-    stand_ins : mapping of str to object
-        What it finds in the place of modules of the runtime, by their names.
-    alike : module
-        One of the runtime that is run in the same way.
+    It finds stand-ins in the place of modules of the runtime, by their names; one of these is run in the same way.
     """
 
     def imported(name: str, *arguments: Any) -> Any:

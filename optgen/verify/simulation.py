@@ -65,20 +65,7 @@ _KERNELS = frozenset({"per_element", "on_device", "on_host", "kernel"})
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:  # noqa: ARG001 - the numbers are few and fixed
-    """Say of every branch of a module for GPUs whether it does what it should, and only that.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The module; it may be wrong in any way.
-    effort : Effort
-        Of no matter here.
-
-    Yields
-    ------
-    Finding
-        One a branch.
-    """
+    """Say of every branch of a module for GPUs whether it does what it should, and only that."""
     for setting in branches(candidate.optimizer):
         subject = f"blocks of threads, t = {setting.t}"
         try:
@@ -315,17 +302,8 @@ def _totals() -> dict[str, Callable[..., Any]]:
 def simulate(candidate: Candidate, setting: Setting) -> tuple[list[str], float]:
     """Take a step of a model, twice: with the threads in order, and the other way round.
 
-    Returns
-    -------
-    list of str
-        What is wrong; empty if nothing is.
-    float
-        The worst error of a new value, in units in the last place relative to the magnitude of the terms.
-
-    Raises
-    ------
-    BrokenError
-        If the module cannot be run.
+    Found are what is wrong, if anything is, and the worst error of a new value, in units in the last place relative to
+    the magnitude of the terms. A module that cannot be run is broken.
     """
     optimizer = candidate.optimizer
     drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
