@@ -46,17 +46,7 @@ def width(line: str) -> int:
 
 
 def typeset(formula: Formula, columns: int = 80, indent: int = 0) -> list[str]:
-    """An equation, or a list of cases, as lines of text.
-
-    Parameters
-    ----------
-    formula : Formula
-        What is to be set.
-    columns : int
-        How wide a line may be.
-    indent : int
-        How far to the right all of it stands.
-    """
+    """An equation, or a list of cases, as lines of text no wider than the columns, all of it indented."""
     space = columns - indent
     if formula[0] == "relation" and formula[2] == "=":
         left = _beside([_box(formula[1][0]), _text(" = ")])

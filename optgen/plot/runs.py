@@ -97,7 +97,7 @@ def walked(who: Mover, surface: Surface, settings: Sequence[Mapping[str, float]]
 
 def _is_of_model(program: Any) -> bool:
     """Whether a step makes something of all tensors."""
-    spaces = {*program.values.values(), *program.small_states.values()}
+    spaces = set(program.kinds.values())
     return bool(program.shared or program.numbers or "model" in spaces)
 
 

@@ -313,7 +313,7 @@ class TorchOptimizer(torch.optim.Optimizer):
             if target is None:
                 raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU or an NVIDIA GPU")
             program = program_of(rule, target)
-            if "model" in {*program.values.values(), *program.small_states.values()} and len(kinds) > 1:
+            if "model" in program.kinds.values() and len(kinds) > 1:
                 what = (
                     "makes values of the whole model, so expected all parameters on one device, with the same options"
                 )

@@ -51,7 +51,7 @@ class Share:
     ) -> None:
         self.program, self.mine = program, tuple(mine)
         self._wanted, self._named, self._model = wanted, named, model
-        kinds = {*program.values.values(), *program.small_states.values()}
+        kinds = set(program.kinds.values())
         has_lines = bool(kinds & {"row", "column", "part"})
         self._bodies = {k: self._placed(k, body_of(model.parts[k], k, named.title, has_lines=has_lines)) for k in mine}
         refuse_parts(program, ((k, model.params[k]) for k in mine), by_chance=wanted.rounding == "stochastic")

@@ -230,8 +230,8 @@ class Model:
     def trap(self) -> dict[str, Array]:
         """What belongs to the trap, and the extents of tensors: none of that is written."""
         listed = cuts_of(self.program, self.shapes[:-1])
-        kinds = {**self.program.values, **self.program.small_states}
-        own = {name: self.small[name].arrays[0][listed.sizes[kind] :] for name, kind in kinds.items()}
+        kinds = self.program.kinds.items()
+        own = {name: self.small[name].arrays[0][listed.sizes[kind] :] for name, kind in kinds}
         slots = {name: slot.arrays[-1] for name, slot in self.slots.items()}
         return slots | own | {name: self.small[name].arrays[0] for name in listed.extents}
 
@@ -256,7 +256,7 @@ def modelled(program: Program, shapes: Sequence[Shape], old: Mapping[str, Sequen
 
 def _stretches(program: Program) -> list[Stretch]:
     """The phases of a program, those together that tiles may go through."""
-    return stretches(phases_of(program), {**program.values, **program.small_states})
+    return stretches(phases_of(program), program.kinds)
 
 
 def _poisoned(size: int, dtype: np.dtype[Any]) -> Array:
