@@ -45,31 +45,11 @@ from optgen.runtime.cuda.primitives import (
 )
 
 __all__ = [
-    "CHUNKS",
-    "COLUMNS",
-    "ROWS",
-    "column_max",
-    "column_sum",
-    "columns_visited",
-    "max_along",
-    "max_down",
-    "max_of_block",
-    "max_over",
-    "max_over_group",
-    "max_over_tensors",
-    "rows_visited",
-    "sum_along",
-    "sum_down",
-    "sum_of_block",
-    "sum_over",
-    "sum_over_group",
-    "sum_over_tensors",
-    "tensor_of_block",
-    "tensor_of_column",
-    "tensor_of_row",
-    "visited_column",
-    "visited_row",
-]
+    "CHUNKS", "COLUMNS", "ROWS", "column_max", "column_sum", "columns_visited", "max_along", "max_down", "max_of_block",
+    "max_over", "max_over_group", "max_over_tensors", "rows_visited", "sum_along", "sum_down", "sum_of_block",
+    "sum_over", "sum_over_group", "sum_over_tensors", "tensor_of_block", "tensor_of_column", "tensor_of_row",
+    "visited_column", "visited_row",
+]  # fmt: skip
 """What generated modules use."""
 
 
