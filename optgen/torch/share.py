@@ -16,7 +16,6 @@ import torch
 from optgen.runtime.core import arrays, beginning
 from optgen.runtime.core.cohorts import Cohort, Coming, cohorts_of, coming
 from optgen.runtime.core.evaluation import evaluated
-from optgen.runtime.core.optimizer import GRADIENT
 from optgen.runtime.core.program import Array, Call, Program
 from optgen.runtime.core.small import Small, allocated, cuts_of, filled, views
 from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_for
@@ -77,7 +76,6 @@ class Share:
         """Of the gradients."""
         self._pointed_at = np.full(len(shapes), ODD, np.int64)
         """Where they were."""
-        self._told: Any = None
         """Where the tables say that they are."""
         self._versions: dict[int, tuple[int, int]] = {}
         self._visit: Any = None
@@ -311,8 +309,7 @@ class Share:
 
     def _launched(self, step: Coming, starts: Array, t: int) -> list[Call]:
         """The kernels of a step."""
-        is_new = self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members
-        if is_new:
+        if self._visit is None or [cohort.members for cohort in step.taking] != self._visit.members:
             self._visit = visited(
                 self.program,
                 step.taking,
@@ -323,10 +320,7 @@ class Share:
                 rests=int(bool(self._wanted.rest)),
                 firsts=self._model.firsts,
             )
-        if is_new or starts is not self._told:
-            self._visit.point(GRADIENT, starts)
-            self._told = starts
-        return self._kernels.calls(self.program, self._visit, step, t, self._wanted.rounding_seed)
+        return self._kernels.calls(self.program, self._visit, step, starts, t, self._wanted.rounding_seed)
 
     def evaluated(self) -> dict[int, Any]:
         """The parameters to evaluate."""

@@ -23,9 +23,6 @@ from optgen.runtime.core.sharing import Combine
 from optgen.runtime.core.storage import beside
 from optgen.runtime.core.turn import TURN, run
 
-GRADIENT = 1
-"""The gradient's slot in a table: theta is 0, the states follow."""
-
 
 class OptimizerBase(Holdings):
     """What can be asked of an optimizer, and how its arguments are checked.
@@ -320,7 +317,7 @@ class OptimizerBase(Holdings):
 
     def _take(self, step: Coming, launches: Sequence[Call]) -> None:
         """Run the kernels of a step and count it."""
-        self._change(launches, _t=self._t + 1, _cohorts=step.cohorts)
+        run([*launches, partial(vars(self).update, _t=self._t + 1, _cohorts=step.cohorts)])
 
     def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
         """Make calls and set attributes, all of it whatever comes."""

@@ -21,6 +21,8 @@ CHUNK = 16_384
 """Elements in a chunk: small enough to balance, large enough that a row costs nothing."""
 ROW_COST = 64
 """What starting a row costs, in elements."""
+GRADIENT = 1
+"""The gradient's slot in a table, which alone may lie elsewhere at each step: theta is 0, the states follow."""
 EXTENTS = ("numel", "n_rows", "n_cols")
 """What is known of every tensor."""
 
@@ -40,13 +42,6 @@ class Table:
     offsets: Array  # int64 (slots, chunks): how many bytes into it, in each slot
     # int64 (chunks, 8): where each chunk leaves what it adds up, and where it stands in its matrices; see `placed`
     places: Array
-    # int64 (chunks,): for what is on its way into a column, so that a step allocates nothing for it
-    room: Array
-
-    def point(self, slot: int, starts: Array) -> None:
-        """Let a slot's column point at other arrays of the same sizes."""
-        starts.take(self.tensor, None, self.room, "clip")  # by default NumPy would write to a copy first
-        np.add(self.room, self.offsets[slot], self.rows[:, 1 + slot])
 
 
 def tabulate(
@@ -76,11 +71,8 @@ def tabulate(
         rows[:, -1] += firsts[tensor]
     rows[:, -3] = 0 if groups is None else groups[tensor]
     offsets = begin * np.broadcast_to(itemsizes, len(starts))[:, None]
-    tasks, task = shared_out(counts), np.array([0, len(tensor)])
-    table = Table(rows, tasks, task, int(sizes.sum()), tensor, offsets, places, np.empty(len(tensor), np.int64))
-    for slot, column in enumerate(starts):
-        table.point(slot, column)
-    return table
+    rows[:, 1:-3] = (starts[:, tensor] + offsets).T
+    return Table(rows, shared_out(counts), np.array([0, len(tensor)]), int(sizes.sum()), tensor, offsets, places)
 
 
 def _chunks(sizes: Array, chunk: int = CHUNK) -> tuple[Array, Array, Array]:

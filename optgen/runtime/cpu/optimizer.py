@@ -9,7 +9,7 @@ from typing import Any
 from optgen.runtime.core import arrays
 from optgen.runtime.core.cohorts import Cohort, Coming
 from optgen.runtime.core.gradients import absent, in_order
-from optgen.runtime.core.optimizer import GRADIENT, OptimizerBase
+from optgen.runtime.core.optimizer import OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params
 from optgen.runtime.core.small import Small, allocated
 from optgen.runtime.core.storage import FORMATS
@@ -115,5 +115,4 @@ class FusedOptimizer(OptimizerBase):
         """The kernels of a step."""
         if [cohort.members for cohort in step.taking] != self._visit.members:
             self._visit = self._visiting(step.taking)
-        self._visit.point(GRADIENT, starts)
-        return self._kernels.calls(self.program, self._visit, step, self._t + 1, self._wanted.rounding_seed)
+        return self._kernels.calls(self.program, self._visit, step, starts, self._t + 1, self._wanted.rounding_seed)

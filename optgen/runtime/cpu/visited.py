@@ -17,10 +17,11 @@ from optgen.runtime.core.sharing import Combine
 from optgen.runtime.core.small import Small
 from optgen.runtime.core.storage import Storage, keys_of
 from optgen.runtime.core.stretches import Stretch, stretches, unit_of
-from optgen.runtime.core.table import At, Table, tabulate
+from optgen.runtime.core.table import GRADIENT, At, Table, tabulate
 from optgen.runtime.core.turn import CHILD
+from optgen.runtime.cpu.compiled import CompilerOfSmallKernels
 from optgen.runtime.cpu.launch import Work, launches
-from optgen.runtime.cpu.notes import Code, code_of, prepared
+from optgen.runtime.cpu.notes import Code, Due, code_of, kernel, prepared
 from optgen.runtime.cpu.tiles import Tiles, fitting, tiles_of
 
 
@@ -51,11 +52,6 @@ class Visited:
     tiles: Sequence[Tiles | None]
     apart: At | None
     small: Small | None
-
-    def point(self, slot: int, starts: Array) -> None:
-        """Let all tables point at other arrays in a slot."""
-        for table in self.tables:
-            table.point(slot, starts)
 
 
 def visited(
@@ -122,7 +118,7 @@ class Kernels:
         self._codes_of: tuple[Any, ...] = ()
         self._ready: _Ready | None = None
 
-    def calls(self, program: Program, visit: Visited, step: Coming, t: int, seed: int) -> list[Call]:
+    def calls(self, program: Program, visit: Visited, step: Coming, starts: Array, t: int, seed: int) -> list[Call]:  # noqa: PLR0917
         """What a step launches.
 
         Parameters
@@ -133,23 +129,28 @@ class Kernels:
             On what.
         step : Coming
             With which scalars.
+        starts : array of int64, shape (parameters,)
+            Where the gradient of each lies.
         t, seed : int
             What chances follow from: the number of the step, and the seed of rounding.
         """
         ready = self._ready
         if ready is None or ready.visit is not visit or ready.lacks_threads != CHILD.lacks_threads:
-            ready = self._got_ready(program, visit, step)
-        ready.give(step, t, seed)
+            ready = self._got_ready(program, visit, step, starts)
+        ready.give(step, starts, t, seed)
         return ready.calls
 
-    def _got_ready(self, program: Program, visit: Visited, step: Coming) -> _Ready:
+    def _got_ready(self, program: Program, visit: Visited, step: Coming, starts: Array) -> _Ready:
         """Kernels with their arguments; machine code is looked for only where these, or storages, are new."""
-        wide, keys, chances = step.scalars, tuple(map(np.empty_like, step.keys)), keys_of(0, 0)
+        wide, starts = step.scalars, starts.copy()
+        keys, chances = tuple(map(np.empty_like, step.keys)), keys_of(0, 0)
         narrow = [np.empty_like(wide, its.computed) for its in visit.storages]
         stored = [its.keyed_by(chances) for its in visit.storages]
         given = [(its, scalars, *keys) for its, scalars in zip(stored, narrow, strict=True)]
         tiles = visit.stretches, visit.tiles, visit.apart
-        chosen = launches(Work(program, visit.tables, given, wide, visit.small, self._combine, *tiles))
+        work = Work(program, visit.tables, given, wide, visit.small, self._combine, *tiles)
+        new = [_of_a_step(*each, starts, wide) for each in zip(visit.tables, narrow, strict=True)]
+        chosen = [*new, *launches(work)]
         of = visit.storages, [due.call.func for due in chosen]
         if of != self._codes_of:
             self._codes = list(map(code_of, chosen))
@@ -157,7 +158,7 @@ class Kernels:
         calls, kept = prepared(chosen, self._codes)
         by_chance = chances if any(its.is_by_chance for its in visit.storages) else None
         fill = partial(Struct(f"{wide.size}d").pack_into, wide.data, 0)
-        self._ready = _Ready(visit, CHILD.lacks_threads, calls, kept, fill, wide, narrow, keys, by_chance)
+        self._ready = _Ready(visit, CHILD.lacks_threads, calls, kept, fill, starts, keys, by_chance)
         return self._ready
 
 
@@ -175,11 +176,9 @@ class _Ready(NamedTuple):
     kept : object
         What they read.
     fill : callable
-        Writes all scalars to `wide`, in a third of the time that NumPy takes.
-    wide : array of float64, shape (cohorts, scalars)
-        The scalars.
-    narrow : list of array
-        The same in the type in which each storage is computed.
+        Writes all scalars, in a third of the time that NumPy takes.
+    starts : array of int64, shape (parameters,)
+        Where the gradients lie.
     keys : tuple of array
         What draws are made from.
     chances : array or None
@@ -191,17 +190,33 @@ class _Ready(NamedTuple):
     calls: list[Call]
     kept: Any
     fill: Call
-    wide: Array
-    narrow: list[Array]
+    starts: Array
     keys: tuple[Array, ...]
     chances: Array | None
 
-    def give(self, step: Coming, t: int, seed: int) -> None:
+    def give(self, step: Coming, starts: Array, t: int, seed: int) -> None:
         """Let the calls be those of a step."""
         self.fill(*chain.from_iterable(step.rows))
-        for target in self.narrow:
-            target[...] = self.wide
+        self.starts[...] = starts
         for target, its in zip(self.keys, step.keys, strict=True):
             target[...] = its
         if self.chances is not None:
             self.chances[...] = keys_of(t, seed)
+
+
+def _of_a_step(table: Table, narrow: Array, starts: Array, wide: Array) -> Due:
+    """The call that lets the kernels of a table have the gradients and the scalars of a step."""
+    of_gradients = table.rows[:, 1 + GRADIENT], table.offsets[GRADIENT]
+    return Due(partial(_renew, table.task, *of_gradients, table.tensor, starts, narrow, wide))
+
+
+@partial(kernel, by=CompilerOfSmallKernels, _nrt=False)
+def _renew(  # noqa: PLR0917
+    tasks: Array, column: Array, offsets: Array, tensor: Array, starts: Array, narrow: Array, wide: Array
+) -> None:
+    """Let a column of a table point at other arrays, and scalars in the type that is computed in be other scalars."""
+    for k in range(tasks[0], tasks[-1]):
+        column[k] = starts[tensor[k]] + offsets[k]
+    for row in range(len(wide)):
+        for k in range(wide.shape[1]):
+            narrow[row, k] = wide[row, k]
