@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,8 +27,6 @@ from optgen.runtime.cuda import primitives as cuda
 
 Capability = tuple[int, int]
 """A compute capability: ``(9, 0)`` is that of an H100, for which compilers say ``sm_90``."""
-_INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@\S+\s+)?([A-Z][\w.]*)")
-_FLOAT64 = re.compile(r"D(ADD|FMA|MMA|MNMX|MUL|SETP)\b|.*(\.F64|64H)\b")
 _NEEDS = re.compile(r"used (\d+) registers,.* (\d+) stack,.* (\d+) bytes lmem")
 _REMEDY = "pip install 'optgen[cuda]' nvidia-cuda-nvdisasm"
 
@@ -69,34 +66,6 @@ class MachineCode:
             path.write_bytes(self.cubin)
             command = [str(nvdisasm), "--no-dataflow", "--print-code", str(path)]
             return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
-
-    @cached_property
-    def instructions(self) -> Counter[str]:
-        """How often each instruction occurs, by its name with all modifiers."""
-        return Counter(_INSTRUCTION.findall(self.sass))
-
-    @property
-    def loads(self) -> int:
-        """Instructions that load 128 bits from global memory."""
-        return self._count(r"LDG\.E\.(.+\.)?128\b")
-
-    @property
-    def stores(self) -> int:
-        """Instructions that store 128 bits to global memory."""
-        return self._count(r"STG\.E\.(.+\.)?128\b")
-
-    @property
-    def spills(self) -> int:
-        """Instructions that load from local memory or store to it."""
-        return self._count(r"(LDL|STL)\b")
-
-    @property
-    def float64(self) -> Counter[str]:
-        """Instructions that compute in float64, compare, or convert to it or from it."""
-        return Counter({name: n for name, n in self.instructions.items() if _FLOAT64.match(name)})
-
-    def _count(self, pattern: str) -> int:
-        return sum(n for name, n in self.instructions.items() if re.match(pattern, name))
 
 
 def missing() -> str:
