@@ -16,6 +16,8 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from pkgutil import iter_modules
 
+from instructions import float64, loads, spills, stores
+
 from optgen import __version__, generated
 from optgen.machine_code import MachineCode, machine_code
 
@@ -47,23 +49,23 @@ def row(name: str, kernel: tuple[MachineCode, ...]) -> str:
     """A kernel as a row of the table."""
     last = kernel[-1]
     registers = (str(code.registers) for code in kernel)
-    moves = (str(last.loads), str(last.stores)) if last.over == "element" else ("", "")
+    moves = (str(loads(last)), str(stores(last))) if last.over == "element" else ("", "")
     cells = (
         f"`{name}`",
         f"`{last.kernel}`",
         last.over,
         *registers,
         *moves,
-        float64(last),
+        wide(last),
         str(last.shared_bytes or ""),
     )
     return f"| {' | '.join(cells)} |"
 
 
-def float64(code: MachineCode) -> str:
+def wide(code: MachineCode) -> str:
     """How often each kind of instruction occurs: conversions as they are, others without what modifies them."""
     kinds = Counter[str]()
-    for instruction, number in code.float64.items():
+    for instruction, number in float64(code).items():
         kinds[instruction if re.match("F2F|F2I|I2F", instruction) else instruction.split(".")[0]] += number
     return ", ".join(f"{kind} {kinds[kind]}" for kind in sorted(kinds))
 
@@ -73,8 +75,8 @@ def lines(optimizers: dict[str, list[tuple[MachineCode, ...]]]) -> Iterator[str]
     yield HEAD
     kernels = [kernel for every in optimizers.values() for kernel in every]
     sweeps = [kernel for kernel in kernels if kernel[0].over == "element"]
-    local = sum(any(code.local_bytes or code.spills for code in kernel) for kernel in kernels)
-    pure = sum(not any(code.float64 for code in kernel) for kernel in sweeps)
+    local = sum(any(code.local_bytes or spills(code) for code in kernel) for kernel in kernels)
+    pure = sum(not any(float64(code) for code in kernel) for kernel in sweeps)
     most = max(code.registers for kernel in sweeps for code in kernel)
     made = f"numba-cuda {version('numba-cuda')}, nvJitLink {version('nvidia-nvjitlink')}"
     yield f"optgen {__version__}, {made}, Python {platform.python_version()}:"

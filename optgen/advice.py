@@ -45,24 +45,13 @@ _SYMBOLS = "Theta|State|Grad|StepCount|Local|Hyper|Next|Extent|Result"
 
 @dataclass(frozen=True)
 class Row:
-    """A mistake.
+    """A mistake."""
 
-    Parameters
-    ----------
-    kind : type
-        What is raised.
-    says : str
-        A pattern in its message.
-    fix : str
-        What to write; ``{0}`` is the group of the patterns, ``{sympy}`` what SymPy has for a function of that name.
-    line : str
-        A pattern in the line of the file.
-    """
-
-    kind: type[BaseException]
-    says: str
+    kind: type[BaseException]  # what is raised
+    says: str  # a pattern in its message
+    # What to write; ``{0}`` is the group of the patterns, ``{sympy}`` what SymPy has for a function of that name
     fix: str
-    line: str = ""
+    line: str = ""  # a pattern in the line of the file
 
     def advise(self, error: BaseException, line: str) -> str | None:
         """What to write; None if it was another mistake."""
@@ -211,16 +200,9 @@ _GREEK = frozenset({"beta", "gamma", "zeta", "Chi"})  # SymPy has functions of t
 
 
 def problem(error: BaseException, line: str, known: Iterable[str] = ()) -> Problem:
-    """What went wrong while a spec file ran.
+    """What went wrong while a spec file ran, in a line of it (empty if in none).
 
-    Parameters
-    ----------
-    error : BaseException
-        What was raised.
-    line : str
-        The text of the line of the file that had to do with it; empty if there is none.
-    known : iterable of str
-        Names that the file could have meant: its own, and those of the language.
+    The names that are known, the file's own and those of the language, are what it could have meant.
     """
     if isinstance(error, SyntaxError):
         what = f"it is not Python: {error.msg}"

@@ -53,22 +53,17 @@ def build(
             if isinstance(made, OptgenError):
                 yield replace(result, reason=str(made))
             else:
-                yield _checked(result, made) if check else _written(result, made)
+                yield _made(result, made, check=check)
 
 
-def _checked(result: Built, text: str) -> Built:
-    digest = _digest(text)
-    if digest_of(result.path) == digest:
-        return replace(result, status=Status.UNCHANGED, digest=digest)
-    reason = f"is not what {result.spec} says now" if result.path.exists() else "does not exist"
-    return replace(result, status=Status.STALE, reason=reason, digest=digest)
-
-
-def _written(result: Built, text: str) -> Built:
+def _made(result: Built, text: str, *, check: bool) -> Built:
     """What became of a module of which this is the text now."""
-    path, digest = result.path, _digest(text)
+    path, digest = result.path, hashlib.sha256(text.encode()).hexdigest()
     if digest_of(path) == digest:
         return replace(result, status=Status.UNCHANGED, digest=digest)
+    if check:
+        reason = f"is not what {result.spec} says now" if path.exists() else "does not exist"
+        return replace(result, status=Status.STALE, reason=reason, digest=digest)
     try:
         if path.exists() and not path.stat().st_mode & S_IWUSR:
             return replace(result, reason=f"{path} is not what {result.spec} says now, but read-only: {_RELEASE}")
@@ -116,18 +111,8 @@ def _tried(make: Callable[[], Made]) -> Made | OptgenError:
         return error
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def source(file: SpecFile, rule: Rule, target: str) -> str:
-    """The text of the module of an optimizer for a target, or of a schedule.
-
-    Raises
-    ------
-    SpecError
-        If it uses what cannot be compiled.
-    """
+    """The text of the module of an optimizer for a target, or of a schedule."""
     (text,) = sources(file, rule, [target]).values()
     if isinstance(text, OptgenError):
         raise text

@@ -31,15 +31,9 @@ class Declared:
 
 @dataclass(frozen=True)
 class Source:
-    """A spec file, which is executed only where what is asked of it is not remembered.
+    """A spec file, which is executed only where what is asked of it is not remembered."""
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    """
-
-    path: Path
+    path: Path  # the file
 
     @cached_property
     def key(self) -> str | None:
@@ -53,26 +47,14 @@ class Source:
 
     @cached_property
     def file(self) -> SpecFile:
-        """The file, executed.
-
-        Raises
-        ------
-        SpecError
-            If it cannot be.
-        """
+        """The file, executed."""
         from optgen.loader import load_file
 
         return load_file(self.path)
 
     @property
     def declared(self) -> list[Declared]:
-        """The optimizers and schedules that it declares.
-
-        Raises
-        ------
-        SpecError
-            If it cannot be executed.
-        """
+        """The optimizers and schedules that it declares."""
         return [Declared(*row) for row in self.known("declared", self._declared)]
 
     def _declared(self) -> list[Any]:
@@ -80,13 +62,7 @@ class Source:
 
     @property
     def facts(self) -> list[dict[str, Any]]:
-        """What there is to know about each optimizer and schedule.
-
-        Raises
-        ------
-        SpecError
-            If it cannot be executed.
-        """
+        """What there is to know about each optimizer and schedule."""
         found: list[dict[str, Any]] = self.known("facts", self._facts)
         return found
 
@@ -151,13 +127,6 @@ def found(name: str, paths: Sequence[Path]) -> Choice:
     """The optimizer or schedule of a name, from the first file that declares it.
 
     Files that seem to declare it are executed first, and the others only if it is in none of these.
-
-    Raises
-    ------
-    SpecError
-        If a file that would declare it cannot be loaded.
-    UsageError
-        If no file declares it.
     """
     sources = [Source(path) for path in paths]
     failed: list[SpecError] = []

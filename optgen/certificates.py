@@ -57,16 +57,7 @@ def shipped() -> Mapping[str, Any]:
 def certificates_of(path: Path, remembered: Mapping[str, Any], name: str, targets: tuple[str, ...]) -> dict[str, Any]:
     """The certificates of a rule by target, of those modules that have one and have not changed since.
 
-    Parameters
-    ----------
-    path : Path
-        The spec file.
-    remembered : mapping
-        What is remembered about it.
-    name : str
-        The rule.
-    targets : tuple of str
-        The kinds of machines.
+    ``remembered`` is what is remembered about its spec file.
     """
     is_ours = path.resolve().parent == installed_specs().resolve()
     folders = [Path("generated"), *([installed_generated()] if is_ours else [])]

@@ -145,13 +145,7 @@ ALWAYS: tuple[Rule, ...] = (
 
 
 def check(kernel: Kernel, rules: tuple[Rule, ...], after: str) -> None:
-    """Hold a kernel against rules.
-
-    Raises
-    ------
-    CompilerError
-        If one is broken: names the kernel, the pass and everything found.
-    """
+    """Hold a kernel against rules: if any are broken, an error names the kernel, the pass and everything found."""
     found = [f"{rule.__name__}: {complaint}" for rule in rules for complaint in rule(kernel)]
     if found:
         raise CompilerError(f"after pass '{after}' of '{kernel.name}':\n  " + "\n  ".join(found))

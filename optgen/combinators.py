@@ -14,19 +14,6 @@ from optgen.language.combinators.parameters import cautious, decoupled_decay, em
 from optgen.language.combinators.steps import accumulate, skip_nonfinite
 
 __all__ = [
-    "accumulate",
-    "amsgrad",
-    "cautious",
-    "centralized",
-    "clip_global_norm",
-    "clip_unit_norm",
-    "clip_value",
-    "decoupled_decay",
-    "ema",
-    "gradient_noise",
-    "l2",
-    "lookahead",
-    "nesterov",
-    "scheduled",
-    "skip_nonfinite",
-]
+    "accumulate", "amsgrad", "cautious", "centralized", "clip_global_norm", "clip_unit_norm", "clip_value",
+    "decoupled_decay", "ema", "gradient_noise", "l2", "lookahead", "nesterov", "scheduled", "skip_nonfinite",
+]  # fmt: skip

@@ -25,21 +25,11 @@ class CompilerError(OptgenError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a spec.
+    """One thing that is wrong with a spec."""
 
-    Parameters
-    ----------
-    what : str
-        What was found.
-    fix : str
-        What to write instead.
-    equation : str, optional
-        The equation that has it, as text.
-    """
-
-    what: str
-    fix: str
-    equation: str | None = None
+    what: str  # what was found
+    fix: str  # what to write instead
+    equation: str | None = None  # the equation that has it, as text
 
     def __str__(self) -> str:
         lines = [self.what]

@@ -122,24 +122,12 @@ BRANCH = Scalar("branch")
 
 @dataclass(frozen=True)
 class Equation:
-    """``target = value``.
+    """``target = value``."""
 
-    Parameters
-    ----------
-    target : Named
-        Assigned here and nowhere else.
-    value : sympy.Expr
-        What it becomes.
-    origin : str
-        The spec's own words for the value, where a pass has rewritten it beyond recognition.
-    space : Space
-        Over what it varies.
-    """
-
-    target: Named
-    value: Expr
-    origin: str = ""
-    space: Space = Space.ELEM
+    target: Named  # assigned here and nowhere else
+    value: Expr  # what it becomes
+    origin: str = ""  # the spec's own words for the value, where a pass has rewritten it beyond recognition
+    space: Space = Space.ELEM  # over what it varies
 
     def __str__(self) -> str:
         return f"{text(self.target)} = {text(self.value)}"
@@ -147,21 +135,11 @@ class Equation:
 
 @dataclass(frozen=True)
 class Reduce:
-    """``target`` becomes the sum, or the maximum, of what a sweep computes.
+    """``target`` becomes the sum, or the maximum, of what a sweep computes."""
 
-    Parameters
-    ----------
-    target : Value
-        The total, in a smaller space than the sweep's.
-    how : {"sum", "max"}
-        What is made of the values.
-    factors : tuple of Named
-        One value, or two whose product is taken, in float64.
-    """
-
-    target: Value
-    how: str
-    factors: tuple[Named, ...]
+    target: Value  # the total, in a smaller space than the sweep's
+    how: str  # what is made of the values
+    factors: tuple[Named, ...]  # one value, or two whose product is taken, in float64
 
     @property
     def of(self) -> Space:
@@ -190,31 +168,16 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One pass over all positions of a space: the elements of all tensors, unless it says otherwise.
+    """One pass over all positions of a space: the elements of all tensors, unless it says otherwise."""
 
-    Parameters
-    ----------
-    loads : tuple of Named
-        What it starts from: the old values it reads from memory, of theta, states and the gradient, the draws, new
-        values that an earlier sweep has stored, and values of this space or a smaller one that it kept.
-    body : tuple of Equation
-        Straight-line code for one position, in order.
-    stores : tuple of Stateful
-        The slots that get their new values, ``slot.next``, after the body.
-    keeps : tuple of Named
-        Other values that later sweeps load.
-    reduces : tuple of Reduce
-        The totals it makes.
-    space : Space
-        What it visits.
-    """
-
+    # What it starts from: the old values it reads from memory, of theta, states and the gradient, the draws, new values
+    # that an earlier sweep has stored, and values of this space or a smaller one that it kept
     loads: tuple[Named, ...]
-    body: tuple[Equation, ...]
-    stores: tuple[Stateful, ...]
-    keeps: tuple[Named, ...] = ()
-    reduces: tuple[Reduce, ...] = ()
-    space: Space = Space.ELEM
+    body: tuple[Equation, ...]  # straight-line code for one position, in order
+    stores: tuple[Stateful, ...]  # the slots that get their new values, ``slot.next``, after the body
+    keeps: tuple[Named, ...] = ()  # other values that later sweeps load
+    reduces: tuple[Reduce, ...] = ()  # the totals it makes
+    space: Space = Space.ELEM  # what it visits
 
     @property
     def reads(self) -> tuple[Named, ...]:
@@ -251,21 +214,11 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Branch:
-    """What runs when a condition on scalars holds.
+    """What runs when a condition on scalars holds."""
 
-    Parameters
-    ----------
-    when : sympy Boolean
-        The condition, in STEP values; ``true`` for the branch that runs when no other does.
-    sweeps : tuple of Sweep
-        Run one after another.
-    notes : tuple of str
-        Why the sweeps are what they are.
-    """
-
-    when: Basic
-    sweeps: tuple[Sweep, ...]
-    notes: tuple[str, ...] = ()
+    when: Basic  # the condition, in STEP values; ``true`` for the branch that runs when no other does
+    sweeps: tuple[Sweep, ...]  # run one after another
+    notes: tuple[str, ...] = ()  # why the sweeps are what they are
 
     @property
     def over_elements(self) -> tuple[Sweep, ...]:
@@ -285,29 +238,15 @@ class Branch:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One optimizer, on its way from equations to code.
+    """One optimizer, on its way from equations to code."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the optimizer.
-    hypers : tuple of Hyper
-        Run-time arguments.
-    states : tuple of State
-        What it remembers beside theta, in arrays.
-    numbers : tuple of State
-        States that are one number for the whole model: host code reads them and makes their new values.
-    scalars : tuple of Equation
-        Host code, in order.
-    branches : tuple of Branch
-        One that always runs, or several of which the first whose condition holds runs.
-    """
-
-    name: str
-    hypers: tuple[Hyper, ...]
-    states: tuple[State, ...]
+    name: str  # name of the optimizer
+    hypers: tuple[Hyper, ...]  # run-time arguments
+    states: tuple[State, ...]  # what it remembers beside theta, in arrays
+    # States that are one number for the whole model: host code reads them and makes their new values
     numbers: tuple[State, ...] = ()
-    scalars: tuple[Equation, ...] = ()
+    scalars: tuple[Equation, ...] = ()  # host code, in order
+    # One that always runs, or several of which the first whose condition holds runs
     branches: tuple[Branch, ...] = field(default=())
 
     def map_sweeps(self, function: Callable[[Sweep], Sweep]) -> Kernel:

@@ -35,24 +35,13 @@ _SESSION = count()
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec file and what it declares.
+    """A spec file and what it declares."""
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    optimizers : tuple of Optimizer
-        Those declared in it, in order; those it imports belong to the files they come from.
-    digest : str
-        sha256 of its bytes.
-    schedules : tuple of Schedule
-        The same of schedules.
-    """
-
-    path: Path
+    path: Path  # the file
+    # Those declared in it, in order; those it imports belong to the files they come from
     optimizers: tuple[Optimizer, ...]
-    digest: str
-    schedules: tuple[Schedule, ...] = ()
+    digest: str  # sha256 of its bytes
+    schedules: tuple[Schedule, ...] = ()  # the same of schedules
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -74,18 +63,7 @@ class Loaded:
 
 
 def load(paths: Sequence[Path]) -> Loaded:
-    """Load spec files; one that fails does not keep the others from loading.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        The files.
-
-    Returns
-    -------
-    Loaded
-        The files with what they declare, and the errors of the rest.
-    """
+    """Load spec files: those that can be with what they declare, and the errors of the rest."""
     files: list[SpecFile] = []
     errors: list[SpecError] = []
     owners: dict[str, Path] = {}
@@ -103,13 +81,7 @@ def load(paths: Sequence[Path]) -> Loaded:
 
 
 def load_file(path: Path) -> SpecFile:
-    """Load one spec file.
-
-    Raises
-    ------
-    SpecError
-        If it cannot be loaded, whatever the reason.
-    """
+    """Load one spec file; whatever keeps it from that is a `SpecError`."""
     try:
         return _load(path)
     except OSError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,63 +27,34 @@ from optgen.runtime.cuda import primitives as cuda
 
 Capability = tuple[int, int]
 """A compute capability: ``(9, 0)`` is that of an H100, for which compilers say ``sm_90``."""
-_INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@\S+\s+)?([A-Z][\w.]*)")
-_FLOAT64 = re.compile(r"D(ADD|FMA|MMA|MNMX|MUL|SETP)\b|.*(\.F64|64H)\b")
 _NEEDS = re.compile(r"used (\d+) registers,.* (\d+) stack,.* (\d+) bytes lmem")
 _REMEDY = "pip install 'optgen[cuda]' nvidia-cuda-nvdisasm"
 
 
 @dataclass(frozen=True)
 class Ptx:
-    """A kernel as PTX.
+    """A kernel as PTX."""
 
-    Parameters
-    ----------
-    kernel : str
-        Its name in the module.
-    over : str
-        What it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"model"``.
-    capability : tuple of int
-        The compute capability that it is for.
-    dtype : str
-        The type of the tensors.
-    text : str
-        The PTX.
-    """
-
-    kernel: str
-    over: str
-    capability: Capability
-    dtype: str
-    text: str
+    kernel: str  # its name in the module
+    over: str  # what it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"model"``
+    capability: Capability  # the compute capability that it is for
+    dtype: str  # the type of the tensors
+    text: str  # the PTX
 
 
 @dataclass(frozen=True)
 class MachineCode:
-    """What a GPU would run for one launch.
+    """What a GPU would run for one launch."""
 
-    Parameters
-    ----------
-    kernel, over, capability, dtype
-        As in `Ptx`.
-    registers : int
-        What each thread needs of the 65,536 that the threads on a multiprocessor share.
-    local_bytes : int
-        What each thread keeps in local memory, for want of registers or because it is indexed.
-    shared_bytes : int
-        What each block keeps in shared memory, beside what CUDA itself does.
-    cubin : bytes
-        The code.
-    """
-
+    # As in `Ptx`
     kernel: str
     over: str
     capability: Capability
     dtype: str
-    registers: int
-    local_bytes: int
-    shared_bytes: int
-    cubin: bytes = field(repr=False)
+    registers: int  # what each thread needs of the 65,536 that the threads on a multiprocessor share
+    local_bytes: int  # what each thread keeps in local memory, for want of registers or because it is indexed
+    shared_bytes: int  # what each block keeps in shared memory, beside what CUDA itself does
+    cubin: bytes = field(repr=False)  # the code
 
     @cached_property
     def sass(self) -> str:
@@ -96,34 +66,6 @@ class MachineCode:
             path.write_bytes(self.cubin)
             command = [str(nvdisasm), "--no-dataflow", "--print-code", str(path)]
             return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
-
-    @cached_property
-    def instructions(self) -> Counter[str]:
-        """How often each instruction occurs, by its name with all modifiers."""
-        return Counter(_INSTRUCTION.findall(self.sass))
-
-    @property
-    def loads(self) -> int:
-        """Instructions that load 128 bits from global memory."""
-        return self._count(r"LDG\.E\.(.+\.)?128\b")
-
-    @property
-    def stores(self) -> int:
-        """Instructions that store 128 bits to global memory."""
-        return self._count(r"STG\.E\.(.+\.)?128\b")
-
-    @property
-    def spills(self) -> int:
-        """Instructions that load from local memory or store to it."""
-        return self._count(r"(LDL|STL)\b")
-
-    @property
-    def float64(self) -> Counter[str]:
-        """Instructions that compute in float64, compare, or convert to it or from it."""
-        return Counter({name: n for name, n in self.instructions.items() if _FLOAT64.match(name)})
-
-    def _count(self, pattern: str) -> int:
-        return sum(n for name, n in self.instructions.items() if re.match(pattern, name))
 
 
 def missing() -> str:
@@ -138,13 +80,7 @@ def missing() -> str:
 
 
 def capability_of(arch: str) -> Capability:
-    """The compute capability that compilers call so: ``sm_90`` is ``(9, 0)``.
-
-    Raises
-    ------
-    UsageError
-        If they call none so.
-    """
+    """The compute capability that compilers call so: ``sm_90`` is ``(9, 0)``."""
     found = re.fullmatch(r"sm_(\d+)(\d)", arch)
     if not found:
         raise UsageError(f"there is no architecture '{arch}': write, for example, sm_90")
@@ -154,28 +90,9 @@ def capability_of(arch: str) -> Capability:
 def ptx(
     program: Program, capability: Capability, dtype: str = "float32", storage: Storage | None = None
 ) -> Iterator[Ptx]:
-    """The kernels of a program as PTX, in the order of their launches.
+    """The kernels of a program for GPUs as PTX, in the order of their launches, if they can be compiled here.
 
-    Parameters
-    ----------
-    program : Program
-        That of a module for GPUs.
-    capability : tuple of int
-        The compute capability to compile for.
-    dtype : str
-        The type in which elements are computed.
-    storage : Storage, optional
-        How they are stored, unless as they are computed.
-
-    Yields
-    ------
-    Ptx
-        For each launch.
-
-    Raises
-    ------
-    UsageError
-        If nothing can be compiled here, or not for this capability.
+    Elements are computed in `dtype`, and stored so too unless a storage says otherwise.
     """
     _require(missing())
     arch, refused = _arch(capability), ""
@@ -191,20 +108,7 @@ def ptx(
 
 
 def assembled(source: Ptx, capability: Capability | None = None) -> MachineCode:
-    """A kernel as machine code.
-
-    Parameters
-    ----------
-    source : Ptx
-        The kernel.
-    capability : tuple of int, optional
-        The compute capability to assemble for: the one that it was compiled for, or a greater one.
-
-    Raises
-    ------
-    UsageError
-        If nothing can be assembled here.
-    """
+    """A kernel as machine code, for the compute capability that it was compiled for, or a greater one."""
     _require(missing())
     core, _ = _linker_and_nvdisasm()
     capability = capability or source.capability

@@ -23,33 +23,15 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Built:
-    """What became of one optimizer or schedule, or of one file that no spec makes.
+    """What became of one optimizer or schedule, or of one file that no spec makes."""
 
-    Parameters
-    ----------
-    name : str
-        The optimizer or schedule.
-    spec : str
-        Its spec file; empty for a module that no spec makes.
-    path : Path
-        The module.
-    status : Status
-        What became of it.
-    reason : str
-        Why, where it is stale or failed.
-    kind : str
-        ``"optimizer"`` or ``"schedule"``.
-    digest : str
-        That of the module as it should be; empty where that is not known.
-    """
-
-    name: str
-    spec: str
-    path: Path
-    status: Status
-    reason: str = ""
-    kind: str = "optimizer"
-    digest: str = ""
+    name: str  # the optimizer or schedule
+    spec: str  # its spec file; empty for a module that no spec makes
+    path: Path  # the module
+    status: Status  # what became of it
+    reason: str = ""  # why, where it is stale or failed
+    kind: str = "optimizer"  # ``"optimizer"`` or ``"schedule"``
+    digest: str = ""  # that of the module as it should be; empty where that is not known
 
 
 def module_paths(name: str, kind: str, targets: Iterable[str]) -> list[str]:
@@ -69,14 +51,7 @@ def digest_of(path: Path) -> str | None:
 def orphans(made: Iterable[str], targets: Iterable[str], out: Path) -> list[Built]:
     """Modules in the folders of targets, and in that of the schedules, that no spec makes any more.
 
-    Parameters
-    ----------
-    made : iterable of str
-        The modules that specs make, as `module_paths` has them.
-    targets : iterable of str
-        The names of the targets.
-    out : Path
-        The folder for all modules.
+    Those that specs make are named as `module_paths` has them; ``out`` is the folder for all modules.
     """
     wanted = {out / path for path in made}
     there = [path for folder in (*targets, SCHEDULES) for path in sorted((out / folder).glob("*.py"))]

@@ -48,15 +48,7 @@ PASSES: tuple[tuple[Callable[[Kernel], Kernel], tuple[Rule, ...]], ...] = (
 
 
 def kernel_of(optimizer: Optimizer) -> Kernel:
-    """The kernel of an optimizer after all passes, checked after each.
-
-    Raises
-    ------
-    SpecError
-        If the optimizer uses what cannot be compiled.
-    CompilerError
-        If a pass broke a rule.
-    """
+    """The kernel of an optimizer after all passes, checked after each."""
     with in_words(optimizer, "the first pass"):
         require_printable(optimizer)
         kernel = lower(optimizer)

@@ -15,15 +15,6 @@ from optgen.language.properties import (
 )
 
 __all__ = [
-    "Bounded",
-    "ConstantGradient",
-    "EqualTo",
-    "Equivalent",
-    "FirstTrue",
-    "Independent",
-    "Invariant",
-    "Limit",
-    "Monotone",
-    "Movements",
-    "NotAlways",
-]
+    "Bounded", "ConstantGradient", "EqualTo", "Equivalent", "FirstTrue", "Independent", "Invariant", "Limit",
+    "Monotone", "Movements", "NotAlways",
+]  # fmt: skip

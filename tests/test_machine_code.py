@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from instructions import float64, loads, spills, stores
 from kept import kept
 from numba import types
 
@@ -111,16 +112,16 @@ def complaints(code: MachineCode, source: str) -> list[str]:
     """What is wrong with the machine code of a kernel for float32."""
     found = []
     if code.local_bytes:
-        found.append(f"{code.local_bytes} bytes of local memory, {code.spills} moves between it and registers")
+        found.append(f"{code.local_bytes} bytes of local memory, {spills(code)} moves between it and registers")
     if is_looked_at(code):
-        if not code.loads:
+        if not loads(code):
             found.append("no load of 128 bits")
-        if bool(code.stores) != ("store4(" in source):
-            found.append(f"{code.stores} stores of 128 bits")
+        if bool(stores(code)) != ("store4(" in source):
+            found.append(f"{stores(code)} stores of 128 bits")
         allowed = [instruction for instruction, reason in FLOAT64 if re.search(reason, source)]
-        float64 = {name: n for name, n in code.float64.items() if not any(re.match(each, name) for each in allowed)}
-        if float64:
-            found.append(f"float64 where there should be none: {float64}")
+        wide = {name: n for name, n in float64(code).items() if not any(re.match(each, name) for each in allowed)}
+        if wide:
+            found.append(f"float64 where there should be none: {wide}")
     return [f"{code.kernel} on sm_{code.capability[0]}{code.capability[1]}: {what}" for what in found]
 
 
@@ -286,7 +287,7 @@ def test_local_memory_is_noticed():
 
     (code,) = machine_code(launched(with_an_array), (9, 0))
     assert code.local_bytes == 256
-    assert code.spills > 0
+    assert spills(code) > 0
     assert "256 bytes of local memory" in complaints(code, "")[0]
 
 

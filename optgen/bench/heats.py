@@ -13,17 +13,10 @@ from optgen.bench.peers import COMPILED, PEERS
 
 @dataclass(frozen=True)
 class StoredAs:
-    """How the slots of an optimizer are stored.
+    """How the slots of an optimizer are stored."""
 
-    Parameters
-    ----------
-    dtype : str
-        Of parameters and gradients, and of all states but for what the options say.
-    options : mapping
-        What the optimizer is made with: ``store``, ``rounding``, ``master``, ``kahan``.
-    """
-
-    dtype: str = "float32"
+    dtype: str = "float32"  # of parameters and gradients, and of all states but for what the options say
+    # What the optimizer is made with: ``store``, ``rounding``, ``master``, ``kahan``
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -37,27 +30,13 @@ class StoredAs:
 
 @dataclass(frozen=True)
 class Heat:
-    """One race.
+    """One race."""
 
-    Parameters
-    ----------
-    rule : str
-        The optimizer.
-    model : Tensors
-        What it trains.
-    kept : StoredAs
-        How its slots are stored.
-    threads : int
-        On how many threads all run that can be told.
-    against : tuple of str
-        Of the contenders of others, who takes part.
-    """
-
-    rule: str
-    model: Tensors
-    kept: StoredAs
-    threads: int
-    against: tuple[str, ...] = PEERS
+    rule: str  # the optimizer
+    model: Tensors  # what it trains
+    kept: StoredAs  # how its slots are stored
+    threads: int  # on how many threads all run that can be told
+    against: tuple[str, ...] = PEERS  # of the contenders of others, who takes part
 
 
 ROWS = ("adam_mini", "centralized_sgdm", "clip_unit_norm_sgdm", "novograd", "lamb", "lars", "cautious_adamw")
@@ -72,15 +51,7 @@ SIXTEEN_BITS = (
 
 
 def standard(rules: Sequence[str], threads: int) -> list[Heat]:
-    """What docs/performance.md shows: AdamW in full, every rule against memory, the rules that add up on rows.
-
-    Parameters
-    ----------
-    rules : sequence of str
-        Every rule there is.
-    threads : int
-        As many as there are.
-    """
+    """What docs/performance.md shows: AdamW in full, every rule against memory, the rules that add up on rows."""
     usual = StoredAs()
     fused = ("torch fused", "DeepSpeed")
     quick = tuple(peer for peer in PEERS if peer != COMPILED)  # which takes a minute for each of the networks

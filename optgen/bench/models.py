@@ -14,18 +14,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Tensors:
-    """The tensors of a model.
+    """The tensors of a model."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called, and how it is asked for.
-    shapes : tuple of tuple of int
-        A shape a tensor.
-    """
-
-    name: str
-    shapes: tuple[Shape, ...]
+    name: str  # what it is called, and how it is asked for
+    shapes: tuple[Shape, ...]  # a shape a tensor
 
     @property
     def elements(self) -> int:
@@ -85,13 +77,7 @@ _WRITTEN = re.compile(rf"(?:(?P<count>{_NUMBER})x)?(?P<shape>{_NUMBER}(?:by{_NUM
 
 
 def tensors(name: str) -> Tensors:
-    """What a name, or ``2^20``, ``4096by4096``, ``1000x4096`` or ``12x768by768``, stands for.
-
-    Raises
-    ------
-    UsageError
-        If it is none of these.
-    """
+    """What a name, or ``2^20``, ``4096by4096``, ``1000x4096`` or ``12x768by768``, stands for."""
     if name in NETWORKS:
         return Tensors(name, NETWORKS[name])
     written = _WRITTEN.fullmatch(name)

@@ -22,39 +22,20 @@ Hypers = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Contender:
-    """Somebody who takes steps.
+    """Somebody who takes steps."""
 
-    Parameters
-    ----------
-    name : str
-        Who.
-    step : callable
-        Takes one, to its end.
-    params : callable or None
-        What the parameters are now; None if there are none.
-    """
-
-    name: str
-    step: Callable[[], None]
-    params: Callable[[], list[Array]] | None = None
+    name: str  # who
+    step: Callable[[], None]  # takes one, to its end
+    params: Callable[[], list[Array]] | None = None  # what the parameters are now; None if there are none
 
 
 @dataclass(frozen=True)
 class Theirs:
-    """What a library has for a rule.
+    """What a library has for a rule."""
 
-    Parameters
-    ----------
-    name : str
-        The class or function.
-    options : mapping
-        What it is told beside hyperparameters.
-    renamed : mapping of str to str
-        Its words for our hyperparameters, where they differ; empty for those that it is not told.
-    """
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    name: str  # the class or function
+    options: Mapping[str, Any] = field(default_factory=dict)  # what it is told beside hyperparameters
+    # Its words for our hyperparameters, where they differ; empty for those that it is not told
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     def words(self, hypers: Hypers, usual: Mapping[str, str]) -> dict[str, Any]:
@@ -163,19 +144,7 @@ def has(peer: str, rule: str) -> bool:
 
 
 def contender(peer: str, rule: str, hypers: Hypers, params: Sequence[Array], grads: Sequence[Array]) -> Contender:
-    """Let a peer take part, whose library is installed and has the rule.
-
-    Parameters
-    ----------
-    peer : str
-        One of `PEERS`.
-    rule : str
-        Our name.
-    hypers : mapping of str to float
-        What our optimizer was made with.
-    params, grads : sequence of array
-        Where it starts, which it copies, and the gradients of every step, which are only read.
-    """
+    """Let a peer take part whose library is installed and has the rule; it copies the parameters."""
     its = TABLES[LIBRARY[peer]][rule]
     if peer == "optax jit":
         return _optax(peer, its, hypers, params, grads)

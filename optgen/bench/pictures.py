@@ -26,20 +26,7 @@ def pages(report: dict[str, Any]) -> dict[str, Callable[[Any], None]]:
 
 
 def draw(report: dict[str, Any], folder: Path) -> Iterator[Path]:
-    """Draw all `pages` of a report.
-
-    Parameters
-    ----------
-    report : dict
-        As ``optgen bench --json`` writes it.
-    folder : Path
-        Where to; it is made if need be.
-
-    Yields
-    ------
-    Path
-        Each file.
-    """
+    """Draw all `pages` of a report of ``optgen bench --json``: each file, in a folder that is made if need be."""
     # Without pyplot, which would choose a window system and keep figures.
     figure = import_module("matplotlib.figure").Figure
     folder.mkdir(parents=True, exist_ok=True)

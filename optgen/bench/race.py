@@ -41,24 +41,12 @@ ROOM = 1.1
 
 @dataclass(frozen=True)
 class Pace:
-    """How long to measure.
+    """How long to measure."""
 
-    Parameters
-    ----------
-    rounds : int
-        How many at most, in each of which every contender takes its turn.
-    seconds : float
-        For which it steps at least.
-    longest : float
-        Seconds that all rounds of a heat may take together, beyond the first three.
-    compiles : bool
-        Whether those take part that compile for seconds first.
-    """
-
-    rounds: int
-    seconds: float
-    longest: float
-    compiles: bool = True
+    rounds: int  # how many at most, in each of which every contender takes its turn
+    seconds: float  # for which it steps at least
+    longest: float  # seconds that all rounds of a heat may take together, beyond the first three
+    compiles: bool = True  # whether those take part that compile for seconds first
 
 
 FULL = Pace(15, 0.02, 12)
@@ -69,21 +57,11 @@ FEWEST = 3
 
 @dataclass(frozen=True)
 class Subject:
-    """A rule to time.
+    """A rule to time."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    kind : type
-        The generated class.
-    branch : Branch
-        What runs at most of its steps.
-    """
-
-    name: str
-    kind: Any
-    branch: Branch
+    name: str  # what it is called
+    kind: Any  # the generated class
+    branch: Branch  # what runs at most of its steps
 
 
 def given(model: Tensors, kept: StoredAs, seed: int) -> list[Array]:
@@ -110,17 +88,7 @@ class Starters:
 
 
 def entered(subject: Subject, heat: Heat, pace: Pace = FULL) -> Starters:
-    """Everybody who takes part: the loops, ours and, of the others that the heat names, those who can.
-
-    Parameters
-    ----------
-    subject : Subject
-        The rule of the heat.
-    heat : Heat
-        What is timed.
-    pace : Pace
-        Of which it is asked who may compile.
-    """
+    """Everybody who takes part: the loops, ours and, of the others that the heat names, those who can at this pace."""
     params, grads = given(heat.model, heat.kept, 0), given(heat.model, heat.kept, 1)
     optimizer = subject.kind(params, **heat.kept.options)
     hypers = dict(optimizer.hypers)

@@ -66,15 +66,7 @@ def _slot(value: Named) -> str:
 
 
 def loop(moved: Sequence[Moving], arrays: Mapping[str, Array]) -> Callable[[], None]:
-    """A function that moves what some sweeps do, one after another.
-
-    Parameters
-    ----------
-    moved : sequence of Moving
-        The sweeps.
-    arrays : mapping of str to array
-        Where each of their slots is: flat arrays of one length.
-    """
+    """A function that moves what some sweeps do, one after another, in flat arrays of one length: one a slot."""
     nothing = np.uint64(0)
     bits = {name: array.view(f"u{array.itemsize}") for name, array in arrays.items()}
     calls: list[tuple[Any, list[Any]]] = []

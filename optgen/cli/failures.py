@@ -15,15 +15,7 @@ NARROWEST = 40
 
 
 def complain_of(found: Sequence[Verified], candidates: Sequence[Candidate]) -> None:
-    """Print every failure, and once for each module what to do.
-
-    Parameters
-    ----------
-    found : sequence of Verified
-        What was found out.
-    candidates : sequence of Candidate
-        About which modules.
-    """
+    """Print every failure, and once for each module what to do."""
     candidate_of = {(candidate.optimizer.name, candidate.target): candidate for candidate in candidates}
     for each in found:
         failed = [finding for finding in each.findings if finding.verdict is Verdict.FAILED]

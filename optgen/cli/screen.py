@@ -23,13 +23,7 @@ def complain(message: str) -> None:
 
 
 def all_here() -> list[Path]:
-    """The spec files of the folder ``specs`` here.
-
-    Raises
-    ------
-    UsageError
-        If there is no such folder.
-    """
+    """The spec files of the folder ``specs`` here."""
     if not HERE.is_dir():
         raise UsageError("there is no folder specs/ here: name an optimizer or a spec file, or start with `optgen new`")
     return spec_files(HERE)
@@ -38,15 +32,7 @@ def all_here() -> list[Path]:
 def named(wanted: Sequence[str]) -> tuple[list[Choice], list[SpecError]]:
     """The optimizers and schedules that arguments name: all of a file, or those in reach of a name.
 
-    Returns
-    -------
-    tuple
-        Those, and what is wrong with the files that could not be loaded.
-
-    Raises
-    ------
-    UsageError
-        If a file is not there or declares none, or there is none of a name.
+    With them comes what is wrong with the files that could not be loaded.
     """
     files = [Path(item) for item in wanted if item.endswith(".py")]
     for file in files:
@@ -67,15 +53,7 @@ def named(wanted: Sequence[str]) -> tuple[list[Choice], list[SpecError]]:
 
 
 def one_named(name: str) -> Choice:
-    """The optimizer or schedule of a name, or the one that a file declares.
-
-    Raises
-    ------
-    SpecError
-        If the file cannot be loaded.
-    UsageError
-        If there is none, or a file declares several and none of its own name.
-    """
+    """The optimizer or schedule of a name, or the one that a file declares."""
     if not name.endswith(".py"):
         return catalog.found(name, in_reach())
     choices, failures = named([name])

@@ -19,16 +19,10 @@ _WORDS = {"proved": "proved", "shown": "proved", "open": "not known", "foreign":
 def comparison(first: Choice, second: Choice) -> dict[str, Any]:
     """What changes from one rule of the catalogue to another of its kind, as plain data.
 
-    - ``sheets``: what there is to say of each, from `optgen.explain.sheet`;
-    - ``changed``: the equations that they do not share, as `optgen.explain.difference.Change` has them, as formulas;
-    - ``shared``: the targets of those that they share;
-    - ``in_common``: what either claims to have in common with the other;
-    - ``held``: the claims that hold for one and not for the other, as `optgen.explain.difference.Held` has them.
-
-    Raises
-    ------
-    SpecError
-        If a spec file cannot be loaded.
+    ``sheets`` is what there is to say of each, from `optgen.explain.sheet`; ``changed``, the equations that they do not
+    share, as `optgen.explain.difference.Change` has them, as formulas; ``shared``, the targets of those that they
+    share; ``in_common``, what either claims to have in common with the other; ``held``, the claims that hold for one
+    and not for the other, as `optgen.explain.difference.Held` has them.
     """
     (source, declared), (theirs, their) = first, second
     sheets = [sheet(*first), sheet(*second)]

@@ -24,22 +24,13 @@ Rule = Optimizer | Schedule
 
 @dataclass(frozen=True)
 class Change:
-    """An equation that two rules do not share.
+    """An equation that two rules do not share."""
 
-    Parameters
-    ----------
-    target : Formula
-        Of what.
-    before, after : Formula or None
-        How each has it, with what has changed marked; None where one has it not.
-    by : Formula or None
-        What is added to the first value to make the second, where that is less than either.
-    """
-
-    target: Formula
+    target: Formula  # of what
+    # How each has it, with what has changed marked; None where one has it not
     before: Formula | None
     after: Formula | None
-    by: Formula | None = None
+    by: Formula | None = None  # what is added to the first value to make the second, where that is less than either
 
 
 @dataclass(frozen=True)
@@ -82,12 +73,8 @@ def claims_that_differ(
 ) -> list[Held]:
     """The claims of either rule that hold for one and not for the other, as far as that can be told at once.
 
-    Parameters
-    ----------
-    one, other : Optimizer
-        The rules.
-    known : mapping
-        By the name of a rule and by its claims, as `said` has them, what the verifier has found out: it is believed.
+    What is known, by the name of a rule and by its claims as `said` has them, the verifier has found out: it is
+    believed.
     """
     every = {str(claim): (claim, carrier) for carrier in (other, one) for claim in carrier.properties}
     rows = []

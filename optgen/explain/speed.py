@@ -17,22 +17,11 @@ _MOVED = 12
 
 
 def speed(kind: Callable[..., Any], moved: int) -> dict[str, Any]:
-    """Measure a step of an optimizer, and how fast memory is.
+    """Measure a step of an optimizer for CPUs that moves so many bytes an element, in float32, and how fast memory is.
 
     That is measured by what does nothing but move numbers, on all threads and on one, and by the optimizer itself:
-    whichever moved most a second. All take turns, since what else the machine does comes and goes.
-
-    Parameters
-    ----------
-    kind : class
-        An optimizer for CPUs that comes from a generated module.
-    moved : int
-        The bytes that it moves for an element in float32.
-
-    Returns
-    -------
-    dict
-        ``elements``, ``bytes_a_second``, ``how`` that was measured, and ``seconds`` that a step took.
+    whichever moved most a second. All take turns, since what else the machine does comes and goes. Found are
+    ``elements``, ``bytes_a_second``, ``how`` that was measured, and ``seconds`` that a step took.
     """
     rng = np.random.default_rng(0)
     theta, g = (rng.standard_normal(ELEMENTS, np.float32) for _ in range(2))

@@ -22,13 +22,7 @@ _LARGEST_EXPONENT = 2**24
 
 @lru_cache(MEMORY)
 def fault(number: Expr) -> Wrong | None:
-    """What is wrong with a number, with what to write instead; None if float64 holds it.
-
-    Parameters
-    ----------
-    number : sympy.Expr
-        An expression without symbols.
-    """
+    """What is wrong with a number, an expression without symbols, with what to write instead; None if nothing is."""
     if number.is_Rational and is_exact(number):
         return None
     value = _value(number)
@@ -115,18 +109,9 @@ def _is_whole(expression: Expr) -> bool:
 
 
 def numbers_among_elements(value: Expr, space: Space, space_of: Callable[[Basic], Space]) -> Iterator[Wrong]:
-    """What is wrong with the numbers in the arithmetic of elements, which may be float32.
+    """What is wrong with the numbers in the arithmetic of elements, which may be float32, of a value over a space.
 
     A number beside tensors, rows or hyperparameters alone is a float64, whatever the elements are.
-
-    Parameters
-    ----------
-    value : sympy.Expr
-        The value of an equation.
-    space : Space
-        What its target varies over.
-    space_of : callable
-        From an expression to what it varies over.
     """
     outside = [number for number in numbers_in(value) if not _is_single(number)]
     if not outside:

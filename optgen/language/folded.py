@@ -37,13 +37,7 @@ _DEPTH = 3
 
 
 def refuse_folded() -> None:
-    """Refuse what is being made if the call that makes it has a condition that is no longer one.
-
-    Raises
-    ------
-    SpecError
-        At the line of the first.
-    """
+    """Refuse what is being made if the call that makes it has a condition that is no longer one."""
     frame: FrameType | None = calling_frame()
     for _ in range(_DEPTH):
         if frame is None:
@@ -57,23 +51,9 @@ def refuse_folded() -> None:
 
 
 def refuse_folded_in(source: str, names: Mapping[str, Any], file: str, calls: tuple[int, ...] | None = None) -> None:
-    """Refuse a file with a condition that is no longer one.
+    """Refuse the source of a file in which names stand for something, if it has a condition that is no longer one.
 
-    Parameters
-    ----------
-    source : str
-        Its text.
-    names : mapping of str to object
-        What its names stand for.
-    file : str
-        What it is called.
-    calls : tuple of int, optional
-        Lines, first and last, and columns, first and last, of the call that counts alone.
-
-    Raises
-    ------
-    SpecError
-        At the line of the first.
+    If a call alone counts, it stands at lines, first and last, and columns, first and last.
     """
     for condition, own in _conditions(source):
         if (

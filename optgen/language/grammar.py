@@ -30,15 +30,7 @@ _LONG = re.compile(r"\d{24,}")
 
 
 def misformed(target: Any, value: Any) -> Iterator[Problem]:
-    """What in a value is of a kind that cannot stand where it stands.
-
-    Parameters
-    ----------
-    target : object
-        What is given the value, for the messages.
-    value : object
-        What SymPy made of what was written.
-    """
+    """What in a value of a target is of a kind that cannot stand where it stands."""
     if isinstance(value, Boolean | bool) and not isinstance(value, Symbol):  # SymPy's symbols are conditions too
         fix = "write Piecewise((value, condition), (other, True))"
         found = [("the value is a truth value, where a number is wanted", fix)]

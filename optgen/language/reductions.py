@@ -62,138 +62,118 @@ class Reduction(Function):
 class TensorSum(Reduction):
     """Sum over the elements of each tensor."""
 
-    how = "sum"
-    to = Space.TENSOR
+    how, to = "sum", Space.TENSOR
 
 
 class TensorMean(Reduction):
     """Mean over the elements of each tensor."""
 
-    how = "mean"
-    to = Space.TENSOR
+    how, to = "mean", Space.TENSOR
 
 
 class TensorMax(Reduction):
     """Largest element of each tensor."""
 
-    how = "max"
-    to = Space.TENSOR
+    how, to = "max", Space.TENSOR
 
 
 class Norm(Reduction):
     """Euclidean norm of each tensor."""
 
-    how = "norm"
-    to = Space.TENSOR
+    how, to = "norm", Space.TENSOR
 
 
 class RowSum(Reduction):
     """Sum over the elements of each row."""
 
-    how = "sum"
-    to = Space.ROW
+    how, to = "sum", Space.ROW
 
 
 class RowMean(Reduction):
     """Mean over the elements of each row."""
 
-    how = "mean"
-    to = Space.ROW
+    how, to = "mean", Space.ROW
 
 
 class RowMax(Reduction):
     """Largest element of each row."""
 
-    how = "max"
-    to = Space.ROW
+    how, to = "max", Space.ROW
 
 
 class RowNorm(Reduction):
     """Euclidean norm of each row."""
 
-    how = "norm"
-    to = Space.ROW
+    how, to = "norm", Space.ROW
 
 
 class ColSum(Reduction):
     """Sum over the elements of each column."""
 
-    how = "sum"
-    to = Space.COL
+    how, to = "sum", Space.COL
 
 
 class ColMean(Reduction):
     """Mean over the elements of each column."""
 
-    how = "mean"
-    to = Space.COL
+    how, to = "mean", Space.COL
 
 
 class ColMax(Reduction):
     """Largest element of each column."""
 
-    how = "max"
-    to = Space.COL
+    how, to = "max", Space.COL
 
 
 class ColNorm(Reduction):
     """Euclidean norm of each column."""
 
-    how = "norm"
-    to = Space.COL
+    how, to = "norm", Space.COL
 
 
 class ModelSum(Reduction):
     """Sum over the elements of all tensors."""
 
-    how = "sum"
-    to = Space.MODEL
+    how, to = "sum", Space.MODEL
 
 
 class ModelMean(Reduction):
     """Mean over the elements of all tensors."""
 
-    how = "mean"
-    to = Space.MODEL
+    how, to = "mean", Space.MODEL
 
 
 class ModelMax(Reduction):
     """Largest element of all tensors."""
 
-    how = "max"
-    to = Space.MODEL
+    how, to = "max", Space.MODEL
 
 
 class ModelNorm(Reduction):
     """Euclidean norm of all tensors taken as one vector."""
 
-    how = "norm"
-    to = Space.MODEL
+    how, to = "norm", Space.MODEL
 
 
 class GroupSum(Reduction):
     """Sum over the elements of all tensors of each parameter group."""
 
-    how = "sum"
-    to = Space.GROUP
+    how, to = "sum", Space.GROUP
 
 
 class GroupMean(Reduction):
     """Mean over the elements of all tensors of each parameter group."""
 
-    how = "mean"
-    to = Space.GROUP
+    how, to = "mean", Space.GROUP
 
 
 class GroupMax(Reduction):
     """Largest element of all tensors of each parameter group."""
 
-    how = "max"
-    to = Space.GROUP
+    how, to = "max", Space.GROUP
 
 
 class GroupNorm(Reduction):
     """Euclidean norm of all tensors of each parameter group taken as one vector."""
 
-    how = "norm"
-    to = Space.GROUP
+    how, to = "norm", Space.GROUP

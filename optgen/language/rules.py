@@ -65,13 +65,7 @@ def cannot_evaluate(step: Sequence[Let], evaluation: Any) -> list[Problem]:
 
 
 def in_order(step: Sequence[Let]) -> tuple[Let, ...]:
-    """The equations so that each comes after those it needs, otherwise as written.
-
-    Raises
-    ------
-    graphlib.CycleError
-        If they need each other.
-    """
+    """The equations so that each comes after those it needs, otherwise as written; a cycle is `graphlib`'s error."""
     position = {let.target: k for k, let in enumerate(step)}
     sorter = TopologicalSorter({let.target: [x for x in named(let.value) if x in position] for let in step})
     sorter.prepare()

@@ -12,10 +12,7 @@ from optgen.language.order import factors
 def sign_of(value: Expr) -> Any:
     """The sign of an expression, made of the signs of its factors.
 
-    Parameters
-    ----------
-    value : sympy.Expr
-        A sum is written as a product where its terms have a factor in common.
+    A sum is written as a product where its terms have a factor in common.
     """
     if isinstance(value, Piecewise):
         return Piecewise(*((sign_of(case), condition) for case, condition in value.args))

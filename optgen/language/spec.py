@@ -188,13 +188,7 @@ class Optimizer:
 
 
 def equations_in(argument: str, given: Any, name: Any, location: Location, kind: str) -> tuple[Let, ...]:
-    """What was given for the equations of a rule, as a tuple; what they are is for the rules of the language to see.
-
-    Raises
-    ------
-    SpecError
-        If it is nothing that has an order of its own.
-    """
+    """What was given for the equations of a rule, if it has an order; what they are is for the language to see."""
     if isinstance(given, Let):
         problem = Problem(
             f"{argument} is one Let, not a tuple", f"write a comma after it: {argument}=(Let(…),)", str(given)

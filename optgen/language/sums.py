@@ -52,7 +52,7 @@ class Written(Expr):
         return _applied(_quotient, other, self)
 
     def __pow__(self, other: Any, mod: Any = None) -> Any:
-        return _applied(_power, self, other) if mod is None else NotImplemented
+        return _applied(Pow, self, other) if mod is None else NotImplemented
 
     def __neg__(self) -> Any:
         return _written(negated(self))
@@ -176,10 +176,6 @@ def _product(left: Any, right: Any) -> Any:
 
 def _quotient(left: Any, right: Any) -> Any:
     return _product(left, Pow(right, S.NegativeOne))
-
-
-def _power(left: Any, right: Any) -> Any:
-    return Pow(left, right)
 
 
 def _whole(value: Any) -> Any:

@@ -46,17 +46,7 @@ def width(line: str) -> int:
 
 
 def typeset(formula: Formula, columns: int = 80, indent: int = 0) -> list[str]:
-    """An equation, or a list of cases, as lines of text.
-
-    Parameters
-    ----------
-    formula : Formula
-        What is to be set.
-    columns : int
-        How wide a line may be.
-    indent : int
-        How far to the right all of it stands.
-    """
+    """An equation, or a list of cases, as lines of text no wider than the columns, all of it indented."""
     space = columns - indent
     if formula[0] == "relation" and formula[2] == "=":
         left = _beside([_box(formula[1][0]), _text(" = ")])
@@ -64,11 +54,6 @@ def typeset(formula: Formula, columns: int = 80, indent: int = 0) -> list[str]:
     else:
         set_ = _fitting(formula, space)
     return [(" " * indent + line).rstrip() for line in set_.lines]
-
-
-def in_line(formula: Formula) -> str:
-    """A formula on one line."""
-    return _flat(formula)
 
 
 def _fitting(formula: Formula, space: int) -> Box:
@@ -87,7 +72,7 @@ def _fitting(formula: Formula, space: int) -> Box:
             spaced = [_beside([*([_text(" ")] if k else []), _box(factor)]) for k, factor in enumerate(factors)]
             if all(box.width <= space for box in spaced):
                 return _packed(spaced, space)
-    return _stacked([_text(line) for line in textwrap.wrap(_flat(formula), max(space, 20), break_long_words=False)])
+    return _stacked([_text(line) for line in textwrap.wrap(in_line(formula), max(space, 20), break_long_words=False)])
 
 
 def _case(value: Formula, when: Formula | None, space: int) -> Box:
@@ -150,43 +135,45 @@ def _box(formula: Formula) -> Box:
             ]
             gaps = [_text(" " * (widest - box.width + 2)) for box in values]
             return _braced([_beside(list(row)) for row in zip(values, gaps, conditions, strict=True)])
-    return _text(_flat(formula))
+    return _text(in_line(formula))
 
 
-def _flat(formula: Formula) -> str:
+def in_line(formula: Formula) -> str:
     """A formula on one line."""
     match formula:
         case ("letter", base, accent, below, above, index):
             return _letter(base, accent, below, above, index)
         case ("tex", _, letter):
-            return _flat(letter)
+            return in_line(letter)
         case ("word", text):
             return str(text)
         case ("changed", inside):
-            return f"{CHANGED}{_flat(inside)}{AS_BEFORE}"
+            return f"{CHANGED}{in_line(inside)}{AS_BEFORE}"
         case ("sum", terms):
-            first, *others = [(sign, _flat(term)) for sign, term in terms]
+            first, *others = [(sign, in_line(term)) for sign, term in terms]
             return "".join((first[0].replace("+", ""), first[1], *(f" {sign} {term}" for sign, term in others)))
         case ("product", factors):
-            return " ".join(map(_flat, factors))
+            return " ".join(map(in_line, factors))
         case ("fraction", above, below):
-            return "/".join(_flat(x) if _is_atom(x) else f"({_flat(x)})" for x in (above, below))
+            return "/".join(in_line(x) if _is_atom(x) else f"({in_line(x)})" for x in (above, below))
         case ("power", base, exponent):
-            raised = _spelt(_flat(exponent), _ABOVE)
-            return _flat(base) + (raised or f"^{_flat(exponent) if _is_atom(exponent) else f'({_flat(exponent)})'}")
+            raised = _spelt(in_line(exponent), _ABOVE)
+            return in_line(base) + (
+                raised or f"^{in_line(exponent) if _is_atom(exponent) else f'({in_line(exponent)})'}"
+            )
         case ("root", inside):
-            return f"√{_flat(inside)}" if _is_atom(inside) else f"√({_flat(inside)})"
+            return f"√{in_line(inside)}" if _is_atom(inside) else f"√({in_line(inside)})"
         case ("fence", left, inside, right):
-            return f"{left}{_flat(inside)}{right[0]}{_index(right[1:])}"
+            return f"{left}{in_line(inside)}{right[0]}{_index(right[1:])}"
         case ("call", name, below, arguments):
-            return f"{name}{f'_{below}' if below else ''}({', '.join(map(_flat, arguments))})"
+            return f"{name}{f'_{below}' if below else ''}({', '.join(map(in_line, arguments))})"
         case ("relation", sides, operator):
-            return f" {operator} ".join(map(_flat, sides))
+            return f" {operator} ".join(map(in_line, sides))
         case ("not", inside):
-            return f"not ({_flat(inside)})"
+            return f"not ({in_line(inside)})"
         case ("cases", pairs):
             *chosen, (last, _) = pairs
-            return "".join(f"{_flat(value)} if {_flat(when)}, " for value, when in chosen) + f"else {_flat(last)}"
+            return "".join(f"{in_line(value)} if {in_line(when)}, " for value, when in chosen) + f"else {in_line(last)}"
     raise ValueError(f"{formula!r} is no formula")
 
 
@@ -250,7 +237,7 @@ def _over(above: Box, below: Box) -> Box:
 
 
 def _raised(base: Box, exponent: Formula) -> Box:
-    flat = _flat(exponent)
+    flat = in_line(exponent)
     letters = _spelt(flat, _ABOVE)
     if letters and len(letters) <= _LONGEST_EXPONENT:
         return _beside([base, Box((letters,), 0)]) if len(base.lines) == 1 else _corner(base, _text(letters))

@@ -29,6 +29,7 @@ from optgen.loops.nodes import (
     Constant,
     Expression,
     Function,
+    Item,
     Load,
     Loop,
     Name,
@@ -65,8 +66,7 @@ def lowered(kernel: Kernel) -> Lowered:
             small = _SmallSweep(kernel, steps)
             name = f"{small.space.value}s_{numbers[small.space]}"
             numbers[small.space] += 1
-            where = f"Before sweep {round_.number}" if any(round_.whole) else "After the last sweep"
-            functions.append(small.function(name, where))
+            functions.append(small.function(name, round_.where))
             made = rounds.whole_totals(kernel, rounds.each(steps))
             phases.append(Launched(name, small.space.value, totals=made))
         simple = rounds.is_simple(kernel)
@@ -105,21 +105,12 @@ class _ElementSweep:
     kernel: Kernel
     round_: Round
 
-    @property
-    def sweeps(self) -> list[Sweep]:
-        return [step.sweep for step in self.round_.whole if step]
-
-    @property
-    def by_rows(self) -> bool:
-        """Whether a chunk is visited one row of its matrices after another."""
-        return rounds.is_by_rows(self.sweeps)
-
     def function(self, name: str, what: str) -> Function:
         """The kernel."""
         taken = rounds.taken(self.kernel, rounds.each(self.round_.whole))
         pairs = zip(self.kernel.branches, self.round_.whole, strict=True)
         blocks = [tuple(self.block(branch, step)) for branch, step in pairs]
-        named = rounds.scalars_used(self.kernel, self.sweeps, rounds.GROUP, branch=rounds.differ(blocks))
+        named = rounds.scalars_used(self.kernel, self.round_.sweeps, rounds.GROUP, branch=rounds.differ(blocks))
         group = [assign("group", _chunk(3))] if "group" in reads((named, *blocks)) else []
         body = (*self.head(blocks), *group, *named, *_offsets(self.kernel, taken), *rounds.by_branch(blocks))
         parameters = ["chunks", "addresses", "storage", "scalars", *(["keys"] if self.kernel.draws else [])]
@@ -129,14 +120,14 @@ class _ElementSweep:
     def head(self, blocks: Sequence[tuple[Statement, ...]]) -> list[Assign]:
         """Names for the place of the chunk and, unless it is visited row by row, for its memory."""
         place = [assign("tensor", _chunk(1)), assign("first_element", _chunk(2))]
-        if not self.by_rows:
+        if not self.round_.is_by_rows:
             return [assign("count", _chunk(0)), *place, *self.pointers()]
         used = reads(tuple(blocks))
         return [*place, *(assign(name, _chunk(k)) for k, name in enumerate(rounds.PLACE, start=5) if name in used)]
 
     def pointers(self) -> list[Assign]:
         """Names for where a run of elements lies."""
-        columns = rounds.columns(self.kernel, self.sweeps).items()
+        columns = rounds.columns(self.kernel, self.round_.sweeps).items()
         places = [Place(slot.name, Name("addresses"), column, _TENSOR, _FIRST) for slot, column in columns]
         return [assign(place.slot + _PTR, place) for place in places]
 
@@ -149,7 +140,7 @@ class _ElementSweep:
         yield from (assign(rounds.name(x), _held(x, branch)) for x in sweep.given if x.space <= Space.TENSOR)
         yield from map(rounds.started, totals)
         run = _RunOfElements(self.kernel, step)
-        yield from (self.lines(sweep, branch, list(run.loops())) if self.by_rows else run.loops())
+        yield from (self.lines(sweep, branch, list(run.loops())) if self.round_.is_by_rows else run.loops())
         for reduce in totals:
             yield from _finished(reduce, _chunk(4))
 
@@ -385,8 +376,8 @@ class _Position:
         space = self.sweep.space
         yield from rounds.scalars_used(self.kernel, [self.sweep], ZERO if space is Space.MODEL else rounds.GROUP)
         yield from map(self.total, self.made)
-        by_one = space in (Space.MODEL, Space.TENSOR)
-        yield from [_by_one_thread(*self.position())] if by_one else self.position()
+        made = rounds.position(self.kernel, self.branch, self.step, self.place, self.argument)
+        yield from [_by_one_thread(*made)] if space in (Space.MODEL, Space.TENSOR) else made
 
     def is_made_here(self, load: Named) -> bool:
         """Whether a load is a total that has yet to be made of what it is a total of."""
@@ -398,7 +389,7 @@ class _Position:
         reduce = self.known[load]
         source, most = reduce.of, reduce.how == "max"
         name = rounds.name(load)
-        array = Name((rounds.holder(reduce.factors[0], self.branch) if source is not Space.ELEM else name) + OF)
+        array = rounds.source(reduce, self.branch)
         if reduce.is_of_group:
             return assign(name, call(f"{reduce.how}_over_group", _SMALL, array, _AT, _J))
         if load.space is Space.TENSOR:
@@ -406,18 +397,9 @@ class _Position:
         at = (_AT,) if load.space is Space.MODEL else (_AT, _J, _I)
         return assign(name, call(_TOTAL[source, load.space][most], _SMALL, array, *at))
 
-    def position(self) -> list[Assign]:
-        """The position: its results become those of its function."""
-        sweep = self.sweep
-        arrays = {result: rounds.holder(result, self.branch) for result in sweep.keeps}
-        arrays |= {slot.next: slot.name for slot in sweep.stores}
-        here = self.here[sweep.space]
-        stored = {x: item("small", plus(Name(array + OF), *here)) for x, array in arrays.items()}
-        if rounds.is_copying(sweep):
-            values = {slot.next: slot.next for slot in sweep.stores} | {a.target: a.value for a in sweep.body}
-            return [Assign((stored[target],), self.argument(value)) for target, value in values.items()]
-        targets = [stored.get(result) or Name(rounds.name(result)) for result in rounds.results(sweep)]
-        return [rounds.called(self.kernel, self.step, map(self.argument, sweep.loads), targets)]
+    def place(self, array: str) -> Item:
+        """Where an array has the value of this position."""
+        return item("small", plus(Name(array + OF), *self.here[self.sweep.space]))
 
     def argument(self, load: Named) -> Expression:
         """A load as an argument of the function of one position."""

@@ -1,9 +1,9 @@
 """Loops: what generated functions do, as frozen data between a `Kernel` and the text of a language.
 
-Twelve expressions, nine statements and the function. What each means is said here in a line, and in `interpret` as a
-program. A slot is a tensor as memory has it: the parameters, the gradient, a state. How it is stored is known when a
-function is compiled; what is loaded has the type in which elements are computed, for which a node says "element". All
-other numbers are float64, and what counts or points is a 64-bit integer.
+Twelve expressions, nine statements and the function. What each means is said here in a line, and in
+`tests/interpret.py` as a program. A slot is a tensor as memory has it: the parameters, the gradient, a state. How it is
+stored is known when a function is compiled; what is loaded has the type in which elements are computed, for which a
+node says "element". All other numbers are float64, and what counts or points is a 64-bit integer.
 """
 
 from __future__ import annotations
@@ -202,28 +202,15 @@ class Return:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of a module.
+    """A function of a module."""
 
-    Parameters
-    ----------
-    kind : str
-        What it is for: the numbers of the host, one value that varies over less than elements, one element, the loop
-        over a chunk, a sweep over all chunks, or what a GPU launches.
-    name : str
-        What it is called.
-    parameters : tuple of str
-        What it takes.
-    what : str
-        What it does, in a sentence.
-    body : tuple of Statement
-        How.
-    """
-
+    # What it is for: the numbers of the host, one value that varies over less than elements, one element, the loop over
+    # a chunk, a sweep over all chunks, or what a GPU launches
     kind: Kind
-    name: str
-    parameters: tuple[str, ...]
-    what: str
-    body: tuple[Statement, ...]
+    name: str  # what it is called
+    parameters: tuple[str, ...]  # what it takes
+    what: str  # what it does, in a sentence
+    body: tuple[Statement, ...]  # how
 
 
 Expression = Name | Constant | Field | Number | Binary | Call | Item | Run | View | Place | Cast | Load

@@ -60,29 +60,10 @@ from optgen.language.text import ATOM, PRODUCT, RELATION, UNARY, TextPrinter
 
 FUNCTIONS = {
     Abs: "abs",
-    atan2: "atan2",
     ceiling: "ceil",
-    cos: "cos",
-    erf: "erf",
-    exp: "exp",
-    expm1: "expm1",
-    finite: "finite",
-    floor: "floor",
-    fma: "fma",
-    head: "head",
-    log: "log",
-    log1p: "log1p",
-    mean_age: "mean_age",
-    powm1: "powm1",
-    root_of_squares: "root_of_squares",
-    shrunk: "shrunk",
-    sign: "sign",
-    sin: "sin",
-    stretched: "stretched",
-    tail: "tail",
-    tan: "tan",
-    tanh: "tanh",
-    times: "times",
+    **{its: its.__name__ for its in (atan2, cos, erf, exp, floor, log, sign, sin, tan, tanh)},
+    **{its: its.__name__ for its in (expm1, finite, fma, head, log1p, mean_age, powm1, root_of_squares)},
+    **{its: its.__name__ for its in (shrunk, stretched, tail, times)},
 }
 """What SymPy's functions are called in generated code."""
 _STRUCTURE = (
@@ -102,11 +83,14 @@ class CodePrinter(TextPrinter):
         self.elementwise = elementwise
         self.used: set[str] = set()
 
+    def library(self, name: str) -> str:
+        """The name of a function, which the module must import unless Python has it."""
+        self.used.update({name} - {"abs"})
+        return name
+
     def call(self, name: str, arguments: Iterable[Basic]) -> str:
-        """A call of a function that the module must import."""
-        if name != "abs":
-            self.used.add(name)
-        return f"{name}({', '.join(map(self, arguments))})"
+        """A call of a function."""
+        return f"{self.library(name)}({', '.join(map(self, arguments))})"
 
     def symbol(self, symbol: Symbol) -> str:
         """The variable of a symbol: ``m_next`` for the new value of ``m``."""
@@ -147,10 +131,9 @@ class CodePrinter(TextPrinter):
         if not self.elementwise:
             return super().piecewise(piecewise)
         *pairs, (last, _) = piecewise.args
-        text = self(last)
-        self.used.add("where")
+        text, where = self(last), self.library("where")
         for value, condition in reversed(pairs):
-            text = f"where({self(condition)}, {self(value)}, {text})"
+            text = f"{where}({self(condition)}, {self(value)}, {text})"
         return text, ATOM
 
     def connected(self, conditions: Expr) -> tuple[str, int]:
@@ -162,8 +145,7 @@ class CodePrinter(TextPrinter):
 
     def extremum(self, expression: Expr) -> str:
         """A maximum or minimum, of two at a time."""
-        name = "maximum" if isinstance(expression, Max) else "minimum"
-        self.used.add(name)
+        name = self.library("maximum" if isinstance(expression, Max) else "minimum")
         return in_pairs(name, [self(argument) for argument in self.extremes(expression)])
 
     def function(self, expression: Function) -> str:
@@ -180,13 +162,7 @@ def in_pairs(name: str, texts: Sequence[str]) -> str:
 
 
 def require_printable(optimizer: Optimizer | Schedule) -> None:
-    """Refuse a spec that uses what no target can print.
-
-    Raises
-    ------
-    SpecError
-        With the equation and what is known instead.
-    """
+    """Refuse a spec that uses what no target can print, with the equation and what is known instead."""
     problems = [
         Problem(f"there is no printer for `{node.func.__name__}`", _instead(node), str(let))
         for let, value in expressions(optimizer.step)

@@ -9,7 +9,7 @@ equations.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby
 from math import inf
@@ -48,94 +48,63 @@ OF = "_of"
 
 @dataclass(frozen=True)
 class Step:
-    """One sweep with the function that computes one of its positions.
+    """One sweep with the function that computes one of its positions."""
 
-    Parameters
-    ----------
-    sweep : Sweep
-        What is done.
-    name : str
-        Of the function.
-    """
-
-    sweep: Sweep
-    name: str
+    sweep: Sweep  # what is done
+    name: str  # of the function
 
 
 @dataclass(frozen=True)
 class Between:
-    """Small sweeps that are done one after another.
+    """Small sweeps that are done one after another."""
 
-    Parameters
-    ----------
-    combines : bool
-        Whether they combine totals of which sweeps have left parts, and do nothing else.
-    number : int
-        How many of the kind there are before, in all rounds.
-    steps : tuple of tuple of Step
-        For each branch, what is done.
-    """
-
-    combines: bool
-    number: int
-    steps: tuple[tuple[Step, ...], ...]
+    combines: bool  # whether they combine totals of which sweeps have left parts, and do nothing else
+    number: int  # how many of the kind there are before, in all rounds
+    steps: tuple[tuple[Step, ...], ...]  # for each branch, what is done
 
 
 @dataclass(frozen=True)
 class Round:
-    """What is done for one sweep over elements, or after the last.
+    """What is done for one sweep over elements, or after the last."""
 
-    Parameters
-    ----------
-    number : int
-        Of the sweep, from 0.
-    small : tuple of Between
-        What is done before it.
-    whole : tuple of (Step or None)
-        For each branch, the sweep itself, if it has one.
-    """
+    number: int  # of the sweep, from 0
+    small: tuple[Between, ...]  # what is done before it
+    whole: tuple[Step | None, ...]  # for each branch, the sweep itself, if it has one
 
-    number: int
-    small: tuple[Between, ...]
-    whole: tuple[Step | None, ...]
+    @property
+    def sweeps(self) -> list[Sweep]:
+        """The sweeps of all branches."""
+        return [step.sweep for step in self.whole if step]
+
+    @property
+    def is_by_rows(self) -> bool:
+        """Whether a chunk is visited one row of its matrices after another: who is in which must be known."""
+        spaces = {x.space for s in self.sweeps for x in (*s.given, *(reduce.target for reduce in s.reduces))}
+        return bool(spaces & {Space.ROW, Space.COL})
+
+    @property
+    def where(self) -> str:
+        """Where what is small is done, in words."""
+        return f"Before sweep {self.number}" if any(self.whole) else "After the last sweep"
 
 
 @dataclass(frozen=True)
 class Launched:
-    """What a step launches, in order.
+    """What a step launches, in order."""
 
-    Parameters
-    ----------
-    function : str
-        What is launched.
-    over : str
-        The space that it visits; "small" for all that is less than elements.
-    takes : tuple of str
-        The arrays it takes that have one value for a chunk, a row, a tensor and so on.
-    totals : mapping of str to (str, str)
-        The totals that are whole after it: how they are made, and of what there is one value for each.
-    """
-
-    function: str
-    over: str
-    takes: tuple[str, ...] = ()
+    function: str  # what is launched
+    over: str  # the space that it visits; "small" for all that is less than elements
+    takes: tuple[str, ...] = ()  # the arrays it takes that have one value for a chunk, a row, a tensor and so on
+    # The totals that are whole after it: how they are made, and of what there is one value for each
     totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """A kernel as the functions of a module.
+    """A kernel as the functions of a module."""
 
-    Parameters
-    ----------
-    functions : tuple of Function
-        In the order in which they are read.
-    phases : tuple of Launched
-        What a step launches.
-    """
-
-    functions: tuple[Function, ...]
-    phases: tuple[Launched, ...]
+    functions: tuple[Function, ...]  # in the order in which they are read
+    phases: tuple[Launched, ...]  # what a step launches
 
 
 def is_simple(kernel: Kernel) -> bool:
@@ -251,15 +220,7 @@ def each(steps: Iterable[Step | None]) -> tuple[tuple[Step, ...], ...]:
 
 
 def taken(kernel: Kernel, steps: Sequence[tuple[Step, ...]]) -> tuple[str, ...]:
-    """The arrays that sweeps read or write, by name and each once: the parameters that their kernel takes.
-
-    Parameters
-    ----------
-    kernel : Kernel
-        Whose sweeps.
-    steps : sequence of tuple of Step
-        For each branch, those that are done.
-    """
+    """The arrays that sweeps read or write, by name and each once: the parameters that their kernel takes."""
     found: dict[str, None] = {}
     for branch, of_branch in zip(kernel.branches, steps, strict=True):
         known = totals(branch)
@@ -287,6 +248,12 @@ def holder(symbol: Named, branch: Branch) -> str:
     return name(symbol) if apart else str(symbol.of.name)
 
 
+def source(reduce: Reduce, branch: Branch) -> Name:
+    """The array of the parts of a total, or of what it is a total of."""
+    of_elements = reduce.of is Space.ELEM
+    return Name((name(reduce.target) if of_elements else holder(reduce.factors[0], branch)) + OF)
+
+
 def slot_of(symbol: Named) -> Named:
     """What holds a value of elements: a slot holds its new value once that has been stored."""
     return symbol.of if isinstance(symbol, Next) else symbol
@@ -297,12 +264,6 @@ def columns(kernel: Kernel, sweeps: Sequence[Sweep]) -> dict[Named, int]:
     touched = {slot_of(x) for sweep in sweeps for x in (*sweep.reads, *sweep.stores, *sweep.keeps)}
     every = (theta, g, *kernel.slots[1:], *kept(kernel))
     return {slot: column for column, slot in enumerate(every) if slot in touched}
-
-
-def is_by_rows(sweeps: Sequence[Sweep]) -> bool:
-    """Whether sweeps over elements must know in which row and column each one is."""
-    spaces = {x.space for sweep in sweeps for x in (*sweep.given, *(reduce.target for reduce in sweep.reduces))}
-    return bool(spaces & {Space.ROW, Space.COL})
 
 
 def needed(kernel: Kernel, sweep: Sweep) -> tuple[Named, ...]:
@@ -375,6 +336,25 @@ def called(kernel: Kernel, step: Step, given: Iterable[Expression], targets: Seq
     """A position becomes what its function makes of what it is given and of the scalars."""
     arguments = (*given, *_names(needed(kernel, step.sweep)))
     return Assign(tuple(targets), Call(step.name, arguments))
+
+
+def position(
+    kernel: Kernel,
+    branch: Branch,
+    step: Step,
+    place: Callable[[str], Item],
+    argument: Callable[[Named], Expression],
+) -> list[Assign]:
+    """A position of a small sweep: what it leaves has a place in an array, each load is an argument."""
+    sweep = step.sweep
+    arrays = {result: holder(result, branch) for result in sweep.keeps}
+    arrays |= {slot.next: slot.name for slot in sweep.stores}
+    stored = {x: place(array) for x, array in arrays.items()}
+    if is_copying(sweep):
+        values = {slot.next: slot.next for slot in sweep.stores} | {a.target: a.value for a in sweep.body}
+        return [Assign((stored[target],), argument(value)) for target, value in values.items()]
+    targets = [stored.get(result) or Name(name(result)) for result in results(sweep)]
+    return [called(kernel, step, map(argument, sweep.loads), targets)]
 
 
 GROUP = Name("group")

@@ -43,15 +43,9 @@ _UNARY, ATOM = 4, 5
 
 @dataclass(frozen=True)
 class LoopPrinter:
-    """Prints functions. An emitter overrides what its language says in another way.
+    """Prints functions. An emitter overrides what its language says in another way."""
 
-    Parameters
-    ----------
-    depth : int
-        In how many blocks the lines stand that it prints.
-    """
-
-    depth: int = 0
+    depth: int = 0  # in how many blocks the lines stand that it prints
 
     @property
     def width(self) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
-from optgen.ir import Branch, Kernel, Reduce, Sweep
+from optgen.ir import Branch, Kernel, Reduce
 from optgen.language.noise import Draw
 from optgen.language.reductions import Extent
 from optgen.language.spaces import Space
@@ -94,15 +94,6 @@ class _OverChunks:
         return f"sweep{self.suffix}"
 
     @property
-    def whole(self) -> list[Sweep]:
-        return [step.sweep for step in self.round_.whole if step]
-
-    @property
-    def by_rows(self) -> bool:
-        """Whether a chunk is visited one row of its matrices after another."""
-        return rounds.is_by_rows(self.whole)
-
-    @property
     def common(self) -> tuple[str, ...]:
         """What all functions take: what comes from the host, and arrays of small values."""
         keys = ["keys"] if self.kernel.draws else []
@@ -127,9 +118,9 @@ class _OverChunks:
     def chunk(self) -> Function:
         """The loop over one chunk."""
         blocks = [self.block(*pair) for pair in zip(self.kernel.branches, self.round_.whole, strict=True)]
-        by_rows, used = self.by_rows, reads(tuple(blocks))
+        by_rows, used = self.round_.is_by_rows, reads(tuple(blocks))
         head = [node for node in self.head() if not by_rows or reads(node.targets) & used]
-        named = rounds.scalars_used(self.kernel, self.whole, rounds.GROUP, branch=rounds.differ(blocks))
+        named = rounds.scalars_used(self.kernel, self.round_.sweeps, rounds.GROUP, branch=rounds.differ(blocks))
         if "group" in reads((named, *blocks)):
             head.append(assign("group", item("row", Number(-3))))
         body = (*head, *named, *rounds.by_branch(blocks))
@@ -141,13 +132,13 @@ class _OverChunks:
 
     def head(self) -> list[Assign]:
         """Names for the memory and for the place of the chunk."""
-        if not self.by_rows:
+        if not self.round_.is_by_rows:
             return [assign("count", item("row", ZERO)), *self.views()]
         return [assign(name, item("place", Number(k))) for k, name in enumerate(rounds.PLACE, start=1)]
 
     def views(self, begin: Expression = ZERO) -> list[Assign]:
         """Names for the memory of a chunk, or of one row of it."""
-        columns = rounds.columns(self.kernel, self.whole).items()
+        columns = rounds.columns(self.kernel, self.round_.sweeps).items()
         views = [View(slot.name, Name("row"), 1 + column, begin, _COUNT) for slot, column in columns]
         return [assign(view.slot, view) for view in views]
 
@@ -162,7 +153,7 @@ class _OverChunks:
             *(assign(draw.name, self.drawn(draw), text(draw.node)) for draw in sweep.draws),
             *(assign(x.name, Cast(_held(x, branch), "element")) for x in given),
             *map(_started, totals),
-            *(self.lines(step, branch) if self.by_rows else self.elements(step)),
+            *(self.lines(step, branch) if self.round_.is_by_rows else self.elements(step)),
             *(_left(reduce, item("place", ZERO)) for reduce in totals),
         )
 
@@ -232,7 +223,7 @@ class _OverChunks:
     def element(self, load: Named) -> Expression:
         """A load as an argument of the function of one element."""
         if isinstance(load, Draw):
-            return item(f"{load.name}_line" if self.by_rows else load.name, _I)
+            return item(f"{load.name}_line" if self.round_.is_by_rows else load.name, _I)
         if load.space is Space.ELEM:
             return item(rounds.slot_of(load).name, _I)
         name = rounds.name(load)
@@ -280,10 +271,9 @@ def _between(kernel: Kernel, between: Between, round_: Round) -> Function:
         branch = rounds.scalars_used(kernel, (), rounds.GROUP, branch=True)
         body = (Each("j", Field(_AT, "tensors"), (_GROUP_OF_J, *branch, *rounds.by_branch(insides))),)
     taken = (array + OF for array in rounds.taken(kernel, between.steps))
-    where = f"Before sweep {round_.number}" if any(round_.whole) else "After the last sweep"
     what = "totals of their parts" if between.combines else "what varies over less than elements"
     name = f"{'combine' if between.combines else 'prepare'}_{between.number}"
-    return Function("between", name, ("at", "scalars", *taken), f"{where}: {what}.", body)
+    return Function("between", name, ("at", "scalars", *taken), f"{round_.where}: {what}.", body)
 
 
 _AT, _J = Name("at"), Name("j")
@@ -318,7 +308,7 @@ class _SmallLoop:
             yield from self.position(ZERO)
             return
         for load, reduce in self.of_groups.items():
-            yield assign(rounds.name(load), call(f"{reduce.how}_in_groups", self.source(reduce), _AT))
+            yield assign(rounds.name(load), call(f"{reduce.how}_in_groups", rounds.source(reduce, self.branch), _AT))
         group = [_GROUP_OF_J] if rounds.scalars_used(self.kernel, [sweep], rounds.GROUP) else []
         yield Each("j", Field(_AT, "tensors"), (*group, *self.of_tensor()))
 
@@ -330,7 +320,9 @@ class _SmallLoop:
             yield from self.position(_J)
         else:
             for load, reduce in self.parts.items():
-                spread = call(_SPREAD[reduce.of, load.space][reduce.how == "max"], self.source(reduce), _AT, _J)
+                spread = call(
+                    _SPREAD[reduce.of, load.space][reduce.how == "max"], rounds.source(reduce, self.branch), _AT, _J
+                )
                 yield assign(rounds.name(load), spread)
             (first, end), begin = _bounds(sweep.space), Name("begin")
             yield assign("begin", first)
@@ -352,35 +344,26 @@ class _SmallLoop:
         known = rounds.totals(self.branch)
         return {x: known[x] for x in self.step.sweep.reads if x in known and known[x].is_in_parts}
 
-    def source(self, reduce: Reduce) -> Name:
-        """The array of the parts of a total, or of what it is a total of."""
-        of_elements = reduce.of is Space.ELEM
-        return Name((reduce.target.name if of_elements else rounds.holder(reduce.factors[0], self.branch)) + OF)
-
     def position(self, index: Expression) -> list[Assign]:
         """One position: its results become those of its function."""
-        sweep = self.step.sweep
-        stored = {result: item(rounds.holder(result, self.branch) + OF, index) for result in sweep.keeps}
-        stored |= {slot.next: item(slot.name + OF, index) for slot in sweep.stores}
-        if rounds.is_copying(sweep):
-            values = {slot.next: slot.next for slot in sweep.stores} | {a.target: a.value for a in sweep.body}
-            return [Assign((stored[target],), self.argument(value, index)) for target, value in values.items()]
-        targets = [stored.get(result) or Name(rounds.name(result)) for result in rounds.results(sweep)]
-        given = [self.argument(load, index) for load in sweep.loads]
-        return [rounds.called(self.kernel, self.step, given, targets)]
 
-    def argument(self, load: Named, index: Expression) -> Expression:
+        def place(array: str) -> Item:
+            return item(array + OF, index)
+
+        return rounds.position(self.kernel, self.branch, self.step, place, partial(self.argument, index))
+
+    def argument(self, index: Expression, load: Named) -> Expression:
         """A load as an argument of the function of one position."""
         reduce, space = self.parts.get(load), load.space
         above: dict[Space, Expression] = {Space.MODEL: ZERO, Space.TENSOR: _J}
         if isinstance(load, Extent):
             return item(load.name + OF, _J)
         if reduce is not None and space is Space.MODEL:
-            return call(f"{reduce.how}_over", self.source(reduce), Field(_AT, "tensors"))
+            return call(f"{reduce.how}_over", rounds.source(reduce, self.branch), Field(_AT, "tensors"))
         if reduce is not None and reduce.is_of_group:
             return item(rounds.name(load), _J)
         if reduce is not None and space is Space.TENSOR:
-            return call(f"{reduce.how}_of", self.source(reduce), *_bounds(reduce.of))
+            return call(f"{reduce.how}_of", rounds.source(reduce, self.branch), *_bounds(reduce.of))
         if reduce is not None:
             return item(rounds.name(load), _I)
         return item(rounds.holder(load, self.branch) + OF, above.get(space, index))

@@ -33,15 +33,7 @@ MOST_ALTERNATIVES = 64
 
 
 def can_hold(condition: Boolean, known: Mapping[Named, Expr]) -> bool:
-    """Whether a condition can hold at any step.
-
-    Parameters
-    ----------
-    condition : sympy Boolean
-        In STEP values.
-    known : mapping of Named to sympy.Expr
-        What the locals among them stand for.
-    """
+    """Whether a condition in STEP values can hold at any step, given what the locals among them stand for."""
     ways = list(islice(_alternatives([_expanded(condition, known)], ()), MOST_ALTERNATIVES + 1))
     return len(ways) > MOST_ALTERNATIVES or any(map(_is_consistent, ways))
 

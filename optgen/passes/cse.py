@@ -40,27 +40,13 @@ def _shared(body: tuple[Equation, ...], names: Iterator[Named]) -> tuple[Equatio
 
 @dataclass(frozen=True)
 class _Sharing:
-    """Rewrites a body, and names what is repeated where it is first met.
+    """Rewrites a body, and names what is repeated where it is first met."""
 
-    Parameters
-    ----------
-    repeated : set of sympy.Expr
-        What gets a name, as `walk` sees it: divisors as they are.
-    own : mapping of sympy.Expr to Equation
-        The assignments by their values: what has a name already keeps it.
-    names : iterator of Named
-        New ones.
-    done : dict of Named to Equation
-        The new body.
-    made : dict of sympy.Expr to sympy.Expr
-        What each expression has become.
-    """
-
-    repeated: set[Expr]
-    own: Mapping[Expr, Equation]
-    names: Iterator[Named]
-    done: dict[Named, Equation] = field(default_factory=dict)
-    made: dict[Any, Any] = field(default_factory=dict)
+    repeated: set[Expr]  # what gets a name, as `walk` sees it: divisors as they are
+    own: Mapping[Expr, Equation]  # the assignments by their values: what has a name already keeps it
+    names: Iterator[Named]  # new ones
+    done: dict[Named, Equation] = field(default_factory=dict)  # the new body
+    made: dict[Any, Any] = field(default_factory=dict)  # what each expression has become
 
     def take(self, assign: Equation) -> None:
         """Put an assignment into the new body, unless it had to be there before."""

@@ -83,26 +83,14 @@ class _Names:
 
 @dataclass(frozen=True)
 class _Hoister:
-    """Rewrites the expressions of one assignment and names the scalars it finds.
+    """Rewrites the expressions of one assignment and names the scalars it finds."""
 
-    Parameters
-    ----------
-    spaces : mapping of Named to Space
-        Of what has no space of its own.
-    names : dict of sympy.Expr to Named
-        The scalars of the kernel, by their values; those that are found join them.
-    free : _Names
-        What they may be called.
-    elementwise : bool
-        Whether it is code for elements. Other code is float64: numbers stay, and only host work leaves it.
-    uniform : dict of Value to sympy.Expr
-        Those of the scalars that were found which are no work of the host.
-    """
-
-    spaces: Mapping[Named, Space]
-    names: dict[Expr, Named]
-    free: _Names
+    spaces: Mapping[Named, Space]  # of what has no space of its own
+    names: dict[Expr, Named]  # the scalars of the kernel, by their values; those that are found join them
+    free: _Names  # what they may be called
+    # Whether it is code for elements. Other code is float64: numbers stay, and only host work leaves it.
     elementwise: bool
+    # Those of the scalars that were found which are no work of the host
     uniform: dict[Value, Expr] = field(default_factory=dict)
 
     def space(self, expression: Any) -> Space:

@@ -65,14 +65,9 @@ _GIVEN, _REMEMBERED, _VARIES = range(3)
 
 @dataclass(frozen=True)
 class _Sums:
-    """Puts sums in order, but for those of t and hyperparameters alone.
+    """Puts sums in order, but for those of t and hyperparameters alone."""
 
-    Parameters
-    ----------
-    kinds : dict of sympy.Basic to int
-        Which of the three each target and each expression that was looked at is.
-    """
-
+    # Which of the three each target and each expression that was looked at is
     kinds: dict[Basic, int] = field(default_factory=dict)
 
     @classmethod

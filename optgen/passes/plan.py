@@ -25,18 +25,10 @@ MOST_PLANS = 500
 
 @dataclass(frozen=True)
 class Plan:
-    """Where elements are stored.
+    """Where elements are stored."""
 
-    Parameters
-    ----------
-    stored : mapping of Stateful to int
-        By which sweep over elements each slot gets its new value.
-    kept : frozenset of Named
-        The values that the first sweep to compute them keeps in memory.
-    """
-
-    stored: Mapping[Stateful, int]
-    kept: frozenset[Named] = frozenset()
+    stored: Mapping[Stateful, int]  # by which sweep over elements each slot gets its new value
+    kept: frozenset[Named] = frozenset()  # the values that the first sweep to compute them keeps in memory
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,12 @@ def signs(kernel: Kernel) -> Kernel:
 
 def _by_signs(sweep: Sweep) -> Sweep:
     def settled(value: Any) -> Any:
-        of_products = value.replace(lambda node: isinstance(node, sign) and _is_product(node.args[0]), _of_argument)
+        of_products = value.replace(
+            lambda node: isinstance(node, sign) and _is_product(node.args[0]), lambda node: sign_of(node.args[0])
+        )
         return of_products.replace(lambda node: isinstance(node, Relational), _compared)
 
     return replace(sweep, body=tuple(replace(assign, value=settled(assign.value)) for assign in sweep.body))
-
-
-def _of_argument(node: Any) -> Any:
-    return sign_of(node.args[0])
 
 
 def _compared(node: Any) -> Any:

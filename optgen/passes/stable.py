@@ -81,7 +81,7 @@ def _over_one_denominator(node: Expr) -> Expr:
 
     That is where the numerator is a product of sums of two terms at most.
     """
-    quotients = isinstance(node, Add) and any(isinstance(part, Add) for term in node.args for part in _below(term))
+    quotients = isinstance(node, Add) and any(isinstance(part, Add) for x in node.args for part in order.factors(x)[2])
     if not quotients or not any(map(order.is_negative, node.args)) or not node.is_rational_function():
         return node
     above, below = fraction(together(node))
@@ -90,10 +90,6 @@ def _over_one_denominator(node: Expr) -> Expr:
         return node
     turned = [part for part in factors if isinstance(part, Add) and node.has(-part)]
     return Mul(*((-part if part in turned else part) for part in factors), (-1) ** len(turned), 1 / below)
-
-
-def _below(term: Expr) -> list[Expr]:
-    return order.factors(term)[2]
 
 
 @lru_cache(order.MEMORY)

@@ -47,30 +47,15 @@ _WEIGHT: Mapping[tuple[Space, Space], Expr] = {
 
 @dataclass
 class Totals:
-    """Rewrites values so that their reductions are totals, each made once.
+    """Rewrites values so that their reductions are totals, each made once."""
 
-    Parameters
-    ----------
-    spaces : dict of Named to Space
-        Of what has no space of its own.
-    names : dict
-        The names of totals and of what they are made of: equal ones of different branches share theirs.
-    free : mapping of str to iterator of str
-        Those that are left, by their letters.
-    numbers : mapping of Named to sympy.Expr
-        Scalars that are numbers, which need no name outside of elements.
-    items : list of Equation and Reduce
-        What has been made, in order.
-    reduces : dict of Named to Reduce
-        The totals among it.
-    """
-
-    spaces: dict[Named, Space]
+    spaces: dict[Named, Space]  # of what has no space of its own
+    # The names of totals and of what they are made of: equal ones of different branches share theirs
     names: dict[Any, Value]
-    free: Mapping[str, Iterator[str]]
-    numbers: Mapping[Named, Expr]
-    items: list[Item] = field(default_factory=list)
-    reduces: dict[Named, Reduce] = field(default_factory=dict)
+    free: Mapping[str, Iterator[str]]  # those that are left, by their letters
+    numbers: Mapping[Named, Expr]  # scalars that are numbers, which need no name outside of elements
+    items: list[Item] = field(default_factory=list)  # what has been made, in order
+    reduces: dict[Named, Reduce] = field(default_factory=dict)  # the totals among it
 
     def rewrite(self, value: Expr) -> Expr:
         """A value with every reduction in it expressed by totals."""
@@ -210,24 +195,13 @@ def _halves(argument: Expr) -> tuple[Expr, ...]:
 
 @dataclass(frozen=True)
 class Stages:
-    """The body of a kernel as items in order, each with its stage.
+    """The body of a kernel as items in order, each with its stage."""
 
-    Parameters
-    ----------
-    items : tuple of Equation and Reduce
-        In an order in which they can be computed.
-    loads : tuple of Named
-        Old values, the gradient and draws.
-    stores : tuple of Stateful
-        What gets a new value.
-    stage : mapping of Named to int
-        Of what is loaded or computed: of elements, the sweep over elements that computes it first; of other values, the
-        one before which it is known.
-    """
-
-    items: tuple[Item, ...]
-    loads: tuple[Named, ...]
-    stores: tuple[Stateful, ...]
+    items: tuple[Item, ...]  # in an order in which they can be computed
+    loads: tuple[Named, ...]  # old values, the gradient and draws
+    stores: tuple[Stateful, ...]  # what gets a new value
+    # Of what is loaded or computed: of elements, the sweep over elements that computes it first; of other values, the
+    # one before which it is known
     stage: Mapping[Named, int]
 
     @classmethod

@@ -26,13 +26,7 @@ MOST_BRANCHES = 32
 
 
 def unswitch(kernel: Kernel) -> Kernel:
-    """The kernel with a branch for every outcome of its scalar conditions.
-
-    Raises
-    ------
-    SpecError
-        If there are more outcomes than anyone can want.
-    """
+    """The kernel with a branch for every outcome of its scalar conditions, of which there must be few."""
     known = {assign.target: assign.value for assign in kernel.scalars}
     leaves = (leaf for branch in kernel.branches for leaf in _split(branch, kernel.host, known))
     split = list(islice(leaves, MOST_BRANCHES + 1))

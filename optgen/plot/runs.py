@@ -20,46 +20,23 @@ RATES = np.geomspace(1e-4, 3, 46)
 
 @dataclass(frozen=True)
 class Mover:
-    """A rule that takes part.
+    """A rule that takes part."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    kind : class
-        The optimizer, from a generated module for CPUs.
-    program : Program
-        What the module says of itself.
-    given : mapping of str to float
-        Hyperparameters that are not at their defaults.
-    """
-
-    name: str
-    kind: Any
-    program: Any
-    given: Mapping[str, float]
+    name: str  # what it is called
+    kind: Any  # the optimizer, from a generated module for CPUs
+    program: Any  # what the module says of itself
+    given: Mapping[str, float]  # hyperparameters that are not at their defaults
 
 
 @dataclass(frozen=True)
 class Path:
-    """Where a rule went.
+    """Where a rule went."""
 
-    Parameters
-    ----------
-    name : str
-        Which rule.
-    points : array of shape (steps + 1, 2)
-        The parameters at the start and after each step; NaN once they are no numbers.
-    lr : float or None
-        At which learning rate; None where it has none.
-    loss : float
-        The value where it ended: infinite where that is no number.
-    """
-
-    name: str
+    name: str  # which rule
+    # (steps + 1, 2): the parameters at the start and after each step; NaN once they are no numbers
     points: Floats
-    lr: float | None
-    loss: float
+    lr: float | None  # at which learning rate; None where it has none
+    loss: float  # the value where it ended: infinite where that is no number
 
 
 def contender(choice: Choice, given: Mapping[str, float]) -> Mover:
@@ -80,18 +57,7 @@ def contender(choice: Choice, given: Mapping[str, float]) -> Mover:
 def path(who: Mover, surface: Surface, steps: int, seed: int = 0, rates: Floats = RATES) -> Path:
     """Where a rule goes, at the learning rate that is given or else at the one of `rates` that is lowest on average.
 
-    Parameters
-    ----------
-    who : Mover
-        The rule.
-    surface : Surface
-        Where.
-    steps : int
-        How many steps.
-    seed : int
-        Of the noise of the gradients, which is the same for all rules.
-    rates : array of float
-        The learning rates that are tried where none is given.
+    The noise of the gradients, which follows from the seed, is the same for all rules.
     """
     if "lr" not in who.program.hypers:
         return _path(who, surface, walked(who, surface, [who.given], steps, seed), None)
@@ -131,7 +97,7 @@ def walked(who: Mover, surface: Surface, settings: Sequence[Mapping[str, float]]
 
 def _is_of_model(program: Any) -> bool:
     """Whether a step makes something of all tensors."""
-    spaces = {*program.values.values(), *program.small_states.values()}
+    spaces = set(program.kinds.values())
     return bool(program.shared or program.numbers or "model" in spaces)
 
 

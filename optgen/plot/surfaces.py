@@ -17,31 +17,16 @@ _TINY = 1e-30
 
 @dataclass(frozen=True)
 class Surface:
-    """A function with a place to start, a window to look through, and where it is lowest.
+    """A function with a place to start, a window to look through, and where it is lowest."""
 
-    Parameters
-    ----------
-    name, title : str
-        What commands and pictures call it.
-    value : callable
-        The function of x and y, of real or complex arrays.
-    start : tuple of float
-        Where paths begin.
-    window : tuple of float
-        The least and the largest x, then y, that are drawn.
-    minima : tuple of pairs
-        Where it is lowest.
-    noise : float
-        Standard deviation of what is added to each part of a gradient.
-    """
-
+    # What commands and pictures call it
     name: str
     title: str
-    value: Callable[[Any, Any], Any]
-    start: tuple[float, float]
-    window: tuple[float, float, float, float]
-    minima: tuple[tuple[float, float], ...]
-    noise: float = 0.0
+    value: Callable[[Any, Any], Any]  # the function of x and y, of real or complex arrays
+    start: tuple[float, float]  # where paths begin
+    window: tuple[float, float, float, float]  # the least and the largest x, then y, that are drawn
+    minima: tuple[tuple[float, float], ...]  # where it is lowest
+    noise: float = 0.0  # standard deviation of what is added to each part of a gradient
 
     def gradient(self, points: Floats) -> Floats:
         """The gradient at points, x and y along the last axis: by a step into the complex plane, exact to rounding."""
@@ -87,13 +72,7 @@ SURFACES = {
 
 
 def surface_named(name: str) -> Surface:
-    """The surface of a name.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
+    """The surface of a name."""
     if name not in SURFACES:
         raise UsageError(f"there is no surface '{name}': choose one of {', '.join(SURFACES)}")
     return SURFACES[name]

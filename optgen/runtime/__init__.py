@@ -11,36 +11,22 @@ if TYPE_CHECKING:
     from optgen.runtime.cpu.single import update_array
 
 _HOME = {
-    "Array": "core.program",
-    "Domain": "core.domain",
-    "FusedOptimizer": "cpu.optimizer",
-    "Hyper": "core.program",
-    "Launch": "core.program",
-    "Params": "core.program",
-    "Phase": "core.program",
-    "Program": "core.program",
-    "ScheduleBase": "core.schedule",
-    "Value": "core.program",
-    "update_array": "cpu.single",
+    "core.domain": "Domain",
+    "core.program": "Array Hyper Launch Params Phase Program Value",
+    "core.schedule": "ScheduleBase",
+    "cpu.optimizer": "FusedOptimizer",
+    "cpu.single": "update_array",
 }
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
 __all__ = [
-    "Array",
-    "Domain",
-    "FusedOptimizer",
-    "Hyper",
-    "Launch",
-    "Params",
-    "Phase",
-    "Program",
-    "ScheduleBase",
-    "Value",
+    "Array", "Domain", "FusedOptimizer", "Hyper", "Launch", "Params", "Phase", "Program", "ScheduleBase", "Value",
     "update_array",
-]
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     # Schedules are plain Python, so what needs Numba is imported when it is first used.
-    if name in _HOME:
-        return getattr(import_module(f"optgen.runtime.{_HOME[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(f"optgen.runtime.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module 'optgen.runtime' has no attribute {name!r}")

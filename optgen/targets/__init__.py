@@ -17,25 +17,13 @@ NAMES = ("cpu", "cuda")
 
 
 def target_named(name: str) -> Target:
-    """A target by its name.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
+    """A target by its name."""
     target: Target = import_module(f"optgen.targets.{checked(name)}").TARGET
     return target
 
 
 def checked(name: str) -> str:
-    """The name of a target.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
+    """The name of a target."""
     if name not in NAMES:
         raise UsageError(f"there is no target '{name}': choose from {', '.join(NAMES)}")
     return name

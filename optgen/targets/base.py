@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,27 +13,11 @@ from optgen.loops.rounds import Lowered
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a generated module comes from, for its header.
+    """Where a generated module comes from, for its header."""
 
-    Parameters
-    ----------
-    version : str
-        Of optgen.
-    file : str
-        The spec file, relative to where the build ran.
-    digest : str
-        sha256 of the spec file and the options.
-    """
-
-    version: str
-    file: str
-    digest: str
-
-
-def stored(optimizer: Optimizer, kernel: Kernel) -> dict[str, str]:
-    """What the runtime calls slots that have another name in the kernel."""
-    pairs = zip(kernel.slots[1:], optimizer.slots, strict=True)
-    return {mine.name: its.name for mine, its in pairs if mine.name != its.name}
+    version: str  # of optgen
+    file: str  # the spec file, relative to where the build ran
+    digest: str  # sha256 of the spec file and the options
 
 
 class Target(Hashable, Protocol):
@@ -44,8 +28,9 @@ class Target(Hashable, Protocol):
         """What the command line and the folder under ``generated`` call it."""
         ...
 
-    def lowered(self, kernel: Kernel) -> Lowered:
-        """The kernel as loops for that machine."""
+    @property
+    def lowered(self) -> Callable[[Kernel], Lowered]:
+        """What makes of a kernel loops for that machine."""
         ...
 
     def source(self, optimizer: Optimizer, kernel: Kernel, origin: Origin) -> str:

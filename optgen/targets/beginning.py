@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from sympy import And, Basic, Expr, Max, Not, Piecewise, S, Symbol
+from sympy import And, Expr, Not, S, Symbol
 
 from optgen.ir import Scalar, fresh
 from optgen.language.order import walk
@@ -25,32 +25,18 @@ class NumpyPrinter(CodePrinter):
     def __init__(self) -> None:
         super().__init__(elementwise=True)
 
-    def call(self, name: str, arguments: Iterable[Basic]) -> str:
+    def library(self, name: str) -> str:
         """A function of NumPy; what NumPy does not have is the runtime's."""
-        home = "beginning" if name == "erf" else "np"
-        return f"{home}.{_IN_NUMPY.get(name, name)}({', '.join(map(self, arguments))})"
+        return "beginning.erf" if name == "erf" else f"np.{_IN_NUMPY.get(name, name)}"
 
     def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
         """A power as such."""
         return (self.call("sqrt", [base]), ATOM) if exponent == S.Half else TextPrinter.power(self, base, exponent)
 
-    def piecewise(self, piecewise: Piecewise) -> tuple[str, int]:
-        """A choice, element by element."""
-        *pairs, (last, _) = piecewise.args
-        text = self(last)
-        for value, condition in reversed(pairs):
-            text = f"np.where({self(condition)}, {self(value)}, {text})"
-        return text, ATOM
-
     def connected(self, conditions: Expr) -> tuple[str, int]:
         """Conditions joined by and, or."""
         name = "logical_and" if isinstance(conditions, And) else "logical_or"
         return in_pairs(f"np.{name}", list(map(self, self.parts(conditions)))), ATOM
-
-    def extremum(self, expression: Expr) -> str:
-        """A maximum or minimum, of two at a time."""
-        name = "maximum" if isinstance(expression, Max) else "minimum"
-        return in_pairs(f"np.{name}", list(map(self, self.extremes(expression))))
 
     def function(self, expression: Expr) -> str:
         """A function, or a total over a row, a column or a tensor."""

@@ -8,13 +8,11 @@ from typing import ClassVar
 
 from optgen import runtime
 from optgen.ir import Kernel
-from optgen.language.spec import Optimizer
 from optgen.loops import layout, rounds, vectors
-from optgen.loops.rounds import Launched, Lowered
+from optgen.loops.rounds import Launched
 from optgen.runtime.cpu import totals
 from optgen.targets import module
-from optgen.targets.assembly import assembled
-from optgen.targets.base import Origin, stored
+from optgen.targets.assembly import PythonTarget
 from optgen.targets.python import PythonEmitter
 
 HOME = {
@@ -43,51 +41,23 @@ class CpuEmitter(PythonEmitter):
     casts: ClassVar[Mapping[str, str]] = {"element": "narrow", "float64": "wide", "index": "int"}
 
 
-@dataclass(frozen=True)
-class _Cpu:
-    name: str = "cpu"
-
-    def lowered(self, kernel: Kernel) -> Lowered:
-        """The kernel as loops."""
-        return vectors.lowered(kernel)
-
-    def source(self, optimizer: Optimizer, kernel: Kernel, origin: Origin) -> str:
-        """The text of a module: scalars, update, chunk, sweeps, step and the class."""
-        emitter, lowered = CpuEmitter(stored=stored(optimizer, kernel)), self.lowered(kernel)
-        functions = emitter.functions(lowered.functions)
-        said = _said(kernel, lowered.phases, emitter.used)
-        return assembled(
-            optimizer,
-            kernel,
-            origin,
-            functions=functions,
-            said=said,
-            home=HOME,
-            used=emitter.used,
-            arrays="numpy.ndarray",
-        )
-
-
-TARGET = _Cpu()
-
-
-def _said(kernel: Kernel, phases: tuple[Launched, ...], used: set[str]) -> list[str]:
+def _said(kernel: Kernel, phases: tuple[Launched, ...], emitter: PythonEmitter) -> list[str]:
     """What PROGRAM says of the sweeps."""
     if rounds.is_simple(kernel):
         return ["sweep=sweep,"]
-    used.add("Phase")
-    kept = [x.name for x in rounds.kept(kernel)]
-    values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
-    lines = [f"scratch={module.names(kept)},"] if kept else []
-    lines += [*layout.laid_out("values={", values, "},").splitlines(), "phases=("]
-    return [*lines, *(line for phase in phases for line in _phase(phase)), "),"]
+    kind = emitter.library("Phase")
+    return [*module.left(kernel), "phases=(", *(line for phase in phases for line in _phase(kind, phase)), "),"]
 
 
-def _phase(phase: Launched) -> list[str]:
+def _phase(kind: str, phase: Launched) -> list[str]:
     """A phase among those of PROGRAM."""
     name = phase.function
     does = f"between={name}" if phase.over == "small" else f"sweep={name}"
-    line, end = f"Phase({module.names(phase.takes)}, {does}", ", totals={" if phase.totals else "),"
+    line, end = f"{kind}({module.names(phase.takes)}, {does}", ", totals={" if phase.totals else "),"
     if len(line + end) > layout.WIDTH:
-        line = layout.laid_out("Phase((", [f'"{array}"' for array in phase.takes], f"), {does}{end}").removesuffix(end)
+        taken = [f'"{array}"' for array in phase.takes]
+        line = layout.laid_out(f"{kind}((", taken, f"), {does}{end}").removesuffix(end)
     return module.phase(line, phase)
+
+
+TARGET = PythonTarget("cpu", vectors.lowered, CpuEmitter, _said, HOME, arrays="numpy.ndarray")

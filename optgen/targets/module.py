@@ -16,6 +16,7 @@ from optgen.language.domains import domain_of
 from optgen.language.spec import Let, Optimizer, aligned
 from optgen.language.symbols import Hyper, Named, g, t, theta
 from optgen.language.text import listed, text
+from optgen.loops import rounds
 from optgen.loops.layout import INDENT, WIDTH, laid_out, wrapped
 from optgen.loops.printer import CodePrinter
 from optgen.loops.rounds import Launched
@@ -69,12 +70,7 @@ _BY_ALL = ("Array", "Domain", "FusedOptimizer", "Hyper", "Params", "Program", "V
 def imports(home: Mapping[str, str], used: set[str]) -> list[str]:
     """What the module imports from the runtime, and from its parts for one kind of machine.
 
-    Parameters
-    ----------
-    home : mapping of str to str
-        The module in which each name is found; under the empty name, that of all others.
-    used : set of str
-        The names, beside those that every module uses.
+    ``home`` says in which module each name is found and, under the empty name, all others.
     """
     places: dict[str, list[str]] = {}
     for name in sorted({*used, *_BY_ALL}):
@@ -137,7 +133,7 @@ def _or_none(hyper: Hyper, kind: str) -> str:
 def program(optimizer: Optimizer, kernel: Kernel, said: Sequence[str]) -> str:
     """What the module says about itself, as data for the runtime; the lines about sweeps and the like are given."""
     lines = ["PROGRAM = Program(", f'    name="{optimizer.name}",', "    hypers={"]
-    lines += [f'        "{h.name}": Hyper({_default(h)}, {_domain(h)}),' for h in optimizer.hypers]
+    lines += [f'        "{h.name}": Hyper({_default(h)}, {_known_domain(h)!r}),' for h in optimizer.hypers]
     lines += ["    },", f"    states={_names(optimizer.slots)},"]
     small = [f'"{state.name}": "{state.space.value}"' for state in optimizer.small_states]
     lines += [f"    small_states={{{', '.join(small)}}},"] if small else []
@@ -163,16 +159,20 @@ def names(found: Sequence[str]) -> str:
     return f"({strings})" if found else "()"
 
 
+def left(kernel: Kernel) -> list[str]:
+    """What PROGRAM says of what sweeps leave for each other."""
+    kept = [x.name for x in rounds.kept(kernel)]
+    values = [f'"{array}": "{kind}"' for array, kind in rounds.arrays(kernel).items()]
+    scratch = [f"scratch={names(kept)},"] if kept else []
+    return [*scratch, *laid_out("values={", values, "},").splitlines()]
+
+
 def phase(said: str, launched: Launched) -> list[str]:
     """What PROGRAM says of a phase, of which all is given but its end: which totals are whole after it, if any are."""
     totals = [f'"{name}": ("{how}", "{of}")' for name, (how, of) in launched.totals.items()]
     *above, last = said.splitlines()
     end = laid_out(f"{last}, totals={{", totals, "}),") if totals else f"{last}),"
     return textwrap.indent("\n".join([*above, end]), INDENT).splitlines()
-
-
-def _domain(hyper: Hyper) -> str:
-    return repr(_known_domain(hyper))
 
 
 def _known_domain(hyper: Hyper) -> Domain:

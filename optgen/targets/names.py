@@ -29,24 +29,12 @@ _OF_METHODS = ("grads", "group", "missing")
 
 @dataclass(frozen=True)
 class _Identifiers:
-    """The identifiers of a function or a class.
+    """The identifiers of a function or a class."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    own : frozenset of str
-        Those of the module.
-    marked : mapping of int to set of str
-        Those made of names of the rule, by the number of the symbol.
-    called : frozenset of str
-        Those of functions that it calls.
-    """
-
-    name: str
-    own: frozenset[str]
-    marked: Mapping[int, set[str]]
-    called: frozenset[str]
+    name: str  # what it is called
+    own: frozenset[str]  # those of the module
+    marked: Mapping[int, set[str]]  # those made of names of the rule, by the number of the symbol
+    called: frozenset[str]  # those of functions that it calls
 
     @classmethod
     def of(cls, node: ast.FunctionDef | ast.ClassDef) -> _Identifiers:
@@ -67,38 +55,17 @@ class _Identifiers:
 
 @dataclass(frozen=True)
 class Interface:
-    """What a user reads and calls in modules for a target, whatever the rule.
+    """What a user reads and calls in modules for a target, whatever the rule."""
 
-    Parameters
-    ----------
-    names : frozenset of str
-        Those that it has for itself.
-    functions : frozenset of str
-        The functions that take what the user has named.
-    """
-
-    names: frozenset[str]
-    functions: frozenset[str]
+    names: frozenset[str]  # those that it has for itself
+    functions: frozenset[str]  # the functions that take what the user has named
 
 
 def apart(optimizer: Optimizer, kernel: Kernel, target: Target, interface: Interface) -> Kernel:
-    """The kernel with names that its module does not use itself.
+    """The kernel with names that its module for a target does not use itself.
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The rule.
-    kernel : Kernel
-        Its kernel.
-    target : Target
-        For which it will be printed.
-    interface : Interface
-        What `interface_of` found for the target.
-
-    Raises
-    ------
-    SpecError
-        If a name that the user gives or reads, of a state, of an argument or of the class, is one of the module's own.
+    Complains if one that the user gives or reads, of a state, of an argument or of the class, is one of the module's
+    own.
     """
     named = _named(optimizer)
     tree, parts = _marked(optimizer, kernel, target)

@@ -18,14 +18,9 @@ class PythonEmitter(LoopPrinter):
     """Writes functions, and remembers what they use of the library.
 
     The array ``scalars`` has the type in which elements are computed; ``storage`` says how each slot is stored.
-
-    Parameters
-    ----------
-    used : set of str
-        The names that the module must import.
     """
 
-    used: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)  # the names that the module must import
     stored: Mapping[str, str] = field(default_factory=dict)
     """What the runtime calls slots that have another name in kernels."""
 

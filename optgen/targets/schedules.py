@@ -54,13 +54,7 @@ class _PlainPrinter(CodePrinter):
 
 
 def source(schedule: Schedule, origin: Origin) -> str:
-    """The text of a schedule's module.
-
-    Raises
-    ------
-    SpecError
-        If it uses what cannot be printed.
-    """
+    """The text of a schedule's module."""
     require_printable(schedule)
     code = _PlainPrinter()
     body = [line for let in schedule.equations for line in _statements(let, code)]

@@ -17,51 +17,22 @@ from optgen.runtime.core.program import Program
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """A rule of one's own, which is itself and equal to no other.
+    """A rule of one's own, which is itself and equal to no other."""
 
-    Parameters
-    ----------
-    rule : Optimizer or module
-        As a spec has it, or as a module.
-    """
-
-    rule: Any
+    rule: Any  # as a spec has it, or as a module
 
 
 class Asked(NamedTuple):
-    """What a group asks for.
+    """What a group asks for."""
 
-    Parameters
-    ----------
-    name : str
-        Of a rule.
-    own : Own, optional
-        The rule itself, if it is one's own.
-    wrappers : tuple of str
-        What is wrapped around it, the innermost first.
-    """
-
-    name: str
-    own: Own | None = None
-    wrappers: tuple[str, ...] = ()
+    name: str  # of a rule
+    own: Own | None = None  # the rule itself, if it is one's own
+    wrappers: tuple[str, ...] = ()  # what is wrapped around it, the innermost first
 
 
 @cache
 def program_of(rule: Asked, target: str) -> Program:
-    """The program that computes a rule.
-
-    Parameters
-    ----------
-    rule : Asked
-        Which.
-    target : str
-        ``"cpu"`` or ``"cuda"``.
-
-    Raises
-    ------
-    UsageError
-        If there is only a module of it, and that is for something else.
-    """
+    """The program that computes a rule on a target; of a module alone there is none for another."""
     own = rule.own and rule.own.rule
     if not rule.wrappers and own is None:
         return _program(import_module(f"optgen.generated.{target}.{rule.name}"))

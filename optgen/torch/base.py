@@ -313,7 +313,7 @@ class TorchOptimizer(torch.optim.Optimizer):
             if target is None:
                 raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU or an NVIDIA GPU")
             program = program_of(rule, target)
-            if "model" in {*program.values.values(), *program.small_states.values()} and len(kinds) > 1:
+            if "model" in program.kinds.values() and len(kinds) > 1:
                 what = (
                     "makes values of the whole model, so expected all parameters on one device, with the same options"
                 )
@@ -421,36 +421,16 @@ def _chosen(family: Family, group: Group) -> tuple[str, None, tuple[str, ...]]:
 
 
 class _Watched(NamedTuple):
-    """What steps go by, and all there was to see of it.
+    """What steps go by, and all there was to see of it."""
 
-    Parameters
-    ----------
-    shares : list of Share
-        What each rule does on each device.
-    params : list of tensor
-        All parameters.
-    others : array of bool
-        Those in no share.
-    rows : list
-        Of each row of hyperparameters its group, and the dtype of the parameters.
-    rules : list of Asked
-        What each group asks for.
-    writing : Writing, optional
-        Whether a state has been put in the place of another.
-    watch : Watch, optional
-        What notices changes.
-    facts : list, optional
-        The same, where there is no telling from the objects.
-    """
-
-    shares: list[Share]
-    params: list[Any]
-    others: Array
-    rows: list[tuple[int, Any]]
-    rules: list[Asked]
-    writing: Writing | None = None
-    watch: Watch | None = None
-    facts: list[Any] | None = None
+    shares: list[Share]  # what each rule does on each device
+    params: list[Any]  # all parameters
+    others: Array  # bool: those in no share
+    rows: list[tuple[int, Any]]  # of each row of hyperparameters its group, and the dtype of the parameters
+    rules: list[Asked]  # what each group asks for
+    writing: Writing | None = None  # whether a state has been put in the place of another
+    watch: Watch | None = None  # what notices changes
+    facts: list[Any] | None = None  # the same, where there is no telling from the objects
 
     @property
     def is_as_it_was(self) -> bool:

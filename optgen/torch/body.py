@@ -15,26 +15,13 @@ from optgen.torch.tensors import FORMAT, as_numbers, is_dense, overlaps_itself
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """The parameters of an optimizer, and what it keeps of them.
+    """The parameters of an optimizer, and what it keeps of them."""
 
-    Parameters
-    ----------
-    params : list of tensor
-        Those of all groups, one group after another.
-    row : list of int
-        Of each, which row of hyperparameters holds.
-    state : mapping
-        ``optimizer.state``.
-    parts : list of tensor
-        What of each parameter is in this process.
-    firsts : array of int64
-        With which of its numbers each part begins, 0 where that is not known.
-    """
-
-    params: list[Any]
-    row: list[int]
-    state: Any
-    parts: list[Any] = field(init=False)
+    params: list[Any]  # those of all groups, one group after another
+    row: list[int]  # of each, which row of hyperparameters holds
+    state: Any  # ``optimizer.state``
+    parts: list[Any] = field(init=False)  # what of each parameter is in this process
+    # int64: with which of its numbers each part begins, 0 where that is not known
     firsts: Array = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,21 +31,11 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """A parameter as kernels see it.
+    """A parameter as kernels see it."""
 
-    Parameters
-    ----------
-    like : tensor
-        The parameter, or where it lies in pieces or in an order that the rule cannot have, a copy in one piece.
-    is_copy : bool
-        Whether it is one.
-    numbers : tensor
-        The same without autograd, complex numbers as pairs.
-    """
-
-    like: Any
-    is_copy: bool
-    numbers: Any = field(init=False)
+    like: Any  # the parameter, or where it lies in pieces or in an order that the rule cannot have, a copy in one piece
+    is_copy: bool  # whether it is one
+    numbers: Any = field(init=False)  # the same without autograd, complex numbers as pairs
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "numbers", as_numbers(self.like))
@@ -76,13 +53,7 @@ class Body:
 
 
 def body_of(param: Any, k: int, title: str, *, has_lines: bool) -> Body:
-    """The k-th parameter as the kernels of an optimizer see it, which may have rows and columns.
-
-    Raises
-    ------
-    TypeError, ValueError, RuntimeError
-        If there are no kernels for it.
-    """
+    """The k-th parameter as the kernels of an optimizer see it, which may have rows and columns."""
     what = f"params[{k}]"
     if type(param).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         kind = type(param).__name__

@@ -58,13 +58,7 @@ def no_such_class(title: str) -> str:
 
 
 def class_of(rule: Any) -> type[TorchOptimizer]:
-    """The class of a rule of one's own: an `Optimizer`, a module, or a name.
-
-    Raises
-    ------
-    TypeError, UsageError
-        If it is none, or there is no rule of this name.
-    """
+    """The class of a rule of one's own: an `Optimizer`, a module, or a name."""
     if isinstance(rule, str):
         found = class_named(rule) or class_named(_title_of(rule))
         if found is None:

@@ -22,52 +22,28 @@ BETAS: Spelled = MappingProxyType({"beta1": ("betas", 0), "beta2": ("betas", 1),
 
 @dataclass(frozen=True)
 class Numbers:
-    """How torch keeps what the host knows as numbers, where that is not how a rule has it.
+    """How torch keeps what the host knows as numbers, where that is not how a rule has it."""
 
-    Parameters
-    ----------
-    keys : tuple of str
-        What torch calls its own.
-    theirs : callable
-        From t, the numbers of the rule and its hyperparameters to those of torch.
-    ours : callable
-        From t and those of torch to those of the rule.
-    """
-
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # what torch calls its own
+    # From t, the numbers of the rule and its hyperparameters to those of torch
     theirs: Callable[[int, tuple[float, ...], Mapping[str, float]], tuple[float, ...]]
-    ours: Callable[[int, tuple[float, ...]], tuple[float, ...]]
+    ours: Callable[[int, tuple[float, ...]], tuple[float, ...]]  # from t and those of torch to those of the rule
 
 
 @dataclass(frozen=True)
 class Family:
-    """An optimizer of torch.optim, which is several rules here.
+    """An optimizer of torch.optim, which is several rules here."""
 
-    Parameters
-    ----------
-    rule : callable
-        From a group to the name of its rule, and those of the wrappers around it.
-    states : mapping of str to str
-        What torch calls the states of the rules.
-    of_vectors : mapping of str to str
-        The same for tensors of less than two dimensions, where that differs; empty for what torch does not keep there.
-    hypers : mapping
-        What torch calls their hyperparameters, where that differs.
-    follows : mapping of str to callable
-        From the dtype of a parameter to a hyperparameter that is None.
-    counts : bool
-        Whether torch keeps the number of steps with each parameter.
-    numbers : Numbers, optional
-        How it keeps numbers.
-    """
-
+    # From a group to the name of its rule, and those of the wrappers around it
     rule: Callable[[Group], tuple[str, tuple[str, ...]]]
-    states: Mapping[str, str]
+    states: Mapping[str, str]  # what torch calls the states of the rules
+    # The same for tensors of less than two dimensions, where that differs; empty for what torch does not keep there
     of_vectors: Mapping[str, str] = field(default_factory=dict)
-    hypers: Spelled = field(default_factory=lambda: BETAS)
+    hypers: Spelled = field(default_factory=lambda: BETAS)  # what torch calls their hyperparameters, where that differs
+    # From the dtype of a parameter to a hyperparameter that is None
     follows: Mapping[str, Callable[[Any], float]] = field(default_factory=dict)
-    counts: bool = True
-    numbers: Numbers | None = None
+    counts: bool = True  # whether torch keeps the number of steps with each parameter
+    numbers: Numbers | None = None  # how it keeps numbers
 
 
 def _decayed(group: Group) -> tuple[str, ...]:

@@ -21,10 +21,7 @@ from optgen.torch.share import Share
 class GpuShare(Share):
     """The states of some parameters on a GPU that follow one rule, and what steps visit: see `Share`.
 
-    Raises
-    ------
-    RuntimeError
-        If there is no GPU, no driver or no numba-cuda; in a step, if a CUDA graph is being captured.
+    There must be a GPU, a driver and numba-cuda; a step complains if a CUDA graph is being captured.
     """
 
     chunk: ClassVar[int] = CHUNK

@@ -16,15 +16,7 @@ class Writing:
 
 
 class Kept(dict[str, Any]):
-    """A dict that tells when it is written to, so that steps need not look into it.
-
-    Parameters
-    ----------
-    values : mapping
-        What it holds.
-    writing : Writing
-        Whom it tells.
-    """
+    """A dict that tells when it is written to, so that steps need not look into it."""
 
     def __init__(self, values: Mapping[str, Any], writing: Writing) -> None:
         super().__init__(values)

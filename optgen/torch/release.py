@@ -94,7 +94,7 @@ def release_gradients(optimizer: TorchOptimizer) -> Releasing:
     name = type(optimizer).__name__
     for group in optimizer.param_groups:
         program = optimizer.program_of_group(group)
-        if "model" in {*program.values.values(), *program.small_states.values()}:
+        if "model" in program.kinds.values():
             raise ValueError(f"release_gradients: {name} makes values of the whole model, which takes all gradients")
         if program.seeds or optimizer.rounds_by_chance:
             raise ValueError(f"release_gradients: {name} draws by the number of a parameter among all; call step()")

@@ -20,18 +20,10 @@ from optgen.runtime.core.small import shape_in
 
 
 class Division(NamedTuple):
-    """How a tensor is divided.
+    """How a tensor is divided."""
 
-    Parameters
-    ----------
-    along : int
-        Which of its dimensions.
-    group : process group
-        The processes that have the parts.
-    """
-
-    along: int
-    group: Any
+    along: int  # which of its dimensions
+    group: Any  # the processes that have the parts
 
 
 def is_distributed(tensor: Any) -> bool:
@@ -49,13 +41,7 @@ def here(tensor: Any) -> Any:
 
 
 def gradient_here(k: int, grad: Any, param: Any) -> Any:
-    """What of the gradient of the k-th parameter is in this process.
-
-    Raises
-    ------
-    ValueError
-        If it is not divided as the parameter is.
-    """
+    """What of the gradient of the k-th parameter is in this process, if it is divided as the parameter is."""
     expected, found = _division(param), _division(grad)
     if found != expected:
         what = f"expected it divided as its parameter, {_described(param)}, got {_described(grad)}"
@@ -81,22 +67,7 @@ def divided_as(param: Any, part: Any, kind: str) -> Any:
 
 
 def refuse_parts(program: Program, params: Iterable[tuple[int, Any]], *, by_chance: bool) -> None:
-    """Complain of parameters of which a rule cannot be followed with a part.
-
-    Parameters
-    ----------
-    program : Program
-        The rule.
-    params : iterable of (int, tensor)
-        Parameters, each with its number.
-    by_chance : bool
-        Whether what is stored is rounded by chance.
-
-    Raises
-    ------
-    ValueError
-        If there is one.
-    """
+    """Complain of numbered parameters of which a rule cannot be followed with a part."""
     adds_up = _adds_up(program)
     for k, param in params:
         if not is_distributed(param):
@@ -145,12 +116,7 @@ def first_here(param: Any) -> int | None:
 def adding_parts(program: Program, params: Mapping[int, Any]) -> Combine | None:
     """What makes totals of parts those of whole tensors; None if there are no parts, or no totals.
 
-    Parameters
-    ----------
-    program : Program
-        The rule.
-    params : mapping of int to tensor
-        The parameters that follow it, by their numbers, which `refuse_parts` has let pass.
+    The parameters that follow the rule come by their numbers; `refuse_parts` has let them pass.
     """
     divided = {k: param for k, param in params.items() if _adds_up(program) and is_distributed(param)}
     parts = {k: (param.dim(), cut) for k, param in divided.items() for cut in _cuts(param)}

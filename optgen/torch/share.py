@@ -36,27 +36,9 @@ STEP = "step"
 
 
 class Share:
-    """The states of some parameters that follow one rule, and what steps visit. Making one makes the states.
+    """The states of some parameters, by their numbers, that follow one rule, and what steps visit.
 
-    Parameters
-    ----------
-    program : Program
-        The rule.
-    wanted : Wanted
-        How slots are stored.
-    named : Spelling
-        What its states are called.
-    model : Trained
-        All parameters of the optimizer.
-    mine : sequence of int
-        Which of them follow this rule.
-    hypers : sequence of mapping
-        The hyperparameters of each row.
-
-    Raises
-    ------
-    TypeError, ValueError, RuntimeError
-        If there are no kernels for a parameter or a state.
+    Making one makes the states, called as the spelling says; each row has hyperparameters.
     """
 
     chunk: ClassVar[int] = CHUNK
@@ -68,7 +50,7 @@ class Share:
     ) -> None:
         self.program, self.mine = program, tuple(mine)
         self._wanted, self._named, self._model = wanted, named, model
-        kinds = {*program.values.values(), *program.small_states.values()}
+        kinds = set(program.kinds.values())
         has_lines = bool(kinds & {"row", "column", "part"})
         self._bodies = {k: self._placed(k, body_of(model.parts[k], k, named.title, has_lines=has_lines)) for k in mine}
         refuse_parts(program, ((k, model.params[k]) for k in mine), by_chance=wanted.rounding == "stochastic")
@@ -295,23 +277,11 @@ class Share:
     # A step ----------------------------------------------------------------------------------------------------------
 
     def calls(self, starts: Array, present: Array, hypers: Hypers, t: int) -> list[Call]:
-        """What a step does, in order; what of it needs memory is done by then.
+        """What step t does, in order; what of it needs memory is done by then.
 
-        Parameters
-        ----------
-        starts : array of int64
-            Of all parameters of the optimizer, where the gradient lies; `ODD` if it needs a closer look.
-        present : array of bool
-            Which have one; the others are left out.
-        hypers : sequence of mapping
-            The hyperparameters of each row.
-        t : int
-            The number of the step, from which chances of rounding follow.
-
-        Raises
-        ------
-        TypeError, ValueError, RuntimeError
-            If a gradient or a hyperparameter is not as expected; nothing has changed then.
+        Of all parameters of the optimizer there is where the gradient lies, `ODD` if it needs a closer look, and
+        whether there is one; the others are left out. Chances of rounding follow from t. If it raises, nothing has
+        changed.
         """
         there = present[self._mine]
         absent = frozenset() if there.all() else frozenset(self._mine[~there].tolist())

@@ -11,18 +11,10 @@ from optgen.torch.families import Family
 
 @dataclass(frozen=True)
 class Spelling:
-    """What the states of a rule are called in ``optimizer.state``.
+    """What the states of a rule are called in ``optimizer.state``."""
 
-    Parameters
-    ----------
-    title : str
-        What the optimizer is called.
-    family : Family or None
-        The optimizer of torch that has them; None for a rule that torch does not have.
-    """
-
-    title: str
-    family: Family | None = None
+    title: str  # what the optimizer is called
+    family: Family | None = None  # the optimizer of torch that has them; None for a rule that torch does not have
 
     def state(self, name: str, dimensions: int) -> str:
         """The key of a state of a tensor; empty if it is not kept."""

@@ -36,43 +36,20 @@ _SEARCHED = 30
 
 
 class Fields(NamedTuple):
-    """Where torch keeps what, in bytes from the beginning of an object.
+    """Where torch keeps what, in bytes from the beginning of an object."""
 
-    Parameters
-    ----------
-    storage, order, meta : int
-        In a tensor's own object: of its storage; of its sizes, strides and what comes after; of what autograd knows.
-    data : int
-        In a storage: where its memory is.
-    grad : int
-        In what autograd knows: of the gradient.
-    table : int
-        What every plain tensor begins with.
-    nothing : int
-        What stands in the place of a gradient that is not there.
-    """
-
+    # In a tensor's own object: of its storage; of its sizes, strides and what comes after; of what autograd knows
     storage: int
     order: int
     meta: int
-    data: int
-    grad: int
-    table: int
-    nothing: int
+    data: int  # in a storage: where its memory is
+    grad: int  # in what autograd knows: of the gradient
+    table: int  # what every plain tensor begins with
+    nothing: int  # what stands in the place of a gradient that is not there
 
 
 class Watch:
-    """What there was to see of some parameters, and of what is kept of them. `watching` makes one.
-
-    Parameters
-    ----------
-    layout : Fields
-        Where torch keeps what.
-    params : list of tensor
-        The parameters.
-    kept : list of Kept
-        What is kept of them.
-    """
+    """What there was to see of some parameters, and of what is kept of them. `watching` makes one."""
 
     def __init__(self, layout: Fields, params: list[Any], kept: list[Kept]) -> None:
         states = _states(kept)
@@ -90,18 +67,9 @@ class Watch:
         self._present = np.zeros(len(params), np.bool_)
 
     def look(self, params: list[Any], kept: list[Kept]) -> tuple[Array, Array] | None:
-        """Where the gradients are.
+        """Where the gradients of the same parameters are, `ODD` if it needs a closer look, and which there are.
 
-        Parameters
-        ----------
-        params, kept : list
-            The same as before, one hopes.
-
-        Returns
-        -------
-        tuple of array, or None
-            The address of each gradient, `ODD` if it needs a closer look, and which there are; None if anything has
-            changed. The arrays are the same at each call.
+        None if anything has changed. The arrays are the same at each call.
         """
         if len(params) != len(self._sizes) or len(params) + len(kept) != len(self._ids):
             return None

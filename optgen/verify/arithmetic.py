@@ -166,14 +166,9 @@ class Digits(_Plain):
     """Arithmetic with many digits: object arrays of mpmath numbers, in a context that is not mpmath's own.
 
     There is one zero, which counts as positive, and nothing overflows.
-
-    Parameters
-    ----------
-    digits : int
-        How many decimal digits are carried; 17 at least, so that every float64 enters as it is.
     """
 
-    digits: int = 50
+    digits: int = 50  # how many decimal digits are carried; 17 at least, so that every float64 enters as it is
 
     @property
     def context(self) -> Any:

@@ -20,24 +20,12 @@ from optgen.runtime.core.program import Phase, Program
 
 @dataclass(frozen=True)
 class Candidate:
-    """A generated module under suspicion.
+    """A generated module under suspicion."""
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        What it claims to compute.
-    path : Path
-        The file; its text is what is verified.
-    cache : Path, optional
-        Where its kernels are kept; the cache of this user unless given.
-    target : str
-        For what kind of machine it is.
-    """
-
-    optimizer: Optimizer
-    path: Path
-    cache: Path | None = None
-    target: str = "cpu"
+    optimizer: Optimizer  # what it claims to compute
+    path: Path  # the file; its text is what is verified
+    cache: Path | None = None  # where its kernels are kept; the cache of this user unless given
+    target: str = "cpu"  # for what kind of machine it is
 
     @cached_property
     def text(self) -> str:
@@ -105,43 +93,21 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that has been looked at.
+    """One thing that has been looked at."""
 
-    Parameters
-    ----------
-    part : str
-        Which part of the verifier looked.
-    subject : str
-        At what: an equation, a slot, a property, another library.
-    verdict : Verdict
-        What came of it.
-    detail : str
-        For a failure the equation, the input and both values; else what a reader wants to know.
-    figures : mapping of str to float or str
-        Numbers for tables: ``{"ulps": 1.8}``.
-    """
-
-    part: str
-    subject: str
-    verdict: Verdict
-    detail: str = ""
-    figures: dict[str, Any] = field(default_factory=dict)
+    part: str  # which part of the verifier looked
+    subject: str  # at what: an equation, a slot, a property, another library
+    verdict: Verdict  # what came of it
+    detail: str = ""  # for a failure the equation, the input and both values; else what a reader wants to know
+    figures: dict[str, Any] = field(default_factory=dict)  # numbers for tables: ``{"ulps": 1.8}``
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to look.
+    """How hard to look."""
 
-    Parameters
-    ----------
-    draws : int
-        Random cases for each kernel and dtype, beside the fixed ones.
-    seed : int
-        From which they are drawn.
-    """
-
-    draws: int = 1000
-    seed: int = 0
+    draws: int = 1000  # random cases for each kernel and dtype, beside the fixed ones
+    seed: int = 0  # from which they are drawn
 
 
 QUICK = Effort(draws=200)

@@ -47,24 +47,14 @@ TOGETHER = 10
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Tensors that are taken one step at one setting.
+    """Tensors that are taken one step at one setting."""
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        By which rule.
-    setting : Setting
-        When, with which hyperparameters.
-    old : dict of str to list of array
-        Theta, the gradient and every slot before the step, in the dtype of the kernel, and small states.
-    random : bool
-        Whether the elements were drawn, rather than taken from the grid.
-    """
-
-    optimizer: Optimizer
-    setting: Setting
+    optimizer: Optimizer  # by which rule
+    setting: Setting  # when, with which hyperparameters
+    # By name, an array a tensor: theta, the gradient and every slot before the step, in the dtype of the kernel, and
+    # small states
     old: Model
-    random: bool
+    random: bool  # whether the elements were drawn, rather than taken from the grid
 
     @property
     def dtype(self) -> Any:
@@ -138,17 +128,7 @@ def joined(optimizer: Optimizer, model: Model, by: Arithmetic = FLOAT64) -> dict
 
 @lru_cache(maxsize=4)  # what is expected serves every module that claims to be the same optimizer
 def cases(optimizer: Optimizer, dtype: Any, effort: Effort) -> tuple[Case, ...]:
-    """The grid, then the random cases.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        For which rule.
-    dtype : numpy dtype
-        Of the kernel.
-    effort : Effort
-        How many elements to draw, and from which seed.
-    """
+    """The grid, then the random cases, for a rule and the dtype of its kernel."""
     rng = np.random.default_rng([effort.seed, np.dtype(dtype).itemsize])
     squares, usual = nonnegative(optimizer), defaults(optimizer)
     if not is_of_elements(optimizer):

@@ -48,20 +48,7 @@ Array = Any
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
-    """Let a module take many steps.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The module.
-    effort : Effort
-        Its seed draws parameters and gradients.
-
-    Yields
-    ------
-    Finding
-        One for each kind of gradient.
-    """
+    """Let a module take many steps, with each kind of gradient."""
     try:
         if not escapes(candidate):  # else `numerics` says so
             rng, runner = np.random.default_rng(effort.seed), _Runner(candidate)
@@ -95,18 +82,10 @@ def _driver() -> Any:
 
 @dataclass(frozen=True)
 class _Runner:
-    """Takes many steps of a module.
+    """Takes many steps of a module."""
 
-    Parameters
-    ----------
-    candidate : Candidate
-        The module.
-    hypers : mapping of str to float
-        Hyperparameters that differ from their defaults.
-    """
-
-    candidate: Candidate
-    hypers: Mapping[str, float] = field(default_factory=dict)
+    candidate: Candidate  # the module
+    hypers: Mapping[str, float] = field(default_factory=dict)  # hyperparameters that differ from their defaults
 
     @cached_property
     def program(self) -> Any:
@@ -129,16 +108,9 @@ class _Runner:
         return np.array(rows, np.float64)
 
     def run(self, theta: Array, pool: Array, after: Slots | None = None) -> tuple[Slots, Slots]:
-        """The slots after half of the steps and after all, in the dtype of theta, with gradients in turn.
+        """The slots after half of the steps and after all, in the dtype of theta, with gradients in turn, a row each.
 
-        Parameters
-        ----------
-        theta : array
-            The parameters to start from.
-        pool : array
-            The gradients, a row each.
-        after : mapping of str to array, optional
-            Slots to go on from in the middle of a run, in place of a start.
+        It can go on from slots in the middle of a run, in place of a start.
         """
         with running():
             if self.program.phases or self.program.seeds:

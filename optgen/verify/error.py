@@ -47,14 +47,9 @@ LOST = 8
 
 @dataclass(frozen=True)
 class Measured:
-    """Numbers and the magnitudes of the terms they were computed from.
+    """Numbers and the magnitudes of the terms they were computed from."""
 
-    Parameters
-    ----------
-    value, magnitude : array of object
-        mpmath numbers.
-    """
-
+    # Arrays of mpmath numbers
     value: Any
     magnitude: Any
 
@@ -73,17 +68,10 @@ class Magnitudes(Arithmetic):
     """Arithmetic with many digits that carries magnitudes.
 
     Other values that no array has gone into are plain numbers: their magnitude is their absolute value.
-
-    Parameters
-    ----------
-    dtype : numpy dtype
-        The dtype of the kernel that is measured.
-    digits : int
-        How many decimal digits are carried.
     """
 
-    dtype: Any
-    digits: int = 50
+    dtype: Any  # the dtype of the kernel that is measured
+    digits: int = 50  # how many decimal digits are carried
 
     @cached_property
     def exact(self) -> Digits:
@@ -191,20 +179,7 @@ class Magnitudes(Arithmetic):
         return self._floored(*(self.exact.reduce(operation, part, axis) for part in (lifted.value, lifted.magnitude)))
 
     def ulps(self, result: Any, expected: Measured) -> NDArray[np.float64]:
-        """The error of a kernel.
-
-        Parameters
-        ----------
-        result : array of the dtype
-            What the kernel computed.
-        expected : Measured
-            What it should have computed.
-
-        Returns
-        -------
-        array of float64
-            The error of every element in units in the last place of its magnitude.
-        """
+        """The error of every element of what a kernel computed, in units in the last place of its magnitude."""
         found = self.exact.array(result)
         triples = zip(found.flat, expected.value.flat, expected.magnitude.flat, strict=True)
         return np.array([self._error(*triple) for triple in triples], np.float64).reshape(found.shape)

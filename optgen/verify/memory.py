@@ -77,19 +77,10 @@ TRAP = (2, 3)
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
-    """Say of every branch whether it writes what it should, and only that.
+    """Say of every branch whether it writes what it should, and only that; the module may be wrong in any way.
 
-    Parameters
-    ----------
-    candidate : Candidate
-        The module; it may be wrong in any way.
-    effort : Effort
-        Its seed draws the numbers; how often does not matter here.
-
-    Yields
-    ------
-    Finding
-        One for the rehearsal of each branch, and one for each branch and dtype as compiled, on one thread and on all.
+    There is a finding for the rehearsal of each branch, and one for each branch and dtype as compiled, on one thread
+    and on all. Of the effort only the seed matters.
     """
     try:
         yield from _findings(candidate, effort)
@@ -126,24 +117,12 @@ def _rehearsals(candidate: Candidate) -> Iterator[Finding]:
 
 @dataclass(frozen=True, eq=False)
 class Fenced:
-    """Arrays of one dtype between guard zones.
+    """Arrays of one dtype between guard zones."""
 
-    Parameters
-    ----------
-    whole : array
-        All of the memory.
-    arrays : list of array
-        The arrays, views of it.
-    inside : array of bool
-        Which elements of the whole belong to an array.
-    poison : int
-        The bits of all others.
-    """
-
-    whole: Array
-    arrays: list[Array]
-    inside: Array
-    poison: int
+    whole: Array  # all of the memory
+    arrays: list[Array]  # views of it
+    inside: Array  # bool: which elements of the whole belong to an array
+    poison: int  # the bits of all others
 
     @property
     def bits(self) -> Array:
@@ -182,24 +161,12 @@ def scalars_of(candidate: Candidate, setting: Setting) -> tuple[float, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Tensors of one dtype as a program takes them, each array between guard zones; the last is the trap.
+    """Tensors of one dtype as a program takes them, each array between guard zones; the last is the trap."""
 
-    Parameters
-    ----------
-    program : Program
-        Which.
-    shapes : sequence of tuple of int
-        Of the tensors.
-    slots : mapping of str to Fenced
-        Theta, the gradient, states and scratch, in the order of their columns.
-    small : mapping of str to Fenced
-        What the phases take, flat.
-    """
-
-    program: Program
-    shapes: Sequence[Shape]
-    slots: Mapping[str, Fenced]
-    small: Mapping[str, Fenced]
+    program: Program  # which
+    shapes: Sequence[Shape]  # of the tensors
+    slots: Mapping[str, Fenced]  # theta, the gradient, states and scratch, in the order of their columns
+    small: Mapping[str, Fenced]  # what the phases take, flat
 
     @cached_property
     def cuts(self) -> Cuts:
@@ -263,25 +230,16 @@ class Model:
     def trap(self) -> dict[str, Array]:
         """What belongs to the trap, and the extents of tensors: none of that is written."""
         listed = cuts_of(self.program, self.shapes[:-1])
-        kinds = {**self.program.values, **self.program.small_states}
-        own = {name: self.small[name].arrays[0][listed.sizes[kind] :] for name, kind in kinds.items()}
+        kinds = self.program.kinds.items()
+        own = {name: self.small[name].arrays[0][listed.sizes[kind] :] for name, kind in kinds}
         slots = {name: slot.arrays[-1] for name, slot in self.slots.items()}
         return slots | own | {name: self.small[name].arrays[0] for name in listed.extents}
 
 
 def modelled(program: Program, shapes: Sequence[Shape], old: Mapping[str, Sequence[Array]], dtype: Any) -> Model:
-    """Lay a model out: theta, the gradient and the states as given, and poison in all that a step has to write first.
+    """Lay a model out, the trap last: theta, the gradient and the states as given, an array a tensor.
 
-    Parameters
-    ----------
-    program : Program
-        Which.
-    shapes : sequence of tuple of int
-        Of the tensors, that of the trap last.
-    old : mapping of str to sequence of arrays
-        Theta, the gradient and the states, an array a tensor.
-    dtype : numpy dtype
-        Of the tensors.
+    In all that a step has to write first there is poison.
     """
     cuts = cuts_of(program, shapes)
     slots = {name: [array.astype(dtype) for array in old[name]] for name in ("theta", "g", *program.states)}
@@ -298,7 +256,7 @@ def modelled(program: Program, shapes: Sequence[Shape], old: Mapping[str, Sequen
 
 def _stretches(program: Program) -> list[Stretch]:
     """The phases of a program, those together that tiles may go through."""
-    return stretches(phases_of(program), {**program.values, **program.small_states})
+    return stretches(phases_of(program), program.kinds)
 
 
 def _poisoned(size: int, dtype: np.dtype[Any]) -> Array:

@@ -53,43 +53,21 @@ _PARTS: dict[str, dict[str, Check]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one thing wrong.
+    """A module with one thing wrong."""
 
-    Parameters
-    ----------
-    kind : str
-        A key of `CLAIMS`.
-    place : str
-        Function of the module, or PROGRAM.
-    change : str
-        What stood there and what stands there now.
-    text : str
-        The module.
-    """
-
-    kind: str
-    place: str
-    change: str
-    text: str
+    kind: str  # a key of `CLAIMS`
+    place: str  # function of the module, or PROGRAM
+    change: str  # what stood there and what stands there now
+    text: str  # the module
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant.
+    """What became of a mutant."""
 
-    Parameters
-    ----------
-    mutant : Mutant
-        The mutant.
-    caught : bool
-        Whether the part that claims its kind noticed.
-    target : str
-        For what kind of machine the module is.
-    """
-
-    mutant: Mutant
-    caught: bool
-    target: str = "cpu"
+    mutant: Mutant  # the mutant
+    caught: bool  # whether the part that claims its kind noticed
+    target: str = "cpu"  # for what kind of machine the module is
 
 
 def outcome(candidate: Candidate, mutant: Mutant) -> Outcome:

@@ -82,20 +82,10 @@ _VECTORS = ((5,), (7,))
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
     """Measure the errors of every stored slot in both dtypes, and follow NaN and the infinities.
 
-    Parameters
-    ----------
-    candidate : Candidate
-        The module; it may be wrong in any way.
-    effort : Effort
-        How many random cases to draw for each dtype, and from which seed.
-
-    Yields
-    ------
-    Finding
-        One about what the module says of itself. For each dtype one about the random cases (``figures["cases"]``
-        counts them), one for each slot with the worst error (``ulps`` on the scale of the terms, ``plain`` of the value
-        itself) and its input, one for first steps through the class, and one about NaN and the infinities. A dtype is
-        given up at the first setting that fails.
+    There is a finding about what the module says of itself. For each dtype there is one about the random cases
+    (``figures["cases"]`` counts them), one for each slot with the worst error (``ulps`` on the scale of the terms,
+    ``plain`` of the value itself) and its input, one for first steps through the class, and one about NaN and the
+    infinities. A dtype is given up at the first setting that fails.
     """
     try:
         declared = list(_declared(candidate))

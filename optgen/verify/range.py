@@ -25,32 +25,18 @@ _ELEMENTS = frozenset({"row", "column"})
 
 @dataclass(frozen=True)
 class Ranged:
-    """Numbers, and where something went wrong on the way to them. All arrays have one shape.
+    """Numbers, and where something went wrong on the way to them. All arrays have one shape."""
 
-    Parameters
-    ----------
-    value : array of float64
-        The numbers.
-    spoilt : array of bool
-        Where a value on the way was too large, or too small beside an infinity.
-    product : array of bool
-        Where this value is too large itself, and a product: a total may take it.
-    cancelled : array of bool
-        Where a value on the way may have either sign: a sum has cancelled to less than its rounding errors, or a
-        product is too small for the dtype.
-    over : frozenset of str
-        Whether they differ between rows, and between columns. Only elements do both; all else is float64, whatever the
-        dtype of the kernel.
-    given : bool
-        Whether nothing was computed to get there.
-    """
-
-    value: Any
-    spoilt: Any
-    product: Any
+    value: Any  # float64: the numbers
+    spoilt: Any  # bool: where a value on the way was too large, or too small beside an infinity
+    product: Any  # bool: where this value is too large itself, and a product: a total may take it
+    # bool: where a value on the way may have either sign: a sum has cancelled to less than its rounding
+    # errors, or a product is too small for the dtype
     cancelled: Any
+    # Whether they differ between rows, and between columns. Only elements do both; all else is float64, whatever the
+    # dtype of the kernel.
     over: frozenset[str]
-    given: bool = False
+    given: bool = False  # whether nothing was computed to get there
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -65,22 +51,14 @@ class Ranged:
 
 @dataclass(frozen=True)
 class InRange(Arithmetic):
-    """Arithmetic that notes where a dtype would have overflown, and where a sum has cancelled.
+    """Arithmetic that notes where a dtype would have overflown, and where a sum has cancelled."""
 
-    Parameters
-    ----------
-    dtype : numpy dtype
-        Of the kernel.
-    totals : bool
-        Whether something is added up. Magnitudes know what an element that is rounded to 0 does to others, but not what
-        the root of one does to a total, under which it may stand alone.
-    doubtful : list of array of bool
-        Where each comparison may come out either way: what is compared is nearly equal, and not as it was given, or
-        its sign is not known. Where something is added up, the dtype may round it to 0.
-    """
-
-    dtype: Any
+    dtype: Any  # of the kernel
+    # Whether something is added up. Magnitudes know what an element that is rounded to 0 does to others, but not what
+    # the root of one does to a total, under which it may stand alone.
     totals: bool
+    # Where each comparison may come out either way: what is compared is nearly equal, and not as
+    # it was given, or its sign is not known. Where something is added up, the dtype may round it to 0.
     doubtful: list[Any] = field(default_factory=list, compare=False)
 
     def number(self, number: Any) -> Value:

@@ -86,10 +86,7 @@ _OPERATORS = frozenset({"+", "-", "*", "//", "|", "<", "=="})
 def functions(tree: ast.Module) -> dict[str, Function]:
     """The functions of a module that are compiled, by name, in the order of the text.
 
-    Raises
-    ------
-    Rejected
-        If one of them says what no generated module says.
+    What says what no generated module says is `Rejected`.
     """
     found = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.decorator_list)
     return {node.name: function(node, _kind(node)) for node in found}

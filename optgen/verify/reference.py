@@ -134,23 +134,7 @@ def decided(
     hypers: Mapping[str, float] | None = None,
     arithmetic: Arithmetic = FLOAT64,
 ) -> list[bool]:
-    """How those comparisons come out at a step that data have no part in.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        By which rule.
-    relations : sequence of sympy.Basic
-        Comparisons in its equations.
-    t : int
-        The number of the step.
-    numbers : mapping of str to float
-        States that are one number, before it.
-    hypers : mapping of str to float, optional
-        Hyperparameters that differ from their defaults.
-    arithmetic : Arithmetic
-        What to compute with.
-    """
+    """How comparisons in the equations of a rule come out at a step, where data have no part in them."""
     nothing = {symbols.theta: [np.full((), np.nan)]}
     evaluate = _evaluator(optimizer, nothing, hypers, arithmetic)
     known = evaluate.known
@@ -168,23 +152,9 @@ def decided(
 
 
 def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequence[Shape], t: int) -> list[Value]:
-    """The value of any expression, in float64.
+    """The value of any expression at step t, in float64: for each tensor an array, or what broadcasts to it.
 
-    Parameters
-    ----------
-    expression : sympy.Basic
-        In symbols of these names.
-    values : mapping of str to sequence of arrays
-        By name, one a tensor.
-    shapes : sequence of tuple of int
-        The tensors.
-    t : int
-        The number of the step at which it draws.
-
-    Returns
-    -------
-    list
-        One array a tensor, or what broadcasts to it.
+    By the names of its symbols there are values, an array a tensor.
     """
     extents = {extent.name: [FLOAT64.number(_extent(extent, shape)) for shape in shapes] for extent in EXTENTS}
     named = {**extents, **values}
@@ -196,21 +166,9 @@ def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequen
 
 
 def deviates(shape: Shape, tensor: int, t: int, stream: int, seed: int, *, by: Arithmetic = FLOAT64) -> Value:
-    """Draw for every element of a tensor, as `optgen.language.noise.normal` says.
+    """Draw for every element of a tensor, as `optgen.language.noise.normal` says, to all the digits of the arithmetic.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        The shape of the tensor.
-    tensor, t, stream, seed : int
-        Where it stands in the model, the number of the step, the number of the draw, the key.
-    by : Arithmetic
-        What to compute with, to all the digits that it has; a deviate is a leaf, exact in its own right.
-
-    Returns
-    -------
-    array
-        Standard normal deviates.
+    A deviate is a leaf, exact in its own right.
     """
     size = math.prod(shape)
     block = np.arange(-(-size // 4), dtype=np.uint64)

@@ -18,7 +18,7 @@ import ast
 import builtins
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -52,19 +52,12 @@ _NEVER, _SEVERAL = -1, -2
 
 @dataclass
 class Clock:
-    """What is running, and what was noticed.
+    """What is running, and what was noticed."""
 
-    Parameters
-    ----------
-    phase, task : int
-        Number of the launch, and of the task in it.
-    noticed : Counter of str
-        What is wrong, and how often.
-    """
-
+    # Number of the launch, and of the task in it
     phase: int = 0
     task: int = 0
-    noticed: Counter[str] = field(default_factory=Counter)
+    noticed: Counter[str] = field(default_factory=Counter)  # what is wrong, and how often
 
     def tasks(self, *bounds: int) -> Iterator[int]:
         """``prange``: the tasks one after another."""
@@ -74,18 +67,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class _Notes:
-    """What was done to each value of an array: arrays of its length, views of those of the whole for a part.
+    """What was done to each value of an array: arrays of its length, views of those of the whole for a part."""
 
-    Parameters
-    ----------
-    stores, late : array of int
-        How often it was stored, and how often loaded in the phase that had stored it.
-    stored_in, stored_by, loaded_in, loaded_by : array of int
-        The last phase and task to do so.
-    """
-
+    # How often it was stored, and how often loaded in the phase that had stored it
     stores: Array
     late: Array
+    # The last phase and task to do so
     stored_in: Array
     stored_by: Array
     loaded_in: Array
@@ -97,27 +84,13 @@ class _Notes:
 
 @dataclass(frozen=True)
 class Column:
-    """One slot of one tensor, or the small values of a name, as a list that notes what is done to it.
+    """One slot of one tensor, or the small values of a name, as a list that notes what is done to it."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called in a message.
-    values : array
-        The numbers.
-    notes : _Notes
-        What was done to each.
-    clock : Clock
-        What is running.
-    given : bool
-        Whether it holds something before the step.
-    """
-
-    name: str
-    values: Array
-    notes: _Notes
-    clock: Clock
-    given: bool
+    name: str  # what it is called in a message
+    values: Array  # the numbers
+    notes: _Notes  # what was done to each
+    clock: Clock  # what is running
+    given: bool  # whether it holds something before the step
 
     def __len__(self) -> int:
         return len(self.values)
@@ -199,20 +172,7 @@ class CountingMemory:
 
 
 def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
-    """Run the text of a module as plain Python, and count.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The module.
-    setting : Setting
-        When, with which hyperparameters.
-
-    Returns
-    -------
-    list of str
-        What is wrong; empty if nothing is.
-    """
+    """Run the text of a module as plain Python, and count: what is wrong, if anything is."""
     optimizer, clock, memory = candidate.optimizer, Clock(), CountingMemory()
     drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
     columns: dict[str, list[Column]] = {}
@@ -221,18 +181,11 @@ def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
             module = _as_python(candidate, memory, clock)
             program: Program = module["PROGRAM"]
             cuts = _cuts(program)
-            columns |= {name: [column(name, x, clock) for x in drawn[name]] for name in ("theta", "g")}
-            columns |= {name: [column(name, x, clock) for x in drawn[name]] for name in program.states}
-            for name in program.scratch:
-                columns[name] = [column(name, np.zeros(shape), clock, given=False) for shape in SHAPES]
+            columns |= slots(program, drawn, clock)
             starts = np.array([[memory.add(one) for one in tensors] for tensors in columns.values()], np.int64)
-            small = _small(program, cuts, drawn, clock)
+            small = small_values(program, cuts, drawn, clock)
             columns |= {name: with_elements(kind, small[name], cuts) for name, kind in program.small_states.items()}
-            hypers = [np.float64(setting.hypers[name]) for name in program.hypers]
-            numbers = [np.float64(number) for number in numbers_of(optimizer, setting).values()]
-            # Floats of NumPy, which divide by zero as compiled code does.
-            computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
-            scalars = np.array([computed[: len(computed) - len(numbers)]], np.float64)
+            scalars = np.array([scalars_of(program, optimizer, setting)], np.float64)
             given = (uniform(program.slots, np.float64).as_argument, scalars, *program.keys(setting.t, setting.hypers))
             sizes = np.array([prod(shape) for shape in SHAPES])
             table = tabulate(starts, sizes, 8, cuts if program.phases else None)
@@ -250,10 +203,31 @@ def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
                         clock.noticed[f"{name} is read of some elements in a sweep, not of all"] += some
     except BrokenError as error:
         return [str(error)]
-    changed = changed_by(optimizer, setting, drawn)
+    return problems_of(columns, clock, changed_by(optimizer, setting, drawn), program.small_states)
+
+
+def slots(program: Program, drawn: dict[str, list[Array]], clock: Clock) -> dict[str, list[Column]]:
+    """The columns of theta, the gradient, states and scratch, in the order of their addresses."""
+    found = {name: [column(name, x, clock) for x in drawn[name]] for name in ("theta", "g", *program.states)}
+    empty = [np.zeros(x.shape) for x in drawn["theta"]]
+    return found | {name: [column(name, x, clock, given=False) for x in empty] for name in program.scratch}
+
+
+def scalars_of(program: Program, optimizer: Optimizer, setting: Setting) -> tuple[float, ...]:
+    """The scalars that sweeps take, of floats of NumPy, which divide by zero as compiled code does."""
+    hypers = [np.float64(setting.hypers[name]) for name in program.hypers]
+    numbers = list(map(np.float64, numbers_of(optimizer, setting).values()))
+    computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
+    return computed[: len(computed) - len(numbers)]
+
+
+def problems_of(
+    columns: Mapping[str, list[Column]], clock: Clock, changed: Container[str], small: Container[str]
+) -> list[str]:
+    """What was noticed in a step, and what was done wrong to the slots and small states, some of which it changes."""
     problems = [problem for problem, times in clock.noticed.items() if times]
     for name, mine in columns.items():
-        problems += misused(name, mine, of_elements=name not in program.small_states, may_stay=name not in changed)
+        problems += misused(name, mine, of_elements=name not in small, may_stay=name not in changed)
     return problems
 
 
@@ -266,7 +240,7 @@ def _is_partial(columns: list[Column], phase: int) -> bool:
 def _cuts(program: Program) -> Cuts:
     """Chunks of a few elements, or of a few rows or matrices where the program wants rows whole."""
     usual = cuts_of(program, SHAPES)
-    by_rows = {*program.values.values(), *program.small_states.values()} & {"row", "column", "part"}
+    by_rows = {"row", "column", "part"}.intersection(program.kinds.values())
     found: list[tuple[int, int, int]] = []
     for tensor, shape in enumerate(SHAPES):
         height, width = (1, 1, *shape)[-2:]
@@ -279,8 +253,8 @@ def _cuts(program: Program) -> Cuts:
     return placed(SHAPES, *np.array(found, np.int64).T) if program.phases else usual
 
 
-def _small(program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: Clock) -> dict[str, Column]:
-    """The arrays that phases take."""
+def small_values(program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: Clock) -> dict[str, Column]:
+    """What varies over less than elements, by name."""
     states = {name: flat(kind, drawn[name]) for name, kind in program.small_states.items()}
     room = {name: np.zeros(cuts.sizes[kind]) for name, kind in program.values.items() if name not in states}
     columns = {name: column(name, values, clock, given=False) for name, values in room.items()}
@@ -331,16 +305,7 @@ def _as_python(candidate: Candidate, memory: CountingMemory, clock: Clock) -> di
 def executed(path: Path, code: str | ast.Module, stand_ins: Mapping[str, object], alike: ModuleType) -> dict[str, Any]:
     """The names of a module that is run as the Python it is written as.
 
-    Parameters
-    ----------
-    path : Path
-        Its file.
-    code : str or ast.Module
-        Its text, or what has been made of that.
-    stand_ins : mapping of str to object
-        What it finds in the place of modules of the runtime, by their names.
-    alike : module
-        One of the runtime that is run in the same way.
+    It finds stand-ins in the place of modules of the runtime, by their names; one of these is run in the same way.
     """
 
     def imported(name: str, *arguments: Any) -> Any:

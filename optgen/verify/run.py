@@ -70,34 +70,16 @@ def processes() -> Executor:
 
 
 def verify(candidates: Sequence[Candidate], effort: Effort, executor: Executor) -> Iterator[Verified]:
-    """Look at modules with every part of the verifier.
-
-    Yields
-    ------
-    Verified
-        One a candidate, as they get done.
-    """
+    """Look at modules with every part of the verifier, in the order in which they get done."""
     futures = [executor.submit(_looked_at, candidate, effort) for candidate in candidates]
     for future in as_completed(futures):
         yield future.result()
 
 
 def kills(candidates: Sequence[Candidate], executor: Executor, stride: int = 1) -> Iterator[tuple[str, Outcome]]:
-    """Break modules in every way there is and see whether the verifier notices.
+    """Break modules that should be right in every way there is, and see whether the verifier notices.
 
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-        The modules, which should be right.
-    executor : Executor
-        Where to run.
-    stride : int
-        Take every so many-th mutant of each kind and module only, for a quick look.
-
-    Yields
-    ------
-    tuple of str and Outcome
-        Name of the module and what became of one of its mutants.
+    For a quick look it takes every so many-th mutant of each kind and module only.
     """
     work = [(c, m) for c in candidates for m in _every(stride, list(mutate.mutants(c.text)))]
     futures = {

@@ -37,20 +37,11 @@ _BIGGEST_STEP = 10**7
 
 @dataclass(frozen=True)
 class Setting:
-    """When a step is taken, and with which hyperparameters.
+    """When a step is taken, and with which hyperparameters."""
 
-    Parameters
-    ----------
-    t : int
-        The number of the step.
-    hypers : mapping of str to float
-        Every hyperparameter.
-    numbers : mapping of str to float
-        What states that are one number are before the step; those left out are what they start from.
-    """
-
-    t: int
-    hypers: Mapping[str, float]
+    t: int  # the number of the step
+    hypers: Mapping[str, float]  # every hyperparameter
+    # What states that are one number are before the step; those left out are what they start from
     numbers: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:

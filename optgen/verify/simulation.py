@@ -39,8 +39,19 @@ from optgen.runtime.cuda import totals as cuda_totals
 from optgen.runtime.cuda.places import FAMILIES, names_of_small, placed_on_device, those
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes
-from optgen.verify.rehearsal import Clock, Column, CountingMemory, changed_by, column, executed, misused, with_elements
-from optgen.verify.settings import Setting, begun, branches, flat, is_of_tensors, model_step, numbers_of, ordinary
+from optgen.verify.rehearsal import (
+    Clock,
+    Column,
+    CountingMemory,
+    changed_by,
+    executed,
+    problems_of,
+    scalars_of,
+    slots,
+    small_values,
+    with_elements,
+)  # fmt: skip
+from optgen.verify.settings import Setting, begun, branches, is_of_tensors, model_step, ordinary
 
 Array = NDArray[Any]
 PART = "memory"
@@ -65,20 +76,7 @@ _KERNELS = frozenset({"per_element", "on_device", "on_host", "kernel"})
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:  # noqa: ARG001 - the numbers are few and fixed
-    """Say of every branch of a module for GPUs whether it does what it should, and only that.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The module; it may be wrong in any way.
-    effort : Effort
-        Of no matter here.
-
-    Yields
-    ------
-    Finding
-        One a branch.
-    """
+    """Say of every branch of a module for GPUs whether it does what it should, and only that."""
     for setting in branches(candidate.optimizer):
         subject = f"blocks of threads, t = {setting.t}"
         try:
@@ -315,17 +313,8 @@ def _totals() -> dict[str, Callable[..., Any]]:
 def simulate(candidate: Candidate, setting: Setting) -> tuple[list[str], float]:
     """Take a step of a model, twice: with the threads in order, and the other way round.
 
-    Returns
-    -------
-    list of str
-        What is wrong; empty if nothing is.
-    float
-        The worst error of a new value, in units in the last place relative to the magnitude of the terms.
-
-    Raises
-    ------
-    BrokenError
-        If the module cannot be run.
+    Found are what is wrong, if anything is, and the worst error of a new value, in units in the last place relative to
+    the magnitude of the terms. A module that cannot be run is broken.
     """
     optimizer = candidate.optimizer
     drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
@@ -368,18 +357,13 @@ def _step(
         groups = np.full(len(SHAPES), row)
         groups[list(absent)] = -1
         cuts = cuts_of(program, SHAPES, CHUNK).visiting(groups)
-        columns |= {name: [column(name, x, clock) for x in drawn[name]] for name in ("theta", "g", *program.states)}
-        for name in program.scratch:
-            columns[name] = [column(name, np.zeros(shape), clock, given=False) for shape in SHAPES]
+        columns |= slots(program, drawn, clock)
         # Every third tensor begins where four elements cannot be moved at once.
         rows = [[machine.memory.add(one, 8 * (k % 3 == 1)) for k, one in enumerate(row)] for row in columns.values()]
         addresses = np.array(rows, np.int64)
-        small, at, named = _small(program, cuts, drawn, clock)
-        hypers = [np.float64(setting.hypers[name]) for name in program.hypers]
-        numbers = [np.float64(number) for number in numbers_of(optimizer, setting).values()]
-        # Floats of NumPy, which divide by zero as compiled code does.
-        computed = program.scalars(np.float64(setting.t), *hypers, *numbers)
-        taken = computed[: len(computed) - len(numbers)]
+        named = small_values(program, cuts, drawn, clock)
+        small, at = _joined([named[name] for name in names_of_small(program.small_states, program.values)], cuts)
+        taken = scalars_of(program, optimizer, setting)
         scalars = np.array([*[[math.nan] * len(taken)] * row, taken], np.float64)
         storage = uniform(program.slots, np.float64).as_argument
         keys = [
@@ -403,25 +387,11 @@ def _step(
                 _take_turns(threads, machine.turn, totals, backwards=backwards)
     for name, kind in program.small_states.items():
         columns[name] = with_elements(kind, named[name], cuts)
-    changed = changed_by(optimizer, setting, drawn)
-    problems = [problem for problem, times in clock.noticed.items() if times]
-    for name, mine in columns.items():
-        problems += misused(name, mine, of_elements=name not in program.small_states, may_stay=name not in changed)
-    return problems, columns
+    return problems_of(columns, clock, changed_by(optimizer, setting, drawn), program.small_states), columns
 
 
-def _small(
-    program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: Clock
-) -> tuple[_SmallColumns, Array, dict[str, Column]]:
-    """The small values, where they stand, and each by its name."""
-    states = {name: flat(kind, drawn[name]) for name, kind in program.small_states.items()}
-    begun_with = {**states, **cuts.extents}
-    kinds = {**program.values, **program.small_states}
-    found: dict[str, Column] = {}
-    for name in names_of_small(program.small_states, program.values):
-        given = name in begun_with
-        values = np.asarray(begun_with[name]) if given else np.zeros(cuts.sizes[kinds[name]])
-        found[name] = column(name, values, clock, given=given)
-    sizes = [len(each) + GAP for each in found.values()]
+def _joined(columns: Sequence[Column], cuts: Cuts) -> tuple[_SmallColumns, Array]:
+    """Small values with gaps between, and where they stand."""
+    sizes = [len(each) + GAP for each in columns]
     begins = np.cumsum([0, *sizes])[:-1].tolist()
-    return _SmallColumns(begins, list(found.values())), placed_on_device(cuts, sizes), found
+    return _SmallColumns(begins, columns), placed_on_device(cuts, sizes)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from interpret import AddressSpace, Interpreter
 from trees import THREADS, TREES
 
 from optgen.files import module_of
-from optgen.loops.interpret import AddressSpace, Interpreter
 from optgen.loops.nodes import (
     ZERO,
     Assign,

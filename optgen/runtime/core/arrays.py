@@ -19,27 +19,9 @@ from optgen.runtime.core.program import Array, Call
 
 
 def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, written: bool) -> None:
-    """Refuse an array that a kernel must not touch.
+    """Refuse an array that a kernel must not touch, under the name that the user has for it.
 
-    Parameters
-    ----------
-    array : object
-        What the user passed.
-    name : str
-        What the user calls it.
-    shape : tuple of int or None
-        The shape it must have; None for any.
-    dtype : numpy.dtype, tuple of str or None
-        The dtype it must have, or the names of those that it may; None for any that kernels take.
-    written : bool
-        Whether a kernel will write to it.
-
-    Raises
-    ------
-    TypeError
-        If it is no array, or of another dtype.
-    ValueError
-        If its shape or its memory is not as expected.
+    A shape of None stands for any, a dtype of None for any that kernels take, a tuple for those of these names.
     """
     if array is None:
         raise ValueError(f"{name} is missing (None): expected a numpy.ndarray, zeros where there is nothing to say")
@@ -83,17 +65,7 @@ def addresses_if_plain(
 ) -> list[int] | None:
     """Where the first elements lie of arrays that `check` would pass, found several times faster than it could.
 
-    Parameters
-    ----------
-    arrays : sequence
-        What the user passed.
-    shapes, dtypes : list
-        What each must have.
-
-    Returns
-    -------
-    list of int or None
-        None if any array needs a closer look: it may be wrong, or merely read-only, empty or a subclass.
+    None if any array needs a closer look: it may be wrong, or merely read-only, empty or a subclass.
     """
     if not {np.ndarray}.issuperset(map(type, arrays)):
         return None
@@ -138,11 +110,6 @@ def read(array: Array) -> Array:
     return plain(array).copy()
 
 
-def write(array: Array, values: Array) -> None:
-    """Fill an array with the values of another."""
-    array[...] = values
-
-
 def writing(array: Array, values: Array) -> Call:
     """The call that fills an array with the values of another, without a step of Python in it."""
     return partial(np.ndarray.__setitem__, array, ..., values)
@@ -154,22 +121,7 @@ def copy(target: Array, source: Array) -> None:
 
 
 class Extents:
-    """The memory that kernels write, as intervals of addresses.
-
-    Parameters
-    ----------
-    starts : array of int64
-        Where each array's first element lies.
-    sizes : array of int64
-        Their lengths in bytes.
-    names : sequence of str
-        What the user calls them.
-
-    Raises
-    ------
-    ValueError
-        If two of them share memory.
-    """
+    """The memory that kernels write, as intervals of addresses with names, none of which may overlap."""
 
     def __init__(self, starts: Array, sizes: Array, names: Sequence[str]) -> None:
         order = np.argsort(starts, kind="stable")
@@ -189,18 +141,7 @@ class Extents:
         return self._ends_before, np.append(self._starts, np.iinfo(np.int64).max)
 
     def overlap(self, starts: Array, sizes: Array) -> tuple[int, str] | None:
-        """Find an array that is only read but shares memory with one that is written.
-
-        Parameters
-        ----------
-        starts, sizes : array of int64
-            Address and length in bytes of each array that is read.
-
-        Returns
-        -------
-        tuple of int and str, or None
-            The index of the first such array, and the name of what it overlaps.
-        """
+        """The first array that is only read but shares memory with one that is written, and the name of that one."""
         after = self._starts.searchsorted(starts + sizes)
         shared = self._ends_before[after] > starts
         if not np.count_nonzero(shared):

@@ -27,22 +27,10 @@ def fill(
     *,
     only: Sequence[int] | None = None,
 ) -> None:
-    """Let states hold what they start from, where that is made of theta.
+    """Let states hold what they start from, where that is made of theta; all tensors, or only some.
 
-    Parameters
-    ----------
-    program : Program
-        Whose states.
-    memory : Contents
-        What the arrays are.
-    hypers : mapping of str to float
-        Every hyperparameter at the first step.
-    thetas : sequence of array
-        The parameters.
-    states : mapping of str to sequence of array
-        By name, the arrays of each state: one a tensor, or a single one. What is not there has begun already.
-    only : sequence of int, optional
-        For which tensors; for all unless given.
+    Of each state there is an array a tensor, or a single one; one that is not there has begun already. Hyperparameters
+    are those of the first step.
     """
     these = range(len(thetas)) if only is None else only
     for name in program.copies:

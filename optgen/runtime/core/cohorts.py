@@ -14,48 +14,22 @@ from optgen.runtime.core.program import Array, Program
 
 
 class Cohort(NamedTuple):
-    """Parameters with the same hyperparameters, step count and numbers.
+    """Parameters with the same hyperparameters, step count and numbers."""
 
-    Parameters
-    ----------
-    group : int
-        To which group they belong.
-    t : int
-        How many steps they have taken.
-    numbers : tuple of float
-        What each state is that is one number for the host.
-    members : tuple of int
-        Which parameters they are.
-    """
-
-    group: int
-    t: int
-    numbers: tuple[float, ...]
-    members: tuple[int, ...]
+    group: int  # to which group they belong
+    t: int  # how many steps they have taken
+    numbers: tuple[float, ...]  # what each state is that is one number for the host
+    members: tuple[int, ...]  # which parameters they are
 
 
 class Coming(NamedTuple):
-    """What is known of a step before it is taken.
+    """What is known of a step before it is taken."""
 
-    Parameters
-    ----------
-    hypers : list of mapping of str to float
-        The hyperparameters of each group.
-    taking : sequence of Cohort
-        Whose parameters take part, before the step.
-    cohorts : tuple of Cohort
-        All of them after it.
-    rows : list of tuple of float
-        The scalars of each that takes part.
-    keys : tuple of array
-        What draws are made from, a row for each too; empty if there are none.
-    """
-
-    hypers: list[Mapping[str, float]]
-    taking: Sequence[Cohort]
-    cohorts: tuple[Cohort, ...]
-    rows: list[tuple[float, ...]]
-    keys: tuple[Array, ...]
+    hypers: list[Mapping[str, float]]  # the hyperparameters of each group
+    taking: Sequence[Cohort]  # whose parameters take part, before the step
+    cohorts: tuple[Cohort, ...]  # all of them after it
+    rows: list[tuple[float, ...]]  # the scalars of each that takes part
+    keys: tuple[Array, ...]  # what draws are made from, a row for each too; empty if there are none
 
     @property
     def scalars(self) -> Array:
@@ -87,24 +61,7 @@ def coming(
     hypers: list[Mapping[str, float]],
     absent: Container[int] = (),
 ) -> Coming:
-    """Compute what the host does of a step.
-
-    Parameters
-    ----------
-    program : Program
-        By which rule.
-    cohorts : sequence of Cohort
-        All parameters.
-    hypers : list of mapping of str to float
-        The hyperparameters of each group for this step.
-    absent : container of int
-        The parameters that are left out.
-
-    Raises
-    ------
-    ValueError
-        If cohorts differ in what values of the whole model are made of.
-    """
+    """Compute what the host does of a step, which leaves some parameters out: complains as `agree` does."""
     taking, left = (cohorts, ()) if not absent else _parted(cohorts, absent)
     if len(taking) > 1:
         agree(program, taking, hypers)
@@ -136,13 +93,7 @@ def _parted(cohorts: Sequence[Cohort], absent: Container[int]) -> tuple[list[Coh
 
 
 def agree(program: Program, cohorts: Sequence[Cohort], hypers: Sequence[Mapping[str, float]]) -> None:
-    """See to it that values of the whole model, of which there is one for all cohorts, are made of what all share.
-
-    Raises
-    ------
-    ValueError
-        If cohorts differ in something that such a value is made of.
-    """
+    """Complain if cohorts differ in what a value of the whole model, of which there is one for all, is made of."""
     for name in program.shared:
         found = [_known(program, cohort, hypers[cohort.group], name) for cohort in cohorts]
         other = next((k for k, value in enumerate(found) if value != found[0]), None)

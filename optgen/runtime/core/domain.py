@@ -8,23 +8,15 @@ from math import inf, isfinite
 
 @dataclass(frozen=True)
 class Domain:
-    """An interval of numbers, or of integers.
+    """An interval of numbers, or of integers."""
 
-    Parameters
-    ----------
-    low, high : float
-        The ends.
-    low_open, high_open : bool
-        Whether the end itself is left out. An infinite end always is.
-    integer : bool
-        Whether only integers belong.
-    """
-
+    # The ends
     low: float = -inf
     high: float = inf
+    # Whether the end itself is left out. An infinite end always is.
     low_open: bool = False
     high_open: bool = True
-    integer: bool = False
+    integer: bool = False  # whether only integers belong
 
     def holds(self, value: float) -> bool:
         """Whether a number belongs. NaN and the infinities never do."""

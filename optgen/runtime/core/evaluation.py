@@ -13,19 +13,7 @@ from optgen.runtime.core.program import Program
 
 
 def evaluated(program: Program, memory: Contents, given: Sequence[Any], new: Any) -> None:
-    """Fill an array with the parameters of one tensor to evaluate.
-
-    Parameters
-    ----------
-    program : Program
-        By which rule.
-    memory : Contents
-        What the arrays are, but those that are NumPy's.
-    given : sequence of array
-        What ``program.evaluated`` names.
-    new : array
-        What is filled, of the shape of the parameters.
-    """
+    """Fill an array with the parameters of one tensor to evaluate, made of what ``program.evaluated`` names."""
     if program.evaluation is None:
         memory.copy(new, given[0])
         return

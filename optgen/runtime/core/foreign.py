@@ -24,15 +24,7 @@ _BY_LIBRARY = {
 
 
 def instead(given: Any, name: str) -> str:
-    """What to pass in the place of something that is no array of NumPy.
-
-    Parameters
-    ----------
-    given : object
-        What the user passed.
-    name : str
-        What the user calls it.
-    """
+    """What to pass in the place of something, called so by the user, that is no array of NumPy."""
     library = type(given).__module__.partition(".")[0]
     if library == "cupy" or hasattr(given, "__cuda_array_interface__") or getattr(given, "is_cuda", False):
         return _ON_A_GPU
@@ -53,15 +45,7 @@ def instead(given: Any, name: str) -> str:
 
 
 def as_container(given: Any, name: str) -> str:
-    """What to pass in the place of something that is no list, tuple or dict.
-
-    Parameters
-    ----------
-    given : object
-        What the user passed.
-    name : str
-        What the user calls it.
-    """
+    """What to pass in the place of something that is no list, tuple or dict."""
     if isinstance(given, np.ndarray) or hasattr(given, "__array__"):
         return f"put it in a list: [{name}]"
     if hasattr(given, "named_parameters"):

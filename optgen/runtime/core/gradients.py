@@ -15,13 +15,7 @@ _LISTS = list, tuple
 
 
 def in_order(given: Parameters, grads: Arrays) -> list[Any]:
-    """The gradients in the order of the parameters.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are not as the parameters are: in one list, or with the same keys.
-    """
+    """The gradients in the order of the parameters, given as these were: in one list, or with the same keys."""
     if not given.is_keyed and isinstance(grads, _LISTS):
         if len(grads) != len(given.keys):
             raise ValueError(f"grads: expected {len(given.keys)} arrays, one a parameter, got {len(grads)}")
@@ -38,13 +32,7 @@ def in_order(given: Parameters, grads: Arrays) -> list[Any]:
 
 
 def absent(gradients: list[Any], missing: str) -> frozenset[int]:
-    """The parameters that a step leaves out: those without a gradient, if it may.
-
-    Raises
-    ------
-    ValueError
-        If `missing` is neither ``"error"`` nor ``"skip"``.
-    """
+    """The parameters that a step leaves out: those without a gradient, if it may."""
     if missing == "error":
         return _NONE
     if missing != "skip":
@@ -59,13 +47,7 @@ def located(
     shapes: Sequence[tuple[int, ...]],
     formats: Sequence[Any],
 ) -> tuple[list[int], list[Any]]:
-    """Where gradients lie, and their dtypes, after a closer look at each.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If one is missing, or is not as a kernel takes it.
-    """
+    """Where gradients lie, and their dtypes, after a closer look at each."""
     for gradient, name, shape, its in zip(gradients, names, shapes, formats, strict=True):
         if gradient is None:
             raise ValueError(f"{name} is missing (None): step(grads, missing='skip') leaves its parameter out")

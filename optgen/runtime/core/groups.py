@@ -15,33 +15,15 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """The parameters of a model. `as_given` makes one.
+    """The parameters of a model. `as_given` makes one."""
 
-    Parameters
-    ----------
-    arrays : tuple of array
-        Those of all groups, one group after another.
-    keys : sequence
-        What each is called: its number among all, or its key.
-    is_keyed : bool
-        Whether they were given as a dict, or in dicts.
-    labels : tuple of str
-        Where each is in what the user passed.
-    group : tuple of int
-        To which group each belongs.
-    hypers : tuple of mapping of str to object
-        The hyperparameters that were given with each group.
-    is_grouped : bool
-        Whether there were groups, if only one.
-    """
-
-    arrays: tuple[Any, ...]
-    keys: Sequence[Any]
-    is_keyed: bool
-    labels: tuple[str, ...]
-    group: tuple[int, ...]
-    hypers: tuple[Mapping[str, Any], ...] = (_NOTHING,)
-    is_grouped: bool = False
+    arrays: tuple[Any, ...]  # those of all groups, one group after another
+    keys: Sequence[Any]  # what each is called: its number among all, or its key
+    is_keyed: bool  # whether they were given as a dict, or in dicts
+    labels: tuple[str, ...]  # where each is in what the user passed
+    group: tuple[int, ...]  # to which group each belongs
+    hypers: tuple[Mapping[str, Any], ...] = (_NOTHING,)  # the hyperparameters that were given with each group
+    is_grouped: bool = False  # whether there were groups, if only one
 
     def like_params(self, values: Sequence[Any]) -> Arrays:
         """Values of all parameters as these were given: a tuple, or a read-only dict."""
@@ -59,13 +41,7 @@ def as_plain(arrays: Any) -> Any:
 
 
 def as_given(params: Params) -> Parameters:
-    """Look at what was passed as ``params``; its arrays, and its hyperparameters, are for others to check.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no list, tuple or dict of arrays, nor a list of groups: dicts that have such as ``params``.
-    """
+    """Look at what was passed as ``params``; its arrays, and its hyperparameters, are for others to check."""
     if isinstance(params, list | tuple) and params and isinstance(params[0], Mapping):
         return _of_groups(params)
     keys = _keys(params, "params")

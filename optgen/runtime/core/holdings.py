@@ -13,24 +13,16 @@ from optgen.runtime.core.evaluation import evaluated
 from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.memory import Kinds, Memory
 from optgen.runtime.core.program import Array, Params, Program, Value
-from optgen.runtime.core.rest import beside_params
 from optgen.runtime.core.small import Small, cuts_of, filled, views
-from optgen.runtime.core.storage import OPTIONS, Storage, computed_for, dtype_of, wanted
+from optgen.runtime.core.storage import HALF, OPTIONS, Storage, computed_for, dtype_of, wanted
 from optgen.runtime.core.table import CHUNK, Cuts
 
 
 class Holdings:
     """Parameters, in groups, with their hyperparameters, states and numbers, and where all of it lies.
 
-    Parameters
-    ----------
-    params : list, tuple or dict of array, or list of dict
-        The arrays to train, or groups of them with hyperparameters of their own: ``[{"params": …, "lr": 0.1}, …]``.
-    memory : Memory
-        What they are.
-    given : mapping of str to object
-        Hyperparameters by name, for groups that say nothing else, and how slots are stored:
-        `optgen.runtime.core.storage.OPTIONS`.
+    ``params`` are arrays, or groups of them with hyperparameters of their own; ``given`` has, by name, those of groups
+    that say nothing else, and how slots are stored: `optgen.runtime.core.storage.OPTIONS`.
     """
 
     program: ClassVar[Program]
@@ -55,7 +47,7 @@ class Holdings:
         first = self._hypers_at(1)
         initial = [self.program.starting(hypers) for hypers in first]
         self._formats = [self._formats_of(dtype.name) for dtype in self._dtypes]
-        self._rest = beside_params(memory, self._wanted.rest, self._params, self._shapes, self._dtypes)
+        self._rest = self._beside_params()
         self._state = self._of_params(self.program.states, initial)
         scratch = self._of_params(self.program.scratch, [[0.0] * len(self.program.scratch)] * len(initial))
         arrays_of_states = len(self._state) + len(self.program.small_states)
@@ -100,6 +92,22 @@ class Holdings:
             name: [full(shape, values[j][k], dtype_of(formats[name])) for shape, formats, j in kinds]
             for k, name in enumerate(names)
         }
+
+    def _beside_params(self) -> dict[str, list[Array]]:
+        """What there is beside parameters of 16 bits, by its name in a state dict; beside others, arrays of nothing."""
+        name, memory = self._wanted.rest, self._memory
+        if not name:
+            return {}
+        if not any(dtype.name in HALF for dtype in self._dtypes):
+            raise ValueError(f"{name}: expected parameters in bfloat16 or float16, for others have all that they need")
+        found = []
+        for array, shape, dtype in zip(self._params, self._shapes, self._dtypes, strict=True):
+            is_half = dtype.name in HALF
+            rest = memory.full(shape if is_half else (0,), 0.0, dtype if name == "kahan" else dtype_of("float32"))
+            if is_half and name == "master":
+                memory.copy(rest, array)
+            found.append(rest)
+        return {name: found}
 
     def _small_values(self, values: Sequence[Sequence[float]]) -> Small | None:
         """Room for what varies over less than elements, small states filled with the values of their group."""

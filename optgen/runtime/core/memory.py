@@ -20,18 +20,10 @@ def present(values: list[Any], absent: Collection[int]) -> list[Any]:
 
 @dataclass(frozen=True, eq=False)
 class Kinds:
-    """What arrays must be.
+    """What arrays must be."""
 
-    Parameters
-    ----------
-    shapes : list of tuple of int
-        Of each.
-    dtypes : list of numpy.dtype
-        Of each.
-    """
-
-    shapes: list[tuple[int, ...]]
-    dtypes: list[np.dtype[Any]]
+    shapes: list[tuple[int, ...]]  # of each
+    dtypes: list[np.dtype[Any]]  # of each
 
     def without(self, absent: Collection[int]) -> Kinds:
         """The same of fewer arrays."""
@@ -97,8 +89,4 @@ class Memory(Contents, Protocol):
 
     def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
         """A new array, filled with a value."""
-        ...
-
-    def write(self, array: Any, values: Array) -> None:
-        """Fill an array with the values of one of NumPy."""
         ...

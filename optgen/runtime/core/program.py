@@ -172,6 +172,11 @@ class Program:
         """Whether its sweeps have values that vary over less than elements."""
         return bool(self.phases or self.small_states or self.values or len(self.launches) > 1)
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What there is a value for of each of its values and small states."""
+        return {**self.values, **self.small_states}
+
     def starting(self, hypers: Mapping[str, float]) -> tuple[float, ...]:
         """What the states hold before the first step.
 

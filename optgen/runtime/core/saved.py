@@ -18,13 +18,7 @@ _OF_FILES = np.dtype("V2")
 
 
 def entries(program: Program, state: Any, targets: Collection[str]) -> dict[str, Any]:
-    """The entries of a state dict for an optimizer whose states have some names, each read once: files make new ones.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no mapping, an entry is missing, one too many, or cannot be read.
-    """
+    """The entries of a state dict for states of some names, each read once: files make new ones."""
     if not isinstance(state, Mapping):
         raise TypeError(f"state dict: expected a mapping, got {type(state).__name__}")
     expected = {"t", *(f"hyper.{name}" for name in program.hypers), *targets, *program.numbers}

@@ -53,18 +53,9 @@ Combine = Callable[[SharedTotal], None]
 
 
 def differs(kind: str, dimensions: int, cut: int) -> bool:
-    """Whether the parts of a tensor have values of a kind that are their own, not the same everywhere.
+    """Whether the parts of a tensor that is cut along a dimension have values of a kind of their own.
 
     A total is to be combined if what it is of differs, and what it is over does not.
-
-    Parameters
-    ----------
-    kind : str
-        ``"element"``, ``"row"``, ``"column"``, ``"tensor"``, ``"group"`` or ``"model"``.
-    dimensions : int
-        How many the tensor has.
-    cut : int
-        Along which of them it is cut.
     """
     if kind == "row":
         return cut != dimensions - 1
@@ -100,19 +91,8 @@ def _combined(combine: Combine, total: SharedTotal) -> None:
 def refuse(program: Program, *, by_chance: bool, is_placed: bool = False) -> None:
     """Complain of a rule that a process cannot follow with a part of a model.
 
-    Parameters
-    ----------
-    program : Program
-        The rule.
-    by_chance : bool
-        Whether what is stored is rounded by chance.
-    is_placed : bool
-        Whether it is known which elements of a whole a part has, all in a row.
-
-    Raises
-    ------
-    ValueError
-        If its states start from totals of the parameters, or something is drawn by where an element stands.
+    It is placed if it is known which elements of a whole a part has, all in a row: what is drawn, or rounded by chance,
+    depends on where an element stands.
     """
     if program.begun:
         what = f"{program.begun[0]} starts from what all of theta is, of which there is only a part here"
@@ -124,13 +104,7 @@ def refuse(program: Program, *, by_chance: bool, is_placed: bool = False) -> Non
 
 
 def wholes_of(given: Any, shapes: Sequence[tuple[int, ...]], labels: Sequence[str]) -> list[tuple[int, ...]]:
-    """The shapes of tensors of which there are parts here.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there is not one for each, with as many dimensions, none of which is smaller than here.
-    """
+    """The shapes of tensors of which there are parts here: one for each, in no dimension smaller than here."""
     if isinstance(given, str | Mapping) or not isinstance(given, Sequence) or len(given) != len(shapes):
         raise TypeError(f"shapes: expected a list of {len(shapes)} shapes, one a parameter, or None")
     wholes = [tuple(map(index, whole)) for whole in given]

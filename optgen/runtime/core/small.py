@@ -16,38 +16,21 @@ from optgen.runtime.core.table import CHUNK, Cuts, cut
 
 @dataclass(frozen=True, eq=False)
 class Small:
-    """The small values of a model. `allocated` makes one.
+    """The small values of a model. `allocated` makes one."""
 
-    Parameters
-    ----------
-    cuts : Cuts
-        How its tensors are cut, and where their values stand.
-    arrays : mapping of str to array of float64
-        Small states, and what sweeps leave for each other.
-    """
-
-    cuts: Cuts
+    cuts: Cuts  # how its tensors are cut, and where their values stand
+    # Arrays of float64: small states, and what sweeps leave for each other
     arrays: Mapping[str, Array]
 
 
 def cuts_of(program: Program, shapes: Sequence[tuple[int, ...]], chunk: int = CHUNK) -> Cuts:
     """Cut tensors as a program must have them, into chunks of at most so many elements."""
-    kinds = {*program.values.values(), *program.small_states.values()}
+    kinds = set(program.kinds.values())
     return cut(shapes, by_rows=bool(kinds & {"row", "column", "part"}), by_columns="part" in kinds, chunk=chunk)
 
 
 def allocated(program: Program, cuts: Cuts, states: Mapping[str, Array]) -> Small:
-    """Make room for what the phases of a program leave for each other.
-
-    Parameters
-    ----------
-    program : Program
-        Whose phases.
-    cuts : Cuts
-        How the tensors are cut, by `cuts_of`.
-    states : mapping of str to array of float64
-        The small states, flat.
-    """
+    """Room for what the phases of a program leave for each other, beside its small states, which are given flat."""
     room = {name: np.zeros(cuts.sizes[kind]) for name, kind in program.values.items() if name not in states}
     return Small(cuts, {**cuts.extents, **room, **states})
 

@@ -22,13 +22,7 @@ _SHORT = {"f32": "float32", "f64": "float64", "bf16": "bfloat16", "f16": "float1
 
 
 def format_of(given: Any, what: str) -> str:
-    """The name of a format, of which a user has said it in one way or another: ``"bf16"``, ``np.float32``, a dtype.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is none.
-    """
+    """The name of a format, of which a user has said it in one way or another: ``"bf16"``, ``np.float32``, a dtype."""
     name = _SHORT.get(given, given) if isinstance(given, str) else None
     if name is None:
         try:
@@ -46,13 +40,7 @@ def itemsize_of(name: str) -> int:
 
 
 def dtype_of(name: str) -> np.dtype[Any]:
-    """The dtype of arrays of NumPy in a format.
-
-    Raises
-    ------
-    ImportError
-        If it is bfloat16, and ml_dtypes, which has it, is not installed.
-    """
+    """The dtype of arrays of NumPy in a format; for bfloat16 there must be ml_dtypes."""
     if name != "bfloat16":
         return np.dtype(name)
     try:
@@ -66,35 +54,17 @@ def dtype_of(name: str) -> np.dtype[Any]:
 
 @dataclass(frozen=True)
 class Stored:
-    """How one slot is stored.
+    """How one slot is stored."""
 
-    Parameters
-    ----------
-    format : str
-        As what it lies in memory: one of `FORMATS`.
-    computed : str
-        In which type its elements are computed: ``"float32"`` or ``"float64"``.
-    rounding : str
-        How what is stored is rounded: to the ``"nearest"``, ties to even, or ``"stochastic"``.
-    stream : int
-        What tells the chances of this slot from those of others.
-    rest : str
-        The format of what there is beside the words, if there is anything: a copy in more bits, or what they lack.
-    column : int
-        Of the columns of addresses, the one of that.
-    adds : bool
-        Whether it is what the words lack: the number is the sum of both.
-    keys : array of uint64, optional
-        The step and the seed, as a kernel that runs as Python is given them.
-    """
-
-    format: str
-    computed: str
-    rounding: str = "nearest"
-    stream: int = 0
+    format: str  # as what it lies in memory: one of `FORMATS`
+    computed: str  # in which type its elements are computed: ``"float32"`` or ``"float64"``
+    rounding: str = "nearest"  # how what is stored is rounded: to the ``"nearest"``, ties to even, or ``"stochastic"``
+    stream: int = 0  # what tells the chances of this slot from those of others
+    # The format of what there is beside the words, if there is anything: a copy in more bits, or what they lack
     rest: str = ""
-    column: int = 0
-    adds: bool = False
+    column: int = 0  # of the columns of addresses, the one of that
+    adds: bool = False  # whether it is what the words lack: the number is the sum of both
+    # uint64: the step and the seed, as a kernel that runs as Python is given them
     keys: Any = field(default=None, repr=False, compare=False)
 
     @property
@@ -135,18 +105,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Storage:
-    """How all slots of a tensor are stored. `uniform` makes a plain one.
+    """How all slots of a tensor are stored. `uniform` makes a plain one."""
 
-    Parameters
-    ----------
-    computed : str
-        In which type elements are computed.
-    slots : tuple of (str, Stored)
-        By name, how each is stored.
-    """
-
-    computed: str
-    slots: tuple[tuple[str, Stored], ...]
+    computed: str  # in which type elements are computed
+    slots: tuple[tuple[str, Stored], ...]  # by name, how each is stored
 
     @cached_property
     def _by_name(self) -> dict[str, Stored]:
@@ -174,14 +136,7 @@ class Storage:
 class Handed:
     """A storage as kernels are given it: each slot is an attribute, whatever it is called.
 
-    Parameters
-    ----------
-    storage : Storage
-        Which.
-    keys : array of uint64, optional
-        The step and the seed, if anything is rounded by chance.
-    address : int
-        Where they lie.
+    If anything is rounded by chance, with it come the step and the seed, uint64, and the address of these.
     """
 
     def __init__(self, storage: Storage, keys: Any = None, address: int = 0) -> None:
@@ -236,27 +191,14 @@ OPTIONS = ("store", "rounding", "rounding_seed", "master", "kahan")
 
 @dataclass(frozen=True)
 class Wanted:
-    """How a user wants the slots of a model stored. `wanted` checks it.
+    """How a user wants the slots of a model stored. `wanted` checks it."""
 
-    Parameters
-    ----------
-    store : mapping of str to str
-        The formats of some states; the others are stored as the parameter is that they belong to.
-    rounding : str
-        ``"nearest"`` or ``"stochastic"``.
-    rounding_seed : int
-        What the chances follow from, beside the step and the place of an element.
-    master : bool
-        Whether parameters of 16 bits have a copy in float32, which is what is computed with.
-    kahan : bool
-        Whether they have beside them, in 16 bits too, what their words lack.
-    """
-
+    # The formats of some states; the others are stored as the parameter is that they belong to
     store: Mapping[str, str]
-    rounding: str
-    rounding_seed: int
-    master: bool
-    kahan: bool
+    rounding: str  # ``"nearest"`` or ``"stochastic"``
+    rounding_seed: int  # what the chances follow from, beside the step and the place of an element
+    master: bool  # whether parameters of 16 bits have a copy in float32, which is what is computed with
+    kahan: bool  # whether they have beside them, in 16 bits too, what their words lack
 
     @property
     def rest(self) -> str:
@@ -264,14 +206,9 @@ class Wanted:
         return "master" if self.master else "kahan" if self.kahan else ""
 
     def storage(self, formats: Mapping[str, str], column: int) -> Storage:
-        """How the slots of a tensor are stored.
+        """How the slots of a tensor are stored, given the formats of theta, the gradient and the states.
 
-        Parameters
-        ----------
-        formats : mapping of str to str
-            Of theta, the gradient and the states; what is missing is stored as it is computed.
-        column : int
-            Of the columns of addresses, the one of what there is beside theta.
+        What there is beside theta has its addresses in a column.
         """
         computed = computed_for(formats["theta"])
         slots = []
@@ -303,13 +240,7 @@ def wanted(
     master: Any = False,
     kahan: Any = False,
 ) -> Wanted:
-    """How a user wants slots stored, checked.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is something else than that: says what to write.
-    """
+    """How a user wants slots stored, checked."""
     if store is not None and not isinstance(store, Mapping):
         kind = type(store).__name__
         raise TypeError(f"store: expected a dict from states to formats, such as {{'m': 'bf16'}}, got {kind}")

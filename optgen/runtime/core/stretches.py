@@ -14,30 +14,18 @@ from optgen.runtime.core.program import Phase
 
 
 class Stretch(NamedTuple):
-    """Phases that come one after another.
+    """Phases that come one after another."""
 
-    Parameters
-    ----------
-    phases : sequence of Phase
-        Which.
-    unit : str
-        What can go through all of them alone: a ``"row"`` or a ``"tensor"``; nothing if only all there is can, or where
-        that would save nothing.
-    """
-
-    phases: Sequence[Phase]
+    phases: Sequence[Phase]  # which
+    # What can go through all of them alone: a ``"row"`` or a ``"tensor"``; nothing if only all there is can, or where
+    # that would save nothing
     unit: str
 
 
 def stretches(phases: Sequence[Phase], kinds: Mapping[str, str]) -> list[Stretch]:
     """Phases in order, those together that can be.
 
-    Parameters
-    ----------
-    phases : sequence of Phase
-        Of a program.
-    kinds : mapping of str to str
-        What there is a value for of each of the values and small states that they take.
+    ``kinds`` says what there is a value for of each of the values and small states that they take.
     """
     found: list[Stretch] = []
     for is_whole, run in groupby(phases, lambda phase: _is_whole(phase, kinds)):

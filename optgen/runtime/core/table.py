@@ -29,32 +29,18 @@ EXTENTS = ("numel", "n_rows", "n_cols")
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The chunks of tensors of one dtype. `tabulate` makes one.
+    """The chunks of tensors of one dtype. `tabulate` makes one."""
 
-    Parameters
-    ----------
-    rows : array of int64, shape (chunks, 1 + slots + 3)
-        Count of elements, then the address in each slot, then group, tensor and first element.
-    tasks : array of int64
-        Boundaries of runs of rows with about a chunk's work each: ``rows[tasks[k]:tasks[k + 1]]`` is run k.
-    task : array of int64
-        The same of one run of all rows.
-    elements : int
-        How many there are in all chunks.
-    tensor : array of int64, shape (chunks,)
-        Of which tensor each row is a chunk.
-    offsets : array of int64, shape (slots, chunks)
-        How many bytes into it, in each slot.
-    places : array of int64, shape (chunks, 8)
-        Where each chunk leaves what it adds up, and where it stands in its matrices; see `placed`.
-    """
-
+    # int64 (chunks, 1 + slots + 3): count of elements, then the address in each slot, then group, tensor and first
+    # element
     rows: Array
+    # int64: boundaries of runs of rows with about a chunk's work each: run k is ``rows[tasks[k]:tasks[k + 1]]``
     tasks: Array
-    task: Array
-    elements: int
-    tensor: Array
-    offsets: Array
+    task: Array  # int64: the same of one run of all rows
+    elements: int  # how many there are in all chunks
+    tensor: Array  # int64 (chunks,): of which tensor each row is a chunk
+    offsets: Array  # int64 (slots, chunks): how many bytes into it, in each slot
+    # int64 (chunks, 8): where each chunk leaves what it adds up, and where it stands in its matrices; see `placed`
     places: Array
 
 
@@ -67,23 +53,11 @@ def tabulate(
     *,
     firsts: Array | None = None,
 ) -> Table:
-    """Cut tensors into chunks.
+    """Cut tensors into chunks, each starting at an address in each slot; one without elements gets none.
 
-    Parameters
-    ----------
-    starts : array of int64, shape (slots, tensors)
-        Address of each tensor's first element in each slot.
-    sizes : array of int64, shape (tensors,)
-        Elements of each tensor. One of none gets no chunk.
-    itemsizes : int or sequence of int
-        Bytes of an element, in each slot if they differ.
-    cuts : Cuts, optional
-        Where to cut, and where chunks leave what they add up, for a program that does.
-    groups : array of int64, shape (tensors,), optional
-        Which row of scalars holds for each tensor; the first for all unless given.
-    firsts : array of int64, shape (tensors,), optional
-        With which element of a whole each tensor begins, of which it is a part, for what is drawn by where an element
-        stands; with the first unless given.
+    If itemsizes differ there is one a slot. Cuts say where to cut, for a program that adds up. Groups are the rows of
+    scalars that hold for the tensors, else the first. Firsts say with which element of a whole each begins that is a
+    part, for what is drawn by where an element stands.
     """
     if cuts is None:
         tensor, begin, counts = _chunks(sizes)
@@ -125,61 +99,38 @@ def shared_out(counts: Array) -> Array:
 
 
 class At(NamedTuple):
-    """Where the values of each tensor stand, in arrays that hold those of all tensors one after another.
+    """Where the values of each tensor stand, in arrays that hold those of all tensors one after another."""
 
-    Parameters
-    ----------
-    tensors : array of int64
-        The tensors that have elements and take part.
-    groups : array of int64, shape (tensors,)
-        Which row of scalars holds for each.
-    families : array of int64, shape (tensors,)
-        Of which parameter group each is; those of one stand together.
-    chunks, rows, columns : array of int64, shape (tensors + 1,)
-        Where those of each tensor begin, and where the last end.
-    n_rows, n_cols : array of int64, shape (tensors,)
-        The shape of the matrices of each tensor.
-    parts : array of int64, shape (chunks, 3)
-        Of each chunk: where what it added up for columns begins, how many they are, and the column that is the first,
-        counted within its tensor.
-    """
-
-    tensors: Array
-    groups: Array
-    families: Array
+    tensors: Array  # int64: the tensors that have elements and take part
+    groups: Array  # int64 (tensors,): which row of scalars holds for each
+    families: Array  # int64 (tensors,): of which parameter group each is; those of one stand together
+    # int64 (tensors + 1,): where those of each tensor begin, and where the last end
     chunks: Array
     rows: Array
     columns: Array
+    # int64 (tensors,): the shape of the matrices of each tensor
     n_rows: Array
     n_cols: Array
+    # int64 (chunks, 3): of each chunk: where what it added up for columns begins, how many they are, and the column
+    # that is the first, counted within its tensor
     parts: Array
 
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-    """The chunks of all tensors of a model, for programs that add up. `cut` and `placed` make one.
+    """The chunks of all tensors of a model, for programs that add up. `cut` and `placed` make one."""
 
-    Parameters
-    ----------
-    tensor, begin, count : array of int64, shape (chunks,)
-        Of each chunk: its tensor, its first element there, and how many it has.
-    places : array of int64, shape (chunks, 8)
-        Where each leaves what it adds up, and where it stands in its matrices; see `placed`.
-    at : At
-        Where the values of each tensor stand.
-    sizes : mapping of str to int
-        How many values there are of each kind: one a ``"chunk"``, a ``"part"`` (a column of a chunk), a ``"row"``, a
-        ``"column"``, a ``"tensor"``, and a ``"model"``.
-    extents : mapping of str to array of float64, shape (tensors,)
-        ``numel``, ``n_rows`` and ``n_cols``.
-    """
-
+    # int64 (chunks,): of each chunk: its tensor, its first element there, and how many it has
     tensor: Array
     begin: Array
     count: Array
+    # int64 (chunks, 8): where each leaves what it adds up, and where it stands in its matrices; see `placed`
     places: Array
-    at: At
+    at: At  # where the values of each tensor stand
+    # How many values there are of each kind: one a ``"chunk"``, a ``"part"`` (a column of a chunk), a ``"row"``, a
+    # ``"column"``, a ``"tensor"``, and a ``"model"``
     sizes: Mapping[str, int]
+    # arrays of float64, shape (tensors,): ``numel``, ``n_rows`` and ``n_cols``
     extents: Mapping[str, Array]
 
     def visiting(self, groups: Array) -> Cuts:
@@ -206,20 +157,11 @@ class Cuts:
 def cut(
     shapes: Sequence[tuple[int, ...]], *, by_rows: bool = False, by_columns: bool = False, chunk: int = CHUNK
 ) -> Cuts:
-    """Cut the tensors of a model into chunks.
+    """Cut the tensors of a model into chunks of so many elements at most.
 
-    Parameters
-    ----------
-    shapes : sequence of tuple of int
-        Of the tensors.
-    by_rows : bool
-        Whether chunks must be of whole rows of matrices, as they must where something is added up over one or varies
-        with it. A row of any length is one chunk then.
-    by_columns : bool
-        Whether something is added up over columns. Chunks have as many rows as `tall` says then, where there are so
-        many, so that what they leave behind is little beside what they read.
-    chunk : int
-        Elements in a chunk, at most unless it must be of whole rows.
+    By rows, they are of whole rows of matrices, however long, as they must be where something is added up over one or
+    varies with it. By columns too, if something is added up over these, they have as many rows as `tall` says, where
+    there are so many, so that what they leave behind is little beside what they read.
     """
     sizes, n_rows, n_cols = _extents(shapes)
     if by_rows:
@@ -233,19 +175,11 @@ def tall(chunk: int) -> int:
 
 
 def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count: Array) -> Cuts:
-    """Say where chunks stand.
+    """Say where chunks stand that come in order and have all elements, each given by tensor, first element and count.
 
     The places of a chunk are its number, how many rows of matrices it has and of how many elements each is, the number
     of its first row among those of all tensors, that of the first column of its tensor, how many rows a matrix has, the
     number of its first row in its tensor, and where it leaves what it adds up for columns.
-
-    Parameters
-    ----------
-    shapes : sequence of tuple of int
-        Of the tensors.
-    tensor, begin, count : array of int64, shape (chunks,)
-        Of each chunk: its tensor, its first element there, and how many it has. They come in order, and all elements
-        are in one of them.
     """
     sizes, n_rows, n_cols = _extents(shapes)
     matrices = np.array([prod(shape[:-2]) for shape in shapes], np.int64)

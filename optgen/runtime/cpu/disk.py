@@ -73,13 +73,7 @@ class _Files(IndexDataCacheFile):
 
 
 class KeptOnDisk(FunctionCache):
-    """Where a function keeps its machine code; it works without a disk as well.
-
-    Raises
-    ------
-    RuntimeError, OSError
-        If there is no place for it.
-    """
+    """Where a function keeps its machine code; it works without a disk as well."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)

@@ -139,17 +139,7 @@ def _sine(angle: Any, like: Any) -> Any:  # noqa: ARG001
 
 @helper
 def deviates(words: Any, made: Any, size: Any) -> None:
-    """What words make: ``made[q, k]`` is deviate q of four of ``words[:, k]``.
-
-    Parameters
-    ----------
-    words : array of uint32, shape (4, n)
-        Of some counters.
-    made : array of float32 or float64, shape (4, n)
-        Where they are to be.
-    size : int
-        How many counters; n at most.
-    """
+    """What words of so many counters make: ``made[q, k]`` is deviate q of four of ``words[:, k]``, uint32 each."""
     for pair in range(2):
         first, second, cosines, sines = words[2 * pair], words[2 * pair + 1], made[2 * pair], made[2 * pair + 1]
         for k in range(size):
@@ -162,16 +152,9 @@ def deviates(words: Any, made: Any, size: Any) -> None:
 
 @helper
 def draws(row: Any, t: Any, seed: Any, stream: Any, like: Any) -> Any:
-    """A standard normal deviate for every element of a chunk.
+    """A standard normal deviate of a type for every element of a chunk, a row of the table.
 
-    Parameters
-    ----------
-    row : array of int64
-        A row of the table: how many elements, and at its end of which tensor, from which of its elements on.
-    t, seed, stream : int
-        The number of the step, the key of the generator, the number of the draw.
-    like : array
-        Its dtype is that of the result.
+    The seed is the key of the generator, the stream the number of the draw.
     """
     count, tensor, first = row[0], row[-2], row[-1]
     others = first % PER_COUNTER  # a chunk may begin within the elements of a counter

@@ -40,16 +40,7 @@ _READ, _WRITTEN = 0x1 | 0x100, 0x400  # C-contiguous and aligned, as all must be
 class LastSeen:
     """What there was to see of parameters and gradients, so that a step need not look at it again.
 
-    Parameters
-    ----------
-    params : list of array
-        The parameters, which `check` has passed.
-    starts : sequence of int
-        Where they lie.
-    params_are, gradients_are : Kinds
-        What they are, and what their gradients were.
-    written : Extents
-        The memory with which no gradient may share any.
+    The parameters are those that `check` has passed; no gradient may share memory with what is written.
     """
 
     def __init__(
@@ -63,20 +54,10 @@ class LastSeen:
         """Between which extents the gradients were."""
 
     def look(self, gradients: list[Any], *, may_miss: bool) -> Array | None:
-        """Where the gradients lie, if they are what they were, and the parameters what and where.
+        """Where gradients lie, if they are what they were, and parameters what and where; what is missing lies at 0.
 
-        Parameters
-        ----------
-        gradients : list
-            What the user passed, in a list of our own.
-        may_miss : bool
-            Whether there may be None among them, which lies at 0.
-
-        Returns
-        -------
-        array of int64 or None
-            The same one at each call. None if any needs a closer look, if few have been looked at, or if objects are
-            not laid out as this module knows them.
+        They come in a list of our own; found is the same array at each call. None if any needs a closer look, if few
+        have been looked at, or if objects are not laid out as this module knows them.
         """
         if len(gradients) != len(self._starts):
             return None

@@ -16,21 +16,10 @@ from optgen.runtime.core.table import At
 from optgen.runtime.cpu.primitives import LANES, helper, maximum, numbers, per_chunk
 
 __all__ = [
-    "column_largest",
-    "column_totals",
-    "columns_in_rows",
-    "columns_in_rows_largest",
-    "max_in_groups",
-    "max_of",
-    "max_of_lanes",
-    "max_over",
-    "rows_in_columns",
-    "rows_in_columns_largest",
-    "sum_in_groups",
-    "sum_of",
-    "sum_of_lanes",
+    "column_largest", "column_totals", "columns_in_rows", "columns_in_rows_largest", "max_in_groups", "max_of",
+    "max_of_lanes", "max_over", "rows_in_columns", "rows_in_columns_largest", "sum_in_groups", "sum_of", "sum_of_lanes",
     "sum_over",
-]
+]  # fmt: skip
 
 
 @per_chunk

@@ -26,11 +26,31 @@ from optgen.runtime.cuda import primitives as cuda
 _DTYPE, _SHAPE, _LAYOUT = map(attrgetter, ("dtype", "shape", "layout"))
 
 
-class DeviceMemory(Memory):
-    """Arrays of one library on one GPU."""
+@dataclass(frozen=True)
+class _Seen:
+    """What a check looks at."""
 
+    shape: tuple[int, ...]
+    dtype: Any
+    contiguous: bool
+    address: int
     number: int
-    """Of the GPU."""
+    writeable: bool = True
+
+
+class DeviceMemory(Memory):
+    """Arrays of one library on one GPU, all checked alike."""
+
+    number: int  # of the GPU
+    kind: str  # what they are, in words
+
+    def seen(self, array: Any) -> _Seen | None:
+        """What there is to know about an array; None if it is none of the library's."""
+        raise NotImplementedError
+
+    def write(self, array: Any, values: Array) -> None:
+        """Fill an array with the values of one of NumPy."""
+        raise NotImplementedError
 
     def stream(self) -> int:
         """The handle of the stream that the library uses now."""
@@ -61,69 +81,8 @@ class DeviceMemory(Memory):
         Those of CuPy and Numba are to be let go of in the stream that they were made in.
         """
 
-
-def memory_of(params: Sequence[Any]) -> DeviceMemory:
-    """What the arrays of a model are, judged by the first.
-
-    Raises
-    ------
-    TypeError
-        If it is no array on a GPU.
-    """
-    first = params[0]
-    if cuda.SIMULATED:
-        return _Simulated()
-    library = type(first).__module__.split(".")[0]
-    if _is_tensor(first):
-        if not first.is_cuda:
-            raise TypeError(f"params: expected tensors on a GPU, got one on {first.device}; move them there: .cuda()")
-        return _Torch(sys.modules["torch"], first.device, int(first.device.index))
-    if library == "cupy":
-        return _CuPy(sys.modules["cupy"], int(first.device.id))
-    if hasattr(first, "__cuda_array_interface__"):
-        return _CudaInterface(cuda_host.gpu_of(int(first.__cuda_array_interface__["data"][0] or 0)))
-    raise TypeError(
-        f"params: expected arrays in the memory of a GPU, as PyTorch, CuPy and Numba have them, got "
-        f"{type(first).__name__}; for NumPy's there is optgen.generated.cpu"
-    )
-
-
-def _is_tensor(array: Any) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(array, torch.Tensor)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What a check looks at."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-    contiguous: bool
-    address: int
-    number: int
-    writeable: bool = True
-
-
-class _Checked(DeviceMemory):
-    """Checks of arrays, for all libraries alike."""
-
-    kind: str
-
-    def seen(self, array: Any) -> _Seen | None:
-        """What there is to know about an array; None if it is none of the library's."""
-        raise NotImplementedError
-
     def check(self, array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, written: bool) -> None:
-        """Refuse an array that a kernel must not touch.
-
-        Raises
-        ------
-        TypeError
-            If it is no array of the library, or of another dtype.
-        ValueError
-            If its shape or its memory is not as expected.
-        """
+        """Refuse an array that a kernel must not touch."""
         if array is None:
             raise ValueError(f"{name} is missing (None): expected {self.kind}, zeros where there is nothing to say")
         seen = self.seen(array)
@@ -187,8 +146,33 @@ class _Checked(DeviceMemory):
         return dtype
 
 
+def memory_of(params: Sequence[Any]) -> DeviceMemory:
+    """What the arrays of a model are, judged by the first."""
+    first = params[0]
+    if cuda.SIMULATED:
+        return _Simulated()
+    library = type(first).__module__.split(".")[0]
+    if _is_tensor(first):
+        if not first.is_cuda:
+            raise TypeError(f"params: expected tensors on a GPU, got one on {first.device}; move them there: .cuda()")
+        return _Torch(sys.modules["torch"], first.device, int(first.device.index))
+    if library == "cupy":
+        return _CuPy(sys.modules["cupy"], int(first.device.id))
+    if hasattr(first, "__cuda_array_interface__"):
+        return _CudaInterface(cuda_host.gpu_of(int(first.__cuda_array_interface__["data"][0] or 0)))
+    raise TypeError(
+        f"params: expected arrays in the memory of a GPU, as PyTorch, CuPy and Numba have them, got "
+        f"{type(first).__name__}; for NumPy's there is optgen.generated.cpu"
+    )
+
+
+def _is_tensor(array: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
 @dataclass(frozen=True)
-class _Torch(_Checked):
+class _Torch(DeviceMemory):
     """Tensors of PyTorch."""
 
     torch: Any
@@ -278,7 +262,7 @@ class _Torch(_Checked):
 
 
 @dataclass(frozen=True)
-class _CuPy(_Checked):
+class _CuPy(DeviceMemory):
     """Arrays of CuPy."""
 
     cupy: Any
@@ -314,7 +298,7 @@ class _CuPy(_Checked):
 
 
 @dataclass(frozen=True)
-class _CudaInterface(_Checked):
+class _CudaInterface(DeviceMemory):
     """Arrays that have ``__cuda_array_interface__`` (version 2 or 3).
 
     States are arrays of Numba, which are made and copied in the default stream, and waited for.
@@ -361,7 +345,7 @@ class _CudaInterface(_Checked):
         return 0
 
 
-class _Simulated(_Checked):
+class _Simulated(DeviceMemory):
     """Arrays of NumPy, which are on the simulated GPU too."""
 
     kind = "a numpy.ndarray, since NUMBA_ENABLE_CUDASIM simulates the GPU"
@@ -376,12 +360,8 @@ class _Simulated(_Checked):
     plain = staticmethod(arrays.plain)
     full = staticmethod(arrays.full)
     read = staticmethod(arrays.read)
-    write = staticmethod(arrays.write)
     writing = staticmethod(arrays.writing)
-
-    def copy(self, target: Any, source: Any) -> None:
-        """Fill an array with the values of another."""
-        arrays.write(target, source)
+    copy = staticmethod(arrays.copy)
 
     def stream(self) -> int:
         """There is one stream."""

@@ -14,9 +14,6 @@ from optgen.runtime.cuda.primitives import log, log1p, narrow, on_device, philox
 
 __all__ = ["draw", "draw4"]
 
-_QUARTER = 2**30
-"""A quarter of a turn."""
-
 
 @on_device
 def _words(element: Any, tensor: Any, t: Any, seed: Any, stream: Any) -> Any:
@@ -43,30 +40,21 @@ def _cosine(turned: Any, like: Any) -> Any:
 
 
 @on_device
-def _sine(word: Any, like: Any) -> Any:
-    """The sine of a word: the cosine a quarter of a turn before."""
-    return _cosine((np.int64(word) - _QUARTER) & (2**32 - 1), like)
+def _before(turned: Any) -> Any:
+    """A quarter of a turn before, where the cosine is the sine."""
+    return (turned - 2**30) & (2**32 - 1)
 
 
 @on_device
 def draw4(element: Any, tensor: Any, t: Any, seed: Any, stream: Any, like: Any) -> Any:  # noqa: PLR0917
     """Standard normal deviates of an element whose number is a multiple of four, and of the three after it.
 
-    Parameters
-    ----------
-    element : int
-        Its number in its tensor.
-    tensor : int
-        The number of the tensor.
-    t, seed, stream : int
-        The number of the step, the key of the generator, the number of the draw.
-    like : array
-        Its dtype is that of the result.
+    The seed is the key of the generator, the stream the number of the draw, and the result has the dtype of ``like``.
     """
     a, b, c, d = _words(element, tensor, t, seed, stream)
-    one, other = _radius(a, like), _radius(c, like)
-    first, second = one * _cosine(np.int64(b), like), one * _sine(b, like)
-    return first, second, other * _cosine(np.int64(d), like), other * _sine(d, like)
+    one, other, b, d = _radius(a, like), _radius(c, like), np.int64(b), np.int64(d)
+    first, second = one * _cosine(b, like), one * _cosine(_before(b), like)
+    return first, second, other * _cosine(d, like), other * _cosine(_before(d), like)
 
 
 @on_device
@@ -75,5 +63,5 @@ def draw(element: Any, tensor: Any, t: Any, seed: Any, stream: Any, like: Any) -
     a, b, c, d = _words(element, tensor, t, seed, stream)
     is_odd, is_upper = element & 1 == 1, element >> 1 & 1 == 1
     turned = np.int64(where(is_upper, d, b))
-    turned = where(is_odd, (turned - _QUARTER) & (2**32 - 1), turned)
+    turned = where(is_odd, _before(turned), turned)
     return _radius(where(is_upper, c, a), like) * _cosine(turned, like)

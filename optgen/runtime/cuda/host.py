@@ -25,15 +25,6 @@ def prepared(function: Any, blocks: int, arguments: Sequence[Any]) -> Callable[[
 
     A launch by numba-cuda looks at each argument anew, which takes longer than most kernels run. Here the words that
     the driver is handed are written down once.
-
-    Parameters
-    ----------
-    function : callable
-        As `kernel` returned it.
-    blocks : int
-        How many, at least one.
-    arguments : sequence of array on the GPU or Handed
-        What it works with: the arrays as `as_device_array` returned them.
     """
     if SIMULATED:
         return lambda _: partial(_simulated, function, blocks, arguments)
@@ -54,13 +45,7 @@ def prepared(function: Any, blocks: int, arguments: Sequence[Any]) -> Callable[[
 
 
 def words_of(argument: Any) -> Array:
-    """An argument of a kernel as the words of 64 bits that Numba makes of it: an array as its object on the GPU.
-
-    Parameters
-    ----------
-    argument : array on the GPU, C-contiguous, or Handed
-        What is handed over.
-    """
+    """An argument of a kernel as the words of 64 bits that Numba makes of it: an array as its object on the GPU."""
     if isinstance(argument, Handed):
         return np.array([vars(argument)[WORD]], np.int64)
     size, itemsize, shape = argument.size, argument.dtype.itemsize, argument.shape
@@ -76,13 +61,7 @@ def _simulated(function: Any, blocks: int, arguments: Sequence[Any]) -> None:
 
 
 def check(results: Iterable[Any]) -> None:
-    """Complain of what a call of the driver returned.
-
-    Raises
-    ------
-    RuntimeError
-        If it has failed, or something has that was put into the stream before.
-    """
+    """Complain of what a call of the driver returned, if it, or what was put into the stream before, has failed."""
     for result in results:
         if isinstance(result, tuple) and result[0] != 0:
             error = result[0].name

@@ -33,18 +33,10 @@ _WORD = 8
 
 @dataclass(frozen=True, eq=False)
 class SmallOnDevice(Small):
-    """The small values of a model on a GPU. `allocated_on_device` makes one.
+    """The small values of a model on a GPU. `allocated_on_device` makes one."""
 
-    Parameters
-    ----------
-    flat : array of float64
-        All of them, one name after another; `arrays` are its parts.
-    at : array of int64
-        Where they stand; see `optgen.runtime.cuda.places`.
-    """
-
-    flat: Any
-    at: Any
+    flat: Any  # float64: all of them, one name after another; `arrays` are its parts
+    at: Any  # int64: where they stand; see `optgen.runtime.cuda.places`
 
     def visiting(self, cuts: Cuts, memory: DeviceMemory, stream: int) -> SmallOnDevice:
         """The same for a step in which some tensors take part; see `Cuts.visiting`."""
@@ -55,25 +47,10 @@ class SmallOnDevice(Small):
 def allocated_on_device(
     program: Program, memory: DeviceMemory, cuts: Cuts, states: Mapping[str, Array], stream: int
 ) -> SmallOnDevice:
-    """Make room for the small values of a program.
-
-    Parameters
-    ----------
-    program : Program
-        Whose launches.
-    memory : DeviceMemory
-        Of what library the arrays are to be.
-    cuts : Cuts
-        How the tensors are cut.
-    states : mapping of str to array of float64
-        What small states begin with.
-    stream : int
-        Where copies are put.
-    """
-    kinds = {**program.values, **program.small_states}
+    """Make room for the small values of a program, its small states filled, by copies that are put into a stream."""
     begun = {**cuts.extents, **states}
     names = names_of_small(program.small_states, program.values)
-    values = [np.asarray(begun[name]) if name in begun else np.zeros(cuts.sizes[kinds[name]]) for name in names]
+    values = [np.asarray(begun[name]) if name in begun else np.zeros(cuts.sizes[program.kinds[name]]) for name in names]
     flat = memory.full((sum(map(len, values)),), 0.0, np.dtype(np.float64))
     cuda_host.upload(cuda_host.as_device_array(flat), np.concatenate(values), stream)
     ends = np.cumsum([len(value) for value in values])
@@ -85,26 +62,8 @@ def allocated_on_device(
 class OnDevice:
     """The launches of a program for the arrays of a model.
 
-    Parameters
-    ----------
-    program : Program
-        Whose launches.
-    columns : array of int64, shape (slots, tensors)
-        The address of each tensor's first element in theta, the gradient, each state and each scratch value.
-    storages : sequence of Storage
-        How the slots of each tensor are stored.
-    cuts : Cuts
-        How they are cut.
-    small : SmallOnDevice or None
-        What varies over less than elements.
-    memory : DeviceMemory
-        What the arrays are.
-    stream : int
-        Where copies are put.
-    held : sequence of array
-        What else kernels work with: states and whatever there is beside them.
-    combine : callable, optional
-        What makes totals those of a model of which there is only a part here.
+    Each column has, of a slot, where each tensor begins: theta, the gradient, each state, each scratch value. Held is
+    what else kernels work with: states, and whatever there is beside them. Copies are put into the stream.
     """
 
     def __init__(
@@ -232,27 +191,13 @@ def _anywhere(call: Call, _: int) -> Call:
 
 @dataclass(frozen=True, eq=False)
 class _Handover:
-    """What the kernels are given in every step, in one copy.
+    """What the kernels are given in every step, in one copy."""
 
-    Parameters
-    ----------
-    words : array of int64 on the host
-        All of it.
-    host : mapping of str to array
-        Its parts, by name.
-    held : array
-        What the library has for it on the GPU.
-    device : array of int64 on the GPU
-        The same there.
-    views : mapping of str to array on the GPU
-        Its parts.
-    """
-
-    words: Array
-    host: Mapping[str, Array]
-    held: Any
-    device: Any
-    views: Mapping[str, Any]
+    words: Array  # int64 on the host: all of it
+    host: Mapping[str, Array]  # its parts, by name
+    held: Any  # what the library has for it on the GPU
+    device: Any  # int64 on the GPU: the same there
+    views: Mapping[str, Any]  # its parts there
 
     def copying(self, stream: int) -> Call:
         """The call that copies it to the GPU."""

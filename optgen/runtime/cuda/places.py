@@ -27,20 +27,7 @@ def names_of_small(small_states: Mapping[str, str], values: Mapping[str, str]) -
 
 
 def placed_on_device(cuts: Cuts, sizes: Sequence[int]) -> Array:
-    """The array of integers for a model.
-
-    Parameters
-    ----------
-    cuts : Cuts
-        How its tensors are cut.
-    sizes : sequence of int
-        How many small values there are of each name.
-
-    Returns
-    -------
-    array of int64
-        With the entries above at its beginning.
-    """
+    """The array of integers for a model that has so many small values of each name: the entries above, and the rest."""
     at = cuts.at
     tensors = np.arange(len(at.rows) - 1)
     rows, columns = those(at.rows, at.tensors), those(at.columns, at.tensors)

@@ -27,51 +27,11 @@ from optgen.runtime.cpu import primitives as cpu
 from optgen.runtime.cuda import simulated, words
 
 __all__ = [
-    "THREADS",
-    "as_index",
-    "atan2",
-    "block",
-    "ceil",
-    "cos",
-    "erf",
-    "exp",
-    "expm1",
-    "finite",
-    "floor",
-    "fma",
-    "from_above",
-    "head",
-    "inf",
-    "kernel",
-    "leave",
-    "left",
-    "log",
-    "log1p",
-    "maximum",
-    "mean_age",
-    "minimum",
-    "narrow",
-    "on_device",
-    "on_host",
-    "per_element",
-    "philox",
-    "powm1",
-    "root_of_squares",
-    "shrunk",
-    "sign",
-    "sin",
-    "sine_of_turns",
-    "sqrt",
-    "stretched",
-    "sync",
-    "tail",
-    "tan",
-    "tanh",
-    "thread",
-    "times",
-    "where",
-    "wide",
-]
+    "THREADS", "as_index", "atan2", "block", "ceil", "cos", "erf", "exp", "expm1", "finite", "floor", "fma",
+    "from_above", "head", "inf", "kernel", "leave", "left", "log", "log1p", "maximum", "mean_age", "minimum", "narrow",
+    "on_device", "on_host", "per_element", "philox", "powm1", "root_of_squares", "shrunk", "sign", "sin",
+    "sine_of_turns", "sqrt", "stretched", "sync", "tail", "tan", "tanh", "thread", "times", "where", "wide",
+]  # fmt: skip
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -107,13 +67,7 @@ _SHARED = 3  # the address space of what a block shares
 
 
 def require_gpu() -> None:
-    """Make sure that kernels can run.
-
-    Raises
-    ------
-    RuntimeError
-        If not: says what is missing, and how to get it.
-    """
+    """Make sure that kernels can run: else an error says what is missing, and how to get it."""
     if SIMULATED:
         return
     remedy = "optgen.generated.cpu has the same optimizers for CPUs"
@@ -212,17 +166,7 @@ def kernel(function: Function) -> Function:
 
 
 def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
-    """A kernel as PTX, compiled without a GPU or a driver.
-
-    Parameters
-    ----------
-    function : callable
-        As `kernel` returned it.
-    signature : tuple of numba types
-        Of its arguments.
-    capability : tuple of int
-        The compute capability to compile for: ``(9, 0)`` is sm_90.
-    """
+    """A kernel as PTX, for arguments of Numba's types and a compute capability, compiled without a GPU or a driver."""
     if PLAIN:
         raise RuntimeError(f"kernels can only be compiled by numba-cuda: pip install 'optgen[cuda]' ({_MISSING})")
     text, _ = _cuda.compile_ptx(function.py_func, signature, cc=capability)

@@ -22,35 +22,10 @@ from optgen.runtime.cpu import formats
 from optgen.runtime.cpu.draws import philox
 
 __all__ = [
-    "atan2",
-    "block",
-    "cos",
-    "erf",
-    "exp",
-    "expm1",
-    "fma",
-    "from_above",
-    "leave",
-    "left",
-    "load",
-    "load4",
-    "log",
-    "log1p",
-    "narrow",
-    "philox",
-    "place",
-    "sin",
-    "sine_of_turns",
-    "sqrt",
-    "store",
-    "store4",
-    "sync",
-    "tan",
-    "tanh",
-    "thread",
-    "times",
-    "where",
-]
+    "atan2", "block", "cos", "erf", "exp", "expm1", "fma", "from_above", "leave", "left", "load", "load4", "log",
+    "log1p", "narrow", "philox", "place", "sin", "sine_of_turns", "sqrt", "store", "store4", "sync", "tan", "tanh",
+    "thread", "times", "where",
+]  # fmt: skip
 """NumPy's functions take the place of those of `math`, which know one type and raise where IEEE 754 has a value."""
 
 THREADS, WARP = 4, 2

@@ -286,14 +286,9 @@ else:
 
 @on_device
 def in_fours(count: Any, addresses: Any) -> Any:
-    """How many of ``count`` elements can be moved four at a time.
+    """How many of the elements of a run can be moved four at a time.
 
-    Parameters
-    ----------
-    count : int
-        Elements in a run.
-    addresses : int or place
-        All places that the run is moved between, joined by ``|``: a bit of any that keeps one from being a multiple
-        of 16 keeps all of them.
+    All places that it is moved between are joined by ``|``: a bit of any that keeps one from being a multiple of 16
+    keeps all of them.
     """
     return 0 if (addresses | 0) & 15 else count - (count & 3)

@@ -45,31 +45,11 @@ from optgen.runtime.cuda.primitives import (
 )
 
 __all__ = [
-    "CHUNKS",
-    "COLUMNS",
-    "ROWS",
-    "column_max",
-    "column_sum",
-    "columns_visited",
-    "max_along",
-    "max_down",
-    "max_of_block",
-    "max_over",
-    "max_over_group",
-    "max_over_tensors",
-    "rows_visited",
-    "sum_along",
-    "sum_down",
-    "sum_of_block",
-    "sum_over",
-    "sum_over_group",
-    "sum_over_tensors",
-    "tensor_of_block",
-    "tensor_of_column",
-    "tensor_of_row",
-    "visited_column",
-    "visited_row",
-]
+    "CHUNKS", "COLUMNS", "ROWS", "column_max", "column_sum", "columns_visited", "max_along", "max_down", "max_of_block",
+    "max_over", "max_over_group", "max_over_tensors", "rows_visited", "sum_along", "sum_down", "sum_of_block",
+    "sum_over", "sum_over_group", "sum_over_tensors", "tensor_of_block", "tensor_of_column", "tensor_of_row",
+    "visited_column", "visited_row",
+]  # fmt: skip
 """What generated modules use."""
 
 
@@ -181,25 +161,13 @@ def max_over(small: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
 
 
 @on_device
-def _over_tensors(small: Any, x_of: Any, at: Any, most: Any) -> Any:
+def _over_tensors(small: Any, x_of: Any, at: Any, family: Any, most: Any) -> Any:
+    """Over the tensors of a parameter group, or all if it is none; all threads of the block must call."""
     found = -inf if most else 0.0
     k = thread() + at[TENSORS]
     end = at[TENSORS] + at[N_TENSORS]
     while k < end:
-        value = small[x_of + at[k]]
-        found = _both(found, value, most)
-        k += THREADS
-    return _of_block(found, most)
-
-
-@on_device
-def _over_group(small: Any, x_of: Any, at: Any, j: Any, most: Any) -> Any:
-    found = -inf if most else 0.0
-    family = at[at[FAMILIES] + j]
-    k = thread() + at[TENSORS]
-    end = at[TENSORS] + at[N_TENSORS]
-    while k < end:
-        if at[at[FAMILIES] + at[k]] == family:
+        if family < 0 or at[at[FAMILIES] + at[k]] == family:
             value = small[x_of + at[k]]
             found = _both(found, value, most)
         k += THREADS
@@ -209,25 +177,25 @@ def _over_group(small: Any, x_of: Any, at: Any, j: Any, most: Any) -> Any:
 @on_device
 def sum_over_group(small: Any, x_of: Any, at: Any, j: Any) -> Any:
     """The sum over the tensors of a tensor's parameter group that take part; all threads of the block must call."""
-    return _over_group(small, x_of, at, j, 0)
+    return _over_tensors(small, x_of, at, at[at[FAMILIES] + j], 0)
 
 
 @on_device
 def max_over_group(small: Any, x_of: Any, at: Any, j: Any) -> Any:
     """The largest of the tensors of a tensor's parameter group; all threads of the block must call."""
-    return _over_group(small, x_of, at, j, 1)
+    return _over_tensors(small, x_of, at, at[at[FAMILIES] + j], 1)
 
 
 @on_device
 def sum_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
     """The sum over the tensors that have elements; all threads of the block must call."""
-    return _over_tensors(small, x_of, at, 0)
+    return _over_tensors(small, x_of, at, -1, 0)
 
 
 @on_device
 def max_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
     """The largest of the tensors that have elements; all threads of the block must call."""
-    return _over_tensors(small, x_of, at, 1)
+    return _over_tensors(small, x_of, at, -1, 1)
 
 
 # By one thread -------------------------------------------------------------------------------------------------------
@@ -291,24 +259,12 @@ def max_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
 
 
 @on_device
-def _chunk_beyond(at: Any, chunk: Any, end: Any, column: Any) -> Any:
-    """The first of consecutive chunks whose columns begin after one, if there is any."""
-    while chunk < end:
-        middle = (chunk + end) // 2
-        if at[at[PARTS] + 3 * middle + 2] <= column:
-            chunk = middle + 1
-        else:
-            end = middle
-    return chunk
-
-
-@on_device
-def _chunk_before(at: Any, chunk: Any, end: Any, column: Any) -> Any:
-    """The first of consecutive chunks whose columns do not end before one."""
+def _chunk_after(at: Any, chunk: Any, end: Any, column: Any, ends: Any) -> Any:
+    """The first of consecutive chunks whose columns begin, or end, after one."""
     while chunk < end:
         middle = (chunk + end) // 2
         place = at[PARTS] + 3 * middle
-        if at[place + 2] + at[place + 1] <= column:
+        if at[place + 2] + ends * at[place + 1] <= column:
             chunk = middle + 1
         else:
             end = middle
@@ -326,8 +282,8 @@ def _part(small: Any, x_of: Any, at: Any, chunk: Any, column: Any) -> Any:
 def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
     column = i - at[at[COLUMNS] + j]
     last = at[at[CHUNKS] + j + 1]
-    chunk = _chunk_before(at, at[at[CHUNKS] + j], last, column)
-    end = _chunk_beyond(at, chunk, last, column)
+    chunk = _chunk_after(at, at[at[CHUNKS] + j], last, column, 1)
+    end = _chunk_after(at, chunk, last, column, 0)
     found = -inf if most else 0.0
     while chunk + AT_ONCE <= end:
         for ahead in range(AT_ONCE):

@@ -45,16 +45,7 @@ def philox(builder: Any, block: Any, tensor: Any, t: Any, stream: Any, seed: Any
 def chances(builder: Any, element: Any, lanes: int, *key: Any) -> list[Any]:
     """16 random bits for an element, or for four from a multiple of four on: those of a counter are of eight elements.
 
-    Parameters
-    ----------
-    builder : llvmlite builder
-        Where the instructions are put.
-    element : int64
-        Its number in its tensor.
-    lanes : int
-        One or four.
-    *key : int64
-        The tensor, the step, the stream and the seed.
+    The key is the tensor, the step, the stream and the seed.
     """
 
     def part(shift: int, bits: int) -> Any:

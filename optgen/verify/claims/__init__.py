@@ -25,20 +25,7 @@ PART = "properties"
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
-    """Look at every claim of a spec.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The module, with the optimizer whose claims they are.
-    effort : Effort
-        How many elements and settings are tried.
-
-    Yields
-    ------
-    Finding
-        For each claim one of the equations if it could be proved, and one of the kernel.
-    """
+    """Look at every claim of a spec: at the equations if it can be proved of them, and at the kernel."""
     for claim in candidate.optimizer.properties:
         if proved(claim, candidate.optimizer):
             yield Finding(PART, str(claim), Verdict.PROVED, "from the equations")

@@ -66,12 +66,9 @@ class _Steps:
 
 
 def verdict(claim: Claim, optimizer: Optimizer) -> tuple[str, str]:
-    """What can be said at once of a claim about an optimizer, whoever carries it, and the input that says so.
+    """What can be said at once of a claim about an optimizer, whoever carries it: one of the words above.
 
-    Returns
-    -------
-    tuple of str
-        One of the words above, and for a claim that fails an input with both values.
+    With it comes, for a claim that fails, an input with both values.
     """
     if isinstance(claim, EqualTo | Equivalent) and claim.other == optimizer:
         return PROVED, ""

@@ -32,27 +32,13 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Trial:
-    """A kernel, with what is needed to draw inputs for it.
+    """A kernel, with what is needed to draw inputs for it."""
 
-    Parameters
-    ----------
-    candidate : Candidate
-        The module.
-    rule : Rule
-        Its equations.
-    given : pairs
-        Hyperparameters that have a value.
-    effort : Effort
-        How much to draw.
-    rng : numpy.random.Generator
-        From what.
-    """
-
-    candidate: Candidate
-    rule: Rule
-    given: tuple[tuple[Any, Any], ...]
-    effort: Effort
-    rng: np.random.Generator
+    candidate: Candidate  # the module
+    rule: Rule  # its equations
+    given: tuple[tuple[Any, Any], ...]  # hyperparameters that have a value
+    effort: Effort  # how much to draw
+    rng: np.random.Generator  # from what
 
     @cached_property
     def kernel(self) -> KernelOnTrial:
@@ -115,20 +101,11 @@ class KernelOnTrial:
     """A generated class and a model for it, all of whose elements stand in one flat array.
 
     Whatever has one value a row, say, or one for the whole model, is shown with it at every element.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        What the class claims to compute.
-    kind : type
-        The class.
-    shapes : tuple
-        The tensors of the model.
     """
 
-    optimizer: Optimizer
-    kind: Any
-    shapes: tuple[tuple[int, ...], ...]
+    optimizer: Optimizer  # what the class claims to compute
+    kind: Any  # the class
+    shapes: tuple[tuple[int, ...], ...]  # the tensors of the model
 
     @cached_property
     def size(self) -> int:
@@ -226,20 +203,9 @@ def _solved(local: Any, rule: Rule) -> Any:
 def different(
     values: Values, what: str, found: Any, wanted: Any, *, scale: Any = 0.0, tolerance: float = TOLERANCE
 ) -> str | None:
-    """The input with the largest difference, if that is too large.
+    """The input with the largest difference between what was found and what was wanted, if that is too large.
 
-    Parameters
-    ----------
-    values : mapping
-        What went in.
-    what : str
-        What is compared.
-    found, wanted : arrays
-        The two values.
-    scale : array
-        How large the value has been, beside its present size.
-    tolerance : float
-        Relative to the scale.
+    The tolerance is relative to the values and to a scale: how large they have been.
     """
     found, wanted = np.broadcast_arrays(*np.atleast_1d(found, wanted))
     allowed = tolerance * np.maximum(np.abs(wanted), scale)

@@ -29,18 +29,10 @@ def new(symbol: Symbol) -> Symbol:
 
 @dataclass(frozen=True)
 class Rule:
-    """An optimizer for the purposes of algebra.
+    """An optimizer for the purposes of algebra."""
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Which.
-    given : pairs
-        Hyperparameters that have a value.
-    """
-
-    optimizer: Optimizer
-    given: tuple[tuple[Any, Any], ...] = ()
+    optimizer: Optimizer  # which
+    given: tuple[tuple[Any, Any], ...] = ()  # hyperparameters that have a value
 
     @cached_property
     def fixed(self) -> dict[Any, Any]:
@@ -85,16 +77,9 @@ class Rule:
         return drawn and any(self.expanded(new(symbol)).has(normal) for symbol in self.variables)
 
     def expanded(self, expression: Any, replaced: Mapping[Any, Any] | None = None, *, new_too: bool = True) -> Any:
-        """An expression without locals.
+        """An expression without locals; of some targets and conditions there is something else than equations say.
 
-        Parameters
-        ----------
-        expression : sympy.Basic
-            In plain symbols.
-        replaced : mapping, optional
-            What to put in the place of some targets and conditions instead of what the equations say.
-        new_too : bool
-            Whether new values are written out as well, so that only old ones are left.
+        New values are written out as well, so that only old ones are left, unless they are not to be.
         """
         replaced = replaced or {}
         kept = () if new_too else {new(symbol) for symbol in self.variables}

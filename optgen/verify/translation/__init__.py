@@ -45,19 +45,9 @@ PART = "translation"
 
 
 def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
-    """Compare a module with its spec, equation by equation.
+    """Compare the text of a module with its spec, equation by equation.
 
-    Parameters
-    ----------
-    candidate : Candidate
-        The module; only its text is looked at.
-    effort : Effort
-        Its seed draws the random points.
-
-    Yields
-    ------
-    Finding
-        One for each stored value in each case, and one for the frame around them.
+    There is a finding for each stored value in each case, and one for the frame around them.
     """
     try:
         tree = ast.parse(candidate.text)

@@ -38,16 +38,9 @@ Spaces = Mapping[Named, Space]
 
 
 def settled(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tuple[Verdict, str]:
-    """Whether two expressions are equal, and how that is known.
+    """Whether what was computed and what should be are equal, and how that is known.
 
-    Parameters
-    ----------
-    code, spec : Expr
-        What was computed, and what should be.
-    spaces : mapping of Named to Space
-        Of the targets of the equations.
-    draw : random.Random
-        Chooses the points.
+    Targets of equations have spaces; points are drawn.
     """
     if proved(code, spec, spaces):
         return Verdict.PROVED, ""
@@ -55,13 +48,7 @@ def settled(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tupl
 
 
 def proved(code: Expr, spec: Expr, spaces: Spaces) -> bool:
-    """Whether algebra shows two expressions equal for every input.
-
-    Parameters
-    ----------
-    code, spec, spaces
-        As for `settled`.
-    """
+    """Whether algebra shows two expressions equal for every input."""
     if code == spec:
         return True
     sides = (code, spec)
@@ -372,15 +359,7 @@ def _reduced(how: str, values: Sequence[Expr]) -> Expr:
 def at_random(
     code: Expr, spec: Expr, spaces: Spaces, draw: random.Random, *, points: int = POINTS
 ) -> tuple[Verdict, str]:
-    """Compare two expressions at random points, to many digits.
-
-    Parameters
-    ----------
-    code, spec, spaces, draw
-        As for `settled`.
-    points : int
-        How many points are enough.
-    """
+    """Compare two expressions at random points, as many as are enough, to many digits."""
     # A sign hides what it is the sign of: nearly all points would agree whatever stands in it. So does `finite`.
     code, spec = (side.replace(sympy.sign, lambda x: x / (1 + sympy.Abs(x))) for side in (code, spec))
     code, spec = (side.replace(finite, lambda x: 1 / (1 + x**2)) for side in (code, spec))

@@ -58,38 +58,17 @@ _SPREAD = {
 
 @dataclass
 class Looking:
-    """What a kernel may look at, while it runs.
+    """What a kernel may look at, while it runs."""
 
-    Parameters
-    ----------
-    run : SymbolicRun
-        The step, with what is in memory.
-    layout : Layout
-        What PROGRAM says of memory.
-    launched : StepKernel
-        What is launched.
-    scalars : sequence of Expr
-        What the host has computed.
-    totals : dict of str to Total
-        What is being added up.
-    covered : Expr
-        Up to where elements have been visited.
-    aligned : frozenset
-        What four elements at once may be moved from and to, and how many there are.
-    combined : set of str
-        The arrays of which all values have been looked at.
-    made : dict of Expr to (str, str)
-        The totals that have been made of those: how, and of what.
-    """
-
-    run: SymbolicRun
-    layout: Layout
-    launched: StepKernel
-    scalars: Sequence[Expr]
-    totals: dict[str, Total] = field(default_factory=dict)
-    covered: Expr = S.Zero
-    aligned: frozenset[Any] = frozenset()
-    combined: set[str] = field(default_factory=set)
+    run: SymbolicRun  # the step, with what is in memory
+    layout: Layout  # what PROGRAM says of memory
+    launched: StepKernel  # what is launched
+    scalars: Sequence[Expr]  # what the host has computed
+    totals: dict[str, Total] = field(default_factory=dict)  # what is being added up
+    covered: Expr = S.Zero  # up to where elements have been visited
+    aligned: frozenset[Any] = frozenset()  # what four elements at once may be moved from and to, and how many there are
+    combined: set[str] = field(default_factory=set)  # the arrays of which all values have been looked at
+    # The totals that have been made of those: how, and of what
     made: dict[Expr, tuple[str, str]] = field(default_factory=dict)
 
     @property

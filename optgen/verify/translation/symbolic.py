@@ -45,29 +45,15 @@ class Partial:
 
 @dataclass
 class SymbolicRun:
-    """One symbolic run of a module in one case, with what it computed under the names of the spec.
+    """One symbolic run of a module in one case, with what it computed under the names of the spec."""
 
-    Parameters
-    ----------
-    functions : mapping of str to Function
-        Those of the module.
-    targets : mapping of str to Named
-        The names that equations of the spec give values.
-    case : Assumed
-        What its conditions on scalars are taken to be.
-    computed : dict of Named to Expr
-        What has been computed under the names of the spec.
-    memory : dict of str to Expr or Partial
-        What was last stored in this step, and what was there before it. What is not there must not be read.
-    returned : dict
-        What functions have returned, by their names and arguments.
-    """
-
-    functions: Mapping[str, Function]
-    targets: Mapping[str, Named]
-    case: Assumed
-    computed: dict[Named, Expr] = field(default_factory=dict)
+    functions: Mapping[str, Function]  # those of the module
+    targets: Mapping[str, Named]  # the names that equations of the spec give values
+    case: Assumed  # what its conditions on scalars are taken to be
+    computed: dict[Named, Expr] = field(default_factory=dict)  # what has been computed under the names of the spec
+    # What was last stored in this step, and what was there before it. What is not there must not be read.
     memory: dict[str, Expr | Partial] = field(default_factory=dict)
+    # What functions have returned, by their names and arguments
     returned: dict[tuple[str, tuple[Expr, ...]], tuple[Expr, ...]] = field(default_factory=dict)
 
     def call(self, name: str, arguments: Sequence[Expr], kind: Kind) -> tuple[Expr, ...]:

@@ -21,49 +21,26 @@ EXTENTS: Mapping[str, Expr] = {x.name: x for x in (numel, n_rows, n_cols)}
 
 @dataclass(frozen=True)
 class StepKernel:
-    """What a step launches.
+    """What a step launches."""
 
-    Parameters
-    ----------
-    over : str
-        What it visits; "small" if that is all there is between two sweeps, one thing after another.
-    function : str
-        What does it.
-    takes : tuple of str, optional
-        The arrays of small values that it is given, one after another; None if they are all in one place.
-    totals : mapping of str to (str, str)
-        The arrays that hold totals after it, whole in what it visits: how they are made, and of what.
-    """
-
-    over: str
-    function: str
+    over: str  # what it visits; "small" if that is all there is between two sweeps, one thing after another
+    function: str  # what does it
+    # The arrays of small values that it is given, one after another; None if they are all in one place
     takes: tuple[str, ...] | None = None
+    # The arrays that hold totals after it, whole in what it visits: how they are made, and of what
     totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What PROGRAM says of memory, and what a step launches.
+    """What PROGRAM says of memory, and what a step launches."""
 
-    Parameters
-    ----------
-    columns : tuple of str
-        The slots in the order of their columns.
-    kinds : mapping of str to str
-        Of which kind each array of small values is: ``{"acc0": "chunk", "r": "row"}``, in their order in memory.
-    launches : tuple of StepKernel
-        In order.
-    seeds : tuple of Hyper
-        The hyperparameters that the kernels are given as whole numbers, after the step.
-    in_rounds : bool
-        Whether chunks know where they are.
-    """
-
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # the slots in the order of their columns
+    # Of which kind each array of small values is: ``{"acc0": "chunk", "r": "row"}``, in their order in memory
     kinds: Mapping[str, str]
-    launches: tuple[StepKernel, ...]
-    seeds: tuple[Hyper, ...]
-    in_rounds: bool
+    launches: tuple[StepKernel, ...]  # in order
+    seeds: tuple[Hyper, ...]  # the hyperparameters that the kernels are given as whole numbers, after the step
+    in_rounds: bool  # whether chunks know where they are
 
     @property
     def totals(self) -> frozenset[str]:
@@ -154,32 +131,18 @@ VARYING = frozenset({"element", "column", "part"})
 
 @dataclass(frozen=True)
 class Standing:
-    """Where code stands.
+    """Where code stands."""
 
-    Parameters
-    ----------
-    kind : str
-        What is visited: "model", "tensor", "row", "column" or, by a sweep over elements, "chunk", "line", "run" or
-        "element".
-    here : mapping of str to Expr
-        The places of what belongs to it, by kind.
-    own : str
-        The kind of what may be stored.
-    count : Expr
-        How many elements there are of what a sweep visits.
-    lane, lanes : int
-        Which of how many elements stands for all that a thread moves at once.
-    alone : bool
-        Whether no other thread does the same.
-    """
-
+    # What is visited: "model", "tensor", "row", "column" or, by a sweep over elements, "chunk", "line", "run" or
+    # "element"
     kind: str
-    here: Mapping[str, Expr]
-    own: str = ""
-    count: Expr = COUNT
+    here: Mapping[str, Expr]  # the places of what belongs to it, by kind
+    own: str = ""  # the kind of what may be stored
+    count: Expr = COUNT  # how many elements there are of what a sweep visits
+    # Which of how many elements stands for all that a thread moves at once
     lane: int = 0
     lanes: int = 1
-    alone: bool = True
+    alone: bool = True  # whether no other thread does the same
 
     def inner(self, kind: str, here: Mapping[str, Expr], **others: Any) -> Standing:
         """Where code stands that visits a part of it."""

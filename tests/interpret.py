@@ -56,13 +56,7 @@ class AddressSpace:
         self._arrays = [(array.ctypes.data, array.reshape(-1)) for array in arrays]
 
     def view(self, address: int, count: int) -> np.ndarray:
-        """The elements from an address on.
-
-        Raises
-        ------
-        IndexError
-            If not all of them lie in one of the arrays.
-        """
+        """The elements from an address on, all of which must lie in one of the arrays."""
         for begin, array in self._arrays:
             first, between = divmod(int(address) - begin, array.itemsize)
             if first >= 0 and first + count <= array.size and between == 0:
@@ -72,26 +66,13 @@ class AddressSpace:
 
 @dataclass(frozen=True)
 class Interpreter:
-    """Runs functions of a module.
+    """Runs functions of a module."""
 
-    Parameters
-    ----------
-    functions : mapping of str to Function
-        Those of the module.
-    library : mapping of str to object
-        What they call beside each other, and constants, by name.
-    element : numpy.dtype
-        The type of the tensors.
-    memory : AddressSpace
-        Where they are.
-    shared : mapping of str to callable
-        Functions by which the threads of a block exchange values: from what each has given, what each gets.
-    """
-
-    functions: Mapping[str, Function]
-    library: Mapping[str, Any]
-    element: np.dtype[Any]
-    memory: AddressSpace = field(default_factory=lambda: AddressSpace([]))
+    functions: Mapping[str, Function]  # those of the module
+    library: Mapping[str, Any]  # what they call beside each other, and constants, by name
+    element: np.dtype[Any]  # the type of the tensors
+    memory: AddressSpace = field(default_factory=lambda: AddressSpace([]))  # where they are
+    # Functions by which the threads of a block exchange values: from what each has given, what each gets
     shared: Mapping[str, Callable[[Sequence[tuple[Any, ...]]], Sequence[Any]]] = field(default_factory=dict)
 
     def call(self, function: str, *arguments: object) -> Any:
