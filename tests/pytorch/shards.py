@@ -207,6 +207,17 @@ def work(_: int, titles: list[str], folder: str) -> tuple[dict[tuple[str, str], 
     return of_tensors, half, whole(released(sharded=True, at_once=True))
 
 
+def alone(titles: list[str]) -> dict[str, Any]:
+    """What becomes of the same tensors in one process."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        asked = {**{title: (title, {}) for title in titles}, **DRAWS}
+        return {what: whole(trained(title, **options)) for what, (title, options) in asked.items()}
+    finally:
+        torch.set_default_dtype(before)
+
+
 # What takes one process -----------------------------------------------------------------------------------------------
 
 

@@ -45,8 +45,14 @@ def shards() -> Any:
 
 
 @pytest.fixture(scope="module")
-def answers(shards: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Any]]:
-    """What two processes return, and three after them, who go on from their checkpoint."""
+def alone(shards: Any) -> dict[str, Any]:
+    """What one process does."""
+    return shards.alone([*OF_ELEMENTS, *OF_TOTALS])  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def answers(shards: Any, alone: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Any]]:
+    """What two processes return, and three after them, who go on from their checkpoint: by kernels that are there."""
     at = tmp_path_factory.mktemp("shards")
     asked = {2: [*OF_ELEMENTS, *OF_TOTALS], 3: OF_THREE}
     return {count: shards.among(count, shards.work, titles, str(at), at=at) for count, titles in asked.items()}
@@ -59,16 +65,13 @@ def refused(shards: Any) -> Any:
 
 
 @pytest.mark.parametrize("title", [*OF_ELEMENTS, *OF_TOTALS])
-def test_tensors_that_are_divided_are_stepped_as_they_are_in_one_process(
-    torch: Any, shards: Any, answers: Any, title: str
-) -> None:
-    alone = shards.whole(shards.trained(title))
+def test_tensors_that_are_divided_are_stepped_as_they_are_in_one_process(alone: Any, answers: Any, title: str) -> None:
     of_title = [
         its for each in answers.values() for found, _, _ in each for (of, _), its in found.items() if of == title
     ]
     assert len(of_title) == 4 * (2 + 3 * (title in OF_THREE))
     for found in of_title:
-        for one, other in zip(found, alone, strict=True):
+        for one, other in zip(found, alone[title], strict=True):
             if title in OF_ELEMENTS:
                 np.testing.assert_array_equal(one, other)
             else:
@@ -88,15 +91,11 @@ def test_a_script_with_fully_shard_goes_on_with_other_processes(
 
 
 @pytest.mark.parametrize("what", ["noise", "chance"])
-def test_what_is_drawn_goes_by_where_an_element_stands_in_the_whole(
-    torch: Any, shards: Any, answers: Any, what: str
-) -> None:
-    title, options = shards.DRAWS[what]
-    alone = shards.whole(shards.trained(title, **options))
+def test_what_is_drawn_goes_by_where_an_element_stands_in_the_whole(alone: Any, answers: Any, what: str) -> None:
     found = [its for each in answers.values() for found, _, _ in each for (of, _), its in found.items() if of == what]
     assert len(found) == 3 * (2 + 3)
     for each in found:
-        for one, other in zip(each, alone, strict=True):
+        for one, other in zip(each, alone[what], strict=True):
             np.testing.assert_array_equal(one, other)
 
 
