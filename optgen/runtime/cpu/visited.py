@@ -196,7 +196,7 @@ class _Ready(NamedTuple):
 
     def give(self, step: Coming, starts: Array, t: int, seed: int) -> None:
         """Let the calls be those of a step."""
-        self.fill(*chain.from_iterable(step.rows))
+        self.fill(*(step.rows[0] if len(step.rows) == 1 else chain.from_iterable(step.rows)))
         self.starts[...] = starts
         for target, its in zip(self.keys, step.keys, strict=True):
             target[...] = its
