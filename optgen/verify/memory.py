@@ -29,8 +29,8 @@ from optgen.runtime.core.small import Small, cuts_of, views
 from optgen.runtime.core.storage import uniform
 from optgen.runtime.core.stretches import Stretch, stretches
 from optgen.runtime.core.table import CHUNK, Cuts, tabulate
-from optgen.runtime.core.turn import TURN
-from optgen.runtime.cpu.notes import code_of, prepared
+from optgen.runtime.core.turn import TURN, run
+from optgen.runtime.cpu.notes import prepared
 from optgen.runtime.cpu.threads import start
 from optgen.runtime.cpu.tiles import in_tiles, tiles_of
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, phases_of, program_of, running
@@ -202,10 +202,7 @@ class Model:
                 small = Small(replace(self.cuts, at=at), arrays)
                 listed = replace(table, rows=rows, places=places, tasks=table.tasks)
                 parts = tiles_of(unit, listed, small)
-                chosen = in_tiles(phases, listed, parts, (storage, given, *keys), wide, alone=False)
-                ready = prepared(chosen, list(map(code_of, chosen)))
-                for call in ready.calls:
-                    call()
+                run(prepared(in_tiles(phases, listed, parts, (storage, given, *keys), wide, alone=False)))
                 continue
             for phase in phases:
                 taken = [arrays[name] for name in phase.takes]

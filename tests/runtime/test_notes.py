@@ -12,7 +12,7 @@ from numba.core.runtime import _nrt_python, rtsys
 
 from optgen.runtime.core.table import At
 from optgen.runtime.core.turn import TURN, run
-from optgen.runtime.cpu.notes import Due, code_of, kernel, prepared
+from optgen.runtime.cpu.notes import Due, kernel, prepared
 from optgen.runtime.cpu.threads import start
 
 SOME = 7
@@ -38,9 +38,8 @@ def at(*tensors: int) -> At:
     return At(np.array(tensors), *[np.empty(0, np.int64)] * (len(At._fields) - 2), np.empty((0, 3), np.int64))
 
 
-def ready(*calls: Any) -> Any:
-    chosen = [Due(call) for call in calls]
-    return prepared(chosen, list(map(code_of, chosen)))
+def ready(*calls: Any) -> list[Any]:
+    return prepared(list(map(Due, calls)))
 
 
 def test_python_calls_them_with_arrays() -> None:
@@ -55,7 +54,7 @@ def test_python_calls_them_with_arrays() -> None:
 def test_all_that_follow_each_other_are_one_call() -> None:
     done, seen = np.zeros(SOME), []
     counted = partial(count, np.arange(SOME + 1), done, np.array([SOME]))
-    calls = ready(counted, partial(double, at(0), done), partial(seen.append, 1), counted, counted).calls
+    calls = ready(counted, partial(double, at(0), done), partial(seen.append, 1), counted, counted)
     assert len(calls) == 3
     run(calls)
     assert (done.tolist(), seen) == ([4, *[3] * (SOME - 1)], [1])
@@ -66,7 +65,7 @@ def test_threads_do_each_task_once_and_one_that_fails_fails_the_call(count_of_ta
     tasks, done, limit = np.arange(count_of_tasks + 1), np.zeros(count_of_tasks), np.array([count_of_tasks])
     with TURN:
         start()
-        calls = ready(partial(count, tasks, done, limit), partial(double, at(0), done)).calls
+        calls = ready(partial(count, tasks, done, limit), partial(double, at(0), done))
         run(calls)
         assert done.tolist() == [2, *[1] * (count_of_tasks - 1)]
         limit[0] = count_of_tasks - 1
@@ -79,7 +78,7 @@ def test_what_a_call_reads_is_kept_as_long_as_it() -> None:
     done = np.zeros(SOME)
     made = ready(*[partial(count, np.arange(SOME + 1), done, np.array([SOME])) for _ in range(50)])
     gc.collect()
-    run(made.calls)
+    run(made)
     assert done.tolist() == [50] * SOME
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cache, cached_property, partial
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,15 +17,13 @@ from numba import typeof, types
 from numba.core.registry import CPUDispatcher
 
 from optgen.runtime.core.program import Array, Call
-from optgen.runtime.core.storage import WORD, Handed
+from optgen.runtime.core.storage import WORD, Handed, storage_of
 from optgen.runtime.core.table import At
 from optgen.runtime.cpu.compiled import CompilerOfKernels, compiled
 from optgen.runtime.cpu.disk import KeptOnDisk
 from optgen.runtime.cpu.threads import done, part_of, place_of_parts
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Code = int | Callable[..., Any]
-"""Where the machine code of a kernel lies, or what else is called as it is."""
 
 
 class Routine(CPUDispatcher):
@@ -48,22 +46,28 @@ class Routine(CPUDispatcher):
 
     def code(self, args: Sequence[Any]) -> int:
         """Where the code for such arguments lies, compiled if they are the first of their types."""
-        kinds = tuple(map(typeof, args))
-        if kinds not in self.overloads:
-            self.compile(kinds)
-        made = self.overloads[kinds]
-        return int(made.library.get_pointer_to_function(part_of(made.fndesc.llvm_func_name)))
+        alike = tuple(map(_kind, args))
+        if alike not in self._codes:
+            kinds = tuple(map(typeof, args))
+            made = self.compile(kinds).overloads[kinds]
+            self._codes[alike] = int(made.library.get_pointer_to_function(part_of(made.fndesc.llvm_func_name)))
+        return self._codes[alike]
 
-    def note(self, code: int, args: Sequence[Any]) -> Array:
+    @cached_property
+    def _codes(self) -> dict[Any, int]:
+        """Where code lies, by what arguments are."""
+        return {}
+
+    def note(self, args: Sequence[Any]) -> Array:
         """The note of a call."""
         number, nested = self.place
         parts = args[number].tensors if nested else args[number]
-        header = code, _start_of(parts), len(parts), int(not nested)
+        header = self.code(args), _start_of(parts), len(parts), int(not nested)
         return np.array([*header, *chain.from_iterable(map(_words, args))], np.int64)
 
     def _compile_for_args(self, *args: Any) -> Any:
         """What Python calls with these arguments."""
-        note = self.note(self.code(args), args)
+        note = self.note(args)
         return lambda *_: _do(np.array([_start_of(note)]))
 
 
@@ -91,6 +95,19 @@ def kernel(function: Function, *, by: type[CompilerOfKernels] = CompilerOfKernel
     with suppress(RuntimeError, OSError):  # no writable place
         made._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
     return made
+
+
+def _kind(argument: Any) -> Any:
+    """What tells arguments of different types from each other, in a hundredth of the time that Numba takes."""
+    if isinstance(argument, At):
+        return tuple(map(_kind, argument))
+    if isinstance(argument, Handed):
+        return storage_of(argument)
+    return argument.dtype, argument.ndim, argument.flags.num & _TYPED
+
+
+_TYPED = 0x1 | 0x2 | 0x100 | 0x400
+"""NumPy's flags of arrays whose elements stand in C's order, in Fortran's, are aligned, may be written."""
 
 
 def _words(argument: Any) -> Iterable[int]:
@@ -121,52 +138,36 @@ class Due(NamedTuple):
     room: Array | None = None
 
 
-class Prepared(NamedTuple):
-    """Calls that are ready to be made, as often as one likes.
+def prepared(chosen: Iterable[Due]) -> list[Call]:
+    """Calls of compiled code, whatever of it had to be compiled: all kernels that follow each other are one."""
+    calls: list[Call] = []
+    for are_noted, group in groupby(chosen, lambda due: isinstance(due.call.func, Routine)):
+        calls += [_together(list(group))] if are_noted else [_compiled(due.call) for due in group]
+    return calls
 
-    Parameters
-    ----------
-    calls : list of Call
-        The calls.
-    kept : object
-        What they read, to be kept as long.
-    """
 
-    calls: list[Call]
+class _Together(partial[None]):
+    """The call that makes all calls of some notes, and keeps what these read."""
+
     kept: Any
 
 
-def code_of(due: Due) -> Code:
-    """The code that a call runs, compiled if it is the first with arguments of such types."""
-    function, args = due.call.func, due.call.args
-    if isinstance(function, Routine):
-        return function.code(args)
-    made = getattr(function, "compile", None)
-    return made(tuple(map(typeof, args))) if made else function
+def _together(group: list[Due]) -> _Together:
+    routines: list[Any] = [due.call.func for due in group]
+    notes = [routine.note(due.call.args) for routine, due in zip(routines, group, strict=True)]
+    for note, (_, room) in zip(notes, group, strict=True):
+        if room is not None:
+            room[0] = _start_of(note)
+    row = [_start_of(note) for note, (_, room) in zip(notes, group, strict=True) if room is None]
+    call = _Together(_code_of_do(), np.array(row))
+    call.kept = group, notes
+    return call
 
 
-def prepared(chosen: Sequence[Due], codes: Sequence[Code]) -> Prepared:
-    """Calls, given the code of each: all kernels that follow each other are one."""
-    calls: list[Call] = []
-    notes: list[Array] = []
-    row: list[int] = []
-    for (call, room), code in zip(chosen, codes, strict=True):
-        if not isinstance(code, int):
-            calls += [*_of_one(row), partial(code, *call.args)]
-            row = []
-            continue
-        routine: Any = call.func
-        notes.append(routine.note(code, call.args))
-        if room is None:
-            row.append(_start_of(notes[-1]))
-        else:
-            room[0] = _start_of(notes[-1])
-    return Prepared([*calls, *_of_one(row)], (chosen, notes))
-
-
-def _of_one(row: list[int]) -> list[Call]:
-    """One call, if there is anything to do."""
-    return [partial(_code_of_do(), np.array(row))] if row else []
+def _compiled(call: Call) -> Call:
+    """A call of the machine code for its arguments, where it has some."""
+    made = getattr(call.func, "compile", None)
+    return partial(made(tuple(map(typeof, call.args))), *call.args) if made else call
 
 
 @compiled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -14,10 +14,10 @@ from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Array, Program, as_step_count
 from optgen.runtime.core.small import Small, allocated, cuts_of, shape_in
-from optgen.runtime.core.storage import FORMATS, Storage, beside, stored_as
+from optgen.runtime.core.storage import FORMATS, beside, stored_as
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.launch import Work, launches
-from optgen.runtime.cpu.notes import Code, Due, Prepared, code_of, prepared
+from optgen.runtime.cpu.notes import Due, prepared
 
 
 def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: Mapping[str, Any]) -> None:
@@ -56,8 +56,7 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     if theta.size <= table.CHUNK and not program.phases:  # a table of one row, without the arithmetic of many
         assert program.sweep is not None, "there is a sweep where there are no phases"
         row = np.array([[theta.size, *starts, 0, 0, 0]], np.int64)
-        ready = _ready(program, storage, [Due(partial(program.sweep, row, _TASK, *given))])
-        run([*ready.calls, *writes])
+        run([*prepared([Due(partial(program.sweep, row, _TASK, *given))]), *writes])
     else:
         small = _small(program, slots)
         scratch = [np.empty(theta.shape, storage.computed) for _ in program.scratch]
@@ -66,26 +65,12 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         whole = table.tabulate(columns, np.array([theta.size]), itemsizes, small.cuts if small else None)
         work = Work(program, [whole], [given], wide, small)
         with TURN:
-            ready = _ready(program, storage, launches(work))
-            run([*ready.calls, *writes])  # all of it is compiled by now, so that nothing fails when some of it has run
+            run(
+                [*prepared(launches(work)), *writes]
+            )  # all of it is compiled by now, so that nothing fails when some of it has run
 
 
 _TASK = np.arange(2)
-
-
-def _ready(program: Program, storage: Storage, chosen: list[Due]) -> Prepared:
-    """Calls whose code is looked for again only where a rule or a storage has not been seen before."""
-    functions = (program.sweep, *(function for phase in program.phases for function in (phase.sweep, phase.between)))
-    codes = _codes(functions, storage)
-    if not codes:
-        codes[:] = list(map(code_of, chosen))  # all of it, whatever interrupts, and whoever else does it too
-    return prepared(chosen, codes)
-
-
-@lru_cache(maxsize=256)
-def _codes(_functions: tuple[Any, ...], _storage: Storage) -> list[Code]:
-    """Room for the code of kernels, where all else that they are given is always of the same types."""
-    return []
 
 
 def _small(program: Program, slots: Mapping[str, Array]) -> Small | None:

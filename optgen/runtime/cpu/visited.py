@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from optgen.runtime.core.table import GRADIENT, At, Table, tabulate
 from optgen.runtime.core.turn import CHILD
 from optgen.runtime.cpu.compiled import CompilerOfSmallKernels
 from optgen.runtime.cpu.launch import Work, launches
-from optgen.runtime.cpu.notes import Code, Due, code_of, kernel, prepared
+from optgen.runtime.cpu.notes import Due, kernel, prepared
 from optgen.runtime.cpu.tiles import Tiles, fitting, tiles_of
 
 
@@ -114,8 +114,6 @@ class Kernels:
 
     def __init__(self, combine: Combine | None = None) -> None:
         self._combine = combine
-        self._codes: list[Code] = []
-        self._codes_of: tuple[Any, ...] = ()
         self._ready: _Ready | None = None
 
     def calls(self, program: Program, visit: Visited, step: Coming, starts: Array, t: int, seed: int) -> list[Call]:  # noqa: PLR0917
@@ -141,7 +139,7 @@ class Kernels:
         return ready.calls
 
     def _got_ready(self, program: Program, visit: Visited, step: Coming, starts: Array) -> _Ready:
-        """Kernels with their arguments; machine code is looked for only where these, or storages, are new."""
+        """Kernels with their arguments."""
         wide, starts = step.scalars, starts.copy()
         keys, chances = tuple(map(np.empty_like, step.keys)), keys_of(0, 0)
         narrow = [np.empty_like(wide, its.computed) for its in visit.storages]
@@ -149,16 +147,11 @@ class Kernels:
         given = [(its, scalars, *keys) for its, scalars in zip(stored, narrow, strict=True)]
         tiles = visit.stretches, visit.tiles, visit.apart
         work = Work(program, visit.tables, given, wide, visit.small, self._combine, *tiles)
-        new = [_of_a_step(*each, starts, wide) for each in zip(visit.tables, narrow, strict=True)]
-        chosen = [*new, *launches(work)]
-        of = visit.storages, [due.call.func for due in chosen]
-        if of != self._codes_of:
-            self._codes = list(map(code_of, chosen))
-            self._codes_of = of
-        calls, kept = prepared(chosen, self._codes)
+        chosen = [*(_pointing(table, starts) for table in visit.tables), *launches(work)]
+        calls = prepared(chosen)
         by_chance = chances if any(its.is_by_chance for its in visit.storages) else None
         fill = partial(Struct(f"{wide.size}d").pack_into, wide.data, 0)
-        self._ready = _Ready(visit, CHILD.lacks_threads, calls, kept, fill, starts, keys, by_chance)
+        self._ready = _Ready(visit, CHILD.lacks_threads, calls, fill, wide, narrow, starts, keys, by_chance)
         return self._ready
 
 
@@ -173,10 +166,12 @@ class _Ready(NamedTuple):
         Whether they are for a process that lacks threads.
     calls : list of callable
         The calls.
-    kept : object
-        What they read.
     fill : callable
-        Writes all scalars, in a third of the time that NumPy takes.
+        Writes all scalars to `wide`, in a third of the time that NumPy takes.
+    wide : array of float64, shape (cohorts, scalars)
+        The scalars.
+    narrow : list of array
+        The same in the type in which each storage is computed.
     starts : array of int64, shape (parameters,)
         Where the gradients lie.
     keys : tuple of array
@@ -188,8 +183,9 @@ class _Ready(NamedTuple):
     visit: Visited
     lacks_threads: bool
     calls: list[Call]
-    kept: Any
     fill: Call
+    wide: Array
+    narrow: list[Array]
     starts: Array
     keys: tuple[Array, ...]
     chances: Array | None
@@ -197,6 +193,8 @@ class _Ready(NamedTuple):
     def give(self, step: Coming, starts: Array, t: int, seed: int) -> None:
         """Let the calls be those of a step."""
         self.fill(*(step.rows[0] if len(step.rows) == 1 else chain.from_iterable(step.rows)))
+        for target in self.narrow:
+            target[...] = self.wide  # which warns of what float32 cannot hold
         self.starts[...] = starts
         for target, its in zip(self.keys, step.keys, strict=True):
             target[...] = its
@@ -204,19 +202,13 @@ class _Ready(NamedTuple):
             self.chances[...] = keys_of(t, seed)
 
 
-def _of_a_step(table: Table, narrow: Array, starts: Array, wide: Array) -> Due:
-    """The call that lets the kernels of a table have the gradients and the scalars of a step."""
-    of_gradients = table.rows[:, 1 + GRADIENT], table.offsets[GRADIENT]
-    return Due(partial(_renew, table.task, *of_gradients, table.tensor, starts, narrow, wide))
+def _pointing(table: Table, starts: Array) -> Due:
+    """The call that lets a table point at the gradients of a step."""
+    return Due(partial(_point, table.task, table.rows, table.offsets[GRADIENT], table.tensor, starts))
 
 
 @partial(kernel, by=CompilerOfSmallKernels, _nrt=False)
-def _renew(  # noqa: PLR0917
-    tasks: Array, column: Array, offsets: Array, tensor: Array, starts: Array, narrow: Array, wide: Array
-) -> None:
-    """Let a column of a table point at other arrays, and scalars in the type that is computed in be other scalars."""
+def _point(tasks: Array, rows: Array, offsets: Array, tensor: Array, starts: Array) -> None:
+    """Let rows of a table point at other arrays."""
     for k in range(tasks[0], tasks[-1]):
-        column[k] = starts[tensor[k]] + offsets[k]
-    for row in range(len(wide)):
-        for k in range(wide.shape[1]):
-            narrow[row, k] = wide[row, k]
+        rows[k, 1 + GRADIENT] = starts[tensor[k]] + offsets[k]
