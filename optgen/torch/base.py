@@ -265,14 +265,16 @@ class TorchOptimizer(torch.optim.Optimizer):
         if scale is not None:
             torch._foreach_div_([here(param.grad) for param in params if param.grad is not None], scale)
         watched, starts, present = self._seen(params)
+        absent = frozenset() if present.all() else frozenset(np.flatnonzero(~present).tolist())
         hypers = self._hypers(watched.rows)
         shares = watched.shares
         threads = _threads_of_torch() if any(share.uses_threads for share in shares) else nullcontext()
         with threads:  # to compile a kernel starts threads, too
-            calls = [call for share in shares for call in share.calls(starts, present, hypers, self._steps + 1)]
+            calls = [call for share in shares for call in share.calls(starts, absent, hypers, self._steps + 1)]
             results = run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
-        moved = params if present.all() else [p for p, there in zip(params, present.tolist(), strict=True) if there]
-        torch.autograd.graph.increment_version(moved)
+        torch.autograd.graph.increment_version(
+            [p for k, p in enumerate(params) if k not in absent] if absent else params
+        )
         for share in shares:
             share.check(results)
             share.remember()
@@ -283,7 +285,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         rules, now = [self._rule(group) for group in self.param_groups], self._watched
         if now is not None and rules == now.rules and now.is_as_it_was:
             found = now.look(params, kept)
-            if found is not None and not (found[1] & now.others).any():
+            if found is not None and not (now.others.size and found[1][now.others].any()):
                 return now, *found
         now, writing = self._made(params, rules), Writing()
         for param, its in self.state.items():
@@ -323,9 +325,8 @@ class TorchOptimizer(torch.optim.Optimizer):
                 share = import_module("optgen.torch.gpu").GpuShare  # with numba-cuda
             shares.append(share(program, self._options, self._named, model, members, hypers=hypers))
         self._steps = max([self._steps, *(share.t for share in shares)])
-        others = np.ones(len(params), np.bool_)
-        others[[k for members in kinds.values() for k in members]] = False
-        return _Watched(shares, params, others, rows, rules)
+        others = sorted({*range(len(params))}.difference(*kinds.values()))
+        return _Watched(shares, params, np.array(others, np.int64), rows, rules)
 
     def _hypers(self, rows: Sequence[tuple[int, Any]]) -> list[dict[str, float]]:
         """The hyperparameters of each row."""
@@ -425,7 +426,7 @@ class _Watched(NamedTuple):
 
     shares: list[Share]  # what each rule does on each device
     params: list[Any]  # all parameters
-    others: Array  # bool: those in no share
+    others: Array  # int64: those in no share
     rows: list[tuple[int, Any]]  # of each row of hyperparameters its group, and the dtype of the parameters
     rules: list[Asked]  # what each group asks for
     writing: Writing | None = None  # whether a state has been put in the place of another
@@ -441,7 +442,7 @@ class _Watched(NamedTuple):
     @property
     def mine(self) -> list[int]:
         """The parameters that are in some share."""
-        return np.flatnonzero(~self.others).tolist()
+        return [k for share in self.shares for k in share.mine]
 
     def look(self, params: list[Any], kept: list[Any]) -> tuple[Array, Array] | None:
         """Where each gradient is, and which there are; None if anything else has changed."""

@@ -40,8 +40,8 @@ class HostShare(Share):
             self._room[k] = _on_host(self._bodies[k].like, dtype, grad)
         return self._room[k].copy_(grad, non_blocking=_is_pinned_for(grad))
 
-    def _pointed(self, given: Array, there: Array) -> tuple[Array, dict[int, Any]]:
-        found = super()._pointed(given, there)
+    def _pointed(self, given: Array, absent: frozenset[int]) -> tuple[Array, dict[int, Any]]:
+        found = super()._pointed(given, absent)
         self._wait()
         return found
 

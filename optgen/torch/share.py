@@ -62,7 +62,6 @@ class Share:
         self._bytes = np.zeros(len(shapes), np.int64)
         for k, body in self._bodies.items():
             self._bytes[k] = body.numbers.numel() * body.numbers.element_size()
-        self._mine = np.array(self.mine, np.int64)
         self._copies = [k for k, body in self._bodies.items() if body.is_copy]
         first = {row: program.starting(hypers[row]) for row in {model.row[k] for k in mine}}
         of = {k: first[model.row[k]] for k in mine}
@@ -76,7 +75,8 @@ class Share:
         """Of the gradients."""
         self._pointed_at = np.full(len(shapes), ODD, np.int64)
         """Where they were."""
-        """Where the tables say that they are."""
+        self._given = b""
+        """The same as it was told, if none of them needed a closer look."""
         self._versions: dict[int, tuple[int, int]] = {}
         self._visit: Any = None
         """What a step visits, if it is known."""
@@ -262,7 +262,7 @@ class Share:
     @property
     def is_as_kept(self) -> bool:
         """Whether nobody has written to what is counted."""
-        return all((values == self._expected[key]).all() for key, values in self._flat.items())
+        return all(values.tobytes() == self._expected[key].tobytes() for key, values in self._flat.items())
 
     @property
     def uses_threads(self) -> bool:
@@ -276,20 +276,18 @@ class Share:
 
     # A step ----------------------------------------------------------------------------------------------------------
 
-    def calls(self, starts: Array, present: Array, hypers: Hypers, t: int) -> list[Call]:
+    def calls(self, starts: Array, absent: frozenset[int], hypers: Hypers, t: int) -> list[Call]:
         """What step t does, in order; what of it needs memory is done by then.
 
-        Of all parameters of the optimizer there is where the gradient lies, `ODD` if it needs a closer look, and
-        whether there is one; the others are left out. Chances of rounding follow from t. If it raises, nothing has
-        changed.
+        Of all parameters of the optimizer there is where the gradient lies, `ODD` if it needs a closer look, and which
+        are left out, as they have none. Chances of rounding follow from t. If it raises, nothing has changed.
         """
-        there = present[self._mine]
-        absent = frozenset() if there.all() else frozenset(self._mine[~there].tolist())
+        absent = absent.intersection(self.mine) if absent else absent
         step = coming(self.program, self.cohorts, list(hypers), absent)
         if not step.taking:
             return []
         self._follow()
-        starts, used = self._pointed(starts, self._mine[there])
+        starts, used = self._pointed(starts, absent)
         self._begin(step, hypers)
         kernels = self._launched(step, starts, t)
         arriving, leaving = self._copied(
@@ -387,9 +385,12 @@ class Share:
         """A gradient in memory that kernels can reach, in the order of its parameter."""
         return empty_as(self._bodies[k].like, dtype).copy_(grad)
 
-    def _pointed(self, given: Array, there: Array) -> tuple[Array, dict[int, Any]]:
+    def _pointed(self, given: Array, absent: frozenset[int]) -> tuple[Array, dict[int, Any]]:
         """Where the gradients lie, 0 for those that are not there, and those that had to be looked at."""
-        starts = np.zeros(len(given), np.int64)
+        told = given.tobytes()
+        if told == self._given:
+            return self._pointed_at, {}
+        starts, there = np.zeros(len(given), np.int64), [k for k in self.mine if k not in absent]
         starts[there] = given[there]
         if self._copies:
             starts[self._copies] = np.where(starts[self._copies] == 0, 0, ODD)
@@ -402,15 +403,13 @@ class Share:
             sizes = sizes.copy()
             sizes[odd] = [grad.numel() * grad.element_size() for grad in used.values()]
             formats = {**formats, **{k: FORMAT[grad.dtype] for k, grad in used.items()}}
-        elif (starts == self._pointed_at).all():
-            return self._pointed_at, {}
         overlap = self._extents.overlap(starts, np.where(starts == 0, 0, sizes))
         if overlap:
             k, other = overlap
             raise ValueError(f"grads[{k}] overlaps {other} in memory: expected tensors that share none")
         if formats != self._formats:
             self._formats, self._visit = formats, None
-        self._pointed_at = starts
+        self._pointed_at, self._given = starts, b"" if used else told
         return starts, used
 
     def _storages(self) -> list[Storage]:

@@ -6,6 +6,8 @@ import errno
 import importlib.util
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,3 +176,29 @@ def test_without_a_place_nothing_is_kept(kernels: Kernels, monkeypatch: pytest.M
     (kernels.cache).write_text("a file where the folder would be")
     monkeypatch.setattr("numba.core.caching.tempfile.TemporaryFile", lambda **_: open("/nowhere/file"))  # noqa: SIM115, PTH123
     assert kernels() == kernels() == (2, 0)
+
+
+STEPS = """
+import sys
+import numpy as np
+from optgen.generated.cpu import lars
+from optgen.runtime.cpu.disk import KeptOnDisk
+for options in ({}, {"rounding": "stochastic", "store": {"m": "float16"}}):
+    opt = lars.LARS([np.ones((3, 4), np.float32)], **options)
+    opt.step([np.ones((3, 4), np.float32)])
+found = [each.stats for each in vars(lars).values() if isinstance(getattr(each, "_cache", None), KeptOnDisk)]
+print(sum(sum(its.cache_hits.values()) for its in found), sum(sum(its.cache_misses.values()) for its in found))
+"""
+
+
+def test_another_process_compiles_nothing_again(tmp_path: Path) -> None:
+    def steps() -> list[int]:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", STEPS], env=environment, check=True, capture_output=True, text=True
+        )
+        return list(map(int, done.stdout.split()))
+
+    hits, misses = steps()
+    assert (hits, misses > 4) == (0, True)
+    assert steps() == [misses, 0]

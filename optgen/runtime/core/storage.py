@@ -110,6 +110,9 @@ class Storage:
     computed: str  # in which type elements are computed
     slots: tuple[tuple[str, Stored], ...]  # by name, how each is stored
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Storage, (self.computed, self.slots)  # kernels on disk are found by it, whatever is cached here
+
     @cached_property
     def _by_name(self) -> dict[str, Stored]:
         return dict(self.slots)
