@@ -57,7 +57,7 @@ from optgen.bench.models import NETWORKS
 from optgen.folders import spec_files
 from optgen.ir import Kernel
 from optgen.language.spec import Optimizer
-from optgen.loader import load
+from optgen.loader import load_file
 from optgen.pipeline import kernel_of
 from optgen.runtime.cuda import primitives as cuda
 from optgen.verify.settings import is_of_elements
@@ -363,7 +363,7 @@ def launched_by(step: Step) -> tuple[int, int] | None:
 @cache
 def optimizers() -> dict[str, Optimizer]:
     """All of specs/, by name."""
-    files = load(spec_files(Path(specs.__path__[0]))).files
+    files = map(load_file, spec_files(Path(specs.__path__[0])))
     return {optimizer.name: optimizer for file in files for optimizer in file.optimizers}
 
 

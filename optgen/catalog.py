@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optgen import known
-from optgen.errors import Location, SpecError, UsageError, refuse_second_owner
+from optgen.errors import Location, Problem, SpecError, UsageError
 from optgen.folders import HERE, installed_generated, spec_files
 
 if TYPE_CHECKING:
@@ -114,13 +114,19 @@ def everything(paths: Iterable[Path]) -> tuple[list[Choice], list[SpecError]]:
         try:
             declared = source.declared
             for each in declared:
-                refuse_second_owner(owners, each.name, each.kind, Location(str(path.resolve()), each.line))
+                _refuse_second_owner(owners, each, path)
         except SpecError as error:
             errors.append(error)
         else:
             from_files += [(source, each) for each in declared]
             owners.update({each.name: path for each in declared})
     return from_files, errors
+
+
+def _refuse_second_owner(owners: Mapping[str, Path], declared: Declared, path: Path) -> None:
+    if declared.name in owners:
+        problem = Problem(f"{owners[declared.name]} declares one of this name too", "rename one of the two")
+        raise SpecError([problem], declared.name, Location(str(path.resolve()), declared.line), declared.kind)
 
 
 def found(name: str, paths: Sequence[Path]) -> Choice:

@@ -6,7 +6,7 @@ compiler. Each says what was wrong, where, and what to write instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,10 +93,3 @@ class SpecError(OptgenError):
             where.append(f"{self.kind} '{self.optimizer}'")
         head = ": ".join(where)
         return "\n".join(f"{head}: {problem}" if head else str(problem) for problem in self.problems)
-
-
-def refuse_second_owner(owners: Mapping[str, Path], name: str, kind: str, location: Location) -> None:
-    """Raise an error if a file has declared one of a name before."""
-    if name in owners:
-        problem = Problem(f"{owners[name]} declares one of this name too", "rename one of the two")
-        raise SpecError([problem], name, location, kind)

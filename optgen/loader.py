@@ -23,7 +23,7 @@ from typing import Any
 
 import optgen
 from optgen import advice, folders
-from optgen.errors import Location, Problem, SpecError, refuse_second_owner
+from optgen.errors import Location, Problem, SpecError
 from optgen.language.folded import refuse_folded_in
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
@@ -52,32 +52,6 @@ class SpecFile:
     def title(self) -> str:
         """The file as headers and tables name it."""
         return folders.title(self.path)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What came of loading files: those that could be, and what was wrong with the others."""
-
-    files: tuple[SpecFile, ...]
-    errors: tuple[SpecError, ...]
-
-
-def load(paths: Sequence[Path]) -> Loaded:
-    """Load spec files: those that can be with what they declare, and the errors of the rest."""
-    files: list[SpecFile] = []
-    errors: list[SpecError] = []
-    owners: dict[str, Path] = {}
-    for path in {path.resolve(): path for path in paths}.values():
-        try:
-            file = load_file(path)
-            for rule in file.rules:
-                refuse_second_owner(owners, rule.name, rule.kind, rule.location)
-        except SpecError as error:  # noqa: PERF203 - a file that fails must not stop the others
-            errors.append(error)
-        else:
-            files.append(file)
-            owners.update({rule.name: path for rule in file.rules})
-    return Loaded(tuple(files), tuple(errors))
 
 
 def load_file(path: Path) -> SpecFile:

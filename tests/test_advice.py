@@ -2,7 +2,8 @@
 
 import pytest
 
-from optgen.loader import load
+from optgen.errors import SpecError
+from optgen.loader import load_file
 
 HEAD = """\
 import math
@@ -149,13 +150,14 @@ SAID = {
 def test_an_exception_becomes_an_error_at_its_line(tmp_path, text):
     path = tmp_path / "wrong.py"
     path.write_text(HEAD + text + "\n", encoding="utf-8")
-    (error,) = load([path]).errors
+    with pytest.raises(SpecError) as error:
+        load_file(path)
     what, fix = SAID[text]
-    (problem,) = error.problems
+    (problem,) = error.value.problems
     assert what in problem.what
     assert fix in problem.fix
-    assert error.location.line > HEAD.count("\n")
-    assert "`python`" not in str(error)
+    assert error.value.location.line > HEAD.count("\n")
+    assert "`python`" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -177,12 +179,12 @@ def test_an_exception_becomes_an_error_at_its_line(tmp_path, text):
 def test_python_that_decides_what_is_known_is_let_be(tmp_path, text):
     path = tmp_path / "right.py"
     path.write_text(HEAD + text + "\n", encoding="utf-8")
-    assert not load([path]).errors
+    load_file(path)
 
 
 @pytest.mark.parametrize("data", [b"x = '\xff'\n", b"x = 1\0\n", b"\xff\xfe", "\u00e9".encode("latin-1")])
 def test_a_file_that_is_no_text_is_refused_in_words(tmp_path, data):
     path = tmp_path / "wrong.py"
     path.write_bytes(data)
-    (error,) = load([path]).errors
-    assert "it is not Python" in str(error)
+    with pytest.raises(SpecError, match="it is not Python"):
+        load_file(path)

@@ -10,17 +10,17 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import optgen
-from optgen import Let, Optimizer, g, theta
+from optgen import Let, Optimizer, catalog, g, theta
 from optgen.build import build
 from optgen.errors import UsageError
 from optgen.files import write_whole
 from optgen.folders import installed_specs, spec_files
 from optgen.hypers import lr
-from optgen.loader import load
 from optgen.modules import Status, module_paths, orphans
 from optgen.targets import NAMES, target_named
 
@@ -36,6 +36,13 @@ def write_spec(folder, name, text=GOOD):
     path = folder / f"{name}.py"
     path.write_text(text.format(name=name, title=name.capitalize()))
     return path
+
+
+def load(paths):
+    """Spec files that can be loaded, executed, and what is wrong with the others."""
+    choices, errors = catalog.everything(paths)
+    files = tuple(source.file for source in dict.fromkeys(source for source, _ in choices))
+    return SimpleNamespace(files=files, errors=tuple(errors))
 
 
 def pairs(loaded):

@@ -11,7 +11,7 @@ import pytest
 
 import optgen
 from optgen.folders import spec_files
-from optgen.loader import load
+from optgen.loader import load_file
 from optgen.pipeline import kernel_of
 from optgen.verify import claims, memory, numerics, translation
 from optgen.verify.candidate import Candidate, Effort, failures
@@ -60,7 +60,7 @@ def test_the_use_that_is_shown_works(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def files():
     """The spec files that come with optgen, loaded."""
-    return load(spec_files(ROOT / "specs")).files
+    return list(map(load_file, spec_files(ROOT / "specs")))
 
 
 def test_the_table_names_every_optimizer(files):
@@ -151,7 +151,7 @@ def test_defaults_that_differ_are_those_of_the_specs_and_of_the_libraries():
         re.MULTILINE,
     )
     assert len(rows) > 20
-    rules = {rule.name: rule for file in load(spec_files(ROOT / "specs")).files for rule in file.optimizers}
+    rules = {rule.name: rule for file in map(load_file, spec_files(ROOT / "specs")) for rule in file.optimizers}
     spelled = {"beta1": "b1", "beta2": "b2"}
     for name, hyper, here, there, library in rows:
         default = float(next(h.default for h in rules[name].hypers if h.name == hyper))

@@ -44,7 +44,7 @@ class Contents(Protocol):
         ...
 
     def read(self, array: Any) -> Array:
-        """A copy that NumPy can hold."""
+        """A copy that NumPy can hold; it waits for a GPU."""
         ...
 
     def writing(self, array: Any, values: Array) -> Call:

@@ -196,16 +196,12 @@ class _Torch(DeviceMemory):
         return found
 
     def addresses(self, arrays: Sequence[Any]) -> list[int]:
-        """Where each tensor's first element lies."""
         return list(map(self.torch.Tensor.data_ptr, arrays))
 
     def addresses_if_plain(
         self, arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], dtypes: Sequence[np.dtype[Any]]
     ) -> list[int] | None:
-        """Where the first elements lie of tensors that `check` would pass; None if any needs a closer look.
-
-        What is asked of every tensor is asked by `map`: a loop of Python takes longer than the tensors do.
-        """
+        # What is asked of every tensor is asked by `map`: a loop of Python takes longer than the tensors do.
         tensor = self.torch.Tensor
         if not {tensor, self.torch.nn.Parameter}.issuperset(map(type, arrays)):
             return None
@@ -225,29 +221,24 @@ class _Torch(DeviceMemory):
         return bool(array.data_ptr() % array.element_size())
 
     def dtype_of(self, array: Any) -> np.dtype[Any]:
-        """The dtype of a tensor, as NumPy has it."""
         return self._dtypes[array.dtype]
 
     def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
-        """A new tensor, filled with a value."""
         return self.torch.full(shape, value, dtype=getattr(self.torch, dtype.name), device=self.device)
 
     def read(self, array: Any) -> Array:
-        """A copy that NumPy can hold; it waits for the GPU."""
         there = array.detach().cpu()
         if array.dtype == self.torch.bfloat16:  # which NumPy must be told of
             return np.array(there.view(self.torch.int16).numpy()).view(dtype_of("bfloat16"))
         return np.array(there.numpy())
 
     def write(self, array: Any, values: Array) -> None:
-        """Fill a tensor with the values of an array of NumPy."""
         if values.dtype.name == "bfloat16":
             array.detach().copy_(self.torch.from_numpy(np.array(values).view(np.int16)).view(self.torch.bfloat16))
         else:
             array.detach().copy_(self.torch.from_numpy(np.array(values)))
 
     def copy(self, target: Any, source: Any) -> None:
-        """Fill a tensor with the values of another."""
         target.detach().copy_(source.detach())
 
     def used_in(self, stream: int, arrays: Sequence[Any]) -> None:
@@ -257,7 +248,6 @@ class _Torch(DeviceMemory):
             array.record_stream(its)
 
     def stream(self) -> int:
-        """The handle of PyTorch's current stream."""
         return int(self.torch.cuda.current_stream(self.device).cuda_stream)
 
 
@@ -276,24 +266,19 @@ class _CuPy(DeviceMemory):
         return _Seen(array.shape, array.dtype, contiguous, int(array.data.ptr), int(array.device.id))
 
     def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
-        """A new array, filled with a value."""
         with self.cupy.cuda.Device(self.number):
             return self.cupy.full(shape, value, dtype)
 
     def read(self, array: Any) -> Array:
-        """A copy that NumPy can hold; it waits for the GPU."""
         return np.array(self.cupy.asnumpy(array))
 
     def write(self, array: Any, values: Array) -> None:
-        """Fill an array with the values of one of NumPy."""
         array.set(np.ascontiguousarray(values).reshape(array.shape))
 
     def copy(self, target: Any, source: Any) -> None:
-        """Fill an array with the values of another."""
         target[...] = source
 
     def stream(self) -> int:
-        """The handle of CuPy's current stream."""
         return int(self.cupy.cuda.get_current_stream().ptr)
 
 
@@ -318,22 +303,18 @@ class _CudaInterface(DeviceMemory):
         return _Seen(shape, dtype, contiguous, int(address or 0), self.number, not read_only)
 
     def full(self, shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Any:
-        """A new array of Numba, filled with a value."""
         with cuda_host.on_gpu(self.number):
             return cuda_host.to_device(np.full(shape, value, dtype))
 
     def read(self, array: Any) -> Array:
-        """A copy that NumPy can hold; it waits for the GPU."""
         with cuda_host.on_gpu(self.number):
             return np.array(cuda_host.as_device_array(array).copy_to_host())
 
     def write(self, array: Any, values: Array) -> None:
-        """Fill an array with the values of one of NumPy."""
         with cuda_host.on_gpu(self.number):
             cuda_host.as_device_array(array).copy_to_device(np.ascontiguousarray(values).reshape(array.shape))
 
     def copy(self, target: Any, source: Any) -> None:
-        """Fill an array with the values of another."""
         if target.dtype != source.dtype:  # which Numba does not convert
             self.write(target, self.read(source).astype(target.dtype))
             return
@@ -341,8 +322,7 @@ class _CudaInterface(DeviceMemory):
             cuda_host.as_device_array(target).copy_to_device(cuda_host.as_device_array(source))
 
     def stream(self) -> int:
-        """The handle of the default stream, which is the one that Numba uses."""
-        return 0
+        return 0  # the default stream, which is the one that Numba uses
 
 
 class _Simulated(DeviceMemory):
@@ -364,5 +344,4 @@ class _Simulated(DeviceMemory):
     copy = staticmethod(arrays.copy)
 
     def stream(self) -> int:
-        """There is one stream."""
         return 0
