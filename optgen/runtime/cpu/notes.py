@@ -141,8 +141,9 @@ class Due(NamedTuple):
 def prepared(chosen: Iterable[Due]) -> list[Call]:
     """Calls of compiled code, whatever of it had to be compiled: all kernels that follow each other are one."""
     calls: list[Call] = []
-    for are_noted, group in groupby(chosen, lambda due: isinstance(due.call.func, Routine)):
-        calls += [_together(list(group))] if are_noted else [_compiled(due.call) for due in group]
+    for are_noted, found in groupby(chosen, lambda due: isinstance(due.call.func, Routine)):
+        group = list(found)
+        calls += [_together(group)] if are_noted else [_compiled(call) for call, _ in group]
     return calls
 
 

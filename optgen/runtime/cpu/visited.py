@@ -90,7 +90,7 @@ def visited(
     small = small and replace(small, cuts=small.cuts.visiting(groups))
     cuts = small.cuts if small else None
     present = np.where(groups >= 0, sizes, 0)
-    phases = stretches(program.phases, {**program.values, **program.small_states})
+    phases = stretches(program.phases, program.kinds)
     unit, tiled = unit_of(phases), np.zeros(len(sizes), bool)
     found: list[tuple[Table, Storage, Tiles | None]] = []
     for storage in dict.fromkeys(storages):
