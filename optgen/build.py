@@ -112,7 +112,13 @@ def _tried(make: Callable[[], Made]) -> Made | OptgenError:
 
 
 def source(file: SpecFile, rule: Rule, target: str) -> str:
-    """The text of the module of an optimizer for a target, or of a schedule."""
+    """The text of the module of an optimizer for a target, or of a schedule.
+
+    Raises
+    ------
+    SpecError
+        If it uses what cannot be compiled.
+    """
     (text,) = sources(file, rule, [target]).values()
     if isinstance(text, OptgenError):
         raise text

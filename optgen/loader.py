@@ -55,7 +55,13 @@ class SpecFile:
 
 
 def load_file(path: Path) -> SpecFile:
-    """Load one spec file; whatever keeps it from that is a `SpecError`."""
+    """Load one spec file.
+
+    Raises
+    ------
+    SpecError
+        If it cannot be loaded, whatever the reason.
+    """
     try:
         return _load(path)
     except OSError as error:

@@ -80,7 +80,13 @@ def missing() -> str:
 
 
 def capability_of(arch: str) -> Capability:
-    """The compute capability that compilers call so: ``sm_90`` is ``(9, 0)``."""
+    """The compute capability that compilers call so: ``sm_90`` is ``(9, 0)``.
+
+    Raises
+    ------
+    UsageError
+        If they call none so.
+    """
     found = re.fullmatch(r"sm_(\d+)(\d)", arch)
     if not found:
         raise UsageError(f"there is no architecture '{arch}': write, for example, sm_90")
@@ -90,9 +96,28 @@ def capability_of(arch: str) -> Capability:
 def ptx(
     program: Program, capability: Capability, dtype: str = "float32", storage: Storage | None = None
 ) -> Iterator[Ptx]:
-    """The kernels of a program for GPUs as PTX, in the order of their launches, if they can be compiled here.
+    """The kernels of a program as PTX, in the order of their launches.
 
-    Elements are computed in `dtype`, and stored so too unless a storage says otherwise.
+    Parameters
+    ----------
+    program : Program
+        That of a module for GPUs.
+    capability : tuple of int
+        The compute capability to compile for.
+    dtype : str
+        The type in which elements are computed.
+    storage : Storage, optional
+        How they are stored, unless as they are computed.
+
+    Yields
+    ------
+    Ptx
+        For each launch.
+
+    Raises
+    ------
+    UsageError
+        If nothing can be compiled here, or not for this capability.
     """
     _require(missing())
     arch, refused = _arch(capability), ""
@@ -108,7 +133,20 @@ def ptx(
 
 
 def assembled(source: Ptx, capability: Capability | None = None) -> MachineCode:
-    """A kernel as machine code, for the compute capability that it was compiled for, or a greater one."""
+    """A kernel as machine code.
+
+    Parameters
+    ----------
+    source : Ptx
+        The kernel.
+    capability : tuple of int, optional
+        The compute capability to assemble for: the one that it was compiled for, or a greater one.
+
+    Raises
+    ------
+    UsageError
+        If nothing can be assembled here.
+    """
     _require(missing())
     core, _ = _linker_and_nvdisasm()
     capability = capability or source.capability

@@ -73,7 +73,15 @@ _EACH = {"STEP": "for the model", "MODEL": "for the model", "TENSOR": "a tensor"
 
 
 def page_of(sheet: dict[str, Any], measured: dict[str, Any] | None = None) -> list[Block]:
-    """The page of a rule: of its `optgen.explain.sheet`, and of what `optgen.explain.speed` has measured, if it has."""
+    """The page of a rule.
+
+    Parameters
+    ----------
+    sheet : dict
+        What there is to say, from `optgen.explain.sheet`.
+    measured : dict, optional
+        What `optgen.explain.speed` has measured.
+    """
     blocks: list[Block] = [Title(sheet["title"], sheet["reference"])]
     blocks += [Prose([sheet["description"]])] if sheet["description"] else []
     blocks.append(Equations(sheet["formulas"]))

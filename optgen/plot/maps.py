@@ -105,10 +105,18 @@ def _animate(figure: Any, axes: Axes, moving: Sequence[tuple[Path, Any, Any]], o
 def draw_heat(
     losses: Floats, axes_: tuple[tuple[str, Floats], tuple[str, Floats]], what: tuple[str, Surface, int], out: File
 ) -> None:
-    """Draw the value at the end over two hyperparameters, infinite where a run diverged, and mark where it is lowest.
+    """Draw the value at the end over two hyperparameters, and mark where it is lowest.
 
-    Of the hyperparameter across, and of that upwards, there are name and values; ``what`` is the rule, the surface and
-    the number of steps.
+    Parameters
+    ----------
+    losses : array
+        The values; infinite where a run diverged.
+    axes_ : tuple of pairs
+        Name and values of the hyperparameter across, and of that upwards.
+    what : tuple
+        The rule, the surface and the number of steps.
+    out : File
+        The file.
     """
     (columns, rows), (name, surface, steps) = axes_, what
     with canvas(7.6, 5.4) as (figure, axes):

@@ -72,7 +72,13 @@ SURFACES = {
 
 
 def surface_named(name: str) -> Surface:
-    """The surface of a name."""
+    """The surface of a name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
     if name not in SURFACES:
         raise UsageError(f"there is no surface '{name}': choose one of {', '.join(SURFACES)}")
     return SURFACES[name]

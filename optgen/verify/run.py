@@ -77,9 +77,21 @@ def verify(candidates: Sequence[Candidate], effort: Effort, executor: Executor) 
 
 
 def kills(candidates: Sequence[Candidate], executor: Executor, stride: int = 1) -> Iterator[tuple[str, Outcome]]:
-    """Break modules that should be right in every way there is, and see whether the verifier notices.
+    """Break modules in every way there is and see whether the verifier notices.
 
-    For a quick look it takes every so many-th mutant of each kind and module only.
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        The modules, which should be right.
+    executor : Executor
+        Where to run.
+    stride : int
+        Take every so many-th mutant of each kind and module only, for a quick look.
+
+    Yields
+    ------
+    tuple of str and Outcome
+        Name of the module and what became of one of its mutants.
     """
     work = [(c, m) for c in candidates for m in _every(stride, list(mutate.mutants(c.text)))]
     futures = {

@@ -53,11 +53,23 @@ def tabulate(
     *,
     firsts: Array | None = None,
 ) -> Table:
-    """Cut tensors into chunks, each starting at an address in each slot; one without elements gets none.
+    """Cut tensors into chunks.
 
-    If itemsizes differ there is one a slot. Cuts say where to cut, for a program that adds up. Groups are the rows of
-    scalars that hold for the tensors, else the first. Firsts say with which element of a whole each begins that is a
-    part, for what is drawn by where an element stands.
+    Parameters
+    ----------
+    starts : array of int64, shape (slots, tensors)
+        Address of each tensor's first element in each slot.
+    sizes : array of int64, shape (tensors,)
+        Elements of each tensor. One of none gets no chunk.
+    itemsizes : int or sequence of int
+        Bytes of an element, in each slot if they differ.
+    cuts : Cuts, optional
+        Where to cut, and where chunks leave what they add up, for a program that does.
+    groups : array of int64, shape (tensors,), optional
+        Which row of scalars holds for each tensor; the first for all unless given.
+    firsts : array of int64, shape (tensors,), optional
+        With which element of a whole each tensor begins, of which it is a part, for what is drawn by where an element
+        stands; with the first unless given.
     """
     if cuts is None:
         tensor, begin, counts = _chunks(sizes)
@@ -175,11 +187,19 @@ def tall(chunk: int) -> int:
 
 
 def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count: Array) -> Cuts:
-    """Say where chunks stand that come in order and have all elements, each given by tensor, first element and count.
+    """Say where chunks stand.
 
     The places of a chunk are its number, how many rows of matrices it has and of how many elements each is, the number
     of its first row among those of all tensors, that of the first column of its tensor, how many rows a matrix has, the
     number of its first row in its tensor, and where it leaves what it adds up for columns.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+        Of the tensors.
+    tensor, begin, count : array of int64, shape (chunks,)
+        Of each chunk: its tensor, its first element there, and how many it has. They come in order, and all elements
+        are in one of them.
     """
     sizes, n_rows, n_cols = _extents(shapes)
     matrices = np.array([prod(shape[:-2]) for shape in shapes], np.int64)
