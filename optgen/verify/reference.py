@@ -19,7 +19,7 @@ from functools import lru_cache, partial, reduce
 from typing import Any
 
 import numpy as np
-from sympy import And, Basic, Function, Mul, Not, NumberSymbol, Or, Piecewise, Pow, Rational, S
+from sympy import And, Basic, Float, Function, Mul, Not, NumberSymbol, Or, Piecewise, Pow, Rational, S
 from sympy.core.relational import Relational
 
 from optgen.errors import UsageError
@@ -195,6 +195,22 @@ def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequen
     return evaluate(expression)
 
 
+def evaluated(expression: Basic, known: Mapping[Basic, Value], by: Arithmetic) -> Value:
+    """The value of an expression of numbers.
+
+    Parameters
+    ----------
+    expression : sympy.Basic
+        In which no reduction and nothing drawn is left that is not known.
+    known : mapping of sympy.Basic to value
+        What stands for what, symbols above all.
+    by : Arithmetic
+        What to compute with.
+    """
+    (found,) = _Evaluator(by, [()], {node: [value] for node, value in known.items()})(expression)
+    return np.asarray(found)[()]
+
+
 def deviates(shape: Shape, tensor: int, t: int, stream: int, seed: int, *, by: Arithmetic = FLOAT64) -> Value:
     """Draw for every element of a tensor, as `optgen.language.noise.normal` says.
 
@@ -347,7 +363,7 @@ class _Evaluator:
 def _computation(node: Basic) -> Callable[[_Evaluator], list[Any]]:
     """How a node is computed from those in it."""
     match node:
-        case Rational() | NumberSymbol():
+        case Rational() | Float() | NumberSymbol():
             return lambda by: by.everywhere(by.arithmetic.number(node))
         case S.Infinity | S.NegativeInfinity:
             return lambda by: by.everywhere(by.arithmetic.number(float(node)))
