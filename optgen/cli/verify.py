@@ -54,14 +54,14 @@ def run(
     candidates = _candidates(with_kernels, out, targets)
     effort = QUICK if quick else FULL
     order = {(candidate.optimizer.name, candidate.target): k for k, candidate in enumerate(candidates)}
-    with processes() as pool:
+    stride = SAMPLE if quick or sample else 1
+    breaking = count_mutants(candidates, stride) if mutants else 0
+    with processes(len(candidates) + breaking) as pool:
         verified = _watched(verify(candidates, effort, pool), len(candidates), "verifying")
         found = sorted(verified, key=lambda each: order[each.name, each.target])
         outcomes: list[tuple[str, Outcome]] = []
         if mutants:
-            stride = SAMPLE if quick or sample else 1
-            broken = kills(candidates, pool, stride)
-            outcomes = list(_watched(broken, count_mutants(candidates, stride), "breaking"))
+            outcomes = list(_watched(kills(candidates, pool, stride), breaking, "breaking"))
     digests = {key(each.optimizer.name, each.target): digest_of(each.path) or "" for each in candidates}
     entries = [{**_entry(each), "digest": digests[key(each.name, each.target)]} for each in found]
     _keep(with_kernels, entries)

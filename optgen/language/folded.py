@@ -44,10 +44,15 @@ def refuse_folded() -> None:
             return
         file, line = frame.f_code.co_filename, frame.f_lineno
         lines = linecache.getlines(file, frame.f_globals)
-        if _SUSPECT.search("".join(lines[line - 1 : line - 1 + _REACH])):
+        if _may_be_folded("".join(lines[line - 1 : line - 1 + _REACH])):
             names = {**frame.f_globals, **frame.f_locals}
             refuse_folded_in("".join(lines), names, file, calls=_calls_at(frame))
         frame = frame.f_back
+
+
+@lru_cache(maxsize=1024)  # asked of every equation that is made there
+def _may_be_folded(text: str) -> bool:
+    return bool(_SUSPECT.search(text))
 
 
 def refuse_folded_in(source: str, names: Mapping[str, Any], file: str, calls: tuple[int, ...] | None = None) -> None:

@@ -25,7 +25,8 @@ against the *magnitude* of a value: how large the terms are that went into it. E
 The error is ``|kernel - exact| / (eps * M)``, with eps the distance from 1 to the next number of the dtype. One
 correctly rounded operation is therefore wrong by 1/2 at most. An infinity counts as the first power of two that is too
 large for the dtype, and so does every exact value beyond it. NaN is right where the exact value is NaN, and wrong by
-infinitely much elsewhere; where M is infinite, nothing is wrong. No allowance is made for a kernel that overflows on
+infinitely much elsewhere; where M is infinite, nothing is wrong. Magnitudes are float64, which is enough to measure by;
+one that float64 cannot hold is infinite. No allowance is made for a kernel that overflows on
 the way to a result it could hold, or that takes the other branch of a Piecewise next to a tie.
 """
 
@@ -49,9 +50,8 @@ LOST = 8
 class Measured:
     """Numbers and the magnitudes of the terms they were computed from."""
 
-    # Arrays of mpmath numbers
-    value: Any
-    magnitude: Any
+    value: Any  # array of mpmath numbers
+    magnitude: Any  # array of float64, one for each
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -75,13 +75,13 @@ class Magnitudes(Arithmetic):
 
     @cached_property
     def exact(self) -> Digits:
-        """The arithmetic of the values and of the magnitudes."""
+        """The arithmetic of the values."""
         return Digits(self.digits)
 
     @cached_property
-    def eps(self) -> Any:
+    def eps(self) -> float:
         """The distance from 1 to the next number of the dtype."""
-        return self.exact.number(float(np.finfo(self.dtype).eps))
+        return float(np.finfo(self.dtype).eps)
 
     @cached_property
     def float64(self) -> Magnitudes:
@@ -89,9 +89,9 @@ class Magnitudes(Arithmetic):
         return replace(self, dtype=np.float64)
 
     @cached_property
-    def tiny(self) -> Any:
+    def tiny(self) -> float:
         """The smallest normal number of the dtype."""
-        return self.exact.number(float(np.finfo(self.dtype).smallest_normal))
+        return float(np.finfo(self.dtype).smallest_normal)
 
     @cached_property
     def too_large(self) -> Any:
@@ -120,26 +120,27 @@ class Magnitudes(Arithmetic):
         magnitudes = [operand.magnitude for operand in lifted]
         result = self.exact.apply(operation, *values)
         match operation:
-            case "Add" | "Mul":
-                magnitude = self.exact.apply(operation, *magnitudes)
+            case "Add":
+                magnitude = np.add(*magnitudes)
+            case "Mul":
+                magnitude = np.multiply(*magnitudes)
             case "Max" | "Min":
-                magnitude = self._larger(*magnitudes)
+                magnitude = np.maximum(*magnitudes)
             case "Div":
-                magnitude = self.exact.apply("Mul", magnitudes[0], self._inverse(values[1], magnitudes[1]))
+                magnitude = magnitudes[0] * self._inverse(values[1], magnitudes[1])
             case _:
-                magnitude = self._moved(operation, result, operands)
-        return self._floored(result, magnitude)
+                return self._floored(result, self._moved(operation, result, operands))
+        return Measured(result, np.maximum(magnitude, self.tiny))  # it is no less than the result as those before are
 
     def sum(self, terms: Sequence[Value], *, exactly: bool) -> Value:
         """The sum; one of plain numbers that cancels has the errors of float64, unless it is to keep its digits."""
         result = super().sum(terms, exactly=exactly)
         if exactly or isinstance(result, Measured):
             return result
-        sizes = [self.exact.apply("Abs", term) for term in terms]
-        largest = self._larger(*sizes)
-        if np.all(np.greater_equal(4 * self.exact.apply("Abs", result), largest)):
+        sizes = list(map(_size, terms))
+        if np.all(4 * _size(result) >= reduce(np.maximum, sizes)):
             return result
-        return MeasuredScalar(np.asarray(result, object), np.asarray(reduce(np.add, sizes), object))
+        return MeasuredScalar(np.asarray(result, object), reduce(np.add, sizes))
 
     def function(self, operation: str, operands: Sequence[Value], *, given: Sequence[bool]) -> Value:
         """The function; one of plain numbers that float64 has rounded is as wrong as that leaves it, if that is far."""
@@ -148,7 +149,7 @@ class Magnitudes(Arithmetic):
             return result
         rounded = (x if exact else self.float64.array(x) for x, exact in zip(operands, given, strict=True))
         moved = self.float64.apply(operation, *rounded)
-        is_near = not isinstance(moved, Measured) or np.all(moved.magnitude <= 4 * np.absolute(result))
+        is_near = not isinstance(moved, Measured) or np.all(moved.magnitude <= 4 * _size(result))
         return result if is_near else _scalar(moved)
 
     def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
@@ -161,8 +162,8 @@ class Magnitudes(Arithmetic):
         if len(sizes) < 3:  # noqa: PLR2004 - of two the one product is the result
             return result
         largest = np.sort(np.stack(np.broadcast_arrays(*sizes)), axis=0)[2:]
-        vanished = np.multiply.reduce(self.exact.apply("Max", largest, self.exact.number(1)), axis=0) * self.tiny
-        return Measured(result.value, self._larger(result.magnitude, vanished))
+        vanished = np.multiply.reduce(np.maximum(largest, 1), axis=0, initial=self.tiny)
+        return Measured(result.value, np.maximum(result.magnitude, vanished))
 
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """The comparison of the values."""
@@ -176,7 +177,9 @@ class Magnitudes(Arithmetic):
     def reduce(self, operation: str, value: Value, axis: int) -> Value:
         """The reduction of the values, and of the magnitudes."""
         lifted = self._lifted(value)
-        return self._floored(*(self.exact.reduce(operation, part, axis) for part in (lifted.value, lifted.magnitude)))
+        add = {"Add": np.add, "Max": np.maximum}[operation]
+        magnitude = add.reduce(lifted.magnitude, axis=axis, keepdims=True, initial=0)
+        return self._floored(self.exact.reduce(operation, lifted.value, axis), magnitude)
 
     def ulps(self, result: Any, expected: Measured) -> NDArray[np.float64]:
         """The error of every element of what a kernel computed, in units in the last place of its magnitude."""
@@ -193,28 +196,16 @@ class Magnitudes(Arithmetic):
         if isnan(found):
             return np.inf
         held = [max(-self.too_large, min(number, self.too_large)) for number in (found, value)]
-        return float(abs(held[0] - held[1]) / (self.eps * magnitude))
+        return float(abs(held[0] - held[1]) / self.exact.number(magnitude) / self.eps)
 
     def _lifted(self, value: Value) -> Measured:
         if isinstance(value, MeasuredScalar):
             return self._floored(value.value, value.magnitude * (self.float64.eps / self.eps))
-        return value if isinstance(value, Measured) else self._floored(value, self.exact.apply("Abs", value))
+        return value if isinstance(value, Measured) else self._floored(value, self.tiny)
 
     def _floored(self, value: Any, magnitude: Any) -> Measured:
-        return Measured(value, self._at_least(magnitude, value))
-
-    @cached_property
-    def _at_least(self) -> Any:
-        """The largest of a magnitude, the size of its value and the smallest normal number; NaN if one is."""
-        isnan, nan, tiny = self.exact.context.isnan, self.exact.context.nan, self.tiny
-
-        def largest(magnitude: Any, value: Any) -> Any:
-            return nan if isnan(magnitude) or isnan(value) else max(magnitude, abs(value), tiny)
-
-        return np.frompyfunc(largest, 2, 1)
-
-    def _larger(self, *magnitudes: Any) -> Any:
-        return reduce(lambda a, b: self.exact.apply("Max", a, b), magnitudes)
+        """A value whose magnitude is no less than it and than the smallest normal number; NaN if one is."""
+        return Measured(value, np.maximum(np.maximum(magnitude, _size(value)), self.tiny))
 
     def _moved(self, operation: str, result: Any, operands: tuple[Value, ...]) -> Any:
         values: list[Any] = [getattr(operand, "value", operand) for operand in operands]
@@ -231,21 +222,27 @@ class Magnitudes(Arithmetic):
         if operation == "log" or (operation == "Pow" and np.less(values[1], 0).any()):
             pole = isinstance(operands[0], Measured) & self._is_lost(values[0], self._lifted(operands[0]).magnitude)
             total = np.where(pole & (np.less(values[-1], 0) | (operation == "log")), self.exact.context.inf, total)
-        return np.divide(total, self.eps)
+        return np.asarray(np.divide(total, self.eps), np.float64)
 
     def _errors(self, operand: Value) -> tuple[Any, ...]:
         if isinstance(operand, Measured):
-            return operand.magnitude * self.eps, operand.magnitude * -self.eps
+            error = self.exact.array(operand.magnitude) * self.eps
+            return error, -error
         rounded = self.exact.array(np.asarray(operand, object).astype(self.dtype))
         return (np.subtract(rounded, operand),)
 
     def _inverse(self, value: Any, magnitude: Any) -> Any:
-        lost = self._is_lost(value, magnitude)
-        return np.where(lost, self.exact.context.inf, self.exact.apply("Div", magnitude, value * value))
+        size = _size(value)
+        return np.where(self._is_lost(value, magnitude), np.inf, magnitude / size / size)
 
     def _is_lost(self, value: Any, magnitude: Any) -> Any:
         """Where fewer than three bits of a value are known."""
-        return np.less_equal(self.exact.apply("Abs", value), magnitude * (LOST * self.eps))
+        return _size(value) <= magnitude * (LOST * self.eps)
+
+
+def _size(value: Any) -> Any:
+    """The absolute value of numbers, as float64."""
+    return np.absolute(np.asarray(value, np.float64))
 
 
 def _scalar(measured: Measured) -> MeasuredScalar:

@@ -95,8 +95,8 @@ def mutants(text: str) -> Iterator[Mutant]:
             continue
         for parent, name, index, child in list(_sites(node)):
             for kind, replacement in _changes(place, parent, name, child):
-                _put(parent, name, index, replacement)
-                mutated = ast.unparse(ast.fix_missing_locations(node))
+                _put(parent, name, index, ast.fix_missing_locations(replacement))
+                mutated = ast.unparse(node)
                 _put(parent, name, index, child)
                 if mutated != texts[number]:
                     change = f"{ast.unparse(child)} -> {ast.unparse(replacement)}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -80,30 +80,31 @@ class InRange(Arithmetic):
         result = np.asarray(FLOAT64.apply(operation, *numbers))
         over = frozenset[str]().union(*(operand.over for operand in operands))
         wide = over != _ELEMENTS
-        limit = np.finfo(np.float64 if wide else self.dtype).max / _MARGIN
-        sizes = np.absolute(np.broadcast_arrays(*numbers))
-        by_zero = np.equal(numbers[-1], 0) if operation == "Div" else np.False_
-        too_large = np.isfinite(sizes).all(0) & ~by_zero & (np.absolute(result) > limit)
-        narrowed = ((sizes > limit) & np.isfinite(sizes)).any(0)  # an element meets it: it is rounded to the dtype
+        kind = _kind(np.float64 if wide else self.dtype)
+        sizes, size = list(map(np.absolute, numbers)), np.absolute(result)
+        too_large = _all(map(np.isfinite, sizes)) & (size > kind.limit)
+        if operation == "Div":
+            too_large &= sizes[1] > 0
         cancelled = _any(operand.cancelled for operand in operands)
-        kind = np.finfo(np.float64 if wide else self.dtype)
-        least = kind.smallest_normal
         if operation in ("Mul", "Div", "Pow") or (
             operation == "Add" and not wide
         ):  # what nothing is left of has no sign
-            terms = np.maximum(sizes.max(0), least) if operation == "Add" else least
-            lost = np.absolute(result) <= LOST * kind.eps * terms
-            cancelled = cancelled | (lost & (sizes.min(0) > 0))
+            terms = np.maximum(reduce(np.maximum, sizes), kind.least) if operation == "Add" else kind.least
+            cancelled = cancelled | (size <= LOST * kind.eps * terms) & _all(size > 0 for size in sizes)
         spoilt = _any(operand.out_of_range for operand in operands)
-        vanished = ((sizes > 0) & (sizes < np.finfo(self.dtype).smallest_normal)).any(0) & np.isinf(sizes).any(0)
-        spoilt = spoilt | ((narrowed | vanished) & (not wide))
+        if not wide:  # an element meets what is larger: it is rounded to the dtype
+            narrowed = _any((size > kind.limit) & np.isfinite(size) for size in sizes)
+            vanished = _any((size > 0) & (size < kind.least) for size in sizes) & _any(map(np.isinf, sizes))
+            spoilt = spoilt | narrowed | vanished
         if self.totals and operation == "sqrt" and not wide:
-            spoilt = spoilt | ((result > 0) & (numbers[0] < least))
-        product = too_large & (operation in ("Mul", "Pow"))
-        shape = np.shape(result)
-        masks = [np.broadcast_to(mask, shape) for mask in (spoilt | (too_large & ~product), product, cancelled)]
+            spoilt = spoilt | ((result > 0) & (numbers[0] < kind.least))
+        product = np.zeros_like(too_large)
+        if operation in ("Mul", "Pow"):
+            product = too_large
+        else:
+            spoilt = spoilt | too_large
         given = operation in ("Abs", "Max", "Min") and all(operand.given for operand in operands)
-        return Ranged(result, masks[0], masks[1], masks[2], over, given)
+        return Ranged(result, spoilt, product, cancelled, over, given)
 
     def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
         """The product in float64, spoilt where it would be too large on the way in some order of its factors.
@@ -111,31 +112,32 @@ class InRange(Arithmetic):
         What is divided by and is no element is a factor itself: kernels multiply by its inverse.
         """
         result = self._lifted(super().product(over, under))
-        limit = np.finfo(self.dtype if result.over == _ELEMENTS else np.float64).max / _MARGIN
+        limit = _kind(self.dtype if result.over == _ELEMENTS else np.float64).limit
         below = [self._lifted(factor) for factor in under]
         inverse = [FLOAT64.apply("Div", 1, factor.value) for factor in below if factor.over != _ELEMENTS]
         above = [self._lifted(factor).value for factor in over] + inverse
         spoilt = result.spoilt
         for factors in (above, [factor.value for factor in below if factor.over == _ELEMENTS]):
             if len(factors) > 2:  # noqa: PLR2004 - of two the one product has been looked at
-                sizes = np.broadcast_arrays(*map(np.absolute, factors))
-                spoilt = spoilt | (np.isfinite(sizes).all(0) & (np.prod(np.maximum(sizes, 1), axis=0) > limit))
-        return replace(result, spoilt=np.broadcast_to(spoilt, np.shape(result.value)))
+                sizes = list(map(np.absolute, factors))
+                largest = reduce(np.multiply, (np.maximum(size, 1) for size in sizes))
+                spoilt = spoilt | (_all(map(np.isfinite, sizes)) & (largest > limit))
+        return replace(result, spoilt=spoilt)
 
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """The comparison of the numbers."""
         left, right = self._lifted(left), self._lifted(right)
-        sizes = np.broadcast_arrays(*(np.absolute(side.value) for side in (left, right)))
+        sizes = [np.absolute(side.value) for side in (left, right)]
         elements = _ELEMENTS in (left.over, right.over)  # what is known of others is float64
         unsure: Any = (left.out_of_range | right.out_of_range) if elements else np.False_
         if self.totals:
-            least = np.finfo(self.dtype).smallest_normal
+            least = _kind(self.dtype).least
             unsure = unsure | _any((size > 0) & (size < least) for size in sizes)
         else:
-            nothing = np.inf if elements else np.finfo(np.float64).smallest_normal  # of float64 only what is lost whole
+            nothing = np.inf if elements else _kind(np.float64).least  # of float64 only what is lost whole
             unsure = unsure | _any(side.cancelled & (np.absolute(side.value) < nothing) for side in (left, right))
             if elements and not all(map(self._is_exact, (left, right))):
-                close = np.absolute(left.value - right.value) <= LOST * np.finfo(self.dtype).eps * np.maximum(*sizes)
+                close = np.absolute(left.value - right.value) <= LOST * _kind(self.dtype).eps * np.maximum(*sizes)
                 unsure = unsure | (close & (np.maximum(*sizes) > 0))
         self.doubtful.append(unsure)
         return FLOAT64.compare(relation, left.value, right.value)
@@ -158,7 +160,7 @@ class InRange(Arithmetic):
         value = self._lifted(value)
         made = FLOAT64.reduce(operation, value.value, axis)
         spoilt, cancelled = (mask.any(axis=axis, keepdims=True) for mask in (value.spoilt, value.cancelled))
-        spoilt = spoilt | (np.absolute(made) > np.finfo(np.float64).max / _MARGIN)
+        spoilt = spoilt | (np.absolute(made) > _kind(np.float64).limit)
         over = {"row" if axis == -1 else "column"} if value.value.ndim > 1 else ()
         return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, frozenset(over))
 
@@ -174,3 +176,23 @@ def _fresh(numbers: Any, over: frozenset[str]) -> Ranged:
 
 def _any(masks: Any) -> Any:
     return reduce(np.logical_or, masks)
+
+
+def _all(masks: Any) -> Any:
+    return reduce(np.logical_and, masks)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a dtype can hold."""
+
+    limit: float
+    least: float
+    eps: float
+
+
+@cache  # NumPy takes longer to say it than for most operations
+def _kind(dtype: Any) -> _Kind:
+    """The largest number with a margin, the smallest normal number, and the distance from 1 to the next."""
+    info = np.finfo(dtype)
+    return _Kind(float(info.max) / _MARGIN, float(info.smallest_normal), float(info.eps))

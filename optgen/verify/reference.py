@@ -19,7 +19,7 @@ from functools import lru_cache, partial, reduce
 from typing import Any
 
 import numpy as np
-from sympy import And, Basic, Function, Mul, Not, NumberSymbol, Or, Piecewise, Pow, Rational, S
+from sympy import And, Basic, Float, Function, Mul, Not, NumberSymbol, Or, Piecewise, Pow, Rational, S
 from sympy.core.relational import Relational
 
 from optgen.errors import UsageError
@@ -119,7 +119,7 @@ def step(
                 )
                 evaluate.known[state] = list(known)
         for let in optimizer.equations:
-            evaluate.known[let.target] = evaluate(let.value.xreplace(late))
+            evaluate.known[let.target] = evaluate(let.value.xreplace(late) if late else let.value)
         # What is a mere hyperparameter becomes a value here.
         new = {s.name: list(map(arithmetic.array, evaluate.at(s.space, s.next))) for s in optimizer.states}
         return evaluate.at(Space.ELEM, symbols.theta.next), new
@@ -163,6 +163,22 @@ def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequen
     for draw in expression.atoms(normal):
         evaluate.draw(draw, t)
     return evaluate(expression)
+
+
+def evaluated(expression: Basic, known: Mapping[Basic, Value], by: Arithmetic) -> Value:
+    """The value of an expression of numbers.
+
+    Parameters
+    ----------
+    expression : sympy.Basic
+        In which no reduction and nothing drawn is left that is not known.
+    known : mapping of sympy.Basic to value
+        What stands for what, symbols above all.
+    by : Arithmetic
+        What to compute with.
+    """
+    (found,) = _Evaluator(by, [()], {node: [value] for node, value in known.items()})(expression)
+    return np.asarray(found)[()]
 
 
 def deviates(shape: Shape, tensor: int, t: int, stream: int, seed: int, *, by: Arithmetic = FLOAT64) -> Value:
@@ -221,9 +237,10 @@ class _Evaluator:
     known: dict[Basic, list[Value]]
 
     def __call__(self, node: Basic) -> list[Value]:
-        if node not in self.known:
-            self.known[node] = self._computed(node)
-        return self.known[node]
+        found = self.known.get(node)
+        if found is None:
+            found = self.known[node] = _computation(node)(self)
+        return found
 
     def draw(self, draw: Basic, t: int) -> None:
         """Make what is drawn at a step known."""
@@ -240,75 +257,31 @@ class _Evaluator:
         """One value for all tensors."""
         return [value] * len(self.shapes)
 
-    def _computed(self, node: Basic) -> list[Any]:
-        match node:
-            case Rational() | NumberSymbol():
-                return self.everywhere(self.arithmetic.number(node))
-            case S.Infinity | S.NegativeInfinity:
-                return self.everywhere(self.arithmetic.number(float(node)))
-            case S.NaN | S.ComplexInfinity:  # in a branch of a Piecewise that is not taken at the first step
-                return self.everywhere(self.arithmetic.number(math.nan))
-            case S.true | S.false:
-                return self.everywhere(np.bool_(bool(node)))
-            case Relational():
-                return self._each(lambda *sides: self.arithmetic.compare(node.rel_op, *sides), node.lhs, node.rhs)
-            case And() | Or():
-                connect = np.logical_and if isinstance(node, And) else np.logical_or
-                return self._each(lambda *parts: reduce(connect, parts), *node.args)
-            case Not():
-                return self._each(np.logical_not, *node.args)
-            case Piecewise():
-                return self._piecewise(node)
-            case Reduction():
-                return self._reduced(node)
-            case Mul():
-                return self._product(node)
-            case InOrder():
-                return self._apply("Add", *node.args)
-            case Pow(exp=exponent) if exponent.is_Rational and exponent.is_negative:
-                return self._apply("Div", S.One, Pow(node.base, -exponent))
-            case Pow(exp=S.Half):
-                return self._apply("sqrt", node.base)
-            case Pow(exp=Rational(q=2) as power):  # minus infinity has no root
-                return self._apply("Mul", Pow(node.base, power - S.Half), Pow(node.base, S.Half))
-        return self._apply(node.func.__name__, *node.args)
-
-    def _each(self, function: Callable[..., Any], *nodes: Basic) -> list[Any]:
+    def each(self, function: Callable[..., Any], *nodes: Basic) -> list[Any]:
         """A function of nodes, tensor by tensor."""
         return [function(*values) for values in zip(*map(self, nodes), strict=True)]
 
-    def _apply(self, operation: str, *nodes: Basic) -> list[Value]:
-        apply = partial(self.arithmetic.apply, operation)
-        if operation == "Add":
-            exactly = any(map(_is_transcendental, nodes)) or (len(nodes) <= 2 and all(map(_is_given, nodes)))  # noqa: PLR2004
-            return self._each(lambda *terms: self.arithmetic.sum(terms, exactly=exactly), *nodes)
-        if operation in ("Mul", "Max", "Min"):  # of any number of operands
-            return self._each(lambda *values: reduce(apply, values), *nodes)
-        if operation in ("Pow", "exp"):
-            given = list(map(_is_given, nodes))
-            return self._each(lambda *values: self.arithmetic.function(operation, values, given=given), *nodes)
-        return self._each(apply, *nodes)
-
-    def _product(self, product: Mul) -> list[Value]:
-        under = [f for f in product.args if isinstance(f, Pow) and f.exp.is_Rational and f.exp.is_negative]
-        over = [factor for factor in product.args if factor not in under]
+    def product(self, over: Sequence[Basic], under: Sequence[Basic]) -> list[Value]:
+        """A product over another."""
 
         def multiplied(*factors: Value) -> Value:
             return self.arithmetic.product(factors[: len(over)], factors[len(over) :])
 
-        return self._each(multiplied, *over, *(1 / factor for factor in under))
+        return self.each(multiplied, *over, *under)
 
-    def _piecewise(self, piecewise: Piecewise) -> list[Value]:
+    def piecewise(self, branches: Sequence[tuple[Basic, Basic]]) -> list[Value]:
+        """The value of the first branch whose condition holds."""
         # Every branch is computed whole, for a reduction in it is over all elements; then masks choose.
         chosen = self.everywhere(self.arithmetic.number(math.nan))
-        for value, condition in reversed(piecewise.args):
+        for value, condition in reversed(branches):
             chosen = list(map(self._where, self(condition), self(value), chosen))
         return chosen
 
     def _where(self, mask: Any, value: Value, other: Value) -> Value:
         return self.arithmetic.rearrange(lambda a, b: np.where(mask, a, b), value, other)
 
-    def _reduced(self, node: Reduction) -> list[Value]:
+    def reduced(self, node: Reduction) -> list[Value]:
+        """What is made of all values in each whole."""
         by = self.arithmetic
         values = self._spread(self(node.args[0]), Space.ELEM)
         match node.to:
@@ -344,13 +317,63 @@ class _Evaluator:
         return [spread(value, _shape(space, shape)) for value, shape in zip(values, self.shapes, strict=True)]
 
 
+@lru_cache(maxsize=4096)  # asked at every step of the same equations
+def _computation(node: Basic) -> Callable[[_Evaluator], list[Any]]:
+    """How a node is computed from those in it."""
+    match node:
+        case Rational() | Float() | NumberSymbol():
+            return lambda by: by.everywhere(by.arithmetic.number(node))
+        case S.Infinity | S.NegativeInfinity:
+            return lambda by: by.everywhere(by.arithmetic.number(float(node)))
+        case S.NaN | S.ComplexInfinity:  # in a branch of a Piecewise that is not taken at the first step
+            return lambda by: by.everywhere(by.arithmetic.number(math.nan))
+        case S.true | S.false:
+            return lambda by: by.everywhere(np.bool_(bool(node)))
+        case Relational(rel_op=relation, lhs=left, rhs=right):
+            return lambda by: by.each(partial(by.arithmetic.compare, relation), left, right)
+        case And() | Or():
+            connect = np.logical_and if isinstance(node, And) else np.logical_or
+            return lambda by: by.each(lambda *parts: reduce(connect, parts), *node.args)
+        case Not():
+            return lambda by: by.each(np.logical_not, *node.args)
+        case Piecewise():
+            return lambda by: by.piecewise(node.args)
+        case Reduction():
+            return lambda by: by.reduced(node)
+        case Mul():
+            below = [f for f in node.args if isinstance(f, Pow) and f.exp.is_Rational and f.exp.is_negative]
+            over, under = [factor for factor in node.args if factor not in below], [1 / factor for factor in below]
+            return lambda by: by.product(over, under)
+        case InOrder():
+            return _applied("Add", *node.args)
+        case Pow(base=base, exp=exponent) if exponent.is_Rational and exponent.is_negative:
+            return _applied("Div", S.One, Pow(base, -exponent))
+        case Pow(base=base, exp=S.Half):
+            return _applied("sqrt", base)
+        case Pow(base=base, exp=Rational(q=2) as power):  # minus infinity has no root
+            return _applied("Mul", Pow(base, power - S.Half), Pow(base, S.Half))
+    return _applied(node.func.__name__, *node.args)
+
+
+def _applied(operation: str, *nodes: Basic) -> Callable[[_Evaluator], list[Value]]:
+    """An operation on nodes."""
+    if operation == "Add":
+        exactly = any(map(_is_transcendental, nodes)) or (len(nodes) <= 2 and all(map(_is_given, nodes)))  # noqa: PLR2004
+        return lambda by: by.each(lambda *terms: by.arithmetic.sum(terms, exactly=exactly), *nodes)
+    if operation in ("Mul", "Max", "Min"):  # of any number of operands
+        return lambda by: by.each(lambda *values: reduce(partial(by.arithmetic.apply, operation), values), *nodes)
+    if operation in ("Pow", "exp"):
+        given = list(map(_is_given, nodes))
+        return lambda by: by.each(lambda *values: by.arithmetic.function(operation, values, given=given), *nodes)
+    return lambda by: by.each(partial(by.arithmetic.apply, operation), *nodes)
+
+
 def _is_given(node: Basic) -> bool:
     """Whether a term has no rounding errors: a sum of two such is rounded once."""
     sign, symbol = node.as_coeff_Mul()
     return node.is_Number or (abs(sign) == 1 and isinstance(symbol, symbols.Hyper | symbols.StepCount))
 
 
-@lru_cache(maxsize=1024)  # asked at every step of the same equations
 def _is_transcendental(node: Basic) -> bool:
     """Whether there is a function in an expression, or a power whose exponent varies, as in ``1 - b**t``."""
     return node.has(Function) or any(not power.exp.is_number for power in node.atoms(Pow))

@@ -5,14 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import chain
+from typing import ParamSpec, TypeVar
 
 from optgen.verify import claims, drift, memory, mutate, numerics, simulation, translation
 from optgen.verify.candidate import Candidate, Check, Effort, Finding, failures
 from optgen.verify.mutate import Mutant, Outcome
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PARTS: dict[str, dict[str, Check]] = {
     "cpu": {
@@ -64,9 +68,27 @@ class Verified:
         return ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) + units
 
 
-def processes() -> Executor:
-    """As many processes as there are processors, begun afresh: Numba's threads do not survive a fork."""
+class _Here(Executor):
+    """Does what is submitted at once, in this process, and raises what it raises."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def processes(work: int) -> Executor:
+    """Who does that many things: others, as many as there are processors, or, if few, this process.
+
+    Others are begun afresh, since Numba's threads do not survive a fork, and import everything before they begin.
+    """
+    if work <= _FEW:
+        return _Here()
     return ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
+
+
+_FEW = 2
+"""The modules of one rule."""
 
 
 def verify(candidates: Sequence[Candidate], effort: Effort, executor: Executor) -> Iterator[Verified]:

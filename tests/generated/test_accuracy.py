@@ -41,8 +41,10 @@ class Trajectory:
 
     def worst(self, after: int, name: str, results: Any, columns: Any) -> float:
         """The largest error of results that belong to columns, in units in the last place."""
-        bits = results.view(f"u{results.itemsize}").astype(np.uint64)
-        _, first = np.unique(np.stack([columns.astype(np.uint64), bits]), axis=1, return_index=True)
+        bits = results.view(f"u{results.itemsize}")
+        order = np.lexsort((bits, columns))
+        differ = (np.diff(columns[order]) != 0) | (bits[order][1:] != bits[order][:-1])
+        first = order[np.concatenate([[True], differ])]
         picked = columns[first]
         expected = self.expected[after][name]
         errors = self.measure.ulps(results[first], Measured(expected.value[picked], expected.magnitude[picked]))

@@ -16,7 +16,7 @@ import pytest
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.verify.arithmetic import FLOAT64
-from optgen.verify.error import LOST, Magnitudes
+from optgen.verify.error import Magnitudes
 from optgen.verify.settings import Setting, branches, defaults, is_of_elements, model_step, shape_of
 
 BOUND = 4
@@ -33,20 +33,12 @@ FIRST = 3
 
 @dataclass(frozen=True)
 class Sizes(Magnitudes):
-    """Magnitudes computed in float64: enough for a yardstick, and fast enough for large arrays."""
+    """Magnitudes of values in float64: enough for a yardstick, and fast enough for large arrays."""
 
     @cached_property
     def exact(self) -> Any:
-        """The arithmetic of the values and of the magnitudes."""
+        """The arithmetic of the values."""
         return FLOAT64
-
-    @cached_property
-    def _at_least(self) -> Any:
-        return lambda magnitude, value: np.maximum(np.maximum(magnitude, abs(value)), self.tiny)
-
-    def _inverse(self, value: Any, magnitude: Any) -> Any:
-        lost = np.less_equal(np.abs(value), magnitude * (LOST * self.eps))
-        return np.where(lost, np.inf, magnitude / (value * value))
 
 
 def before(optimizer: Optimizer, thetas: Any, grads: Any, saved: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -153,21 +153,27 @@ class KernelOnTrial:
         for name, arrays in self._arrays(optimizer).items():
             for array, given in zip(arrays, self.narrowed(states[name], arrays), strict=True):
                 array[...] = given
-        optimizer.step(self.tensors(grad))
+        return self._stepped(optimizer, after, {"theta": theta, "g": grad, **states, "t": float(t), **hypers})
+
+    def _stepped(self, optimizer: Any, after: Floats, before: Values) -> Values:
+        """What goes into a step, and what comes of it where an optimizer has its parameters."""
+        optimizer.step(self.tensors(before["g"]))
         held = self._arrays(optimizer)
-        new = {"theta_next": after, **{f"{name}_next": self.flat(arrays) for name, arrays in held.items()}}
-        values = {"theta": theta, "g": grad, **states, **new, "t": float(t), **hypers}
-        inits = {state.name: state.init for state in self.optimizer.states if t == 1}
+        new = {"theta_next": after.copy(), **{f"{name}_next": self.flat(arrays) for name, arrays in held.items()}}
+        values = {**before, **new}
+        inits = {state.name: state.init for state in self.optimizer.states if before["t"] == 1}
         read = {name: plain(init) for name, init in inits.items() if init.has(symbols.theta, symbols.g)}
         return {**values, **{name: self.evaluated(init, values) for name, init in read.items()}}
 
     def walked(self, hypers: Values, theta: Floats, grads: Floats, *, back: bool = False) -> Iterator[Values]:
         """Steps one after another; ``back`` puts theta back to where it was after each."""
-        states = self.states(hypers, theta)
+        after = theta.copy()
+        optimizer = self.kind(self.tensors(after), **hypers)
+        states = {name: self.flat(arrays) for name, arrays in self._arrays(optimizer).items()}
         for k, grad in enumerate(grads):
-            values = self.moved(theta, grad, states, t=k + 1, hypers=hypers)
+            values = self._stepped(optimizer, after, {"theta": theta, "g": grad, **states, "t": k + 1.0, **hypers})
             yield values
-            theta = theta if back else values["theta_next"]
+            after[:] = theta = theta if back else values["theta_next"]
             states = {name: values[f"{name}_next"] for name in states}
 
     def evaluated(self, expression: Any, values: Values) -> Floats:

@@ -90,27 +90,32 @@ def _first_true_trial(claim: FirstTrue, trial: Trial) -> Violations:
     step = math.inf if claim.step is None else int(claim.step)
     times = [*range(1, STEPS + (0 if claim.step is None else int(claim.step))), 100, 1000, 10**6]
     stated = trial.rule.expanded(condition)
+    new_values = {holds: _new_values(trial, {condition: holds}) for holds in (S.true, S.false)}
     for hypers in trial.settings():
         theta, grad, states = trial.thetas(), trial.grads(1)[0], trial.states()
         for t in times:
             if (trial.kernel.evaluated(stated, {**hypers, "t": float(t)}) != (t >= step)).any():
                 yield f"it is {t < step} at t = {t} for {hypers}"
             values = trial.kernel.moved(theta, grad, states, t=t, hypers=hypers)
-            yield from _follows(trial, values, {condition: S.true if t >= step else S.false}, f"at t = {t}: ")
+            yield from _follows(trial, values, new_values[S.true if t >= step else S.false], f"at t = {t}: ")
+
+
+def _new_values(trial: Trial, replaced: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What the equations say of theta and the states with something put in the place of targets or conditions."""
+    rule = trial.rule
+    return {symbol: rule.expanded(rule.defined(new(symbol)), replaced, new_too=False) for symbol in rule.variables}
 
 
 def _follows(
-    trial: Trial, values: Values, replaced: Mapping[Any, Any], when: str = "", tolerance: float = TOLERANCE
+    trial: Trial, values: Values, new_values: Mapping[Any, Any], when: str = "", tolerance: float = TOLERANCE
 ) -> Violations:
-    """Whether new values are what the equations say with something put in the place of targets or conditions."""
-    for symbol in trial.rule.variables:
-        target = new(symbol)
-        wanted = trial.rule.expanded(trial.rule.defined(target), replaced, new_too=False)
+    """Whether a kernel's new values are those."""
+    for symbol, wanted in new_values.items():
         scale = np.abs(values[symbol.name])
         yield different(
             values,
             f"{when}the new {symbol}",
-            values[target.name],
+            values[new(symbol).name],
             trial.kernel.evaluated(wanted, values),
             scale=scale,
             tolerance=tolerance,
@@ -134,7 +139,7 @@ def _limit_trial(claim: Limit, trial: Trial) -> Violations:
             tolerance=1e-6,
         )
         if target.is_Symbol:
-            yield from _follows(trial, values, {target: value}, tolerance=1e-6)
+            yield from _follows(trial, values, _new_values(trial, {target: value}), tolerance=1e-6)
 
 
 def _invariant_trial(claim: Invariant, trial: Trial) -> Violations:
@@ -244,6 +249,7 @@ def _equivalent_trial(claim: Equivalent, trial: Trial) -> Violations:
 def _constant_trial(claim: ConstantGradient, trial: Trial) -> Violations:
     """Every new value is what the equations say with the claimed values in their places."""
     wanted = {plain(target): plain(value) for target, value in claim.values}
+    new_values = _new_values(trial, wanted)
     for hypers in trial.settings():
         grads = np.broadcast_to(trial.grads(1), (STEPS, trial.kernel.size))
         for values in trial.kernel.walked(hypers, trial.thetas(), grads):
@@ -251,7 +257,7 @@ def _constant_trial(claim: ConstantGradient, trial: Trial) -> Violations:
                 if target.name in values:
                     what = f"the new {target.name.removesuffix('_next')}"
                     yield different(values, what, values[target.name], trial.kernel.evaluated(value, values))
-            yield from _follows(trial, values, wanted)
+            yield from _follows(trial, values, new_values)
 
 
 def _movements_trial(claim: Movements, trial: Trial) -> Violations:

@@ -32,7 +32,7 @@ from optgen.verify import reader
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 from optgen.verify.reader import Rejected
 from optgen.verify.translation import frame
-from optgen.verify.translation.algebra import CASES, at_random, proved, settled
+from optgen.verify.translation.algebra import CASES, difference, proved, settled
 from optgen.verify.translation.kernels import launch
 from optgen.verify.translation.looking import symbol_of
 from optgen.verify.translation.meaning import Assumed
@@ -91,8 +91,7 @@ def _judged(
     all_said = _said(optimizer, run.case, choices) if wrong_so_far else {}
     for target in wrong_so_far:
         sides = _written_out(run.computed[target], plain), all_said[target]
-        # One point tells most that differ, and costs less than algebra; what is equal at it must still be proved.
-        if at_random(*sides, spaces, draw, points=1)[0] is not Verdict.FAILED and proved(*sides, spaces):
+        if not difference(*sides, spaces, draw) and proved(*sides, spaces):
             verdicts[target] = Verdict.PROVED, ""
     for slot, stored in values.items():
         own = (Verdict.PROVED, "") if stored == slot.next else settled(stored, said[slot.next], spaces, draw)

@@ -1,5 +1,7 @@
 """Whether two expressions are equal: by algebra for every input, else at random points to 50 digits.
 
+A point comes first: most of what differs does there, and algebra of what differs takes longest.
+
 Reductions are brought into one form first. A sum is linear: what is the same everywhere in what is added up comes out
 of it, terms and factors both. Means and norms are sums, a total over the model is one over its tensors, and a condition
 that is the same everywhere is decided outside. What is left in a reduction is the same on both sides if it is equal for
@@ -9,9 +11,11 @@ every element; then a symbol stands for it, and the rest is algebra of numbers.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import islice
+from typing import Any
 
 import sympy
 from sympy import Add, Dummy, Expr, Integer, Mul, Not, Piecewise, Rational, S, cancel, expand, sqrt, together
@@ -23,12 +27,16 @@ from optgen.language.spaces import Space, join_all
 from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, Local, Named, Next, State, StepCount, algebraic
 from optgen.language.text import text
+from optgen.verify import reference
+from optgen.verify.arithmetic import Digits
 from optgen.verify.candidate import Verdict
 from optgen.verify.translation.meaning import Assumed
 
 POINTS = 64
 """Random points for what algebra cannot settle."""
 DIGITS = 50
+_BY = Digits(2 * DIGITS)
+"""What points are computed with: so many digits that none of those compared is lost on the way."""
 LARGEST = 400
 """Operations beyond which algebra is not tried, so that a proof takes bounded time."""
 CASES = 64
@@ -42,6 +50,10 @@ def settled(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tupl
 
     Targets of equations have spaces; points are drawn.
     """
+    if code == spec:
+        return Verdict.PROVED, ""
+    if said := difference(code, spec, spaces, draw):
+        return Verdict.FAILED, said
     if proved(code, spec, spaces):
         return Verdict.PROVED, ""
     return at_random(code, spec, spaces, draw)
@@ -49,13 +61,16 @@ def settled(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tupl
 
 def proved(code: Expr, spec: Expr, spaces: Spaces) -> bool:
     """Whether algebra shows two expressions equal for every input."""
-    if code == spec:
-        return True
+    return code == spec or _proved(code, spec, frozenset(spaces.items()))
+
+
+@lru_cache(maxsize=1024)  # asked again of whatever modules of a rule have in common, and of every case
+def _proved(code: Expr, spec: Expr, spaces: frozenset[tuple[Named, Space]]) -> bool:
     sides = (code, spec)
     if code.has(Reduction) or spec.has(Reduction):
         if max(side.count_ops() for side in sides) > LARGEST:
             return False
-        totals = _Reductions(spaces)
+        totals = _Reductions(dict(spaces))
         sides = tuple(totals.named(totals.canonical(side)) for side in sides)
     return equal(*sides)
 
@@ -306,27 +321,25 @@ class _RandomModel:
 
     totals: _Reductions
     draw: random.Random
-    values: dict[tuple[Named, tuple[int, ...]], Expr] = field(default_factory=dict)
+    values: dict[tuple[Expr, tuple[int, ...]], Any] = field(default_factory=dict)
 
-    def at(self, node: Expr, place: _Element, digits: int = DIGITS) -> Expr:
+    def at(self, node: Expr, place: _Element) -> Any:
         """The value of an expression for one element."""
         known = {symbol: self.number(symbol, place) for symbol in _in_order(node)}
-        return S(node.xreplace(known)).evalf(digits)
+        return reference.evaluated(node, known, _BY)
 
-    def number(self, node: Expr, place: _Element) -> Expr:
+    def number(self, node: Expr, place: _Element) -> Any:
         """The value of a symbol, or of a reduction."""
         if node in (numel, n_rows, n_cols):
             space = {numel: Space.TENSOR, n_rows: Space.COL, n_cols: Space.ROW}[node]
-            return Integer(len(_whole(space, place.within(space))))
+            return _BY.number(len(_whole(space, place.within(space))))
         space = self.totals.space(node)
         key = (node, place.within(space))
         if key not in self.values:
             if isinstance(node, Reduction):
                 self.values[key] = _reduced(node.how, [self.at(node.args[0], other) for other in _whole(space, key[1])])
             else:
-                x = _drawn(node, self.draw)
-                # Floats, for SymPy would look for the factors of the powers of rationals.
-                self.values[key] = x if x.is_Integer else sympy.Float(x, 2 * DIGITS)
+                self.values[key] = _BY.number(_drawn(node, self.draw))
         return self.values[key]
 
 
@@ -343,57 +356,92 @@ def _outside(node: Expr) -> set[Expr]:
     return {x for argument in node.args for x in _outside(argument)}
 
 
-def _reduced(how: str, values: Sequence[Expr]) -> Expr:
-    if not all(value.is_real for value in values):
-        return S.NaN
+def _reduced(how: str, values: Sequence[Any]) -> Any:
+    if not all(map(_BY.context.isfinite, values)):
+        return _BY.context.nan
     match how:
         case "sum":
-            return Add(*values)
+            return sum(values)
         case "mean":
-            return Add(*values) / len(values)
+            return sum(values) / len(values)
         case "norm":
-            return sqrt(Add(*(value**2 for value in values)))
-    return sympy.Max(*values)
+            return _BY.context.sqrt(sum(value**2 for value in values))
+    return max(values)
 
 
-def at_random(
-    code: Expr, spec: Expr, spaces: Spaces, draw: random.Random, *, points: int = POINTS
-) -> tuple[Verdict, str]:
-    """Compare two expressions at random points, as many as are enough, to many digits."""
+def difference(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> str:
+    """What two expressions are at a random point where both are numbers; empty if that is the same."""
+    points = islice(_at_points(code, spec, spaces, draw), 4)
+    return next((at.difference for at in points if at.is_finite), "")
+
+
+def at_random(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tuple[Verdict, str]:
+    """Compare two expressions at random points, to many digits.
+
+    Parameters
+    ----------
+    code, spec, spaces, draw
+        As for `settled`.
+    """
+    compared = missed = 0
+    for at in islice(_at_points(code, spec, spaces, draw), 4 * POINTS):
+        if not at.is_finite:  # infinite, or the root of something negative
+            missed += bool(_BY.context.isfinite(at.spec))
+            if missed > POINTS:  # at some edges a quotient is finite that is written otherwise there; not at so many
+                said = f"the equation gives {float(at.spec):.17g}, the code no finite number, {at}"
+                return Verdict.FAILED, said
+        elif at.difference:
+            return Verdict.FAILED, at.difference
+        else:
+            compared += 1
+            if compared == POINTS:
+                return Verdict.TESTED, f"equal to {DIGITS - 8} digits at {POINTS} random points"
+    return Verdict.FAILED, f"only {compared} of {4 * POINTS} random points gave finite values to compare"
+
+
+@dataclass(frozen=True)
+class _Point:
+    """What two expressions are at a point."""
+
+    symbols: Mapping[Expr, Any]
+    code: Any
+    spec: Any
+
+    def __str__(self) -> str:
+        return "at " + ", ".join(f"{text(symbol)} = {float(value):g}" for symbol, value in self.symbols.items())
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether both are numbers."""
+        return bool(_BY.context.isfinite(self.code) and _BY.context.isfinite(self.spec))
+
+    @property
+    def difference(self) -> str:
+        """What both are, if that is not the same but for the last digits."""
+        code, spec = abs(self.code), abs(self.spec)
+        if abs(self.code - self.spec) <= _BY.number(10) ** (8 - DIGITS) * (1 + code + spec):
+            return ""
+        told = f", the equation {float(spec):.17g}" if code != spec else " with the other sign"
+        return f"the code gives {float(code):.17g} in magnitude{told}, {self}"
+
+
+def _at_points(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> Iterator[_Point]:
+    """Compute two expressions at one random point after another."""
     # A sign hides what it is the sign of: nearly all points would agree whatever stands in it. So does `finite`.
     code, spec = (side.replace(sympy.sign, lambda x: x / (1 + sympy.Abs(x))) for side in (code, spec))
     code, spec = (side.replace(finite, lambda x: 1 / (1 + x**2)) for side in (code, spec))
     totals = _Reductions(spaces)
     symbols = sorted(_outside(code) | _outside(spec), key=str)
     edges = _edges(code, spec)
-    compared = missed = 0
-    for _ in range(4 * points):
+    while True:
         model, place = _RandomModel(totals, draw), draw.choice(_PLACES)
         for symbol, edge in edges:
             if draw.random() < 1 / 4:
-                # With all digits that symbols have: what is equal compares equal.
-                near = edge if edge.is_Integer else model.at(edge, place, 2 * DIGITS) * draw.choice(_NEAR)
-                if not isinstance(symbol, Hyper) or near in symbol.domain:
+                near = model.at(edge, place) * (1 if edge.is_Integer else _BY.number(draw.choice(_NEAR)))
+                if not isinstance(symbol, Hyper) or S(near) in symbol.domain:
                     model.values[symbol, place.within(totals.space(symbol))] = near
         point = {symbol: model.number(symbol, place) for symbol in symbols}
-        left, right = (model.at(side, place) for side in (code, spec))
-        if not (left.is_real and right.is_real):  # infinite, or the root of something negative
-            missed += bool(right.is_real)
-            if missed > points:  # at some edges a quotient is finite that is written otherwise there; not at so many
-                given = ", ".join(f"{text(symbol)} = {float(value):g}" for symbol, value in point.items())
-                return Verdict.FAILED, f"the equation gives {float(right):.17g}, the code no finite number, at {given}"
-            continue
-        if abs(left - right) > Rational(10) ** (8 - DIGITS) * (1 + abs(left) + abs(right)):
-            given = ", ".join(f"{text(symbol)} = {float(value):g}" for symbol, value in point.items())
-            return Verdict.FAILED, f"the code gives {float(abs(left)):.17g} in magnitude" + (
-                f", the equation {float(abs(right)):.17g}, at {given}"
-                if abs(left) != abs(right)
-                else f" with the other sign, at {given}"
-            )
-        compared += 1
-        if compared == points:
-            return Verdict.TESTED, f"equal to {DIGITS - 8} digits at {points} random points"
-    return Verdict.FAILED, f"only {compared} of {4 * points} random points gave finite values to compare"
+        yield _Point(point, model.at(code, place), model.at(spec, place))
 
 
 def _edges(*sides: Expr) -> list[tuple[Named, Expr]]:
