@@ -6,10 +6,11 @@ nobody looks at arguments again, of which only the contents are others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, cached_property, partial
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -44,9 +45,24 @@ class Routine(CPUDispatcher):
         super().compile(kinds)
         return self
 
-    def code(self, args: Sequence[Any]) -> int:
-        """Where the code for such arguments lies, compiled if they are the first of their types."""
-        alike = tuple(map(_kind, args))
+    def note(self, args: Sequence[Any], known: dict[int, _Seen]) -> Array:
+        """The note of a call, whose code is compiled if it is the first with arguments of such types.
+
+        What is known of arguments is by their addresses; while one call is prepared after another they are all there.
+        """
+        seen = []
+        for argument in args:
+            its = known.get(id(argument))
+            if its is None:
+                its = known[id(argument)] = _seen(argument)
+            seen.append(its)
+        number, nested = self.place
+        parts = args[number].tensors if nested else args[number]
+        header = self._code(args, tuple([its.kind for its in seen])), _start_of(parts), len(parts), int(not nested)
+        return np.frombuffer(b"".join([_packed(*header), *[its.words for its in seen]]), np.int64)
+
+    def _code(self, args: Sequence[Any], alike: Any) -> int:
+        """Where the code for such arguments lies."""
         if alike not in self._codes:
             kinds = tuple(map(typeof, args))
             made = self.compile(kinds).overloads[kinds]
@@ -58,16 +74,9 @@ class Routine(CPUDispatcher):
         """Where code lies, by what arguments are."""
         return {}
 
-    def note(self, args: Sequence[Any]) -> Array:
-        """The note of a call."""
-        number, nested = self.place
-        parts = args[number].tensors if nested else args[number]
-        header = self.code(args), _start_of(parts), len(parts), int(not nested)
-        return np.array([*header, *chain.from_iterable(map(_words, args))], np.int64)
-
     def _compile_for_args(self, *args: Any) -> Any:
         """What Python calls with these arguments."""
-        note = self.note(args)
+        note = self.note(args, {})
         return lambda *_: _do(np.array([_start_of(note)]))
 
 
@@ -97,30 +106,34 @@ def kernel(function: Function, *, by: type[CompilerOfKernels] = CompilerOfKernel
     return made
 
 
-def _kind(argument: Any) -> Any:
-    """What tells arguments of different types from each other, in a hundredth of the time that Numba takes."""
+class _Seen(NamedTuple):
+    """What is seen of an argument."""
+
+    kind: Any  # what tells its type from others, in a hundredth of the time that Numba takes
+    words: bytes  # as kernels take it: what Numba makes an array of, a storage's word, or several arrays
+
+
+def _seen(argument: Any) -> _Seen:
     if isinstance(argument, At):
-        return tuple(map(_kind, argument))
+        of_arrays = list(map(_seen, argument))
+        return _Seen(tuple([its.kind for its in of_arrays]), b"".join([its.words for its in of_arrays]))
     if isinstance(argument, Handed):
-        return storage_of(argument)
-    return argument.dtype, argument.ndim, argument.flags.num & _TYPED
+        return _Seen(storage_of(argument), _packed(vars(argument)[WORD]))
+    kind = argument.dtype, argument.ndim, argument.flags.num & _TYPED
+    sizes = *argument.shape, *argument.strides
+    return _Seen(kind, _packed(0, 0, argument.size, argument.itemsize, _start_of(argument), *sizes))
+
+
+def _packed(*words: int) -> bytes:
+    return array("q", words).tobytes()
 
 
 _TYPED = 0x1 | 0x2 | 0x100 | 0x400
 """NumPy's flags of arrays whose elements stand in C's order, in Fortran's, are aligned, may be written."""
 
 
-def _words(argument: Any) -> Iterable[int]:
-    """An argument as kernels take it: what Numba makes an array of, a storage's word, or several arrays."""
-    if isinstance(argument, At):
-        return chain.from_iterable(map(_words, argument))
-    if isinstance(argument, Handed):
-        return (vars(argument)[WORD],)
-    return 0, 0, argument.size, argument.itemsize, _start_of(argument), *argument.shape, *argument.strides
-
-
-def _start_of(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])  # in a third of the time of `array.ctypes.data`
+def _start_of(its: Array) -> int:
+    return int(its.__array_interface__["data"][0])  # in a third of the time of `its.ctypes.data`
 
 
 class Due(NamedTuple):
@@ -138,12 +151,13 @@ class Due(NamedTuple):
     room: Array | None = None
 
 
-def prepared(chosen: Iterable[Due]) -> list[Call]:
+def prepared(chosen: Sequence[Due]) -> list[Call]:
     """Calls of compiled code, whatever of it had to be compiled: all kernels that follow each other are one."""
     calls: list[Call] = []
+    known: dict[int, _Seen] = {}
     for are_noted, found in groupby(chosen, lambda due: isinstance(due.call.func, Routine)):
         group = list(found)
-        calls += [_together(group)] if are_noted else [_compiled(call) for call, _ in group]
+        calls += [_together(group, known)] if are_noted else [_compiled(call) for call, _ in group]
     return calls
 
 
@@ -153,9 +167,9 @@ class _Together(partial[None]):
     kept: Any
 
 
-def _together(group: list[Due]) -> _Together:
+def _together(group: list[Due], known: dict[int, _Seen]) -> _Together:
     routines: list[Any] = [due.call.func for due in group]
-    notes = [routine.note(due.call.args) for routine, due in zip(routines, group, strict=True)]
+    notes = [routine.note(due.call.args, known) for routine, due in zip(routines, group, strict=True)]
     for note, (_, room) in zip(notes, group, strict=True):
         if room is not None:
             room[0] = _start_of(note)
