@@ -7,10 +7,10 @@ nobody looks at arguments again, of which only the contents are others.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, cached_property, partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -45,21 +45,16 @@ class Routine(CPUDispatcher):
         super().compile(kinds)
         return self
 
-    def note(self, args: Sequence[Any], known: dict[int, _Seen]) -> Array:
-        """The note of a call, whose code is compiled if it is the first with arguments of such types.
+    def note(self, args: Sequence[Any], known: Mapping[int, _Seen]) -> Array:
+        """The note of a call, by what is known of each argument, whose address is its key.
 
-        What is known of arguments is by their addresses; while one call is prepared after another they are all there.
+        The code is compiled if it is the first for arguments of such types.
         """
-        seen = []
-        for argument in args:
-            its = known.get(id(argument))
-            if its is None:
-                its = known[id(argument)] = _seen(argument)
-            seen.append(its)
+        kinds, words = zip(*map(known.__getitem__, map(id, args)), strict=True)
         number, nested = self.place
         parts = args[number].tensors if nested else args[number]
-        header = self._code(args, tuple([its.kind for its in seen])), _start_of(parts), len(parts), int(not nested)
-        return np.frombuffer(b"".join([_packed(*header), *[its.words for its in seen]]), np.int64)
+        header = self._code(args, kinds), _start_of(parts), len(parts), int(not nested)
+        return np.frombuffer(b"".join([_packed(*header), *words]), np.int64)
 
     def _code(self, args: Sequence[Any], alike: Any) -> int:
         """Where the code for such arguments lies."""
@@ -76,7 +71,7 @@ class Routine(CPUDispatcher):
 
     def _compile_for_args(self, *args: Any) -> Any:
         """What Python calls with these arguments."""
-        note = self.note(args, {})
+        note = self.note(args, _seen_of(args))
         return lambda *_: _do(np.array([_start_of(note)]))
 
 
@@ -124,6 +119,12 @@ def _seen(argument: Any) -> _Seen:
     return _Seen(kind, _packed(0, 0, argument.size, argument.itemsize, _start_of(argument), *sizes))
 
 
+def _seen_of(args: Sequence[Any]) -> dict[int, _Seen]:
+    """What is seen of arguments by their addresses, once of each."""
+    each = dict(zip(map(id, args), args, strict=True))
+    return dict(zip(each, map(_seen, each.values()), strict=True))
+
+
 def _packed(*words: int) -> bytes:
     return array("q", words).tobytes()
 
@@ -154,10 +155,9 @@ class Due(NamedTuple):
 def prepared(chosen: Sequence[Due]) -> list[Call]:
     """Calls of compiled code, whatever of it had to be compiled: all kernels that follow each other are one."""
     calls: list[Call] = []
-    known: dict[int, _Seen] = {}
     for are_noted, found in groupby(chosen, lambda due: isinstance(due.call.func, Routine)):
         group = list(found)
-        calls += [_together(group, known)] if are_noted else [_compiled(call) for call, _ in group]
+        calls += [_together(group)] if are_noted else [_compiled(call) for call, _ in group]
     return calls
 
 
@@ -167,7 +167,8 @@ class _Together(partial[None]):
     kept: Any
 
 
-def _together(group: list[Due], known: dict[int, _Seen]) -> _Together:
+def _together(group: list[Due]) -> _Together:
+    known = _seen_of([*chain.from_iterable(due.call.args for due in group)])
     routines: list[Any] = [due.call.func for due in group]
     notes = [routine.note(due.call.args, known) for routine, due in zip(routines, group, strict=True)]
     for note, (_, room) in zip(notes, group, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ from optgen.runtime.core import arrays, table
 from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Array, Program, as_step_count
-from optgen.runtime.core.small import Small, allocated, cuts_of, shape_in
+from optgen.runtime.core.small import Small, allocated, cuts_for, shape_in
 from optgen.runtime.core.storage import FORMATS, beside, stored_as
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.launch import Work, launches
@@ -77,8 +77,13 @@ def _small(program: Program, slots: Mapping[str, Array]) -> Small | None:
     """What varies over less than elements, the caller's small states among it."""
     if not program.phases:
         return None
-    cuts = cuts_of(program, [slots["theta"].shape])
+    cuts = _cuts(frozenset(program.kinds.values()), slots["theta"].shape)
     return allocated(program, cuts, {name: slots[name].reshape(-1) for name in program.small_states})
+
+
+@lru_cache(maxsize=64)
+def _cuts(kinds: frozenset[str], shape: tuple[int, ...]) -> table.Cuts:
+    return cuts_for(kinds, [shape])
 
 
 def formats_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> tuple[str, ...]:
