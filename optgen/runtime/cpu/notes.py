@@ -45,7 +45,7 @@ class Routine(CPUDispatcher):
         super().compile(kinds)
         return self
 
-    def note(self, args: Sequence[Any], known: Mapping[int, _Written]) -> Array:
+    def note(self, args: Sequence[Any], known: Mapping[int, _Argument]) -> Array:
         """The note of a call, by what is known of each argument, whose address is its key.
 
         The code is compiled if it is the first for arguments of such types.
@@ -101,25 +101,25 @@ def kernel(function: Function, *, by: type[CompilerOfKernels] = CompilerOfKernel
     return made
 
 
-class _Written(NamedTuple):
+class _Argument(NamedTuple):
     """What is seen of an argument."""
 
     kind: Any  # what tells its type from others, in a hundredth of the time that Numba takes
     words: bytes  # as kernels take it: what Numba makes an array of, a storage's word, or several arrays
 
 
-def _seen(argument: Any) -> _Written:
+def _seen(argument: Any) -> _Argument:
     if isinstance(argument, At):
         of_arrays = list(map(_seen, argument))
-        return _Written(tuple([its.kind for its in of_arrays]), b"".join([its.words for its in of_arrays]))
+        return _Argument(tuple([its.kind for its in of_arrays]), b"".join([its.words for its in of_arrays]))
     if isinstance(argument, Handed):
-        return _Written(storage_of(argument), _packed(vars(argument)[WORD]))
+        return _Argument(storage_of(argument), _packed(vars(argument)[WORD]))
     kind = argument.dtype, argument.ndim, argument.flags.num & _TYPED
     sizes = *argument.shape, *argument.strides
-    return _Written(kind, _packed(0, 0, argument.size, argument.itemsize, _start_of(argument), *sizes))
+    return _Argument(kind, _packed(0, 0, argument.size, argument.itemsize, _start_of(argument), *sizes))
 
 
-def _seen_of(args: Sequence[Any]) -> dict[int, _Written]:
+def _seen_of(args: Sequence[Any]) -> dict[int, _Argument]:
     """What is seen of arguments by their addresses, once of each."""
     each = dict(zip(map(id, args), args, strict=True))
     return dict(zip(each, map(_seen, each.values()), strict=True))
