@@ -317,7 +317,7 @@ class OptimizerBase(Holdings):
 
     def _take(self, step: Coming, launches: Sequence[Call]) -> None:
         """Run the kernels of a step and count it."""
-        run([*launches, partial(vars(self).update, _t=self._t + 1, _cohorts=step.cohorts)])
+        self._change(launches, _t=self._t + 1, _cohorts=step.cohorts)
 
     def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
         """Make calls and set attributes, all of it whatever comes."""

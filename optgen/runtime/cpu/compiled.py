@@ -170,10 +170,14 @@ class _CompilerOfParts(_Compiler):
 def compiled(function: Function, *, by: type[_Compiler] = _Compiler, **options: Any) -> Function:
     """Compile a function when first called, and keep the machine code on disk where that can be done."""
     options = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True, "pipeline_class": by, **options}
-    made = njit(**options)(function)
+    return kept_on_disk(njit(**options)(function))  # type: ignore[no-any-return]
+
+
+def kept_on_disk(made: Any) -> Any:
+    """A compiled function, whose machine code is kept on disk where that can be done."""
     with suppress(RuntimeError, OSError):  # no writable place
-        made._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
-    return made  # type: ignore[no-any-return]
+        made._cache = KeptOnDisk(made.py_func)  # noqa: SLF001 - as enable_caching() does with Numba's own
+    return made
 
 
 class _Called(CPUDispatcher):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache, cached_property, partial
 from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeVar
@@ -20,8 +19,7 @@ from numba.core.registry import CPUDispatcher
 from optgen.runtime.core.program import Array, Call
 from optgen.runtime.core.storage import WORD, Handed, storage_of
 from optgen.runtime.core.table import At
-from optgen.runtime.cpu.compiled import CompilerOfKernels, compiled
-from optgen.runtime.cpu.disk import KeptOnDisk
+from optgen.runtime.cpu.compiled import CompilerOfKernels, compiled, kept_on_disk
 from optgen.runtime.cpu.threads import done, part_of, place_of_parts
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -96,9 +94,7 @@ def kernel(function: Function, *, by: type[CompilerOfKernels] = CompilerOfKernel
     options = {"nopython": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
     made = Routine(function, targetoptions=options, pipeline_class=by)
     _ = made.place
-    with suppress(RuntimeError, OSError):  # no writable place
-        made._cache = KeptOnDisk(function)  # noqa: SLF001 - as enable_caching() does with Numba's own
-    return made
+    return kept_on_disk(made)  # type: ignore[no-any-return]
 
 
 class _Argument(NamedTuple):

@@ -65,9 +65,8 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
         whole = table.tabulate(columns, np.array([theta.size]), itemsizes, small.cuts if small else None)
         work = Work(program, [whole], [given], wide, small)
         with TURN:
-            run(
-                [*prepared(launches(work)), *writes]
-            )  # all of it is compiled by now, so that nothing fails when some of it has run
+            calls = prepared(launches(work))  # all of it is compiled by then: nothing fails when some of it has run
+            run([*calls, *writes])
 
 
 _TASK = np.arange(2)
