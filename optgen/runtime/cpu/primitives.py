@@ -199,7 +199,7 @@ def lanes(_context: Any, x: Any) -> Any:
         memory = cgutils.alloca_once(builder, ir.ArrayType(ir.DoubleType(), LANES))
         for k in range(LANES):
             builder.store(args[0], cgutils.gep_inbounds(builder, memory, 0, k))
-        return _array(context, builder, memory, context.get_constant(types.intp, LANES), None)
+        return array_at(context, builder, _NUMBERS, memory, context.get_constant(types.intp, LANES))
 
     return _NUMBERS(types.float64) if x == types.float64 else None, codegen
 
@@ -211,7 +211,7 @@ def numbers(_context: Any, count: Any) -> Any:
     def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         size = builder.mul(args[0], context.get_constant(types.intp, _WIDTH))
         owner = context.nrt.meminfo_alloc_aligned(builder, size, context.get_constant(types.uint32, 64))
-        return _array(context, builder, context.nrt.meminfo_data(builder, owner), args[0], owner)
+        return array_at(context, builder, _NUMBERS, context.nrt.meminfo_data(builder, owner), args[0], owner=owner)
 
     return _NUMBERS(types.intp) if isinstance(count, types.Integer) else None, codegen
 
@@ -220,11 +220,11 @@ _NUMBERS = types.Array(types.float64, 1, "C")
 _WIDTH = 8
 
 
-def _array(context: Any, builder: Any, memory: Any, size: Any, owner: Any) -> Any:
-    """Numbers that lie in some memory, as an array."""
-    made = context.make_array(_NUMBERS)(context, builder)
-    width = context.get_constant(types.intp, _WIDTH)
-    populate_array(made, builder.bitcast(memory, ir.DoubleType().as_pointer()), [size], [width], width, owner)
+def array_at(context: Any, builder: Any, kind: Any, memory: Any, size: Any, *, owner: Any = None) -> Any:
+    """So many elements that lie in some memory, as an array of a type; nobody owns it unless said."""
+    made = context.make_array(kind)(context, builder)
+    width = context.get_constant(types.intp, context.get_abi_sizeof(made.data.type.pointee))
+    populate_array(made, builder.bitcast(memory, made.data.type), [size], [width], width, owner)
     return made._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
 
 

@@ -30,12 +30,11 @@ from numba.extending import (
     typeof_impl,
     unbox,
 )
-from numba.np.arrayobj import populate_array
 
 from optgen.runtime.core.storage import HALF, WORD, Handed, Storage, Stored, storage_of
 from optgen.runtime.cpu import formats
 from optgen.runtime.cpu.draws import philox
-from optgen.runtime.cpu.primitives import helper, per_element, where
+from optgen.runtime.cpu.primitives import array_at, helper, per_element, where
 
 __all__ = ["view"]
 
@@ -268,11 +267,9 @@ def _array(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """The memory itself, which Numba would compile two functions for."""
     rows, column, begin, count = args[:4]
     address = builder.load(builder.gep(context.make_array(signature.args[0])(context, builder, rows).data, [column]))
-    made = context.make_array(signature.return_type)(context, builder)
-    first = builder.gep(builder.inttoptr(address, made.data.type), [begin])
-    width = context.get_constant(types.intp, context.get_abi_sizeof(first.type.pointee))
-    populate_array(made, first, [count], [width], width, None)
-    return made._getvalue()  # noqa: SLF001 - Numba's name for it
+    kind = signature.return_type
+    elements = builder.inttoptr(address, context.get_value_type(types.CPointer(kind.dtype)))
+    return array_at(context, builder, kind, builder.gep(elements, [begin]), count)
 
 
 @overload(view, jit_options=_INLINED, strict=False)  # type: ignore[untyped-decorator]
