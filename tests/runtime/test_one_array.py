@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pressing import pressed_everywhere
 
-from optgen.generated.cpu import adamw, sgdm
+from optgen.generated.cpu import adafactor, adamw, sgdm
 from optgen.generated.cpu.adamw import AdamW
 from optgen.runtime.core import table
 
@@ -120,3 +121,39 @@ def test_the_first_step_does_not_read_the_buffer_of_sgdm():
     sgdm.step(theta, np.ones(3), b, t=1, lr=1.0)
     assert theta.tolist() == [0, 0, 0]
     assert b.tolist() == [1, 1, 1]
+
+
+def of_adafactor(seed, shape):
+    """Arguments of Adafactor's step by name: it has states of rows and of columns."""
+    rng = np.random.default_rng(seed)
+    shapes = {"theta": shape, "g": shape, "r": (*shape[:-1], 1), "c": (1, shape[-1])}
+    return {name: np.abs(rng.standard_normal(its)) for name, its in shapes.items()}
+
+
+def test_arrays_of_one_shape_have_nothing_to_do_with_each_other():
+    shapes = [(3, 4), (3, 4), (4, 3)]
+    together, apart = ([of_adafactor(k, shape) for k, shape in enumerate(shapes)] for _ in range(2))
+    for t in (1, 2, 3):
+        for slots in together:
+            adafactor.step(**slots, t=t)
+    for slots in apart:
+        for t in (1, 2, 3):
+            adafactor.step(**slots, t=t)
+    for one, other in zip(together, apart, strict=True):
+        assert {name: one[name].tobytes() for name in one} == {name: other[name].tobytes() for name in other}
+
+
+def test_a_signal_handler_may_step_another_array_anywhere_in_a_step():
+    expected, slots, others = of_adafactor(0, (3, 4)), of_adafactor(0, (3, 4)), []
+    adafactor.step(**expected, t=2)
+
+    def handler(*_):
+        others.append(of_adafactor(0, (3, 4)))
+        adafactor.step(**others[-1], t=2)
+
+    for _ in pressed_everywhere(lambda: adafactor.step(**slots, t=2), handler):
+        for found in (slots, *others):
+            assert all(found[name].tobytes() == its.tobytes() for name, its in expected.items())
+        for name, its in of_adafactor(0, (3, 4)).items():
+            slots[name][...] = its
+        del others[:]

@@ -90,7 +90,7 @@ class Launch:
     totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """A generated module as the runtime sees it.
 

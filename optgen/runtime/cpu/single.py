@@ -1,23 +1,30 @@
-"""One array at a time: what the ``step`` function of a generated module does."""
+"""One array at a time: what the ``step`` function of a generated module does.
+
+Nobody says beforehand which arrays are to come. So the kernels are got ready for a shape and a storage; then they are
+told at each step where the arrays lie, and kept for the next.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from optgen.runtime.core import arrays, table
+from optgen.runtime.core import arrays
 from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.memory import Memory
-from optgen.runtime.core.program import Array, Program, as_step_count
-from optgen.runtime.core.small import Small, allocated, cuts_for, shape_in
-from optgen.runtime.core.storage import FORMATS, beside, stored_as
-from optgen.runtime.core.turn import TURN, run
+from optgen.runtime.core.program import Array, Call, Program, as_step_count
+from optgen.runtime.core.small import allocated, cuts_of, shape_in
+from optgen.runtime.core.storage import FORMATS, Storage, beside, stored_as
+from optgen.runtime.core.table import tabulate
+from optgen.runtime.core.turn import CHILD, TURN, run
 from optgen.runtime.cpu.launch import Work, launches
-from optgen.runtime.cpu.notes import Due, prepared
+from optgen.runtime.cpu.notes import prepared
 
 
 def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: Mapping[str, Any]) -> None:
@@ -48,46 +55,73 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     numbers = [slots[name] for name in program.numbers]
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     storage = stored_as(program.slots, formats_of(program, slots, arrays))
+    keys = program.keys(count, values)
     wide = np.array([scalars], np.float64)
-    given = (storage.as_argument, wide.astype(storage.computed), *program.keys(count, values))
+    narrow = wide.astype(storage.computed)
+    writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
     if count == 1:
         fill(program, arrays, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
-    writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
-    if theta.size <= table.CHUNK and not program.phases:  # a table of one row, without the arithmetic of many
-        assert program.sweep is not None, "there is a sweep where there are no phases"
-        row = np.array([[theta.size, *starts, 0, 0, 0]], np.int64)
-        run([*prepared([Due(partial(program.sweep, row, _TASK, *given))]), *writes])
-    else:
-        small = _small(program, slots)
-        scratch = [np.empty(theta.shape, storage.computed) for _ in program.scratch]
-        columns = np.array([*starts, *arrays.addresses(scratch)], np.int64)[:, None]
-        itemsizes = [its.itemsize for _, its in storage.slots]
-        whole = table.tabulate(columns, np.array([theta.size]), itemsizes, small.cuts if small else None)
-        work = Work(program, [whole], [given], wide, small)
-        with TURN:
-            calls = prepared(launches(work))  # all of it is compiled by then: nothing fails when some of it has run
-            run([*calls, *writes])
+    with TURN:
+        made = _kept if theta.size <= _SMALL else _prepared
+        its = made(program, storage, theta.shape, wide.shape, CHILD.lacks_threads)
+        small = [slots[name] for name in program.small_states]
+        given = [its.offsets + starts, wide, narrow, *keys, *small]
+        taken = map(arrays.writing, small, its.small)
+        run([*map(arrays.writing, [*its.given, *its.small], given), *its.calls, *taken, *writes])
 
 
-_TASK = np.arange(2)
+_SMALL = 65_536
+"""Elements up to which what a step needs besides the array is kept for the next; it is little beside larger ones."""
 
 
-def _small(program: Program, slots: Mapping[str, Array]) -> Small | None:
-    """What varies over less than elements, the caller's small states among it."""
-    if not program.phases:
-        return None
-    cuts = _cuts(frozenset(program.kinds.values()), slots["theta"].shape)
-    return allocated(program, cuts, {name: slots[name].reshape(-1) for name in program.small_states})
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """Calls of kernels, and the arrays from which they read what is another at each step.
+
+    These are written by calls that are made together with those of the kernels: a signal handler may step other arrays
+    by the same.
+    """
+
+    calls: list[Call]
+    given: list[Array]  # where chunks begin, the scalars, these as elements are computed, what draws are made from
+    small: list[Array]  # the small states, in the shapes that the caller has
+    offsets: Array  # int64 (chunks, slots): how many bytes into an array each chunk begins
+    scratch: list[Array]
 
 
-@lru_cache(maxsize=64)
-def _cuts(kinds: frozenset[str], shape: tuple[int, ...]) -> table.Cuts:
-    return cuts_for(kinds, [shape])
+def _prepared(
+    program: Program,
+    storage: Storage,
+    shape: tuple[int, ...],
+    scalars: tuple[int, int],
+    _lacks_threads: bool,  # noqa: FBT001
+) -> _Prepared:
+    """What a step needs besides its arrays; all code is compiled by then, so that nothing fails when some has run."""
+    cuts = cuts_of(program, [shape]) if program.phases else None
+    small = {name: np.zeros(shape_in(kind, shape)) for name, kind in program.small_states.items()}
+    room = allocated(program, cuts, {name: values.reshape(-1) for name, values in small.items()}) if cuts else None
+    scratch = [np.empty(shape, storage.computed) for _ in program.scratch]
+    count = 2 + len(program.states)
+    columns = np.array([*[0] * count, *arrays.addresses(scratch)], np.int64)[:, None]
+    table = tabulate(columns, np.array([prod(shape)]), [its.itemsize for _, its in storage.slots], cuts)
+    wide, narrow = np.zeros(scalars), np.zeros(scalars, storage.computed)
+    keys = program.keys(0, dict.fromkeys(program.seeds, 0))
+    calls = prepared(launches(Work(program, [table], [(storage.as_argument, narrow, *keys)], wide, room)))
+    given = [table.rows[:, 1 : 1 + count], wide, narrow, *keys]
+    return _Prepared(calls, given, list(small.values()), table.offsets[:count].T, scratch)
+
+
+_kept = lru_cache(maxsize=64)(_prepared)
 
 
 def formats_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> tuple[str, ...]:
     """As what theta, the gradient and the states of elements of checked arrays are stored."""
-    return tuple(memory.dtype_of(memory.plain(slots[name])).name for name in ("theta", "g", *program.states))
+    return tuple(_name_of(memory.dtype_of(memory.plain(slots[name]))) for name in ("theta", "g", *program.states))
+
+
+@cache
+def _name_of(dtype: np.dtype[Any]) -> str:
+    return dtype.name  # which NumPy puts together anew whenever it is asked
 
 
 def addresses_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> list[int]:
