@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from optgen.runtime.core.program import Array, Call
 from optgen.torch.body import Body
 from optgen.torch.share import Share
 from optgen.torch.tensors import as_numbers, empty_as
+from optgen.torch.watch import ODD
 
 
 class HostShare(Share):
@@ -35,31 +36,50 @@ class HostShare(Share):
     def _theta(self, k: int) -> Any:
         return self._bodies[k].numbers
 
+    def _fetched(self, starts: Array) -> dict[int, Any]:
+        plain = [k for k in self.mine if starts[k] not in (0, ODD)]
+        rooms = {k: self._room_for(k, self._model.params[k].dtype) for k in plain}
+        if plain:
+            grads = [self._model.params[k].grad for k in plain]
+            torch._foreach_copy_(list(rooms.values()), grads, non_blocking=self._are_pinned)
+            starts[plain] = [room.data_ptr() for room in rooms.values()]
+        return rooms
+
     def _brought(self, k: int, grad: Any, dtype: Any) -> Any:
+        return self._room_for(k, dtype).copy_(grad, non_blocking=self._are_pinned)
+
+    def _room_for(self, k: int, dtype: Any) -> Any:
+        """Where a gradient arrives."""
         if k not in self._room or self._room[k].dtype != dtype:
-            self._room[k] = _on_host(self._bodies[k].like, dtype, grad)
-        return self._room[k].copy_(grad, non_blocking=_is_pinned_for(grad))
+            self._room[k] = _on_host(self._bodies[k].like, dtype, self._model.parts[k])
+        return self._room[k]
 
     def _pointed(self, given: Array, absent: frozenset[int]) -> tuple[Array, dict[int, Any]]:
         found = super()._pointed(given, absent)
         self._wait()
         return found
 
-    def _copied(self, pairs: Sequence[tuple[Any, Any]]) -> tuple[list[Call], list[Call]]:
-        return [], [
-            *(partial(its.copy_, twin, non_blocking=_is_pinned_for(its)) for twin, its in pairs),
-            partial(self._wait),
-        ]
+    def _copied(self) -> tuple[list[Call], list[Call]]:
+        _, leaving = super()._copied()
+        return [], [*(partial(each, non_blocking=self._are_pinned) for each in leaving), partial(self._wait)]
+
+    @cached_property
+    def _are_pinned(self) -> bool:
+        """Whether all that is copied here and there is pinned."""
+        return all(map(_is_pinned_for, (self._model.parts[k] for k in self.mine)))
 
     def _wait(self) -> None:
         """Until all that has been sent is there."""
-        for device in {self._model.parts[k].device for k in self.mine}:
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+        for device in self._devices:
+            torch.cuda.synchronize(device)
 
-    def remember(self) -> None:
-        """Remember how often parameters have been written to."""
-        self._versions = {k: self._version(k) for k in self.mine}
+    @cached_property
+    def _devices(self) -> set[Any]:
+        """Those that copy while others go on."""
+        return {device for device in {self._model.parts[k].device for k in self.mine} if device.type == "cuda"}
+
+    def _following(self) -> Iterable[int]:
+        return self.mine
 
     def _take_over(self, k: int) -> None:
         self._bodies[k].numbers.copy_(as_numbers(self._model.parts[k]))

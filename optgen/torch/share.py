@@ -6,7 +6,7 @@ is made from them, and made anew when anything but a gradient has moved.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -77,7 +77,9 @@ class Share:
         """Where they were."""
         self._given = b""
         """The same as it was told, if none of them needed a closer look."""
-        self._versions: dict[int, tuple[int, int]] = {}
+        self._followed = [(k, its) for k in self._following() for its in _each(model.params[k], model.parts[k])]
+        self._versions: list[int] = []
+        """How often these had been written to, once that is known."""
         self._visit: Any = None
         """What a step visits, if it is known."""
         self._kernels = Kernels(self._combine)
@@ -85,6 +87,7 @@ class Share:
         self._flat = self._kept(hypers)
         self._expected = {key: values.copy() for key, values in self._flat.items()}
         self._extents = self._apart()
+        self._arriving, self._leaving = self._copied()
 
     # What there is ---------------------------------------------------------------------------------------------------
 
@@ -290,20 +293,23 @@ class Share:
         starts, used = self._pointed(starts, absent)
         self._begin(step, hypers)
         kernels = self._launched(step, starts, t)
-        arriving, leaving = self._copied(
-            [(self._bodies[k].numbers, as_numbers(self._model.parts[k])) for k in self._copies]
-        )
         return [
-            *arriving,
+            *self._arriving,
             *kernels,
-            *leaving,
+            *self._leaving,
             *self._noted(step, hypers),
             partial(_nothing, used),  # which keeps copies of gradients
         ]
 
-    def _copied(self, pairs: Sequence[tuple[Any, Any]]) -> tuple[list[Call], list[Call]]:
-        """What brings parameters to the copies of them that kernels see, pair by pair, and what brings them back."""
-        return [partial(copy.copy_, its) for copy, its in pairs], [partial(its.copy_, copy) for copy, its in pairs]
+    def _copied(self) -> tuple[list[Call], list[Call]]:
+        """What brings parameters to the copies of them that kernels see, and what brings them back."""
+        if not self._copies:
+            return [], []
+        pairs = (
+            [self._bodies[k].numbers for k in self._copies],
+            [as_numbers(self._model.parts[k]) for k in self._copies],
+        )
+        return [partial(torch._foreach_copy_, *pairs)], [partial(torch._foreach_copy_, *reversed(pairs))]
 
     def _launched(self, step: Coming, starts: Array, t: int) -> list[Call]:
         """The kernels of a step."""
@@ -343,19 +349,25 @@ class Share:
     def check(results: Sequence[Any]) -> None:
         """Complain of what the calls of a step returned: what fails on a CPU raises."""
 
-    def remember(self) -> None:
-        """Remember how often parameters have been written to that have something beside them."""
-        self._versions = {k: self._version(k) for k in self._rest}
+    def _following(self) -> Iterable[int]:
+        """The parameters of which there is more than what the kernels are given."""
+        return self._rest
 
-    def _version(self, k: int) -> tuple[int, int]:
-        """What tells whether a parameter has been written to: a DTensor itself, or the part that is here."""
-        return self._model.params[k]._version, self._model.parts[k]._version  # noqa: SLF001 - torch has no other
+    def remember(self) -> None:
+        """Remember how often parameters have been written to of which there is more."""
+        self._versions = self._versions_now()
+
+    def _versions_now(self) -> list[int]:
+        return [its._version for _, its in self._followed]  # noqa: SLF001 - torch has no other
 
     def _follow(self) -> None:
-        """What somebody else has written to a parameter holds, not what is beside it."""
-        for k, version in self._versions.items():
-            if self._version(k) != version:
-                self._take_over(k)
+        """What somebody else has written to a parameter holds, not what there is of it besides."""
+        now = self._versions_now()
+        if self._versions and self._versions != now:
+            for (k, _), before, after in zip(self._followed, self._versions, now, strict=True):
+                if before != after:
+                    self._take_over(k)
+            self._versions = now
 
     def _take_over(self, k: int) -> None:
         """Let what is beside a parameter follow from what it is now."""
@@ -385,6 +397,14 @@ class Share:
         """A gradient in memory that kernels can reach, in the order of its parameter."""
         return empty_as(self._bodies[k].like, dtype).copy_(grad)
 
+    def _fetched(self, starts: Array) -> dict[int, Any]:
+        """Gradients of parameters that are copies, brought to where kernels reach them, and pointed at.
+
+        They lie in the order of their parameters; what does not lie in that of the copies needs a closer look.
+        """
+        starts[self._copies] = np.where(starts[self._copies] == 0, 0, ODD)
+        return {}
+
     def _pointed(self, given: Array, absent: frozenset[int]) -> tuple[Array, dict[int, Any]]:
         """Where the gradients lie, 0 for those that are not there, and those that had to be looked at."""
         told = given.tobytes()
@@ -392,17 +412,16 @@ class Share:
             return self._pointed_at, {}
         starts, there = np.zeros(len(given), np.int64), [k for k in self.mine if k not in absent]
         starts[there] = given[there]
-        if self._copies:
-            starts[self._copies] = np.where(starts[self._copies] == 0, 0, ODD)
+        used, sizes, formats = self._fetched(starts) if self._copies else {}, self._bytes, self._own_formats
         is_odd = starts == ODD
-        used, sizes, formats = {}, self._bytes, self._own_formats
         if is_odd.any():
             odd = np.flatnonzero(is_odd).tolist()
-            used = {k: self._gradient(k, self._model.params[k].grad) for k in odd}
-            starts[odd] = [grad.data_ptr() for grad in used.values()]
+            looked_at = {k: self._gradient(k, self._model.params[k].grad) for k in odd}
+            starts[odd] = [grad.data_ptr() for grad in looked_at.values()]
             sizes = sizes.copy()
-            sizes[odd] = [grad.numel() * grad.element_size() for grad in used.values()]
-            formats = {**formats, **{k: FORMAT[grad.dtype] for k, grad in used.items()}}
+            sizes[odd] = [grad.numel() * grad.element_size() for grad in looked_at.values()]
+            formats = {**formats, **{k: FORMAT[grad.dtype] for k, grad in looked_at.items()}}
+            used = {**used, **looked_at}
         overlap = self._extents.overlap(starts, np.where(starts == 0, 0, sizes))
         if overlap:
             k, other = overlap
@@ -452,6 +471,11 @@ class Share:
 def _take_over(master: Any, param: Any) -> None:
     """Let a copy in more bits be what a parameter says, where it is not what is rounded to that."""
     torch.where(master.to(param.dtype) == param, master, param.to(master.dtype), out=master)
+
+
+def _each(param: Any, part: Any) -> list[Any]:
+    """What may be written to: a parameter, and the part of it that is here, if that is another tensor."""
+    return [param] if part is param else [param, part]
 
 
 def _nothing(_: Any) -> None:
