@@ -99,6 +99,17 @@ def test_a_read_only_gradient_is_fine(slots):
     adamw.step(**slots, t=1)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("slot", ["g", "m"])
+def test_gradients_and_states_of_fewer_bits(dtype, slot):
+    halves, whole = ({name: np.full(5, 0.5, dtype) for name in ("theta", "g", "m", "v")} for _ in range(2))
+    halves[slot] = halves[slot].astype(np.float16)
+    for slots in (halves, whole):
+        adamw.step(**slots, t=2)
+    assert halves["theta"].tobytes() == whole["theta"].tobytes()
+    assert halves["m"].tobytes() == whole["m"].astype(halves["m"].dtype).tobytes()
+
+
 @pytest.mark.parametrize(("one", "other"), [("theta", "g"), ("theta", "m"), ("m", "v"), ("g", "v")])
 def test_arrays_that_share_memory(slots, unchanged, one, other):
     memory = np.ones(20, np.float32)

@@ -154,7 +154,7 @@ def addresses_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> 
         starts = its.addresses_if_plain(given, shapes, dtypes) if given else []
         if starts is None:
             for (name, array), shape, expected in zip(group.items(), shapes, dtypes, strict=True):
-                formats = expected if expected is double else beside(expected.name)
+                formats = expected if name in small or name in numbers else beside(expected.name)
                 its.check(array, name, shape, formats, written=name != "g")
             starts = its.addresses(given)
         found |= dict(zip(group, starts, strict=True))
