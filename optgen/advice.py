@@ -114,12 +114,18 @@ ADVICE: tuple[Row, ...] = (
         'one name makes one symbol: m = state("m"), and m, v = state("m v") two',
     ),
     Row(ValueError, "values to unpack", 'name as many as there are: m, v = state("m v")', r"\b(?:state|local)\("),
+    Row(
+        TypeError,
+        r"'\w*Mat\w+'",
+        "leave out the matrix: an equation is that of one element, and RowSum, ColSum go over many",
+    ),
     Row(TypeError, r" for @", "write TensorSum(a*b) for the product of two as vectors; there is none of matrices"),
     Row(TypeError, "", "write ** for a power: g**2", r"\^"),
     Row(TypeError, r"for (?:<<|>>|divmod|//)", "write floor(a/b), from sympy"),
     Row(TypeError, "format string", "leave the text out: equations hold symbols and numbers", ""),
     # Conditions for numbers, and numbers for conditions.
     Row(TypeError, "ExprCondPair|Second argument must be a Boolean|At least one .* pair", _CHOICE),
+    Row(TypeError, "bool or Boolean", _CHOICE, r"\bITE\("),
     Row(TypeError, "iterable", "write TensorSum(g), RowSum(g), … for what goes over many elements"),
     Row(TypeError, r"(?:Equality|Unequality|Than)\.__new__", "write both sides: Eq(a, b)"),
     Row(

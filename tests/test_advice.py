@@ -96,6 +96,8 @@ SAID = {
     "x, y = g": ("cannot unpack", "write TensorSum(g)"),
     "m, = state('m')": ("cannot unpack", 'm = state("m")'),
     "m, v, s = state('m v')": ("values to unpack", 'm, v = state("m v")'),
+    "from sympy import Matrix; x = g*Matrix([g, g])": ("'Grad' and 'MutableDenseMatrix'", "leave out the matrix"),
+    "from sympy import ITE; x = ITE(g > 0, g, -g)": ("expecting bool", "write Piecewise("),
     "x = g @ g": ("unsupported operand", "write TensorSum(a*b)"),
     "x = g^2": ("unsupported operand", "write ** for a power"),
     "x = g + 'a'": ("unsupported operand", "build equations of symbols and numbers"),

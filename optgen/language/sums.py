@@ -133,7 +133,8 @@ def _applied(operator: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
         sides = [_top(sympify(side, strict=True)) for side in (left, right)]
     except SympifyError:
         return NotImplemented
-    return _written(operator(*sides)) if all(isinstance(side, Expr) for side in sides) else NotImplemented
+    are_numbers = all(isinstance(side, Expr) and not side.is_Matrix for side in sides)
+    return _written(operator(*sides)) if are_numbers else NotImplemented
 
 
 def _top(value: Any) -> Any:
