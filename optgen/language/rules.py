@@ -26,7 +26,7 @@ from optgen.language.grammar import misformed, shortened
 from optgen.language.noise import normal
 from optgen.language.order import named, walk
 from optgen.language.parts import is_large
-from optgen.language.reductions import Reduction, n_cols, n_rows, numel
+from optgen.language.reductions import REDUCTION, Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space, join_all
 from optgen.language.symbols import Grad, Hyper, Local, Named, Next, Result, State, Stateful, Theta, g, t, theta
 from optgen.language.text import text
@@ -211,7 +211,7 @@ def _symbols_are_declared(_: str, __: str, step: Sequence[Let]) -> Found:
         of_groups = sorted((x for x in state.init.atoms(Reduction) if x.to is Space.GROUP), key=str)
         if of_groups and not state.init.has(g):  # with g it is computed in the first step, which knows the groups
             what = f"the init of state `{state}` is made of {text(of_groups[0])}, before there are groups"
-            model = type(of_groups[0]).__name__.replace("Group", "Model")
+            model = REDUCTION[of_groups[0].how, Space.MODEL].__name__
             yield Problem(what, f"write {model}(…), or a total of each tensor", str(let))
 
 
@@ -437,8 +437,8 @@ def _reduce(what: str, state: Stateful, space: Space) -> str:
     declare = (
         f"declare state({name}) without a space" if enough is Space.ELEM else f"declare state({name}, space={enough!r})"
     )
-    means = [kind.__name__ for kind in Reduction.__subclasses__() if (kind.how, kind.to) == ("mean", state.space)]
-    return f"reduce the {what}, with {means[0]} say, or {declare}" if means else declare
+    mean = REDUCTION.get(("mean", state.space))
+    return f"reduce the {what}, with {mean.__name__} say, or {declare}" if mean else declare
 
 
 _GROUPS = (
