@@ -50,23 +50,12 @@ from numpy.typing import NDArray
 
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
-from optgen.verify import reference
+from optgen.verify import reference, settings
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
 from optgen.verify.cases import MODEL, Case, cases, in_range, joined, judged, nonnegative, unsure
 from optgen.verify.error import Magnitudes, Measured
 from optgen.verify.memory import escapes, fenced
 from optgen.verify.range import Ranged
-from optgen.verify.settings import (
-    Model,
-    Setting,
-    Shape,
-    branches,
-    defaults,
-    is_of_elements,
-    model_step,
-    numbers_of,
-    ordinary,
-)
 
 Array = NDArray[Any]
 PART = "numerics"
@@ -135,13 +124,13 @@ def _declared(candidate: Candidate) -> Iterator[str]:
 # What the kernel makes of them
 
 
-def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Array]:
+def _stepped(candidate: Candidate, setting: settings.Setting, old: settings.Model) -> dict[str, Array]:
     """Every slot and state after one step of the module, `joined`; hyperparameters at their defaults are left to it."""
-    optimizer, usual = candidate.optimizer, defaults(candidate.optimizer)
+    optimizer, usual = candidate.optimizer, settings.defaults(candidate.optimizer)
     follow = {hyper.name for hyper in optimizer.hypers if not hyper.default.is_number}
     hypers = {name: value for name, value in setting.hypers.items() if value != usual[name] or name in follow}
-    numbers = {name: np.array(value) for name, value in numbers_of(optimizer, setting).items()}
-    if is_of_elements(optimizer):
+    numbers = {name: np.array(value) for name, value in settings.numbers_of(optimizer, setting).items()}
+    if settings.is_of_elements(optimizer):
         slots = {name: fenced(arrays).arrays[0] for name, arrays in old.items()}
         with running():
             candidate.module.step(**slots, **numbers, t=setting.t, **hypers)
@@ -244,8 +233,8 @@ def _equation(optimizer: Optimizer, name: str) -> str:
 # First steps
 
 
-def _shapes(optimizer: Optimizer) -> Sequence[Shape]:
-    return _VECTORS if is_of_elements(optimizer) else MODEL
+def _shapes(optimizer: Optimizer) -> Sequence[settings.Shape]:
+    return _VECTORS if settings.is_of_elements(optimizer) else MODEL
 
 
 @lru_cache(maxsize=8)
@@ -274,7 +263,7 @@ def _after(
     return [(expected, unsure(ranged, by)) for expected, ranged in zip(*found, strict=True)]
 
 
-def _of_any_size(shape: Shape, rng: Any) -> Array:
+def _of_any_size(shape: settings.Shape, rng: Any) -> Array:
     return np.asarray(rng.normal(size=shape) * 10.0 ** rng.integers(-6, 6, shape))
 
 
@@ -324,7 +313,7 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
 
 def _story(optimizer: Optimizer, i: int, thetas: Sequence[Array], grads: Sequence[Sequence[Array]]) -> str:
     """What theta was and which gradients came: of one element where each goes its own way, else of the model."""
-    if is_of_elements(optimizer):
+    if settings.is_of_elements(optimizer):
         start, *rest = (float(np.concatenate(arrays)[i]) for arrays in (thetas, *grads))
         return f"theta[{i}] = {start!r}, its gradients {', '.join(map(repr, rest))}"
     model = [str([array.tolist() for array in arrays]) for arrays in (thetas, *grads)]
@@ -366,15 +355,15 @@ class _Made:
     exact: Mapping[str, Array]
 
 
-def _ordinary(optimizer: Optimizer) -> Sequence[Setting]:
+def _ordinary(optimizer: Optimizer) -> Sequence[settings.Setting]:
     """A setting for each branch, and one late enough that no first step is special."""
-    return [*branches(optimizer), Setting(10, defaults(optimizer))]
+    return [*settings.branches(optimizer), settings.Setting(10, settings.defaults(optimizer))]
 
 
-def _ordinary_model(optimizer: Optimizer, dtype: Any, rng: Any) -> Model:
+def _ordinary_model(optimizer: Optimizer, dtype: Any, rng: Any) -> settings.Model:
     """Numbers far from all ends, so that float64 and the dtype agree on what is NaN and what is infinite."""
     squares, small = nonnegative(optimizer), {state.name for state in optimizer.small_states}
-    drawn = ordinary(optimizer, [(_LENGTH,)] if is_of_elements(optimizer) else MODEL, rng)
+    drawn = settings.ordinary(optimizer, [(_LENGTH,)] if settings.is_of_elements(optimizer) else MODEL, rng)
     signed = {name: [x * rng.choice([-1.0, 1.0], x.shape) for x in its] for name, its in drawn.items()}
     old = {name: drawn[name] if name in squares else signed[name] for name in drawn}
     return {name: [x if name in small else x.astype(dtype) for x in its] for name, its in old.items()}
@@ -387,8 +376,8 @@ def _spoilt(arrays: Sequence[Array], special: float) -> list[Array]:
     return [first, *([first] * (len(arrays) - 1) if arrays[0] is arrays[-1] else arrays[1:])]
 
 
-def _exact(optimizer: Optimizer, setting: Setting, old: Model) -> dict[str, Array]:
-    return joined(optimizer, {"g": old["g"], **model_step(optimizer, setting, old)})
+def _exact(optimizer: Optimizer, setting: settings.Setting, old: settings.Model) -> dict[str, Array]:
+    return joined(optimizer, {"g": old["g"], **settings.model_step(optimizer, setting, old)})
 
 
 def _misled(case: Case, usual: _Made, outcome: _Made) -> str:

@@ -37,20 +37,9 @@ from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda import simulated, storage
 from optgen.runtime.cuda import totals as cuda_totals
 from optgen.runtime.cuda.places import FAMILIES, names_of_small, placed_on_device, those
+from optgen.verify import rehearsal
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes
-from optgen.verify.rehearsal import (
-    Clock,
-    Column,
-    CountingMemory,
-    changed_by,
-    executed,
-    problems_of,
-    scalars_of,
-    slots,
-    small_values,
-    with_elements,
-)  # fmt: skip
 from optgen.verify.settings import Setting, begun, branches, is_of_tensors, model_step, ordinary
 
 Array = NDArray[Any]
@@ -188,9 +177,9 @@ class _SmallColumns:
     """What varies over less than elements: the columns of all names, one after another, with gaps between."""
 
     begins: Sequence[int]
-    columns: Sequence[Column]
+    columns: Sequence[rehearsal.Column]
 
-    def _at(self, k: int) -> tuple[Column, int]:
+    def _at(self, k: int) -> tuple[rehearsal.Column, int]:
         which = bisect_right(self.begins, k) - 1
         return self.columns[max(which, 0)], int(k) - self.begins[max(which, 0)]
 
@@ -207,9 +196,9 @@ class _SmallColumns:
 class _Machine:
     """All that a module is given to run on."""
 
-    clock: Clock = field(default_factory=Clock)
+    clock: rehearsal.Clock = field(default_factory=rehearsal.Clock)
     turn: _Turn = field(default_factory=_Turn)
-    memory: CountingMemory = field(default_factory=CountingMemory)
+    memory: rehearsal.CountingMemory = field(default_factory=rehearsal.CountingMemory)
 
     def load(self, place: int, i: int, stored: Stored) -> Any:
         return self.memory.at(place + i * stored.itemsize, 1)[0]
@@ -264,7 +253,9 @@ def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
     drawn = SimpleNamespace(draw=lambda *_: np.float64(0.5), draw4=lambda *_: (np.float64(0.5),) * 4)
     stand_in = SimpleNamespace(**machine.names())
     stand_ins = {cuda.__name__: stand_in, storage.__name__: stand_in, cuda_draws.__name__: drawn}
-    return executed(path, ast.fix_missing_locations(_Yielding().visit(ast.parse(text))), stand_ins, cuda_totals)
+    return rehearsal.executed(
+        path, ast.fix_missing_locations(_Yielding().visit(ast.parse(text))), stand_ins, cuda_totals
+    )
 
 
 def _totals() -> dict[str, Callable[..., Any]]:
@@ -343,13 +334,13 @@ def _step(
     *,
     backwards: bool,
     absent: Sequence[int] = (),
-) -> tuple[list[str], dict[str, list[Column]]]:
+) -> tuple[list[str], dict[str, list[rehearsal.Column]]]:
     """What is wrong with a step, and all memory after it; some tensors may take no part in it.
 
     Where tensors go their own ways they have the second row of scalars, and the first holds no numbers.
     """
     optimizer, machine = candidate.optimizer, _Machine()
-    clock, columns = machine.clock, dict[str, list[Column]]()
+    clock, columns = machine.clock, dict[str, list[rehearsal.Column]]()
     with running(), np.errstate(all="ignore"):
         program: Program = _executed(candidate.path, candidate.text, machine)["PROGRAM"]
         totals = _totals()
@@ -357,13 +348,13 @@ def _step(
         groups = np.full(len(SHAPES), row)
         groups[list(absent)] = -1
         cuts = cuts_of(program, SHAPES, CHUNK).visiting(groups)
-        columns |= slots(program, drawn, clock)
+        columns |= rehearsal.slots(program, drawn, clock)
         # Every third tensor begins where four elements cannot be moved at once.
         rows = [[machine.memory.add(one, 8 * (k % 3 == 1)) for k, one in enumerate(row)] for row in columns.values()]
         addresses = np.array(rows, np.int64)
-        named = small_values(program, cuts, drawn, clock)
+        named = rehearsal.small_values(program, cuts, drawn, clock)
         small, at = _joined([named[name] for name in names_of_small(program.small_states, program.values)], cuts)
-        taken = scalars_of(program, optimizer, setting)
+        taken = rehearsal.scalars_of(program, optimizer, setting)
         scalars = np.array([*[[math.nan] * len(taken)] * row, taken], np.float64)
         storage = uniform(program.slots, np.float64).as_argument
         keys = [
@@ -386,11 +377,13 @@ def _step(
                 threads = [start(*given) for _ in range(THREADS)]
                 _take_turns(threads, machine.turn, totals, backwards=backwards)
     for name, kind in program.small_states.items():
-        columns[name] = with_elements(kind, named[name], cuts)
-    return problems_of(columns, clock, changed_by(optimizer, setting, drawn), program.small_states), columns
+        columns[name] = rehearsal.with_elements(kind, named[name], cuts)
+    return rehearsal.problems_of(
+        columns, clock, rehearsal.changed_by(optimizer, setting, drawn), program.small_states
+    ), columns
 
 
-def _joined(columns: Sequence[Column], cuts: Cuts) -> tuple[_SmallColumns, Array]:
+def _joined(columns: Sequence[rehearsal.Column], cuts: Cuts) -> tuple[_SmallColumns, Array]:
     """Small values with gaps between, and where they stand."""
     sizes = [len(each) + GAP for each in columns]
     begins = np.cumsum([0, *sizes])[:-1].tolist()
