@@ -372,13 +372,7 @@ def difference(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> s
 
 
 def at_random(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tuple[Verdict, str]:
-    """Compare two expressions at random points, to many digits.
-
-    Parameters
-    ----------
-    code, spec, spaces, draw
-        As for `settled`.
-    """
+    """Compare two expressions at random points, to many digits; all is as for `settled`."""
     compared = missed = 0
     for at in islice(_at_points(code, spec, spaces, draw), 4 * POINTS):
         if not at.is_finite:  # infinite, or the root of something negative
