@@ -160,7 +160,9 @@ class _Runner:
 def _resting(runner: _Runner, what: str, pool: Array, theta: Array) -> Finding:
     """What rests in float64 must rest in float32 when it is put there."""
     half, end = runner.run(theta.astype(np.float64), pool)
-    _, nearby = runner.run(theta.astype(np.float64), _a_unit_apart(pool)) if pool.any() else (half, end)
+    # Every second gradient is a unit in the last place of float32 farther from 0.
+    apart = np.concatenate([pool, np.nextafter(pool, 2 * pool)]).astype(np.float64)
+    _, nearby = runner.run(theta.astype(np.float64), apart) if pool.any() else (half, end)
     with np.errstate(over="ignore"):
         start = {name: values.astype(np.float32) for name, values in end.items()}
     _, found = runner.run(start["theta"].reshape(theta.shape), pool, start)
@@ -180,11 +182,6 @@ def _resting(runner: _Runner, what: str, pool: Array, theta: Array) -> Finding:
             )
     verdict = Verdict.FAILED if worst > BOUND else Verdict.TESTED
     return Finding(PART, f"fixed points under {what}", verdict, where, {"rest_ulps": worst})
-
-
-def _a_unit_apart(pool: Array) -> Array:
-    """The gradients, every second a unit in the last place of float32 farther from 0."""
-    return np.concatenate([pool, np.nextafter(pool, 2 * pool)]).astype(np.float64)
 
 
 def _noisy(runner: _Runner, pool: Array, theta: Array) -> Finding:

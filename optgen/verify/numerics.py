@@ -140,18 +140,16 @@ def _stepped(candidate: Candidate, setting: settings.Setting, old: settings.Mode
     with running():
         taken = candidate.kind(theta, **hypers)
         taken_up(taken, setting.t - 1, numbers)
-        for name, values in old.items():
-            if name not in ("theta", "g"):
-                _put(taken.state[name], values)
+        for name, arrays in _states_of(taken).items():
+            for target, value in zip(arrays, old.get(name, ()), strict=False):  # one array holds the value of them all
+                target[...] = value
         taken.step(g)
-        states = {name: its if isinstance(its, tuple) else [its] for name, its in taken.state.items()}
-    return joined(optimizer, {"theta": theta, "g": g, **states})
+        return joined(optimizer, {"theta": theta, "g": g, **_states_of(taken)})
 
 
-def _put(state: Any, values: Sequence[Array]) -> None:
-    """Set a state of a class."""
-    for target, value in zip(state, values, strict=True) if isinstance(state, tuple) else [(state, values[0])]:
-        target[...] = value
+def _states_of(taken: Any) -> dict[str, Sequence[Array]]:
+    """The states of a class: an array a tensor, or one."""
+    return {name: its if isinstance(its, tuple) else [its] for name, its in taken.state.items()}
 
 
 @dataclass(frozen=True)
@@ -233,38 +231,25 @@ def _equation(optimizer: Optimizer, name: str) -> str:
 # First steps
 
 
-def _shapes(optimizer: Optimizer) -> Sequence[settings.Shape]:
-    return _VECTORS if settings.is_of_elements(optimizer) else MODEL
-
-
 @lru_cache(maxsize=8)
 def _start(
     optimizer: Optimizer, dtype: Any, hypers: tuple[tuple[str, float], ...]
 ) -> tuple[list[Array], list[list[Array]], list[tuple[dict[str, Measured], dict[str, Ranged]]]]:
-    """Thetas and gradients, and what every slot should be after each of the first steps."""
-    rng = np.random.default_rng(1)
-    thetas = [np.asarray(rng.normal(size=shape), dtype) for shape in _shapes(optimizer)]
-    grads = [[_of_any_size(shape, rng).astype(dtype) for shape in _shapes(optimizer)] for _ in range(STEPS)]
-    return thetas, grads, _after(optimizer, dtype, thetas, grads, dict(hypers))
-
-
-def _after(
-    optimizer: Optimizer, dtype: Any, thetas: list[Array], grads: list[list[Array]], hypers: dict[str, float]
-) -> list[tuple[dict[str, Measured], dict[str, Ranged]]]:
-    """What every slot should be after each of the first steps, and where the dtype cannot follow."""
+    """Thetas and gradients, and what every slot should be after each of the first steps, with where a dtype follows."""
+    rng, shapes = np.random.default_rng(1), _VECTORS if settings.is_of_elements(optimizer) else MODEL
+    thetas = [np.asarray(rng.normal(size=shape), dtype) for shape in shapes]
+    drawn = ([rng.normal(size=shape) * 10.0 ** rng.integers(-6, 6, shape) for shape in shapes] for _ in range(STEPS))
+    grads = [[np.asarray(gradient, dtype) for gradient in model] for model in drawn]
     found: list[list[Any]] = []
-    measure, by = Magnitudes(dtype), in_range(optimizer, dtype)
-    for arithmetic in (measure, by):
-        after, found = list(thetas), [*found, []]
-        states = reference.start(optimizer, thetas, hypers=hypers, arithmetic=arithmetic)
+    by = in_range(optimizer, dtype)
+    for arithmetic in (Magnitudes(dtype), by):
+        how: dict[str, Any] = {"hypers": dict(hypers), "arithmetic": arithmetic}
+        after, states = list(thetas), reference.start(optimizer, thetas, **how)
+        found.append([])
         for k, grad in enumerate(grads):
-            after, states = reference.step(optimizer, after, grad, states, k + 1, hypers=hypers, arithmetic=arithmetic)
+            after, states = reference.step(optimizer, after, grad, states, k + 1, **how)
             found[-1].append(joined(optimizer, {"theta": after, **states}, arithmetic))
-    return [(expected, unsure(ranged, by)) for expected, ranged in zip(*found, strict=True)]
-
-
-def _of_any_size(shape: settings.Shape, rng: Any) -> Array:
-    return np.asarray(rng.normal(size=shape) * 10.0 ** rng.integers(-6, 6, shape))
+    return thetas, grads, [(expected, unsure(ranged, by)) for expected, ranged in zip(*found, strict=True)]
 
 
 def _others(optimizer: Optimizer) -> dict[str, float]:
@@ -289,8 +274,7 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
         for k, grad in enumerate(grads):
             with running():
                 taken.step(grad)
-                states = {name: its if isinstance(its, tuple) else [its] for name, its in taken.state.items()}
-                after = joined(optimizer, {"theta": params, **states})
+                after = joined(optimizer, {"theta": params, **_states_of(taken)})
             for name, found in after.items():
                 expected, ranged = steps[k][0][name], steps[k][1][name]
                 kept = judged(ranged, expected, found)
@@ -330,7 +314,8 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
     optimizer = candidate.optimizer
     subject, count = f"NaN and infinities, {dtype}", 0
     rng = np.random.default_rng(effort.seed)
-    for setting in _ordinary(optimizer):
+    # A setting for each branch, and one late enough that no first step is special.
+    for setting in (*settings.branches(optimizer), settings.Setting(10, optimizer.values())):
         old = _ordinary_model(optimizer, dtype, rng)
         usual = _Made(_stepped(candidate, setting, old), _exact(optimizer, setting, old))
         for name in old:
@@ -353,11 +338,6 @@ class _Made:
 
     found: Mapping[str, Array]
     exact: Mapping[str, Array]
-
-
-def _ordinary(optimizer: Optimizer) -> Sequence[settings.Setting]:
-    """A setting for each branch, and one late enough that no first step is special."""
-    return [*settings.branches(optimizer), settings.Setting(10, settings.defaults(optimizer))]
 
 
 def _ordinary_model(optimizer: Optimizer, dtype: Any, rng: Any) -> settings.Model:

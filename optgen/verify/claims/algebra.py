@@ -82,7 +82,8 @@ def never_negative(expression: Any, rule: Rule, nonnegative: frozenset[Any] | No
         if chosen is None:
             return False
         enough = any if _least_at_any(case, chosen, rule, nonnegative) else all
-        return enough(holds(case.xreplace({chosen: one})) for one in _operands(chosen))
+        operands = (S.NegativeOne, S.Zero, S.One) if isinstance(chosen, signum) else chosen.args
+        return enough(holds(case.xreplace({chosen: one})) for one in operands)
 
     return all(map(holds, _cases(expression, rule)))
 
@@ -91,11 +92,6 @@ def _outermost(expression: Any) -> Any:
     """A maximum, minimum or sign that is in no other; None if there is none."""
     found = sorted(expression.atoms(Max, Min, signum), key=str)
     return next((node for node in found if not any(other != node and other.has(node) for other in found)), None)
-
-
-def _operands(node: Any) -> tuple[Any, ...]:
-    """What a maximum, minimum or sign can be."""
-    return (S.NegativeOne, S.Zero, S.One) if isinstance(node, signum) else node.args
 
 
 def _least_at_any(expression: Any, node: Any, rule: Rule, nonnegative: frozenset[Any] | None) -> bool:

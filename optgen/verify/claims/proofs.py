@@ -27,12 +27,8 @@ def proved(claim: properties.Claim, optimizer: Optimizer) -> bool:
     rule = Rule(optimizer, claim.given)
     if rule.draws or (rule.reduces and not isinstance(claim, properties.Independent)):
         return False
-    prove: Callable[[Any, Rule], bool] = _PROOFS.get(type(claim), _no_proof)
-    return prove(claim, rule)
-
-
-def _no_proof(_: properties.Claim, __: Rule) -> bool:
-    return False
+    prove = _PROOFS.get(type(claim))
+    return prove is not None and prove(claim, rule)
 
 
 def _monotone_proof(claim: properties.Monotone, rule: Rule) -> bool:
