@@ -23,7 +23,7 @@ from optgen.errors import Problem
 from optgen.language import symbols
 from optgen.language.reductions import EXTENTS
 from optgen.language.symbols import Named, exact
-from optgen.language.text import text
+from optgen.language.text import listed, text
 
 if TYPE_CHECKING:
     from optgen.language.spec import Optimizer
@@ -213,7 +213,7 @@ class Independent(Claim):
         super().__post_init__()
 
     def _words(self) -> str:
-        values, of = _joined(map(text, self.values)), _joined(map(text, self.of))
+        values, of = listed(list(map(text, self.values))), listed(list(map(text, self.of)))
         return f"{values} {'do' if len(self.values) > 1 else 'does'} not depend on {of}{_during(self.steps)}"
 
 
@@ -321,7 +321,7 @@ class Movements(Claim):
 
     def _words(self) -> str:
         runs = ", ".join(f"{text(value)} {times} times" for value, times in self.gradients)
-        return f"after gradients {runs} the last movements are {_joined(map(text, self.last))}"
+        return f"after gradients {runs} the last movements are {listed(list(map(text, self.last)))}"
 
 
 @dataclass(frozen=True)
@@ -395,11 +395,6 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
 
 def _listed(pairs: Iterable[tuple[Any, Any]]) -> str:
     return ", ".join(f"{text(symbol)} = {text(value)}" for symbol, value in pairs)
-
-
-def _joined(words: Iterable[str]) -> str:
-    *others, last = words
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _during(steps: int | None) -> str:

@@ -200,7 +200,7 @@ def _targets_are_assigned_once(_: str, __: str, step: Sequence[Let]) -> Found:
 
 def _symbols_are_declared(_: str, __: str, step: Sequence[Let]) -> Found:
     for let in step:
-        for symbol in _unknown(let.value):
+        for symbol in sorted((x for x in let.value.free_symbols if not isinstance(x, Named)), key=str):
             yield Problem(f"unknown symbol `{symbol}`", _declare(str(symbol)), str(let))
     for let, state in _states(step):
         for symbol in sorted(state.init.free_symbols, key=str):
@@ -478,7 +478,3 @@ _GROUPS_OF_A_SCHEDULE = (
     (_defaults_are_in_their_domains,),
 )
 _GROUPS_OF = {"optimizer": _GROUPS, "schedule": _GROUPS_OF_A_SCHEDULE}
-
-
-def _unknown(expression: Expr) -> list[Any]:
-    return sorted((symbol for symbol in expression.free_symbols if not isinstance(symbol, Named)), key=str)
