@@ -17,7 +17,7 @@ import ast
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -54,10 +54,6 @@ GAP = 5
 """Between the small values of one name and those of the next, where nothing is."""
 BOUND = 1000
 """Units in the last place of float64, relative to the magnitude of the terms: products and sums are rounded apart."""
-_EXCHANGES = frozenset(
-    f"{how}_{which}" for how in ("sum", "max") for which in ("of_block", "over", "over_group", "over_tensors")
-)
-"""The functions that all threads of a block call together."""
 _LOOPS = frozenset({"kernel", "per_chunk", "parallel_sweep"})
 """What decorates functions that each kind of machine has its own of, as what is between sweeps is on CPUs."""
 _BETWEEN = re.compile(r"(combine|prepare)_\d+")
@@ -123,7 +119,35 @@ class _Turn:
     thread: int = 0
 
 
-def _take_turns(threads: Sequence[Thread], turn: _Turn, totals: Mapping[str, Any], *, backwards: bool) -> None:
+def _over(at: Array, these: int, j: int) -> Iterable[int]:
+    """Where the values of a tensor are."""
+    return range(at[at[these] + j], at[at[these] + j + 1])
+
+
+def _over_tensors(at: Array) -> Iterable[int]:
+    """The tensors that take part."""
+    return list(at[at[0] : at[0] + at[1]])
+
+
+def _over_group(at: Array, j: int) -> Iterable[int]:
+    """The tensors of the family of one."""
+    families = at[at[FAMILIES] :]
+    return [k for k in _over_tensors(at) if families[k] == families[j]]
+
+
+def _total(of: Callable[..., Any], places: Callable[..., Iterable[int]]) -> Callable[..., Any]:
+    return lambda small, x_of, *where: of([small[x_of + k] for k in places(*where)])
+
+
+_HOW = {"sum": lambda values: sum(values, start=np.float64(0)), "max": lambda values: np.max([-np.inf, *values])}
+_TOTALS: Mapping[str, Callable[..., Any]] = {
+    **{f"{how}_of_block": of for how, of in _HOW.items()},
+    **{f"{how}{x.__name__}": _total(of, x) for how, of in _HOW.items() for x in (_over, _over_group, _over_tensors)},
+}
+"""What the threads of a block compute together, as one computes it alone."""
+
+
+def _take_turns(threads: Sequence[Thread], turn: _Turn, *, backwards: bool) -> None:
     """Run the threads of a block, each up to the next barrier, until all are done."""
     answers: list[Any] = [None] * len(threads)
     order = range(len(threads))
@@ -142,11 +166,11 @@ def _take_turns(threads: Sequence[Thread], turn: _Turn, totals: Mapping[str, Any
         (kind,) = kinds
         given = [waiting[k][1:] for k in order]
         if kind and kind.endswith("_of_block"):
-            answers = [totals[kind]([x for (x,) in given])] * len(threads)
+            answers = [_TOTALS[kind]([x for (x,) in given])] * len(threads)
         elif kind:
             if any(each[1:] != given[0][1:] for each in given):
                 raise IndexError(f"threads of a block ask for different totals: {kind}")
-            answers = [totals[kind](*given[0])] * len(threads)
+            answers = [_TOTALS[kind](*given[0])] * len(threads)
         else:
             answers = [None] * len(threads)
 
@@ -162,7 +186,7 @@ class _Yielding(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         name = ast.unparse(node.func)
-        if name in _EXCHANGES:
+        if name in _TOTALS:
             return ast.Yield(ast.Tuple([ast.Constant(value=name), *node.args], ast.Load()))
         if name == "sync":
             return ast.Yield(ast.Tuple([ast.Constant(value="")], ast.Load()))
@@ -258,46 +282,6 @@ def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
     )
 
 
-def _totals() -> dict[str, Callable[..., Any]]:
-    """What the threads of a block compute together, as one computes it alone."""
-
-    def over(in_order: Callable[..., Any]) -> Callable[..., Any]:
-        def total(small: Any, x_of: int, at: Array, these: int, j: int) -> Any:
-            return in_order([small[x_of + k] for k in range(at[at[these] + j], at[at[these] + j + 1])])
-
-        return total
-
-    def over_tensors(in_order: Callable[..., Any]) -> Callable[..., Any]:
-        def total(small: Any, x_of: int, at: Array) -> Any:
-            return in_order([small[x_of + at[at[0] + k]] for k in range(at[1])])
-
-        return total
-
-    def over_group(in_order: Callable[..., Any]) -> Callable[..., Any]:
-        def total(small: Any, x_of: int, at: Array, j: int) -> Any:
-            tensors, families = (at[at[0] : at[0] + at[1]], at[at[FAMILIES] :])
-            return in_order([small[x_of + k] for k in tensors if families[k] == families[j]])
-
-        return total
-
-    def added(found: Sequence[Any]) -> Any:
-        return sum(found, start=np.float64(0))
-
-    def largest(found: Sequence[Any]) -> Any:
-        return np.max([-np.inf, *found])
-
-    return {
-        "sum_of_block": added,
-        "max_of_block": np.max,
-        "sum_over": over(added),
-        "max_over": over(largest),
-        "sum_over_group": over_group(added),
-        "max_over_group": over_group(largest),
-        "sum_over_tensors": over_tensors(added),
-        "max_over_tensors": over_tensors(largest),
-    }
-
-
 # A step --------------------------------------------------------------------------------------------------------------
 
 
@@ -343,7 +327,6 @@ def _step(
     clock, columns = machine.clock, dict[str, list[rehearsal.Column]]()
     with running(), np.errstate(all="ignore"):
         program: Program = _executed(candidate.path, candidate.text, machine)["PROGRAM"]
-        totals = _totals()
         row = int(is_of_tensors(optimizer))
         groups = np.full(len(SHAPES), row)
         groups[list(absent)] = -1
@@ -375,7 +358,7 @@ def _step(
                 machine.turn.block = clock.task
                 start: Callable[..., Any] = launch.kernel
                 threads = [start(*given) for _ in range(THREADS)]
-                _take_turns(threads, machine.turn, totals, backwards=backwards)
+                _take_turns(threads, machine.turn, backwards=backwards)
     for name, kind in program.small_states.items():
         columns[name] = rehearsal.with_elements(kind, named[name], cuts)
     return rehearsal.problems_of(
