@@ -18,7 +18,7 @@ import ast
 import builtins
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -325,23 +325,29 @@ def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[...,
     def draws(row: Array, *_: Any) -> Column:
         return column("what is drawn", np.full(int(row[0]), 0.5), clock)
 
-    functions = {name: getattr(np, name, None) or getattr(math, name, None) for name in cpu.__all__}
     kinds = ("on_host", "between_sweeps", "helper", "per_element", "per_chunk", "parallel_sweep")
-    own = {
-        **{name: getattr(cpu, name) for name in ("head", "tail", "mean_age", "powm1", "root_of_squares")},
-        "atan2": np.arctan2,
-        "finite": lambda x: np.float64(np.isfinite(x)),
-        "fma": lambda a, b, c: a * b + c,
+    return arithmetic(cpu.__all__) | {
+        **dict.fromkeys(kinds, lambda function: function),
         "LANES": LANES,
         "narrow": lambda x, like: like.dtype.type(x),
         "numbers": lambda count: np.full(count, np.nan),
         "lanes": lambda x: np.full(LANES, x),
         "shrunk": lambda x: x * 2.0**-540,
         "stretched": lambda x: x * 2.0**540,
-        "times": lambda a, b: a * b,
         "prange": clock.tasks,
         "view": memory.view,
-        "wide": np.float64,
         "draws": draws,
     }
-    return functions | dict.fromkeys(kinds, lambda function: function) | own
+
+
+def arithmetic(names: Iterable[str]) -> dict[str, Any]:
+    """What kernels compute with by some names, as functions of Python and NumPy."""
+    return {
+        **{name: getattr(np, name, None) or getattr(math, name, None) for name in names},
+        **{name: getattr(cpu, name) for name in ("head", "tail", "mean_age", "powm1", "root_of_squares")},
+        "atan2": np.arctan2,
+        "finite": lambda x: np.float64(np.isfinite(x)),
+        "fma": lambda a, b, c: a * b + c,
+        "times": lambda a, b: a * b,
+        "wide": np.float64,
+    }

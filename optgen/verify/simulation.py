@@ -31,7 +31,6 @@ from optgen.runtime.core.program import Program
 from optgen.runtime.core.small import cuts_of
 from optgen.runtime.core.storage import Stored, uniform
 from optgen.runtime.core.table import Cuts
-from optgen.runtime.cpu import primitives as cpu
 from optgen.runtime.cuda import draws as cuda_draws
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda import simulated, storage
@@ -249,27 +248,21 @@ class _Machine:
 
     def names(self) -> dict[str, Any]:
         """What a module imports from `optgen.runtime.cuda.primitives`, as functions of Python and NumPy."""
-        found = {name: getattr(np, name, None) or getattr(math, name, None) for name in cuda.__all__}
-        ours = {
+        return rehearsal.arithmetic(cuda.__all__) | {
             **dict.fromkeys(("WARP", "WARPS", "leave", "left", "from_above", "sync")),  # of what threads do together
             "THREADS": THREADS,
             "thread": lambda: self.turn.thread,
             "block": lambda: self.turn.block,
-            "fma": lambda a, b, c: a * b + c,
-            "times": lambda a, b: a * b,
             "where": simulated.where,
             "place": simulated.place,
-            "finite": lambda x: np.float64(np.isfinite(x)),
             "shrunk": lambda x: x * 2.0**-540 if abs(x) > 2.0**400 else np.float64(0),
             "stretched": lambda x: x * 2.0**540 if abs(x) < 2.0**-400 else np.float64(0),
             "as_index": int,
-            "wide": np.float64,
             "narrow": lambda x, _: np.float64(x),
             "in_fours": lambda count, addresses: 0 if addresses & 15 else count - count % 4,
-            **{name: getattr(cpu, name) for name in ("head", "tail", "mean_age", "powm1", "root_of_squares")},
             **{name: getattr(self, name) for name in ("load", "load4", "store", "store4")},
+            **dict.fromkeys(_KERNELS, lambda function: function),
         }
-        return found | ours | dict.fromkeys(_KERNELS, lambda function: function)
 
 
 def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
