@@ -30,7 +30,7 @@ from optgen.runtime.core.storage import uniform
 from optgen.verify.arithmetic import Digits
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
 from optgen.verify.memory import escapes
-from optgen.verify.settings import TIMES, Setting, defaults, model_step, ordinary
+from optgen.verify.settings import TIMES, Setting, model_step, ordinary
 
 PART = "drift"
 STEPS = 100_000
@@ -224,7 +224,7 @@ def _stays_at_zero(optimizer: Optimizer, state: State) -> bool:
     """Whether a state that was 0 is, to 40 digits, after a step from ordinary numbers; algebra may take minutes."""
     old = ordinary(optimizer, [(4,)], np.random.default_rng(0)) | {state.name: [np.zeros(4)]}
     by = Digits()
-    [new] = model_step(optimizer, Setting(TIMES[-1], defaults(optimizer)), old, by)[state.name]
+    [new] = model_step(optimizer, Setting(TIMES[-1], optimizer.values()), old, by)[state.name]
     return bool(np.all(np.less(by.apply("Abs", new), 1e-40)))
 
 

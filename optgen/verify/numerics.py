@@ -126,7 +126,7 @@ def _declared(candidate: Candidate) -> Iterator[str]:
 
 def _stepped(candidate: Candidate, setting: settings.Setting, old: settings.Model) -> dict[str, Array]:
     """Every slot and state after one step of the module, `joined`; hyperparameters at their defaults are left to it."""
-    optimizer, usual = candidate.optimizer, settings.defaults(candidate.optimizer)
+    optimizer, usual = candidate.optimizer, candidate.optimizer.values()
     follow = {hyper.name for hyper in optimizer.hypers if not hyper.default.is_number}
     hypers = {name: value for name, value in setting.hypers.items() if value != usual[name] or name in follow}
     numbers = {name: np.array(value) for name, value in settings.numbers_of(optimizer, setting).items()}
