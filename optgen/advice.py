@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -270,12 +270,9 @@ def _import_of(name: str) -> str | None:
     """How to import a name that there is, here or under another name."""
     if name in _SYNONYMS:
         return f"it is called {_SYNONYMS[name]} here: from optgen.hypers import {_SYNONYMS[name]}"
-    home = next(iter(_homes(name)), None)
+    homes = (home for home in _HOMES if name in _names(home) and not (home == "sympy" and name in _GREEK))
+    home = next(homes, None)
     return f"import it: from {home} import {name}" if home else None
-
-
-def _homes(name: str) -> Iterator[str]:
-    return (home for home in _HOMES if name in _names(home) and not (home == "sympy" and name in _GREEK))
 
 
 def _names(module: str) -> list[str]:

@@ -26,26 +26,10 @@ from optgen.targets.base import Origin
 def build(
     wanted: Sequence[tuple[SpecFile, Rule]], targets: Sequence[str], out: Path, *, check: bool = False
 ) -> Iterator[Built]:
-    """Bring the modules of optimizers and schedules up to date, one after another.
+    """Bring the modules of optimizers and schedules up to date, in a folder with one for each target.
 
     A module is written whole or not at all, and only where it differs, so that its compiled kernels stay cached. What
-    cannot be built, or written, does not stop the others.
-
-    Parameters
-    ----------
-    wanted : sequence of (SpecFile, Optimizer or Schedule)
-        What to build.
-    targets : sequence of str
-        Names of the targets; the module of a schedule is the same for all.
-    out : Path
-        The folder that has a folder for each target, and one for schedules.
-    check : bool
-        Compare only: what differs is `Status.STALE`, and nothing is written.
-
-    Yields
-    ------
-    Built
-        For each, in order.
+    cannot be built, or written, does not stop the others. A check compares only: what differs is `Status.STALE`.
     """
     for file, rule in wanted:
         for name, made in sources(file, rule, targets).items():
@@ -112,13 +96,7 @@ def _tried(make: Callable[[], Made]) -> Made | OptgenError:
 
 
 def source(file: SpecFile, rule: Rule, target: str) -> str:
-    """The text of the module of an optimizer for a target, or of a schedule.
-
-    Raises
-    ------
-    SpecError
-        If it uses what cannot be compiled.
-    """
+    """The text of the module of an optimizer for a target, or of a schedule; a `SpecError` if it cannot be compiled."""
     (text,) = sources(file, rule, [target]).values()
     if isinstance(text, OptgenError):
         raise text

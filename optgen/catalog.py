@@ -55,10 +55,8 @@ class Source:
     @property
     def declared(self) -> list[Declared]:
         """The optimizers and schedules that it declares."""
-        return [Declared(*row) for row in self.known("declared", self._declared)]
-
-    def _declared(self) -> list[Any]:
-        return [[rule.name, rule.kind, rule.title, rule.location.line] for rule in self.file.rules]
+        found = self.known("declared", lambda: [[x.name, x.kind, x.title, x.location.line] for x in self.file.rules])
+        return [Declared(*row) for row in found]
 
     @property
     def facts(self) -> list[dict[str, Any]]:
@@ -113,20 +111,16 @@ def everything(paths: Iterable[Path]) -> tuple[list[Choice], list[SpecError]]:
         source = Source(path)
         try:
             declared = source.declared
-            for each in declared:
-                _refuse_second_owner(owners, each, path)
         except SpecError as error:
             errors.append(error)
-        else:
-            from_files += [(source, each) for each in declared]
-            owners.update({each.name: path for each in declared})
+            continue
+        if again := next((each for each in declared if each.name in owners), None):
+            problem = Problem(f"{owners[again.name]} declares one of this name too", "rename one of the two")
+            errors.append(SpecError([problem], again.name, Location(str(path), again.line), again.kind))
+            continue
+        from_files += [(source, each) for each in declared]
+        owners.update({each.name: path for each in declared})
     return from_files, errors
-
-
-def _refuse_second_owner(owners: Mapping[str, Path], declared: Declared, path: Path) -> None:
-    if declared.name in owners:
-        problem = Problem(f"{owners[declared.name]} declares one of this name too", "rename one of the two")
-        raise SpecError([problem], declared.name, Location(str(path.resolve()), declared.line), declared.kind)
 
 
 def found(name: str, paths: Sequence[Path]) -> Choice:

@@ -58,16 +58,9 @@ def _write_unnamed(path: Path, data: bytes) -> None:
 def module_of(name: str, text: str, folder: Path | None = None) -> ModuleType:
     """A module with a text, kept on disk so that Numba can keep its machine code beside it.
 
-    Where nothing can be written it is made in memory, and Numba compiles its kernels anew in each process.
-
-    Parameters
-    ----------
-    name : str
-        What the file is called.
-    text : str
-        Its source. File and module are named after it too, since Numba looks kernels up by the names of both.
-    folder : Path, optional
-        Where it is kept; the cache of this user unless given.
+    File and module are named after the text too, since Numba looks kernels up by the names of both. They are in the
+    cache of this user, or in a folder. Where nothing can be written the module is made in memory, and Numba compiles
+    its kernels anew in each process.
     """
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     module_name = f"optgen_compiled_{name}_{digest}"

@@ -55,13 +55,7 @@ class SpecFile:
 
 
 def load_file(path: Path) -> SpecFile:
-    """Load one spec file.
-
-    Raises
-    ------
-    SpecError
-        If it cannot be loaded, whatever the reason.
-    """
+    """Load one spec file; a `SpecError` if it cannot be loaded, whatever the reason."""
     try:
         return _load(path)
     except OSError as error:

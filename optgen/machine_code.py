@@ -80,13 +80,7 @@ def missing() -> str:
 
 
 def capability_of(arch: str) -> Capability:
-    """The compute capability that compilers call so: ``sm_90`` is ``(9, 0)``.
-
-    Raises
-    ------
-    UsageError
-        If they call none so.
-    """
+    """The compute capability that compilers call so: ``sm_90`` is ``(9, 0)``; a `UsageError` if they call none so."""
     found = re.fullmatch(r"sm_(\d+)(\d)", arch)
     if not found:
         raise UsageError(f"there is no architecture '{arch}': write, for example, sm_90")
@@ -96,28 +90,10 @@ def capability_of(arch: str) -> Capability:
 def ptx(
     program: Program, capability: Capability, dtype: str = "float32", storage: Storage | None = None
 ) -> Iterator[Ptx]:
-    """The kernels of a program as PTX, in the order of their launches.
+    """The kernels of a program for GPUs as PTX, in the order of their launches.
 
-    Parameters
-    ----------
-    program : Program
-        That of a module for GPUs.
-    capability : tuple of int
-        The compute capability to compile for.
-    dtype : str
-        The type in which elements are computed.
-    storage : Storage, optional
-        How they are stored, unless as they are computed.
-
-    Yields
-    ------
-    Ptx
-        For each launch.
-
-    Raises
-    ------
-    UsageError
-        If nothing can be compiled here, or not for this capability.
+    Elements are computed in the dtype, and stored like that unless it is said how. A `UsageError` says why nothing can
+    be compiled here, or not for this capability.
     """
     _require(missing())
     arch, refused = _arch(capability), ""
@@ -133,20 +109,7 @@ def ptx(
 
 
 def assembled(source: Ptx, capability: Capability | None = None) -> MachineCode:
-    """A kernel as machine code.
-
-    Parameters
-    ----------
-    source : Ptx
-        The kernel.
-    capability : tuple of int, optional
-        The compute capability to assemble for: the one that it was compiled for, or a greater one.
-
-    Raises
-    ------
-    UsageError
-        If nothing can be assembled here.
-    """
+    """A kernel as machine code, for the capability that it was compiled for or for a greater one."""
     _require(missing())
     core, _ = _linker_and_nvdisasm()
     capability = capability or source.capability
@@ -161,10 +124,7 @@ def assembled(source: Ptx, capability: Capability | None = None) -> MachineCode:
 def machine_code(
     program: Program, capability: Capability, dtype: str = "float32", storage: Storage | None = None
 ) -> Iterator[MachineCode]:
-    """The machine code of the kernels of a program, in the order of their launches.
-
-    Takes, yields and raises as `ptx` does.
-    """
+    """The machine code of the kernels of a program, in the order of their launches; arguments are those of `ptx`."""
     return map(assembled, ptx(program, capability, dtype, storage))
 
 

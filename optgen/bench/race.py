@@ -88,17 +88,7 @@ class Starters:
 
 
 def entered(subject: Subject, heat: Heat, pace: Pace = FULL) -> Starters:
-    """Everybody who takes part: the loops, ours and, of the others that the heat names, those who can.
-
-    Parameters
-    ----------
-    subject : Subject
-        The rule of the heat.
-    heat : Heat
-        What is timed.
-    pace : Pace
-        Of which it is asked who may compile.
-    """
+    """Everybody who takes part: the loops, ours and, of the others that the heat names, those who can at this pace."""
     params, grads = given(heat.model, heat.kept, 0), given(heat.model, heat.kept, 1)
     optimizer = subject.kind(params, **heat.kept.options)
     hypers = dict(optimizer.hypers)

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,23 +36,24 @@ def _targets(incomplete: str) -> list[str]:
     return [name for name in NAMES if name.startswith(incomplete)]
 
 
+def _rules(said: str, metavar: str = "NAME|FILE") -> Any:
+    """An argument that names rules."""
+    return typer.Argument(metavar=metavar, help=said, autocompletion=_names)
+
+
+def _machine(said: str) -> Any:
+    """The option that names a target."""
+    return typer.Option("--target", help=said, autocompletion=_targets)
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 _ONE = "An optimizer or schedule, or a spec file with one."
 
 
 @app.command("build")
 def _build(
-    wanted: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NAME|FILE",
-            help="Optimizers, schedules or spec files; all of specs/ if none.",
-            autocompletion=_names,
-        ),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="The kind of machine: cpu or cuda; both unless given.", autocompletion=_targets)
-    ] = None,
+    wanted: Annotated[list[str] | None, _rules("Optimizers, schedules or spec files; all of specs/ if none.")] = None,
+    target: Annotated[str | None, _machine("The kind of machine: cpu or cuda; both unless given.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the modules.")] = Path("generated"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if anything is stale.")] = False,
     as_json: AsJson = False,
@@ -67,11 +68,7 @@ def _build(
 def _listing(
     patterns: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="FILTER",
-            help="Parts of names, titles or families, or patterns like 'adam*'; all if none.",
-            autocompletion=_names,
-        ),
+        _rules("Parts of names, titles or families, or patterns like 'adam*'; all if none.", "FILTER"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -83,7 +80,7 @@ def _listing(
 
 @app.command("show")
 def _show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=_ONE, autocompletion=_names)],
+    name: Annotated[str, _rules(_ONE, "NAME")],
     ir: Annotated[bool, typer.Option("--ir", help="What the compiler makes of it.")] = False,
     loops: Annotated[bool, typer.Option("--loops", help="The same as loops, before a language has it.")] = False,
     source: Annotated[bool, typer.Option("--source", help="The generated module.")] = False,
@@ -93,10 +90,7 @@ def _show(
     as_json: AsJson = False,
     target: Annotated[
         str | None,
-        typer.Option(
-            help="The kind of machine, for --source and --loops: cpu unless given; --ptx and --sass are of cuda.",
-            autocompletion=_targets,
-        ),
+        _machine("The kind of machine, for --source and --loops: cpu unless given; --ptx and --sass are of cuda."),
     ] = None,
     arch: Annotated[str, typer.Option(help="The kind of GPU, for --ptx and --sass.")] = "sm_90",
 ) -> None:
@@ -109,7 +103,7 @@ def _show(
 
 @app.command("explain")
 def _explain(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help=_ONE, autocompletion=_names)],
+    name: Annotated[str, _rules(_ONE)],
     diff: Annotated[
         str | None, typer.Option("--diff", metavar="NAME|FILE", help="What changes to another.", autocompletion=_names)
     ] = None,
@@ -128,10 +122,8 @@ def _explain(
 
 plots = typer.Typer(no_args_is_help=True, help="Draw what rules do, into a PNG or an SVG file; needs matplotlib.")
 app.add_typer(plots, name="plot")
-_Rules = Annotated[
-    list[str], typer.Argument(metavar="NAME|FILE", help="Optimizers or spec files.", autocompletion=_names)
-]
-_Rule = Annotated[str, typer.Argument(metavar="NAME|FILE", help=_ONE, autocompletion=_names)]
+_Rules = Annotated[list[str], _rules("Optimizers or spec files.")]
+_Rule = Annotated[str, _rules(_ONE)]
 _Surface = Annotated[str, typer.Option(help="beale, rosenbrock, himmelblau, ravine or noisy.")]
 _Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
 _Set = Annotated[
@@ -196,9 +188,7 @@ def _bounds(name: _Rule = "adabound", out: _Out = Path("bounds.png")) -> None:
 
 @plots.command("memory")
 def _memory(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME|FILE", help="adam and amsgrad if none.", autocompletion=_names)
-    ] = None,
+    names: Annotated[list[str] | None, _rules("adam and amsgrad if none.")] = None,
     given: _Set = None,
     out: _Out = Path("memory.png"),
 ) -> None:
@@ -211,21 +201,13 @@ def _memory(
 @app.command("verify")
 def _verify(
     names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NAME|FILE",
-            help="All of specs/ if none, or all that come with it where there is no such folder.",
-            autocompletion=_names,
-        ),
+        list[str] | None, _rules("All of specs/ if none, or all that come with it where there is no such folder.")
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder of the modules: generated, or what comes with it, unless given."),
+        Path | None, typer.Option(help="Folder of the modules: generated, or what comes with it, unless given.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer random cases.")] = False,
-    target: Annotated[
-        str | None, typer.Option(help="Those for one kind of machine: all unless given.", autocompletion=_targets)
-    ] = None,
+    target: Annotated[str | None, _machine("Those for one kind of machine: all unless given.")] = None,
     mutants: Annotated[bool, typer.Option("--mutate", help="Put the verifier to the test.")] = False,
     sample: Annotated[bool, typer.Option("--sample", help="With a sample of the mutants only.")] = False,
     as_json: AsJson = False,
@@ -239,12 +221,7 @@ def _verify(
 @app.command("bench")
 def _bench(
     names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NAME|FILE",
-            help="Optimizers or spec files; what docs/performance.md shows if none.",
-            autocompletion=_names,
-        ),
+        list[str] | None, _rules("Optimizers or spec files; what docs/performance.md shows if none.")
     ] = None,
     of_all: Annotated[bool, typer.Option("--all", help="Every rule, model, format and number of threads.")] = False,
     shapes: Annotated[

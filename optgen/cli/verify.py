@@ -21,7 +21,7 @@ from optgen.folders import HERE, installed_specs, module_folders, spec_files
 from optgen.language.spec import Optimizer
 from optgen.modules import digest_of
 from optgen.targets import NAMES, checked
-from optgen.verify.candidate import FULL, QUICK, Candidate, Finding, Verdict
+from optgen.verify.candidate import FULL, QUICK, Candidate, Verdict
 from optgen.verify.mutate import CLAIMS, Outcome
 from optgen.verify.run import Verified, count_mutants, kills, processes, verify
 
@@ -133,7 +133,7 @@ def _entry(verified: Verified) -> dict[str, Any]:
             for part in dict.fromkeys(finding.part for finding in verified.findings)
         },
         "failed": sum(finding.verdict is Verdict.FAILED for finding in verified.findings),
-        "findings": [_plain(finding) for finding in verified.findings],
+        "findings": [{**vars(finding), "verdict": finding.verdict.value} for finding in verified.findings],
     }
 
 
@@ -142,16 +142,6 @@ def _keep(choices: Sequence[tuple[Source, str]], entries: Sequence[dict[str, Any
     for source, name in choices:
         own = {key(name, entry["target"]): certificate(entry) for entry in entries if entry["name"] == name}
         source.learn({KEPT: {**source.remembered.get(KEPT, {}), **own}})
-
-
-def _plain(finding: Finding) -> dict[str, Any]:
-    return {
-        "part": finding.part,
-        "subject": finding.subject,
-        "verdict": finding.verdict.value,
-        "detail": finding.detail,
-        "figures": finding.figures,
-    }
 
 
 def _kill_table(outcomes: list[tuple[str, Outcome]]) -> list[dict[str, Any]]:

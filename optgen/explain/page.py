@@ -73,15 +73,7 @@ _EACH = {"STEP": "for the model", "MODEL": "for the model", "TENSOR": "a tensor"
 
 
 def page_of(sheet: dict[str, Any], measured: dict[str, Any] | None = None) -> list[Block]:
-    """The page of a rule.
-
-    Parameters
-    ----------
-    sheet : dict
-        What there is to say, from `optgen.explain.sheet`.
-    measured : dict, optional
-        What `optgen.explain.speed` has measured.
-    """
+    """The page of a rule: of its sheet and, where it has been, of what `optgen.explain.speed` has measured."""
     blocks: list[Block] = [Title(sheet["title"], sheet["reference"])]
     blocks += [Prose([sheet["description"]])] if sheet["description"] else []
     blocks.append(Equations(sheet["formulas"]))

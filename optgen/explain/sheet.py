@@ -14,7 +14,7 @@ FLOATS = {"f64": 8, "f32": 4, "bf16": 2}
 
 
 def sheet(source: Source, declared: Declared) -> dict[str, Any]:
-    """What there is to say of a rule.
+    """What there is to say of a rule; a `SpecError` if its file cannot be loaded.
 
     All of `optgen.facts`, and beside it
 
@@ -27,11 +27,6 @@ def sheet(source: Source, declared: Declared) -> dict[str, Any]:
 
     Nothing that takes long is done: what the verifier has not looked at is said to be claimed, unless algebra proves it
     at once.
-
-    Raises
-    ------
-    SpecError
-        If the spec file cannot be loaded.
     """
     (facts,) = (entry for entry in source.facts if entry["name"] == declared.name)
     drawn = source.known(f"drawn {declared.name}", lambda: _drawn(source, declared.name))

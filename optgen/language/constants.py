@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-from sympy import Add, Basic, Expr, Float, Integer, Pow, S, ceiling, floor
+from sympy import Add, Basic, Expr, Float, Pow, S
 
 from optgen.language.decimals import LARGEST, SMALLEST, is_exact
-from optgen.language.domains import domain_of
+from optgen.language.domains import is_whole
 from optgen.language.grammar import MEMORY, Wrong, shortened
 from optgen.language.graph import nodes
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
-from optgen.language.symbols import Hyper, t
 
 _LARGEST_SINGLE, _SMALLEST_SINGLE = Float(3.4028234663852886e38, 17), Float(1.1754943508222875e-38, 17)
 _LARGEST_EXPONENT = 2**24
@@ -87,7 +86,7 @@ def numbers_in(value: Expr) -> frozenset[Expr]:
 def _wrong_power(power: Pow) -> Wrong | None:
     """What is wrong with a power of symbols."""
     base, exponent = power.base, power.exp
-    if base.is_number and base.is_negative and not _is_whole(exponent):
+    if base.is_number and base.is_negative and not is_whole(exponent):
         shown = shortened(power)
         return (
             f"the power {shown} of a negative number is complex",
@@ -96,16 +95,6 @@ def _wrong_power(power: Pow) -> Wrong | None:
     if exponent.is_Integer and abs(exponent) > _LARGEST_EXPONENT:
         return f"the exponent {shortened(exponent)} is larger than 2**24", "write exp(… * log(…)) if that is meant"
     return None
-
-
-def _is_whole(expression: Expr) -> bool:
-    """Whether an expression is a whole number at every step."""
-    if isinstance(expression, Hyper):
-        domain = domain_of(expression)
-        return domain is not None and domain.integer
-    if expression.is_Add or expression.is_Mul:
-        return all(map(_is_whole, expression.args))
-    return isinstance(expression, Integer | floor | ceiling) or expression == t
 
 
 def numbers_among_elements(value: Expr, space: Space, space_of: Callable[[Basic], Space]) -> Iterator[Wrong]:

@@ -9,31 +9,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from sympy import (
-    Abs,
-    Basic,
-    Expr,
-    Float,
-    Mul,
-    Pow,
-    Rational,
-    ceiling,
-    cos,
-    erf,
-    exp,
-    floor,
-    log,
-    pi,
-    sign,
-    sin,
-    tan,
-    tanh,
-)
+import sympy
+from sympy import Abs, Basic, Expr, Float, Mul, Rational, ceiling, erf, exp, floor, log, sign
 from sympy.core.numbers import NumberSymbol
 
 from optgen.language.graph import nodes, rebuilt
 
-_COMPUTED = (Abs, ceiling, cos, erf, exp, floor, log, sign, sin, tan, tanh)
+_COMPUTED = (Abs, ceiling, sympy.cos, erf, exp, floor, log, sign, sympy.sin, sympy.tan, sympy.tanh)
 LARGEST, SMALLEST = Float(sys.float_info.max, 17), Float(sys.float_info.min, 17)
 """What float64 holds with all its digits lies between these in size, zero apart."""
 
@@ -65,9 +47,11 @@ def _is_plain(number: Expr, plain: dict[Basic, bool]) -> bool:
     """Whether float64 finds a number from its parts: nothing cancels, and what functions are called with is exact."""
     if number.is_Atom:
         return (
-            is_exact(number) if isinstance(number, Rational) else number is pi or not isinstance(number, NumberSymbol)
+            is_exact(number)
+            if isinstance(number, Rational)
+            else number is sympy.pi or not isinstance(number, NumberSymbol)
         )
-    if isinstance(number, Mul | Pow):
+    if isinstance(number, Mul | sympy.Pow):
         return all(plain[part] for part in number.args)
     return isinstance(number, _COMPUTED) and all(isinstance(x, Rational) and is_exact(x) for x in number.args)
 

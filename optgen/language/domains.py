@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from sympy import Expr, Interval, Range, S, oo
+from sympy import Add, Expr, Integer, Interval, Mod, Mul, Range, S, ceiling, floor, oo
 
-from optgen.language.symbols import Hyper
+from optgen.language.symbols import Hyper, t
 from optgen.runtime.core.domain import Domain
 
 
@@ -17,6 +17,16 @@ def domain_of(hyper: Hyper) -> Domain | None:
         return _bounds(hyper.domain)
     except (TypeError, ValueError):  # bounds that are no numbers
         return None
+
+
+def is_whole(expression: Expr) -> bool:
+    """Whether an expression is a whole number at every step."""
+    if isinstance(expression, Hyper):
+        domain = domain_of(expression)
+        return domain is not None and domain.integer
+    if expression == t or isinstance(expression, Integer | floor | ceiling):
+        return True
+    return isinstance(expression, Add | Mul | Mod) and all(map(is_whole, expression.args))
 
 
 def _bounds(domain: Any) -> Domain | None:

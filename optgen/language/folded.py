@@ -100,7 +100,7 @@ def _conditions(source: str) -> tuple[tuple[ast.expr, frozenset[str]], ...]:
         for node, own in _scoped(tree)
         for condition in _tests(node)
         for part in reversed(list(ast.walk(condition)))  # inner ones first
-        if isinstance(part, ast.Compare | ast.Call) and _is_suspect(part)
+        if isinstance(part, ast.Compare | ast.Call) and _SUSPECT.search(ast.unparse(part))
     )
 
 
@@ -131,10 +131,6 @@ def _tests(node: ast.AST) -> Iterator[ast.expr]:
         yield node
 
 
-def _is_suspect(node: ast.expr) -> bool:
-    return bool(_SUSPECT.search(ast.unparse(node)))
-
-
 def _folded(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | None:
     """What to say of a condition, or a call of NumPy, if it has symbols and they no longer matter."""
     parts = list(ast.walk(node))
@@ -162,14 +158,11 @@ def _folded(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | 
 def _decided(node: ast.expr, names: Mapping[str, Any]) -> bool | None:
     """What a condition was decided to be, if it was: it is asked again, unless it calls what is not of SymPy."""
     calls = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
-    if not all(isinstance(call, ast.Name) and _is_of_sympy(names.get(call.id)) for call in calls):
+    homes = [str(getattr(names.get(getattr(call, "id", "")), "__module__", "")) for call in calls]
+    if not all(home.startswith(("sympy.", "optgen.language.")) for home in homes):
         return None
     try:
         decided = eval(compile(ast.Expression(node), "<condition>", "eval"), dict(names))  # noqa: S307 - it has just run
     except Exception:  # noqa: BLE001 - names that stand for something else by now
         return None
     return bool(decided) if isinstance(decided, bool) or decided in (S.true, S.false) else None
-
-
-def _is_of_sympy(function: Any) -> bool:
-    return str(getattr(function, "__module__", "")).startswith(("sympy.", "optgen.language."))

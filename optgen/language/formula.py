@@ -17,30 +17,8 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from typing import Any
 
-from sympy import (
-    Abs,
-    Add,
-    And,
-    Basic,
-    Expr,
-    Function,
-    Integer,
-    Max,
-    Min,
-    Mod,
-    Mul,
-    Not,
-    Or,
-    Piecewise,
-    Pow,
-    Rational,
-    S,
-    Symbol,
-    ceiling,
-    exp,
-    floor,
-    pi,
-)
+import sympy
+from sympy import Basic, Expr, Function, Integer, Piecewise, Pow, Rational, S, Symbol, exp
 from sympy.core.relational import Relational
 
 from optgen.language import order
@@ -114,34 +92,34 @@ class Formulas:
                 return self.symbol(expression)
             case Rational():
                 return _number(expression)
-            case Add() | InOrder():
+            case sympy.Add() | InOrder():
                 terms = order.terms(expression)
                 return ("sum", [self._term(term, changed, first=k == 0) for k, term in enumerate(terms)])
             case exp():
                 return ("power", ("word", "e"), inside(expression.args[0]))
-            case Mul() | Pow():
+            case sympy.Mul() | Pow():
                 return self._product(expression, changed)
             case Piecewise():
                 pairs = expression.args
                 return ("cases", [(inside(value), None if when == S.true else inside(when)) for value, when in pairs])
             case Relational():
                 return ("relation", [inside(expression.lhs), inside(expression.rhs)], _RELATIONS[expression.rel_op])
-            case And() | Or():
-                word = "and" if isinstance(expression, And) else "or"
+            case sympy.And() | sympy.Or():
+                word = "and" if isinstance(expression, sympy.And) else "or"
                 parts = sorted(expression.args, key=lambda part: part.sort_key())
                 return ("relation", [_at_least(_PRODUCTS, inside(part)) for part in parts], word)
-            case Not():
+            case sympy.Not():
                 return ("not", inside(expression.args[0]))
-            case Mod():
+            case sympy.Mod():
                 return ("relation", [_at_least(_PRODUCTS, inside(part)) for part in expression.args], "mod")
-            case Max() | Min():
-                name = "max" if isinstance(expression, Max) else "min"
+            case sympy.Max() | sympy.Min():
+                name = "max" if isinstance(expression, sympy.Max) else "min"
                 return ("call", name, "", [inside(part) for part in text.extremes(expression)])
             case normal():
                 return ("word", "N(0, 1)")
             case Function():
                 return self._function(expression, changed)
-            case _ if expression == pi:
+            case _ if expression == sympy.pi:
                 return ("word", "π")
         return ("word", text(expression))
 
@@ -187,11 +165,11 @@ class Formulas:
                 return ("fence", "‖", arguments[0], "‖" + of)
             case Reduction():
                 return ("call", expression.how, _OVER[expression.to.value], arguments)
-            case Abs():
+            case sympy.Abs():
                 return ("fence", "|", arguments[0], "|")
-            case floor():
+            case sympy.floor():
                 return ("fence", "⌊", arguments[0], "⌋")
-            case ceiling():
+            case sympy.ceiling():
                 return ("fence", "⌈", arguments[0], "⌉")
         return ("call", expression.func.__name__, "", arguments)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sympy import Basic, Expr, oo
 
@@ -23,7 +23,7 @@ from optgen.errors import Problem
 from optgen.language import symbols
 from optgen.language.reductions import EXTENTS
 from optgen.language.symbols import Named, exact
-from optgen.language.text import text
+from optgen.language.text import listed, text
 
 if TYPE_CHECKING:
     from optgen.language.spec import Optimizer
@@ -39,6 +39,8 @@ class Claim(ABC):
         What some hyperparameters must be for the claim to hold: a number, or an expression in the others.
     """
 
+    about: ClassVar[tuple[str, ...]] = ()
+    """Its fields that are made of symbols of the rule."""
     _: KW_ONLY
     given: Any = ()
 
@@ -46,15 +48,14 @@ class Claim(ABC):
         for field in fields(self):
             object.__setattr__(self, field.name, _frozen(getattr(self, field.name)))
 
-    @property
     @abstractmethod
-    def statement(self) -> str:
-        """The claim in words, without what is given."""
+    def _words(self) -> str:
+        """The claim, without what is given."""
 
-    @property
-    def about(self) -> tuple[Any, ...]:
+    def _spoken(self) -> Iterator[Any]:
         """The expressions in which it speaks of the optimizer that carries it."""
-        return ()
+        yield from _flat(getattr(self, name) for name in self.about)
+        yield from (value for _, value in self.given)
 
     def misfits(self, optimizer: Optimizer) -> Iterator[Problem]:
         """What is wrong with it as a claim about an optimizer."""
@@ -66,14 +67,13 @@ class Claim(ABC):
             elif value.is_number and value not in hypers[symbol.name].domain:
                 domain = hypers[symbol.name].domain
                 yield Problem(f"{symbol} = {text(value)} is outside its domain", f"give it a value in {domain}")
-        spoken = [*self.about, *(value for _, value in self.given)]
-        for symbol in sorted({s for expression in spoken for s in expression.free_symbols}, key=str):
+        for symbol in sorted({s for expression in self._spoken() for s in expression.free_symbols}, key=str):
             if symbol.name not in known:
                 what = f"the claim speaks of {text(symbol)}, which the rule does not have"
                 yield Problem(what, "use the symbols of the rule")
 
     def __str__(self) -> str:
-        return self.statement + (f", given {_listed(self.given)}" if self.given else "")
+        return self._words() + (f", given {_listed(self.given)}" if self.given else "")
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,13 @@ class Monotone(Claim):
         Which way it may go.
     """
 
+    about = ("expression",)
     expression: Any
     direction: str = "increasing"
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
+    def _words(self) -> str:
         verb = {"increasing": "decreases", "decreasing": "increases"}[self.direction]
         return f"{text(self.expression)} never {verb}"
-
-    @property
-    def about(self) -> tuple[Any, ...]:
-        """The value."""
-        return (self.expression,)
 
 
 @dataclass(frozen=True)
@@ -115,21 +109,15 @@ class Bounded(Claim):
         Its bounds, infinite unless given.
     """
 
+    about = ("expression", "low", "high")
     expression: Any
     low: Any = -oo
     high: Any = oo
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
+    def _words(self) -> str:
         low = f"{text(self.low)} <= " if self.low != -oo else ""
         high = f" <= {text(self.high)}" if self.high != oo else ""
         return f"{low}{text(self.expression)}{high}"
-
-    @property
-    def about(self) -> tuple[Any, ...]:
-        """The value and its bounds."""
-        return (self.expression, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -144,20 +132,14 @@ class FirstTrue(Claim):
         The first t for which it is true; None if it never is.
     """
 
+    about = ("condition",)
     condition: Any
     step: int | None
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
+    def _words(self) -> str:
         if self.step is None:
             return f"{text(self.condition)} never"
         return f"{text(self.condition)} first at t = {self.step}"
-
-    @property
-    def about(self) -> tuple[Any, ...]:
-        """The condition."""
-        return (self.condition,)
 
 
 @dataclass(frozen=True)
@@ -176,20 +158,14 @@ class Limit(Claim):
         Where it goes.
     """
 
+    about = ("expression", "value", "variable")
     expression: Any
     value: Any
     variable: Any = symbols.t
     to: Any = oo
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
+    def _words(self) -> str:
         return f"{text(self.expression)} -> {text(self.value)} as {text(self.variable)} -> {self.to}"
-
-    @property
-    def about(self) -> tuple[Any, ...]:
-        """The value and its limit."""
-        return (self.expression, self.value, self.variable)
 
 
 @dataclass(frozen=True)
@@ -204,18 +180,12 @@ class Invariant(Claim):
         By which power of c > 0 each is multiplied: ``{g: 1, v: 2}``.
     """
 
+    about = ("powers",)
     powers: Any
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
+    def _words(self) -> str:
         scaled = (f"{symbol} -> {_power(power)}{symbol}" for symbol, power in self.powers)
         return f"the same for every c > 0 under {', '.join(scaled)}"
-
-    @property
-    def about(self) -> tuple[Any, ...]:
-        """The symbols."""
-        return tuple(symbol for symbol, _ in self.powers)
 
 
 @dataclass(frozen=True)
@@ -232,6 +202,7 @@ class Independent(Claim):
         During the first steps only, this many.
     """
 
+    about = ("values", "of")
     values: Any
     of: Any
     steps: int | None = None
@@ -241,16 +212,9 @@ class Independent(Claim):
             object.__setattr__(self, name, _tuple(getattr(self, name)))
         super().__post_init__()
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
-        values, of = _joined(map(text, self.values)), _joined(map(text, self.of))
+    def _words(self) -> str:
+        values, of = listed(list(map(text, self.values))), listed(list(map(text, self.of)))
         return f"{values} {'do' if len(self.values) > 1 else 'does'} not depend on {of}{_during(self.steps)}"
-
-    @property
-    def about(self) -> tuple[Any, ...]:
-        """Both sides."""
-        return (*self.values, *self.of)
 
 
 @dataclass(frozen=True)
@@ -268,9 +232,7 @@ class EqualTo(Claim):
     other: Optimizer
     steps: int | None = None
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
+    def _words(self) -> str:
         return f"{self.other.name}, bit for bit{_during(self.steps)}"
 
     def misfits(self, optimizer: Optimizer) -> Iterator[Problem]:
@@ -301,16 +263,13 @@ class Equivalent(Claim):
     where: Any = ()
     steps: int | None = None
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
+    def _words(self) -> str:
         change = f" with {_listed(self.where)}" if self.where else ""
         return f"{self.other.name}{change}, in real arithmetic{_during(self.steps)}"
 
-    @property
-    def about(self) -> tuple[Any, ...]:
-        """What the other's variables are."""
-        return tuple(value for _, value in self.where)
+    def _spoken(self) -> Iterator[Any]:
+        yield from super()._spoken()
+        yield from (value for _, value in self.where)
 
     def misfits(self, optimizer: Optimizer) -> Iterator[Problem]:
         """Also what the other has and this one cannot express."""
@@ -334,17 +293,11 @@ class ConstantGradient(Claim):
         What they are, in g, t and hyperparameters.
     """
 
+    about = ("values",)
     values: Any
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
+    def _words(self) -> str:
         return f"for a constant gradient {_listed(self.values)} at every t"
-
-    @property
-    def about(self) -> tuple[Any, ...]:
-        """Both sides."""
-        return tuple(side for pair in self.values for side in pair)
 
 
 @dataclass(frozen=True)
@@ -361,20 +314,14 @@ class Movements(Claim):
         Relative tolerance.
     """
 
+    about = ("last",)
     gradients: Any
     last: Any
     within: Any = 0.01
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
+    def _words(self) -> str:
         runs = ", ".join(f"{text(value)} {times} times" for value, times in self.gradients)
-        return f"after gradients {runs} the last movements are {_joined(map(text, self.last))}"
-
-    @property
-    def about(self) -> tuple[Any, ...]:
-        """The movements."""
-        return tuple(self.last)
+        return f"after gradients {runs} the last movements are {listed(list(map(text, self.last)))}"
 
 
 @dataclass(frozen=True)
@@ -389,9 +336,7 @@ class NotAlways(Claim):
 
     claim: Claim
 
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
+    def _words(self) -> str:
         return f"not always: {self.claim}"
 
     def misfits(self, optimizer: Optimizer) -> Iterator[Problem]:
@@ -408,8 +353,9 @@ def misclaimed(optimizer: Optimizer) -> list[Problem]:
             problems.append(Problem(f"the properties hold {claim!r}, which is no claim", fix))
             continue
         try:
-            problems += [Problem(problem.what, problem.fix, str(claim)) for problem in claim.misfits(optimizer)]
-        except (AttributeError, TypeError, ValueError):  # made of what is no symbol, no expression, no optimizer
+            words = str(claim)
+            problems += [Problem(problem.what, problem.fix, words) for problem in claim.misfits(optimizer)]
+        except (AttributeError, KeyError, TypeError, ValueError):  # of no symbol, no expression, no optimizer
             name = type(claim).__name__
             fix = f"give {name} symbols and expressions of the rule, as help(optgen.properties.{name}) says"
             problems.append(Problem(f"the claim {claim!r} cannot be read", fix))
@@ -442,13 +388,13 @@ def _tuple(value: Any) -> tuple[Any, ...]:
     return (value,) if isinstance(value, Basic) else tuple(value)
 
 
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        yield from _flat(value) if isinstance(value, tuple) else (value,)
+
+
 def _listed(pairs: Iterable[tuple[Any, Any]]) -> str:
     return ", ".join(f"{text(symbol)} = {text(value)}" for symbol, value in pairs)
-
-
-def _joined(words: Iterable[str]) -> str:
-    *others, last = words
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _during(steps: int | None) -> str:

@@ -8,6 +8,7 @@ mean over the elements of what each finds in its row. A tensor without elements 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from sympy import Expr, Function
@@ -50,6 +51,9 @@ class Reduction(Function):
     to: ClassVar[Space]
     """The space of the result."""
 
+    def __init_subclass__(cls, *, how: str, to: Space) -> None:
+        cls.how, cls.to = how, to
+
     @classmethod
     def eval(cls, argument: Expr) -> Any:
         """Nothing is made of nothing."""
@@ -59,121 +63,85 @@ class Reduction(Function):
         return self.args[0].is_real
 
 
-class TensorSum(Reduction):
+class TensorSum(Reduction, how="sum", to=Space.TENSOR):
     """Sum over the elements of each tensor."""
 
-    how, to = "sum", Space.TENSOR
 
-
-class TensorMean(Reduction):
+class TensorMean(Reduction, how="mean", to=Space.TENSOR):
     """Mean over the elements of each tensor."""
 
-    how, to = "mean", Space.TENSOR
 
-
-class TensorMax(Reduction):
+class TensorMax(Reduction, how="max", to=Space.TENSOR):
     """Largest element of each tensor."""
 
-    how, to = "max", Space.TENSOR
 
-
-class Norm(Reduction):
+class Norm(Reduction, how="norm", to=Space.TENSOR):
     """Euclidean norm of each tensor."""
 
-    how, to = "norm", Space.TENSOR
 
-
-class RowSum(Reduction):
+class RowSum(Reduction, how="sum", to=Space.ROW):
     """Sum over the elements of each row."""
 
-    how, to = "sum", Space.ROW
 
-
-class RowMean(Reduction):
+class RowMean(Reduction, how="mean", to=Space.ROW):
     """Mean over the elements of each row."""
 
-    how, to = "mean", Space.ROW
 
-
-class RowMax(Reduction):
+class RowMax(Reduction, how="max", to=Space.ROW):
     """Largest element of each row."""
 
-    how, to = "max", Space.ROW
 
-
-class RowNorm(Reduction):
+class RowNorm(Reduction, how="norm", to=Space.ROW):
     """Euclidean norm of each row."""
 
-    how, to = "norm", Space.ROW
 
-
-class ColSum(Reduction):
+class ColSum(Reduction, how="sum", to=Space.COL):
     """Sum over the elements of each column."""
 
-    how, to = "sum", Space.COL
 
-
-class ColMean(Reduction):
+class ColMean(Reduction, how="mean", to=Space.COL):
     """Mean over the elements of each column."""
 
-    how, to = "mean", Space.COL
 
-
-class ColMax(Reduction):
+class ColMax(Reduction, how="max", to=Space.COL):
     """Largest element of each column."""
 
-    how, to = "max", Space.COL
 
-
-class ColNorm(Reduction):
+class ColNorm(Reduction, how="norm", to=Space.COL):
     """Euclidean norm of each column."""
 
-    how, to = "norm", Space.COL
 
-
-class ModelSum(Reduction):
+class ModelSum(Reduction, how="sum", to=Space.MODEL):
     """Sum over the elements of all tensors."""
 
-    how, to = "sum", Space.MODEL
 
-
-class ModelMean(Reduction):
+class ModelMean(Reduction, how="mean", to=Space.MODEL):
     """Mean over the elements of all tensors."""
 
-    how, to = "mean", Space.MODEL
 
-
-class ModelMax(Reduction):
+class ModelMax(Reduction, how="max", to=Space.MODEL):
     """Largest element of all tensors."""
 
-    how, to = "max", Space.MODEL
 
-
-class ModelNorm(Reduction):
+class ModelNorm(Reduction, how="norm", to=Space.MODEL):
     """Euclidean norm of all tensors taken as one vector."""
 
-    how, to = "norm", Space.MODEL
 
-
-class GroupSum(Reduction):
+class GroupSum(Reduction, how="sum", to=Space.GROUP):
     """Sum over the elements of all tensors of each parameter group."""
 
-    how, to = "sum", Space.GROUP
 
-
-class GroupMean(Reduction):
+class GroupMean(Reduction, how="mean", to=Space.GROUP):
     """Mean over the elements of all tensors of each parameter group."""
 
-    how, to = "mean", Space.GROUP
 
-
-class GroupMax(Reduction):
+class GroupMax(Reduction, how="max", to=Space.GROUP):
     """Largest element of all tensors of each parameter group."""
 
-    how, to = "max", Space.GROUP
 
-
-class GroupNorm(Reduction):
+class GroupNorm(Reduction, how="norm", to=Space.GROUP):
     """Euclidean norm of all tensors of each parameter group taken as one vector."""
 
-    how, to = "norm", Space.GROUP
+
+REDUCTION: Mapping[tuple[str, Space], Any] = {(kind.how, kind.to): kind for kind in Reduction.__subclasses__()}
+"""Each of them, by what it does and the space that it leads to."""

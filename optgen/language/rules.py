@@ -26,7 +26,7 @@ from optgen.language.grammar import misformed, shortened
 from optgen.language.noise import normal
 from optgen.language.order import named, walk
 from optgen.language.parts import is_large
-from optgen.language.reductions import Reduction, n_cols, n_rows, numel
+from optgen.language.reductions import REDUCTION, Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space, join_all
 from optgen.language.symbols import Grad, Hyper, Local, Named, Next, Result, State, Stateful, Theta, g, t, theta
 from optgen.language.text import text
@@ -40,11 +40,10 @@ _LONGEST_NAME = 100
 
 def broken(name: str, title: str, step: Sequence[Let], kind: str = "optimizer") -> list[Problem]:
     """Everything that is wrong with an optimizer, or a schedule, in the order in which a person would mend it."""
+    problems = [*_names_are_identifiers(name, title), *_step_is_lets(step)]
     for group in _GROUPS_OF[kind]:
-        problems = [problem for rule in group for problem in rule(name, title, step)]
-        if problems:
-            return problems
-    return []
+        problems = problems or [problem for rule in group for problem in rule(step)]
+    return problems
 
 
 def no_text(**prose: Any) -> list[Problem]:
@@ -137,7 +136,7 @@ def _is_name(name: Any) -> bool:
 Found = Iterator[Problem]
 
 
-def _names_are_identifiers(name: str, title: str, _: Sequence[Let]) -> Found:
+def _names_are_identifiers(name: str, title: str) -> Found:
     if not (_is_name(name) and name == name.lower() and not name.startswith("_")):
         fix = f'write a lower-case identifier of at most {_LONGEST_NAME} bytes: name="my_rule"'
         yield Problem(f"the name {shortened(repr(name))} cannot name a module", fix)
@@ -145,7 +144,7 @@ def _names_are_identifiers(name: str, title: str, _: Sequence[Let]) -> Found:
         yield Problem(f"the title {title!r} cannot name a class", 'write an identifier: title="MyRule"')
 
 
-def _step_is_lets(_: str, __: str, step: Sequence[Let]) -> Found:
+def _step_is_lets(step: Sequence[Let]) -> Found:
     if not step:
         yield Problem("it has no equations", "write step=(Let(theta.next, theta - lr*g),)")
     for item in step:
@@ -158,7 +157,7 @@ def _step_is_lets(_: str, __: str, step: Sequence[Let]) -> Found:
             yield Problem(f"the step holds {item!r}, which is no equation", "write Let(target, value)")
 
 
-def _targets_can_be_assigned(_: str, __: str, step: Sequence[Let]) -> Found:
+def _targets_can_be_assigned(step: Sequence[Let]) -> Found:
     for let in step:
         target = let.target
         if isinstance(target, Next | Local):
@@ -170,12 +169,12 @@ def _targets_can_be_assigned(_: str, __: str, step: Sequence[Let]) -> Found:
         yield Problem(what, fix, str(let))
 
 
-def _values_are_well_formed(_: str, __: str, step: Sequence[Let]) -> Found:
+def _values_are_well_formed(step: Sequence[Let]) -> Found:
     for let in step:
         yield from misformed(text(let.target) if isinstance(let.target, Named) else let.target, let.value)
 
 
-def _inits_are_well_formed(_: str, __: str, step: Sequence[Let]) -> Found:
+def _inits_are_well_formed(step: Sequence[Let]) -> Found:
     for let, state in _states(step):
         wrong = list(misformed(state, state.init))
         for problem in wrong:
@@ -186,7 +185,7 @@ def _inits_are_well_formed(_: str, __: str, step: Sequence[Let]) -> Found:
             yield Problem(f"the init of state `{state}` {what}", fix, str(let))
 
 
-def _targets_are_assigned_once(_: str, __: str, step: Sequence[Let]) -> Found:
+def _targets_are_assigned_once(step: Sequence[Let]) -> Found:
     seen: set[Any] = set()
     for let in step:
         if let.target in seen:
@@ -198,9 +197,9 @@ def _targets_are_assigned_once(_: str, __: str, step: Sequence[Let]) -> Found:
         seen.add(let.target)
 
 
-def _symbols_are_declared(_: str, __: str, step: Sequence[Let]) -> Found:
+def _symbols_are_declared(step: Sequence[Let]) -> Found:
     for let in step:
-        for symbol in _unknown(let.value):
+        for symbol in sorted((x for x in let.value.free_symbols if not isinstance(x, Named)), key=str):
             yield Problem(f"unknown symbol `{symbol}`", _declare(str(symbol)), str(let))
     for let, state in _states(step):
         for symbol in sorted(state.init.free_symbols, key=str):
@@ -211,7 +210,7 @@ def _symbols_are_declared(_: str, __: str, step: Sequence[Let]) -> Found:
         of_groups = sorted((x for x in state.init.atoms(Reduction) if x.to is Space.GROUP), key=str)
         if of_groups and not state.init.has(g):  # with g it is computed in the first step, which knows the groups
             what = f"the init of state `{state}` is made of {text(of_groups[0])}, before there are groups"
-            model = type(of_groups[0]).__name__.replace("Group", "Model")
+            model = REDUCTION[of_groups[0].how, Space.MODEL].__name__
             yield Problem(what, f"write {model}(…), or a total of each tensor", str(let))
 
 
@@ -229,7 +228,7 @@ def _declare(name: str) -> str:
     )
 
 
-def _locals_are_defined_and_used(_: str, __: str, step: Sequence[Let]) -> Found:
+def _locals_are_defined_and_used(step: Sequence[Let]) -> Found:
     defined = {let.target for let in step if isinstance(let.target, Local)}
     used: set[Any] = set()
     for let in step:
@@ -244,7 +243,7 @@ def _locals_are_defined_and_used(_: str, __: str, step: Sequence[Let]) -> Found:
             yield Problem(f"local `{let.target}` is never used", "use it, or take its equation out", str(let))
 
 
-def _everything_is_updated(_: str, __: str, step: Sequence[Let]) -> Found:
+def _everything_is_updated(step: Sequence[Let]) -> Found:
     updated = {let.target.of for let in step if isinstance(let.target, Next)}
     if theta not in updated:
         yield Problem("theta is never updated: `theta.next` has no equation", "add Let(theta.next, theta - …)")
@@ -260,7 +259,7 @@ def _everything_is_updated(_: str, __: str, step: Sequence[Let]) -> Found:
                 yield Problem(f"state `{owner}` is never updated", fix, str(let))
 
 
-def _is_known_before_the_step(_: str, __: str, step: Sequence[Let]) -> Found:
+def _is_known_before_the_step(step: Sequence[Let]) -> Found:
     for let in step:
         if not isinstance(let.target, Local):
             fix = "assign locals only: what changes with the gradients belongs to an Optimizer"
@@ -272,7 +271,7 @@ def _is_known_before_the_step(_: str, __: str, step: Sequence[Let]) -> Found:
                 yield Problem(f"`{text(node)}` is not known before the step", fix, str(let))
 
 
-def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
+def _names_are_free_and_distinct(step: Sequence[Let]) -> Found:
     owners: dict[str, Any] = {symbol.name: symbol for symbol in (theta, theta.next, g, t, numel, n_rows, n_cols)}
     owners |= {owner.next.name: owner.next for _, owner in _states(step)}
     for let, value in expressions(step):
@@ -300,7 +299,7 @@ def _names_are_free_and_distinct(_: str, __: str, step: Sequence[Let]) -> Found:
             owners[name] = owner
 
 
-def _no_cycle(_: str, __: str, step: Sequence[Let]) -> Found:
+def _no_cycle(step: Sequence[Let]) -> Found:
     try:
         in_order(step)
     except CycleError as error:
@@ -312,7 +311,7 @@ def _no_cycle(_: str, __: str, step: Sequence[Let]) -> Found:
         )
 
 
-def _piecewise_ends_in_true(_: str, __: str, step: Sequence[Let]) -> Found:
+def _piecewise_ends_in_true(step: Sequence[Let]) -> Found:
     for let, value in expressions(step):
         for piecewise in value.atoms(Piecewise):
             if piecewise.args[-1].args[1] is not S.true:
@@ -320,7 +319,7 @@ def _piecewise_ends_in_true(_: str, __: str, step: Sequence[Let]) -> Found:
                 yield Problem("a Piecewise does not end in True", fix, str(let))
 
 
-def _numbers_are_real_and_finite(_: str, __: str, step: Sequence[Let]) -> Found:
+def _numbers_are_real_and_finite(step: Sequence[Let]) -> Found:
     for let in step:
         yield from (Problem(*wrong, shortened(let)) for wrong in wrong_numbers(let.value))
     for let, state in _states(step):
@@ -328,7 +327,7 @@ def _numbers_are_real_and_finite(_: str, __: str, step: Sequence[Let]) -> Found:
             yield Problem(f"the init of state `{state}`: {what}", fix, shortened(let))
 
 
-def _first_values_are_finite(_: str, __: str, step: Sequence[Let]) -> Found:
+def _first_values_are_finite(step: Sequence[Let]) -> Found:
     """At the first step a state that starts from theta or the gradient is that, and what becomes of both may cancel."""
     late = {state: state.init for _, state in _states(step) if state.init.has(theta, g)}
     for let in step if late else ():
@@ -340,7 +339,7 @@ def _first_values_are_finite(_: str, __: str, step: Sequence[Let]) -> Found:
             yield Problem(what, "say what it is then, Piecewise((0, t <= 1), (…, True))", str(let))
 
 
-def _draws_have_seeds_and_streams(_: str, __: str, step: Sequence[Let]) -> Found:
+def _draws_have_seeds_and_streams(step: Sequence[Let]) -> Found:
     for let in step:
         for draw in sorted(let.value.atoms(normal), key=text):
             domain = domain_of(draw.seed) if isinstance(draw.seed, Hyper) else None
@@ -370,7 +369,7 @@ def _unknown_in_default(symbol: Hyper, hypers: set[Hyper]) -> str:
     return "" if symbol.default.free_symbols or symbol.default.is_number else "what is no number"
 
 
-def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Found:
+def _defaults_are_in_their_domains(step: Sequence[Let]) -> Found:
     seen: set[Any] = set()
     hypers = {x for _, value in expressions(step) for x in named(value) if isinstance(x, Hyper)}
     for let, value in expressions(step):
@@ -396,7 +395,7 @@ def _defaults_are_in_their_domains(_: str, __: str, step: Sequence[Let]) -> Foun
                 )
 
 
-def _elements_meet_numbers_of_float32(_: str, __: str, step: Sequence[Let]) -> Found:
+def _elements_meet_numbers_of_float32(step: Sequence[Let]) -> Found:
     known = spaces(in_order(step))
     of_states = ((let, state.init, state.space) for let, state in _states(step))
     of_targets = ((let, let.value, getattr(let.target, "of", let.target)) for let in step)
@@ -405,7 +404,7 @@ def _elements_meet_numbers_of_float32(_: str, __: str, step: Sequence[Let]) -> F
         yield from (Problem(*each, shortened(let)) for each in wrong)
 
 
-def _defaults_are_numbers(_: str, __: str, step: Sequence[Let]) -> Found:
+def _defaults_are_numbers(step: Sequence[Let]) -> Found:
     for let in step:
         for symbol in named(let.value):
             if isinstance(symbol, Hyper) and not symbol.default.is_number:
@@ -413,7 +412,7 @@ def _defaults_are_numbers(_: str, __: str, step: Sequence[Let]) -> Found:
                 yield Problem(f"the default {text(symbol.default)} of `{symbol}` is no number", fix, str(let))
 
 
-def _states_hold_their_updates(_: str, __: str, step: Sequence[Let]) -> Found:
+def _states_hold_their_updates(step: Sequence[Let]) -> Found:
     found = spaces(in_order(step))
     for let, state in _states(step):
         starts = space_of(state.init, found)
@@ -437,12 +436,11 @@ def _reduce(what: str, state: Stateful, space: Space) -> str:
     declare = (
         f"declare state({name}) without a space" if enough is Space.ELEM else f"declare state({name}, space={enough!r})"
     )
-    means = [kind.__name__ for kind in Reduction.__subclasses__() if (kind.how, kind.to) == ("mean", state.space)]
-    return f"reduce the {what}, with {means[0]} say, or {declare}" if means else declare
+    mean = REDUCTION.get(("mean", state.space))
+    return f"reduce the {what}, with {mean.__name__} say, or {declare}" if mean else declare
 
 
 _GROUPS = (
-    (_names_are_identifiers, _step_is_lets),
     (_values_are_well_formed,),
     (_targets_can_be_assigned,),
     (_inits_are_well_formed,),
@@ -462,7 +460,6 @@ _GROUPS = (
 )
 
 _GROUPS_OF_A_SCHEDULE = (
-    (_names_are_identifiers, _step_is_lets),
     (_values_are_well_formed,),
     (_targets_can_be_assigned,),
     (_is_known_before_the_step,),
@@ -478,7 +475,3 @@ _GROUPS_OF_A_SCHEDULE = (
     (_defaults_are_in_their_domains,),
 )
 _GROUPS_OF = {"optimizer": _GROUPS, "schedule": _GROUPS_OF_A_SCHEDULE}
-
-
-def _unknown(expression: Expr) -> list[Any]:
-    return sorted((symbol for symbol in expression.free_symbols if not isinstance(symbol, Named)), key=str)

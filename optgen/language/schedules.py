@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
-from functools import cached_property
 from typing import Any, ClassVar
 
 from sympy import Expr
 
 from optgen.errors import Location, SpecError
-from optgen.language import latex, rules
+from optgen.language import rules
 from optgen.language.caller import caller
 from optgen.language.graph import replaced
-from optgen.language.order import walk
-from optgen.language.spec import Let, cut, equations_in
-from optgen.language.symbols import Hyper, Named, Result, State
+from optgen.language.spec import InEquations, Let, cut, equations_in
+from optgen.language.symbols import Named, Result, State
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(InEquations):
     """A value that changes with the step.
 
     Hyperparameters are found from the equations. One that scales a rate is written in the shared hyperparameter
@@ -81,21 +79,3 @@ class Schedule:
         for let in self.equations:
             known[let.target] = replaced(let.value, known)
         object.__setattr__(self, "value", known[self.step[-1].target])
-
-    @cached_property
-    def equations(self) -> tuple[Let, ...]:
-        """The equations in an order in which they can be computed, else the author's."""
-        return rules.in_order(self.step)
-
-    @cached_property
-    def hypers(self) -> tuple[Hyper, ...]:
-        """The hyperparameters: the learning rate, then the others in order of first appearance."""
-        found = [node for let in self.step for node in walk(let.value) if isinstance(node, Hyper)]
-        return tuple(sorted(dict.fromkeys(found), key=lambda symbol: symbol.name != "lr"))
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.step))
-
-    def _repr_latex_(self) -> str:
-        pairs = [(let.target, let.value) for let in self.step]
-        return f"$\\displaystyle {latex.aligned(pairs)}$"

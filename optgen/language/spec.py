@@ -56,8 +56,39 @@ class Let:
         return f"$\\displaystyle {latex.tex(self.target)} = {latex.tex(self.value)}$"
 
 
+class InEquations:
+    """What optimizers and schedules have in common: what follows from their equations."""
+
+    step: tuple[Let, ...]
+
+    @cached_property
+    def equations(self) -> tuple[Let, ...]:
+        """The equations in an order in which they can be computed, else the author's."""
+        return rules.in_order(self.step)
+
+    @cached_property
+    def hypers(self) -> tuple[Hyper, ...]:
+        """The hyperparameters: the learning rate, then the others in order of first appearance."""
+        found: list[Hyper] = self._first_seen(Hyper)
+        return tuple(sorted(found, key=lambda symbol: symbol.name != "lr"))
+
+    def _first_seen(self, kind: type[Named]) -> list[Any]:
+        expressions: list[Expr] = [side for let in self.step for side in (let.target, let.value)]
+        nodes = [node for expression in expressions for node in walk(expression)]
+        symbols = [getattr(node, "of", node) for node in nodes]
+        inits = [node for symbol in symbols if isinstance(symbol, State) for node in walk(symbol.init)]
+        return list(dict.fromkeys(symbol for symbol in [*symbols, *inits] if isinstance(symbol, kind)))
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.step))
+
+    def _repr_latex_(self) -> str:
+        pairs = [(let.target, let.value) for let in self.step]
+        return f"$\\displaystyle {latex.aligned(pairs)}$"
+
+
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(InEquations):
     """An update rule.
 
     Hyperparameters, states and locals are found from the equations; nothing is listed twice. The rules of the
@@ -115,11 +146,6 @@ class Optimizer:
             raise SpecError(problems, str(self.name), self.location)
 
     @cached_property
-    def equations(self) -> tuple[Let, ...]:
-        """The equations in an order in which they can be computed, else the author's."""
-        return rules.in_order(self.step)
-
-    @cached_property
     def spaces(self) -> Mapping[Named, Space]:
         """The space of every target."""
         return rules.spaces(self.equations)
@@ -150,12 +176,6 @@ class Optimizer:
         late = (state for state in self.states if state.init.has(theta) and not state.init.has(g))
         return tuple(state for state in late if state.init != theta)
 
-    @cached_property
-    def hypers(self) -> tuple[Hyper, ...]:
-        """The hyperparameters: the learning rate, then the others in order of first appearance."""
-        found: list[Hyper] = self._first_seen(Hyper)
-        return tuple(sorted(found, key=lambda symbol: symbol.name != "lr"))
-
     def values(self, given: Mapping[str, float] | None = None) -> dict[str, float]:
         """Every hyperparameter by name: as given, else its default, which may follow from what others are."""
         chosen = dict(given or {})
@@ -171,20 +191,6 @@ class Optimizer:
         """What it draws, in order of first appearance."""
         nodes = [node for let in self.step for node in walk(let.value)]
         return tuple(dict.fromkeys(node for node in nodes if isinstance(node, normal)))
-
-    def _first_seen(self, kind: type[Named]) -> list[Any]:
-        expressions: list[Expr] = [side for let in self.step for side in (let.target, let.value)]
-        nodes = [node for expression in expressions for node in walk(expression)]
-        symbols = [getattr(node, "of", node) for node in nodes]
-        inits = [node for symbol in symbols if isinstance(symbol, State) for node in walk(symbol.init)]
-        return list(dict.fromkeys(symbol for symbol in [*symbols, *inits] if isinstance(symbol, kind)))
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.step))
-
-    def _repr_latex_(self) -> str:
-        pairs = [(let.target, let.value) for let in self.step]
-        return f"$\\displaystyle {latex.aligned(pairs)}$"
 
 
 def equations_in(argument: str, given: Any, name: Any, location: Location, kind: str) -> tuple[Let, ...]:

@@ -221,16 +221,10 @@ def replaced(expression: Any, known: Mapping[Any, Any]) -> Any:
         if node in known:
             return known[node]
         if isinstance(node, Add | Mul) and not has(node, arguments):
-            return (_whole_sum if isinstance(node, Add) else _whole_product)(*arguments)
+            parts = map(_whole, arguments)
+            if isinstance(node, Mul):
+                return Mul(*parts)
+            return InOrder(*parts) if any(map(is_sum, arguments)) else Add(*arguments)  # in order once a term is a sum
         return rebuilt(node, arguments)
 
     return mapped(expression, made)
-
-
-def _whole_product(*factors: Any) -> Any:
-    return Mul(*map(_whole, factors))
-
-
-def _whole_sum(*terms: Any) -> Any:
-    """The sum of terms, in order if one of them has become a sum."""
-    return InOrder(*map(_whole, terms)) if any(map(is_sum, terms)) else Add(*terms)

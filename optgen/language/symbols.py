@@ -11,28 +11,9 @@ import sys
 from itertools import count
 from typing import Any, NoReturn
 
+import sympy
 from mpmath.libmp import to_str
-from sympy import (
-    ITE,
-    Add,
-    And,
-    Basic,
-    Eq,
-    Equivalent,
-    Expr,
-    Float,
-    Implies,
-    Ne,
-    Not,
-    Or,
-    Rational,
-    S,
-    Set,
-    Symbol,
-    SympifyError,
-    Xor,
-    sympify,
-)
+from sympy import ITE, Add, Basic, Eq, Equivalent, Expr, Float, Ne, Rational, S, Set, Symbol, SympifyError
 from sympy.logic.boolalg import Boolean
 
 from optgen.errors import Problem, SpecError
@@ -198,7 +179,7 @@ def exact(value: Any) -> Any:
     """A SymPy expression in which every float stands for the decimal that was written: 0.1 is one tenth."""
     if isinstance(value, str):
         raise SympifyError(value)  # text would be evaluated, into symbols that no spec has declared
-    expression = settled(sympify(value))
+    expression = settled(sympy.sympify(value))
     if not isinstance(expression, Basic):
         return expression
     made: dict[Any, Any] = {}
@@ -222,7 +203,7 @@ def _is_unsettled(node: Any) -> bool:
         return len({term.as_coeff_Mul()[1] for term in node.args if isinstance(term, Expr)}) < len(node.args)
     if isinstance(node, Eq | Ne):
         return all(isinstance(side, Boolean) and not isinstance(side, Symbol) for side in node.args)
-    return isinstance(node, ITE | Xor | Implies | Equivalent)
+    return isinstance(node, ITE | sympy.Xor | sympy.Implies | Equivalent)
 
 
 def _settled(node: Any) -> Any:
@@ -232,10 +213,10 @@ def _settled(node: Any) -> Any:
             return Add(*node.args)
         case ITE():  # SymPy makes one of a comparison with a Piecewise
             condition, one, other = node.args
-            return Or(And(condition, one), And(Not(condition), other))
+            return sympy.Or(sympy.And(condition, one), sympy.And(sympy.Not(condition), other))
         case Eq() | Ne():
             same = Equivalent(*node.args)
-            return (same if isinstance(node, Eq) else Not(same)).to_nnf(simplify=False)
+            return (same if isinstance(node, Eq) else sympy.Not(same)).to_nnf(simplify=False)
     return node.to_nnf(simplify=False)
 
 

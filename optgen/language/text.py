@@ -8,25 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sympy import (
-    Add,
-    And,
-    Basic,
-    Expr,
-    Function,
-    Integer,
-    Max,
-    Min,
-    Mod,
-    Mul,
-    Not,
-    Or,
-    Piecewise,
-    Pow,
-    Rational,
-    S,
-    Symbol,
-)
+import sympy
+from sympy import Add, Basic, Expr, Function, Integer, Mul, Piecewise, Pow, Rational, S, Symbol
 from sympy.core.numbers import NumberSymbol
 from sympy.core.relational import Relational
 
@@ -69,16 +52,16 @@ class TextPrinter:
             case Relational():
                 sides = (self.at_least(SUM, side) for side in (expression.lhs, expression.rhs))
                 return f" {expression.rel_op} ".join(sides), RELATION
-            case And() | Or():
+            case sympy.And() | sympy.Or():
                 return self.connected(expression)
-            case Not():
+            case sympy.Not():
                 return f"not {self.at_least(ATOM, expression.args[0])}", RELATION
             case S.true | S.false:
                 return str(bool(expression)), ATOM
-            case Mod():
+            case sympy.Mod():
                 left, right = expression.args
                 return f"{self.at_least(PRODUCT, left)} % {self.at_least(UNARY, right)}", MODULO
-            case Max() | Min():
+            case sympy.Max() | sympy.Min():
                 return self.extremum(expression), ATOM
             case Function():
                 return self.function(expression), ATOM
@@ -156,7 +139,7 @@ class TextPrinter:
 
     def connected(self, conditions: Expr) -> tuple[str, int]:
         """The text of conditions joined by and, or."""
-        word = " and " if isinstance(conditions, And) else " or "
+        word = " and " if isinstance(conditions, sympy.And) else " or "
         return word.join(self.at_least(RELATION, part) for part in self.parts(conditions)), CONDITION
 
     def parts(self, expression: Basic) -> list[Basic]:
@@ -165,7 +148,7 @@ class TextPrinter:
 
     def extremum(self, expression: Expr) -> str:
         """The text of a maximum or a minimum."""
-        name = "max" if isinstance(expression, Max) else "min"
+        name = "max" if isinstance(expression, sympy.Max) else "min"
         return f"{name}({', '.join(map(self, self.extremes(expression)))})"
 
     def extremes(self, expression: Expr) -> list[Basic]:

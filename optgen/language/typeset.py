@@ -107,7 +107,7 @@ def _box(formula: Formula) -> Box:
         case ("sum", terms):
             return _beside([_signed(sign, term, k == 0, 10_000) for k, (sign, term) in enumerate(terms)])
         case ("product", factors):
-            return _beside([_beside([*([_text(" ")] if k else []), _box(x)]) for k, x in enumerate(factors)])
+            return _joined(" ", factors)
         case ("fraction", ("word", above), ("word", below)):
             return _text(f"{above}/{below}")
         case ("fraction", above, below):
@@ -120,11 +120,10 @@ def _box(formula: Formula) -> Box:
         case ("fence", left, inside, right):
             return _fenced(left, _box(inside), right)
         case ("call", name, below, arguments):
-            inside = _beside([_beside([*([_text(", ")] if k else []), _box(x)]) for k, x in enumerate(arguments)])
-            return _beside([_text(name + (f"_{below}" if below else "")), _fenced("(", inside, ")")])
+            head = name + (f"_{below}" if below else "")
+            return _beside([_text(head), _fenced("(", _joined(", ", arguments), ")")])
         case ("relation", sides, operator):
-            parts = [_beside([*([_text(f" {operator} ")] if k else []), _box(side)]) for k, side in enumerate(sides)]
-            return _beside(parts)
+            return _joined(f" {operator} ", sides)
         case ("not", inside):
             return _beside([_text("not "), _fenced("(", _box(inside), ")")])
         case ("cases", pairs):
@@ -136,6 +135,11 @@ def _box(formula: Formula) -> Box:
             gaps = [_text(" " * (widest - box.width + 2)) for box in values]
             return _braced([_beside(list(row)) for row in zip(values, gaps, conditions, strict=True)])
     return _text(in_line(formula))
+
+
+def _joined(separator: str, formulas: Sequence[Formula]) -> Box:
+    first, *others = formulas
+    return _beside([_box(first), *(box for other in others for box in (_text(separator), _box(other)))])
 
 
 def in_line(formula: Formula) -> str:
@@ -155,14 +159,11 @@ def in_line(formula: Formula) -> str:
         case ("product", factors):
             return " ".join(map(in_line, factors))
         case ("fraction", above, below):
-            return "/".join(in_line(x) if _is_atom(x) else f"({in_line(x)})" for x in (above, below))
+            return f"{_as_atom(above)}/{_as_atom(below)}"
         case ("power", base, exponent):
-            raised = _spelt(in_line(exponent), _ABOVE)
-            return in_line(base) + (
-                raised or f"^{in_line(exponent) if _is_atom(exponent) else f'({in_line(exponent)})'}"
-            )
+            return in_line(base) + (_spelt(in_line(exponent), _ABOVE) or f"^{_as_atom(exponent)}")
         case ("root", inside):
-            return f"√{in_line(inside)}" if _is_atom(inside) else f"√({in_line(inside)})"
+            return f"√{_as_atom(inside)}"
         case ("fence", left, inside, right):
             return f"{left}{in_line(inside)}{right[0]}{_index(right[1:])}"
         case ("call", name, below, arguments):
@@ -175,6 +176,10 @@ def in_line(formula: Formula) -> str:
             *chosen, (last, _) = pairs
             return "".join(f"{in_line(value)} if {in_line(when)}, " for value, when in chosen) + f"else {in_line(last)}"
     raise ValueError(f"{formula!r} is no formula")
+
+
+def _as_atom(formula: Formula) -> str:
+    return in_line(formula) if _is_atom(formula) else f"({in_line(formula)})"
 
 
 def _is_atom(formula: Formula) -> bool:

@@ -5,42 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sympy import (
-    Abs,
-    Add,
-    And,
-    Basic,
-    Expr,
-    Function,
-    Max,
-    Min,
-    Mod,
-    Mul,
-    Not,
-    Number,
-    Or,
-    Piecewise,
-    Pow,
-    Rational,
-    S,
-    Symbol,
-    acos,
-    asin,
-    atan2,
-    ceiling,
-    cos,
-    cot,
-    erf,
-    exp,
-    floor,
-    log,
-    sec,
-    sign,
-    sin,
-    sqrt,
-    tan,
-    tanh,
-)
+import sympy
+from sympy import Basic, Expr, Function, Piecewise, S, atan2, erf, exp, log
 from sympy.core.function import AppliedUndef
 from sympy.core.numbers import NumberSymbol
 from sympy.core.relational import Relational
@@ -59,16 +25,34 @@ from optgen.language.sums import InOrder
 from optgen.language.text import ATOM, PRODUCT, RELATION, UNARY, TextPrinter
 
 FUNCTIONS = {
-    Abs: "abs",
-    ceiling: "ceil",
-    **{its: its.__name__ for its in (atan2, cos, erf, exp, floor, log, sign, sin, tan, tanh)},
+    sympy.Abs: "abs",
+    sympy.ceiling: "ceil",
+    **{
+        its: its.__name__
+        for its in (atan2, sympy.cos, erf, exp, sympy.floor, log, sympy.sign, sympy.sin, sympy.tan, sympy.tanh)
+    },
     **{its: its.__name__ for its in (expm1, finite, fma, head, log1p, mean_age, powm1, root_of_squares)},
     **{its: its.__name__ for its in (shrunk, stretched, tail, times)},
 }
 """What SymPy's functions are called in generated code."""
 _STRUCTURE = (
-    *(Add, And, ExprCondPair, InOrder, Max, Min, Mod, Mul, Not, Number, NumberSymbol, Or, Piecewise, Pow),
-    *(Reduction, Relational, Symbol, normal),
+    *(
+        sympy.Add,
+        sympy.And,
+        ExprCondPair,
+        InOrder,
+        sympy.Max,
+        sympy.Min,
+        sympy.Mod,
+        sympy.Mul,
+        sympy.Not,
+        sympy.Number,
+        NumberSymbol,
+        sympy.Or,
+        Piecewise,
+        sympy.Pow,
+    ),
+    *(Reduction, Relational, sympy.Symbol, normal),
 )
 
 
@@ -92,7 +76,7 @@ class CodePrinter(TextPrinter):
         """A call of a function."""
         return f"{self.library(name)}({', '.join(map(self, arguments))})"
 
-    def symbol(self, symbol: Symbol) -> str:
+    def symbol(self, symbol: sympy.Symbol) -> str:
         """The variable of a symbol: ``m_next`` for the new value of ``m``."""
         return str(symbol.name)
 
@@ -100,14 +84,14 @@ class CodePrinter(TextPrinter):
         """A constant of mathematics as a float64 literal."""
         return repr(float(constant))
 
-    def rational(self, number: Rational) -> tuple[str, int]:
+    def rational(self, number: sympy.Rational) -> tuple[str, int]:
         """A number, as a quotient of integers where both are exact in float64."""
         if is_exact(number):
             return super().rational(number)
         return repr(float(number)), ATOM if number > 0 else UNARY
 
     def with_coefficient(
-        self, coefficient: Rational, above: list[Expr], below: list[Expr]
+        self, coefficient: sympy.Rational, above: list[Expr], below: list[Expr]
     ) -> tuple[list[Expr], list[Expr]]:
         """The coefficient as one float where its parts are not exact in float64."""
         return (
@@ -140,12 +124,12 @@ class CodePrinter(TextPrinter):
         """Conditions joined by and, or: without a jump in an element."""
         if not self.elementwise:
             return super().connected(conditions)
-        word = " & " if isinstance(conditions, And) else " | "
+        word = " & " if isinstance(conditions, sympy.And) else " | "
         return word.join(self.at_least(ATOM, part) for part in self.parts(conditions)), RELATION
 
     def extremum(self, expression: Expr) -> str:
         """A maximum or minimum, of two at a time."""
-        name = self.library("maximum" if isinstance(expression, Max) else "minimum")
+        name = self.library("maximum" if isinstance(expression, sympy.Max) else "minimum")
         return in_pairs(name, [self(argument) for argument in self.extremes(expression)])
 
     def function(self, expression: Function) -> str:
@@ -193,10 +177,10 @@ def _instead(node: Basic) -> str:
 
 
 _BY_HAND: dict[type[Basic], Callable[[Any], Expr]] = {
-    acos: lambda x: atan2(sqrt(1 - x**2), x),
-    asin: lambda x: atan2(x, sqrt(1 - x**2)),
-    cot: lambda x: cos(x) / sin(x),
-    sec: lambda x: 1 / cos(x),
+    sympy.acos: lambda x: atan2(sympy.sqrt(1 - x**2), x),
+    sympy.asin: lambda x: atan2(x, sympy.sqrt(1 - x**2)),
+    sympy.cot: lambda x: sympy.cos(x) / sympy.sin(x),
+    sympy.sec: lambda x: 1 / sympy.cos(x),
 }
-_REWRITTEN = (exp, erf, Piecewise, floor, sin, log, atan2)
+_REWRITTEN = (exp, erf, Piecewise, sympy.floor, sympy.sin, log, atan2)
 """In terms of what a function may have another form, the simplest first."""

@@ -339,11 +339,7 @@ def called(kernel: Kernel, step: Step, given: Iterable[Expression], targets: Seq
 
 
 def position(
-    kernel: Kernel,
-    branch: Branch,
-    step: Step,
-    place: Callable[[str], Item],
-    argument: Callable[[Named], Expression],
+    kernel: Kernel, branch: Branch, step: Step, place: Callable[[str], Item], argument: Callable[[Named], Expression]
 ) -> list[Assign]:
     """A position of a small sweep: what it leaves has a place in an array, each load is an argument."""
     sweep = step.sweep

@@ -10,16 +10,16 @@ alone: rounded, it is off by less than the sum is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from sympy import Add, Basic, Expr, Mul, Rational, S, expand
+from sympy import Add, Expr, Mul, Rational, S, expand
 
 from optgen.ir import Equation, Kernel, head, symbols, tail
 from optgen.language import order
-from optgen.language.graph import rebuilt
+from optgen.language.graph import mapped, rebuilt
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 from optgen.language.sums import InOrder, plain
@@ -47,18 +47,13 @@ def averages(kernel: Kernel) -> Kernel:
     def exact(assign: Equation) -> Equation:
         if assign.space is not Space.ELEM:  # float64 code, in which no factor is rounded
             return assign
-        return replace(assign, value=_rewritten(assign.value, host, known, {}))
+        return replace(assign, value=mapped(assign.value, split))
+
+    def split(node: Any, arguments: Sequence[Any]) -> Any:
+        whole = rebuilt(node, arguments)
+        return _split(whole, host, known) if isinstance(whole, InOrder) else whole
 
     return kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(map(exact, sweep.body))))
-
-
-def _rewritten(value: Any, host: frozenset[Named], known: Known, done: dict[Basic, Any]) -> Any:
-    """An expression with its averages split; what stands in several places is looked at once."""
-    if value not in done:
-        parts = [_rewritten(part, host, known, done) for part in value.args]
-        whole = rebuilt(value, parts)
-        done[value] = _split(whole, host, known) if isinstance(whole, InOrder) else whole
-    return done[value]
 
 
 def _split(sum_: InOrder, host: frozenset[Named], known: Known) -> Expr:
@@ -107,18 +102,17 @@ def _is_one(factors: Iterable[Expr], known: Known) -> bool:
     """Whether factors add up to 1, as they are written or by what their names stand for."""
     total = plain(Add(*factors))
     for _ in range(_DEEPEST):
-        if total == 1 or (total.has(Add) and total.is_polynomial() and _at_0(total) == 1 == expand(algebraic(total))):
+        if total == 1:
             return True
+        if total.has(Add) and total.is_polynomial():
+            at_0 = total.xreplace(dict.fromkeys(total.free_symbols, S.Zero))  # found sooner than its terms
+            if at_0 == 1 == expand(algebraic(total)):
+                return True
         names = total.free_symbols & known.keys()
         if not names:
             return False
         total = plain(total.xreplace({name: known[name] for name in names}))
     return False
-
-
-def _at_0(total: Expr) -> Expr:
-    """What a polynomial is where all of its symbols are 0: found sooner than its terms."""
-    return total.xreplace(dict.fromkeys(total.free_symbols, S.Zero))
 
 
 def _is_short(factor: Expr) -> bool:

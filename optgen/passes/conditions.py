@@ -19,7 +19,7 @@ from sympy import And, Eq, Expr, Integer, Mod, Mul, Ne, Not, Or, S, cancel
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean
 
-from optgen.language.domains import domain_of
+from optgen.language.domains import domain_of, is_whole
 from optgen.language.graph import nodes, replaced
 from optgen.language.sums import is_sum, plain
 from optgen.language.symbols import Hyper, Named, t
@@ -157,7 +157,7 @@ def _ranges(relations: Sequence[Any]) -> dict[Expr, _Range] | None:
         how = relation.func if content > 0 else relation.reversed.func
         bound = -constant / content
         held = found.get(compared, _by_nature(compared)).under(how, Fraction(bound.p, bound.q))
-        held = held.of_integers() if _is_whole(compared) else held
+        held = held.of_integers() if is_whole(compared) else held
         if held.is_empty:
             return None
         found[compared] = held
@@ -174,16 +174,6 @@ def _by_nature(expression: Expr) -> _Range:
     if isinstance(expression, Mod) and expression.args[1].is_Rational and expression.args[1].is_positive:
         return _Range(0, Fraction(expression.args[1].p, expression.args[1].q), high_open=True)
     return _Range()
-
-
-def _is_whole(expression: Expr) -> bool:
-    """Whether an expression is an integer at every step."""
-    if isinstance(expression, Hyper):
-        domain = domain_of(expression)
-        return domain is not None and domain.integer
-    if expression == t or expression.is_Integer or isinstance(expression, sympy.floor | sympy.ceiling):
-        return True
-    return isinstance(expression, sympy.Add | Mul | Mod) and all(map(_is_whole, expression.args))
 
 
 # Steps after which all repeats --------------------------------------------------------------------------------------

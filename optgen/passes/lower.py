@@ -45,12 +45,7 @@ def lower(optimizer: Optimizer) -> Kernel:
     states = tuple(state for state in optimizer.states if state.space is not Space.STEP)
     sweep = Sweep((theta, g, *states, *draws.values()), tuple(body), stores=(theta, *states))
     return Kernel(
-        optimizer.name,
-        optimizer.hypers,
-        states,
-        optimizer.numbers,
-        tuple(scalars),
-        (Branch(S.true, (sweep,)),),
+        optimizer.name, optimizer.hypers, states, optimizer.numbers, tuple(scalars), (Branch(S.true, (sweep,)),)
     )
 
 

@@ -45,7 +45,8 @@ def best(stages: Stages) -> tuple[Plan, tuple[str, ...]]:
     choices = [range(stages.stage[slot.next], stages.last + 1) for slot in slots]
     plans = (Plan(dict(zip(slots, where, strict=True))) for where in islice(product(*choices), MOST_PLANS))
     found = min(plans, key=lambda plan: _cost(stages, plan))  # of equals the first: stored as early as can be
-    shared = [x for x in stages.computed if x.space is Space.ELEM and _is_needed_later(stages, x)]
+    later = {x for item in stages.items for x in needs(item) if stages.stage[item.target] > stages.stage[x]}
+    shared = [x for x in stages.computed if x.space is Space.ELEM and x in later]
     candidates = [x for x in shared if x not in {slot.next for slot in slots}]
     while candidates:
         more = [replace(found, kept=found.kept | {x}) for x in candidates if x not in found.kept]
@@ -54,10 +55,6 @@ def best(stages: Stages) -> tuple[Plan, tuple[str, ...]]:
             break
         found = better
     return found, tuple(_notes(stages, found, slots, candidates))
-
-
-def _is_needed_later(stages: Stages, value: Named) -> bool:
-    return any(value in needs(item) and stages.stage[item.target] > stages.stage[value] for item in stages.items)
 
 
 def _notes(stages: Stages, best: Plan, slots: Sequence[Stateful], candidates: Sequence[Named]) -> Iterator[str]:

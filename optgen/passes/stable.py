@@ -129,15 +129,11 @@ def _one_less(ratio: Expr, whole: Expr) -> Expr | None:
             return 2 / (1 + exp(2 * sign * x))
     square = ratio**2
     is_root = sign == 1 and ratio.has(Pow) and not any(x.exp == S.Half for x in square.atoms(Pow))
-    is_root = is_root and any(map(_is_root, Mul.make_args(ratio)))
+    is_root = is_root and any(isinstance(x, Pow) and abs(x.exp) == S.Half for x in Mul.make_args(ratio))
     if is_root and (ratio.is_Pow or whole.is_number or _is_positive(whole)):
         above, below = fraction(together(plain(1 - square)))
         return plain(expand(above) / below / (1 + ratio))
     return None
-
-
-def _is_root(factor_: Expr) -> bool:
-    return isinstance(factor_, Pow) and abs(factor_.exp) == S.Half
 
 
 def _exponent(power: Expr) -> Expr | None:

@@ -70,17 +70,13 @@ class Totals:
         if node.how == "norm":
             return self.root(argument, node)
         if space_of(argument, self.spaces) <= node.to:  # the same everywhere in what is reduced
-            return self.of_equals(node, argument)
+            return Mul(self.size(node.to), argument) if node.how == "sum" else argument
         match node.how:
             case "max":
                 return self.total("max", argument, node.to)
             case "mean":
                 return Mul(self.sum(argument, node.to), Pow(self.size(node.to), -1))
         return self.sum(argument, node.to)
-
-    def of_equals(self, node: Reduction, argument: Expr) -> Expr:
-        """A reduction of what is the same everywhere in it."""
-        return Mul(self.size(node.to), argument) if node.how == "sum" else argument
 
     def size(self, whole: Space) -> Expr:
         """How many elements there are in a row, say."""

@@ -25,13 +25,7 @@ _APART = 1.25
 
 
 def require_matplotlib() -> None:
-    """Refuse to go on without it.
-
-    Raises
-    ------
-    UsageError
-        If it is not installed.
-    """
+    """Refuse to go on without it."""
     try:
         import matplotlib as mpl  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
@@ -39,13 +33,7 @@ def require_matplotlib() -> None:
 
 
 def require_format(out: Path, others: Sequence[str] = ()) -> None:
-    """Refuse a file whose ending is not that of a picture, before anything is computed.
-
-    Raises
-    ------
-    UsageError
-        With the endings that there are.
-    """
+    """Refuse a file whose ending is not that of a picture, before anything is computed."""
     if out.suffix not in (*FORMATS, *others):
         raise UsageError(f"{out}: a picture is {', '.join((*FORMATS, *others))}: give --out such an ending")
 
@@ -81,14 +69,9 @@ def look(number: int) -> dict[str, Any]:
 
 
 def label_ends(axes: Axes, lines: Sequence[tuple[str, Any, Any, str]]) -> None:
-    """Write the names of lines beside their right ends, as far apart as they must be to be read.
+    """Write names beside the right ends of lines, given with x, y and colour, as far apart as they must be to be read.
 
-    Parameters
-    ----------
-    axes : Axes
-        Whose scales and limits are what they will be.
-    lines : sequence of tuple
-        Name, x and y of each end, and colour.
+    Scales and limits of the axes are what they will be.
     """
     figure: Any = axes.figure
     figure.draw_without_rendering()  # settles the layout, without which nothing has a place

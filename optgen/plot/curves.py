@@ -23,17 +23,7 @@ LARGE = 1e5
 
 
 def draw_schedules(schedules: Sequence[tuple[str, Any]], steps: int, out: Path) -> None:
-    """Draw schedules over the steps.
-
-    Parameters
-    ----------
-    schedules : sequence of pairs
-        Names, and functions of t = 1, 2, ….
-    steps : int
-        How many steps.
-    out : Path
-        The file.
-    """
+    """Draw schedules, which are functions of t = 1, 2, …, over so many steps."""
     t = np.unique(np.linspace(1, steps, min(steps, 20_000)).astype(int))
     with canvas(8, 4.6) as (figure, axes):
         ends = []
@@ -51,13 +41,7 @@ def draw_schedules(schedules: Sequence[tuple[str, Any]], steps: int, out: Path) 
 
 
 def values_of(optimizer: Optimizer, local: str, t: Floats, given: Mapping[str, float]) -> Floats:
-    """The values of a local at steps: one that depends on nothing but the step and hyperparameters.
-
-    Raises
-    ------
-    UsageError
-        If there is none of that name, or it depends on more.
-    """
+    """The values of a local at steps: it may depend on nothing but the step and hyperparameters."""
     from sympy import lambdify  # noqa: PLC0415
 
     from optgen.verify.claims.rule import Rule, T, plain  # noqa: PLC0415

@@ -107,16 +107,8 @@ def draw_heat(
 ) -> None:
     """Draw the value at the end over two hyperparameters, and mark where it is lowest.
 
-    Parameters
-    ----------
-    losses : array
-        The values; infinite where a run diverged.
-    axes_ : tuple of pairs
-        Name and values of the hyperparameter across, and of that upwards.
-    what : tuple
-        The rule, the surface and the number of steps.
-    out : File
-        The file.
+    It is infinite where a run diverged. The axes are names and values of the hyperparameter across and of that upwards;
+    what is drawn is a rule, on a surface, after so many steps.
     """
     (columns, rows), (name, surface, steps) = axes_, what
     with canvas(7.6, 5.4) as (figure, axes):

@@ -57,18 +57,7 @@ def contender(choice: Choice, given: Mapping[str, float]) -> Mover:
 def path(who: Mover, surface: Surface, steps: int, seed: int = 0, rates: Floats = RATES) -> Path:
     """Where a rule goes, at the learning rate that is given or else at the one of `rates` that is lowest on average.
 
-    Parameters
-    ----------
-    who : Mover
-        The rule.
-    surface : Surface
-        Where.
-    steps : int
-        How many steps.
-    seed : int
-        Of the noise of the gradients, which is the same for all rules.
-    rates : array of float
-        The learning rates that are tried where none is given.
+    The noise of the gradients, drawn from the seed, is the same for all rules.
     """
     if "lr" not in who.program.hypers:
         return _path(who, surface, walked(who, surface, [who.given], steps, seed), None)

@@ -72,13 +72,7 @@ SURFACES = {
 
 
 def surface_named(name: str) -> Surface:
-    """The surface of a name.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
+    """The surface of a name, if there is one."""
     if name not in SURFACES:
         raise UsageError(f"there is no surface '{name}': choose one of {', '.join(SURFACES)}")
     return SURFACES[name]

@@ -43,4 +43,4 @@ class PythonTarget:
         ]
         used = {*emitter.used, *host.used, *module.used_outside(outside)}
         imports = [*module.numpy(outside), *module.imports(self.home, used)]
-        return module.whole([module.header(origin), module.docstring(optimizer), *imports], parts)
+        return module.whole([module.header(origin), module.docstring(optimizer, module.SYMBOLS), *imports], parts)

@@ -13,6 +13,7 @@ from sympy import Expr, S
 
 from optgen.ir import Kernel
 from optgen.language.domains import domain_of
+from optgen.language.schedules import Schedule
 from optgen.language.spec import Let, Optimizer, aligned
 from optgen.language.symbols import Hyper, Named, g, t, theta
 from optgen.language.text import listed, text
@@ -31,12 +32,17 @@ def header(origin: Origin) -> str:
     return f"{made} Do not edit: change that, run `optgen build`.\n# sha256 of spec and options: {origin.digest}"
 
 
-def docstring(optimizer: Optimizer) -> str:
-    """The docstring of the module: the equations, what sets this form apart, where it is from."""
-    primes = "A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step."
-    described = [quoted(optimizer.description)] if optimizer.description else []
-    reference = [f"Reference: {quoted(optimizer.reference)}."] if optimizer.reference else []
-    return f'"""{joined([f"{optimizer.title}.", equations(optimizer.step), primes, *described, *reference])}\n"""\n'
+SYMBOLS = "A prime marks the value after the step. theta are the parameters, g their gradient, t = 1, 2, … the step."
+"""What the equations of optimizers are written in."""
+
+
+def docstring(rule: Optimizer | Schedule, symbols: str) -> str:
+    """The docstring of the module: the equations and their symbols, what sets this form apart, where it is from."""
+    described = [quoted(rule.description)] if rule.description else []
+    reference = [f"Reference: {quoted(rule.reference)}."] if rule.reference else []
+    blocks = [f"{rule.title}.", equations(rule.step), symbols, *described, *reference]
+    filled = (block if block.startswith(INDENT) else textwrap.fill(block, WIDTH) for block in blocks)
+    return '"""' + "\n\n".join(filled) + '\n"""\n'
 
 
 def equations(step: Sequence[Let]) -> str:
@@ -47,11 +53,6 @@ def equations(step: Sequence[Let]) -> str:
         below = " " * (line.index("=") + 2)
         lines += [wrapped(first, below), *(wrapped(below + case, below) for case in cases)]
     return textwrap.indent("\n".join(lines), INDENT)
-
-
-def joined(blocks: Iterable[str]) -> str:
-    """Blocks with empty lines between, prose filled and what is indented left as it is."""
-    return "\n\n".join(block if block.startswith(INDENT) else textwrap.fill(block, WIDTH) for block in blocks)
 
 
 def quoted(prose: str) -> str:
@@ -133,7 +134,7 @@ def _or_none(hyper: Hyper, kind: str) -> str:
 def program(optimizer: Optimizer, kernel: Kernel, said: Sequence[str]) -> str:
     """What the module says about itself, as data for the runtime; the lines about sweeps and the like are given."""
     lines = ["PROGRAM = Program(", f'    name="{optimizer.name}",', "    hypers={"]
-    lines += [f'        "{h.name}": Hyper({_default(h)}, {_known_domain(h)!r}),' for h in optimizer.hypers]
+    lines += [f'        "{h.name}": Hyper({_default(h)}, {known_domain(h)!r}),' for h in optimizer.hypers]
     lines += ["    },", f"    states={_names(optimizer.slots)},"]
     small = [f'"{state.name}": "{state.space.value}"' for state in optimizer.small_states]
     lines += [f"    small_states={{{', '.join(small)}}},"] if small else []
@@ -175,7 +176,8 @@ def phase(said: str, launched: Launched) -> list[str]:
     return textwrap.indent("\n".join([*above, end]), INDENT).splitlines()
 
 
-def _known_domain(hyper: Hyper) -> Domain:
+def known_domain(hyper: Hyper) -> Domain:
+    """The domain of a hyperparameter, as bounds."""
     domain = domain_of(hyper)
     assert domain is not None, "the language refuses other domains"
     return domain
@@ -205,7 +207,7 @@ def facade(optimizer: Optimizer, arrays: str) -> str:
     parameters = [f"params : list, tuple or dict of {arrays}", "    Arrays to train, updated in place."]
     for h in optimizer.hypers:
         default = literal(h.default) if h.default.is_number else f"what {text(h.default)} is at the first step"
-        parameters.append(f"{h.name} : float or callable, default {default}, in {_known_domain(h)}")
+        parameters.append(f"{h.name} : float or callable, default {default}, in {known_domain(h)}")
         if h.meaning:
             parameters.append(f"    {quoted(h.meaning[:1].upper() + h.meaning[1:])}.")
     doc = [f'"""{optimizer.title} for all arrays of a model at once.', "", *equations(optimizer.step).splitlines()]

@@ -11,7 +11,6 @@ from sympy.core.numbers import NumberSymbol
 
 from optgen.errors import Problem, SpecError
 from optgen.ir import powm1
-from optgen.language.domains import domain_of
 from optgen.language.graph import nodes
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Let
@@ -62,7 +61,8 @@ def source(schedule: Schedule, origin: Origin) -> str:
     value = module.function(None, "value", arguments, "The value at step t = 1, 2, …", body)
     functions = [f"from math import {', '.join(sorted(code.used))}"] if code.used else []
     runtime = ["", "from optgen.runtime import Domain, Hyper, ScheduleBase"]
-    head = [module.header(origin), _docstring(schedule), "from dataclasses import dataclass", *functions, *runtime]
+    docstring = module.docstring(schedule, "t = 1, 2, … is the step.")
+    head = [module.header(origin), docstring, "from dataclasses import dataclass", *functions, *runtime]
     text = module.whole(head, [value, _class(schedule)])
     _refuse_names_in_use(schedule, ast.parse(text))
     return text
@@ -86,13 +86,6 @@ def _refuse_names_in_use(schedule: Schedule, tree: ast.Module) -> None:
         problems.append(Problem(f"the title {schedule.title!r} is taken", f'write title="{schedule.title}Rule", say'))
     if problems:
         raise SpecError(problems, schedule.name, schedule.location, schedule.kind)
-
-
-def _docstring(schedule: Schedule) -> str:
-    described = [module.quoted(schedule.description)] if schedule.description else []
-    reference = [f"Reference: {module.quoted(schedule.reference)}."] if schedule.reference else []
-    blocks = [f"{schedule.title}.", module.equations(schedule.step), "t = 1, 2, … is the step.", *described, *reference]
-    return f'"""{module.joined(blocks)}\n"""\n'
 
 
 def _statements(let: Let, code: CodePrinter) -> Iterator[str]:
@@ -139,6 +132,5 @@ def _class(schedule: Schedule) -> str:
 
 def _as_python(hyper: Hyper) -> tuple[Domain, str, str]:
     """The domain of a hyperparameter, its type and its default."""
-    domain = domain_of(hyper)
-    assert domain is not None, "the language refuses other domains"
+    domain = module.known_domain(hyper)
     return (domain, "int", str(int(hyper.default))) if domain.integer else (domain, "float", literal(hyper.default))

@@ -104,25 +104,19 @@ class _Plain(Arithmetic):
         return self.operations[operation].reduce(value, axis=axis, keepdims=True, initial=empty)
 
 
+_BY_NAME = ("sqrt", "sign", "floor", "exp", "log", "sin", "cos", "tan", "tanh")
+"""What NumPy and mpmath have under SymPy's names."""
 _ON_FLOAT64 = {
+    **{name: getattr(np, name) for name in _BY_NAME},
     "Add": np.add,
     "Mul": np.multiply,
     "Div": np.divide,
     "Pow": np.power,
-    "sqrt": np.sqrt,
     "Max": np.maximum,
     "Min": np.minimum,
     "Mod": np.mod,
     "Abs": np.absolute,
-    "sign": np.sign,
-    "floor": np.floor,
     "ceiling": np.ceil,
-    "exp": np.exp,
-    "log": np.log,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "tanh": np.tanh,
     "atan2": np.arctan2,
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
     "finite": lambda x: np.isfinite(x).astype(np.float64),
@@ -199,20 +193,7 @@ class Digits(_Plain):
         def divide(a: Any, b: Any) -> Any:
             return a / b if b else a * context.inf
 
-        unary = {
-            "sqrt": context.sqrt,
-            "Abs": abs,
-            "sign": context.sign,
-            "floor": context.floor,
-            "ceiling": context.ceil,
-            "exp": context.exp,
-            "log": context.log,
-            "sin": context.sin,
-            "cos": context.cos,
-            "tan": context.tan,
-            "tanh": context.tanh,
-            "erf": context.erf,
-        }
+        unary = {name: getattr(context, name) for name in (*_BY_NAME, "erf")} | {"Abs": abs, "ceiling": context.ceil}
         binary = {
             "Div": divide,
             "Pow": context.power,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -114,12 +114,8 @@ QUICK = Effort(draws=200)
 FULL = Effort(draws=3000)
 
 
-class Check(Protocol):
-    """A part of the verifier: looks at a candidate and says what it found."""
-
-    def __call__(self, candidate: Candidate, effort: Effort) -> Iterator[Finding]:
-        """Yield a finding for each thing it has looked at."""
-        ...
+Check = Callable[[Candidate, Effort], Iterator[Finding]]
+"""A part of the verifier: looks at a candidate and yields a finding for each thing it has looked at."""
 
 
 def failures(findings: Sequence[Finding]) -> list[Finding]:

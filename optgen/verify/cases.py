@@ -17,26 +17,11 @@ from numpy.typing import NDArray
 
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
-from optgen.verify import reference
+from optgen.verify import reference, settings
 from optgen.verify.arithmetic import FLOAT64, Arithmetic, Value
 from optgen.verify.candidate import Effort
 from optgen.verify.error import Magnitudes, Measured
 from optgen.verify.range import InRange, Ranged
-from optgen.verify.settings import (
-    Model,
-    Setting,
-    Shape,
-    at_switches,
-    branches,
-    defaults,
-    drawn,
-    is_of_elements,
-    model_step,
-    pushed,
-    shape_of,
-    slots_of,
-    spread,
-)
 
 Array = NDArray[Any]
 MODEL = ((2, 3), (4,), (), (2, 2, 2), (0, 3), (1, 2))
@@ -50,10 +35,10 @@ class Case:
     """Tensors that are taken one step at one setting."""
 
     optimizer: Optimizer  # by which rule
-    setting: Setting  # when, with which hyperparameters
+    setting: settings.Setting  # when, with which hyperparameters
     # By name, an array a tensor: theta, the gradient and every slot before the step, in the dtype of the kernel, and
     # small states
-    old: Model
+    old: settings.Model
     random: bool  # whether the elements were drawn, rather than taken from the grid
 
     @property
@@ -69,7 +54,9 @@ class Case:
     @cached_property
     def expected(self) -> dict[str, Measured]:
         """Theta and every state after the step, to 50 digits and with its magnitude, `joined`."""
-        return joined(self.optimizer, model_step(self.optimizer, self.setting, self.old, self.measure), self.measure)
+        return joined(
+            self.optimizer, settings.model_step(self.optimizer, self.setting, self.old, self.measure), self.measure
+        )
 
     @cached_property
     def ranged(self) -> dict[str, Ranged]:
@@ -80,7 +67,7 @@ class Case:
             name: [by.small(values, spaces[name]) for values in its] if name in spaces else list(its)
             for name, its in self.old.items()
         }
-        return unsure(joined(self.optimizer, model_step(self.optimizer, self.setting, old, by), by), by)
+        return unsure(joined(self.optimizer, settings.model_step(self.optimizer, self.setting, old, by), by), by)
 
     def judged(self, name: str, found: Array) -> Array:
         """The indices of what a kernel found of theta or a state about which the equations say something."""
@@ -89,7 +76,7 @@ class Case:
 
 def in_range(optimizer: Optimizer, dtype: Any) -> InRange:
     """The arithmetic that notes where kernels of a dtype cannot follow a rule."""
-    return InRange(dtype, totals=not is_of_elements(optimizer))
+    return InRange(dtype, totals=not settings.is_of_elements(optimizer))
 
 
 def unsure(after: Mapping[str, Ranged], by: InRange) -> dict[str, Ranged]:
@@ -113,7 +100,7 @@ def judged(ranged: Ranged, expected: Measured, found: Array) -> Array:
     return np.flatnonzero(~ranged.out_of_range & ~(ranged.cancelled & undefined))
 
 
-def joined(optimizer: Optimizer, model: Model, by: Arithmetic = FLOAT64) -> dict[str, Value]:
+def joined(optimizer: Optimizer, model: settings.Model, by: Arithmetic = FLOAT64) -> dict[str, Value]:
     """The values of all tensors one after another; one value of what there is only one for."""
     spaces = {state.name: state.space for state in optimizer.states}
     full = [k for k, values in enumerate(model["theta"]) if 0 not in np.shape(values)]
@@ -130,32 +117,32 @@ def joined(optimizer: Optimizer, model: Model, by: Arithmetic = FLOAT64) -> dict
 def cases(optimizer: Optimizer, dtype: Any, effort: Effort) -> tuple[Case, ...]:
     """The grid, then the random cases, for a rule and the dtype of its kernel."""
     rng = np.random.default_rng([effort.seed, np.dtype(dtype).itemsize])
-    squares, usual = nonnegative(optimizer), defaults(optimizer)
-    if not is_of_elements(optimizer):
+    squares, usual = nonnegative(optimizer), optimizer.values()
+    if not settings.is_of_elements(optimizer):
         # A third of them is enough, as models have more elements.
-        moved = [setting for setting in pushed(optimizer) if not _beyond(setting, set(usual.values()))]
-        settings = [(setting, False) for setting in (*branches(optimizer), *moved[::3])]
-        settings += [(drawn(optimizer, rng), True) for _ in range(effort.draws // sum(map(prod, MODEL)))]
+        moved = [setting for setting in settings.pushed(optimizer) if not _beyond(setting, set(usual.values()))]
+        chosen = [(setting, False) for setting in (*settings.branches(optimizer), *moved[::3])]
+        chosen += [(settings.drawn(optimizer, rng), True) for _ in range(effort.draws // sum(map(prod, MODEL)))]
         return tuple(
             Case(optimizer, setting, _drawn_model(optimizer, squares, dtype, rng, far=not random), random)
-            for setting, random in settings
+            for setting, random in chosen
         )
     grid = [
         # Half of it, another half each time, is enough beside hyperparameters at their ends.
         Case(
             optimizer, setting, _from_grid(optimizer, squares, dtype, rng, whole=setting.hypers == usual), random=False
         )
-        for setting in pushed(optimizer)
+        for setting in settings.pushed(optimizer)
     ]
     sizes = [min(TOGETHER, effort.draws - k) for k in range(0, effort.draws, TOGETHER)]
     random = [
-        Case(optimizer, drawn(optimizer, rng), _drawn_slots(optimizer, squares, dtype, size, rng), random=True)
+        Case(optimizer, settings.drawn(optimizer, rng), _drawn_slots(optimizer, squares, dtype, size, rng), random=True)
         for size in sizes
     ]
     return (*grid, *random)
 
 
-def _beyond(setting: Setting, usual: set[float]) -> bool:
+def _beyond(setting: settings.Setting, usual: set[float]) -> bool:
     """Whether what a tensor's elements share may vanish for a hyperparameter's sake: a rate of 1e-30, t**-1e6."""
     return any(0 < value <= 1e-30 or value < -1e3 for value in set(setting.hypers.values()) - usual)  # noqa: PLR2004
 
@@ -172,7 +159,7 @@ def nonnegative(optimizer: Optimizer) -> set[str]:
     return found
 
 
-def _from_grid(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, *, whole: bool) -> Model:
+def _from_grid(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, *, whole: bool) -> settings.Model:
     """Elements of the grid, the gradients in a random order; the states are 0 in every third."""
     least, normal, large = _limits(dtype)
     sizes = [0, least, 5 * least, normal, 1e-12, 1e-6, 1e-3, 1, 1e3, 1e6, 1e12, large]
@@ -192,7 +179,7 @@ def _limits(dtype: Any) -> tuple[float, float, float]:
     return float(info.smallest_subnormal), float(info.smallest_normal), float(2.0 ** (info.maxexp // 2 - 8))
 
 
-def _drawn_slots(optimizer: Optimizer, squares: set[str], dtype: Any, size: int, rng: Any) -> Model:
+def _drawn_slots(optimizer: Optimizer, squares: set[str], dtype: Any, size: int, rng: Any) -> settings.Model:
     def signed() -> Array:
         return np.asarray(rng.choice([-1.0, 1.0], size) * rng.uniform(1, 10, size))
 
@@ -209,11 +196,11 @@ def _drawn_slots(optimizer: Optimizer, squares: set[str], dtype: Any, size: int,
     return _rounded(old, dtype)
 
 
-def _rounded(slots: dict[str, Array], dtype: Any) -> Model:
+def _rounded(slots: dict[str, Array], dtype: Any) -> settings.Model:
     return {name: [values.astype(dtype)] for name, values in slots.items()}
 
 
-def _drawn_model(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, *, far: bool) -> Model:
+def _drawn_model(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, *, far: bool) -> settings.Model:
     """Numbers of one size in each tensor, down to a hundredth of it; some are 0, and so are some tensors.
 
     Their squares are in reach of float64, in which a norm adds them up: below, it is 0 where no element is.
@@ -223,7 +210,7 @@ def _drawn_model(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, 
     scales = rng.choice(sizes, len(MODEL))
     near = rng.random() < 1 / 2
 
-    def around(shape: Shape, scale: float) -> Array:
+    def around(shape: settings.Shape, scale: float) -> Array:
         values = rng.choice([-1.0, 1.0], shape) * rng.uniform(1, 10, shape) * 10.0 ** rng.integers(-2, 1, shape)
         return np.where(rng.random(shape) < 1 / 20, 0, values * scale)
 
@@ -234,12 +221,14 @@ def _drawn_model(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, 
     # One size for all states, for sums over rows and over columns are of the same numbers.
     scales = (scales if near else rng.choice(sizes, len(MODEL))) * (rng.random() > 1 / 3)
     for state in (*optimizer.slots, *optimizer.small_states):
-        values = [around(shape_of(state, shape), scale) for shape, scale in zip(MODEL, scales, strict=True)]
+        values = [around(settings.shape_of(state, shape), scale) for shape, scale in zip(MODEL, scales, strict=True)]
         if state.space is Space.MODEL:  # estimates of a step's size, and totals
             values = [around((), 10.0 ** rng.integers(-6, 4))] * len(MODEL)
             values = [np.abs(array) if state.name in squares else array for array in values]
         elif state.name in squares:
             values = [np.minimum(np.square(array), np.finfo(dtype).max / 2**10) for array in values]
-        old[state.name] = spread(state, [at_switches(optimizer, state.name, array, rng) for array in values])
-    elements = slots_of(optimizer)
+        old[state.name] = settings.spread(
+            state, [settings.at_switches(optimizer, state.name, array, rng) for array in values]
+        )
+    elements = settings.slots_of(optimizer)
     return {name: [x.astype(dtype) if name in elements else x for x in arrays] for name, arrays in old.items()}

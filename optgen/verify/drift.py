@@ -30,7 +30,7 @@ from optgen.runtime.core.storage import uniform
 from optgen.verify.arithmetic import Digits
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
 from optgen.verify.memory import escapes
-from optgen.verify.settings import TIMES, Setting, defaults, model_step, ordinary
+from optgen.verify.settings import TIMES, Setting, model_step, ordinary
 
 PART = "drift"
 STEPS = 100_000
@@ -160,7 +160,9 @@ class _Runner:
 def _resting(runner: _Runner, what: str, pool: Array, theta: Array) -> Finding:
     """What rests in float64 must rest in float32 when it is put there."""
     half, end = runner.run(theta.astype(np.float64), pool)
-    _, nearby = runner.run(theta.astype(np.float64), _a_unit_apart(pool)) if pool.any() else (half, end)
+    # Every second gradient is a unit in the last place of float32 farther from 0.
+    apart = np.concatenate([pool, np.nextafter(pool, 2 * pool)]).astype(np.float64)
+    _, nearby = runner.run(theta.astype(np.float64), apart) if pool.any() else (half, end)
     with np.errstate(over="ignore"):
         start = {name: values.astype(np.float32) for name, values in end.items()}
     _, found = runner.run(start["theta"].reshape(theta.shape), pool, start)
@@ -180,11 +182,6 @@ def _resting(runner: _Runner, what: str, pool: Array, theta: Array) -> Finding:
             )
     verdict = Verdict.FAILED if worst > BOUND else Verdict.TESTED
     return Finding(PART, f"fixed points under {what}", verdict, where, {"rest_ulps": worst})
-
-
-def _a_unit_apart(pool: Array) -> Array:
-    """The gradients, every second a unit in the last place of float32 farther from 0."""
-    return np.concatenate([pool, np.nextafter(pool, 2 * pool)]).astype(np.float64)
 
 
 def _noisy(runner: _Runner, pool: Array, theta: Array) -> Finding:
@@ -227,7 +224,7 @@ def _stays_at_zero(optimizer: Optimizer, state: State) -> bool:
     """Whether a state that was 0 is, to 40 digits, after a step from ordinary numbers; algebra may take minutes."""
     old = ordinary(optimizer, [(4,)], np.random.default_rng(0)) | {state.name: [np.zeros(4)]}
     by = Digits()
-    [new] = model_step(optimizer, Setting(TIMES[-1], defaults(optimizer)), old, by)[state.name]
+    [new] = model_step(optimizer, Setting(TIMES[-1], optimizer.values()), old, by)[state.name]
     return bool(np.all(np.less(by.apply("Abs", new), 1e-40)))
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -83,36 +84,29 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
     and on all. Of the effort only the seed matters.
     """
     try:
-        yield from _findings(candidate, effort)
+        rehearsals = [(setting, rehearse(candidate, setting)) for setting in branches(candidate.optimizer)]
+        for setting, problems in rehearsals:
+            yield _finding(f"rehearsal, t = {setting.t}", problems, setting, "every element is stored once", ELEMENTS)
+        if not any(problems for _, problems in rehearsals):  # else, compiled, it would write where it should not
+            rng = np.random.default_rng(effort.seed)
+            for (setting, _), dtype in product(rehearsals, POISON):
+                yield from _compiled(candidate, setting, dtype, rng)
     except BrokenError as error:
         yield Finding(PART, "the module", Verdict.FAILED, str(error))
 
 
-def _findings(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
-    rehearsals = list(_rehearsals(candidate))
-    yield from rehearsals
-    if any(finding.verdict is Verdict.FAILED for finding in rehearsals):
-        return  # compiled, it would write where it should not
-    rng = np.random.default_rng(effort.seed)
-    for setting in branches(candidate.optimizer):
-        for dtype in POISON:
-            yield from _compiled(candidate, setting, dtype, rng)
+def _finding(
+    subject: str, problems: Sequence[str], setting: Setting, right: str, elements: int, **others: int
+) -> Finding:
+    """What became of a branch: what is wrong, else how it is right."""
+    if problems:
+        return Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
+    return Finding(PART, subject, Verdict.TESTED, right, {"elements": elements, **others})
 
 
 def escapes(candidate: Candidate) -> list[str]:
     """What a rehearsal of every branch finds wrong; a module may be compiled where that is nothing."""
     return [problem for setting in branches(candidate.optimizer) for problem in rehearse(candidate, setting)]
-
-
-def _rehearsals(candidate: Candidate) -> Iterator[Finding]:
-    for setting in branches(candidate.optimizer):
-        subject = f"rehearsal, t = {setting.t}"
-        problems = rehearse(candidate, setting)
-        if problems:
-            yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
-        else:
-            figures = {"elements": ELEMENTS}
-            yield Finding(PART, subject, Verdict.TESTED, "every element is stored once", figures)
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,13 +286,9 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
         model, problems = taken(shapes, old, way)
         for name, arrays in model.after.items():
             problems += _wrong(name, arrays, expected[name], how)
+        detail, elements = f"every element as it comes out {how}, all else as it was", sum(map(prod, shapes[:-1]))
         subject = f"{way}, {dtype}, t = {setting.t}"
-        if problems:
-            yield Finding(PART, subject, Verdict.FAILED, f"{'; '.join(problems)}\nat {setting}")
-        else:
-            figures = {"elements": sum(map(prod, shapes[:-1])), "arrays": len(shapes) - 1}
-            detail = f"every element as it comes out {how}, all else as it was"
-            yield Finding(PART, subject, Verdict.TESTED, detail, figures)
+        yield _finding(subject, problems, setting, detail, elements, arrays=len(shapes) - 1)
 
 
 def _only(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ast
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,272 +133,285 @@ def _put(parent: ast.AST, name: str, index: int | None, child: ast.AST) -> None:
         getattr(parent, name)[index] = child
 
 
+# Mistakes as they are written: of what, and what stands there instead; where there are several, each is one of its own.
+# A capital stands for any expression, `*R` for all further arguments, and some for less: see `_STANDS_FOR`.
+
+_ARITHMETIC = """
+    a sign flipped: A + B -> A - B
+    a sign flipped: A - B -> A + B
+    a sign flipped: -A -> A
+    a sign flipped: fma(A, B, C) -> fma(-A, B, C)
+    a factor dropped: A * B -> A; B
+    a factor dropped: A / D -> A
+    a factor dropped: fma(A, B, C) -> A + C; B + C
+    a term dropped: fma(A, B, C) -> A * B
+    a count left out: A / M -> A
+    max for min: maximum(*R) -> minimum(*R)
+    max for min: minimum(*R) -> maximum(*R)
+    branches exchanged: where(A, B, C) -> where(A, C, B)
+    branches exchanged: B if A else C -> C if A else B
+    a relation changed: A > B -> A >= B
+    a relation changed: A >= B -> A > B
+    a relation changed: A < B -> A <= B
+    a relation changed: A <= B -> A < B
+    a relation changed: A == B -> A != B
+    a relation changed: A != B -> A == B
+    eps moved across the root: sqrt(A) + N -> sqrt(A + N)
+    eps moved across the root: sqrt(A + N) -> sqrt(A) + N
+    a cancellation let in: expm1(A) -> exp(A) - 1
+"""
+_ON_HOST = "a scalar rounded to float32: T = E -> T = float32(E)"
+_STEP_COUNT = "t off by one: t -> t + 1; t - 1"
+_RESULTS = """
+    two slots swapped: return (A, B, *R) -> return (B, A, *R)
+    two slots swapped: return (A, B, C, *R) -> return (A, C, B, *R)
+"""
+_SCALARS = """
+    two scalars swapped: scalars[N, I] -> scalars[N, J]
+    a total over other things: chunks[I, F] -> chunks[J, F]
+"""
+_OF_CHUNKS = """
+    an edge off by one: range(count) -> range(count - 1); range(1, count)
+    two slots swapped: U(A, B, *R) -> U(B, A, *R)
+    two slots swapped: U(A, B, S, *R) -> U(A, S, B, *R)
+    two slots swapped: U(A, B, C, S, *R) -> U(A, B, S, C, *R)
+    a draw from another count: draws(A, B, C, I, L) -> draws(A, 0, C, I, L); draws(A, B, 0, I, L)
+    a draw from another count: draws(A, B, C, I, L) -> draws(A, B, B, I, L); draws(A, B, C, K, L)
+    a part of a total left out: T += A -> T = A
+    a part of a total left out: T = maximum(A, B) -> T = B
+    a part of a total left out: P[A] = N -> pass
+    max for a sum: T += A -> T = maximum(T, A)
+    max for a sum: T = maximum(A, B) -> T += B
+    a factor dropped: T += A * B -> T += A; T += B
+    a total not started anew: T = 0.0 -> pass
+    a total not started anew: T = -inf -> pass
+    a total over other things: A[B + line] -> A[B]
+    a total over other things: place[I] -> place[J]
+    a total over other things: first_row -> first_column
+    a total over other things: first_column -> first_row
+    a bound of a total off by one: A + parts_count -> A + (parts_count - 1)
+    a bound of a total off by one: range(lines) -> range(lines - 1)
+"""
+_OF_SWEEPS = """
+    an edge off by one: range(A) -> range(A - 1); range(1, A)
+    an edge off by one: range(A, B) -> range(A + 1, B)
+    an edge off by one: prange(A - B) -> prange(A - B - 1)
+"""
+_OF_THREADS = """
+    an edge off by one: T += 4 * A -> T += 3 * A
+    an edge off by one: A < V(at) -> A <= V(at)
+    a draw from another count: V(A, B, C, G, O, L) -> V(A, B, G, C, O, L); V(A, B, C, C, O, L)
+    a draw from another count: V(A, B, C, G, O, L) -> V(A, B, C, G, O + 1, L); V(B, B, C, G, O, L)
+    a total over other things: at[H] -> at[J]
+    max for a sum: sum_of_block -> max_of_block
+    max for a sum: max_of_block -> sum_of_block
+"""
+_IN_LOOPS_OF_THREADS = """
+    an edge off by one: A < fours -> A < fours - 4
+    an edge off by one: A < D -> A < D - 1
+"""
+_BETWEEN = """
+    a total over other things: Q(A, B) -> A[0]
+    a bound of a total off by one: Q(A, B, C) -> Q(A, B + 1, C); Q(A, B, C - 1)
+    a bound of a total off by one: range(A) -> range(A - 1)
+    a part of a total left out: Q(A, B, C) -> A[B]
+"""
+_IN_PROGRAM = """
+    a total over other things: "row" -> "column"
+    a total over other things: "column" -> "row"
+    max for a sum: ("sum", A) -> ("max", A)
+    max for a sum: ("max", A) -> ("sum", A)
+"""
+_COUNTS = ("numel", "n_rows", "n_cols")
+_STANDS_FOR: Mapping[str, Callable[[Any], bool]] = {
+    "D": lambda x: not _is_name(x, *_COUNTS, "fours"),  # of these a line of their own speaks
+    "E": lambda x: isinstance(x, ast.BinOp | ast.UnaryOp | ast.Call) and not ast.unparse(x).startswith("head("),
+    "F": lambda x: isinstance(x, ast.Call),
+    "H": lambda x: isinstance(x, ast.Constant) and int(x.value) > places.SMALL,  # type: ignore[arg-type]
+    "I": lambda x: isinstance(x, ast.Constant) and isinstance(x.value, int),
+    "M": lambda x: _is_name(x, *_COUNTS),
+    "N": lambda x: isinstance(x, ast.Name),
+    "P": lambda x: isinstance(x, ast.Name) and x.id.endswith("_of"),
+    "Q": lambda x: _is_name(x, "sum_of", "max_of", "sum_over", "max_over"),
+    "S": lambda x: isinstance(x, ast.Subscript),
+    "T": lambda x: isinstance(x, ast.Name | ast.Subscript),
+    "U": lambda x: isinstance(x, ast.Name) and x.id.startswith("update"),
+    "V": lambda x: _is_name(x, "draw", "draw4", "rows_in_all", "columns_in_all"),
+}
+"""What some capitals stand for. J is the number before I or H, or 1 for 0, and K the one after."""
+
 Change = tuple[str, Any]
+Found = dict[str, Any]
+"""What capitals stand for, in one place."""
+
+
+def _written(code: str) -> Any:
+    """A statement, or the expression that is one."""
+    (statement,) = ast.parse(code).body
+    return statement.value if isinstance(statement, ast.Expr) else statement
+
+
+@cache
+def _mistakes(table: str) -> list[tuple[str, Any, list[str]]]:
+    """The lines of a table: of which kind a mistake is, what is looked for, and what is written instead."""
+    rows = []
+    for line in table.strip().splitlines():
+        kind, code = line.strip().split(": ", maxsplit=1)
+        right, wrong = code.split(" -> ")
+        rows.append((kind, _written(right), wrong.split("; ")))
+    return rows
+
+
+def _made(table: str, node: Any) -> Iterator[Change]:
+    """The mistakes of a table that can be made of a node."""
+    for kind, right, wrong in _mistakes(table):
+        found: Found = {}
+        if type(right) is type(node) and _fits(right, node, found):
+            for number in (found[capital].value for capital in "IH" if capital in found):
+                found |= {"J": ast.Constant(number - 1 if number else 1), "K": ast.Constant(number + 1)}
+            yield from ((kind, _Filled(found).visit(_written(each))) for each in wrong)
+
+
+def _fits(pattern: Any, node: Any, found: Found) -> bool:
+    """Whether a pattern is of the form of a node; what its capitals stand for is found on the way."""
+    match pattern:
+        case ast.Name(id=name) if len(name) == 1 and name.isupper():
+            found[name] = node
+            return isinstance(node, ast.expr) and _STANDS_FOR.get(name, bool)(node)
+        case [*first, ast.Starred(value=ast.Name(id=rest))]:
+            found[rest] = node[len(first) :]
+            return len(node) >= len(first) and _fits(first, node[: len(first)], found)
+        case list():
+            pairs = zip(pattern, node, strict=False)
+            return len(pattern) == len(node) and all(_fits(its, there, found) for its, there in pairs)
+        case ast.AST():
+            parts = (x for x in ast.iter_fields(pattern) if x[0] != "ctx" or isinstance(pattern, ast.Name))
+            return type(pattern) is type(node) and all(_fits(its, getattr(node, name), found) for name, its in parts)
+    return type(pattern) is type(node) and bool(pattern == node)
+
+
+@dataclass
+class _Filled(ast.NodeTransformer):
+    """Puts what was found in the place of capitals."""
+
+    found: Found
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        return self.found.get(node.id, node)
+
+    def visit_Starred(self, node: ast.Starred) -> Any:
+        return self.found[ast.unparse(node.value)]
 
 
 def _changes(place: str, parent: ast.AST, name: str, child: Any) -> Iterator[Change]:
+    """All that can be made wrong of a node."""
     kind, *_ = place.split("_")
     if kind in ("scalars", "update", *_SMALL):
-        yield from _arithmetic(child)
-        yield from _rounding(place, parent, name, child)
+        yield from _made(_ARITHMETIC, child)
         if place == "scalars":
-            yield from _step_count(parent, child)
+            yield from _made(_ON_HOST, child)
+            if not isinstance(parent, ast.Tuple):
+                yield from _made(_STEP_COUNT, child)
         else:
-            yield from _coefficient(parent, child)
-            yield from _swapped_results(parent, child)
-            yield from _before(parent, child)
-    elif kind == "chunk":
-        yield from _chunk(parent, name, child)
-        yield from _added(parent, name, child)
-    elif kind == "sweep":
-        yield from (*_edges(child), *_chunk(parent, name, child), *_added(parent, name, child), *_threads(child))
+            yield from _made(_RESULTS, child)
+            yield from _named(parent, child)
+    elif kind in ("chunk", "sweep"):
+        yield from _made(_OF_CHUNKS, child)
+        yield from _of_chunk(parent, name, child)
     elif kind in ("combine", "prepare", "rows", "columns", "tensors", "models"):
-        yield from (*_combined(name, child), *_threads(child))
+        yield from _made(_BETWEEN, child)
+        yield from _combined(name, child)
     elif place in ("initial", "PROGRAM", "step"):
         yield from _starts(place, parent, child)
+    if kind == "sweep":
+        yield from _made(_OF_SWEEPS, child)
+    if kind in ("sweep", "combine", "prepare", "rows", "columns", "tensors", "models"):
+        yield from _threads(parent, child)
     if place == "PROGRAM":
+        yield from _made(_IN_PROGRAM, child)
         yield from _order(parent, child)
 
 
-def _arithmetic(node: Any) -> Iterator[Change]:
-    match node:
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            yield "a sign flipped", ast.BinOp(left, ast.Sub(), right)
-        case ast.BinOp(left=left, op=ast.Sub(), right=right):
-            yield "a sign flipped", ast.BinOp(left, ast.Add(), right)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            yield "a sign flipped", operand
-        case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            yield "a factor dropped", left
-            yield "a factor dropped", right
-        case ast.Call(func=ast.Name(id="fma"), args=[a, b, c]):
-            yield "a sign flipped", _call("fma", ast.UnaryOp(ast.USub(), a), b, c)
-            yield "a factor dropped", ast.BinOp(a, ast.Add(), c)
-            yield "a factor dropped", ast.BinOp(b, ast.Add(), c)
-            yield "a term dropped", ast.BinOp(a, ast.Mult(), b)
-        case ast.BinOp(left=left, op=ast.Div(), right=ast.Name(id="numel" | "n_rows" | "n_cols")):
-            yield "a count left out", left
-        case ast.BinOp(left=left, op=ast.Div()):
-            yield "a factor dropped", left
-        case ast.Call(func=ast.Name(id="maximum"), args=arguments):
-            yield "max for min", ast.Call(ast.Name("minimum"), arguments, [])
-        case ast.Call(func=ast.Name(id="minimum"), args=arguments):
-            yield "max for min", ast.Call(ast.Name("maximum"), arguments, [])
-        case ast.Call(func=ast.Name(id="where"), args=[condition, a, b]):
-            yield "branches exchanged", ast.Call(ast.Name("where"), [condition, b, a], [])
-        case ast.IfExp(test=test, body=a, orelse=b):
-            yield "branches exchanged", ast.IfExp(test, b, a)
-        case ast.Compare(left=left, ops=[relation], comparators=[right]) if type(relation) in _OTHER_RELATION:
-            yield "a relation changed", ast.Compare(left, [_OTHER_RELATION[type(relation)]()], [right])
-    match node:
-        case ast.BinOp(left=ast.Call(func=ast.Name(id="sqrt"), args=[inside]), op=ast.Add(), right=ast.Name() as eps):
-            yield "eps moved across the root", _call("sqrt", ast.BinOp(inside, ast.Add(), eps))
-        case ast.Call(func=ast.Name(id="sqrt"), args=[ast.BinOp(left=inside, op=ast.Add(), right=ast.Name() as eps)]):
-            yield "eps moved across the root", ast.BinOp(_call("sqrt", inside), ast.Add(), eps)
-
-
-_OTHER_RELATION: dict[type[ast.cmpop], Callable[[], ast.cmpop]] = {
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-}
+def _is_name(node: ast.AST, *names: str) -> bool:
+    return isinstance(node, ast.Name) and node.id in names
 
 
 def _call(name: str, *arguments: ast.expr) -> ast.Call:
     return ast.Call(ast.Name(name), list(arguments), [])
 
 
-def _rounding(place: str, parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
-    computed = isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call) and not ast.unparse(node).startswith("head(")
-    if place == "scalars" and isinstance(parent, ast.Assign) and name == "value" and computed:
-        yield "a scalar rounded to float32", _call("float32", node)
-    match node:
-        case ast.Call(func=ast.Name(id="expm1"), args=[exponent]):
-            yield "a cancellation let in", ast.BinOp(_call("exp", exponent), ast.Sub(), ast.Constant(1))
-
-
-def _step_count(parent: ast.AST, node: Any) -> Iterator[Change]:
-    match node:
-        case ast.Name(id="t", ctx=ast.Load()) if not isinstance(parent, ast.Tuple):
-            yield "t off by one", ast.BinOp(node, ast.Add(), ast.Constant(1))
-            yield "t off by one", ast.BinOp(node, ast.Sub(), ast.Constant(1))
-
-
 _KEPT = {"theta", "g", "branch", "zero"}
 """Names that are no coefficients, or of which 1 % is nothing."""
 
 
-def _is_computing(parent: ast.AST) -> bool:
-    return isinstance(parent, ast.BinOp) or (isinstance(parent, ast.Call) and ast.unparse(parent.func) == "fma")
-
-
-def _coefficient(parent: ast.AST, node: Any) -> Iterator[Change]:
+def _named(parent: ast.AST, node: Any) -> Iterator[Change]:
+    """What may be wrong with a number that has a name."""
     match node:
-        case ast.Name(id=name, ctx=ast.Load()) if _is_computing(parent) and name not in _KEPT:
-            yield "a coefficient off by 1 %", ast.BinOp(node, ast.Mult(), ast.Constant(1.01))
+        case ast.Name(id=name, ctx=ast.Load()):
+            computing = isinstance(parent, ast.BinOp) or (isinstance(parent, ast.Call) and _is_name(parent.func, "fma"))
+            if computing and name not in _KEPT:
+                yield "a coefficient off by 1 %", ast.BinOp(node, ast.Mult(), ast.Constant(1.01))
+            # What is returned may be both: a value that stays as it is.
+            if name.endswith("_next") and not isinstance(parent, ast.Return | ast.Tuple):
+                yield "an old value for a new one", ast.Name(name.removesuffix("_next"))
 
 
-def _swapped_results(parent: ast.AST, node: Any) -> Iterator[Change]:
+def _of_chunk(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
+    """What a chunk stores, chooses and adds up."""
+    if not (isinstance(parent, ast.Assign) and _is_name(parent.targets[0], "zero")):
+        # Flags are compared with the zero: of scalars below 1 any other would do as well.
+        yield from _made(_SCALARS, node)
+    stored = isinstance(parent, ast.Assign) and name == "targets"
     match node:
-        case ast.Tuple(elts=[first, second, *rest]) if isinstance(parent, ast.Return):
-            yield "two slots swapped", ast.Tuple([second, first, *rest])
-            if rest:
-                yield "two slots swapped", ast.Tuple([first, rest[0], second, *rest[1:]])
-
-
-def _chunk(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
-    match node:
-        case ast.Call(func=ast.Name(id="range"), args=[ast.Name(id="count") as count]):
-            yield "an edge off by one", _call("range", ast.BinOp(count, ast.Sub(), ast.Constant(1)))
-            yield "an edge off by one", _call("range", ast.Constant(1), count)
-        case ast.Tuple(elts=elements) if isinstance(parent, ast.Assign) and name == "targets":
+        case ast.Tuple(elts=elements) if stored:
             for k in (k for k, element in enumerate(elements) if isinstance(element, ast.Subscript)):
                 yield "a store left out", ast.Tuple([*elements[:k], ast.Name("_"), *elements[k + 1 :]])
-        case ast.Subscript(value=ast.Name(id=slot)) if isinstance(parent, ast.Assign) and name == "targets":
+        case ast.Subscript(value=ast.Name(id=slot)) if isinstance(parent, ast.Assign) and stored:
             if slot == "theta" or ast.unparse(parent.value) == f"{slot}_next":
                 yield "a store left out", ast.Name("_")
-        case ast.Call(func=ast.Name(id=called), args=[first, second, *rest]) if called.startswith("update"):
-            yield "two slots swapped", ast.Call(ast.Name(called), [second, first, *rest], [])
-            if rest and isinstance(rest[0], ast.Subscript):
-                yield "two slots swapped", ast.Call(ast.Name(called), [first, rest[0], second, *rest[1:]], [])
-            if len(rest) > 1 and isinstance(rest[1], ast.Subscript):
-                yield "two slots swapped", ast.Call(ast.Name(called), [first, second, rest[1], rest[0], *rest[2:]], [])
-        case ast.Call(func=ast.Name(id="draws"), args=[row, step, seed, ast.Constant(value=int(stream)) as own, like]):
-            none, other = ast.Constant(0), ast.Constant(stream + 1)
-            for counted in ((none, seed, own), (step, none, own), (step, step, own), (step, seed, other)):
-                yield "a draw from another count", _call("draws", row, *counted, like)
-        case ast.Subscript(
-            value=ast.Name(id="scalars" | "chunks" as array),
-            slice=ast.Tuple(elts=[ast.Name() as group, ast.Constant(value=int(index))])
-            | ast.Tuple(elts=[ast.Constant(value=int(index)), ast.Call() as group]),
-        ) if not _is_edge(parent):
-            other = ast.Constant(index - 1 if index else 1)
-            elements = [group, other] if array == "scalars" else [other, group]
-            kind = "two scalars swapped" if array == "scalars" else "a total over other things"
-            yield kind, ast.Subscript(ast.Name(array), ast.Tuple(elements))
         case ast.If(test=test, body=body, orelse=orelse):
             yield "branches exchanged", ast.If(test, orelse, body)
-
-
-def _is_edge(parent: ast.AST) -> bool:
-    """Whether a scalar is the zero that flags are compared with: of those below 1 any other would do as well."""
-    return isinstance(parent, ast.Assign) and ast.unparse(parent.targets[0]) == "zero"
+        case ast.For(body=body) if any(ast.unparse(each).endswith(" = 0.0") for each in body):
+            outside = [each for each in body if ast.unparse(each).endswith(" = 0.0")]
+            inside = [each for each in body if each not in outside]
+            loop = ast.For(node.target, node.iter, inside, [])
+            yield "a total not started anew", ast.Module([*outside, loop], [])
 
 
 # Totals --------------------------------------------------------------------------------------------------------------
 
 _SMALL = ("tensor", "row", "column", "model")
 """What functions are named for that compute what varies over less than elements."""
-_ALIKE = {
-    "rows": "columns",
-    "columns": "rows",
-    "chunks": "rows",
-    "n_rows_of": "n_cols_of",
-    "n_cols_of": "n_rows_of",
-    "numel_of": "n_cols_of",
-    "rows_in_columns": "columns_in_rows",
-    "rows_in_columns_largest": "columns_in_rows_largest",
-    "columns_in_rows": "rows_in_columns",
-    "columns_in_rows_largest": "rows_in_columns_largest",
-    "CHUNKS": "ROWS",
-    "ROWS": "COLUMNS",
-    "COLUMNS": "ROWS",
-    "sum_down": "sum_along",
-    "sum_along": "sum_down",
-}
+_TWINS = (
+    ("rows", "columns"),
+    ("ROWS", "COLUMNS"),
+    ("n_rows_of", "n_cols_of"),
+    ("rows_in_columns", "columns_in_rows"),
+    ("rows_in_columns_largest", "columns_in_rows_largest"),
+    ("sum_down", "sum_along"),
+)
+_ALIKE = {"chunks": "rows", "CHUNKS": "ROWS", "numel_of": "n_cols_of"} | dict(_TWINS) | {b: a for a, b in _TWINS}
 """What stands for something else of the same type."""
-_MOST = {
-    "sum_in_groups": "max_in_groups",
-    "sum_of": "max_of",
-    "sum_over": "max_over",
+_SUMS = "sum_in_groups sum_of sum_over column_sum sum_along sum_down sum_of_block sum_over_group sum_over_tensors"
+_MOST = {name: name.replace("sum", "max") for name in _SUMS.split()} | {
     "column_totals": "column_largest",
     "rows_in_columns": "rows_in_columns_largest",
     "columns_in_rows": "columns_in_rows_largest",
-    "column_sum": "column_max",
-    "sum_along": "max_along",
-    "sum_down": "max_down",
-    "sum_of_block": "max_of_block",
-    "sum_over_group": "max_over_group",
-    "sum_over_tensors": "max_over_tensors",
 }
 _OTHER = {**_MOST, **{most: total for total, most in _MOST.items()}}
 """The largest for the sum, and the sum for the largest."""
 
 
-def _before(parent: ast.AST, node: Any) -> Iterator[Change]:
-    """The old value where the new one was meant. What is returned may be both: a value that stays as it is."""
-    match node:
-        case ast.Name(id=name, ctx=ast.Load()) if name.endswith("_next") and not isinstance(
-            parent, ast.Return | ast.Tuple
-        ):
-            yield "an old value for a new one", ast.Name(name.removesuffix("_next"))
-
-
-def _added(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
-    """What chunks add up."""
-    match node:
-        case ast.AugAssign(target=target, op=ast.Add(), value=value):
-            yield "a part of a total left out", ast.Assign([target], value)
-            yield "max for a sum", ast.Assign([target], _call("maximum", target, value))
-            if isinstance(value, ast.BinOp):
-                yield "a factor dropped", ast.AugAssign(target, ast.Add(), value.left)
-                yield "a factor dropped", ast.AugAssign(target, ast.Add(), value.right)
-        case ast.Assign(
-            targets=[ast.Name() | ast.Subscript() as target],
-            value=ast.Call(func=ast.Name(id="maximum"), args=[_, value]),
-        ):
-            yield "a part of a total left out", ast.Assign([target], value)
-            yield "max for a sum", ast.AugAssign(target, ast.Add(), value)
-        case ast.Assign(targets=[ast.Name() | ast.Subscript()], value=value) if ast.unparse(value) in ("0.0", "-inf"):
-            yield "a total not started anew", ast.Pass()
-        case ast.For(body=body) if any(ast.unparse(each).endswith(" = 0.0") for each in body):
-            outside = [each for each in body if ast.unparse(each).endswith(" = 0.0")]
-            inside = [each for each in body if each not in outside]
-            loop = ast.For(node.target, node.iter, inside, [])
-            yield "a total not started anew", ast.Module([*outside, loop], [])
-        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=array))], value=ast.Name()) if array.endswith("_of"):
-            yield "a part of a total left out", ast.Pass()
-        case ast.BinOp(left=start, op=ast.Add(), right=ast.Name(id="line")) if isinstance(parent, ast.Subscript):
-            yield "a total over other things", start
-        case ast.Name(id="first_row" | "first_column" as origin, ctx=ast.Load()) if name != "targets":
-            other = {"first_row": "first_column", "first_column": "first_row"}[origin]
-            yield "a total over other things", ast.Name(other)
-        case ast.BinOp(left=start, op=ast.Add(), right=ast.Name(id="parts_count") as length):
-            fewer = ast.BinOp(length, ast.Sub(), ast.Constant(1))
-            yield "a bound of a total off by one", ast.BinOp(start, ast.Add(), fewer)
-        case ast.Call(func=ast.Name(id="range"), args=[ast.Name(id="lines") as lines]):
-            yield "a bound of a total off by one", _call("range", ast.BinOp(lines, ast.Sub(), ast.Constant(1)))
-        case ast.Constant(value=int(index)) if isinstance(parent, ast.Subscript) and _is_place(parent):
-            yield "a total over other things", ast.Constant(index - 1 if index else 1)
-
-
-def _is_place(node: ast.Subscript) -> bool:
-    return isinstance(node.value, ast.Name) and node.value.id == "place"
-
-
 def _combined(name: str, node: Any) -> Iterator[Change]:
     """What is done between sweeps."""
-    one = ast.Constant(1)
     match node:
         case ast.Attribute(value=at, attr=attribute) if attribute in _ALIKE:
             yield "a total over other things", ast.Attribute(at, _ALIKE[attribute])
         case ast.Name(id=function) if function in _ALIKE:
             yield "a total over other things", ast.Name(_ALIKE[function])
-        case ast.Call(func=ast.Name(id="sum_over" | "max_over"), args=[array, _]):
-            yield "a total over other things", ast.Subscript(array, ast.Constant(0))
     match node:
         case ast.Name(id=function, ctx=ast.Load()) if function in _OTHER:
             yield "max for a sum", ast.Name(_OTHER[function])
-        case ast.Call(func=ast.Name(id="sum_of" | "max_of" as function), args=[array, begin, end]):
-            later, sooner = ast.BinOp(begin, ast.Add(), one), ast.BinOp(end, ast.Sub(), one)
-            yield "a bound of a total off by one", _call(function, array, later, end)
-            yield "a bound of a total off by one", _call(function, array, begin, sooner)
-            yield "a part of a total left out", ast.Subscript(array, begin)
-        case ast.Call(func=ast.Name(id="range"), args=[length]):
-            yield "a bound of a total off by one", _call("range", ast.BinOp(length, ast.Sub(), one))
         case ast.Assign(targets=[target], value=value) if name == "body":
             targets = target.elts if isinstance(target, ast.Tuple) else [target]
             for k, each in enumerate(targets):
@@ -415,48 +429,18 @@ def _order(parent: ast.AST, node: Any) -> Iterator[Change]:
             for k in (k for k in range(len(phases) - 1) if taken[k] & taken[k + 1]):
                 swapped = [*phases[:k], phases[k + 1], phases[k], *phases[k + 2 :]]
                 yield "an old value for a new one", ast.Tuple(swapped)
-        case ast.Constant(value="row" | "column" as kind):
-            yield "a total over other things", ast.Constant({"row": "column", "column": "row"}[kind])
-        case ast.Tuple(elts=[ast.Constant(value="sum" | "max" as how), of]):
-            yield "max for a sum", ast.Tuple([ast.Constant("max" if how == "sum" else "sum"), of])
 
 
-def _edges(node: Any) -> Iterator[Change]:
-    match node:
-        case ast.Call(func=ast.Name(id="range"), args=[length]):
-            yield "an edge off by one", _call("range", ast.BinOp(length, ast.Sub(), ast.Constant(1)))
-            yield "an edge off by one", _call("range", ast.Constant(1), length)
-        case ast.Call(func=ast.Name(id="range"), args=[first, last]):
-            yield "an edge off by one", _call("range", ast.BinOp(first, ast.Add(), ast.Constant(1)), last)
-        case ast.Call(func=ast.Name(id="prange"), args=[ast.BinOp(left=length, right=one)]):
-            shorter = ast.BinOp(ast.BinOp(length, ast.Sub(), one), ast.Sub(), ast.Constant(1))
-            yield "an edge off by one", _call("prange", shorter)
-
-
-def _threads(node: Any) -> Iterator[Change]:
+def _threads(parent: ast.AST, node: Any) -> Iterator[Change]:
     """What the threads of a block do."""
+    yield from _made(_OF_THREADS, node)
+    if isinstance(parent, ast.While):
+        yield from _made(_IN_LOOPS_OF_THREADS, node)
     match node:
-        case ast.While(test=ast.Compare(left=i, comparators=[stop]), body=body):
-            fewer = ast.BinOp(stop, ast.Sub(), ast.Constant(4 if ast.unparse(stop) == "fours" else 1))
-            yield "an edge off by one", ast.While(ast.Compare(i, [ast.Lt()], [fewer]), body, [])
-        case ast.AugAssign(target=i, op=ast.Add(), value=ast.BinOp(left=ast.Constant(4), right=threads)):
-            yield "an edge off by one", ast.AugAssign(i, ast.Add(), ast.BinOp(ast.Constant(3), ast.Mult(), threads))
-        case ast.Compare(left=i, comparators=[ast.Call(func=ast.Name(id="rows_in_all" | "columns_in_all")) as end]):
-            yield "an edge off by one", ast.Compare(i, [ast.LtE()], [end])
         case ast.Expr(value=ast.Call(func=ast.Name(id="store" | "store4" as name), args=[at, i, slot, *values])):
             yield "a store left out", ast.Pass()
             if len(values) > 1:
                 yield "two slots swapped", ast.Expr(_call(name, at, i, slot, values[1], values[0], *values[2:]))
-        case ast.Call(func=ast.Name(id="draw" | "draw4" as name), args=[i, tensor, step, seed, own, like]):
-            other = ast.BinOp(own, ast.Add(), ast.Constant(1))
-            for counted in ((i, tensor, seed, step, own), (i, tensor, step, step, own), (i, tensor, step, seed, other)):
-                yield "a draw from another count", _call(name, *counted, like)
-            yield "a draw from another count", _call(name, tensor, tensor, step, seed, own, like)
-        case ast.Subscript(value=ast.Name(id="at") as at, slice=ast.Constant(value=int(k))) if k > places.SMALL:
-            yield "a total over other things", ast.Subscript(at, ast.Constant(k - 1))
-    match node:
-        case ast.Name(id="sum_of_block" | "max_of_block" as function):
-            yield "max for a sum", ast.Name(_OTHER[function])
 
 
 def _starts(place: str, parent: ast.AST, node: Any) -> Iterator[Change]:

@@ -50,23 +50,12 @@ from numpy.typing import NDArray
 
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
-from optgen.verify import reference
+from optgen.verify import reference, settings
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
 from optgen.verify.cases import MODEL, Case, cases, in_range, joined, judged, nonnegative, unsure
 from optgen.verify.error import Magnitudes, Measured
 from optgen.verify.memory import escapes, fenced
 from optgen.verify.range import Ranged
-from optgen.verify.settings import (
-    Model,
-    Setting,
-    Shape,
-    branches,
-    defaults,
-    is_of_elements,
-    model_step,
-    numbers_of,
-    ordinary,
-)
 
 Array = NDArray[Any]
 PART = "numerics"
@@ -135,13 +124,13 @@ def _declared(candidate: Candidate) -> Iterator[str]:
 # What the kernel makes of them
 
 
-def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Array]:
+def _stepped(candidate: Candidate, setting: settings.Setting, old: settings.Model) -> dict[str, Array]:
     """Every slot and state after one step of the module, `joined`; hyperparameters at their defaults are left to it."""
-    optimizer, usual = candidate.optimizer, defaults(candidate.optimizer)
+    optimizer, usual = candidate.optimizer, candidate.optimizer.values()
     follow = {hyper.name for hyper in optimizer.hypers if not hyper.default.is_number}
     hypers = {name: value for name, value in setting.hypers.items() if value != usual[name] or name in follow}
-    numbers = {name: np.array(value) for name, value in numbers_of(optimizer, setting).items()}
-    if is_of_elements(optimizer):
+    numbers = {name: np.array(value) for name, value in settings.numbers_of(optimizer, setting).items()}
+    if settings.is_of_elements(optimizer):
         slots = {name: fenced(arrays).arrays[0] for name, arrays in old.items()}
         with running():
             candidate.module.step(**slots, **numbers, t=setting.t, **hypers)
@@ -151,18 +140,16 @@ def _stepped(candidate: Candidate, setting: Setting, old: Model) -> dict[str, Ar
     with running():
         taken = candidate.kind(theta, **hypers)
         taken_up(taken, setting.t - 1, numbers)
-        for name, values in old.items():
-            if name not in ("theta", "g"):
-                _put(taken.state[name], values)
+        for name, arrays in _states_of(taken).items():
+            for target, value in zip(arrays, old.get(name, ()), strict=False):  # one array holds the value of them all
+                target[...] = value
         taken.step(g)
-        states = {name: its if isinstance(its, tuple) else [its] for name, its in taken.state.items()}
-    return joined(optimizer, {"theta": theta, "g": g, **states})
+        return joined(optimizer, {"theta": theta, "g": g, **_states_of(taken)})
 
 
-def _put(state: Any, values: Sequence[Array]) -> None:
-    """Set a state of a class."""
-    for target, value in zip(state, values, strict=True) if isinstance(state, tuple) else [(state, values[0])]:
-        target[...] = value
+def _states_of(taken: Any) -> dict[str, Sequence[Array]]:
+    """The states of a class: an array a tensor, or one."""
+    return {name: its if isinstance(its, tuple) else [its] for name, its in taken.state.items()}
 
 
 @dataclass(frozen=True)
@@ -244,38 +231,25 @@ def _equation(optimizer: Optimizer, name: str) -> str:
 # First steps
 
 
-def _shapes(optimizer: Optimizer) -> Sequence[Shape]:
-    return _VECTORS if is_of_elements(optimizer) else MODEL
-
-
 @lru_cache(maxsize=8)
 def _start(
     optimizer: Optimizer, dtype: Any, hypers: tuple[tuple[str, float], ...]
 ) -> tuple[list[Array], list[list[Array]], list[tuple[dict[str, Measured], dict[str, Ranged]]]]:
-    """Thetas and gradients, and what every slot should be after each of the first steps."""
-    rng = np.random.default_rng(1)
-    thetas = [np.asarray(rng.normal(size=shape), dtype) for shape in _shapes(optimizer)]
-    grads = [[_of_any_size(shape, rng).astype(dtype) for shape in _shapes(optimizer)] for _ in range(STEPS)]
-    return thetas, grads, _after(optimizer, dtype, thetas, grads, dict(hypers))
-
-
-def _after(
-    optimizer: Optimizer, dtype: Any, thetas: list[Array], grads: list[list[Array]], hypers: dict[str, float]
-) -> list[tuple[dict[str, Measured], dict[str, Ranged]]]:
-    """What every slot should be after each of the first steps, and where the dtype cannot follow."""
+    """Thetas and gradients, and what every slot should be after each of the first steps, with where a dtype follows."""
+    rng, shapes = np.random.default_rng(1), _VECTORS if settings.is_of_elements(optimizer) else MODEL
+    thetas = [np.asarray(rng.normal(size=shape), dtype) for shape in shapes]
+    drawn = ([rng.normal(size=shape) * 10.0 ** rng.integers(-6, 6, shape) for shape in shapes] for _ in range(STEPS))
+    grads = [[np.asarray(gradient, dtype) for gradient in model] for model in drawn]
     found: list[list[Any]] = []
-    measure, by = Magnitudes(dtype), in_range(optimizer, dtype)
-    for arithmetic in (measure, by):
-        after, found = list(thetas), [*found, []]
-        states = reference.start(optimizer, thetas, hypers=hypers, arithmetic=arithmetic)
+    by = in_range(optimizer, dtype)
+    for arithmetic in (Magnitudes(dtype), by):
+        how: dict[str, Any] = {"hypers": dict(hypers), "arithmetic": arithmetic}
+        after, states = list(thetas), reference.start(optimizer, thetas, **how)
+        found.append([])
         for k, grad in enumerate(grads):
-            after, states = reference.step(optimizer, after, grad, states, k + 1, hypers=hypers, arithmetic=arithmetic)
+            after, states = reference.step(optimizer, after, grad, states, k + 1, **how)
             found[-1].append(joined(optimizer, {"theta": after, **states}, arithmetic))
-    return [(expected, unsure(ranged, by)) for expected, ranged in zip(*found, strict=True)]
-
-
-def _of_any_size(shape: Shape, rng: Any) -> Array:
-    return np.asarray(rng.normal(size=shape) * 10.0 ** rng.integers(-6, 6, shape))
+    return thetas, grads, [(expected, unsure(ranged, by)) for expected, ranged in zip(*found, strict=True)]
 
 
 def _others(optimizer: Optimizer) -> dict[str, float]:
@@ -300,8 +274,7 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
         for k, grad in enumerate(grads):
             with running():
                 taken.step(grad)
-                states = {name: its if isinstance(its, tuple) else [its] for name, its in taken.state.items()}
-                after = joined(optimizer, {"theta": params, **states})
+                after = joined(optimizer, {"theta": params, **_states_of(taken)})
             for name, found in after.items():
                 expected, ranged = steps[k][0][name], steps[k][1][name]
                 kept = judged(ranged, expected, found)
@@ -324,7 +297,7 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
 
 def _story(optimizer: Optimizer, i: int, thetas: Sequence[Array], grads: Sequence[Sequence[Array]]) -> str:
     """What theta was and which gradients came: of one element where each goes its own way, else of the model."""
-    if is_of_elements(optimizer):
+    if settings.is_of_elements(optimizer):
         start, *rest = (float(np.concatenate(arrays)[i]) for arrays in (thetas, *grads))
         return f"theta[{i}] = {start!r}, its gradients {', '.join(map(repr, rest))}"
     model = [str([array.tolist() for array in arrays]) for arrays in (thetas, *grads)]
@@ -341,7 +314,8 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
     optimizer = candidate.optimizer
     subject, count = f"NaN and infinities, {dtype}", 0
     rng = np.random.default_rng(effort.seed)
-    for setting in _ordinary(optimizer):
+    # A setting for each branch, and one late enough that no first step is special.
+    for setting in (*settings.branches(optimizer), settings.Setting(10, optimizer.values())):
         old = _ordinary_model(optimizer, dtype, rng)
         usual = _Made(_stepped(candidate, setting, old), _exact(optimizer, setting, old))
         for name in old:
@@ -366,15 +340,10 @@ class _Made:
     exact: Mapping[str, Array]
 
 
-def _ordinary(optimizer: Optimizer) -> Sequence[Setting]:
-    """A setting for each branch, and one late enough that no first step is special."""
-    return [*branches(optimizer), Setting(10, defaults(optimizer))]
-
-
-def _ordinary_model(optimizer: Optimizer, dtype: Any, rng: Any) -> Model:
+def _ordinary_model(optimizer: Optimizer, dtype: Any, rng: Any) -> settings.Model:
     """Numbers far from all ends, so that float64 and the dtype agree on what is NaN and what is infinite."""
     squares, small = nonnegative(optimizer), {state.name for state in optimizer.small_states}
-    drawn = ordinary(optimizer, [(_LENGTH,)] if is_of_elements(optimizer) else MODEL, rng)
+    drawn = settings.ordinary(optimizer, [(_LENGTH,)] if settings.is_of_elements(optimizer) else MODEL, rng)
     signed = {name: [x * rng.choice([-1.0, 1.0], x.shape) for x in its] for name, its in drawn.items()}
     old = {name: drawn[name] if name in squares else signed[name] for name in drawn}
     return {name: [x if name in small else x.astype(dtype) for x in its] for name, its in old.items()}
@@ -387,8 +356,8 @@ def _spoilt(arrays: Sequence[Array], special: float) -> list[Array]:
     return [first, *([first] * (len(arrays) - 1) if arrays[0] is arrays[-1] else arrays[1:])]
 
 
-def _exact(optimizer: Optimizer, setting: Setting, old: Model) -> dict[str, Array]:
-    return joined(optimizer, {"g": old["g"], **model_step(optimizer, setting, old)})
+def _exact(optimizer: Optimizer, setting: settings.Setting, old: settings.Model) -> dict[str, Array]:
+    return joined(optimizer, {"g": old["g"], **settings.model_step(optimizer, setting, old)})
 
 
 def _misled(case: Case, usual: _Made, outcome: _Made) -> str:

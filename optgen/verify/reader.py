@@ -10,41 +10,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from optgen.loops.nodes import (
-    ONE,
-    ZERO,
-    Accumulate,
-    Assign,
-    Barrier,
-    Binary,
-    Call,
-    Cast,
-    Choose,
-    Constant,
-    Each,
-    Expression,
-    Field,
-    Function,
-    Item,
-    Kind,
-    Load,
-    Loop,
-    Name,
-    Number,
-    Place,
-    Return,
-    Run,
-    Statement,
-    Store,
-    View,
-)
+from optgen.loops import nodes
 
 
 class Rejected(Exception):  # noqa: N818 - a verdict on the code, not an error of this program
     """The code does something that no generated module does."""
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, nodes.Kind] = {
     "on_host": "host",
     "between_sweeps": "between",
     "helper": "small",
@@ -83,7 +56,7 @@ _OPERATORS = frozenset({"+", "-", "*", "//", "|", "<", "=="})
 """Those that nodes have."""
 
 
-def functions(tree: ast.Module) -> dict[str, Function]:
+def functions(tree: ast.Module) -> dict[str, nodes.Function]:
     """The functions of a module that are compiled, by name, in the order of the text.
 
     What says what no generated module says is `Rejected`.
@@ -92,14 +65,14 @@ def functions(tree: ast.Module) -> dict[str, Function]:
     return {node.name: function(node, _kind(node)) for node in found}
 
 
-def function(node: ast.FunctionDef, kind: Kind) -> Function:
+def function(node: ast.FunctionDef, kind: nodes.Kind) -> nodes.Function:
     """One function."""
     parameters, (*_, what) = tuple(each.arg for each in node.args.args), ("", ast.get_docstring(node) or "")
     body = node.body[1:] if what else node.body
-    return Function(kind, node.name, parameters, " ".join(what.split()), block(body))
+    return nodes.Function(kind, node.name, parameters, " ".join(what.split()), block(body))
 
 
-def _kind(node: ast.FunctionDef) -> Kind:
+def _kind(node: ast.FunctionDef) -> nodes.Kind:
     match node.decorator_list:
         case [ast.Name(id=name)] if name in KINDS:
             return KINDS[name]
@@ -109,12 +82,12 @@ def _kind(node: ast.FunctionDef) -> Kind:
 # Statements ----------------------------------------------------------------------------------------------------------
 
 
-def block(statements: Sequence[ast.stmt]) -> tuple[Statement, ...]:
+def block(statements: Sequence[ast.stmt]) -> tuple[nodes.Statement, ...]:
     """The statements of a body."""
     return tuple(_statements([each for each in statements if not isinstance(each, ast.Pass)]))
 
 
-def _statements(statements: Sequence[ast.stmt]) -> Iterator[Statement]:
+def _statements(statements: Sequence[ast.stmt]) -> Iterator[nodes.Statement]:
     left = list(statements)
     while left:
         match left:
@@ -126,7 +99,7 @@ def _statements(statements: Sequence[ast.stmt]) -> Iterator[Statement]:
                 left = rest
 
 
-def _counting(index: str, start: ast.expr, loop: ast.While) -> Loop:
+def _counting(index: str, start: ast.expr, loop: ast.While) -> nodes.Loop:
     """A loop that counts by itself, as those of GPUs do."""
     match loop:
         case ast.While(
@@ -134,53 +107,53 @@ def _counting(index: str, start: ast.expr, loop: ast.While) -> Loop:
             body=[*body, ast.AugAssign(target=ast.Name(id=counted), op=ast.Add(), value=step)],
             orelse=[],
         ) if compared == counted == index:
-            return Loop(index, expression(start), expression(stop), expression(step), block(body))
+            return nodes.Loop(index, expression(start), expression(stop), expression(step), block(body))
     raise Rejected(f"`while {ast.unparse(loop.test)}` is no loop of a generated module")
 
 
-def _statement(node: ast.stmt) -> Statement:
+def _statement(node: ast.stmt) -> nodes.Statement:
     match node:
         case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="maximum"), args=[before, value])) if (
             ast.unparse(target) == ast.unparse(before)
         ):
-            return Accumulate(_total(target), "max", expression(value))
+            return nodes.Accumulate(_total(target), "max", expression(value))
         case ast.Assign(targets=[ast.Tuple(elts=targets)], value=value):
-            return Assign(tuple(map(_target, targets)), expression(value))
+            return nodes.Assign(tuple(map(_target, targets)), expression(value))
         case ast.Assign(targets=[target], value=value):
-            return Assign((_target(target),), expression(value))
+            return nodes.Assign((_target(target),), expression(value))
         case ast.AugAssign(target=target, op=ast.Add(), value=value):
-            return Accumulate(_total(target), "sum", expression(value))
+            return nodes.Accumulate(_total(target), "sum", expression(value))
         case ast.Expr(value=ast.Call(func=ast.Name(id="sync"), args=[], keywords=[])):
-            return Barrier()
+            return nodes.Barrier()
         case ast.Expr(value=ast.Call(func=ast.Name(id=name), args=[at, i, slot, *values])) if name in (
             "store",
             "store4",
         ):
             if len(values) == _LANES[name]:
-                return Store(_slot(slot), expression(at), expression(i), tuple(map(expression, values)))
+                return nodes.Store(_slot(slot), expression(at), expression(i), tuple(map(expression, values)))
         case ast.Expr(value=ast.Call() as value):
-            return Assign((), expression(value))
+            return nodes.Assign((), expression(value))
         case ast.For(target=ast.Name(id=index), iter=over, body=body, orelse=[]):
             return _loop(index, over, block(body))
         case ast.If():
-            return Choose(tuple(_cases(node)))
+            return nodes.Choose(tuple(_cases(node)))
         case ast.Return(value=ast.Tuple(elts=values)):
-            return Return(tuple(map(expression, values)), packed=len(values) < 2)  # noqa: PLR2004 - several are anyway
+            return nodes.Return(tuple(map(expression, values)), packed=len(values) < 2)  # noqa: PLR2004 - several are anyway
         case ast.Return(value=ast.expr() as value):
-            return Return((expression(value),))
+            return nodes.Return((expression(value),))
     raise Rejected(f"`{ast.unparse(node)}` is no statement of a generated module")
 
 
-def _loop(index: str, over: ast.expr, body: tuple[Statement, ...]) -> Loop | Each:
+def _loop(index: str, over: ast.expr, body: tuple[nodes.Statement, ...]) -> nodes.Loop | nodes.Each:
     match over:
         case ast.Call(func=ast.Name(id="range" | "prange" as name), args=bounds, keywords=[]):
             first, *ends = map(expression, bounds)
-            start, stop, step = [*([first] if ends else [ZERO, first]), *ends, ONE][:3]
-            return Loop(index, start, stop, step, body, name == "prange")
-    return Each(index, expression(over), body)
+            start, stop, step = [*([first] if ends else [nodes.ZERO, first]), *ends, nodes.ONE][:3]
+            return nodes.Loop(index, start, stop, step, body, name == "prange")
+    return nodes.Each(index, expression(over), body)
 
 
-def _cases(node: ast.If) -> Iterator[tuple[Expression | None, tuple[Statement, ...]]]:
+def _cases(node: ast.If) -> Iterator[tuple[nodes.Expression | None, tuple[nodes.Statement, ...]]]:
     yield expression(node.test), block(node.body)
     match node.orelse:
         case [ast.If() as other]:
@@ -189,16 +162,16 @@ def _cases(node: ast.If) -> Iterator[tuple[Expression | None, tuple[Statement, .
             yield None, block(node.orelse)
 
 
-def _target(node: ast.expr) -> Name | Item | Run:
+def _target(node: ast.expr) -> nodes.Name | nodes.Item | nodes.Run:
     match expression(node):
-        case Name() | Item() | Run() as target:
+        case nodes.Name() | nodes.Item() | nodes.Run() as target:
             return target
     raise Rejected(f"`{ast.unparse(node)}` is nothing that generated code gives values to")
 
 
-def _total(node: ast.expr) -> Name | Item:
+def _total(node: ast.expr) -> nodes.Name | nodes.Item:
     match _target(node):
-        case Name() | Item() as target:
+        case nodes.Name() | nodes.Item() as target:
             return target
     raise Rejected(f"`{ast.unparse(node)}` is no total")
 
@@ -206,22 +179,22 @@ def _total(node: ast.expr) -> Name | Item:
 # Expressions ---------------------------------------------------------------------------------------------------------
 
 
-def expression(node: ast.expr) -> Expression:
+def expression(node: ast.expr) -> nodes.Expression:
     """An expression."""
     match node:
         case ast.Name(id="inf"):
-            return Number(float("inf"))
+            return nodes.Number(float("inf"))
         case ast.Name(id=name):
-            return Constant(name) if name in _CONSTANTS else Name(name)
+            return nodes.Constant(name) if name in _CONSTANTS else nodes.Name(name)
         case ast.Constant(value=bool() | int() | float() as value):
-            return Number(value)
+            return nodes.Number(value)
         case ast.Attribute(value=ast.Name(id=of), attr=name):
-            return Field(Name(of), name)
+            return nodes.Field(nodes.Name(of), name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             negated = expression(operand)
-            return Number(-negated.value) if isinstance(negated, Number) else Call("-", (negated,))
+            return nodes.Number(-negated.value) if isinstance(negated, nodes.Number) else nodes.Call("-", (negated,))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return Call("not", (expression(operand),))
+            return nodes.Call("not", (expression(operand),))
         case ast.BinOp(left=left, op=sign, right=right) | ast.Compare(left=left, ops=[sign], comparators=[right]):
             return _operated(_SIGNS.get(type(sign), "?"), expression(left), expression(right))
         case ast.BoolOp(op=sign, values=[first, *others]):
@@ -230,38 +203,38 @@ def expression(node: ast.expr) -> Expression:
                 joined = _operated(_SIGNS[type(sign)], joined, expression(other))
             return joined
         case ast.IfExp(test=test, body=body, orelse=orelse):
-            return Call("if", tuple(map(expression, (test, body, orelse))))
+            return nodes.Call("if", tuple(map(expression, (test, body, orelse))))
         case ast.Subscript(
             value=array, slice=ast.Slice(lower=ast.expr() as lower, upper=ast.expr() as upper, step=None)
         ):
             begin = expression(lower)
-            return Run(expression(array), begin, _less(expression(upper), begin, node))
+            return nodes.Run(expression(array), begin, _less(expression(upper), begin, node))
         case ast.Subscript(value=array, slice=ast.Tuple(elts=indices)):
-            return Item(expression(array), tuple(map(expression, indices)))
+            return nodes.Item(expression(array), tuple(map(expression, indices)))
         case ast.Subscript(value=array, slice=index):
-            return Item(expression(array), (expression(index),))
+            return nodes.Item(expression(array), (expression(index),))
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             return _called(name, arguments)
     raise Rejected(f"`{ast.unparse(node)}` is no expression of a generated module")
 
 
-def _operated(sign: str, left: Expression, right: Expression) -> Expression:
-    return Binary(left, sign, right) if sign in _OPERATORS else Call(sign, (left, right))  # type: ignore[arg-type]
+def _operated(sign: str, left: nodes.Expression, right: nodes.Expression) -> nodes.Expression:
+    return nodes.Binary(left, sign, right) if sign in _OPERATORS else nodes.Call(sign, (left, right))  # type: ignore[arg-type]
 
 
-def _called(name: str, arguments: Sequence[ast.expr]) -> Expression:
+def _called(name: str, arguments: Sequence[ast.expr]) -> nodes.Expression:
     match name, arguments:
         case "narrow", [value, ast.Name(id="scalars")]:
-            return Cast(expression(value), "element")
+            return nodes.Cast(expression(value), "element")
         case (("wide" | "int" | "as_index"), [value]):
-            return Cast(expression(value), _CASTS[name])  # type: ignore[arg-type]
+            return nodes.Cast(expression(value), _CASTS[name])  # type: ignore[arg-type]
         case "view", [row, ast.Constant(value=int(column)), begin, count, slot]:
-            return View(_slot(slot), expression(row), column, expression(begin), expression(count))
+            return nodes.View(_slot(slot), expression(row), column, expression(begin), expression(count))
         case "place", [addresses, ast.Constant(value=int(column)), tensor, begin, slot]:
-            return Place(_slot(slot), expression(addresses), column, expression(tensor), expression(begin))
+            return nodes.Place(_slot(slot), expression(addresses), column, expression(tensor), expression(begin))
         case (("load" | "load4"), [at, i, slot]):
-            return Load(_slot(slot), expression(at), expression(i), _LANES[name])
-    return Call(name, tuple(map(expression, arguments)))
+            return nodes.Load(_slot(slot), expression(at), expression(i), _LANES[name])
+    return nodes.Call(name, tuple(map(expression, arguments)))
 
 
 def _slot(node: ast.expr) -> str:
@@ -272,15 +245,15 @@ def _slot(node: ast.expr) -> str:
     raise Rejected(f"`{ast.unparse(node)}` is not how a slot is stored")
 
 
-def _less(end: Expression, begin: Expression, node: ast.expr) -> Expression:
+def _less(end: nodes.Expression, begin: nodes.Expression, node: ast.expr) -> nodes.Expression:
     """How many values there are from one place to another, which must be the same and something more."""
-    if begin == ZERO:
+    if begin == nodes.ZERO:
         return end
     match end:
-        case Binary(left, "+", right) if left == begin:
+        case nodes.Binary(left, "+", right) if left == begin:
             return right
-        case Binary(left, "+", right):
-            return Binary(_less(left, begin, node), "+", right)
-        case Number(last) if isinstance(begin, Number):
-            return Number(last - begin.value)
+        case nodes.Binary(left, "+", right):
+            return nodes.Binary(_less(left, begin, node), "+", right)
+        case nodes.Number(last) if isinstance(begin, nodes.Number):
+            return nodes.Number(last - begin.value)
     raise Rejected(f"`{ast.unparse(node)}` is no run of values of a generated module")

@@ -41,23 +41,9 @@ def start(
     hypers: Mapping[str, float] | None = None,
     arithmetic: Arithmetic = FLOAT64,
 ) -> dict[str, list[Value]]:
-    """What the states hold before the first step.
+    """What the states hold before the first step: by the name of the state, an array a tensor.
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Whose states.
-    thetas : sequence of arrays
-        The parameters, a tensor each.
-    hypers : mapping of str to float, optional
-        Hyperparameters that differ from their defaults.
-    arithmetic : Arithmetic
-        What to compute with.
-
-    Returns
-    -------
-    dict of str to list
-        By the name of the state, an array a tensor. What depends on the first gradient is NaN until the first step.
+    Hyperparameters that are not given are at their defaults. What depends on the first gradient is NaN until then.
     """
     unknown = [np.full(np.shape(values), np.nan) for values in thetas]
     evaluate = _evaluator(optimizer, {symbols.theta: thetas, symbols.g: unknown}, hypers, arithmetic)
@@ -75,32 +61,12 @@ def step(
     hypers: Mapping[str, float] | None = None,
     arithmetic: Arithmetic = FLOAT64,
 ) -> tuple[list[Value], dict[str, list[Value]]]:
-    """Take one step.
+    """Take one step, the first of which is t = 1: the new parameters and states.
 
-    At the first a state that starts from theta or the gradient is what it starts from. The gradient is not known
-    before, so the equations have the one for the other: what has become of it since is 0, as had one written 0.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        By which rule.
-    thetas, grads : sequence of arrays
-        The parameters and their gradients, a tensor each: floats, or values of the arithmetic.
-    states : mapping of str to sequence of arrays
-        As returned by `start` or by the step before.
-    t : int
-        The number of the step, 1 at the first.
-    hypers : mapping of str to float, optional
-        Hyperparameters that differ from their defaults.
-    arithmetic : Arithmetic
-        What to compute with.
-
-    Returns
-    -------
-    thetas : list
-        The new parameters.
-    states : dict of str to list
-        The new states.
+    Parameters and gradients are floats, or values of the arithmetic, an array a tensor; states are as `start` or the
+    step before returned them; hyperparameters that are not given are at their defaults. At the first step a state that
+    starts from theta or the gradient is what it starts from. The gradient is not known before, so the equations have
+    the one for the other: what has become of it since is 0, as had one written 0.
     """
     evaluate = _evaluator(optimizer, {symbols.theta: thetas, symbols.g: grads}, hypers, arithmetic)
     evaluate.known[symbols.t] = evaluate.everywhere(arithmetic.number(t))
@@ -166,16 +132,9 @@ def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequen
 
 
 def evaluated(expression: Basic, known: Mapping[Basic, Value], by: Arithmetic) -> Value:
-    """The value of an expression of numbers.
+    """The value of an expression of numbers, given what stands for what, symbols above all.
 
-    Parameters
-    ----------
-    expression : sympy.Basic
-        In which no reduction and nothing drawn is left that is not known.
-    known : mapping of sympy.Basic to value
-        What stands for what, symbols above all.
-    by : Arithmetic
-        What to compute with.
+    No reduction and nothing drawn is left in it that is not known.
     """
     (found,) = _Evaluator(by, [()], {node: [value] for node, value in known.items()})(expression)
     return np.asarray(found)[()]

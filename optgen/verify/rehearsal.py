@@ -18,7 +18,7 @@ import ast
 import builtins
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -198,8 +198,9 @@ def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
                     phase.between(cuts.at, scalars, *arrays)
                 else:
                     phase.sweep(table.rows, tasks, *places, *given, *arrays)
-                    for name in {"theta", "g", *program.states, *program.scratch}:
-                        some = _is_partial(columns[name], clock.phase)
+                    for name in ("theta", "g", *program.states, *program.scratch):
+                        loaded = np.concatenate([one.notes.loaded_in == clock.phase for one in columns[name]])
+                        some = bool(loaded.any() and not loaded.all())
                         clock.noticed[f"{name} is read of some elements in a sweep, not of all"] += some
     except BrokenError as error:
         return [str(error)]
@@ -229,12 +230,6 @@ def problems_of(
     for name, mine in columns.items():
         problems += misused(name, mine, of_elements=name not in small, may_stay=name not in changed)
     return problems
-
-
-def _is_partial(columns: list[Column], phase: int) -> bool:
-    """Whether some elements were loaded in a phase, and others were not."""
-    loaded = np.concatenate([one.notes.loaded_in == phase for one in columns])
-    return bool(loaded.any() and not loaded.all())
 
 
 def _cuts(program: Program) -> Cuts:
@@ -327,33 +322,32 @@ def executed(path: Path, code: str | ast.Module, stand_ins: Mapping[str, object]
 def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[..., Any]]:
     """What kernels are made of, as functions of Python and NumPy."""
 
-    def undecorated(function: Any) -> Any:
-        return function
-
     def draws(row: Array, *_: Any) -> Column:
         return column("what is drawn", np.full(int(row[0]), 0.5), clock)
 
-    functions = {name: getattr(np, name, None) or getattr(math, name, None) for name in cpu.__all__}
     kinds = ("on_host", "between_sweeps", "helper", "per_element", "per_chunk", "parallel_sweep")
-    own = {
+    return arithmetic(cpu.__all__) | {
+        **dict.fromkeys(kinds, lambda function: function),
+        "LANES": LANES,
+        "narrow": lambda x, like: like.dtype.type(x),
+        "numbers": lambda count: np.full(count, np.nan),
+        "lanes": lambda x: np.full(LANES, x),
+        "shrunk": lambda x: x * 2.0**-540,
+        "stretched": lambda x: x * 2.0**540,
+        "prange": clock.tasks,
+        "view": memory.view,
+        "draws": draws,
+    }
+
+
+def arithmetic(names: Iterable[str]) -> dict[str, Any]:
+    """What kernels compute with by some names, as functions of Python and NumPy."""
+    return {
+        **{name: getattr(np, name, None) or getattr(math, name, None) for name in names},
+        **{name: getattr(cpu, name) for name in ("head", "tail", "mean_age", "powm1", "root_of_squares")},
         "atan2": np.arctan2,
         "finite": lambda x: np.float64(np.isfinite(x)),
         "fma": lambda a, b, c: a * b + c,
-        "LANES": LANES,
-        "head": cpu.head,
-        "mean_age": cpu.mean_age,
-        "narrow": lambda x, like: like.dtype.type(x),
-        "numbers": lambda count: np.full(count, np.nan),
-        "powm1": cpu.powm1,
-        "lanes": lambda x: np.full(LANES, x),
-        "root_of_squares": cpu.root_of_squares,
-        "shrunk": lambda x: x * 2.0**-540,
-        "stretched": lambda x: x * 2.0**540,
-        "tail": cpu.tail,
         "times": lambda a, b: a * b,
-        "prange": clock.tasks,
-        "view": memory.view,
         "wide": np.float64,
-        "draws": draws,
     }
-    return functions | dict.fromkeys(kinds, undecorated) | own

@@ -99,21 +99,10 @@ def verify(candidates: Sequence[Candidate], effort: Effort, executor: Executor) 
 
 
 def kills(candidates: Sequence[Candidate], executor: Executor, stride: int = 1) -> Iterator[tuple[str, Outcome]]:
-    """Break modules in every way there is and see whether the verifier notices.
+    """Break modules, which should be right, in every way there is and see whether the verifier notices.
 
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-        The modules, which should be right.
-    executor : Executor
-        Where to run.
-    stride : int
-        Take every so many-th mutant of each kind and module only, for a quick look.
-
-    Yields
-    ------
-    tuple of str and Outcome
-        Name of the module and what became of one of its mutants.
+    With a stride, every so many-th mutant of each kind and module is taken only. What becomes of each comes with the
+    name of its module, in the order in which they get done.
     """
     work = [(c, m) for c in candidates for m in _every(stride, list(mutate.mutants(c.text)))]
     futures = {

@@ -49,11 +49,6 @@ class Setting:
         return ", ".join([f"t = {self.t}", *(f"{name} = {value!r}" for name, value in named.items())])
 
 
-def defaults(optimizer: Optimizer) -> dict[str, float]:
-    """Every hyperparameter at its default."""
-    return optimizer.values()
-
-
 def ends(hyper: Hyper) -> list[float]:
     """The ends of a hyperparameter's domain and numbers next to them: the end itself where it belongs to the domain.
 
@@ -76,7 +71,7 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
     They are looked for at several t with the default hyperparameters and with one at a time at the ends of its domain,
     and with states that are numbers as they are at the start and after each of the first steps.
     """
-    usual = defaults(optimizer)
+    usual = optimizer.values()
     moved = [{**usual, hyper.name: value} for hyper in optimizer.hypers for value in ends(hyper)]
     late = any(state.init.has(g) for state in optimizer.states)  # the first step reads what others do not
     found: dict[tuple[bool, ...], Setting] = {}
@@ -96,7 +91,7 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
 
 def pushed(optimizer: Optimizer) -> list[Setting]:
     """Settings with every hyperparameter at the ends of its domain, one at a time and all at once."""
-    usual = defaults(optimizer)
+    usual = optimizer.values()
     settings = [Setting(t, usual) for t in TIMES] + list(branches(optimizer))
     far = {hyper: ends(hyper) for hyper in optimizer.hypers}
     for k, (hyper, values) in enumerate(far.items()):
@@ -223,7 +218,8 @@ def _switches(optimizer: Optimizer) -> Mapping[str, list[float]]:
 
     They may depend on hyperparameters, which are at their defaults.
     """
-    usual = {hyper: defaults(optimizer)[hyper.name] for hyper in optimizer.hypers}
+    values = optimizer.values()
+    usual = {hyper: values[hyper.name] for hyper in optimizer.hypers}
     relations = {relation for let in optimizer.equations for relation in let.value.atoms(Relational)}
     found: dict[str, list[float]] = {}
     for relation in sorted(relations, key=default_sort_key):

@@ -17,7 +17,7 @@ import ast
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -31,26 +31,14 @@ from optgen.runtime.core.program import Program
 from optgen.runtime.core.small import cuts_of
 from optgen.runtime.core.storage import Stored, uniform
 from optgen.runtime.core.table import Cuts
-from optgen.runtime.cpu import primitives as cpu
 from optgen.runtime.cuda import draws as cuda_draws
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda import simulated, storage
 from optgen.runtime.cuda import totals as cuda_totals
 from optgen.runtime.cuda.places import FAMILIES, names_of_small, placed_on_device, those
+from optgen.verify import rehearsal
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes
-from optgen.verify.rehearsal import (
-    Clock,
-    Column,
-    CountingMemory,
-    changed_by,
-    executed,
-    problems_of,
-    scalars_of,
-    slots,
-    small_values,
-    with_elements,
-)  # fmt: skip
 from optgen.verify.settings import Setting, begun, branches, is_of_tensors, model_step, ordinary
 
 Array = NDArray[Any]
@@ -65,10 +53,6 @@ GAP = 5
 """Between the small values of one name and those of the next, where nothing is."""
 BOUND = 1000
 """Units in the last place of float64, relative to the magnitude of the terms: products and sums are rounded apart."""
-_EXCHANGES = frozenset(
-    f"{how}_{which}" for how in ("sum", "max") for which in ("of_block", "over", "over_group", "over_tensors")
-)
-"""The functions that all threads of a block call together."""
 _LOOPS = frozenset({"kernel", "per_chunk", "parallel_sweep"})
 """What decorates functions that each kind of machine has its own of, as what is between sweeps is on CPUs."""
 _BETWEEN = re.compile(r"(combine|prepare)_\d+")
@@ -134,7 +118,35 @@ class _Turn:
     thread: int = 0
 
 
-def _take_turns(threads: Sequence[Thread], turn: _Turn, totals: Mapping[str, Any], *, backwards: bool) -> None:
+def _over(at: Array, these: int, j: int) -> Iterable[int]:
+    """Where the values of a tensor are."""
+    return range(at[at[these] + j], at[at[these] + j + 1])
+
+
+def _over_tensors(at: Array) -> Iterable[int]:
+    """The tensors that take part."""
+    return list(at[at[0] : at[0] + at[1]])
+
+
+def _over_group(at: Array, j: int) -> Iterable[int]:
+    """The tensors of the family of one."""
+    families = at[at[FAMILIES] :]
+    return [k for k in _over_tensors(at) if families[k] == families[j]]
+
+
+def _total(of: Callable[..., Any], places: Callable[..., Iterable[int]]) -> Callable[..., Any]:
+    return lambda small, x_of, *where: of([small[x_of + k] for k in places(*where)])
+
+
+_HOW = {"sum": lambda values: sum(values, start=np.float64(0)), "max": lambda values: np.max([-np.inf, *values])}
+_TOTALS: Mapping[str, Callable[..., Any]] = {
+    **{f"{how}_of_block": of for how, of in _HOW.items()},
+    **{f"{how}{x.__name__}": _total(of, x) for how, of in _HOW.items() for x in (_over, _over_group, _over_tensors)},
+}
+"""What the threads of a block compute together, as one computes it alone."""
+
+
+def _take_turns(threads: Sequence[Thread], turn: _Turn, *, backwards: bool) -> None:
     """Run the threads of a block, each up to the next barrier, until all are done."""
     answers: list[Any] = [None] * len(threads)
     order = range(len(threads))
@@ -153,11 +165,11 @@ def _take_turns(threads: Sequence[Thread], turn: _Turn, totals: Mapping[str, Any
         (kind,) = kinds
         given = [waiting[k][1:] for k in order]
         if kind and kind.endswith("_of_block"):
-            answers = [totals[kind]([x for (x,) in given])] * len(threads)
+            answers = [_TOTALS[kind]([x for (x,) in given])] * len(threads)
         elif kind:
             if any(each[1:] != given[0][1:] for each in given):
                 raise IndexError(f"threads of a block ask for different totals: {kind}")
-            answers = [totals[kind](*given[0])] * len(threads)
+            answers = [_TOTALS[kind](*given[0])] * len(threads)
         else:
             answers = [None] * len(threads)
 
@@ -173,7 +185,7 @@ class _Yielding(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         name = ast.unparse(node.func)
-        if name in _EXCHANGES:
+        if name in _TOTALS:
             return ast.Yield(ast.Tuple([ast.Constant(value=name), *node.args], ast.Load()))
         if name == "sync":
             return ast.Yield(ast.Tuple([ast.Constant(value="")], ast.Load()))
@@ -188,9 +200,9 @@ class _SmallColumns:
     """What varies over less than elements: the columns of all names, one after another, with gaps between."""
 
     begins: Sequence[int]
-    columns: Sequence[Column]
+    columns: Sequence[rehearsal.Column]
 
-    def _at(self, k: int) -> tuple[Column, int]:
+    def _at(self, k: int) -> tuple[rehearsal.Column, int]:
         which = bisect_right(self.begins, k) - 1
         return self.columns[max(which, 0)], int(k) - self.begins[max(which, 0)]
 
@@ -207,9 +219,9 @@ class _SmallColumns:
 class _Machine:
     """All that a module is given to run on."""
 
-    clock: Clock = field(default_factory=Clock)
+    clock: rehearsal.Clock = field(default_factory=rehearsal.Clock)
     turn: _Turn = field(default_factory=_Turn)
-    memory: CountingMemory = field(default_factory=CountingMemory)
+    memory: rehearsal.CountingMemory = field(default_factory=rehearsal.CountingMemory)
 
     def load(self, place: int, i: int, stored: Stored) -> Any:
         return self.memory.at(place + i * stored.itemsize, 1)[0]
@@ -236,27 +248,21 @@ class _Machine:
 
     def names(self) -> dict[str, Any]:
         """What a module imports from `optgen.runtime.cuda.primitives`, as functions of Python and NumPy."""
-        found = {name: getattr(np, name, None) or getattr(math, name, None) for name in cuda.__all__}
-        ours = {
+        return rehearsal.arithmetic(cuda.__all__) | {
             **dict.fromkeys(("WARP", "WARPS", "leave", "left", "from_above", "sync")),  # of what threads do together
             "THREADS": THREADS,
             "thread": lambda: self.turn.thread,
             "block": lambda: self.turn.block,
-            "fma": lambda a, b, c: a * b + c,
-            "times": lambda a, b: a * b,
             "where": simulated.where,
             "place": simulated.place,
-            "finite": lambda x: np.float64(np.isfinite(x)),
             "shrunk": lambda x: x * 2.0**-540 if abs(x) > 2.0**400 else np.float64(0),
             "stretched": lambda x: x * 2.0**540 if abs(x) < 2.0**-400 else np.float64(0),
             "as_index": int,
-            "wide": np.float64,
             "narrow": lambda x, _: np.float64(x),
             "in_fours": lambda count, addresses: 0 if addresses & 15 else count - count % 4,
-            **{name: getattr(cpu, name) for name in ("head", "tail", "mean_age", "powm1", "root_of_squares")},
             **{name: getattr(self, name) for name in ("load", "load4", "store", "store4")},
+            **dict.fromkeys(_KERNELS, lambda function: function),
         }
-        return found | ours | dict.fromkeys(_KERNELS, lambda function: function)
 
 
 def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
@@ -264,47 +270,9 @@ def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
     drawn = SimpleNamespace(draw=lambda *_: np.float64(0.5), draw4=lambda *_: (np.float64(0.5),) * 4)
     stand_in = SimpleNamespace(**machine.names())
     stand_ins = {cuda.__name__: stand_in, storage.__name__: stand_in, cuda_draws.__name__: drawn}
-    return executed(path, ast.fix_missing_locations(_Yielding().visit(ast.parse(text))), stand_ins, cuda_totals)
-
-
-def _totals() -> dict[str, Callable[..., Any]]:
-    """What the threads of a block compute together, as one computes it alone."""
-
-    def over(in_order: Callable[..., Any]) -> Callable[..., Any]:
-        def total(small: Any, x_of: int, at: Array, these: int, j: int) -> Any:
-            return in_order([small[x_of + k] for k in range(at[at[these] + j], at[at[these] + j + 1])])
-
-        return total
-
-    def over_tensors(in_order: Callable[..., Any]) -> Callable[..., Any]:
-        def total(small: Any, x_of: int, at: Array) -> Any:
-            return in_order([small[x_of + at[at[0] + k]] for k in range(at[1])])
-
-        return total
-
-    def over_group(in_order: Callable[..., Any]) -> Callable[..., Any]:
-        def total(small: Any, x_of: int, at: Array, j: int) -> Any:
-            tensors, families = (at[at[0] : at[0] + at[1]], at[at[FAMILIES] :])
-            return in_order([small[x_of + k] for k in tensors if families[k] == families[j]])
-
-        return total
-
-    def added(found: Sequence[Any]) -> Any:
-        return sum(found, start=np.float64(0))
-
-    def largest(found: Sequence[Any]) -> Any:
-        return np.max([-np.inf, *found])
-
-    return {
-        "sum_of_block": added,
-        "max_of_block": np.max,
-        "sum_over": over(added),
-        "max_over": over(largest),
-        "sum_over_group": over_group(added),
-        "max_over_group": over_group(largest),
-        "sum_over_tensors": over_tensors(added),
-        "max_over_tensors": over_tensors(largest),
-    }
+    return rehearsal.executed(
+        path, ast.fix_missing_locations(_Yielding().visit(ast.parse(text))), stand_ins, cuda_totals
+    )
 
 
 # A step --------------------------------------------------------------------------------------------------------------
@@ -343,27 +311,26 @@ def _step(
     *,
     backwards: bool,
     absent: Sequence[int] = (),
-) -> tuple[list[str], dict[str, list[Column]]]:
+) -> tuple[list[str], dict[str, list[rehearsal.Column]]]:
     """What is wrong with a step, and all memory after it; some tensors may take no part in it.
 
     Where tensors go their own ways they have the second row of scalars, and the first holds no numbers.
     """
     optimizer, machine = candidate.optimizer, _Machine()
-    clock, columns = machine.clock, dict[str, list[Column]]()
+    clock, columns = machine.clock, dict[str, list[rehearsal.Column]]()
     with running(), np.errstate(all="ignore"):
         program: Program = _executed(candidate.path, candidate.text, machine)["PROGRAM"]
-        totals = _totals()
         row = int(is_of_tensors(optimizer))
         groups = np.full(len(SHAPES), row)
         groups[list(absent)] = -1
         cuts = cuts_of(program, SHAPES, CHUNK).visiting(groups)
-        columns |= slots(program, drawn, clock)
+        columns |= rehearsal.slots(program, drawn, clock)
         # Every third tensor begins where four elements cannot be moved at once.
         rows = [[machine.memory.add(one, 8 * (k % 3 == 1)) for k, one in enumerate(row)] for row in columns.values()]
         addresses = np.array(rows, np.int64)
-        named = small_values(program, cuts, drawn, clock)
+        named = rehearsal.small_values(program, cuts, drawn, clock)
         small, at = _joined([named[name] for name in names_of_small(program.small_states, program.values)], cuts)
-        taken = scalars_of(program, optimizer, setting)
+        taken = rehearsal.scalars_of(program, optimizer, setting)
         scalars = np.array([*[[math.nan] * len(taken)] * row, taken], np.float64)
         storage = uniform(program.slots, np.float64).as_argument
         keys = [
@@ -384,13 +351,15 @@ def _step(
                 machine.turn.block = clock.task
                 start: Callable[..., Any] = launch.kernel
                 threads = [start(*given) for _ in range(THREADS)]
-                _take_turns(threads, machine.turn, totals, backwards=backwards)
+                _take_turns(threads, machine.turn, backwards=backwards)
     for name, kind in program.small_states.items():
-        columns[name] = with_elements(kind, named[name], cuts)
-    return problems_of(columns, clock, changed_by(optimizer, setting, drawn), program.small_states), columns
+        columns[name] = rehearsal.with_elements(kind, named[name], cuts)
+    return rehearsal.problems_of(
+        columns, clock, rehearsal.changed_by(optimizer, setting, drawn), program.small_states
+    ), columns
 
 
-def _joined(columns: Sequence[Column], cuts: Cuts) -> tuple[_SmallColumns, Array]:
+def _joined(columns: Sequence[rehearsal.Column], cuts: Cuts) -> tuple[_SmallColumns, Array]:
     """Small values with gaps between, and where they stand."""
     sizes = [len(each) + GAP for each in columns]
     begins = np.cumsum([0, *sizes])[:-1].tolist()

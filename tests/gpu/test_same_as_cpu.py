@@ -17,7 +17,7 @@ from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.verify.arithmetic import FLOAT64
 from optgen.verify.error import Magnitudes
-from optgen.verify.settings import Setting, branches, defaults, is_of_elements, model_step, shape_of
+from optgen.verify.settings import Setting, branches, is_of_elements, model_step, shape_of
 
 BOUND = 4
 """How far a step may be from the equations, as in tests/generated/test_accuracy.py, and from the CPU's."""
@@ -87,7 +87,7 @@ class Pair:
 
     def settings(self) -> Iterator[tuple[bool, Setting]]:
         """The first steps, and one for each branch; whether it is one of the first."""
-        usual = defaults(self.optimizer)
+        usual = self.optimizer.values()
         yield from ((True, Setting(t, usual)) for t in range(1, FIRST + 1))
         yield from ((False, setting) for setting in branches(self.optimizer))
 
@@ -142,7 +142,7 @@ def compared(pair: Pair, thetas: Any, arrays: Any, *dtypes: Any) -> Iterator[tup
 def test_every_step(pair: Any, dtype: Any, arrays: Any) -> None:
     thetas = arrays(0, dtype)
     both = pair(thetas)
-    eps, usual = float(np.finfo(dtype).eps), defaults(both.optimizer)
+    eps, usual = float(np.finfo(dtype).eps), both.optimizer.values()
     right = DRAWN if both.optimizer.draws else BOUND
     close = right if dtype == np.float32 or is_of_elements(both.optimizer) else TOTALS
     vague = told = 0

@@ -8,8 +8,8 @@ from typing import Any
 from sympy import Eq, Expr, Piecewise
 
 from optgen.language.combinators.wrapping import new_local, refused, with_init, wrapped
-from optgen.language.spec import Let, Optimizer, assigned
-from optgen.language.symbols import State, g, t
+from optgen.language.spec import Let, Optimizer
+from optgen.language.symbols import g, t
 
 
 def with_gradient(
@@ -30,13 +30,9 @@ def with_gradient(
 
 def require_gradient(optimizer: Optimizer, wrapper: str) -> None:
     """Refuse to change the gradient of a rule that has none."""
-    if not any(value.has(g) for let in optimizer.step for value in (let.value, *_inits(let))):
+    written = (*(let.value for let in optimizer.step), *(state.init for state in optimizer.states))
+    if not any(value.has(g) for value in written):
         raise refused(wrapper, optimizer, "its equations do not use the gradient `g`", "wrap a rule that does")
-
-
-def _inits(let: Let) -> list[Expr]:
-    owner = assigned(let)
-    return [owner.init] if isinstance(owner, State) else []
 
 
 def handed(optimizer: Optimizer, gradient: Any, first: Any) -> list[Let]:

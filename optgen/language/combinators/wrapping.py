@@ -18,7 +18,6 @@ from optgen.language.spaces import Space
 from optgen.language.spec import Let, Optimizer, assigned
 from optgen.language.symbols import Hyper, State, exact, hyper, local, state
 from optgen.language.text import text
-from optgen.runtime.core.domain import Domain
 
 DESCRIBED = ("name", "title", "reference", "description", "properties")
 Function = TypeVar("Function", bound=Callable[..., Optimizer])
@@ -35,7 +34,8 @@ def wrapper(function: Function) -> Function:
             raise refused(function.__name__, optimizer, what, "hand it an Optimizer")
         try:
             for name, value in parameters.bind(optimizer, *arguments, **options).arguments.items():
-                domain = _domain_of_default(parameters.parameters[name].default)
+                default = parameters.parameters[name].default
+                domain = domain_of(default) if isinstance(default, Hyper) else None
                 if domain is not None and _is_finite(value) and not domain.holds(float(value)):
                     what = f"{name} is {value}, outside of {domain}"
                     raise refused(function.__name__, optimizer, what, f"choose a number in {domain}")
@@ -46,11 +46,6 @@ def wrapper(function: Function) -> Function:
             raise refused(function.__name__, optimizer, what, fix) from error
 
     return checked  # type: ignore[return-value]
-
-
-def _domain_of_default(default: Any) -> Domain | None:
-    """What a number may be in place of a hyperparameter."""
-    return domain_of(default) if isinstance(default, Hyper) else None
 
 
 def _is_finite(value: Any) -> bool:

@@ -7,26 +7,8 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from sympy import (
-    Abs,
-    Dummy,
-    Eq,
-    Interval,
-    Max,
-    Min,
-    Piecewise,
-    Pow,
-    Rational,
-    S,
-    Symbol,
-    cancel,
-    diff,
-    expand_power_base,
-    expand_power_exp,
-    factor,
-    oo,
-    together,
-)
+import sympy
+from sympy import Abs, Dummy, Eq, Interval, Max, Min, Pow, Rational, S, diff, factor, together
 from sympy import sign as signum
 
 from optgen.verify.claims.rule import Rule, T, new
@@ -51,11 +33,11 @@ def signed(expression: Any, rule: Rule, nonnegative: frozenset[Any] | None = Non
         return powers.setdefault(node, _unit())
 
     positive = expression.xreplace({Pow(S.Zero, T): S.Zero}).xreplace(units)
-    result = expand_power_exp(positive).replace(is_power, fraction)
+    result = sympy.expand_power_exp(positive).replace(is_power, fraction)
     known: dict[Any, Any] = {T: 1 + Dummy("n", integer=True, nonnegative=True)}
     known |= {unit: _unit() for unit in units.values()}
     for hyper, domain in rule.domains.items():
-        if hyper not in units and domain.is_subset(Interval(0, oo)):
+        if hyper not in units and domain.is_subset(Interval(0, sympy.oo)):
             known[hyper] = Dummy(hyper.name, **{"nonnegative" if 0 in domain else "positive": True})
     for state in nonnegative_states(rule) if nonnegative is None else nonnegative:
         known[state] = Dummy(state.name, nonnegative=True)
@@ -74,13 +56,13 @@ def is_fraction(number: Any) -> bool:
 
 def _cases(expression: Any, rule: Rule) -> Iterator[Any]:
     """The expression for each way in which its conditions may come out; at t == 1 states are what they start from."""
-    conditions = {pair.args[1] for piecewise in expression.atoms(Piecewise) for pair in piecewise.args} - {S.true}
+    conditions = {pair.args[1] for piecewise in expression.atoms(sympy.Piecewise) for pair in piecewise.args} - {S.true}
     ordered = sorted(conditions, key=str)
     for outcome in product((S.true, S.false), repeat=min(len(ordered), 4)):
         chosen = dict(zip(ordered, outcome, strict=False))
         case = expression.xreplace(chosen)
         for condition, truth in chosen.items():
-            if truth is S.true and isinstance(condition, Eq) and isinstance(condition.lhs, Symbol):
+            if truth is S.true and isinstance(condition, Eq) and isinstance(condition.lhs, sympy.Symbol):
                 case = case.xreplace({condition.lhs: condition.rhs})
                 if condition == Eq(T, 1):
                     case = case.xreplace(rule.initial)
@@ -100,7 +82,8 @@ def never_negative(expression: Any, rule: Rule, nonnegative: frozenset[Any] | No
         if chosen is None:
             return False
         enough = any if _least_at_any(case, chosen, rule, nonnegative) else all
-        return enough(holds(case.xreplace({chosen: one})) for one in _operands(chosen))
+        operands = (S.NegativeOne, S.Zero, S.One) if isinstance(chosen, signum) else chosen.args
+        return enough(holds(case.xreplace({chosen: one})) for one in operands)
 
     return all(map(holds, _cases(expression, rule)))
 
@@ -109,11 +92,6 @@ def _outermost(expression: Any) -> Any:
     """A maximum, minimum or sign that is in no other; None if there is none."""
     found = sorted(expression.atoms(Max, Min, signum), key=str)
     return next((node for node in found if not any(other != node and other.has(node) for other in found)), None)
-
-
-def _operands(node: Any) -> tuple[Any, ...]:
-    """What a maximum, minimum or sign can be."""
-    return (S.NegativeOne, S.Zero, S.One) if isinstance(node, signum) else node.args
 
 
 def _least_at_any(expression: Any, node: Any, rule: Rule, nonnegative: frozenset[Any] | None) -> bool:
@@ -158,6 +136,6 @@ def is_zero(expression: Any, rule: Rule) -> bool:
     )
     value = value.replace(
         lambda node: isinstance(node, Pow) and node.exp.is_Rational and not node.exp.is_integer,
-        lambda node: expand_power_base(Pow(factor(together(node.base)), node.exp)),
+        lambda node: sympy.expand_power_base(Pow(factor(together(node.base)), node.exp)),
     )
-    return bool(cancel(together(value)) == 0)
+    return bool(sympy.cancel(together(value)) == 0)

@@ -5,40 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sympy import (
-    Dummy,
-    Eq,
-    Ge,
-    Gt,
-    Integer,
-    Interval,
-    Max,
-    Min,
-    Mul,
-    Piecewise,
-    Pow,
-    S,
-    Symbol,
-    cancel,
-    diff,
-    factor,
-    limit,
-    oo,
-    together,
-)
+import sympy
+from sympy import Dummy, Ge, Gt, Integer, Max, Min, Piecewise, Pow, S, Symbol, diff, factor, oo, together
 
-from optgen.language.properties import (
-    Bounded,
-    Claim,
-    ConstantGradient,
-    EqualTo,
-    Equivalent,
-    FirstTrue,
-    Independent,
-    Invariant,
-    Limit,
-    Monotone,
-)
+from optgen.language import properties
 from optgen.language.spec import Optimizer
 from optgen.verify.claims.algebra import (
     LARGEST_PROOF,
@@ -52,20 +22,16 @@ from optgen.verify.claims.algebra import (
 from optgen.verify.claims.rule import THETA, G, Rule, T, new, plain
 
 
-def proved(claim: Claim, optimizer: Optimizer) -> bool:
+def proved(claim: properties.Claim, optimizer: Optimizer) -> bool:
     """Whether a claim could be proved from the equations; False says nothing against it."""
     rule = Rule(optimizer, claim.given)
-    if rule.draws or (rule.reduces and not isinstance(claim, Independent)):
+    if rule.draws or (rule.reduces and not isinstance(claim, properties.Independent)):
         return False
-    prove: Callable[[Any, Rule], bool] = _PROOFS.get(type(claim), _no_proof)
-    return prove(claim, rule)
+    prove = _PROOFS.get(type(claim))
+    return prove is not None and prove(claim, rule)
 
 
-def _no_proof(_: Claim, __: Rule) -> bool:
-    return False
-
-
-def _monotone_proof(claim: Monotone, rule: Rule) -> bool:
+def _monotone_proof(claim: properties.Monotone, rule: Rule) -> bool:
     sign = 1 if claim.direction == "increasing" else -1
     if _grows_with_a_local(sign, plain(claim.expression), rule):
         return True
@@ -98,7 +64,9 @@ def _sign_by_induction(expression: Any, rule: Rule) -> int:
     if whole.has(Piecewise) or whole.count_ops() > LARGEST_PROOF:
         return 0
     result = 1
-    for one in Mul.make_args(factor(together(whole)).xreplace({symbol: power for power, symbol in powers.items()})):
+    for one in sympy.Mul.make_args(
+        factor(together(whole)).xreplace({symbol: power for power, symbol in powers.items()})
+    ):
         steps = (one.xreplace({T: S.One}), one.xreplace({T: T + 1}) - one)
         ways = (w for w in (1, -1) if never_negative(w * one, rule) or all(never_negative(w * x, rule) for x in steps))
         result *= next(ways, 0)
@@ -134,17 +102,17 @@ def _grows_with_a_local(sign: int, expression: Any, rule: Rule) -> bool:
     return (
         never_negative(sign * factor(together(slope)), rule)
         and never_negative(sign * jump, rule)
-        and _monotone_proof(Monotone(local), rule)
+        and _monotone_proof(properties.Monotone(local), rule)
     )
 
 
-def _bounded_proof(claim: Bounded, rule: Rule) -> bool:
+def _bounded_proof(claim: properties.Bounded, rule: Rule) -> bool:
     value = rule.expanded(plain(claim.expression))
     low, high = (rule.expanded(plain(bound)) for bound in (claim.low, claim.high))
     return (low == -oo or never_negative(value - low, rule)) and (high == oo or never_negative(high - value, rule))
 
 
-def _first_true_proof(claim: FirstTrue, rule: Rule) -> bool:
+def _first_true_proof(claim: properties.FirstTrue, rule: Rule) -> bool:
     condition = rule.expanded(plain(claim.condition))
     if claim.step is None:
         return isinstance(condition, Gt | Ge) and _never_positive(condition.lhs - condition.rhs, condition, rule)
@@ -161,7 +129,7 @@ def _never_positive(difference: Any, condition: Any, rule: Rule) -> bool:
     return bool(factor(together(signed(-difference, rule))).is_positive)
 
 
-def _limit_proof(claim: Limit, rule: Rule) -> bool:
+def _limit_proof(claim: properties.Limit, rule: Rule) -> bool:
     variable = plain(claim.variable)
     if variable == T and claim.to == oo:
         defined, local = _of_one_local(plain(claim.expression), rule)
@@ -173,7 +141,7 @@ def _limit_proof(claim: Limit, rule: Rule) -> bool:
     return _tends_to_zero(value, variable, claim.to, rule)
 
 
-def _limit_of_choice(choice: Any, local: Any, claim: Limit, rule: Rule) -> bool:
+def _limit_of_choice(choice: Any, local: Any, claim: properties.Limit, rule: Rule) -> bool:
     """The limit of a continuous function of a local whose own limit is known, past a threshold below that."""
     there = _without_powers(rule.expanded(local), rule)
     (above, condition), *_ = choice.args
@@ -189,7 +157,7 @@ def _limit_of_choice(choice: Any, local: Any, claim: Limit, rule: Rule) -> bool:
 
 def _without_powers(expression: Any, rule: Rule) -> Any:
     """An expression at infinite t but for what grows: beta**t vanishes faster than any power of t grows."""
-    units = {h for h, domain in rule.domains.items() if domain.is_subset(Interval.Ropen(0, 1))}
+    units = {h for h, domain in rule.domains.items() if domain.is_subset(sympy.Interval.Ropen(0, 1))}
     return expression.replace(
         lambda node: isinstance(node, Pow) and node.exp.has(T) and (node.base in units or is_fraction(node.base)),
         lambda node: S.Zero if (node.exp / T).is_positive else S.NaN,
@@ -218,7 +186,7 @@ def _tends_to_zero(value: Any, variable: Any, to: Any, rule: Rule) -> bool:
     if value.count_ops() > LARGEST_PROOF or value.has(Piecewise):
         return False
     if variable == T and to == oo:
-        value = _without_powers(cancel(together(value)), rule)
+        value = _without_powers(sympy.cancel(together(value)), rule)
     if not value.has(variable):
         return is_zero(value, rule) if not value.has(S.NaN) else False
     moving = Symbol(f"{variable}_moving", real=True)  # which `signed` leaves alone
@@ -229,12 +197,12 @@ def _limit(value: Any, variable: Any, to: Any) -> Any:
     """SymPy's limit, or NaN where it has no answer."""
     moving = Dummy("x", positive=True)
     try:
-        return limit(value.xreplace({variable: moving}), moving, to)
+        return sympy.limit(value.xreplace({variable: moving}), moving, to)
     except NotImplementedError:
         return S.NaN
 
 
-def _invariant_proof(claim: Invariant, rule: Rule) -> bool:
+def _invariant_proof(claim: properties.Invariant, rule: Rule) -> bool:
     c = Dummy("c", positive=True)
     powers = {plain(symbol): power for symbol, power in claim.powers}
     scaled = {symbol: c**power * symbol for symbol, power in powers.items()}
@@ -249,7 +217,7 @@ def _invariant_proof(claim: Invariant, rule: Rule) -> bool:
     return True
 
 
-def _independent_proof(claim: Independent, rule: Rule) -> bool:
+def _independent_proof(claim: properties.Independent, rule: Rule) -> bool:
     of = set(map(plain, claim.of))
     values = [rule.expanded(plain(value)) for value in claim.values]
     if claim.steps is not None:
@@ -257,15 +225,15 @@ def _independent_proof(claim: Independent, rule: Rule) -> bool:
     return not any(value.free_symbols & of for value in values)
 
 
-def _equal_proof(claim: EqualTo, rule: Rule) -> bool:
+def _equal_proof(claim: properties.EqualTo, rule: Rule) -> bool:
     """In real arithmetic only: rounding is for the kernel to show."""
     theirs = {state.name for state in claim.other.states}
     if not theirs <= {state.name for state in rule.states}:
         return False
-    return _equivalent_proof(Equivalent(claim.other, steps=claim.steps), rule)
+    return _equivalent_proof(properties.Equivalent(claim.other, steps=claim.steps), rule)
 
 
-def _equivalent_proof(claim: Equivalent, rule: Rule) -> bool:
+def _equivalent_proof(claim: properties.Equivalent, rule: Rule) -> bool:
     other = Rule(claim.other)
     variables = {*other.variables, *map(plain, claim.other.hypers)}
     change = {symbol: symbol.xreplace(rule.fixed) for symbol in variables}
@@ -282,7 +250,7 @@ def _equivalent_proof(claim: Equivalent, rule: Rule) -> bool:
     return all(vanishes(mine - theirs, rule) for mine, theirs in starts)
 
 
-def _constant_proof(claim: ConstantGradient, rule: Rule) -> bool:
+def _constant_proof(claim: properties.ConstantGradient, rule: Rule) -> bool:
     """By induction over t, once the values that are claimed have told what the states are."""
     wanted = {plain(target): plain(value).xreplace(rule.fixed) for target, value in claim.values}
     forms: dict[Any, Any] = {}
@@ -299,20 +267,20 @@ def _constant_proof(claim: ConstantGradient, rule: Rule) -> bool:
         value = rule.expanded(name)
         others = {other: forms[new(other)].xreplace({T: T - 1}) for other in rule.states if new(other) in forms}
         first = value.xreplace(rule.initial).xreplace({T: S.One}) - form.xreplace({T: S.One})
-        later = value.xreplace({Eq(T, 1): S.false}).xreplace(others) - form
+        later = value.xreplace({sympy.Eq(T, 1): S.false}).xreplace(others) - form
         if state not in others or not vanishes(first, rule) or not vanishes(later, rule):
             return False
     return all(vanishes(rule.expanded(target, forms) - value, rule) for target, value in wanted.items())
 
 
 _PROOFS: dict[type, Callable[[Any, Rule], bool]] = {
-    Monotone: _monotone_proof,
-    Bounded: _bounded_proof,
-    FirstTrue: _first_true_proof,
-    Limit: _limit_proof,
-    Invariant: _invariant_proof,
-    Independent: _independent_proof,
-    EqualTo: _equal_proof,
-    Equivalent: _equivalent_proof,
-    ConstantGradient: _constant_proof,
+    properties.Monotone: _monotone_proof,
+    properties.Bounded: _bounded_proof,
+    properties.FirstTrue: _first_true_proof,
+    properties.Limit: _limit_proof,
+    properties.Invariant: _invariant_proof,
+    properties.Independent: _independent_proof,
+    properties.EqualTo: _equal_proof,
+    properties.Equivalent: _equivalent_proof,
+    properties.ConstantGradient: _constant_proof,
 }

@@ -13,21 +13,7 @@ from typing import Any
 import numpy as np
 from sympy import S, Symbol, oo
 
-from optgen.language import symbols
-from optgen.language.properties import (
-    Bounded,
-    Claim,
-    ConstantGradient,
-    EqualTo,
-    Equivalent,
-    FirstTrue,
-    Independent,
-    Invariant,
-    Limit,
-    Monotone,
-    Movements,
-    NotAlways,
-)
+from optgen.language import properties, symbols
 from optgen.language.spec import Optimizer
 from optgen.verify import reference
 from optgen.verify.candidate import Candidate, Effort
@@ -38,7 +24,7 @@ Violations = Iterator[str | None]
 """What a trial finds as it goes on: the input for which a claim does not hold, None where it does."""
 
 
-def tried(claim: Claim, candidate: Candidate, effort: Effort) -> str | None:
+def tried(claim: properties.Claim, candidate: Candidate, effort: Effort) -> str | None:
     """The input for which a kernel violates a claim, with both values; None if none was found."""
     rng = np.random.default_rng(effort.seed)
     trial = Trial(candidate, Rule(candidate.optimizer), claim.given, effort, rng)
@@ -47,7 +33,7 @@ def tried(claim: Claim, candidate: Candidate, effort: Effort) -> str | None:
         return next(filter(None, attempt(claim, trial)), None)
 
 
-def _monotone_trial(claim: Monotone, trial: Trial) -> Violations:
+def _monotone_trial(claim: properties.Monotone, trial: Trial) -> Violations:
     value, _ = observed(plain(claim.expression), trial.rule)
     sign = 1 if claim.direction == "increasing" else -1
     varies = trial.rule.expanded(plain(claim.expression)).free_symbols & {THETA, G, *trial.rule.states}
@@ -71,7 +57,7 @@ def _at_times(trial: Trial, hypers: Values) -> Iterator[Values]:
         yield trial.kernel.moved(theta, grad, states, t=t, hypers=hypers)
 
 
-def _bounded_trial(claim: Bounded, trial: Trial) -> Violations:
+def _bounded_trial(claim: properties.Bounded, trial: Trial) -> Violations:
     value, low, high = (observed(plain(side), trial.rule)[0] for side in (claim.expression, claim.low, claim.high))
     for hypers in trial.settings():
         for values in trial.path(hypers):
@@ -84,7 +70,7 @@ def _bounded_trial(claim: Bounded, trial: Trial) -> Violations:
                 yield f"{at!r} is not between {ends[0]!r} and {ends[1]!r} for {shown(values, k)}"
 
 
-def _first_true_trial(claim: FirstTrue, trial: Trial) -> Violations:
+def _first_true_trial(claim: properties.FirstTrue, trial: Trial) -> Violations:
     """At each step the kernel does what the equations say with the condition true or false as claimed."""
     condition = plain(claim.condition)
     step = math.inf if claim.step is None else int(claim.step)
@@ -122,7 +108,7 @@ def _follows(
         )
 
 
-def _limit_trial(claim: Limit, trial: Trial) -> Violations:
+def _limit_trial(claim: properties.Limit, trial: Trial) -> Violations:
     """Close to the limit the kernel does what the equations say with the limit in the place of the value."""
     variable, target, value = (plain(part) for part in (claim.variable, claim.expression, claim.value))
     far = 2**52 if claim.to == oo else float(claim.to)
@@ -142,7 +128,7 @@ def _limit_trial(claim: Limit, trial: Trial) -> Violations:
             yield from _follows(trial, values, _new_values(trial, {target: value}), tolerance=1e-6)
 
 
-def _invariant_trial(claim: Invariant, trial: Trial) -> Violations:
+def _invariant_trial(claim: properties.Invariant, trial: Trial) -> Violations:
     powers = {symbol.name: int(power) for symbol, power in claim.powers}
     for hypers in trial.settings():
         theta, grads = trial.thetas(), trial.grads()
@@ -161,7 +147,7 @@ def _invariant_trial(claim: Invariant, trial: Trial) -> Violations:
                     )
 
 
-def _independent_trial(claim: Independent, trial: Trial) -> Violations:
+def _independent_trial(claim: properties.Independent, trial: Trial) -> Violations:
     of = {symbol.name for symbol in claim.of}
     for hypers, others in zip(trial.settings(), list(trial.settings())[::-1], strict=True):
         for t in range(1, 1 + (int(claim.steps) if claim.steps is not None else STEPS)):
@@ -181,7 +167,7 @@ def _independent_trial(claim: Independent, trial: Trial) -> Violations:
                 yield different(first, what, second[value.name], first[value.name], tolerance=0)
 
 
-def _equal_trial(claim: EqualTo, trial: Trial) -> Violations:
+def _equal_trial(claim: properties.EqualTo, trial: Trial) -> Violations:
     other = replace(trial.kernel, optimizer=claim.other, kind=_kind(trial.candidate, claim.other))
     theirs = {hyper.name for hyper in claim.other.hypers}
     shared = ["theta", *({state.name for state in claim.other.states} & set(map(str, trial.rule.states)))]
@@ -198,7 +184,7 @@ def _equal_trial(claim: EqualTo, trial: Trial) -> Violations:
                         yield different(mine, what, found, wanted, tolerance=0)
 
 
-def _steps(claim: EqualTo | Equivalent) -> int:
+def _steps(claim: properties.EqualTo | properties.Equivalent) -> int:
     return STEPS if claim.steps is None else int(claim.steps)
 
 
@@ -216,7 +202,7 @@ def _imported(optimizer: Optimizer, path: Path, _: int) -> Any:
     return Candidate(optimizer, path).kind
 
 
-def _equivalent_trial(claim: Equivalent, trial: Trial) -> Violations:
+def _equivalent_trial(claim: properties.Equivalent, trial: Trial) -> Violations:
     """The kernel's steps after the change of variables, beside those of the other's equations in float64."""
     kernel, other, where = trial.kernel, claim.other, {symbol.name: plain(value) for symbol, value in claim.where}
 
@@ -246,7 +232,7 @@ def _equivalent_trial(claim: Equivalent, trial: Trial) -> Violations:
                 yield different(values, f"the new {name} of {other.name}", found, wanted, scale=scale)
 
 
-def _constant_trial(claim: ConstantGradient, trial: Trial) -> Violations:
+def _constant_trial(claim: properties.ConstantGradient, trial: Trial) -> Violations:
     """Every new value is what the equations say with the claimed values in their places."""
     wanted = {plain(target): plain(value) for target, value in claim.values}
     new_values = _new_values(trial, wanted)
@@ -260,7 +246,7 @@ def _constant_trial(claim: ConstantGradient, trial: Trial) -> Violations:
             yield from _follows(trial, values, new_values)
 
 
-def _movements_trial(claim: Movements, trial: Trial) -> Violations:
+def _movements_trial(claim: properties.Movements, trial: Trial) -> Violations:
     """From theta = 0 each time, to which no movement is too small to be added."""
     kernel = trial.kernel
     hypers = next(trial.settings())
@@ -280,7 +266,7 @@ def _movements_trial(claim: Movements, trial: Trial) -> Violations:
                 yield different(values, "the movement", -theta, wanted, tolerance=float(claim.within))
 
 
-def _not_always_trial(claim: NotAlways, trial: Trial) -> Violations:
+def _not_always_trial(claim: properties.NotAlways, trial: Trial) -> Violations:
     inner = Trial(trial.candidate, trial.rule, claim.claim.given, trial.effort, trial.rng)
     attempt: Callable[[Any, Trial], Violations] = _TRIALS[type(claim.claim)]
     if not any(attempt(claim.claim, inner)):
@@ -288,15 +274,15 @@ def _not_always_trial(claim: NotAlways, trial: Trial) -> Violations:
 
 
 _TRIALS: dict[type, Callable[[Any, Trial], Violations]] = {
-    Monotone: _monotone_trial,
-    Bounded: _bounded_trial,
-    FirstTrue: _first_true_trial,
-    Limit: _limit_trial,
-    Invariant: _invariant_trial,
-    Independent: _independent_trial,
-    EqualTo: _equal_trial,
-    Equivalent: _equivalent_trial,
-    ConstantGradient: _constant_trial,
-    Movements: _movements_trial,
-    NotAlways: _not_always_trial,
+    properties.Monotone: _monotone_trial,
+    properties.Bounded: _bounded_trial,
+    properties.FirstTrue: _first_true_trial,
+    properties.Limit: _limit_trial,
+    properties.Invariant: _invariant_trial,
+    properties.Independent: _independent_trial,
+    properties.EqualTo: _equal_trial,
+    properties.Equivalent: _equivalent_trial,
+    properties.ConstantGradient: _constant_trial,
+    properties.Movements: _movements_trial,
+    properties.NotAlways: _not_always_trial,
 }

@@ -21,8 +21,18 @@ import sympy
 from sympy import Add, Dummy, Expr, Integer, Mul, Not, Piecewise, Rational, S, cancel, expand, sqrt, together
 from sympy.core.relational import Ge, Gt, Relational
 
-from optgen.language import reductions
-from optgen.language.reductions import Reduction, finite, n_cols, n_rows, numel
+from optgen.language.reductions import (
+    REDUCTION,
+    ColMax,
+    GroupSum,
+    ModelSum,
+    Reduction,
+    RowMax,
+    finite,
+    n_cols,
+    n_rows,
+    numel,
+)
 from optgen.language.spaces import Space, join_all
 from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, Local, Named, Next, State, StepCount, algebraic
@@ -77,23 +87,9 @@ def _proved(code: Expr, spec: Expr, spaces: frozenset[tuple[Named, Space]]) -> b
 
 # Algebra of totals ---------------------------------------------------------------------------------------------------
 
-_SUM = {
-    Space.MODEL: reductions.ModelSum,
-    Space.GROUP: reductions.GroupSum,
-    Space.TENSOR: reductions.TensorSum,
-    Space.ROW: reductions.RowSum,
-    Space.COL: reductions.ColSum,
-}
-_MAX = {
-    Space.MODEL: reductions.ModelMax,
-    Space.GROUP: reductions.GroupMax,
-    Space.TENSOR: reductions.TensorMax,
-    Space.ROW: reductions.RowMax,
-    Space.COL: reductions.ColMax,
-}
 _COUNT = {
-    Space.MODEL: reductions.ModelSum(1),
-    Space.GROUP: reductions.GroupSum(1),
+    Space.MODEL: ModelSum(1),
+    Space.GROUP: GroupSum(1),
     Space.TENSOR: numel,
     Space.ROW: n_cols,
     Space.COL: n_rows,
@@ -101,7 +97,7 @@ _COUNT = {
 """How many elements there are in each."""
 _SEVERAL = (Space.MODEL, Space.GROUP)
 """Of several tensors."""
-_LINES = {Space.ROW: reductions.RowSum, Space.COL: reductions.ColSum}
+_LINES = (Space.ROW, Space.COL)
 
 
 @dataclass
@@ -162,12 +158,12 @@ class _Reductions:
         """The sum of what varies in every factor."""
         if to in _SEVERAL and not self.space(inside) <= Space.TENSOR:  # tensor by tensor
             return self.sum(Mul(self.sum(inside, Space.TENSOR), 1 / numel), to)
-        for line, total in _LINES.items():
-            lines = [factor for factor in Mul.make_args(inside) if isinstance(factor, total)]
+        for line in _LINES:
+            lines = [factor for factor in Mul.make_args(inside) if isinstance(factor, REDUCTION["sum", line])]
             if to is Space.TENSOR and len(lines) == 1 and self.space(inside) is line:  # a sum of sums is one
                 others = Mul(*(factor for factor in Mul.make_args(inside) if factor not in lines))
                 return Mul(_COUNT[line], self.sum(Mul(others, lines[0].args[0]), to))
-        return _SUM[to](inside)
+        return REDUCTION["sum", to](inside)
 
     def max(self, inside: Expr, to: Space) -> Expr:
         """The largest value of an expression in a whole."""
@@ -179,9 +175,9 @@ class _Reductions:
             return Piecewise(*zip(sides, (condition, True), strict=True))
         if to in _SEVERAL and not self.space(inside) <= Space.TENSOR:
             return self.max(self.max(inside, Space.TENSOR), to)
-        if to is Space.TENSOR and isinstance(inside, reductions.RowMax | reductions.ColMax):
+        if to is Space.TENSOR and isinstance(inside, RowMax | ColMax):
             return self.max(inside.args[0], to)
-        return _MAX[to](inside)
+        return REDUCTION["max", to](inside)
 
     def named(self, node: Expr) -> Expr:
         """An expression with a symbol for each total: the same for those of what is equal in every element."""
@@ -194,7 +190,7 @@ class _Reductions:
         for other, name in self.known:
             if other.func is node.func and (other.args[0] == inside or equal(other.args[0], inside)):
                 return name
-        positive = isinstance(node, tuple(_SUM.values())) and inside.is_nonnegative
+        positive = node.how == "sum" and inside.is_nonnegative
         name = Dummy(text(node), real=True, nonnegative=True if positive else None)
         self.known.append((node.func(inside), name))
         return name
@@ -376,13 +372,7 @@ def difference(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> s
 
 
 def at_random(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> tuple[Verdict, str]:
-    """Compare two expressions at random points, to many digits.
-
-    Parameters
-    ----------
-    code, spec, spaces, draw
-        As for `settled`.
-    """
+    """Compare two expressions at random points, to many digits; all is as for `settled`."""
     compared = missed = 0
     for at in islice(_at_points(code, spec, spaces, draw), 4 * POINTS):
         if not at.is_finite:  # infinite, or the root of something negative

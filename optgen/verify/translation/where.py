@@ -9,8 +9,8 @@ from typing import Any
 import sympy
 from sympy import Dummy, Expr, S, expand
 
-from optgen.language import reductions
-from optgen.language.reductions import n_cols, n_rows, numel
+from optgen.language.reductions import REDUCTION, n_cols, n_rows, numel
+from optgen.language.spaces import Space
 from optgen.language.sums import plain
 from optgen.language.symbols import Hyper
 from optgen.verify.translation.meaning import Whole
@@ -55,14 +55,7 @@ class Layout:
 
 def totalled(how: str, to: str, of: Expr) -> Expr:
     """A total of elements as the language has it."""
-    kinds = {
-        "row": (reductions.RowSum, reductions.RowMax),
-        "column": (reductions.ColSum, reductions.ColMax),
-        "tensor": (reductions.TensorSum, reductions.TensorMax),
-        "group": (reductions.GroupSum, reductions.GroupMax),
-        "model": (reductions.ModelSum, reductions.ModelMax),
-    }
-    return kinds[to][how == "max"](of)
+    return REDUCTION[how, Space(to)](of)
 
 
 # What there is in memory, and where ----------------------------------------------------------------------------------
