@@ -14,9 +14,10 @@ from optgen.runtime.core.turn import TURN
 def pressed_everywhere(
     act: Callable[[], Any], handler: Callable[..., Any] = signal.default_int_handler
 ) -> Iterator[int]:
-    """Do something again and again, each time with two interrupts at a later instruction, until there is none.
+    """Do something again and again, each time with two interrupts at another instruction, until there is none.
 
-    Python looks for interrupts at some instructions only, but at others in other versions.
+    Instructions are taken call by call, so that Python has to stop in one call only, not at all that comes before it.
+    It looks for interrupts at some instructions only, but at others in other versions.
 
     Parameters
     ----------
@@ -30,29 +31,42 @@ def pressed_everywhere(
     int
         How often it has been done.
     """
+    place: _Place | None = (1, 1)
     for k in count(1):
-        if not _pressed(act, handler, k):
+        place = _pressed(act, handler, *place)
+        if place is None:
             return
         while TURN._is_owned():  # type: ignore[attr-defined]  # where a `with` is left, and Python never looks
             TURN.release()
         yield k
 
 
-def _pressed(act: Callable[[], Any], handler: Callable[..., Any], k: int) -> bool:
-    """Press at the k-th instruction. Returns whether there is one."""
-    left = k
+_Place = tuple[int, int]
+"""The number of a call, in the order in which they begin, and that of an instruction in it."""
 
-    def look(frame: Any, event: str, _: Any) -> Any:
-        nonlocal left
-        if not frame.f_globals.get("__name__", "").startswith("optgen"):
+
+def _pressed(act: Callable[[], Any], handler: Callable[..., Any], call: int, instruction: int) -> _Place | None:
+    """Press at an instruction or, where a call has fewer, as it returns; gives the next place, if it came that far."""
+    calls, seen, following = 0, 0, None
+
+    def look(frame: Any, *_: Any) -> Any:
+        nonlocal calls
+        ours = frame.f_globals.get("__name__", "").startswith("optgen")
+        calls += ours
+        if not ours or calls != call:
             return None
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        left -= event == "opcode"
-        if event == "opcode" and left == 0:
+        return look_on
+
+    def look_on(_frame: Any, event: str, _: Any) -> Any:
+        nonlocal seen, following
+        seen += event == "opcode"
+        if event == "return" or seen == instruction:
+            following = (call + 1, 1) if event == "return" else (call, instruction + 1)
             sys.settrace(None)  # what follows need not be counted
             for _ in range(2):
                 signal.raise_signal(signal.SIGINT)
-        return look
+        return look_on
 
     former, tracer = signal.signal(signal.SIGINT, handler), sys.gettrace()
     sys.settrace(look)
@@ -63,4 +77,4 @@ def _pressed(act: Callable[[], Any], handler: Callable[..., Any], k: int) -> boo
     finally:
         sys.settrace(tracer)
         signal.signal(signal.SIGINT, former)
-    return left <= 0
+    return following

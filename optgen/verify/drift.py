@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from sympy import Expr, cancel
 
 from optgen.language.spec import Optimizer
@@ -27,6 +26,9 @@ from optgen.language.symbols import Named, State, algebraic, theta
 from optgen.runtime.core import arrays
 from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.storage import uniform
+from optgen.runtime.cpu.compiled import compiled
+from optgen.runtime.cpu.notes import noted
+from optgen.runtime.cpu.threads import done
 from optgen.verify.arithmetic import Digits
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
 from optgen.verify.memory import escapes
@@ -67,17 +69,16 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
 Slots = Mapping[str, Array]
 
 
-@cache
-def _driver() -> Any:
-    """Steps of a module of one sweep, one after another. Compiled when first wanted."""
-
-    def drive(sweep: Any, rows: Any, task: Any, storage: Any, g: Any, pool: Any, scalars: Any) -> None:  # noqa: PLR0917
-        for k in range(len(scalars)):
-            for i in range(len(g)):  # Numba takes seconds to compile the assignment of a slice
-                g[i] = pool[k % len(pool), i]
-            sweep(rows, task, storage, scalars[k : k + 1])
-
-    return njit(nogil=True, error_model="numpy")(drive)
+@compiled
+def _drive(note: Array, row: Array, g: Array, pool: Array, scalars: Array) -> None:
+    """Take steps by a noted call, which reads the scalars from a row and the gradient from an array."""
+    for k in range(len(scalars)):
+        for i in range(len(g)):  # Numba takes seconds to compile the assignment of a slice
+            g[i] = pool[k % len(pool), i]
+        for i in range(row.size):
+            row[0, i] = scalars[k, i]
+        if done(note.ctypes.data):
+            raise MemoryError("a kernel found no room for what it needs besides its arrays")
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,10 @@ class _Runner:
             with np.errstate(over="ignore"):
                 scalars = self.scalars.astype(theta.dtype)
             ends = []
+            row = scalars[:1].copy()
+            note = noted(partial(self.program.sweep, rows, task, storage, row))
             for part in (scalars[half:], scalars[half:]) if after else (scalars[:half], scalars[half:]):
-                _driver()(self.program.sweep, rows, task, storage, slots["g"], pool, part)
+                _drive(note, row, slots["g"], pool, part)
                 ends.append({name: x.copy() for name, x in slots.items() if name != "g"})
             return ends[0], ends[1]
 

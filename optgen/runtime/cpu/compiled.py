@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 from llvmlite import binding
-from numba import njit
+from numba import njit, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, Flags
 from numba.core.compiler_machinery import PassManager
@@ -27,6 +27,7 @@ from numba.core.typed_passes import (
     PreLowerStripPhis,
 )
 from numba.core.untyped_passes import FixupArgs, GenericRewrites, IRProcessing, ReconstructSSA, TranslateByteCode
+from numba.extending import lower_builtin
 
 from optgen.runtime.cpu.disk import KeptOnDisk
 from optgen.runtime.cpu.threads import LoweringOfKernels
@@ -104,6 +105,36 @@ class _Flags(Flags):
         return hash(frozenset(self._values))
 
 
+class _Typing:
+    """What Numba knows of types, but that it remembers what Numba's own functions make of them.
+
+    Numba asks all that a product may be, of arrays and of dates as well, for each that is written in a kernel.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def resolve_function_type(self, function: Any, args: Any, named: Any) -> Any:
+        """The signature of a call; None if there is none."""
+        if isinstance(function, types.Function) and not named and all(each.is_precise() for each in args):
+            return _signature(self._context, function, args)
+        return self._context.resolve_function_type(function, args, named)
+
+
+@lru_cache(maxsize=4096)
+def _signature(context: Any, function: Any, args: tuple[Any, ...]) -> Any:
+    return context.resolve_function_type(function, args, {})
+
+
+@lower_builtin("__array__", types.Array)  # type: ignore[untyped-decorator]
+def _itself(_context: Any, _builder: Any, _signature: Any, args: Any) -> Any:
+    """What an array is as an array. Numba asks wherever one is used and, without an answer, for news in all modules."""
+    return args[0]
+
+
 class _Compiler(CompilerBase):
     """Numba's way from a function to code of some kind."""
 
@@ -113,6 +144,7 @@ class _Compiler(CompilerBase):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.state.flags = _Flags(self.state.flags)
+        self.state.typingctx = _Typing(self.state.typingctx)
         self.state.library = self.code(self.state.targetctx.codegen(), "optgen")
         self.state.library.enable_object_caching()
         self.state.flags.no_compile = self.code.is_part  # to a function that Python could call

@@ -121,6 +121,12 @@ def _seen_of(args: Sequence[Any]) -> dict[int, _Argument]:
     return dict(zip(each, map(_seen, each.values()), strict=True))
 
 
+def noted(call: Call) -> Array:
+    """The note of a call of a kernel. It holds where the arguments lie, which whoever has it keeps."""
+    note: Array = call.func.note(call.args, _seen_of(call.args))  # type: ignore[attr-defined]
+    return note
+
+
 def _packed(*words: int) -> bytes:
     return array("q", words).tobytes()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -23,28 +23,30 @@ def signed(expression: Any, rule: Rule, nonnegative: frozenset[Any] | None = Non
     A hyperparameter in [0, 1) becomes b/(1 + b) with b >= 0, so that 1 - beta is seen to be positive; its t-th power is
     in the same interval and becomes another such fraction; t becomes 1 + n.
     """
-    units = {h: Dummy(h.name, positive=True) for h, domain in rule.domains.items() if domain.is_subset(Interval(0, 1))}
-    powers: dict[Any, Any] = {}
+    units, known = _known(rule, nonnegative_states(rule) if nonnegative is None else nonnegative)
 
     def is_power(node: Any) -> bool:
         return isinstance(node, Pow) and node.exp == T and (node.base in units.values() or is_fraction(node.base))
 
-    def fraction(node: Any) -> Any:
-        return powers.setdefault(node, _unit())
-
     positive = expression.xreplace({Pow(S.Zero, T): S.Zero}).xreplace(units)
-    result = sympy.expand_power_exp(positive).replace(is_power, fraction)
+    return sympy.expand_power_exp(positive).replace(is_power, _unit).xreplace(known)
+
+
+@lru_cache(maxsize=64)  # the same symbols each time, so that SymPy finds in its cache what it knows of them
+def _known(rule: Rule, nonnegative: frozenset[Any]) -> tuple[Mapping[Any, Any], Mapping[Any, Any]]:
+    """What stands for hyperparameters in [0, 1) while their powers are looked for, and then for what."""
+    units = {h: Dummy(h.name, positive=True) for h, domain in rule.domains.items() if domain.is_subset(Interval(0, 1))}
     known: dict[Any, Any] = {T: 1 + Dummy("n", integer=True, nonnegative=True)}
-    known |= {unit: _unit() for unit in units.values()}
+    known |= {unit: _unit(unit) for unit in units.values()}
     for hyper, domain in rule.domains.items():
         if hyper not in units and domain.is_subset(Interval(0, sympy.oo)):
             known[hyper] = Dummy(hyper.name, **{"nonnegative" if 0 in domain else "positive": True})
-    for state in nonnegative_states(rule) if nonnegative is None else nonnegative:
-        known[state] = Dummy(state.name, nonnegative=True)
-    return result.xreplace(known)
+    return units, known | {state: Dummy(state.name, nonnegative=True) for state in nonnegative}
 
 
-def _unit() -> Any:
+@lru_cache(maxsize=256)
+def _unit(_of: Any) -> Any:
+    """A number between 0 and 1 that stands for something."""
     part = Dummy("b", positive=True)
     return part / (1 + part)
 

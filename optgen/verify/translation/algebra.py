@@ -191,14 +191,20 @@ class _Reductions:
             if other.func is node.func and (other.args[0] == inside or equal(other.args[0], inside)):
                 return name
         positive = node.how == "sum" and inside.is_nonnegative
-        name = Dummy(text(node), real=True, nonnegative=True if positive else None)
+        name = _name(node.func(inside), positive=positive)
         self.known.append((node.func(inside), name))
         return name
+
+
+@lru_cache(maxsize=1024)  # SymPy knows what it has seen of a symbol
+def _name(total: Reduction, *, positive: bool) -> Dummy:
+    return Dummy(text(total), real=True, nonnegative=True if positive else None)
 
 
 # Algebra of numbers --------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)  # asked of each two totals, in each module
 def equal(a: Expr, b: Expr) -> bool:
     """Whether algebra shows two expressions without reductions equal, in every case of the conditions in them."""
     if max(a.count_ops(), b.count_ops()) > LARGEST:
