@@ -42,7 +42,7 @@ def here(tensor: Any) -> Any:
 
 def gradient_here(k: int, grad: Any, param: Any) -> Any:
     """What of the gradient of the k-th parameter is in this process, if it is divided as the parameter is."""
-    expected, found = _division(param), _division(grad)
+    expected, found = division(param), division(grad)
     if found != expected:
         what = f"expected it divided as its parameter, {_described(param)}, got {_described(grad)}"
         raise ValueError(f"grads[{k}]: {what}; redistribute it before the step")
@@ -173,7 +173,7 @@ def _cuts(tensor: Any) -> list[Division]:
     return [Division(dim, tensor.device_mesh.get_group(j)) for j, dim in _dimensions(tensor)]
 
 
-def _division(tensor: Any) -> Any:
+def division(tensor: Any) -> Any:
     """Among whom and how a tensor is divided; None for one that is not."""
     return (tensor.device_mesh, tensor.placements) if is_distributed(tensor) else None
 

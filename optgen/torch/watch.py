@@ -19,7 +19,7 @@ from optgen.runtime.core.program import Array
 from optgen.runtime.cpu.compiled import compiled
 from optgen.runtime.cpu.objects import ITEMS, at, is_usual_python, word
 from optgen.torch.kept import Kept
-from optgen.torch.sharded import here
+from optgen.torch.sharded import division, here, is_distributed
 
 ODD = -1
 """In place of an address: this gradient needs a closer look."""
@@ -53,16 +53,20 @@ class Watch:
 
     def __init__(self, layout: Fields, params: list[Any], kept: list[Kept]) -> None:
         states = _states(kept)
-        self._held = [*params, *kept, *states]
+        self._divided = [(k, param, division(param)) for k, param in enumerate(params) if is_distributed(param)]
+        self._divided_states = [state for state in states if is_distributed(state)]
+        parts, parts_of_states = list(map(_part, params)), list(map(_part, states))
+        self._held = [*params, *kept, *states, *parts, *parts_of_states]
         """While these are alive no other object has their address."""
-        self._memory = [tensor.untyped_storage() for tensor in (*params, *states)]
+        self._memory = [tensor.untyped_storage() for tensor in (*parts, *parts_of_states)]
         """While this is held nothing else is where they were."""
         self._layout = np.array(layout, np.int64)
-        self._ids = np.array([*map(id, params), *map(id, kept)], np.int64)
-        self._known = np.array([_row(each, layout) for each in params], np.int64).reshape(-1, 3 + _WORDS)
-        own = [_row(state, layout)[:3] for state in states if not state._is_view()]  # noqa: SLF001 - of an array here
+        self._ids = np.array([*map(id, parts), *map(id, params), *map(id, kept)], np.int64)
+        self._ids_of_states = [*map(id, map(_part, self._divided_states))]
+        self._known = np.array([_row(each, layout) for each in parts], np.int64).reshape(-1, 3 + _WORDS)
+        own = [_row(part, layout)[:3] for part in parts_of_states if not part._is_view()]  # noqa: SLF001 - of an array here
         self._places = np.array(own, np.int64).reshape(-1, 3)
-        self._sizes = np.array([param.element_size() for param in params], np.int64)
+        self._sizes = np.array([part.element_size() for part in parts], np.int64)
         self._starts = np.zeros(len(params), np.int64)
         self._present = np.zeros(len(params), np.bool_)
 
@@ -71,23 +75,42 @@ class Watch:
 
         None if anything has changed. The arrays are the same at each call.
         """
-        if len(params) != len(self._sizes) or len(params) + len(kept) != len(self._ids):
+        if len(params) != len(self._sizes) or 2 * len(params) + len(kept) != len(self._ids):
             return None
-        whole = params + kept
+        parts, grads, odd = params, [], []
+        if self._divided:
+            parts, grads = params.copy(), [param.grad for param in params]
+            for k, param, its in self._divided:
+                parts[k] = _part(param)
+                if grads[k] is not None and division(grads[k]) == its:
+                    grads[k] = _part(grads[k])
+                elif grads[k] is not None:
+                    odd.append(k)
+            if [*map(id, map(_part, self._divided_states))] != self._ids_of_states:
+                return None
+        whole = [*parts, *params, *kept]
+        words = id(whole), id(grads) if self._divided else 0, id(None)
         places, known = self._places, self._known
-        is_same = _read(id(whole), self._ids, known, places, self._layout, self._sizes, self._starts, self._present)
-        return (self._starts, self._present) if is_same else None
+        if not _read(words, self._ids, known, places, self._layout, self._sizes, self._starts, self._present):
+            return None
+        self._starts[odd] = ODD
+        return self._starts, self._present
 
 
 def watching(params: list[Any], kept: list[Kept]) -> Watch | None:
     """Something that notices changes; None where there is no telling."""
     layout, usual = known_layout(), {torch.Tensor, torch.nn.Parameter}
-    tensors = [*params, *_states(kept)]
-    if layout is None or not usual.issuperset(map(type, tensors)):
+    parts = list(map(_part, [*params, *_states(kept)]))
+    if layout is None or not usual.issuperset(map(type, parts)):
         return None
-    if any(tensor.dim() > _INLINE or at(tensor._cdata) != layout.table for tensor in tensors):  # noqa: SLF001
+    if any(part.dim() > _INLINE or at(part._cdata) != layout.table for part in parts):  # noqa: SLF001
         return None
     return Watch(layout, params, kept)
+
+
+def _part(tensor: Any) -> Any:
+    """Of a DTensor the tensor itself that it keeps, where `here` may give a view of it, or wait."""
+    return getattr(tensor, "_local_tensor", tensor)
 
 
 def facts(params: list[Any], kept: list[Kept]) -> list[Any]:
@@ -110,10 +133,22 @@ def _row(tensor: Any, layout: Fields) -> list[int]:
 
 @partial(compiled, nogil=False)
 def _read(  # noqa: PLR0917
-    whole: int, ids: Array, known: Array, places: Array, layout: Array, sizes: Array, starts: Array, present: Array
+    words: tuple[int, int, int],
+    ids: Array,
+    known: Array,
+    places: Array,
+    layout: Array,
+    sizes: Array,
+    starts: Array,
+    present: Array,
 ) -> bool:
-    """Write where each gradient is; false if an object is another, or is not as it was."""
+    """Write where each gradient is; false if an object is another, or is not as it was.
+
+    The words are where a list is of what is looked at, where one of gradients is, 0 if these are autograd's, and None.
+    """
+    whole, grads, none = words
     items, params = word(whole + ITEMS), len(sizes)
+    given_here = word(grads + ITEMS) if grads != 0 else 0
     storage, order, meta, data, grad, table, nothing = layout
     for k in range(len(ids)):
         if word(items + 8 * k) != ids[k]:
@@ -131,8 +166,12 @@ def _read(  # noqa: PLR0917
         for j in range(_WORDS):
             if word(own + order + 8 * j) != known[k, 3 + j]:
                 return False
-        about = word(own + meta)
-        given = nothing if about == 0 else word(about + grad)
+        if grads != 0:
+            each = word(given_here + 8 * k)
+            given = nothing if each == none else word(each + _OBJECT)
+        else:
+            about = word(own + meta)
+            given = nothing if about == 0 else word(about + grad)
         present[k] = given != nothing
         starts[k] = 0
         if given == nothing:

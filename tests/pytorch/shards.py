@@ -231,6 +231,37 @@ def last_of_four() -> Iterator[None]:
         torch.distributed.destroy_process_group()
 
 
+def moved() -> list[list[Any]]:
+    """Parameters, whole and as a part, that are elsewhere between steps, as what is kept of them and gradients are."""
+    with last_of_four():
+        mesh, found = init_device_mesh("cpu", (4,)), []
+        for kind in (torch.Tensor.clone, lambda x: DTensor.from_local(x, mesh, [Shard(0)])):
+            torch.manual_seed(0)
+            param = torch.nn.Parameter(kind(torch.randn(3, 4)))
+            opt = optgen.torch.AdamW([param], lr=0.01)
+            for k in range(8):
+                grad: Any = torch.randn(3, 4)
+                if k == 2:
+                    _move(param)
+                if k == 4:
+                    _move(opt.state[param]["exp_avg"])
+                if k == 5:
+                    grad = grad.t().contiguous().t()
+                param.grad = None if k == 3 else kind(grad)
+                opt.step()
+            found.append([here(its).detach().clone().numpy() for its in (param, *opt.state[param].values())])
+        return found
+
+
+def _move(tensor: Any) -> None:
+    """Let a tensor, or the part that is here, be in other memory, and be written there."""
+    new = here(tensor.detach()).clone().mul_(0.5)
+    if isinstance(tensor, DTensor):
+        tensor._local_tensor = new  # as fully_shard does
+    else:
+        tensor.data = new
+
+
 def written(beside: str) -> list[list[Any]]:
     """Parameters of 16 bits, whole and as a part, that have been written to between steps, and what is beside them."""
     with last_of_four():

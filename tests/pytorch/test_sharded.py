@@ -116,3 +116,9 @@ def test_what_is_written_to_a_part_of_16_bits_holds(shards: Any, beside: str) ->
     whole, part = shards.written(beside)
     for one, other in zip(whole, part, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_elsewhere_is_noticed(shards: Any) -> None:
+    whole, part = shards.moved()
+    for one, other in zip(whole, part, strict=True):
+        np.testing.assert_array_equal(one, other)
