@@ -13,22 +13,7 @@ from optgen.language.spec import Optimizer
 from optgen.language.sums import plain
 from optgen.language.symbols import Named, State, algebraic, t
 from optgen.language.text import text
-from optgen.loops.nodes import (
-    Assign,
-    Binary,
-    Call,
-    Cast,
-    Choose,
-    Expression,
-    Function,
-    Kind,
-    Name,
-    Node,
-    Number,
-    Return,
-    Statement,
-    reads,
-)
+from optgen.loops import nodes
 from optgen.verify.reader import Rejected
 from optgen.verify.translation.meaning import FUNCTIONS, OPERATORS, Assumed, number
 
@@ -47,7 +32,7 @@ class Partial:
 class SymbolicRun:
     """One symbolic run of a module in one case, with what it computed under the names of the spec."""
 
-    functions: Mapping[str, Function]  # those of the module
+    functions: Mapping[str, nodes.Function]  # those of the module
     targets: Mapping[str, Named]  # the names that equations of the spec give values
     case: Assumed  # what its conditions on scalars are taken to be
     computed: dict[Named, Expr] = field(default_factory=dict)  # what has been computed under the names of the spec
@@ -56,7 +41,7 @@ class SymbolicRun:
     # What functions have returned, by their names and arguments
     returned: dict[tuple[str, tuple[Expr, ...]], tuple[Expr, ...]] = field(default_factory=dict)
 
-    def call(self, name: str, arguments: Sequence[Expr], kind: Kind) -> tuple[Expr, ...]:
+    def call(self, name: str, arguments: Sequence[Expr], kind: nodes.Kind) -> tuple[Expr, ...]:
         """Run a function of some kind on symbolic arguments."""
         function, known = require(self.functions, name, kind), self.returned.get((name, tuple(arguments)))
         if known is not None:
@@ -74,16 +59,16 @@ class SymbolicRun:
         taken = len(results) - len(optimizer.numbers)
         return results[:taken], dict(zip(optimizer.numbers, results[taken:], strict=True))
 
-    def body(self, statements: Sequence[Statement], names: Names) -> tuple[Expr, ...] | None:
+    def body(self, statements: Sequence[nodes.Statement], names: Names) -> tuple[Expr, ...] | None:
         """Run statements; what they return, or None if they do not."""
         for node in statements:
             match node:
-                case Assign((Name(name),), value):
+                case nodes.Assign((nodes.Name(name),), value):
                     names[name] = self.assigned(name, self.value(value, names))
-                case Choose(((condition, body),)) if condition is not None:
+                case nodes.Choose(((condition, body),)) if condition is not None:
                     if self.decided(self.value(condition, names)):
                         return self.body(body, names)
-                case Return(values):
+                case nodes.Return(values):
                     return tuple(self.value(value, names) for value in values)
                 case _:
                     raise Rejected(f"{said(node)} is no statement of a function of numbers")
@@ -105,20 +90,20 @@ class SymbolicRun:
             raise Rejected(f"`{name}` is given a second value, `{text(value)}`")
         return target
 
-    def value(self, node: Expression, names: Names) -> Expr:
+    def value(self, node: nodes.Expression, names: Names) -> Expr:
         """The algebra of an expression."""
         match node:
-            case Name(name) if name in names:
+            case nodes.Name(name) if name in names:
                 return names[name]
-            case Name(name):
+            case nodes.Name(name):
                 raise Rejected(f"`{name}` is used before it has a value")
-            case Number(value):
+            case nodes.Number(value):
                 return number(value)
-            case Cast(value):
+            case nodes.Cast(value):
                 return self.value(value, names)
-            case Binary(left, sign, right):
+            case nodes.Binary(left, sign, right):
                 return self.called(sign, [self.value(left, names), self.value(right, names)])
-            case Call(function, arguments):
+            case nodes.Call(function, arguments):
                 return self.called(function, [self.value(argument, names) for argument in arguments])
         raise Rejected(f"{said(node)} is no expression of a function of numbers")
 
@@ -140,7 +125,7 @@ class SymbolicRun:
         return found
 
 
-def require(functions: Mapping[str, Function], name: str, kind: Kind) -> Function:
+def require(functions: Mapping[str, nodes.Function], name: str, kind: nodes.Kind) -> nodes.Function:
     """A function of a module, which must be compiled for what it is used for."""
     function = functions.get(name)
     if function is None:
@@ -150,9 +135,9 @@ def require(functions: Mapping[str, Function], name: str, kind: Kind) -> Functio
     return function
 
 
-def said(node: Node) -> str:
+def said(node: nodes.Node) -> str:
     """A node in a complaint: of what kind it is, and of what names."""
-    return f"{type(node).__name__} of {', '.join(sorted(reads(node))) or 'no names'}"
+    return f"{type(node).__name__} of {', '.join(sorted(nodes.reads(node))) or 'no names'}"
 
 
 def _is_equal(known: Expr, value: Expr) -> bool:
