@@ -284,8 +284,7 @@ GRADIENTS: dict[str, Callable[[Model, Model], Model]] = {
 def test_a_new_gradient_is_all_that_the_inner_optimizer_sees(outer: str, inner: str) -> None:
     optimizer = EVERY[inner](adam)
     grads = gradients()
-    for k, (thetas, states) in enumerate(walked(EVERY[outer](optimizer), grads)[:-1], 1):
-        now, _ = reference.step(EVERY[outer](optimizer), thetas, grads[k - 1], states, k)
+    for k, ((thetas, states), (now, _)) in enumerate(pairwise(walked(EVERY[outer](optimizer), grads)), 1):
         expected, _ = reference.step(optimizer, thetas, GRADIENTS[outer](thetas, grads[k - 1]), states, k)
         assert_close(now, expected)
 

@@ -79,13 +79,15 @@ def module(rule: Optimizer, target: str) -> str:
 @pytest.mark.parametrize("name", PAPER + OWN)
 def test_a_name_of_the_module_gives_way(name: str, kind: str) -> None:
     rule = Optimizer("rule", title="Rule", step=steps(name)[kind])
-    for text in (module(rule, target) for target in TARGETS):
+    kernel = pipeline.kernel_of(rule)
+    texts = {key: pipeline.printed(rule, kernel, target, NOWHERE) for key, target in TARGETS.items()}
+    for text in texts.values():
         assert not undefined(text)
         assert f'"{name}"' in text or kind == "local"
     draw = np.random.default_rng(7)
     trained, gradient = [draw.normal(size=(2, 3))], [draw.normal(size=(2, 3))]
     wanted, states = reference.step(rule, trained, gradient, reference.start(rule, trained), 1)
-    optimizer = interpreted(module(rule, "cpu"))["Rule"](trained)
+    optimizer = interpreted(texts["cpu"])["Rule"](trained)
     optimizer.step(gradient)
     np.testing.assert_allclose(trained[0], wanted[0])
     assert {key: np.allclose(values[0], states[key][0]) for key, values in optimizer.state.items()} == dict.fromkeys(
