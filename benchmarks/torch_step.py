@@ -2,6 +2,7 @@
 
     python benchmarks/torch_step.py [--threads 1 2] [--models resnet50 small] [--rounds 15] [--bf16] [--compiled]
     python benchmarks/torch_step.py --offload  # parameters of 16 bits, weights and states of 32: DeepSpeed's CPUAdam
+    python benchmarks/torch_step.py --parts --models squares  # the parameters are DTensors, of which all is here
 
 Each contender has parameters of its own in the shapes of a model. A round lets each take one step; medians over rounds
 are printed, of the time on the wall and of that of the calling thread's processor, which others on the same machine
@@ -23,7 +24,11 @@ from optgen.torch import AdamW, offload
 Shapes = list[tuple[int, ...]]
 
 
-MODELS: dict[str, Shapes] = {**{name: list(shapes) for name, shapes in NETWORKS.items()}, "small": [(16,)] * 1000}
+MODELS: dict[str, Shapes] = {
+    **{name: list(shapes) for name, shapes in NETWORKS.items()},
+    "small": [(16,)] * 1000,
+    "squares": [(32, 32)] * 200,
+}
 
 
 def model_of(shapes: Shapes, dtype: torch.dtype) -> list[torch.nn.Parameter]:
@@ -33,6 +38,30 @@ def model_of(shapes: Shapes, dtype: torch.dtype) -> list[torch.nn.Parameter]:
     for param in params:
         param.grad = torch.randn(param.shape, generator=generator).to(dtype)
     return params
+
+
+def in_parts(params: list[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
+    """The same as DTensors of a mesh of one process, as their gradients are."""
+    from torch.distributed.device_mesh import init_device_mesh  # noqa: PLC0415 - seconds
+    from torch.distributed.tensor import Shard, distribute_tensor  # noqa: PLC0415
+
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    mesh, found = init_device_mesh("cpu", (1,)), []
+    for param in params:
+        found.append(torch.nn.Parameter(distribute_tensor(param.detach(), mesh, [Shard(0)])))
+        found[-1].grad = distribute_tensor(param.grad, mesh, [Shard(0)])
+    return found
+
+
+def divided(shapes: Shapes, dtype: torch.dtype) -> dict[str, Callable[[], object]]:
+    """A step of each contender on DTensors, and of ours on plain tensors."""
+    return {
+        "optgen": AdamW(in_parts(model_of(shapes, dtype))).step,
+        "torch fused": torch.optim.AdamW(in_parts(model_of(shapes, dtype)), fused=True).step,
+        "torch foreach": torch.optim.AdamW(in_parts(model_of(shapes, dtype)), foreach=True).step,
+        "optgen, plain": AdamW(model_of(shapes, dtype)).step,
+    }
 
 
 def steps(shapes: Shapes, dtype: torch.dtype, *, compiled: bool) -> dict[str, Callable[[], object]]:
@@ -100,6 +129,7 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--offload", action="store_true")
+    parser.add_argument("--parts", action="store_true")
     asked = parser.parse_args()
     for threads in asked.threads:
         torch.set_num_threads(threads)
@@ -108,7 +138,10 @@ def main() -> None:
             elements = sum(torch.Size(shape).numel() for shape in shapes)
             dtype = torch.bfloat16 if asked.bf16 or asked.offload else torch.float32
             print(f"{name}: {len(shapes)} tensors, {elements} elements, {dtype}, {threads} threads")
-            found = offloaded(shapes) if asked.offload else steps(shapes, dtype, compiled=asked.compiled)
+            if asked.offload or asked.parts:
+                found = offloaded(shapes) if asked.offload else divided(shapes, dtype)
+            else:
+                found = steps(shapes, dtype, compiled=asked.compiled)
             race(found, len(shapes), asked.rounds)
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads at the end")
 
