@@ -116,7 +116,7 @@ def everything(paths: Iterable[Path]) -> tuple[list[Choice], list[SpecError]]:
             continue
         if again := next((each for each in declared if each.name in owners), None):
             problem = Problem(f"{owners[again.name]} declares one of this name too", "rename one of the two")
-            errors.append(SpecError([problem], again.name, Location(str(path), again.line), again.kind))
+            errors.append(SpecError([problem], again.name, Location(str(path.resolve()), again.line), again.kind))
             continue
         from_files += [(source, each) for each in declared]
         owners.update({each.name: path for each in declared})

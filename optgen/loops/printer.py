@@ -36,23 +36,8 @@ FUNCTIONS = {
 }
 """What SymPy's functions are called in generated code."""
 _STRUCTURE = (
-    *(
-        sympy.Add,
-        sympy.And,
-        ExprCondPair,
-        InOrder,
-        sympy.Max,
-        sympy.Min,
-        sympy.Mod,
-        sympy.Mul,
-        sympy.Not,
-        sympy.Number,
-        NumberSymbol,
-        sympy.Or,
-        Piecewise,
-        sympy.Pow,
-    ),
-    *(Reduction, Relational, sympy.Symbol, normal),
+    *(sympy.Add, sympy.And, ExprCondPair, InOrder, sympy.Max, sympy.Min, sympy.Mod, sympy.Mul, sympy.Not),
+    *(sympy.Number, NumberSymbol, sympy.Or, Piecewise, sympy.Pow, Reduction, Relational, sympy.Symbol, normal),
 )
 
 

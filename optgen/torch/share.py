@@ -77,7 +77,7 @@ class Share:
         """Where they were."""
         self._given = b""
         """The same as it was told, if none of them needed a closer look."""
-        self._followed = [(k, its) for k in self._following() for its in _each(model.params[k], model.parts[k])]
+        self._followed = [(k, its) for k in self._following() for its in {model.params[k], model.parts[k]}]
         self._versions: list[int] = []
         """How often these had been written to, once that is known."""
         self._visit: Any = None
@@ -421,7 +421,7 @@ class Share:
             sizes = sizes.copy()
             sizes[odd] = [grad.numel() * grad.element_size() for grad in looked_at.values()]
             formats = {**formats, **{k: FORMAT[grad.dtype] for k, grad in looked_at.items()}}
-            used = {**used, **looked_at}
+            used |= looked_at
         overlap = self._extents.overlap(starts, np.where(starts == 0, 0, sizes))
         if overlap:
             k, other = overlap
@@ -471,11 +471,6 @@ class Share:
 def _take_over(master: Any, param: Any) -> None:
     """Let a copy in more bits be what a parameter says, where it is not what is rounded to that."""
     torch.where(master.to(param.dtype) == param, master, param.to(master.dtype), out=master)
-
-
-def _each(param: Any, part: Any) -> list[Any]:
-    """What may be written to: a parameter, and the part of it that is here, if that is another tensor."""
-    return [param] if part is param else [param, part]
 
 
 def _nothing(_: Any) -> None:

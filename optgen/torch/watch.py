@@ -61,7 +61,7 @@ class Watch:
         self._memory = [tensor.untyped_storage() for tensor in (*parts, *parts_of_states)]
         """While this is held nothing else is where they were."""
         self._layout = np.array(layout, np.int64)
-        self._ids = np.array([*map(id, parts), *map(id, params), *map(id, kept)], np.int64)
+        self._ids = np.array([*map(id, parts), *(id(param) for _, param, _ in self._divided), *map(id, kept)], np.int64)
         self._ids_of_states = [*map(id, map(_part, self._divided_states))]
         self._known = np.array([_row(each, layout) for each in parts], np.int64).reshape(-1, 3 + _WORDS)
         own = [_row(part, layout)[:3] for part in parts_of_states if not part._is_view()]  # noqa: SLF001 - of an array here
@@ -75,7 +75,7 @@ class Watch:
 
         None if anything has changed. The arrays are the same at each call.
         """
-        if len(params) != len(self._sizes) or 2 * len(params) + len(kept) != len(self._ids):
+        if len(params) != len(self._sizes) or len(params) + len(self._divided) + len(kept) != len(self._ids):
             return None
         parts, grads, odd = params, [], []
         if self._divided:
@@ -88,7 +88,7 @@ class Watch:
                     odd.append(k)
             if [*map(id, map(_part, self._divided_states))] != self._ids_of_states:
                 return None
-        whole = [*parts, *params, *kept]
+        whole = [*parts, *(params[k] for k, _, _ in self._divided), *kept]
         words = id(whole), id(grads) if self._divided else 0, id(None)
         places, known = self._places, self._known
         if not _read(words, self._ids, known, places, self._layout, self._sizes, self._starts, self._present):

@@ -27,8 +27,7 @@ from optgen.runtime.core import arrays
 from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.storage import uniform
 from optgen.runtime.cpu.compiled import compiled
-from optgen.runtime.cpu.notes import noted
-from optgen.runtime.cpu.threads import done
+from optgen.runtime.cpu.notes import Due, make, prepared
 from optgen.verify.arithmetic import Digits
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
 from optgen.verify.memory import escapes
@@ -70,15 +69,14 @@ Slots = Mapping[str, Array]
 
 
 @compiled
-def _drive(note: Array, row: Array, g: Array, pool: Array, scalars: Array) -> None:
-    """Take steps by a noted call, which reads the scalars from a row and the gradient from an array."""
+def _drive(notes: Array, row: Array, g: Array, pool: Array, scalars: Array) -> None:
+    """Take steps by noted calls, which read the scalars from a row and the gradient from an array."""
     for k in range(len(scalars)):
         for i in range(len(g)):  # Numba takes seconds to compile the assignment of a slice
             g[i] = pool[k % len(pool), i]
         for i in range(row.size):
             row[0, i] = scalars[k, i]
-        if done(note.ctypes.data):
-            raise MemoryError("a kernel found no room for what it needs besides its arrays")
+        make(notes)
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,10 @@ class _Runner:
                 scalars = self.scalars.astype(theta.dtype)
             ends = []
             row = scalars[:1].copy()
-            note = noted(partial(self.program.sweep, rows, task, storage, row))
+            (step,) = prepared([Due(partial(self.program.sweep, rows, task, storage, row))])
+            (notes,) = step.args
             for part in (scalars[half:], scalars[half:]) if after else (scalars[:half], scalars[half:]):
-                _drive(note, row, slots["g"], pool, part)
+                _drive(notes, row, slots["g"], pool, part)
                 ends.append({name: x.copy() for name, x in slots.items() if name != "g"})
             return ends[0], ends[1]
 

@@ -25,11 +25,7 @@ class Small:
 
 def cuts_of(program: Program, shapes: Sequence[tuple[int, ...]], chunk: int = CHUNK) -> Cuts:
     """Cut tensors as a program must have them, into chunks of at most so many elements."""
-    return cuts_for(frozenset(program.kinds.values()), shapes, chunk)
-
-
-def cuts_for(kinds: frozenset[str], shapes: Sequence[tuple[int, ...]], chunk: int = CHUNK) -> Cuts:
-    """The same for a program that has values of these kinds."""
+    kinds = set(program.kinds.values())
     return cut(shapes, by_rows=bool(kinds & {"row", "column", "part"}), by_columns="part" in kinds, chunk=chunk)
 
 

@@ -70,7 +70,7 @@ class Routine(CPUDispatcher):
     def _compile_for_args(self, *args: Any) -> Any:
         """What Python calls with these arguments."""
         note = self.note(args, _seen_of(args))
-        return lambda *_: _do(np.array([_start_of(note)]))
+        return lambda *_: make(np.array([_start_of(note)]))
 
 
 def kernel(function: Function, *, by: type[CompilerOfKernels] = CompilerOfKernels, **options: Any) -> Function:
@@ -121,12 +121,6 @@ def _seen_of(args: Sequence[Any]) -> dict[int, _Argument]:
     return dict(zip(each, map(_seen, each.values()), strict=True))
 
 
-def noted(call: Call) -> Array:
-    """The note of a call of a kernel. It holds where the arguments lie, which whoever has it keeps."""
-    note: Array = call.func.note(call.args, _seen_of(call.args))  # type: ignore[attr-defined]
-    return note
-
-
 def _packed(*words: int) -> bytes:
     return array("q", words).tobytes()
 
@@ -164,7 +158,7 @@ def prepared(chosen: Sequence[Due]) -> list[Call]:
 
 
 class _Together(partial[None]):
-    """The call that makes all calls of some notes, and keeps what these read."""
+    """The call that makes all calls of some notes, whose addresses are its argument, and keeps what these read."""
 
     kept: Any
 
@@ -177,7 +171,7 @@ def _together(group: list[Due]) -> _Together:
         if room is not None:
             room[0] = _start_of(note)
     row = [_start_of(note) for note, (_, room) in zip(notes, group, strict=True) if room is None]
-    call = _Together(_code_of_do(), np.array(row))
+    call = _Together(_code_of_make(), np.array(row))
     call.kept = group, notes
     return call
 
@@ -189,7 +183,7 @@ def _compiled(call: Call) -> Call:
 
 
 @compiled
-def _do(notes: Array) -> None:
+def make(notes: Array) -> None:
     """Make all calls of which the addresses of notes are given, one after another."""
     for k in range(len(notes)):
         if done(notes[k]):
@@ -197,5 +191,5 @@ def _do(notes: Array) -> None:
 
 
 @cache
-def _code_of_do() -> Callable[..., None]:
-    return _do.compile((types.int64[::1],))  # type: ignore[attr-defined, no-any-return]
+def _code_of_make() -> Callable[..., None]:
+    return make.compile((types.int64[::1],))  # type: ignore[attr-defined, no-any-return]
