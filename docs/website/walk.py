@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from difflib import unified_diff
 from inspect import getdoc, getmodule
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -60,7 +62,7 @@ def walk(choice: Choice) -> Iterator[str]:
     text = source(spec_file.file, rule, "cpu")
     yield f"For CPUs; [the page of {rule.title}](gallery/{NAME}.md) has the one for GPUs too."
     yield fenced(text, "python")
-    yield from _machine_code(module_of(NAME, text), rule.title)
+    yield from _machine_code(text, rule.title)
     yield from _ptx(module_of(NAME, source(spec_file.file, rule, "cuda")).PROGRAM)
 
 
@@ -101,10 +103,12 @@ def _changed(before: Kernel, after: Kernel) -> str:
     return fenced("\n".join(lines), "diff")
 
 
-def _machine_code(module: Any, title: str) -> Iterator[str]:
+def _machine_code(text: str, title: str) -> Iterator[str]:
     yield "## On a CPU"
-    getattr(module, title)([np.ones(ELEMENTS, np.float32)]).step([np.ones(ELEMENTS, np.float32)])
-    (assembly,) = module.sweep.inspect_asm().values()
+    with TemporaryDirectory() as folder:  # Numba does not show machine code that it finds on disk
+        module = module_of(NAME, text, Path(folder))
+        getattr(module, title)([np.ones(ELEMENTS, np.float32)]).step([np.ones(ELEMENTS, np.float32)])
+        (assembly,) = module.sweep.inspect_asm().values()
     starts = [match.start() for match in _LABEL.finditer(assembly)]
     blocks = [assembly[start:end] for start, end in zip(starts, [*starts[1:], len(assembly)], strict=True)]
     loop = next(block for block in blocks if "sqrt" in block)  # the loops for what is left over come after it
