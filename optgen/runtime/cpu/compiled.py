@@ -30,6 +30,7 @@ from numba.core.untyped_passes import FixupArgs, GenericRewrites, IRProcessing, 
 from numba.extending import lower_builtin
 
 from optgen.runtime.cpu.disk import KeptOnDisk
+from optgen.runtime.cpu.packs import LoweringOfRuns
 from optgen.runtime.cpu.threads import LoweringOfKernels
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -193,6 +194,7 @@ class _CompilerOfLoops(_Compiler):
 
 class _CompilerOfRuns(_Compiler):
     code = _RunCode
+    lowering = LoweringOfRuns
 
 
 class _CompilerOfParts(_Compiler):

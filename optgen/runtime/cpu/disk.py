@@ -19,15 +19,15 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 _DIGEST = sha256().digest_size
 
 
-def _digest_of(*modules: str) -> bytes:
+def _digest_of(folder: Path) -> bytes:
     found = sha256()
-    for name in modules:
+    for path in sorted(folder.glob("*.py")):
         with suppress(OSError):
-            found.update((Path(__file__).parent / f"{name}.py").read_bytes())
+            found.update(path.read_bytes())
     return found.digest()
 
 
-_INLINED = _digest_of("compiled", "primitives", "draws", "formats", "storage", "threads", "totals")
+_INLINED = _digest_of(Path(__file__).parent)
 """Of the modules whose functions become part of what is compiled elsewhere, where Numba does not look for changes."""
 
 

@@ -1,0 +1,65 @@
+"""How many elements of a loop go through one instruction, where totals would have it be fewer than the processor takes.
+
+LLVM counts by the widest number that a loop keeps. Totals are float64; beside one, elements of float32 would go through
+roots and divisions in packs of half the width.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.analysis import compute_cfg_from_blocks
+from numba.core.compiler_machinery import register_pass
+from numba.core.ir import Jump
+from numba.core.lowering import Lower
+from numba.core.typed_passes import NativeLowering
+
+__all__ = ["LoweringOfRuns"]
+
+_WIDTH = 8
+"""As many of float32 as AVX takes at once; where packs are narrower or elements wider, LLVM makes several of them."""
+_TOTALS = "lanes"
+"""What a function calls that keeps totals."""
+
+
+class _LowerOfRuns(Lower):
+    """Has LLVM pack the loops that add to totals by what elements are, not by what totals are."""
+
+    @cached_property
+    def _ends(self) -> list[Jump]:
+        """Where loops that hold no other go back to their beginning, if elements are narrower than the totals kept."""
+        narrower = types.float32 in self.fndesc.typemap.values()
+        keeping = narrower and _TOTALS in self.func_ir.func_id.code.co_names
+        loops = compute_cfg_from_blocks(self.blocks).loops() if keeping else {}
+        innermost = [(head, its.body) for head, its in loops.items() if loops.keys() & its.body == {head}]
+        ends = [(head, self.blocks[label].terminator) for head, body in innermost for label in body]
+        return [end for head, end in ends if isinstance(end, Jump) and end.target == head]
+
+    def lower_inst(self, inst: Any) -> None:
+        """Write a statement; where it ends such a loop, say how that is to be packed."""
+        super().lower_inst(inst)
+        if any(inst is end for end in self._ends):
+            self.builder.block.terminator.set_metadata("llvm.loop", _packed(self.module))
+
+
+def _packed(module: Any) -> Any:
+    """What is said of a loop. It names itself first: LLVM takes two that say the same for one."""
+    width = module.add_metadata(["llvm.loop.vectorize.width", ir.IntType(32)(_WIDTH)])
+    loop = module.add_metadata([width, str(len(module.metadata))])
+    loop.operands = (loop, width)
+    return loop
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class LoweringOfRuns(NativeLowering):
+    """Numba's last pass, for loops over runs."""
+
+    _name = "lowering of runs"
+
+    @property
+    def lowering_class(self) -> type[Lower]:
+        """What it is done by."""
+        return _LowerOfRuns
