@@ -81,8 +81,8 @@ def _moved(branch: Branch) -> dict[str, Any]:
     }
 
 
-def usual_branch(optimizer: Optimizer, kernel: Kernel) -> Branch:
-    """The branch that runs at most steps once an optimizer has settled, with the default hyperparameters.
+def usual_branch(optimizer: Optimizer, kernel: Kernel, steps: range = LATER) -> Branch:
+    """The branch that runs at most of some steps with the default hyperparameters, once it has settled unless said.
 
     It is the last where that depends on more than the host knows: a sum over all elements, say.
     """
@@ -98,11 +98,11 @@ def usual_branch(optimizer: Optimizer, kernel: Kernel) -> Branch:
     runs: Counter[int] = Counter()
     try:
         known.update({number: _function(number.init)(known) for number in numbers})
-        for step in range(1 if numbers else LATER.start, LATER.stop):
+        for step in range(1 if numbers else steps.start, steps.stop):
             known[t] = float(step)
             for target, value in compute:
                 known[target] = value(known)
-            if step in LATER:
+            if step in steps:
                 runs[next((number for number, holds in enumerate(decide) if holds(known)), len(chosen))] += 1
             known.update({number: known[number.next] for number in numbers})
     except (ArithmeticError, NameError, TypeError, ValueError):  # a function or a number that Python does not have

@@ -14,6 +14,8 @@ from optgen.bench.tables import size
 from optgen.runtime.cpu.launch import SERIAL_BELOW
 
 Results = Sequence[dict[str, Any]]
+ROOM = 0.5
+"""How much of what curves take is left under them, for what is said of where they bend."""
 
 
 def pages(report: dict[str, Any]) -> dict[str, Callable[[Any], None]]:
@@ -95,6 +97,8 @@ def _by_size(rule: str, results: Results, machine: dict[str, Any], canvas: Any) 
     """Time an element by the size of one tensor, with the sizes at which caches are full."""
     axes = canvas.subplots()
     _curves(axes, results, "elements")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low * (low / high) ** ROOM, high)
     footprint, threads = results[0]["footprint"], results[0]["threads"]
     for cache in machine["caches"]:
         held = cache["bytes"] / footprint
@@ -110,7 +114,8 @@ def _mark(axes: Any, at: float, label: str) -> None:
     low, high = axes.get_xlim()
     if low < at < high:
         axes.axvline(at, color="grey", linewidth=0.8)
-        axes.text(at, 0.02, f" {label}", transform=axes.get_xaxis_transform(), rotation=90, color="grey")
+        place = {"xycoords": axes.get_xaxis_transform(), "xytext": (3, 0), "textcoords": "offset points"}
+        axes.annotate(label, (at, 0.02), rotation=90, color="grey", fontsize="small", zorder=0, **place)
 
 
 def _by_tensors(rule: str, results: Results, canvas: Any) -> None:

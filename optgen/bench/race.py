@@ -34,7 +34,9 @@ ONCE = "once"
 OURS = "optgen"
 MOVED = "optgen, other g"
 SETTLED = 6
-"""Steps after which the usual branch of a rule runs."""
+"""Steps before those that count."""
+TIMED = range(SETTLED + 1, 1_000)
+"""Those that count, or about: what is done much later, as what SWATS does once it has switched, is not timed."""
 ROOM = 1.1
 """What a contender may need for each of its values, and a little: room is looked for before."""
 

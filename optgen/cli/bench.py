@@ -21,7 +21,7 @@ from optgen.bench import peers
 from optgen.bench.heats import Heat, StoredAs, every, standard
 from optgen.bench.machine import machine
 from optgen.bench.models import ALL, USUAL, chosen
-from optgen.bench.race import FULL, QUICK, Pace, Subject, outcome
+from optgen.bench.race import FULL, QUICK, TIMED, Pace, Subject, outcome
 from optgen.bench.tables import printed
 from optgen.catalog import Choice
 from optgen.cli.screen import complain, console, errors, named
@@ -151,7 +151,7 @@ def _subject(choice: Choice) -> Subject:
         module = import_module(f"optgen.generated.cpu.{rule.name}")
     else:
         module = module_of(rule.name, path.read_text(encoding="utf-8"))
-    return Subject(rule.name, getattr(module, rule.title), usual_branch(rule, kernel_of(rule)))
+    return Subject(rule.name, getattr(module, rule.title), usual_branch(rule, kernel_of(rule), TIMED))
 
 
 def _heats(choice: Choice, asked: Options, *, of_all: bool) -> list[Heat]:

@@ -26,7 +26,7 @@ def subject(generated_by_name):
 
     def made(name):
         its = generated_by_name(name)
-        return race.Subject(name, its.kind, usual_branch(its.optimizer, kernel_of(its.optimizer)))
+        return race.Subject(name, its.kind, usual_branch(its.optimizer, kernel_of(its.optimizer), race.TIMED))
 
     return made
 
@@ -45,6 +45,13 @@ def test_models_are_written_in_short():
     for wrong in ("3x", "by4", "0", "2^99", "-3", "3x4x5", "2 ^3", "alexnet"):
         with pytest.raises(UsageError, match=re.escape(repr(wrong))):
             tensors(wrong)
+
+
+def test_a_rule_is_held_against_what_it_does_at_the_steps_that_are_timed(generated_by_name, subject):
+    rule = generated_by_name("swats_at").optimizer  # after 1000 steps it goes on as SGD
+    kernel = kernel_of(rule)
+    assert str(usual_branch(rule, kernel).when) == "switched_at > 0"
+    assert subject("swats_at").branch.when == kernel.branches[-1].when
 
 
 def agree(starters, kept):
