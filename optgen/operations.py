@@ -10,6 +10,7 @@ from sympy.core.relational import Relational
 
 from optgen.ir import Branch, fma, times
 from optgen.language import order
+from optgen.language.powers import roots
 from optgen.language.sums import InOrder
 
 ORDER = ("fma", "times", "plus", "divide", "root", "compare", "choose", "power")
@@ -66,10 +67,10 @@ def _of_product(product: Basic) -> Iterator[str]:
 
 def _of_power(power: Pow) -> Iterator[str]:
     exponent = power.exp
-    if exponent.is_Rational and (2 * exponent).is_Integer and exponent > 0:
-        has_root = int(exponent.q != 1)
-        yield from ["root"] * has_root + ["times"] * (int(exponent) + has_root - 1)
-    else:
+    depths = roots(exponent)
+    if depths is None or exponent.is_negative:
         yield "power"
         yield from _done(exponent)
+    else:
+        yield from ["root"] * max(depths, default=0) + ["times"] * (int(exponent) + len(depths) - 1)
     yield from _done(power.base)

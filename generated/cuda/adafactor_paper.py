@@ -68,14 +68,14 @@ def row_0(r, acc0, n_cols, eps1, c0, c1):
 def column_0(c, total1, total3, n_rows, eps1, c0, c1):
     """One column before sweep 1: the new c, and by_column."""
     c_next = fma(c0, c, c1*fma(n_rows, eps1, total1))
-    by_column = total3**(1/4)/sqrt(c_next)
+    by_column = sqrt(sqrt(total3))/sqrt(c_next)
     return c_next, by_column
 
 
 @on_device
 def row_1(r_next, total2):
     """One row before sweep 1: by_row."""
-    by_row = total2**(1/4)/sqrt(r_next)
+    by_row = sqrt(sqrt(total2))/sqrt(r_next)
     return by_row
 
 

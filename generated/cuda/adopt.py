@@ -27,7 +27,7 @@ from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, sto
 @on_host
 def scalars(t, lr, beta2, eps, beta1):
     """What is the same for every element, computed once a step in float64."""
-    limit = (t - 1)**(1/4)
+    limit = sqrt(sqrt(t - 1))
     branch = 0 if t == 1 else 1
     beta2_head = head(beta2)
     beta2_tail = tail(beta2)

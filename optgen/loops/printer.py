@@ -17,6 +17,7 @@ from optgen.ir import expm1, fma, head, log1p, mean_age, powm1, root_of_squares,
 from optgen.language.decimals import is_exact
 from optgen.language.noise import normal
 from optgen.language.order import walk
+from optgen.language.powers import roots
 from optgen.language.reductions import Reduction, finite
 from optgen.language.rules import expressions
 from optgen.language.schedules import Schedule
@@ -86,14 +87,15 @@ class CodePrinter(TextPrinter):
         )
 
     def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
-        """A power: products and square roots in an element, ``**`` on the host."""
-        if exponent == S.Half:
-            return self.call("sqrt", [base]), ATOM
-        if self.elementwise and exponent.is_Rational and exponent.is_positive and (2 * exponent).is_Integer:
-            whole = [self(base)] * int(exponent)
-            root = [self.call("sqrt", [base])] if exponent.q != 1 else []
-            return "*".join(whole + root), PRODUCT if len(whole + root) > 1 else ATOM
-        return super().power(base, exponent)
+        """A power: products and square roots in an element; on the host what is more than roots of one is ``**``."""
+        depths = roots(exponent) if exponent.is_positive else None
+        if depths is None or not (self.elementwise or exponent.p == 1 != exponent.q):
+            return super().power(base, exponent)
+        factors = [self(base)] * int(exponent) + [self._root(self(base), depth) for depth in depths]
+        return "*".join(factors), PRODUCT if len(factors) > 1 else ATOM
+
+    def _root(self, text: str, depth: int) -> str:
+        return f"{self.library('sqrt')}({self._root(text, depth - 1)})" if depth else text
 
     def piecewise(self, piecewise: Piecewise) -> tuple[str, int]:
         """A choice."""

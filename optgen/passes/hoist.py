@@ -21,6 +21,7 @@ from sympy.logic.boolalg import Boolean
 from optgen.ir import Equation, Kernel, Scalar, Sweep, Value, fresh, head, tail
 from optgen.language import order
 from optgen.language.graph import rebuilt
+from optgen.language.powers import roots
 from optgen.language.reductions import Reduction
 from optgen.language.rules import space_of
 from optgen.language.spaces import Space, join
@@ -64,7 +65,7 @@ def _hoisted(kernel: Kernel, sweep: Sweep, names: dict[Expr, Named], free: _Name
 
 def is_product_power(exponent: Expr) -> bool:
     """Whether a power is written with multiplications and square roots alone."""
-    return bool(exponent.is_Rational and (2 * exponent).is_Integer and abs(exponent) <= LARGEST_PRODUCT)
+    return roots(exponent) is not None and bool(abs(exponent) <= LARGEST_PRODUCT)
 
 
 @dataclass(frozen=True)

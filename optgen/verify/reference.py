@@ -32,6 +32,8 @@ from optgen.language.sums import InOrder
 from optgen.verify.arithmetic import FLOAT64, Arithmetic, Value
 
 Shape = tuple[int, ...]
+_ROOTS = S.Half, Rational(1, 4), Rational(1, 8)
+"""Powers that are roots of roots."""
 
 
 def start(
@@ -307,10 +309,10 @@ def _computation(node: Basic) -> Callable[[_Evaluator], list[Any]]:
             return _applied("Add", *node.args)
         case Pow(base=base, exp=exponent) if exponent.is_Rational and exponent.is_negative:
             return _applied("Div", S.One, Pow(base, -exponent))
-        case Pow(base=base, exp=S.Half):
-            return _applied("sqrt", base)
-        case Pow(base=base, exp=Rational(q=2) as power):  # minus infinity has no root
-            return _applied("Mul", Pow(base, power - S.Half), Pow(base, S.Half))
+        case Pow(base=base, exp=Rational() as power) if power in _ROOTS:
+            return _applied("sqrt", Pow(base, 2 * power))
+        case Pow(base=base, exp=Rational() as power) if (root := Rational(1, power.q)) in _ROOTS:
+            return _applied("Mul", Pow(base, power - root), Pow(base, root))  # minus infinity has no root
     return _applied(node.func.__name__, *node.args)
 
 
