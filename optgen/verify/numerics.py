@@ -52,7 +52,7 @@ from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
 from optgen.verify import reference, settings
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
-from optgen.verify.cases import MODEL, Case, cases, in_range, joined, judged, nonnegative, unsure
+from optgen.verify.cases import MODEL, Batch, Case, cases, in_range, joined, judged, nonnegative, unsure
 from optgen.verify.error import Magnitudes, Measured
 from optgen.verify.memory import escapes, fenced
 from optgen.verify.range import Ranged
@@ -322,7 +322,8 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
             for special in _SPECIALS:
                 given = {**old, name: _spoilt(old[name], special)}
                 outcome = _Made(_stepped(candidate, setting, given), _exact(optimizer, setting, given))
-                problem = _misled(Case(optimizer, setting, given, random=False), usual, outcome)
+                case = Case(Batch(optimizer, [setting], [given]), 0, random=False)
+                problem = _misled(case, usual, outcome)
                 if problem:
                     where = f"{special} in every {_EVERY}th {name} of otherwise ordinary numbers"
                     yield Finding(PART, subject, Verdict.FAILED, f"{problem}\nwith {where}, at {setting}")
