@@ -109,10 +109,7 @@ class Case:
     @cached_property
     def expected(self) -> dict[str, Measured]:
         """Theta and every state after the step, to 50 digits and with its magnitude, `joined`."""
-        return {
-            name: Measured(its.value[:, self.place], its.magnitude[:, self.place])
-            for name, its in self.batch.expected.items()
-        }
+        return {name: its.of_model(self.place) for name, its in self.batch.expected.items()}
 
     @cached_property
     def ranged(self) -> dict[str, Ranged]:

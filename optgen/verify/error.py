@@ -61,6 +61,10 @@ class Measured:
         """The shape of both arrays."""
         return np.shape(self.value)
 
+    def of_model(self, place: int) -> Measured:
+        """Those of one of many models."""
+        return Measured(self.value[..., place], self.magnitude[..., place])
+
 
 @dataclass(frozen=True)
 class MeasuredScalar(Measured):

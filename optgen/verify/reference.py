@@ -38,15 +38,17 @@ def start(
     optimizer: Optimizer,
     thetas: Sequence[Any],
     *,
-    hypers: Mapping[str, float] | None = None,
+    hypers: Mapping[str, float | Sequence[float]] | None = None,
     arithmetic: Arithmetic = FLOAT64,
+    many: Shape = (),
 ) -> dict[str, list[Value]]:
     """What the states hold before the first step: by the name of the state, an array a tensor.
 
     Hyperparameters that are not given are at their defaults. What depends on the first gradient is NaN until then.
+    There may be many models, as in `step`: then that is the last axis of all arrays.
     """
     unknown = [np.full(np.shape(values), np.nan) for values in thetas]
-    evaluate = _evaluator(optimizer, {symbols.theta: thetas, symbols.g: unknown}, hypers, arithmetic)
+    evaluate = _evaluator(optimizer, {symbols.theta: thetas, symbols.g: unknown}, hypers, arithmetic, many)
     with np.errstate(all="ignore"):
         return {state.name: evaluate.at(state.space, state.init) for state in optimizer.states}
 
