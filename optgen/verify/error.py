@@ -228,14 +228,25 @@ class Magnitudes(Arithmetic):
     def ulps(self, result: Any, expected: Measured) -> NDArray[np.float64]:
         """The error of every element of what a kernel computed, in units in the last place of its magnitude."""
         found, value = self.exact.array(result), expected.value
-        size, distance = (np.absolute(np.asarray(x, np.float64)) for x in (value, np.subtract(found, value)))
+        magnitude = np.asarray(expected.magnitude, np.float64)
+        sizes = [np.absolute(np.asarray(x, np.float64)) for x in (found, value)]
+        usual = np.isfinite(sizes[0]) & (sizes[1] < self.largest) & np.isfinite(magnitude)
+        errors = np.empty(found.shape)
+        with np.errstate(over="ignore"):
+            errors[usual] = self.apart(found[usual], value[usual], magnitude[usual]) / self.eps
+        for k in np.flatnonzero(~usual):
+            errors.flat[k] = self._error(found.flat[k], value.flat[k], magnitude.flat[k])
+        return errors
+
+    def apart(self, found: Any, value: Any, units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How many units finite numbers are apart."""
+        distance = np.absolute(np.asarray(np.subtract(found, value), np.float64))
         with np.errstate(all="ignore"):
-            errors = np.asarray(distance / np.asarray(expected.magnitude, np.float64) / self.eps)
-        # Where something is no number, too large, or too small for float64 to hold the distance, one by one.
-        dense = (distance > _DENSE) | np.asarray(np.equal(found, value), np.bool_)
-        fits = dense & (size < self.largest) & np.isfinite(errors) & np.isfinite(np.asarray(found, np.float64))
-        for k in np.flatnonzero(~fits):
-            errors.flat[k] = self._error(found.flat[k], value.flat[k], expected.magnitude.flat[k])
+            errors = np.asarray(distance / units)
+        # The others are too large or too small for float64 to hold them.
+        held = np.isfinite(errors) & ((distance > _DENSE) | np.asarray(np.equal(found, value), np.bool_))
+        for k in np.flatnonzero(~held):
+            errors[k] = float(abs(found[k] - value[k]) / self.exact.number(float(units[k])))
         return errors
 
     def _error(self, found: Any, value: Any, magnitude: Any) -> float:

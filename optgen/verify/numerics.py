@@ -192,7 +192,7 @@ def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
     expected = case.expected[name]
     picked = Measured(expected.value[judged], expected.magnitude[judged])
     ulps = case.measure.ulps(found[judged], picked)
-    plain = max(before.plain, *_plain(case.measure, found[judged], picked))
+    plain = max(before.plain, _plain(case.measure, found[judged], picked))
     k = int(np.argmax(ulps))
     if not ulps[k] > before.ulps:
         return _Worst(before.ulps, plain, before.where)
@@ -213,15 +213,13 @@ def _apart(ulps: float, magnitude: Any) -> str:
     return f"{ulps:.3g} units in the last place of {float(magnitude):.3g}, the size of its terms{allowed}"
 
 
-def _plain(measure: Magnitudes, found: Array, expected: Measured) -> list[float]:
-    """The errors in units in the last place of the exact values, those that are finite and so have such units."""
-    errors = []
+def _plain(measure: Magnitudes, found: Array, expected: Measured) -> float:
+    """The largest error in units in the last place of the exact values, of those that have such units."""
     with np.errstate(over="ignore"):
         units = np.spacing(np.abs(expected.value.astype(np.float64).astype(found.dtype)))
-    for number, value, unit in zip(found, expected.value, units, strict=True):
-        if np.isfinite(number) and np.isfinite(unit):
-            errors.append(float(abs(measure.exact.number(float(number)) - value) / measure.exact.number(float(unit))))
-    return errors or [0.0]
+    usual = np.isfinite(found) & np.isfinite(units)
+    numbers = measure.exact.array(found[usual])
+    return float(np.max(measure.apart(numbers, expected.value[usual], units[usual].astype(np.float64)), initial=0))
 
 
 def _equation(optimizer: Optimizer, name: str) -> str:
