@@ -14,7 +14,9 @@ def broken(directory: Path, generated: Any, old: str, new: str) -> Candidate:
     assert old in text
     path = directory / f"{generated.optimizer.name}.py"
     path.write_text(text.replace(old, new), encoding="utf-8")
-    return Candidate(generated.optimizer, path)
+    right = Candidate(generated.optimizer, Path(generated.module.__file__))
+    vars(right)["module"] = generated.module  # with its cache of compiled kernels
+    return Candidate(generated.optimizer, path, like=right)
 
 
 NO_MISTAKE = {

@@ -15,9 +15,11 @@ from typing import Any
 
 import mpmath
 import numpy as np
+from mpmath.libmp import from_float
 from sympy import NumberSymbol, Rational
 
 from optgen.errors import UsageError
+from optgen.language.spaces import Space
 
 Value = Any
 """A number or an array of numbers, as an arithmetic represents it."""
@@ -72,8 +74,11 @@ class Arithmetic(ABC):
         """What a NumPy function that moves numbers about, and computes nothing, makes of the values."""
 
     @abstractmethod
-    def reduce(self, operation: str, value: Value, axis: int) -> Value:
-        """``Add`` or ``Max`` along an axis, which is kept with length 1; 0 or minus infinity if it is empty."""
+    def reduce(self, operation: str, value: Value, axis: int, space: Space) -> Value:
+        """``Add`` or ``Max`` along an axis, which is kept with length 1; 0 or minus infinity if it is empty.
+
+        What comes of it varies over a space.
+        """
 
 
 class _Plain(Arithmetic):
@@ -98,8 +103,9 @@ class _Plain(Arithmetic):
         """The function of the arrays themselves."""
         return function(*values)
 
-    def reduce(self, operation: str, value: Value, axis: int) -> Value:
+    def reduce(self, operation: str, value: Value, axis: int, space: Space) -> Value:
         """NumPy's reduction."""
+        del space
         empty = self.number({"Add": 0, "Max": -math.inf}[operation])
         return self.operations[operation].reduce(value, axis=axis, keepdims=True, initial=empty)
 
@@ -195,7 +201,6 @@ class Digits(_Plain):
 
         unary = {name: getattr(context, name) for name in (*_BY_NAME, "erf")} | {"Abs": abs, "ceiling": context.ceil}
         binary = {
-            "Div": divide,
             "Pow": context.power,
             "Max": max,
             "Min": min,
@@ -206,6 +211,7 @@ class Digits(_Plain):
             "Add": np.add,
             "Mul": np.multiply,
             "finite": np.frompyfunc(lambda x: context.mpf(bool(context.isfinite(x))), 1, 1),
+            "Div": np.frompyfunc(divide, 2, 1),  # NaN goes through it by itself
             **{name: real(function, 1) for name, function in unary.items()},
             **{name: real(function, 2) for name, function in binary.items()},
         }
@@ -223,4 +229,5 @@ class Digits(_Plain):
         given = np.asarray(numbers)
         if given.dtype == object:
             return given
-        return np.array([self.context.mpf(float(x)) for x in given.flat], object).reshape(given.shape)
+        make, floats = self.context.make_mpf, given.astype(np.float64).ravel().tolist()
+        return np.array([make(from_float(x)) for x in floats], object).reshape(given.shape)

@@ -16,6 +16,7 @@ import numpy as np
 from optgen.files import module_of
 from optgen.language.spec import Optimizer
 from optgen.runtime.core.program import Phase, Program
+from optgen.verify.alike import on_top_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Candidate:
     path: Path  # the file; its text is what is verified
     cache: Path | None = None  # where its kernels are kept; the cache of this user unless given
     target: str = "cpu"  # for what kind of machine it is
+    like: Candidate | None = None  # a module that it is a copy of, but for something; what is the same is compiled once
 
     @cached_property
     def text(self) -> str:
@@ -35,7 +37,8 @@ class Candidate:
     @cached_property
     def module(self) -> ModuleType:
         """The module, compiled from a copy of the text: kernels of a wrong one must not get into anybody's cache."""
-        return module_of(self.optimizer.name, self.text, self.cache)
+        text = on_top_of(self.like.module, self.text) if self.like else self.text
+        return module_of(self.optimizer.name, text, self.cache)
 
     @property
     def kind(self) -> Any:

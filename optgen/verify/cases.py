@@ -6,7 +6,7 @@ models: a few tensors of different shapes, each with numbers of a size of its ow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, reduce
 from math import prod
@@ -28,23 +28,24 @@ MODEL = ((2, 3), (4,), (), (2, 2, 2), (0, 3), (1, 2))
 """Shapes of the tensors of a model: what a row is, and what a column, differs in each."""
 TOGETHER = 10
 """Random elements at each setting, for a rule that has no need of models."""
+BESIDE = 16
+"""Models that are computed beside each other: in so many, what each operation takes to begin with is little."""
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """Tensors that are taken one step at one setting."""
+class Batch:
+    """Tensors of the same shapes that are taken one step each, at settings that all are of the first step or none."""
 
     optimizer: Optimizer  # by which rule
-    setting: settings.Setting  # when, with which hyperparameters
-    # By name, an array a tensor: theta, the gradient and every slot before the step, in the dtype of the kernel, and
-    # small states
-    old: settings.Model
-    random: bool  # whether the elements were drawn, rather than taken from the grid
+    at: Sequence[settings.Setting]  # when, with which hyperparameters
+    # For each, by name, an array a tensor: theta, the gradient and every slot before the step, in the dtype of the
+    # kernel, and small states
+    old: Sequence[settings.Model]
 
     @property
     def dtype(self) -> Any:
         """The dtype of the kernel."""
-        return self.old["theta"][0].dtype
+        return self.old[0]["theta"][0].dtype
 
     @cached_property
     def measure(self) -> Magnitudes:
@@ -54,9 +55,8 @@ class Case:
     @cached_property
     def expected(self) -> dict[str, Measured]:
         """Theta and every state after the step, to 50 digits and with its magnitude, `joined`."""
-        return joined(
-            self.optimizer, settings.model_step(self.optimizer, self.setting, self.old, self.measure), self.measure
-        )
+        made = settings.model_steps(self.optimizer, self.at, self._stacked, self.measure)
+        return joined(self.optimizer, made, self.measure, many=len(self.at))
 
     @cached_property
     def ranged(self) -> dict[str, Ranged]:
@@ -64,10 +64,57 @@ class Case:
         by = in_range(self.optimizer, self.dtype)
         spaces = {state.name: state.space for state in self.optimizer.small_states}
         old = {
-            name: [by.small(values, spaces[name]) for values in its] if name in spaces else list(its)
-            for name, its in self.old.items()
+            name: [by.small(values, spaces[name]) for values in its] if name in spaces else its
+            for name, its in self._stacked.items()
         }
-        return unsure(joined(self.optimizer, settings.model_step(self.optimizer, self.setting, old, by), by), by)
+        made = settings.model_steps(self.optimizer, self.at, old, by)
+        return unsure(joined(self.optimizer, made, by, many=len(self.at)), by, many=len(self.at))
+
+    @property
+    def _stacked(self) -> settings.Model:
+        return {
+            name: [np.stack(arrays, axis=-1) for arrays in zip(*(old[name] for old in self.old), strict=True)]
+            for name in self.old[0]
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One of them."""
+
+    batch: Batch
+    place: int  # among them
+    random: bool  # whether the elements were drawn, rather than taken from the grid
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The rule."""
+        return self.batch.optimizer
+
+    @property
+    def setting(self) -> settings.Setting:
+        """When the step is taken, with which hyperparameters."""
+        return self.batch.at[self.place]
+
+    @property
+    def old(self) -> settings.Model:
+        """The tensors before the step."""
+        return self.batch.old[self.place]
+
+    @property
+    def measure(self) -> Magnitudes:
+        """The arithmetic of the expected values."""
+        return self.batch.measure
+
+    @cached_property
+    def expected(self) -> dict[str, Measured]:
+        """Theta and every state after the step, to 50 digits and with its magnitude, `joined`."""
+        return {name: its.of_model(self.place) for name, its in self.batch.expected.items()}
+
+    @cached_property
+    def ranged(self) -> dict[str, Ranged]:
+        """Theta and every state after the step in float64, and where the dtype cannot follow, `joined`."""
+        return {name: its.of_model(self.place) for name, its in self.batch.ranged.items()}
 
     def judged(self, name: str, found: Array) -> Array:
         """The indices of what a kernel found of theta or a state about which the equations say something."""
@@ -79,16 +126,21 @@ def in_range(optimizer: Optimizer, dtype: Any) -> InRange:
     return InRange(dtype, totals=not settings.is_of_elements(optimizer))
 
 
-def unsure(after: Mapping[str, Ranged], by: InRange) -> dict[str, Ranged]:
+def unsure(after: Mapping[str, Ranged], by: InRange, many: int | None = None) -> dict[str, Ranged]:
     """What comes of steps, spoilt where a comparison on the way may come out either way.
 
     Where something is added up, a wrong branch is seen in every element; among several tensors it is not told in which.
     """
     masks = [mask for mask in by.doubtful if mask.any()]
-    if by.totals or any(mask.shape not in ((), after["theta"].shape) for mask in masks):
-        masks = [np.bool_(bool(masks))]
+    if by.totals or any(mask.shape not in ((), (many,), after["theta"].shape) for mask in masks):
+        masks = [mask.any() if many is None else _any_of(mask, many) for mask in masks]
     doubtful: Any = reduce(np.logical_or, masks, np.False_)
     return {name: replace(its, spoilt=its.spoilt | doubtful) for name, its in after.items()}
+
+
+def _any_of(mask: Any, many: int) -> Any:
+    """Whether there is any, for each of many models."""
+    return np.broadcast_to(mask, (*mask.shape[:-1], many)).reshape(-1, many).any(axis=0)
 
 
 def judged(ranged: Ranged, expected: Measured, found: Array) -> Array:
@@ -100,13 +152,16 @@ def judged(ranged: Ranged, expected: Measured, found: Array) -> Array:
     return np.flatnonzero(~ranged.out_of_range & ~(ranged.cancelled & undefined))
 
 
-def joined(optimizer: Optimizer, model: settings.Model, by: Arithmetic = FLOAT64) -> dict[str, Value]:
-    """The values of all tensors one after another; one value of what there is only one for."""
+def joined(
+    optimizer: Optimizer, model: settings.Model, by: Arithmetic = FLOAT64, many: int | None = None
+) -> dict[str, Value]:
+    """The values of all tensors one after another; one value of what there is only one for; those of many models."""
     spaces = {state.name: state.space for state in optimizer.states}
     full = [k for k, values in enumerate(model["theta"]) if 0 not in np.shape(values)]
+    line = (-1,) if many is None else (-1, many)
     return {
         name: by.rearrange(
-            lambda *parts: np.concatenate(list(map(np.ravel, parts))),
+            lambda *parts: np.concatenate([np.reshape(part, line) for part in parts]),
             *([values[0]] if spaces.get(name) in (Space.STEP, Space.MODEL) else [values[k] for k in full]),
         )
         for name, values in model.items()
@@ -123,23 +178,34 @@ def cases(optimizer: Optimizer, dtype: Any, effort: Effort) -> tuple[Case, ...]:
         moved = [setting for setting in settings.pushed(optimizer) if not _beyond(setting, set(usual.values()))]
         chosen = [(setting, False) for setting in (*settings.branches(optimizer), *moved[::3])]
         chosen += [(settings.drawn(optimizer, rng), True) for _ in range(effort.draws // sum(map(prod, MODEL)))]
-        return tuple(
-            Case(optimizer, setting, _drawn_model(optimizer, squares, dtype, rng, far=not random), random)
+        models = [
+            (setting, _drawn_model(optimizer, squares, dtype, rng, far=not random), random)
             for setting, random in chosen
-        )
+        ]
+        return _beside(optimizer, models)
     grid = [
         # Half of it, another half each time, is enough beside hyperparameters at their ends.
-        Case(
-            optimizer, setting, _from_grid(optimizer, squares, dtype, rng, whole=setting.hypers == usual), random=False
-        )
+        (setting, _from_grid(optimizer, squares, dtype, rng, whole=setting.hypers == usual), False)
         for setting in settings.pushed(optimizer)
     ]
     sizes = [min(TOGETHER, effort.draws - k) for k in range(0, effort.draws, TOGETHER)]
     random = [
-        Case(optimizer, settings.drawn(optimizer, rng), _drawn_slots(optimizer, squares, dtype, size, rng), random=True)
-        for size in sizes
+        (settings.drawn(optimizer, rng), _drawn_slots(optimizer, squares, dtype, size, rng), True) for size in sizes
     ]
-    return (*grid, *random)
+    return _beside(optimizer, [*grid, *random])
+
+
+def _beside(optimizer: Optimizer, given: Sequence[tuple[settings.Setting, settings.Model, bool]]) -> tuple[Case, ...]:
+    """The cases, of which those that can be are computed beside others; few, for a wrong module fails at the first."""
+    places: dict[Any, list[int]] = {}
+    for k, (setting, old, _) in enumerate(given):
+        places.setdefault((setting.t == 1, old["theta"][0].shape), []).append(k)
+    found: dict[int, Case] = {}
+    for alike in places.values():
+        for some in (alike[k : k + BESIDE] for k in range(0, len(alike), BESIDE)):
+            batch = Batch(optimizer, [given[k][0] for k in some], [given[k][1] for k in some])
+            found |= {k: Case(batch, place, given[k][2]) for place, k in enumerate(some)}
+    return tuple(found[k] for k in range(len(given)))
 
 
 def _beyond(setting: settings.Setting, usual: set[float]) -> bool:

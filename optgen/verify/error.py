@@ -40,8 +40,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from optgen.language.spaces import Space
 from optgen.verify.arithmetic import Arithmetic, Digits, Value
 
+_DENSE = 2.0**-900
+"""Above it, float64 has all of its digits, and some to spare."""
 LOST = 8
 """How many units in the last place of its magnitude a value must exceed for its inverse to be known."""
 
@@ -58,9 +61,16 @@ class Measured:
         """The shape of both arrays."""
         return np.shape(self.value)
 
+    def of_model(self, place: int) -> Measured:
+        """Those of one of many models."""
+        return Measured(self.value[..., place], self.magnitude[..., place])
 
+
+@dataclass(frozen=True)
 class MeasuredScalar(Measured):
     """Numbers that no array has gone into and that float64 has left few digits of: their magnitudes are in float64."""
+
+    plain: Any = False  # where one of many is a plain number all the same
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,11 @@ class Magnitudes(Arithmetic):
         return float(np.finfo(self.dtype).smallest_normal)
 
     @cached_property
+    def largest(self) -> float:
+        """The largest number of the dtype."""
+        return float(np.finfo(self.dtype).max)
+
+    @cached_property
     def too_large(self) -> Any:
         """The first power of two that the dtype cannot hold."""
         return self.exact.number(2) ** int(np.finfo(self.dtype).maxexp)
@@ -110,12 +125,24 @@ class Magnitudes(Arithmetic):
         """The operation on the values, and its rule on the magnitudes."""
         if not any(isinstance(operand, Measured) for operand in operands):
             return self.exact.apply(operation, *operands)
-        if not any(type(operand) is Measured for operand in operands):
-            return _scalar(self.float64.apply(operation, *map(_measured, operands)))
-        operands = tuple(
-            self._lifted(operand) if isinstance(operand, MeasuredScalar) else operand for operand in operands
-        )
-        lifted = [self._lifted(operand) for operand in operands]
+        plain = [_plain(operand) for operand in operands]
+        if any(type(operand) is Measured for operand in operands):
+            return self._measured(operation, [self._lifted(operand) for operand in operands], plain)
+        in_float64 = [
+            operand if isinstance(operand, Measured) else self.float64._lifted(operand)  # noqa: SLF001 - one of us
+            for operand in operands
+        ]
+        made = self.float64._measured(operation, in_float64, plain)  # noqa: SLF001
+        return self._scalar(made.value, made.magnitude, reduce(np.logical_and, plain))
+
+    def _scalar(self, value: Any, magnitude: Any, plain: Any) -> MeasuredScalar:
+        """Numbers with magnitudes in float64, which those that are plain have of themselves."""
+        if np.any(plain):
+            magnitude = np.where(plain, np.maximum(_size(value), self.float64.tiny), magnitude)
+        return MeasuredScalar(value, magnitude, plain)
+
+    def _measured(self, operation: str, lifted: Sequence[Measured], plain: Sequence[Any]) -> Measured:
+        """The operation on values with magnitudes, of which some are plain numbers."""
         values = [operand.value for operand in lifted]
         magnitudes = [operand.magnitude for operand in lifted]
         result = self.exact.apply(operation, *values)
@@ -129,40 +156,57 @@ class Magnitudes(Arithmetic):
             case "Div":
                 magnitude = magnitudes[0] * self._inverse(values[1], magnitudes[1])
             case _:
-                return self._floored(result, self._moved(operation, result, operands))
+                return self._floored(result, self._moved(operation, result, lifted, plain))
         return Measured(result, np.maximum(magnitude, self.tiny))  # it is no less than the result as those before are
 
     def sum(self, terms: Sequence[Value], *, exactly: bool) -> Value:
         """The sum; one of plain numbers that cancels has the errors of float64, unless it is to keep its digits."""
         result = super().sum(terms, exactly=exactly)
-        if exactly or isinstance(result, Measured):
+        if exactly or not np.any(_plain(result)):
             return result
-        sizes = list(map(_size, terms))
-        if np.all(4 * _size(result) >= reduce(np.maximum, sizes)):
-            return result
-        return MeasuredScalar(np.asarray(result, object), reduce(np.add, sizes))
+        sizes = [_size(getattr(term, "value", term)) for term in terms]
+        near = 4 * _size(getattr(result, "value", result)) >= reduce(np.maximum, sizes)
+        return self._where_near(near, result, reduce(np.add, sizes))
+
+    def _where_near(self, near: Any, result: Value, magnitude: Any) -> Value:
+        """What is plain in a result, but where it is not near what float64 makes of it, with that magnitude."""
+        if not isinstance(result, Measured):
+            if np.all(near):
+                return result
+            return self._scalar(np.asarray(result, object), magnitude, near)
+        magnitude = np.where(_plain(result), magnitude, result.magnitude)
+        return self._scalar(result.value, magnitude, _plain(result) & near)
 
     def function(self, operation: str, operands: Sequence[Value], *, given: Sequence[bool]) -> Value:
         """The function; one of plain numbers that float64 has rounded is as wrong as that leaves it, if that is far."""
         result = self.apply(operation, *operands)
-        if isinstance(result, Measured):
+        if all(given) or not np.any(_plain(result)):
             return result
-        rounded = (x if exact else self.float64.array(x) for x, exact in zip(operands, given, strict=True))
-        moved = self.float64.apply(operation, *rounded)
-        is_near = not isinstance(moved, Measured) or np.all(moved.magnitude <= 4 * _size(result))
-        return result if is_near else _scalar(moved)
+        values = [getattr(operand, "value", operand) for operand in operands]
+        rounded = (x if exact else self.float64.array(x) for x, exact in zip(values, given, strict=True))
+        magnitude = self.float64.apply(operation, *rounded).magnitude
+        near = magnitude <= 4 * _size(getattr(result, "value", result))
+        return self._where_near(near, result, magnitude)
 
     def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
         """The product, with the magnitude of what denormals on the way leave of it, in whatever order it is taken."""
         result = super().product(over, under)
         if type(result) is not Measured:
             return result
-        above, below = ([self._lifted(x) for x in factors if not _is_sign(x)] for factors in (over, under))
-        sizes = [x.magnitude for x in above] + [self._inverse(x.value, x.magnitude) for x in below]
-        if len(sizes) < 3:  # noqa: PLR2004 - of two the one product is the result
+        signs = [_is_sign(factor) for factor in (*over, *under)]
+        kept = [not np.all(each) for each in signs]
+        if sum(kept) < 3:  # noqa: PLR2004 - of two the one product is the result
             return result
-        largest = np.sort(np.stack(np.broadcast_arrays(*sizes)), axis=0)[2:]
-        vanished = np.multiply.reduce(np.maximum(largest, 1), axis=0, initial=self.tiny)
+        lifted = [self._lifted(factor) for factor in (*over, *under)]
+        sizes = [x.magnitude for x in lifted[: len(over)]]
+        sizes += [self._inverse(x.value, x.magnitude) for x in lifted[len(over) :]]
+        # What is a sign in some models only comes first there, and is dropped beside the two that are smallest.
+        sizes = [np.where(sign, 0, size) for size, sign, keep in zip(sizes, signs, kept, strict=True) if keep]
+        ordered = np.sort(np.stack(np.broadcast_arrays(*sizes)), axis=0)
+        dropped = 2 + reduce(np.add, [np.asarray(sign, int) for sign, keep in zip(signs, kept, strict=True) if keep])
+        place = np.arange(len(ordered)).reshape(-1, *(1,) * (ordered.ndim - 1))
+        largest = np.where(place < dropped, 1, np.maximum(ordered, 1))
+        vanished = np.multiply.reduce(largest, axis=0, initial=self.tiny)
         return Measured(result.value, np.maximum(result.magnitude, vanished))
 
     def compare(self, relation: str, left: Value, right: Value) -> Any:
@@ -174,18 +218,36 @@ class Magnitudes(Arithmetic):
         lifted = [self._lifted(value) for value in values]
         return Measured(function(*(x.value for x in lifted)), function(*(x.magnitude for x in lifted)))
 
-    def reduce(self, operation: str, value: Value, axis: int) -> Value:
+    def reduce(self, operation: str, value: Value, axis: int, space: Space) -> Value:
         """The reduction of the values, and of the magnitudes."""
         lifted = self._lifted(value)
         add = {"Add": np.add, "Max": np.maximum}[operation]
         magnitude = add.reduce(lifted.magnitude, axis=axis, keepdims=True, initial=0)
-        return self._floored(self.exact.reduce(operation, lifted.value, axis), magnitude)
+        return self._floored(self.exact.reduce(operation, lifted.value, axis, space), magnitude)
 
     def ulps(self, result: Any, expected: Measured) -> NDArray[np.float64]:
         """The error of every element of what a kernel computed, in units in the last place of its magnitude."""
-        found = self.exact.array(result)
-        triples = zip(found.flat, expected.value.flat, expected.magnitude.flat, strict=True)
-        return np.array([self._error(*triple) for triple in triples], np.float64).reshape(found.shape)
+        found, value = self.exact.array(result), expected.value
+        magnitude = np.asarray(expected.magnitude, np.float64)
+        sizes = [np.absolute(np.asarray(x, np.float64)) for x in (found, value)]
+        usual = np.isfinite(sizes[0]) & (sizes[1] < self.largest) & np.isfinite(magnitude)
+        errors = np.empty(found.shape)
+        with np.errstate(over="ignore"):
+            errors[usual] = self.apart(found[usual], value[usual], magnitude[usual]) / self.eps
+        for k in np.flatnonzero(~usual):
+            errors.flat[k] = self._error(found.flat[k], value.flat[k], magnitude.flat[k])
+        return errors
+
+    def apart(self, found: Any, value: Any, units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How many units finite numbers are apart."""
+        distance = np.absolute(np.asarray(np.subtract(found, value), np.float64))
+        with np.errstate(all="ignore"):
+            errors = np.asarray(distance / units)
+        # The others are too large or too small for float64 to hold them.
+        held = np.isfinite(errors) & ((distance > _DENSE) | np.asarray(np.equal(found, value), np.bool_))
+        for k in np.flatnonzero(~held):
+            errors[k] = float(abs(found[k] - value[k]) / self.exact.number(float(units[k])))
+        return errors
 
     def _error(self, found: Any, value: Any, magnitude: Any) -> float:
         isnan = self.exact.context.isnan
@@ -207,12 +269,12 @@ class Magnitudes(Arithmetic):
         """A value whose magnitude is no less than it and than the smallest normal number; NaN if one is."""
         return Measured(value, np.maximum(np.maximum(magnitude, _size(value)), self.tiny))
 
-    def _moved(self, operation: str, result: Any, operands: tuple[Value, ...]) -> Any:
-        values: list[Any] = [getattr(operand, "value", operand) for operand in operands]
+    def _moved(self, operation: str, result: Any, operands: Sequence[Measured], plain: Sequence[Any]) -> Any:
+        values: list[Any] = [operand.value for operand in operands]
         total = self.exact.number(0)
         for k, operand in enumerate(operands):
             farthest = self.exact.number(0)
-            for error in self._errors(operand):
+            for error in self._errors(operand, plain[k]):
                 there = self.exact.apply(operation, *values[:k], np.add(values[k], error), *values[k + 1 :])
                 distance = self.exact.apply("Abs", np.subtract(there, result))
                 # On one side the function may not be defined, as at the root of 0.
@@ -220,16 +282,20 @@ class Magnitudes(Arithmetic):
                 farthest = self.exact.apply("Max", farthest, distance)
             total = np.add(total, farthest)
         if operation == "log" or (operation == "Pow" and np.less(values[1], 0).any()):
-            pole = isinstance(operands[0], Measured) & self._is_lost(values[0], self._lifted(operands[0]).magnitude)
+            pole = np.logical_not(plain[0]) & self._is_lost(values[0], operands[0].magnitude)
             total = np.where(pole & (np.less(values[-1], 0) | (operation == "log")), self.exact.context.inf, total)
         return np.asarray(np.divide(total, self.eps), np.float64)
 
-    def _errors(self, operand: Value) -> tuple[Any, ...]:
-        if isinstance(operand, Measured):
+    def _errors(self, operand: Measured, plain: Any) -> tuple[Any, ...]:
+        if not np.any(plain):
             error = self.exact.array(operand.magnitude) * self.eps
             return error, -error
-        rounded = self.exact.array(np.asarray(operand, object).astype(self.dtype))
-        return (np.subtract(rounded, operand),)
+        rounded = self.exact.array(np.asarray(operand.value, object).astype(self.dtype))
+        moved = np.subtract(rounded, operand.value)
+        if np.all(plain):
+            return (moved,)
+        error = self.exact.array(operand.magnitude) * self.eps
+        return np.where(plain, moved, error), np.where(plain, moved, -error)
 
     def _inverse(self, value: Any, magnitude: Any) -> Any:
         size = _size(value)
@@ -245,14 +311,15 @@ def _size(value: Any) -> Any:
     return np.absolute(np.asarray(value, np.float64))
 
 
-def _scalar(measured: Measured) -> MeasuredScalar:
-    return MeasuredScalar(measured.value, measured.magnitude)
+def _plain(operand: Value) -> Any:
+    """Where an operand is a plain number."""
+    return getattr(operand, "plain", not isinstance(operand, Measured))
 
 
-def _measured(operand: Value) -> Value:
-    return Measured(operand.value, operand.magnitude) if isinstance(operand, MeasuredScalar) else operand
-
-
-def _is_sign(factor: Value) -> bool:
-    """Whether a factor is 1 or -1, which takes nothing from another."""
-    return not isinstance(factor, Measured) and bool(np.all(np.equal(np.absolute(factor), 1)))
+def _is_sign(factor: Value) -> Any:
+    """Where a factor is 1 or -1, which takes nothing from another."""
+    plain: Any = _plain(factor)
+    if not np.any(plain):
+        return False
+    numbers: Any = getattr(factor, "value", factor)
+    return plain & np.asarray(np.absolute(numbers) == 1, np.bool_)

@@ -81,7 +81,7 @@ def outcome(candidate: Candidate, mutant: Mutant) -> Outcome:
             path = Path(folder) / its / f"{optimizer.name}.py"
             path.parent.mkdir()
             path.write_text(text, encoding="utf-8")
-        broken = Candidate(optimizer, path, Path(folder), target)
+        broken = Candidate(optimizer, path, Path(folder), target, candidate)
         caught = any(finding.verdict is Verdict.FAILED for finding in part(broken, QUICK))  # the first will do
     return Outcome(mutant, caught, target)
 

@@ -52,7 +52,7 @@ from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
 from optgen.verify import reference, settings
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
-from optgen.verify.cases import MODEL, Case, cases, in_range, joined, judged, nonnegative, unsure
+from optgen.verify.cases import MODEL, Batch, Case, cases, in_range, joined, judged, nonnegative, unsure
 from optgen.verify.error import Magnitudes, Measured
 from optgen.verify.memory import escapes, fenced
 from optgen.verify.range import Ranged
@@ -192,7 +192,7 @@ def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
     expected = case.expected[name]
     picked = Measured(expected.value[judged], expected.magnitude[judged])
     ulps = case.measure.ulps(found[judged], picked)
-    plain = max(before.plain, *_plain(case.measure, found[judged], picked))
+    plain = max(before.plain, _plain(case.measure, found[judged], picked))
     k = int(np.argmax(ulps))
     if not ulps[k] > before.ulps:
         return _Worst(before.ulps, plain, before.where)
@@ -213,15 +213,13 @@ def _apart(ulps: float, magnitude: Any) -> str:
     return f"{ulps:.3g} units in the last place of {float(magnitude):.3g}, the size of its terms{allowed}"
 
 
-def _plain(measure: Magnitudes, found: Array, expected: Measured) -> list[float]:
-    """The errors in units in the last place of the exact values, those that are finite and so have such units."""
-    errors = []
+def _plain(measure: Magnitudes, found: Array, expected: Measured) -> float:
+    """The largest error in units in the last place of the exact values, of those that have such units."""
     with np.errstate(over="ignore"):
         units = np.spacing(np.abs(expected.value.astype(np.float64).astype(found.dtype)))
-    for number, value, unit in zip(found, expected.value, units, strict=True):
-        if np.isfinite(number) and np.isfinite(unit):
-            errors.append(float(abs(measure.exact.number(float(number)) - value) / measure.exact.number(float(unit))))
-    return errors or [0.0]
+    usual = np.isfinite(found) & np.isfinite(units)
+    numbers = measure.exact.array(found[usual])
+    return float(np.max(measure.apart(numbers, expected.value[usual], units[usual].astype(np.float64)), initial=0))
 
 
 def _equation(optimizer: Optimizer, name: str) -> str:
@@ -233,23 +231,30 @@ def _equation(optimizer: Optimizer, name: str) -> str:
 
 @lru_cache(maxsize=8)
 def _start(
-    optimizer: Optimizer, dtype: Any, hypers: tuple[tuple[str, float], ...]
+    optimizer: Optimizer, dtype: Any
 ) -> tuple[list[Array], list[list[Array]], list[tuple[dict[str, Measured], dict[str, Ranged]]]]:
-    """Thetas and gradients, and what every slot should be after each of the first steps, with where a dtype follows."""
+    """Thetas and gradients, and what every slot should be after each of the first steps, with where a dtype follows.
+
+    There are two models: with defaults, and with all hyperparameters moved.
+    """
     rng, shapes = np.random.default_rng(1), _VECTORS if settings.is_of_elements(optimizer) else MODEL
     thetas = [np.asarray(rng.normal(size=shape), dtype) for shape in shapes]
     drawn = ([rng.normal(size=shape) * 10.0 ** rng.integers(-6, 6, shape) for shape in shapes] for _ in range(STEPS))
     grads = [[np.asarray(gradient, dtype) for gradient in model] for model in drawn]
+    values = [optimizer.values(hypers) for hypers in ({}, _others(optimizer))]
+    both, many = {name: [each[name] for each in values] for name in values[0]}, len(values)
     found: list[list[Any]] = []
     by = in_range(optimizer, dtype)
     for arithmetic in (Magnitudes(dtype), by):
-        how: dict[str, Any] = {"hypers": dict(hypers), "arithmetic": arithmetic}
-        after, states = list(thetas), reference.start(optimizer, thetas, **how)
+        how: dict[str, Any] = {"hypers": both, "arithmetic": arithmetic}
+        after: list[Any] = [np.stack([theta] * many, axis=-1) for theta in thetas]
+        states = reference.start(optimizer, after, **how, many=(many,))
         found.append([])
         for k, grad in enumerate(grads):
-            after, states = reference.step(optimizer, after, grad, states, k + 1, **how)
-            found[-1].append(joined(optimizer, {"theta": after, **states}, arithmetic))
-    return thetas, grads, [(expected, unsure(ranged, by)) for expected, ranged in zip(*found, strict=True)]
+            grads_of = [np.stack([one] * many, axis=-1) for one in grad]
+            after, states = reference.step(optimizer, after, grads_of, states, [k + 1] * many, **how)
+            found[-1].append(joined(optimizer, {"theta": after, **states}, arithmetic, many=many))
+    return thetas, grads, [(expected, unsure(ranged, by, many)) for expected, ranged in zip(*found, strict=True)]
 
 
 def _others(optimizer: Optimizer) -> dict[str, float]:
@@ -266,8 +271,8 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
     """The first steps from the start by way of the class, with defaults and with all hyperparameters moved."""
     optimizer, measure = candidate.optimizer, Magnitudes(dtype)
     subject, largest = f"first {STEPS} steps, {dtype}", 0.0
-    for hypers in ({}, _others(optimizer)):
-        thetas, grads, steps = _start(optimizer, dtype, tuple(hypers.items()))
+    thetas, grads, steps = _start(optimizer, dtype)
+    for place, hypers in enumerate(({}, _others(optimizer))):
         params = [theta.copy() for theta in thetas]
         with running():
             taken = candidate.kind(params, **hypers)
@@ -276,7 +281,7 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
                 taken.step(grad)
                 after = joined(optimizer, {"theta": params, **_states_of(taken)})
             for name, found in after.items():
-                expected, ranged = steps[k][0][name], steps[k][1][name]
+                expected, ranged = steps[k][0][name].of_model(place), steps[k][1][name].of_model(place)
                 kept = judged(ranged, expected, found)
                 ulps = measure.ulps(found, expected)
                 ulps[np.setdiff1d(np.arange(ulps.size), kept)] = 0
@@ -322,7 +327,8 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
             for special in _SPECIALS:
                 given = {**old, name: _spoilt(old[name], special)}
                 outcome = _Made(_stepped(candidate, setting, given), _exact(optimizer, setting, given))
-                problem = _misled(Case(optimizer, setting, given, random=False), usual, outcome)
+                case = Case(Batch(optimizer, [setting], [given]), 0, random=False)
+                problem = _misled(case, usual, outcome)
                 if problem:
                     where = f"{special} in every {_EVERY}th {name} of otherwise ordinary numbers"
                     yield Finding(PART, subject, Verdict.FAILED, f"{problem}\nwith {where}, at {setting}")

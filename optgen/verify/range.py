@@ -43,6 +43,14 @@ class Ranged:
         """The shape of all of them."""
         return np.shape(self.value)
 
+    def of_model(self, place: int) -> Ranged:
+        """Those of one of many models."""
+        value, spoilt, product, cancelled = (
+            np.broadcast_to(mask, np.shape(mask)[:-1] + np.shape(self.value)[-1:])[..., place]
+            for mask in (self.value, self.spoilt, self.product, self.cancelled)
+        )
+        return Ranged(value, spoilt, product, cancelled, self.over, self.given)
+
     @property
     def out_of_range(self) -> Any:
         """Where a kernel may find anything."""
@@ -136,15 +144,16 @@ class InRange(Arithmetic):
         else:
             nothing = np.inf if elements else _kind(np.float64).least  # of float64 only what is lost whole
             unsure = unsure | _any(side.cancelled & (np.absolute(side.value) < nothing) for side in (left, right))
-            if elements and not all(map(self._is_exact, (left, right))):
+            if elements:
                 close = np.absolute(left.value - right.value) <= LOST * _kind(self.dtype).eps * np.maximum(*sizes)
-                unsure = unsure | (close & (np.maximum(*sizes) > 0))
+                exact = self._is_exact(left) & self._is_exact(right)
+                unsure = unsure | (close & (np.maximum(*sizes) > 0) & ~exact)
         self.doubtful.append(unsure)
         return FLOAT64.compare(relation, left.value, right.value)
 
-    def _is_exact(self, side: Ranged) -> bool:
-        """Whether a kernel compares the very numbers."""
-        return side.given and bool(np.equal(side.value, np.asarray(side.value).astype(self.dtype)).all())
+    def _is_exact(self, side: Ranged) -> Any:
+        """Where a kernel compares the very numbers."""
+        return side.given & np.equal(side.value, np.asarray(side.value).astype(self.dtype))
 
     def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
         """The function of the numbers, and of what is noted of each."""
@@ -155,14 +164,13 @@ class InRange(Arithmetic):
         )
         return Ranged(value, spoilt, product, cancelled, frozenset[str]().union(*(its.over for its in values)))
 
-    def reduce(self, operation: str, value: Value, axis: int) -> Value:
+    def reduce(self, operation: str, value: Value, axis: int, space: Space) -> Value:
         """The reduction in float64, which makes products itself: over rows or columns of matrices, or all in a line."""
         value = self._lifted(value)
-        made = FLOAT64.reduce(operation, value.value, axis)
+        made = FLOAT64.reduce(operation, value.value, axis, space)
         spoilt, cancelled = (mask.any(axis=axis, keepdims=True) for mask in (value.spoilt, value.cancelled))
         spoilt = spoilt | (np.absolute(made) > _kind(np.float64).limit)
-        over = {"row" if axis == -1 else "column"} if value.value.ndim > 1 else ()
-        return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, frozenset(over))
+        return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, _ELEMENTS & {space.value})
 
     def _lifted(self, value: Value) -> Ranged:
         return value if isinstance(value, Ranged) else self.small(value, Space.STEP)

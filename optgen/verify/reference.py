@@ -40,15 +40,17 @@ def start(
     optimizer: Optimizer,
     thetas: Sequence[Any],
     *,
-    hypers: Mapping[str, float] | None = None,
+    hypers: Mapping[str, float | Sequence[float]] | None = None,
     arithmetic: Arithmetic = FLOAT64,
+    many: Shape = (),
 ) -> dict[str, list[Value]]:
     """What the states hold before the first step: by the name of the state, an array a tensor.
 
     Hyperparameters that are not given are at their defaults. What depends on the first gradient is NaN until then.
+    There may be many models, as in `step`: then that is the last axis of all arrays.
     """
     unknown = [np.full(np.shape(values), np.nan) for values in thetas]
-    evaluate = _evaluator(optimizer, {symbols.theta: thetas, symbols.g: unknown}, hypers, arithmetic)
+    evaluate = _evaluator(optimizer, {symbols.theta: thetas, symbols.g: unknown}, hypers, arithmetic, many)
     with np.errstate(all="ignore"):
         return {state.name: evaluate.at(state.space, state.init) for state in optimizer.states}
 
@@ -58,9 +60,9 @@ def step(
     thetas: Sequence[Any],
     grads: Sequence[Any],
     states: Mapping[str, Sequence[Any]],
-    t: int,
+    t: int | Sequence[int],
     *,
-    hypers: Mapping[str, float] | None = None,
+    hypers: Mapping[str, float | Sequence[float]] | None = None,
     arithmetic: Arithmetic = FLOAT64,
 ) -> tuple[list[Value], dict[str, list[Value]]]:
     """Take one step, the first of which is t = 1: the new parameters and states.
@@ -69,23 +71,28 @@ def step(
     step before returned them; hyperparameters that are not given are at their defaults. At the first step a state that
     starts from theta or the gradient is what it starts from. The gradient is not known before, so the equations have
     the one for the other: what has become of it since is 0, as had one written 0.
+
+    Many models take a step each, of as many tensors of the same shapes, if t is a sequence: of the number of the step
+    for each, all of them 1 or none. So is then every hyperparameter and every state that is one number, and all arrays
+    have one more axis, the last.
     """
-    evaluate = _evaluator(optimizer, {symbols.theta: thetas, symbols.g: grads}, hypers, arithmetic)
-    evaluate.known[symbols.t] = evaluate.everywhere(arithmetic.number(t))
+    first = np.all(np.equal(t, 1))
+    evaluate = _evaluator(optimizer, {symbols.theta: thetas, symbols.g: grads}, hypers, arithmetic, np.shape(t))
+    evaluate.known[symbols.t] = evaluate.everywhere(_plain(arithmetic, t))
     with np.errstate(all="ignore"):
         for draw in optimizer.draws:
             evaluate.draw(draw, t)
-        late = {state: state.init for state in optimizer.states if t == 1 and state.init.has(symbols.g)}
+        late = {state: state.init for state in optimizer.states if first and state.init.has(symbols.g)}
         for state in optimizer.states:
-            if t == 1 and state.init.has(symbols.theta) and state not in late:
+            if first and state.init.has(symbols.theta) and state not in late:
                 evaluate.known[state] = evaluate(state.init)
             elif state not in late:
                 held = states[state.name]
-                is_plain = state.space is Space.STEP and isinstance(held[0], float)  # known to the host, so exact
-                known = (
-                    evaluate.everywhere(arithmetic.number(float(held[0]))) if is_plain else map(arithmetic.array, held)
+                # What is known to the host is exact.
+                is_plain = state.space is Space.STEP and isinstance(held[0], float | list)
+                evaluate.known[state] = (
+                    evaluate.everywhere(_plain(arithmetic, held[0])) if is_plain else list(map(arithmetic.array, held))
                 )
-                evaluate.known[state] = list(known)
         for let in optimizer.equations:
             evaluate.known[let.target] = evaluate(let.value.xreplace(late) if late else let.value)
         # What is a mere hyperparameter becomes a value here.
@@ -96,19 +103,19 @@ def step(
 def decided(
     optimizer: Optimizer,
     relations: Sequence[Basic],
-    t: int,
-    numbers: Mapping[str, float],
+    t: Sequence[int],
+    numbers: Mapping[str, Sequence[float]],
     *,
-    hypers: Mapping[str, float] | None = None,
+    hypers: Mapping[str, Sequence[float]],
     arithmetic: Arithmetic = FLOAT64,
-) -> list[bool]:
-    """How comparisons in the equations of a rule come out at a step, where data have no part in them."""
-    nothing = {symbols.theta: [np.full((), np.nan)]}
-    evaluate = _evaluator(optimizer, nothing, hypers, arithmetic)
+) -> list[tuple[bool, ...]]:
+    """How comparisons in the equations of a rule come out at each of some steps, where data have no part in them."""
+    nothing = {symbols.theta: [np.full(len(t), np.nan)]}
+    evaluate = _evaluator(optimizer, nothing, hypers, arithmetic, np.shape(t))
     known = evaluate.known
     del known[symbols.theta]
-    known[symbols.t] = evaluate.everywhere(arithmetic.number(t))
-    known |= {state: evaluate.everywhere(arithmetic.number(numbers[state.name])) for state in optimizer.numbers}
+    known[symbols.t] = evaluate.everywhere(_plain(arithmetic, t))
+    known |= {state: evaluate.everywhere(_plain(arithmetic, numbers[state.name])) for state in optimizer.numbers}
 
     def is_of_scalars(node: Basic) -> bool:
         return node.atoms(symbols.Named) <= known.keys() and not node.has(normal, Reduction)
@@ -116,7 +123,8 @@ def decided(
     for let in optimizer.equations:
         if is_of_scalars(let.value):
             known[let.target] = evaluate(let.value)
-    return [bool(evaluate(its)[0]) for its in filter(is_of_scalars, relations)]
+    outcomes = [np.broadcast_to(evaluate(its)[0], len(t)).astype(bool) for its in filter(is_of_scalars, relations)]
+    return [tuple(bool(outcome[k]) for outcome in outcomes) for k in range(len(t))]
 
 
 def value(expression: Basic, values: Mapping[str, Sequence[Any]], shapes: Sequence[Shape], t: int) -> list[Value]:
@@ -142,21 +150,31 @@ def evaluated(expression: Basic, known: Mapping[Basic, Value], by: Arithmetic) -
     return np.asarray(found)[()]
 
 
-def deviates(shape: Shape, tensor: int, t: int, stream: int, seed: int, *, by: Arithmetic = FLOAT64) -> Value:
+def deviates(shape: Shape, tensor: int, t: Any, stream: int, seed: Any, *, by: Arithmetic = FLOAT64) -> Value:
     """Draw for every element of a tensor, as `optgen.language.noise.normal` says, to all the digits of the arithmetic.
 
-    A deviate is a leaf, exact in its own right.
+    A deviate is a leaf, exact in its own right. Many tensors draw if t and the seed are sequences.
     """
+    if np.ndim(t):
+        uniforms = [_uniforms(shape, tensor, *each, stream) for each in zip(t, seed, strict=True)]
+        u1, u2 = (np.stack(each, axis=-1) for each in zip(*uniforms, strict=True))
+    else:
+        u1, u2 = _uniforms(shape, tensor, t, seed, stream)
+    # As numbers: in an array they would carry magnitudes, and a deviate is right only if it is right by its own size.
+    first, second = _plain(by, u1), _plain(by, u2)
+    radius = by.apply("sqrt", by.apply("Mul", by.number(-2), by.apply("log", first)))
+    angle = by.apply("Mul", by.apply("Mul", by.number(2), by.number(S.Pi)), second)
+    return by.array(by.apply("Mul", radius, by.apply("cos", angle)))
+
+
+def _uniforms(shape: Shape, tensor: int, t: int, seed: int, stream: int) -> tuple[Any, Any]:
+    """What two deviates are made of, for every element of a tensor."""
     size = math.prod(shape)
     block = np.arange(-(-size // 4), dtype=np.uint64)
     words = _philox([block, tensor, t, (block >> _HALF) + np.uint64(stream << 16)], seed)
     u1, u2 = (np.repeat(np.stack(words[k::2], axis=-1).ravel(), 2)[:size] for k in (0, 1))
     u1, u2 = (u1 + 0.5) / 2**32, (u2 + 0.5) / 2**32 - np.arange(size) % 2 / 4  # a sine is a cosine a quarter before
-    # As numbers: in an array they would carry magnitudes, and a deviate is right only if it is right by its own size.
-    first, second = (np.array([by.number(float(u)) for u in us]).reshape(shape) for us in (u1, u2))
-    radius = by.apply("sqrt", by.apply("Mul", by.number(-2), by.apply("log", first)))
-    angle = by.apply("Mul", by.apply("Mul", by.number(2), by.number(S.Pi)), second)
-    return by.array(by.apply("Mul", radius, by.apply("cos", angle)))
+    return u1.reshape(shape), u2.reshape(shape)
 
 
 _HALF, _WORD = np.uint64(32), np.uint64(2**32 - 1)
@@ -174,16 +192,30 @@ def _philox(counter: Sequence[Any], seed: int) -> list[Any]:
     return words
 
 
+def _plain(by: Arithmetic, numbers: Any) -> Value:
+    """Numbers as they are, not as leaves: one, or an array of them."""
+    if not np.shape(numbers):
+        return by.number(numbers)
+    made = [by.number(number) for number in np.ravel(numbers).tolist()]
+    return np.array(made).reshape(np.shape(numbers))
+
+
 def _evaluator(
-    optimizer: Optimizer, tensors: Mapping[Any, Sequence[Any]], hypers: Mapping[str, float] | None, by: Arithmetic
+    optimizer: Optimizer,
+    tensors: Mapping[Any, Sequence[Any]],
+    hypers: Mapping[str, Any] | None,
+    by: Arithmetic,
+    many: Shape = (),
 ) -> _Evaluator:
     given = {symbol: [by.array(values) for values in arrays] for symbol, arrays in tensors.items()}
-    evaluate = _Evaluator(by, [np.shape(values) for values in tensors[symbols.theta]], given)
+    full = map(np.shape, given[symbols.theta])
+    shapes = [shape[: len(shape) - len(many)] for shape in full]
+    evaluate = _Evaluator(by, shapes, given, many)
     values = optimizer.values(hypers)
     for extent in EXTENTS:
         evaluate.known[extent] = [by.number(_extent(extent, shape)) for shape in evaluate.shapes]
     for hyper in optimizer.hypers:
-        evaluate.known[hyper] = evaluate.everywhere(by.number(values.pop(hyper.name)))
+        evaluate.known[hyper] = evaluate.everywhere(_plain(by, values.pop(hyper.name)))
     if values:
         raise UsageError(f"{optimizer.name} has no hyperparameter {', '.join(values)}")
     return evaluate
@@ -196,6 +228,7 @@ class _Evaluator:
     arithmetic: Arithmetic
     shapes: list[Shape]
     known: dict[Basic, list[Value]]
+    many: Shape = ()  # the last axis of all arrays, if there are many models
 
     def __call__(self, node: Basic) -> list[Value]:
         found = self.known.get(node)
@@ -203,9 +236,10 @@ class _Evaluator:
             found = self.known[node] = _computation(node)(self)
         return found
 
-    def draw(self, draw: Basic, t: int) -> None:
+    def draw(self, draw: Basic, t: int | Sequence[int]) -> None:
         """Make what is drawn at a step known."""
-        stream, seed = int(draw.stream), int(self(draw.seed)[0])
+        drawn = np.broadcast_to(self(draw.seed)[0], self.many)
+        stream, seed = int(draw.stream), [int(each) for each in drawn] if self.many else int(drawn[()])
         self.known[draw] = [
             deviates(shape, tensor, t, stream, seed, by=self.arithmetic) for tensor, shape in enumerate(self.shapes)
         ]
@@ -247,33 +281,38 @@ class _Evaluator:
         values = self._spread(self(node.args[0]), Space.ELEM)
         match node.to:
             case Space.MODEL | Space.GROUP:  # there is one group
-                whole = by.rearrange(lambda *tensors: np.concatenate([x.ravel() for x in tensors]), *values)
-                return self.everywhere(by.rearrange(np.squeeze, self._along(-1, node.how, whole)))
+                whole = by.rearrange(lambda *tensors: np.concatenate(list(map(self._flat, tensors))), *values)
+                return self.everywhere(self._shaped(self._along(0, node, whole), ()))
             case Space.TENSOR:
-                flat = [self._along(-1, node.how, by.rearrange(np.ravel, value)) for value in values]
-                return self._spread([by.rearrange(np.squeeze, value) for value in flat], Space.TENSOR)
-        axis = -1 if node.to is Space.ROW else -2
-        matrices = [by.rearrange(lambda x: np.reshape(x, (1,) * (2 - x.ndim) + x.shape), value) for value in values]
-        reduced = [self._along(axis, node.how, value) for value in matrices]
+                flat = [self._along(0, node, by.rearrange(self._flat, value)) for value in values]
+                return self._spread([self._shaped(value, ()) for value in flat], Space.TENSOR)
+        axis = (-1 if node.to is Space.ROW else -2) - len(self.many)
+        pairs = zip(values, self.shapes, strict=True)
+        matrices = [self._shaped(value, (1,) * (2 - len(shape)) + shape) for value, shape in pairs]
+        reduced = [self._along(axis, node, value) for value in matrices]
         shapes = [_shape(node.to, shape) for shape in self.shapes]
-        return [
-            by.rearrange(lambda x, shape=shape: np.reshape(x, shape), value)
-            for value, shape in zip(reduced, shapes, strict=True)
-        ]
+        return [self._shaped(value, shape) for value, shape in zip(reduced, shapes, strict=True)]
 
-    def _along(self, axis: int, how: str, value: Value) -> Value:
-        by = self.arithmetic
+    def _flat(self, array: Any) -> Any:
+        """The elements of each model in a line."""
+        return np.reshape(array, (math.prod(np.shape(array)[: np.ndim(array) - len(self.many)]), *self.many))
+
+    def _shaped(self, value: Value, shape: Shape) -> Value:
+        return self.arithmetic.rearrange(lambda x: np.reshape(x, shape + self.many), value)
+
+    def _along(self, axis: int, node: Reduction, value: Value) -> Value:
+        by, how, to = self.arithmetic, node.how, node.to
         if how == "norm":
-            return by.apply("sqrt", by.reduce("Add", by.apply("Mul", value, value), axis))
+            return by.apply("sqrt", by.reduce("Add", by.apply("Mul", value, value), axis, to))
         if how == "mean":
-            return by.apply("Div", by.reduce("Add", value, axis), by.number(np.shape(value)[axis]))
-        return by.reduce({"max": "Max", "sum": "Add"}[how], value, axis)
+            return by.apply("Div", by.reduce("Add", value, axis, to), by.number(np.shape(value)[axis]))
+        return by.reduce({"max": "Max", "sum": "Add"}[how], value, axis, to)
 
     def _spread(self, values: list[Value], space: Space) -> list[Value]:
         """The values as fresh arrays of the shapes that a space has."""
 
         def spread(value: Value, shape: Shape) -> Value:
-            return self.arithmetic.rearrange(lambda x: np.array(np.broadcast_to(x, shape)), value)
+            return self.arithmetic.rearrange(lambda x: np.array(np.broadcast_to(x, shape + self.many)), value)
 
         return [spread(value, _shape(space, shape)) for value, shape in zip(values, self.shapes, strict=True)]
 

@@ -20,9 +20,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -294,10 +295,16 @@ def _as_python(candidate: Candidate, memory: CountingMemory, clock: Clock) -> di
     """The names of a module whose kernels are left as the Python functions they are written as."""
     stand_in = SimpleNamespace(**_primitives(memory, clock))
     stand_ins = dict.fromkeys((cpu.__name__, storage.__name__, philox.__name__), stand_in)
-    return executed(candidate.path, candidate.text, stand_ins, totals)
+    return executed(code_of(candidate.path, candidate.text), stand_ins, totals)
 
 
-def executed(path: Path, code: str | ast.Module, stand_ins: Mapping[str, object], alike: ModuleType) -> dict[str, Any]:
+@lru_cache(maxsize=8)  # asked at every setting
+def code_of(path: Path, text: str, change: Callable[[ast.Module], ast.Module] = lambda tree: tree) -> CodeType:
+    """The code of a module, changed as it may be."""
+    return compile(ast.fix_missing_locations(change(ast.parse(text))), str(path), "exec")
+
+
+def executed(code: CodeType, stand_ins: Mapping[str, object], alike: ModuleType) -> dict[str, Any]:
     """The names of a module that is run as the Python it is written as.
 
     It finds stand-ins in the place of modules of the runtime, by their names; one of these is run in the same way.
@@ -308,15 +315,16 @@ def executed(path: Path, code: str | ast.Module, stand_ins: Mapping[str, object]
             return stand_ins[name]
         if name == alike.__name__:
             source = Path(str(alike.__file__))
-            return SimpleNamespace(**run(source, source.read_text(encoding="utf-8")))
+            return SimpleNamespace(**run(code_of(source, source.read_text(encoding="utf-8"))))
         return builtins.__import__(name, *arguments)
 
-    def run(where: Path, what: str | ast.Module) -> dict[str, Any]:
-        names = {"__name__": where.stem, "__builtins__": {**vars(builtins), "__import__": imported}}
-        exec(compile(what, str(where), "exec"), names)  # noqa: S102 - what is verified is run anyway
+    def run(what: CodeType) -> dict[str, Any]:
+        where = Path(what.co_filename).stem
+        names = {"__name__": where, "__builtins__": {**vars(builtins), "__import__": imported}}
+        exec(what, names)  # noqa: S102 - what is verified is run anyway
         return names
 
-    return run(path, code)
+    return run(code)
 
 
 def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[..., Any]]:

@@ -74,19 +74,31 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
     usual = optimizer.values()
     moved = [{**usual, hyper.name: value} for hyper in optimizer.hypers for value in ends(hyper)]
     late = any(state.init.has(g) for state in optimizer.states)  # the first step reads what others do not
-    found: dict[tuple[bool, ...], Setting] = {}
     expressions = [*(let.value for let in optimizer.step), *(state.init for state in optimizer.states)]
     relations = sorted(set().union(*(each.atoms(Relational) for each in expressions)), key=default_sort_key)
-    for hypers in (usual, *moved) if relations else (usual,):
-        numbers = [{}, *_numbers_left(optimizer, hypers, FIRST_STEPS)]
-        for t, left in product(TIMES, numbers):
-            if not left or t > 1:
-                setting = Setting(t, hypers, left)
-                known = numbers_of(optimizer, setting)
-                # Its digits are enough to decide none wrongly.
-                decided = reference.decided(optimizer, relations, t, known, hypers=hypers, arithmetic=Digits())
-                found.setdefault((late and t == 1, *decided), setting)
+    tried = [
+        Setting(t, hypers, left)
+        for hypers in ((usual, *moved) if relations else (usual,))
+        for t, left in product(TIMES, [{}, *_numbers_left(optimizer, hypers, FIRST_STEPS)])
+        if not left or t > 1
+    ]
+    t, hypers, numbers = _columns(optimizer, tried)
+    # Its digits are enough to decide none wrongly.
+    decided = reference.decided(optimizer, relations, t, numbers, hypers=hypers, arithmetic=Digits())
+    found: dict[tuple[bool, ...], Setting] = {}
+    for setting, outcomes in zip(tried, decided, strict=True):
+        found.setdefault((late and setting.t == 1, *outcomes), setting)
     return tuple(found.values())
+
+
+def _columns(
+    optimizer: Optimizer, each: Sequence[Setting]
+) -> tuple[list[int], dict[str, list[float]], dict[str, list[float]]]:
+    """The steps of some settings, their hyperparameters and the states that are one number, before the step."""
+    hypers = {name: [setting.hypers[name] for setting in each] for name in each[0].hypers}
+    held = [numbers_of(optimizer, setting) for setting in each]
+    numbers = {state.name: [one[state.name] for one in held] for state in optimizer.numbers}
+    return [setting.t for setting in each], hypers, numbers
 
 
 def pushed(optimizer: Optimizer) -> list[Setting]:
@@ -186,12 +198,24 @@ def numbers_of(optimizer: Optimizer, setting: Setting) -> dict[str, float]:
 
 def model_step(optimizer: Optimizer, setting: Setting, old: Model, by: Arithmetic = FLOAT64) -> dict[str, list[Value]]:
     """Theta and every state after one step of the reference on a model: by name, an array a tensor."""
+    return _stepped(optimizer, (setting.t, setting.hypers, numbers_of(optimizer, setting)), old, by)
+
+
+def model_steps(
+    optimizer: Optimizer, each: Sequence[Setting], old: Model, by: Arithmetic = FLOAT64
+) -> dict[str, list[Value]]:
+    """The same of many models at once, one at each setting, all of them at the first step or none.
+
+    Arrays have one more axis, the last.
+    """
+    return _stepped(optimizer, _columns(optimizer, each), old, by)
+
+
+def _stepped(optimizer: Optimizer, when: tuple[Any, Any, Any], old: Model, by: Arithmetic) -> dict[str, list[Value]]:
+    t, hypers, numbers = when
     states = {name: list(values) for name, values in old.items() if name not in ("theta", "g")}
-    numbers = numbers_of(optimizer, setting)
-    states |= {name: [np.float64(value)] * len(old["theta"]) for name, value in numbers.items()}
-    thetas, new = reference.step(
-        optimizer, old["theta"], old["g"], states, setting.t, hypers=setting.hypers, arithmetic=by
-    )
+    states |= {name: [value] * len(old["theta"]) for name, value in numbers.items()}
+    thetas, new = reference.step(optimizer, old["theta"], old["g"], states, t, hypers=hypers, arithmetic=by)
     return {"theta": thetas, **new}
 
 

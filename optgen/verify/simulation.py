@@ -19,6 +19,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from optgen.language.spec import Optimizer
 from optgen.runtime.core.program import Program
 from optgen.runtime.core.small import cuts_of
 from optgen.runtime.core.storage import Stored, uniform
@@ -38,10 +40,11 @@ from optgen.runtime.cuda import totals as cuda_totals
 from optgen.runtime.cuda.places import FAMILIES, names_of_small, placed_on_device, those
 from optgen.verify import rehearsal
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
-from optgen.verify.error import Magnitudes
+from optgen.verify.error import Magnitudes, Measured
 from optgen.verify.settings import Setting, begun, branches, is_of_tensors, model_step, ordinary
 
 Array = NDArray[Any]
+_Items = tuple[tuple[str, float], ...]
 PART = "memory"
 SHAPES = ((19,), (1,), (0, 3), (3, 2, 3), (), (3, 5), (2, 21), (17,))
 """Of the tensors: runs of several fours and of none, cut or whole, at addresses that allow fours and that do not."""
@@ -270,9 +273,13 @@ def _executed(path: Path, text: str, machine: _Machine) -> dict[str, Any]:
     drawn = SimpleNamespace(draw=lambda *_: np.float64(0.5), draw4=lambda *_: (np.float64(0.5),) * 4)
     stand_in = SimpleNamespace(**machine.names())
     stand_ins = {cuda.__name__: stand_in, storage.__name__: stand_in, cuda_draws.__name__: drawn}
-    return rehearsal.executed(
-        path, ast.fix_missing_locations(_Yielding().visit(ast.parse(text))), stand_ins, cuda_totals
-    )
+    return rehearsal.executed(rehearsal.code_of(path, text, _yielding), stand_ins, cuda_totals)
+
+
+def _yielding(module: ast.Module) -> ast.Module:
+    """A module whose kernels yield where threads wait."""
+    changed: ast.Module = _Yielding().visit(module)
+    return changed
 
 
 # A step --------------------------------------------------------------------------------------------------------------
@@ -295,13 +302,22 @@ def simulate(candidate: Candidate, setting: Setting) -> tuple[list[str], float]:
         return problems, 0.0
     worst = 0.0
     measure = Magnitudes(np.float64)
-    for name, expected in model_step(optimizer, setting, drawn, measure).items():
+    held = (tuple(its.items()) for its in (setting.hypers, setting.numbers))
+    for name, expected in _expected(optimizer, setting.t, *held).items():
         if name not in columns:
             continue
         values = [expected[j] for j in _WITH_ELEMENTS] if len(columns[name]) != len(SHAPES) else expected
         for one, value in zip(columns[name], values, strict=False):
             worst = max(worst, float(np.max(measure.ulps(one.values.reshape(np.shape(value.value)), value), initial=0)))
     return [f"new values are {worst:.0f} ulps off"] if not worst <= BOUND else [], worst
+
+
+@lru_cache(maxsize=8)  # the same for all modules that claim to be one rule
+def _expected(optimizer: Optimizer, t: int, hypers: _Items, numbers: _Items) -> dict[str, list[Measured]]:
+    """What every slot and state should be after the step."""
+    setting = Setting(t, dict(hypers), dict(numbers))
+    drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
+    return model_step(optimizer, setting, drawn, Magnitudes(np.float64))
 
 
 def _step(

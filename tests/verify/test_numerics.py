@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from broken import broken, failing
 
-from optgen.verify import cases, numerics, reference
+from optgen.verify import cases, numerics, reference, settings
 from optgen.verify.candidate import QUICK, Candidate, Effort, Verdict, failures
 from optgen.verify.settings import is_of_elements
 
@@ -205,6 +205,19 @@ def test_cases_are_the_same_each_time_and_differ_with_the_seed(generated_by_name
     for one, two in zip(once, again, strict=True):
         assert all(one.old[name][0].tobytes() == two.old[name][0].tobytes() for name in one.old)
     assert sum(case.old["g"][0].size for case in once if case.random) == 30
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgdm", "radam", "gradient_noise_sgd", "swats", "prodigy", "sm3"])
+def test_many_models_at_once_become_what_each_does_alone(generated_by_name: Any, name: str) -> None:
+    optimizer = generated_by_name(name).optimizer
+    for case in cases.cases(optimizer, np.dtype(np.float32), FEW)[::5]:
+        stepped = settings.model_step(optimizer, case.setting, case.old, case.measure)
+        for slot, alone in cases.joined(optimizer, stepped, case.measure).items():
+            beside = case.expected[slot]
+            defined = np.equal(alone.value, alone.value)
+            assert (np.equal(beside.value, beside.value) == defined).all()
+            assert (beside.value[defined] == alone.value[defined]).all()
+            np.testing.assert_allclose(beside.magnitude, alone.magnitude, rtol=1e-14)
 
 
 def test_states_that_are_sums_of_squares_are_drawn_without_a_sign(generated_by_name: Any) -> None:

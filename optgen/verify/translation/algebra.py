@@ -17,6 +17,7 @@ from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import sympy
 from sympy import Add, Dummy, Expr, Integer, Mul, Not, Piecewise, Rational, S, cancel, expand, sqrt, together
 from sympy.core.relational import Ge, Gt, Relational
@@ -327,8 +328,15 @@ class _RandomModel:
 
     def at(self, node: Expr, place: _Element) -> Any:
         """The value of an expression for one element."""
-        known = {symbol: self.number(symbol, place) for symbol in _in_order(node)}
-        return reference.evaluated(node, known, _BY)
+        return self.over(node, (place,))[0]
+
+    def over(self, node: Expr, places: Sequence[_Element]) -> Sequence[Any]:
+        """The values of an expression for some elements."""
+        symbols = _in_order(node)
+        drawn = [[self.number(symbol, place) for symbol in symbols] for place in places]  # an element after another
+        its = [np.array(values, object) for values in zip(*drawn, strict=True)]
+        known = dict(zip(symbols, its, strict=True))
+        return list(np.broadcast_to(reference.evaluated(node, known, _BY), len(places)))
 
     def number(self, node: Expr, place: _Element) -> Any:
         """The value of a symbol, or of a reduction."""
@@ -339,7 +347,7 @@ class _RandomModel:
         key = (node, place.within(space))
         if key not in self.values:
             if isinstance(node, Reduction):
-                self.values[key] = _reduced(node.how, [self.at(node.args[0], other) for other in _whole(space, key[1])])
+                self.values[key] = _reduced(node.how, self.over(node.args[0], _whole(space, key[1])))
             else:
                 self.values[key] = _BY.number(_drawn(node, self.draw))
         return self.values[key]
