@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numba import njit
-from sympy import Abs, Eq, Max, Piecewise, sqrt
+from sympy import Abs, Eq, Max, Piecewise, Rational, sqrt
 
 import optgen
 from optgen import Let, Norm, Optimizer, g, local, state, t, theta
@@ -99,6 +99,15 @@ ADDING = Optimizer(
     title="Adding",
     step=(Let(h, g / (sqrt(Abs(g)) + eps)), Let(theta.next, theta - lr * h / Norm(h))),
 )
+
+
+def test_powers_by_quarters_and_eighths_are_roots_in_elements_and_on_the_host():
+    power = t ** Rational(1, 4) * (2 + g**2) ** Rational(3, 4) / Norm(g) ** Rational(1, 8)
+    module = optgen.compile(Optimizer("roots", title="Roots", step=(Let(theta.next, theta - lr * power),)))
+    text = Path(module.__file__).read_text(encoding="utf-8").partition("def scalars")[2].partition("def initial")[0]
+    for root in ("sqrt(sqrt(t))", "sqrt(x0)*sqrt(sqrt(x0))", "sqrt(sqrt(sqrt("):
+        assert root in text
+    assert "**" not in text
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="looks for the packed instructions of x86-64")

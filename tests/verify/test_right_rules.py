@@ -133,6 +133,16 @@ RIGHT = {
         SUM,
         Let(theta.next, theta - lr * g**3 / (s.next ** Rational(3, 2) + eps)),
     ),
+    "powers by quarters and eighths, above and below": (
+        SUM,
+        Let(
+            theta.next,
+            theta
+            - lr * g**3 / (s.next ** Rational(3, 4) + eps)
+            - lr * Abs(g) ** Rational(21, 8) * t ** Rational(-1, 8)
+            - lr * (1 + Abs(theta)) ** Rational(-5, 4),
+        ),
+    ),
     "a quotient of the host that is infinite at first": (
         Let(s.next, s / (t - 1) + g),
         Let(theta.next, theta - lr * g),
