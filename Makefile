@@ -24,9 +24,9 @@ check: .venv/installed           ## what CI checks beside the tests
 bench: .venv/installed           ## AdamW, and AdamW with clipping and an average, against memory and, where installed, others
 	$(BIN)/optgen bench adamw ema_clip_global_norm_adamw --shapes 2^24,1000x4096,2^17
 
-performance: .venv/installed     ## time every rule and, where installed, what others have, and write docs/performance.md
+performance: .venv/installed     ## time every rule and what others have, and write docs/performance.md and the README's figures
 	$(BIN)/optgen bench $(PACE) --json .performance.json --pictures docs/performance
-	$(BIN)/python docs/write_performance.py < .performance.json > docs/performance.md
+	$(BIN)/python docs/write_performance.py < .performance.json
 	rm .performance.json
 
 gpu:                             ## where there is a GPU, with nothing to install: its tests, a memory checker, the benchmark, docs/gpu.md

@@ -1,7 +1,7 @@
-"""Write docs/performance.md from what one run of `optgen bench` has measured.
+"""Write docs/performance.md, and the figures in the README, from what one run of `optgen bench` has measured.
 
 optgen bench --json report.json --pictures docs/performance
-python docs/write_performance.py < report.json > docs/performance.md
+python docs/write_performance.py < report.json
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from optgen.bench.heats import LARGE, ROWS, SMALL, TILED
@@ -18,6 +19,7 @@ from optgen.bench.models import ALL, COUNTS
 from optgen.bench.pictures import pages
 from optgen.bench.race import LOOP, MOVED, ONCE, OURS
 from optgen.bench.tables import milliseconds, size
+from optgen.files import write_whole
 
 HEAD = """\
 # How fast
@@ -29,6 +31,12 @@ steps, Python included: medians of rounds in which all contenders take turns; ra
 - **once** reads each value that the rule needs once and writes each new one once, for rules that visit elements twice.
 - **other g**: the gradients are other arrays at every other step.
 """
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- figures: written by make performance -->\n", "<!-- end of figures -->\n"
+"""Around what is written into the README."""
+SHORT = ("2^24", "1000x4096", "10000x100", "2^17", "2^10", "gpt2")
+"""The models of which the README tells."""
+JOINED = "ema_clip_global_norm_adamw"
 NOTHING = "not in this run"
 HOST = "10000x100"
 IN_CACHE = ("2^14", "2^17")
@@ -180,11 +188,9 @@ AIMS: tuple[tuple[str, Callable[[Found], tuple[str, str]]], ...] = (
 
 def lines(report: dict[str, Any]) -> Iterator[str]:
     """The page, line by line."""
-    found, machine = Found(report), report["machine"]
+    found = Found(report)
     yield HEAD
-    caches = ", ".join(f"L{its['level']} {size(its['bytes'])}{' a core' * its['own']}" for its in machine["caches"])
-    versions = ", ".join(f"{name} {machine[name]}" for name in ("python", *PACKAGES) if name in machine)
-    yield f"Measured on {machine['cpu']}, {machine['cores']} threads, {caches or 'unknown caches'}; {versions}."
+    yield _measured_on(report["machine"])
     yield f"Medians are of {report['pace']['rounds']} rounds at most; 15 unless it was to be quick (`PACE=--quick`)."
     yield from (f"Not installed, so not compared with: {name}." for name in report["missing"])
     yield "\n## Aims\n\n| aim | reached | what limits it, or what is missing |\n|---|---|---|"
@@ -194,8 +200,7 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     yield "\nThat a step allocates nothing that grows with the elements of a model is a test: bytes are counted."
     yield from _times(found, "AdamW in float32", "adamw", (*ALL, *COUNTS))
     yield from _times(found, "SGD with momentum in float32", "sgdm", ALL)
-    joined = "ema_clip_global_norm_adamw"
-    yield from _times(found, "Clipping by global norm, AdamW and an average of the weights, in float32", joined, ALL)
+    yield from _times(found, "Clipping by global norm, AdamW and an average of the weights, in float32", JOINED, ALL)
     yield from _stored(found)
     yield from _limits(found)
     drawn = pages(report)
@@ -204,13 +209,46 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         yield from (f"![{name}](performance/{name})" for name in drawn)
 
 
+def figures(report: dict[str, Any]) -> Iterator[str]:
+    """What the README has of it, line by line."""
+    found = Found(report)
+    yield _measured_on(report["machine"])
+    yield "\nAdamW, milliseconds a step:\n"
+    yield from _table(found, "adamw", SHORT)
+    yield "\nClipping by global norm, AdamW and an average of the weights, which are three calls elsewhere:\n"
+    yield from _table(found, JOINED, SHORT)
+    yield ""
+
+
+def with_figures(text: str, report: dict[str, Any]) -> str:
+    """The README with the figures of a report in the place of those that it has."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return "".join((before, BEGIN, "\n".join(figures(report)), END, after))
+
+
+def _measured_on(machine: dict[str, Any]) -> str:
+    """Where, in a sentence."""
+    caches = ", ".join(f"L{its['level']} {size(its['bytes'])}{' a core' * its['own']}" for its in machine["caches"])
+    versions = ", ".join(f"{name} {machine[name]}" for name in ("python", *PACKAGES) if name in machine)
+    return f"Measured on {machine['cpu']}, {machine['cores']} threads, {caches or 'unknown caches'}; {versions}."
+
+
 def _times(found: Found, title: str, rule: str, models: tuple[str, ...]) -> Iterator[str]:
+    """Milliseconds of all contenders, if there are any."""
+    rows = list(_table(found, rule, models))
+    if rows:
+        yield f"\n## {title}\n\nMilliseconds a step.\n"
+        yield from rows
+
+
+def _table(found: Found, rule: str, models: tuple[str, ...]) -> Iterator[str]:
     """Milliseconds of all contenders, a row a model."""
     tables = {model: rows for model in models if (rows := found.rows(rule, model))}
     names = [name for name in dict.fromkeys(n for rows in tables.values() for n in rows) if name != "elements"]
     if not tables:
         return
-    yield f"\n## {title}\n\nMilliseconds a step.\n\n| model | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}"
+    yield f"| model | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}"
     for model, rows in tables.items():
         cells = [milliseconds(rows[name]["median_ms"]) if name in rows else "–" for name in names]
         yield f"| {model} | {' | '.join(cells)} |"
@@ -239,4 +277,6 @@ def _limits(found: Found) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(lines(json.load(sys.stdin))) + "\n")
+    measured, readme = json.load(sys.stdin), ROOT / "README.md"
+    write_whole(ROOT / "docs" / "performance.md", "\n".join(lines(measured)) + "\n")
+    write_whole(readme, with_figures(readme.read_text(encoding="utf-8"), measured))

@@ -48,6 +48,26 @@ def test_the_page_says_how_far_each_aim_is_reached():
     assert all(f"| {aim} |" in page for aim, _ in write_performance.AIMS)
 
 
+def test_the_readme_has_figures_of_the_same_report():
+    before, after = "Words.\n", "Other words.\n"
+    old = f"{before}{write_performance.BEGIN}| 2^24 | 9.9 |\n{write_performance.END}{after}"
+    new = write_performance.with_figures(old, REPORT)
+    assert new.startswith(before + write_performance.BEGIN + "Measured on slow, 2 threads")
+    assert new.endswith(write_performance.END + after)
+    assert "| 9.9 |" not in new
+    assert "| 2^24 | 1.00 | 2.00 | 1.80 |" in new
+    assert write_performance.with_figures(new, REPORT) == new
+
+
+def test_the_figures_of_the_readme_are_on_the_page():
+    page = (write_performance.ROOT / "docs" / "performance.md").read_text(encoding="utf-8").splitlines()
+    readme = (write_performance.ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition(write_performance.BEGIN)[2].partition(write_performance.END)[0].splitlines()
+    rows = [line for line in shown if line.startswith(("|", "Measured on"))]
+    assert any(line.startswith("| 2^24 |") for line in rows)
+    assert [line for line in rows if line not in page] == []
+
+
 def test_pictures_are_drawn_of_what_there_is_enough_of(tmp_path):
     pytest.importorskip("matplotlib")
     drawn = [path.name for path in draw(REPORT, tmp_path / "new")]
