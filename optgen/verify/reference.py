@@ -195,7 +195,7 @@ def _philox(counter: Sequence[Any], seed: int) -> list[Any]:
 def _plain(by: Arithmetic, numbers: Any) -> Value:
     """Numbers as they are, not as leaves: one, or an array of them."""
     if not np.shape(numbers):
-        return by.number(numbers)
+        return by.number(numbers[()] if isinstance(numbers, np.ndarray) else numbers)
     made = [by.number(number) for number in np.ravel(numbers).tolist()]
     return np.array(made).reshape(np.shape(numbers))
 
