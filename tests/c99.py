@@ -59,8 +59,8 @@ _MEMORY = {"row": "const int64_t *", "scalars": "const element *"}
 class _CPrinter(CodePrinter):
     """Equations of elements in C; `math.h` knows the functions by names of its own."""
 
-    def call(self, name: str, arguments: Any) -> str:
-        return f"{_NAMES.get(name, name)}({', '.join(map(self, arguments))})"
+    def called(self, name: str, texts: Sequence[str]) -> str:
+        return f"{_NAMES.get(name, name)}({', '.join(texts)})"
 
 
 _NAMES = {"abs": "fabs", "finite": "finite_"}

@@ -7,7 +7,7 @@ anything in a spec. Chunks, threads and storages do not exist there, and a produ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from json import dumps
 from math import inf, isfinite
 from typing import Any
@@ -53,8 +53,8 @@ class _Printer(CodePrinter):
                 return self.call("mod", expression.args), ATOM
         return super().render(expression)
 
-    def call(self, name: str, arguments: Any) -> str:
-        return f"$.{name}({', '.join(map(self, arguments))})"
+    def called(self, name: str, texts: Sequence[str]) -> str:
+        return f"$.{name}({', '.join(texts)})"
 
     def symbol(self, symbol: Symbol) -> str:
         return _spelled(symbol)

@@ -60,7 +60,11 @@ class CodePrinter(TextPrinter):
 
     def call(self, name: str, arguments: Iterable[Basic]) -> str:
         """A call of a function."""
-        return f"{self.library(name)}({', '.join(map(self, arguments))})"
+        return self.called(name, list(map(self, arguments)))
+
+    def called(self, name: str, texts: Sequence[str]) -> str:
+        """A call of a function whose arguments are printed."""
+        return f"{self.library(name)}({', '.join(texts)})"
 
     def symbol(self, symbol: sympy.Symbol) -> str:
         """The variable of a symbol: ``m_next`` for the new value of ``m``."""
@@ -95,7 +99,7 @@ class CodePrinter(TextPrinter):
         return "*".join(factors), PRODUCT if len(factors) > 1 else ATOM
 
     def _root(self, text: str, depth: int) -> str:
-        return f"{self.library('sqrt')}({self._root(text, depth - 1)})" if depth else text
+        return self.called("sqrt", [self._root(text, depth - 1)]) if depth else text
 
     def piecewise(self, piecewise: Piecewise) -> tuple[str, int]:
         """A choice."""
