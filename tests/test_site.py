@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from optgen.build import source
+from optgen.errors import UsageError
 from optgen.files import module_of
 
 ROOT = Path(__file__).parents[1]
@@ -126,6 +127,15 @@ def test_every_optimizer_has_its_page():
         page = pages[f"gallery/{name}.md"]
         assert all(f"\n## {part}" in page for part in ("Cost", "Certificate", "Generated modules")), name
         assert "<math display=" in page, name
+
+
+def test_every_page_is_in_the_navigation():
+    navigation, pages = (import_module(f"website.{name}") for name in ("navigation", "pages"))
+    written = dict(pages.pages(ROOT))  # whose links lead somewhere too
+    assert "estimates.md" in written
+    navigation.navigation(written, {}, {})
+    with pytest.raises(UsageError, match=r"new\.md: in no group"):
+        navigation.navigation([*written, "new.md"], {}, {})
 
 
 def test_the_playground_has_every_optimizer_and_pages_lead_there(site):

@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Train": ("pytorch.md", "lightning.md", "transformers.md", "timm.md", "gpu.md", "storage.md", "sharing.md"),
     "Trust": ("verification.md", "when-verification-fails.md", "derivations.md", "same-bits.md"),
-    "Performance": ("performance.md", "machine-code.md", "cost.md"),
+    "Performance": ("performance.md", "estimates.md", "machine-code.md", "cost.md"),
     "How it works": ("walk.md", "contributing.md"),
 }
 """The pages of each group; one that nobody has written yet is left out."""
