@@ -130,9 +130,9 @@ def test_every_optimizer_has_its_page():
 
 
 def test_every_page_is_in_the_navigation():
-    navigation, pages = (import_module(f"website.{name}") for name in ("navigation", "pages"))
-    written = dict(pages.pages(ROOT))  # whose links lead somewhere too
-    assert "estimates.md" in written
+    navigation = import_module("website.navigation")
+    written = [path.name for path in (ROOT / "docs").glob("*.md") if path.name != "README.md"]
+    assert "performance.md" in written
     navigation.navigation(written, {}, {})
     with pytest.raises(UsageError, match=r"new\.md: in no group"):
         navigation.navigation([*written, "new.md"], {}, {})
