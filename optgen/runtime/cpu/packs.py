@@ -2,6 +2,8 @@
 
 LLVM counts by the widest number that a loop keeps. Totals are float64; beside one, elements of float32 would go through
 roots and divisions in packs of half the width.
+
+Who says how a loop is packed lets LLVM reorder its sums as well. These have none: each lane is added to once a run.
 """
 
 from __future__ import annotations
