@@ -4,7 +4,6 @@
  * and is made better by Newton's method. */
 #include <immintrin.h>
 #include <stdint.h>
-#include <time.h>
 
 #ifdef __AVX512F__
 #define PACK 16

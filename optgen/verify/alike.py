@@ -26,9 +26,9 @@ def on_top_of(other: ModuleType, text: str) -> str:
         return name not in mine or all(is_alike(used) for used in _used(mine[name]) - {name})
 
     functions = [node for node in trees[0].body if isinstance(node, ast.FunctionDef) and node.decorator_list]
-    same = [node.name for node in functions if is_alike(node.name)]
-    left = [node for node in trees[0].body if node not in functions or node.name not in same]
-    taken = [f"from {other.__name__} import {name}" for name in same]
+    same = [node for node in functions if is_alike(node.name)]
+    left = [node for node in trees[0].body if node not in same]
+    taken = [f"from {other.__name__} import {node.name}" for node in same]
     digest = hashlib.sha256(text.encode()).hexdigest()
     return "\n".join([f"# {digest}", *taken, *map(ast.unparse, left)])
 

@@ -25,6 +25,7 @@ from sympy.core.relational import Relational
 from optgen.errors import UsageError
 from optgen.language import symbols
 from optgen.language.noise import normal
+from optgen.language.powers import roots
 from optgen.language.reductions import EXTENTS, Extent, Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
@@ -32,8 +33,6 @@ from optgen.language.sums import InOrder
 from optgen.verify.arithmetic import FLOAT64, Arithmetic, Value
 
 Shape = tuple[int, ...]
-_ROOTS = S.Half, Rational(1, 4), Rational(1, 8)
-"""Powers that are roots of roots."""
 
 
 def start(
@@ -348,10 +347,11 @@ def _computation(node: Basic) -> Callable[[_Evaluator], list[Any]]:
             return _applied("Add", *node.args)
         case Pow(base=base, exp=exponent) if exponent.is_Rational and exponent.is_negative:
             return _applied("Div", S.One, Pow(base, -exponent))
-        case Pow(base=base, exp=Rational() as power) if power in _ROOTS:
+        case Pow(base=base, exp=Rational(p=1) as power) if roots(power):
             return _applied("sqrt", Pow(base, 2 * power))
-        case Pow(base=base, exp=Rational() as power) if (root := Rational(1, power.q)) in _ROOTS:
-            return _applied("Mul", Pow(base, power - root), Pow(base, root))  # minus infinity has no root
+        case Pow(base=base, exp=Rational() as power) if roots(power):  # minus infinity has no root
+            root = Rational(1, power.q)
+            return _applied("Mul", Pow(base, power - root), Pow(base, root))
     return _applied(node.func.__name__, *node.args)
 
 

@@ -292,7 +292,7 @@ def simulate(candidate: Candidate, setting: Setting) -> tuple[list[str], float]:
     the magnitude of the terms. A module that cannot be run is broken.
     """
     optimizer = candidate.optimizer
-    drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
+    drawn = _drawn(optimizer, setting)
     problems, columns = _step(candidate, setting, drawn, backwards=False)
     _, again = _step(candidate, setting, drawn, backwards=True)
     for name, mine in columns.items():
@@ -312,12 +312,16 @@ def simulate(candidate: Candidate, setting: Setting) -> tuple[list[str], float]:
     return [f"new values are {worst:.0f} ulps off"] if not worst <= BOUND else [], worst
 
 
+def _drawn(optimizer: Optimizer, setting: Setting) -> dict[str, list[Array]]:
+    """What the step is taken of."""
+    return begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
+
+
 @lru_cache(maxsize=8)  # the same for all modules that claim to be one rule
 def _expected(optimizer: Optimizer, t: int, hypers: _Items, numbers: _Items) -> dict[str, list[Measured]]:
     """What every slot and state should be after the step."""
     setting = Setting(t, dict(hypers), dict(numbers))
-    drawn = begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))
-    return model_step(optimizer, setting, drawn, Magnitudes(np.float64))
+    return model_step(optimizer, setting, _drawn(optimizer, setting), Magnitudes(np.float64))
 
 
 def _step(
