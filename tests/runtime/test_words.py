@@ -104,3 +104,33 @@ def test_rounding_by_chance_makes_the_words_of_cpus(name, computed):
 
     mine, its = (np.array(f(x, chances), kind) for f in (rounded_of_gpus(name), on_cpu))
     np.testing.assert_array_equal(mine.view(f"u{mine.itemsize}"), its.view(f"u{its.itemsize}"))
+
+
+def of_word(made):
+    """A function of `words` that makes a float32 of one word, compiled for a CPU."""
+
+    @intrinsic
+    def number(_context, _word):
+        def codegen(_context, builder, _signature, args):
+            return made(builder, args[0])
+
+        return types.float32(types.uint32), codegen
+
+    @njit
+    def numbers(words):
+        return [number(word) for word in words]
+
+    return numbers
+
+
+def test_deviates_in_float32_are_made_of_what_cpus_make_them_of():
+    @njit
+    def of_cpus(words, like):
+        return [(draws.radius(word, like), draws.sine(draws.angle(word), like)) for word in words]
+
+    ends = [part + near for part in range(0, 2**32 + 1, 2**29) for near in range(-3, 4)]
+    drawn = np.random.default_rng(1).integers(0, 2**32, 20_000)
+    given = np.array([each % 2**32 for each in (*ends, *drawn)], np.uint32)
+    radii, cosines = np.array(of_cpus(given, np.empty(0, np.float32))).T
+    np.testing.assert_array_equal(np.sqrt(np.array(of_word(words.squared_radius)(given), np.float32)), radii)
+    np.testing.assert_array_equal(of_word(words.cosine)(given), cosines)

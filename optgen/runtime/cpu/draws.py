@@ -54,7 +54,7 @@ def philox(block: Any, tensor: Any, t: Any, stream: Any, seed: Any) -> Any:
 
 # Deviates -------------------------------------------------------------------------------------------------------------
 
-_LOG = tuple(
+LOG = tuple(
     map(
         np.float32,
         (
@@ -64,9 +64,10 @@ _LOG = tuple(
     )
 )
 """``(log(1 + r) - r)/r**2`` for 1 + r from sqrt(1/2) to sqrt(2), highest power first: the logarithm to 6e-9."""
-_SINE = tuple(map(np.float32, (0.000151485130697, -0.00467376661259, 0.0796896789486, -0.645963710601, 1.57079631845)))
+SINE = tuple(map(np.float32, (0.000151485130697, -0.00467376661259, 0.0796896789486, -0.645963710601, 1.57079631845)))
 """``sin(pi/2*w)/w`` as a polynomial in ``w*w``, for w from -1 to 1: the sine to 6e-9. Both are minimax."""
-_ROOT = np.int32(np.float32(0.5**0.5).view(np.int32))
+LOG_OF_2 = np.float32(0.6931471805599453)
+ROOT = np.int32(np.float32(0.5**0.5).view(np.int32))
 
 
 @per_element
@@ -78,26 +79,26 @@ def _polynomial(x: Any, coefficients: Any) -> Any:
 
 
 @per_element
-def _angle(word: Any) -> Any:
+def angle(word: Any) -> Any:
     """``2**31*(1 - 4*u2)``, or ``2**31*(4*u2 - 3)`` for u2 above 1/2: a sine of it is the cosine of u2, exactly."""
     turned = np.int32(word)
     return np.int32(2**31 - 1 - 2 * (turned ^ (turned >> 31)))
 
 
 @per_element
-def _before(word: Any) -> Any:
+def before(word: Any) -> Any:
     """The word of what is a quarter of a turn before: its cosine is the sine."""
     return np.uint32(word - np.uint32(2**30))
 
 
 def _radius_in_float32(word: Any, like: Any) -> Any:  # noqa: ARG001
     pattern = np.float32(np.float32(word) + np.float32(0.5)).view(np.int32)  # of 2**32*u1 as a float
-    exponent = np.int32(np.int32(pattern - _ROOT) >> 23)
+    exponent = np.int32(np.int32(pattern - ROOT) >> 23)
     fraction = np.int32(pattern - np.int32(exponent << 23)).view(np.float32)  # 2**(32 - exponent)*u1, near 1
     below_one = (np.float32(np.uint32(~word)) + np.float32(0.5)) * np.float32(-(2.0**-32))  # u1 - 1
     exponent = np.int32(exponent - 32)
     r = where(exponent == 0, below_one, fraction - np.float32(1))
-    logarithm = fma(np.float32(exponent), np.float32(0.6931471805599453), fma(r * r, _polynomial(r, _LOG), r))
+    logarithm = fma(np.float32(exponent), LOG_OF_2, fma(r * r, _polynomial(r, LOG), r))
     return sqrt(np.float32(-2) * logarithm)
 
 
@@ -107,7 +108,7 @@ def _radius_in_float64(word: Any, like: Any) -> Any:  # noqa: ARG001
 
 def _sine_in_float32(angle: Any, like: Any) -> Any:  # noqa: ARG001
     w = np.float32(angle) * np.float32(2.0**-31)
-    return w * _polynomial(w * w, _SINE)
+    return w * _polynomial(w * w, SINE)
 
 
 def _sine_in_float64(angle: Any, like: Any) -> Any:  # noqa: ARG001
@@ -155,9 +156,9 @@ def deviates(words: Any, made: Any, size: Any) -> None:
         for k in range(size):
             sines[k] = radius(first[k], made)
         for k in range(size):
-            cosines[k] = sines[k] * sine(_angle(second[k]), made)
+            cosines[k] = sines[k] * sine(angle(second[k]), made)
         for k in range(size):
-            sines[k] = sines[k] * sine(_angle(_before(second[k])), made)
+            sines[k] = sines[k] * sine(angle(before(second[k])), made)
 
 
 @helper

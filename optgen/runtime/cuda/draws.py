@@ -1,7 +1,8 @@
 """Standard normal deviates on the GPU: the words that `optgen.runtime.cpu.draws` makes, four elements at a time.
 
-The logarithm and the sine are the GPU's own, right to two units in the last place. As `optgen.runtime.cpu.draws` says,
-they are given distances that have not been rounded: from 1 where u1 is near it, and from a quarter of a turn.
+In float32 they become the deviates that CPUs make of them, bit for bit. In float64 the logarithm and the sine are the
+GPU's own, right to two units in the last place; they are given distances that have not been rounded: from 1 where u1 is
+near it, and from a quarter of a turn.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.cuda.primitives import log, log1p, narrow, on_device, philox, sine_of_turns, sqrt, where
+from optgen.runtime.cuda.primitives import cosine, on_device, philox, radius, times, where
 
 __all__ = ["draw", "draw4"]
 
@@ -22,27 +23,9 @@ def _words(element: Any, tensor: Any, t: Any, seed: Any, stream: Any) -> Any:
 
 
 @on_device
-def _radius(word: Any, like: Any) -> Any:
-    """``sqrt(-2*log(u1))`` of a word, in the type of the array ``like``."""
-    bits = np.int64(word)
-    unit, half, two = narrow(2.0**-32, like), narrow(0.5, like), narrow(2.0, like)
-    u1 = (narrow(bits, like) + half) * unit
-    below_one = (narrow(2**32 - 1 - bits, like) + half) * unit  # 1 - u1
-    return sqrt(-two * where(u1 < half, log(u1), log1p(-below_one)))
-
-
-@on_device
-def _cosine(turned: Any, like: Any) -> Any:
-    """The cosine of a part of a turn, ``(turned + 1/2)/2**32``, in the type of the array ``like``."""
-    turned = where(turned < 2**31, turned, 2**32 - 1 - turned)  # cosines are even
-    quarter = narrow(2**31 - 1 - 2 * turned, like) * narrow(2.0**-32, like)  # 1/2 - 2*u2: its sine is the cosine
-    return sine_of_turns(quarter)
-
-
-@on_device
-def _before(turned: Any) -> Any:
-    """A quarter of a turn before, where the cosine is the sine."""
-    return (turned - 2**30) & (2**32 - 1)
+def _before(word: Any) -> Any:
+    """The word of what is a quarter of a turn before, where the cosine is the sine."""
+    return np.uint32((np.int64(word) - 2**30) & (2**32 - 1))
 
 
 @on_device
@@ -52,9 +35,9 @@ def draw4(element: Any, tensor: Any, t: Any, seed: Any, stream: Any, like: Any) 
     The seed is the key of the generator, the stream the number of the draw, and the result has the dtype of ``like``.
     """
     a, b, c, d = _words(element, tensor, t, seed, stream)
-    one, other, b, d = _radius(a, like), _radius(c, like), np.int64(b), np.int64(d)
-    first, second = one * _cosine(b, like), one * _cosine(_before(b), like)
-    return first, second, other * _cosine(d, like), other * _cosine(_before(d), like)
+    one, other = radius(a, like), radius(c, like)
+    first, second = times(one, cosine(b, like)), times(one, cosine(_before(b), like))
+    return first, second, times(other, cosine(d, like)), times(other, cosine(_before(d), like))
 
 
 @on_device
@@ -62,6 +45,6 @@ def draw(element: Any, tensor: Any, t: Any, seed: Any, stream: Any, like: Any) -
     """The standard normal deviate of one element; the parameters are those of `draw4`."""
     a, b, c, d = _words(element, tensor, t, seed, stream)
     is_odd, is_upper = element & 1 == 1, element >> 1 & 1 == 1
-    turned = np.int64(where(is_upper, d, b))
+    turned = np.uint32(where(is_upper, d, b))
     turned = where(is_odd, _before(turned), turned)
-    return _radius(where(is_upper, c, a), like) * _cosine(turned, like)
+    return times(radius(np.uint32(where(is_upper, c, a)), like), cosine(turned, like))

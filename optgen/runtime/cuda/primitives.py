@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Any, TypeVar
 
@@ -27,10 +28,10 @@ from optgen.runtime.cpu import primitives as cpu
 from optgen.runtime.cuda import simulated, words
 
 __all__ = [
-    "THREADS", "as_index", "atan2", "block", "ceil", "cos", "erf", "exp", "expm1", "finite", "floor", "fma",
+    "THREADS", "as_index", "atan2", "block", "ceil", "cos", "cosine", "erf", "exp", "expm1", "finite", "floor", "fma",
     "from_above", "head", "inf", "kernel", "leave", "left", "log", "log1p", "maximum", "mean_age", "minimum", "narrow",
-    "on_device", "on_host", "per_element", "philox", "powm1", "root_of_squares", "shrunk", "sign", "sin",
-    "sine_of_turns", "sqrt", "stretched", "sync", "tail", "tan", "tanh", "thread", "times", "where", "wide",
+    "on_device", "on_host", "per_element", "philox", "powm1", "radius", "root_of_squares", "shrunk", "sign", "sin",
+    "sqrt", "stretched", "sync", "tail", "tan", "tanh", "thread", "times", "where", "wide",
 ]  # fmt: skip
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -253,13 +254,14 @@ def root_of_squares(squares: Any, of_shrunk: Any, of_stretched: Any) -> Any:
 if PLAIN:
     from optgen.runtime.cuda.simulated import (
         block,
+        cosine,
         fma,
         from_above,
         leave,
         left,
         narrow,
         philox,
-        sine_of_turns,
+        radius,
         sync,
         thread,
         times,
@@ -334,16 +336,18 @@ else:
 
         return cpu.of_one_type(a, b, c), codegen
 
+    def _called(builder: Any, name: str, kind: Any, *args: Any) -> Any:
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(args)), name)
+        return builder.call(function, args)
+
     @intrinsic  # type: ignore[untyped-decorator]
     def times(_context: Any, a: Any, b: Any) -> Any:
         """``a*b`` of one type: a product in its own right, which libNVVM and ptxas fuse with no sum."""
         signature = cpu.of_one_type(a, b)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
-            kind = args[0].type
             name = f"llvm.nvvm.mul.rn.{'f' if signature.return_type == types.float32 else 'd'}"
-            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind, kind]), name)
-            return builder.call(function, args)
+            return _called(builder, name, args[0].type, *args)
 
         return signature, codegen
 
@@ -357,16 +361,39 @@ else:
         return types.UniTuple(types.uint32, 4)(*[types.uint64] * 5), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def sine_of_turns(_context: Any, x: Any) -> Any:
-        """``sin(pi*x)``, exact in the argument: unlike a sine of radians it needs no memory for large ones."""
+    def radius(_context: Any, _word: Any, like: Any) -> Any:
+        """``sqrt(-2*log(u1))`` of a word, in the type of the array ``like``: see `optgen.runtime.cpu.draws.radius`."""
+        dtype = like.dtype
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
-            kind = args[0].type
-            name = "__nv_sinpif" if x == types.float32 else "__nv_sinpi"
-            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
-            return builder.call(function, args)
+            if dtype == types.float32:
+                return _called(builder, "llvm.nvvm.sqrt.rn.f", ir.FloatType(), words.squared_radius(builder, args[0]))
+            kind = ir.DoubleType()
+            one = partial(words.number, kind)
+            u1, rest = (
+                builder.fmul(builder.fadd(builder.uitofp(x, kind), one(0.5)), one(2.0**-32))
+                for x in (args[0], builder.not_(args[0]))
+            )
+            is_low = builder.fcmp_ordered("<", u1, one(0.5))
+            logs = _called(builder, "__nv_log", kind, u1), _called(builder, "__nv_log1p", kind, builder.fneg(rest))
+            squared = builder.fmul(one(-2.0), builder.select(is_low, *logs))
+            return _called(builder, "llvm.nvvm.sqrt.rn.d", kind, squared)
 
-        return x(x), codegen
+        return dtype(types.uint32, like), codegen
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def cosine(_context: Any, _word: Any, like: Any) -> Any:
+        """The cosine of a part of a turn, ``(word + 1/2)/2**32``, in the type of the array ``like``."""
+        dtype = like.dtype
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            if dtype == types.float32:
+                return words.cosine(builder, args[0])
+            kind = ir.DoubleType()
+            turns = builder.fmul(builder.sitofp(words.angle(builder, args[0]), kind), words.number(kind, 2.0**-32))
+            return _called(builder, "__nv_sinpi", kind, turns)
+
+        return dtype(types.uint32, like), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
     def narrow(_context: Any, x: Any, like: Any) -> Any:

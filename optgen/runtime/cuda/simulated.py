@@ -18,12 +18,13 @@ from numpy import arctan2 as atan2
 from numpy import cos, exp, expm1, log, log1p, sin, sqrt, tan, tanh
 
 from optgen.runtime.core.storage import HALF, Stored, dtype_of
-from optgen.runtime.cpu import formats
+from optgen.runtime.cpu import draws, formats
 from optgen.runtime.cpu.draws import philox
+from optgen.runtime.cpu.primitives import per_element
 
 __all__ = [
-    "atan2", "block", "cos", "erf", "exp", "expm1", "fma", "from_above", "leave", "left", "load", "load4", "log",
-    "log1p", "narrow", "philox", "place", "sin", "sine_of_turns", "sqrt", "store", "store4", "sync", "tan", "tanh",
+    "atan2", "block", "cos", "cosine", "erf", "exp", "expm1", "fma", "from_above", "leave", "left", "load", "load4",
+    "log", "log1p", "narrow", "philox", "place", "radius", "sin", "sqrt", "store", "store4", "sync", "tan", "tanh",
     "thread", "times", "where",
 ]  # fmt: skip
 """NumPy's functions take the place of those of `math`, which know one type and raise where IEEE 754 has a value."""
@@ -90,9 +91,24 @@ def times(a: Any, b: Any) -> Any:
     return a * b
 
 
-def sine_of_turns(x: Any) -> Any:
-    """``sin(pi*x)``."""
-    return type(x)(math.sin(math.pi * x))
+@per_element
+def _radius(word: Any, like: Any) -> Any:
+    return draws.radius(word, like)
+
+
+@per_element
+def _cosine(word: Any, like: Any) -> Any:
+    return draws.sine(draws.angle(word), like)
+
+
+def radius(word: Any, like: Any) -> Any:
+    """``sqrt(-2*log(u1))`` of a word, in the type of the array ``like``."""
+    return _radius(word, np.empty(0, like.dtype))
+
+
+def cosine(word: Any, like: Any) -> Any:
+    """The cosine of a part of a turn, ``(word + 1/2)/2**32``, in the type of the array ``like``."""
+    return _cosine(word, np.empty(0, like.dtype))
 
 
 @dataclass(frozen=True)

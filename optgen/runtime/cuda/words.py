@@ -9,7 +9,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from optgen.runtime.cpu.draws import FACTORS, KEY_STEPS, ROUNDS
+from optgen.runtime.cpu.draws import FACTORS, KEY_STEPS, LOG, LOG_OF_2, ROOT, ROUNDS, SINE
 
 _SHORT, _INT, _LONG = (ir.IntType(bits) for bits in (16, 32, 64))
 _FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
@@ -40,6 +40,43 @@ def philox(builder: Any, block: Any, tensor: Any, t: Any, stream: Any, seed: Any
         b, d = other_low, low
         keys = [builder.add(key, number(_INT, int(step))) for key, step in zip(keys, KEY_STEPS, strict=True)]
     return [a, b, c, d]
+
+
+def _polynomial(builder: Any, x: Any, coefficients: Any) -> Any:
+    first, *others = (number(_FLOAT, float(each)) for each in coefficients)
+    for coefficient in others:
+        first = builder.fma(first, x, coefficient)
+    return first
+
+
+def _unsigned_and_half(builder: Any, word: Any) -> Any:
+    return builder.fadd(builder.uitofp(word, _FLOAT), number(_FLOAT, 0.5))
+
+
+def squared_radius(builder: Any, word: Any) -> Any:
+    """``-2*log(u1)`` of a word in float32: what `optgen.runtime.cpu.draws.radius` takes the root of, bit for bit."""
+    pattern = builder.bitcast(_unsigned_and_half(builder, word), _INT)
+    exponent = builder.ashr(builder.sub(pattern, number(_INT, int(ROOT))), number(_INT, 23))
+    fraction = builder.bitcast(builder.sub(pattern, builder.shl(exponent, number(_INT, 23))), _FLOAT)
+    below_one = builder.fmul(_unsigned_and_half(builder, builder.not_(word)), number(_FLOAT, -(2.0**-32)))
+    exponent = builder.sub(exponent, number(_INT, 32))
+    is_next = builder.icmp_signed("==", exponent, number(_INT, 0))
+    r = builder.select(is_next, below_one, builder.fsub(fraction, number(_FLOAT, 1.0)))
+    tail = builder.fma(builder.fmul(r, r), _polynomial(builder, r, LOG), r)
+    logarithm = builder.fma(builder.sitofp(exponent, _FLOAT), number(_FLOAT, float(LOG_OF_2)), tail)
+    return builder.fmul(number(_FLOAT, -2.0), logarithm)
+
+
+def angle(builder: Any, word: Any) -> Any:
+    """A quarter of a turn less a part of one, in units of 2**-33 turns: its sine is the cosine of that part."""
+    folded = builder.xor(word, builder.ashr(word, number(_INT, 31)))
+    return builder.sub(number(_INT, 2**31 - 1), builder.shl(folded, number(_INT, 1)))
+
+
+def cosine(builder: Any, word: Any) -> Any:
+    """The cosine of a part of a turn, ``(word + 1/2)/2**32``, in float32: as CPUs have it, bit for bit."""
+    w = builder.fmul(builder.sitofp(angle(builder, word), _FLOAT), number(_FLOAT, 2.0**-31))
+    return builder.fmul(w, _polynomial(builder, builder.fmul(w, w), SINE))
 
 
 def chances(builder: Any, element: Any, lanes: int, *key: Any) -> list[Any]:
