@@ -23,12 +23,13 @@ from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, kernel, log, maximum, minimum, narrow, on_device, on_host, per_element,
-    root_of_squares, shrunk, sqrt, stretched, sync, thread, wide,
+    root_of_squares, shrunk, sqrt, stretched, thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    CHUNKS, column_sum, columns_visited, rows_visited, sum_along, sum_down, sum_of_block, sum_over,
-    tensor_of_block, tensor_of_column, tensor_of_row, visited_column, visited_row,
+    CHUNKS, column_sum, columns_visited, end_of_lines, first_line, rank_in, rows_visited, sum_along, sum_down,
+    sum_of_block, sum_of_team, sum_over, team_of, tensor_of_block, tensor_of_column, tensor_of_row,
+    visited_column, visited_row,
 )
 
 
@@ -124,66 +125,69 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     acc8 = 0.0  # sum of y2*y2 over the tensor
     acc9 = 0.0  # sum of y3*y3 over the tensor
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
-    i = thread()
-    while i < parts_count:
-        small[acc1_of + parts_begin + i] = 0.0
-        i += THREADS
-    sync()
-    line = 0
+    part = thread()
+    while part < parts_count:
+        matrix = line_before//matrix_rows + part//count
+        i = part - part//count*count
+        acc1 = 0.0  # sum of g*g over the column
+        end = end_of_lines(matrix, line_before, matrix_rows, lines)
+        line = first_line(matrix, line_before, matrix_rows)
+        while line < end:
+            begin = first_element + line*count
+            g_ptr = place(addresses, 1, tensor, begin, storage.g)
+            g_i = load(g_ptr, i, storage.g)
+            acc1 = fma(wide(g_i), wide(g_i), acc1)
+            line += 1
+        small[acc1_of + parts_begin + part] = acc1
+        part += THREADS
+    team = team_of(count)
+    rank = rank_in(team)
+    line = thread()//team
     while line < lines:
-        matrix = (line_before + line)//matrix_rows
-        parts_line = parts_begin + (matrix - line_before//matrix_rows)*count
-        acc1_line = acc1_of + parts_line
+        begin = first_element + line*count
         acc0 = 0.0  # sum of g*g over the row
-        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+        g_ptr = place(addresses, 1, tensor, begin, storage.g)
         fours = in_fours(count, theta_ptr | g_ptr)
-        i = 4*thread()
+        i = 4*rank
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             y2_i0, y3_i0 = update_0(theta_i0, g_i0)
             acc0 = fma(wide(g_i0), wide(g_i0), acc0)
-            small[acc1_line + i] = fma(wide(g_i0), wide(g_i0), small[acc1_line + i])
             acc7 = fma(wide(theta_i0), wide(theta_i0), acc7)
             acc8 = fma(wide(y2_i0), wide(y2_i0), acc8)
             acc9 = fma(wide(y3_i0), wide(y3_i0), acc9)
             y2_i1, y3_i1 = update_0(theta_i1, g_i1)
             acc0 = fma(wide(g_i1), wide(g_i1), acc0)
-            small[acc1_line + i + 1] = fma(wide(g_i1), wide(g_i1), small[acc1_line + i + 1])
             acc7 = fma(wide(theta_i1), wide(theta_i1), acc7)
             acc8 = fma(wide(y2_i1), wide(y2_i1), acc8)
             acc9 = fma(wide(y3_i1), wide(y3_i1), acc9)
             y2_i2, y3_i2 = update_0(theta_i2, g_i2)
             acc0 = fma(wide(g_i2), wide(g_i2), acc0)
-            small[acc1_line + i + 2] = fma(wide(g_i2), wide(g_i2), small[acc1_line + i + 2])
             acc7 = fma(wide(theta_i2), wide(theta_i2), acc7)
             acc8 = fma(wide(y2_i2), wide(y2_i2), acc8)
             acc9 = fma(wide(y3_i2), wide(y3_i2), acc9)
             y2_i3, y3_i3 = update_0(theta_i3, g_i3)
             acc0 = fma(wide(g_i3), wide(g_i3), acc0)
-            small[acc1_line + i + 3] = fma(wide(g_i3), wide(g_i3), small[acc1_line + i + 3])
             acc7 = fma(wide(theta_i3), wide(theta_i3), acc7)
             acc8 = fma(wide(y2_i3), wide(y2_i3), acc8)
             acc9 = fma(wide(y3_i3), wide(y3_i3), acc9)
-            i += 4*THREADS
-        i = fours + thread()
+            i += 4*team
+        i = fours + rank
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
             y2_i, y3_i = update_0(theta_i, g_i)
             acc0 = fma(wide(g_i), wide(g_i), acc0)
-            small[acc1_line + i] = fma(wide(g_i), wide(g_i), small[acc1_line + i])
             acc7 = fma(wide(theta_i), wide(theta_i), acc7)
             acc8 = fma(wide(y2_i), wide(y2_i), acc8)
             acc9 = fma(wide(y3_i), wide(y3_i), acc9)
-            i += THREADS
-        acc0 = sum_of_block(acc0)
-        if thread() == 0:
+            i += team
+        acc0 = sum_of_team(acc0, team)
+        if rank == 0:
             small[acc0_of + first_row + line] = acc0
-        sync()
-        first_element += count
-        line += 1
+        line += THREADS//team
     acc7 = sum_of_block(acc7)
     if thread() == 0:
         small[acc7_of + chunks[4, block()]] = acc7
@@ -341,14 +345,17 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     acc4 = 0.0  # sum of u*u over the tensor
     acc5 = 0.0  # sum of y0*y0 over the tensor
     acc6 = 0.0  # sum of y1*y1 over the tensor
-    line = 0
+    team = team_of(count)
+    rank = rank_in(team)
+    line = thread()//team
     while line < lines:
         matrix = (line_before + line)//matrix_rows
-        by_row = narrow(small[by_row_of + first_row + line], scalars)
         by_column_line = by_column_of + first_column + matrix*count
-        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+        begin = first_element + line*count
+        by_row = narrow(small[by_row_of + first_row + line], scalars)
+        g_ptr = place(addresses, 1, tensor, begin, storage.g)
         fours = in_fours(count, g_ptr)
-        i = 4*thread()
+        i = 4*rank
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             u_i0, y0_i0, y1_i0 = update_1(g_i0, by_row, narrow(small[by_column_line + i], scalars))
@@ -367,17 +374,16 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
             acc4 = fma(wide(u_i3), wide(u_i3), acc4)
             acc5 = fma(wide(y0_i3), wide(y0_i3), acc5)
             acc6 = fma(wide(y1_i3), wide(y1_i3), acc6)
-            i += 4*THREADS
-        i = fours + thread()
+            i += 4*team
+        i = fours + rank
         while i < count:
             g_i = load(g_ptr, i, storage.g)
             u_i, y0_i, y1_i = update_1(g_i, by_row, narrow(small[by_column_line + i], scalars))
             acc4 = fma(wide(u_i), wide(u_i), acc4)
             acc5 = fma(wide(y0_i), wide(y0_i), acc5)
             acc6 = fma(wide(y1_i), wide(y1_i), acc6)
-            i += THREADS
-        first_element += count
-        line += 1
+            i += team
+        line += THREADS//team
     acc4 = sum_of_block(acc4)
     if thread() == 0:
         small[acc4_of + chunks[4, block()]] = acc4
@@ -442,15 +448,18 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
     by_column_of = at[32]
     c4_of = at[41]
     c4 = narrow(small[c4_of + tensor], scalars)
-    line = 0
+    team = team_of(count)
+    rank = rank_in(team)
+    line = thread()//team
     while line < lines:
         matrix = (line_before + line)//matrix_rows
-        by_row = narrow(small[by_row_of + first_row + line], scalars)
         by_column_line = by_column_of + first_column + matrix*count
-        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+        begin = first_element + line*count
+        by_row = narrow(small[by_row_of + first_row + line], scalars)
+        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+        g_ptr = place(addresses, 1, tensor, begin, storage.g)
         fours = in_fours(count, theta_ptr | g_ptr)
-        i = 4*thread()
+        i = 4*rank
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
@@ -459,16 +468,15 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
             theta_next_i2 = update_2(theta_i2, g_i2, by_row, narrow(small[by_column_line + i + 2], scalars), c4)
             theta_next_i3 = update_2(theta_i3, g_i3, by_row, narrow(small[by_column_line + i + 3], scalars), c4)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
+            i += 4*team
+        i = fours + rank
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
             theta_next_i = update_2(theta_i, g_i, by_row, narrow(small[by_column_line + i], scalars), c4)
             store(theta_ptr, i, storage.theta, theta_next_i)
-            i += THREADS
-        first_element += count
-        line += 1
+            i += team
+        line += THREADS//team
 
 
 def initial(lr, beta2_decay, eps1, rms_limit, eps2):

@@ -24,7 +24,7 @@ from optgen.runtime.cuda.primitives import (
     thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
-from optgen.runtime.cuda.totals import rows_visited, sum_of_block, tensor_of_row, visited_row
+from optgen.runtime.cuda.totals import rank_in, rows_visited, sum_of_team, team_of, tensor_of_row, visited_row
 
 
 @on_host
@@ -77,13 +77,16 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta1_tail = scalars[group, 4]
     c0 = scalars[group, 5]
     acc0_of = at[20]
-    line = 0
+    team = team_of(count)
+    rank = rank_in(team)
+    line = thread()//team
     while line < lines:
+        begin = first_element + line*count
         acc0 = 0.0  # sum of g*g over the row
-        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-        m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+        g_ptr = place(addresses, 1, tensor, begin, storage.g)
+        m_ptr = place(addresses, 2, tensor, begin, storage.m)
         fours = in_fours(count, g_ptr | m_ptr)
-        i = 4*thread()
+        i = 4*rank
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
@@ -96,20 +99,19 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             m_next_i3 = update_0(g_i3, m_i3, beta1_head, beta1_tail, c0)
             acc0 = fma(wide(g_i3), wide(g_i3), acc0)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
+            i += 4*team
+        i = fours + rank
         while i < count:
             g_i = load(g_ptr, i, storage.g)
             m_i = load(m_ptr, i, storage.m)
             m_next_i = update_0(g_i, m_i, beta1_head, beta1_tail, c0)
             acc0 = fma(wide(g_i), wide(g_i), acc0)
             store(m_ptr, i, storage.m, m_next_i)
-            i += THREADS
-        acc0 = sum_of_block(acc0)
-        if thread() == 0:
+            i += team
+        acc0 = sum_of_team(acc0, team)
+        if rank == 0:
             small[acc0_of + first_row + line] = acc0
-        first_element += count
-        line += 1
+        line += THREADS//team
 
 
 @kernel
@@ -146,13 +148,16 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     c1 = scalars[group, 6]
     c4 = scalars[group, 9]
     c5_of = at[21]
-    line = 0
+    team = team_of(count)
+    rank = rank_in(team)
+    line = thread()//team
     while line < lines:
+        begin = first_element + line*count
         c5 = narrow(small[c5_of + first_row + line], scalars)
-        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-        m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+        m_ptr = place(addresses, 2, tensor, begin, storage.m)
         fours = in_fours(count, theta_ptr | m_ptr)
-        i = 4*thread()
+        i = 4*rank
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, storage.m)
@@ -161,16 +166,15 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
             theta_next_i2 = update_1(theta_i2, m_next_i2, c5, c1, c4)
             theta_next_i3 = update_1(theta_i3, m_next_i3, c5, c1, c4)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
+            i += 4*team
+        i = fours + rank
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             m_next_i = load(m_ptr, i, storage.m)
             theta_next_i = update_1(theta_i, m_next_i, c5, c1, c4)
             store(theta_ptr, i, storage.theta, theta_next_i)
-            i += THREADS
-        first_element += count
-        line += 1
+            i += team
+        line += THREADS//team
 
 
 def initial(lr, beta1, beta2, weight_decay, eps):

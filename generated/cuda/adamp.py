@@ -35,7 +35,8 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    CHUNKS, ROWS, max_over, rows_visited, sum_of_block, sum_over, tensor_of_block, tensor_of_row, visited_row,
+    CHUNKS, ROWS, max_over, rank_in, rows_visited, sum_of_block, sum_of_team, sum_over, team_of,
+    tensor_of_block, tensor_of_row, visited_row,
 )
 
 
@@ -174,8 +175,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     acc13 = 0.0  # sum of y2*y2 over the tensor
     acc14 = 0.0  # sum of y3*y3 over the tensor
     acc16 = 0.0  # sum of theta*u over the tensor
-    line = 0
+    team = team_of(count)
+    rank = rank_in(team)
+    line = thread()//team
     while line < lines:
+        begin = first_element + line*count
         acc0 = 0.0  # sum of g*theta over the row
         acc1 = 0.0  # sum of g*g over the row
         acc2 = 0.0  # sum of y0*y0 over the row
@@ -184,12 +188,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         acc5 = 0.0  # sum of y2*y2 over the row
         acc6 = 0.0  # sum of y3*y3 over the row
         acc15 = 0.0  # sum of theta*u over the row
-        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-        m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-        v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+        g_ptr = place(addresses, 1, tensor, begin, storage.g)
+        m_ptr = place(addresses, 2, tensor, begin, storage.m)
+        v_ptr = place(addresses, 3, tensor, begin, storage.v)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
-        i = 4*thread()
+        i = 4*rank
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
@@ -273,8 +277,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             acc16 = fma(wide(theta_i3), wide(u_i3), acc16)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
+            i += 4*team
+        i = fours + rank
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
@@ -301,33 +305,32 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             acc16 = fma(wide(theta_i), wide(u_i), acc16)
             store(m_ptr, i, storage.m, m_next_i)
             store(v_ptr, i, storage.v, v_next_i)
-            i += THREADS
-        acc0 = sum_of_block(acc0)
-        if thread() == 0:
+            i += team
+        acc0 = sum_of_team(acc0, team)
+        if rank == 0:
             small[acc0_of + first_row + line] = acc0
-        acc1 = sum_of_block(acc1)
-        if thread() == 0:
+        acc1 = sum_of_team(acc1, team)
+        if rank == 0:
             small[acc1_of + first_row + line] = acc1
-        acc2 = sum_of_block(acc2)
-        if thread() == 0:
+        acc2 = sum_of_team(acc2, team)
+        if rank == 0:
             small[acc2_of + first_row + line] = acc2
-        acc3 = sum_of_block(acc3)
-        if thread() == 0:
+        acc3 = sum_of_team(acc3, team)
+        if rank == 0:
             small[acc3_of + first_row + line] = acc3
-        acc4 = sum_of_block(acc4)
-        if thread() == 0:
+        acc4 = sum_of_team(acc4, team)
+        if rank == 0:
             small[acc4_of + first_row + line] = acc4
-        acc5 = sum_of_block(acc5)
-        if thread() == 0:
+        acc5 = sum_of_team(acc5, team)
+        if rank == 0:
             small[acc5_of + first_row + line] = acc5
-        acc6 = sum_of_block(acc6)
-        if thread() == 0:
+        acc6 = sum_of_team(acc6, team)
+        if rank == 0:
             small[acc6_of + first_row + line] = acc6
-        acc15 = sum_of_block(acc15)
-        if thread() == 0:
+        acc15 = sum_of_team(acc15, team)
+        if rank == 0:
             small[acc15_of + first_row + line] = acc15
-        first_element += count
-        line += 1
+        line += THREADS//team
     acc8 = sum_of_block(acc8)
     if thread() == 0:
         small[acc8_of + chunks[4, block()]] = acc8
@@ -515,14 +518,17 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     radial_of = at[48]
     c4_of = at[47]
     c4 = narrow(small[c4_of + tensor], scalars)
-    line = 0
+    team = team_of(count)
+    rank = rank_in(team)
+    line = thread()//team
     while line < lines:
+        begin = first_element + line*count
         radial = narrow(small[radial_of + first_row + line], scalars)
-        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-        m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-        v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+        m_ptr = place(addresses, 2, tensor, begin, storage.m)
+        v_ptr = place(addresses, 3, tensor, begin, storage.v)
         fours = in_fours(count, theta_ptr | m_ptr | v_ptr)
-        i = 4*thread()
+        i = 4*rank
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             m_next_i0, m_next_i1, m_next_i2, m_next_i3 = load4(m_ptr, i, storage.m)
@@ -532,17 +538,16 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
             theta_next_i2 = update_1(theta_i2, m_next_i2, v_next_i2, radial, c4, lr, eps, c2, c3)
             theta_next_i3 = update_1(theta_i3, m_next_i3, v_next_i3, radial, c4, lr, eps, c2, c3)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
+            i += 4*team
+        i = fours + rank
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             m_next_i = load(m_ptr, i, storage.m)
             v_next_i = load(v_ptr, i, storage.v)
             theta_next_i = update_1(theta_i, m_next_i, v_next_i, radial, c4, lr, eps, c2, c3)
             store(theta_ptr, i, storage.theta, theta_next_i)
-            i += THREADS
-        first_element += count
-        line += 1
+            i += team
+        line += THREADS//team
 
 
 def initial(lr, beta1, beta2, eps, delta, wd_ratio, weight_decay):

@@ -19,7 +19,9 @@ from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, fma, kernel, narrow, on_device, on_host, per_element, thread, where, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
-from optgen.runtime.cuda.totals import rows_visited, sum_of_block, tensor_of_block, tensor_of_row, visited_row
+from optgen.runtime.cuda.totals import (
+    rank_in, rows_visited, sum_of_team, team_of, tensor_of_block, tensor_of_row, visited_row,
+)
 
 
 @on_host
@@ -82,29 +84,31 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     count = chunks[6, block()]
     first_row = chunks[7, block()]
     acc0_of = at[20]
-    line = 0
+    team = team_of(count)
+    rank = rank_in(team)
+    line = thread()//team
     while line < lines:
+        begin = first_element + line*count
         acc0 = 0.0  # sum of g over the row
-        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+        g_ptr = place(addresses, 1, tensor, begin, storage.g)
         fours = in_fours(count, g_ptr)
-        i = 4*thread()
+        i = 4*rank
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             acc0 += wide(g_i0)
             acc0 += wide(g_i1)
             acc0 += wide(g_i2)
             acc0 += wide(g_i3)
-            i += 4*THREADS
-        i = fours + thread()
+            i += 4*team
+        i = fours + rank
         while i < count:
             g_i = load(g_ptr, i, storage.g)
             acc0 += wide(g_i)
-            i += THREADS
-        acc0 = sum_of_block(acc0)
-        if thread() == 0:
+            i += team
+        acc0 = sum_of_team(acc0, team)
+        if rank == 0:
             small[acc0_of + first_row + line] = acc0
-        first_element += count
-        line += 1
+        line += THREADS//team
 
 
 @kernel
@@ -138,14 +142,17 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     c1_of = at[19]
     if branch == 0:
         c1 = narrow(small[c1_of + tensor], scalars)
-        line = 0
+        team = team_of(count)
+        rank = rank_in(team)
+        line = thread()//team
         while line < lines:
+            begin = first_element + line*count
             c0 = narrow(small[c0_of + first_row + line], scalars)
-            theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-            g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-            b_ptr = place(addresses, 2, tensor, first_element, storage.b)
+            theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+            g_ptr = place(addresses, 1, tensor, begin, storage.g)
+            b_ptr = place(addresses, 2, tensor, begin, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
-            i = 4*thread()
+            i = 4*rank
             while i < fours:
                 theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
                 g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
@@ -155,27 +162,29 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
                 theta_next_i3, b_next_i3 = update_0_1(theta_i3, g_i3, c0, c1, lr, zero)
                 store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
                 store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
-                i += 4*THREADS
-            i = fours + thread()
+                i += 4*team
+            i = fours + rank
             while i < count:
                 theta_i = load(theta_ptr, i, storage.theta)
                 g_i = load(g_ptr, i, storage.g)
                 theta_next_i, b_next_i = update_0_1(theta_i, g_i, c0, c1, lr, zero)
                 store(theta_ptr, i, storage.theta, theta_next_i)
                 store(b_ptr, i, storage.b, b_next_i)
-                i += THREADS
-            first_element += count
-            line += 1
+                i += team
+            line += THREADS//team
     else:
         c1 = narrow(small[c1_of + tensor], scalars)
-        line = 0
+        team = team_of(count)
+        rank = rank_in(team)
+        line = thread()//team
         while line < lines:
+            begin = first_element + line*count
             c0 = narrow(small[c0_of + first_row + line], scalars)
-            theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-            g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-            b_ptr = place(addresses, 2, tensor, first_element, storage.b)
+            theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+            g_ptr = place(addresses, 1, tensor, begin, storage.g)
+            b_ptr = place(addresses, 2, tensor, begin, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
-            i = 4*thread()
+            i = 4*rank
             while i < fours:
                 theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
                 g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
@@ -186,8 +195,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
                 theta_next_i3, b_next_i3 = update_1_1(theta_i3, g_i3, b_i3, c0, c1, lr, momentum, zero, c2)
                 store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
                 store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
-                i += 4*THREADS
-            i = fours + thread()
+                i += 4*team
+            i = fours + rank
             while i < count:
                 theta_i = load(theta_ptr, i, storage.theta)
                 g_i = load(g_ptr, i, storage.g)
@@ -195,9 +204,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
                 theta_next_i, b_next_i = update_1_1(theta_i, g_i, b_i, c0, c1, lr, momentum, zero, c2)
                 store(theta_ptr, i, storage.theta, theta_next_i)
                 store(b_ptr, i, storage.b, b_next_i)
-                i += THREADS
-            first_element += count
-            line += 1
+                i += team
+            line += THREADS//team
 
 
 def initial(lr, momentum, dampening):

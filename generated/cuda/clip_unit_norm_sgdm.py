@@ -22,7 +22,7 @@ from optgen.runtime.cuda.primitives import (
     shrunk, stretched, thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
-from optgen.runtime.cuda.totals import rows_visited, sum_of_block, tensor_of_row, visited_row
+from optgen.runtime.cuda.totals import rank_in, rows_visited, sum_of_team, team_of, tensor_of_row, visited_row
 
 
 @on_host
@@ -83,18 +83,21 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     acc3_of = at[22]
     acc4_of = at[23]
     acc5_of = at[24]
-    line = 0
+    team = team_of(count)
+    rank = rank_in(team)
+    line = thread()//team
     while line < lines:
+        begin = first_element + line*count
         acc0 = 0.0  # sum of theta*theta over the row
         acc1 = 0.0  # sum of y0*y0 over the row
         acc2 = 0.0  # sum of y1*y1 over the row
         acc3 = 0.0  # sum of g*g over the row
         acc4 = 0.0  # sum of y2*y2 over the row
         acc5 = 0.0  # sum of y3*y3 over the row
-        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+        g_ptr = place(addresses, 1, tensor, begin, storage.g)
         fours = in_fours(count, theta_ptr | g_ptr)
-        i = 4*thread()
+        i = 4*rank
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
@@ -126,8 +129,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             acc3 = fma(wide(g_i3), wide(g_i3), acc3)
             acc4 = fma(wide(y2_i3), wide(y2_i3), acc4)
             acc5 = fma(wide(y3_i3), wide(y3_i3), acc5)
-            i += 4*THREADS
-        i = fours + thread()
+            i += 4*team
+        i = fours + rank
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
@@ -138,27 +141,26 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             acc3 = fma(wide(g_i), wide(g_i), acc3)
             acc4 = fma(wide(y2_i), wide(y2_i), acc4)
             acc5 = fma(wide(y3_i), wide(y3_i), acc5)
-            i += THREADS
-        acc0 = sum_of_block(acc0)
-        if thread() == 0:
+            i += team
+        acc0 = sum_of_team(acc0, team)
+        if rank == 0:
             small[acc0_of + first_row + line] = acc0
-        acc1 = sum_of_block(acc1)
-        if thread() == 0:
+        acc1 = sum_of_team(acc1, team)
+        if rank == 0:
             small[acc1_of + first_row + line] = acc1
-        acc2 = sum_of_block(acc2)
-        if thread() == 0:
+        acc2 = sum_of_team(acc2, team)
+        if rank == 0:
             small[acc2_of + first_row + line] = acc2
-        acc3 = sum_of_block(acc3)
-        if thread() == 0:
+        acc3 = sum_of_team(acc3, team)
+        if rank == 0:
             small[acc3_of + first_row + line] = acc3
-        acc4 = sum_of_block(acc4)
-        if thread() == 0:
+        acc4 = sum_of_team(acc4, team)
+        if rank == 0:
             small[acc4_of + first_row + line] = acc4
-        acc5 = sum_of_block(acc5)
-        if thread() == 0:
+        acc5 = sum_of_team(acc5, team)
+        if rank == 0:
             small[acc5_of + first_row + line] = acc5
-        first_element += count
-        line += 1
+        line += THREADS//team
 
 
 @kernel
@@ -199,14 +201,17 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     c0 = scalars[group, 5]
     shrink_of = at[25]
     if branch == 0:
-        line = 0
+        team = team_of(count)
+        rank = rank_in(team)
+        line = thread()//team
         while line < lines:
+            begin = first_element + line*count
             shrink = narrow(small[shrink_of + first_row + line], scalars)
-            theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-            g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-            b_ptr = place(addresses, 2, tensor, first_element, storage.b)
+            theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+            g_ptr = place(addresses, 1, tensor, begin, storage.g)
+            b_ptr = place(addresses, 2, tensor, begin, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
-            i = 4*thread()
+            i = 4*rank
             while i < fours:
                 theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
                 g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
@@ -216,26 +221,28 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
                 theta_next_i3, b_next_i3 = update_0_1(theta_i3, g_i3, shrink, lr)
                 store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
                 store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
-                i += 4*THREADS
-            i = fours + thread()
+                i += 4*team
+            i = fours + rank
             while i < count:
                 theta_i = load(theta_ptr, i, storage.theta)
                 g_i = load(g_ptr, i, storage.g)
                 theta_next_i, b_next_i = update_0_1(theta_i, g_i, shrink, lr)
                 store(theta_ptr, i, storage.theta, theta_next_i)
                 store(b_ptr, i, storage.b, b_next_i)
-                i += THREADS
-            first_element += count
-            line += 1
+                i += team
+            line += THREADS//team
     else:
-        line = 0
+        team = team_of(count)
+        rank = rank_in(team)
+        line = thread()//team
         while line < lines:
+            begin = first_element + line*count
             shrink = narrow(small[shrink_of + first_row + line], scalars)
-            theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-            g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-            b_ptr = place(addresses, 2, tensor, first_element, storage.b)
+            theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+            g_ptr = place(addresses, 1, tensor, begin, storage.g)
+            b_ptr = place(addresses, 2, tensor, begin, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
-            i = 4*thread()
+            i = 4*rank
             while i < fours:
                 theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
                 g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
@@ -246,8 +253,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
                 theta_next_i3, b_next_i3 = update_1_1(theta_i3, g_i3, b_i3, shrink, lr, momentum, c0)
                 store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
                 store4(b_ptr, i, storage.b, b_next_i0, b_next_i1, b_next_i2, b_next_i3)
-                i += 4*THREADS
-            i = fours + thread()
+                i += 4*team
+            i = fours + rank
             while i < count:
                 theta_i = load(theta_ptr, i, storage.theta)
                 g_i = load(g_ptr, i, storage.g)
@@ -255,9 +262,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
                 theta_next_i, b_next_i = update_1_1(theta_i, g_i, b_i, shrink, lr, momentum, c0)
                 store(theta_ptr, i, storage.theta, theta_next_i)
                 store(b_ptr, i, storage.b, b_next_i)
-                i += THREADS
-            first_element += count
-            line += 1
+                i += team
+            line += THREADS//team
 
 
 def initial(lr, unit_limit, unit_floor, momentum, dampening):

@@ -27,8 +27,8 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    column_max, columns_visited, max_of_block, rows_visited, tensor_of_column, tensor_of_row, visited_column,
-    visited_row,
+    column_max, columns_visited, end_of_lines, first_line, max_of_team, rank_in, rows_visited, team_of,
+    tensor_of_column, tensor_of_row, visited_column, visited_row,
 )
 
 
@@ -75,24 +75,45 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     acc0_of = at[21]
     acc1_of = at[22]
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
-    i = thread()
-    while i < parts_count:
-        small[acc1_of + parts_begin + i] = -inf
-        i += THREADS
+    part = thread()
+    while part < parts_count:
+        matrix = line_before//matrix_rows + part//count
+        i = part - part//count*count
+        c_line = c_of + first_column + matrix*count
+        acc1 = -inf  # max of total over the column
+        end = end_of_lines(matrix, line_before, matrix_rows, lines)
+        line = first_line(matrix, line_before, matrix_rows)
+        while line < end:
+            begin = first_element + line*count
+            r = narrow(small[r_of + first_row + line], scalars)
+            theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+            g_ptr = place(addresses, 1, tensor, begin, storage.g)
+            m_ptr = place(addresses, 2, tensor, begin, storage.m)
+            theta_i = load(theta_ptr, i, storage.theta)
+            g_i = load(g_ptr, i, storage.g)
+            m_i = load(m_ptr, i, storage.m)
+            theta_next_i, m_next_i, total_i = update_0(
+                theta_i, g_i, m_i, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
+            )
+            acc1 = maximum(acc1, wide(total_i))
+            line += 1
+        small[acc1_of + parts_begin + part] = acc1
+        part += THREADS
     sync()
-    line = 0
+    team = team_of(count)
+    rank = rank_in(team)
+    line = thread()//team
     while line < lines:
         matrix = (line_before + line)//matrix_rows
-        r = narrow(small[r_of + first_row + line], scalars)
         c_line = c_of + first_column + matrix*count
-        parts_line = parts_begin + (matrix - line_before//matrix_rows)*count
-        acc1_line = acc1_of + parts_line
+        begin = first_element + line*count
+        r = narrow(small[r_of + first_row + line], scalars)
         acc0 = -inf  # max of total over the row
-        theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-        g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-        m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
+        g_ptr = place(addresses, 1, tensor, begin, storage.g)
+        m_ptr = place(addresses, 2, tensor, begin, storage.m)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
-        i = 4*thread()
+        i = 4*rank
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
@@ -102,29 +123,25 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
                 zero,
             )
             acc0 = maximum(acc0, wide(total_i0))
-            small[acc1_line + i] = maximum(small[acc1_line + i], wide(total_i0))
             theta_next_i1, m_next_i1, total_i1 = update_0(
                 theta_i1, g_i1, m_i1, narrow(small[c_line + i + 1], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
                 zero,
             )
             acc0 = maximum(acc0, wide(total_i1))
-            small[acc1_line + i + 1] = maximum(small[acc1_line + i + 1], wide(total_i1))
             theta_next_i2, m_next_i2, total_i2 = update_0(
                 theta_i2, g_i2, m_i2, narrow(small[c_line + i + 2], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
                 zero,
             )
             acc0 = maximum(acc0, wide(total_i2))
-            small[acc1_line + i + 2] = maximum(small[acc1_line + i + 2], wide(total_i2))
             theta_next_i3, m_next_i3, total_i3 = update_0(
                 theta_i3, g_i3, m_i3, narrow(small[c_line + i + 3], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
                 zero,
             )
             acc0 = maximum(acc0, wide(total_i3))
-            small[acc1_line + i + 3] = maximum(small[acc1_line + i + 3], wide(total_i3))
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
-            i += 4*THREADS
-        i = fours + thread()
+            i += 4*team
+        i = fours + rank
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
@@ -133,16 +150,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
                 theta_i, g_i, m_i, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
             )
             acc0 = maximum(acc0, wide(total_i))
-            small[acc1_line + i] = maximum(small[acc1_line + i], wide(total_i))
             store(theta_ptr, i, storage.theta, theta_next_i)
             store(m_ptr, i, storage.m, m_next_i)
-            i += THREADS
-        acc0 = max_of_block(acc0)
-        if thread() == 0:
+            i += team
+        acc0 = max_of_team(acc0, team)
+        if rank == 0:
             small[acc0_of + first_row + line] = acc0
-        sync()
-        first_element += count
-        line += 1
+        line += THREADS//team
 
 
 @kernel

@@ -1,14 +1,15 @@
 """Lowering for GPUs: a sweep is a launch for the whole model, with a block of threads for each chunk of a tensor.
 
 Around the functions of elements is a loop that moves four of them at a time, 128 bits in float32, and one for what is
-left, or for tensors whose memory begins in the middle of four. A sweep over what is small is a launch too: a block a
-tensor, a thread a row or a column.
+left, or for tensors whose memory begins in the middle of four. Where rows matter a block is divided into teams, each of
+which visits a row: the shorter rows are, the more of them at once. Totals of columns are added up before that, by a
+thread a column. A sweep over what is small is a launch too: a block a tensor, a thread a row or a column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from optgen.ir import Branch, Kernel, Reduce, Sweep
 from optgen.language.noise import Draw
@@ -39,7 +40,7 @@ from optgen.loops.nodes import (
     Store,
     assign,
     call,
-    count_up,
+    counted,
     item,
     plus,
     reads,
@@ -55,6 +56,7 @@ _LANES = ("_i0", "_i1", "_i2", "_i3")
 _COUNT, _I, _J, _K, _LINE, _MATRIX = (Name(name) for name in ("count", "i", "j", "k", "line", "matrix"))
 _FIRST, _TENSOR, _AT, _SMALL = (Name(name) for name in ("first_element", "tensor", "at", "small"))
 _BLOCK, _THREAD, _THREADS, _FOUR = Call("block"), Call("thread"), Constant("THREADS"), Number(4)
+_BEGIN, _PART, _TEAM, _RANK = Name("begin"), Name("part"), Name("team"), Name("rank")
 
 
 def lowered(kernel: Kernel) -> Lowered:
@@ -125,11 +127,11 @@ class _ElementSweep:
         used = reads(tuple(blocks))
         return [*place, *(assign(name, _chunk(k)) for k, name in enumerate(rounds.PLACE, start=5) if name in used)]
 
-    def pointers(self) -> list[Assign]:
-        """Names for where a run of elements lies."""
+    def pointers(self, begin: Name = _FIRST, slots: Collection[str] | None = None) -> list[Assign]:
+        """Names for where a run of elements lies, in all slots or in some."""
         columns = rounds.columns(self.kernel, self.round_.sweeps).items()
-        places = [Place(slot.name, Name("addresses"), column, _TENSOR, _FIRST) for slot, column in columns]
-        return [assign(place.slot + _PTR, place) for place in places]
+        places = [Place(slot.name, Name("addresses"), column, _TENSOR, begin) for slot, column in columns]
+        return [assign(place.slot + _PTR, place) for place in places if slots is None or place.slot in slots]
 
     def block(self, branch: Branch, step: Step | None) -> Iterator[Statement]:
         """What one branch does."""
@@ -139,36 +141,69 @@ class _ElementSweep:
         totals = [reduce for reduce in sweep.reduces if reduce.target.space is Space.TENSOR]
         yield from (assign(rounds.name(x), _held(x, branch)) for x in sweep.given if x.space <= Space.TENSOR)
         yield from map(rounds.started, totals)
-        run = _RunOfElements(self.kernel, step)
-        yield from (self.lines(sweep, branch, list(run.loops())) if self.round_.is_by_rows else run.loops())
+        if not self.round_.is_by_rows:
+            yield from _RunOfElements(self.kernel, step).loops()
+        else:
+            columns = tuple(reduce for reduce in sweep.reduces if reduce.target.space is Space.COL)
+            yield from self.columns(step, branch, columns) if columns else ()
+            is_rest = sweep.stores or sweep.keeps or len(columns) < len(sweep.reduces)
+            yield from self.rows(step, branch) if is_rest else ()
         for reduce in totals:
-            yield from _finished(reduce, _chunk(4))
+            yield from _finished(reduce, "block", _chunk(4))
 
-    def lines(self, sweep: Sweep, branch: Branch, run: list[Statement]) -> Iterator[Statement]:
-        """The loop over the rows of a chunk's matrices, around what is done with the elements of one."""
-        rows, columns = ([r for r in sweep.reduces if r.target.space is space] for space in (Space.ROW, Space.COL))
-        by_row, by_column = ([x for x in sweep.given if x.space is space] for space in (Space.ROW, Space.COL))
-        inside: list[Statement] = []
-        if by_column or columns:
-            inside.append(assign("matrix", rounds.matrix_of(_LINE)))
-        inside += [assign(rounds.name(x), _held(x, branch)) for x in by_row]
-        for x in by_column:
-            first = plus(Name(rounds.holder(x, branch) + OF), Name("first_column"), Binary(_MATRIX, "*", _COUNT))
-            inside.append(assign(f"{rounds.name(x)}_line", first))
-        if columns:
-            yield assign("parts_count", rounds.parts_count())
-            emptied = [_emptied(reduce) for reduce in columns]
-            yield Loop("i", _THREAD, Name("parts_count"), _THREADS, tuple(emptied))
+    def rows(self, step: Step, branch: Branch) -> Iterator[Statement]:
+        """The loop over the rows of a chunk's matrices, each visited by a team."""
+        totals = [reduce for reduce in step.sweep.reduces if reduce.target.space is Space.ROW]
+        by_column = list(_held_by_column(step.sweep, branch))
+        inside: list[Statement] = [assign("matrix", rounds.matrix_of(_LINE))] if by_column else []
+        inside += [*by_column, *_held_by_row(step.sweep, branch), *map(rounds.started, totals)]
+        inside += [*self.pointers(_BEGIN), *_RunOfElements(self.kernel, step, _BEGIN, _RANK, _TEAM).loops()]
+        for reduce in totals:
+            inside += _finished(reduce, "team", Name("first_row"), _LINE)
+        yield assign("team", call("team_of", _COUNT))
+        yield assign("rank", call("rank_in", _TEAM))
+        first, at_once = (Binary(threads, "//", _TEAM) for threads in (_THREAD, _THREADS))
+        yield Loop("line", first, Name("lines"), at_once, tuple(inside))
+
+    def columns(self, step: Step, branch: Branch, totals: tuple[Reduce, ...]) -> Iterator[Statement]:
+        """The loop over the columns of a chunk's matrices, each added up by a thread before anything is stored."""
+        factors = {x for reduce in totals for x in reduce.factors}
+        if factors.issubset(step.sweep.loads):
+            loads = tuple(x for x in step.sweep.loads if x in factors)
+            step = replace(step, sweep=replace(step.sweep, loads=loads, body=()))
+        run = _RunOfElements(self.kernel, step, _BEGIN, only=totals)
+        slots = {rounds.slot_of(load).name for load in run.reads}
+        line = [*_held_by_row(step.sweep, branch), *self.pointers(_BEGIN, slots), *run.moved(("_i",))]
+        which, where = Binary(_PART, "//", _COUNT), (_MATRIX, Name("line_before"), Name("matrix_rows"))
+        inside: list[Statement] = [
+            assign("matrix", plus(Binary(Name("line_before"), "//", Name("matrix_rows")), which)),
+            assign("i", Binary(_PART, "-", Binary(which, "*", _COUNT))),
+            *_held_by_column(step.sweep, branch),
+            *map(rounds.started, totals),
+            assign("end", call("end_of_lines", *where, Name("lines"))),
+            counted("line", call("first_line", *where), Name("end"), *line),
+        ]
+        for reduce in totals:
+            place = item("small", plus(Name(reduce.target.name + OF), Name("parts_begin"), _PART))
+            inside.append(Assign((place,), Name(reduce.target.name)))
+        yield assign("parts_count", rounds.parts_count())
+        yield Loop("part", _THREAD, Name("parts_count"), _THREADS, tuple(inside))
+        if step.sweep.stores or step.sweep.keeps:  # by other threads than those that have read it here
             yield Barrier()
-            inside.append(assign("parts_line", rounds.parts_of_line()))
-            names = [reduce.target.name for reduce in columns]
-            inside += [assign(f"{name}_line", plus(Name(name + OF), Name("parts_line"))) for name in names]
-        inside += [*map(rounds.started, rows), *self.pointers(), *run]
-        for reduce in rows:
-            inside += _finished(reduce, Name("first_row"), _LINE)
-        if columns:  # the next row may be divided among the threads in another way
-            inside.append(Barrier())
-        yield count_up("line", Name("lines"), *inside, Accumulate(_FIRST, "sum", _COUNT))
+
+
+def _held_by_row(sweep: Sweep, branch: Branch) -> Iterator[Assign]:
+    """Where a row begins, and what varies with it."""
+    yield assign("begin", plus(_FIRST, Binary(_LINE, "*", _COUNT)))
+    yield from (assign(rounds.name(x), _held(x, branch)) for x in sweep.given if x.space is Space.ROW)
+
+
+def _held_by_column(sweep: Sweep, branch: Branch) -> Iterator[Assign]:
+    """Where what varies with columns begins for those of a matrix."""
+    for x in sweep.given:
+        if x.space is Space.COL:
+            first = plus(Name(rounds.holder(x, branch) + OF), Name("first_column"), Binary(_MATRIX, "*", _COUNT))
+            yield assign(f"{rounds.name(x)}_line", first)
 
 
 def _chunk(k: int) -> Expression:
@@ -182,26 +217,24 @@ def _held(load: Named, branch: Branch) -> Expression:
     return Cast(_small(rounds.holder(load, branch) + OF, *index), "element")
 
 
-def _emptied(reduce: Reduce) -> Assign:
-    return Assign(
-        (item("small", plus(Name(reduce.target.name + OF), Name("parts_begin"), _I)),), rounds.nothing(reduce)
-    )
-
-
-def _finished(reduce: Reduce, *at: Expression) -> list[Statement]:
-    """What a block leaves of a total."""
-    total = Name(reduce.target.name)
-    made = call("sum_of_block" if reduce.how == "sum" else "max_of_block", total)
+def _finished(reduce: Reduce, whose: str, *at: Expression) -> list[Statement]:
+    """What a block, or a team of its threads, leaves of a total."""
+    total, team = Name(reduce.target.name), whose == "team"
+    made = call(f"{reduce.how}_of_{whose}", total, *([_TEAM] if team else []))
     left = Assign((item("small", plus(Name(total.name + OF), *at)),), total)
-    return [assign(total.name, made), _by_one_thread(left)]
+    return [assign(total.name, made), Choose(((Binary(_RANK if team else _THREAD, "==", ZERO), (left,)),))]
 
 
 @dataclass(frozen=True)
 class _RunOfElements:
-    """What the threads of a block do with a run of elements: four at a time, then one at a time."""
+    """What threads do with a run of elements: four at a time, then one at a time."""
 
     kernel: Kernel
     step: Step
+    begin: Name = _FIRST  # the first element
+    rank: Expression = _THREAD  # which a thread is of those that share it
+    team: Expression = _THREADS  # how many they are
+    only: tuple[Reduce, ...] = ()  # the totals of columns that are all that is made, if they are
 
     @property
     def sweep(self) -> Sweep:
@@ -215,6 +248,8 @@ class _RunOfElements:
     @property
     def stored(self) -> dict[str, str]:
         """What is written for each element, by the name of the value, where it goes."""
+        if self.only:
+            return {}
         slots = {rounds.name(slot.next): slot.name for slot in self.sweep.stores}
         return slots | {x.name: x.name for x in self.sweep.keeps}
 
@@ -222,7 +257,9 @@ class _RunOfElements:
         """Both loops."""
         moved = dict.fromkeys((*(rounds.slot_of(load).name for load in self.reads), *self.stored.values()))
         # Draws come in fours too.
-        bits, *others = [Name(name + _PTR) for name in moved] + [Binary(_FOUR, "*", _FIRST)] * bool(self.sweep.draws)
+        joined: list[Expression] = [Name(name + _PTR) for name in moved]
+        joined += [Binary(_FOUR, "*", self.begin)] * bool(self.sweep.draws)
+        bits, others = joined[0], joined[1:]
         for number, other in enumerate(others, start=1):
             bits = Binary(bits, "|", other)
             if number % MOST_TERMS == 0 and number < len(others):
@@ -231,8 +268,8 @@ class _RunOfElements:
         fours = Name("fours")
         yield assign("fours", call("in_fours", _COUNT, bits))
         by_four, by_one = tuple(self.moved(_LANES)), tuple(self.moved(("_i",)))
-        yield Loop("i", Binary(_FOUR, "*", _THREAD), fours, Binary(_FOUR, "*", _THREADS), by_four)
-        yield Loop("i", plus(fours, _THREAD), _COUNT, _THREADS, by_one)
+        yield Loop("i", Binary(_FOUR, "*", self.rank), fours, Binary(_FOUR, "*", self.team), by_four)
+        yield Loop("i", plus(fours, self.rank), _COUNT, self.team, by_one)
 
     def moved(self, lanes: Sequence[str]) -> Iterator[Statement]:
         """As many elements as there are lanes, from the i-th on: loaded, computed and stored."""
@@ -250,7 +287,7 @@ class _RunOfElements:
     def drawn(self, draw: Draw, lanes: int) -> Expression:
         """Draws for as many elements."""
         function = "draw" if lanes == 1 else f"draw{lanes}"
-        return call(function, plus(_FIRST, _I), _TENSOR, *rounds.keys(self.kernel, draw), Name("scalars"))
+        return call(function, plus(self.begin, _I), _TENSOR, *rounds.keys(self.kernel, draw), Name("scalars"))
 
     def element(self, lane: str, index: Expression) -> Iterator[Statement]:
         """What is computed and added up for one element."""
@@ -259,9 +296,8 @@ class _RunOfElements:
             targets = [Name(rounds.name(x) + lane) for x in rounds.results(sweep)]
             given = [self.argument(load, lane, index) for load in sweep.loads]
             yield rounds.called(self.kernel, self.step, given, targets)
-        for reduce in sweep.reduces:
-            name = reduce.target.name
-            total = item("small", plus(Name(f"{name}_line"), index)) if reduce.target.space is Space.COL else Name(name)
+        for reduce in self.only or [reduce for reduce in sweep.reduces if reduce.target.space is not Space.COL]:
+            total = Name(reduce.target.name)
             factors = [Name(rounds.name(x) + lane) for x in reduce.factors]
             if len(factors) == 1:
                 yield Accumulate(total, reduce.how, rounds.product(factors))

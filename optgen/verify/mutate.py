@@ -205,6 +205,8 @@ _OF_THREADS = """
     a total over other things: at[H] -> at[J]
     max for a sum: sum_of_block -> max_of_block
     max for a sum: max_of_block -> sum_of_block
+    max for a sum: sum_of_team -> max_of_team
+    max for a sum: max_of_team -> sum_of_team
 """
 _IN_LOOPS_OF_THREADS = """
     an edge off by one: A < fours -> A < fours - 4

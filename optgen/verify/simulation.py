@@ -143,7 +143,7 @@ def _total(of: Callable[..., Any], places: Callable[..., Iterable[int]]) -> Call
 
 _HOW = {"sum": lambda values: sum(values, start=np.float64(0)), "max": lambda values: np.max([-np.inf, *values])}
 _TOTALS: Mapping[str, Callable[..., Any]] = {
-    **{f"{how}_of_block": of for how, of in _HOW.items()},
+    **{f"{how}_of_{whose}": of for how, of in _HOW.items() for whose in ("block", "team")},
     **{f"{how}{x.__name__}": _total(of, x) for how, of in _HOW.items() for x in (_over, _over_group, _over_tensors)},
 }
 """What the threads of a block compute together, as one computes it alone."""
@@ -151,30 +151,39 @@ _TOTALS: Mapping[str, Callable[..., Any]] = {
 
 def _take_turns(threads: Sequence[Thread], turn: _Turn, *, backwards: bool) -> None:
     """Run the threads of a block, each up to the next barrier, until all are done."""
-    answers: list[Any] = [None] * len(threads)
-    order = range(len(threads))
-    while True:
-        waiting: dict[int, tuple[Any, ...]] = {}
-        for turn.thread in reversed(order) if backwards else order:
+    answers: dict[int, Any] = dict.fromkeys(range(len(threads)))
+    waiting: dict[int, tuple[Any, ...]] = {}
+    while answers:
+        for turn.thread in sorted(answers, reverse=backwards):
             try:
                 waiting[turn.thread] = threads[turn.thread].send(answers[turn.thread])
             except StopIteration:  # noqa: PERF203 - Python's way to say that a generator is done
                 continue
-        if not waiting:
-            return
-        kinds = {given[0] for given in waiting.values()}
-        if len(waiting) < len(threads) or len(kinds) > 1:
-            raise IndexError("threads of a block do not all come to the same barrier")
-        (kind,) = kinds
-        given = [waiting[k][1:] for k in order]
-        if kind and kind.endswith("_of_block"):
-            answers = [_TOTALS[kind]([x for (x,) in given])] * len(threads)
-        elif kind:
-            if any(each[1:] != given[0][1:] for each in given):
-                raise IndexError(f"threads of a block ask for different totals: {kind}")
-            answers = [_TOTALS[kind](*given[0])] * len(threads)
-        else:
-            answers = [None] * len(threads)
+        answers = _answers(waiting, len(threads))
+        waiting = {k: its for k, its in waiting.items() if k not in answers}
+
+
+def _answers(waiting: Mapping[int, tuple[Any, ...]], count: int) -> dict[int, Any]:
+    """What those are told that have all come: the threads of some teams, or else all threads of the block."""
+    found: dict[int, Any] = {}
+    for k, (kind, *given) in waiting.items():
+        if kind.endswith("_of_team"):
+            team = given[1]
+            members = range(k - k % team, k - k % team + team)
+            if all(waiting.get(each, ("",))[0] == kind and waiting[each][2] == team for each in members):
+                found[k] = _TOTALS[kind]([waiting[each][1] for each in members])
+    if found or not waiting:
+        return found
+    ordered = [waiting[k] for k in sorted(waiting)]
+    kinds = {its[0] for its in ordered}
+    if len(waiting) < count or len(kinds) > 1 or kinds.pop().endswith("_of_team"):
+        raise IndexError("threads of a block do not all come to the same barrier")
+    kind, *first = ordered[0]
+    if kind.endswith("_of_block"):
+        return dict.fromkeys(waiting, _TOTALS[kind]([its[1] for its in ordered]))
+    if kind and any([*its[2:]] != first[1:] for its in ordered):
+        raise IndexError(f"threads of a block ask for different totals: {kind}")
+    return dict.fromkeys(waiting, _TOTALS[kind](*first) if kind else None)
 
 
 class _Yielding(ast.NodeTransformer):
@@ -252,8 +261,8 @@ class _Machine:
     def names(self) -> dict[str, Any]:
         """What a module imports from `optgen.runtime.cuda.primitives`, as functions of Python and NumPy."""
         return rehearsal.arithmetic(cuda.__all__) | {
-            **dict.fromkeys(("WARP", "WARPS", "leave", "left", "from_above", "sync")),  # of what threads do together
-            "THREADS": THREADS,
+            **dict.fromkeys(("WARPS", "leave", "left", "from_above", "sync")),  # of what threads do together
+            **dict.fromkeys(("THREADS", "WARP"), THREADS),
             "thread": lambda: self.turn.thread,
             "block": lambda: self.turn.block,
             "where": simulated.where,

@@ -96,12 +96,22 @@ BROKEN = {
         "a default": ('"lr": Hyper(0.001', '"lr": Hyper(0.002', "has the default 0.002 in PROGRAM"),
     },
     "adafactor": {
-        "a barrier left out": ("    sync()\n    line = 0", "    line = 0", "depends on which thread goes first"),
-        "a barrier for some": ("    sync()\n    l", "    if thread() < 1:\n        sync()\n    l", "same barrier"),
-        "every thread its own total": ("acc0 = sum_of_block(acc0)", "acc0 = acc0", "ulps off"),
+        "every thread its own total": ("acc6 = sum_of_block(acc6)", "acc6 = acc6", "ulps off"),
+        "every thread its own row": ("acc0 = sum_of_team(acc0, team)", "acc0 = acc0", "ulps off"),
+        "a row by the block": ("acc0 = sum_of_team(acc0, team)", "acc0 = sum_of_block(acc0)", "same barrier"),
+        "a row left out": ("line += THREADS//team", "line += THREADS", "stored 0 times"),
+        "a row by several teams": ("line = thread()//team", "line = 0", "acc0 is read before it is writ"),
+        "the elements of another rank": ("i = 4*rank", "i = 4*thread()", "does not visit each element once"),
+        "a column of the next row": ("        end = end_of_lines(", "        end = 1 + end_of_lines(", "which has"),
+        "a column of the chunk before": ("line = first_line(", "line = -1 + first_line(", "which has"),
+        "a column twice": ("part += THREADS", "part += 1", "does not visit each element once"),
         "a small value of another": ("acc0_of = at[21]", "acc0_of = at[21] + 1", "of acc0, which has"),
         "a row with those of another group": ("group = at[at[12] + j]", "group = 0", "inf ulps off"),
         "beyond the last row": ("if k < rows_visited(at):", "if k <= rows_visited(at):", "by one task and used"),
+    },
+    "sm3": {
+        "a barrier left out": ("    sync()\n", "", "theta is loaded after it was stored"),
+        "a barrier for some": ("    sync()\n", "    if thread() < 1:\n        sync()\n", "same barrier"),
     },
 }  # fmt: skip
 CASES = [(name, what) for name, cases in BROKEN.items() for what in cases]

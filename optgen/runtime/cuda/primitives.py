@@ -314,9 +314,10 @@ else:
         return types.float64(warp), codegen
 
     @on_device
-    def from_above(x: Any, distance: Any) -> Any:
-        """What a thread so much further on in the warp has for x."""
-        return _cuda.shfl_down_sync(0xFFFFFFFF, x, distance)
+    def from_above(x: Any, distance: Any, team: Any) -> Any:
+        """What a thread so much further on has for x; those of a team must call, a warp or an equal part of one."""
+        members = (1 << team) - 1 << thread() % WARP - thread() % team
+        return _cuda.shfl_down_sync(members, x, distance)
 
     @intrinsic  # type: ignore[untyped-decorator]
     def where(_context: Any, condition: Any, a: Any, b: Any) -> Any:

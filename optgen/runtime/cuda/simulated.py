@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from ctypes import c_char
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,6 +34,8 @@ THREADS, WARP = 4, 2
 """Few, since each is a thread of the system, but more than one warp."""
 _EXCHANGE = np.zeros(THREADS)
 _PARTIAL = np.zeros(THREADS // WARP)
+_WARPS: Any = weakref.WeakKeyDictionary()
+_MEETING = threading.Lock()
 
 
 def block() -> Any:
@@ -60,14 +63,22 @@ def left(warp: Any) -> Any:
     return _PARTIAL[warp]
 
 
-def from_above(x: Any, distance: Any) -> Any:
-    """What a thread so much further on in the warp has for x."""
+def from_above(x: Any, distance: Any, team: Any) -> Any:  # noqa: ARG001 - a warp here, or a thread has it to itself
+    """What a thread so much further on has for x; those of a team must call, a warp or an equal part of one."""
     me = thread()
     _EXCHANGE[me] = x
-    sync()
+    _wait_for_warp()
     other = _EXCHANGE[(me + distance) % THREADS]
-    sync()
+    _wait_for_warp()
     return other
+
+
+def _wait_for_warp() -> None:
+    """Wait for the threads of a warp, whatever those of others do."""
+    block = threading.current_thread()._manager  # type: ignore[attr-defined] # noqa: SLF001 - who has its threads
+    with _MEETING:
+        meeting = _WARPS.setdefault(block, [threading.Barrier(WARP) for _ in range(THREADS // WARP)])
+    meeting[thread() // WARP].wait()
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:

@@ -45,12 +45,15 @@ from optgen.runtime.cuda.primitives import (
 )
 
 __all__ = [
-    "CHUNKS", "COLUMNS", "ROWS", "column_max", "column_sum", "columns_visited", "max_along", "max_down", "max_of_block",
-    "max_over", "max_over_group", "max_over_tensors", "rows_visited", "sum_along", "sum_down", "sum_of_block",
-    "sum_over", "sum_over_group", "sum_over_tensors", "tensor_of_block", "tensor_of_column", "tensor_of_row",
-    "visited_column", "visited_row",
+    "CHUNKS", "COLUMNS", "ROWS", "column_max", "column_sum", "columns_visited", "end_of_lines", "first_line",
+    "max_along", "max_down", "max_of_block", "max_of_team", "max_over", "max_over_group", "max_over_tensors", "rank_in",
+    "rows_visited", "sum_along", "sum_down", "sum_of_block", "sum_of_team", "sum_over", "sum_over_group",
+    "sum_over_tensors", "team_of", "tensor_of_block", "tensor_of_column", "tensor_of_row", "visited_column",
+    "visited_row",
 ]  # fmt: skip
 """What generated modules use."""
+LONG = 16 * WARP
+"""Elements of a row beyond which all threads of a block visit it together, four rounds of one warp."""
 
 
 # Where a block or a thread stands ------------------------------------------------------------------------------------
@@ -98,6 +101,37 @@ def tensor_of_column(at: Any, i: Any) -> Any:
     return at[at[TENSOR_OF_COLUMN] + i]
 
 
+@on_device
+def team_of(count: Any) -> Any:
+    """How many threads of a block share a row: a long one has all, others as many as have four elements each."""
+    if count > LONG:
+        return THREADS
+    team = 1
+    while team < WARP and 4 * team < count:
+        team *= 2
+    return team
+
+
+@on_device
+def rank_in(team: Any) -> Any:
+    """Which of its team a thread is."""
+    return thread() % team
+
+
+@on_device
+def first_line(matrix: Any, before: Any, matrix_rows: Any) -> Any:
+    """Which row of a chunk is the first of a matrix of its tensor: there are so many rows of the tensor before it."""
+    line = matrix * matrix_rows - before
+    return line if line > 0 else 0
+
+
+@on_device
+def end_of_lines(matrix: Any, before: Any, matrix_rows: Any, lines: Any) -> Any:
+    """Which row of a chunk is the first after a matrix, or how many there are."""
+    end = (matrix + 1) * matrix_rows - before
+    return end if end < lines else lines
+
+
 # By all threads of a block -------------------------------------------------------------------------------------------
 
 
@@ -110,7 +144,7 @@ def _both(x: Any, y: Any, most: Any) -> Any:
 def _of_block(x: Any, most: Any) -> Any:
     distance = WARP // 2
     while distance > 0:
-        other = from_above(x, distance)
+        other = from_above(x, distance, WARP)
         x = _both(x, other, most)
         distance //= 2
     if thread() % WARP == 0:
@@ -139,12 +173,56 @@ def max_of_block(x: Any) -> Any:
 
 
 @on_device
-def _over(small: Any, begin: Any, end: Any, most: Any) -> Any:
-    found = -inf if most else 0.0
-    k = begin + thread()
+def _of_team(x: Any, team: Any, most: Any) -> Any:
+    if team > WARP:
+        return _of_block(x, most)
+    distance = team // 2
+    while distance > 0:
+        other = from_above(x, distance, team)
+        x = _both(x, other, most)
+        distance //= 2
+    return x
+
+
+@on_device
+def sum_of_team(x: Any, team: Any) -> Any:
+    """The sum of what the threads of a team have for x; all of them must call, and the first is told."""
+    return _of_team(x, team, 0)
+
+
+@on_device
+def max_of_team(x: Any, team: Any) -> Any:
+    """The largest of what the threads of a team have for x; all of them must call, and the first is told."""
+    return _of_team(x, team, 1)
+
+
+AT_ONCE = 16
+"""Values that a thread loads before it needs the first of them: a load takes as long as fifty additions."""
+
+
+@on_device
+def _by_thread(small: Any, begin: Any, end: Any, stride: Any, most: Any) -> Any:
+    """The total of values so far apart, by the thread that calls: four of them, which do not wait for each other."""
+    nothing = -inf if most else 0.0
+    a, b, c, d = nothing, nothing, nothing, nothing
+    k = begin
+    while k + (AT_ONCE - 1) * stride < end:
+        for ahead in range(0, AT_ONCE, 4):
+            a = _both(a, small[k + ahead * stride], most)
+            b = _both(b, small[k + (ahead + 1) * stride], most)
+            c = _both(c, small[k + (ahead + 2) * stride], most)
+            d = _both(d, small[k + (ahead + 3) * stride], most)
+        k += AT_ONCE * stride
     while k < end:
-        found = _both(found, small[k], most)
-        k += THREADS
+        a = _both(a, small[k], most)
+        k += stride
+    a, c = _both(a, b, most), _both(c, d, most)
+    return _both(a, c, most)
+
+
+@on_device
+def _over(small: Any, begin: Any, end: Any, most: Any) -> Any:
+    found = _by_thread(small, begin + thread(), end, THREADS, most)
     return _of_block(found, most)
 
 
@@ -201,30 +279,11 @@ def max_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
 # By one thread -------------------------------------------------------------------------------------------------------
 
 
-AT_ONCE = 16
-"""Values that a thread loads before it needs the first of them: a load takes as long as fifty additions."""
-
-
-@on_device
-def _in_order(small: Any, begin: Any, end: Any, most: Any) -> Any:
-    """The total of consecutive values, by the thread that calls."""
-    found = -inf if most else 0.0
-    k = begin
-    while k + AT_ONCE <= end:
-        for ahead in range(AT_ONCE):
-            found = _both(found, small[k + ahead], most)
-        k += AT_ONCE
-    while k < end:
-        found = _both(found, small[k], most)
-        k += 1
-    return found
-
-
 @on_device
 def _down(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
     size, width = at[at[N_ROWS] + j], at[at[N_COLS] + j]
     begin = x_of + at[at[ROWS] + j] + (i - at[at[COLUMNS] + j]) // width * size
-    return _in_order(small, begin, begin + size, most)
+    return _by_thread(small, begin, begin + size, 1, most)
 
 
 @on_device
@@ -243,7 +302,7 @@ def max_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
 def _along(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
     size, height = at[at[N_COLS] + j], at[at[N_ROWS] + j]
     begin = x_of + at[at[COLUMNS] + j] + (i - at[at[ROWS] + j]) // height * size
-    return _in_order(small, begin, begin + size, most)
+    return _by_thread(small, begin, begin + size, 1, most)
 
 
 @on_device
@@ -272,27 +331,15 @@ def _chunk_after(at: Any, chunk: Any, end: Any, column: Any, ends: Any) -> Any:
 
 
 @on_device
-def _part(small: Any, x_of: Any, at: Any, chunk: Any, column: Any) -> Any:
-    """What a chunk has for a column."""
-    place = at[PARTS] + 3 * chunk
-    return small[x_of + at[place] + column - at[place + 2]]
-
-
-@on_device
 def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
+    """What chunks have left: one of several matrices each for itself, several of one matrix a part a column each."""
     column = i - at[at[COLUMNS] + j]
     last = at[at[CHUNKS] + j + 1]
     chunk = _chunk_after(at, at[at[CHUNKS] + j], last, column, 1)
     end = _chunk_after(at, chunk, last, column, 0)
-    found = -inf if most else 0.0
-    while chunk + AT_ONCE <= end:
-        for ahead in range(AT_ONCE):
-            found = _both(found, _part(small, x_of, at, chunk + ahead, column), most)
-        chunk += AT_ONCE
-    while chunk < end:
-        found = _both(found, _part(small, x_of, at, chunk, column), most)
-        chunk += 1
-    return found
+    place, width = at[PARTS] + 3 * chunk, at[at[N_COLS] + j]
+    begin = x_of + at[place] + column - at[place + 2]
+    return _by_thread(small, begin, begin + (end - chunk) * width, width, most)
 
 
 @on_device

@@ -48,13 +48,13 @@ from optgen.verify.translation.meaning import Whole
 from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, require, said
 from optgen.verify.translation.where import (
     ALL,
-    BEFORE,
     BEGIN,
     CHUNK,
     COUNT,
     COUNTS,
     ELSEWHERE,
     END,
+    END_OF_COLUMN,
     EXTENTS,
     FIRST,
     FIRST_COLUMN,
@@ -63,13 +63,16 @@ from optgen.verify.translation.where import (
     INDEX,
     LANES,
     LINE,
+    LINE_OF_COLUMN,
     LINES,
     MATRIX,
-    MATRIX_ROWS,
+    PART,
     PARTS,
     PARTS_COUNT,
     POSITION,
+    RANK,
     START,
+    TEAM,
     TENSOR,
     THREAD,
     THREADS,
@@ -91,6 +94,12 @@ def launch(run: SymbolicRun, layout: Layout, scalars: Sequence[Expr]) -> None:
         _Execution(run, layout, each, scalars).run_through()
 
 
+_OF_ROW = {
+    "element": FIRST + LINE * WIDTH + INDEX,
+    "column": FIRST_COLUMN + MATRIX * WIDTH + INDEX,
+    "part": PARTS + PART,
+}
+"""Where an element of a row stands, and its column."""
 _OF_CHUNK = {"model": S.Zero, "tensor": TENSOR, "chunk": CHUNK}
 
 
@@ -205,7 +214,7 @@ class _Execution(Looking):
         self, cases: Sequence[tuple[Expression | None, tuple[Statement, ...]]], names: Names, visit: Standing
     ) -> None:
         """Run the case that holds; where that depends on the thread, for the one for which it does."""
-        its_turn = sympy.Lt(POSITION, ALL[visit.kind]) if visit.kind in COUNTS else sympy.Eq(THREAD, 0)
+        its_turn = sympy.Lt(POSITION, ALL[visit.kind]) if visit.kind in COUNTS else sympy.Eq(visit.threads[0], 0)
         for number, (condition, body) in enumerate(cases, start=1):
             holds = S.true if condition is None else self.value(condition, names, visit)
             if self.on_gpu and holds == its_turn and visit.kind != "element" and number == len(cases):
@@ -224,20 +233,17 @@ class _Execution(Looking):
         if how is None:
             raise Rejected(f"a total starts from {value}")
         match target:
-            case Name(name) if visit.kind in ("chunk", "line"):
+            case Name(name) if visit.kind in ("chunk", "line", "parts"):
                 names.pop(name, None)
                 key = name
                 if not self.on_gpu:
                     names[name] = lanes = Spot(f"lanes of {name}", "lane")
                     key = f"{lanes.name}[]"
-                self.totals[key] = Total(how, visit.kind)
+                self.totals[key] = Total(how, "columns" if visit.kind == "parts" else visit.kind)
                 return
             case Run(array, begin, count) if visit.kind == "chunk":
                 at, first, length = (self.value(each, names, visit) for each in (array, begin, count))
                 all_parts = isinstance(at, Spot) and same(first, PARTS) and same(length, PARTS_COUNT)
-            case Item():
-                at = self.cell(target, names, visit)
-                all_parts = visit.kind == "parts" and self.distance(at, visit) == 0
             case _:
                 all_parts = False
         if not all_parts or at.kind != "part":
@@ -281,10 +287,11 @@ class _Execution(Looking):
         if distance:
             return  # another element's turn
         if isinstance(value, Total):
-            whole = {"line": "row", "chunk": "chunk"}[value.whole] if value.whole != "columns" else ""
-            if value.of is None or at.kind != whole or not value.joined or not visit.alone:
+            whole = {"line": "row", "chunk": "chunk", "columns": "part"}[value.whole]
+            has_all = value.joined or (whole == "part" and self.on_gpu)
+            if value.of is None or at.kind != whole or not has_all or not visit.alone:
                 raise Rejected(f"`{at.name}` is no place for a total of each {value.whole}, or nothing is added to it")
-            made = Partial(value.how, value.of) if whole == "chunk" else totalled(value.how, "row", value.of)
+            made = totalled(value.how, "row", value.of) if whole == "row" else Partial(value.how, value.of)
             self.run.memory[at.name] = made
             if whole == "row":
                 self.whole_totals[at.name] = value.how, "element"
@@ -311,11 +318,15 @@ class _Execution(Looking):
                 if same(stop, END[kind] - BEGIN[kind]):
                     of_kind = visit.inner(kind, {kind: BEGIN[kind] + INDEX}, own=kind)
                     return self.do(loop.body, {**names, loop.index: INDEX}, of_kind)
-        elif visit.kind == "chunk" and plain_loop and stop == LINES and self.layout.by_rows:
-            return self.line(loop, names, visit)
+        elif visit.kind == "chunk" and stop == LINES and self.layout.by_rows and not loop.parallel:
+            if (start, step) == (tuple(Whole(x, TEAM) for x in visit.threads) if self.on_gpu else (S.Zero, S.One)):
+                return self.line(loop, names, visit)
         elif visit.kind == "chunk" and self.on_gpu and (start, step) == (THREAD, THREADS) and same(stop, PARTS_COUNT):
-            parts = visit.inner("parts", {"part": PARTS + INDEX})
-            return self.do(loop.body, {**names, loop.index: INDEX}, parts)
+            parts = visit.inner("parts", {"part": PARTS + PART}, alone=True)
+            return self.do(loop.body, {**names, loop.index: PART}, parts)
+        elif (visit.kind, start, stop, step) == ("parts", LINE_OF_COLUMN, END_OF_COLUMN, S.One):
+            element = visit.inner("element", {"row": FIRST_ROW + LINE, **_OF_ROW})
+            return self.do(loop.body, {**names, loop.index: LINE}, element)
         elif visit.kind in ("chunk", "line") and step == LANES and not loop.parallel:
             return self.runs(loop, names, visit)
         elif visit.kind in ("chunk", "line", "run") and not loop.parallel:
@@ -330,7 +341,8 @@ class _Execution(Looking):
             match node:
                 case Accumulate(Name(name), "sum", step) if isinstance(names.get(name), Expr):
                     inside[name] = names.pop(name) + LINE * self.value(step, names, visit)
-        self.do(loop.body, inside, visit.inner("line", {"row": FIRST_ROW + LINE}, count=WIDTH))
+        shared = {"threads": (RANK, TEAM)} if self.on_gpu else {}
+        self.do(loop.body, inside, visit.inner("line", {"row": FIRST_ROW + LINE}, count=WIDTH, **shared))
         self.through(WIDTH, "a row")
         self.covered = S.Zero
         for key, total in list(self.totals.items()):
@@ -356,18 +368,15 @@ class _Execution(Looking):
     def elements(self, loop: Loop, bounds: tuple[Expr, Expr, Expr], names: Names, visit: Standing) -> None:
         """A loop over elements, for each of those that a thread moves at once."""
         start, stop, step = bounds
-        lanes, end = step / THREADS if self.on_gpu else step, visit.count
+        thread, threads = visit.threads
+        lanes, end = step / threads if self.on_gpu else step, visit.count
         aligned = stop == FOURS and end in self.aligned and lanes == 4  # noqa: PLR2004 - as many as four
-        first = expand(start - lanes * THREAD) if self.on_gpu else start
+        first = expand(start - lanes * thread) if self.on_gpu else start
         if first != self.covered or not (aligned or (stop == end and lanes == 1)) or stop == first:
             raise Rejected(f"the loop over `{loop.index}` does not visit each element once")
         if self.covered in (S.Zero, START):
             self.before, self.after = (self.run.memory, self.totals), None
-        here = {"element": FIRST + INDEX}
-        if "row" in visit.here:
-            here["element"] += LINE * WIDTH
-            here["column"] = FIRST_COLUMN + MATRIX * WIDTH + INDEX
-            here["part"] = PARTS + (MATRIX - Whole(BEFORE, MATRIX_ROWS)) * WIDTH + INDEX
+        here = dict(_OF_ROW) if "row" in visit.here else {"element": FIRST + INDEX}
         if start != 0 and not self.on_gpu:
             here["lane"] = INDEX - start
         for lane in range(int(lanes)):

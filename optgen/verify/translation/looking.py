@@ -16,9 +16,11 @@ from optgen.language.text import text
 from optgen.loops.nodes import Binary, Call, Cast, Constant, Expression, Field, Item, Load, Name, Place, Run, View
 from optgen.runtime.cuda import places as on_device
 from optgen.verify.reader import Rejected
+from optgen.verify.translation.meaning import Whole
 from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, said
 from optgen.verify.translation.where import (
     ALL,
+    BEFORE,
     BEGIN,
     BLOCK,
     BOUNDS,
@@ -26,19 +28,28 @@ from optgen.verify.translation.where import (
     COUNTS,
     ELSEWHERE,
     END,
+    END_OF_COLUMN,
     FIRST,
     FOURS,
     GROUP,
     INDEX,
     LANES,
+    LINE_OF_COLUMN,
+    LINES,
+    MATRIX,
+    MATRIX_ROWS,
+    PART,
     PLACE,
     POSITION,
+    RANK,
     ROW,
+    TEAM,
     TENSOR,
     THREAD,
     THREADS,
     VARYING,
     VISITED,
+    WIDTH,
     Given,
     Layout,
     Spot,
@@ -212,6 +223,8 @@ class Looking:
             return _together(left) | _together(right)
         if sign == "+" and isinstance(left, Spot) and isinstance(right, Expr):
             return replace(left, index=left.index + right)
+        if (sign, left, right) == ("//", PART, WIDTH):
+            return MATRIX - Whole(BEFORE, MATRIX_ROWS)
         if isinstance(left, sympy.Basic) and isinstance(right, sympy.Basic):
             return self.run.called(sign, [left, right])
         raise Rejected(f"`{sign}` is taken of {left} and {right}")
@@ -260,7 +273,7 @@ class Looking:
         given = [self.value(argument, names, visit) for argument in arguments]
         if self.on_gpu and (found := self.on_thread(name, given, visit)) is not None:
             return found
-        if name.endswith("_of_block" if self.on_gpu else "_of_lanes"):
+        if name.endswith(("_of_block", "_of_team") if self.on_gpu else "_of_lanes"):
             return self.joined(name, given, visit)
         if name in _SPREAD or name.startswith(("sum_", "max_")):
             its = [each for each in given if each not in (Given("small"), Given("at"))]
@@ -279,6 +292,14 @@ class Looking:
             case "in_fours", [count, bits] if count == visit.count:
                 self.aligned = _together(bits) | {count}
                 return FOURS
+            case "team_of", [count] if count == WIDTH:
+                return TEAM
+            case "rank_in", [team] if team == TEAM:
+                return RANK
+            case "first_line", [*where] if where == [MATRIX, BEFORE, MATRIX_ROWS]:
+                return LINE_OF_COLUMN
+            case "end_of_lines", [*where] if where == [MATRIX, BEFORE, MATRIX_ROWS, LINES]:
+                return END_OF_COLUMN
             case "tensor_of_block", [Given("at")] if visit.kind == "tensor":
                 return TENSOR
             case "visited_row" | "visited_column", [Given("at"), k] if k == POSITION and name.endswith(visit.kind):
@@ -290,7 +311,12 @@ class Looking:
         return None
 
     def joined(self, name: str, given: Sequence[Any], visit: Standing) -> Total:
-        """A total of all threads of a block, or of all lanes, in which nothing of use is left then."""
+        """A total of all threads of a block or a team, or of all lanes, in which nothing of use is left then."""
+        if name.endswith("_of_team"):
+            given = given[:-1] if given[1:] == [TEAM] else []
+        shared = (RANK, TEAM) if name.endswith("_of_team") else (THREAD, THREADS)
+        if visit.threads != shared:
+            raise Rejected(f"`{name}` is not what makes a total of those that share a {visit.kind}")
         match [self.totals.pop(f"{each.name}[]", None) if isinstance(each, Spot) else each for each in given]:
             case [Total(how, whole, joined=False) as total] if visit.alone != self.on_gpu:
                 self.finished(visit)

@@ -98,10 +98,10 @@ ELSEWHERE = Given("a value of another element")
 
 (
     COUNT, TENSOR, FIRST, GROUP, CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS,
-    LINE, INDEX, THREAD, BLOCK, THREADS, FOURS, VISITED, START, LANES,
+    LINE, INDEX, THREAD, BLOCK, THREADS, FOURS, VISITED, START, LANES, TEAM, RANK, LINE_OF_COLUMN, END_OF_COLUMN,
 ) = map(Dummy, (
     "count tensor first_element group chunk lines width first_row first_column matrix_rows line_before parts_begin line"
-    " i thread block THREADS fours visited start LANES"
+    " i thread block THREADS fours visited start LANES team rank line_of_column end_of_column"
 ).split())  # fmt: skip
 PLACE = (CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS)
 """What a chunk knows of where it is, in the order in which tables have it."""
@@ -111,6 +111,8 @@ CHUNKS = (COUNT, TENSOR, FIRST, GROUP, *PLACE)
 """What the table says of a chunk on a GPU."""
 MATRIX = Whole(BEFORE + LINE, MATRIX_ROWS)
 PARTS_COUNT = (Whole(BEFORE + LINES - 1, MATRIX_ROWS) - Whole(BEFORE, MATRIX_ROWS) + 1) * WIDTH
+PART = (MATRIX - Whole(BEFORE, MATRIX_ROWS)) * WIDTH + INDEX
+"""Which of the parts of a chunk is that of an element."""
 POSITION = BLOCK * THREADS + THREAD
 BEGIN, END, ALL = ({kind: Dummy(f"{what} {kind}") for kind in ("chunk", "row", "column")} for what in "bea")
 """Where the values of a tensor begin in arrays of each kind, and end, and how many the tensors have that take part."""
@@ -126,8 +128,8 @@ VARYING = frozenset({"element", "column", "part"})
 class Standing:
     """Where code stands."""
 
-    # What is visited: "model", "tensor", "row", "column" or, by a sweep over elements, "chunk", "line", "run" or
-    # "element"
+    # What is visited: "model", "tensor", "row", "column" or, by a sweep over elements, "chunk", "line", "parts",
+    # "run" or "element"
     kind: str
     here: Mapping[str, Expr]  # the places of what belongs to it, by kind
     own: str = ""  # the kind of what may be stored
@@ -136,6 +138,7 @@ class Standing:
     lane: int = 0
     lanes: int = 1
     alone: bool = True  # whether no other thread does the same
+    threads: tuple[Expr, Expr] = (THREAD, THREADS)  # on a GPU: which of those that share it, and how many they are
 
     def inner(self, kind: str, here: Mapping[str, Expr], **others: Any) -> Standing:
         """Where code stands that visits a part of it."""
