@@ -27,7 +27,7 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    CHUNKS, column_sum, columns_visited, end_of_lines, first_line, rank_in, rows_visited, sum_along, sum_down,
+    CHUNKS, column_sum, end_of_lines, first_line, has_column, has_row, rank_in, sum_along, sum_down,
     sum_of_block, sum_of_team, sum_over, team_of, tensor_of_block, tensor_of_column, tensor_of_row,
     visited_column, visited_row,
 )
@@ -220,14 +220,13 @@ def tensors_0(at, scalars, small):
 
 @kernel
 def columns_0(at, scalars, small):
-    """Before sweep 1: a thread a column."""
+    """Before sweep 1: a thread or several a column."""
     acc1_of = at[22]
     total1_of = at[29]
-    k = block()*THREADS + thread()
-    if k < columns_visited(at):
-        i = visited_column(at, k)
-        j = tensor_of_column(at, i)
-        acc1 = column_sum(small, acc1_of, at, j, i)
+    i = visited_column(at)
+    j = tensor_of_column(at, i)
+    acc1 = column_sum(small, acc1_of, at, j, i)
+    if has_column(at):
         small[total1_of + i] = acc1
 
 
@@ -251,50 +250,47 @@ def tensors_1(at, scalars, small):
 
 @kernel
 def rows_0(at, scalars, small):
-    """Before sweep 1: a thread a row."""
+    """Before sweep 1: a thread or several a row."""
     r_of = at[19]
     acc0_of = at[21]
     n_cols_of = at[18]
-    k = block()*THREADS + thread()
-    if k < rows_visited(at):
-        i = visited_row(at, k)
-        j = tensor_of_row(at, i)
-        group = at[at[12] + j]
-        eps1 = scalars[group, 0]
-        c0 = scalars[group, 2]
-        c1 = scalars[group, 3]
+    i = visited_row(at)
+    j = tensor_of_row(at, i)
+    group = at[at[12] + j]
+    eps1 = scalars[group, 0]
+    c0 = scalars[group, 2]
+    c1 = scalars[group, 3]
+    if has_row(at):
         small[r_of + i] = row_0(small[r_of + i], small[acc0_of + i], small[n_cols_of + j], eps1, c0, c1)
 
 
 @kernel
 def columns_1(at, scalars, small):
-    """Before sweep 1: a thread a column."""
+    """Before sweep 1: a thread or several a column."""
     r_of = at[19]
     total3_of = at[31]
-    k = block()*THREADS + thread()
-    if k < columns_visited(at):
-        i = visited_column(at, k)
-        j = tensor_of_column(at, i)
-        acc3 = sum_down(small, r_of, at, j, i)
+    i = visited_column(at)
+    j = tensor_of_column(at, i)
+    acc3 = sum_down(small, r_of, at, j, i)
+    if has_column(at):
         small[total3_of + i] = acc3
 
 
 @kernel
 def columns_2(at, scalars, small):
-    """Before sweep 1: a thread a column."""
+    """Before sweep 1: a thread or several a column."""
     c_of = at[20]
     total1_of = at[29]
     total3_of = at[31]
     n_rows_of = at[17]
     by_column_of = at[32]
-    k = block()*THREADS + thread()
-    if k < columns_visited(at):
-        i = visited_column(at, k)
-        j = tensor_of_column(at, i)
-        group = at[at[12] + j]
-        eps1 = scalars[group, 0]
-        c0 = scalars[group, 2]
-        c1 = scalars[group, 3]
+    i = visited_column(at)
+    j = tensor_of_column(at, i)
+    group = at[at[12] + j]
+    eps1 = scalars[group, 0]
+    c0 = scalars[group, 2]
+    c1 = scalars[group, 3]
+    if has_column(at):
         small[c_of + i], small[by_column_of + i] = column_0(
             small[c_of + i], small[total1_of + i], small[total3_of + i], small[n_rows_of + j], eps1, c0, c1,
         )
@@ -302,27 +298,25 @@ def columns_2(at, scalars, small):
 
 @kernel
 def rows_1(at, scalars, small):
-    """Before sweep 1: a thread a row."""
+    """Before sweep 1: a thread or several a row."""
     c_of = at[20]
     total2_of = at[33]
-    k = block()*THREADS + thread()
-    if k < rows_visited(at):
-        i = visited_row(at, k)
-        j = tensor_of_row(at, i)
-        acc2 = sum_along(small, c_of, at, j, i)
+    i = visited_row(at)
+    j = tensor_of_row(at, i)
+    acc2 = sum_along(small, c_of, at, j, i)
+    if has_row(at):
         small[total2_of + i] = acc2
 
 
 @kernel
 def rows_2(at, scalars, small):
-    """Before sweep 1: a thread a row."""
+    """Before sweep 1: a thread or several a row."""
     r_of = at[19]
     total2_of = at[33]
     by_row_of = at[34]
-    k = block()*THREADS + thread()
-    if k < rows_visited(at):
-        i = visited_row(at, k)
-        j = tensor_of_row(at, i)
+    i = visited_row(at)
+    j = tensor_of_row(at, i)
+    if has_row(at):
         small[by_row_of + i] = row_1(small[r_of + i], small[total2_of + i])
 
 

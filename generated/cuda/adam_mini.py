@@ -24,7 +24,7 @@ from optgen.runtime.cuda.primitives import (
     thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
-from optgen.runtime.cuda.totals import rank_in, rows_visited, sum_of_team, team_of, tensor_of_row, visited_row
+from optgen.runtime.cuda.totals import has_row, rank_in, sum_of_team, team_of, tensor_of_row, visited_row
 
 
 @on_host
@@ -116,21 +116,20 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 
 @kernel
 def rows_0(at, scalars, small):
-    """Before sweep 1: a thread a row."""
+    """Before sweep 1: a thread or several a row."""
     v_of = at[19]
     acc0_of = at[20]
     n_cols_of = at[18]
     c5_of = at[21]
-    k = block()*THREADS + thread()
-    if k < rows_visited(at):
-        i = visited_row(at, k)
-        j = tensor_of_row(at, i)
-        group = at[at[12] + j]
-        lr = scalars[group, 0]
-        beta2 = scalars[group, 1]
-        eps = scalars[group, 2]
-        c2 = scalars[group, 7]
-        c3 = scalars[group, 8]
+    i = visited_row(at)
+    j = tensor_of_row(at, i)
+    group = at[at[12] + j]
+    lr = scalars[group, 0]
+    beta2 = scalars[group, 1]
+    eps = scalars[group, 2]
+    c2 = scalars[group, 7]
+    c3 = scalars[group, 8]
+    if has_row(at):
         small[v_of + i], small[c5_of + i] = row_0(
             small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, beta2, eps, c2, c3,
         )

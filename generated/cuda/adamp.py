@@ -35,8 +35,8 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    CHUNKS, ROWS, max_over, rank_in, rows_visited, sum_of_block, sum_of_team, sum_over, team_of,
-    tensor_of_block, tensor_of_row, visited_row,
+    CHUNKS, ROWS, has_row, max_over, rank_in, sum_of_block, sum_of_team, sum_over, team_of, tensor_of_block,
+    tensor_of_row, visited_row,
 )
 
 
@@ -419,7 +419,7 @@ def tensors_1(at, scalars, small):
 
 @kernel
 def rows_0(at, scalars, small):
-    """Before sweep 1: a thread a row."""
+    """Before sweep 1: a thread or several a row."""
     acc0_of = at[19]
     acc1_of = at[20]
     acc2_of = at[21]
@@ -428,12 +428,11 @@ def rows_0(at, scalars, small):
     acc5_of = at[24]
     acc6_of = at[25]
     y4_of = at[44]
-    k = block()*THREADS + thread()
-    if k < rows_visited(at):
-        i = visited_row(at, k)
-        j = tensor_of_row(at, i)
-        group = at[at[12] + j]
-        eps = scalars[group, 1]
+    i = visited_row(at)
+    j = tensor_of_row(at, i)
+    group = at[at[12] + j]
+    eps = scalars[group, 1]
+    if has_row(at):
         small[y4_of + i] = row_0(
             small[acc0_of + i], small[acc1_of + i], small[acc2_of + i], small[acc3_of + i], small[acc4_of + i],
             small[acc5_of + i], small[acc6_of + i], eps,
@@ -474,7 +473,7 @@ def tensors_3(at, scalars, small):
 
 @kernel
 def rows_1(at, scalars, small):
-    """Before sweep 1: a thread a row."""
+    """Before sweep 1: a thread or several a row."""
     acc4_of = at[23]
     acc5_of = at[24]
     acc6_of = at[25]
@@ -488,13 +487,12 @@ def rows_1(at, scalars, small):
     numel_of = at[16]
     n_cols_of = at[18]
     radial_of = at[48]
-    k = block()*THREADS + thread()
-    if k < rows_visited(at):
-        i = visited_row(at, k)
-        j = tensor_of_row(at, i)
-        group = at[at[12] + j]
-        eps = scalars[group, 1]
-        delta = scalars[group, 2]
+    i = visited_row(at)
+    j = tensor_of_row(at, i)
+    group = at[at[12] + j]
+    eps = scalars[group, 1]
+    delta = scalars[group, 2]
+    if has_row(at):
         small[radial_of + i] = row_1(
             small[acc4_of + i], small[acc5_of + i], small[acc6_of + i], small[row_cosine_of + j],
             small[total12_of + j], small[total13_of + j], small[total14_of + j], small[cosine_of + j],

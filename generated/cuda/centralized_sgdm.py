@@ -20,7 +20,7 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    rank_in, rows_visited, sum_of_team, team_of, tensor_of_block, tensor_of_row, visited_row,
+    has_row, rank_in, sum_of_team, team_of, tensor_of_block, tensor_of_row, visited_row,
 )
 
 
@@ -113,14 +113,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 
 @kernel
 def rows_0(at, scalars, small):
-    """Before sweep 1: a thread a row."""
+    """Before sweep 1: a thread or several a row."""
     acc0_of = at[20]
     n_cols_of = at[18]
     c0_of = at[21]
-    k = block()*THREADS + thread()
-    if k < rows_visited(at):
-        i = visited_row(at, k)
-        j = tensor_of_row(at, i)
+    i = visited_row(at)
+    j = tensor_of_row(at, i)
+    if has_row(at):
         small[c0_of + i] = row_0_0(small[acc0_of + i], small[n_cols_of + j])
 
 

@@ -22,7 +22,7 @@ from optgen.runtime.cuda.primitives import (
     shrunk, stretched, thread, wide,
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
-from optgen.runtime.cuda.totals import rank_in, rows_visited, sum_of_team, team_of, tensor_of_row, visited_row
+from optgen.runtime.cuda.totals import has_row, rank_in, sum_of_team, team_of, tensor_of_row, visited_row
 
 
 @on_host
@@ -165,7 +165,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 
 @kernel
 def rows_0(at, scalars, small):
-    """Before sweep 1: a thread a row."""
+    """Before sweep 1: a thread or several a row."""
     acc0_of = at[19]
     acc1_of = at[20]
     acc2_of = at[21]
@@ -173,13 +173,12 @@ def rows_0(at, scalars, small):
     acc4_of = at[23]
     acc5_of = at[24]
     shrink_of = at[25]
-    k = block()*THREADS + thread()
-    if k < rows_visited(at):
-        i = visited_row(at, k)
-        j = tensor_of_row(at, i)
-        group = at[at[12] + j]
-        unit_limit = scalars[group, 2]
-        unit_floor = scalars[group, 3]
+    i = visited_row(at)
+    j = tensor_of_row(at, i)
+    group = at[at[12] + j]
+    unit_limit = scalars[group, 2]
+    unit_floor = scalars[group, 3]
+    if has_row(at):
         small[shrink_of + i] = row_0_0(
             small[acc0_of + i], small[acc1_of + i], small[acc2_of + i], small[acc3_of + i], small[acc4_of + i],
             small[acc5_of + i], unit_limit, unit_floor,

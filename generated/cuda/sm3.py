@@ -27,7 +27,7 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
 from optgen.runtime.cuda.totals import (
-    column_max, columns_visited, end_of_lines, first_line, max_of_team, rank_in, rows_visited, team_of,
+    column_max, end_of_lines, first_line, has_column, has_row, max_of_team, rank_in, team_of,
     tensor_of_column, tensor_of_row, visited_column, visited_row,
 )
 
@@ -161,38 +161,35 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 
 @kernel
 def columns_0(at, scalars, small):
-    """After the last sweep: a thread a column."""
+    """After the last sweep: a thread or several a column."""
     acc1_of = at[22]
     total1_of = at[23]
-    k = block()*THREADS + thread()
-    if k < columns_visited(at):
-        i = visited_column(at, k)
-        j = tensor_of_column(at, i)
-        acc1 = column_max(small, acc1_of, at, j, i)
+    i = visited_column(at)
+    j = tensor_of_column(at, i)
+    acc1 = column_max(small, acc1_of, at, j, i)
+    if has_column(at):
         small[total1_of + i] = acc1
 
 
 @kernel
 def rows_0(at, scalars, small):
-    """After the last sweep: a thread a row."""
+    """After the last sweep: a thread or several a row."""
     acc0_of = at[21]
     r_of = at[20]
-    k = block()*THREADS + thread()
-    if k < rows_visited(at):
-        i = visited_row(at, k)
-        j = tensor_of_row(at, i)
+    i = visited_row(at)
+    j = tensor_of_row(at, i)
+    if has_row(at):
         small[r_of + i] = small[acc0_of + i]
 
 
 @kernel
 def columns_1(at, scalars, small):
-    """After the last sweep: a thread a column."""
+    """After the last sweep: a thread or several a column."""
     total1_of = at[23]
     c_of = at[19]
-    k = block()*THREADS + thread()
-    if k < columns_visited(at):
-        i = visited_column(at, k)
-        j = tensor_of_column(at, i)
+    i = visited_column(at)
+    j = tensor_of_column(at, i)
+    if has_column(at):
         small[c_of + i] = small[total1_of + i]
 
 

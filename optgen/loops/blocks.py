@@ -3,7 +3,8 @@
 Around the functions of elements is a loop that moves four of them at a time, 128 bits in float32, and one for what is
 left, or for tensors whose memory begins in the middle of four. Where rows matter a block is divided into teams, each of
 which visits a row: the shorter rows are, the more of them at once. Totals of columns are added up before that, by a
-thread a column. A sweep over what is small is a launch too: a block a tensor, a thread a row or a column.
+thread a column. A sweep over what is small is a launch too: a block a tensor, a thread a row or a column, or several
+threads where there is no other work for them.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _PTR = "_ptr"
 """``theta_ptr`` is the address of the first element of theta in a run of elements."""
 _LANES = ("_i0", "_i1", "_i2", "_i3")
 """``theta_i2`` is element i + 2 of theta, ``theta_i`` element i."""
-_COUNT, _I, _J, _K, _LINE, _MATRIX = (Name(name) for name in ("count", "i", "j", "k", "line", "matrix"))
+_COUNT, _I, _J, _LINE, _MATRIX = (Name(name) for name in ("count", "i", "j", "line", "matrix"))
 _FIRST, _TENSOR, _AT, _SMALL = (Name(name) for name in ("first_element", "tensor", "at", "small"))
 _BLOCK, _THREAD, _THREADS, _FOUR = Call("block"), Call("thread"), Constant("THREADS"), Number(4)
 _BEGIN, _PART, _TEAM, _RANK = Name("begin"), Name("part"), Name("team"), Name("rank")
@@ -86,10 +87,6 @@ def _offsets(kernel: Kernel, arrays: Sequence[str]) -> list[Assign]:
     small_states = {state.name: "" for state in kernel.states if state.space is not Space.ELEM}
     order = places.names_of_small(small_states, rounds.arrays(kernel))
     return [assign(array + OF, item("at", Number(places.SMALL + order.index(array)))) for array in arrays]
-
-
-def _by_one_thread(*body: Statement) -> Choose:
-    return Choose(((Binary(_THREAD, "==", ZERO), body),))
 
 
 def _small(array: str, *at: Expression) -> Expression:
@@ -350,11 +347,14 @@ class _SmallSweep:
         pairs = zip(self.kernel.branches, self.steps, strict=True)
         positions = [step and _Position(self.kernel, branch, step) for branch, step in pairs]
         blocks = [tuple(position.nodes()) if position else () for position in positions]
+        if rounds.differ(blocks):  # then threads of a block may go their own ways
+            alone = [position and replace(position, alone=True) for position in positions]
+            blocks = [tuple(position.nodes()) if position else () for position in alone]
         arrays, used = rounds.taken(self.kernel, rounds.each(self.steps)), reads(tuple(blocks))
         taken = [array for array in arrays if array + OF in used]
         body = (*_offsets(self.kernel, taken), *self.place(blocks))
         of_blocks = {Space.MODEL: "one block", Space.TENSOR: "a block a tensor"}
-        who = of_blocks.get(self.space, f"a thread a {self.space.value}")
+        who = of_blocks.get(self.space, f"a thread or several a {self.space.value}")
         return Function("kernel", name, ("at", "scalars", "small"), f"{where}: {who}.", body)
 
     def place(self, blocks: Sequence[tuple[Statement, ...]]) -> Iterator[Statement]:
@@ -375,10 +375,9 @@ class _SmallSweep:
             yield from inside
             return
         kind = self.space.value
-        visited = assign("i", call(f"visited_{kind}", _AT, _K))
-        tensor = assign("j", call(f"tensor_of_{kind}", _AT, _I))
-        yield assign("k", plus(Binary(_BLOCK, "*", _THREADS), _THREAD))
-        yield Choose(((Binary(_K, "<", call(f"{kind}s_visited", _AT)), (visited, tensor, *inside)),))
+        yield assign("i", call(f"visited_{kind}", _AT))
+        yield assign("j", call(f"tensor_of_{kind}", _AT, _I))
+        yield from inside
 
 
 @dataclass(frozen=True)
@@ -388,6 +387,7 @@ class _Position:
     kernel: Kernel
     branch: Branch
     step: Step
+    alone: bool = False  # whether a thread makes totals over rows or columns by itself
 
     @property
     def sweep(self) -> Sweep:
@@ -408,12 +408,13 @@ class _Position:
         return [load for load in self.sweep.reads if self.is_made_here(load)]
 
     def nodes(self) -> Iterator[Statement]:
-        """Totals, which take all threads of a block where it is for the model or a tensor, then the position."""
+        """Totals, which may take all threads of a block, then the position, by one of them."""
         space = self.sweep.space
         yield from rounds.scalars_used(self.kernel, [self.sweep], ZERO if space is Space.MODEL else rounds.GROUP)
         yield from map(self.total, self.made)
         made = rounds.position(self.kernel, self.branch, self.step, self.place, self.argument)
-        yield from [_by_one_thread(*made)] if space in (Space.MODEL, Space.TENSOR) else made
+        is_one = call(f"has_{space.value}", _AT) if space in (Space.ROW, Space.COL) else Binary(_THREAD, "==", ZERO)
+        yield Choose(((is_one, tuple(made)),))
 
     def is_made_here(self, load: Named) -> bool:
         """Whether a load is a total that has yet to be made of what it is a total of."""
@@ -431,7 +432,8 @@ class _Position:
         if load.space is Space.TENSOR:
             return assign(name, call(f"{reduce.how}_over", _SMALL, array, _AT, Constant(_THESE[source]), _J))
         at = (_AT,) if load.space is Space.MODEL else (_AT, _J, _I)
-        return assign(name, call(_TOTAL[source, load.space][most], _SMALL, array, *at))
+        alone = "_alone" if self.alone and load.space is not Space.MODEL else ""
+        return assign(name, call(_TOTAL[source, load.space][most] + alone, _SMALL, array, *at))
 
     def place(self, array: str) -> Item:
         """Where an array has the value of this position."""

@@ -263,6 +263,7 @@ class _Machine:
         return rehearsal.arithmetic(cuda.__all__) | {
             **dict.fromkeys(("WARPS", "leave", "left", "from_above", "sync")),  # of what threads do together
             **dict.fromkeys(("THREADS", "WARP"), THREADS),
+            "BLOCKS": 0,  # so few are enough that no threads share a row or a column
             "thread": lambda: self.turn.thread,
             "block": lambda: self.turn.block,
             "where": simulated.where,
@@ -370,7 +371,7 @@ def _step(
         chunks = chunks[:, groups[cuts.tensor] >= 0]
         blocks = {"model": 1, "tensor": len(cuts.at.tensors), "element": chunks.shape[1]}
         for kind, bounds in {"row": cuts.at.rows, "column": cuts.at.columns}.items():
-            blocks[kind] = -(-len(those(bounds, cuts.at.tensors)) // THREADS)
+            blocks[kind] = -(-len(those(bounds, cuts.at.tensors)) // THREADS)  # each thread has its own
         for launch in program.launches:
             clock.phase += 1
             given = [at, scalars, small]

@@ -23,7 +23,7 @@ from optgen.runtime.core.table import Cuts
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import DeviceMemory
-from optgen.runtime.cuda.places import names_of_small, placed_on_device, those
+from optgen.runtime.cuda.places import blocks_of, names_of_small, placed_on_device, those
 
 CHUNK = 64 if cuda.SIMULATED else 4096
 """Elements in a chunk, which a block of threads visits: a few moves of 128 bits for each of them."""
@@ -97,8 +97,8 @@ class OnDevice:
         self._blocks = {
             "model": 1,
             "tensor": len(cuts.at.tensors),
-            "row": -(-len(those(cuts.at.rows, cuts.at.tensors)) // cuda.THREADS),
-            "column": -(-len(those(cuts.at.columns, cuts.at.tensors)) // cuda.THREADS),
+            "row": blocks_of(len(those(cuts.at.rows, cuts.at.tensors)), cuda.THREADS, cuda.BLOCKS),
+            "column": blocks_of(len(those(cuts.at.columns, cuts.at.tensors)), cuda.THREADS, cuda.BLOCKS),
         }
         self._held = [self._addresses, *self._chunks.values(), *([small.at, small.flat] if small else []), *held]
         self._given: _Handover | None = None

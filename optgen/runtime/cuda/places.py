@@ -21,6 +21,19 @@ tensors that take part, and how many they are; at `SMALL` begin the places of sm
 names."""
 
 
+def at_once(lines: int, threads: int, blocks: int) -> int:
+    """For how many of the rows, or columns, of a model a block of threads is, if so many blocks are enough work."""
+    found = 1
+    while found < threads and found * blocks < lines:
+        found *= 2
+    return found
+
+
+def blocks_of(lines: int, threads: int, blocks: int) -> int:
+    """Blocks of threads for so many rows, or columns."""
+    return -(-lines // at_once(lines, threads, blocks))
+
+
 def names_of_small(small_states: Mapping[str, str], values: Mapping[str, str]) -> tuple[str, ...]:
     """The names of all small values of a program, in the order of their places: first those that every program has."""
     return (*EXTENTS, *dict.fromkeys((*small_states, *values)))

@@ -63,6 +63,8 @@ PLAIN = SIMULATED or not INSTALLED
 """Whether functions stay plain Python."""
 THREADS, WARP = (simulated.THREADS, simulated.WARP) if SIMULATED else (256, 32)
 """Threads in a block, and those of them that exchange values without memory."""
+BLOCKS = simulated.BLOCKS if SIMULATED else 512
+"""Blocks that keep a GPU busy."""
 WARPS = THREADS // WARP
 _SHARED = 3  # the address space of what a block shares
 
@@ -284,34 +286,34 @@ else:
         """Wait for all threads of the block, and see what they wrote."""
         _cuda.syncthreads()
 
-    def _left(builder: Any, warp: Any) -> Any:
-        """Where a warp leaves a float64 in memory that the block shares."""
-        kind = ir.ArrayType(ir.DoubleType(), WARPS)
+    def _left(builder: Any, place: Any) -> Any:
+        """Where a float64 is left in memory that the block shares."""
+        kind = ir.ArrayType(ir.DoubleType(), THREADS)
         room = builder.module.globals.get("left")
         if room is None:
             room = cgutils.add_global_variable(builder.module, kind, "left", _SHARED)
             room.linkage, room.align = "internal", 8  # internal, or it would be one symbol twice where two modules meet
             room.initializer = ir.Constant(kind, ir.Undefined)
-        return builder.gep(room, [ir.Constant(ir.IntType(32), 0), warp])
+        return builder.gep(room, [ir.Constant(ir.IntType(32), 0), place])
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def leave(_context: Any, warp: Any, x: Any) -> Any:  # noqa: ARG001
-        """Leave a number for the block to see: one a warp."""
+    def leave(_context: Any, place: Any, x: Any) -> Any:  # noqa: ARG001
+        """Leave a number for the block to see: there are as many places as threads."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             builder.store(args[1], _left(builder, args[0]))
             return context.get_dummy_value()
 
-        return types.none(warp, types.float64), codegen
+        return types.none(place, types.float64), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def left(_context: Any, warp: Any) -> Any:
-        """What a warp has left."""
+    def left(_context: Any, place: Any) -> Any:
+        """What has been left in a place."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             return builder.load(_left(builder, args[0]))
 
-        return types.float64(warp), codegen
+        return types.float64(place), codegen
 
     @on_device
     def from_above(x: Any, distance: Any, team: Any) -> Any:
@@ -376,7 +378,8 @@ else:
                 for x in (args[0], builder.not_(args[0]))
             )
             is_low = builder.fcmp_ordered("<", u1, one(0.5))
-            logs = _called(builder, "__nv_log", kind, u1), _called(builder, "__nv_log1p", kind, builder.fneg(rest))
+            minus_rest = builder.fmul(one(-1.0), rest)  # libNVVM knows no fneg
+            logs = _called(builder, "__nv_log", kind, u1), _called(builder, "__nv_log1p", kind, minus_rest)
             squared = builder.fmul(one(-2.0), builder.select(is_low, *logs))
             return _called(builder, "llvm.nvvm.sqrt.rn.d", kind, squared)
 

@@ -30,10 +30,10 @@ __all__ = [
 ]  # fmt: skip
 """NumPy's functions take the place of those of `math`, which know one type and raise where IEEE 754 has a value."""
 
-THREADS, WARP = 4, 2
+THREADS, WARP, BLOCKS = 4, 2, 4
 """Few, since each is a thread of the system, but more than one warp."""
 _EXCHANGE = np.zeros(THREADS)
-_PARTIAL = np.zeros(THREADS // WARP)
+_PARTIAL = np.zeros(THREADS)
 _WARPS: Any = weakref.WeakKeyDictionary()
 _MEETING = threading.Lock()
 
@@ -53,14 +53,14 @@ def sync() -> Any:
     threading.current_thread().syncthreads()  # type: ignore[attr-defined]
 
 
-def leave(warp: Any, x: Any) -> None:
-    """Leave a number for the block to see: one a warp."""
-    _PARTIAL[warp] = x
+def leave(place: Any, x: Any) -> None:
+    """Leave a number for the block to see: there are as many places as threads."""
+    _PARTIAL[place] = x
 
 
-def left(warp: Any) -> Any:
-    """What a warp has left."""
-    return _PARTIAL[warp]
+def left(place: Any) -> Any:
+    """What has been left in a place."""
+    return _PARTIAL[place]
 
 
 def from_above(x: Any, distance: Any, team: Any) -> Any:  # noqa: ARG001 - a warp here, or a thread has it to itself

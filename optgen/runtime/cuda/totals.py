@@ -1,8 +1,8 @@
 """Totals on the GPU: what is added up, or the largest, of values that vary over more, in an order that never changes.
 
-A thread adds up what it visits, a warp the sums of its threads by halves, a block the sums of its warps in turn, and a
-sweep over what is small the sums of all blocks. All of it is float64. Nothing is added by whichever comes first, so the
-same model has the same bits on every run.
+A thread adds up what it visits, a team or a warp the sums of its threads by halves, a block the sums of its warps in
+turn, and a sweep over what is small the sums of all blocks. All of it is float64. Nothing is added by whichever comes
+first, so the same model has the same bits on every run.
 
 Small values lie in one array, ``small``; ``x_of`` is where those called ``x`` begin there. Where the values of a tensor
 stand is in ``at``, integers that begin with where each of its parts does; see `optgen.runtime.cuda.places`.
@@ -28,8 +28,10 @@ from optgen.runtime.cuda.places import (
     TENSORS,
     VISITED_COLUMNS,
     VISITED_ROWS,
+    at_once,
 )
 from optgen.runtime.cuda.primitives import (
+    BLOCKS,
     THREADS,
     WARP,
     WARPS,
@@ -45,9 +47,10 @@ from optgen.runtime.cuda.primitives import (
 )
 
 __all__ = [
-    "CHUNKS", "COLUMNS", "ROWS", "column_max", "column_sum", "columns_visited", "end_of_lines", "first_line",
-    "max_along", "max_down", "max_of_block", "max_of_team", "max_over", "max_over_group", "max_over_tensors", "rank_in",
-    "rows_visited", "sum_along", "sum_down", "sum_of_block", "sum_of_team", "sum_over", "sum_over_group",
+    "CHUNKS", "COLUMNS", "ROWS", "column_max", "column_max_alone", "column_sum", "column_sum_alone", "end_of_lines",
+    "first_line", "has_column", "has_row", "max_along", "max_along_alone", "max_down", "max_down_alone",
+    "max_of_block", "max_of_team", "max_over", "max_over_group", "max_over_tensors", "rank_in", "sum_along",
+    "sum_along_alone", "sum_down", "sum_down_alone", "sum_of_block", "sum_of_team", "sum_over", "sum_over_group",
     "sum_over_tensors", "team_of", "tensor_of_block", "tensor_of_column", "tensor_of_row", "visited_column",
     "visited_row",
 ]  # fmt: skip
@@ -65,28 +68,47 @@ def tensor_of_block(at: Any) -> Any:
     return at[at[TENSORS] + block()]
 
 
-@on_device
-def rows_visited(at: Any) -> Any:
-    """How many rows the tensors have that take part."""
-    return at[N_VISITED_ROWS]
+_at_once = on_device(at_once)
 
 
 @on_device
-def columns_visited(at: Any) -> Any:
-    """How many columns the tensors have that take part."""
-    return at[N_VISITED_COLUMNS]
+def _least(a: Any, b: Any) -> Any:
+    return a if a < b else b
 
 
 @on_device
-def visited_row(at: Any, k: Any) -> Any:
-    """Row k of those, as a row of all."""
-    return at[at[VISITED_ROWS] + k]
+def _of_visited(count: Any) -> Any:
+    """Which of the visited rows, or columns, a thread is for: it may be beyond the last."""
+    lines = _at_once(count, THREADS, BLOCKS)
+    return block() * lines + thread() % lines
 
 
 @on_device
-def visited_column(at: Any, k: Any) -> Any:
-    """Column k of those, as a column of all."""
-    return at[at[VISITED_COLUMNS] + k]
+def visited_row(at: Any) -> Any:
+    """The row that a thread is for, or the last: as many threads as there is room for share one."""
+    count = at[N_VISITED_ROWS]
+    return at[at[VISITED_ROWS] + _least(_of_visited(count), count - 1)]
+
+
+@on_device
+def visited_column(at: Any) -> Any:
+    """The column that a thread is for, or the last: as many threads as there is room for share one."""
+    count = at[N_VISITED_COLUMNS]
+    return at[at[VISITED_COLUMNS] + _least(_of_visited(count), count - 1)]
+
+
+@on_device
+def has_row(at: Any) -> Any:
+    """Whether a thread is the first of those for a row, and there is one."""
+    count = at[N_VISITED_ROWS]
+    return thread() < _at_once(count, THREADS, BLOCKS) and _of_visited(count) < count
+
+
+@on_device
+def has_column(at: Any) -> Any:
+    """Whether a thread is the first of those for a column, and there is one."""
+    count = at[N_VISITED_COLUMNS]
+    return thread() < _at_once(count, THREADS, BLOCKS) and _of_visited(count) < count
 
 
 @on_device
@@ -196,28 +218,27 @@ def max_of_team(x: Any, team: Any) -> Any:
     return _of_team(x, team, 1)
 
 
-AT_ONCE = 16
+AT_ONCE = 8
 """Values that a thread loads before it needs the first of them: a load takes as long as fifty additions."""
 
 
 @on_device
 def _by_thread(small: Any, begin: Any, end: Any, stride: Any, most: Any) -> Any:
-    """The total of values so far apart, by the thread that calls: four of them, which do not wait for each other."""
-    nothing = -inf if most else 0.0
-    a, b, c, d = nothing, nothing, nothing, nothing
+    """The total of values so far apart, by the thread that calls."""
+    found = -inf if most else 0.0
     k = begin
     while k + (AT_ONCE - 1) * stride < end:
-        for ahead in range(0, AT_ONCE, 4):
-            a = _both(a, small[k + ahead * stride], most)
-            b = _both(b, small[k + (ahead + 1) * stride], most)
-            c = _both(c, small[k + (ahead + 2) * stride], most)
-            d = _both(d, small[k + (ahead + 3) * stride], most)
-        k += AT_ONCE * stride
+        a, b, c, d = small[k], small[k + stride], small[k + 2 * stride], small[k + 3 * stride]
+        k += 4 * stride
+        e, f, g, h = small[k], small[k + stride], small[k + 2 * stride], small[k + 3 * stride]
+        k += 4 * stride
+        a, b, c, d = _both(a, b, most), _both(c, d, most), _both(e, f, most), _both(g, h, most)
+        a, b = _both(a, b, most), _both(c, d, most)
+        found = _both(found, _both(a, b, most), most)
     while k < end:
-        a = _both(a, small[k], most)
+        found = _both(found, small[k], most)
         k += stride
-    a, c = _both(a, b, most), _both(c, d, most)
-    return _both(a, c, most)
+    return found
 
 
 @on_device
@@ -276,45 +297,41 @@ def max_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
     return _over_tensors(small, x_of, at, -1, 1)
 
 
-# By one thread -------------------------------------------------------------------------------------------------------
+# By those that share a row or a column -------------------------------------------------------------------------------
+
+ALONE = 2**62
+"""Rows or columns of which a thread has one for itself, whoever else is there."""
 
 
 @on_device
-def _down(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
+def _shared(small: Any, begin: Any, end: Any, stride: Any, visited: Any, most: Any) -> Any:  # noqa: PLR0917
+    """The total of values so far apart, by the threads that share one of so many rows or columns; the first is told."""
+    lines = _at_once(visited, THREADS, BLOCKS)
+    share, shares = thread() // lines, THREADS // lines
+    found = _by_thread(small, begin + share * stride, end, shares * stride, most)
+    while shares > 1:
+        leave(thread(), found)
+        sync()
+        shares //= 2
+        if share < shares:
+            other = left(thread() + shares * lines)
+            found = _both(found, other, most)
+        sync()
+    return found
+
+
+@on_device
+def _down(small: Any, x_of: Any, at: Any, j: Any, i: Any, visited: Any, most: Any) -> Any:  # noqa: PLR0917
     size, width = at[at[N_ROWS] + j], at[at[N_COLS] + j]
     begin = x_of + at[at[ROWS] + j] + (i - at[at[COLUMNS] + j]) // width * size
-    return _by_thread(small, begin, begin + size, 1, most)
+    return _shared(small, begin, begin + size, 1, visited, most)
 
 
 @on_device
-def sum_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """For a column, the sum over the rows of its matrix of a value that each of them has."""
-    return _down(small, x_of, at, j, i, 0)
-
-
-@on_device
-def max_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """For a column, the largest over the rows of its matrix."""
-    return _down(small, x_of, at, j, i, 1)
-
-
-@on_device
-def _along(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
+def _along(small: Any, x_of: Any, at: Any, j: Any, i: Any, visited: Any, most: Any) -> Any:  # noqa: PLR0917
     size, height = at[at[N_COLS] + j], at[at[N_ROWS] + j]
     begin = x_of + at[at[COLUMNS] + j] + (i - at[at[ROWS] + j]) // height * size
-    return _by_thread(small, begin, begin + size, 1, most)
-
-
-@on_device
-def sum_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """For a row, the sum over the columns of its matrix of a value that each of them has."""
-    return _along(small, x_of, at, j, i, 0)
-
-
-@on_device
-def max_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """For a row, the largest over the columns of its matrix."""
-    return _along(small, x_of, at, j, i, 1)
+    return _shared(small, begin, begin + size, 1, visited, most)
 
 
 @on_device
@@ -331,7 +348,7 @@ def _chunk_after(at: Any, chunk: Any, end: Any, column: Any, ends: Any) -> Any:
 
 
 @on_device
-def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
+def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, visited: Any, most: Any) -> Any:  # noqa: PLR0917
     """What chunks have left: one of several matrices each for itself, several of one matrix a part a column each."""
     column = i - at[at[COLUMNS] + j]
     last = at[at[CHUNKS] + j + 1]
@@ -339,16 +356,76 @@ def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any
     end = _chunk_after(at, chunk, last, column, 0)
     place, width = at[PARTS] + 3 * chunk, at[at[N_COLS] + j]
     begin = x_of + at[place] + column - at[place + 2]
-    return _by_thread(small, begin, begin + (end - chunk) * width, width, most)
+    return _shared(small, begin, begin + (end - chunk) * width, width, visited, most)
+
+
+@on_device
+def sum_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """For a column, the sum over the rows of its matrix of what each has; all threads of the block must call."""
+    return _down(small, x_of, at, j, i, at[N_VISITED_COLUMNS], 0)
+
+
+@on_device
+def sum_down_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """The same as `sum_down`, by the thread that calls."""
+    return _down(small, x_of, at, j, i, ALONE, 0)
+
+
+@on_device
+def sum_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """For a row, the sum over the columns of its matrix of what each has; all threads of the block must call."""
+    return _along(small, x_of, at, j, i, at[N_VISITED_ROWS], 0)
+
+
+@on_device
+def sum_along_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """The same as `sum_along`, by the thread that calls."""
+    return _along(small, x_of, at, j, i, ALONE, 0)
 
 
 @on_device
 def column_sum(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """For a column, the sum of what the chunks that it passes through have added up for it."""
-    return _of_column(small, x_of, at, j, i, 0)
+    """For a column, the sum of what chunks have left for it; all threads of the block must call."""
+    return _of_column(small, x_of, at, j, i, at[N_VISITED_COLUMNS], 0)
+
+
+@on_device
+def column_sum_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """The same as `column_sum`, by the thread that calls."""
+    return _of_column(small, x_of, at, j, i, ALONE, 0)
+
+
+@on_device
+def max_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """For a column, the largest over the rows of its matrix of what each has; all threads of the block must call."""
+    return _down(small, x_of, at, j, i, at[N_VISITED_COLUMNS], 1)
+
+
+@on_device
+def max_down_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """The same as `max_down`, by the thread that calls."""
+    return _down(small, x_of, at, j, i, ALONE, 1)
+
+
+@on_device
+def max_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """For a row, the largest over the columns of its matrix of what each has; all threads of the block must call."""
+    return _along(small, x_of, at, j, i, at[N_VISITED_ROWS], 1)
+
+
+@on_device
+def max_along_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """The same as `max_along`, by the thread that calls."""
+    return _along(small, x_of, at, j, i, ALONE, 1)
 
 
 @on_device
 def column_max(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """For a column, the largest of what the chunks that it passes through have found for it."""
-    return _of_column(small, x_of, at, j, i, 1)
+    """For a column, the largest of what chunks have left for it; all threads of the block must call."""
+    return _of_column(small, x_of, at, j, i, at[N_VISITED_COLUMNS], 1)
+
+
+@on_device
+def column_max_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+    """The same as `column_max`, by the thread that calls."""
+    return _of_column(small, x_of, at, j, i, ALONE, 1)
