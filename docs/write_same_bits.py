@@ -26,7 +26,7 @@ an element. So the new values of one element depend on its old values, its gradi
 nothing else: not on the size of the array, on where the element lies, on chunks or threads, nor on how wide the vector
 unit is. `+ - * /`, `sqrt`, `fma`, comparisons and choices are rounded as IEEE 754 says, on every CPU. (On GPUs the same
 text is compiled, and no sum of it has a product in it that NVIDIA's compilers could fuse: `fma` and `times` say which
-is rounded where. That is seen in the PTX of every kernel; it has not been tried on a GPU.)
+is rounded where. That is seen in the PTX of every kernel; tests/gpu asks a GPU itself, which has not been done yet.)
 
 What may differ between machines:
 
@@ -36,7 +36,8 @@ What may differ between machines:
 - **totals**: sums over elements. On every CPU they are the same for any number of threads and any order of tensors;
   inside a chunk a sum has 16 parts, however wide the vector unit is. On GPUs a sum has a part a thread: another order.
   A maximum is a maximum everywhere.
-- **draws** are integers until they become normal: the logarithm, sine and cosine of that are a library's.
+- **draws** are integers until they become normal. In float32 that takes polynomials, which have the same bits on every
+  CPU and GPU; in float64 the logarithm, sine and cosine are a library's.
 
 A rule with four dashes has the same bits on every machine; one that has only totals, on every CPU.
 """
