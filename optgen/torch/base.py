@@ -19,6 +19,7 @@ import torch
 from optgen.runtime.core.program import Array, Program
 from optgen.runtime.core.storage import HALF, OPTIONS, Wanted, wanted
 from optgen.runtime.core.turn import TURN, run
+from optgen.runtime.cpu.tensors import ODD
 from optgen.torch.asked import Asked, program_of
 from optgen.torch.body import Trained
 from optgen.torch.families import BETAS, Family, Group, Spelled, theirs
@@ -28,7 +29,7 @@ from optgen.torch.sharded import here, refuse_parts
 from optgen.torch.share import Share
 from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import FORMAT
-from optgen.torch.watch import ODD, Watch, facts, watching
+from optgen.torch.watch import Watch, facts, watching
 
 _TARGETS = {"cpu": "cpu", "cuda": "cuda"}
 _FLAGS: Mapping[str, Any] = {

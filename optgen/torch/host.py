@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from optgen.runtime.core.program import Array, Call
+from optgen.runtime.cpu.tensors import ODD
 from optgen.torch.body import Body
 from optgen.torch.share import Share
 from optgen.torch.tensors import as_numbers, empty_as
-from optgen.torch.watch import ODD
 
 
 class HostShare(Share):

@@ -22,12 +22,12 @@ from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.core.turn import run
 from optgen.runtime.cpu.launch import SERIAL_BELOW
+from optgen.runtime.cpu.tensors import ODD
 from optgen.runtime.cpu.visited import Kernels, visited
 from optgen.torch.body import Body, Trained, body_of
 from optgen.torch.sharded import adding_parts, divided_as, gradient_here, here, is_distributed, refuse_parts
 from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import DTYPE, FORMAT, TensorMemory, as_numbers, dtype_as, empty_as
-from optgen.torch.watch import ODD
 
 Hypers = Sequence[Mapping[str, float]]
 """The hyperparameters of each row of scalars."""

@@ -22,6 +22,7 @@ from optgen.runtime.core.storage import FORMATS, keys_of, stored_as
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.single import addresses_of, formats_of
+from optgen.runtime.cpu.tensors import ODD
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import DeviceMemory, memory_of
@@ -87,6 +88,21 @@ class FusedOptimizer(OptimizerBase):
     def _layout(self) -> None:
         self._visit(self._cohorts)
         self._compiled = False
+        are_alike = self._as_gradients.dtypes == self._dtypes
+        self._watched = self._memory.watched(self._params, self._as_params) if are_alike else None
+        self._told = b""
+        """Where gradients were that shared no memory with what is written."""
+
+    def _addresses(self, gradients: list[Any], absent: frozenset[int]) -> Array:
+        found = self._watched.look(self._params, gradients) if self._watched else None
+        if found is None or np.count_nonzero(found[0]) + len(absent) < len(gradients):
+            return super()._addresses(gradients, absent)
+        starts, told = found[0], found[0].tobytes()
+        if told != self._told:
+            if ODD in starts or self._written.overlap(starts, self._as_params.bytes):
+                return super()._addresses(gradients, absent)
+            self._told = told
+        return starts
 
     def _visit(self, taking: Sequence[Cohort]) -> None:
         """Prepare for steps in which some cohorts take part, with a row of scalars for each."""
@@ -202,8 +218,10 @@ class FusedOptimizer(OptimizerBase):
             starts = self._addresses(gradients, frozenset())
             if not self._compiled:
                 raise RuntimeError("launch() before any kernel is compiled: call compile(), then advance(), first")
+            work = self._work
+            pointing = work.pointing_in_graph if cuda_host.is_capturing(stream) else work.pointing
             with self._whole():
-                cuda_host.check(run([*self._work.pointing(starts, stream), *self._work.launches(stream)]))
+                cuda_host.check(run([*pointing(starts, stream), *work.launches(stream)]))
 
     def compile(self) -> None:
         """Compile and load all kernels, and prepare for the capture of a CUDA graph. Nothing is updated.
