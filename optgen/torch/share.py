@@ -7,7 +7,7 @@ is made from them, and made anew when anything but a gradient has moved.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -247,7 +247,7 @@ class Share:
         run(self._noting(self.cohorts, hypers, [kept]))
         return kept
 
-    @property
+    @cached_property
     def _counted_by(self) -> tuple[str, ...]:
         """The keys of what is counted."""
         return (*[STEP] * self._named.counts, *self._named.numbers(self.program))
@@ -257,15 +257,18 @@ class Share:
         calls, keys = [], self._counted_by
         for group, t, numbers, members in cohorts:
             values = (*[float(t)] * self._named.counts, *self._named.theirs(t, numbers, hypers[group]))
-            where = slice(None) if len(cohorts) == 1 else list(members)
             for key, value in zip(keys, values, strict=True):
-                calls += [partial(target[key].__setitem__, where, value) for target in targets]
+                if len(cohorts) == 1:
+                    calls += [partial(target[key].fill, value) for target in targets]
+                else:
+                    calls += [partial(target[key].__setitem__, list(members), value) for target in targets]
         return calls
 
     @property
     def is_as_kept(self) -> bool:
         """Whether nobody has written to what is counted."""
-        return all(values.tobytes() == self._expected[key].tobytes() for key, values in self._flat.items())
+        found, expected = ([its.tobytes() for its in kept.values()] for kept in (self._flat, self._expected))
+        return found == expected
 
     @property
     def uses_threads(self) -> bool:
@@ -445,8 +448,10 @@ class Share:
     def _begin(self, step: Coming, hypers: Hypers) -> None:
         """Let states that start from theta do so, for parameters that have taken no step."""
         program = self.program
+        if not (program.copies or program.begun):
+            return
         late = [cohort for cohort in step.taking if cohort.t == 0]
-        if not late or not (program.copies or program.begun):
+        if not late:
             return
         thetas = [body.numbers for body in self._bodies.values()]
         for k in self._copies:

@@ -115,16 +115,21 @@ class OnDevice:
         """Whether the kernels have been given scalars."""
         return self._given is not None
 
-    def scalars(self, scalars: Array, keys: Sequence[Array], chances: Array, stream: int) -> list[Call]:
+    def scalars(
+        self, rows: Sequence[tuple[float, ...]], keys: Sequence[Array], chances: tuple[int, int], stream: int
+    ) -> list[Call]:
         """The copy that gives the kernels the scalars of a step, a row a cohort, and what chance follows from."""
-        parts = {"wide": scalars, "chances": chances[None], **dict(zip(["keys"], keys, strict=False))}
+        of_keys = dict(zip(["keys"], keys, strict=False))
         if self._given is None:
-            kinds = {name: (part.dtype, part.shape) for name, part in parts.items()}
-            kinds |= {name: (np.dtype(name), scalars.shape) for name in {its.computed for its in self._chunks}}
+            shape = len(rows), len(rows[0])
+            kinds = {"wide": (np.dtype(np.float64), shape), "chances": (np.dtype(np.uint64), (1, len(chances)))}
+            kinds |= {name: (its.dtype, its.shape) for name, its in of_keys.items()}
+            kinds |= {name: (np.dtype(name), shape) for name in {its.computed for its in self._chunks}}
             self._given = _room_for(kinds, self._memory, stream)
             self._held.append(self._given.held)
-        for name, view in self._given.host.items():
-            view[...] = parts.get(name, scalars)
+        parts, host = {"wide": rows, "chances": chances, **of_keys}, self._given.host
+        for name, view in host.items():
+            view[...] = parts.get(name, host["wide"])  # which is the first
         return [self._given.copying(stream)]
 
     def pointing(self, starts: Array, stream: int) -> list[Call]:

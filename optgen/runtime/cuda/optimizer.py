@@ -18,11 +18,10 @@ from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.optimizer import OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.small import cuts_of
-from optgen.runtime.core.storage import FORMATS, keys_of, stored_as
+from optgen.runtime.core.storage import FORMATS, stored_as
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.single import addresses_of, formats_of
-from optgen.runtime.cpu.tensors import ODD
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import DeviceMemory, memory_of
@@ -95,11 +94,11 @@ class FusedOptimizer(OptimizerBase):
 
     def _addresses(self, gradients: list[Any], absent: frozenset[int]) -> Array:
         found = self._watched.look(self._params, gradients) if self._watched else None
-        if found is None or np.count_nonzero(found[0]) + len(absent) < len(gradients):
+        if found is None or np.count_nonzero(found[0] > 0) + len(absent) < len(gradients):  # some are odd, or missing
             return super()._addresses(gradients, absent)
         starts, told = found[0], found[0].tobytes()
         if told != self._told:
-            if ODD in starts or self._written.overlap(starts, self._as_params.bytes):
+            if self._written.overlap(starts, self._as_params.bytes):
                 return super()._addresses(gradients, absent)
             self._told = told
         return starts
@@ -242,7 +241,7 @@ class FusedOptimizer(OptimizerBase):
 
     def _given_to(self, step: Coming, stream: int) -> list[Call]:
         """The copy of what the kernels of a step are given."""
-        return self._work.scalars(step.scalars, step.keys, keys_of(self._t + 1, self._wanted.rounding_seed), stream)
+        return self._work.scalars(step.rows, step.keys, (self._t + 1, self._wanted.rounding_seed % 2**64), stream)
 
     def _take(self, step: Coming, launches: Sequence[Call]) -> None:
         with self._whole():
@@ -338,7 +337,7 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         states = {name: (small.arrays[name], slots[name].reshape(-1)) for name in program.small_states} if small else {}
         writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
         keys = program.keys(count, values)
-        given = work.scalars(np.array([scalars], np.float64), keys, keys_of(count, 0), stream)
+        given = work.scalars([scalars], keys, (count, 0), stream)
         launches = work.launches(stream)
         with _uninterrupted():
             if count == 1:
