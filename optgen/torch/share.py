@@ -301,7 +301,7 @@ class Share:
             *kernels,
             *self._leaving,
             *self._noted(step, hypers),
-            partial(_nothing, used),  # which keeps copies of gradients
+            *([partial(_nothing, used)] if used else []),  # which keeps copies of gradients
         ]
 
     def _copied(self) -> tuple[list[Call], list[Call]]:
