@@ -7,7 +7,7 @@ is made from them, and made anew when anything but a gradient has moved.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -85,7 +85,6 @@ class Share:
         self._kernels = Kernels(self._combine)
         self.cohorts = self._counted({k: its[len(its) - len(program.numbers) :] for k, its in of.items()}, begun)
         self._flat = self._kept(hypers)
-        self._expected = {key: values.copy() for key, values in self._flat.items()}
         self._extents = self._apart()
         self._arriving, self._leaving = self._copied()
 
@@ -236,39 +235,39 @@ class Share:
         return tuple(cohort._replace(members=tuple(self.mine[j] for j in cohort.members)) for cohort in found)
 
     def _kept(self, hypers: Hypers) -> dict[str, Array]:
-        """Flat arrays of what is counted, of which each parameter keeps views."""
+        """What is counted: a row of which each parameter keeps views, and one of which nobody knows."""
         scalar = np.float64 if torch.get_default_dtype() == torch.float64 else np.float32
         kept = {}
         for key in self._counted_by:
-            kept[key] = np.zeros(len(self._model.params), scalar if key == STEP else np.float64)
-            shared = torch.from_numpy(kept[key])
+            kept[key] = np.zeros((2, len(self._model.params)), scalar if key == STEP else np.float64)
+            shared = torch.from_numpy(kept[key][0])
             for k in self.mine:
                 self._keep(k, key, shared[k], "tensor")
-        run(self._noting(self.cohorts, hypers, [kept]))
+        run(self._noting(self.cohorts, hypers, kept))
         return kept
 
-    @cached_property
+    @property
     def _counted_by(self) -> tuple[str, ...]:
         """The keys of what is counted."""
         return (*[STEP] * self._named.counts, *self._named.numbers(self.program))
 
-    def _noting(self, cohorts: Sequence[Cohort], hypers: Hypers, targets: Sequence[Mapping[str, Array]]) -> list[Call]:
+    def _noting(self, cohorts: Sequence[Cohort], hypers: Hypers, kept: Mapping[str, Array]) -> list[Call]:
         """The calls that note what is counted of each parameter."""
-        calls, keys = [], self._counted_by
+        calls: list[Call] = []
         for group, t, numbers, members in cohorts:
             values = (*[float(t)] * self._named.counts, *self._named.theirs(t, numbers, hypers[group]))
-            for key, value in zip(keys, values, strict=True):
-                if len(cohorts) == 1:
-                    calls += [partial(target[key].fill, value) for target in targets]
-                else:
-                    calls += [partial(target[key].__setitem__, list(members), value) for target in targets]
+            pairs = zip(kept.values(), values, strict=True)
+            if len(cohorts) == 1:
+                calls += [partial(its.fill, value) for its, value in pairs]
+            else:
+                where = slice(None), list(members)
+                calls += [partial(its.__setitem__, where, value) for its, value in pairs]
         return calls
 
     @property
     def is_as_kept(self) -> bool:
         """Whether nobody has written to what is counted."""
-        found, expected = ([its.tobytes() for its in kept.values()] for kept in (self._flat, self._expected))
-        return found == expected
+        return all(shared.tobytes() == expected.tobytes() for shared, expected in self._flat.values())
 
     @property
     def uses_threads(self) -> bool:
@@ -469,7 +468,7 @@ class Share:
 
     def _noted(self, step: Coming, hypers: Hypers) -> list[Call]:
         """What counts a step."""
-        noting = self._noting(step.cohorts, hypers, [self._expected, self._flat])
+        noting = self._noting(step.cohorts, hypers, self._flat)
         return [*noting, partial(object.__setattr__, self, "cohorts", step.cohorts)]
 
 
