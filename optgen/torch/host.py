@@ -54,8 +54,8 @@ class HostShare(Share):
             self._room[k] = _on_host(self._bodies[k].like, dtype, self._model.parts[k])
         return self._room[k]
 
-    def _pointed(self, given: Array, absent: frozenset[int]) -> tuple[Array, dict[int, Any]]:
-        found = super()._pointed(given, absent)
+    def _pointed(self, given: Array) -> tuple[Array, dict[int, Any]]:
+        found = super()._pointed(given)
         self._wait()
         return found
 

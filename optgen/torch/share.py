@@ -59,6 +59,7 @@ class Share:
         shapes = [self._shape(k) for k in range(len(model.params))]
         self._sizes = [int(np.prod(shape)) for shape in shapes]
         self._elements_in_all = sum(self._sizes)
+        self._are_mine = np.isin(np.arange(len(shapes)), mine)
         self._bytes = np.zeros(len(shapes), np.int64)
         for k, body in self._bodies.items():
             self._bytes[k] = body.numbers.numel() * body.numbers.element_size()
@@ -292,7 +293,7 @@ class Share:
         if not step.taking:
             return []
         self._follow()
-        starts, used = self._pointed(starts, absent)
+        starts, used = self._pointed(starts)
         self._begin(step, hypers)
         kernels = self._launched(step, starts, t)
         return [
@@ -407,16 +408,15 @@ class Share:
         starts[self._copies] = np.where(starts[self._copies] == 0, 0, ODD)
         return {}
 
-    def _pointed(self, given: Array, absent: frozenset[int]) -> tuple[Array, dict[int, Any]]:
+    def _pointed(self, given: Array) -> tuple[Array, dict[int, Any]]:
         """Where the gradients lie, 0 for those that are not there, and those that had to be looked at."""
         told = given.tobytes()
         if told == self._given:
             return self._pointed_at, {}
-        starts, there = np.zeros(len(given), np.int64), [k for k in self.mine if k not in absent]
-        starts[there] = given[there]
+        starts = np.where(self._are_mine, given, 0)
         used, sizes, formats = self._fetched(starts) if self._copies else {}, self._bytes, self._own_formats
         is_odd = starts == ODD
-        if is_odd.any():
+        if np.count_nonzero(is_odd):
             odd = np.flatnonzero(is_odd).tolist()
             looked_at = {k: self._gradient(k, self._model.params[k].grad) for k in odd}
             starts[odd] = [grad.data_ptr() for grad in looked_at.values()]
@@ -424,11 +424,11 @@ class Share:
             sizes[odd] = [grad.numel() * grad.element_size() for grad in looked_at.values()]
             formats = {**formats, **{k: FORMAT[grad.dtype] for k, grad in looked_at.items()}}
             used |= looked_at
-        overlap = self._extents.overlap(starts, np.where(starts == 0, 0, sizes))
+        overlap = self._extents.overlap(starts, sizes)
         if overlap:
             k, other = overlap
             raise ValueError(f"grads[{k}] overlaps {other} in memory: expected tensors that share none")
-        if formats != self._formats:
+        if formats is not self._formats and formats != self._formats:
             self._formats, self._visit = formats, None
         self._pointed_at, self._given = starts, b"" if used else told
         return starts, used

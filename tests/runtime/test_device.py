@@ -1,6 +1,7 @@
 """What is asked of arrays on a GPU, tried on tensors that are not on one, and on what only says that it is."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from optgen.generated.cuda import adamw
 from optgen.runtime.core.memory import Kinds
 from optgen.runtime.core.optimizer import OptimizerBase
+from optgen.runtime.cpu import tensors as objects
 from optgen.runtime.cpu.tensors import ODD
 from optgen.runtime.cuda import arrays as device
 from optgen.runtime.cuda.optimizer import FusedOptimizer
@@ -247,3 +249,32 @@ def test_gradients_in_other_formats_than_before_get_other_tables(tensors: Any) -
         for _ in range(2):
             assert optimizer._addresses(grads, NOTHING).tolist() == [grad.data_ptr() for grad in grads]
             assert {its.name for its in optimizer._as_gradients.dtypes} == {str(dtype).removeprefix("torch.")}
+
+
+def test_gradients_elsewhere_at_each_step_are_found_there(tensors: Any) -> None:
+    torch, memory = tensors
+    optimizer = Looking([torch.zeros(shape) for shape in SHAPES], memory)
+    both = [[torch.ones(shape) for shape in SHAPES] for _ in range(2)]
+    for grads in (*both, *both, *reversed(both)):
+        assert optimizer._addresses(grads, NOTHING).tolist() == [grad.data_ptr() for grad in grads]
+
+
+@pytest.mark.parametrize("word", ["KIND", "_OBJECT"])
+def test_nothing_is_read_where_tensors_are_laid_out_otherwise(tensors: Any, monkeypatch: Any, word: str) -> None:
+    torch, memory = tensors
+    monkeypatch.setattr(objects, word, getattr(objects, word) - 8)
+    assert objects.known_layout.__wrapped__(torch) is None
+    monkeypatch.setattr(objects, "known_layout", lambda _torch: None)
+    optimizer = Looking([torch.zeros(shape) for shape in SHAPES], memory)
+    assert optimizer._watched is None
+    grads = [torch.ones(shape) for shape in SHAPES]
+    assert optimizer._addresses(grads, NOTHING).tolist() == [grad.data_ptr() for grad in grads]
+
+
+def test_the_stream_is_the_one_that_torch_uses() -> None:
+    cuda = SimpleNamespace(current_stream=lambda number: SimpleNamespace(cuda_stream=100 + number))
+    for inner, stream in (
+        (SimpleNamespace(), 103),
+        (SimpleNamespace(_cuda_getCurrentRawStream=lambda n: 200 + n), 203),
+    ):
+        assert device._Torch(SimpleNamespace(cuda=cuda, _C=inner), None, 3).stream() == stream
