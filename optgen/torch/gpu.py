@@ -8,7 +8,6 @@ from typing import Any, ClassVar, cast
 from optgen.runtime.core.cohorts import Coming, rows_of
 from optgen.runtime.core.program import Array, Call
 from optgen.runtime.core.small import cuts_of
-from optgen.runtime.core.storage import keys_of
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
@@ -46,7 +45,7 @@ class GpuShare(Share):
             if self._visit is None or self._visit[0] != members:
                 self._visit = members, self._on_device(step, stream)
             work = self._visit[1]
-            given = work.scalars(step.scalars, step.keys, keys_of(t, self._wanted.rounding_seed), stream)
+            given = work.scalars(step.rows, step.keys, (t, self._wanted.rounding_seed % 2**64), stream)
             calls = [*given, *work.pointing(starts, stream), *work.launches(stream)]
         return cuda_host.calls_on_gpu(self._memory.number, calls)
 

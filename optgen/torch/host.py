@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from optgen.runtime.core.program import Array, Call
+from optgen.runtime.cpu.tensors import ODD
 from optgen.torch.body import Body
 from optgen.torch.share import Share
 from optgen.torch.tensors import as_numbers, empty_as
-from optgen.torch.watch import ODD
 
 
 class HostShare(Share):
@@ -54,8 +54,8 @@ class HostShare(Share):
             self._room[k] = _on_host(self._bodies[k].like, dtype, self._model.parts[k])
         return self._room[k]
 
-    def _pointed(self, given: Array, absent: frozenset[int]) -> tuple[Array, dict[int, Any]]:
-        found = super()._pointed(given, absent)
+    def _pointed(self, given: Array) -> tuple[Array, dict[int, Any]]:
+        found = super()._pointed(given)
         self._wait()
         return found
 

@@ -22,12 +22,12 @@ from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.core.turn import run
 from optgen.runtime.cpu.launch import SERIAL_BELOW
+from optgen.runtime.cpu.tensors import ODD
 from optgen.runtime.cpu.visited import Kernels, visited
 from optgen.torch.body import Body, Trained, body_of
 from optgen.torch.sharded import adding_parts, divided_as, gradient_here, here, is_distributed, refuse_parts
 from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import DTYPE, FORMAT, TensorMemory, as_numbers, dtype_as, empty_as
-from optgen.torch.watch import ODD
 
 Hypers = Sequence[Mapping[str, float]]
 """The hyperparameters of each row of scalars."""
@@ -59,6 +59,7 @@ class Share:
         shapes = [self._shape(k) for k in range(len(model.params))]
         self._sizes = [int(np.prod(shape)) for shape in shapes]
         self._elements_in_all = sum(self._sizes)
+        self._are_mine = np.isin(np.arange(len(shapes)), mine)
         self._bytes = np.zeros(len(shapes), np.int64)
         for k, body in self._bodies.items():
             self._bytes[k] = body.numbers.numel() * body.numbers.element_size()
@@ -85,7 +86,6 @@ class Share:
         self._kernels = Kernels(self._combine)
         self.cohorts = self._counted({k: its[len(its) - len(program.numbers) :] for k, its in of.items()}, begun)
         self._flat = self._kept(hypers)
-        self._expected = {key: values.copy() for key, values in self._flat.items()}
         self._extents = self._apart()
         self._arriving, self._leaving = self._copied()
 
@@ -236,15 +236,15 @@ class Share:
         return tuple(cohort._replace(members=tuple(self.mine[j] for j in cohort.members)) for cohort in found)
 
     def _kept(self, hypers: Hypers) -> dict[str, Array]:
-        """Flat arrays of what is counted, of which each parameter keeps views."""
+        """What is counted: a row of which each parameter keeps views, and one of which nobody knows."""
         scalar = np.float64 if torch.get_default_dtype() == torch.float64 else np.float32
         kept = {}
         for key in self._counted_by:
-            kept[key] = np.zeros(len(self._model.params), scalar if key == STEP else np.float64)
-            shared = torch.from_numpy(kept[key])
+            kept[key] = np.zeros((2, len(self._model.params)), scalar if key == STEP else np.float64)
+            shared = torch.from_numpy(kept[key][0])
             for k in self.mine:
                 self._keep(k, key, shared[k], "tensor")
-        run(self._noting(self.cohorts, hypers, [kept]))
+        run(self._noting(self.cohorts, hypers, kept))
         return kept
 
     @property
@@ -252,20 +252,23 @@ class Share:
         """The keys of what is counted."""
         return (*[STEP] * self._named.counts, *self._named.numbers(self.program))
 
-    def _noting(self, cohorts: Sequence[Cohort], hypers: Hypers, targets: Sequence[Mapping[str, Array]]) -> list[Call]:
+    def _noting(self, cohorts: Sequence[Cohort], hypers: Hypers, kept: Mapping[str, Array]) -> list[Call]:
         """The calls that note what is counted of each parameter."""
-        calls, keys = [], self._counted_by
+        calls: list[Call] = []
         for group, t, numbers, members in cohorts:
             values = (*[float(t)] * self._named.counts, *self._named.theirs(t, numbers, hypers[group]))
-            where = slice(None) if len(cohorts) == 1 else list(members)
-            for key, value in zip(keys, values, strict=True):
-                calls += [partial(target[key].__setitem__, where, value) for target in targets]
+            pairs = zip(kept.values(), values, strict=True)
+            if len(cohorts) == 1:
+                calls += [partial(its.fill, value) for its, value in pairs]
+            else:
+                where = slice(None), list(members)
+                calls += [partial(its.__setitem__, where, value) for its, value in pairs]
         return calls
 
     @property
     def is_as_kept(self) -> bool:
         """Whether nobody has written to what is counted."""
-        return all(values.tobytes() == self._expected[key].tobytes() for key, values in self._flat.items())
+        return all(shared.tobytes() == expected.tobytes() for shared, expected in self._flat.values())
 
     @property
     def uses_threads(self) -> bool:
@@ -290,7 +293,7 @@ class Share:
         if not step.taking:
             return []
         self._follow()
-        starts, used = self._pointed(starts, absent)
+        starts, used = self._pointed(starts)
         self._begin(step, hypers)
         kernels = self._launched(step, starts, t)
         return [
@@ -298,7 +301,7 @@ class Share:
             *kernels,
             *self._leaving,
             *self._noted(step, hypers),
-            partial(_nothing, used),  # which keeps copies of gradients
+            *([partial(_nothing, used)] if used else []),  # which keeps copies of gradients
         ]
 
     def _copied(self) -> tuple[list[Call], list[Call]]:
@@ -405,16 +408,15 @@ class Share:
         starts[self._copies] = np.where(starts[self._copies] == 0, 0, ODD)
         return {}
 
-    def _pointed(self, given: Array, absent: frozenset[int]) -> tuple[Array, dict[int, Any]]:
+    def _pointed(self, given: Array) -> tuple[Array, dict[int, Any]]:
         """Where the gradients lie, 0 for those that are not there, and those that had to be looked at."""
         told = given.tobytes()
         if told == self._given:
             return self._pointed_at, {}
-        starts, there = np.zeros(len(given), np.int64), [k for k in self.mine if k not in absent]
-        starts[there] = given[there]
+        starts = np.where(self._are_mine, given, 0)
         used, sizes, formats = self._fetched(starts) if self._copies else {}, self._bytes, self._own_formats
         is_odd = starts == ODD
-        if is_odd.any():
+        if np.count_nonzero(is_odd):
             odd = np.flatnonzero(is_odd).tolist()
             looked_at = {k: self._gradient(k, self._model.params[k].grad) for k in odd}
             starts[odd] = [grad.data_ptr() for grad in looked_at.values()]
@@ -422,11 +424,11 @@ class Share:
             sizes[odd] = [grad.numel() * grad.element_size() for grad in looked_at.values()]
             formats = {**formats, **{k: FORMAT[grad.dtype] for k, grad in looked_at.items()}}
             used |= looked_at
-        overlap = self._extents.overlap(starts, np.where(starts == 0, 0, sizes))
+        overlap = self._extents.overlap(starts, sizes)
         if overlap:
             k, other = overlap
             raise ValueError(f"grads[{k}] overlaps {other} in memory: expected tensors that share none")
-        if formats != self._formats:
+        if formats is not self._formats and formats != self._formats:
             self._formats, self._visit = formats, None
         self._pointed_at, self._given = starts, b"" if used else told
         return starts, used
@@ -445,8 +447,10 @@ class Share:
     def _begin(self, step: Coming, hypers: Hypers) -> None:
         """Let states that start from theta do so, for parameters that have taken no step."""
         program = self.program
+        if not (program.copies or program.begun):
+            return
         late = [cohort for cohort in step.taking if cohort.t == 0]
-        if not late or not (program.copies or program.begun):
+        if not late:
             return
         thetas = [body.numbers for body in self._bodies.values()]
         for k in self._copies:
@@ -464,7 +468,7 @@ class Share:
 
     def _noted(self, step: Coming, hypers: Hypers) -> list[Call]:
         """What counts a step."""
-        noting = self._noting(step.cohorts, hypers, [self._expected, self._flat])
+        noting = self._noting(step.cohorts, hypers, self._flat)
         return [*noting, partial(object.__setattr__, self, "cohorts", step.cohorts)]
 
 

@@ -1,111 +1,56 @@
-"""Whether tensors are where they were, and where their gradients are, read from the objects by compiled code.
-
-To ask a tensor from Python for its address takes longer than to update a hundred elements, and its shape, strides,
-dtype and gradient would have to be asked for too. Here a loop reads what each object keeps of itself. Where that is, is
-found out once, in tensors that are known, by looking for what torch says of them; nothing is read through a pointer
-that torch has not named. Where it is not found, or where a tensor is unusual, torch is asked.
-"""
+"""Whether parameters and what is kept of them are where they were, and where gradients are: of DTensors too."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 
 from optgen.runtime.core.program import Array
-from optgen.runtime.cpu.compiled import compiled
-from optgen.runtime.cpu.objects import ITEMS, at, is_usual_python, word
+from optgen.runtime.cpu.tensors import ODD, TensorsSeen, tensors_seen
 from optgen.torch.kept import Kept
 from optgen.torch.sharded import division, here, is_distributed
-
-ODD = -1
-"""In place of an address: this gradient needs a closer look."""
-_OBJECT = 16  # where the own fields of a tensor begin
-_INLINE = 5
-"""Dimensions of which a tensor keeps sizes and strides in itself."""
-_ORDER = 1 + 2 * _INLINE
-"""Words: the number of dimensions, sizes and strides."""
-_WORDS = _ORDER + 4
-"""Then the first element, how many there are, dtype, device and flags, and how torch treats it."""
-_TYPE = (1 << 40) - 1  # of that word: dtype and device
-_SEARCHED = 30
-"""Words of an object of torch that are looked at."""
-
-
-class Fields(NamedTuple):
-    """Where torch keeps what, in bytes from the beginning of an object."""
-
-    # In a tensor's own object: of its storage; of its sizes, strides and what comes after; of what autograd knows
-    storage: int
-    order: int
-    meta: int
-    data: int  # in a storage: where its memory is
-    grad: int  # in what autograd knows: of the gradient
-    table: int  # what every plain tensor begins with
-    nothing: int  # what stands in the place of a gradient that is not there
 
 
 class Watch:
     """What there was to see of some parameters, and of what is kept of them. `watching` makes one."""
 
-    def __init__(self, layout: Fields, params: list[Any], kept: list[Kept]) -> None:
-        states = _states(kept)
+    def __init__(self, seen: TensorsSeen, params: list[Any], states: list[Any]) -> None:
+        self._seen, self._held = seen, (params, states)
         self._divided = [(k, param, division(param)) for k, param in enumerate(params) if is_distributed(param)]
         self._divided_states = [state for state in states if is_distributed(state)]
-        parts, parts_of_states = list(map(_part, params)), list(map(_part, states))
-        self._held = [*params, *kept, *states, *parts, *parts_of_states]
-        """While these are alive no other object has their address."""
-        self._memory = [tensor.untyped_storage() for tensor in (*parts, *parts_of_states)]
-        """While this is held nothing else is where they were."""
-        self._layout = np.array(layout, np.int64)
-        self._ids = np.array([*map(id, parts), *(id(param) for _, param, _ in self._divided), *map(id, kept)], np.int64)
         self._ids_of_states = [*map(id, map(_part, self._divided_states))]
-        self._known = np.array([_row(each, layout) for each in parts], np.int64).reshape(-1, 3 + _WORDS)
-        own = [_row(part, layout)[:3] for part in parts_of_states if not part._is_view()]  # noqa: SLF001 - of an array here
-        self._places = np.array(own, np.int64).reshape(-1, 3)
-        self._sizes = np.array([part.element_size() for part in parts], np.int64)
-        self._starts = np.zeros(len(params), np.int64)
-        self._present = np.zeros(len(params), np.bool_)
 
     def look(self, params: list[Any], kept: list[Kept]) -> tuple[Array, Array] | None:
         """Where the gradients of the same parameters are, `ODD` if it needs a closer look, and which there are.
 
         None if anything has changed. The arrays are the same at each call.
         """
-        if len(params) != len(self._sizes) or len(params) + len(self._divided) + len(kept) != len(self._ids):
+        if not self._divided:
+            return self._seen.look([*params, *kept])
+        if len(params) != len(self._held[0]):
             return None
-        parts, grads, odd = params, [], []
-        if self._divided:
-            parts, grads = params.copy(), [param.grad for param in params]
-            for k, param, its in self._divided:
-                parts[k] = _part(param)
-                if grads[k] is not None and division(grads[k]) == its:
-                    grads[k] = _part(grads[k])
-                elif grads[k] is not None:
-                    odd.append(k)
-            if [*map(id, map(_part, self._divided_states))] != self._ids_of_states:
-                return None
-        whole = [*parts, *(params[k] for k, _, _ in self._divided), *kept]
-        words = id(whole), id(grads) if self._divided else 0, id(None)
-        places, known = self._places, self._known
-        if not _read(words, self._ids, known, places, self._layout, self._sizes, self._starts, self._present):
+        parts, grads, odd = params.copy(), [param.grad for param in params], []
+        for k, param, its in self._divided:
+            parts[k] = _part(param)
+            if grads[k] is not None and division(grads[k]) == its:
+                grads[k] = _part(grads[k])
+            elif grads[k] is not None:
+                odd.append(k)
+        if [*map(id, map(_part, self._divided_states))] != self._ids_of_states:
             return None
-        self._starts[odd] = ODD
-        return self._starts, self._present
+        found = self._seen.look([*parts, *(params[k] for k, _, _ in self._divided), *kept], grads)
+        if found is not None:
+            found[0][odd] = ODD
+        return found
 
 
 def watching(params: list[Any], kept: list[Kept]) -> Watch | None:
     """Something that notices changes; None where there is no telling."""
-    layout, usual = known_layout(), {torch.Tensor, torch.nn.Parameter}
-    parts = list(map(_part, [*params, *_states(kept)]))
-    if layout is None or not usual.issuperset(map(type, parts)):
-        return None
-    if any(part.dim() > _INLINE or at(part._cdata) != layout.table for part in parts):  # noqa: SLF001
-        return None
-    return Watch(layout, params, kept)
+    states = _states(kept)
+    others = [*filter(is_distributed, params), *kept]
+    seen = tensors_seen(torch, list(map(_part, params)), others, list(map(_part, states)))
+    return None if seen is None else Watch(seen, params, states)
 
 
 def _part(tensor: Any) -> Any:
@@ -122,132 +67,3 @@ def facts(params: list[Any], kept: list[Kept]) -> list[Any]:
 
 def _states(kept: list[Kept]) -> list[Any]:
     return [each for its in kept if isinstance(its, Kept) for each in its.values() if isinstance(each, torch.Tensor)]
-
-
-def _row(tensor: Any, layout: Fields) -> list[int]:
-    """Of a tensor torch's own object, its storage, its memory and its words."""
-    own = tensor._cdata  # noqa: SLF001 - the address of torch's own object
-    storage = at(own + layout.storage)
-    return [own, storage, at(storage + layout.data), *(at(own + layout.order + 8 * j) for j in range(_WORDS))]
-
-
-@partial(compiled, nogil=False)
-def _read(  # noqa: PLR0917
-    words: tuple[int, int, int],
-    ids: Array,
-    known: Array,
-    places: Array,
-    layout: Array,
-    sizes: Array,
-    starts: Array,
-    present: Array,
-) -> bool:
-    """Write where each gradient is; false if an object is another, or is not as it was.
-
-    The words are where a list is of what is looked at, where one of gradients is, 0 if these are autograd's, and None.
-    """
-    whole, grads, none = words
-    items, params = word(whole + ITEMS), len(sizes)
-    given_here = word(grads + ITEMS) if grads != 0 else 0
-    storage, order, meta, data, grad, table, nothing = layout
-    for k in range(len(ids)):
-        if word(items + 8 * k) != ids[k]:
-            return False
-    for k in range(len(places)):
-        own, held, there = places[k]
-        if word(own + storage) != held or (held != 0 and word(held + data) != there):
-            return False
-    for k in range(params):
-        own, held = known[k, 0], known[k, 1]
-        if word(ids[k] + _OBJECT) != own or word(own + storage) != held:
-            return False
-        if held != 0 and word(held + data) != known[k, 2]:
-            return False
-        for j in range(_WORDS):
-            if word(own + order + 8 * j) != known[k, 3 + j]:
-                return False
-        if grads != 0:
-            each = word(given_here + 8 * k)
-            given = nothing if each == none else word(each + _OBJECT)
-        else:
-            about = word(own + meta)
-            given = nothing if about == 0 else word(about + grad)
-        present[k] = given != nothing
-        starts[k] = 0
-        if given == nothing:
-            continue
-        is_plain = word(given) == table and word(given + storage) != 0
-        for j in range(_ORDER):
-            is_plain = is_plain and word(given + order + 8 * j) == known[k, 3 + j]
-        kind = order + 8 * (_WORDS - 2)
-        is_plain = is_plain and (word(given + kind) ^ known[k, 1 + _WORDS]) & _TYPE == 0
-        is_plain = is_plain and word(given + kind + 8) == known[k, 2 + _WORDS]
-        if is_plain:
-            first = word(given + order + 8 * _ORDER)
-            starts[k] = word(word(given + storage) + data) + first * sizes[k]
-        else:
-            starts[k] = ODD
-    return True
-
-
-@cache
-def known_layout() -> Fields | None:
-    """Where torch keeps what; None if it is not found."""
-    if not is_usual_python():
-        return None
-    probes = [
-        torch.zeros(3, 5, 7)[1:, :, 2],
-        torch.zeros(2, 3, 4, 5, 6),
-        torch.zeros(()),
-        torch.from_numpy(np.ones(11)),
-    ]
-    probes += [torch.zeros(11, dtype=torch.float64)[3:], torch.zeros(6, 4, dtype=torch.bfloat16).t()]
-    if any(at(id(probe) + _OBJECT) != probe._cdata for probe in probes):  # noqa: SLF001
-        return None
-    storage = _only([_places(probe._cdata, _SEARCHED, probe.untyped_storage()._cdata) for probe in probes])  # noqa: SLF001
-    data = _only([_places(p.untyped_storage()._cdata, 8, p.untyped_storage().data_ptr()) for p in probes])  # noqa: SLF001
-    order = _only([_ordered(probe) for probe in probes])
-    leaf = torch.zeros(3)
-    before = _words(leaf._cdata, int(order or 0) // 8)  # noqa: SLF001
-    leaf.requires_grad_()
-    leaf.grad = torch.ones(3)
-    now = zip(before, _words(leaf._cdata, len(before)), strict=True)  # noqa: SLF001
-    meta = _only([{8 * j for j, (old, new) in enumerate(now) if old == 0 and new != 0}])
-    tables = {at(probe._cdata) for probe in probes}  # noqa: SLF001
-    if None in (storage, data, order, meta) or len(tables) > 1:
-        return None
-    about = at(leaf._cdata + int(meta or 0))  # noqa: SLF001
-    grad = _only([_places(about, 16, leaf.grad._cdata)])  # noqa: SLF001
-    if grad is None:
-        return None
-    leaf.grad = None
-    found = (storage, order, meta, data, grad, *tables, at(about + grad))
-    return Fields(*map(int, found))  # type: ignore[arg-type]
-
-
-def _words(address: int, count: int) -> list[int]:
-    return [at(address + 8 * j) for j in range(count)]
-
-
-def _places(address: int, count: int, value: int) -> set[int]:
-    """Where an object has a word."""
-    return {8 * j for j, word in enumerate(_words(address, count)) if word == value}
-
-
-def _ordered(probe: Any) -> set[int]:
-    """Where an object says of which sizes and strides it is."""
-    sizes, strides, words = list(probe.shape), list(probe.stride()), _words(probe._cdata, _SEARCHED)  # noqa: SLF001
-    rest, count = [probe.storage_offset(), probe.numel()], len(sizes)
-    return {
-        8 * j
-        for j in range(2, _SEARCHED - _WORDS)
-        if words[j : j + 1 + count] == [count, *sizes]
-        and words[j + 1 + _INLINE : j + 1 + _INLINE + count] == strides
-        and words[j + _ORDER : j + _ORDER + 2] == rest
-    }
-
-
-def _only(found: Sequence[set[int]]) -> int | None:
-    """The one place in which all agree."""
-    common = set.intersection(*found)
-    return common.pop() if len(common) == 1 else None

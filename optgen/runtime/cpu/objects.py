@@ -31,7 +31,8 @@ MANY = 64
 """Arrays: the loop is compiled for those who have, over all steps, so many looked at."""
 ITEMS = 24
 """Where a list keeps where its items are."""
-_KIND = 8  # where any object keeps its class
+KIND = 8
+"""Where any object keeps its class."""
 _DATA, _NDIM, _SHAPE, _DTYPE, _FLAGS = 16, 24, 32, 56, 64  # of an array
 _HALF = 0xFFFFFFFF  # of a word: the number of dimensions and the flags are int
 _READ, _WRITTEN = 0x1 | 0x100, 0x400  # C-contiguous and aligned, as all must be; writeable
@@ -114,7 +115,7 @@ def _read(  # noqa: PLR0917
             return False
         array = theta
         for _ in range(2):  # of the parameter, then of its gradient
-            if word(array + _KIND) != kind or word(array + _DTYPE) != dtype or word(array + _FLAGS) & flags != flags:
+            if word(array + KIND) != kind or word(array + _DTYPE) != dtype or word(array + _FLAGS) & flags != flags:
                 return False
             begin, end = known[k, 4], known[k, 5]
             if word(array + _NDIM) & _HALF != end - begin:
@@ -165,7 +166,7 @@ def is_usual_python() -> bool:
 
 
 def _is_as_known(array: Array) -> bool:
-    kind, data, dtype, ndim, flags = (at(id(array) + field) for field in (_KIND, _DATA, _DTYPE, _NDIM, _FLAGS))
+    kind, data, dtype, ndim, flags = (at(id(array) + field) for field in (KIND, _DATA, _DTYPE, _NDIM, _FLAGS))
     if (kind, data, dtype) != (id(np.ndarray), array.ctypes.data, id(array.dtype)):
         return False
     if (ndim & _HALF, flags & _HALF) != (array.ndim, array.flags.num):

@@ -7,7 +7,7 @@ A kernel sees addresses only, so what could make it read or write where it shoul
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial, reduce
@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core import arrays
-from optgen.runtime.core.memory import Memory
+from optgen.runtime.core.memory import Kinds, Memory
 from optgen.runtime.core.program import Array, Call
 from optgen.runtime.core.storage import FORMATS, dtype_of
+from optgen.runtime.cpu.tensors import TensorsSeen, tensors_seen
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 
@@ -140,6 +141,10 @@ class DeviceMemory(Memory):
         """Whether arrays are where they were."""
         return self.addresses(arrays) == starts
 
+    def watched(self, params: list[Any], params_are: Kinds) -> TensorsSeen | None:  # noqa: ARG002 - of PyTorch alone
+        """What tells where gradients like parameters are, in less time; None where nothing does."""
+        return None
+
     def dtype_of(self, array: Any) -> np.dtype[Any]:
         """The dtype of an array, as NumPy has it."""
         dtype: np.dtype[Any] = np.dtype(array.dtype)
@@ -220,6 +225,10 @@ class _Torch(DeviceMemory):
     def _is_odd(array: Any) -> bool:
         return bool(array.data_ptr() % array.element_size())
 
+    def watched(self, params: list[Any], params_are: Kinds) -> TensorsSeen | None:
+        is_plain = self.addresses_if_plain(params, params_are.shapes, params_are.dtypes) is not None
+        return tensors_seen(self.torch, params) if is_plain else None
+
     def dtype_of(self, array: Any) -> np.dtype[Any]:
         return self._dtypes[array.dtype]
 
@@ -248,7 +257,13 @@ class _Torch(DeviceMemory):
             array.record_stream(its)
 
     def stream(self) -> int:
-        return int(self.torch.cuda.current_stream(self.device).cuda_stream)
+        return int(self._stream_of(self.number))
+
+    @cached_property
+    def _stream_of(self) -> Callable[[int], int]:
+        """From the number of a GPU to its stream: torch's own way, where it is there, takes a tenth of the time."""
+        ask = self.torch.cuda.current_stream
+        return getattr(self.torch._C, "_cuda_getCurrentRawStream", lambda number: ask(number).cuda_stream)  # noqa: SLF001
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from math import prod
 from typing import Any
@@ -18,6 +18,12 @@ from optgen.runtime.cuda.primitives import PLAIN, SIMULATED, THREADS, numba_cuda
 
 if not PLAIN:
     from cuda.bindings import driver  # it comes with numba-cuda, and only there
+
+    # To look a member of an enumeration up takes as long as the question that it answers.
+    _IS_IMPLICIT = driver.CUresult.CUDA_ERROR_STREAM_CAPTURE_IMPLICIT
+    _IS_NOT_CAPTURED = driver.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_NONE
+
+_IS_CURRENT = nullcontext()
 
 
 def prepared(function: Any, blocks: int, arguments: Sequence[Any]) -> Callable[[int], Call]:
@@ -73,10 +79,10 @@ def is_capturing(stream: int) -> bool:
     if SIMULATED:
         return False
     error, status = driver.cuStreamIsCapturing(stream)
-    if error == driver.CUresult.CUDA_ERROR_STREAM_CAPTURE_IMPLICIT:  # the default stream while another one is captured
+    if error == _IS_IMPLICIT:  # the default stream while another one is captured
         raise RuntimeError("the default stream cannot be used while a CUDA graph is captured in another one")
     check([(error,)])
-    return bool(status != driver.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_NONE)
+    return bool(status != _IS_NOT_CAPTURED)
 
 
 def to_device(array: Any) -> Any:
@@ -129,14 +135,11 @@ def gpu_of(address: int) -> int:
     return int(number)
 
 
-@contextmanager
-def on_gpu(number: int) -> Iterator[None]:
+def on_gpu(number: int) -> AbstractContextManager[Any]:
     """A context in which a GPU is the current one."""
     if not SIMULATED and int(driver.cuCtxGetCurrent()[1]) == _context_of(number):
-        yield
-        return
-    with numba_cuda.gpus[number]:
-        yield
+        return _IS_CURRENT
+    return numba_cuda.gpus[number]  # type: ignore[no-any-return]
 
 
 def calls_on_gpu(number: int, calls: list[Call]) -> list[Call]:

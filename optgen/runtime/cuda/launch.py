@@ -8,7 +8,7 @@ has changed, and the scalars of the step, in one copy. Copies and kernels are pu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -82,7 +82,7 @@ class OnDevice:
         self._program, self._small, self._memory, self._combine = program, small, memory, combine
         self._addresses = memory.placed(np.ascontiguousarray(columns, np.int64), stream)
         self._gradients = cuda_host.as_device_array(self._addresses)[1]
-        self._pointed: Array | None = None
+        self._pointed = b""
         self._graphs: list[Array] = []
         self._pinned: Array | None = None
         groups = cuts.at.groups[cuts.tensor]
@@ -115,41 +115,48 @@ class OnDevice:
         """Whether the kernels have been given scalars."""
         return self._given is not None
 
-    def scalars(self, scalars: Array, keys: Sequence[Array], chances: Array, stream: int) -> list[Call]:
+    def scalars(
+        self, rows: Sequence[tuple[float, ...]], keys: Sequence[Array], chances: tuple[int, int], stream: int
+    ) -> list[Call]:
         """The copy that gives the kernels the scalars of a step, a row a cohort, and what chance follows from."""
-        parts = {"wide": scalars, "chances": chances[None], **dict(zip(["keys"], keys, strict=False))}
+        of_keys = dict(zip(["keys"], keys, strict=False))
         if self._given is None:
-            kinds = {name: (part.dtype, part.shape) for name, part in parts.items()}
-            kinds |= {name: (np.dtype(name), scalars.shape) for name in {its.computed for its in self._chunks}}
+            shape = len(rows), len(rows[0])
+            kinds = {"wide": (np.dtype(np.float64), shape), "chances": (np.dtype(np.uint64), (1, len(chances)))}
+            kinds |= {name: (its.dtype, its.shape) for name, its in of_keys.items()}
+            kinds |= {name: (np.dtype(name), shape) for name in {its.computed for its in self._chunks}}
             self._given = _room_for(kinds, self._memory, stream)
             self._held.append(self._given.held)
-        for name, view in self._given.host.items():
-            view[...] = parts.get(name, scalars)
+        parts, host = {"wide": rows, "chances": chances, **of_keys}, self._given.host
+        for name, view in host.items():
+            view[...] = parts.get(name, host["wide"])  # which is the first
         return [self._given.copying(stream)]
 
     def pointing(self, starts: Array, stream: int) -> list[Call]:
-        """The copy that tells the kernels where the gradients are; none if they know.
+        """The copy that tells the kernels where the gradients are; none if they know."""
+        told = starts.tobytes()
+        if told == self._pointed:
+            return []
+        copying = cuda_host.uploading(self._gradients, starts.copy(), stream)
+        return [self._pointing_at(b""), copying, self._pointing_at(b"" if self._graphs else told)]
+
+    def pointing_in_graph(self, starts: Array, stream: int) -> list[Call]:
+        """The same copy, in a stream that is being captured.
 
         What a CUDA graph copies it reads whenever it is replayed, so a graph has a copy of its own, and after one has
         been captured nobody can say any more what the kernels know.
         """
-        if cuda_host.is_capturing(stream):
-            if self._pinned is None:
-                raise RuntimeError("compile() prepares an optimizer for one CUDA graph: call it before each capture")
-            host, self._pinned = self._pinned, None
-            host[:] = starts
-            self._graphs.append(host)
-            self._pointed = None
-            return [cuda_host.uploading(self._gradients, host, stream)]
-        if self._pointed is not None and np.array_equal(self._pointed, starts):
-            return []
-        host = np.array(starts, np.int64)
-        copying = cuda_host.uploading(self._gradients, host, stream)
-        return [self._pointing_at(None), copying, self._pointing_at(None if self._graphs else host)]
+        if self._pinned is None:
+            raise RuntimeError("compile() prepares an optimizer for one CUDA graph: call it before each capture")
+        host, self._pinned = self._pinned, None
+        host[:] = starts
+        self._graphs.append(host)
+        self._pointed = b""
+        return [cuda_host.uploading(self._gradients, host, stream)]
 
-    def _pointing_at(self, starts: Array | None) -> Call:
+    def _pointing_at(self, told: bytes) -> Call:
         """The call that notes what the kernels know."""
-        return partial(object.__setattr__, self, "_pointed", starts)
+        return partial(object.__setattr__, self, "_pointed", told)
 
     def launches(self, stream: int) -> list[Call]:
         """The kernels of a step, in order, compiled and loaded. The scalars have been given before."""
@@ -198,10 +205,13 @@ class _Handover:
     held: Any  # what the library has for it on the GPU
     device: Any  # int64 on the GPU: the same there
     views: Mapping[str, Any]  # its parts there
+    copies: dict[int, Call] = field(default_factory=dict)  # the calls that copy it to the GPU, by their stream
 
     def copying(self, stream: int) -> Call:
         """The call that copies it to the GPU."""
-        return cuda_host.uploading(self.device, self.words, stream)
+        if stream not in self.copies:
+            self.copies[stream] = cuda_host.uploading(self.device, self.words, stream)
+        return self.copies[stream]
 
 
 _Kinds = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]

@@ -18,7 +18,7 @@ from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.optimizer import OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
 from optgen.runtime.core.small import cuts_of
-from optgen.runtime.core.storage import FORMATS, keys_of, stored_as
+from optgen.runtime.core.storage import FORMATS, stored_as
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.single import addresses_of, formats_of
@@ -87,6 +87,21 @@ class FusedOptimizer(OptimizerBase):
     def _layout(self) -> None:
         self._visit(self._cohorts)
         self._compiled = False
+        are_alike = self._as_gradients.dtypes == self._dtypes
+        self._watched = self._memory.watched(self._params, self._as_params) if are_alike else None
+        self._told = b""
+        """Where gradients were that shared no memory with what is written."""
+
+    def _addresses(self, gradients: list[Any], absent: frozenset[int]) -> Array:
+        found = self._watched.look(self._params, gradients) if self._watched else None
+        if found is None or np.count_nonzero(found[0] > 0) + len(absent) < len(gradients):  # some are odd, or missing
+            return super()._addresses(gradients, absent)
+        starts, told = found[0], found[0].tobytes()
+        if told != self._told:
+            if self._written.overlap(starts, self._as_params.bytes):
+                return super()._addresses(gradients, absent)
+            self._told = told
+        return starts
 
     def _visit(self, taking: Sequence[Cohort]) -> None:
         """Prepare for steps in which some cohorts take part, with a row of scalars for each."""
@@ -202,8 +217,10 @@ class FusedOptimizer(OptimizerBase):
             starts = self._addresses(gradients, frozenset())
             if not self._compiled:
                 raise RuntimeError("launch() before any kernel is compiled: call compile(), then advance(), first")
+            work = self._work
+            pointing = work.pointing_in_graph if cuda_host.is_capturing(stream) else work.pointing
             with self._whole():
-                cuda_host.check(run([*self._work.pointing(starts, stream), *self._work.launches(stream)]))
+                cuda_host.check(run([*pointing(starts, stream), *work.launches(stream)]))
 
     def compile(self) -> None:
         """Compile and load all kernels, and prepare for the capture of a CUDA graph. Nothing is updated.
@@ -224,7 +241,7 @@ class FusedOptimizer(OptimizerBase):
 
     def _given_to(self, step: Coming, stream: int) -> list[Call]:
         """The copy of what the kernels of a step are given."""
-        return self._work.scalars(step.scalars, step.keys, keys_of(self._t + 1, self._wanted.rounding_seed), stream)
+        return self._work.scalars(step.rows, step.keys, (self._t + 1, self._wanted.rounding_seed % 2**64), stream)
 
     def _take(self, step: Coming, launches: Sequence[Call]) -> None:
         with self._whole():
@@ -320,7 +337,7 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         states = {name: (small.arrays[name], slots[name].reshape(-1)) for name in program.small_states} if small else {}
         writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
         keys = program.keys(count, values)
-        given = work.scalars(np.array([scalars], np.float64), keys, keys_of(count, 0), stream)
+        given = work.scalars([scalars], keys, (count, 0), stream)
         launches = work.launches(stream)
         with _uninterrupted():
             if count == 1:
