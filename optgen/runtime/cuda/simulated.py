@@ -87,14 +87,24 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def fma(a: Any, b: Any, c: Any) -> Any:
-    """``a*b + c`` in the type of the arguments, rounded once; of float32, once to float64 and then to float32."""
+    """``a*b + c`` in the type of the arguments, rounded once."""
     kind = np.result_type(a, b, c).type
-    if kind is np.float32:  # float64 holds the product
-        return kind(np.float64(a) * np.float64(b) + np.float64(c))
+    if kind is np.float32:
+        return kind(_odd_sum(float(a) * float(b), float(c)))  # float64 holds the product
     if not np.isfinite((a, b, c)).all():
         return a * b + c
     exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
     return kind(exact) if exact else a * b + c
+
+
+def _odd_sum(a: float, b: float) -> float:
+    """A sum that is odd where it is inexact: to round it to fewer digits is to round the exact sum."""
+    total = a + b
+    back = total - a
+    left = (a - (total - back)) + (b - back)  # 2Sum (Knuth 1969): what the sum lacks; NaN where it is not finite
+    if left == left and left and not np.float64(total).view(np.int64) & 1:  # noqa: PLR0124 - a test for NaN
+        return math.nextafter(total, math.copysign(math.inf, left))
+    return total
 
 
 def times(a: Any, b: Any) -> Any:
@@ -114,12 +124,12 @@ def _cosine(word: Any, like: Any) -> Any:
 
 def radius(word: Any, like: Any) -> Any:
     """``sqrt(-2*log(u1))`` of a word, in the type of the array ``like``."""
-    return _radius(word, np.empty(0, like.dtype))
+    return like.dtype.type(_radius(word, np.empty(0, like.dtype)))
 
 
 def cosine(word: Any, like: Any) -> Any:
     """The cosine of a part of a turn, ``(word + 1/2)/2**32``, in the type of the array ``like``."""
-    return _cosine(word, np.empty(0, like.dtype))
+    return like.dtype.type(_cosine(word, np.empty(0, like.dtype)))
 
 
 @dataclass(frozen=True)
