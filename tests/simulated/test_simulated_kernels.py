@@ -18,6 +18,7 @@ import optgen
 from optgen import Optimizer
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.launch import CHUNK
+from optgen.runtime.cuda.totals import LONG
 
 STEPS = (1, 2, 7)
 """Numbers of the steps that are compared: the first is a branch of its own in many rules."""
@@ -96,6 +97,15 @@ def test_any_rule_that_adds_up(name: str) -> None:
     kinds = [as_python(optgen.compile(rule), "Rule"), optgen.compile(rule, "cuda").Rule]
     # Whatever waits for other threads takes the simulator long.
     assert_same_steps(*(kind(model(2, "float64", SHAPES[:4])) for kind in kinds), seed=3)
+
+
+@pytest.mark.parametrize("name", ["adafactor", "adafactor_paper", "adam_mini", "sm3"])
+def test_rows_and_columns_of_any_length(generated_by_name: Any, name: str) -> None:
+    """Shared by a thread, by a warp or by a block, in one matrix of a tensor or in many, which chunks cut or do not."""
+    lengths = (1, 2, 4, 5, 8, 9, LONG, LONG + 1)
+    shapes = [*((3, n) for n in lengths), *((n, 2) for n in lengths), (5, 2, 3), (2, CHUNK // 4, 5), (2, 3, 2, 2)]
+    cpu, gpu = kinds_of(generated_by_name(name))
+    assert_same_steps(cpu(model(6, "float64", shapes)), gpu(model(6, "float64", shapes)), seed=7)
 
 
 @pytest.mark.parametrize("name", ["adamw", "lamb", "adafactor", "ema_clip_global_norm_adamw"])
