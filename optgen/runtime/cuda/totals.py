@@ -243,8 +243,6 @@ def _by_thread(small: Any, begin: Any, end: Any, stride: Any, most: Any) -> Any:
 
 @on_device
 def _over(small: Any, begin: Any, end: Any, most: Any) -> Any:
-    if end - begin <= AT_ONCE:  # which each thread has added up before they could meet
-        return _by_thread(small, begin, end, 1, most)
     found = _by_thread(small, begin + thread(), end, THREADS, most)
     return _of_block(found, most)
 
