@@ -112,11 +112,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
     parts_begin = chunks[11, block()]
-    acc0_of = at[21]
-    acc1_of = at[22]
-    acc6_of = at[23]
-    acc7_of = at[24]
-    acc8_of = at[25]
+    acc0_of = at[17]
+    acc1_of = at[18]
+    acc6_of = at[19]
+    acc7_of = at[20]
+    acc8_of = at[21]
     acc6 = 0.0  # sum of theta*theta over the tensor
     acc7 = 0.0  # sum of y2*y2 over the tensor
     acc8 = 0.0  # sum of y3*y3 over the tensor
@@ -198,12 +198,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc6_of = at[23]
-    acc7_of = at[24]
-    acc8_of = at[25]
-    total6_of = at[26]
-    total7_of = at[27]
-    total8_of = at[28]
+    acc6_of = at[19]
+    acc7_of = at[20]
+    acc8_of = at[21]
+    total6_of = at[22]
+    total7_of = at[23]
+    total8_of = at[24]
     j = tensor_of_block(at)
     acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
     acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
@@ -217,10 +217,10 @@ def tensors_0(at, scalars, small):
 @kernel
 def columns_0(at, scalars, small):
     """Before sweep 1: a thread or several a column."""
-    acc1_of = at[22]
-    total1_of = at[29]
+    acc1_of = at[18]
+    total1_of = at[25]
     i = visited_column(at)
-    j = tensor_of_column(at, i)
+    j = tensor_of_column(at)
     acc1 = column_sum(small, acc1_of, at, j, i)
     if has_column(at):
         small[total1_of + i] = acc1
@@ -229,13 +229,13 @@ def columns_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total6_of = at[26]
-    total7_of = at[27]
-    total8_of = at[28]
-    numel_of = at[16]
-    rate_of = at[30]
+    total6_of = at[22]
+    total7_of = at[23]
+    total8_of = at[24]
+    numel_of = at[12]
+    rate_of = at[26]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
+    group = at[at[8] + j]
     eps2 = scalars[group, 1]
     c3 = scalars[group, 5]
     if thread() == 0:
@@ -247,14 +247,14 @@ def tensors_1(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread or several a row."""
-    r_of = at[19]
-    acc0_of = at[21]
-    numel_of = at[16]
-    n_cols_of = at[18]
-    by_row_of = at[31]
+    r_of = at[15]
+    acc0_of = at[17]
+    numel_of = at[12]
+    n_cols_of = at[14]
+    by_row_of = at[27]
     i = visited_row(at)
-    j = tensor_of_row(at, i)
-    group = at[at[12] + j]
+    j = tensor_of_row(at)
+    group = at[at[8] + j]
     c0 = scalars[group, 2]
     c1 = scalars[group, 3]
     if has_row(at):
@@ -266,10 +266,10 @@ def rows_0(at, scalars, small):
 @kernel
 def columns_1(at, scalars, small):
     """Before sweep 1: a thread or several a column."""
-    r_of = at[19]
-    total2_of = at[32]
+    r_of = at[15]
+    total2_of = at[28]
     i = visited_column(at)
-    j = tensor_of_column(at, i)
+    j = tensor_of_column(at)
     acc2 = sum_down(small, r_of, at, j, i)
     if has_column(at):
         small[total2_of + i] = acc2
@@ -278,16 +278,16 @@ def columns_1(at, scalars, small):
 @kernel
 def columns_2(at, scalars, small):
     """Before sweep 1: a thread or several a column."""
-    c_of = at[20]
-    total1_of = at[29]
-    total2_of = at[32]
-    numel_of = at[16]
-    n_rows_of = at[17]
-    n_cols_of = at[18]
-    by_column_of = at[33]
+    c_of = at[16]
+    total1_of = at[25]
+    total2_of = at[28]
+    numel_of = at[12]
+    n_rows_of = at[13]
+    n_cols_of = at[14]
+    by_column_of = at[29]
     i = visited_column(at)
-    j = tensor_of_column(at, i)
-    group = at[at[12] + j]
+    j = tensor_of_column(at)
+    group = at[at[8] + j]
     eps1 = scalars[group, 0]
     c0 = scalars[group, 2]
     c1 = scalars[group, 3]
@@ -311,11 +311,11 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     line_before = chunks[10, block()]
     group = chunks[3, block()]
     eps1 = scalars[group, 0]
-    by_row_of = at[31]
-    by_column_of = at[33]
-    acc3_of = at[34]
-    acc4_of = at[35]
-    acc5_of = at[36]
+    by_row_of = at[27]
+    by_column_of = at[29]
+    acc3_of = at[30]
+    acc4_of = at[31]
+    acc5_of = at[32]
     acc3 = 0.0  # sum of u*u over the tensor
     acc4 = 0.0  # sum of y0*y0 over the tensor
     acc5 = 0.0  # sum of y1*y1 over the tensor
@@ -372,12 +372,12 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_2(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    acc3_of = at[34]
-    acc4_of = at[35]
-    acc5_of = at[36]
-    total3_of = at[37]
-    total4_of = at[38]
-    total5_of = at[39]
+    acc3_of = at[30]
+    acc4_of = at[31]
+    acc5_of = at[32]
+    total3_of = at[33]
+    total4_of = at[34]
+    total5_of = at[35]
     j = tensor_of_block(at)
     acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
@@ -391,14 +391,14 @@ def tensors_2(at, scalars, small):
 @kernel
 def tensors_3(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    total3_of = at[37]
-    total4_of = at[38]
-    total5_of = at[39]
-    rate_of = at[30]
-    numel_of = at[16]
-    c5_of = at[40]
+    total3_of = at[33]
+    total4_of = at[34]
+    total5_of = at[35]
+    rate_of = at[26]
+    numel_of = at[12]
+    c5_of = at[36]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
+    group = at[at[8] + j]
     c2 = scalars[group, 4]
     if thread() == 0:
         small[c5_of + j] = tensor_1(
@@ -421,9 +421,9 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
     group = chunks[3, block()]
     eps1 = scalars[group, 0]
     c4 = scalars[group, 6]
-    by_row_of = at[31]
-    by_column_of = at[33]
-    c5_of = at[40]
+    by_row_of = at[27]
+    by_column_of = at[29]
+    c5_of = at[36]
     c5 = narrow(small[c5_of + tensor], scalars)
     team = team_of(count)
     rank = rank_in(team)

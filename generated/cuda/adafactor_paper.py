@@ -116,11 +116,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
     parts_begin = chunks[11, block()]
-    acc0_of = at[21]
-    acc1_of = at[22]
-    acc7_of = at[23]
-    acc8_of = at[24]
-    acc9_of = at[25]
+    acc0_of = at[17]
+    acc1_of = at[18]
+    acc7_of = at[19]
+    acc8_of = at[20]
+    acc9_of = at[21]
     acc7 = 0.0  # sum of theta*theta over the tensor
     acc8 = 0.0  # sum of y2*y2 over the tensor
     acc9 = 0.0  # sum of y3*y3 over the tensor
@@ -202,12 +202,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc7_of = at[23]
-    acc8_of = at[24]
-    acc9_of = at[25]
-    total7_of = at[26]
-    total8_of = at[27]
-    total9_of = at[28]
+    acc7_of = at[19]
+    acc8_of = at[20]
+    acc9_of = at[21]
+    total7_of = at[22]
+    total8_of = at[23]
+    total9_of = at[24]
     j = tensor_of_block(at)
     acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
@@ -221,10 +221,10 @@ def tensors_0(at, scalars, small):
 @kernel
 def columns_0(at, scalars, small):
     """Before sweep 1: a thread or several a column."""
-    acc1_of = at[22]
-    total1_of = at[29]
+    acc1_of = at[18]
+    total1_of = at[25]
     i = visited_column(at)
-    j = tensor_of_column(at, i)
+    j = tensor_of_column(at)
     acc1 = column_sum(small, acc1_of, at, j, i)
     if has_column(at):
         small[total1_of + i] = acc1
@@ -233,13 +233,13 @@ def columns_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total7_of = at[26]
-    total8_of = at[27]
-    total9_of = at[28]
-    numel_of = at[16]
-    rate_of = at[30]
+    total7_of = at[22]
+    total8_of = at[23]
+    total9_of = at[24]
+    numel_of = at[12]
+    rate_of = at[26]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
+    group = at[at[8] + j]
     eps2 = scalars[group, 1]
     c3 = scalars[group, 5]
     if thread() == 0:
@@ -251,12 +251,12 @@ def tensors_1(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread or several a row."""
-    r_of = at[19]
-    acc0_of = at[21]
-    n_cols_of = at[18]
+    r_of = at[15]
+    acc0_of = at[17]
+    n_cols_of = at[14]
     i = visited_row(at)
-    j = tensor_of_row(at, i)
-    group = at[at[12] + j]
+    j = tensor_of_row(at)
+    group = at[at[8] + j]
     eps1 = scalars[group, 0]
     c0 = scalars[group, 2]
     c1 = scalars[group, 3]
@@ -267,10 +267,10 @@ def rows_0(at, scalars, small):
 @kernel
 def columns_1(at, scalars, small):
     """Before sweep 1: a thread or several a column."""
-    r_of = at[19]
-    total3_of = at[31]
+    r_of = at[15]
+    total3_of = at[27]
     i = visited_column(at)
-    j = tensor_of_column(at, i)
+    j = tensor_of_column(at)
     acc3 = sum_down(small, r_of, at, j, i)
     if has_column(at):
         small[total3_of + i] = acc3
@@ -279,14 +279,14 @@ def columns_1(at, scalars, small):
 @kernel
 def columns_2(at, scalars, small):
     """Before sweep 1: a thread or several a column."""
-    c_of = at[20]
-    total1_of = at[29]
-    total3_of = at[31]
-    n_rows_of = at[17]
-    by_column_of = at[32]
+    c_of = at[16]
+    total1_of = at[25]
+    total3_of = at[27]
+    n_rows_of = at[13]
+    by_column_of = at[28]
     i = visited_column(at)
-    j = tensor_of_column(at, i)
-    group = at[at[12] + j]
+    j = tensor_of_column(at)
+    group = at[at[8] + j]
     eps1 = scalars[group, 0]
     c0 = scalars[group, 2]
     c1 = scalars[group, 3]
@@ -299,10 +299,10 @@ def columns_2(at, scalars, small):
 @kernel
 def rows_1(at, scalars, small):
     """Before sweep 1: a thread or several a row."""
-    c_of = at[20]
-    total2_of = at[33]
+    c_of = at[16]
+    total2_of = at[29]
     i = visited_row(at)
-    j = tensor_of_row(at, i)
+    j = tensor_of_row(at)
     acc2 = sum_along(small, c_of, at, j, i)
     if has_row(at):
         small[total2_of + i] = acc2
@@ -311,11 +311,11 @@ def rows_1(at, scalars, small):
 @kernel
 def rows_2(at, scalars, small):
     """Before sweep 1: a thread or several a row."""
-    r_of = at[19]
-    total2_of = at[33]
-    by_row_of = at[34]
+    r_of = at[15]
+    total2_of = at[29]
+    by_row_of = at[30]
     i = visited_row(at)
-    j = tensor_of_row(at, i)
+    j = tensor_of_row(at)
     if has_row(at):
         small[by_row_of + i] = row_1(small[r_of + i], small[total2_of + i])
 
@@ -331,11 +331,11 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     first_column = chunks[8, block()]
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
-    by_row_of = at[34]
-    by_column_of = at[32]
-    acc4_of = at[35]
-    acc5_of = at[36]
-    acc6_of = at[37]
+    by_row_of = at[30]
+    by_column_of = at[28]
+    acc4_of = at[31]
+    acc5_of = at[32]
+    acc6_of = at[33]
     acc4 = 0.0  # sum of u*u over the tensor
     acc5 = 0.0  # sum of y0*y0 over the tensor
     acc6 = 0.0  # sum of y1*y1 over the tensor
@@ -392,12 +392,12 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_2(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    acc4_of = at[35]
-    acc5_of = at[36]
-    acc6_of = at[37]
-    total4_of = at[38]
-    total5_of = at[39]
-    total6_of = at[40]
+    acc4_of = at[31]
+    acc5_of = at[32]
+    acc6_of = at[33]
+    total4_of = at[34]
+    total5_of = at[35]
+    total6_of = at[36]
     j = tensor_of_block(at)
     acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
     acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
@@ -411,14 +411,14 @@ def tensors_2(at, scalars, small):
 @kernel
 def tensors_3(at, scalars, small):
     """Before sweep 2: a block a tensor."""
-    total4_of = at[38]
-    total5_of = at[39]
-    total6_of = at[40]
-    rate_of = at[30]
-    numel_of = at[16]
-    c4_of = at[41]
+    total4_of = at[34]
+    total5_of = at[35]
+    total6_of = at[36]
+    rate_of = at[26]
+    numel_of = at[12]
+    c4_of = at[37]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
+    group = at[at[8] + j]
     c2 = scalars[group, 4]
     if thread() == 0:
         small[c4_of + j] = tensor_1(
@@ -438,9 +438,9 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
     first_column = chunks[8, block()]
     matrix_rows = chunks[9, block()]
     line_before = chunks[10, block()]
-    by_row_of = at[34]
-    by_column_of = at[32]
-    c4_of = at[41]
+    by_row_of = at[30]
+    by_column_of = at[28]
+    c4_of = at[37]
     c4 = narrow(small[c4_of + tensor], scalars)
     team = team_of(count)
     rank = rank_in(team)

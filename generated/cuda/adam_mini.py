@@ -76,7 +76,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta1_head = scalars[group, 3]
     beta1_tail = scalars[group, 4]
     c0 = scalars[group, 5]
-    acc0_of = at[20]
+    acc0_of = at[16]
     team = team_of(count)
     rank = rank_in(team)
     line = thread()//team
@@ -117,13 +117,13 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread or several a row."""
-    v_of = at[19]
-    acc0_of = at[20]
-    n_cols_of = at[18]
-    c5_of = at[21]
+    v_of = at[15]
+    acc0_of = at[16]
+    n_cols_of = at[14]
+    c5_of = at[17]
     i = visited_row(at)
-    j = tensor_of_row(at, i)
-    group = at[at[12] + j]
+    j = tensor_of_row(at)
+    group = at[at[8] + j]
     lr = scalars[group, 0]
     beta2 = scalars[group, 1]
     eps = scalars[group, 2]
@@ -146,7 +146,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     group = chunks[3, block()]
     c1 = scalars[group, 6]
     c4 = scalars[group, 9]
-    c5_of = at[21]
+    c5_of = at[17]
     team = team_of(count)
     rank = rank_in(team)
     line = thread()//team

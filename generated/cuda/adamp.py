@@ -151,22 +151,22 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     c1 = scalars[group, 9]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    acc0_of = at[19]
-    acc1_of = at[20]
-    acc2_of = at[21]
-    acc3_of = at[22]
-    acc4_of = at[23]
-    acc5_of = at[24]
-    acc6_of = at[25]
-    acc8_of = at[26]
-    acc9_of = at[27]
-    acc10_of = at[28]
-    acc11_of = at[29]
-    acc12_of = at[30]
-    acc13_of = at[31]
-    acc14_of = at[32]
-    acc15_of = at[33]
-    acc16_of = at[34]
+    acc0_of = at[15]
+    acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    acc6_of = at[21]
+    acc8_of = at[22]
+    acc9_of = at[23]
+    acc10_of = at[24]
+    acc11_of = at[25]
+    acc12_of = at[26]
+    acc13_of = at[27]
+    acc14_of = at[28]
+    acc15_of = at[29]
+    acc16_of = at[30]
     acc8 = 0.0  # sum of g*theta over the tensor
     acc9 = 0.0  # sum of g*g over the tensor
     acc10 = 0.0  # sum of y0*y0 over the tensor
@@ -360,22 +360,22 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc8_of = at[26]
-    acc9_of = at[27]
-    acc10_of = at[28]
-    acc11_of = at[29]
-    acc12_of = at[30]
-    acc13_of = at[31]
-    acc14_of = at[32]
-    acc16_of = at[34]
-    total8_of = at[35]
-    total9_of = at[36]
-    total10_of = at[37]
-    total11_of = at[38]
-    total12_of = at[39]
-    total13_of = at[40]
-    total14_of = at[41]
-    total16_of = at[42]
+    acc8_of = at[22]
+    acc9_of = at[23]
+    acc10_of = at[24]
+    acc11_of = at[25]
+    acc12_of = at[26]
+    acc13_of = at[27]
+    acc14_of = at[28]
+    acc16_of = at[30]
+    total8_of = at[31]
+    total9_of = at[32]
+    total10_of = at[33]
+    total11_of = at[34]
+    total12_of = at[35]
+    total13_of = at[36]
+    total14_of = at[37]
+    total16_of = at[38]
     j = tensor_of_block(at)
     acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
     acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
@@ -399,16 +399,16 @@ def tensors_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total8_of = at[35]
-    total9_of = at[36]
-    total10_of = at[37]
-    total11_of = at[38]
-    total12_of = at[39]
-    total13_of = at[40]
-    total14_of = at[41]
-    cosine_of = at[43]
+    total8_of = at[31]
+    total9_of = at[32]
+    total10_of = at[33]
+    total11_of = at[34]
+    total12_of = at[35]
+    total13_of = at[36]
+    total14_of = at[37]
+    cosine_of = at[39]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
+    group = at[at[8] + j]
     eps = scalars[group, 1]
     if thread() == 0:
         small[cosine_of + j] = tensor_0(
@@ -420,17 +420,17 @@ def tensors_1(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread or several a row."""
-    acc0_of = at[19]
-    acc1_of = at[20]
-    acc2_of = at[21]
-    acc3_of = at[22]
-    acc4_of = at[23]
-    acc5_of = at[24]
-    acc6_of = at[25]
-    y4_of = at[44]
+    acc0_of = at[15]
+    acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    acc6_of = at[21]
+    y4_of = at[40]
     i = visited_row(at)
-    j = tensor_of_row(at, i)
-    group = at[at[12] + j]
+    j = tensor_of_row(at)
+    group = at[at[8] + j]
     eps = scalars[group, 1]
     if has_row(at):
         small[y4_of + i] = row_0(
@@ -442,8 +442,8 @@ def rows_0(at, scalars, small):
 @kernel
 def tensors_2(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    y4_of = at[44]
-    total7_of = at[45]
+    y4_of = at[40]
+    total7_of = at[41]
     j = tensor_of_block(at)
     acc7 = max_over(small, y4_of, at, ROWS, j)
     if thread() == 0:
@@ -453,14 +453,14 @@ def tensors_2(at, scalars, small):
 @kernel
 def tensors_3(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total7_of = at[45]
-    cosine_of = at[43]
-    numel_of = at[16]
-    n_cols_of = at[18]
-    row_cosine_of = at[46]
-    c4_of = at[47]
+    total7_of = at[41]
+    cosine_of = at[39]
+    numel_of = at[12]
+    n_cols_of = at[14]
+    row_cosine_of = at[42]
+    c4_of = at[43]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
+    group = at[at[8] + j]
     delta = scalars[group, 2]
     wd_ratio = scalars[group, 3]
     c5 = scalars[group, 12]
@@ -474,22 +474,22 @@ def tensors_3(at, scalars, small):
 @kernel
 def rows_1(at, scalars, small):
     """Before sweep 1: a thread or several a row."""
-    acc4_of = at[23]
-    acc5_of = at[24]
-    acc6_of = at[25]
-    row_cosine_of = at[46]
-    total12_of = at[39]
-    total13_of = at[40]
-    total14_of = at[41]
-    cosine_of = at[43]
-    acc15_of = at[33]
-    total16_of = at[42]
-    numel_of = at[16]
-    n_cols_of = at[18]
-    radial_of = at[48]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    acc6_of = at[21]
+    row_cosine_of = at[42]
+    total12_of = at[35]
+    total13_of = at[36]
+    total14_of = at[37]
+    cosine_of = at[39]
+    acc15_of = at[29]
+    total16_of = at[38]
+    numel_of = at[12]
+    n_cols_of = at[14]
+    radial_of = at[44]
     i = visited_row(at)
-    j = tensor_of_row(at, i)
-    group = at[at[12] + j]
+    j = tensor_of_row(at)
+    group = at[at[8] + j]
     eps = scalars[group, 1]
     delta = scalars[group, 2]
     if has_row(at):
@@ -513,8 +513,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     eps = scalars[group, 1]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    radial_of = at[48]
-    c4_of = at[47]
+    radial_of = at[44]
+    c4_of = at[43]
     c4 = narrow(small[c4_of + tensor], scalars)
     team = team_of(count)
     rank = rank_in(team)

@@ -97,7 +97,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     one = scalars[group, 10]
     c4 = scalars[group, 11]
     zero = scalars[group, 12]
-    acc0_of = at[19]
+    acc0_of = at[15]
     acc0 = 0.0  # sum of agrees over the tensor
     fours = in_fours(count, g_ptr | m_ptr | v_ptr)
     i = 4*thread()
@@ -144,8 +144,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[19]
-    total0_of = at[20]
+    acc0_of = at[15]
+    total0_of = at[16]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     if thread() == 0:
@@ -155,9 +155,9 @@ def tensors_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total0_of = at[20]
-    numel_of = at[16]
-    c5_of = at[21]
+    total0_of = at[16]
+    numel_of = at[12]
+    c5_of = at[17]
     j = tensor_of_block(at)
     if thread() == 0:
         small[c5_of + j] = tensor_0(small[total0_of + j], small[numel_of + j])
@@ -182,7 +182,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     c4 = scalars[group, 11]
     zero = scalars[group, 12]
     c6 = scalars[group, 13]
-    c5_of = at[21]
+    c5_of = at[17]
     c5 = narrow(small[c5_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()

@@ -68,8 +68,8 @@ def update_1_1(theta, g, b, c0, c1, lr, momentum, zero, c2):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 0: a block a tensor."""
-    n_rows_of = at[17]
-    c1_of = at[19]
+    n_rows_of = at[13]
+    c1_of = at[15]
     j = tensor_of_block(at)
     if thread() == 0:
         small[c1_of + j] = tensor_0_0(small[n_rows_of + j])
@@ -83,7 +83,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     lines = chunks[5, block()]
     count = chunks[6, block()]
     first_row = chunks[7, block()]
-    acc0_of = at[20]
+    acc0_of = at[16]
     team = team_of(count)
     rank = rank_in(team)
     line = thread()//team
@@ -114,11 +114,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread or several a row."""
-    acc0_of = at[20]
-    n_cols_of = at[18]
-    c0_of = at[21]
+    acc0_of = at[16]
+    n_cols_of = at[14]
+    c0_of = at[17]
     i = visited_row(at)
-    j = tensor_of_row(at, i)
+    j = tensor_of_row(at)
     if has_row(at):
         small[c0_of + i] = row_0_0(small[acc0_of + i], small[n_cols_of + j])
 
@@ -137,8 +137,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     momentum = scalars[group, 2]
     zero = scalars[group, 3]
     c2 = scalars[group, 4]
-    c0_of = at[21]
-    c1_of = at[19]
+    c0_of = at[17]
+    c1_of = at[15]
     if branch == 0:
         c1 = narrow(small[c1_of + tensor], scalars)
         team = team_of(count)

@@ -78,9 +78,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    acc0_of = at[19]
-    acc2_of = at[20]
-    acc4_of = at[21]
+    acc0_of = at[15]
+    acc2_of = at[16]
+    acc4_of = at[17]
     acc0 = 0.0  # sum of g*g over the tensor
     acc2 = 0.0  # sum of y0*y0 over the tensor
     acc4 = 0.0  # sum of y1*y1 over the tensor
@@ -127,12 +127,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[19]
-    acc2_of = at[20]
-    acc4_of = at[21]
-    total0_of = at[22]
-    total2_of = at[23]
-    total4_of = at[24]
+    acc0_of = at[15]
+    acc2_of = at[16]
+    acc4_of = at[17]
+    total0_of = at[18]
+    total2_of = at[19]
+    total4_of = at[20]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -146,12 +146,12 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    total0_of = at[22]
-    total2_of = at[23]
-    total4_of = at[24]
-    total1_of = at[25]
-    total3_of = at[26]
-    total5_of = at[27]
+    total0_of = at[18]
+    total2_of = at[19]
+    total4_of = at[20]
+    total1_of = at[21]
+    total3_of = at[22]
+    total5_of = at[23]
     acc1 = sum_over_tensors(small, total0_of, at)
     acc3 = sum_over_tensors(small, total2_of, at)
     acc5 = sum_over_tensors(small, total4_of, at)
@@ -164,10 +164,10 @@ def models_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
-    total1_of = at[25]
-    total3_of = at[26]
-    total5_of = at[27]
-    shrink_of = at[28]
+    total1_of = at[21]
+    total3_of = at[22]
+    total5_of = at[23]
+    shrink_of = at[24]
     norm_limit = scalars[0, 1]
     if thread() == 0:
         small[shrink_of] = model_0(small[total1_of], small[total3_of], small[total5_of], norm_limit)
@@ -195,7 +195,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     c2 = scalars[group, 9]
     c3 = scalars[group, 10]
     c4 = scalars[group, 11]
-    shrink_of = at[28]
+    shrink_of = at[24]
     shrink = narrow(small[shrink_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()

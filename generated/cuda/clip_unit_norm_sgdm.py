@@ -77,12 +77,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     lines = chunks[5, block()]
     count = chunks[6, block()]
     first_row = chunks[7, block()]
-    acc0_of = at[19]
-    acc1_of = at[20]
-    acc2_of = at[21]
-    acc3_of = at[22]
-    acc4_of = at[23]
-    acc5_of = at[24]
+    acc0_of = at[15]
+    acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
     team = team_of(count)
     rank = rank_in(team)
     line = thread()//team
@@ -166,16 +166,16 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def rows_0(at, scalars, small):
     """Before sweep 1: a thread or several a row."""
-    acc0_of = at[19]
-    acc1_of = at[20]
-    acc2_of = at[21]
-    acc3_of = at[22]
-    acc4_of = at[23]
-    acc5_of = at[24]
-    shrink_of = at[25]
+    acc0_of = at[15]
+    acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    shrink_of = at[21]
     i = visited_row(at)
-    j = tensor_of_row(at, i)
-    group = at[at[12] + j]
+    j = tensor_of_row(at)
+    group = at[at[8] + j]
     unit_limit = scalars[group, 2]
     unit_floor = scalars[group, 3]
     if has_row(at):
@@ -198,7 +198,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     lr = scalars[group, 1]
     momentum = scalars[group, 4]
     c0 = scalars[group, 5]
-    shrink_of = at[25]
+    shrink_of = at[21]
     if branch == 0:
         team = team_of(count)
         rank = rank_in(team)

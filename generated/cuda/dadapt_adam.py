@@ -81,11 +81,11 @@ def model_1(d, r, rate, total1, total3, root, rest, c5):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 0: one block."""
-    d_of = at[19]
-    rate_of = at[21]
-    c1_of = at[22]
-    c4_of = at[23]
-    c6_of = at[24]
+    d_of = at[15]
+    rate_of = at[17]
+    c1_of = at[18]
+    c4_of = at[19]
+    c6_of = at[20]
     weight_decay = scalars[0, 1]
     rest = scalars[0, 4]
     c0 = scalars[0, 5]
@@ -113,11 +113,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta1_tail = scalars[group, 7]
     beta2_head = scalars[group, 9]
     beta2_tail = scalars[group, 10]
-    c1_of = at[22]
-    c4_of = at[23]
-    c6_of = at[24]
-    acc0_of = at[25]
-    acc2_of = at[26]
+    c1_of = at[18]
+    c4_of = at[19]
+    c6_of = at[20]
+    acc0_of = at[21]
+    acc2_of = at[22]
     c1 = narrow(small[c1_of], scalars)
     c4 = narrow(small[c4_of], scalars)
     c6 = narrow(small[c6_of], scalars)
@@ -188,10 +188,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """After the last sweep: a block a tensor."""
-    acc0_of = at[25]
-    acc2_of = at[26]
-    total0_of = at[27]
-    total2_of = at[28]
+    acc0_of = at[21]
+    acc2_of = at[22]
+    total0_of = at[23]
+    total2_of = at[24]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -203,10 +203,10 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """After the last sweep: one block."""
-    total0_of = at[27]
-    total2_of = at[28]
-    total1_of = at[29]
-    total3_of = at[30]
+    total0_of = at[23]
+    total2_of = at[24]
+    total1_of = at[25]
+    total3_of = at[26]
     acc1 = sum_over_tensors(small, total0_of, at)
     acc3 = sum_over_tensors(small, total2_of, at)
     if thread() == 0:
@@ -217,11 +217,11 @@ def models_1(at, scalars, small):
 @kernel
 def models_2(at, scalars, small):
     """After the last sweep: one block."""
-    d_of = at[19]
-    r_of = at[20]
-    rate_of = at[21]
-    total1_of = at[29]
-    total3_of = at[30]
+    d_of = at[15]
+    r_of = at[16]
+    rate_of = at[17]
+    total1_of = at[25]
+    total3_of = at[26]
     root = scalars[0, 2]
     rest = scalars[0, 4]
     c5 = scalars[0, 11]

@@ -67,10 +67,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
     theta_0_ptr = place(addresses, 2, tensor, first_element, storage.theta_0)
-    acc0_of = at[21]
-    acc2_of = at[22]
-    acc4_of = at[23]
-    acc6_of = at[24]
+    acc0_of = at[17]
+    acc2_of = at[18]
+    acc4_of = at[19]
+    acc6_of = at[20]
     acc0 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
     acc4 = 0.0  # sum of y2*y2 over the tensor
@@ -130,14 +130,14 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[21]
-    acc2_of = at[22]
-    acc4_of = at[23]
-    acc6_of = at[24]
-    total0_of = at[25]
-    total2_of = at[26]
-    total4_of = at[27]
-    total6_of = at[28]
+    acc0_of = at[17]
+    acc2_of = at[18]
+    acc4_of = at[19]
+    acc6_of = at[20]
+    total0_of = at[21]
+    total2_of = at[22]
+    total4_of = at[23]
+    total6_of = at[24]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -153,14 +153,14 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    total0_of = at[25]
-    total2_of = at[26]
-    total4_of = at[27]
-    total6_of = at[28]
-    total1_of = at[29]
-    total3_of = at[30]
-    total5_of = at[31]
-    total7_of = at[32]
+    total0_of = at[21]
+    total2_of = at[22]
+    total4_of = at[23]
+    total6_of = at[24]
+    total1_of = at[25]
+    total3_of = at[26]
+    total5_of = at[27]
+    total7_of = at[28]
     acc1 = sum_over_tensors(small, total0_of, at)
     acc3 = sum_over_tensors(small, total2_of, at)
     acc5 = sum_over_tensors(small, total4_of, at)
@@ -175,13 +175,13 @@ def models_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
-    distance_of = at[19]
-    squares_of = at[20]
-    total1_of = at[29]
-    total3_of = at[30]
-    total5_of = at[31]
-    total7_of = at[32]
-    rate_of = at[33]
+    distance_of = at[15]
+    squares_of = at[16]
+    total1_of = at[25]
+    total3_of = at[26]
+    total5_of = at[27]
+    total7_of = at[28]
+    rate_of = at[29]
     lr = scalars[0, 0]
     eps = scalars[0, 1]
     if thread() == 0:
@@ -199,7 +199,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     first_element = chunks[2, block()]
     theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    rate_of = at[33]
+    rate_of = at[29]
     rate = narrow(small[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()

@@ -63,8 +63,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
     theta_0_ptr = place(addresses, 2, tensor, first_element, storage.theta_0)
-    acc0_of = at[21]
-    acc2_of = at[22]
+    acc0_of = at[17]
+    acc2_of = at[18]
     acc0 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of g*g over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | theta_0_ptr)
@@ -106,10 +106,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[21]
-    acc2_of = at[22]
-    total0_of = at[23]
-    total2_of = at[24]
+    acc0_of = at[17]
+    acc2_of = at[18]
+    total0_of = at[19]
+    total2_of = at[20]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -121,10 +121,10 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 1: one block."""
-    total0_of = at[23]
-    total2_of = at[24]
-    total1_of = at[25]
-    total3_of = at[26]
+    total0_of = at[19]
+    total2_of = at[20]
+    total1_of = at[21]
+    total3_of = at[22]
     acc1 = sum_over_tensors(small, total0_of, at)
     acc3 = sum_over_tensors(small, total2_of, at)
     if thread() == 0:
@@ -135,11 +135,11 @@ def models_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
-    d2_of = at[19]
-    squares_of = at[20]
-    total1_of = at[25]
-    total3_of = at[26]
-    rate_of = at[27]
+    d2_of = at[15]
+    squares_of = at[16]
+    total1_of = at[21]
+    total3_of = at[22]
+    rate_of = at[23]
     lr = scalars[0, 0]
     eps = scalars[0, 1]
     if thread() == 0:
@@ -156,7 +156,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     first_element = chunks[2, block()]
     theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    rate_of = at[27]
+    rate_of = at[23]
     rate = narrow(small[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()

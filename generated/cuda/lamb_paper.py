@@ -103,12 +103,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     c1 = scalars[group, 10]
     c2 = scalars[group, 11]
     c3 = scalars[group, 12]
-    acc0_of = at[19]
-    acc1_of = at[20]
-    acc2_of = at[21]
-    acc3_of = at[22]
-    acc4_of = at[23]
-    acc5_of = at[24]
+    acc0_of = at[15]
+    acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
     acc0 = 0.0  # sum of theta*theta over the tensor
     acc1 = 0.0  # sum of y0*y0 over the tensor
     acc2 = 0.0  # sum of y1*y1 over the tensor
@@ -206,18 +206,18 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[19]
-    acc1_of = at[20]
-    acc2_of = at[21]
-    acc3_of = at[22]
-    acc4_of = at[23]
-    acc5_of = at[24]
-    total0_of = at[25]
-    total1_of = at[26]
-    total2_of = at[27]
-    total3_of = at[28]
-    total4_of = at[29]
-    total5_of = at[30]
+    acc0_of = at[15]
+    acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    total0_of = at[21]
+    total1_of = at[22]
+    total2_of = at[23]
+    total3_of = at[24]
+    total4_of = at[25]
+    total5_of = at[26]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc1 = sum_over(small, acc1_of, at, CHUNKS, j)
@@ -237,15 +237,15 @@ def tensors_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total0_of = at[25]
-    total1_of = at[26]
-    total2_of = at[27]
-    total3_of = at[28]
-    total4_of = at[29]
-    total5_of = at[30]
-    c4_of = at[31]
+    total0_of = at[21]
+    total1_of = at[22]
+    total2_of = at[23]
+    total3_of = at[24]
+    total4_of = at[25]
+    total5_of = at[26]
+    c4_of = at[27]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
+    group = at[at[8] + j]
     lr = scalars[group, 0]
     norm_max = scalars[group, 3]
     norm_min = scalars[group, 4]
@@ -270,7 +270,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     weight_decay = scalars[group, 2]
     c2 = scalars[group, 11]
     c3 = scalars[group, 12]
-    c4_of = at[31]
+    c4_of = at[27]
     c4 = narrow(small[c4_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | m_ptr | v_ptr)
     i = 4*thread()

@@ -63,7 +63,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    acc0_of = at[20]
+    acc0_of = at[16]
     acc0 = 0.0  # sum of g*g over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
@@ -87,8 +87,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[20]
-    total0_of = at[21]
+    acc0_of = at[16]
+    total0_of = at[17]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     if thread() == 0:
@@ -98,11 +98,11 @@ def tensors_0(at, scalars, small):
 @kernel
 def tensors_1(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    total0_of = at[21]
-    v_of = at[19]
-    c1_of = at[22]
+    total0_of = at[17]
+    v_of = at[15]
+    c1_of = at[18]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
+    group = at[at[8] + j]
     branch = as_index(scalars[group, 0])
     if branch == 0:
         beta2 = scalars[group, 2]
@@ -131,7 +131,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     lr = scalars[group, 1]
     beta1 = scalars[group, 3]
     weight_decay = scalars[group, 5]
-    c1_of = at[22]
+    c1_of = at[18]
     c1 = narrow(small[c1_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()

@@ -89,10 +89,10 @@ def update_1(theta, g, m, v, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 0: one block."""
-    d_of = at[19]
-    rate_of = at[21]
-    c3_of = at[22]
-    c5_of = at[23]
+    d_of = at[15]
+    rate_of = at[17]
+    c3_of = at[18]
+    c5_of = at[19]
     weight_decay = scalars[0, 1]
     c0 = scalars[0, 4]
     c4 = scalars[0, 11]
@@ -112,10 +112,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     theta_0_ptr = place(addresses, 5, tensor, first_element, storage.theta_0)
     group = chunks[3, block()]
     root = scalars[group, 3]
-    d_of = at[19]
-    c3_of = at[22]
-    acc0_of = at[24]
-    acc2_of = at[25]
+    d_of = at[15]
+    c3_of = at[18]
+    acc0_of = at[20]
+    acc2_of = at[21]
     d = narrow(small[d_of], scalars)
     c3 = narrow(small[c3_of], scalars)
     acc0 = 0.0  # sum of g*y0 over the tensor
@@ -163,10 +163,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[24]
-    acc2_of = at[25]
-    total0_of = at[26]
-    total2_of = at[27]
+    acc0_of = at[20]
+    acc2_of = at[21]
+    total0_of = at[22]
+    total2_of = at[23]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -178,10 +178,10 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
-    total0_of = at[26]
-    total2_of = at[27]
-    total1_of = at[28]
-    total3_of = at[29]
+    total0_of = at[22]
+    total2_of = at[23]
+    total1_of = at[24]
+    total3_of = at[25]
     acc1 = sum_over_tensors(small, total0_of, at)
     acc3 = sum_over_tensors(small, total2_of, at)
     if thread() == 0:
@@ -192,13 +192,13 @@ def models_1(at, scalars, small):
 @kernel
 def models_2(at, scalars, small):
     """Before sweep 1: one block."""
-    d_of = at[19]
-    r_of = at[20]
-    rate_of = at[21]
-    total1_of = at[28]
-    total3_of = at[29]
-    d_next_of = at[30]
-    c6_of = at[31]
+    d_of = at[15]
+    r_of = at[16]
+    rate_of = at[17]
+    total1_of = at[24]
+    total3_of = at[25]
+    d_next_of = at[26]
+    c6_of = at[27]
     d_coef = scalars[0, 0]
     eps = scalars[0, 2]
     root = scalars[0, 3]
@@ -226,10 +226,10 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     beta2_head = scalars[group, 8]
     beta2_tail = scalars[group, 9]
     c2 = scalars[group, 10]
-    d_of = at[19]
-    rate_of = at[21]
-    c5_of = at[23]
-    c6_of = at[31]
+    d_of = at[15]
+    rate_of = at[17]
+    c5_of = at[19]
+    c6_of = at[27]
     d = narrow(small[d_of], scalars)
     rate = narrow(small[rate_of], scalars)
     c5 = narrow(small[c5_of], scalars)
@@ -275,8 +275,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
 @kernel
 def models_3(at, scalars, small):
     """After the last sweep: one block."""
-    d_next_of = at[30]
-    d_of = at[19]
+    d_next_of = at[26]
+    d_of = at[15]
     if thread() == 0:
         small[d_of] = small[d_next_of]
 

@@ -76,8 +76,8 @@ def update_1(
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 0: one block."""
-    numel_of = at[16]
-    total2_of = at[20]
+    numel_of = at[12]
+    total2_of = at[16]
     acc2 = sum_over_tensors(small, numel_of, at)
     if thread() == 0:
         small[total2_of] = acc2
@@ -90,7 +90,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
     g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    acc0_of = at[21]
+    acc0_of = at[17]
     acc0 = 0.0  # sum of y0 over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
@@ -119,8 +119,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[21]
-    total0_of = at[22]
+    acc0_of = at[17]
+    total0_of = at[18]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     if thread() == 0:
@@ -130,8 +130,8 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
-    total0_of = at[22]
-    total1_of = at[23]
+    total0_of = at[18]
+    total1_of = at[19]
     acc1 = sum_over_tensors(small, total0_of, at)
     if thread() == 0:
         small[total1_of] = acc1
@@ -140,12 +140,12 @@ def models_1(at, scalars, small):
 @kernel
 def models_2(at, scalars, small):
     """Before sweep 1: one block."""
-    taken_of = at[19]
-    total1_of = at[23]
-    total2_of = at[20]
-    c1_of = at[24]
-    c3_of = at[25]
-    c4_of = at[26]
+    taken_of = at[15]
+    total1_of = at[19]
+    total2_of = at[16]
+    c1_of = at[20]
+    c3_of = at[21]
+    c4_of = at[22]
     beta1 = scalars[0, 1]
     beta2 = scalars[0, 2]
     if thread() == 0:
@@ -175,9 +175,9 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     beta2_tail = scalars[group, 9]
     c2 = scalars[group, 10]
     c5 = scalars[group, 11]
-    c1_of = at[24]
-    c3_of = at[25]
-    c4_of = at[26]
+    c1_of = at[20]
+    c3_of = at[21]
+    c4_of = at[22]
     c1 = narrow(small[c1_of], scalars)
     c3 = narrow(small[c3_of], scalars)
     c4 = narrow(small[c4_of], scalars)

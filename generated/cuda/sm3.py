@@ -70,10 +70,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta1_tail = scalars[group, 3]
     c0 = scalars[group, 4]
     zero = scalars[group, 5]
-    c_of = at[19]
-    r_of = at[20]
-    acc0_of = at[21]
-    acc1_of = at[22]
+    c_of = at[15]
+    r_of = at[16]
+    acc0_of = at[17]
+    acc1_of = at[18]
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     part = thread()
     while part < parts_count:
@@ -162,10 +162,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def columns_0(at, scalars, small):
     """After the last sweep: a thread or several a column."""
-    acc1_of = at[22]
-    total1_of = at[23]
+    acc1_of = at[18]
+    total1_of = at[19]
     i = visited_column(at)
-    j = tensor_of_column(at, i)
+    j = tensor_of_column(at)
     acc1 = column_max(small, acc1_of, at, j, i)
     if has_column(at):
         small[total1_of + i] = acc1
@@ -174,10 +174,10 @@ def columns_0(at, scalars, small):
 @kernel
 def rows_0(at, scalars, small):
     """After the last sweep: a thread or several a row."""
-    acc0_of = at[21]
-    r_of = at[20]
+    acc0_of = at[17]
+    r_of = at[16]
     i = visited_row(at)
-    j = tensor_of_row(at, i)
+    j = tensor_of_row(at)
     if has_row(at):
         small[r_of + i] = small[acc0_of + i]
 
@@ -185,10 +185,10 @@ def rows_0(at, scalars, small):
 @kernel
 def columns_1(at, scalars, small):
     """After the last sweep: a thread or several a column."""
-    total1_of = at[23]
-    c_of = at[19]
+    total1_of = at[19]
+    c_of = at[15]
     i = visited_column(at)
-    j = tensor_of_column(at, i)
+    j = tensor_of_column(at)
     if has_column(at):
         small[c_of + i] = small[total1_of + i]
 

@@ -134,11 +134,11 @@ def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
 @kernel
 def models_0(at, scalars, small):
     """Before sweep 0: one block."""
-    switched_at_of = at[19]
-    c1_of = at[22]
-    now_of = at[23]
-    c5_of = at[24]
-    switched_at_next_of = at[25]
+    switched_at_of = at[15]
+    c1_of = at[18]
+    now_of = at[19]
+    c5_of = at[20]
+    switched_at_next_of = at[21]
     branch = as_index(scalars[0, 0])
     if branch == 0:
         t = scalars[0, 1]
@@ -172,11 +172,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     beta2_tail = scalars[group, 10]
     c2 = scalars[group, 11]
     c3 = scalars[group, 12]
-    rate_of = at[21]
-    c1_of = at[22]
-    c5_of = at[24]
-    acc0_of = at[26]
-    acc2_of = at[27]
+    rate_of = at[17]
+    c1_of = at[18]
+    c5_of = at[20]
+    acc0_of = at[22]
+    acc2_of = at[23]
     if branch == 0:
         rate = narrow(small[rate_of], scalars)
         c1 = narrow(small[c1_of], scalars)
@@ -305,10 +305,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """Before sweep 1: a block a tensor."""
-    acc0_of = at[26]
-    acc2_of = at[27]
-    total0_of = at[28]
-    total2_of = at[29]
+    acc0_of = at[22]
+    acc2_of = at[23]
+    total0_of = at[24]
+    total2_of = at[25]
     j = tensor_of_block(at)
     acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
     acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
@@ -320,10 +320,10 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """Before sweep 1: one block."""
-    total0_of = at[28]
-    total2_of = at[29]
-    total1_of = at[30]
-    total3_of = at[31]
+    total0_of = at[24]
+    total2_of = at[25]
+    total1_of = at[26]
+    total3_of = at[27]
     acc1 = sum_over_tensors(small, total0_of, at)
     acc3 = sum_over_tensors(small, total2_of, at)
     if thread() == 0:
@@ -334,13 +334,13 @@ def models_1(at, scalars, small):
 @kernel
 def models_2(at, scalars, small):
     """Before sweep 1: one block."""
-    switched_at_of = at[19]
-    lam_of = at[20]
-    rate_of = at[21]
-    total1_of = at[30]
-    total3_of = at[31]
-    now_of = at[23]
-    c5_of = at[24]
+    switched_at_of = at[15]
+    lam_of = at[16]
+    rate_of = at[17]
+    total1_of = at[26]
+    total3_of = at[27]
+    now_of = at[19]
+    c5_of = at[20]
     branch = as_index(scalars[0, 0])
     if branch == 0:
         beta2 = scalars[0, 2]
@@ -367,8 +367,8 @@ def models_2(at, scalars, small):
 @kernel
 def models_3(at, scalars, small):
     """Before sweep 1: one block."""
-    switched_at_next_of = at[25]
-    switched_at_of = at[19]
+    switched_at_next_of = at[21]
+    switched_at_of = at[15]
     branch = as_index(scalars[0, 0])
     if branch == 0:
         if thread() == 0:
@@ -391,8 +391,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     beta1_tail = scalars[group, 6]
     c0 = scalars[group, 7]
     zero = scalars[group, 8]
-    c1_of = at[22]
-    c5_of = at[24]
+    c1_of = at[18]
+    c5_of = at[20]
     if branch == 0:
         pass
     else:

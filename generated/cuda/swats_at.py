@@ -124,9 +124,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     c1 = scalars[group, 8]
     c2 = scalars[group, 9]
     zero = scalars[group, 11]
-    rate_of = at[20]
-    acc0_of = at[21]
-    acc2_of = at[22]
+    rate_of = at[16]
+    acc0_of = at[17]
+    acc2_of = at[18]
     if branch == 0:
         rate = narrow(small[rate_of], scalars)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
@@ -266,12 +266,12 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
 @kernel
 def tensors_0(at, scalars, small):
     """After the last sweep: a block a tensor."""
-    acc0_of = at[21]
-    acc2_of = at[22]
-    total0_of = at[23]
-    total2_of = at[24]
+    acc0_of = at[17]
+    acc2_of = at[18]
+    total0_of = at[19]
+    total2_of = at[20]
     j = tensor_of_block(at)
-    group = at[at[12] + j]
+    group = at[at[8] + j]
     branch = as_index(scalars[group, 0])
     if branch == 0:
         pass
@@ -292,10 +292,10 @@ def tensors_0(at, scalars, small):
 @kernel
 def models_0(at, scalars, small):
     """After the last sweep: one block."""
-    total0_of = at[23]
-    total2_of = at[24]
-    total1_of = at[25]
-    total3_of = at[26]
+    total0_of = at[19]
+    total2_of = at[20]
+    total1_of = at[21]
+    total3_of = at[22]
     branch = as_index(scalars[0, 0])
     if branch == 0:
         pass
@@ -316,10 +316,10 @@ def models_0(at, scalars, small):
 @kernel
 def models_1(at, scalars, small):
     """After the last sweep: one block."""
-    lam_of = at[19]
-    total1_of = at[25]
-    total3_of = at[26]
-    rate_of = at[20]
+    lam_of = at[15]
+    total1_of = at[21]
+    total3_of = at[22]
+    rate_of = at[16]
     branch = as_index(scalars[0, 0])
     if branch == 0:
         pass

@@ -347,9 +347,6 @@ class _SmallSweep:
         pairs = zip(self.kernel.branches, self.steps, strict=True)
         positions = [step and _Position(self.kernel, branch, step) for branch, step in pairs]
         blocks = [tuple(position.nodes()) if position else () for position in positions]
-        if rounds.differ(blocks):  # then threads of a block may go their own ways
-            alone = [position and replace(position, alone=True) for position in positions]
-            blocks = [tuple(position.nodes()) if position else () for position in alone]
         arrays, used = rounds.taken(self.kernel, rounds.each(self.steps)), reads(tuple(blocks))
         taken = [array for array in arrays if array + OF in used]
         body = (*_offsets(self.kernel, taken), *self.place(blocks))
@@ -376,7 +373,7 @@ class _SmallSweep:
             return
         kind = self.space.value
         yield assign("i", call(f"visited_{kind}", _AT))
-        yield assign("j", call(f"tensor_of_{kind}", _AT, _I))
+        yield assign("j", call(f"tensor_of_{kind}", _AT))
         yield from inside
 
 
@@ -387,7 +384,6 @@ class _Position:
     kernel: Kernel
     branch: Branch
     step: Step
-    alone: bool = False  # whether a thread makes totals over rows or columns by itself
 
     @property
     def sweep(self) -> Sweep:
@@ -432,8 +428,7 @@ class _Position:
         if load.space is Space.TENSOR:
             return assign(name, call(f"{reduce.how}_over", _SMALL, array, _AT, Constant(_THESE[source]), _J))
         at = (_AT,) if load.space is Space.MODEL else (_AT, _J, _I)
-        alone = "_alone" if self.alone and load.space is not Space.MODEL else ""
-        return assign(name, call(_TOTAL[source, load.space][most] + alone, _SMALL, array, *at))
+        return assign(name, call(_TOTAL[source, load.space][most], _SMALL, array, *at))
 
     def place(self, array: str) -> Item:
         """Where an array has the value of this position."""

@@ -37,7 +37,7 @@ from optgen.runtime.cuda import draws as cuda_draws
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda import simulated, storage
 from optgen.runtime.cuda import totals as cuda_totals
-from optgen.runtime.cuda.places import FAMILIES, names_of_small, placed_on_device, those
+from optgen.runtime.cuda.places import FAMILIES, column_blocks, names_of_small, placed_on_device, row_blocks
 from optgen.verify import rehearsal
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes, Measured
@@ -52,6 +52,8 @@ _WITH_ELEMENTS = [j for j, shape in enumerate(SHAPES) if prod(shape)]
 CHUNK = 16
 THREADS = 2
 """In a block: two are in each other's way as any number are."""
+EACH = 10**9
+"""Values that a thread adds up alone: so many that no threads share a row or a column."""
 GAP = 5
 """Between the small values of one name and those of the next, where nothing is."""
 BOUND = 1000
@@ -263,7 +265,6 @@ class _Machine:
         return rehearsal.arithmetic(cuda.__all__) | {
             **dict.fromkeys(("WARPS", "leave", "left", "from_above", "sync")),  # of what threads do together
             **dict.fromkeys(("THREADS", "WARP"), THREADS),
-            "BLOCKS": 0,  # so few are enough that no threads share a row or a column
             "thread": lambda: self.turn.thread,
             "block": lambda: self.turn.block,
             "where": simulated.where,
@@ -370,8 +371,7 @@ def _step(
         chunks = np.concatenate([chunks, cuts.places.T]) if program.has_small else chunks
         chunks = chunks[:, groups[cuts.tensor] >= 0]
         blocks = {"model": 1, "tensor": len(cuts.at.tensors), "element": chunks.shape[1]}
-        for kind, bounds in {"row": cuts.at.rows, "column": cuts.at.columns}.items():
-            blocks[kind] = -(-len(those(bounds, cuts.at.tensors)) // THREADS)  # each thread has its own
+        blocks |= {"row": len(row_blocks(cuts.at, THREADS, EACH)), "column": len(column_blocks(cuts.at, THREADS, EACH))}
         for launch in program.launches:
             clock.phase += 1
             given = [at, scalars, small]
@@ -393,4 +393,4 @@ def _joined(columns: Sequence[rehearsal.Column], cuts: Cuts) -> tuple[_SmallColu
     """Small values with gaps between, and where they stand."""
     sizes = [len(each) + GAP for each in columns]
     begins = np.cumsum([0, *sizes])[:-1].tolist()
-    return _SmallColumns(begins, columns), placed_on_device(cuts, sizes)
+    return _SmallColumns(begins, columns), placed_on_device(cuts, sizes, THREADS, EACH)

@@ -23,7 +23,7 @@ from optgen.runtime.core.table import Cuts
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import DeviceMemory
-from optgen.runtime.cuda.places import blocks_of, names_of_small, placed_on_device, those
+from optgen.runtime.cuda.places import column_blocks, names_of_small, placed_on_device, row_blocks
 
 CHUNK = 64 if cuda.SIMULATED else 4096
 """Elements in a chunk, which a block of threads visits: a few moves of 128 bits for each of them."""
@@ -41,7 +41,9 @@ class SmallOnDevice(Small):
     def visiting(self, cuts: Cuts, memory: DeviceMemory, stream: int) -> SmallOnDevice:
         """The same for a step in which some tensors take part; see `Cuts.visiting`."""
         sizes = [len(part) for part in self.arrays.values()]
-        return replace(self, cuts=cuts, at=memory.placed(placed_on_device(cuts, sizes), stream))
+        return replace(
+            self, cuts=cuts, at=memory.placed(placed_on_device(cuts, sizes, cuda.THREADS, cuda.EACH), stream)
+        )
 
 
 def allocated_on_device(
@@ -55,8 +57,13 @@ def allocated_on_device(
     cuda_host.upload(cuda_host.as_device_array(flat), np.concatenate(values), stream)
     ends = np.cumsum([len(value) for value in values])
     parts = {name: flat[int(end) - len(value) : int(end)] for name, end, value in zip(names, ends, values, strict=True)}
-    at = memory.placed(placed_on_device(cuts, [len(value) for value in values]), stream)
+    at = _placed(cuts, [len(value) for value in values], memory, stream)
     return SmallOnDevice(cuts, parts, flat, at)
+
+
+def _placed(cuts: Cuts, sizes: Sequence[int], memory: DeviceMemory, stream: int) -> Any:
+    """Where small values stand, on the GPU."""
+    return memory.placed(placed_on_device(cuts, sizes, cuda.THREADS, cuda.EACH), stream)
 
 
 class OnDevice:
@@ -97,8 +104,8 @@ class OnDevice:
         self._blocks = {
             "model": 1,
             "tensor": len(cuts.at.tensors),
-            "row": blocks_of(len(those(cuts.at.rows, cuts.at.tensors)), cuda.THREADS, cuda.BLOCKS),
-            "column": blocks_of(len(those(cuts.at.columns, cuts.at.tensors)), cuda.THREADS, cuda.BLOCKS),
+            "row": len(row_blocks(cuts.at, cuda.THREADS, cuda.EACH)),
+            "column": len(column_blocks(cuts.at, cuda.THREADS, cuda.EACH)),
         }
         self._held = [self._addresses, *self._chunks.values(), *([small.at, small.flat] if small else []), *held]
         self._given: _Handover | None = None

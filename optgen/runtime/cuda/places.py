@@ -11,27 +11,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from optgen.runtime.core.program import Array
-from optgen.runtime.core.table import EXTENTS, Cuts
+from optgen.runtime.core.table import EXTENTS, At, Cuts
 
-TENSORS, N_TENSORS, CHUNKS, ROWS, COLUMNS, N_ROWS, N_COLS, PARTS = range(8)
-TENSOR_OF_ROW, TENSOR_OF_COLUMN, N_VISITED_ROWS, N_VISITED_COLUMNS, GROUPS = range(8, 13)
-VISITED_ROWS, VISITED_COLUMNS, FAMILIES, SMALL = range(13, 17)
-"""What the entries are: the fields of `optgen.runtime.core.table.At`, the tensor of each row and column, those of the
-tensors that take part, and how many they are; at `SMALL` begin the places of small values, in the order of their
+TENSORS, N_TENSORS, CHUNKS, ROWS, COLUMNS, N_ROWS, N_COLS, PARTS, GROUPS, FAMILIES = range(10)
+BLOCKS_OF_ROWS, BLOCKS_OF_COLUMNS, SMALL = range(10, 13)
+"""What the entries are: the fields of `optgen.runtime.core.table.At`, how many tensors take part, and for which rows or
+columns each block of a launch over these is; at `SMALL` begin the places of small values, in the order of their
 names."""
-
-
-def at_once(lines: int, threads: int, blocks: int) -> int:
-    """For how many of the rows, or columns, of a model a block of threads is, if so many blocks are enough work."""
-    found = 1
-    while found < threads and found * blocks < lines:
-        found *= 2
-    return found
-
-
-def blocks_of(lines: int, threads: int, blocks: int) -> int:
-    """Blocks of threads for so many rows, or columns."""
-    return -(-lines // at_once(lines, threads, blocks))
+TENSOR, FIRST, COUNT, POWER = range(4)
+"""What is known of such a block: its tensor, the first row, how many there are, and the power of two of those for which
+it has room: the threads that are left share them."""
 
 
 def names_of_small(small_states: Mapping[str, str], values: Mapping[str, str]) -> tuple[str, ...]:
@@ -39,11 +28,36 @@ def names_of_small(small_states: Mapping[str, str], values: Mapping[str, str]) -
     return (*EXTENTS, *dict.fromkeys((*small_states, *values)))
 
 
-def placed_on_device(cuts: Cuts, sizes: Sequence[int]) -> Array:
-    """The array of integers for a model that has so many small values of each name: the entries above, and the rest."""
+def row_blocks(at: At, threads: int, each: int) -> Array:
+    """The blocks of threads for the rows of those tensors that take part: int64 (blocks, 4).
+
+    So many threads share a row that each has so many elements of it, or a whole block does.
+    """
+    return _blocks(at.tensors, at.rows, at.n_cols, threads, each)
+
+
+def column_blocks(at: At, threads: int, each: int) -> Array:
+    """The same for columns."""
+    return _blocks(at.tensors, at.columns, at.n_rows, threads, each)
+
+
+def _blocks(tensors: Array, bounds: Array, lengths: Array, threads: int, each: int) -> Array:
+    shared = np.clip(lengths[tensors] // each, 1, threads)
+    powers = int(np.log2(threads)) - np.log2(shared).astype(np.int64)
+    first, room = bounds[tensors], 1 << powers
+    count = -(-(bounds[tensors + 1] - first) // room)
+    of = np.repeat(np.arange(len(tensors)), count)
+    begin = first[of] + (np.arange(len(of)) - (np.cumsum(count) - count)[of]) * room[of]
+    left = bounds[tensors + 1][of] - begin
+    return np.stack([tensors[of], begin, np.minimum(left, room[of]), powers[of]], axis=1).astype(np.int64)
+
+
+def placed_on_device(cuts: Cuts, sizes: Sequence[int], threads: int, each: int) -> Array:
+    """The array of integers for a model that has so many small values of each name: the entries above, and the rest.
+
+    The other arguments are those of `row_blocks`.
+    """
     at = cuts.at
-    tensors = np.arange(len(at.rows) - 1)
-    rows, columns = those(at.rows, at.tensors), those(at.columns, at.tensors)
     parts = {
         TENSORS: at.tensors,
         GROUPS: at.groups,
@@ -54,21 +68,14 @@ def placed_on_device(cuts: Cuts, sizes: Sequence[int]) -> Array:
         N_ROWS: at.n_rows,
         N_COLS: at.n_cols,
         PARTS: at.parts.reshape(-1),
-        TENSOR_OF_ROW: np.repeat(tensors, np.diff(at.rows)),
-        TENSOR_OF_COLUMN: np.repeat(tensors, np.diff(at.columns)),
-        VISITED_ROWS: rows,
-        VISITED_COLUMNS: columns,
+        BLOCKS_OF_ROWS: row_blocks(at, threads, each).reshape(-1),
+        BLOCKS_OF_COLUMNS: column_blocks(at, threads, each).reshape(-1),
     }
     head = np.zeros(SMALL + len(sizes), np.int64)
-    head[N_TENSORS], head[N_VISITED_ROWS], head[N_VISITED_COLUMNS] = len(at.tensors), len(rows), len(columns)
+    head[N_TENSORS] = len(at.tensors)
     head[SMALL:] = np.cumsum([0, *sizes])[:-1]
     begin = len(head)
     for entry, part in parts.items():
         head[entry] = begin
         begin += len(part)
     return np.concatenate([head, *parts.values()]).astype(np.int64)
-
-
-def those(bounds: Array, tensors: Array) -> Array:
-    """The rows, or the columns, of some tensors, given where those of each begin."""
-    return np.concatenate([np.arange(0), *(np.arange(bounds[j], bounds[j + 1]) for j in tensors.tolist())])

@@ -63,8 +63,8 @@ PLAIN = SIMULATED or not INSTALLED
 """Whether functions stay plain Python."""
 THREADS, WARP = (simulated.THREADS, simulated.WARP) if SIMULATED else (256, 32)
 """Threads in a block, and those of them that exchange values without memory."""
-BLOCKS = simulated.BLOCKS if SIMULATED else 512
-"""Blocks that keep a GPU busy."""
+EACH = simulated.EACH if SIMULATED else 32
+"""Values that a thread adds up where several share a row or a column."""
 WARPS = THREADS // WARP
 _SHARED = 3  # the address space of what a block shares
 

@@ -30,7 +30,7 @@ __all__ = [
 ]  # fmt: skip
 """NumPy's functions take the place of those of `math`, which know one type and raise where IEEE 754 has a value."""
 
-THREADS, WARP, BLOCKS = 4, 2, 4
+THREADS, WARP, EACH = 4, 2, 4
 """Few, since each is a thread of the system, but more than one warp."""
 _EXCHANGE = np.zeros(THREADS)
 _PARTIAL = np.zeros(THREADS)

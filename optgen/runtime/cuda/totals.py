@@ -13,25 +13,23 @@ from __future__ import annotations
 from typing import Any
 
 from optgen.runtime.cuda.places import (
+    BLOCKS_OF_COLUMNS,
+    BLOCKS_OF_ROWS,
     CHUNKS,
     COLUMNS,
+    COUNT,
     FAMILIES,
+    FIRST,
     N_COLS,
     N_ROWS,
     N_TENSORS,
-    N_VISITED_COLUMNS,
-    N_VISITED_ROWS,
     PARTS,
+    POWER,
     ROWS,
-    TENSOR_OF_COLUMN,
-    TENSOR_OF_ROW,
+    TENSOR,
     TENSORS,
-    VISITED_COLUMNS,
-    VISITED_ROWS,
-    at_once,
 )
 from optgen.runtime.cuda.primitives import (
-    BLOCKS,
     THREADS,
     WARP,
     WARPS,
@@ -47,10 +45,9 @@ from optgen.runtime.cuda.primitives import (
 )
 
 __all__ = [
-    "CHUNKS", "COLUMNS", "ROWS", "column_max", "column_max_alone", "column_sum", "column_sum_alone", "end_of_lines",
-    "first_line", "has_column", "has_row", "max_along", "max_along_alone", "max_down", "max_down_alone",
-    "max_of_block", "max_of_team", "max_over", "max_over_group", "max_over_tensors", "rank_in", "sum_along",
-    "sum_along_alone", "sum_down", "sum_down_alone", "sum_of_block", "sum_of_team", "sum_over", "sum_over_group",
+    "CHUNKS", "COLUMNS", "ROWS", "column_max", "column_sum", "end_of_lines", "first_line", "has_column", "has_row",
+    "max_along", "max_down", "max_of_block", "max_of_team", "max_over", "max_over_group", "max_over_tensors",
+    "rank_in", "sum_along", "sum_down", "sum_of_block", "sum_of_team", "sum_over", "sum_over_group",
     "sum_over_tensors", "team_of", "tensor_of_block", "tensor_of_column", "tensor_of_row", "visited_column",
     "visited_row",
 ]  # fmt: skip
@@ -68,59 +65,59 @@ def tensor_of_block(at: Any) -> Any:
     return at[at[TENSORS] + block()]
 
 
-_at_once = on_device(at_once)
+@on_device
+def _of_rows(at: Any, what: Any) -> Any:
+    """What is known of a block that is for rows."""
+    return at[at[BLOCKS_OF_ROWS] + 4 * block() + what]
 
 
 @on_device
-def _least(a: Any, b: Any) -> Any:
-    return a if a < b else b
+def _of_columns(at: Any, what: Any) -> Any:
+    """What is known of a block that is for columns."""
+    return at[at[BLOCKS_OF_COLUMNS] + 4 * block() + what]
 
 
 @on_device
-def _of_visited(count: Any) -> Any:
-    """Which of the visited rows, or columns, a thread is for: it may be beyond the last."""
-    lines = _at_once(count, THREADS, BLOCKS)
-    return block() * lines + thread() % lines
+def _among(first: Any, count: Any, power: Any) -> Any:
+    """The one of consecutive rows or columns that a thread is for, or the last."""
+    number = thread() & (1 << power) - 1
+    return first + (number if number < count else count - 1)
+
+
+@on_device
+def tensor_of_row(at: Any) -> Any:
+    """The tensor of the rows that a block is for."""
+    return _of_rows(at, TENSOR)
+
+
+@on_device
+def tensor_of_column(at: Any) -> Any:
+    """The tensor of the columns that a block is for."""
+    return _of_columns(at, TENSOR)
 
 
 @on_device
 def visited_row(at: Any) -> Any:
-    """The row that a thread is for, or the last: as many threads as there is room for share one."""
-    count = at[N_VISITED_ROWS]
-    return at[at[VISITED_ROWS] + _least(_of_visited(count), count - 1)]
+    """The row that a thread is for: where rows are long, several share one."""
+    return _among(_of_rows(at, FIRST), _of_rows(at, COUNT), _of_rows(at, POWER))
 
 
 @on_device
 def visited_column(at: Any) -> Any:
-    """The column that a thread is for, or the last: as many threads as there is room for share one."""
-    count = at[N_VISITED_COLUMNS]
-    return at[at[VISITED_COLUMNS] + _least(_of_visited(count), count - 1)]
+    """The column that a thread is for: where columns are long, several share one."""
+    return _among(_of_columns(at, FIRST), _of_columns(at, COUNT), _of_columns(at, POWER))
 
 
 @on_device
 def has_row(at: Any) -> Any:
-    """Whether a thread is the first of those for a row, and there is one."""
-    count = at[N_VISITED_ROWS]
-    return thread() < _at_once(count, THREADS, BLOCKS) and _of_visited(count) < count
+    """Whether a thread is the first of those for a row."""
+    return thread() < _of_rows(at, COUNT)
 
 
 @on_device
 def has_column(at: Any) -> Any:
-    """Whether a thread is the first of those for a column, and there is one."""
-    count = at[N_VISITED_COLUMNS]
-    return thread() < _at_once(count, THREADS, BLOCKS) and _of_visited(count) < count
-
-
-@on_device
-def tensor_of_row(at: Any, i: Any) -> Any:
-    """The tensor of row i of all."""
-    return at[at[TENSOR_OF_ROW] + i]
-
-
-@on_device
-def tensor_of_column(at: Any, i: Any) -> Any:
-    """The tensor of column i of all."""
-    return at[at[TENSOR_OF_COLUMN] + i]
+    """Whether a thread is the first of those for a column."""
+    return thread() < _of_columns(at, COUNT)
 
 
 @on_device
@@ -299,20 +296,16 @@ def max_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
 
 # By those that share a row or a column -------------------------------------------------------------------------------
 
-ALONE = 2**62
-"""Rows or columns of which a thread has one for itself, whoever else is there."""
-
 
 @on_device
-def _shared(small: Any, begin: Any, end: Any, stride: Any, visited: Any, most: Any) -> Any:  # noqa: PLR0917
-    """The total of values so far apart, by the threads that share one of so many rows or columns; the first is told."""
-    lines = _at_once(visited, THREADS, BLOCKS)
-    share, shares = thread() // lines, THREADS // lines
+def _shared(small: Any, begin: Any, end: Any, stride: Any, power: Any, most: Any) -> Any:  # noqa: PLR0917
+    """The total of values so far apart, by the threads of a block that share a row or a column; the first is told."""
+    lines, share, shares = 1 << power, thread() >> power, THREADS >> power
     found = _by_thread(small, begin + share * stride, end, shares * stride, most)
     while shares > 1:
         leave(thread(), found)
         sync()
-        shares //= 2
+        shares >>= 1
         if share < shares:
             other = left(thread() + shares * lines)
             found = _both(found, other, most)
@@ -321,17 +314,17 @@ def _shared(small: Any, begin: Any, end: Any, stride: Any, visited: Any, most: A
 
 
 @on_device
-def _down(small: Any, x_of: Any, at: Any, j: Any, i: Any, visited: Any, most: Any) -> Any:  # noqa: PLR0917
+def _down(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
     size, width = at[at[N_ROWS] + j], at[at[N_COLS] + j]
     begin = x_of + at[at[ROWS] + j] + (i - at[at[COLUMNS] + j]) // width * size
-    return _shared(small, begin, begin + size, 1, visited, most)
+    return _shared(small, begin, begin + size, 1, _of_columns(at, POWER), most)
 
 
 @on_device
-def _along(small: Any, x_of: Any, at: Any, j: Any, i: Any, visited: Any, most: Any) -> Any:  # noqa: PLR0917
+def _along(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
     size, height = at[at[N_COLS] + j], at[at[N_ROWS] + j]
     begin = x_of + at[at[COLUMNS] + j] + (i - at[at[ROWS] + j]) // height * size
-    return _shared(small, begin, begin + size, 1, visited, most)
+    return _shared(small, begin, begin + size, 1, _of_rows(at, POWER), most)
 
 
 @on_device
@@ -348,7 +341,7 @@ def _chunk_after(at: Any, chunk: Any, end: Any, column: Any, ends: Any) -> Any:
 
 
 @on_device
-def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, visited: Any, most: Any) -> Any:  # noqa: PLR0917
+def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
     """What chunks have left: one of several matrices each for itself, several of one matrix a part a column each."""
     column = i - at[at[COLUMNS] + j]
     last = at[at[CHUNKS] + j + 1]
@@ -356,76 +349,40 @@ def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, visited: Any, mos
     end = _chunk_after(at, chunk, last, column, 0)
     place, width = at[PARTS] + 3 * chunk, at[at[N_COLS] + j]
     begin = x_of + at[place] + column - at[place + 2]
-    return _shared(small, begin, begin + (end - chunk) * width, width, visited, most)
+    return _shared(small, begin, begin + (end - chunk) * width, width, _of_columns(at, POWER), most)
 
 
 @on_device
 def sum_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a column, the sum over the rows of its matrix of what each has; all threads of the block must call."""
-    return _down(small, x_of, at, j, i, at[N_VISITED_COLUMNS], 0)
-
-
-@on_device
-def sum_down_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """The same as `sum_down`, by the thread that calls."""
-    return _down(small, x_of, at, j, i, ALONE, 0)
+    return _down(small, x_of, at, j, i, 0)
 
 
 @on_device
 def sum_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a row, the sum over the columns of its matrix of what each has; all threads of the block must call."""
-    return _along(small, x_of, at, j, i, at[N_VISITED_ROWS], 0)
-
-
-@on_device
-def sum_along_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """The same as `sum_along`, by the thread that calls."""
-    return _along(small, x_of, at, j, i, ALONE, 0)
+    return _along(small, x_of, at, j, i, 0)
 
 
 @on_device
 def column_sum(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a column, the sum of what chunks have left for it; all threads of the block must call."""
-    return _of_column(small, x_of, at, j, i, at[N_VISITED_COLUMNS], 0)
-
-
-@on_device
-def column_sum_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """The same as `column_sum`, by the thread that calls."""
-    return _of_column(small, x_of, at, j, i, ALONE, 0)
+    return _of_column(small, x_of, at, j, i, 0)
 
 
 @on_device
 def max_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a column, the largest over the rows of its matrix of what each has; all threads of the block must call."""
-    return _down(small, x_of, at, j, i, at[N_VISITED_COLUMNS], 1)
-
-
-@on_device
-def max_down_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """The same as `max_down`, by the thread that calls."""
-    return _down(small, x_of, at, j, i, ALONE, 1)
+    return _down(small, x_of, at, j, i, 1)
 
 
 @on_device
 def max_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a row, the largest over the columns of its matrix of what each has; all threads of the block must call."""
-    return _along(small, x_of, at, j, i, at[N_VISITED_ROWS], 1)
-
-
-@on_device
-def max_along_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """The same as `max_along`, by the thread that calls."""
-    return _along(small, x_of, at, j, i, ALONE, 1)
+    return _along(small, x_of, at, j, i, 1)
 
 
 @on_device
 def column_max(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a column, the largest of what chunks have left for it; all threads of the block must call."""
-    return _of_column(small, x_of, at, j, i, at[N_VISITED_COLUMNS], 1)
-
-
-@on_device
-def column_max_alone(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
-    """The same as `column_max`, by the thread that calls."""
-    return _of_column(small, x_of, at, j, i, ALONE, 1)
+    return _of_column(small, x_of, at, j, i, 1)

@@ -59,18 +59,10 @@ from optgen.verify.translation.where import (
     totalled,
 )
 
-
-def _both(*names: str) -> tuple[str, ...]:
-    """What all threads of a block make together, and what one makes of the same alone."""
-    return (*names, *(f"{name}_alone" for name in names))
-
-
 _SPREAD = {
-    **dict.fromkeys(("column_totals", "column_largest", *_both("column_sum", "column_max")), ("part", "column")),
-    **dict.fromkeys(("rows_in_columns", "rows_in_columns_largest", *_both("sum_down", "max_down")), ("row", "column")),
-    **dict.fromkeys(
-        ("columns_in_rows", "columns_in_rows_largest", *_both("sum_along", "max_along")), ("column", "row")
-    ),
+    **dict.fromkeys(("column_totals", "column_largest", "column_sum", "column_max"), ("part", "column")),
+    **dict.fromkeys(("rows_in_columns", "rows_in_columns_largest", "sum_down", "max_down"), ("row", "column")),
+    **dict.fromkeys(("columns_in_rows", "columns_in_rows_largest", "sum_along", "max_along"), ("column", "row")),
 }
 """What functions of the runtime combine, and for each of what."""
 
@@ -312,7 +304,7 @@ class Looking:
                 return TENSOR
             case "visited_row" | "visited_column", [Given("at")] if name.endswith(visit.kind):
                 return VISITED
-            case "tensor_of_row" | "tensor_of_column", [Given("at"), i] if i == VISITED and name.endswith(visit.kind):
+            case "tensor_of_row" | "tensor_of_column", [Given("at")] if name.endswith(visit.kind):
                 return TENSOR
             case "has_row" | "has_column", [Given("at")] if name.endswith(visit.kind):
                 return sympy.Lt(POSITION, ALL[visit.kind])
@@ -370,9 +362,9 @@ class Looking:
     def spread(self, name: str, given: Sequence[Any], visit: Standing) -> Spot | Expr:
         """Totals over each column or row of a tensor: of all of them, or of the one that is visited."""
         of, to = _SPREAD[name]
-        if self.on_gpu and visit.alone and not name.endswith("_alone"):
+        if self.on_gpu and visit.alone:
             raise Rejected(f"`{name}` takes all threads of a block, and not all of them call")
-        how = "max" if name.startswith("max") or name.removesuffix("_alone").endswith(("largest", "max")) else "sum"
+        how = "max" if name.startswith("max") or name.endswith(("largest", "max")) else "sum"
         match given:
             case [Spot(array, kind) as at, tensor, *which] if (at.index, kind, tensor) == (0, of, TENSOR):
                 value = self.partial(array, how) if of == "part" else self.combining(array)
