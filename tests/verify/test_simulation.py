@@ -105,9 +105,9 @@ BROKEN = {
         "a column of the next row": ("        end = end_of_lines(", "        end = 1 + end_of_lines(", "which has"),
         "a column of the chunk before": ("line = first_line(", "line = -1 + first_line(", "which has"),
         "a column twice": ("part += THREADS", "part += 1", "does not visit each element once"),
-        "a small value of another": ("acc0_of = at[21]", "acc0_of = at[21] + 1", "of acc0, which has"),
-        "a row with those of another group": ("group = at[at[12] + j]", "group = 0", "inf ulps off"),
-        "beyond the last row": ("if has_row(at):", "if thread() < 2:", "by one task and used"),
+        "a small value of another": ("acc0_of = at[17]", "acc0_of = at[17] + 1", "of acc0, which has"),
+        "a row with those of another group": ("group = at[at[8] + j]", "group = 0", "inf ulps off"),
+        "beyond the last row": ("if has_row(at):", "if thread() < 2:", "r is stored 2 times"),
     },
     "sm3": {
         "a barrier left out": ("    sync()\n", "", "theta is loaded after it was stored"),
