@@ -145,7 +145,20 @@ def test_cuts_by_rows_are_of_whole_rows_and_of_whole_matrices_or_a_part_of_one(b
     assert (inside | whole).all()
     if by_columns:
         last = (line + lines) % height == 0
-        assert ((lines >= np.minimum(height, tall(CHUNK))) | last).all()
+        assert ((lines >= np.minimum(height, [tall(CHUNK, each) for each in width])) | last).all()
+
+
+@pytest.mark.parametrize(
+    ("chunk", "width", "rows"),
+    [
+        *((4096, 1, 16), (4096, 4096, 16), (4096, 8192, 8), (4096, 50_257, 4), (4096, 2**20, 4), (64, 2**20, 1)),
+        *((CHUNK, 8192, 32), (CHUNK, 16_384, 16), (CHUNK, 2**20, 8)),
+    ],
+)
+def test_a_chunk_of_long_rows_has_fewer(chunk, width, rows):
+    assert tall(chunk, width) == rows
+    lines = cut([(768, width)], by_rows=True, by_columns=True, chunk=chunk).places[:, 1]
+    assert max(lines) == max(rows, min(chunk // width, 768))
 
 
 def test_what_chunks_leave_for_columns_has_a_place_for_each_of_theirs():

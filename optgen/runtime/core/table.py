@@ -177,13 +177,17 @@ def cut(
     """
     sizes, n_rows, n_cols = _extents(shapes)
     if by_rows:
-        return placed(shapes, *_whole_rows(sizes, n_rows, n_cols, tall(chunk) if by_columns else 1, chunk))
+        return placed(shapes, *_whole_rows(sizes, n_rows, n_cols, chunk, by_columns=by_columns))
     return placed(shapes, *_chunks(sizes, chunk))
 
 
-def tall(chunk: int) -> int:
-    """How many rows of a wide matrix a chunk has that is to be of so many elements: a quarter of a square's."""
-    return isqrt(chunk) // 4
+def tall(chunk: int, width: int) -> int:
+    """How many rows of a wide matrix a chunk has that is to be of so many elements: a quarter of a square's.
+
+    Where it would have sixteen times as many, it has fewer rows, down to a quarter: it would keep others waiting.
+    """
+    most = isqrt(chunk) // 4
+    return min(max(16 * chunk // width, most // 4, 1), most)
 
 
 def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count: Array) -> Cuts:
@@ -241,13 +245,15 @@ def _bounds(sizes: Array) -> Array:
     return np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
 
 
-def _whole_rows(sizes: Array, n_rows: Array, n_cols: Array, least: int, chunk: int) -> tuple[Array, Array, Array]:
+def _whole_rows(
+    sizes: Array, n_rows: Array, n_cols: Array, chunk: int, *, by_columns: bool
+) -> tuple[Array, Array, Array]:
     """Chunks of whole rows: several matrices, or a part of one, of so many rows at least."""
     found: list[tuple[int, int, int]] = []
     for tensor, (size, height, width) in enumerate(zip(sizes.tolist(), n_rows.tolist(), n_cols.tolist(), strict=True)):
         if size == 0:
             continue
-        fitting = max(chunk // width, min(least, height), 1)
+        fitting = max(chunk // width, min(tall(chunk, width), height) if by_columns else 1, 1)
         step = fitting // height * height if fitting >= height else fitting
         whole = step if fitting >= height else height  # a chunk ends where a run of matrices, or one, does
         for run in range(0, size // width, whole):
