@@ -173,7 +173,7 @@ class _ElementSweep:
         line = [*_held_by_row(step.sweep, branch), *self.pointers(_BEGIN, slots), *run.moved(("_i",))]
         which, where = Binary(_PART, "//", _COUNT), (_MATRIX, Name("line_before"), Name("matrix_rows"))
         inside: list[Statement] = [
-            assign("matrix", plus(Binary(Name("line_before"), "//", Name("matrix_rows")), which)),
+            assign("matrix", plus(rounds.first_matrix(), which)),
             assign("i", Binary(_PART, "-", Binary(which, "*", _COUNT))),
             *_held_by_column(step.sweep, branch),
             *map(rounds.started, totals),

@@ -422,13 +422,18 @@ def matrix_of(line: Expression) -> Expression:
     return Binary(plus(_BEFORE, line), "//", _ROWS)
 
 
+def first_matrix() -> Expression:
+    """Of the matrices of a tensor, the one in which the first row of a chunk lies."""
+    return Binary(_BEFORE, "//", _ROWS)
+
+
 def parts_count() -> Expression:
     """How many parts of column totals a chunk leaves: one a column of each matrix that it touches."""
     last = Binary(Binary(plus(_BEFORE, Name("lines")), "-", ONE), "//", _ROWS)
-    return Binary(plus(Binary(last, "-", Binary(_BEFORE, "//", _ROWS)), ONE), "*", Name("count"))
+    return Binary(plus(Binary(last, "-", first_matrix()), ONE), "*", Name("count"))
 
 
 def parts_of_line() -> Expression:
     """Where the parts of column totals begin to which a row adds."""
-    before = Binary(Name("matrix"), "-", Binary(_BEFORE, "//", _ROWS))
+    before = Binary(Name("matrix"), "-", first_matrix())
     return plus(Name("parts_begin"), Binary(before, "*", Name("count")))

@@ -86,7 +86,7 @@ def angle(word: Any) -> Any:
 
 
 @per_element
-def before(word: Any) -> Any:
+def _before(word: Any) -> Any:
     """The word of what is a quarter of a turn before: its cosine is the sine."""
     return np.uint32(word - np.uint32(2**30))
 
@@ -158,7 +158,7 @@ def deviates(words: Any, made: Any, size: Any) -> None:
         for k in range(size):
             cosines[k] = sines[k] * sine(angle(second[k]), made)
         for k in range(size):
-            sines[k] = sines[k] * sine(angle(before(second[k])), made)
+            sines[k] = sines[k] * sine(angle(_before(second[k])), made)
 
 
 @helper

@@ -41,9 +41,7 @@ class SmallOnDevice(Small):
     def visiting(self, cuts: Cuts, memory: DeviceMemory, stream: int) -> SmallOnDevice:
         """The same for a step in which some tensors take part; see `Cuts.visiting`."""
         sizes = [len(part) for part in self.arrays.values()]
-        return replace(
-            self, cuts=cuts, at=memory.placed(placed_on_device(cuts, sizes, cuda.THREADS, cuda.EACH), stream)
-        )
+        return replace(self, cuts=cuts, at=_placed(cuts, sizes, memory, stream))
 
 
 def allocated_on_device(
@@ -64,6 +62,13 @@ def allocated_on_device(
 def _placed(cuts: Cuts, sizes: Sequence[int], memory: DeviceMemory, stream: int) -> Any:
     """Where small values stand, on the GPU."""
     return memory.placed(placed_on_device(cuts, sizes, cuda.THREADS, cuda.EACH), stream)
+
+
+def _blocks_over(cuts: Cuts) -> dict[str, int]:
+    """How many blocks of threads a launch over less than elements has, by what it is over."""
+    lines = {"row": row_blocks, "column": column_blocks}
+    of_lines = {kind: len(blocks(cuts.at, cuda.THREADS, cuda.EACH)) for kind, blocks in lines.items()}
+    return {"model": 1, "tensor": len(cuts.at.tensors), **of_lines}
 
 
 class OnDevice:
@@ -101,12 +106,7 @@ class OnDevice:
         tables = {its: np.ascontiguousarray(table[:, some]) for its, some in mine.items() if len(some)}
         self._chunks = {its: memory.placed(rows, stream) for its, rows in tables.items()}
         self._counts = {its: rows.shape[1] for its, rows in tables.items()}
-        self._blocks = {
-            "model": 1,
-            "tensor": len(cuts.at.tensors),
-            "row": len(row_blocks(cuts.at, cuda.THREADS, cuda.EACH)),
-            "column": len(column_blocks(cuts.at, cuda.THREADS, cuda.EACH)),
-        }
+        self._blocks = _blocks_over(cuts) if small else {}
         self._held = [self._addresses, *self._chunks.values(), *([small.at, small.flat] if small else []), *held]
         self._given: _Handover | None = None
         self._prepared: list[Callable[[int], Call]] | None = None

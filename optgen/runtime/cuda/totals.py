@@ -160,12 +160,19 @@ def _both(x: Any, y: Any, most: Any) -> Any:
 
 
 @on_device
-def _of_block(x: Any, most: Any) -> Any:
-    distance = WARP // 2
+def _by_halves(x: Any, team: Any, most: Any) -> Any:
+    """The total of the threads of a team, which is a warp or an equal part of one; the first is told."""
+    distance = team // 2
     while distance > 0:
-        other = from_above(x, distance, WARP)
+        other = from_above(x, distance, team)
         x = _both(x, other, most)
         distance //= 2
+    return x
+
+
+@on_device
+def _of_block(x: Any, most: Any) -> Any:
+    x = _by_halves(x, WARP, most)
     if thread() % WARP == 0:
         leave(thread() // WARP, x)
     sync()
@@ -193,14 +200,7 @@ def max_of_block(x: Any) -> Any:
 
 @on_device
 def _of_team(x: Any, team: Any, most: Any) -> Any:
-    if team > WARP:
-        return _of_block(x, most)
-    distance = team // 2
-    while distance > 0:
-        other = from_above(x, distance, team)
-        x = _both(x, other, most)
-        distance //= 2
-    return x
+    return _of_block(x, most) if team > WARP else _by_halves(x, team, most)
 
 
 @on_device

@@ -47,7 +47,6 @@ from optgen.verify.translation.looking import Looking
 from optgen.verify.translation.meaning import Whole
 from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, require, said
 from optgen.verify.translation.where import (
-    ALL,
     BEGIN,
     CHUNK,
     COUNT,
@@ -60,6 +59,7 @@ from optgen.verify.translation.where import (
     FIRST_COLUMN,
     FIRST_ROW,
     FOURS,
+    HAS,
     INDEX,
     LANES,
     LINE,
@@ -69,7 +69,6 @@ from optgen.verify.translation.where import (
     PART,
     PARTS,
     PARTS_COUNT,
-    POSITION,
     RANK,
     START,
     TEAM,
@@ -214,7 +213,7 @@ class _Execution(Looking):
         self, cases: Sequence[tuple[Expression | None, tuple[Statement, ...]]], names: Names, visit: Standing
     ) -> None:
         """Run the case that holds; where that depends on the thread, for the one for which it does."""
-        its_turn = sympy.Lt(POSITION, ALL[visit.kind]) if visit.kind in COUNTS else sympy.Eq(visit.threads[0], 0)
+        its_turn = HAS.get(visit.kind, sympy.Eq(visit.threads[0], 0))
         for number, (condition, body) in enumerate(cases, start=1):
             holds = S.true if condition is None else self.value(condition, names, visit)
             if self.on_gpu and holds == its_turn and visit.kind != "element" and number == len(cases):
@@ -254,9 +253,6 @@ class _Execution(Looking):
         """Add something to a total, or to where a row begins."""
         if isinstance(target, Name):
             key, own = target.name, True
-            if visit.kind == "line" and how == "sum" and isinstance(names.get(key), Expr):
-                names[key] += value
-                return
         else:
             at = self.cell(target, names, visit)
             key, own = f"{at.name}[]", at.kind in ("part", "lane") and self.distance(at, visit) == 0
@@ -337,10 +333,6 @@ class _Execution(Looking):
         """The loop over the rows of matrices, for one of them."""
         self.through(S.Zero, "the chunk")
         inside = {**names, loop.index: LINE}
-        for node in loop.body:  # what grows from row to row
-            match node:
-                case Accumulate(Name(name), "sum", step) if isinstance(names.get(name), Expr):
-                    inside[name] = names.pop(name) + LINE * self.value(step, names, visit)
         shared = {"threads": (RANK, TEAM)} if self.on_gpu else {}
         self.do(loop.body, inside, visit.inner("line", {"row": FIRST_ROW + LINE}, count=WIDTH, **shared))
         self.through(WIDTH, "a row")

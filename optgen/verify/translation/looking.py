@@ -19,7 +19,6 @@ from optgen.verify.reader import Rejected
 from optgen.verify.translation.meaning import Whole
 from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, said
 from optgen.verify.translation.where import (
-    ALL,
     BEFORE,
     BEGIN,
     BLOCK,
@@ -32,6 +31,7 @@ from optgen.verify.translation.where import (
     FIRST,
     FOURS,
     GROUP,
+    HAS,
     INDEX,
     LANES,
     LINE_OF_COLUMN,
@@ -40,7 +40,6 @@ from optgen.verify.translation.where import (
     MATRIX_ROWS,
     PART,
     PLACE,
-    POSITION,
     RANK,
     ROW,
     TEAM,
@@ -307,7 +306,7 @@ class Looking:
             case "tensor_of_row" | "tensor_of_column", [Given("at")] if name.endswith(visit.kind):
                 return TENSOR
             case "has_row" | "has_column", [Given("at")] if name.endswith(visit.kind):
-                return sympy.Lt(POSITION, ALL[visit.kind])
+                return HAS[visit.kind]
         return None
 
     def joined(self, name: str, given: Sequence[Any], visit: Standing) -> Total:

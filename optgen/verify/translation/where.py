@@ -113,13 +113,14 @@ MATRIX = Whole(BEFORE + LINE, MATRIX_ROWS)
 PARTS_COUNT = (Whole(BEFORE + LINES - 1, MATRIX_ROWS) - Whole(BEFORE, MATRIX_ROWS) + 1) * WIDTH
 PART = (MATRIX - Whole(BEFORE, MATRIX_ROWS)) * WIDTH + INDEX
 """Which of the parts of a chunk is that of an element."""
-POSITION = BLOCK * THREADS + THREAD
-BEGIN, END, ALL = ({kind: Dummy(f"{what} {kind}") for kind in ("chunk", "row", "column")} for what in "bea")
-"""Where the values of a tensor begin in arrays of each kind, and end, and how many the tensors have that take part."""
+BEGIN, END = ({kind: Dummy(f"{what} {kind}") for kind in ("chunk", "row", "column")} for what in "be")
+"""Where the values of a tensor begin in arrays of each kind, and end."""
 BOUNDS = {"at.chunks": "chunk", "at.rows": "row", "at.columns": "column"}
 """What says so on a CPU."""
 COUNTS = {"row": n_cols, "column": n_rows}
 """For how many elements a value of each kind stands."""
+HAS = {kind: sympy.Eq(Dummy(f"which of those for a {kind}"), 0) for kind in COUNTS}
+"""On a GPU: whether a thread is the first of those for a row or a column."""
 VARYING = frozenset({"element", "column", "part"})
 """What there is another one of for the next element."""
 
