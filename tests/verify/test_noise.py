@@ -84,13 +84,16 @@ def test_a_draw_that_the_equations_do_not_make_is_no_translation(noise: Any, tmp
 
 
 RUNTIME = """\
+import numpy
 from optgen.runtime.cpu.draws import draws as the_runtimes
 from optgen.runtime.cpu.primitives import per_chunk
 
 
 @per_chunk
-def draws(row, t, seed, stream, like):
-    row = row.copy()
+def draws(given, t, seed, stream, like):
+    row = numpy.empty(len(given), numpy.int64)
+    for k in range(len(given)):
+        row[k] = given[k]
     {change}
     return the_runtimes(row, t, seed, stream, like)
 """

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
+from operator import setitem
 from typing import Any, TypeVar
 
 from llvmlite import binding
@@ -27,7 +28,7 @@ from numba.core.typed_passes import (
     PreLowerStripPhis,
 )
 from numba.core.untyped_passes import FixupArgs, GenericRewrites, IRProcessing, ReconstructSSA, TranslateByteCode
-from numba.extending import lower_builtin
+from numba.extending import lower_builtin, models, register_model
 
 from optgen.runtime.cpu.disk import KeptOnDisk
 from optgen.runtime.cpu.packs import LoweringOfRuns
@@ -106,11 +107,36 @@ class _Flags(Flags):
         return hash(frozenset(self._values))
 
 
-class _Typing:
-    """What Numba knows of types, but that it remembers what Numba's own functions make of them.
+class _Known(types.Function):
+    """A function of Numba's that remembers what its calls are.
 
-    Numba asks all that a product may be, of arrays and of dates as well, for each that is written in a kernel.
+    Numba asks all that a product may be, of arrays and of dates as well, for each that is written in a kernel, and asks
+    again when it is lowered.
     """
+
+    def __init__(self, function: types.Function) -> None:
+        super().__init__(function.templates)
+        self._impl_keys = function._impl_keys  # noqa: SLF001 - where Numba finds how a call of some signature is made
+
+    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
+        """The signature of a call."""
+        if kws or not all(each.is_precise() for each in args):
+            return super().get_call_type(context, args, kws)
+        if args not in self._calls:
+            self._calls[args] = super().get_call_type(context, args, kws)
+        return self._calls[args]
+
+    @cached_property
+    def _calls(self) -> dict[Any, Any]:
+        return {}
+
+
+register_model(_Known)(models.OpaqueModel)
+_known = cache(_Known)  # Numba forgets types that nobody holds
+
+
+class _Typing:
+    """What Numba knows of types, its functions as `_Known`."""
 
     def __init__(self, context: Any) -> None:
         self._context = context
@@ -118,16 +144,20 @@ class _Typing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
+    def resolve_value_type(self, value: Any) -> Any:
+        """The type of what a name stands for."""
+        kind = self._context.resolve_value_type(value)
+        return _known(kind) if type(kind) is types.Function else kind
+
     def resolve_function_type(self, function: Any, args: Any, named: Any) -> Any:
         """The signature of a call; None if there is none."""
-        if isinstance(function, types.Function) and not named and all(each.is_precise() for each in args):
-            return _signature(self._context, function, args)
+        if isinstance(function, _Known):
+            return function.get_call_type(self._context, args, named)
         return self._context.resolve_function_type(function, args, named)
 
-
-@lru_cache(maxsize=4096)
-def _signature(context: Any, function: Any, args: tuple[Any, ...]) -> Any:
-    return context.resolve_function_type(function, args, {})
+    def resolve_setitem(self, target: Any, index: Any, value: Any) -> Any:
+        """That of a store."""
+        return self.resolve_value_type(setitem).get_call_type(self._context, (target, index, value), {})
 
 
 @lower_builtin("__array__", types.Array)  # type: ignore[untyped-decorator]
@@ -146,6 +176,7 @@ class _Compiler(CompilerBase):
         super().__init__(*given)
         self.state.flags = _Flags(self.state.flags)
         self.state.typingctx = _Typing(self.state.typingctx)
+        self.state.targetctx = self.state.targetctx.subtarget(typing_context=self.state.typingctx)
         self.state.library = self.code(self.state.targetctx.codegen(), "optgen")
         self.state.library.enable_object_caching()
         self.state.flags.no_compile = self.code.is_part  # to a function that Python could call

@@ -20,6 +20,7 @@ from optgen.runtime.core.program import Array, Call
 from optgen.runtime.core.storage import WORD, Handed, storage_of
 from optgen.runtime.core.table import At
 from optgen.runtime.cpu.compiled import CompilerOfKernels, compiled, kept_on_disk
+from optgen.runtime.cpu.lent import lent
 from optgen.runtime.cpu.threads import done, part_of, place_of_parts
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -57,7 +58,7 @@ class Routine(CPUDispatcher):
     def _code(self, args: Sequence[Any], alike: Any) -> int:
         """Where the code for such arguments lies."""
         if alike not in self._codes:
-            kinds = tuple(map(typeof, args))
+            kinds = tuple(lent(typeof(argument)) for argument in args)
             made = self.compile(kinds).overloads[kinds]
             self._codes[alike] = int(made.library.get_pointer_to_function(part_of(made.fndesc.llvm_func_name)))
         return self._codes[alike]
@@ -101,7 +102,7 @@ class _Argument(NamedTuple):
     """What is seen of an argument."""
 
     kind: Any  # what tells its type from others, in a hundredth of the time that Numba takes
-    words: bytes  # as kernels take it: what Numba makes an array of, a storage's word, or several arrays
+    words: bytes  # as kernels take it: an array that they are lent, a storage's word, or several arrays
 
 
 def _seen(argument: Any) -> _Argument:
@@ -111,8 +112,7 @@ def _seen(argument: Any) -> _Argument:
     if isinstance(argument, Handed):
         return _Argument(storage_of(argument), _packed(vars(argument)[WORD]))
     kind = argument.dtype, argument.ndim, argument.flags.num & _TYPED
-    sizes = *argument.shape, *argument.strides
-    return _Argument(kind, _packed(0, 0, argument.size, argument.itemsize, _start_of(argument), *sizes))
+    return _Argument(kind, _packed(_start_of(argument), *argument.shape))
 
 
 def _seen_of(args: Sequence[Any]) -> dict[int, _Argument]:

@@ -32,12 +32,14 @@ class _LowerOfRuns(Lower):
 
     @cached_property
     def _ends(self) -> list[Jump]:
-        """Where loops that hold no other go back to their beginning, if elements are narrower than the totals kept."""
+        """Where the loops over one run go back to their beginning, if elements are narrower than the totals kept."""
         narrower = types.float32 in self.fndesc.typemap.values()
         keeping = narrower and _TOTALS in self.func_ir.func_id.code.co_names
         loops = compute_cfg_from_blocks(self.blocks).loops() if keeping else {}
-        innermost = [(head, its.body) for head, its in loops.items() if loops.keys() & its.body == {head}]
-        ends = [(head, self.blocks[label].terminator) for head, body in innermost for label in body]
+        innermost = {head for head, its in loops.items() if loops.keys() & its.body == {head}}
+        held = [innermost & its.body for head, its in loops.items() if head not in innermost]
+        runs = {head for heads in held if len(heads) == 1 for head in heads}  # what is left over follows such a loop
+        ends = [(head, self.blocks[label].terminator) for head in runs for label in loops[head].body]
         return [end for head, end in ends if isinstance(end, Jump) and end.target == head]
 
     def lower_inst(self, inst: Any) -> None:

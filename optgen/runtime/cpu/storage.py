@@ -34,7 +34,8 @@ from numba.extending import (
 from optgen.runtime.core.storage import HALF, WORD, Handed, Storage, Stored, storage_of
 from optgen.runtime.cpu import formats
 from optgen.runtime.cpu.draws import philox
-from optgen.runtime.cpu.primitives import array_at, helper, per_element, where
+from optgen.runtime.cpu.lent import Lent, address
+from optgen.runtime.cpu.primitives import helper, per_element, where
 
 __all__ = ["view"]
 
@@ -257,19 +258,18 @@ def view(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:
 @type_callable(view)  # type: ignore[untyped-decorator]
 def _type_of_view(_context: Any) -> Any:
     def typed(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:  # noqa: ARG001
-        return types.Array(_words_of(stored.stored.format), 1, "C") if stored.stored.is_plain else None
+        return types.CPointer(_words_of(stored.stored.format)) if stored.stored.is_plain else None
 
     return typed
 
 
+@lower_builtin(view, Lent, types.Integer, types.Integer, types.Integer, StoredType)  # type: ignore[untyped-decorator]
 @lower_builtin(view, types.Array, types.Integer, types.Integer, types.Integer, StoredType)  # type: ignore[untyped-decorator]
-def _array(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+def _memory(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """The memory itself, which Numba would compile two functions for."""
-    rows, column, begin, count = args[:4]
-    address = builder.load(builder.gep(context.make_array(signature.args[0])(context, builder, rows).data, [column]))
-    kind = signature.return_type
-    elements = builder.inttoptr(address, context.get_value_type(types.CPointer(kind.dtype)))
-    return array_at(context, builder, kind, builder.gep(elements, [begin]), count)
+    where, _ = address(context, builder, signature.args, args)
+    memory = builder.inttoptr(builder.load(where), context.get_value_type(signature.return_type))
+    return builder.gep(memory, [args[2]])
 
 
 @overload(view, jit_options=_INLINED, strict=False)  # type: ignore[untyped-decorator]

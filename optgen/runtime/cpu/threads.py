@@ -74,11 +74,9 @@ class _LowerOfKernels(Lower):
         loaded = [builder.load(cgutils.gep_inbounds(builder, note, 0, _HEADER + k)) for k in range(len(flat))]
         packer = self.context.get_arg_packer(self.fndesc.argtypes)
         values, its = list(packer.from_arguments(builder, loaded)), self.fndesc.argtypes[number]
-        array = self.context.make_array(its[_TENSORS] if nested else its)(
-            self.context, builder, value=builder.extract_value(values[number], _TENSORS) if nested else values[number]
-        )
-        array.data, array.shape = builder.inttoptr(made.args[1], _WORDS), cgutils.pack_array(builder, [made.args[2]])
-        part = array._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
+        parts = cgutils.create_struct_proxy(its[_TENSORS] if nested else its)(self.context, builder)
+        parts.data, parts.shape = builder.inttoptr(made.args[1], _WORDS), cgutils.pack_array(builder, [made.args[2]])
+        part = parts._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
         values[number] = builder.insert_value(values[number], part, _TENSORS) if nested else part
         found = [cgutils.alloca_once(builder, each.type.pointee) for each in written.args[:2]]
         builder.ret(builder.call(written, [*found, *packer.as_arguments(builder, values)], attrs=("noinline",)))
