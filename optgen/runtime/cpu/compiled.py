@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property
 from operator import setitem
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from llvmlite import binding
 from numba import njit, types
@@ -97,14 +97,21 @@ class _PartCode(_LoopCode):
         pass
 
 
-class _Flags(Flags):
-    """How a function is compiled. Numba has it in the key of whatever it looks up, and compares all of 30 options."""
+class ComparedBySet:
+    """How a function is compiled: Numba has that in the key of whatever it looks up, and compares all of 30 options."""
+
+    options: ClassVar[dict[str, Any]] = {}  # Numba asks every base for its own
+    _values: dict[str, Any]
 
     def __eq__(self, other: object) -> bool:
-        return self._values == other._values if isinstance(other, _Flags) else NotImplemented
+        return self._values == other._values if isinstance(other, ComparedBySet) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(frozenset(self._values))
+
+
+class _Flags(ComparedBySet, Flags):
+    """That of a function for CPUs."""
 
 
 class _Known(types.Function):
@@ -135,7 +142,7 @@ register_model(_Known)(models.OpaqueModel)
 _known = cache(_Known)  # Numba forgets types that nobody holds
 
 
-class _Typing:
+class Typing:
     """What Numba knows of types, its functions as `_Known`."""
 
     def __init__(self, context: Any) -> None:
@@ -175,7 +182,7 @@ class _Compiler(CompilerBase):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.state.flags = _Flags(self.state.flags)
-        self.state.typingctx = _Typing(self.state.typingctx)
+        self.state.typingctx = Typing(self.state.typingctx)
         self.state.targetctx = self.state.targetctx.subtarget(typing_context=self.state.typingctx)
         self.state.library = self.code(self.state.targetctx.codegen(), "optgen")
         self.state.library.enable_object_caching()

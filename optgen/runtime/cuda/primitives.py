@@ -44,11 +44,11 @@ try:
     if not SIMULATED:
         from llvmlite import ir
         from numba.core import cgutils
-        from numba.core.targetconfig import ConfigStack
         from numba.cuda import cudaimpl as _all_of_it  # noqa: F401 - it fails where NumPy is too new for it
-        from numba.cuda.compiler import compile_cuda
         from numba.cuda.dispatcher import CUDADispatcher
         from numba.cuda.extending import intrinsic
+
+        from optgen.runtime.cuda.compiled import compile_for_kernels, entry
 except (AttributeError, ImportError, RuntimeError, OSError) as error:  # of a package, runtime library or driver
     _cuda, _MISSING = None, str(error)
 else:
@@ -128,14 +128,7 @@ else:
         def compile_device(self, args: Any, return_type: Any = None) -> Any:
             """The function for arguments of some types."""
             if args not in self.overloads:
-                made = compile_cuda(
-                    self.py_func,
-                    return_type,
-                    args,
-                    forceinline=True,
-                    nvvm_options={"opt": 3, "fastmath": False},
-                    cc=ConfigStack.top_or_none().compute_capability,
-                )
+                made = compile_for_kernels(self.py_func, args, return_type)
                 self.overloads[args] = made
                 made.target_context.insert_user_function(made.entry_point, made.fndesc, [made.library])
             return self.overloads[args]
@@ -165,7 +158,7 @@ def kernel(function: Function) -> Function:
     """
     if PLAIN:  # the simulator passes on whatever it is given
         return _cuda.jit(function) if INSTALLED else function
-    return _cuda.jit(function, extensions=[_Storages])  # type: ignore[no-any-return]
+    return _cuda.jit(entry(function, on_device(function)), extensions=[_Storages])  # type: ignore[no-any-return]
 
 
 def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
