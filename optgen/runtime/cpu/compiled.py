@@ -97,6 +97,15 @@ class _PartCode(_LoopCode):
         pass
 
 
+class _OutlinedCode(_PartCode):
+    """Code that stays a function of its own: it is there once, however many calls of it there are."""
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:  # Numba has those that are linked be "linkonce"
+            if not function.is_declaration and function.linkage is binding.Linkage.external:
+                function.add_function_attribute("noinline")
+
+
 class ComparedBySet:
     """How a function is compiled: Numba has that in the key of whatever it looks up, and compares all of 30 options."""
 
@@ -239,6 +248,10 @@ class _CompilerOfParts(_Compiler):
     code = _PartCode
 
 
+class _CompilerOfOutlined(_Compiler):
+    code = _OutlinedCode
+
+
 def compiled(function: Function, *, by: type[_Compiler] = _Compiler, **options: Any) -> Function:
     """Compile a function when first called, and keep the machine code on disk where that can be done."""
     options = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True, "pipeline_class": by, **options}
@@ -278,6 +291,11 @@ class _Called(CPUDispatcher):
 def part(function: Function, **options: Any) -> Function:
     """Compile a function when one that calls it is compiled, and with it."""
     return _called(function, _CompilerOfParts, **options)
+
+
+def outlined(function: Function, **options: Any) -> Function:
+    """Compile a function in the same way, to be called where others are inlined: a longer one, or one of many calls."""
+    return _called(function, _CompilerOfOutlined, forceinline=False, **options)
 
 
 def loop(function: Function, **options: Any) -> Function:

@@ -17,7 +17,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from optgen.runtime.cpu.primitives import fma, helper, per_element, where
+from optgen.runtime.cpu.compiled import outlined
+from optgen.runtime.cpu.primitives import fma, per_element, where
 
 __all__ = ["draws"]
 
@@ -138,7 +139,7 @@ def _sine(angle: Any, like: Any) -> Any:  # noqa: ARG001
     return _sine_in_float32 if like.dtype == types.float32 else _sine_in_float64
 
 
-@helper
+@outlined
 def deviates(words: Any, made: Any, size: Any) -> None:
     """What words make: ``made[q, k]`` is deviate q of four of ``words[:, k]``.
 
@@ -161,7 +162,7 @@ def deviates(words: Any, made: Any, size: Any) -> None:
             sines[k] = sines[k] * sine(angle(_before(second[k])), made)
 
 
-@helper
+@outlined
 def draws(row: Any, t: Any, seed: Any, stream: Any, like: Any) -> Any:
     """A standard normal deviate of a type for every element of a chunk, a row of the table.
 

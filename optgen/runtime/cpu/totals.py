@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.table import At
-from optgen.runtime.cpu.primitives import LANES, helper, maximum, numbers, per_chunk
+from optgen.runtime.cpu.compiled import outlined
+from optgen.runtime.cpu.primitives import LANES, maximum, numbers, per_chunk
 
 __all__ = [
     "column_largest", "column_totals", "columns_in_rows", "columns_in_rows_largest", "max_in_groups", "max_of",
@@ -42,7 +43,7 @@ def max_of_lanes(values: Any) -> float:
     return found  # type: ignore[no-any-return]
 
 
-@helper
+@outlined
 def sum_of(values: Any, begin: int, end: int) -> float:
     """The sum of consecutive values, in their order."""
     found = 0.0
@@ -51,7 +52,7 @@ def sum_of(values: Any, begin: int, end: int) -> float:
     return found
 
 
-@helper
+@outlined
 def max_of(values: Any, begin: int, end: int) -> float:
     """The largest of consecutive values; NaN if there is one."""
     found = -np.inf
@@ -60,7 +61,7 @@ def max_of(values: Any, begin: int, end: int) -> float:
     return found
 
 
-@helper
+@outlined
 def _sort(values: Any) -> None:
     """Put numbers in order, by Shell's method; NumPy's takes Numba 20 times as long to compile."""
     gap = 1
@@ -76,7 +77,7 @@ def _sort(values: Any) -> None:
             values[place] = value
 
 
-@helper
+@outlined
 def sum_over(values: Any, tensors: Any) -> float:
     """The sum of some values, whatever their order: from the smallest to the largest."""
     ordered = numbers(len(tensors))
@@ -86,7 +87,7 @@ def sum_over(values: Any, tensors: Any) -> float:
     return sum_of(ordered, 0, len(ordered))
 
 
-@helper
+@outlined
 def max_over(values: Any, tensors: Any) -> float:
     """The largest of some values; NaN if there is one."""
     found = -np.inf
@@ -95,7 +96,7 @@ def max_over(values: Any, tensors: Any) -> float:
     return found
 
 
-@helper
+@outlined
 def _filled(count: int, x: float) -> Any:
     """As many copies of a number."""
     found = numbers(count)
@@ -104,7 +105,7 @@ def _filled(count: int, x: float) -> Any:
     return found
 
 
-@helper
+@outlined
 def _in_groups(values: Any, at: At, most: int) -> Any:
     """For each tensor, the sum or the largest of what those of its parameter group have that take part."""
     found, tensors, first = _filled(len(values), 0.0), at.tensors, 0
@@ -120,19 +121,19 @@ def _in_groups(values: Any, at: At, most: int) -> Any:
     return found
 
 
-@helper
+@outlined
 def sum_in_groups(values: Any, at: At) -> Any:
     """For each tensor, the sum over those of its parameter group that take part, whatever their order."""
     return _in_groups(values, at, 0)
 
 
-@helper
+@outlined
 def max_in_groups(values: Any, at: At) -> Any:
     """For each tensor, the largest of those of its parameter group that take part; NaN if there is one."""
     return _in_groups(values, at, 1)
 
 
-@helper
+@outlined
 def column_totals(parts: Any, at: At, j: int) -> Any:
     """The sum over each column of a tensor, from what its chunks have added up."""
     found = _filled(at.columns[j + 1] - at.columns[j], 0.0)
@@ -143,7 +144,7 @@ def column_totals(parts: Any, at: At, j: int) -> Any:
     return found
 
 
-@helper
+@outlined
 def column_largest(parts: Any, at: At, j: int) -> Any:
     """The largest of each column of a tensor, from what its chunks have found."""
     found = _filled(at.columns[j + 1] - at.columns[j], -np.inf)
@@ -154,7 +155,7 @@ def column_largest(parts: Any, at: At, j: int) -> Any:
     return found
 
 
-@helper
+@outlined
 def _in_matrices(values: Any, first: int, size: int, count: int, others: int, most: int) -> Any:  # noqa: PLR0917
     """For each of the ``others`` in each matrix, the sum or the largest of the matrix's ``size`` values."""
     found = numbers(count)
@@ -166,25 +167,25 @@ def _in_matrices(values: Any, first: int, size: int, count: int, others: int, mo
     return found
 
 
-@helper
+@outlined
 def rows_in_columns(values: Any, at: At, j: int) -> Any:
     """For each column of a tensor, the sum over the rows of its matrix."""
     return _in_matrices(values, at.rows[j], at.n_rows[j], at.columns[j + 1] - at.columns[j], at.n_cols[j], 0)
 
 
-@helper
+@outlined
 def rows_in_columns_largest(values: Any, at: At, j: int) -> Any:
     """For each column of a tensor, the largest over the rows of its matrix."""
     return _in_matrices(values, at.rows[j], at.n_rows[j], at.columns[j + 1] - at.columns[j], at.n_cols[j], 1)
 
 
-@helper
+@outlined
 def columns_in_rows(values: Any, at: At, j: int) -> Any:
     """For each row of a tensor, the sum over the columns of its matrix."""
     return _in_matrices(values, at.columns[j], at.n_cols[j], at.rows[j + 1] - at.rows[j], at.n_rows[j], 0)
 
 
-@helper
+@outlined
 def columns_in_rows_largest(values: Any, at: At, j: int) -> Any:
     """For each row of a tensor, the largest over the columns of its matrix."""
     return _in_matrices(values, at.columns[j], at.n_cols[j], at.rows[j + 1] - at.rows[j], at.n_rows[j], 1)
