@@ -55,7 +55,8 @@ class Kernels:
 
 
 @pytest.fixture
-def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernels:
+def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Kernels:
+    caplog.set_level("DEBUG", "optgen.runtime.cpu.disk")  # why something was not found is shown with what fails
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "cache"))
     return Kernels(tmp_path)
 
@@ -104,12 +105,16 @@ WAYS = [half, without_end, empty, zeros, garbage, another_pickle, a_changed_byte
 
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
 @pytest.mark.parametrize("broken", WAYS, ids=lambda way: way.__name__)
-def test_a_broken_file_is_replaced(kernels: Kernels, ending: str, broken: Callable[[Path], None]) -> None:
+def test_a_broken_file_is_replaced(
+    kernels: Kernels, ending: str, broken: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
     assert kernels() == (2, 0)
     assert kernels() == (2, 1)
     broken(kernels.file(ending))
+    caplog.clear()
     if broken is not unreadable or not os.access(kernels.file(ending), os.R_OK):  # for root nothing is
         assert kernels() == (2, 0)
+        assert str(kernels.cache) in caplog.messages[0]
     assert kernels() == (2, 1)
 
 

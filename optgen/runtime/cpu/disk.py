@@ -2,11 +2,13 @@
 
 Numba unpickles whatever it finds. A full disk, a killed process or a failing drive leave files that are cut short, or
 whose bytes are others, and a process that is killed at the wrong moment an index beside the machine code of an older
-source. So every file begins with a digest: of what follows, and of what it is for.
+source. So every file begins with a digest: of what follows, and of what it is for. Why something was of no use is
+logged, at the level of debugging.
 """
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +19,7 @@ from typing import Any
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 _DIGEST = sha256().digest_size
+_LOG = logging.getLogger(__name__)
 
 
 def _digest_of(folder: Path) -> bytes:
@@ -37,6 +40,8 @@ class _Files(IndexDataCacheFile):
     def load(self, key: Any) -> Any:
         """What was kept under a key; None if it is not there, or is not whole."""
         kept = super().load(key)
+        if kept and kept[0] != key:
+            _LOG.debug("%s has the code for %s where that for %s was kept", self._index_path, kept[0], key)
         return kept[1] if kept and kept[0] == key else None
 
     def save(self, key: Any, data: Any) -> None:
@@ -56,10 +61,15 @@ class _Files(IndexDataCacheFile):
         self._write(name, data)
 
     def _read(self, name: str) -> Any:
-        with suppress(Exception):  # of what was written whole, but where other libraries were installed
-            content = Path(self._data_path(name)).read_bytes()
+        path = Path(self._data_path(name))
+        try:
+            content = path.read_bytes()
             digest, pickled = content[:_DIGEST], content[_DIGEST:]
-            return pickle.loads(pickled) if digest == self._digest(name, pickled) else None  # noqa: S301 - we wrote it
+            if digest == self._digest(name, pickled):
+                return pickle.loads(pickled)  # noqa: S301 - we wrote it
+            _LOG.debug("%s is not whole, or not for this source", path)
+        except Exception as error:  # noqa: BLE001 - of what was written whole, but where other libraries were installed
+            _LOG.debug("%s cannot be read: %r", path, error)
         return None
 
     def _write(self, name: str, value: Any) -> None:
@@ -83,8 +93,10 @@ class KeptOnDisk(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function for a signature; None if it has to be compiled."""
-        with suppress(Exception):  # of what was compiled by other libraries
+        try:
             return super().load_overload(sig, target_context)
+        except Exception as error:  # noqa: BLE001 - of what was compiled by other libraries
+            _LOG.debug("what is kept of %s%s cannot be loaded: %r", self._name, sig, error)
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
