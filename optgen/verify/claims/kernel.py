@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -194,15 +194,17 @@ def observed(expression: Any, rule: Rule) -> tuple[Any, bool]:
     return result, bool(result.free_symbols & set(map(new, rule.variables)))
 
 
+@lru_cache(maxsize=64)  # asked for every trial of a claim, and to tell where it was tried
 def _solved(local: Any, rule: Rule) -> Any:
     """A local from the first new value that it enters linearly; as the equations have it if there is none."""
     for target in map(new, rule.variables):
         value = rule.expanded(rule.defined(target), {local: Dummy("kept")}, new_too=False)
         dummies = [symbol for symbol in value.free_symbols if isinstance(symbol, Dummy)]
         hidden = any(node.has(*dummies) for node in value.atoms(Piecewise, Reduction))
-        if dummies and not hidden and not diff(value, dummies[0], 2):
+        if dummies and not hidden:
             slope = diff(value, dummies[0])
-            return (target - value.xreplace({dummies[0]: S.Zero})) / slope
+            if not (slope.has(dummies[0]) and diff(slope, dummies[0])):
+                return (target - value.xreplace({dummies[0]: S.Zero})) / slope
     return rule.expanded(rule.defined(local), new_too=False)
 
 
