@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sympy
@@ -23,6 +23,13 @@ def _exponential(x: Expr) -> Expr:
 
 
 _SCALE = Integer(2) ** 540
+
+
+@lru_cache(maxsize=256)  # SymPy takes long to see nothing in such numbers, and is asked by every module of a rule
+def _root_of_squares(x: Expr, shrunk: Expr, stretched: Expr) -> Expr:
+    return sympy.sqrt((x + shrunk * _SCALE**2 + stretched / _SCALE**2) / 3)
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": sympy.Abs,
     "atan2": sympy.atan2,
@@ -43,7 +50,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "mean_age": lambda t, b, less: 1 / (1 - b) - t * b**t / (1 - b**t) - less,
     "minimum": sympy.Min,
     "powm1": lambda b, x: b**x - 1,
-    "root_of_squares": lambda x, shrunk, stretched: sympy.sqrt((x + shrunk * _SCALE**2 + stretched / _SCALE**2) / 3),
+    "root_of_squares": _root_of_squares,
     "shrunk": lambda x: x / _SCALE,
     "sign": sympy.sign,
     "sin": sympy.sin,
