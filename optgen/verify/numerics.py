@@ -246,14 +246,18 @@ def _start(
     both, many = {name: [each[name] for each in values] for name in values[0]}, len(values)
     found: list[list[Any]] = []
     by = in_range(optimizer, dtype)
+    apart = bool(optimizer.draws) or not settings.is_of_elements(optimizer)  # else vectors are one, for the reference
+
+    def side_by_side(tensors: Sequence[Array]) -> list[Any]:
+        return [np.stack([one] * many, axis=-1) for one in (tensors if apart else [np.concatenate(tensors)])]
+
     for arithmetic in (Magnitudes(dtype), by):
         how: dict[str, Any] = {"hypers": both, "arithmetic": arithmetic}
-        after: list[Any] = [np.stack([theta] * many, axis=-1) for theta in thetas]
+        after = side_by_side(thetas)
         states = reference.start(optimizer, after, **how, many=(many,))
         found.append([])
         for k, grad in enumerate(grads):
-            grads_of = [np.stack([one] * many, axis=-1) for one in grad]
-            after, states = reference.step(optimizer, after, grads_of, states, [k + 1] * many, **how)
+            after, states = reference.step(optimizer, after, side_by_side(grad), states, [k + 1] * many, **how)
             found[-1].append(joined(optimizer, {"theta": after, **states}, arithmetic, many=many))
     return thetas, grads, [(expected, unsure(ranged, by, many)) for expected, ranged in zip(*found, strict=True)]
 

@@ -83,11 +83,11 @@ def _judged(
 ) -> Iterator[Finding]:
     """Compare the new value of each state, and all it was computed from, with the spec."""
     spaces = optimizer.spaces
-    said = _said(optimizer, run.case, set(run.computed))
+    said = _said(optimizer, run.case, frozenset(run.computed))
     verdicts = {target: settled(code, said[target], spaces, draw) for target, code in run.computed.items()}
     wrong_so_far = [target for target, (verdict, _) in verdicts.items() if verdict is Verdict.FAILED]
     # Choices keep their names: written into one another they would grow without bound.
-    choices = {x for x, value in run.computed.items() if value.has(Piecewise) or said[x].has(Piecewise)}
+    choices = frozenset(x for x, value in run.computed.items() if value.has(Piecewise) or said[x].has(Piecewise))
     plain = {x: value for x, value in run.computed.items() if x not in choices}
     all_said = _said(optimizer, run.case, choices) if wrong_so_far else {}
     for target in wrong_so_far:
@@ -103,7 +103,8 @@ def _judged(
         yield Finding(PART, f"{let}{label}", worst, "\n".join(filter(None, (*wrong, own[1]))), {"stored": 1})
 
 
-def _said(optimizer: Optimizer, case: Assumed, named: set[Named]) -> dict[Named, Expr]:
+@lru_cache(maxsize=64)  # asked of each module that claims to be the rule
+def _said(optimizer: Optimizer, case: Assumed, named: frozenset[Named]) -> Mapping[Named, Expr]:
     """What the spec says of each target, in terms of those that the code has names for."""
     replaced: dict[Named, Expr] = {}
     late = (state for state in optimizer.states if frame.late(state))
@@ -116,7 +117,7 @@ def _said(optimizer: Optimizer, case: Assumed, named: set[Named]) -> dict[Named,
     return said
 
 
-@lru_cache(maxsize=8)  # asked of each module that claims to be the rule, in every case
+@lru_cache(maxsize=8)  # the same in every case
 def _equations(optimizer: Optimizer) -> Mapping[Named, Expr]:
     """What each target is, with symbols for draws."""
     return {let.target: _undrawn(plain(let.value)) for let in optimizer.equations}

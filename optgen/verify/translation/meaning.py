@@ -12,7 +12,7 @@ from sympy import And, Expr, Integer, Mul, Not, Or, Piecewise, Rational, S, exp,
 from sympy.core.relational import Relational
 
 from optgen.language import reductions
-from optgen.language.sums import negated
+from optgen.language.sums import negated, plain
 from optgen.language.text import text
 
 
@@ -23,13 +23,6 @@ def _exponential(x: Expr) -> Expr:
 
 
 _SCALE = Integer(2) ** 540
-
-
-@lru_cache(maxsize=256)  # SymPy takes long to see nothing in such numbers, and is asked by every module of a rule
-def _root_of_squares(x: Expr, shrunk: Expr, stretched: Expr) -> Expr:
-    return sympy.sqrt((x + shrunk * _SCALE**2 + stretched / _SCALE**2) / 3)
-
-
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": sympy.Abs,
     "atan2": sympy.atan2,
@@ -50,7 +43,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "mean_age": lambda t, b, less: 1 / (1 - b) - t * b**t / (1 - b**t) - less,
     "minimum": sympy.Min,
     "powm1": lambda b, x: b**x - 1,
-    "root_of_squares": _root_of_squares,
+    "root_of_squares": lambda x, shrunk, stretched: sympy.sqrt((x + shrunk * _SCALE**2 + stretched / _SCALE**2) / 3),
     "shrunk": lambda x: x / _SCALE,
     "sign": sympy.sign,
     "sin": sympy.sin,
@@ -82,6 +75,14 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     ">": sympy.Gt,
     ">=": sympy.Ge,
 }
+
+
+@lru_cache(maxsize=4096)  # modules of a rule ask the same, and SymPy takes long to see nothing in a maximum or a root
+def meant(name: str, *arguments: Any) -> Any:
+    """What an operator, or a function, makes of numbers; None if it is neither."""
+    meaning = OPERATORS.get(name) or FUNCTIONS.get(name)
+    found = None if meaning is None else S(meaning(*arguments))
+    return plain(found) if isinstance(found, Expr) else found
 
 
 class Whole(sympy.Function):
