@@ -20,12 +20,12 @@ from optgen.verify.claims.algebra import (
     signed,
     vanishes,
 )
-from optgen.verify.claims.rule import THETA, G, Rule, T, new, plain
+from optgen.verify.claims.rule import THETA, G, Rule, T, new, plain, rule_of
 
 
 def proved(claim: properties.Claim, optimizer: Optimizer) -> bool:
     """Whether a claim could be proved from the equations; False says nothing against it."""
-    rule = Rule(optimizer, claim.given)
+    rule = rule_of(optimizer, claim.given)
     if rule.draws or (rule.reduces and not isinstance(claim, properties.Independent)):
         return False
     prove = _PROOFS.get(type(claim))
@@ -236,7 +236,7 @@ def _equal_proof(claim: properties.EqualTo, rule: Rule) -> bool:
 
 
 def _equivalent_proof(claim: properties.Equivalent, rule: Rule) -> bool:
-    other = Rule(claim.other)
+    other = rule_of(claim.other)
     variables = {*other.variables, *map(plain, claim.other.hypers)}
     change = {symbol: symbol.xreplace(rule.fixed) for symbol in variables}
     change |= {plain(symbol): plain(value).xreplace(rule.fixed) for symbol, value in claim.where}
