@@ -179,12 +179,16 @@ class Optimizer(InEquations):
     def values(self, given: Mapping[str, float] | None = None) -> dict[str, float]:
         """Every hyperparameter by name: as given, else its default, which may follow from what others are."""
         chosen = dict(given or {})
-        known: dict[str, float] = {symbol.name: symbol.usual for symbol in self.hypers} | chosen
+        known = self._usual | chosen
         following = [symbol for symbol in self.hypers if not symbol.default.is_number and symbol.name not in chosen]
         if following:
             numbers = {symbol: exact(known[symbol.name]) for symbol in self.hypers if symbol.default.is_number}
             known |= {symbol.name: float(symbol.default.xreplace(numbers)) for symbol in following}
         return known
+
+    @cached_property
+    def _usual(self) -> dict[str, float]:
+        return {symbol.name: symbol.usual for symbol in self.hypers}
 
     @cached_property
     def draws(self) -> tuple[normal, ...]:

@@ -91,9 +91,10 @@ class _Plain(Arithmetic):
 
     def apply(self, operation: str, *operands: Value) -> Value:
         """The operation from the table."""
-        if operation not in self.operations:
+        function = self.operations.get(operation)
+        if function is None:
             raise UsageError(f"the reference cannot compute {operation!r}; it knows {', '.join(self.operations)}")
-        return self.operations[operation](*operands)
+        return function(*operands)
 
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """NumPy's comparison, false for NaN but in ``!=``."""
@@ -158,6 +159,7 @@ def _context(digits: int) -> Any:
     """The context for so many digits: mpmath takes longer to make one than most steps of a rule take."""
     context = mpmath.MPContext()
     context.dps = digits
+    context.trap_complex = True  # what has no real value is none: it is an error, and need not be computed
     return context
 
 
@@ -179,27 +181,25 @@ class Digits(_Plain):
     def operations(self) -> Mapping[str, Any]:
         """The operations as NumPy functions of object arrays."""
         context = self.context
-        nan, isnan, mpf = context.nan, context.isnan, context.mpf
+        nan, mpf = context.nan, context.mpf
 
         def real(function: Callable[..., Any], operands: int) -> Any:
             def ieee(*numbers: Any) -> Any:
                 for number in numbers:
-                    if isnan(number):
+                    if number != number:  # noqa: PLR0124 - as NaN is
                         return nan
                 try:
                     result = function(*numbers)
                 except (ValueError, ZeroDivisionError):
                     return nan
-                if type(result) is mpf:  # as nearly always; it is asked often
-                    return result
-                return nan if isinstance(result, context.mpc) else mpf(result)
+                return result if type(result) is mpf else mpf(result)  # nearly always it is; it is asked often
 
             return np.frompyfunc(ieee, operands, 1)
 
         def divide(a: Any, b: Any) -> Any:
             return a / b if b else a * context.inf
 
-        unary = {name: getattr(context, name) for name in (*_BY_NAME, "erf")} | {"Abs": abs, "ceiling": context.ceil}
+        unary = {name: getattr(context, name) for name in (*_BY_NAME, "erf")} | {"ceiling": context.ceil}
         binary = {
             "Pow": context.power,
             "Max": max,
@@ -210,6 +210,7 @@ class Digits(_Plain):
         return {
             "Add": np.add,
             "Mul": np.multiply,
+            "Abs": np.absolute,
             "finite": np.frompyfunc(lambda x: context.mpf(bool(context.isfinite(x))), 1, 1),
             "Div": np.frompyfunc(divide, 2, 1),  # NaN goes through it by itself
             **{name: real(function, 1) for name, function in unary.items()},

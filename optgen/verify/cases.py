@@ -70,6 +70,13 @@ class Batch:
         made = settings.model_steps(self.optimizer, self.at, old, by)
         return unsure(joined(self.optimizer, made, by, many=len(self.at)), by, many=len(self.at))
 
+    @cached_property
+    def in_float64(self) -> dict[str, Array]:
+        """Theta, the gradient and every state after the step in float64, `joined`."""
+        old = self._stacked
+        made = settings.model_steps(self.optimizer, self.at, old)
+        return joined(self.optimizer, {"g": old["g"], **made}, many=len(self.at))
+
     @property
     def _stacked(self) -> settings.Model:
         return {
@@ -213,7 +220,8 @@ def _beyond(setting: settings.Setting, usual: set[float]) -> bool:
     return any(0 < value <= 1e-30 or value < -1e3 for value in set(setting.hypers.values()) - usual)  # noqa: PLR2004
 
 
-def nonnegative(optimizer: Optimizer) -> set[str]:
+@lru_cache
+def nonnegative(optimizer: Optimizer) -> frozenset[str]:
     """The states that are never negative in a few steps of the reference from the start: sums of squares."""
     rng = np.random.default_rng(0)
     thetas = [rng.normal(size=(10, 20))]
@@ -222,10 +230,10 @@ def nonnegative(optimizer: Optimizer) -> set[str]:
     for t in range(1, 6):
         thetas, states = reference.step(optimizer, thetas, [rng.normal(size=(10, 20))], states, t)
         found -= {name for name, values in states.items() if (values[0] < 0).any()}
-    return found
+    return frozenset(found)
 
 
-def _from_grid(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, *, whole: bool) -> settings.Model:
+def _from_grid(optimizer: Optimizer, squares: frozenset[str], dtype: Any, rng: Any, *, whole: bool) -> settings.Model:
     """Elements of the grid, the gradients in a random order; the states are 0 in every third."""
     least, normal, large = _limits(dtype)
     sizes = [0, least, 5 * least, normal, 1e-12, 1e-6, 1e-3, 1, 1e3, 1e6, 1e12, large]
@@ -245,7 +253,7 @@ def _limits(dtype: Any) -> tuple[float, float, float]:
     return float(info.smallest_subnormal), float(info.smallest_normal), float(2.0 ** (info.maxexp // 2 - 8))
 
 
-def _drawn_slots(optimizer: Optimizer, squares: set[str], dtype: Any, size: int, rng: Any) -> settings.Model:
+def _drawn_slots(optimizer: Optimizer, squares: frozenset[str], dtype: Any, size: int, rng: Any) -> settings.Model:
     def signed() -> Array:
         return np.asarray(rng.choice([-1.0, 1.0], size) * rng.uniform(1, 10, size))
 
@@ -266,7 +274,7 @@ def _rounded(slots: dict[str, Array], dtype: Any) -> settings.Model:
     return {name: [values.astype(dtype)] for name, values in slots.items()}
 
 
-def _drawn_model(optimizer: Optimizer, squares: set[str], dtype: Any, rng: Any, *, far: bool) -> settings.Model:
+def _drawn_model(optimizer: Optimizer, squares: frozenset[str], dtype: Any, rng: Any, *, far: bool) -> settings.Model:
     """Numbers of one size in each tensor, down to a hundredth of it; some are 0, and so are some tensors.
 
     Their squares are in reach of float64, in which a norm adds them up: below, it is 0 where no element is.

@@ -244,9 +244,10 @@ class Magnitudes(Arithmetic):
         with np.errstate(all="ignore"):
             errors = np.asarray(distance / units)
         # The others are too large or too small for float64 to hold them.
-        held = np.isfinite(errors) & ((distance > _DENSE) | np.asarray(np.equal(found, value), np.bool_))
+        held = np.isfinite(errors) & (distance > _DENSE)
         for k in np.flatnonzero(~held):
-            errors[k] = float(abs(found[k] - value[k]) / self.exact.number(float(units[k])))
+            if found[k] != value[k]:
+                errors[k] = float(abs(found[k] - value[k]) / self.exact.number(float(units[k])))
         return errors
 
     def _error(self, found: Any, value: Any, magnitude: Any) -> float:
@@ -271,39 +272,47 @@ class Magnitudes(Arithmetic):
 
     def _moved(self, operation: str, result: Any, operands: Sequence[Measured], plain: Sequence[Any]) -> Any:
         values: list[Any] = [operand.value for operand in operands]
-        total = self.exact.number(0)
+        total: Any = self.exact.number(0)
         for k, operand in enumerate(operands):
-            farthest = self.exact.number(0)
+            farthest: Any = self.exact.number(0)
             for error in self._errors(operand, plain[k]):
                 there = self.exact.apply(operation, *values[:k], np.add(values[k], error), *values[k + 1 :])
-                distance = self.exact.apply("Abs", np.subtract(there, result))
-                # On one side the function may not be defined, as at the root of 0.
-                distance = np.where(np.not_equal(there, there), farthest, distance)
-                farthest = self.exact.apply("Max", farthest, distance)
+                farthest = _FARTHER(farthest, there, result)
             total = np.add(total, farthest)
         if operation == "log" or (operation == "Pow" and np.less(values[1], 0).any()):
-            pole = np.logical_not(plain[0]) & self._is_lost(values[0], operands[0].magnitude)
+            pole = np.logical_not(plain[0]) & self._is_lost(_size(values[0]), operands[0].magnitude)
             total = np.where(pole & (np.less(values[-1], 0) | (operation == "log")), self.exact.context.inf, total)
-        return np.asarray(np.divide(total, self.eps), np.float64)
+        return np.asarray(np.multiply(total, self.exact.number(1 / self.eps)), np.float64)
 
     def _errors(self, operand: Measured, plain: Any) -> tuple[Any, ...]:
         if not np.any(plain):
-            error = self.exact.array(operand.magnitude) * self.eps
+            error = self.exact.array(operand.magnitude) * self.exact.number(self.eps)
             return error, -error
         rounded = self.exact.array(np.asarray(operand.value, object).astype(self.dtype))
         moved = np.subtract(rounded, operand.value)
         if np.all(plain):
-            return (moved,)
-        error = self.exact.array(operand.magnitude) * self.eps
+            return (moved,) if np.any(moved) else ()
+        error = self.exact.array(operand.magnitude) * self.exact.number(self.eps)
         return np.where(plain, moved, error), np.where(plain, moved, -error)
 
     def _inverse(self, value: Any, magnitude: Any) -> Any:
         size = _size(value)
-        return np.where(self._is_lost(value, magnitude), np.inf, magnitude / size / size)
+        return np.where(self._is_lost(size, magnitude), np.inf, magnitude / size / size)
 
-    def _is_lost(self, value: Any, magnitude: Any) -> Any:
+    def _is_lost(self, size: Any, magnitude: Any) -> Any:
         """Where fewer than three bits of a value are known."""
-        return _size(value) <= magnitude * (LOST * self.eps)
+        return size <= magnitude * (LOST * self.eps)
+
+
+def _farther(farthest: Any, there: Any, here: Any) -> Any:
+    """The larger of a distance and that of two numbers; on one side there may be none, as at the root of 0."""
+    if there != there or farthest != farthest:  # noqa: PLR0124 - as NaN is
+        return farthest
+    distance = abs(there - here)
+    return farthest if distance <= farthest else distance
+
+
+_FARTHER = np.frompyfunc(_farther, 3, 1)
 
 
 def _size(value: Any) -> Any:

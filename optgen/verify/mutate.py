@@ -94,15 +94,39 @@ def mutants(text: str) -> Iterator[Mutant]:
         place = _place(node)
         if place is None:
             continue
+        written, statement = _writer(node, texts[number]), None
         for parent, name, index, child in list(_sites(node)):
+            if parent is node:
+                statement = index if name == "body" else None
             for kind, replacement in _changes(place, parent, name, child):
                 _put(parent, name, index, ast.fix_missing_locations(replacement))
-                mutated = ast.unparse(node)
+                mutated = written(statement)
                 _put(parent, name, index, child)
                 if mutated != texts[number]:
                     change = f"{ast.unparse(child)} -> {ast.unparse(replacement)}"
                     whole = "\n".join([*texts[:number], mutated, *texts[number + 1 :]])
                     yield Mutant(kind, place, change, _IMPORTS + whole)
+
+
+def _writer(node: ast.stmt, text: str) -> Callable[[int | None], str]:
+    """What writes a node of which nothing but one statement of its body, if it says which, is not as in a text."""
+    if not isinstance(node, ast.FunctionDef):
+        return lambda _: ast.unparse(node)
+    first = int(ast.get_docstring(node) is not None)
+    others = list(map(_in_block, node.body[first:]))
+    head = text.removesuffix("".join(f"\n{each}" for each in others))
+
+    def written(k: int | None) -> str:
+        if k is None or k < first:
+            return ast.unparse(node)
+        return "\n".join([head, *others[: k - first], _in_block(node.body[k]), *others[k - first + 1 :]])
+
+    return written
+
+
+def _in_block(statement: ast.stmt) -> str:
+    """A statement as it is written in a function."""
+    return ast.unparse(ast.If(ast.Constant(value=True), [statement], [])).split("\n", maxsplit=1)[1]
 
 
 _IMPORTS = "from math import exp\n\nfrom numpy import float32\n\n"

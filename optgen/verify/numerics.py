@@ -191,8 +191,9 @@ def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
         return before
     expected = case.expected[name]
     picked = Measured(expected.value[judged], expected.magnitude[judged])
-    ulps = case.measure.ulps(found[judged], picked)
-    plain = max(before.plain, _plain(case.measure, found[judged], picked))
+    numbers = case.measure.exact.array(found[judged])
+    ulps = case.measure.ulps(numbers, picked)
+    plain = max(before.plain, _plain(case.measure, found[judged], numbers, picked))
     k = int(np.argmax(ulps))
     if not ulps[k] > before.ulps:
         return _Worst(before.ulps, plain, before.where)
@@ -213,13 +214,13 @@ def _apart(ulps: float, magnitude: Any) -> str:
     return f"{ulps:.3g} units in the last place of {float(magnitude):.3g}, the size of its terms{allowed}"
 
 
-def _plain(measure: Magnitudes, found: Array, expected: Measured) -> float:
+def _plain(measure: Magnitudes, found: Array, numbers: Array, expected: Measured) -> float:
     """The largest error in units in the last place of the exact values, of those that have such units."""
     with np.errstate(over="ignore"):
         units = np.spacing(np.abs(expected.value.astype(np.float64).astype(found.dtype)))
     usual = np.isfinite(found) & np.isfinite(units)
-    numbers = measure.exact.array(found[usual])
-    return float(np.max(measure.apart(numbers, expected.value[usual], units[usual].astype(np.float64)), initial=0))
+    errors = measure.apart(numbers[usual], expected.value[usual], units[usual].astype(np.float64))
+    return float(np.max(errors, initial=0))
 
 
 def _equation(optimizer: Optimizer, name: str) -> str:
@@ -245,14 +246,18 @@ def _start(
     both, many = {name: [each[name] for each in values] for name in values[0]}, len(values)
     found: list[list[Any]] = []
     by = in_range(optimizer, dtype)
+    apart = bool(optimizer.draws) or not settings.is_of_elements(optimizer)  # else vectors are one, for the reference
+
+    def side_by_side(tensors: Sequence[Array]) -> list[Any]:
+        return [np.stack([one] * many, axis=-1) for one in (tensors if apart else [np.concatenate(tensors)])]
+
     for arithmetic in (Magnitudes(dtype), by):
         how: dict[str, Any] = {"hypers": both, "arithmetic": arithmetic}
-        after: list[Any] = [np.stack([theta] * many, axis=-1) for theta in thetas]
+        after = side_by_side(thetas)
         states = reference.start(optimizer, after, **how, many=(many,))
         found.append([])
         for k, grad in enumerate(grads):
-            grads_of = [np.stack([one] * many, axis=-1) for one in grad]
-            after, states = reference.step(optimizer, after, grads_of, states, [k + 1] * many, **how)
+            after, states = reference.step(optimizer, after, side_by_side(grad), states, [k + 1] * many, **how)
             found[-1].append(joined(optimizer, {"theta": after, **states}, arithmetic, many=many))
     return thetas, grads, [(expected, unsure(ranged, by, many)) for expected, ranged in zip(*found, strict=True)]
 
@@ -322,18 +327,17 @@ def _specials(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
     # A setting for each branch, and one late enough that no first step is special.
     for setting in (*settings.branches(optimizer), settings.Setting(10, optimizer.values())):
         old = _ordinary_model(optimizer, dtype, rng)
-        usual = _Made(_stepped(candidate, setting, old), _exact(optimizer, setting, old))
-        for name in old:
-            for special in _SPECIALS:
-                given = {**old, name: _spoilt(old[name], special)}
-                outcome = _Made(_stepped(candidate, setting, given), _exact(optimizer, setting, given))
-                case = Case(Batch(optimizer, [setting], [given]), 0, random=False)
-                problem = _misled(case, usual, outcome)
-                if problem:
-                    where = f"{special} in every {_EVERY}th {name} of otherwise ordinary numbers"
-                    yield Finding(PART, subject, Verdict.FAILED, f"{problem}\nwith {where}, at {setting}")
-                    return
-                count += 1
+        spoilt = [(name, special) for name in old for special in _SPECIALS]
+        given = [old, *({**old, name: _spoilt(old[name], special)} for name, special in spoilt)]
+        batch = Batch(optimizer, [setting] * len(given), given)
+        usual = _made(candidate, batch, 0)
+        for place, (name, special) in enumerate(spoilt, start=1):
+            problem = _misled(Case(batch, place, random=False), usual, _made(candidate, batch, place))
+            if problem:
+                where = f"{special} in every {_EVERY}th {name} of otherwise ordinary numbers"
+                yield Finding(PART, subject, Verdict.FAILED, f"{problem}\nwith {where}, at {setting}")
+                return
+            count += 1
     detail = "come out where the equations say so and change nothing else"
     yield Finding(PART, subject, Verdict.TESTED, detail, {"vectors": count})
 
@@ -362,8 +366,9 @@ def _spoilt(arrays: Sequence[Array], special: float) -> list[Array]:
     return [first, *([first] * (len(arrays) - 1) if arrays[0] is arrays[-1] else arrays[1:])]
 
 
-def _exact(optimizer: Optimizer, setting: settings.Setting, old: settings.Model) -> dict[str, Array]:
-    return joined(optimizer, {"g": old["g"], **settings.model_step(optimizer, setting, old)})
+def _made(candidate: Candidate, batch: Batch, place: int) -> _Made:
+    exact = {name: values[..., place] for name, values in batch.in_float64.items()}
+    return _Made(_stepped(candidate, batch.at[place], batch.old[place]), exact)
 
 
 def _misled(case: Case, usual: _Made, outcome: _Made) -> str:

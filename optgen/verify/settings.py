@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
@@ -76,10 +76,11 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
     late = any(state.init.has(g) for state in optimizer.states)  # the first step reads what others do not
     expressions = [*(let.value for let in optimizer.step), *(state.init for state in optimizer.states)]
     relations = sorted(set().union(*(each.atoms(Relational) for each in expressions)), key=default_sort_key)
+    chosen = [usual, *moved] if relations else [usual]
     tried = [
         Setting(t, hypers, left)
-        for hypers in ((usual, *moved) if relations else (usual,))
-        for t, left in product(TIMES, [{}, *_numbers_left(optimizer, hypers, FIRST_STEPS)])
+        for hypers, numbers_left in zip(chosen, _numbers_left(optimizer, chosen, FIRST_STEPS), strict=True)
+        for t, left in product(TIMES, [{}, *numbers_left])
         if not left or t > 1
     ]
     t, hypers, numbers = _columns(optimizer, tried)
@@ -95,10 +96,22 @@ def _columns(
     optimizer: Optimizer, each: Sequence[Setting]
 ) -> tuple[list[int], dict[str, list[float]], dict[str, list[float]]]:
     """The steps of some settings, their hyperparameters and the states that are one number, before the step."""
-    hypers = {name: [setting.hypers[name] for setting in each] for name in each[0].hypers}
-    held = [numbers_of(optimizer, setting) for setting in each]
-    numbers = {state.name: [one[state.name] for one in held] for state in optimizer.numbers}
+    hypers = _side_by_side([setting.hypers for setting in each])
+    many = len(each)
+    starts = reference.start(optimizer, [np.ones((1, many))], hypers=hypers, many=(many,)) if optimizer.numbers else {}
+    numbers = {
+        state.name: [
+            setting.numbers.get(state.name, float(start))
+            for setting, start in zip(each, starts[state.name][0], strict=True)
+        ]
+        for state in optimizer.numbers
+    }
     return [setting.t for setting in each], hypers, numbers
+
+
+def _side_by_side(each: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """By name, the numbers of all of them."""
+    return {name: [numbers[name] for numbers in each] for name in each[0]}
 
 
 def pushed(optimizer: Optimizer) -> list[Setting]:
@@ -131,18 +144,24 @@ def _drawn_numbers(optimizer: Optimizer, t: int, hypers: dict[str, float], rng: 
     if not optimizer.numbers:
         return {}
     start = {name: _with_few_bits(value) for name, value in numbers_of(optimizer, Setting(1, hypers)).items()}
-    return [start, *_numbers_left(optimizer, hypers, min(t, int(rng.integers(1, 7))) - 1)][-1]
+    return [start, *_numbers_left(optimizer, [hypers], min(t, int(rng.integers(1, 7))) - 1)[0]][-1]
 
 
-def _numbers_left(optimizer: Optimizer, hypers: dict[str, float], steps: int) -> Iterator[dict[str, float]]:
-    """States that are one number, after each of the first steps."""
+def _numbers_left(
+    optimizer: Optimizer, each: Sequence[Mapping[str, float]], steps: int
+) -> list[list[dict[str, float]]]:
+    """For each of some choices of hyperparameters, the states that are one number, after each of the first steps."""
+    left: list[list[dict[str, float]]] = [[] for _ in each]
     if not optimizer.numbers:
-        return
-    thetas = [np.ones(1)]
-    states = reference.start(optimizer, thetas, hypers=hypers)
+        return left
+    thetas, hypers = [np.ones((1, len(each)))], _side_by_side(each)
+    states = reference.start(optimizer, thetas, hypers=hypers, many=(len(each),))
     for k in range(1, steps + 1):
-        _, states = reference.step(optimizer, thetas, thetas, states, k, hypers=hypers)
-        yield {state.name: _with_few_bits(float(states[state.name][0])) for state in optimizer.numbers}
+        _, states = reference.step(optimizer, thetas, thetas, states, [k] * len(each), hypers=hypers)
+        for place, its in enumerate(left):
+            numbers = {state.name: float(states[state.name][0][place]) for state in optimizer.numbers}
+            its.append({name: _with_few_bits(value) for name, value in numbers.items()})
+    return left
 
 
 def _drawn_hyper(hyper: Hyper, rng: Any) -> float:
@@ -166,11 +185,13 @@ def _with_few_bits(value: float) -> float:
     return float(np.ldexp(np.round(np.ldexp(mantissa, _EXACT_BITS)), exponent - _EXACT_BITS))
 
 
+@lru_cache
 def is_of_elements(optimizer: Optimizer) -> bool:
     """Whether each element goes its own way: nothing is added up, and no state is shared."""
     return not optimizer.small_states and not _reductions(optimizer)
 
 
+@lru_cache
 def is_of_tensors(optimizer: Optimizer) -> bool:
     """Whether each tensor goes its own way: nothing but the step is shared by the model."""
     totals = {node.to for node in _reductions(optimizer)}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sympy import Max, Piecewise, sqrt
+from sympy import Abs, Max, Min, Piecewise, exp, sign, sqrt
 
 from optgen import COL, ROW, Let, ModelNorm, Norm, Optimizer, RowMean, TensorSum, g, local, n_cols, state, t, theta
 from optgen.hypers import beta2, eps, lr, momentum, weight_decay
@@ -25,6 +25,8 @@ from optgen.properties import (
 )
 from optgen.verify.candidate import QUICK, Candidate, Verdict
 from optgen.verify.claims import check, proved
+from optgen.verify.claims.algebra import degree
+from optgen.verify.claims.rule import T, plain
 
 m, v, b, s, lam, distance, switched_at = state("m v b s lam distance switched_at")
 r, c = state("r", space=ROW), state("c", space=COL)
@@ -115,6 +117,27 @@ FALSE = [
     ("swats", Independent(lam.next, of=v)),
     ("swats_at", Independent(theta.next, of=switched_at)),
 ]
+
+
+M, V, B = plain(m), plain(v), plain(b)  # which grow with the first and second power, and not at all
+DEGREES = [
+    (M * sqrt(V) / B, 2),
+    (Max(M, 0) + Abs(Min(M, sqrt(V))), 1),
+    (sign(M) * B**T, 0),
+    (Piecewise((M**2, (M > 0) & (V > M**2)), (V, True)), 2),
+    (exp(M / sqrt(V)) * V, 2),
+    (M + V, None),
+    (Max(M, 1), None),
+    (Piecewise((M, M > 1), (2 * M, True)), None),
+    (sign(M - 1), None),
+    (B**M, None),
+    (exp(M), None),
+]
+
+
+@pytest.mark.parametrize(("expression", "expected"), DEGREES, ids=str)
+def test_how_an_expression_grows_is_read_off(expression: Any, expected: int | None) -> None:
+    assert degree(expression, {M: 1, V: 2}) == expected
 
 
 @pytest.mark.parametrize(("name", "claim"), FALSE, ids=str)

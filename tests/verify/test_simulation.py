@@ -20,10 +20,11 @@ from optgen.verify.settings import begun, branches, model_step, ordinary
 
 def of_gpus(optimizer, folder):
     """The module for GPUs beside that for CPUs, as they are in ``generated``."""
+    kernel = pipeline.kernel_of(optimizer)
     for name in ("cpu", "cuda"):
         path = folder / name / f"{optimizer.name}.py"
         path.parent.mkdir(exist_ok=True)
-        text = target_named(name).source(optimizer, pipeline.kernel_of(optimizer), Origin("", "", ""))
+        text = target_named(name).source(optimizer, kernel, Origin("", "", ""))
         path.write_text(text, encoding="utf-8")
     return Candidate(optimizer, path, target="cuda")
 

@@ -18,7 +18,7 @@ from optgen.language.spec import Optimizer
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 from optgen.verify.claims.kernel import observed
 from optgen.verify.claims.proofs import proved
-from optgen.verify.claims.rule import Rule, plain
+from optgen.verify.claims.rule import plain, rule_of
 from optgen.verify.claims.trials import tried
 
 PART = "properties"
@@ -42,7 +42,7 @@ def check(candidate: Candidate, effort: Effort) -> Iterator[Finding]:
 
 def _where(claim: Claim, optimizer: Optimizer) -> str:
     """Where a claim was tried."""
-    rule = Rule(optimizer)
+    rule = rule_of(optimizer)
     unseen = (isinstance(claim, Monotone | Bounded) and not observed(plain(claim.expression), rule)[1]) or (
         isinstance(claim, FirstTrue) and not any(value.has(plain(claim.condition)) for _, value in rule.equations)
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import Any
 
 import sympy
-from sympy import Abs, Dummy, Eq, Interval, Max, Min, Pow, Rational, S, diff, factor, together
+from sympy import Abs, Add, Dummy, Eq, Interval, Max, Min, Mul, Piecewise, Pow, Rational, S, diff, factor, together
 from sympy import sign as signum
 
 from optgen.verify.claims.rule import Rule, T, new
@@ -58,7 +58,7 @@ def is_fraction(number: Any) -> bool:
 
 def _cases(expression: Any, rule: Rule) -> Iterator[Any]:
     """The expression for each way in which its conditions may come out; at t == 1 states are what they start from."""
-    conditions = {pair.args[1] for piecewise in expression.atoms(sympy.Piecewise) for pair in piecewise.args} - {S.true}
+    conditions = {pair.args[1] for piecewise in expression.atoms(Piecewise) for pair in piecewise.args} - {S.true}
     ordered = sorted(conditions, key=str)
     for outcome in product((S.true, S.false), repeat=min(len(ordered), 4)):
         chosen = dict(zip(ordered, outcome, strict=False))
@@ -116,6 +116,37 @@ def nonnegative_states(rule: Rule) -> frozenset[Any]:
         kept = {state for state in kept if never_negative(rule.expanded(new(state)), rule, assumed)}
         if kept == assumed:
             return assumed
+
+
+def degree(expression: Any, powers: Mapping[Any, Any]) -> Any:
+    """The power of c with which an expression grows if each symbol does with its own, for every c > 0.
+
+    None if that is not seen from how it is written.
+    """
+    match expression:
+        case sympy.Symbol():
+            return powers.get(expression, S.Zero)
+        case Mul():
+            found = [degree(factor, powers) for factor in expression.args]
+            return None if None in found else sum(found)
+        case Pow(base=base, exp=exponent) if exponent.is_number:
+            of_base = degree(base, powers)
+            return None if of_base is None else of_base * exponent
+        case Add() | Max() | Min() | Abs():
+            return _degree_of_all(expression.args, powers)
+        case Piecewise():
+            relations = expression.atoms(sympy.core.relational.Relational)
+            same = all(_degree_of_all(relation.args, powers) is not None for relation in relations)
+            return _degree_of_all([value for value, _ in expression.args], powers) if same else None
+        case signum():
+            return None if degree(expression.args[0], powers) is None else S.Zero
+    return S.Zero if all(degree(part, powers) == 0 for part in expression.args) else None
+
+
+def _degree_of_all(parts: Sequence[Any], powers: Mapping[Any, Any]) -> Any:
+    """The degree that all of them have, of which 0 has any; None if they differ."""
+    first, *others = {degree(part, powers) for part in parts if part != 0} or {S.Zero}
+    return None if others else first
 
 
 def vanishes(expression: Any, rule: Rule) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -112,15 +113,22 @@ class KernelOnTrial:
         """How many elements the model has."""
         return sum(map(math.prod, self.shapes))
 
+    @cached_property
+    def places(self) -> list[slice]:
+        """Where the elements of each tensor are."""
+        ends = [0, *accumulate(map(math.prod, self.shapes))]
+        return [slice(*pair) for pair in pairwise(ends)]
+
     def tensors(self, flat: Floats) -> list[Floats]:
         """Views of a flat array, one a tensor."""
-        ends = np.cumsum([math.prod(shape) for shape in self.shapes])
-        return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), self.shapes, strict=True)]
+        return [flat[place].reshape(shape) for place, shape in zip(self.places, self.shapes, strict=True)]
 
     def flat(self, tensors: Sequence[Floats]) -> Floats:
         """What has a value a tensor, or a row of it, say, in one array of all elements."""
-        pairs = zip(tensors, self.shapes, strict=True)
-        return np.concatenate([np.broadcast_to(values, shape).ravel() for values, shape in pairs])
+        whole = np.empty(self.size, np.result_type(*tensors))
+        for part, values in zip(self.tensors(whole), tensors, strict=True):
+            part[...] = values
+        return whole
 
     def narrowed(self, flat: Floats, like: Sequence[Floats]) -> list[Floats]:
         """The reverse: for each tensor an array as large as another, which broadcasts against it."""
@@ -149,7 +157,9 @@ class KernelOnTrial:
         """One step: what went in and what came out, by name."""
         after = theta.copy()
         optimizer = self.kind(self.tensors(after), **hypers)
-        taken_up(optimizer, t - 1, {name: np.array(states[name].flat[0]) for name in optimizer.program.numbers})
+        numbers = {name: np.array(states[name].flat[0]) for name in optimizer.program.numbers}
+        if t > 1 or numbers:
+            taken_up(optimizer, t - 1, numbers)
         for name, arrays in self._arrays(optimizer).items():
             for array, given in zip(arrays, self.narrowed(states[name], arrays), strict=True):
                 array[...] = given
@@ -178,10 +188,9 @@ class KernelOnTrial:
 
     def evaluated(self, expression: Any, values: Values) -> Floats:
         """The value of an expression in plain symbols for every element, in float64."""
-        known = {
-            name: self.tensors(np.broadcast_to(values[name], self.size))
-            for name in {symbol.name for symbol in expression.free_symbols} & values.keys()
-        }
+        names = {symbol.name for symbol in expression.free_symbols} & values.keys()
+        given = {name: np.asarray(values[name]) for name in names}
+        known = {name: self.tensors(its) if its.ndim else [its] * len(self.shapes) for name, its in given.items()}
         return self.flat(reference.value(expression, known, self.shapes, int(values.get("t", 0))))
 
 
@@ -194,15 +203,17 @@ def observed(expression: Any, rule: Rule) -> tuple[Any, bool]:
     return result, bool(result.free_symbols & set(map(new, rule.variables)))
 
 
+@lru_cache(maxsize=64)  # asked for every trial of a claim, and to tell where it was tried
 def _solved(local: Any, rule: Rule) -> Any:
     """A local from the first new value that it enters linearly; as the equations have it if there is none."""
     for target in map(new, rule.variables):
         value = rule.expanded(rule.defined(target), {local: Dummy("kept")}, new_too=False)
         dummies = [symbol for symbol in value.free_symbols if isinstance(symbol, Dummy)]
         hidden = any(node.has(*dummies) for node in value.atoms(Piecewise, Reduction))
-        if dummies and not hidden and not diff(value, dummies[0], 2):
+        if dummies and not hidden:
             slope = diff(value, dummies[0])
-            return (target - value.xreplace({dummies[0]: S.Zero})) / slope
+            if not (slope.has(dummies[0]) and diff(slope, dummies[0])):
+                return (target - value.xreplace({dummies[0]: S.Zero})) / slope
     return rule.expanded(rule.defined(local), new_too=False)
 
 

@@ -12,6 +12,7 @@ from optgen.language import properties
 from optgen.language.spec import Optimizer
 from optgen.verify.claims.algebra import (
     LARGEST_PROOF,
+    degree,
     is_fraction,
     is_zero,
     never_negative,
@@ -19,12 +20,12 @@ from optgen.verify.claims.algebra import (
     signed,
     vanishes,
 )
-from optgen.verify.claims.rule import THETA, G, Rule, T, new, plain
+from optgen.verify.claims.rule import THETA, G, Rule, T, new, plain, rule_of
 
 
 def proved(claim: properties.Claim, optimizer: Optimizer) -> bool:
     """Whether a claim could be proved from the equations; False says nothing against it."""
-    rule = Rule(optimizer, claim.given)
+    rule = rule_of(optimizer, claim.given)
     if rule.draws or (rule.reduces and not isinstance(claim, properties.Independent)):
         return False
     prove = _PROOFS.get(type(claim))
@@ -206,15 +207,16 @@ def _invariant_proof(claim: properties.Invariant, rule: Rule) -> bool:
     c = Dummy("c", positive=True)
     powers = {plain(symbol): power for symbol, power in claim.powers}
     scaled = {symbol: c**power * symbol for symbol, power in powers.items()}
-    for symbol in rule.variables:
-        factor_ = c ** powers.get(symbol, 0)
-        value = rule.expanded(new(symbol))
-        if not vanishes(value.xreplace(scaled) - factor_ * value, rule):
-            return False
-        start = rule.initial.get(symbol, S.Zero)
-        if not vanishes(start.xreplace(scaled) - factor_ * start, rule):
-            return False
-    return True
+
+    def scales(value: Any, power: Any) -> bool:
+        seen = value == 0 or degree(value, powers) == power
+        return seen or vanishes(value.xreplace(scaled) - c**power * value, rule)
+
+    return all(
+        scales(value, powers.get(symbol, 0))
+        for symbol in rule.variables
+        for value in (rule.expanded(new(symbol)), rule.initial.get(symbol, S.Zero))
+    )
 
 
 def _independent_proof(claim: properties.Independent, rule: Rule) -> bool:
@@ -234,7 +236,7 @@ def _equal_proof(claim: properties.EqualTo, rule: Rule) -> bool:
 
 
 def _equivalent_proof(claim: properties.Equivalent, rule: Rule) -> bool:
-    other = Rule(claim.other)
+    other = rule_of(claim.other)
     variables = {*other.variables, *map(plain, claim.other.hypers)}
     change = {symbol: symbol.xreplace(rule.fixed) for symbol in variables}
     change |= {plain(symbol): plain(value).xreplace(rule.fixed) for symbol, value in claim.where}

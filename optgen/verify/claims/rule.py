@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sympy import Symbol
@@ -81,14 +81,25 @@ class Rule:
 
         New values are written out as well, so that only old ones are left, unless they are not to be.
         """
-        replaced = replaced or {}
-        kept = () if new_too else {new(symbol) for symbol in self.variables}
-        result = expression.xreplace(self.fixed).xreplace(replaced)
-        for target, value in reversed(self.equations):
-            if target not in kept and result.has(target):
-                result = result.xreplace({target: value}).xreplace(replaced)
-        return result
+        return _expanded(self, expression, tuple((replaced or {}).items()), new_too)
 
     def defined(self, target: Any) -> Any:
         """The right-hand side of a target's equation."""
         return dict(self.equations)[target]
+
+
+@lru_cache(maxsize=64)
+def rule_of(optimizer: Optimizer, given: tuple[tuple[Any, Any], ...] = ()) -> Rule:
+    """The rule, which is the same for every claim that has the same given."""
+    return Rule(optimizer, given)
+
+
+@lru_cache(maxsize=256)  # claims are about the same few values
+def _expanded(rule: Rule, expression: Any, replaced: tuple[tuple[Any, Any], ...], new_too: bool) -> Any:  # noqa: FBT001
+    put = dict(replaced)
+    kept = () if new_too else {new(symbol) for symbol in rule.variables}
+    result = expression.xreplace(rule.fixed).xreplace(put)
+    for target, value in reversed(rule.equations):
+        if target not in kept and result.has(target):
+            result = result.xreplace({target: value}).xreplace(put)
+    return result

@@ -18,7 +18,7 @@ from optgen.language.spec import Optimizer
 from optgen.verify import reference
 from optgen.verify.candidate import Candidate, Effort
 from optgen.verify.claims.kernel import STEPS, TOLERANCE, Floats, Trial, Values, different, observed, shown
-from optgen.verify.claims.rule import THETA, G, Rule, T, new, plain
+from optgen.verify.claims.rule import THETA, G, T, new, plain, rule_of
 
 Violations = Iterator[str | None]
 """What a trial finds as it goes on: the input for which a claim does not hold, None where it does."""
@@ -27,7 +27,7 @@ Violations = Iterator[str | None]
 def tried(claim: properties.Claim, candidate: Candidate, effort: Effort) -> str | None:
     """The input for which a kernel violates a claim, with both values; None if none was found."""
     rng = np.random.default_rng(effort.seed)
-    trial = Trial(candidate, Rule(candidate.optimizer), claim.given, effort, rng)
+    trial = Trial(candidate, rule_of(candidate.optimizer), claim.given, effort, rng)
     attempt: Callable[[Any, Trial], Violations] = _TRIALS[type(claim)]
     with np.errstate(all="ignore"):
         return next(filter(None, attempt(claim, trial)), None)

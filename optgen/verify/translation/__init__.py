@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import random
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import product
 
 import sympy
@@ -82,11 +83,11 @@ def _judged(
 ) -> Iterator[Finding]:
     """Compare the new value of each state, and all it was computed from, with the spec."""
     spaces = optimizer.spaces
-    said = _said(optimizer, run.case, set(run.computed))
+    said = _said(optimizer, run.case, frozenset(run.computed))
     verdicts = {target: settled(code, said[target], spaces, draw) for target, code in run.computed.items()}
     wrong_so_far = [target for target, (verdict, _) in verdicts.items() if verdict is Verdict.FAILED]
     # Choices keep their names: written into one another they would grow without bound.
-    choices = {x for x, value in run.computed.items() if value.has(Piecewise) or said[x].has(Piecewise)}
+    choices = frozenset(x for x, value in run.computed.items() if value.has(Piecewise) or said[x].has(Piecewise))
     plain = {x: value for x, value in run.computed.items() if x not in choices}
     all_said = _said(optimizer, run.case, choices) if wrong_so_far else {}
     for target in wrong_so_far:
@@ -102,17 +103,24 @@ def _judged(
         yield Finding(PART, f"{let}{label}", worst, "\n".join(filter(None, (*wrong, own[1]))), {"stored": 1})
 
 
-def _said(optimizer: Optimizer, case: Assumed, named: set[Named]) -> dict[Named, Expr]:
+@lru_cache(maxsize=64)  # asked of each module that claims to be the rule
+def _said(optimizer: Optimizer, case: Assumed, named: frozenset[Named]) -> Mapping[Named, Expr]:
     """What the spec says of each target, in terms of those that the code has names for."""
     replaced: dict[Named, Expr] = {}
     late = (state for state in optimizer.states if frame.late(state))
     first = {s: Piecewise((_undrawn(plain(s.init)), sympy.Eq(t, 1)), (s, True)) for s in late}
     said: dict[Named, Expr] = {}
-    for let in optimizer.equations:
-        said[let.target] = case.settle(_undrawn(plain(let.value)).xreplace(first)).xreplace(replaced)
-        if let.target not in named:
-            replaced[let.target] = said[let.target]
+    for target, value in _equations(optimizer).items():
+        said[target] = case.settle(value.xreplace(first)).xreplace(replaced)
+        if target not in named:
+            replaced[target] = said[target]
     return said
+
+
+@lru_cache(maxsize=8)  # the same in every case
+def _equations(optimizer: Optimizer) -> Mapping[Named, Expr]:
+    """What each target is, with symbols for draws."""
+    return {let.target: _undrawn(plain(let.value)) for let in optimizer.equations}
 
 
 def _written_out(code: Expr, computed: Mapping[Named, Expr]) -> Expr:
@@ -151,7 +159,7 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Assumed]:
     }
     run = SymbolicRun(functions, {x.name: x for x in optimizer.spaces}, Assumed(()))
     results = run.call("scalars", [t, *optimizer.hypers, *optimizer.numbers], "host")
-    expressions = [*results, *run.computed.values(), *(_undrawn(plain(let.value)) for let in optimizer.equations)]
+    expressions = [*results, *run.computed.values(), *_equations(optimizer).values()]
     if any(frame.late(state) for state in optimizer.states):
         expressions.append(Piecewise((1, sympy.Eq(t, 1)), (0, True)))
     conditions: list[Relational] = []
@@ -164,7 +172,7 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Assumed]:
         raise Rejected(f"it has {len(conditions)} conditions on scalars, too many to try every case")
     for truth in product((True, False), repeat=len(conditions)):
         case = Assumed(tuple(zip(conditions, truth, strict=True)))
-        if _can_be(case) and _agrees(case, {let.target: plain(let.value) for let in optimizer.equations}):
+        if _can_be(case) and _agrees(case, _equations(optimizer)):
             yield case
 
 

@@ -25,6 +25,7 @@ from sympy.core.relational import Ge, Gt, Relational
 from optgen.language.reductions import (
     REDUCTION,
     ColMax,
+    Extent,
     GroupSum,
     ModelSum,
     Reduction,
@@ -210,6 +211,8 @@ def equal(a: Expr, b: Expr) -> bool:
     """Whether algebra shows two expressions without reductions equal, in every case of the conditions in them."""
     if max(a.count_ops(), b.count_ops()) > LARGEST:
         return False
+    if _differ(a, b):
+        return False
     a, b = algebraic(a), algebraic(b)
     if not (a.has(Relational) or b.has(Relational)):
         return bool(cancel(together(_normal(a) - _normal(b))) == 0)
@@ -217,6 +220,16 @@ def equal(a: Expr, b: Expr) -> bool:
     if 2 ** len(_conditions(a) | _conditions(b)) > CASES:
         return False
     return _equal_in_cases(a, b)
+
+
+def _differ(a: Expr, b: Expr) -> bool:
+    """Whether two expressions are different numbers at a point, which is always the same."""
+    draw = random.Random(0)
+    symbols = sorted(a.free_symbols | b.free_symbols, key=str)
+    drawn = {x: Integer(draw.randint(1, 9)) if x.is_integer else _drawn(x, draw) for x in symbols}
+    known = {x: _BY.number(abs(value) if x.is_nonnegative else value) for x, value in drawn.items()}
+    point = _Point(drawn, *(reference.evaluated(side, known, _BY) for side in (a, b)))
+    return point.is_finite and bool(point.difference)
 
 
 def _equal_in_cases(a: Expr, b: Expr) -> bool:
@@ -318,6 +331,10 @@ def _whole(space: Space, key: tuple[int, ...]) -> tuple[_Element, ...]:
     return tuple(place for place in _PLACES if place.within(space) == key)
 
 
+_COUNTED: Mapping[Extent, Space] = {numel: Space.TENSOR, n_rows: Space.COL, n_cols: Space.ROW}
+"""Of what each extent is the size."""
+
+
 @dataclass
 class _RandomModel:
     """A small model with a random number for each value of each symbol, drawn when it is first wanted."""
@@ -332,25 +349,29 @@ class _RandomModel:
 
     def over(self, node: Expr, places: Sequence[_Element]) -> Sequence[Any]:
         """The values of an expression for some elements."""
-        symbols = _in_order(node)
-        drawn = [[self.number(symbol, place) for symbol in symbols] for place in places]  # an element after another
+        symbols = [(symbol, self.space(symbol)) for symbol in _in_order(node)]
+        drawn = [[self.number(*each, place) for each in symbols] for place in places]  # an element after another
         its = [np.array(values, object) for values in zip(*drawn, strict=True)]
-        known = dict(zip(symbols, its, strict=True))
+        known = {symbol: values for (symbol, _), values in zip(symbols, its, strict=True)}
         return list(np.broadcast_to(reference.evaluated(node, known, _BY), len(places)))
 
-    def number(self, node: Expr, place: _Element) -> Any:
+    def space(self, node: Expr) -> Space:
+        """Of which wholes a symbol or a reduction has a value each; an extent, of which it is the size."""
+        return _COUNTED.get(node) or self.totals.space(node)
+
+    def number(self, node: Expr, space: Space, place: _Element) -> Any:
         """The value of a symbol, or of a reduction."""
-        if node in (numel, n_rows, n_cols):
-            space = {numel: Space.TENSOR, n_rows: Space.COL, n_cols: Space.ROW}[node]
-            return _BY.number(len(_whole(space, place.within(space))))
-        space = self.totals.space(node)
-        key = (node, place.within(space))
-        if key not in self.values:
-            if isinstance(node, Reduction):
-                self.values[key] = _reduced(node.how, self.over(node.args[0], _whole(space, key[1])))
+        whole = place.within(space)
+        found = self.values.get((node, whole))
+        if found is None:
+            if isinstance(node, Extent):
+                found = _BY.number(len(_whole(space, whole)))
+            elif isinstance(node, Reduction):
+                found = _reduced(node.how, self.over(node.args[0], _whole(space, whole)))
             else:
-                self.values[key] = _BY.number(_drawn(node, self.draw))
-        return self.values[key]
+                found = _BY.number(_drawn(node, self.draw))
+            self.values[node, whole] = found
+        return found
 
 
 @lru_cache(maxsize=256)  # asked for every element at every point; printing takes long
@@ -444,7 +465,7 @@ def _at_points(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> I
                 near = model.at(edge, place) * (1 if edge.is_Integer else _BY.number(draw.choice(_NEAR)))
                 if not isinstance(symbol, Hyper) or S(near) in symbol.domain:
                     model.values[symbol, place.within(totals.space(symbol))] = near
-        point = {symbol: model.number(symbol, place) for symbol in symbols}
+        point = {symbol: model.number(symbol, model.space(symbol), place) for symbol in symbols}
         yield _Point(point, model.at(code, place), model.at(spec, place))
 
 
@@ -454,13 +475,18 @@ def _edges(*sides: Expr) -> list[tuple[Named, Expr]]:
     return sorted((pair for pair in pairs if isinstance(pair[0], State | Next | Local | Hyper)), key=str)
 
 
+@cache
+def _is_whole(domain: sympy.Set) -> bool:
+    return bool(domain.is_subset(S.Integers))
+
+
 def _drawn(symbol: Named, draw: random.Random) -> Expr:
     """A random rational for a symbol, inside the domain of a hyperparameter."""
     if isinstance(symbol, StepCount):
         return Integer(draw.randint(1, 50))
     if isinstance(symbol, Hyper):
         low, high = symbol.domain.inf, symbol.domain.sup
-        if symbol.domain.is_subset(S.Integers):
+        if _is_whole(symbol.domain):
             return Integer(max(low, draw.randint(1, 9)) if low.is_finite else draw.randint(1, 9))
         low = low if low.is_finite else Integer(-3)
         high = high if high.is_finite else low + draw.choice((3, 60))  # of the size of most numbers, and of that of t

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -81,17 +81,20 @@ def _phase(phase: Any) -> StepKernel:
 def complaints(candidate: Candidate, tree: ast.Module, program: Mapping[str, Any]) -> Iterator[str]:
     """All that is wrong with everything but the arithmetic."""
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    yield from _origins(candidate.target, functions, tree)
+    everything = list(ast.walk(tree))
+    yield from _origins(candidate.target, functions, tree.body, everything)
     yield from _starts(candidate, functions["initial"])
     yield from _derived(candidate, functions)
-    yield from _data(candidate, tree, program)
+    yield from _data(candidate, everything, program)
 
 
-def _origins(target: str, functions: Mapping[str, ast.FunctionDef], tree: ast.Module) -> Iterator[str]:
+def _origins(
+    target: str, functions: Mapping[str, ast.FunctionDef], body: Sequence[ast.stmt], everything: Sequence[ast.AST]
+) -> Iterator[str]:
     """What is wrong with where names come from: the runtime, for the machine that the module is for."""
-    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    imports = [node for node in body if isinstance(node, ast.ImportFrom)]
     homes = {a.asname or a.name: str(node.module) for node in imports for a in node.names if a.asname in (None, a.name)}
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    called = {node.func.id for node in everything if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     compiled = {ast.unparse(x) for function in functions.values() for x in function.decorator_list}
     for name in sorted((called - functions.keys() - _OWN) | compiled):
         home = homes.get(name, "")
@@ -126,11 +129,11 @@ def _derived(candidate: Candidate, functions: Mapping[str, ast.FunctionDef]) -> 
             yield f"`{hyper}` is {text(value)} unless given, where the spec says {text(hyper.default)}"
 
 
-def _data(candidate: Candidate, tree: ast.Module, program: Mapping[str, Any]) -> Iterator[str]:
+def _data(candidate: Candidate, everything: Sequence[ast.AST], program: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the defaults, the domains and the order of the states."""
     optimizer = candidate.optimizer
     defaults = {h.name: h.usual if h.default.is_number else None for h in optimizer.hypers}
-    for node in ast.walk(tree):
+    for node in everything:
         match node:
             case ast.FunctionDef(
                 name="step" | "__init__" as name, args=ast.arguments(kwonlyargs=given, kw_defaults=values)

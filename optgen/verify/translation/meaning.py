@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sympy
@@ -12,7 +12,7 @@ from sympy import And, Expr, Integer, Mul, Not, Or, Piecewise, Rational, S, exp,
 from sympy.core.relational import Relational
 
 from optgen.language import reductions
-from optgen.language.sums import negated
+from optgen.language.sums import negated, plain
 from optgen.language.text import text
 
 
@@ -75,6 +75,14 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     ">": sympy.Gt,
     ">=": sympy.Ge,
 }
+
+
+@lru_cache(maxsize=4096)  # modules of a rule ask the same, and SymPy takes long to see nothing in a maximum or a root
+def meant(name: str, *arguments: Any) -> Any:
+    """What an operator, or a function, makes of numbers; None if it is neither."""
+    meaning = OPERATORS.get(name) or FUNCTIONS.get(name)
+    found = None if meaning is None else S(meaning(*arguments))
+    return plain(found) if isinstance(found, Expr) else found
 
 
 class Whole(sympy.Function):

@@ -10,12 +10,11 @@ from sympy import Expr, S, cancel
 
 from optgen.language import reductions
 from optgen.language.spec import Optimizer
-from optgen.language.sums import plain
 from optgen.language.symbols import Named, State, algebraic, t
 from optgen.language.text import text
 from optgen.loops import nodes
 from optgen.verify.reader import Rejected
-from optgen.verify.translation.meaning import FUNCTIONS, OPERATORS, Assumed, number
+from optgen.verify.translation.meaning import Assumed, meant, number
 
 Names = dict[str, Any]
 
@@ -109,11 +108,10 @@ class SymbolicRun:
 
     def called(self, name: str, arguments: Sequence[Expr]) -> Expr:
         """What an operator, or a function, makes of numbers."""
-        meaning = OPERATORS.get(name) or FUNCTIONS.get(name)
-        if meaning is None:
+        found = meant(name, *arguments)
+        if found is None:
             raise Rejected(f"`{name}` is no function that generated code may call")
-        found = S(meaning(*arguments))
-        return self.case.settle(plain(found) if isinstance(found, Expr) else found)
+        return self.case.settle(found)
 
     def held(self, name: str) -> Expr:
         """What memory has under a name."""
