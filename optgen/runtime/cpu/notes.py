@@ -19,8 +19,8 @@ from numba.core.registry import CPUDispatcher
 from optgen.runtime.core.program import Array, Call
 from optgen.runtime.core.storage import WORD, Handed, storage_of
 from optgen.runtime.core.table import At
+from optgen.runtime.cpu.borrowed import borrowed
 from optgen.runtime.cpu.compiled import CompilerOfKernels, compiled, kept_on_disk
-from optgen.runtime.cpu.lent import lent
 from optgen.runtime.cpu.threads import done, part_of, place_of_parts
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -58,7 +58,7 @@ class Routine(CPUDispatcher):
     def _code(self, args: Sequence[Any], alike: Any) -> int:
         """Where the code for such arguments lies."""
         if alike not in self._codes:
-            kinds = tuple(lent(typeof(argument)) for argument in args)
+            kinds = tuple(borrowed(typeof(argument)) for argument in args)
             made = self.compile(kinds).overloads[kinds]
             self._codes[alike] = int(made.library.get_pointer_to_function(part_of(made.fndesc.llvm_func_name)))
         return self._codes[alike]
@@ -102,7 +102,7 @@ class _Argument(NamedTuple):
     """What is seen of an argument."""
 
     kind: Any  # what tells its type from others, in a hundredth of the time that Numba takes
-    words: bytes  # as kernels take it: an array that they are lent, a storage's word, or several arrays
+    words: bytes  # as kernels take it: an array that they borrow, a storage's word, or several arrays
 
 
 def _seen(argument: Any) -> _Argument:

@@ -33,8 +33,8 @@ from numba.extending import (
 
 from optgen.runtime.core.storage import HALF, WORD, Handed, Storage, Stored, storage_of
 from optgen.runtime.cpu import formats
+from optgen.runtime.cpu.borrowed import Borrowed, address
 from optgen.runtime.cpu.draws import philox
-from optgen.runtime.cpu.lent import Lent, address
 from optgen.runtime.cpu.primitives import helper, per_element, where
 
 __all__ = ["view"]
@@ -263,7 +263,7 @@ def _type_of_view(_context: Any) -> Any:
     return typed
 
 
-@lower_builtin(view, Lent, types.Integer, types.Integer, types.Integer, StoredType)  # type: ignore[untyped-decorator]
+@lower_builtin(view, Borrowed, types.Integer, types.Integer, types.Integer, StoredType)  # type: ignore[untyped-decorator]
 @lower_builtin(view, types.Array, types.Integer, types.Integer, types.Integer, StoredType)  # type: ignore[untyped-decorator]
 def _memory(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """The memory itself, which Numba would compile two functions for."""

@@ -1,4 +1,4 @@
-"""Arrays that a kernel is lent: where their elements lie, and how many there are.
+"""Arrays that a kernel borrows: where their elements lie, and how many there are.
 
 Whoever makes a step holds its arrays until the step is over, and all of them lie as C has it. So a kernel need not
 count who refers to an array, nor be told strides: it is given two words for a vector where Numba's arrays take seven,
@@ -19,17 +19,17 @@ from numba.np.arrayobj import populate_array
 
 from optgen.runtime.core.table import At
 
-__all__ = ["Lent", "address", "lent"]
+__all__ = ["Borrowed", "address", "borrowed"]
 
 
-class Lent(types.IterableType):
+class Borrowed(types.IterableType):
     """The type of such an array."""
 
     mutable = True
 
     def __init__(self, dtype: Any, ndim: int) -> None:
         self.dtype, self.ndim = dtype, ndim
-        super().__init__(name=f"lent({dtype}, {ndim})")
+        super().__init__(name=f"borrowed({dtype}, {ndim})")
 
     @property
     def whole(self) -> types.Array:
@@ -42,17 +42,17 @@ class Lent(types.IterableType):
         return self.whole.iterator_type
 
 
-@register_model(Lent)
+@register_model(Borrowed)
 class _Words(models.StructModel):
     """What a kernel is given."""
 
-    def __init__(self, manager: Any, kind: Lent) -> None:
+    def __init__(self, manager: Any, kind: Borrowed) -> None:
         shape = types.UniTuple(types.intp, kind.ndim)
         super().__init__(manager, kind, [("data", types.CPointer(kind.dtype)), ("shape", shape)])
 
 
-def lent(kind: Any) -> Any:
-    """The type of what a kernel is lent in place of an array, or of several.
+def borrowed(kind: Any) -> Any:
+    """The type of what a kernel borrows where it is given an array, or several.
 
     Raises
     ------
@@ -60,12 +60,12 @@ def lent(kind: Any) -> Any:
         If elements of an array do not lie as C has it.
     """
     if isinstance(kind, types.NamedTuple):
-        return types.NamedTuple(list(map(lent, kind.types)), At)
+        return types.NamedTuple(list(map(borrowed, kind.types)), At)
     if not isinstance(kind, types.Array):
         return kind
     if not kind.is_c_contig:
         raise TypeError(f"kernels take arrays whose elements lie one after another, in C's order: this is {kind}")
-    return Lent(kind.dtype, kind.ndim)
+    return Borrowed(kind.dtype, kind.ndim)
 
 
 # What can be asked of one ---------------------------------------------------------------------------------------------
@@ -73,14 +73,14 @@ def lent(kind: Any) -> Any:
 
 def _item(array: Any, index: Any) -> Any:
     """The type of what an index takes: an element, an array of fewer dimensions, a part; None where it is no index."""
-    if not isinstance(array, Lent):
+    if not isinstance(array, Borrowed):
         return None
     if isinstance(index, types.SliceType):
         return array if array.ndim == 1 and not index.has_step else None
     left = array.ndim - len(_each(index))
     if left < 0 or not all(isinstance(number, types.Integer) for number in _each(index)):
         return None
-    return Lent(array.dtype, left) if left else array.dtype
+    return Borrowed(array.dtype, left) if left else array.dtype
 
 
 def _each(index: Any) -> tuple[Any, ...]:
@@ -108,18 +108,18 @@ class _Setitem(AbstractTemplate):
 @infer_global(len)
 class _Len(AbstractTemplate):
     def generic(self, args: Any, _named: Any) -> Any:
-        return types.intp(*args) if isinstance(args[0], Lent) else None
+        return types.intp(*args) if isinstance(args[0], Borrowed) else None
 
 
 @infer_getattr
 class _Attributes(AttributeTemplate):
-    key = Lent
+    key = Borrowed
 
-    def resolve_dtype(self, array: Lent) -> Any:
+    def resolve_dtype(self, array: Borrowed) -> Any:
         return types.DType(array.dtype)
 
 
-@lower_getattr(Lent, "dtype")  # type: ignore[untyped-decorator]
+@lower_getattr(Borrowed, "dtype")  # type: ignore[untyped-decorator]
 def _dtype(context: Any, _builder: Any, _kind: Any, _array: Any) -> Any:
     return context.get_dummy_value()
 
@@ -148,20 +148,20 @@ def address(context: Any, builder: Any, kinds: Any, values: Any) -> tuple[Any, l
     return builder.gep(its.data, [offset]), rest
 
 
-def _made(context: Any, builder: Any, kind: Lent, data: Any, shape: Sequence[Any]) -> Any:
+def _made(context: Any, builder: Any, kind: Borrowed, data: Any, shape: Sequence[Any]) -> Any:
     its = cgutils.create_struct_proxy(kind)(context, builder)
     its.data, its.shape = data, cgutils.pack_array(builder, shape)
     return its._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
 
 
-@lower_builtin(operator.getitem, Lent, types.Any)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.getitem, Borrowed, types.Any)  # type: ignore[untyped-decorator]
 def _get(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     where, shape = address(context, builder, signature.args, args)
     kind = signature.return_type
-    return _made(context, builder, kind, where, shape) if isinstance(kind, Lent) else builder.load(where)
+    return _made(context, builder, kind, where, shape) if isinstance(kind, Borrowed) else builder.load(where)
 
 
-@lower_builtin(operator.setitem, Lent, types.Any, types.Any)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.setitem, Borrowed, types.Any, types.Any)  # type: ignore[untyped-decorator]
 def _set(context: Any, builder: Any, signature: Any, args: Any) -> None:
     where, shape = address(context, builder, signature.args, args)
     if shape:  # all of a part becomes one number
@@ -171,13 +171,13 @@ def _set(context: Any, builder: Any, signature: Any, args: Any) -> None:
         builder.store(args[2], where)
 
 
-@lower_builtin(len, Lent)  # type: ignore[untyped-decorator]
+@lower_builtin(len, Borrowed)  # type: ignore[untyped-decorator]
 def _length(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     its = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=args[0])
     return builder.extract_value(its.shape, 0)
 
 
-@lower_builtin("getiter", Lent)  # type: ignore[untyped-decorator]
+@lower_builtin("getiter", Borrowed)  # type: ignore[untyped-decorator]
 def _iterator(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     kind = signature.args[0]
     its = cgutils.create_struct_proxy(kind)(context, builder, value=args[0])
