@@ -333,7 +333,7 @@ def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[...,
     def draws(row: Array, *_: Any) -> Column:
         return column("what is drawn", np.full(int(row[0]), 0.5), clock)
 
-    kinds = ("on_host", "between_sweeps", "helper", "per_element", "per_chunk", "parallel_sweep")
+    kinds = ("on_host", "between_sweeps", "helper", "outlined", "per_element", "per_chunk", "parallel_sweep")
     return arithmetic(cpu.__all__) | {
         **dict.fromkeys(kinds, lambda function: function),
         "LANES": LANES,

@@ -17,7 +17,7 @@ from rules import RULES
 
 import optgen
 from optgen import Let, Optimizer, g, state, theta
-from optgen.machine_code import ptx
+from optgen.machine_code import missing, ptx
 from optgen.pipeline import source
 from optgen.runtime.cuda import primitives as cuda
 from optgen.targets.base import Origin
@@ -128,7 +128,7 @@ COMPILED = {name: rule for name, rule in (RULES | REDUCING).items() if not name.
 """All but those that take as long as all others, and have nothing that is not in the others too."""
 
 
-@pytest.mark.skipif(not cuda.INSTALLED or cuda.SIMULATED, reason="numba-cuda is not installed, or it simulates")
+@pytest.mark.skipif(bool(missing()), reason=missing())
 @pytest.mark.parametrize("name", COMPILED)
 def test_whatever_the_language_has_is_typed_and_compiled(name):
     rule = optgen.Optimizer(name, title="Rule", step=tuple(COMPILED[name]))

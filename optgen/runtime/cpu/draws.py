@@ -17,8 +17,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from optgen.runtime.cpu.compiled import outlined
-from optgen.runtime.cpu.primitives import fma, per_element, where
+from optgen.runtime.cpu.primitives import fma, outlined, per_element, where
 
 __all__ = ["draws"]
 

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from optgen.runtime.cpu.compiled import CompilerOfScalars, CompilerOfSmallKernels, compiled, part, runs
+from optgen.runtime.cpu.compiled import CompilerOfScalars, CompilerOfSmallKernels, compiled, outlined, part, runs
 from optgen.runtime.cpu.notes import kernel
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "narrow",
     "numbers",
     "on_host",
+    "outlined",
     "parallel_sweep",
     "per_chunk",
     "per_element",

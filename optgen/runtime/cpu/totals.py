@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.table import At
-from optgen.runtime.cpu.compiled import outlined
-from optgen.runtime.cpu.primitives import LANES, maximum, numbers, per_chunk
+from optgen.runtime.cpu.primitives import LANES, maximum, numbers, outlined, per_chunk
 
 __all__ = [
     "column_largest", "column_totals", "columns_in_rows", "columns_in_rows_largest", "max_in_groups", "max_of",
