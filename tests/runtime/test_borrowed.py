@@ -46,6 +46,21 @@ def a_part_that_becomes_one_number(tasks: Any, vector: Any, matrix: Any, cube: A
         part[1] -= 2.0
 
 
+def a_part_without_ends(tasks: Any, vector: Any, matrix: Any, cube: Any, out: Any) -> None:
+    for k in range(len(tasks) - 1):
+        for x in vector[2:]:
+            out[0] += x
+        out[1], out[2] = vector[:-2][k + 3], len(vector[-4:-1])
+        out[3:] = 1.0
+
+
+def a_part_beyond_the_end(tasks: Any, vector: Any, matrix: Any, cube: Any, out: Any) -> None:
+    for k in range(len(tasks) - 1):
+        out[0], out[1], out[2] = len(vector[k + 4 : 100]), len(vector[k + 7 :]), len(vector[-100:2])
+        out[4:100] = 3.0
+        out[5:8] = 4.0
+
+
 def lengths(tasks: Any, vector: Any, matrix: Any, cube: Any, out: Any) -> None:
     for _ in range(len(tasks) - 1):
         out[0], out[1], out[2], out[3] = len(vector), len(matrix), len(cube), len(cube[0])
@@ -59,7 +74,17 @@ def a_loop(tasks: Any, vector: Any, matrix: Any, cube: Any, out: Any) -> None:
             out[k + 1] = 2 * out[k + 1] + x
 
 
-WAYS = [an_element, one_that_is_counted_from_the_end, a_row, a_part, a_part_that_becomes_one_number, lengths, a_loop]
+WAYS = [
+    an_element,
+    one_that_is_counted_from_the_end,
+    a_row,
+    a_part,
+    a_part_that_becomes_one_number,
+    a_part_without_ends,
+    a_part_beyond_the_end,
+    lengths,
+    a_loop,
+]
 
 
 def arrays(dtype: str) -> list[Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global
+from numba.cpython import slicing
 from numba.extending import lower_builtin, lower_getattr, models, register_model
 from numba.np.arrayobj import populate_array
 
@@ -135,7 +136,8 @@ def address(context: Any, builder: Any, kinds: Any, values: Any) -> tuple[Any, l
     shape, offset = cgutils.unpack_tuple(builder, its.shape, kind.ndim), context.get_constant(types.intp, 0)
     if isinstance(index, types.SliceType):
         part = context.make_helper(builder, index, value=numbers)
-        return builder.gep(its.data, [part.start]), [builder.sub(part.stop, part.start)]
+        slicing.fix_slice(builder, part, shape[0])  # within the array, as Python has it
+        return builder.gep(its.data, [part.start]), [slicing.get_slice_length(builder, part)]
     given = cgutils.unpack_tuple(builder, numbers) if isinstance(index, types.BaseTuple) else [numbers]
     for which, number, size in zip(_each(index), given, shape, strict=False):
         at = context.cast(builder, number, which, types.intp)
