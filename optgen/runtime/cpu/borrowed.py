@@ -18,9 +18,7 @@ from numba.cpython import slicing
 from numba.extending import lower_builtin, lower_getattr, models, register_model
 from numba.np.arrayobj import populate_array
 
-from optgen.runtime.core.table import At
-
-__all__ = ["Borrowed", "address", "borrowed"]
+__all__ = ["Borrowed", "address", "array_at", "borrowed"]
 
 
 class Borrowed(types.IterableType):
@@ -61,7 +59,7 @@ def borrowed(kind: Any) -> Any:
         If elements of an array do not lie as C has it.
     """
     if isinstance(kind, types.NamedTuple):
-        return types.NamedTuple(list(map(borrowed, kind.types)), At)
+        return types.NamedTuple(list(map(borrowed, kind.types)), kind.instance_class)
     if not isinstance(kind, types.Array):
         return kind
     if not kind.is_c_contig:
@@ -183,8 +181,13 @@ def _length(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 def _iterator(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     kind = signature.args[0]
     its = cgutils.create_struct_proxy(kind)(context, builder, value=args[0])
-    made = context.make_array(kind.whole)(context, builder)
-    width = context.get_constant(types.intp, context.get_abi_sizeof(its.data.type.pointee))
-    populate_array(made, its.data, its.shape, [width], width, None)
-    whole = signature.return_type(kind.whole)
-    return context.get_function("getiter", whole)(builder, [made._getvalue()])  # noqa: SLF001
+    whole = array_at(context, builder, kind.whole, its.data, builder.extract_value(its.shape, 0))
+    return context.get_function("getiter", signature.return_type(kind.whole))(builder, [whole])
+
+
+def array_at(context: Any, builder: Any, kind: Any, memory: Any, size: Any, *, owner: Any = None) -> Any:
+    """So many elements that lie in some memory, as an array of a type; nobody owns it unless said."""
+    made = context.make_array(kind)(context, builder)
+    width = context.get_constant(types.intp, context.get_abi_sizeof(made.data.type.pointee))
+    populate_array(made, builder.bitcast(memory, made.data.type), [size], [width], width, owner)
+    return made._getvalue()  # noqa: SLF001 - Numba's way to have it as a value

@@ -15,8 +15,8 @@ from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
+from optgen.runtime.cpu.borrowed import array_at
 from optgen.runtime.cpu.compiled import CompilerOfScalars, CompilerOfSmallKernels, compiled, outlined, part, runs
 from optgen.runtime.cpu.notes import kernel
 
@@ -219,14 +219,6 @@ def numbers(_context: Any, count: Any) -> Any:
 
 _NUMBERS = types.Array(types.float64, 1, "C")
 _WIDTH = 8
-
-
-def array_at(context: Any, builder: Any, kind: Any, memory: Any, size: Any, *, owner: Any = None) -> Any:
-    """So many elements that lie in some memory, as an array of a type; nobody owns it unless said."""
-    made = context.make_array(kind)(context, builder)
-    width = context.get_constant(types.intp, context.get_abi_sizeof(made.data.type.pointee))
-    populate_array(made, builder.bitcast(memory, made.data.type), [size], [width], width, owner)
-    return made._getvalue()  # noqa: SLF001 - Numba's way to have it as a value
 
 
 @intrinsic  # type: ignore[untyped-decorator]
