@@ -27,13 +27,13 @@ HEAD = """\
 This page is written by `make machine-code` and never by hand. Every kernel for GPUs is compiled for float32 and for two
 kinds of GPU; none is needed. `optgen show NAME --sass` prints what is counted here.
 
-- **over**: what a sweep visits. Sweeps over less than elements work on what is small, in float64.
+- **over**: what a sweep visits. Sweeps over less than elements work on reduced values, in float64.
 - **registers**: of a thread, on sm_80 and sm_90. A multiprocessor has 65,536, and blocks have 256 threads: 32 let eight
   blocks work side by side, 64 let four, 80 let three, 128 let two.
 - **128-bit loads, stores**: instructions that move four elements, on sm_90. They are more than arrays where loops are
   unrolled or a condition on scalars has a loop of its own.
 - **float64**: instructions that compute in float64, compare or convert (F2F), on sm_90. In a sweep over elements they
-  belong to totals, whose terms are widened, and to small values, which are narrowed.
+  belong to totals, whose terms are widened, and to reduced values, which are narrowed.
 - **shared**: bytes of memory that a block shares, on sm_90.
 """
 CAPABILITIES = (8, 0), (9, 0)

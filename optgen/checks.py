@@ -153,7 +153,7 @@ def check(kernel: Kernel, rules: tuple[Rule, ...], after: str) -> None:
 
 def _nodes(kernel: Kernel) -> Iterator[Any]:
     """The nodes of the code for elements."""
-    of_elements = (a for sweep in kernel.sweeps if not sweep.is_small for a in sweep.body if a.space is Space.ELEM)
+    of_elements = (a for sweep in kernel.sweeps if not sweep.is_reduced for a in sweep.body if a.space is Space.ELEM)
     return (node for assign in of_elements for node in walk(assign.value))
 
 

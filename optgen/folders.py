@@ -48,8 +48,8 @@ def in_reach() -> list[Path]:
     own = spec_files(HERE) if HERE.is_dir() else []
     if HERE.is_dir() and HERE.resolve() == installed_specs().resolve():
         return own
-    taken = {path.name for path in own}
-    return [*own, *(path for path in spec_files(installed_specs()) if path.name not in taken)]
+    own_names = {path.name for path in own}
+    return [*own, *(path for path in spec_files(installed_specs()) if path.name not in own_names)]
 
 
 def title(path: Path) -> str:

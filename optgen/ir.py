@@ -182,7 +182,7 @@ class Sweep:
     @property
     def reads(self) -> tuple[Named, ...]:
         """The loads that memory is read for, position by position."""
-        return tuple(x for x in self.loads if not isinstance(x, Draw) and (x.space is self.space or self.is_small))
+        return tuple(x for x in self.loads if not isinstance(x, Draw) and (x.space is self.space or self.is_reduced))
 
     @property
     def given(self) -> tuple[Named, ...]:
@@ -207,7 +207,7 @@ class Sweep:
         return tuple(dict.fromkeys((*(slot.next for slot in self.stores), *self.keeps, *factors)))
 
     @property
-    def is_small(self) -> bool:
+    def is_reduced(self) -> bool:
         """Whether it visits less than elements."""
         return self.space is not Space.ELEM
 
@@ -223,7 +223,7 @@ class Branch:
     @property
     def over_elements(self) -> tuple[Sweep, ...]:
         """The sweeps over every element, which are what takes time."""
-        return tuple(sweep for sweep in self.sweeps if not sweep.is_small)
+        return tuple(sweep for sweep in self.sweeps if not sweep.is_reduced)
 
     @property
     def loads(self) -> int:
@@ -286,14 +286,14 @@ class Kernel:
 
         Where something is done for the model between sweeps, what says which branch runs is among them.
         """
-        small = [tuple(sweep for sweep in branch.sweeps if sweep.is_small) for branch in self.branches]
-        of_model = [sweep for sweeps in small for sweep in sweeps if sweep.space is Space.MODEL]
+        reduced = [tuple(sweep for sweep in branch.sweeps if sweep.is_reduced) for branch in self.branches]
+        of_model = [sweep for sweeps in reduced for sweep in sweeps if sweep.space is Space.MODEL]
         inits = [state.init for state in self.states if state.space is Space.MODEL]
         left = {symbol for sweep in of_model for symbol in sweep.uses}
         left |= {symbol for init in inits for symbol in symbols(init)}
-        reads = {load.space for sweeps in small for sweep in sweeps for load in sweep.reads}
-        of_groups = any(reduce.is_of_group for sweeps in small for sweep in sweeps for reduce in sweep.reduces)
-        left |= {BRANCH} if len(set(small)) > 1 and (of_model or of_groups or Space.MODEL in reads) else set()
+        reads = {load.space for sweeps in reduced for sweep in sweeps for load in sweep.reads}
+        of_groups = any(reduce.is_of_group for sweeps in reduced for sweep in sweeps for reduce in sweep.reduces)
+        left |= {BRANCH} if len(set(reduced)) > 1 and (of_model or of_groups or Space.MODEL in reads) else set()
         made = {equation.target: equation.value for equation in self.scalars}
         found: set[Named] = set()
         while left:
@@ -340,7 +340,7 @@ def _lines(kernel: Kernel) -> Iterator[str]:
 
 def _lines_of(count: int, sweep: Sweep) -> Iterator[str]:
     stored = (*sweep.stores, *sweep.keeps)
-    traffic = "" if sweep.is_small else f": {len(sweep.reads)} loads, {len(stored)} stores an element"
+    traffic = "" if sweep.is_reduced else f": {len(sweep.reads)} loads, {len(stored)} stores an element"
     yield f"  sweep {count} over every {sweep.space.value}{traffic}"
     old, new = ([x for x in sweep.reads if isinstance(x, Next) is is_new] for is_new in (False, True))
     yield from (f"    load   {' '.join(text(x) for x in reads)}" for reads in (old, new) if reads)

@@ -136,7 +136,7 @@ def _signature(program: Program, over: str, dtype: str, storage: Storage | None)
     table, scalars = types.int64[:, ::1], getattr(types, np.dtype(dtype).name)[:, ::1]
     keys = (types.uint64[:, ::1],) if program.seeds else ()
     handed = StorageType(storage or uniform(program.slots, dtype))
-    return table, table, handed, scalars, *keys, *((integers, numbers) if program.has_small else ())
+    return table, table, handed, scalars, *keys, *((integers, numbers) if program.has_reduced else ())
 
 
 def _require(what: str) -> None:

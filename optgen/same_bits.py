@@ -20,8 +20,8 @@ def may_differ(kernel: Kernel) -> dict[str, Any]:
     ``elements`` and ``scalars`` are the functions of a library that are used for an element and for the numbers of a
     step, ``totals`` the kinds of sums over elements, ``draws`` says whether there are any.
     """
-    elements = [assign for sweep in kernel.sweeps if not sweep.is_small for assign in sweep.body]
-    between = [assign for sweep in kernel.sweeps if sweep.is_small for assign in sweep.body]
+    elements = [assign for sweep in kernel.sweeps if not sweep.is_reduced for assign in sweep.body]
+    between = [assign for sweep in kernel.sweeps if sweep.is_reduced for assign in sweep.body]
     return {
         "elements": _used(elements, elementwise=True),
         "scalars": _used([*kernel.scalars, *between], elementwise=False),

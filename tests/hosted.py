@@ -53,7 +53,7 @@ def _reductions(kind: type[Reduction]) -> Iterator[tuple[str, list[Let]]]:
 
 
 def _both(kind: type[Reduction], space: Space) -> Iterator[tuple[str, list[Let]]]:
-    """A reduction of a small state that the host knows in some branch."""
+    """a reduction of a reduced state that the host knows in some branch."""
     s = state("s", space=space)
     mean: Expr = _MEAN[space](g)
     yield "new", [Let(s.next, Piecewise((h, FIRST), (s + mean, True))), Let(theta.next, theta - lr * g * kind(s.next))]
@@ -81,7 +81,7 @@ FEW = [
     *("TensorMean_of_a_hyper", "ColNorm_of_a_number", "RowMax_in_a_total", "ModelSum_as_rate", "Norm_as_schedule"),
     *("RowMean_reduced_again", "ColSum_in_a_condition", "ModelMax_TENSOR_old", "TensorSum_ROW_new", "RowSum_ROW_kept"),
 ]
-"""Rules that between them have every way in which a small sweep is given what the host knows."""
+"""Rules that between them have every way in which a reduced sweep is given what the host knows."""
 
 SHAPES = ((2, 3), (3,), (), (0, 4), (2, 1, 2))
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}

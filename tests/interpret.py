@@ -34,7 +34,7 @@ from optgen.loops.nodes import (
     Loop,
     Name,
     Number,
-    Place,
+    Pointer,
     Return,
     Run,
     Statement,
@@ -153,8 +153,8 @@ class Interpreter:
                 self._assign((total,), self._value(total, names) + self._value(value, names), names)
             case Accumulate(total, _, value):
                 self._assign((total,), np.maximum(self._value(total, names), self._value(value, names)), names)
-            case Store(_, place, index, values):
-                self._elements(place, index, len(values), names)[:] = [self._value(value, names) for value in values]
+            case Store(_, pointer, index, values):
+                self._elements(pointer, index, len(values), names)[:] = [self._value(value, names) for value in values]
 
     def _computed(self, equation: Equation, names: Names, code: CodePrinter) -> Any:
         """An equation as Python computes it, with the library's functions."""
@@ -199,14 +199,14 @@ class Interpreter:
             case View(_, row, column, begin, count):
                 address = self._value(row, names)[column] + self._value(begin, names) * self.element.itemsize
                 return self.memory.view(address, self._value(count, names))
-            case Place(_, addresses, column, tensor, begin):
+            case Pointer(_, addresses, column, tensor, begin):
                 address = self._value(addresses, names)[column, self._value(tensor, names)]
                 return address + self._value(begin, names) * self.element.itemsize
             case Cast(value, to):
                 kind = {"element": self.element.type, "float64": np.float64, "index": int}[to]
                 return kind(self._value(value, names))
-            case Load(_, place, index, lanes):
-                found = self._elements(place, index, lanes, names)
+            case Load(_, pointer, index, lanes):
+                found = self._elements(pointer, index, lanes, names)
                 return found.copy() if lanes > 1 else found[0]
 
     def _place(self, indices: Sequence[Expression], names: Names) -> tuple[int, ...]:
@@ -216,9 +216,9 @@ class Interpreter:
             raise IndexError(f"item {place}")
         return place
 
-    def _elements(self, place: Expression, index: Expression, lanes: int, names: Names) -> np.ndarray:
+    def _elements(self, pointer: Expression, index: Expression, lanes: int, names: Names) -> np.ndarray:
         offset = int(self._value(index, names)) * self.element.itemsize
-        return self.memory.view(self._value(place, names) + offset, lanes)
+        return self.memory.view(self._value(pointer, names) + offset, lanes)
 
     def _called(self, function: str, arguments: Sequence[Any], names: Names) -> Any:
         if function in self.functions:

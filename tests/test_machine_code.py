@@ -29,14 +29,14 @@ here = pytest.mark.skipif(bool(missing()), reason=missing())
 COMPILER = inspect.getsource(inspect.getmodule(ptx))
 """What kernels follow from besides the module, the runtime and what is installed."""
 FLOAT64 = (
-    (r"F2F\.F64\.F32$", r"\bwide\("),
+    (r"F2F\.F64\.F32$", r"\bfloat64\("),
     (r"F2F\.F32\.F64$", r"\bnarrow\("),
-    (r"DADD$", r" \+= wide\(|= fma\(wide\("),  # what a block adds up
-    (r"DFMA$", r"= fma\(wide\("),
-    (r"DSETP\.", r"\bmaximum\(.*, wide\("),
+    (r"DADD$", r" \+= float64\(|= fma\(float64\("),  # what a block adds up
+    (r"DFMA$", r"= fma\(float64\("),
+    (r"DSETP\.", r"\bmaximum\(.*, float64\("),
 )
 """What of float64 there may be in a sweep over elements of float32, and what the source must have for it: numbers are
-widened before they are added up or compared, and small values are narrowed before they are used."""
+widened before they are added up or compared, and reduced values are narrowed before they are used."""
 
 
 @cache
@@ -47,7 +47,7 @@ def program(name):
 
 @cache
 def compiled(name, capability, dtype="float32"):
-    """Its kernels as PTX; for float64 its sweeps over elements, for what is small is float64 anyway."""
+    """Its kernels as PTX; for float64 its sweeps over elements, for what is reduced is float64 anyway."""
     its = program(name)
     if dtype == "float64":
         its = replace(its, launches=tuple(launch for launch in its.launches if launch.over == "element"))

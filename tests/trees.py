@@ -30,7 +30,7 @@ from optgen.loops.nodes import (
     Loop,
     Name,
     Number,
-    Place,
+    Pointer,
     Return,
     Run,
     Statement,
@@ -279,7 +279,7 @@ def _by_threads() -> Tree:
     lanes, four = tuple(Name(f"x{k}") for k in range(4)), Number(4)
     at, me = Name("x_ptr"), call("thread")
     body = (
-        assign("x_ptr", Place("x", Name("addresses"), 1, ZERO, Number(4))),
+        assign("x_ptr", Pointer("x", Name("addresses"), 1, ZERO, Number(4))),
         Loop(
             "i",
             Binary(four, "*", me),

@@ -56,6 +56,6 @@ _STAND_INS = {
     "fma": _fma,
     "lanes": lambda x: np.full(LANES, x),
     "narrow": lambda x, like: like.dtype.type(x),
-    "wide": np.float64,
+    "float64": np.float64,
 }
 """For what takes memory, numbers of one type where Python's have none, or is an instruction."""

@@ -184,7 +184,7 @@ def _branch(branch: Branch) -> Iterator[str]:
 
 def _position(sweep: Sweep, before: tuple[Sweep, ...], homes: dict[Named, str]) -> Iterator[str]:
     """What a sweep does in one position."""
-    code = _Printer(elementwise=not sweep.is_small)
+    code = _Printer(elementwise=not sweep.is_reduced)
     stored = {slot for each in before for slot in each.stores}
 
     def at(home: str) -> str:

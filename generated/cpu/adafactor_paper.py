@@ -21,8 +21,8 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, expm1, fma, helper, lanes, log, maximum, minimum, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, wide,
+    LANES, between_sweeps, expm1, float64, fma, helper, lanes, log, maximum, minimum, narrow, on_host,
+    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_totals, columns_in_rows, rows_in_columns, sum_of, sum_of_lanes
@@ -101,14 +101,14 @@ def update_2(theta, g, by_row, by_column, c4):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
+def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
-    matrix_rows = place[5]
-    line_before = place[6]
-    parts_begin = place[7]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
+    matrix_rows = span[5]
+    line_before = span[6]
+    parts_begin = span[7]
     acc7 = lanes(0.0)  # sum of theta*theta over the tensor
     acc8 = lanes(0.0)  # sum of y2*y2 over the tensor
     acc9 = lanes(0.0)  # sum of y3*y3 over the tensor
@@ -126,30 +126,30 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, ac
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
                 y2, y3 = update_0(theta[i], g[i])
-                acc0[i - start] += wide(g[i])*wide(g[i])
-                acc1[i] += wide(g[i])*wide(g[i])
-                acc7[i - start] += wide(theta[i])*wide(theta[i])
-                acc8[i - start] += wide(y2)*wide(y2)
-                acc9[i - start] += wide(y3)*wide(y3)
+                acc0[i - start] += float64(g[i])*float64(g[i])
+                acc1[i] += float64(g[i])*float64(g[i])
+                acc7[i - start] += float64(theta[i])*float64(theta[i])
+                acc8[i - start] += float64(y2)*float64(y2)
+                acc9[i - start] += float64(y3)*float64(y3)
         for i in range(whole, count):
             y2, y3 = update_0(theta[i], g[i])
-            acc0[i - whole] += wide(g[i])*wide(g[i])
-            acc1[i] += wide(g[i])*wide(g[i])
-            acc7[i - whole] += wide(theta[i])*wide(theta[i])
-            acc8[i - whole] += wide(y2)*wide(y2)
-            acc9[i - whole] += wide(y3)*wide(y3)
+            acc0[i - whole] += float64(g[i])*float64(g[i])
+            acc1[i] += float64(g[i])*float64(g[i])
+            acc7[i - whole] += float64(theta[i])*float64(theta[i])
+            acc8[i - whole] += float64(y2)*float64(y2)
+            acc9[i - whole] += float64(y3)*float64(y3)
         acc0_of[first_row + line] = sum_of_lanes(acc0)
-    acc7_of[place[0]] = sum_of_lanes(acc7)
-    acc8_of[place[0]] = sum_of_lanes(acc8)
-    acc9_of[place[0]] = sum_of_lanes(acc9)
+    acc7_of[span[0]] = sum_of_lanes(acc7)
+    acc8_of[span[0]] = sum_of_lanes(acc8)
+    acc9_of[span[0]] = sum_of_lanes(acc9)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc9_of)
 
 
 @between_sweeps
@@ -229,14 +229,14 @@ def prepare_2(at, scalars, r_of, total2_of, by_row_of):
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
+def chunk_1(row, span, storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
-    first_column = place[4]
-    matrix_rows = place[5]
-    line_before = place[6]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
+    first_column = span[4]
+    matrix_rows = span[5]
+    line_before = span[6]
     acc4 = lanes(0.0)  # sum of u*u over the tensor
     acc5 = lanes(0.0)  # sum of y0*y0 over the tensor
     acc6 = lanes(0.0)  # sum of y1*y1 over the tensor
@@ -251,25 +251,25 @@ def chunk_1(row, place, storage, scalars, by_row_of, by_column_of, acc4_of, acc5
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
                 u, y0, y1 = update_1(g[i], by_row, narrow(by_column[i], scalars))
-                acc4[i - start] += wide(u)*wide(u)
-                acc5[i - start] += wide(y0)*wide(y0)
-                acc6[i - start] += wide(y1)*wide(y1)
+                acc4[i - start] += float64(u)*float64(u)
+                acc5[i - start] += float64(y0)*float64(y0)
+                acc6[i - start] += float64(y1)*float64(y1)
         for i in range(whole, count):
             u, y0, y1 = update_1(g[i], by_row, narrow(by_column[i], scalars))
-            acc4[i - whole] += wide(u)*wide(u)
-            acc5[i - whole] += wide(y0)*wide(y0)
-            acc6[i - whole] += wide(y1)*wide(y1)
-    acc4_of[place[0]] = sum_of_lanes(acc4)
-    acc5_of[place[0]] = sum_of_lanes(acc5)
-    acc6_of[place[0]] = sum_of_lanes(acc6)
+            acc4[i - whole] += float64(u)*float64(u)
+            acc5[i - whole] += float64(y0)*float64(y0)
+            acc6[i - whole] += float64(y1)*float64(y1)
+    acc4_of[span[0]] = sum_of_lanes(acc4)
+    acc5_of[span[0]] = sum_of_lanes(acc5)
+    acc6_of[span[0]] = sum_of_lanes(acc6)
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
+def sweep_1(rows, tasks, spans, storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of)
+            chunk_1(rows[row], spans[row], storage, scalars, by_row_of, by_column_of, acc4_of, acc5_of, acc6_of)
 
 
 @between_sweeps
@@ -291,14 +291,14 @@ def prepare_3(at, scalars, total4_of, total5_of, total6_of, rate_of, numel_of, c
 
 
 @per_chunk
-def chunk_2(row, place, storage, scalars, by_row_of, by_column_of, c4_of):
+def chunk_2(row, span, storage, scalars, by_row_of, by_column_of, c4_of):
     """Sweep 2 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
-    first_column = place[4]
-    matrix_rows = place[5]
-    line_before = place[6]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
+    first_column = span[4]
+    matrix_rows = span[5]
+    line_before = span[6]
     c4 = narrow(c4_of[row[-2]], scalars)
     for line in range(lines):
         begin = line*count
@@ -313,11 +313,11 @@ def chunk_2(row, place, storage, scalars, by_row_of, by_column_of, c4_of):
 
 
 @parallel_sweep
-def sweep_2(rows, tasks, places, storage, scalars, by_row_of, by_column_of, c4_of):
+def sweep_2(rows, tasks, spans, storage, scalars, by_row_of, by_column_of, c4_of):
     """Sweep 2 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_2(rows[row], places[row], storage, scalars, by_row_of, by_column_of, c4_of)
+            chunk_2(rows[row], spans[row], storage, scalars, by_row_of, by_column_of, c4_of)
 
 
 def initial(lr, beta2_decay, eps1, rms_limit, eps2):
@@ -335,7 +335,7 @@ PROGRAM = Program(
         "eps2": Hyper(0.001, Domain(low=0.0)),
     },
     states=(),
-    small_states={"r": "row", "c": "column"},
+    reduced_states={"r": "row", "c": "column"},
     initial=initial,
     scalars=scalars,
     values={

@@ -19,8 +19,8 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, sqrt, tail, wide,
+    LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of_lanes
@@ -64,11 +64,11 @@ def update_1(theta, m_next, c5, c1, c4):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of):
+def chunk_0(row, span, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
     group = row[-3]
     beta1_head = scalars[group, 3]
     beta1_tail = scalars[group, 4]
@@ -82,19 +82,19 @@ def chunk_0(row, place, storage, scalars, acc0_of):
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
                 m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
-                acc0[i - start] += wide(g[i])*wide(g[i])
+                acc0[i - start] += float64(g[i])*float64(g[i])
         for i in range(whole, count):
             m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
-            acc0[i - whole] += wide(g[i])*wide(g[i])
+            acc0[i - whole] += float64(g[i])*float64(g[i])
         acc0_of[first_row + line] = sum_of_lanes(acc0)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of)
 
 
 @between_sweeps
@@ -115,11 +115,11 @@ def prepare_0(at, scalars, v_of, acc0_of, n_cols_of, c5_of):
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, c5_of):
+def chunk_1(row, span, storage, scalars, c5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
     group = row[-3]
     c1 = scalars[group, 6]
     c4 = scalars[group, 9]
@@ -133,11 +133,11 @@ def chunk_1(row, place, storage, scalars, c5_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, c5_of):
+def sweep_1(rows, tasks, spans, storage, scalars, c5_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, c5_of)
+            chunk_1(rows[row], spans[row], storage, scalars, c5_of)
 
 
 def initial(lr, beta1, beta2, weight_decay, eps):
@@ -155,7 +155,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m",),
-    small_states={"v": "row"},
+    reduced_states={"v": "row"},
     initial=initial,
     scalars=scalars,
     values={"acc0": "row", "c5": "row"},

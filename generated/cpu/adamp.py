@@ -29,8 +29,8 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
+    LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, narrow, on_host,
+    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import max_of, sum_of, sum_of_lanes
@@ -131,13 +131,13 @@ def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
 
 @per_chunk
 def chunk_0(
-    row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
+    row, span, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
     acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
 ):
     """Sweep 0 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
     group = row[-3]
     eps = scalars[group, 1]
     beta1_head = scalars[group, 4]
@@ -176,42 +176,42 @@ def chunk_0(
                 m[i], v[i], y0, y1, y2, y3, u = update_0(
                     theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
                 )
-                acc0[i - start] += wide(g[i])*wide(theta[i])
-                acc1[i - start] += wide(g[i])*wide(g[i])
-                acc2[i - start] += wide(y0)*wide(y0)
-                acc3[i - start] += wide(y1)*wide(y1)
-                acc4[i - start] += wide(theta[i])*wide(theta[i])
-                acc5[i - start] += wide(y2)*wide(y2)
-                acc6[i - start] += wide(y3)*wide(y3)
-                acc8[i - start] += wide(g[i])*wide(theta[i])
-                acc9[i - start] += wide(g[i])*wide(g[i])
-                acc10[i - start] += wide(y0)*wide(y0)
-                acc11[i - start] += wide(y1)*wide(y1)
-                acc12[i - start] += wide(theta[i])*wide(theta[i])
-                acc13[i - start] += wide(y2)*wide(y2)
-                acc14[i - start] += wide(y3)*wide(y3)
-                acc15[i - start] += wide(theta[i])*wide(u)
-                acc16[i - start] += wide(theta[i])*wide(u)
+                acc0[i - start] += float64(g[i])*float64(theta[i])
+                acc1[i - start] += float64(g[i])*float64(g[i])
+                acc2[i - start] += float64(y0)*float64(y0)
+                acc3[i - start] += float64(y1)*float64(y1)
+                acc4[i - start] += float64(theta[i])*float64(theta[i])
+                acc5[i - start] += float64(y2)*float64(y2)
+                acc6[i - start] += float64(y3)*float64(y3)
+                acc8[i - start] += float64(g[i])*float64(theta[i])
+                acc9[i - start] += float64(g[i])*float64(g[i])
+                acc10[i - start] += float64(y0)*float64(y0)
+                acc11[i - start] += float64(y1)*float64(y1)
+                acc12[i - start] += float64(theta[i])*float64(theta[i])
+                acc13[i - start] += float64(y2)*float64(y2)
+                acc14[i - start] += float64(y3)*float64(y3)
+                acc15[i - start] += float64(theta[i])*float64(u)
+                acc16[i - start] += float64(theta[i])*float64(u)
         for i in range(whole, count):
             m[i], v[i], y0, y1, y2, y3, u = update_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0[i - whole] += wide(g[i])*wide(theta[i])
-            acc1[i - whole] += wide(g[i])*wide(g[i])
-            acc2[i - whole] += wide(y0)*wide(y0)
-            acc3[i - whole] += wide(y1)*wide(y1)
-            acc4[i - whole] += wide(theta[i])*wide(theta[i])
-            acc5[i - whole] += wide(y2)*wide(y2)
-            acc6[i - whole] += wide(y3)*wide(y3)
-            acc8[i - whole] += wide(g[i])*wide(theta[i])
-            acc9[i - whole] += wide(g[i])*wide(g[i])
-            acc10[i - whole] += wide(y0)*wide(y0)
-            acc11[i - whole] += wide(y1)*wide(y1)
-            acc12[i - whole] += wide(theta[i])*wide(theta[i])
-            acc13[i - whole] += wide(y2)*wide(y2)
-            acc14[i - whole] += wide(y3)*wide(y3)
-            acc15[i - whole] += wide(theta[i])*wide(u)
-            acc16[i - whole] += wide(theta[i])*wide(u)
+            acc0[i - whole] += float64(g[i])*float64(theta[i])
+            acc1[i - whole] += float64(g[i])*float64(g[i])
+            acc2[i - whole] += float64(y0)*float64(y0)
+            acc3[i - whole] += float64(y1)*float64(y1)
+            acc4[i - whole] += float64(theta[i])*float64(theta[i])
+            acc5[i - whole] += float64(y2)*float64(y2)
+            acc6[i - whole] += float64(y3)*float64(y3)
+            acc8[i - whole] += float64(g[i])*float64(theta[i])
+            acc9[i - whole] += float64(g[i])*float64(g[i])
+            acc10[i - whole] += float64(y0)*float64(y0)
+            acc11[i - whole] += float64(y1)*float64(y1)
+            acc12[i - whole] += float64(theta[i])*float64(theta[i])
+            acc13[i - whole] += float64(y2)*float64(y2)
+            acc14[i - whole] += float64(y3)*float64(y3)
+            acc15[i - whole] += float64(theta[i])*float64(u)
+            acc16[i - whole] += float64(theta[i])*float64(u)
         acc0_of[first_row + line] = sum_of_lanes(acc0)
         acc1_of[first_row + line] = sum_of_lanes(acc1)
         acc2_of[first_row + line] = sum_of_lanes(acc2)
@@ -220,26 +220,26 @@ def chunk_0(
         acc5_of[first_row + line] = sum_of_lanes(acc5)
         acc6_of[first_row + line] = sum_of_lanes(acc6)
         acc15_of[first_row + line] = sum_of_lanes(acc15)
-    acc8_of[place[0]] = sum_of_lanes(acc8)
-    acc9_of[place[0]] = sum_of_lanes(acc9)
-    acc10_of[place[0]] = sum_of_lanes(acc10)
-    acc11_of[place[0]] = sum_of_lanes(acc11)
-    acc12_of[place[0]] = sum_of_lanes(acc12)
-    acc13_of[place[0]] = sum_of_lanes(acc13)
-    acc14_of[place[0]] = sum_of_lanes(acc14)
-    acc16_of[place[0]] = sum_of_lanes(acc16)
+    acc8_of[span[0]] = sum_of_lanes(acc8)
+    acc9_of[span[0]] = sum_of_lanes(acc9)
+    acc10_of[span[0]] = sum_of_lanes(acc10)
+    acc11_of[span[0]] = sum_of_lanes(acc11)
+    acc12_of[span[0]] = sum_of_lanes(acc12)
+    acc13_of[span[0]] = sum_of_lanes(acc13)
+    acc14_of[span[0]] = sum_of_lanes(acc14)
+    acc16_of[span[0]] = sum_of_lanes(acc16)
 
 
 @parallel_sweep
 def sweep_0(
-    rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of,
+    rows, tasks, spans, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of,
     acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
 ):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
             chunk_0(
-                rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of,
+                rows[row], spans[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of,
                 acc6_of, acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
             )
 
@@ -320,11 +320,11 @@ def prepare_1(
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, radial_of, c4_of):
+def chunk_1(row, span, storage, scalars, radial_of, c4_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
     group = row[-3]
     lr = scalars[group, 0]
     eps = scalars[group, 1]
@@ -342,11 +342,11 @@ def chunk_1(row, place, storage, scalars, radial_of, c4_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, radial_of, c4_of):
+def sweep_1(rows, tasks, spans, storage, scalars, radial_of, c4_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, radial_of, c4_of)
+            chunk_1(rows[row], spans[row], storage, scalars, radial_of, c4_of)
 
 
 def initial(lr, beta1, beta2, eps, delta, wd_ratio, weight_decay):

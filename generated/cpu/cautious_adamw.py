@@ -19,8 +19,8 @@ Reference: arXiv:2411.16085, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, sign, sqrt, tail, where, wide,
+    LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, narrow, on_host,
+    parallel_sweep, per_chunk, per_element, prange, sign, sqrt, tail, where,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -75,7 +75,7 @@ def update_1(theta, g, m_next, v_next, c5, lr, eps, c2, c3, one, c4, zero, c6):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of):
+def chunk_0(row, span, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
@@ -101,21 +101,21 @@ def chunk_0(row, place, storage, scalars, acc0_of):
             m[i], v[i], agrees = update_0(
                 g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
             )
-            acc0[i - start] += wide(agrees)
+            acc0[i - start] += float64(agrees)
     for i in range(whole, count):
         m[i], v[i], agrees = update_0(
             g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
-        acc0[i - whole] += wide(agrees)
-    acc0_of[place[0]] = sum_of_lanes(acc0)
+        acc0[i - whole] += float64(agrees)
+    acc0_of[span[0]] = sum_of_lanes(acc0)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of)
 
 
 @between_sweeps
@@ -133,7 +133,7 @@ def prepare_0(at, scalars, total0_of, numel_of, c5_of):
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, c5_of):
+def chunk_1(row, span, storage, scalars, c5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -155,11 +155,11 @@ def chunk_1(row, place, storage, scalars, c5_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, c5_of):
+def sweep_1(rows, tasks, spans, storage, scalars, c5_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, c5_of)
+            chunk_1(rows[row], spans[row], storage, scalars, c5_of)
 
 
 def initial(lr, beta1, beta2, eps, weight_decay):

@@ -15,8 +15,8 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, where, wide,
+    LANES, between_sweeps, float64, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, where,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of_lanes
@@ -71,11 +71,11 @@ def prepare_0(at, scalars, n_rows_of, c1_of):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of):
+def chunk_0(row, span, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
     for line in range(lines):
         begin = line*count
         g = view(row, 2, begin, count, storage.g)
@@ -83,18 +83,18 @@ def chunk_0(row, place, storage, scalars, acc0_of):
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
-                acc0[i - start] += wide(g[i])
+                acc0[i - start] += float64(g[i])
         for i in range(whole, count):
-            acc0[i - whole] += wide(g[i])
+            acc0[i - whole] += float64(g[i])
         acc0_of[first_row + line] = sum_of_lanes(acc0)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of)
 
 
 @between_sweeps
@@ -107,11 +107,11 @@ def prepare_1(at, scalars, acc0_of, n_cols_of, c0_of):
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, c0_of, c1_of):
+def chunk_1(row, span, storage, scalars, c0_of, c1_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
     group = row[-3]
     branch = int(scalars[group, 0])
     lr = scalars[group, 1]
@@ -141,11 +141,11 @@ def chunk_1(row, place, storage, scalars, c0_of, c1_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, c0_of, c1_of):
+def sweep_1(rows, tasks, spans, storage, scalars, c0_of, c1_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, c0_of, c1_of)
+            chunk_1(rows[row], spans[row], storage, scalars, c0_of, c1_of)
 
 
 def initial(lr, momentum, dampening):

@@ -19,8 +19,8 @@ Reference: torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
+    LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, narrow, on_host,
+    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -71,7 +71,7 @@ def update_1(
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of):
+def chunk_0(row, span, storage, scalars, acc0_of, acc2_of, acc4_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
@@ -82,25 +82,25 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of):
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
             y0, y1 = update_0(g[i])
-            acc0[i - start] += wide(g[i])*wide(g[i])
-            acc2[i - start] += wide(y0)*wide(y0)
-            acc4[i - start] += wide(y1)*wide(y1)
+            acc0[i - start] += float64(g[i])*float64(g[i])
+            acc2[i - start] += float64(y0)*float64(y0)
+            acc4[i - start] += float64(y1)*float64(y1)
     for i in range(whole, count):
         y0, y1 = update_0(g[i])
-        acc0[i - whole] += wide(g[i])*wide(g[i])
-        acc2[i - whole] += wide(y0)*wide(y0)
-        acc4[i - whole] += wide(y1)*wide(y1)
-    acc0_of[place[0]] = sum_of_lanes(acc0)
-    acc2_of[place[0]] = sum_of_lanes(acc2)
-    acc4_of[place[0]] = sum_of_lanes(acc4)
+        acc0[i - whole] += float64(g[i])*float64(g[i])
+        acc2[i - whole] += float64(y0)*float64(y0)
+        acc4[i - whole] += float64(y1)*float64(y1)
+    acc0_of[span[0]] = sum_of_lanes(acc0)
+    acc2_of[span[0]] = sum_of_lanes(acc2)
+    acc4_of[span[0]] = sum_of_lanes(acc4)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of, acc4_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of, acc2_of, acc4_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of, acc2_of, acc4_of)
 
 
 @between_sweeps
@@ -128,7 +128,7 @@ def prepare_0(at, scalars, total1_of, total3_of, total5_of, shrink_of):
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, shrink_of):
+def chunk_1(row, span, storage, scalars, shrink_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -156,11 +156,11 @@ def chunk_1(row, place, storage, scalars, shrink_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, shrink_of):
+def sweep_1(rows, tasks, spans, storage, scalars, shrink_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, shrink_of)
+            chunk_1(rows[row], spans[row], storage, scalars, shrink_of)
 
 
 def initial(lr, norm_limit, beta1, beta2, weight_decay, eps):

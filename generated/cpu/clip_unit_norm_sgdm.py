@@ -17,8 +17,8 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, shrunk, stretched, wide,
+    LANES, between_sweeps, float64, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, shrunk, stretched,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of_lanes
@@ -69,11 +69,11 @@ def update_1_1(theta, g, b, shrink, lr, momentum, c0):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
     for line in range(lines):
         begin = line*count
         theta = view(row, 1, begin, count, storage.theta)
@@ -88,20 +88,20 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
                 y0, y1, y2, y3 = update_0_0(theta[i], g[i])
-                acc0[i - start] += wide(theta[i])*wide(theta[i])
-                acc1[i - start] += wide(y0)*wide(y0)
-                acc2[i - start] += wide(y1)*wide(y1)
-                acc3[i - start] += wide(g[i])*wide(g[i])
-                acc4[i - start] += wide(y2)*wide(y2)
-                acc5[i - start] += wide(y3)*wide(y3)
+                acc0[i - start] += float64(theta[i])*float64(theta[i])
+                acc1[i - start] += float64(y0)*float64(y0)
+                acc2[i - start] += float64(y1)*float64(y1)
+                acc3[i - start] += float64(g[i])*float64(g[i])
+                acc4[i - start] += float64(y2)*float64(y2)
+                acc5[i - start] += float64(y3)*float64(y3)
         for i in range(whole, count):
             y0, y1, y2, y3 = update_0_0(theta[i], g[i])
-            acc0[i - whole] += wide(theta[i])*wide(theta[i])
-            acc1[i - whole] += wide(y0)*wide(y0)
-            acc2[i - whole] += wide(y1)*wide(y1)
-            acc3[i - whole] += wide(g[i])*wide(g[i])
-            acc4[i - whole] += wide(y2)*wide(y2)
-            acc5[i - whole] += wide(y3)*wide(y3)
+            acc0[i - whole] += float64(theta[i])*float64(theta[i])
+            acc1[i - whole] += float64(y0)*float64(y0)
+            acc2[i - whole] += float64(y1)*float64(y1)
+            acc3[i - whole] += float64(g[i])*float64(g[i])
+            acc4[i - whole] += float64(y2)*float64(y2)
+            acc5[i - whole] += float64(y3)*float64(y3)
         acc0_of[first_row + line] = sum_of_lanes(acc0)
         acc1_of[first_row + line] = sum_of_lanes(acc1)
         acc2_of[first_row + line] = sum_of_lanes(acc2)
@@ -111,11 +111,11 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @between_sweeps
@@ -134,11 +134,11 @@ def prepare_0(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of,
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, shrink_of):
+def chunk_1(row, span, storage, scalars, shrink_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
     group = row[-3]
     branch = int(scalars[group, 0])
     lr = scalars[group, 1]
@@ -165,11 +165,11 @@ def chunk_1(row, place, storage, scalars, shrink_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, shrink_of):
+def sweep_1(rows, tasks, spans, storage, scalars, shrink_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, shrink_of)
+            chunk_1(rows[row], spans[row], storage, scalars, shrink_of)
 
 
 def initial(lr, unit_limit, unit_floor, momentum, dampening):

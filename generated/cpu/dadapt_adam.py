@@ -23,8 +23,8 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, sqrt, tail, wide,
+    LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, narrow, on_host,
+    parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -88,7 +88,7 @@ def prepare_0(at, scalars, d_of, rate_of, c1_of, c4_of, c6_of):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
+def chunk_0(row, span, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -116,25 +116,25 @@ def chunk_0(row, place, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
                 theta[i], g[i], m[i], v[i], s[i], c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
                 beta2_tail,
             )
-            acc0[i - start] += wide(y0)
-            acc2[i - start] += wide(y1)
+            acc0[i - start] += float64(y0)
+            acc2[i - start] += float64(y1)
     for i in range(whole, count):
         theta[i], m[i], v[i], s[i], y0, y1 = update_0(
             theta[i], g[i], m[i], v[i], s[i], c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
-        acc0[i - whole] += wide(y0)
-        acc2[i - whole] += wide(y1)
-    acc0_of[place[0]] = sum_of_lanes(acc0)
-    acc2_of[place[0]] = sum_of_lanes(acc2)
+        acc0[i - whole] += float64(y0)
+        acc2[i - whole] += float64(y1)
+    acc0_of[span[0]] = sum_of_lanes(acc0)
+    acc2_of[span[0]] = sum_of_lanes(acc2)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, spans, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
+            chunk_0(rows[row], spans[row], storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of)
 
 
 @between_sweeps
@@ -177,7 +177,7 @@ PROGRAM = Program(
         "d0": Hyper(1e-6, Domain(low=0.0, low_open=True)),
     },
     states=("m", "v", "s"),
-    small_states={"d": "model", "r": "model"},
+    reduced_states={"d": "model", "r": "model"},
     shared=("t", "lr", "beta2", "beta1", "weight_decay", "d0"),
     initial=initial,
     scalars=scalars,

@@ -19,8 +19,8 @@ Reference: arXiv:2302.12022, Algorithm 1; optax.contrib.dog.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.core import beginning
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, shrunk, sqrt, stretched, wide,
+    LANES, between_sweeps, float64, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, shrunk, sqrt, stretched,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -58,7 +58,7 @@ def update_1(theta, g, rate):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
+def chunk_0(row, span, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -72,28 +72,28 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
             y0, y1, y2 = update_0(theta[i], g[i], theta_0[i])
-            acc0[i - start] += wide(y0)*wide(y0)
-            acc2[i - start] += wide(y1)*wide(y1)
-            acc4[i - start] += wide(y2)*wide(y2)
-            acc6[i - start] += wide(g[i])*wide(g[i])
+            acc0[i - start] += float64(y0)*float64(y0)
+            acc2[i - start] += float64(y1)*float64(y1)
+            acc4[i - start] += float64(y2)*float64(y2)
+            acc6[i - start] += float64(g[i])*float64(g[i])
     for i in range(whole, count):
         y0, y1, y2 = update_0(theta[i], g[i], theta_0[i])
-        acc0[i - whole] += wide(y0)*wide(y0)
-        acc2[i - whole] += wide(y1)*wide(y1)
-        acc4[i - whole] += wide(y2)*wide(y2)
-        acc6[i - whole] += wide(g[i])*wide(g[i])
-    acc0_of[place[0]] = sum_of_lanes(acc0)
-    acc2_of[place[0]] = sum_of_lanes(acc2)
-    acc4_of[place[0]] = sum_of_lanes(acc4)
-    acc6_of[place[0]] = sum_of_lanes(acc6)
+        acc0[i - whole] += float64(y0)*float64(y0)
+        acc2[i - whole] += float64(y1)*float64(y1)
+        acc4[i - whole] += float64(y2)*float64(y2)
+        acc6[i - whole] += float64(g[i])*float64(g[i])
+    acc0_of[span[0]] = sum_of_lanes(acc0)
+    acc2_of[span[0]] = sum_of_lanes(acc2)
+    acc4_of[span[0]] = sum_of_lanes(acc4)
+    acc6_of[span[0]] = sum_of_lanes(acc6)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of)
 
 
 @between_sweeps
@@ -128,7 +128,7 @@ def prepare_0(at, scalars, distance_of, squares_of, total1_of, total3_of, total5
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, rate_of):
+def chunk_1(row, span, storage, scalars, rate_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -139,11 +139,11 @@ def chunk_1(row, place, storage, scalars, rate_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, rate_of):
+def sweep_1(rows, tasks, spans, storage, scalars, rate_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, rate_of)
+            chunk_1(rows[row], spans[row], storage, scalars, rate_of)
 
 
 def initial(lr, eps, reps_rel):
@@ -165,7 +165,7 @@ PROGRAM = Program(
         "reps_rel": Hyper(1e-6, Domain(low=0.0, low_open=True)),
     },
     states=("theta_0",),
-    small_states={"distance": "model", "squares": "model"},
+    reduced_states={"distance": "model", "squares": "model"},
     shared=("lr", "eps", "reps_rel"),
     initial=initial,
     scalars=scalars,

@@ -18,8 +18,8 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, sqrt, wide,
+    LANES, between_sweeps, float64, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, sqrt,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -55,7 +55,7 @@ def update_1(theta, g, rate):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of, acc2_of):
+def chunk_0(row, span, storage, scalars, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -67,22 +67,22 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc2_of):
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
             y0 = update_0(theta[i], g[i], theta_0[i])
-            acc0[i - start] += wide(y0)*wide(y0)
-            acc2[i - start] += wide(g[i])*wide(g[i])
+            acc0[i - start] += float64(y0)*float64(y0)
+            acc2[i - start] += float64(g[i])*float64(g[i])
     for i in range(whole, count):
         y0 = update_0(theta[i], g[i], theta_0[i])
-        acc0[i - whole] += wide(y0)*wide(y0)
-        acc2[i - whole] += wide(g[i])*wide(g[i])
-    acc0_of[place[0]] = sum_of_lanes(acc0)
-    acc2_of[place[0]] = sum_of_lanes(acc2)
+        acc0[i - whole] += float64(y0)*float64(y0)
+        acc2[i - whole] += float64(g[i])*float64(g[i])
+    acc0_of[span[0]] = sum_of_lanes(acc0)
+    acc2_of[span[0]] = sum_of_lanes(acc2)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc2_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc2_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of, acc2_of)
 
 
 @between_sweeps
@@ -109,7 +109,7 @@ def prepare_0(at, scalars, d2_of, squares_of, total1_of, total3_of, rate_of):
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, rate_of):
+def chunk_1(row, span, storage, scalars, rate_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -120,11 +120,11 @@ def chunk_1(row, place, storage, scalars, rate_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, rate_of):
+def sweep_1(rows, tasks, spans, storage, scalars, rate_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, rate_of)
+            chunk_1(rows[row], spans[row], storage, scalars, rate_of)
 
 
 def initial(lr, eps):
@@ -139,7 +139,7 @@ PROGRAM = Program(
         "eps": Hyper(0.0001, Domain(low=0.0)),
     },
     states=("theta_0",),
-    small_states={"d2": "model", "squares": "model"},
+    reduced_states={"d2": "model", "squares": "model"},
     shared=("lr", "eps"),
     initial=initial,
     scalars=scalars,

@@ -23,8 +23,8 @@ Reference: optax.lamb.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail, wide,
+    LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -82,7 +82,7 @@ def update_1(theta, m_next, v_next, c4, eps, weight_decay, c2, c3):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -113,37 +113,37 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
                 theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1,
                 c2, c3,
             )
-            acc0[i - start] += wide(theta[i])*wide(theta[i])
-            acc1[i - start] += wide(y0)*wide(y0)
-            acc2[i - start] += wide(y1)*wide(y1)
-            acc3[i - start] += wide(u)*wide(u)
-            acc4[i - start] += wide(y2)*wide(y2)
-            acc5[i - start] += wide(y3)*wide(y3)
+            acc0[i - start] += float64(theta[i])*float64(theta[i])
+            acc1[i - start] += float64(y0)*float64(y0)
+            acc2[i - start] += float64(y1)*float64(y1)
+            acc3[i - start] += float64(u)*float64(u)
+            acc4[i - start] += float64(y2)*float64(y2)
+            acc5[i - start] += float64(y3)*float64(y3)
     for i in range(whole, count):
         m[i], v[i], y0, y1, u, y2, y3 = update_0(
             theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
-        acc0[i - whole] += wide(theta[i])*wide(theta[i])
-        acc1[i - whole] += wide(y0)*wide(y0)
-        acc2[i - whole] += wide(y1)*wide(y1)
-        acc3[i - whole] += wide(u)*wide(u)
-        acc4[i - whole] += wide(y2)*wide(y2)
-        acc5[i - whole] += wide(y3)*wide(y3)
-    acc0_of[place[0]] = sum_of_lanes(acc0)
-    acc1_of[place[0]] = sum_of_lanes(acc1)
-    acc2_of[place[0]] = sum_of_lanes(acc2)
-    acc3_of[place[0]] = sum_of_lanes(acc3)
-    acc4_of[place[0]] = sum_of_lanes(acc4)
-    acc5_of[place[0]] = sum_of_lanes(acc5)
+        acc0[i - whole] += float64(theta[i])*float64(theta[i])
+        acc1[i - whole] += float64(y0)*float64(y0)
+        acc2[i - whole] += float64(y1)*float64(y1)
+        acc3[i - whole] += float64(u)*float64(u)
+        acc4[i - whole] += float64(y2)*float64(y2)
+        acc5[i - whole] += float64(y3)*float64(y3)
+    acc0_of[span[0]] = sum_of_lanes(acc0)
+    acc1_of[span[0]] = sum_of_lanes(acc1)
+    acc2_of[span[0]] = sum_of_lanes(acc2)
+    acc3_of[span[0]] = sum_of_lanes(acc3)
+    acc4_of[span[0]] = sum_of_lanes(acc4)
+    acc5_of[span[0]] = sum_of_lanes(acc5)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @between_sweeps
@@ -171,7 +171,7 @@ def prepare_0(at, scalars, total0_of, total1_of, total2_of, total3_of, total4_of
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, c4_of):
+def chunk_1(row, span, storage, scalars, c4_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -188,11 +188,11 @@ def chunk_1(row, place, storage, scalars, c4_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, c4_of):
+def sweep_1(rows, tasks, spans, storage, scalars, c4_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, c4_of)
+            chunk_1(rows[row], spans[row], storage, scalars, c4_of)
 
 
 def initial(lr, beta1, beta2, eps, weight_decay):

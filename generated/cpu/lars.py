@@ -19,8 +19,8 @@ Reference: optax.lars.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, root_of_squares, shrunk, stretched, wide,
+    LANES, between_sweeps, float64, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, root_of_squares, shrunk, stretched,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -63,7 +63,7 @@ def update_1(theta, g, m, c0, weight_decay, momentum):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -80,34 +80,34 @@ def chunk_0(row, place, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, ac
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
             y0, y1, u, y2, y3 = update_0(theta[i], g[i], weight_decay)
-            acc0[i - start] += wide(theta[i])*wide(theta[i])
-            acc1[i - start] += wide(y0)*wide(y0)
-            acc2[i - start] += wide(y1)*wide(y1)
-            acc3[i - start] += wide(u)*wide(u)
-            acc4[i - start] += wide(y2)*wide(y2)
-            acc5[i - start] += wide(y3)*wide(y3)
+            acc0[i - start] += float64(theta[i])*float64(theta[i])
+            acc1[i - start] += float64(y0)*float64(y0)
+            acc2[i - start] += float64(y1)*float64(y1)
+            acc3[i - start] += float64(u)*float64(u)
+            acc4[i - start] += float64(y2)*float64(y2)
+            acc5[i - start] += float64(y3)*float64(y3)
     for i in range(whole, count):
         y0, y1, u, y2, y3 = update_0(theta[i], g[i], weight_decay)
-        acc0[i - whole] += wide(theta[i])*wide(theta[i])
-        acc1[i - whole] += wide(y0)*wide(y0)
-        acc2[i - whole] += wide(y1)*wide(y1)
-        acc3[i - whole] += wide(u)*wide(u)
-        acc4[i - whole] += wide(y2)*wide(y2)
-        acc5[i - whole] += wide(y3)*wide(y3)
-    acc0_of[place[0]] = sum_of_lanes(acc0)
-    acc1_of[place[0]] = sum_of_lanes(acc1)
-    acc2_of[place[0]] = sum_of_lanes(acc2)
-    acc3_of[place[0]] = sum_of_lanes(acc3)
-    acc4_of[place[0]] = sum_of_lanes(acc4)
-    acc5_of[place[0]] = sum_of_lanes(acc5)
+        acc0[i - whole] += float64(theta[i])*float64(theta[i])
+        acc1[i - whole] += float64(y0)*float64(y0)
+        acc2[i - whole] += float64(y1)*float64(y1)
+        acc3[i - whole] += float64(u)*float64(u)
+        acc4[i - whole] += float64(y2)*float64(y2)
+        acc5[i - whole] += float64(y3)*float64(y3)
+    acc0_of[span[0]] = sum_of_lanes(acc0)
+    acc1_of[span[0]] = sum_of_lanes(acc1)
+    acc2_of[span[0]] = sum_of_lanes(acc2)
+    acc3_of[span[0]] = sum_of_lanes(acc3)
+    acc4_of[span[0]] = sum_of_lanes(acc4)
+    acc5_of[span[0]] = sum_of_lanes(acc5)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of)
 
 
 @between_sweeps
@@ -140,7 +140,7 @@ def prepare_0(at, scalars, total0_of, total1_of, total2_of, total3_of, total4_of
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, c0_of):
+def chunk_1(row, span, storage, scalars, c0_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -155,11 +155,11 @@ def chunk_1(row, place, storage, scalars, c0_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, c0_of):
+def sweep_1(rows, tasks, spans, storage, scalars, c0_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, c0_of)
+            chunk_1(rows[row], spans[row], storage, scalars, c0_of)
 
 
 def initial(lr, weight_decay, trust_coefficient, eps, momentum):

@@ -17,8 +17,8 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk, per_element,
-    prange, sqrt, wide,
+    LANES, between_sweeps, float64, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk,
+    per_element, prange, sqrt,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
@@ -57,7 +57,7 @@ def tensor_1_0(v, total0, beta2, eps, c0):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of):
+def chunk_0(row, span, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
@@ -65,18 +65,18 @@ def chunk_0(row, place, storage, scalars, acc0_of):
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
-            acc0[i - start] += wide(g[i])*wide(g[i])
+            acc0[i - start] += float64(g[i])*float64(g[i])
     for i in range(whole, count):
-        acc0[i - whole] += wide(g[i])*wide(g[i])
-    acc0_of[place[0]] = sum_of_lanes(acc0)
+        acc0[i - whole] += float64(g[i])*float64(g[i])
+    acc0_of[span[0]] = sum_of_lanes(acc0)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of)
 
 
 @between_sweeps
@@ -105,7 +105,7 @@ def prepare_0(at, scalars, total0_of, v_of, c1_of):
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, c1_of):
+def chunk_1(row, span, storage, scalars, c1_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -121,11 +121,11 @@ def chunk_1(row, place, storage, scalars, c1_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, c1_of):
+def sweep_1(rows, tasks, spans, storage, scalars, c1_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, c1_of)
+            chunk_1(rows[row], spans[row], storage, scalars, c1_of)
 
 
 def initial(lr, beta2, beta1, eps, weight_decay):
@@ -143,7 +143,7 @@ PROGRAM = Program(
         "weight_decay": Hyper(0.001, Domain(low=0.0)),
     },
     states=("m",),
-    small_states={"v": "tensor"},
+    reduced_states={"v": "tensor"},
     initial=initial,
     scalars=scalars,
     values={"acc0": "chunk", "total0": "tensor", "c1": "tensor"},

@@ -24,8 +24,8 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, maximum, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, sqrt, tail, wide,
+    LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, narrow, on_host,
+    parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -95,7 +95,7 @@ def prepare_0(at, scalars, d_of, rate_of, c3_of, c5_of):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
+def chunk_0(row, span, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -112,22 +112,22 @@ def chunk_0(row, place, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
             s[i], y0, y1 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
-            acc0[i - start] += wide(g[i])*wide(y0)
-            acc2[i - start] += wide(y1)
+            acc0[i - start] += float64(g[i])*float64(y0)
+            acc2[i - start] += float64(y1)
     for i in range(whole, count):
         s[i], y0, y1 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
-        acc0[i - whole] += wide(g[i])*wide(y0)
-        acc2[i - whole] += wide(y1)
-    acc0_of[place[0]] = sum_of_lanes(acc0)
-    acc2_of[place[0]] = sum_of_lanes(acc2)
+        acc0[i - whole] += float64(g[i])*float64(y0)
+        acc2[i - whole] += float64(y1)
+    acc0_of[span[0]] = sum_of_lanes(acc0)
+    acc2_of[span[0]] = sum_of_lanes(acc2)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, spans, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, d_of, c3_of, acc0_of, acc2_of)
+            chunk_0(rows[row], spans[row], storage, scalars, d_of, c3_of, acc0_of, acc2_of)
 
 
 @between_sweeps
@@ -158,7 +158,7 @@ def prepare_1(at, scalars, d_of, r_of, rate_of, total1_of, total3_of, d_next_of,
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, d_of, rate_of, c5_of, c6_of):
+def chunk_1(row, span, storage, scalars, d_of, rate_of, c5_of, c6_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -183,11 +183,11 @@ def chunk_1(row, place, storage, scalars, d_of, rate_of, c5_of, c6_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, d_of, rate_of, c5_of, c6_of):
+def sweep_1(rows, tasks, spans, storage, scalars, d_of, rate_of, c5_of, c6_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, d_of, rate_of, c5_of, c6_of)
+            chunk_1(rows[row], spans[row], storage, scalars, d_of, rate_of, c5_of, c6_of)
 
 
 @between_sweeps
@@ -213,7 +213,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m", "v", "s", "theta_0"),
-    small_states={"d": "model", "r": "model"},
+    reduced_states={"d": "model", "r": "model"},
     shared=("t", "lr", "beta2", "beta1", "d0", "d_coef", "weight_decay", "eps"),
     initial=initial,
     scalars=scalars,

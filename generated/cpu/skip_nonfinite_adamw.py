@@ -19,8 +19,8 @@ Reference: optax.apply_if_finite.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, finite, fma, head, helper, lanes, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, sqrt, tail, where, wide,
+    LANES, between_sweeps, finite, float64, fma, head, helper, lanes, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, sqrt, tail, where,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -79,7 +79,7 @@ def combine_0(at, scalars, numel_of, total2_of):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, acc0_of):
+def chunk_0(row, span, storage, scalars, acc0_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
@@ -88,19 +88,19 @@ def chunk_0(row, place, storage, scalars, acc0_of):
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
             y0 = update_0(g[i])
-            acc0[i - start] += wide(y0)
+            acc0[i - start] += float64(y0)
     for i in range(whole, count):
         y0 = update_0(g[i])
-        acc0[i - whole] += wide(y0)
-    acc0_of[place[0]] = sum_of_lanes(acc0)
+        acc0[i - whole] += float64(y0)
+    acc0_of[span[0]] = sum_of_lanes(acc0)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, acc0_of):
+def sweep_0(rows, tasks, spans, storage, scalars, acc0_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, acc0_of)
+            chunk_0(rows[row], spans[row], storage, scalars, acc0_of)
 
 
 @between_sweeps
@@ -125,7 +125,7 @@ def prepare_0(at, scalars, taken_of, total1_of, total2_of, c1_of, c3_of, c4_of):
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, c1_of, c3_of, c4_of):
+def chunk_1(row, span, storage, scalars, c1_of, c3_of, c4_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -154,11 +154,11 @@ def chunk_1(row, place, storage, scalars, c1_of, c3_of, c4_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, c1_of, c3_of, c4_of):
+def sweep_1(rows, tasks, spans, storage, scalars, c1_of, c3_of, c4_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, c1_of, c3_of, c4_of)
+            chunk_1(rows[row], spans[row], storage, scalars, c1_of, c3_of, c4_of)
 
 
 def initial(lr, beta1, beta2, weight_decay, eps):
@@ -176,7 +176,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m", "v"),
-    small_states={"taken": "model"},
+    reduced_states={"taken": "model"},
     shared=("beta1", "beta2"),
     initial=initial,
     scalars=scalars,

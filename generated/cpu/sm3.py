@@ -21,8 +21,8 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, fma, head, inf, lanes, maximum, minimum, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, sqrt, tail, where, wide,
+    LANES, between_sweeps, float64, fma, head, inf, lanes, maximum, minimum, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, sqrt, tail, where,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import column_largest, max_of_lanes
@@ -48,15 +48,15 @@ def update_0(theta, g, m, c, r, lr, eps, beta1_head, beta1_tail, c0, zero):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, c_of, r_of, acc0_of, acc1_of):
+def chunk_0(row, span, storage, scalars, c_of, r_of, acc0_of, acc1_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
-    lines = place[1]
-    count = place[2]
-    first_row = place[3]
-    first_column = place[4]
-    matrix_rows = place[5]
-    line_before = place[6]
-    parts_begin = place[7]
+    lines = span[1]
+    count = span[2]
+    first_row = span[3]
+    first_column = span[4]
+    matrix_rows = span[5]
+    line_before = span[6]
+    parts_begin = span[7]
     group = row[-3]
     lr = scalars[group, 0]
     eps = scalars[group, 1]
@@ -84,23 +84,23 @@ def chunk_0(row, place, storage, scalars, c_of, r_of, acc0_of, acc1_of):
                 theta[i], m[i], total = update_0(
                     theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
                 )
-                acc0[i - start] = maximum(acc0[i - start], wide(total))
-                acc1[i] = maximum(acc1[i], wide(total))
+                acc0[i - start] = maximum(acc0[i - start], float64(total))
+                acc1[i] = maximum(acc1[i], float64(total))
         for i in range(whole, count):
             theta[i], m[i], total = update_0(
                 theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
             )
-            acc0[i - whole] = maximum(acc0[i - whole], wide(total))
-            acc1[i] = maximum(acc1[i], wide(total))
+            acc0[i - whole] = maximum(acc0[i - whole], float64(total))
+            acc1[i] = maximum(acc1[i], float64(total))
         acc0_of[first_row + line] = max_of_lanes(acc0)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, c_of, r_of, acc0_of, acc1_of):
+def sweep_0(rows, tasks, spans, storage, scalars, c_of, r_of, acc0_of, acc1_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, c_of, r_of, acc0_of, acc1_of)
+            chunk_0(rows[row], spans[row], storage, scalars, c_of, r_of, acc0_of, acc1_of)
 
 
 @between_sweeps
@@ -139,7 +139,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m",),
-    small_states={"c": "column", "r": "row"},
+    reduced_states={"c": "column", "r": "row"},
     initial=initial,
     scalars=scalars,
     values={"acc0": "row", "acc1": "part", "total1": "column"},

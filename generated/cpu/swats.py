@@ -29,8 +29,8 @@ Reference: arXiv:1712.07628, Algorithm 1.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, sqrt, tail, times, where, wide,
+    LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, sqrt, tail, times, where,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -142,7 +142,7 @@ def prepare_0(at, scalars, switched_at_of, c1_of, now_of, c5_of, switched_at_nex
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
+def chunk_0(row, span, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -173,17 +173,17 @@ def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_o
                     theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                     beta2_tail, c2, c3,
                 )
-                acc0[i - start] += wide(g[i])*wide(p)
-                acc2[i - start] += wide(p)*wide(p)
+                acc0[i - start] += float64(g[i])*float64(p)
+                acc2[i - start] += float64(p)*float64(p)
         for i in range(whole, count):
             theta[i], m[i], v[i], p = update_0_0(
                 theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0[i - whole] += wide(g[i])*wide(p)
-            acc2[i - whole] += wide(p)*wide(p)
-        acc0_of[place[0]] = sum_of_lanes(acc0)
-        acc2_of[place[0]] = sum_of_lanes(acc2)
+            acc0[i - whole] += float64(g[i])*float64(p)
+            acc2[i - whole] += float64(p)*float64(p)
+        acc0_of[span[0]] = sum_of_lanes(acc0)
+        acc2_of[span[0]] = sum_of_lanes(acc2)
     else:
         rate = narrow(rate_of[0], scalars)
         c1 = narrow(c1_of[0], scalars)
@@ -196,25 +196,25 @@ def chunk_0(row, place, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_o
                     theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                     beta2_tail, c2, c3,
                 )
-                acc0[i - start] += wide(g[i])*wide(p)
-                acc2[i - start] += wide(p)*wide(p)
+                acc0[i - start] += float64(g[i])*float64(p)
+                acc2[i - start] += float64(p)*float64(p)
         for i in range(whole, count):
             theta[i], v[i], p = update_1_0(
                 theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0[i - whole] += wide(g[i])*wide(p)
-            acc2[i - whole] += wide(p)*wide(p)
-        acc0_of[place[0]] = sum_of_lanes(acc0)
-        acc2_of[place[0]] = sum_of_lanes(acc2)
+            acc0[i - whole] += float64(g[i])*float64(p)
+            acc2[i - whole] += float64(p)*float64(p)
+        acc0_of[span[0]] = sum_of_lanes(acc0)
+        acc2_of[span[0]] = sum_of_lanes(acc2)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, spans, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
+            chunk_0(rows[row], spans[row], storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of)
 
 
 @between_sweeps
@@ -258,7 +258,7 @@ def prepare_1(
 
 
 @per_chunk
-def chunk_1(row, place, storage, scalars, c1_of, c5_of):
+def chunk_1(row, span, storage, scalars, c1_of, c5_of):
     """Sweep 1 over one chunk, which a row of the table describes."""
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
@@ -279,11 +279,11 @@ def chunk_1(row, place, storage, scalars, c1_of, c5_of):
 
 
 @parallel_sweep
-def sweep_1(rows, tasks, places, storage, scalars, c1_of, c5_of):
+def sweep_1(rows, tasks, spans, storage, scalars, c1_of, c5_of):
     """Sweep 1 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_1(rows[row], places[row], storage, scalars, c1_of, c5_of)
+            chunk_1(rows[row], spans[row], storage, scalars, c1_of, c5_of)
 
 
 def initial(lr, beta1, beta2, eps, tolerance):
@@ -301,7 +301,7 @@ PROGRAM = Program(
         "tolerance": Hyper(1e-9, Domain(low=0.0)),
     },
     states=("m", "v"),
-    small_states={"switched_at": "model", "lam": "model", "rate": "model"},
+    reduced_states={"switched_at": "model", "lam": "model", "rate": "model"},
     shared=("t", "beta2", "tolerance"),
     initial=initial,
     scalars=scalars,

@@ -24,8 +24,8 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, expm1, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, sqrt, tail, wide,
+    LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep,
+    per_chunk, per_element, prange, sqrt, tail,
 )
 from optgen.runtime.cpu.storage import view
 from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
@@ -103,7 +103,7 @@ def model_2_0(lam, total1, total3, beta2, c1):
 
 
 @per_chunk
-def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
+def chunk_0(row, span, storage, scalars, rate_of, acc0_of, acc2_of):
     """Sweep 0 over one chunk, which a row of the table describes."""
     count = row[0]
     theta = view(row, 1, 0, count, storage.theta)
@@ -134,16 +134,16 @@ def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
                 theta[i], m[i], v[i], p = update_1_0(
                     theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
                 )
-                acc0[i - start] += wide(g[i])*wide(p)
-                acc2[i - start] += wide(p)*wide(p)
+                acc0[i - start] += float64(g[i])*float64(p)
+                acc2[i - start] += float64(p)*float64(p)
         for i in range(whole, count):
             theta[i], m[i], v[i], p = update_1_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0[i - whole] += wide(g[i])*wide(p)
-            acc2[i - whole] += wide(p)*wide(p)
-        acc0_of[place[0]] = sum_of_lanes(acc0)
-        acc2_of[place[0]] = sum_of_lanes(acc2)
+            acc0[i - whole] += float64(g[i])*float64(p)
+            acc2[i - whole] += float64(p)*float64(p)
+        acc0_of[span[0]] = sum_of_lanes(acc0)
+        acc2_of[span[0]] = sum_of_lanes(acc2)
     else:
         acc0 = lanes(0.0)  # sum of g*p over the tensor
         acc2 = lanes(0.0)  # sum of p*p over the tensor
@@ -153,24 +153,24 @@ def chunk_0(row, place, storage, scalars, rate_of, acc0_of, acc2_of):
                 theta[i], m[i], v[i], p = update_2_0(
                     theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
                 )
-                acc0[i - start] += wide(g[i])*wide(p)
-                acc2[i - start] += wide(p)*wide(p)
+                acc0[i - start] += float64(g[i])*float64(p)
+                acc2[i - start] += float64(p)*float64(p)
         for i in range(whole, count):
             theta[i], m[i], v[i], p = update_2_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0[i - whole] += wide(g[i])*wide(p)
-            acc2[i - whole] += wide(p)*wide(p)
-        acc0_of[place[0]] = sum_of_lanes(acc0)
-        acc2_of[place[0]] = sum_of_lanes(acc2)
+            acc0[i - whole] += float64(g[i])*float64(p)
+            acc2[i - whole] += float64(p)*float64(p)
+        acc0_of[span[0]] = sum_of_lanes(acc0)
+        acc2_of[span[0]] = sum_of_lanes(acc2)
 
 
 @parallel_sweep
-def sweep_0(rows, tasks, places, storage, scalars, rate_of, acc0_of, acc2_of):
+def sweep_0(rows, tasks, spans, storage, scalars, rate_of, acc0_of, acc2_of):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
-            chunk_0(rows[row], places[row], storage, scalars, rate_of, acc0_of, acc2_of)
+            chunk_0(rows[row], spans[row], storage, scalars, rate_of, acc0_of, acc2_of)
 
 
 @between_sweeps
@@ -235,7 +235,7 @@ PROGRAM = Program(
         "switch_step": Hyper(1000.0, Domain(low=1.0, integer=True)),
     },
     states=("m", "v"),
-    small_states={"lam": "model", "rate": "model"},
+    reduced_states={"lam": "model", "rate": "model"},
     numbers=("switched_at",),
     shared=("t", "beta2", "switch_step", "switched_at"),
     initial=initial,

@@ -23,10 +23,10 @@ Reference: torch.optim.Adafactor.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, kernel, log, maximum, minimum, narrow, on_device, on_host, per_element,
-    root_of_squares, shrunk, sqrt, stretched, thread, wide,
+    THREADS, block, expm1, float64, fma, kernel, log, maximum, minimum, narrow, on_device, on_host,
+    per_element, root_of_squares, shrunk, sqrt, stretched, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import (
     CHUNKS, column_sum, end_of_lines, first_line, has_column, has_row, rank_in, sum_down, sum_of_block,
     sum_of_team, sum_over, team_of, tensor_of_block, tensor_of_column, tensor_of_row, visited_column,
@@ -102,7 +102,7 @@ def update_2(theta, g, by_row, by_column, c5, eps1, c4):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -130,11 +130,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         line = first_line(matrix, line_before, matrix_rows)
         while line < end:
             begin = first_element + line*count
-            g_ptr = place(addresses, 1, tensor, begin, storage.g)
+            g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
             g_i = load(g_ptr, i, storage.g)
-            acc1 = fma(wide(g_i), wide(g_i), acc1)
+            acc1 = fma(float64(g_i), float64(g_i), acc1)
             line += 1
-        small[acc1_of + parts_begin + part] = acc1
+        reduced[acc1_of + parts_begin + part] = acc1
         part += THREADS
     team = team_of(count)
     rank = rank_in(team)
@@ -142,61 +142,61 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     while line < lines:
         begin = first_element + line*count
         acc0 = 0.0  # sum of g*g over the row
-        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-        g_ptr = place(addresses, 1, tensor, begin, storage.g)
+        theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+        g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
         fours = in_fours(count, theta_ptr | g_ptr)
         i = 4*rank
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             y2_i0, y3_i0 = update_0(theta_i0, g_i0)
-            acc0 = fma(wide(g_i0), wide(g_i0), acc0)
-            acc6 = fma(wide(theta_i0), wide(theta_i0), acc6)
-            acc7 = fma(wide(y2_i0), wide(y2_i0), acc7)
-            acc8 = fma(wide(y3_i0), wide(y3_i0), acc8)
+            acc0 = fma(float64(g_i0), float64(g_i0), acc0)
+            acc6 = fma(float64(theta_i0), float64(theta_i0), acc6)
+            acc7 = fma(float64(y2_i0), float64(y2_i0), acc7)
+            acc8 = fma(float64(y3_i0), float64(y3_i0), acc8)
             y2_i1, y3_i1 = update_0(theta_i1, g_i1)
-            acc0 = fma(wide(g_i1), wide(g_i1), acc0)
-            acc6 = fma(wide(theta_i1), wide(theta_i1), acc6)
-            acc7 = fma(wide(y2_i1), wide(y2_i1), acc7)
-            acc8 = fma(wide(y3_i1), wide(y3_i1), acc8)
+            acc0 = fma(float64(g_i1), float64(g_i1), acc0)
+            acc6 = fma(float64(theta_i1), float64(theta_i1), acc6)
+            acc7 = fma(float64(y2_i1), float64(y2_i1), acc7)
+            acc8 = fma(float64(y3_i1), float64(y3_i1), acc8)
             y2_i2, y3_i2 = update_0(theta_i2, g_i2)
-            acc0 = fma(wide(g_i2), wide(g_i2), acc0)
-            acc6 = fma(wide(theta_i2), wide(theta_i2), acc6)
-            acc7 = fma(wide(y2_i2), wide(y2_i2), acc7)
-            acc8 = fma(wide(y3_i2), wide(y3_i2), acc8)
+            acc0 = fma(float64(g_i2), float64(g_i2), acc0)
+            acc6 = fma(float64(theta_i2), float64(theta_i2), acc6)
+            acc7 = fma(float64(y2_i2), float64(y2_i2), acc7)
+            acc8 = fma(float64(y3_i2), float64(y3_i2), acc8)
             y2_i3, y3_i3 = update_0(theta_i3, g_i3)
-            acc0 = fma(wide(g_i3), wide(g_i3), acc0)
-            acc6 = fma(wide(theta_i3), wide(theta_i3), acc6)
-            acc7 = fma(wide(y2_i3), wide(y2_i3), acc7)
-            acc8 = fma(wide(y3_i3), wide(y3_i3), acc8)
+            acc0 = fma(float64(g_i3), float64(g_i3), acc0)
+            acc6 = fma(float64(theta_i3), float64(theta_i3), acc6)
+            acc7 = fma(float64(y2_i3), float64(y2_i3), acc7)
+            acc8 = fma(float64(y3_i3), float64(y3_i3), acc8)
             i += 4*team
         i = fours + rank
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
             y2_i, y3_i = update_0(theta_i, g_i)
-            acc0 = fma(wide(g_i), wide(g_i), acc0)
-            acc6 = fma(wide(theta_i), wide(theta_i), acc6)
-            acc7 = fma(wide(y2_i), wide(y2_i), acc7)
-            acc8 = fma(wide(y3_i), wide(y3_i), acc8)
+            acc0 = fma(float64(g_i), float64(g_i), acc0)
+            acc6 = fma(float64(theta_i), float64(theta_i), acc6)
+            acc7 = fma(float64(y2_i), float64(y2_i), acc7)
+            acc8 = fma(float64(y3_i), float64(y3_i), acc8)
             i += team
         acc0 = sum_of_team(acc0, team)
         if rank == 0:
-            small[acc0_of + first_row + line] = acc0
+            reduced[acc0_of + first_row + line] = acc0
         line += THREADS//team
     acc6 = sum_of_block(acc6)
     if thread() == 0:
-        small[acc6_of + chunks[4, block()]] = acc6
+        reduced[acc6_of + chunks[4, block()]] = acc6
     acc7 = sum_of_block(acc7)
     if thread() == 0:
-        small[acc7_of + chunks[4, block()]] = acc7
+        reduced[acc7_of + chunks[4, block()]] = acc7
     acc8 = sum_of_block(acc8)
     if thread() == 0:
-        small[acc8_of + chunks[4, block()]] = acc8
+        reduced[acc8_of + chunks[4, block()]] = acc8
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc6_of = at[19]
     acc7_of = at[20]
@@ -205,29 +205,29 @@ def tensors_0(at, scalars, small):
     total7_of = at[23]
     total8_of = at[24]
     j = tensor_of_block(at)
-    acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
-    acc7 = sum_over(small, acc7_of, at, CHUNKS, j)
-    acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
+    acc6 = sum_over(reduced, acc6_of, at, CHUNKS, j)
+    acc7 = sum_over(reduced, acc7_of, at, CHUNKS, j)
+    acc8 = sum_over(reduced, acc8_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total6_of + j] = acc6
-        small[total7_of + j] = acc7
-        small[total8_of + j] = acc8
+        reduced[total6_of + j] = acc6
+        reduced[total7_of + j] = acc7
+        reduced[total8_of + j] = acc8
 
 
 @kernel
-def columns_0(at, scalars, small):
+def columns_0(at, scalars, reduced):
     """Before sweep 1: a thread or several a column."""
     acc1_of = at[18]
     total1_of = at[25]
     i = visited_column(at)
     j = tensor_of_column(at)
-    acc1 = column_sum(small, acc1_of, at, j, i)
+    acc1 = column_sum(reduced, acc1_of, at, j, i)
     if has_column(at):
-        small[total1_of + i] = acc1
+        reduced[total1_of + i] = acc1
 
 
 @kernel
-def tensors_1(at, scalars, small):
+def tensors_1(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     total6_of = at[22]
     total7_of = at[23]
@@ -239,13 +239,13 @@ def tensors_1(at, scalars, small):
     eps2 = scalars[group, 1]
     c3 = scalars[group, 5]
     if thread() == 0:
-        small[rate_of + j] = tensor_0(
-            small[total6_of + j], small[total7_of + j], small[total8_of + j], small[numel_of + j], eps2, c3,
+        reduced[rate_of + j] = tensor_0(
+            reduced[total6_of + j], reduced[total7_of + j], reduced[total8_of + j], reduced[numel_of + j], eps2, c3,
         )
 
 
 @kernel
-def rows_0(at, scalars, small):
+def rows_0(at, scalars, reduced):
     """Before sweep 1: a thread or several a row."""
     r_of = at[15]
     acc0_of = at[17]
@@ -258,25 +258,25 @@ def rows_0(at, scalars, small):
     c0 = scalars[group, 2]
     c1 = scalars[group, 3]
     if has_row(at):
-        small[r_of + i], small[by_row_of + i] = row_0(
-            small[r_of + i], small[acc0_of + i], small[numel_of + j], small[n_cols_of + j], c0, c1,
+        reduced[r_of + i], reduced[by_row_of + i] = row_0(
+            reduced[r_of + i], reduced[acc0_of + i], reduced[numel_of + j], reduced[n_cols_of + j], c0, c1,
         )
 
 
 @kernel
-def columns_1(at, scalars, small):
+def columns_1(at, scalars, reduced):
     """Before sweep 1: a thread or several a column."""
     r_of = at[15]
     total2_of = at[28]
     i = visited_column(at)
     j = tensor_of_column(at)
-    acc2 = sum_down(small, r_of, at, j, i)
+    acc2 = sum_down(reduced, r_of, at, j, i)
     if has_column(at):
-        small[total2_of + i] = acc2
+        reduced[total2_of + i] = acc2
 
 
 @kernel
-def columns_2(at, scalars, small):
+def columns_2(at, scalars, reduced):
     """Before sweep 1: a thread or several a column."""
     c_of = at[16]
     total1_of = at[25]
@@ -292,14 +292,14 @@ def columns_2(at, scalars, small):
     c0 = scalars[group, 2]
     c1 = scalars[group, 3]
     if has_column(at):
-        small[c_of + i], small[by_column_of + i] = column_0(
-            small[c_of + i], small[total1_of + i], small[total2_of + i], small[numel_of + j], small[n_rows_of + j],
-            small[n_cols_of + j], eps1, c0, c1,
+        reduced[c_of + i], reduced[by_column_of + i] = column_0(
+            reduced[c_of + i], reduced[total1_of + i], reduced[total2_of + i], reduced[numel_of + j],
+            reduced[n_rows_of + j], reduced[n_cols_of + j], eps1, c0, c1,
         )
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -326,51 +326,51 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
         matrix = (line_before + line)//matrix_rows
         by_column_line = by_column_of + first_column + matrix*count
         begin = first_element + line*count
-        by_row = narrow(small[by_row_of + first_row + line], scalars)
-        g_ptr = place(addresses, 1, tensor, begin, storage.g)
+        by_row = narrow(reduced[by_row_of + first_row + line], scalars)
+        g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
         fours = in_fours(count, g_ptr)
         i = 4*rank
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
-            u_i0, y0_i0, y1_i0 = update_1(g_i0, by_row, narrow(small[by_column_line + i], scalars), eps1)
-            acc3 = fma(wide(u_i0), wide(u_i0), acc3)
-            acc4 = fma(wide(y0_i0), wide(y0_i0), acc4)
-            acc5 = fma(wide(y1_i0), wide(y1_i0), acc5)
-            u_i1, y0_i1, y1_i1 = update_1(g_i1, by_row, narrow(small[by_column_line + i + 1], scalars), eps1)
-            acc3 = fma(wide(u_i1), wide(u_i1), acc3)
-            acc4 = fma(wide(y0_i1), wide(y0_i1), acc4)
-            acc5 = fma(wide(y1_i1), wide(y1_i1), acc5)
-            u_i2, y0_i2, y1_i2 = update_1(g_i2, by_row, narrow(small[by_column_line + i + 2], scalars), eps1)
-            acc3 = fma(wide(u_i2), wide(u_i2), acc3)
-            acc4 = fma(wide(y0_i2), wide(y0_i2), acc4)
-            acc5 = fma(wide(y1_i2), wide(y1_i2), acc5)
-            u_i3, y0_i3, y1_i3 = update_1(g_i3, by_row, narrow(small[by_column_line + i + 3], scalars), eps1)
-            acc3 = fma(wide(u_i3), wide(u_i3), acc3)
-            acc4 = fma(wide(y0_i3), wide(y0_i3), acc4)
-            acc5 = fma(wide(y1_i3), wide(y1_i3), acc5)
+            u_i0, y0_i0, y1_i0 = update_1(g_i0, by_row, narrow(reduced[by_column_line + i], scalars), eps1)
+            acc3 = fma(float64(u_i0), float64(u_i0), acc3)
+            acc4 = fma(float64(y0_i0), float64(y0_i0), acc4)
+            acc5 = fma(float64(y1_i0), float64(y1_i0), acc5)
+            u_i1, y0_i1, y1_i1 = update_1(g_i1, by_row, narrow(reduced[by_column_line + i + 1], scalars), eps1)
+            acc3 = fma(float64(u_i1), float64(u_i1), acc3)
+            acc4 = fma(float64(y0_i1), float64(y0_i1), acc4)
+            acc5 = fma(float64(y1_i1), float64(y1_i1), acc5)
+            u_i2, y0_i2, y1_i2 = update_1(g_i2, by_row, narrow(reduced[by_column_line + i + 2], scalars), eps1)
+            acc3 = fma(float64(u_i2), float64(u_i2), acc3)
+            acc4 = fma(float64(y0_i2), float64(y0_i2), acc4)
+            acc5 = fma(float64(y1_i2), float64(y1_i2), acc5)
+            u_i3, y0_i3, y1_i3 = update_1(g_i3, by_row, narrow(reduced[by_column_line + i + 3], scalars), eps1)
+            acc3 = fma(float64(u_i3), float64(u_i3), acc3)
+            acc4 = fma(float64(y0_i3), float64(y0_i3), acc4)
+            acc5 = fma(float64(y1_i3), float64(y1_i3), acc5)
             i += 4*team
         i = fours + rank
         while i < count:
             g_i = load(g_ptr, i, storage.g)
-            u_i, y0_i, y1_i = update_1(g_i, by_row, narrow(small[by_column_line + i], scalars), eps1)
-            acc3 = fma(wide(u_i), wide(u_i), acc3)
-            acc4 = fma(wide(y0_i), wide(y0_i), acc4)
-            acc5 = fma(wide(y1_i), wide(y1_i), acc5)
+            u_i, y0_i, y1_i = update_1(g_i, by_row, narrow(reduced[by_column_line + i], scalars), eps1)
+            acc3 = fma(float64(u_i), float64(u_i), acc3)
+            acc4 = fma(float64(y0_i), float64(y0_i), acc4)
+            acc5 = fma(float64(y1_i), float64(y1_i), acc5)
             i += team
         line += THREADS//team
     acc3 = sum_of_block(acc3)
     if thread() == 0:
-        small[acc3_of + chunks[4, block()]] = acc3
+        reduced[acc3_of + chunks[4, block()]] = acc3
     acc4 = sum_of_block(acc4)
     if thread() == 0:
-        small[acc4_of + chunks[4, block()]] = acc4
+        reduced[acc4_of + chunks[4, block()]] = acc4
     acc5 = sum_of_block(acc5)
     if thread() == 0:
-        small[acc5_of + chunks[4, block()]] = acc5
+        reduced[acc5_of + chunks[4, block()]] = acc5
 
 
 @kernel
-def tensors_2(at, scalars, small):
+def tensors_2(at, scalars, reduced):
     """Before sweep 2: a block a tensor."""
     acc3_of = at[30]
     acc4_of = at[31]
@@ -379,17 +379,17 @@ def tensors_2(at, scalars, small):
     total4_of = at[34]
     total5_of = at[35]
     j = tensor_of_block(at)
-    acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
-    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
-    acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
+    acc3 = sum_over(reduced, acc3_of, at, CHUNKS, j)
+    acc4 = sum_over(reduced, acc4_of, at, CHUNKS, j)
+    acc5 = sum_over(reduced, acc5_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total3_of + j] = acc3
-        small[total4_of + j] = acc4
-        small[total5_of + j] = acc5
+        reduced[total3_of + j] = acc3
+        reduced[total4_of + j] = acc4
+        reduced[total5_of + j] = acc5
 
 
 @kernel
-def tensors_3(at, scalars, small):
+def tensors_3(at, scalars, reduced):
     """Before sweep 2: a block a tensor."""
     total3_of = at[33]
     total4_of = at[34]
@@ -401,14 +401,14 @@ def tensors_3(at, scalars, small):
     group = at[at[8] + j]
     c2 = scalars[group, 4]
     if thread() == 0:
-        small[c5_of + j] = tensor_1(
-            small[total3_of + j], small[total4_of + j], small[total5_of + j], small[rate_of + j], small[numel_of + j],
-            c2,
+        reduced[c5_of + j] = tensor_1(
+            reduced[total3_of + j], reduced[total4_of + j], reduced[total5_of + j], reduced[rate_of + j],
+            reduced[numel_of + j], c2,
         )
 
 
 @kernel
-def sweep_2(chunks, addresses, storage, scalars, at, small):
+def sweep_2(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 2 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -424,7 +424,7 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
     by_row_of = at[27]
     by_column_of = at[29]
     c5_of = at[36]
-    c5 = narrow(small[c5_of + tensor], scalars)
+    c5 = narrow(reduced[c5_of + tensor], scalars)
     team = team_of(count)
     rank = rank_in(team)
     line = thread()//team
@@ -432,23 +432,25 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
         matrix = (line_before + line)//matrix_rows
         by_column_line = by_column_of + first_column + matrix*count
         begin = first_element + line*count
-        by_row = narrow(small[by_row_of + first_row + line], scalars)
-        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-        g_ptr = place(addresses, 1, tensor, begin, storage.g)
+        by_row = narrow(reduced[by_row_of + first_row + line], scalars)
+        theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+        g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
         fours = in_fours(count, theta_ptr | g_ptr)
         i = 4*rank
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
-            theta_next_i0 = update_2(theta_i0, g_i0, by_row, narrow(small[by_column_line + i], scalars), c5, eps1, c4)
+            theta_next_i0 = update_2(
+                theta_i0, g_i0, by_row, narrow(reduced[by_column_line + i], scalars), c5, eps1, c4,
+            )
             theta_next_i1 = update_2(
-                theta_i1, g_i1, by_row, narrow(small[by_column_line + i + 1], scalars), c5, eps1, c4,
+                theta_i1, g_i1, by_row, narrow(reduced[by_column_line + i + 1], scalars), c5, eps1, c4,
             )
             theta_next_i2 = update_2(
-                theta_i2, g_i2, by_row, narrow(small[by_column_line + i + 2], scalars), c5, eps1, c4,
+                theta_i2, g_i2, by_row, narrow(reduced[by_column_line + i + 2], scalars), c5, eps1, c4,
             )
             theta_next_i3 = update_2(
-                theta_i3, g_i3, by_row, narrow(small[by_column_line + i + 3], scalars), c5, eps1, c4,
+                theta_i3, g_i3, by_row, narrow(reduced[by_column_line + i + 3], scalars), c5, eps1, c4,
             )
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             i += 4*team
@@ -456,7 +458,7 @@ def sweep_2(chunks, addresses, storage, scalars, at, small):
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
-            theta_next_i = update_2(theta_i, g_i, by_row, narrow(small[by_column_line + i], scalars), c5, eps1, c4)
+            theta_next_i = update_2(theta_i, g_i, by_row, narrow(reduced[by_column_line + i], scalars), c5, eps1, c4)
             store(theta_ptr, i, storage.theta, theta_next_i)
             i += team
         line += THREADS//team
@@ -478,7 +480,7 @@ PROGRAM = Program(
         "weight_decay": Hyper(0.0, Domain(low=0.0)),
     },
     states=(),
-    small_states={"r": "row", "c": "column"},
+    reduced_states={"r": "row", "c": "column"},
     initial=initial,
     scalars=scalars,
     values={

@@ -20,10 +20,10 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt, tail,
-    thread, wide,
+    THREADS, block, expm1, float64, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt,
+    tail, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import has_row, rank_in, sum_of_team, team_of, tensor_of_row, visited_row
 
 
@@ -65,7 +65,7 @@ def update_1(theta, m_next, c5, c1, c4):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -83,21 +83,21 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     while line < lines:
         begin = first_element + line*count
         acc0 = 0.0  # sum of g*g over the row
-        g_ptr = place(addresses, 1, tensor, begin, storage.g)
-        m_ptr = place(addresses, 2, tensor, begin, storage.m)
+        g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
+        m_ptr = pointer(addresses, 2, tensor, begin, storage.m)
         fours = in_fours(count, g_ptr | m_ptr)
         i = 4*rank
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             m_next_i0 = update_0(g_i0, m_i0, beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g_i0), wide(g_i0), acc0)
+            acc0 = fma(float64(g_i0), float64(g_i0), acc0)
             m_next_i1 = update_0(g_i1, m_i1, beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g_i1), wide(g_i1), acc0)
+            acc0 = fma(float64(g_i1), float64(g_i1), acc0)
             m_next_i2 = update_0(g_i2, m_i2, beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g_i2), wide(g_i2), acc0)
+            acc0 = fma(float64(g_i2), float64(g_i2), acc0)
             m_next_i3 = update_0(g_i3, m_i3, beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g_i3), wide(g_i3), acc0)
+            acc0 = fma(float64(g_i3), float64(g_i3), acc0)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*team
         i = fours + rank
@@ -105,17 +105,17 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             g_i = load(g_ptr, i, storage.g)
             m_i = load(m_ptr, i, storage.m)
             m_next_i = update_0(g_i, m_i, beta1_head, beta1_tail, c0)
-            acc0 = fma(wide(g_i), wide(g_i), acc0)
+            acc0 = fma(float64(g_i), float64(g_i), acc0)
             store(m_ptr, i, storage.m, m_next_i)
             i += team
         acc0 = sum_of_team(acc0, team)
         if rank == 0:
-            small[acc0_of + first_row + line] = acc0
+            reduced[acc0_of + first_row + line] = acc0
         line += THREADS//team
 
 
 @kernel
-def rows_0(at, scalars, small):
+def rows_0(at, scalars, reduced):
     """Before sweep 1: a thread or several a row."""
     v_of = at[15]
     acc0_of = at[16]
@@ -130,13 +130,13 @@ def rows_0(at, scalars, small):
     c2 = scalars[group, 7]
     c3 = scalars[group, 8]
     if has_row(at):
-        small[v_of + i], small[c5_of + i] = row_0(
-            small[v_of + i], small[acc0_of + i], small[n_cols_of + j], lr, beta2, eps, c2, c3,
+        reduced[v_of + i], reduced[c5_of + i] = row_0(
+            reduced[v_of + i], reduced[acc0_of + i], reduced[n_cols_of + j], lr, beta2, eps, c2, c3,
         )
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -152,9 +152,9 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     line = thread()//team
     while line < lines:
         begin = first_element + line*count
-        c5 = narrow(small[c5_of + first_row + line], scalars)
-        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-        m_ptr = place(addresses, 2, tensor, begin, storage.m)
+        c5 = narrow(reduced[c5_of + first_row + line], scalars)
+        theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+        m_ptr = pointer(addresses, 2, tensor, begin, storage.m)
         fours = in_fours(count, theta_ptr | m_ptr)
         i = 4*rank
         while i < fours:
@@ -191,7 +191,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m",),
-    small_states={"v": "row"},
+    reduced_states={"v": "row"},
     initial=initial,
     scalars=scalars,
     values={"acc0": "row", "c5": "row"},

@@ -30,10 +30,10 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element,
-    root_of_squares, shrunk, sqrt, stretched, tail, thread, wide,
+    THREADS, block, expm1, float64, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element,
+    root_of_squares, shrunk, sqrt, stretched, tail, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import (
     CHUNKS, ROWS, has_row, max_over, rank_in, sum_of_block, sum_of_team, sum_over, team_of, tensor_of_block,
     tensor_of_row, visited_row,
@@ -134,7 +134,7 @@ def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -188,10 +188,10 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         acc5 = 0.0  # sum of y2*y2 over the row
         acc6 = 0.0  # sum of y3*y3 over the row
         acc15 = 0.0  # sum of theta*u over the row
-        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-        g_ptr = place(addresses, 1, tensor, begin, storage.g)
-        m_ptr = place(addresses, 2, tensor, begin, storage.m)
-        v_ptr = place(addresses, 3, tensor, begin, storage.v)
+        theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+        g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
+        m_ptr = pointer(addresses, 2, tensor, begin, storage.m)
+        v_ptr = pointer(addresses, 3, tensor, begin, storage.v)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
         i = 4*rank
         while i < fours:
@@ -202,79 +202,79 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             m_next_i0, v_next_i0, y0_i0, y1_i0, y2_i0, y3_i0, u_i0 = update_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 = fma(wide(g_i0), wide(theta_i0), acc0)
-            acc1 = fma(wide(g_i0), wide(g_i0), acc1)
-            acc2 = fma(wide(y0_i0), wide(y0_i0), acc2)
-            acc3 = fma(wide(y1_i0), wide(y1_i0), acc3)
-            acc4 = fma(wide(theta_i0), wide(theta_i0), acc4)
-            acc5 = fma(wide(y2_i0), wide(y2_i0), acc5)
-            acc6 = fma(wide(y3_i0), wide(y3_i0), acc6)
-            acc8 = fma(wide(g_i0), wide(theta_i0), acc8)
-            acc9 = fma(wide(g_i0), wide(g_i0), acc9)
-            acc10 = fma(wide(y0_i0), wide(y0_i0), acc10)
-            acc11 = fma(wide(y1_i0), wide(y1_i0), acc11)
-            acc12 = fma(wide(theta_i0), wide(theta_i0), acc12)
-            acc13 = fma(wide(y2_i0), wide(y2_i0), acc13)
-            acc14 = fma(wide(y3_i0), wide(y3_i0), acc14)
-            acc15 = fma(wide(theta_i0), wide(u_i0), acc15)
-            acc16 = fma(wide(theta_i0), wide(u_i0), acc16)
+            acc0 = fma(float64(g_i0), float64(theta_i0), acc0)
+            acc1 = fma(float64(g_i0), float64(g_i0), acc1)
+            acc2 = fma(float64(y0_i0), float64(y0_i0), acc2)
+            acc3 = fma(float64(y1_i0), float64(y1_i0), acc3)
+            acc4 = fma(float64(theta_i0), float64(theta_i0), acc4)
+            acc5 = fma(float64(y2_i0), float64(y2_i0), acc5)
+            acc6 = fma(float64(y3_i0), float64(y3_i0), acc6)
+            acc8 = fma(float64(g_i0), float64(theta_i0), acc8)
+            acc9 = fma(float64(g_i0), float64(g_i0), acc9)
+            acc10 = fma(float64(y0_i0), float64(y0_i0), acc10)
+            acc11 = fma(float64(y1_i0), float64(y1_i0), acc11)
+            acc12 = fma(float64(theta_i0), float64(theta_i0), acc12)
+            acc13 = fma(float64(y2_i0), float64(y2_i0), acc13)
+            acc14 = fma(float64(y3_i0), float64(y3_i0), acc14)
+            acc15 = fma(float64(theta_i0), float64(u_i0), acc15)
+            acc16 = fma(float64(theta_i0), float64(u_i0), acc16)
             m_next_i1, v_next_i1, y0_i1, y1_i1, y2_i1, y3_i1, u_i1 = update_0(
                 theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 = fma(wide(g_i1), wide(theta_i1), acc0)
-            acc1 = fma(wide(g_i1), wide(g_i1), acc1)
-            acc2 = fma(wide(y0_i1), wide(y0_i1), acc2)
-            acc3 = fma(wide(y1_i1), wide(y1_i1), acc3)
-            acc4 = fma(wide(theta_i1), wide(theta_i1), acc4)
-            acc5 = fma(wide(y2_i1), wide(y2_i1), acc5)
-            acc6 = fma(wide(y3_i1), wide(y3_i1), acc6)
-            acc8 = fma(wide(g_i1), wide(theta_i1), acc8)
-            acc9 = fma(wide(g_i1), wide(g_i1), acc9)
-            acc10 = fma(wide(y0_i1), wide(y0_i1), acc10)
-            acc11 = fma(wide(y1_i1), wide(y1_i1), acc11)
-            acc12 = fma(wide(theta_i1), wide(theta_i1), acc12)
-            acc13 = fma(wide(y2_i1), wide(y2_i1), acc13)
-            acc14 = fma(wide(y3_i1), wide(y3_i1), acc14)
-            acc15 = fma(wide(theta_i1), wide(u_i1), acc15)
-            acc16 = fma(wide(theta_i1), wide(u_i1), acc16)
+            acc0 = fma(float64(g_i1), float64(theta_i1), acc0)
+            acc1 = fma(float64(g_i1), float64(g_i1), acc1)
+            acc2 = fma(float64(y0_i1), float64(y0_i1), acc2)
+            acc3 = fma(float64(y1_i1), float64(y1_i1), acc3)
+            acc4 = fma(float64(theta_i1), float64(theta_i1), acc4)
+            acc5 = fma(float64(y2_i1), float64(y2_i1), acc5)
+            acc6 = fma(float64(y3_i1), float64(y3_i1), acc6)
+            acc8 = fma(float64(g_i1), float64(theta_i1), acc8)
+            acc9 = fma(float64(g_i1), float64(g_i1), acc9)
+            acc10 = fma(float64(y0_i1), float64(y0_i1), acc10)
+            acc11 = fma(float64(y1_i1), float64(y1_i1), acc11)
+            acc12 = fma(float64(theta_i1), float64(theta_i1), acc12)
+            acc13 = fma(float64(y2_i1), float64(y2_i1), acc13)
+            acc14 = fma(float64(y3_i1), float64(y3_i1), acc14)
+            acc15 = fma(float64(theta_i1), float64(u_i1), acc15)
+            acc16 = fma(float64(theta_i1), float64(u_i1), acc16)
             m_next_i2, v_next_i2, y0_i2, y1_i2, y2_i2, y3_i2, u_i2 = update_0(
                 theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 = fma(wide(g_i2), wide(theta_i2), acc0)
-            acc1 = fma(wide(g_i2), wide(g_i2), acc1)
-            acc2 = fma(wide(y0_i2), wide(y0_i2), acc2)
-            acc3 = fma(wide(y1_i2), wide(y1_i2), acc3)
-            acc4 = fma(wide(theta_i2), wide(theta_i2), acc4)
-            acc5 = fma(wide(y2_i2), wide(y2_i2), acc5)
-            acc6 = fma(wide(y3_i2), wide(y3_i2), acc6)
-            acc8 = fma(wide(g_i2), wide(theta_i2), acc8)
-            acc9 = fma(wide(g_i2), wide(g_i2), acc9)
-            acc10 = fma(wide(y0_i2), wide(y0_i2), acc10)
-            acc11 = fma(wide(y1_i2), wide(y1_i2), acc11)
-            acc12 = fma(wide(theta_i2), wide(theta_i2), acc12)
-            acc13 = fma(wide(y2_i2), wide(y2_i2), acc13)
-            acc14 = fma(wide(y3_i2), wide(y3_i2), acc14)
-            acc15 = fma(wide(theta_i2), wide(u_i2), acc15)
-            acc16 = fma(wide(theta_i2), wide(u_i2), acc16)
+            acc0 = fma(float64(g_i2), float64(theta_i2), acc0)
+            acc1 = fma(float64(g_i2), float64(g_i2), acc1)
+            acc2 = fma(float64(y0_i2), float64(y0_i2), acc2)
+            acc3 = fma(float64(y1_i2), float64(y1_i2), acc3)
+            acc4 = fma(float64(theta_i2), float64(theta_i2), acc4)
+            acc5 = fma(float64(y2_i2), float64(y2_i2), acc5)
+            acc6 = fma(float64(y3_i2), float64(y3_i2), acc6)
+            acc8 = fma(float64(g_i2), float64(theta_i2), acc8)
+            acc9 = fma(float64(g_i2), float64(g_i2), acc9)
+            acc10 = fma(float64(y0_i2), float64(y0_i2), acc10)
+            acc11 = fma(float64(y1_i2), float64(y1_i2), acc11)
+            acc12 = fma(float64(theta_i2), float64(theta_i2), acc12)
+            acc13 = fma(float64(y2_i2), float64(y2_i2), acc13)
+            acc14 = fma(float64(y3_i2), float64(y3_i2), acc14)
+            acc15 = fma(float64(theta_i2), float64(u_i2), acc15)
+            acc16 = fma(float64(theta_i2), float64(u_i2), acc16)
             m_next_i3, v_next_i3, y0_i3, y1_i3, y2_i3, y3_i3, u_i3 = update_0(
                 theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 = fma(wide(g_i3), wide(theta_i3), acc0)
-            acc1 = fma(wide(g_i3), wide(g_i3), acc1)
-            acc2 = fma(wide(y0_i3), wide(y0_i3), acc2)
-            acc3 = fma(wide(y1_i3), wide(y1_i3), acc3)
-            acc4 = fma(wide(theta_i3), wide(theta_i3), acc4)
-            acc5 = fma(wide(y2_i3), wide(y2_i3), acc5)
-            acc6 = fma(wide(y3_i3), wide(y3_i3), acc6)
-            acc8 = fma(wide(g_i3), wide(theta_i3), acc8)
-            acc9 = fma(wide(g_i3), wide(g_i3), acc9)
-            acc10 = fma(wide(y0_i3), wide(y0_i3), acc10)
-            acc11 = fma(wide(y1_i3), wide(y1_i3), acc11)
-            acc12 = fma(wide(theta_i3), wide(theta_i3), acc12)
-            acc13 = fma(wide(y2_i3), wide(y2_i3), acc13)
-            acc14 = fma(wide(y3_i3), wide(y3_i3), acc14)
-            acc15 = fma(wide(theta_i3), wide(u_i3), acc15)
-            acc16 = fma(wide(theta_i3), wide(u_i3), acc16)
+            acc0 = fma(float64(g_i3), float64(theta_i3), acc0)
+            acc1 = fma(float64(g_i3), float64(g_i3), acc1)
+            acc2 = fma(float64(y0_i3), float64(y0_i3), acc2)
+            acc3 = fma(float64(y1_i3), float64(y1_i3), acc3)
+            acc4 = fma(float64(theta_i3), float64(theta_i3), acc4)
+            acc5 = fma(float64(y2_i3), float64(y2_i3), acc5)
+            acc6 = fma(float64(y3_i3), float64(y3_i3), acc6)
+            acc8 = fma(float64(g_i3), float64(theta_i3), acc8)
+            acc9 = fma(float64(g_i3), float64(g_i3), acc9)
+            acc10 = fma(float64(y0_i3), float64(y0_i3), acc10)
+            acc11 = fma(float64(y1_i3), float64(y1_i3), acc11)
+            acc12 = fma(float64(theta_i3), float64(theta_i3), acc12)
+            acc13 = fma(float64(y2_i3), float64(y2_i3), acc13)
+            acc14 = fma(float64(y3_i3), float64(y3_i3), acc14)
+            acc15 = fma(float64(theta_i3), float64(u_i3), acc15)
+            acc16 = fma(float64(theta_i3), float64(u_i3), acc16)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*team
@@ -287,78 +287,78 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             m_next_i, v_next_i, y0_i, y1_i, y2_i, y3_i, u_i = update_0(
                 theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0 = fma(wide(g_i), wide(theta_i), acc0)
-            acc1 = fma(wide(g_i), wide(g_i), acc1)
-            acc2 = fma(wide(y0_i), wide(y0_i), acc2)
-            acc3 = fma(wide(y1_i), wide(y1_i), acc3)
-            acc4 = fma(wide(theta_i), wide(theta_i), acc4)
-            acc5 = fma(wide(y2_i), wide(y2_i), acc5)
-            acc6 = fma(wide(y3_i), wide(y3_i), acc6)
-            acc8 = fma(wide(g_i), wide(theta_i), acc8)
-            acc9 = fma(wide(g_i), wide(g_i), acc9)
-            acc10 = fma(wide(y0_i), wide(y0_i), acc10)
-            acc11 = fma(wide(y1_i), wide(y1_i), acc11)
-            acc12 = fma(wide(theta_i), wide(theta_i), acc12)
-            acc13 = fma(wide(y2_i), wide(y2_i), acc13)
-            acc14 = fma(wide(y3_i), wide(y3_i), acc14)
-            acc15 = fma(wide(theta_i), wide(u_i), acc15)
-            acc16 = fma(wide(theta_i), wide(u_i), acc16)
+            acc0 = fma(float64(g_i), float64(theta_i), acc0)
+            acc1 = fma(float64(g_i), float64(g_i), acc1)
+            acc2 = fma(float64(y0_i), float64(y0_i), acc2)
+            acc3 = fma(float64(y1_i), float64(y1_i), acc3)
+            acc4 = fma(float64(theta_i), float64(theta_i), acc4)
+            acc5 = fma(float64(y2_i), float64(y2_i), acc5)
+            acc6 = fma(float64(y3_i), float64(y3_i), acc6)
+            acc8 = fma(float64(g_i), float64(theta_i), acc8)
+            acc9 = fma(float64(g_i), float64(g_i), acc9)
+            acc10 = fma(float64(y0_i), float64(y0_i), acc10)
+            acc11 = fma(float64(y1_i), float64(y1_i), acc11)
+            acc12 = fma(float64(theta_i), float64(theta_i), acc12)
+            acc13 = fma(float64(y2_i), float64(y2_i), acc13)
+            acc14 = fma(float64(y3_i), float64(y3_i), acc14)
+            acc15 = fma(float64(theta_i), float64(u_i), acc15)
+            acc16 = fma(float64(theta_i), float64(u_i), acc16)
             store(m_ptr, i, storage.m, m_next_i)
             store(v_ptr, i, storage.v, v_next_i)
             i += team
         acc0 = sum_of_team(acc0, team)
         if rank == 0:
-            small[acc0_of + first_row + line] = acc0
+            reduced[acc0_of + first_row + line] = acc0
         acc1 = sum_of_team(acc1, team)
         if rank == 0:
-            small[acc1_of + first_row + line] = acc1
+            reduced[acc1_of + first_row + line] = acc1
         acc2 = sum_of_team(acc2, team)
         if rank == 0:
-            small[acc2_of + first_row + line] = acc2
+            reduced[acc2_of + first_row + line] = acc2
         acc3 = sum_of_team(acc3, team)
         if rank == 0:
-            small[acc3_of + first_row + line] = acc3
+            reduced[acc3_of + first_row + line] = acc3
         acc4 = sum_of_team(acc4, team)
         if rank == 0:
-            small[acc4_of + first_row + line] = acc4
+            reduced[acc4_of + first_row + line] = acc4
         acc5 = sum_of_team(acc5, team)
         if rank == 0:
-            small[acc5_of + first_row + line] = acc5
+            reduced[acc5_of + first_row + line] = acc5
         acc6 = sum_of_team(acc6, team)
         if rank == 0:
-            small[acc6_of + first_row + line] = acc6
+            reduced[acc6_of + first_row + line] = acc6
         acc15 = sum_of_team(acc15, team)
         if rank == 0:
-            small[acc15_of + first_row + line] = acc15
+            reduced[acc15_of + first_row + line] = acc15
         line += THREADS//team
     acc8 = sum_of_block(acc8)
     if thread() == 0:
-        small[acc8_of + chunks[4, block()]] = acc8
+        reduced[acc8_of + chunks[4, block()]] = acc8
     acc9 = sum_of_block(acc9)
     if thread() == 0:
-        small[acc9_of + chunks[4, block()]] = acc9
+        reduced[acc9_of + chunks[4, block()]] = acc9
     acc10 = sum_of_block(acc10)
     if thread() == 0:
-        small[acc10_of + chunks[4, block()]] = acc10
+        reduced[acc10_of + chunks[4, block()]] = acc10
     acc11 = sum_of_block(acc11)
     if thread() == 0:
-        small[acc11_of + chunks[4, block()]] = acc11
+        reduced[acc11_of + chunks[4, block()]] = acc11
     acc12 = sum_of_block(acc12)
     if thread() == 0:
-        small[acc12_of + chunks[4, block()]] = acc12
+        reduced[acc12_of + chunks[4, block()]] = acc12
     acc13 = sum_of_block(acc13)
     if thread() == 0:
-        small[acc13_of + chunks[4, block()]] = acc13
+        reduced[acc13_of + chunks[4, block()]] = acc13
     acc14 = sum_of_block(acc14)
     if thread() == 0:
-        small[acc14_of + chunks[4, block()]] = acc14
+        reduced[acc14_of + chunks[4, block()]] = acc14
     acc16 = sum_of_block(acc16)
     if thread() == 0:
-        small[acc16_of + chunks[4, block()]] = acc16
+        reduced[acc16_of + chunks[4, block()]] = acc16
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc8_of = at[22]
     acc9_of = at[23]
@@ -377,27 +377,27 @@ def tensors_0(at, scalars, small):
     total14_of = at[37]
     total16_of = at[38]
     j = tensor_of_block(at)
-    acc8 = sum_over(small, acc8_of, at, CHUNKS, j)
-    acc9 = sum_over(small, acc9_of, at, CHUNKS, j)
-    acc10 = sum_over(small, acc10_of, at, CHUNKS, j)
-    acc11 = sum_over(small, acc11_of, at, CHUNKS, j)
-    acc12 = sum_over(small, acc12_of, at, CHUNKS, j)
-    acc13 = sum_over(small, acc13_of, at, CHUNKS, j)
-    acc14 = sum_over(small, acc14_of, at, CHUNKS, j)
-    acc16 = sum_over(small, acc16_of, at, CHUNKS, j)
+    acc8 = sum_over(reduced, acc8_of, at, CHUNKS, j)
+    acc9 = sum_over(reduced, acc9_of, at, CHUNKS, j)
+    acc10 = sum_over(reduced, acc10_of, at, CHUNKS, j)
+    acc11 = sum_over(reduced, acc11_of, at, CHUNKS, j)
+    acc12 = sum_over(reduced, acc12_of, at, CHUNKS, j)
+    acc13 = sum_over(reduced, acc13_of, at, CHUNKS, j)
+    acc14 = sum_over(reduced, acc14_of, at, CHUNKS, j)
+    acc16 = sum_over(reduced, acc16_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total8_of + j] = acc8
-        small[total9_of + j] = acc9
-        small[total10_of + j] = acc10
-        small[total11_of + j] = acc11
-        small[total12_of + j] = acc12
-        small[total13_of + j] = acc13
-        small[total14_of + j] = acc14
-        small[total16_of + j] = acc16
+        reduced[total8_of + j] = acc8
+        reduced[total9_of + j] = acc9
+        reduced[total10_of + j] = acc10
+        reduced[total11_of + j] = acc11
+        reduced[total12_of + j] = acc12
+        reduced[total13_of + j] = acc13
+        reduced[total14_of + j] = acc14
+        reduced[total16_of + j] = acc16
 
 
 @kernel
-def tensors_1(at, scalars, small):
+def tensors_1(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     total8_of = at[31]
     total9_of = at[32]
@@ -411,14 +411,14 @@ def tensors_1(at, scalars, small):
     group = at[at[8] + j]
     eps = scalars[group, 1]
     if thread() == 0:
-        small[cosine_of + j] = tensor_0(
-            small[total8_of + j], small[total9_of + j], small[total10_of + j], small[total11_of + j],
-            small[total12_of + j], small[total13_of + j], small[total14_of + j], eps,
+        reduced[cosine_of + j] = tensor_0(
+            reduced[total8_of + j], reduced[total9_of + j], reduced[total10_of + j], reduced[total11_of + j],
+            reduced[total12_of + j], reduced[total13_of + j], reduced[total14_of + j], eps,
         )
 
 
 @kernel
-def rows_0(at, scalars, small):
+def rows_0(at, scalars, reduced):
     """Before sweep 1: a thread or several a row."""
     acc0_of = at[15]
     acc1_of = at[16]
@@ -433,25 +433,25 @@ def rows_0(at, scalars, small):
     group = at[at[8] + j]
     eps = scalars[group, 1]
     if has_row(at):
-        small[y4_of + i] = row_0(
-            small[acc0_of + i], small[acc1_of + i], small[acc2_of + i], small[acc3_of + i], small[acc4_of + i],
-            small[acc5_of + i], small[acc6_of + i], eps,
+        reduced[y4_of + i] = row_0(
+            reduced[acc0_of + i], reduced[acc1_of + i], reduced[acc2_of + i], reduced[acc3_of + i],
+            reduced[acc4_of + i], reduced[acc5_of + i], reduced[acc6_of + i], eps,
         )
 
 
 @kernel
-def tensors_2(at, scalars, small):
+def tensors_2(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     y4_of = at[40]
     total7_of = at[41]
     j = tensor_of_block(at)
-    acc7 = max_over(small, y4_of, at, ROWS, j)
+    acc7 = max_over(reduced, y4_of, at, ROWS, j)
     if thread() == 0:
-        small[total7_of + j] = acc7
+        reduced[total7_of + j] = acc7
 
 
 @kernel
-def tensors_3(at, scalars, small):
+def tensors_3(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     total7_of = at[41]
     cosine_of = at[39]
@@ -465,14 +465,14 @@ def tensors_3(at, scalars, small):
     wd_ratio = scalars[group, 3]
     c5 = scalars[group, 12]
     if thread() == 0:
-        small[row_cosine_of + j], small[c4_of + j] = tensor_1(
-            small[total7_of + j], small[cosine_of + j], small[numel_of + j], small[n_cols_of + j], delta, wd_ratio,
-            c5,
+        reduced[row_cosine_of + j], reduced[c4_of + j] = tensor_1(
+            reduced[total7_of + j], reduced[cosine_of + j], reduced[numel_of + j], reduced[n_cols_of + j], delta,
+            wd_ratio, c5,
         )
 
 
 @kernel
-def rows_1(at, scalars, small):
+def rows_1(at, scalars, reduced):
     """Before sweep 1: a thread or several a row."""
     acc4_of = at[19]
     acc5_of = at[20]
@@ -493,15 +493,15 @@ def rows_1(at, scalars, small):
     eps = scalars[group, 1]
     delta = scalars[group, 2]
     if has_row(at):
-        small[radial_of + i] = row_1(
-            small[acc4_of + i], small[acc5_of + i], small[acc6_of + i], small[row_cosine_of + j],
-            small[total12_of + j], small[total13_of + j], small[total14_of + j], small[cosine_of + j],
-            small[acc15_of + i], small[total16_of + j], small[numel_of + j], small[n_cols_of + j], eps, delta,
+        reduced[radial_of + i] = row_1(
+            reduced[acc4_of + i], reduced[acc5_of + i], reduced[acc6_of + i], reduced[row_cosine_of + j],
+            reduced[total12_of + j], reduced[total13_of + j], reduced[total14_of + j], reduced[cosine_of + j],
+            reduced[acc15_of + i], reduced[total16_of + j], reduced[numel_of + j], reduced[n_cols_of + j], eps, delta,
         )
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -515,16 +515,16 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     c3 = scalars[group, 11]
     radial_of = at[44]
     c4_of = at[43]
-    c4 = narrow(small[c4_of + tensor], scalars)
+    c4 = narrow(reduced[c4_of + tensor], scalars)
     team = team_of(count)
     rank = rank_in(team)
     line = thread()//team
     while line < lines:
         begin = first_element + line*count
-        radial = narrow(small[radial_of + first_row + line], scalars)
-        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-        m_ptr = place(addresses, 2, tensor, begin, storage.m)
-        v_ptr = place(addresses, 3, tensor, begin, storage.v)
+        radial = narrow(reduced[radial_of + first_row + line], scalars)
+        theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+        m_ptr = pointer(addresses, 2, tensor, begin, storage.m)
+        v_ptr = pointer(addresses, 3, tensor, begin, storage.v)
         fours = in_fours(count, theta_ptr | m_ptr | v_ptr)
         i = 4*rank
         while i < fours:

@@ -22,7 +22,7 @@ from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
     THREADS, as_index, block, fma, kernel, maximum, minimum, on_host, per_element, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 
 
 @on_host
@@ -57,9 +57,9 @@ def sweep(chunks, addresses, storage, scalars):
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    ax_ptr = place(addresses, 2, tensor, first_element, storage.ax)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    ax_ptr = pointer(addresses, 2, tensor, first_element, storage.ax)
     group = chunks[3, block()]
     branch = as_index(scalars[group, 0])
     lambd = scalars[group, 1]

@@ -20,10 +20,10 @@ Reference: arXiv:2411.16085, Algorithm 1.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element, sign,
-    sqrt, tail, thread, where, wide,
+    THREADS, block, expm1, float64, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element,
+    sign, sqrt, tail, thread, where,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 
@@ -76,14 +76,14 @@ def update_1(theta, g, m_next, v_next, c5, lr, eps, c2, c3, one, c4, zero, c6):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = pointer(addresses, 3, tensor, first_element, storage.v)
     group = chunks[3, block()]
     eps = scalars[group, 1]
     beta1_head = scalars[group, 2]
@@ -108,19 +108,19 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         m_next_i0, v_next_i0, agrees_i0 = update_0(
             g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
-        acc0 += wide(agrees_i0)
+        acc0 += float64(agrees_i0)
         m_next_i1, v_next_i1, agrees_i1 = update_0(
             g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
-        acc0 += wide(agrees_i1)
+        acc0 += float64(agrees_i1)
         m_next_i2, v_next_i2, agrees_i2 = update_0(
             g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
-        acc0 += wide(agrees_i2)
+        acc0 += float64(agrees_i2)
         m_next_i3, v_next_i3, agrees_i3 = update_0(
             g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
-        acc0 += wide(agrees_i3)
+        acc0 += float64(agrees_i3)
         store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
         i += 4*THREADS
@@ -132,47 +132,47 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         m_next_i, v_next_i, agrees_i = update_0(
             g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
-        acc0 += wide(agrees_i)
+        acc0 += float64(agrees_i)
         store(m_ptr, i, storage.m, m_next_i)
         store(v_ptr, i, storage.v, v_next_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[4, block()]] = acc0
+        reduced[acc0_of + chunks[4, block()]] = acc0
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[15]
     total0_of = at[16]
     j = tensor_of_block(at)
-    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
+    acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total0_of + j] = acc0
+        reduced[total0_of + j] = acc0
 
 
 @kernel
-def tensors_1(at, scalars, small):
+def tensors_1(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     total0_of = at[16]
     numel_of = at[12]
     c5_of = at[17]
     j = tensor_of_block(at)
     if thread() == 0:
-        small[c5_of + j] = tensor_0(small[total0_of + j], small[numel_of + j])
+        reduced[c5_of + j] = tensor_0(reduced[total0_of + j], reduced[numel_of + j])
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = pointer(addresses, 3, tensor, first_element, storage.v)
     group = chunks[3, block()]
     lr = scalars[group, 0]
     eps = scalars[group, 1]
@@ -183,7 +183,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     zero = scalars[group, 12]
     c6 = scalars[group, 13]
     c5_of = at[17]
-    c5 = narrow(small[c5_of + tensor], scalars)
+    c5 = narrow(reduced[c5_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:

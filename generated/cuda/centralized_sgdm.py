@@ -16,9 +16,9 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, kernel, narrow, on_device, on_host, per_element, thread, where, wide,
+    THREADS, as_index, block, float64, fma, kernel, narrow, on_device, on_host, per_element, thread, where,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import (
     has_row, rank_in, sum_of_team, team_of, tensor_of_block, tensor_of_row, visited_row,
 )
@@ -66,17 +66,17 @@ def update_1_1(theta, g, b, c0, c1, lr, momentum, zero, c2):
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 0: a block a tensor."""
     n_rows_of = at[13]
     c1_of = at[15]
     j = tensor_of_block(at)
     if thread() == 0:
-        small[c1_of + j] = tensor_0_0(small[n_rows_of + j])
+        reduced[c1_of + j] = tensor_0_0(reduced[n_rows_of + j])
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -90,29 +90,29 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     while line < lines:
         begin = first_element + line*count
         acc0 = 0.0  # sum of g over the row
-        g_ptr = place(addresses, 1, tensor, begin, storage.g)
+        g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
         fours = in_fours(count, g_ptr)
         i = 4*rank
         while i < fours:
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
-            acc0 += wide(g_i0)
-            acc0 += wide(g_i1)
-            acc0 += wide(g_i2)
-            acc0 += wide(g_i3)
+            acc0 += float64(g_i0)
+            acc0 += float64(g_i1)
+            acc0 += float64(g_i2)
+            acc0 += float64(g_i3)
             i += 4*team
         i = fours + rank
         while i < count:
             g_i = load(g_ptr, i, storage.g)
-            acc0 += wide(g_i)
+            acc0 += float64(g_i)
             i += team
         acc0 = sum_of_team(acc0, team)
         if rank == 0:
-            small[acc0_of + first_row + line] = acc0
+            reduced[acc0_of + first_row + line] = acc0
         line += THREADS//team
 
 
 @kernel
-def rows_0(at, scalars, small):
+def rows_0(at, scalars, reduced):
     """Before sweep 1: a thread or several a row."""
     acc0_of = at[16]
     n_cols_of = at[14]
@@ -120,11 +120,11 @@ def rows_0(at, scalars, small):
     i = visited_row(at)
     j = tensor_of_row(at)
     if has_row(at):
-        small[c0_of + i] = row_0_0(small[acc0_of + i], small[n_cols_of + j])
+        reduced[c0_of + i] = row_0_0(reduced[acc0_of + i], reduced[n_cols_of + j])
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -140,16 +140,16 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     c0_of = at[17]
     c1_of = at[15]
     if branch == 0:
-        c1 = narrow(small[c1_of + tensor], scalars)
+        c1 = narrow(reduced[c1_of + tensor], scalars)
         team = team_of(count)
         rank = rank_in(team)
         line = thread()//team
         while line < lines:
             begin = first_element + line*count
-            c0 = narrow(small[c0_of + first_row + line], scalars)
-            theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-            g_ptr = place(addresses, 1, tensor, begin, storage.g)
-            b_ptr = place(addresses, 2, tensor, begin, storage.b)
+            c0 = narrow(reduced[c0_of + first_row + line], scalars)
+            theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+            g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
+            b_ptr = pointer(addresses, 2, tensor, begin, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
             i = 4*rank
             while i < fours:
@@ -172,16 +172,16 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
                 i += team
             line += THREADS//team
     else:
-        c1 = narrow(small[c1_of + tensor], scalars)
+        c1 = narrow(reduced[c1_of + tensor], scalars)
         team = team_of(count)
         rank = rank_in(team)
         line = thread()//team
         while line < lines:
             begin = first_element + line*count
-            c0 = narrow(small[c0_of + first_row + line], scalars)
-            theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-            g_ptr = place(addresses, 1, tensor, begin, storage.g)
-            b_ptr = place(addresses, 2, tensor, begin, storage.b)
+            c0 = narrow(reduced[c0_of + first_row + line], scalars)
+            theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+            g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
+            b_ptr = pointer(addresses, 2, tensor, begin, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
             i = 4*rank
             while i < fours:

@@ -18,10 +18,10 @@ Reference: arXiv:2102.06171, eq. 3; optax.adaptive_grad_clip, whose units are th
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, kernel, maximum, narrow, on_device, on_host, per_element, root_of_squares,
-    shrunk, stretched, thread, wide,
+    THREADS, as_index, block, float64, fma, kernel, maximum, narrow, on_device, on_host, per_element,
+    root_of_squares, shrunk, stretched, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import has_row, rank_in, sum_of_team, team_of, tensor_of_row, visited_row
 
 
@@ -70,7 +70,7 @@ def update_1_1(theta, g, b, shrink, lr, momentum, c0):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -94,77 +94,77 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         acc3 = 0.0  # sum of g*g over the row
         acc4 = 0.0  # sum of y2*y2 over the row
         acc5 = 0.0  # sum of y3*y3 over the row
-        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-        g_ptr = place(addresses, 1, tensor, begin, storage.g)
+        theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+        g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
         fours = in_fours(count, theta_ptr | g_ptr)
         i = 4*rank
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             y0_i0, y1_i0, y2_i0, y3_i0 = update_0_0(theta_i0, g_i0)
-            acc0 = fma(wide(theta_i0), wide(theta_i0), acc0)
-            acc1 = fma(wide(y0_i0), wide(y0_i0), acc1)
-            acc2 = fma(wide(y1_i0), wide(y1_i0), acc2)
-            acc3 = fma(wide(g_i0), wide(g_i0), acc3)
-            acc4 = fma(wide(y2_i0), wide(y2_i0), acc4)
-            acc5 = fma(wide(y3_i0), wide(y3_i0), acc5)
+            acc0 = fma(float64(theta_i0), float64(theta_i0), acc0)
+            acc1 = fma(float64(y0_i0), float64(y0_i0), acc1)
+            acc2 = fma(float64(y1_i0), float64(y1_i0), acc2)
+            acc3 = fma(float64(g_i0), float64(g_i0), acc3)
+            acc4 = fma(float64(y2_i0), float64(y2_i0), acc4)
+            acc5 = fma(float64(y3_i0), float64(y3_i0), acc5)
             y0_i1, y1_i1, y2_i1, y3_i1 = update_0_0(theta_i1, g_i1)
-            acc0 = fma(wide(theta_i1), wide(theta_i1), acc0)
-            acc1 = fma(wide(y0_i1), wide(y0_i1), acc1)
-            acc2 = fma(wide(y1_i1), wide(y1_i1), acc2)
-            acc3 = fma(wide(g_i1), wide(g_i1), acc3)
-            acc4 = fma(wide(y2_i1), wide(y2_i1), acc4)
-            acc5 = fma(wide(y3_i1), wide(y3_i1), acc5)
+            acc0 = fma(float64(theta_i1), float64(theta_i1), acc0)
+            acc1 = fma(float64(y0_i1), float64(y0_i1), acc1)
+            acc2 = fma(float64(y1_i1), float64(y1_i1), acc2)
+            acc3 = fma(float64(g_i1), float64(g_i1), acc3)
+            acc4 = fma(float64(y2_i1), float64(y2_i1), acc4)
+            acc5 = fma(float64(y3_i1), float64(y3_i1), acc5)
             y0_i2, y1_i2, y2_i2, y3_i2 = update_0_0(theta_i2, g_i2)
-            acc0 = fma(wide(theta_i2), wide(theta_i2), acc0)
-            acc1 = fma(wide(y0_i2), wide(y0_i2), acc1)
-            acc2 = fma(wide(y1_i2), wide(y1_i2), acc2)
-            acc3 = fma(wide(g_i2), wide(g_i2), acc3)
-            acc4 = fma(wide(y2_i2), wide(y2_i2), acc4)
-            acc5 = fma(wide(y3_i2), wide(y3_i2), acc5)
+            acc0 = fma(float64(theta_i2), float64(theta_i2), acc0)
+            acc1 = fma(float64(y0_i2), float64(y0_i2), acc1)
+            acc2 = fma(float64(y1_i2), float64(y1_i2), acc2)
+            acc3 = fma(float64(g_i2), float64(g_i2), acc3)
+            acc4 = fma(float64(y2_i2), float64(y2_i2), acc4)
+            acc5 = fma(float64(y3_i2), float64(y3_i2), acc5)
             y0_i3, y1_i3, y2_i3, y3_i3 = update_0_0(theta_i3, g_i3)
-            acc0 = fma(wide(theta_i3), wide(theta_i3), acc0)
-            acc1 = fma(wide(y0_i3), wide(y0_i3), acc1)
-            acc2 = fma(wide(y1_i3), wide(y1_i3), acc2)
-            acc3 = fma(wide(g_i3), wide(g_i3), acc3)
-            acc4 = fma(wide(y2_i3), wide(y2_i3), acc4)
-            acc5 = fma(wide(y3_i3), wide(y3_i3), acc5)
+            acc0 = fma(float64(theta_i3), float64(theta_i3), acc0)
+            acc1 = fma(float64(y0_i3), float64(y0_i3), acc1)
+            acc2 = fma(float64(y1_i3), float64(y1_i3), acc2)
+            acc3 = fma(float64(g_i3), float64(g_i3), acc3)
+            acc4 = fma(float64(y2_i3), float64(y2_i3), acc4)
+            acc5 = fma(float64(y3_i3), float64(y3_i3), acc5)
             i += 4*team
         i = fours + rank
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
             y0_i, y1_i, y2_i, y3_i = update_0_0(theta_i, g_i)
-            acc0 = fma(wide(theta_i), wide(theta_i), acc0)
-            acc1 = fma(wide(y0_i), wide(y0_i), acc1)
-            acc2 = fma(wide(y1_i), wide(y1_i), acc2)
-            acc3 = fma(wide(g_i), wide(g_i), acc3)
-            acc4 = fma(wide(y2_i), wide(y2_i), acc4)
-            acc5 = fma(wide(y3_i), wide(y3_i), acc5)
+            acc0 = fma(float64(theta_i), float64(theta_i), acc0)
+            acc1 = fma(float64(y0_i), float64(y0_i), acc1)
+            acc2 = fma(float64(y1_i), float64(y1_i), acc2)
+            acc3 = fma(float64(g_i), float64(g_i), acc3)
+            acc4 = fma(float64(y2_i), float64(y2_i), acc4)
+            acc5 = fma(float64(y3_i), float64(y3_i), acc5)
             i += team
         acc0 = sum_of_team(acc0, team)
         if rank == 0:
-            small[acc0_of + first_row + line] = acc0
+            reduced[acc0_of + first_row + line] = acc0
         acc1 = sum_of_team(acc1, team)
         if rank == 0:
-            small[acc1_of + first_row + line] = acc1
+            reduced[acc1_of + first_row + line] = acc1
         acc2 = sum_of_team(acc2, team)
         if rank == 0:
-            small[acc2_of + first_row + line] = acc2
+            reduced[acc2_of + first_row + line] = acc2
         acc3 = sum_of_team(acc3, team)
         if rank == 0:
-            small[acc3_of + first_row + line] = acc3
+            reduced[acc3_of + first_row + line] = acc3
         acc4 = sum_of_team(acc4, team)
         if rank == 0:
-            small[acc4_of + first_row + line] = acc4
+            reduced[acc4_of + first_row + line] = acc4
         acc5 = sum_of_team(acc5, team)
         if rank == 0:
-            small[acc5_of + first_row + line] = acc5
+            reduced[acc5_of + first_row + line] = acc5
         line += THREADS//team
 
 
 @kernel
-def rows_0(at, scalars, small):
+def rows_0(at, scalars, reduced):
     """Before sweep 1: a thread or several a row."""
     acc0_of = at[15]
     acc1_of = at[16]
@@ -179,14 +179,14 @@ def rows_0(at, scalars, small):
     unit_limit = scalars[group, 2]
     unit_floor = scalars[group, 3]
     if has_row(at):
-        small[shrink_of + i] = row_0_0(
-            small[acc0_of + i], small[acc1_of + i], small[acc2_of + i], small[acc3_of + i], small[acc4_of + i],
-            small[acc5_of + i], unit_limit, unit_floor,
+        reduced[shrink_of + i] = row_0_0(
+            reduced[acc0_of + i], reduced[acc1_of + i], reduced[acc2_of + i], reduced[acc3_of + i],
+            reduced[acc4_of + i], reduced[acc5_of + i], unit_limit, unit_floor,
         )
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -205,10 +205,10 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
         line = thread()//team
         while line < lines:
             begin = first_element + line*count
-            shrink = narrow(small[shrink_of + first_row + line], scalars)
-            theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-            g_ptr = place(addresses, 1, tensor, begin, storage.g)
-            b_ptr = place(addresses, 2, tensor, begin, storage.b)
+            shrink = narrow(reduced[shrink_of + first_row + line], scalars)
+            theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+            g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
+            b_ptr = pointer(addresses, 2, tensor, begin, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
             i = 4*rank
             while i < fours:
@@ -236,10 +236,10 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
         line = thread()//team
         while line < lines:
             begin = first_element + line*count
-            shrink = narrow(small[shrink_of + first_row + line], scalars)
-            theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-            g_ptr = place(addresses, 1, tensor, begin, storage.g)
-            b_ptr = place(addresses, 2, tensor, begin, storage.b)
+            shrink = narrow(reduced[shrink_of + first_row + line], scalars)
+            theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+            g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
+            b_ptr = pointer(addresses, 2, tensor, begin, storage.b)
             fours = in_fours(count, theta_ptr | g_ptr | b_ptr)
             i = 4*rank
             while i < fours:

@@ -24,10 +24,10 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element, sqrt,
-    tail, thread, wide,
+    THREADS, block, expm1, float64, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element,
+    sqrt, tail, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -79,7 +79,7 @@ def model_1(d, r, rate, total1, total3, root, rest, c5):
 
 
 @kernel
-def models_0(at, scalars, small):
+def models_0(at, scalars, reduced):
     """Before sweep 0: one block."""
     d_of = at[15]
     rate_of = at[17]
@@ -91,20 +91,22 @@ def models_0(at, scalars, small):
     c0 = scalars[0, 5]
     c2 = scalars[0, 8]
     if thread() == 0:
-        small[rate_of], small[c1_of], small[c4_of], small[c6_of] = model_0(small[d_of], weight_decay, rest, c0, c2)
+        reduced[rate_of], reduced[c1_of], reduced[c4_of], reduced[c6_of] = model_0(
+            reduced[d_of], weight_decay, rest, c0, c2,
+        )
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
-    s_ptr = place(addresses, 4, tensor, first_element, storage.s)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = pointer(addresses, 3, tensor, first_element, storage.v)
+    s_ptr = pointer(addresses, 4, tensor, first_element, storage.s)
     group = chunks[3, block()]
     eps = scalars[group, 0]
     root = scalars[group, 2]
@@ -118,9 +120,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     c6_of = at[20]
     acc0_of = at[21]
     acc2_of = at[22]
-    c1 = narrow(small[c1_of], scalars)
-    c4 = narrow(small[c4_of], scalars)
-    c6 = narrow(small[c6_of], scalars)
+    c1 = narrow(reduced[c1_of], scalars)
+    c4 = narrow(reduced[c4_of], scalars)
+    c6 = narrow(reduced[c6_of], scalars)
     acc0 = 0.0  # sum of y0 over the tensor
     acc2 = 0.0  # sum of y1 over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | s_ptr)
@@ -135,26 +137,26 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_i0, g_i0, m_i0, v_i0, s_i0, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
-        acc0 += wide(y0_i0)
-        acc2 += wide(y1_i0)
+        acc0 += float64(y0_i0)
+        acc2 += float64(y1_i0)
         theta_next_i1, m_next_i1, v_next_i1, s_next_i1, y0_i1, y1_i1 = update_0(
             theta_i1, g_i1, m_i1, v_i1, s_i1, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
-        acc0 += wide(y0_i1)
-        acc2 += wide(y1_i1)
+        acc0 += float64(y0_i1)
+        acc2 += float64(y1_i1)
         theta_next_i2, m_next_i2, v_next_i2, s_next_i2, y0_i2, y1_i2 = update_0(
             theta_i2, g_i2, m_i2, v_i2, s_i2, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
-        acc0 += wide(y0_i2)
-        acc2 += wide(y1_i2)
+        acc0 += float64(y0_i2)
+        acc2 += float64(y1_i2)
         theta_next_i3, m_next_i3, v_next_i3, s_next_i3, y0_i3, y1_i3 = update_0(
             theta_i3, g_i3, m_i3, v_i3, s_i3, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
-        acc0 += wide(y0_i3)
-        acc2 += wide(y1_i3)
+        acc0 += float64(y0_i3)
+        acc2 += float64(y1_i3)
         store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
         store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
         store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -170,8 +172,8 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         theta_next_i, m_next_i, v_next_i, s_next_i, y0_i, y1_i = update_0(
             theta_i, g_i, m_i, v_i, s_i, c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head, beta2_tail,
         )
-        acc0 += wide(y0_i)
-        acc2 += wide(y1_i)
+        acc0 += float64(y0_i)
+        acc2 += float64(y1_i)
         store(theta_ptr, i, storage.theta, theta_next_i)
         store(m_ptr, i, storage.m, m_next_i)
         store(v_ptr, i, storage.v, v_next_i)
@@ -179,43 +181,43 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[4, block()]] = acc0
+        reduced[acc0_of + chunks[4, block()]] = acc0
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[4, block()]] = acc2
+        reduced[acc2_of + chunks[4, block()]] = acc2
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """After the last sweep: a block a tensor."""
     acc0_of = at[21]
     acc2_of = at[22]
     total0_of = at[23]
     total2_of = at[24]
     j = tensor_of_block(at)
-    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(reduced, acc2_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total0_of + j] = acc0
-        small[total2_of + j] = acc2
+        reduced[total0_of + j] = acc0
+        reduced[total2_of + j] = acc2
 
 
 @kernel
-def models_1(at, scalars, small):
+def models_1(at, scalars, reduced):
     """After the last sweep: one block."""
     total0_of = at[23]
     total2_of = at[24]
     total1_of = at[25]
     total3_of = at[26]
-    acc1 = sum_over_tensors(small, total0_of, at)
-    acc3 = sum_over_tensors(small, total2_of, at)
+    acc1 = sum_over_tensors(reduced, total0_of, at)
+    acc3 = sum_over_tensors(reduced, total2_of, at)
     if thread() == 0:
-        small[total1_of] = acc1
-        small[total3_of] = acc3
+        reduced[total1_of] = acc1
+        reduced[total3_of] = acc3
 
 
 @kernel
-def models_2(at, scalars, small):
+def models_2(at, scalars, reduced):
     """After the last sweep: one block."""
     d_of = at[15]
     r_of = at[16]
@@ -226,8 +228,8 @@ def models_2(at, scalars, small):
     rest = scalars[0, 4]
     c5 = scalars[0, 11]
     if thread() == 0:
-        small[d_of], small[r_of] = model_1(
-            small[d_of], small[r_of], small[rate_of], small[total1_of], small[total3_of], root, rest, c5,
+        reduced[d_of], reduced[r_of] = model_1(
+            reduced[d_of], reduced[r_of], reduced[rate_of], reduced[total1_of], reduced[total3_of], root, rest, c5,
         )
 
 
@@ -247,7 +249,7 @@ PROGRAM = Program(
         "d0": Hyper(1e-6, Domain(low=0.0, low_open=True)),
     },
     states=("m", "v", "s"),
-    small_states={"d": "model", "r": "model"},
+    reduced_states={"d": "model", "r": "model"},
     shared=("t", "lr", "beta2", "beta1", "weight_decay", "d0"),
     initial=initial,
     scalars=scalars,

@@ -20,10 +20,10 @@ from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.core import beginning
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, kernel, maximum, narrow, on_device, on_host, per_element, root_of_squares, shrunk,
-    sqrt, stretched, thread, wide,
+    THREADS, block, float64, fma, kernel, maximum, narrow, on_device, on_host, per_element, root_of_squares,
+    shrunk, sqrt, stretched, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -59,14 +59,14 @@ def update_1(theta, g, rate):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    theta_0_ptr = place(addresses, 2, tensor, first_element, storage.theta_0)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    theta_0_ptr = pointer(addresses, 2, tensor, first_element, storage.theta_0)
     acc0_of = at[17]
     acc2_of = at[18]
     acc4_of = at[19]
@@ -82,25 +82,25 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         y0_i0, y1_i0, y2_i0 = update_0(theta_i0, g_i0, theta_0_i0)
-        acc0 = fma(wide(y0_i0), wide(y0_i0), acc0)
-        acc2 = fma(wide(y1_i0), wide(y1_i0), acc2)
-        acc4 = fma(wide(y2_i0), wide(y2_i0), acc4)
-        acc6 = fma(wide(g_i0), wide(g_i0), acc6)
+        acc0 = fma(float64(y0_i0), float64(y0_i0), acc0)
+        acc2 = fma(float64(y1_i0), float64(y1_i0), acc2)
+        acc4 = fma(float64(y2_i0), float64(y2_i0), acc4)
+        acc6 = fma(float64(g_i0), float64(g_i0), acc6)
         y0_i1, y1_i1, y2_i1 = update_0(theta_i1, g_i1, theta_0_i1)
-        acc0 = fma(wide(y0_i1), wide(y0_i1), acc0)
-        acc2 = fma(wide(y1_i1), wide(y1_i1), acc2)
-        acc4 = fma(wide(y2_i1), wide(y2_i1), acc4)
-        acc6 = fma(wide(g_i1), wide(g_i1), acc6)
+        acc0 = fma(float64(y0_i1), float64(y0_i1), acc0)
+        acc2 = fma(float64(y1_i1), float64(y1_i1), acc2)
+        acc4 = fma(float64(y2_i1), float64(y2_i1), acc4)
+        acc6 = fma(float64(g_i1), float64(g_i1), acc6)
         y0_i2, y1_i2, y2_i2 = update_0(theta_i2, g_i2, theta_0_i2)
-        acc0 = fma(wide(y0_i2), wide(y0_i2), acc0)
-        acc2 = fma(wide(y1_i2), wide(y1_i2), acc2)
-        acc4 = fma(wide(y2_i2), wide(y2_i2), acc4)
-        acc6 = fma(wide(g_i2), wide(g_i2), acc6)
+        acc0 = fma(float64(y0_i2), float64(y0_i2), acc0)
+        acc2 = fma(float64(y1_i2), float64(y1_i2), acc2)
+        acc4 = fma(float64(y2_i2), float64(y2_i2), acc4)
+        acc6 = fma(float64(g_i2), float64(g_i2), acc6)
         y0_i3, y1_i3, y2_i3 = update_0(theta_i3, g_i3, theta_0_i3)
-        acc0 = fma(wide(y0_i3), wide(y0_i3), acc0)
-        acc2 = fma(wide(y1_i3), wide(y1_i3), acc2)
-        acc4 = fma(wide(y2_i3), wide(y2_i3), acc4)
-        acc6 = fma(wide(g_i3), wide(g_i3), acc6)
+        acc0 = fma(float64(y0_i3), float64(y0_i3), acc0)
+        acc2 = fma(float64(y1_i3), float64(y1_i3), acc2)
+        acc4 = fma(float64(y2_i3), float64(y2_i3), acc4)
+        acc6 = fma(float64(g_i3), float64(g_i3), acc6)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
@@ -108,27 +108,27 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i = load(g_ptr, i, storage.g)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         y0_i, y1_i, y2_i = update_0(theta_i, g_i, theta_0_i)
-        acc0 = fma(wide(y0_i), wide(y0_i), acc0)
-        acc2 = fma(wide(y1_i), wide(y1_i), acc2)
-        acc4 = fma(wide(y2_i), wide(y2_i), acc4)
-        acc6 = fma(wide(g_i), wide(g_i), acc6)
+        acc0 = fma(float64(y0_i), float64(y0_i), acc0)
+        acc2 = fma(float64(y1_i), float64(y1_i), acc2)
+        acc4 = fma(float64(y2_i), float64(y2_i), acc4)
+        acc6 = fma(float64(g_i), float64(g_i), acc6)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[4, block()]] = acc0
+        reduced[acc0_of + chunks[4, block()]] = acc0
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[4, block()]] = acc2
+        reduced[acc2_of + chunks[4, block()]] = acc2
     acc4 = sum_of_block(acc4)
     if thread() == 0:
-        small[acc4_of + chunks[4, block()]] = acc4
+        reduced[acc4_of + chunks[4, block()]] = acc4
     acc6 = sum_of_block(acc6)
     if thread() == 0:
-        small[acc6_of + chunks[4, block()]] = acc6
+        reduced[acc6_of + chunks[4, block()]] = acc6
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[17]
     acc2_of = at[18]
@@ -139,19 +139,19 @@ def tensors_0(at, scalars, small):
     total4_of = at[23]
     total6_of = at[24]
     j = tensor_of_block(at)
-    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
-    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
-    acc6 = sum_over(small, acc6_of, at, CHUNKS, j)
+    acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(reduced, acc2_of, at, CHUNKS, j)
+    acc4 = sum_over(reduced, acc4_of, at, CHUNKS, j)
+    acc6 = sum_over(reduced, acc6_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total0_of + j] = acc0
-        small[total2_of + j] = acc2
-        small[total4_of + j] = acc4
-        small[total6_of + j] = acc6
+        reduced[total0_of + j] = acc0
+        reduced[total2_of + j] = acc2
+        reduced[total4_of + j] = acc4
+        reduced[total6_of + j] = acc6
 
 
 @kernel
-def models_0(at, scalars, small):
+def models_0(at, scalars, reduced):
     """Before sweep 1: one block."""
     total0_of = at[21]
     total2_of = at[22]
@@ -161,19 +161,19 @@ def models_0(at, scalars, small):
     total3_of = at[26]
     total5_of = at[27]
     total7_of = at[28]
-    acc1 = sum_over_tensors(small, total0_of, at)
-    acc3 = sum_over_tensors(small, total2_of, at)
-    acc5 = sum_over_tensors(small, total4_of, at)
-    acc7 = sum_over_tensors(small, total6_of, at)
+    acc1 = sum_over_tensors(reduced, total0_of, at)
+    acc3 = sum_over_tensors(reduced, total2_of, at)
+    acc5 = sum_over_tensors(reduced, total4_of, at)
+    acc7 = sum_over_tensors(reduced, total6_of, at)
     if thread() == 0:
-        small[total1_of] = acc1
-        small[total3_of] = acc3
-        small[total5_of] = acc5
-        small[total7_of] = acc7
+        reduced[total1_of] = acc1
+        reduced[total3_of] = acc3
+        reduced[total5_of] = acc5
+        reduced[total7_of] = acc7
 
 
 @kernel
-def models_1(at, scalars, small):
+def models_1(at, scalars, reduced):
     """Before sweep 1: one block."""
     distance_of = at[15]
     squares_of = at[16]
@@ -185,22 +185,22 @@ def models_1(at, scalars, small):
     lr = scalars[0, 0]
     eps = scalars[0, 1]
     if thread() == 0:
-        small[distance_of], small[squares_of], small[rate_of] = model_0(
-            small[distance_of], small[squares_of], small[total1_of], small[total3_of], small[total5_of],
-            small[total7_of], lr, eps,
+        reduced[distance_of], reduced[squares_of], reduced[rate_of] = model_0(
+            reduced[distance_of], reduced[squares_of], reduced[total1_of], reduced[total3_of], reduced[total5_of],
+            reduced[total7_of], lr, eps,
         )
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
     rate_of = at[29]
-    rate = narrow(small[rate_of], scalars)
+    rate = narrow(reduced[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
     while i < fours:
@@ -240,7 +240,7 @@ PROGRAM = Program(
         "reps_rel": Hyper(1e-6, Domain(low=0.0, low_open=True)),
     },
     states=("theta_0",),
-    small_states={"distance": "model", "squares": "model"},
+    reduced_states={"distance": "model", "squares": "model"},
     shared=("lr", "eps", "reps_rel"),
     initial=initial,
     scalars=scalars,

@@ -19,9 +19,9 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, kernel, maximum, narrow, on_device, on_host, per_element, sqrt, thread, wide,
+    THREADS, block, float64, fma, kernel, maximum, narrow, on_device, on_host, per_element, sqrt, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -55,14 +55,14 @@ def update_1(theta, g, rate):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    theta_0_ptr = place(addresses, 2, tensor, first_element, storage.theta_0)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    theta_0_ptr = pointer(addresses, 2, tensor, first_element, storage.theta_0)
     acc0_of = at[17]
     acc2_of = at[18]
     acc0 = 0.0  # sum of y0*y0 over the tensor
@@ -74,17 +74,17 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         y0_i0 = update_0(theta_i0, g_i0, theta_0_i0)
-        acc0 = fma(wide(y0_i0), wide(y0_i0), acc0)
-        acc2 = fma(wide(g_i0), wide(g_i0), acc2)
+        acc0 = fma(float64(y0_i0), float64(y0_i0), acc0)
+        acc2 = fma(float64(g_i0), float64(g_i0), acc2)
         y0_i1 = update_0(theta_i1, g_i1, theta_0_i1)
-        acc0 = fma(wide(y0_i1), wide(y0_i1), acc0)
-        acc2 = fma(wide(g_i1), wide(g_i1), acc2)
+        acc0 = fma(float64(y0_i1), float64(y0_i1), acc0)
+        acc2 = fma(float64(g_i1), float64(g_i1), acc2)
         y0_i2 = update_0(theta_i2, g_i2, theta_0_i2)
-        acc0 = fma(wide(y0_i2), wide(y0_i2), acc0)
-        acc2 = fma(wide(g_i2), wide(g_i2), acc2)
+        acc0 = fma(float64(y0_i2), float64(y0_i2), acc0)
+        acc2 = fma(float64(g_i2), float64(g_i2), acc2)
         y0_i3 = update_0(theta_i3, g_i3, theta_0_i3)
-        acc0 = fma(wide(y0_i3), wide(y0_i3), acc0)
-        acc2 = fma(wide(g_i3), wide(g_i3), acc2)
+        acc0 = fma(float64(y0_i3), float64(y0_i3), acc0)
+        acc2 = fma(float64(g_i3), float64(g_i3), acc2)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
@@ -92,48 +92,48 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         g_i = load(g_ptr, i, storage.g)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         y0_i = update_0(theta_i, g_i, theta_0_i)
-        acc0 = fma(wide(y0_i), wide(y0_i), acc0)
-        acc2 = fma(wide(g_i), wide(g_i), acc2)
+        acc0 = fma(float64(y0_i), float64(y0_i), acc0)
+        acc2 = fma(float64(g_i), float64(g_i), acc2)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[4, block()]] = acc0
+        reduced[acc0_of + chunks[4, block()]] = acc0
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[4, block()]] = acc2
+        reduced[acc2_of + chunks[4, block()]] = acc2
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[17]
     acc2_of = at[18]
     total0_of = at[19]
     total2_of = at[20]
     j = tensor_of_block(at)
-    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(reduced, acc2_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total0_of + j] = acc0
-        small[total2_of + j] = acc2
+        reduced[total0_of + j] = acc0
+        reduced[total2_of + j] = acc2
 
 
 @kernel
-def models_0(at, scalars, small):
+def models_0(at, scalars, reduced):
     """Before sweep 1: one block."""
     total0_of = at[19]
     total2_of = at[20]
     total1_of = at[21]
     total3_of = at[22]
-    acc1 = sum_over_tensors(small, total0_of, at)
-    acc3 = sum_over_tensors(small, total2_of, at)
+    acc1 = sum_over_tensors(reduced, total0_of, at)
+    acc3 = sum_over_tensors(reduced, total2_of, at)
     if thread() == 0:
-        small[total1_of] = acc1
-        small[total3_of] = acc3
+        reduced[total1_of] = acc1
+        reduced[total3_of] = acc3
 
 
 @kernel
-def models_1(at, scalars, small):
+def models_1(at, scalars, reduced):
     """Before sweep 1: one block."""
     d2_of = at[15]
     squares_of = at[16]
@@ -143,21 +143,21 @@ def models_1(at, scalars, small):
     lr = scalars[0, 0]
     eps = scalars[0, 1]
     if thread() == 0:
-        small[d2_of], small[squares_of], small[rate_of] = model_0(
-            small[d2_of], small[squares_of], small[total1_of], small[total3_of], lr, eps,
+        reduced[d2_of], reduced[squares_of], reduced[rate_of] = model_0(
+            reduced[d2_of], reduced[squares_of], reduced[total1_of], reduced[total3_of], lr, eps,
         )
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
     rate_of = at[23]
-    rate = narrow(small[rate_of], scalars)
+    rate = narrow(reduced[rate_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr)
     i = 4*thread()
     while i < fours:
@@ -190,7 +190,7 @@ PROGRAM = Program(
         "eps": Hyper(0.0001, Domain(low=0.0)),
     },
     states=("theta_0",),
-    small_states={"d2": "model", "squares": "model"},
+    reduced_states={"d2": "model", "squares": "model"},
     shared=("lr", "eps"),
     initial=initial,
     scalars=scalars,

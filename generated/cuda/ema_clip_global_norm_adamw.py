@@ -21,10 +21,10 @@ Reference: Polyak & Juditsky 1992 around torch.nn.utils.clip_grad_norm_ before t
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element,
-    root_of_squares, shrunk, sqrt, stretched, tail, thread, wide,
+    THREADS, block, expm1, float64, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element,
+    root_of_squares, shrunk, sqrt, stretched, tail, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -81,12 +81,12 @@ def update_1(
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
     acc0_of = at[15]
     acc2_of = at[16]
     acc4_of = at[17]
@@ -98,43 +98,43 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     while i < fours:
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         y0_i0, y1_i0 = update_0(g_i0)
-        acc0 = fma(wide(g_i0), wide(g_i0), acc0)
-        acc2 = fma(wide(y0_i0), wide(y0_i0), acc2)
-        acc4 = fma(wide(y1_i0), wide(y1_i0), acc4)
+        acc0 = fma(float64(g_i0), float64(g_i0), acc0)
+        acc2 = fma(float64(y0_i0), float64(y0_i0), acc2)
+        acc4 = fma(float64(y1_i0), float64(y1_i0), acc4)
         y0_i1, y1_i1 = update_0(g_i1)
-        acc0 = fma(wide(g_i1), wide(g_i1), acc0)
-        acc2 = fma(wide(y0_i1), wide(y0_i1), acc2)
-        acc4 = fma(wide(y1_i1), wide(y1_i1), acc4)
+        acc0 = fma(float64(g_i1), float64(g_i1), acc0)
+        acc2 = fma(float64(y0_i1), float64(y0_i1), acc2)
+        acc4 = fma(float64(y1_i1), float64(y1_i1), acc4)
         y0_i2, y1_i2 = update_0(g_i2)
-        acc0 = fma(wide(g_i2), wide(g_i2), acc0)
-        acc2 = fma(wide(y0_i2), wide(y0_i2), acc2)
-        acc4 = fma(wide(y1_i2), wide(y1_i2), acc4)
+        acc0 = fma(float64(g_i2), float64(g_i2), acc0)
+        acc2 = fma(float64(y0_i2), float64(y0_i2), acc2)
+        acc4 = fma(float64(y1_i2), float64(y1_i2), acc4)
         y0_i3, y1_i3 = update_0(g_i3)
-        acc0 = fma(wide(g_i3), wide(g_i3), acc0)
-        acc2 = fma(wide(y0_i3), wide(y0_i3), acc2)
-        acc4 = fma(wide(y1_i3), wide(y1_i3), acc4)
+        acc0 = fma(float64(g_i3), float64(g_i3), acc0)
+        acc2 = fma(float64(y0_i3), float64(y0_i3), acc2)
+        acc4 = fma(float64(y1_i3), float64(y1_i3), acc4)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         g_i = load(g_ptr, i, storage.g)
         y0_i, y1_i = update_0(g_i)
-        acc0 = fma(wide(g_i), wide(g_i), acc0)
-        acc2 = fma(wide(y0_i), wide(y0_i), acc2)
-        acc4 = fma(wide(y1_i), wide(y1_i), acc4)
+        acc0 = fma(float64(g_i), float64(g_i), acc0)
+        acc2 = fma(float64(y0_i), float64(y0_i), acc2)
+        acc4 = fma(float64(y1_i), float64(y1_i), acc4)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[4, block()]] = acc0
+        reduced[acc0_of + chunks[4, block()]] = acc0
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[4, block()]] = acc2
+        reduced[acc2_of + chunks[4, block()]] = acc2
     acc4 = sum_of_block(acc4)
     if thread() == 0:
-        small[acc4_of + chunks[4, block()]] = acc4
+        reduced[acc4_of + chunks[4, block()]] = acc4
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[15]
     acc2_of = at[16]
@@ -143,17 +143,17 @@ def tensors_0(at, scalars, small):
     total2_of = at[19]
     total4_of = at[20]
     j = tensor_of_block(at)
-    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
-    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
+    acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(reduced, acc2_of, at, CHUNKS, j)
+    acc4 = sum_over(reduced, acc4_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total0_of + j] = acc0
-        small[total2_of + j] = acc2
-        small[total4_of + j] = acc4
+        reduced[total0_of + j] = acc0
+        reduced[total2_of + j] = acc2
+        reduced[total4_of + j] = acc4
 
 
 @kernel
-def models_0(at, scalars, small):
+def models_0(at, scalars, reduced):
     """Before sweep 1: one block."""
     total0_of = at[18]
     total2_of = at[19]
@@ -161,17 +161,17 @@ def models_0(at, scalars, small):
     total1_of = at[21]
     total3_of = at[22]
     total5_of = at[23]
-    acc1 = sum_over_tensors(small, total0_of, at)
-    acc3 = sum_over_tensors(small, total2_of, at)
-    acc5 = sum_over_tensors(small, total4_of, at)
+    acc1 = sum_over_tensors(reduced, total0_of, at)
+    acc3 = sum_over_tensors(reduced, total2_of, at)
+    acc5 = sum_over_tensors(reduced, total4_of, at)
     if thread() == 0:
-        small[total1_of] = acc1
-        small[total3_of] = acc3
-        small[total5_of] = acc5
+        reduced[total1_of] = acc1
+        reduced[total3_of] = acc3
+        reduced[total5_of] = acc5
 
 
 @kernel
-def models_1(at, scalars, small):
+def models_1(at, scalars, reduced):
     """Before sweep 1: one block."""
     total1_of = at[21]
     total3_of = at[22]
@@ -179,20 +179,20 @@ def models_1(at, scalars, small):
     shrink_of = at[24]
     norm_limit = scalars[0, 1]
     if thread() == 0:
-        small[shrink_of] = model_0(small[total1_of], small[total3_of], small[total5_of], norm_limit)
+        reduced[shrink_of] = model_0(reduced[total1_of], reduced[total3_of], reduced[total5_of], norm_limit)
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
-    theta_ema_ptr = place(addresses, 4, tensor, first_element, storage.theta_ema)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = pointer(addresses, 3, tensor, first_element, storage.v)
+    theta_ema_ptr = pointer(addresses, 4, tensor, first_element, storage.theta_ema)
     group = chunks[3, block()]
     lr = scalars[group, 0]
     eps = scalars[group, 2]
@@ -209,7 +209,7 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     ema_decay_tail = scalars[group, 13]
     c5 = scalars[group, 14]
     shrink_of = at[24]
-    shrink = narrow(small[shrink_of], scalars)
+    shrink = narrow(reduced[shrink_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | theta_ema_ptr)
     i = 4*thread()
     while i < fours:

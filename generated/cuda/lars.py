@@ -20,10 +20,10 @@ Reference: optax.lars.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, kernel, narrow, on_device, on_host, per_element, root_of_squares, shrunk, stretched,
-    thread, wide,
+    THREADS, block, float64, fma, kernel, narrow, on_device, on_host, per_element, root_of_squares, shrunk,
+    stretched, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 
@@ -64,13 +64,13 @@ def update_1(theta, g, m, c0, weight_decay, momentum):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
     group = chunks[3, block()]
     weight_decay = scalars[group, 1]
     acc0_of = at[15]
@@ -91,68 +91,68 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         y0_i0, y1_i0, u_i0, y2_i0, y3_i0 = update_0(theta_i0, g_i0, weight_decay)
-        acc0 = fma(wide(theta_i0), wide(theta_i0), acc0)
-        acc1 = fma(wide(y0_i0), wide(y0_i0), acc1)
-        acc2 = fma(wide(y1_i0), wide(y1_i0), acc2)
-        acc3 = fma(wide(u_i0), wide(u_i0), acc3)
-        acc4 = fma(wide(y2_i0), wide(y2_i0), acc4)
-        acc5 = fma(wide(y3_i0), wide(y3_i0), acc5)
+        acc0 = fma(float64(theta_i0), float64(theta_i0), acc0)
+        acc1 = fma(float64(y0_i0), float64(y0_i0), acc1)
+        acc2 = fma(float64(y1_i0), float64(y1_i0), acc2)
+        acc3 = fma(float64(u_i0), float64(u_i0), acc3)
+        acc4 = fma(float64(y2_i0), float64(y2_i0), acc4)
+        acc5 = fma(float64(y3_i0), float64(y3_i0), acc5)
         y0_i1, y1_i1, u_i1, y2_i1, y3_i1 = update_0(theta_i1, g_i1, weight_decay)
-        acc0 = fma(wide(theta_i1), wide(theta_i1), acc0)
-        acc1 = fma(wide(y0_i1), wide(y0_i1), acc1)
-        acc2 = fma(wide(y1_i1), wide(y1_i1), acc2)
-        acc3 = fma(wide(u_i1), wide(u_i1), acc3)
-        acc4 = fma(wide(y2_i1), wide(y2_i1), acc4)
-        acc5 = fma(wide(y3_i1), wide(y3_i1), acc5)
+        acc0 = fma(float64(theta_i1), float64(theta_i1), acc0)
+        acc1 = fma(float64(y0_i1), float64(y0_i1), acc1)
+        acc2 = fma(float64(y1_i1), float64(y1_i1), acc2)
+        acc3 = fma(float64(u_i1), float64(u_i1), acc3)
+        acc4 = fma(float64(y2_i1), float64(y2_i1), acc4)
+        acc5 = fma(float64(y3_i1), float64(y3_i1), acc5)
         y0_i2, y1_i2, u_i2, y2_i2, y3_i2 = update_0(theta_i2, g_i2, weight_decay)
-        acc0 = fma(wide(theta_i2), wide(theta_i2), acc0)
-        acc1 = fma(wide(y0_i2), wide(y0_i2), acc1)
-        acc2 = fma(wide(y1_i2), wide(y1_i2), acc2)
-        acc3 = fma(wide(u_i2), wide(u_i2), acc3)
-        acc4 = fma(wide(y2_i2), wide(y2_i2), acc4)
-        acc5 = fma(wide(y3_i2), wide(y3_i2), acc5)
+        acc0 = fma(float64(theta_i2), float64(theta_i2), acc0)
+        acc1 = fma(float64(y0_i2), float64(y0_i2), acc1)
+        acc2 = fma(float64(y1_i2), float64(y1_i2), acc2)
+        acc3 = fma(float64(u_i2), float64(u_i2), acc3)
+        acc4 = fma(float64(y2_i2), float64(y2_i2), acc4)
+        acc5 = fma(float64(y3_i2), float64(y3_i2), acc5)
         y0_i3, y1_i3, u_i3, y2_i3, y3_i3 = update_0(theta_i3, g_i3, weight_decay)
-        acc0 = fma(wide(theta_i3), wide(theta_i3), acc0)
-        acc1 = fma(wide(y0_i3), wide(y0_i3), acc1)
-        acc2 = fma(wide(y1_i3), wide(y1_i3), acc2)
-        acc3 = fma(wide(u_i3), wide(u_i3), acc3)
-        acc4 = fma(wide(y2_i3), wide(y2_i3), acc4)
-        acc5 = fma(wide(y3_i3), wide(y3_i3), acc5)
+        acc0 = fma(float64(theta_i3), float64(theta_i3), acc0)
+        acc1 = fma(float64(y0_i3), float64(y0_i3), acc1)
+        acc2 = fma(float64(y1_i3), float64(y1_i3), acc2)
+        acc3 = fma(float64(u_i3), float64(u_i3), acc3)
+        acc4 = fma(float64(y2_i3), float64(y2_i3), acc4)
+        acc5 = fma(float64(y3_i3), float64(y3_i3), acc5)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         theta_i = load(theta_ptr, i, storage.theta)
         g_i = load(g_ptr, i, storage.g)
         y0_i, y1_i, u_i, y2_i, y3_i = update_0(theta_i, g_i, weight_decay)
-        acc0 = fma(wide(theta_i), wide(theta_i), acc0)
-        acc1 = fma(wide(y0_i), wide(y0_i), acc1)
-        acc2 = fma(wide(y1_i), wide(y1_i), acc2)
-        acc3 = fma(wide(u_i), wide(u_i), acc3)
-        acc4 = fma(wide(y2_i), wide(y2_i), acc4)
-        acc5 = fma(wide(y3_i), wide(y3_i), acc5)
+        acc0 = fma(float64(theta_i), float64(theta_i), acc0)
+        acc1 = fma(float64(y0_i), float64(y0_i), acc1)
+        acc2 = fma(float64(y1_i), float64(y1_i), acc2)
+        acc3 = fma(float64(u_i), float64(u_i), acc3)
+        acc4 = fma(float64(y2_i), float64(y2_i), acc4)
+        acc5 = fma(float64(y3_i), float64(y3_i), acc5)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[4, block()]] = acc0
+        reduced[acc0_of + chunks[4, block()]] = acc0
     acc1 = sum_of_block(acc1)
     if thread() == 0:
-        small[acc1_of + chunks[4, block()]] = acc1
+        reduced[acc1_of + chunks[4, block()]] = acc1
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[4, block()]] = acc2
+        reduced[acc2_of + chunks[4, block()]] = acc2
     acc3 = sum_of_block(acc3)
     if thread() == 0:
-        small[acc3_of + chunks[4, block()]] = acc3
+        reduced[acc3_of + chunks[4, block()]] = acc3
     acc4 = sum_of_block(acc4)
     if thread() == 0:
-        small[acc4_of + chunks[4, block()]] = acc4
+        reduced[acc4_of + chunks[4, block()]] = acc4
     acc5 = sum_of_block(acc5)
     if thread() == 0:
-        small[acc5_of + chunks[4, block()]] = acc5
+        reduced[acc5_of + chunks[4, block()]] = acc5
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[15]
     acc1_of = at[16]
@@ -167,23 +167,23 @@ def tensors_0(at, scalars, small):
     total4_of = at[25]
     total5_of = at[26]
     j = tensor_of_block(at)
-    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-    acc1 = sum_over(small, acc1_of, at, CHUNKS, j)
-    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
-    acc3 = sum_over(small, acc3_of, at, CHUNKS, j)
-    acc4 = sum_over(small, acc4_of, at, CHUNKS, j)
-    acc5 = sum_over(small, acc5_of, at, CHUNKS, j)
+    acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
+    acc1 = sum_over(reduced, acc1_of, at, CHUNKS, j)
+    acc2 = sum_over(reduced, acc2_of, at, CHUNKS, j)
+    acc3 = sum_over(reduced, acc3_of, at, CHUNKS, j)
+    acc4 = sum_over(reduced, acc4_of, at, CHUNKS, j)
+    acc5 = sum_over(reduced, acc5_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total0_of + j] = acc0
-        small[total1_of + j] = acc1
-        small[total2_of + j] = acc2
-        small[total3_of + j] = acc3
-        small[total4_of + j] = acc4
-        small[total5_of + j] = acc5
+        reduced[total0_of + j] = acc0
+        reduced[total1_of + j] = acc1
+        reduced[total2_of + j] = acc2
+        reduced[total3_of + j] = acc3
+        reduced[total4_of + j] = acc4
+        reduced[total5_of + j] = acc5
 
 
 @kernel
-def tensors_1(at, scalars, small):
+def tensors_1(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     total0_of = at[21]
     total1_of = at[22]
@@ -198,26 +198,26 @@ def tensors_1(at, scalars, small):
     trust_coefficient = scalars[group, 2]
     eps = scalars[group, 3]
     if thread() == 0:
-        small[c0_of + j] = tensor_0(
-            small[total0_of + j], small[total1_of + j], small[total2_of + j], small[total3_of + j],
-            small[total4_of + j], small[total5_of + j], lr, trust_coefficient, eps,
+        reduced[c0_of + j] = tensor_0(
+            reduced[total0_of + j], reduced[total1_of + j], reduced[total2_of + j], reduced[total3_of + j],
+            reduced[total4_of + j], reduced[total5_of + j], lr, trust_coefficient, eps,
         )
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
     group = chunks[3, block()]
     weight_decay = scalars[group, 1]
     momentum = scalars[group, 4]
     c0_of = at[27]
-    c0 = narrow(small[c0_of + tensor], scalars)
+    c0 = narrow(reduced[c0_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()
     while i < fours:

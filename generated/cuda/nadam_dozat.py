@@ -21,7 +21,7 @@ from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
     THREADS, block, expm1, fma, head, kernel, log, on_host, per_element, sqrt, tail, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 
 
 @on_host
@@ -56,10 +56,10 @@ def sweep(chunks, addresses, storage, scalars):
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = pointer(addresses, 3, tensor, first_element, storage.v)
     group = chunks[3, block()]
     lr = scalars[group, 0]
     eps = scalars[group, 1]

@@ -16,7 +16,7 @@ Reference: torch.optim.SGD with momentum and nesterov.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import THREADS, as_index, block, fma, kernel, on_host, per_element, thread
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 
 
 @on_host
@@ -51,9 +51,9 @@ def sweep(chunks, addresses, storage, scalars):
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    b_ptr = place(addresses, 2, tensor, first_element, storage.b)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    b_ptr = pointer(addresses, 2, tensor, first_element, storage.b)
     group = chunks[3, block()]
     branch = as_index(scalars[group, 0])
     lr = scalars[group, 1]

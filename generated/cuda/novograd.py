@@ -18,9 +18,9 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, fma, kernel, narrow, on_device, on_host, per_element, sqrt, thread, wide,
+    THREADS, as_index, block, float64, fma, kernel, narrow, on_device, on_host, per_element, sqrt, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, tensor_of_block
 
 
@@ -57,46 +57,46 @@ def tensor_1_0(v, total0, beta2, eps, c0):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
     acc0_of = at[16]
     acc0 = 0.0  # sum of g*g over the tensor
     fours = in_fours(count, g_ptr)
     i = 4*thread()
     while i < fours:
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
-        acc0 = fma(wide(g_i0), wide(g_i0), acc0)
-        acc0 = fma(wide(g_i1), wide(g_i1), acc0)
-        acc0 = fma(wide(g_i2), wide(g_i2), acc0)
-        acc0 = fma(wide(g_i3), wide(g_i3), acc0)
+        acc0 = fma(float64(g_i0), float64(g_i0), acc0)
+        acc0 = fma(float64(g_i1), float64(g_i1), acc0)
+        acc0 = fma(float64(g_i2), float64(g_i2), acc0)
+        acc0 = fma(float64(g_i3), float64(g_i3), acc0)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         g_i = load(g_ptr, i, storage.g)
-        acc0 = fma(wide(g_i), wide(g_i), acc0)
+        acc0 = fma(float64(g_i), float64(g_i), acc0)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[4, block()]] = acc0
+        reduced[acc0_of + chunks[4, block()]] = acc0
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[16]
     total0_of = at[17]
     j = tensor_of_block(at)
-    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
+    acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total0_of + j] = acc0
+        reduced[total0_of + j] = acc0
 
 
 @kernel
-def tensors_1(at, scalars, small):
+def tensors_1(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     total0_of = at[17]
     v_of = at[15]
@@ -109,30 +109,32 @@ def tensors_1(at, scalars, small):
         eps = scalars[group, 4]
         c0 = scalars[group, 6]
         if thread() == 0:
-            small[v_of + j], small[c1_of + j] = tensor_0_0(small[total0_of + j], beta2, eps, c0)
+            reduced[v_of + j], reduced[c1_of + j] = tensor_0_0(reduced[total0_of + j], beta2, eps, c0)
     else:
         beta2 = scalars[group, 2]
         eps = scalars[group, 4]
         c0 = scalars[group, 6]
         if thread() == 0:
-            small[v_of + j], small[c1_of + j] = tensor_1_0(small[v_of + j], small[total0_of + j], beta2, eps, c0)
+            reduced[v_of + j], reduced[c1_of + j] = tensor_1_0(
+                reduced[v_of + j], reduced[total0_of + j], beta2, eps, c0,
+            )
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
     group = chunks[3, block()]
     lr = scalars[group, 1]
     beta1 = scalars[group, 3]
     weight_decay = scalars[group, 5]
     c1_of = at[18]
-    c1 = narrow(small[c1_of + tensor], scalars)
+    c1 = narrow(reduced[c1_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
     i = 4*thread()
     while i < fours:
@@ -172,7 +174,7 @@ PROGRAM = Program(
         "weight_decay": Hyper(0.001, Domain(low=0.0)),
     },
     states=("m",),
-    small_states={"v": "tensor"},
+    reduced_states={"v": "tensor"},
     initial=initial,
     scalars=scalars,
     values={"acc0": "chunk", "total0": "tensor", "c1": "tensor"},

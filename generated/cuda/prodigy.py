@@ -25,10 +25,10 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, expm1, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element, sqrt,
-    tail, thread, wide,
+    THREADS, block, expm1, float64, fma, head, kernel, log, maximum, narrow, on_device, on_host, per_element,
+    sqrt, tail, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -87,7 +87,7 @@ def update_1(theta, g, m, v, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_
 
 
 @kernel
-def models_0(at, scalars, small):
+def models_0(at, scalars, reduced):
     """Before sweep 0: one block."""
     d_of = at[15]
     rate_of = at[17]
@@ -97,27 +97,27 @@ def models_0(at, scalars, small):
     c0 = scalars[0, 4]
     c4 = scalars[0, 11]
     if thread() == 0:
-        small[rate_of], small[c3_of], small[c5_of] = model_0(small[d_of], weight_decay, c0, c4)
+        reduced[rate_of], reduced[c3_of], reduced[c5_of] = model_0(reduced[d_of], weight_decay, c0, c4)
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    s_ptr = place(addresses, 4, tensor, first_element, storage.s)
-    theta_0_ptr = place(addresses, 5, tensor, first_element, storage.theta_0)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    s_ptr = pointer(addresses, 4, tensor, first_element, storage.s)
+    theta_0_ptr = pointer(addresses, 5, tensor, first_element, storage.theta_0)
     group = chunks[3, block()]
     root = scalars[group, 3]
     d_of = at[15]
     c3_of = at[18]
     acc0_of = at[20]
     acc2_of = at[21]
-    d = narrow(small[d_of], scalars)
-    c3 = narrow(small[c3_of], scalars)
+    d = narrow(reduced[d_of], scalars)
+    c3 = narrow(reduced[c3_of], scalars)
     acc0 = 0.0  # sum of g*y0 over the tensor
     acc2 = 0.0  # sum of y1 over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | s_ptr | theta_0_ptr)
@@ -128,17 +128,17 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         s_i0, s_i1, s_i2, s_i3 = load4(s_ptr, i, storage.s)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
         s_next_i0, y0_i0, y1_i0 = update_0(theta_i0, g_i0, s_i0, theta_0_i0, d, c3, root)
-        acc0 = fma(wide(g_i0), wide(y0_i0), acc0)
-        acc2 += wide(y1_i0)
+        acc0 = fma(float64(g_i0), float64(y0_i0), acc0)
+        acc2 += float64(y1_i0)
         s_next_i1, y0_i1, y1_i1 = update_0(theta_i1, g_i1, s_i1, theta_0_i1, d, c3, root)
-        acc0 = fma(wide(g_i1), wide(y0_i1), acc0)
-        acc2 += wide(y1_i1)
+        acc0 = fma(float64(g_i1), float64(y0_i1), acc0)
+        acc2 += float64(y1_i1)
         s_next_i2, y0_i2, y1_i2 = update_0(theta_i2, g_i2, s_i2, theta_0_i2, d, c3, root)
-        acc0 = fma(wide(g_i2), wide(y0_i2), acc0)
-        acc2 += wide(y1_i2)
+        acc0 = fma(float64(g_i2), float64(y0_i2), acc0)
+        acc2 += float64(y1_i2)
         s_next_i3, y0_i3, y1_i3 = update_0(theta_i3, g_i3, s_i3, theta_0_i3, d, c3, root)
-        acc0 = fma(wide(g_i3), wide(y0_i3), acc0)
-        acc2 += wide(y1_i3)
+        acc0 = fma(float64(g_i3), float64(y0_i3), acc0)
+        acc2 += float64(y1_i3)
         store4(s_ptr, i, storage.s, s_next_i0, s_next_i1, s_next_i2, s_next_i3)
         i += 4*THREADS
     i = fours + thread()
@@ -148,49 +148,49 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         s_i = load(s_ptr, i, storage.s)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
         s_next_i, y0_i, y1_i = update_0(theta_i, g_i, s_i, theta_0_i, d, c3, root)
-        acc0 = fma(wide(g_i), wide(y0_i), acc0)
-        acc2 += wide(y1_i)
+        acc0 = fma(float64(g_i), float64(y0_i), acc0)
+        acc2 += float64(y1_i)
         store(s_ptr, i, storage.s, s_next_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[4, block()]] = acc0
+        reduced[acc0_of + chunks[4, block()]] = acc0
     acc2 = sum_of_block(acc2)
     if thread() == 0:
-        small[acc2_of + chunks[4, block()]] = acc2
+        reduced[acc2_of + chunks[4, block()]] = acc2
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[20]
     acc2_of = at[21]
     total0_of = at[22]
     total2_of = at[23]
     j = tensor_of_block(at)
-    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(reduced, acc2_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total0_of + j] = acc0
-        small[total2_of + j] = acc2
+        reduced[total0_of + j] = acc0
+        reduced[total2_of + j] = acc2
 
 
 @kernel
-def models_1(at, scalars, small):
+def models_1(at, scalars, reduced):
     """Before sweep 1: one block."""
     total0_of = at[22]
     total2_of = at[23]
     total1_of = at[24]
     total3_of = at[25]
-    acc1 = sum_over_tensors(small, total0_of, at)
-    acc3 = sum_over_tensors(small, total2_of, at)
+    acc1 = sum_over_tensors(reduced, total0_of, at)
+    acc3 = sum_over_tensors(reduced, total2_of, at)
     if thread() == 0:
-        small[total1_of] = acc1
-        small[total3_of] = acc3
+        reduced[total1_of] = acc1
+        reduced[total3_of] = acc3
 
 
 @kernel
-def models_2(at, scalars, small):
+def models_2(at, scalars, reduced):
     """Before sweep 1: one block."""
     d_of = at[15]
     r_of = at[16]
@@ -204,21 +204,22 @@ def models_2(at, scalars, small):
     root = scalars[0, 3]
     c4 = scalars[0, 11]
     if thread() == 0:
-        small[r_of], small[d_next_of], small[c6_of] = model_1(
-            small[d_of], small[r_of], small[rate_of], small[total1_of], small[total3_of], d_coef, eps, root, c4,
+        reduced[r_of], reduced[d_next_of], reduced[c6_of] = model_1(
+            reduced[d_of], reduced[r_of], reduced[rate_of], reduced[total1_of], reduced[total3_of], d_coef, eps, root,
+            c4,
         )
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = pointer(addresses, 3, tensor, first_element, storage.v)
     group = chunks[3, block()]
     beta1_head = scalars[group, 5]
     beta1_tail = scalars[group, 6]
@@ -230,10 +231,10 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     rate_of = at[17]
     c5_of = at[19]
     c6_of = at[27]
-    d = narrow(small[d_of], scalars)
-    rate = narrow(small[rate_of], scalars)
-    c5 = narrow(small[c5_of], scalars)
-    c6 = narrow(small[c6_of], scalars)
+    d = narrow(reduced[d_of], scalars)
+    rate = narrow(reduced[rate_of], scalars)
+    c5 = narrow(reduced[c5_of], scalars)
+    c6 = narrow(reduced[c6_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -273,12 +274,12 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
 
 
 @kernel
-def models_3(at, scalars, small):
+def models_3(at, scalars, reduced):
     """After the last sweep: one block."""
     d_next_of = at[26]
     d_of = at[15]
     if thread() == 0:
-        small[d_of] = small[d_next_of]
+        reduced[d_of] = reduced[d_next_of]
 
 
 def initial(lr, beta2, beta1, d0, d_coef, weight_decay, eps):
@@ -298,7 +299,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m", "v", "s", "theta_0"),
-    small_states={"d": "model", "r": "model"},
+    reduced_states={"d": "model", "r": "model"},
     shared=("t", "lr", "beta2", "beta1", "d0", "d_coef", "weight_decay", "eps"),
     initial=initial,
     scalars=scalars,

@@ -20,7 +20,7 @@ from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
     THREADS, block, fma, head, kernel, maximum, on_host, per_element, sqrt, tail, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 
 
 @on_host
@@ -50,11 +50,11 @@ def sweep(chunks, addresses, storage, scalars):
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    v_ptr = place(addresses, 2, tensor, first_element, storage.v)
-    g_bar_ptr = place(addresses, 3, tensor, first_element, storage.g_bar)
-    b_ptr = place(addresses, 4, tensor, first_element, storage.b)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    v_ptr = pointer(addresses, 2, tensor, first_element, storage.v)
+    g_bar_ptr = pointer(addresses, 3, tensor, first_element, storage.g_bar)
+    b_ptr = pointer(addresses, 4, tensor, first_element, storage.b)
     group = chunks[3, block()]
     lr = scalars[group, 0]
     momentum = scalars[group, 1]

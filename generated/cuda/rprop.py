@@ -22,7 +22,7 @@ from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
     THREADS, block, fma, kernel, maximum, minimum, on_host, per_element, sign, thread, where,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 
 
 @on_host
@@ -50,10 +50,10 @@ def sweep(chunks, addresses, storage, scalars):
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    prev_ptr = place(addresses, 2, tensor, first_element, storage.prev)
-    step_size_ptr = place(addresses, 3, tensor, first_element, storage.step_size)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    prev_ptr = pointer(addresses, 2, tensor, first_element, storage.prev)
+    step_size_ptr = pointer(addresses, 3, tensor, first_element, storage.step_size)
     group = chunks[3, block()]
     eta_plus = scalars[group, 0]
     eta_minus = scalars[group, 1]

@@ -20,10 +20,10 @@ Reference: optax.apply_if_finite.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, finite, fma, head, kernel, narrow, on_device, on_host, per_element, sqrt, tail, thread,
-    where, wide,
+    THREADS, block, finite, float64, fma, head, kernel, narrow, on_device, on_host, per_element, sqrt, tail,
+    thread, where,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -74,22 +74,22 @@ def update_1(
 
 
 @kernel
-def models_0(at, scalars, small):
+def models_0(at, scalars, reduced):
     """Before sweep 0: one block."""
     numel_of = at[12]
     total2_of = at[16]
-    acc2 = sum_over_tensors(small, numel_of, at)
+    acc2 = sum_over_tensors(reduced, numel_of, at)
     if thread() == 0:
-        small[total2_of] = acc2
+        reduced[total2_of] = acc2
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
     acc0_of = at[17]
     acc0 = 0.0  # sum of y0 over the tensor
     fours = in_fours(count, g_ptr)
@@ -97,48 +97,48 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     while i < fours:
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         y0_i0 = update_0(g_i0)
-        acc0 += wide(y0_i0)
+        acc0 += float64(y0_i0)
         y0_i1 = update_0(g_i1)
-        acc0 += wide(y0_i1)
+        acc0 += float64(y0_i1)
         y0_i2 = update_0(g_i2)
-        acc0 += wide(y0_i2)
+        acc0 += float64(y0_i2)
         y0_i3 = update_0(g_i3)
-        acc0 += wide(y0_i3)
+        acc0 += float64(y0_i3)
         i += 4*THREADS
     i = fours + thread()
     while i < count:
         g_i = load(g_ptr, i, storage.g)
         y0_i = update_0(g_i)
-        acc0 += wide(y0_i)
+        acc0 += float64(y0_i)
         i += THREADS
     acc0 = sum_of_block(acc0)
     if thread() == 0:
-        small[acc0_of + chunks[4, block()]] = acc0
+        reduced[acc0_of + chunks[4, block()]] = acc0
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[17]
     total0_of = at[18]
     j = tensor_of_block(at)
-    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
+    acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total0_of + j] = acc0
+        reduced[total0_of + j] = acc0
 
 
 @kernel
-def models_1(at, scalars, small):
+def models_1(at, scalars, reduced):
     """Before sweep 1: one block."""
     total0_of = at[18]
     total1_of = at[19]
-    acc1 = sum_over_tensors(small, total0_of, at)
+    acc1 = sum_over_tensors(reduced, total0_of, at)
     if thread() == 0:
-        small[total1_of] = acc1
+        reduced[total1_of] = acc1
 
 
 @kernel
-def models_2(at, scalars, small):
+def models_2(at, scalars, reduced):
     """Before sweep 1: one block."""
     taken_of = at[15]
     total1_of = at[19]
@@ -149,21 +149,21 @@ def models_2(at, scalars, small):
     beta1 = scalars[0, 1]
     beta2 = scalars[0, 2]
     if thread() == 0:
-        small[taken_of], small[c1_of], small[c3_of], small[c4_of] = model_0(
-            small[taken_of], small[total1_of], small[total2_of], beta1, beta2,
+        reduced[taken_of], reduced[c1_of], reduced[c3_of], reduced[c4_of] = model_0(
+            reduced[taken_of], reduced[total1_of], reduced[total2_of], beta1, beta2,
         )
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = pointer(addresses, 3, tensor, first_element, storage.v)
     group = chunks[3, block()]
     lr = scalars[group, 0]
     eps = scalars[group, 3]
@@ -178,9 +178,9 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     c1_of = at[20]
     c3_of = at[21]
     c4_of = at[22]
-    c1 = narrow(small[c1_of], scalars)
-    c3 = narrow(small[c3_of], scalars)
-    c4 = narrow(small[c4_of], scalars)
+    c1 = narrow(reduced[c1_of], scalars)
+    c3 = narrow(reduced[c3_of], scalars)
+    c4 = narrow(reduced[c4_of], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -239,7 +239,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m", "v"),
-    small_states={"taken": "model"},
+    reduced_states={"taken": "model"},
     shared=("beta1", "beta2"),
     initial=initial,
     scalars=scalars,

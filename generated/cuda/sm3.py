@@ -22,10 +22,10 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, block, fma, head, inf, kernel, maximum, minimum, narrow, on_host, per_element, sqrt, sync, tail,
-    thread, where, wide,
+    THREADS, block, float64, fma, head, inf, kernel, maximum, minimum, narrow, on_host, per_element, sqrt,
+    sync, tail, thread, where,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import (
     column_max, end_of_lines, first_line, has_column, has_row, max_of_team, rank_in, team_of,
     tensor_of_column, tensor_of_row, visited_column, visited_row,
@@ -52,7 +52,7 @@ def update_0(theta, g, m, c, r, lr, eps, beta1_head, beta1_tail, c0, zero):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
@@ -85,19 +85,19 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         line = first_line(matrix, line_before, matrix_rows)
         while line < end:
             begin = first_element + line*count
-            r = narrow(small[r_of + first_row + line], scalars)
-            theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-            g_ptr = place(addresses, 1, tensor, begin, storage.g)
-            m_ptr = place(addresses, 2, tensor, begin, storage.m)
+            r = narrow(reduced[r_of + first_row + line], scalars)
+            theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+            g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
+            m_ptr = pointer(addresses, 2, tensor, begin, storage.m)
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
             m_i = load(m_ptr, i, storage.m)
             theta_next_i, m_next_i, total_i = update_0(
-                theta_i, g_i, m_i, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
+                theta_i, g_i, m_i, narrow(reduced[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
             )
-            acc1 = maximum(acc1, wide(total_i))
+            acc1 = maximum(acc1, float64(total_i))
             line += 1
-        small[acc1_of + parts_begin + part] = acc1
+        reduced[acc1_of + parts_begin + part] = acc1
         part += THREADS
     sync()
     team = team_of(count)
@@ -107,11 +107,11 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
         matrix = (line_before + line)//matrix_rows
         c_line = c_of + first_column + matrix*count
         begin = first_element + line*count
-        r = narrow(small[r_of + first_row + line], scalars)
+        r = narrow(reduced[r_of + first_row + line], scalars)
         acc0 = -inf  # max of total over the row
-        theta_ptr = place(addresses, 0, tensor, begin, storage.theta)
-        g_ptr = place(addresses, 1, tensor, begin, storage.g)
-        m_ptr = place(addresses, 2, tensor, begin, storage.m)
+        theta_ptr = pointer(addresses, 0, tensor, begin, storage.theta)
+        g_ptr = pointer(addresses, 1, tensor, begin, storage.g)
+        m_ptr = pointer(addresses, 2, tensor, begin, storage.m)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
         i = 4*rank
         while i < fours:
@@ -119,25 +119,25 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
             m_i0, m_i1, m_i2, m_i3 = load4(m_ptr, i, storage.m)
             theta_next_i0, m_next_i0, total_i0 = update_0(
-                theta_i0, g_i0, m_i0, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
+                theta_i0, g_i0, m_i0, narrow(reduced[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
                 zero,
             )
-            acc0 = maximum(acc0, wide(total_i0))
+            acc0 = maximum(acc0, float64(total_i0))
             theta_next_i1, m_next_i1, total_i1 = update_0(
-                theta_i1, g_i1, m_i1, narrow(small[c_line + i + 1], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
-                zero,
+                theta_i1, g_i1, m_i1, narrow(reduced[c_line + i + 1], scalars), r, lr, eps, beta1_head, beta1_tail,
+                c0, zero,
             )
-            acc0 = maximum(acc0, wide(total_i1))
+            acc0 = maximum(acc0, float64(total_i1))
             theta_next_i2, m_next_i2, total_i2 = update_0(
-                theta_i2, g_i2, m_i2, narrow(small[c_line + i + 2], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
-                zero,
+                theta_i2, g_i2, m_i2, narrow(reduced[c_line + i + 2], scalars), r, lr, eps, beta1_head, beta1_tail,
+                c0, zero,
             )
-            acc0 = maximum(acc0, wide(total_i2))
+            acc0 = maximum(acc0, float64(total_i2))
             theta_next_i3, m_next_i3, total_i3 = update_0(
-                theta_i3, g_i3, m_i3, narrow(small[c_line + i + 3], scalars), r, lr, eps, beta1_head, beta1_tail, c0,
-                zero,
+                theta_i3, g_i3, m_i3, narrow(reduced[c_line + i + 3], scalars), r, lr, eps, beta1_head, beta1_tail,
+                c0, zero,
             )
-            acc0 = maximum(acc0, wide(total_i3))
+            acc0 = maximum(acc0, float64(total_i3))
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             i += 4*team
@@ -147,50 +147,50 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             g_i = load(g_ptr, i, storage.g)
             m_i = load(m_ptr, i, storage.m)
             theta_next_i, m_next_i, total_i = update_0(
-                theta_i, g_i, m_i, narrow(small[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
+                theta_i, g_i, m_i, narrow(reduced[c_line + i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
             )
-            acc0 = maximum(acc0, wide(total_i))
+            acc0 = maximum(acc0, float64(total_i))
             store(theta_ptr, i, storage.theta, theta_next_i)
             store(m_ptr, i, storage.m, m_next_i)
             i += team
         acc0 = max_of_team(acc0, team)
         if rank == 0:
-            small[acc0_of + first_row + line] = acc0
+            reduced[acc0_of + first_row + line] = acc0
         line += THREADS//team
 
 
 @kernel
-def columns_0(at, scalars, small):
+def columns_0(at, scalars, reduced):
     """After the last sweep: a thread or several a column."""
     acc1_of = at[18]
     total1_of = at[19]
     i = visited_column(at)
     j = tensor_of_column(at)
-    acc1 = column_max(small, acc1_of, at, j, i)
+    acc1 = column_max(reduced, acc1_of, at, j, i)
     if has_column(at):
-        small[total1_of + i] = acc1
+        reduced[total1_of + i] = acc1
 
 
 @kernel
-def rows_0(at, scalars, small):
+def rows_0(at, scalars, reduced):
     """After the last sweep: a thread or several a row."""
     acc0_of = at[17]
     r_of = at[16]
     i = visited_row(at)
     j = tensor_of_row(at)
     if has_row(at):
-        small[r_of + i] = small[acc0_of + i]
+        reduced[r_of + i] = reduced[acc0_of + i]
 
 
 @kernel
-def columns_1(at, scalars, small):
+def columns_1(at, scalars, reduced):
     """After the last sweep: a thread or several a column."""
     total1_of = at[19]
     c_of = at[15]
     i = visited_column(at)
     j = tensor_of_column(at)
     if has_column(at):
-        small[c_of + i] = small[total1_of + i]
+        reduced[c_of + i] = reduced[total1_of + i]
 
 
 def initial(lr, beta1, eps):
@@ -206,7 +206,7 @@ PROGRAM = Program(
         "eps": Hyper(1e-8, Domain(low=0.0)),
     },
     states=("m",),
-    small_states={"c": "column", "r": "row"},
+    reduced_states={"c": "column", "r": "row"},
     initial=initial,
     scalars=scalars,
     values={"acc0": "row", "acc1": "part", "total1": "column"},

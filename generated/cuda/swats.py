@@ -30,10 +30,10 @@ Reference: arXiv:1712.07628, Algorithm 1.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, expm1, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt,
-    tail, thread, times, where, wide,
+    THREADS, as_index, block, expm1, float64, fma, head, kernel, log, narrow, on_device, on_host, per_element,
+    sqrt, tail, thread, times, where,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -132,7 +132,7 @@ def update_1_1(g, m, c1, c5, beta1_head, beta1_tail, c0, zero):
 
 
 @kernel
-def models_0(at, scalars, small):
+def models_0(at, scalars, reduced):
     """Before sweep 0: one block."""
     switched_at_of = at[15]
     c1_of = at[18]
@@ -143,24 +143,24 @@ def models_0(at, scalars, small):
     if branch == 0:
         t = scalars[0, 1]
         if thread() == 0:
-            small[c1_of], small[now_of], small[c5_of], small[switched_at_next_of] = model_0_0(
-                small[switched_at_of], t,
+            reduced[c1_of], reduced[now_of], reduced[c5_of], reduced[switched_at_next_of] = model_0_0(
+                reduced[switched_at_of], t,
             )
     else:
         if thread() == 0:
-            small[c1_of] = model_1_0(small[switched_at_of])
+            reduced[c1_of] = model_1_0(reduced[switched_at_of])
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = pointer(addresses, 3, tensor, first_element, storage.v)
     group = chunks[3, block()]
     branch = as_index(scalars[group, 0])
     eps = scalars[group, 3]
@@ -178,9 +178,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     acc0_of = at[22]
     acc2_of = at[23]
     if branch == 0:
-        rate = narrow(small[rate_of], scalars)
-        c1 = narrow(small[c1_of], scalars)
-        c5 = narrow(small[c5_of], scalars)
+        rate = narrow(reduced[rate_of], scalars)
+        c1 = narrow(reduced[c1_of], scalars)
+        c5 = narrow(reduced[c5_of], scalars)
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
@@ -194,26 +194,26 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
                 theta_i0, g_i0, m_i0, v_i0, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 = fma(wide(g_i0), wide(p_i0), acc0)
-            acc2 = fma(wide(p_i0), wide(p_i0), acc2)
+            acc0 = fma(float64(g_i0), float64(p_i0), acc0)
+            acc2 = fma(float64(p_i0), float64(p_i0), acc2)
             theta_next_i1, m_next_i1, v_next_i1, p_i1 = update_0_0(
                 theta_i1, g_i1, m_i1, v_i1, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 = fma(wide(g_i1), wide(p_i1), acc0)
-            acc2 = fma(wide(p_i1), wide(p_i1), acc2)
+            acc0 = fma(float64(g_i1), float64(p_i1), acc0)
+            acc2 = fma(float64(p_i1), float64(p_i1), acc2)
             theta_next_i2, m_next_i2, v_next_i2, p_i2 = update_0_0(
                 theta_i2, g_i2, m_i2, v_i2, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 = fma(wide(g_i2), wide(p_i2), acc0)
-            acc2 = fma(wide(p_i2), wide(p_i2), acc2)
+            acc0 = fma(float64(g_i2), float64(p_i2), acc0)
+            acc2 = fma(float64(p_i2), float64(p_i2), acc2)
             theta_next_i3, m_next_i3, v_next_i3, p_i3 = update_0_0(
                 theta_i3, g_i3, m_i3, v_i3, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0 = fma(wide(g_i3), wide(p_i3), acc0)
-            acc2 = fma(wide(p_i3), wide(p_i3), acc2)
+            acc0 = fma(float64(g_i3), float64(p_i3), acc0)
+            acc2 = fma(float64(p_i3), float64(p_i3), acc2)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -228,21 +228,21 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
                 theta_i, g_i, m_i, v_i, rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g_i), wide(p_i), acc0)
-            acc2 = fma(wide(p_i), wide(p_i), acc2)
+            acc0 = fma(float64(g_i), float64(p_i), acc0)
+            acc2 = fma(float64(p_i), float64(p_i), acc2)
             store(theta_ptr, i, storage.theta, theta_next_i)
             store(m_ptr, i, storage.m, m_next_i)
             store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
-            small[acc0_of + chunks[4, block()]] = acc0
+            reduced[acc0_of + chunks[4, block()]] = acc0
         acc2 = sum_of_block(acc2)
         if thread() == 0:
-            small[acc2_of + chunks[4, block()]] = acc2
+            reduced[acc2_of + chunks[4, block()]] = acc2
     else:
-        rate = narrow(small[rate_of], scalars)
-        c1 = narrow(small[c1_of], scalars)
+        rate = narrow(reduced[rate_of], scalars)
+        c1 = narrow(reduced[c1_of], scalars)
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
@@ -256,26 +256,26 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
                 theta_i0, g_i0, m_i0, v_i0, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g_i0), wide(p_i0), acc0)
-            acc2 = fma(wide(p_i0), wide(p_i0), acc2)
+            acc0 = fma(float64(g_i0), float64(p_i0), acc0)
+            acc2 = fma(float64(p_i0), float64(p_i0), acc2)
             theta_next_i1, v_next_i1, p_i1 = update_1_0(
                 theta_i1, g_i1, m_i1, v_i1, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g_i1), wide(p_i1), acc0)
-            acc2 = fma(wide(p_i1), wide(p_i1), acc2)
+            acc0 = fma(float64(g_i1), float64(p_i1), acc0)
+            acc2 = fma(float64(p_i1), float64(p_i1), acc2)
             theta_next_i2, v_next_i2, p_i2 = update_1_0(
                 theta_i2, g_i2, m_i2, v_i2, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g_i2), wide(p_i2), acc0)
-            acc2 = fma(wide(p_i2), wide(p_i2), acc2)
+            acc0 = fma(float64(g_i2), float64(p_i2), acc0)
+            acc2 = fma(float64(p_i2), float64(p_i2), acc2)
             theta_next_i3, v_next_i3, p_i3 = update_1_0(
                 theta_i3, g_i3, m_i3, v_i3, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0 = fma(wide(g_i3), wide(p_i3), acc0)
-            acc2 = fma(wide(p_i3), wide(p_i3), acc2)
+            acc0 = fma(float64(g_i3), float64(p_i3), acc0)
+            acc2 = fma(float64(p_i3), float64(p_i3), acc2)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*THREADS
@@ -289,50 +289,50 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
                 theta_i, g_i, m_i, v_i, rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail, c2,
                 c3,
             )
-            acc0 = fma(wide(g_i), wide(p_i), acc0)
-            acc2 = fma(wide(p_i), wide(p_i), acc2)
+            acc0 = fma(float64(g_i), float64(p_i), acc0)
+            acc2 = fma(float64(p_i), float64(p_i), acc2)
             store(theta_ptr, i, storage.theta, theta_next_i)
             store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
-            small[acc0_of + chunks[4, block()]] = acc0
+            reduced[acc0_of + chunks[4, block()]] = acc0
         acc2 = sum_of_block(acc2)
         if thread() == 0:
-            small[acc2_of + chunks[4, block()]] = acc2
+            reduced[acc2_of + chunks[4, block()]] = acc2
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[22]
     acc2_of = at[23]
     total0_of = at[24]
     total2_of = at[25]
     j = tensor_of_block(at)
-    acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-    acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+    acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
+    acc2 = sum_over(reduced, acc2_of, at, CHUNKS, j)
     if thread() == 0:
-        small[total0_of + j] = acc0
-        small[total2_of + j] = acc2
+        reduced[total0_of + j] = acc0
+        reduced[total2_of + j] = acc2
 
 
 @kernel
-def models_1(at, scalars, small):
+def models_1(at, scalars, reduced):
     """Before sweep 1: one block."""
     total0_of = at[24]
     total2_of = at[25]
     total1_of = at[26]
     total3_of = at[27]
-    acc1 = sum_over_tensors(small, total0_of, at)
-    acc3 = sum_over_tensors(small, total2_of, at)
+    acc1 = sum_over_tensors(reduced, total0_of, at)
+    acc3 = sum_over_tensors(reduced, total2_of, at)
     if thread() == 0:
-        small[total1_of] = acc1
-        small[total3_of] = acc3
+        reduced[total1_of] = acc1
+        reduced[total3_of] = acc3
 
 
 @kernel
-def models_2(at, scalars, small):
+def models_2(at, scalars, reduced):
     """Before sweep 1: one block."""
     switched_at_of = at[15]
     lam_of = at[16]
@@ -347,9 +347,9 @@ def models_2(at, scalars, small):
         c2 = scalars[0, 11]
         c4 = scalars[0, 13]
         if thread() == 0:
-            small[lam_of], small[rate_of] = model_0_1(
-                small[switched_at_of], small[lam_of], small[rate_of], small[total1_of], small[total3_of],
-                small[now_of], beta2, c2, c4,
+            reduced[lam_of], reduced[rate_of] = model_0_1(
+                reduced[switched_at_of], reduced[lam_of], reduced[rate_of], reduced[total1_of], reduced[total3_of],
+                reduced[now_of], beta2, c2, c4,
             )
     else:
         t = scalars[0, 1]
@@ -358,33 +358,33 @@ def models_2(at, scalars, small):
         c2 = scalars[0, 11]
         c4 = scalars[0, 13]
         if thread() == 0:
-            small[switched_at_of], small[lam_of], small[rate_of], small[c5_of] = model_1_1(
-                small[switched_at_of], small[lam_of], small[rate_of], small[total1_of], small[total3_of], t, beta2,
-                tolerance, c2, c4,
+            reduced[switched_at_of], reduced[lam_of], reduced[rate_of], reduced[c5_of] = model_1_1(
+                reduced[switched_at_of], reduced[lam_of], reduced[rate_of], reduced[total1_of], reduced[total3_of], t,
+                beta2, tolerance, c2, c4,
             )
 
 
 @kernel
-def models_3(at, scalars, small):
+def models_3(at, scalars, reduced):
     """Before sweep 1: one block."""
     switched_at_next_of = at[21]
     switched_at_of = at[15]
     branch = as_index(scalars[0, 0])
     if branch == 0:
         if thread() == 0:
-            small[switched_at_of] = small[switched_at_next_of]
+            reduced[switched_at_of] = reduced[switched_at_next_of]
     else:
         pass
 
 
 @kernel
-def sweep_1(chunks, addresses, storage, scalars, at, small):
+def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 1 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
     group = chunks[3, block()]
     branch = as_index(scalars[group, 0])
     beta1_head = scalars[group, 5]
@@ -396,8 +396,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, small):
     if branch == 0:
         pass
     else:
-        c1 = narrow(small[c1_of], scalars)
-        c5 = narrow(small[c5_of], scalars)
+        c1 = narrow(reduced[c1_of], scalars)
+        c5 = narrow(reduced[c5_of], scalars)
         fours = in_fours(count, g_ptr | m_ptr)
         i = 4*thread()
         while i < fours:
@@ -433,7 +433,7 @@ PROGRAM = Program(
         "tolerance": Hyper(1e-9, Domain(low=0.0)),
     },
     states=("m", "v"),
-    small_states={"switched_at": "model", "lam": "model", "rate": "model"},
+    reduced_states={"switched_at": "model", "lam": "model", "rate": "model"},
     shared=("t", "beta2", "tolerance"),
     initial=initial,
     scalars=scalars,

@@ -25,10 +25,10 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 from optgen.runtime import Array, Domain, Hyper, Launch, Params, Program, Value
 from optgen.runtime.cuda.optimizer import FusedOptimizer, update_array
 from optgen.runtime.cuda.primitives import (
-    THREADS, as_index, block, expm1, fma, head, kernel, log, narrow, on_device, on_host, per_element, sqrt,
-    tail, thread, wide,
+    THREADS, as_index, block, expm1, float64, fma, head, kernel, log, narrow, on_device, on_host, per_element,
+    sqrt, tail, thread,
 )
-from optgen.runtime.cuda.storage import in_fours, load, load4, place, store, store4
+from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import CHUNKS, sum_of_block, sum_over, sum_over_tensors, tensor_of_block
 
 
@@ -104,15 +104,15 @@ def model_2_0(lam, total1, total3, beta2, c1):
 
 
 @kernel
-def sweep_0(chunks, addresses, storage, scalars, at, small):
+def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     """Sweep 0 over every tensor: a block of threads a chunk."""
     count = chunks[0, block()]
     tensor = chunks[1, block()]
     first_element = chunks[2, block()]
-    theta_ptr = place(addresses, 0, tensor, first_element, storage.theta)
-    g_ptr = place(addresses, 1, tensor, first_element, storage.g)
-    m_ptr = place(addresses, 2, tensor, first_element, storage.m)
-    v_ptr = place(addresses, 3, tensor, first_element, storage.v)
+    theta_ptr = pointer(addresses, 0, tensor, first_element, storage.theta)
+    g_ptr = pointer(addresses, 1, tensor, first_element, storage.g)
+    m_ptr = pointer(addresses, 2, tensor, first_element, storage.m)
+    v_ptr = pointer(addresses, 3, tensor, first_element, storage.v)
     group = chunks[3, block()]
     branch = as_index(scalars[group, 0])
     eps = scalars[group, 2]
@@ -128,7 +128,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
     acc0_of = at[17]
     acc2_of = at[18]
     if branch == 0:
-        rate = narrow(small[rate_of], scalars)
+        rate = narrow(reduced[rate_of], scalars)
         fours = in_fours(count, theta_ptr | g_ptr | m_ptr)
         i = 4*thread()
         while i < fours:
@@ -164,23 +164,23 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_1_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g_i0), wide(p_i0), acc0)
-            acc2 = fma(wide(p_i0), wide(p_i0), acc2)
+            acc0 = fma(float64(g_i0), float64(p_i0), acc0)
+            acc2 = fma(float64(p_i0), float64(p_i0), acc2)
             theta_next_i1, m_next_i1, v_next_i1, p_i1 = update_1_0(
                 theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g_i1), wide(p_i1), acc0)
-            acc2 = fma(wide(p_i1), wide(p_i1), acc2)
+            acc0 = fma(float64(g_i1), float64(p_i1), acc0)
+            acc2 = fma(float64(p_i1), float64(p_i1), acc2)
             theta_next_i2, m_next_i2, v_next_i2, p_i2 = update_1_0(
                 theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g_i2), wide(p_i2), acc0)
-            acc2 = fma(wide(p_i2), wide(p_i2), acc2)
+            acc0 = fma(float64(g_i2), float64(p_i2), acc0)
+            acc2 = fma(float64(p_i2), float64(p_i2), acc2)
             theta_next_i3, m_next_i3, v_next_i3, p_i3 = update_1_0(
                 theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g_i3), wide(p_i3), acc0)
-            acc2 = fma(wide(p_i3), wide(p_i3), acc2)
+            acc0 = fma(float64(g_i3), float64(p_i3), acc0)
+            acc2 = fma(float64(p_i3), float64(p_i3), acc2)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -194,18 +194,18 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_next_i, m_next_i, v_next_i, p_i = update_1_0(
                 theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0 = fma(wide(g_i), wide(p_i), acc0)
-            acc2 = fma(wide(p_i), wide(p_i), acc2)
+            acc0 = fma(float64(g_i), float64(p_i), acc0)
+            acc2 = fma(float64(p_i), float64(p_i), acc2)
             store(theta_ptr, i, storage.theta, theta_next_i)
             store(m_ptr, i, storage.m, m_next_i)
             store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
-            small[acc0_of + chunks[4, block()]] = acc0
+            reduced[acc0_of + chunks[4, block()]] = acc0
         acc2 = sum_of_block(acc2)
         if thread() == 0:
-            small[acc2_of + chunks[4, block()]] = acc2
+            reduced[acc2_of + chunks[4, block()]] = acc2
     else:
         acc0 = 0.0  # sum of g*p over the tensor
         acc2 = 0.0  # sum of p*p over the tensor
@@ -219,23 +219,23 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_next_i0, m_next_i0, v_next_i0, p_i0 = update_2_0(
                 theta_i0, g_i0, m_i0, v_i0, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g_i0), wide(p_i0), acc0)
-            acc2 = fma(wide(p_i0), wide(p_i0), acc2)
+            acc0 = fma(float64(g_i0), float64(p_i0), acc0)
+            acc2 = fma(float64(p_i0), float64(p_i0), acc2)
             theta_next_i1, m_next_i1, v_next_i1, p_i1 = update_2_0(
                 theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g_i1), wide(p_i1), acc0)
-            acc2 = fma(wide(p_i1), wide(p_i1), acc2)
+            acc0 = fma(float64(g_i1), float64(p_i1), acc0)
+            acc2 = fma(float64(p_i1), float64(p_i1), acc2)
             theta_next_i2, m_next_i2, v_next_i2, p_i2 = update_2_0(
                 theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g_i2), wide(p_i2), acc0)
-            acc2 = fma(wide(p_i2), wide(p_i2), acc2)
+            acc0 = fma(float64(g_i2), float64(p_i2), acc0)
+            acc2 = fma(float64(p_i2), float64(p_i2), acc2)
             theta_next_i3, m_next_i3, v_next_i3, p_i3 = update_2_0(
                 theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g_i3), wide(p_i3), acc0)
-            acc2 = fma(wide(p_i3), wide(p_i3), acc2)
+            acc0 = fma(float64(g_i3), float64(p_i3), acc0)
+            acc2 = fma(float64(p_i3), float64(p_i3), acc2)
             store4(theta_ptr, i, storage.theta, theta_next_i0, theta_next_i1, theta_next_i2, theta_next_i3)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
@@ -249,22 +249,22 @@ def sweep_0(chunks, addresses, storage, scalars, at, small):
             theta_next_i, m_next_i, v_next_i, p_i = update_2_0(
                 theta_i, g_i, m_i, v_i, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0 = fma(wide(g_i), wide(p_i), acc0)
-            acc2 = fma(wide(p_i), wide(p_i), acc2)
+            acc0 = fma(float64(g_i), float64(p_i), acc0)
+            acc2 = fma(float64(p_i), float64(p_i), acc2)
             store(theta_ptr, i, storage.theta, theta_next_i)
             store(m_ptr, i, storage.m, m_next_i)
             store(v_ptr, i, storage.v, v_next_i)
             i += THREADS
         acc0 = sum_of_block(acc0)
         if thread() == 0:
-            small[acc0_of + chunks[4, block()]] = acc0
+            reduced[acc0_of + chunks[4, block()]] = acc0
         acc2 = sum_of_block(acc2)
         if thread() == 0:
-            small[acc2_of + chunks[4, block()]] = acc2
+            reduced[acc2_of + chunks[4, block()]] = acc2
 
 
 @kernel
-def tensors_0(at, scalars, small):
+def tensors_0(at, scalars, reduced):
     """After the last sweep: a block a tensor."""
     acc0_of = at[17]
     acc2_of = at[18]
@@ -276,21 +276,21 @@ def tensors_0(at, scalars, small):
     if branch == 0:
         pass
     elif branch == 1:
-        acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-        acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+        acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
+        acc2 = sum_over(reduced, acc2_of, at, CHUNKS, j)
         if thread() == 0:
-            small[total0_of + j] = acc0
-            small[total2_of + j] = acc2
+            reduced[total0_of + j] = acc0
+            reduced[total2_of + j] = acc2
     else:
-        acc0 = sum_over(small, acc0_of, at, CHUNKS, j)
-        acc2 = sum_over(small, acc2_of, at, CHUNKS, j)
+        acc0 = sum_over(reduced, acc0_of, at, CHUNKS, j)
+        acc2 = sum_over(reduced, acc2_of, at, CHUNKS, j)
         if thread() == 0:
-            small[total0_of + j] = acc0
-            small[total2_of + j] = acc2
+            reduced[total0_of + j] = acc0
+            reduced[total2_of + j] = acc2
 
 
 @kernel
-def models_0(at, scalars, small):
+def models_0(at, scalars, reduced):
     """After the last sweep: one block."""
     total0_of = at[19]
     total2_of = at[20]
@@ -300,21 +300,21 @@ def models_0(at, scalars, small):
     if branch == 0:
         pass
     elif branch == 1:
-        acc1 = sum_over_tensors(small, total0_of, at)
-        acc3 = sum_over_tensors(small, total2_of, at)
+        acc1 = sum_over_tensors(reduced, total0_of, at)
+        acc3 = sum_over_tensors(reduced, total2_of, at)
         if thread() == 0:
-            small[total1_of] = acc1
-            small[total3_of] = acc3
+            reduced[total1_of] = acc1
+            reduced[total3_of] = acc3
     else:
-        acc1 = sum_over_tensors(small, total0_of, at)
-        acc3 = sum_over_tensors(small, total2_of, at)
+        acc1 = sum_over_tensors(reduced, total0_of, at)
+        acc3 = sum_over_tensors(reduced, total2_of, at)
         if thread() == 0:
-            small[total1_of] = acc1
-            small[total3_of] = acc3
+            reduced[total1_of] = acc1
+            reduced[total3_of] = acc3
 
 
 @kernel
-def models_1(at, scalars, small):
+def models_1(at, scalars, reduced):
     """After the last sweep: one block."""
     lam_of = at[15]
     total1_of = at[21]
@@ -328,14 +328,14 @@ def models_1(at, scalars, small):
         c1 = scalars[0, 8]
         c3 = scalars[0, 10]
         if thread() == 0:
-            small[lam_of], small[rate_of] = model_1_0(
-                small[lam_of], small[total1_of], small[total3_of], beta2, c1, c3,
+            reduced[lam_of], reduced[rate_of] = model_1_0(
+                reduced[lam_of], reduced[total1_of], reduced[total3_of], beta2, c1, c3,
             )
     else:
         beta2 = scalars[0, 1]
         c1 = scalars[0, 8]
         if thread() == 0:
-            small[lam_of] = model_2_0(small[lam_of], small[total1_of], small[total3_of], beta2, c1)
+            reduced[lam_of] = model_2_0(reduced[lam_of], reduced[total1_of], reduced[total3_of], beta2, c1)
 
 
 def initial(lr, beta1, beta2, eps, switch_step):
@@ -353,7 +353,7 @@ PROGRAM = Program(
         "switch_step": Hyper(1000.0, Domain(low=1.0, integer=True)),
     },
     states=("m", "v"),
-    small_states={"lam": "model", "rate": "model"},
+    reduced_states={"lam": "model", "rate": "model"},
     numbers=("switched_at",),
     shared=("t", "beta2", "switch_step", "switched_at"),
     initial=initial,

@@ -28,7 +28,7 @@ def speed(kind: Callable[..., Any], moved: int) -> dict[str, Any]:
     sgd, own = (each([theta]) for each in (import_module("optgen.generated.cpu.sgd").SGD, kind))
     turns = [partial(sgd.step, [g]), partial(np.add, theta, g, out=theta), partial(own.step, [g])]
     seconds = _fastest(turns)
-    rates = [ELEMENTS * size / taken for size, taken in zip((_MOVED, _MOVED, moved), seconds, strict=True)]
+    rates = [ELEMENTS * size / measured for size, measured in zip((_MOVED, _MOVED, moved), seconds, strict=True)]
     names = ("a step of sgd", "NumPy's a += b", "this step itself")
     return {
         "elements": ELEMENTS,
@@ -40,10 +40,10 @@ def speed(kind: Callable[..., Any], moved: int) -> dict[str, Any]:
 
 def _fastest(turns: Sequence[Callable[[], Any]]) -> list[float]:
     """Seconds that each takes at best, after a first time that is not counted."""
-    taken: list[list[float]] = [[] for _ in turns]
+    measured: list[list[float]] = [[] for _ in turns]
     for _ in range(TURNS + 1):
-        for turn, times in zip(turns, taken, strict=True):
+        for turn, times in zip(turns, measured, strict=True):
             begin = perf_counter()
             turn()
             times.append(perf_counter() - begin)
-    return [min(times[1:]) for times in taken]
+    return [min(times[1:]) for times in measured]

@@ -161,7 +161,7 @@ class Optimizer(InEquations):
         return tuple(state for state in self.states if state.space is Space.ELEM)
 
     @property
-    def small_states(self) -> tuple[State, ...]:
+    def reduced_states(self) -> tuple[State, ...]:
         """The states that are one value a row, a column, a tensor or a model: float64, known where elements are."""
         return tuple(state for state in self.states if state.space not in (Space.STEP, Space.ELEM))
 

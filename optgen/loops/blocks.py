@@ -3,7 +3,7 @@
 Around the functions of elements is a loop that moves four of them at a time, 128 bits in float32, and one for what is
 left, or for tensors whose memory begins in the middle of four. Where rows matter a block is divided into teams, each of
 which visits a row: the shorter rows are, the more of them at once. Totals of columns are added up before that, by a
-thread a column. A sweep over what is small is a launch too: a block a tensor, a thread a row or a column, or several
+thread a column. A sweep over what is reduced is a launch too: a block a tensor, a thread a row or a column, or several
 threads where there is no other work for them.
 """
 
@@ -36,7 +36,7 @@ from optgen.loops.nodes import (
     Loop,
     Name,
     Number,
-    Place,
+    Pointer,
     Statement,
     Store,
     assign,
@@ -48,14 +48,14 @@ from optgen.loops.nodes import (
 )
 from optgen.loops.rounds import OF, Launched, Lowered, Round, Step
 from optgen.passes.fuse import MOST_TERMS
-from optgen.runtime.cuda import places
+from optgen.runtime.cuda import lookup
 
 _PTR = "_ptr"
 """``theta_ptr`` is the address of the first element of theta in a run of elements."""
 _LANES = ("_i0", "_i1", "_i2", "_i3")
 """``theta_i2`` is element i + 2 of theta, ``theta_i`` element i."""
 _COUNT, _I, _J, _LINE, _MATRIX = (Name(name) for name in ("count", "i", "j", "line", "matrix"))
-_FIRST, _TENSOR, _AT, _SMALL = (Name(name) for name in ("first_element", "tensor", "at", "small"))
+_FIRST, _TENSOR, _AT, _REDUCED = (Name(name) for name in ("first_element", "tensor", "at", "reduced"))
 _BLOCK, _THREAD, _THREADS, _FOUR = Call("block"), Call("thread"), Constant("THREADS"), Number(4)
 _BEGIN, _PART, _TEAM, _RANK = Name("begin"), Name("part"), Name("team"), Name("rank")
 
@@ -65,13 +65,13 @@ def lowered(kernel: Kernel) -> Lowered:
     functions, phases = [rounds.scalars(kernel), *rounds.functions(kernel)], []
     numbers = dict.fromkeys(Space, 0)
     for round_ in rounds.rounds(kernel):
-        for steps in (steps for between in round_.small for steps in _side_by_side(between.steps)):
-            small = _SmallSweep(kernel, steps)
-            name = f"{small.space.value}s_{numbers[small.space]}"
-            numbers[small.space] += 1
-            functions.append(small.function(name, round_.where))
+        for steps in (steps for between in round_.reduced for steps in _side_by_side(between.steps)):
+            reduced = _ReducedSweep(kernel, steps)
+            name = f"{reduced.space.value}s_{numbers[reduced.space]}"
+            numbers[reduced.space] += 1
+            functions.append(reduced.function(name, round_.where))
             made = rounds.whole_totals(kernel, rounds.each(steps))
-            phases.append(Launched(name, small.space.value, totals=made))
+            phases.append(Launched(name, reduced.space.value, totals=made))
         simple = rounds.is_simple(kernel)
         if any(round_.whole) or simple:
             name = "sweep" if simple else f"sweep_{round_.number}"
@@ -83,15 +83,15 @@ def lowered(kernel: Kernel) -> Lowered:
 
 
 def _offsets(kernel: Kernel, arrays: Sequence[str]) -> list[Assign]:
-    """Where arrays of small values begin."""
-    small_states = {state.name: "" for state in kernel.states if state.space is not Space.ELEM}
-    order = places.names_of_small(small_states, rounds.arrays(kernel))
-    return [assign(array + OF, item("at", Number(places.SMALL + order.index(array)))) for array in arrays]
+    """Where arrays of reduced values begin."""
+    reduced_states = {state.name: "" for state in kernel.states if state.space is not Space.ELEM}
+    order = lookup.names_of_reduced(reduced_states, rounds.arrays(kernel))
+    return [assign(array + OF, item("at", Number(lookup.REDUCED + order.index(array)))) for array in arrays]
 
 
-def _small(array: str, *at: Expression) -> Expression:
+def _reduced(array: str, *at: Expression) -> Expression:
     """A value among those that vary over less than elements."""
-    return item("small", plus(Name(array), *at))
+    return item("reduced", plus(Name(array), *at))
 
 
 # Sweeps over elements ------------------------------------------------------------------------------------------------
@@ -106,29 +106,29 @@ class _ElementSweep:
 
     def function(self, name: str, what: str) -> Function:
         """The kernel."""
-        taken = rounds.taken(self.kernel, rounds.each(self.round_.whole))
+        arguments = rounds.arguments(self.kernel, rounds.each(self.round_.whole))
         pairs = zip(self.kernel.branches, self.round_.whole, strict=True)
         blocks = [tuple(self.block(branch, step)) for branch, step in pairs]
         named = rounds.scalars_used(self.kernel, self.round_.sweeps, rounds.GROUP, branch=rounds.differ(blocks))
         group = [assign("group", _chunk(3))] if "group" in reads((named, *blocks)) else []
-        body = (*self.head(blocks), *group, *named, *_offsets(self.kernel, taken), *rounds.by_branch(blocks))
+        body = (*self.head(blocks), *group, *named, *_offsets(self.kernel, arguments), *rounds.by_branch(blocks))
         parameters = ["chunks", "addresses", "storage", "scalars", *(["keys"] if self.kernel.draws else [])]
-        parameters += [] if rounds.is_simple(self.kernel) else ["at", "small"]
+        parameters += [] if rounds.is_simple(self.kernel) else ["at", "reduced"]
         return Function("kernel", name, tuple(parameters), f"{what}: a block of threads a chunk.", body)
 
     def head(self, blocks: Sequence[tuple[Statement, ...]]) -> list[Assign]:
-        """Names for the place of the chunk and, unless it is visited row by row, for its memory."""
-        place = [assign("tensor", _chunk(1)), assign("first_element", _chunk(2))]
+        """Names for what a chunk spans and, unless it is visited row by row, for its memory."""
+        span = [assign("tensor", _chunk(1)), assign("first_element", _chunk(2))]
         if not self.round_.is_by_rows:
-            return [assign("count", _chunk(0)), *place, *self.pointers()]
+            return [assign("count", _chunk(0)), *span, *self.pointers()]
         used = reads(tuple(blocks))
-        return [*place, *(assign(name, _chunk(k)) for k, name in enumerate(rounds.PLACE, start=5) if name in used)]
+        return [*span, *(assign(name, _chunk(k)) for k, name in enumerate(rounds.SPAN, start=5) if name in used)]
 
     def pointers(self, begin: Name = _FIRST, slots: Collection[str] | None = None) -> list[Assign]:
         """Names for where a run of elements lies, in all slots or in some."""
         columns = rounds.columns(self.kernel, self.round_.sweeps).items()
-        places = [Place(slot.name, Name("addresses"), column, _TENSOR, begin) for slot, column in columns]
-        return [assign(place.slot + _PTR, place) for place in places if slots is None or place.slot in slots]
+        pointers = [Pointer(slot.name, Name("addresses"), column, _TENSOR, begin) for slot, column in columns]
+        return [assign(each.slot + _PTR, each) for each in pointers if slots is None or each.slot in slots]
 
     def block(self, branch: Branch, step: Step | None) -> Iterator[Statement]:
         """What one branch does."""
@@ -181,7 +181,7 @@ class _ElementSweep:
             counted("line", call("first_line", *where), Name("end"), *line),
         ]
         for reduce in totals:
-            place = item("small", plus(Name(reduce.target.name + OF), Name("parts_begin"), _PART))
+            place = item("reduced", plus(Name(reduce.target.name + OF), Name("parts_begin"), _PART))
             inside.append(Assign((place,), Name(reduce.target.name)))
         yield assign("parts_count", rounds.parts_count())
         yield Loop("part", _THREAD, Name("parts_count"), _THREADS, tuple(inside))
@@ -199,7 +199,7 @@ def _held_by_column(sweep: Sweep, branch: Branch) -> Iterator[Assign]:
     """Where what varies with columns begins for those of a matrix."""
     for x in sweep.given:
         if x.space is Space.COL:
-            first = plus(Name(rounds.holder(x, branch) + OF), Name("first_column"), Binary(_MATRIX, "*", _COUNT))
+            first = plus(Name(rounds.array_of(x, branch) + OF), Name("first_column"), Binary(_MATRIX, "*", _COUNT))
             yield assign(f"{rounds.name(x)}_line", first)
 
 
@@ -211,14 +211,14 @@ def _chunk(k: int) -> Expression:
 def _held(load: Named, branch: Branch) -> Expression:
     """A value that varies over less than elements, in the type of the tensors."""
     index = {Space.MODEL: (), Space.TENSOR: (_TENSOR,), Space.ROW: (Name("first_row"), _LINE)}[load.space]
-    return Cast(_small(rounds.holder(load, branch) + OF, *index), "element")
+    return Cast(_reduced(rounds.array_of(load, branch) + OF, *index), "element")
 
 
 def _finished(reduce: Reduce, whose: str, *at: Expression) -> list[Statement]:
     """What a block, or a team of its threads, leaves of a total."""
     total, team = Name(reduce.target.name), whose == "team"
     made = call(f"{reduce.how}_of_{whose}", total, *([_TEAM] if team else []))
-    left = Assign((item("small", plus(Name(total.name + OF), *at)),), total)
+    left = Assign((item("reduced", plus(Name(total.name + OF), *at)),), total)
     return [assign(total.name, made), Choose(((Binary(_RANK if team else _THREAD, "==", ZERO), (left,)),))]
 
 
@@ -305,16 +305,16 @@ class _RunOfElements:
     def argument(self, load: Named, lane: str, index: Expression) -> Expression:
         """A load as an argument of the function of one element."""
         if load.space is Space.COL:
-            return Cast(_small(f"{rounds.name(load)}_line", index), "element")
+            return Cast(_reduced(f"{rounds.name(load)}_line", index), "element")
         return Name(rounds.name(load) + (lane if load.space is Space.ELEM or isinstance(load, Draw) else ""))
 
 
 # Sweeps over less than elements --------------------------------------------------------------------------------------
 
 
-def _side_by_side(small: Sequence[Sequence[Step]]) -> Iterator[tuple[Step | None, ...]]:
-    """The small sweeps of all branches as few launches: in one are sweeps over the same space."""
-    left = list(map(list, small))
+def _side_by_side(reduced: Sequence[Sequence[Step]]) -> Iterator[tuple[Step | None, ...]]:
+    """The reduced sweeps of all branches as few launches: in one are sweeps over the same space."""
+    left = list(map(list, reduced))
     while any(left):
         space = next(steps[0].sweep.space for steps in left if steps)
         yield tuple(steps.pop(0) if steps and steps[0].sweep.space is space else None for steps in left)
@@ -332,7 +332,7 @@ _THESE = {Space.ELEM: "CHUNKS", Space.ROW: "ROWS", Space.COL: "COLUMNS"}
 
 
 @dataclass(frozen=True)
-class _SmallSweep:
+class _ReducedSweep:
     """The kernel of a sweep over less than elements, of one step of every branch that has one."""
 
     kernel: Kernel
@@ -347,14 +347,14 @@ class _SmallSweep:
         pairs = zip(self.kernel.branches, self.steps, strict=True)
         positions = [step and _Position(self.kernel, branch, step) for branch, step in pairs]
         blocks = [tuple(position.nodes()) if position else () for position in positions]
-        arrays, used = rounds.taken(self.kernel, rounds.each(self.steps)), reads(tuple(blocks))
-        taken = [array for array in arrays if array + OF in used]
-        body = (*_offsets(self.kernel, taken), *self.place(blocks))
+        arrays, used = rounds.arguments(self.kernel, rounds.each(self.steps)), reads(tuple(blocks))
+        arguments = [array for array in arrays if array + OF in used]
+        body = (*_offsets(self.kernel, arguments), *self.visits(blocks))
         of_blocks = {Space.MODEL: "one block", Space.TENSOR: "a block a tensor"}
         who = of_blocks.get(self.space, f"a thread or several a {self.space.value}")
-        return Function("kernel", name, ("at", "scalars", "small"), f"{where}: {who}.", body)
+        return Function("kernel", name, ("at", "scalars", "reduced"), f"{where}: {who}.", body)
 
-    def place(self, blocks: Sequence[tuple[Statement, ...]]) -> Iterator[Statement]:
+    def visits(self, blocks: Sequence[tuple[Statement, ...]]) -> Iterator[Statement]:
         """What is done in each branch, for what a block or a thread is for.
 
         Tensors may be in different branches, but where something is done for the model.
@@ -365,7 +365,7 @@ class _SmallSweep:
             yield from rounds.by_branch(blocks)
             return
         branch = rounds.scalars_used(self.kernel, (), rounds.GROUP, branch=differ)
-        group = [assign("group", item("at", plus(item("at", Number(places.GROUPS)), _J)))]
+        group = [assign("group", item("at", plus(item("at", Number(lookup.GROUPS)), _J)))]
         inside = (*(group if "group" in reads((branch, *blocks)) else []), *branch, *rounds.by_branch(blocks))
         if self.space is Space.TENSOR:
             yield assign("j", call("tensor_of_block", _AT))
@@ -379,7 +379,7 @@ class _SmallSweep:
 
 @dataclass(frozen=True)
 class _Position:
-    """What is done for one position of a small sweep."""
+    """What is done for one position of a reduced sweep."""
 
     kernel: Kernel
     branch: Branch
@@ -424,20 +424,20 @@ class _Position:
         name = rounds.name(load)
         array = rounds.source(reduce, self.branch)
         if reduce.is_of_group:
-            return assign(name, call(f"{reduce.how}_over_group", _SMALL, array, _AT, _J))
+            return assign(name, call(f"{reduce.how}_over_group", _REDUCED, array, _AT, _J))
         if load.space is Space.TENSOR:
-            return assign(name, call(f"{reduce.how}_over", _SMALL, array, _AT, Constant(_THESE[source]), _J))
+            return assign(name, call(f"{reduce.how}_over", _REDUCED, array, _AT, Constant(_THESE[source]), _J))
         at = (_AT,) if load.space is Space.MODEL else (_AT, _J, _I)
-        return assign(name, call(_TOTAL[source, load.space][most], _SMALL, array, *at))
+        return assign(name, call(_TOTAL[source, load.space][most], _REDUCED, array, *at))
 
     def place(self, array: str) -> Item:
         """Where an array has the value of this position."""
-        return item("small", plus(Name(array + OF), *self.here[self.sweep.space]))
+        return item("reduced", plus(Name(array + OF), *self.here[self.sweep.space]))
 
     def argument(self, load: Named) -> Expression:
         """A load as an argument of the function of one position."""
         if isinstance(load, Extent):
-            return _small(load.name + OF, _J)
+            return _reduced(load.name + OF, _J)
         if self.is_made_here(load):
             return Name(rounds.name(load))
-        return _small(rounds.holder(load, self.branch) + OF, *self.here[load.space])
+        return _reduced(rounds.array_of(load, self.branch) + OF, *self.here[load.space])

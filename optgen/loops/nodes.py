@@ -93,8 +93,8 @@ class View:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where element ``begin`` of a slot of a tensor is stored; joined by ``|``, places have the bits of all of them."""
+class Pointer:
+    """Where element ``begin`` of a slot of a tensor is stored; joined by ``|``, it has the bits of all."""
 
     slot: str
     addresses: Expression
@@ -113,10 +113,10 @@ class Cast:
 
 @dataclass(frozen=True)
 class Load:
-    """So many elements of a slot, side by side, from the i-th after a place on."""
+    """So many elements of a slot, side by side, from the i-th after a pointer on."""
 
     slot: str
-    place: Expression
+    pointer: Expression
     index: Expression
     lanes: int
 
@@ -151,10 +151,10 @@ class Accumulate:
 
 @dataclass(frozen=True)
 class Store:
-    """Values become the elements of a slot, side by side, from the i-th after a place on."""
+    """Values become the elements of a slot, side by side, from the i-th after a pointer on."""
 
     slot: str
-    place: Expression
+    pointer: Expression
     index: Expression
     values: tuple[Expression, ...]
 
@@ -213,11 +213,11 @@ class Function:
     body: tuple[Statement, ...]  # how
 
 
-Expression = Name | Constant | Field | Number | Binary | Call | Item | Run | View | Place | Cast | Load
+Expression = Name | Constant | Field | Number | Binary | Call | Item | Run | View | Pointer | Cast | Load
 Statement = Assign | Compute | Accumulate | Store | Loop | Each | Choose | Barrier | Return
 Node = Expression | Statement | Function
 
-Kind = Literal["host", "between", "small", "element", "chunk", "sweep", "kernel"]
+Kind = Literal["host", "between", "reduced", "element", "chunk", "sweep", "kernel"]
 
 ZERO, ONE = Number(0), Number(1)
 

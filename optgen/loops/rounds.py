@@ -1,9 +1,9 @@
 """Rounds: which function does what, for kernels of one sweep and of several.
 
 What a branch does is a round for each of its sweeps over elements: totals are combined, what is made of them prepares
-it, then it runs; what is small and comes after the last belongs to a round of its own. Branches run side by side: round
-k of a kernel is round k of each. What one position is given and becomes is a function of its own, as readable as the
-equations.
+it, then it runs; what is reduced and comes after the last belongs to a round of its own. Branches run side by side:
+round k of a kernel is round k of each. What one position is given and becomes is a function of its own, as readable as
+the equations.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Between:
-    """Small sweeps that are done one after another."""
+    """Reduced sweeps that are done one after another."""
 
     combines: bool  # whether they combine totals of which sweeps have left parts, and do nothing else
     number: int  # how many of the kind there are before, in all rounds
@@ -68,7 +68,7 @@ class Round:
     """What is done for one sweep over elements, or after the last."""
 
     number: int  # of the sweep, from 0
-    small: tuple[Between, ...]  # what is done before it
+    reduced: tuple[Between, ...]  # what is done before it
     whole: tuple[Step | None, ...]  # for each branch, the sweep itself, if it has one
 
     @property
@@ -84,7 +84,7 @@ class Round:
 
     @property
     def where(self) -> str:
-        """Where what is small is done, in words."""
+        """Where what is reduced is done, in words."""
         return f"Before sweep {self.number}" if any(self.whole) else "After the last sweep"
 
 
@@ -93,7 +93,7 @@ class Launched:
     """What a step launches, in order."""
 
     function: str  # what is launched
-    over: str  # the space that it visits; "small" for all that is less than elements
+    over: str  # the space that it visits; "reduced" for all that is less than elements
     takes: tuple[str, ...] = ()  # the arrays it takes that have one value for a chunk, a row, a tensor and so on
     # The totals that are whole after it: how they are made, and of what there is one value for each
     totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Lowered:
 
 def is_simple(kernel: Kernel) -> bool:
     """Whether every branch is one sweep over elements, so that there is nothing between sweeps."""
-    return all(len(branch.sweeps) <= 1 and not any(s.is_small for s in branch.sweeps) for branch in kernel.branches)
+    return all(len(branch.sweeps) <= 1 and not any(s.is_reduced for s in branch.sweeps) for branch in kernel.branches)
 
 
 def rounds(kernel: Kernel) -> tuple[Round, ...]:
@@ -122,16 +122,16 @@ def rounds(kernel: Kernel) -> tuple[Round, ...]:
     made, counts = [], {True: count(), False: count()}
     for number in range(max(1 - numbered, *map(len, branches))):
         of_branch = [branch[number] if number < len(branch) else nothing for branch in branches]
-        small = tuple(_between(kernel, [small for small, _ in of_branch], counts))
-        made.append(Round(number, small, tuple(whole for _, whole in of_branch)))
+        reduced = tuple(_between(kernel, [reduced for reduced, _ in of_branch], counts))
+        made.append(Round(number, reduced, tuple(whole for _, whole in of_branch)))
     return tuple(made)
 
 
 def _between(
-    kernel: Kernel, small: Sequence[Sequence[Step]], counts: Mapping[bool, Iterator[int]]
+    kernel: Kernel, reduced: Sequence[Sequence[Step]], counts: Mapping[bool, Iterator[int]]
 ) -> Iterator[Between]:
     """What is done between two sweeps over elements, cut where totals have been combined and before they are."""
-    runs = [deque(_runs(steps, totals(branch))) for branch, steps in zip(kernel.branches, small, strict=True)]
+    runs = [deque(_runs(steps, totals(branch))) for branch, steps in zip(kernel.branches, reduced, strict=True)]
     combines = True
     while any(runs):
         of_branches = [its.popleft()[1] if its and its[0][0] is combines else () for its in runs]
@@ -141,7 +141,7 @@ def _between(
 
 
 def _runs(steps: Iterable[Step], known: Mapping[Named, Reduce]) -> Iterator[tuple[bool, tuple[Step, ...]]]:
-    """Small sweeps that combine, and others, by turns; what is a total of totals is combined after these."""
+    """Reduced sweeps that combine, and others, by turns; what is a total of totals is combined after these."""
     # A sweep that only says of what something is a total computes nothing.
     done = (step for step in steps if step.sweep.body or step.sweep.stores)
     for combines, run in groupby(done, lambda step: is_combining(step.sweep, known)):
@@ -156,7 +156,7 @@ def _runs(steps: Iterable[Step], known: Mapping[Named, Reduce]) -> Iterator[tupl
 
 
 def is_combining(sweep: Sweep, known: Mapping[Named, Reduce]) -> bool:
-    """Whether a small sweep makes totals of their parts, and does nothing else."""
+    """Whether a reduced sweep makes totals of their parts, and does nothing else."""
     return bool(sweep.body) and all(a.value in known and known[a.value].is_in_parts for a in sweep.body)
 
 
@@ -167,7 +167,7 @@ def whole_totals(kernel: Kernel, steps: Sequence[Sequence[Step]]) -> dict[str, t
         known = totals(branch)
         for sweep in (step.sweep for step in of_branch):
             parts = [(a.target, known[a.value]) for a in sweep.body] if is_combining(sweep, known) else []
-            rows = [] if sweep.is_small else [(r.target, r) for r in sweep.reduces if not r.is_in_parts]
+            rows = [] if sweep.is_reduced else [(r.target, r) for r in sweep.reduces if not r.is_in_parts]
             found |= {name(target): (reduce.how, reduce.of.value) for target, reduce in (*parts, *rows)}
     return found
 
@@ -177,28 +177,28 @@ def _rounds(
 ) -> list[tuple[tuple[Step, ...], Step | None]]:
     """The rounds of one branch; what an earlier one has a function for it does by that."""
     found: list[tuple[tuple[Step, ...], Step | None]] = []
-    small: list[Step] = []
+    reduced: list[Step] = []
     numbers: Counter[Space] = Counter()
     for sweep in branch.sweeps:
-        kind = sweep.space.value if sweep.is_small else "update"
+        kind = sweep.space.value if sweep.is_reduced else "update"
         code = (sweep.space, sweep.loads, sweep.body, results(sweep))
         number = f"_{numbers[sweep.space]}" if numbered else ""
         step = Step(sweep, known.setdefault(code, f"{kind}{suffix}{number}"))
         numbers[sweep.space] += not is_copying(sweep)
-        if sweep.is_small:
-            small.append(step)
+        if sweep.is_reduced:
+            reduced.append(step)
         elif sweep.results:  # where nothing changes there is nothing to do
-            found.append((tuple(small), step))
-            small = []
-    return [*found, (tuple(small), None)] if small else found
+            found.append((tuple(reduced), step))
+            reduced = []
+    return [*found, (tuple(reduced), None)] if reduced else found
 
 
 def arrays(kernel: Kernel) -> dict[str, str]:
     """What its sweeps leave for each other, and what there is one value for: ``{"acc0": "chunk", "c1": "tensor"}``."""
     found: dict[str, str] = {}
     for sweep in kernel.sweeps:
-        found |= {name(x): x.space.value for x in sweep.keeps if sweep.is_small}
-        for reduce in sweep.reduces if not sweep.is_small else ():
+        found |= {name(x): x.space.value for x in sweep.keeps if sweep.is_reduced}
+        for reduce in sweep.reduces if not sweep.is_reduced else ():
             kinds = {Space.TENSOR: "chunk", Space.COL: "part", Space.ROW: "row"}
             found[name(reduce.target)] = kinds[reduce.target.space]
     return found
@@ -206,7 +206,7 @@ def arrays(kernel: Kernel) -> dict[str, str]:
 
 def kept(kernel: Kernel) -> tuple[Named, ...]:
     """The values of elements that are kept from one sweep to the next, in the order of their columns."""
-    return tuple(dict.fromkeys(x for sweep in kernel.sweeps if not sweep.is_small for x in sweep.keeps))
+    return tuple(dict.fromkeys(x for sweep in kernel.sweeps if not sweep.is_reduced for x in sweep.keeps))
 
 
 def name(symbol: Named) -> str:
@@ -219,19 +219,19 @@ def each(steps: Iterable[Step | None]) -> tuple[tuple[Step, ...], ...]:
     return tuple((step,) if step else () for step in steps)
 
 
-def taken(kernel: Kernel, steps: Sequence[tuple[Step, ...]]) -> tuple[str, ...]:
+def arguments(kernel: Kernel, steps: Sequence[tuple[Step, ...]]) -> tuple[str, ...]:
     """The arrays that sweeps read or write, by name and each once: the parameters that their kernel takes."""
     found: dict[str, None] = {}
     for branch, of_branch in zip(kernel.branches, steps, strict=True):
         known = totals(branch)
         for sweep in (step.sweep for step in of_branch):
-            for load in sweep.reads if sweep.is_small else sweep.given:
+            for load in sweep.reads if sweep.is_reduced else sweep.given:
                 source = known[load].factors[0] if load in known else load
-                found[holder(load if source.space is Space.ELEM else source, branch)] = None
-            written = (*(slot.next for slot in sweep.stores), *sweep.keeps) if sweep.is_small else ()
-            found |= {holder(x, branch): None for x in written}
-            found |= {slot.name: None for slot in sweep.stores if sweep.is_small}
-            found |= {name(reduce.target): None for reduce in sweep.reduces if not sweep.is_small}
+                found[array_of(load if source.space is Space.ELEM else source, branch)] = None
+            written = (*(slot.next for slot in sweep.stores), *sweep.keeps) if sweep.is_reduced else ()
+            found |= {array_of(x, branch): None for x in written}
+            found |= {slot.name: None for slot in sweep.stores if sweep.is_reduced}
+            found |= {name(reduce.target): None for reduce in sweep.reduces if not sweep.is_reduced}
     return tuple(found)
 
 
@@ -240,8 +240,8 @@ def totals(branch: Branch) -> dict[Named, Reduce]:
     return {reduce.target: reduce for sweep in branch.sweeps for reduce in sweep.reduces}
 
 
-def holder(symbol: Named, branch: Branch) -> str:
-    """The name of the array of a small value: a state's new value is kept apart while its old one is needed."""
+def array_of(symbol: Named, branch: Branch) -> str:
+    """The name of the array of a reduced value: a state's new value is kept apart while its old one is needed."""
     if not isinstance(symbol, Next):
         return name(symbol)
     apart = any(symbol in sweep.keeps for sweep in branch.sweeps)
@@ -251,7 +251,7 @@ def holder(symbol: Named, branch: Branch) -> str:
 def source(reduce: Reduce, branch: Branch) -> Name:
     """The array of the parts of a total, or of what it is a total of."""
     of_elements = reduce.of is Space.ELEM
-    return Name((name(reduce.target) if of_elements else holder(reduce.factors[0], branch)) + OF)
+    return Name((name(reduce.target) if of_elements else array_of(reduce.factors[0], branch)) + OF)
 
 
 def slot_of(symbol: Named) -> Named:
@@ -292,16 +292,16 @@ def functions(kernel: Kernel) -> tuple[Function, ...]:
     found: dict[str, list[tuple[Branch, int, Step]]] = {}
     for number, branch in enumerate(kernel.branches):
         for round_ in rounds(kernel):
-            small = (step for between in round_.small for step in between.steps[number])
-            for step in (*small, round_.whole[number]):
+            reduced = (step for between in round_.reduced for step in between.steps[number])
+            for step in (*reduced, round_.whole[number]):
                 if step is not None and step.sweep.body and not is_copying(step.sweep):
                     found.setdefault(step.name, []).append((branch, round_.number, step))
     return tuple(_function(kernel, uses) for uses in found.values())
 
 
 def is_copying(sweep: Sweep) -> bool:
-    """Whether a small sweep computes nothing: it gives values another place."""
-    return sweep.is_small and all(assign.value in sweep.loads for assign in sweep.body)
+    """Whether a reduced sweep computes nothing: it gives values another place."""
+    return sweep.is_reduced and all(assign.value in sweep.loads for assign in sweep.body)
 
 
 def results(sweep: Sweep) -> tuple[Named, ...]:
@@ -315,8 +315,8 @@ def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]]) -> Funct
     sweep = step.sweep
     where = f" where {text(branch.when)}" if branch.when != S.true else " otherwise"
     where *= len(uses) < len(kernel.branches)
-    place = f" before sweep {number}" if sweep.is_small else f" in sweep {number}"
-    if sweep.is_small and number == len([r for r in rounds(kernel) if any(r.whole)]):
+    place = f" before sweep {number}" if sweep.is_reduced else f" in sweep {number}"
+    if sweep.is_reduced and number == len([r for r in rounds(kernel) if any(r.whole)]):
         place = " after the last sweep"
     place *= not is_simple(kernel)
     new = [f"the new {listed([slot.name for slot in sweep.stores])}"] if sweep.stores else []
@@ -325,7 +325,7 @@ def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]]) -> Funct
     what = f"One {sweep.space.value}{place}{where}: {', and '.join([*new, *([listed(others)] if others else [])])}."
     parameters = tuple(map(name, (*sweep.loads, *needed(kernel, sweep))))
     body: tuple[Statement, ...] = (*map(Compute, sweep.body), Return(_names(results(sweep))))
-    return Function("small" if sweep.is_small else "element", step.name, parameters, what, body)
+    return Function("reduced" if sweep.is_reduced else "element", step.name, parameters, what, body)
 
 
 def _names(symbols: Sequence[Named]) -> tuple[Name, ...]:
@@ -341,9 +341,9 @@ def called(kernel: Kernel, step: Step, given: Iterable[Expression], targets: Seq
 def position(
     kernel: Kernel, branch: Branch, step: Step, place: Callable[[str], Item], argument: Callable[[Named], Expression]
 ) -> list[Assign]:
-    """A position of a small sweep: what it leaves has a place in an array, each load is an argument."""
+    """A position of a reduced sweep: what it leaves has a place in an array, each load is an argument."""
     sweep = step.sweep
-    arrays = {result: holder(result, branch) for result in sweep.keeps}
+    arrays = {result: array_of(result, branch) for result in sweep.keeps}
     arrays |= {slot.next: slot.name for slot in sweep.stores}
     stored = {x: place(array) for x, array in arrays.items()}
     if is_copying(sweep):
@@ -398,7 +398,7 @@ def started(reduce: Reduce) -> Assign:
     return assign(reduce.target.name, nothing(reduce), reduce.what)
 
 
-PLACE = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin")
+SPAN = ("lines", "count", "first_row", "first_column", "matrix_rows", "line_before", "parts_begin")
 """What is known of a chunk that is visited row by row, in the order in which tables have it."""
 
 

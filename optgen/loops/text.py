@@ -85,7 +85,7 @@ class LoopPrinter:
     def store(self, store: nodes.Store) -> Iterator[str]:
         """Elements side by side go to memory."""
         values = ", ".join(map(self, store.values))
-        yield f"elements {self.run(store.index, len(store.values))} at {self(store.place)} = {values}"
+        yield f"elements {self.run(store.index, len(store.values))} at {self(store.pointer)} = {values}"
 
     def barrier(self) -> str:
         """Threads wait for each other."""
@@ -158,8 +158,8 @@ class LoopPrinter:
                 return f"{self(array)}[{self(begin)} : {self(nodes.plus(begin, count))}]"
             case nodes.View():
                 return self.view(node)
-            case nodes.Place():
-                return self.place(node)
+            case nodes.Pointer():
+                return self.pointer(node)
             case nodes.Load():
                 return self.load(node)
         raise TypeError(node)
@@ -168,13 +168,13 @@ class LoopPrinter:
         """Elements of a slot as an array."""
         return f"{view.slot}[{self(view.begin)} : {self(nodes.plus(view.begin, view.count))}] of the chunk"
 
-    def place(self, place: nodes.Place) -> str:
+    def pointer(self, pointer: nodes.Pointer) -> str:
         """Where an element of a slot is stored."""
-        return f"place of {place.slot}[{self(place.begin)}] of {self(place.tensor)}"
+        return f"pointer to {pointer.slot}[{self(pointer.begin)}] of {self(pointer.tensor)}"
 
     def load(self, load: nodes.Load) -> str:
         """Elements of a slot, side by side."""
-        return f"elements {self.run(load.index, load.lanes)} at {self(load.place)}"
+        return f"elements {self.run(load.index, load.lanes)} at {self(load.pointer)}"
 
     def run(self, index: nodes.Expression, lanes: int) -> str:
         """Which elements lie side by side."""

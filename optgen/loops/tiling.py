@@ -24,7 +24,7 @@ def plan(kernel: Kernel) -> list[Stretch]:
     """The phases of a step on a CPU, those together through which a part of the model can go alone."""
     kinds = rounds.arrays(kernel) | {x.name: x.space.value for x in kernel.states if x.space is not Space.ELEM}
     phases = [
-        Phase(each.takes, totals=each.totals, **{"between" if each.over == "small" else "sweep": _nothing})
+        Phase(each.takes, totals=each.totals, **{"between" if each.over == "reduced" else "sweep": _nothing})
         for each in lowered(kernel).phases
     ]
     return stretches(phases, kinds)

@@ -1,6 +1,6 @@
 """Lowering for CPUs: a sweep is a loop over the chunks of all tensors, on all threads; a chunk, one that is vectorized.
 
-What varies over less than elements is computed between sweeps, on one thread, a loop for each small sweep: totals by
+What varies over less than elements is computed between sweeps, on one thread, a loop for each reduced sweep: totals by
 functions called ``combine``, and what is made of them by others called ``prepare``. All of that is float64.
 """
 
@@ -54,17 +54,17 @@ def lowered(kernel: Kernel) -> Lowered:
     """The functions of a module for CPUs, and what a step launches."""
     functions, phases = [rounds.scalars(kernel), *rounds.functions(kernel)], []
     for round_ in rounds.rounds(kernel):
-        for between in round_.small:
+        for between in round_.reduced:
             does = _between(kernel, between, round_)
             functions.append(does)
-            taken, made = rounds.taken(kernel, between.steps), rounds.whole_totals(kernel, between.steps)
-            phases.append(Launched(does.name, "small", taken, made))
+            arguments, made = rounds.arguments(kernel, between.steps), rounds.whole_totals(kernel, between.steps)
+            phases.append(Launched(does.name, "reduced", arguments, made))
         if any(round_.whole) or rounds.is_simple(kernel):
             steps = rounds.each(round_.whole)
-            taken = rounds.taken(kernel, steps)
-            of_chunks = _OverChunks(kernel, round_, taken)
+            arguments = rounds.arguments(kernel, steps)
+            of_chunks = _OverChunks(kernel, round_, arguments)
             functions += [of_chunks.chunk(), of_chunks.sweep()]
-            phases.append(Launched(of_chunks.name, "element", taken, rounds.whole_totals(kernel, steps)))
+            phases.append(Launched(of_chunks.name, "element", arguments, rounds.whole_totals(kernel, steps)))
     return Lowered(tuple(functions), tuple(phases))
 
 
@@ -77,7 +77,7 @@ class _OverChunks:
 
     kernel: Kernel
     round_: Round
-    taken: tuple[str, ...]
+    arguments: tuple[str, ...]
 
     @property
     def is_simple(self) -> bool:
@@ -95,16 +95,16 @@ class _OverChunks:
 
     @property
     def common(self) -> tuple[str, ...]:
-        """What all functions take: what comes from the host, and arrays of small values."""
+        """What all functions take: what comes from the host, and arrays of reduced values."""
         keys = ["keys"] if self.kernel.draws else []
-        return ("storage", "scalars", *keys, *(array + OF for array in self.taken))
+        return ("storage", "scalars", *keys, *(array + OF for array in self.arguments))
 
     def sweep(self) -> Function:
         """The sweep over the chunks of all tensors."""
-        places = () if self.is_simple else ("places",)
+        spans = () if self.is_simple else ("spans",)
         row, task, tasks = Name("row"), Name("task"), Name("tasks")
         arguments: tuple[Expression, ...] = (
-            *(item(array, row) for array in ("rows", *places)),
+            *(item(array, row) for array in ("rows", *spans)),
             *map(Name, self.common),
         )
         visit = Assign((), Call(f"chunk{self.suffix}", arguments))
@@ -113,7 +113,7 @@ class _OverChunks:
         what = f"Sweep {self.round_.number} over every tensor, on all threads."
         if self.is_simple:
             what = "Update every tensor, on all threads: a task is a run of rows of about equal work."
-        return Function("sweep", self.name, ("rows", "tasks", *places, *self.common), what, (loop,))
+        return Function("sweep", self.name, ("rows", "tasks", *spans, *self.common), what, (loop,))
 
     def chunk(self) -> Function:
         """The loop over one chunk."""
@@ -127,14 +127,14 @@ class _OverChunks:
         what = f"Sweep {self.round_.number} over one chunk, which a row of the table describes."
         if self.is_simple:
             what = "Load, update and store each element of one chunk, which a row of the table describes."
-        place = () if self.is_simple else ("place",)
-        return Function("chunk", f"chunk{self.suffix}", ("row", *place, *self.common), what, body)
+        span = () if self.is_simple else ("span",)
+        return Function("chunk", f"chunk{self.suffix}", ("row", *span, *self.common), what, body)
 
     def head(self) -> list[Assign]:
-        """Names for the memory and for the place of the chunk."""
+        """Names for the memory and for what a chunk spans."""
         if not self.round_.is_by_rows:
             return [assign("count", item("row", ZERO)), *self.views()]
-        return [assign(name, item("place", Number(k))) for k, name in enumerate(rounds.PLACE, start=1)]
+        return [assign(name, item("span", Number(k))) for k, name in enumerate(rounds.SPAN, start=1)]
 
     def views(self, begin: Expression = ZERO) -> list[Assign]:
         """Names for the memory of a chunk, or of one row of it."""
@@ -154,7 +154,7 @@ class _OverChunks:
             *(assign(x.name, Cast(_held(x, branch), "element")) for x in given),
             *map(_started, totals),
             *(self.lines(step, branch) if self.round_.is_by_rows else self.elements(step)),
-            *(_left(reduce, item("place", ZERO)) for reduce in totals),
+            *(_left(reduce, item("span", ZERO)) for reduce in totals),
         )
 
     def drawn(self, draw: Draw) -> Expression:
@@ -174,7 +174,7 @@ class _OverChunks:
             inside.append(assign("matrix", rounds.matrix_of(_LINE)))
         if by_column:
             inside.append(assign("column", plus(Name("first_column"), Binary(_MATRIX, "*", _COUNT))))
-        inside += [assign(x.name, Run(Name(rounds.holder(x, branch) + OF), column, _COUNT)) for x in by_column]
+        inside += [assign(x.name, Run(Name(rounds.array_of(x, branch) + OF), column, _COUNT)) for x in by_column]
         if columns:
             yield assign("parts_count", rounds.parts_count())
             inside.append(assign("line_parts", rounds.parts_of_line()))
@@ -234,7 +234,7 @@ def _held(load: Named, branch: Branch) -> Expression:
     """Where a value is found that varies over less than elements."""
     index: dict[Space, Expression] = {Space.MODEL: ZERO, Space.TENSOR: item("row", Number(-2))}
     at = index.get(load.space, plus(Name("first_row"), _LINE))
-    return item(rounds.holder(load, branch) + OF, at)
+    return item(rounds.array_of(load, branch) + OF, at)
 
 
 def _started(reduce: Reduce) -> Assign:
@@ -252,12 +252,12 @@ def _left(reduce: Reduce, at: Expression) -> Assign:
 
 
 def _between(kernel: Kernel, between: Between, round_: Round) -> Function:
-    """The function that does small sweeps before a round.
+    """The function that does reduced sweeps before a round.
 
     Tensors may be in different branches, but where something is done for the model.
     """
     loops = [
-        [_SmallLoop(kernel, branch, step) for step in steps]
+        [_ReducedLoop(kernel, branch, step) for step in steps]
         for branch, steps in zip(kernel.branches, between.steps, strict=True)
     ]
     body: tuple[Statement, ...]
@@ -270,10 +270,10 @@ def _between(kernel: Kernel, between: Between, round_: Round) -> Function:
         insides = [tuple(node for each in of_branch for node in each.of_tensor()) for of_branch in loops]
         branch = rounds.scalars_used(kernel, (), rounds.GROUP, branch=True)
         body = (Each("j", Field(_AT, "tensors"), (_GROUP_OF_J, *branch, *rounds.by_branch(insides))),)
-    taken = (array + OF for array in rounds.taken(kernel, between.steps))
+    arguments = (array + OF for array in rounds.arguments(kernel, between.steps))
     what = "totals of their parts" if between.combines else "what varies over less than elements"
     name = f"{'combine' if between.combines else 'prepare'}_{between.number}"
-    return Function("between", name, ("at", "scalars", *taken), f"{round_.where}: {what}.", body)
+    return Function("between", name, ("at", "scalars", *arguments), f"{round_.where}: {what}.", body)
 
 
 _AT, _J = Name("at"), Name("j")
@@ -293,8 +293,8 @@ def _bounds(space: Space) -> tuple[Expression, Expression]:
 
 
 @dataclass(frozen=True)
-class _SmallLoop:
-    """The loop of one small sweep."""
+class _ReducedLoop:
+    """The loop of one reduced sweep."""
 
     kernel: Kernel
     branch: Branch
@@ -366,4 +366,4 @@ class _SmallLoop:
             return call(f"{reduce.how}_of", rounds.source(reduce, self.branch), *_bounds(reduce.of))
         if reduce is not None:
             return item(rounds.name(load), _I)
-        return item(rounds.holder(load, self.branch) + OF, above.get(space, index))
+        return item(rounds.array_of(load, self.branch) + OF, above.get(space, index))

@@ -20,10 +20,10 @@ def cse(kernel: Kernel) -> Kernel:
     """The kernel with no two equal computations in a sweep or among its scalars."""
 
     def shared(sweep: Sweep) -> Sweep:
-        return replace(sweep, body=_shared(sweep.body, map(Temporary, fresh("x", taken))))
+        return replace(sweep, body=_shared(sweep.body, map(Temporary, fresh("x", used))))
 
-    taken = kernel.names
-    return replace(kernel.map_sweeps(shared), scalars=_shared(kernel.scalars, map(Scalar, fresh("c", taken))))
+    used = kernel.names
+    return replace(kernel.map_sweeps(shared), scalars=_shared(kernel.scalars, map(Scalar, fresh("c", used))))
 
 
 def _shared(body: tuple[Equation, ...], names: Iterator[Named]) -> tuple[Equation, ...]:

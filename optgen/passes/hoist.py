@@ -1,8 +1,8 @@
 """hoist: what is the same for many elements is computed once, in float64: on the host, or once a tensor, row or column.
 
 Every maximal subexpression of hyperparameters and t becomes a scalar of the host, numbers too: a bare ``2`` times a
-float32 would be float64 arithmetic. Where a total or a small state is in it, it becomes a value of its space; so does a
-condition on such values, since rounded to float32 they could decide it otherwise. Division by such a scalar becomes
+float32 would be float64 arithmetic. Where a total or a reduced state is in it, it becomes a value of its space; so does
+a condition on such values, since rounded to float32 they could decide it otherwise. Division by such a scalar becomes
 multiplication by its reciprocal, which is rounded once more than the scalar but saves a division an element.
 """
 
@@ -72,14 +72,14 @@ def is_product_power(exponent: Expr) -> bool:
 class _Names:
     """The names that a kernel has, and those that are left for scalars."""
 
-    taken: frozenset[str]
+    used: frozenset[str]
     left: Iterator[str]
 
     def of(self, value: Expr) -> str:
         """The name of a scalar: one that says what it is, if it has one that is free."""
         is_part = isinstance(value, head | tail) and value.args[0].is_Symbol
         own = f"{value.args[0]}_{value.func}" if is_part else _NUMBERS.get(value)
-        return own if own is not None and own not in self.taken else next(self.left)
+        return own if own is not None and own not in self.used else next(self.left)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A total is known only when all that it is made of has been visited. So the body of a kernel falls into stages: a value's
 is the highest of what it is computed from, and a reduction of elements is one higher. The elements of stage k are
-computed by the k-th sweep over all elements; what varies over less, by small sweeps before it. A value that more than
+computed by the k-th sweep over all elements; what varies over less, by reduced sweeps before it. A value that more than
 one of these sweeps needs is either kept in memory or computed again from what is read, whichever moves fewer bytes,
 and a state is stored where that costs least, never before its old value was read for the last time.
 """
@@ -43,13 +43,15 @@ def _sweeps(stages: Stages, plan: Plan) -> list[Sweep]:
     """All sweeps in order."""
     sweeps: list[Sweep] = []
     for k in range(stages.last + 1):
-        sweeps += [*_small_sweeps(stages, k), _over_elements(stages, plan, k)]
-    sweeps = [sweep for sweep in (*sweeps, *_small_sweeps(stages, stages.last + 1)) if sweep.is_small or sweep.results]
+        sweeps += [*_reduced_sweeps(stages, k), _over_elements(stages, plan, k)]
+    sweeps = [
+        sweep for sweep in (*sweeps, *_reduced_sweeps(stages, stages.last + 1)) if sweep.is_reduced or sweep.results
+    ]
     return _keeping(_storing(sweeps, [slot for slot in stages.stores if slot.space is not Space.ELEM]))
 
 
 def _storing(sweeps: list[Sweep], states: Sequence[Stateful]) -> list[Sweep]:
-    """The sweeps with small states stored where they are computed, or at the end if their old values are read after."""
+    """The sweeps with reduced states stored where they are computed, or at the end if old values are read after."""
     late: list[Stateful] = []
     for state in states:
         where = next(k for k, sweep in enumerate(sweeps) if any(a.target == state.next for a in sweep.body))
@@ -64,10 +66,10 @@ def _storing(sweeps: list[Sweep], states: Sequence[Stateful]) -> list[Sweep]:
 
 
 def _keeping(sweeps: list[Sweep]) -> list[Sweep]:
-    """The sweeps with small values kept that a later one loads, and those that totals are made of."""
+    """The sweeps with reduced values kept that a later one loads, and those that totals are made of."""
     used_later: set[Named] = set()
     for k, sweep in reversed(list(enumerate(sweeps))):
-        if sweep.is_small:
+        if sweep.is_reduced:
             wanted = used_later | {x for reduce in sweep.reduces for x in reduce.factors}
             stored = {slot.next for slot in sweep.stores}
             kept = tuple(a.target for a in sweep.body if a.target in wanted - stored)
@@ -86,8 +88,8 @@ def _over_elements(stages: Stages, plan: Plan, k: int) -> Sweep:
         if assign.target in wanted and assign.target not in loads:
             body.insert(0, assign)
             wanted |= {x for x in symbols(assign.value) if x.space is Space.ELEM}
-    small = {x for assign in body for x in symbols(assign.value) if x.space not in (Space.ELEM, Space.STEP)}
-    return Sweep((*_in_order(stages, loads), *_in_order(stages, small)), tuple(body), stores, keeps, stages.made(k))
+    reduced = {x for assign in body for x in symbols(assign.value) if x.space not in (Space.ELEM, Space.STEP)}
+    return Sweep((*_in_order(stages, loads), *_in_order(stages, reduced)), tuple(body), stores, keeps, stages.made(k))
 
 
 def _in_order(stages: Stages, values: Iterable[Named]) -> tuple[Named, ...]:
@@ -98,17 +100,17 @@ def _in_order(stages: Stages, values: Iterable[Named]) -> tuple[Named, ...]:
     return tuple(sorted(values, key=lambda x: old.get(slots.get(x, x), old[x])))
 
 
-_SMALL = (Space.MODEL, Space.TENSOR, Space.ROW, Space.COL)
+_REDUCED = (Space.MODEL, Space.TENSOR, Space.ROW, Space.COL)
 
 
-def _small_sweeps(stages: Stages, k: int) -> Iterator[Sweep]:
+def _reduced_sweeps(stages: Stages, k: int) -> Iterator[Sweep]:
     """The sweeps over less than elements that are done before the k-th over elements.
 
     Totals are combined by sweeps that do nothing else, before others compute with them.
     """
     waiting = [item for item in stages.items if stages.stage[item.target] == k and _visits(item) is not Space.ELEM]
     combining = {item.target for item in waiting if isinstance(item, Equation) and item.value in stages.parts}
-    kinds = [(True, space) for space in _SMALL] + [(False, space) for space in _SMALL]
+    kinds = [(True, space) for space in _REDUCED] + [(False, space) for space in _REDUCED]
     while waiting:
         pending = {item.target for item in waiting}
         for combines, space in kinds:

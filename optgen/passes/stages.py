@@ -138,7 +138,7 @@ class Totals:
         return self.assigned(Value(total.name.replace(PARTS, WHOLE), kept), total)
 
     def name(self, value: Expr, space: Space) -> Named:
-        """The name of a value in a space. Old small states and totals get one of their own.
+        """The name of a value in a space. Old reduced states and totals get one of their own.
 
         The first may be overwritten too soon, the others have no array.
         """

@@ -21,10 +21,10 @@ def strength(kernel: Kernel) -> Kernel:
     return kernel.map_sweeps(lambda sweep: replace(sweep, body=_reduced(sweep, kernel.names)))
 
 
-def _reduced(sweep: Sweep, taken: frozenset[str]) -> tuple[Equation, ...]:
-    if sweep.is_small:  # float64 code, where `**` is no matter
+def _reduced(sweep: Sweep, used: frozenset[str]) -> tuple[Equation, ...]:
+    if sweep.is_reduced:  # float64 code, where `**` is no matter
         return sweep.body
-    free = fresh("x", taken)
+    free = fresh("x", used)
     names: dict[Expr, Temporary] = {}
     body: list[Equation] = []
     for assign in sweep.body:

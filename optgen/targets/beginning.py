@@ -57,7 +57,7 @@ def functions(optimizer: Optimizer) -> list[str]:
     if _is_computed(optimizer):
         what = "What to evaluate the model with, for one tensor."
         result = f"return {NumpyPrinter()(optimizer.evaluation)}"
-        parts.append(function(None, "evaluation", spelled(_taken(optimizer)), what, [result]))
+        parts.append(function(None, "evaluation", spelled(_arguments(optimizer)), what, [result]))
     return parts
 
 
@@ -68,11 +68,11 @@ def lines(optimizer: Optimizer) -> list[str]:
     if optimizer.begun:
         found += [f"begun={names([state.name for state in optimizer.begun])},", "started=started,"]
     if optimizer.evaluation != theta:
-        found.append(f"evaluated={names([symbol.name for symbol in _taken(optimizer)])},")
+        found.append(f"evaluated={names([symbol.name for symbol in _arguments(optimizer)])},")
     return [*found, "evaluation=evaluation,"] if _is_computed(optimizer) else found
 
 
-def _taken(optimizer: Optimizer) -> list[Symbol]:
+def _arguments(optimizer: Optimizer) -> list[Symbol]:
     """What the evaluation is made of, theta first."""
     used = optimizer.evaluation.free_symbols
     return [symbol for symbol in (theta, *optimizer.states) if symbol in used]

@@ -33,12 +33,12 @@ class CpuEmitter(PythonEmitter):
     decorators: ClassVar[Mapping[str, str]] = {
         "host": "on_host",
         "between": "between_sweeps",
-        "small": "helper",
+        "reduced": "helper",
         "element": "per_element",
         "chunk": "per_chunk",
         "sweep": "parallel_sweep",
     }
-    casts: ClassVar[Mapping[str, str]] = {"element": "narrow", "float64": "wide", "index": "int"}
+    casts: ClassVar[Mapping[str, str]] = {"element": "narrow", "float64": "float64", "index": "int"}
 
 
 def _said(kernel: Kernel, phases: tuple[Launched, ...], emitter: PythonEmitter) -> list[str]:
@@ -52,11 +52,11 @@ def _said(kernel: Kernel, phases: tuple[Launched, ...], emitter: PythonEmitter) 
 def _phase(kind: str, phase: Launched) -> list[str]:
     """A phase among those of PROGRAM."""
     name = phase.function
-    does = f"between={name}" if phase.over == "small" else f"sweep={name}"
+    does = f"between={name}" if phase.over == "reduced" else f"sweep={name}"
     line, end = f"{kind}({module.names(phase.takes)}, {does}", ", totals={" if phase.totals else "),"
     if len(line + end) > layout.WIDTH:
-        taken = [f'"{array}"' for array in phase.takes]
-        line = layout.laid_out(f"{kind}((", taken, f"), {does}{end}").removesuffix(end)
+        arrays = [f'"{array}"' for array in phase.takes]
+        line = layout.laid_out(f"{kind}((", arrays, f"), {does}{end}").removesuffix(end)
     return module.phase(line, phase)
 
 

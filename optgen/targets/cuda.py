@@ -39,11 +39,11 @@ class CudaEmitter(PythonEmitter):
 
     decorators: ClassVar[Mapping[str, str]] = {
         "host": "on_host",
-        "small": "on_device",
+        "reduced": "on_device",
         "element": "per_element",
         "kernel": "kernel",
     }
-    casts: ClassVar[Mapping[str, str]] = {"element": "narrow", "float64": "wide", "index": "as_index"}
+    casts: ClassVar[Mapping[str, str]] = {"element": "narrow", "float64": "float64", "index": "as_index"}
 
     def loop(self, loop: Loop, code: CodePrinter) -> Iterator[str]:
         """A loop; a range with a step would divide 64-bit integers."""

@@ -100,7 +100,7 @@ def whole(head: Sequence[str], parts: Sequence[str]) -> str:
 
 def initial(optimizer: Optimizer, code: CodePrinter) -> str:
     """The function that says what the states start from."""
-    states = (*optimizer.slots, *optimizer.small_states, *optimizer.numbers)
+    states = (*optimizer.slots, *optimizer.reduced_states, *optimizer.numbers)
     values = [S.Zero if state.init.has(theta, g) else state.init for state in states]
     result = f"return {_tuple(literal(value) if value.is_number else code(value) for value in values)}"
     names = listed([state.name for state in states]) or "there is no state"
@@ -136,8 +136,8 @@ def program(optimizer: Optimizer, kernel: Kernel, said: Sequence[str]) -> str:
     lines = ["PROGRAM = Program(", f'    name="{optimizer.name}",', "    hypers={"]
     lines += [f'        "{h.name}": Hyper({_default(h)}, {known_domain(h)!r}),' for h in optimizer.hypers]
     lines += ["    },", f"    states={_names(optimizer.slots)},"]
-    small = [f'"{state.name}": "{state.space.value}"' for state in optimizer.small_states]
-    lines += [f"    small_states={{{', '.join(small)}}},"] if small else []
+    reduced = [f'"{state.name}": "{state.space.value}"' for state in optimizer.reduced_states]
+    lines += [f"    reduced_states={{{', '.join(reduced)}}},"] if reduced else []
     lines += [f"    numbers={_names(optimizer.numbers)},"] if optimizer.numbers else []
     # In the kernel what the user names may be called otherwise.
     users = zip((t, *kernel.hypers, *kernel.numbers), (t, *optimizer.hypers, *optimizer.numbers), strict=True)
@@ -185,7 +185,7 @@ def known_domain(hyper: Hyper) -> Domain:
 
 def step(optimizer: Optimizer) -> str:
     """The function for one array."""
-    slots = [slot.name for slot in (theta, g, *optimizer.slots, *optimizer.small_states, *optimizer.numbers)]
+    slots = [slot.name for slot in (theta, g, *optimizer.slots, *optimizer.reduced_states, *optimizer.numbers)]
     arrays = [f"{slot}: Array" for slot in slots]
     hypers = [f"{h.name}: {_or_none(h, 'float')} = {_default(h)}" for h in optimizer.hypers]
     signature = laid_out("def step(", [*arrays, "*", "t: int", *hypers], ") -> None:")

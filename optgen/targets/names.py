@@ -69,18 +69,18 @@ def apart(optimizer: Optimizer, kernel: Kernel, target: Target, interface: Inter
     """
     named = _named(optimizer)
     tree, parts = _marked(optimizer, kernel, target)
-    taken = {part.name: set(part.own) for part in parts}
+    used = {part.name: set(part.own) for part in parts}
     names: dict[str, str] = {}
     problems = list(_taken_from_the_user(optimizer, tree, parts, target, interface))
     for number, symbol in enumerate(named):
         name = symbol.name
-        while (where := _clash(parts, taken, number, name)) and not _is_small(symbol):
+        while (where := _clash(parts, used, number, name)) and not _is_reduced(symbol):
             name += "_"
         if where:
             problems.append(_reserved(symbol.name, f"a name in `{where}` of the module for {target.name}"))
         names[symbol.name] = name
         for part in parts:
-            taken[part.name] |= part.spelled(number, name)
+            used[part.name] |= part.spelled(number, name)
     if problems:
         raise SpecError(list(dict.fromkeys(problems)), optimizer.name, optimizer.location)
     return called(kernel, {old: new for old, new in names.items() if new != old})
@@ -94,7 +94,7 @@ def interface_of(rule: Optimizer, kernel: Kernel, target: Target) -> Interface:
     return Interface(frozenset().union(*(part.own for part in found)) - users, frozenset(part.name for part in found))
 
 
-def _is_small(symbol: Named) -> bool:
+def _is_reduced(symbol: Named) -> bool:
     """Whether memory is known to the runtime by the name of a symbol."""
     return isinstance(symbol, State) and symbol.space not in (Space.STEP, Space.ELEM)
 
@@ -111,9 +111,9 @@ def _marked(optimizer: Optimizer, kernel: Kernel, target: Target) -> tuple[ast.M
     return tree, [_Identifiers.of(node) for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
 
 
-def _clash(parts: Iterable[_Identifiers], taken: Mapping[str, set[str]], number: int, name: str) -> str | None:
+def _clash(parts: Iterable[_Identifiers], used: Mapping[str, set[str]], number: int, name: str) -> str | None:
     """The part in which the name of a symbol cannot be told from another."""
-    return next((part.name for part in parts if taken[part.name] & part.spelled(number, name)), None)
+    return next((part.name for part in parts if used[part.name] & part.spelled(number, name)), None)
 
 
 def _reserved(name: str, what: str) -> Problem:

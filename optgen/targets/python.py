@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from optgen.loops.layout import filled
-from optgen.loops.nodes import ONE, ZERO, Expression, Function, Load, Loop, Place, Store, View
+from optgen.loops.nodes import ONE, ZERO, Expression, Function, Load, Loop, Pointer, Store, View
 from optgen.loops.printer import CodePrinter
 from optgen.loops.text import ATOM, LoopPrinter
 from optgen.targets import module
@@ -75,20 +75,20 @@ class PythonEmitter(LoopPrinter):
         pieces = [self(view.row), str(view.column), self(view.begin), self(view.count), self.storage(view.slot)]
         return f"{self.library('view')}({', '.join(pieces)})"
 
-    def place(self, place: Place) -> str:
+    def pointer(self, pointer: Pointer) -> str:
         """Where an element of a slot is stored."""
-        pieces = [self(place.addresses), str(place.column), self(place.tensor), self(place.begin)]
-        return f"{self.library('place')}({', '.join(pieces)}, {self.storage(place.slot)})"
+        pieces = [self(pointer.addresses), str(pointer.column), self(pointer.tensor), self(pointer.begin)]
+        return f"{self.library('pointer')}({', '.join(pieces)}, {self.storage(pointer.slot)})"
 
     def load(self, load: Load) -> str:
         """Elements of a slot, side by side."""
         function = self.library("load" if load.lanes == 1 else f"load{load.lanes}")
-        return f"{function}({self(load.place)}, {self(load.index)}, {self.storage(load.slot)})"
+        return f"{function}({self(load.pointer)}, {self(load.index)}, {self.storage(load.slot)})"
 
     def store(self, store: Store) -> Iterator[str]:
         """Elements of a slot, side by side, go to memory."""
         function = self.library("store" if len(store.values) == 1 else f"store{len(store.values)}")
-        pieces = [self(store.place), self(store.index), self.storage(store.slot), *map(self, store.values)]
+        pieces = [self(store.pointer), self(store.index), self.storage(store.slot), *map(self, store.values)]
         yield from filled(f"{function}(", [f"{piece}," for piece in pieces], ")", self.width).splitlines()
 
     def cast(self, value: Expression, to: str) -> tuple[str, int]:

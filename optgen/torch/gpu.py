@@ -7,12 +7,12 @@ from typing import Any, ClassVar, cast
 
 from optgen.runtime.core.cohorts import Coming, rows_of
 from optgen.runtime.core.program import Array, Call
-from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.reduced import cuts_of
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import memory_of
-from optgen.runtime.cuda.launch import CHUNK, OnDevice, SmallOnDevice, allocated_on_device
+from optgen.runtime.cuda.launch import CHUNK, OnDevice, ReducedOnDevice, allocated_on_device
 from optgen.torch.body import Trained
 from optgen.torch.share import Share
 
@@ -33,7 +33,7 @@ class GpuShare(Share):
         with cuda_host.on_gpu(self._memory.number):
             super().__init__(program, wanted, named, model, mine, **given)
 
-    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> SmallOnDevice:
+    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> ReducedOnDevice:
         return allocated_on_device(self.program, self._memory, cuts, states, self._memory.stream())
 
     def _launched(self, step: Coming, starts: Array, t: int) -> list[Call]:
@@ -52,15 +52,15 @@ class GpuShare(Share):
     def _on_device(self, step: Coming, stream: int) -> OnDevice:
         """The tables of the parameters that take part, on the GPU."""
         groups = rows_of(step.taking, len(self._sizes))
-        small = cast("SmallOnDevice | None", self._small)
+        reduced = cast("ReducedOnDevice | None", self._reduced)
         shapes = [self._shape(k) for k in range(len(self._sizes))]
-        cuts = (small.cuts if small else cuts_of(self.program, shapes, self.chunk)).visiting(groups)
+        cuts = (reduced.cuts if reduced else cuts_of(self.program, shapes, self.chunk)).visiting(groups)
         return OnDevice(
             self.program,
             self._columns,
             self._storages(),
             cuts=cuts,
-            small=small and small.visiting(cuts, self._memory, stream),
+            reduced=reduced and reduced.visiting(cuts, self._memory, stream),
             memory=self._memory,
             stream=stream,
             held=[its for values in (*self._elements.values(), *self._scratch, self._rest) for its in values.values()],

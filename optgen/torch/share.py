@@ -17,7 +17,7 @@ from optgen.runtime.core import arrays, beginning
 from optgen.runtime.core.cohorts import Cohort, Coming, cohorts_of, coming
 from optgen.runtime.core.evaluation import evaluated
 from optgen.runtime.core.program import Array, Call, Program
-from optgen.runtime.core.small import Small, allocated, cuts_of, filled, views
+from optgen.runtime.core.reduced import Reduced, allocated, cuts_of, filled, views
 from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_for
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.core.turn import run
@@ -69,7 +69,7 @@ class Share:
         each = {name: {k: self._of_elements(name, k, of[k][j]) for k in mine} for j, name in enumerate(program.states)}
         self._elements = each
         self._rest = {k: self._beside(k) for k in mine if wanted.rest and self._bodies[k].format in HALF}
-        self._small = self._small_values(shapes, of) if program.has_small else None
+        self._reduced = self._reduced_values(shapes, of) if program.has_reduced else None
         self._columns = self._addressed()
         self._own_formats = {k: self._bodies[k].format for k in mine}
         self._formats = self._own_formats
@@ -162,28 +162,28 @@ class Share:
             _take_over(new, param.to(new.device))
         return new
 
-    def _small_values(self, shapes: Sequence[tuple[int, ...]], of: Mapping[int, tuple[float, ...]]) -> Small:
+    def _reduced_values(self, shapes: Sequence[tuple[int, ...]], of: Mapping[int, tuple[float, ...]]) -> Reduced:
         """What varies over less than elements, of which each parameter keeps views."""
         program = self.program
         cuts, states = cuts_of(program, shapes, self.chunk).of_families(self._model.row), {}
         if self._combine:
             cuts = cuts.as_parts([self._whole(k) for k in range(len(shapes))])
-        for j, (name, kind) in enumerate(program.small_states.items(), len(program.states)):
+        for j, (name, kind) in enumerate(program.reduced_states.items(), len(program.states)):
             values = np.array([of[k][j] if k in of else 0.0 for k in range(len(shapes))], np.float64)
             states[name] = filled(kind, values if kind != "model" else values[list(of)], cuts)
-        small = self._allocated(cuts, states)
-        for name, kind in program.small_states.items():
-            flat = small.arrays[name]
+        reduced = self._allocated(cuts, states)
+        for name, kind in program.reduced_states.items():
+            flat = reduced.arrays[name]
             of_each = [flat.reshape(())] * len(shapes) if kind == "model" else views(kind, flat, shapes, cuts)
             for k in reversed(self.mine):  # of a value of the model that of the first parameter holds
                 key = self._named.state(name, len(shapes[k]))
                 if key:
                     its = of_each[k]
                     self._adopt(k, key, torch.from_numpy(its) if isinstance(its, np.ndarray) else its, kind)
-        return small
+        return reduced
 
-    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
-        """Make room for small values, of which the states are given."""
+    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Reduced:
+        """Make room for reduced values, of which the states are given."""
         return allocated(self.program, cuts, states)
 
     def _adopt(self, k: int, key: str, new: Any, kind: str) -> None:
@@ -323,7 +323,7 @@ class Share:
                 self._sizes,
                 self._columns,
                 self._storages(),
-                small=self._small,
+                reduced=self._reduced,
                 rests=int(bool(self._wanted.rest)),
                 firsts=self._model.firsts,
             )
@@ -336,9 +336,9 @@ class Share:
             numbers = dict(zip(program.numbers, map(np.array, cohort.numbers), strict=True))
             for k in cohort.members:
                 body = self._bodies[k]
-                small = {n: self._state(k).get(self._named.state(n, body.like.dim())) for n in program.small_states}
+                reduced = {n: self._state(k).get(self._named.state(n, body.like.dim())) for n in program.reduced_states}
                 states = {name: as_numbers(its[k]) for name, its in self._elements.items()}
-                known: dict[str, Any] = {"theta": self._theta(k), **states, **small, **numbers}
+                known: dict[str, Any] = {"theta": self._theta(k), **states, **reduced, **numbers}
                 new = empty_as(body.like, body.like.dtype)
                 evaluated(program, memory, [known[name] for name in program.evaluated], as_numbers(new))
                 found[k] = divided_as(self._model.params[k], new.to(self._model.parts[k].device), "element")
@@ -391,9 +391,9 @@ class Share:
         if grad.is_complex() != body.like.is_complex():
             raise TypeError(f"grads[{k}]: expected {body.like.dtype}, got {grad.dtype}")
         grad = grad.detach().resolve_conj().resolve_neg()
-        taken = FORMAT.get(as_numbers(grad).dtype) in beside(body.format)
-        if not (taken and body.fits(grad)):
-            grad = self._brought(k, grad, grad.dtype if taken else body.like.dtype)
+        is_accepted = FORMAT.get(as_numbers(grad).dtype) in beside(body.format)
+        if not (is_accepted and body.fits(grad)):
+            grad = self._brought(k, grad, grad.dtype if is_accepted else body.like.dtype)
         return as_numbers(grad)
 
     def _brought(self, k: int, grad: Any, dtype: Any) -> Any:
@@ -456,7 +456,7 @@ class Share:
         for k in self._copies:
             self._bodies[k].numbers.copy_(as_numbers(self._model.parts[k]))
         states: dict[str, list[Any]] = {n: list(map(as_numbers, its.values())) for n, its in self._elements.items()}
-        for name, kind in program.small_states.items():
+        for name, kind in program.reduced_states.items():
             if kind != "model":
                 states[name] = [self._state(k)[self._named.state(name, self._bodies[k].like.dim())] for k in self.mine]
             elif all(cohort.t == 0 for cohort in self.cohorts):

@@ -28,9 +28,9 @@ def on_top_of(other: ModuleType, text: str) -> str:
     functions = [node for node in trees[0].body if isinstance(node, ast.FunctionDef) and node.decorator_list]
     same = [node for node in functions if is_alike(node.name)]
     left = [node for node in trees[0].body if node not in same]
-    taken = [f"from {other.__name__} import {node.name}" for node in same]
+    imported = [f"from {other.__name__} import {node.name}" for node in same]
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return "\n".join([f"# {digest}", *taken, *map(ast.unparse, left)])
+    return "\n".join([f"# {digest}", *imported, *map(ast.unparse, left)])
 
 
 def _bound(module: ast.Module) -> dict[str, str]:

@@ -72,13 +72,13 @@ def phases_of(program: Program) -> tuple[Any, ...]:
     return program.phases or (Phase((), sweep=program.sweep),)
 
 
-def taken_up(taken: Any, t: int, numbers: Mapping[str, Any]) -> None:
+def resumed_at(optimizer: Any, t: int, numbers: Mapping[str, Any]) -> None:
     """Let an optimizer have taken so many steps, with some numbers of the host; other states can be written in place.
 
     Theta, and with it what starts from it, may be NaN, which no state dict may hold.
     """
-    saved = {entry: np.asarray(np.nan_to_num(value)) for entry, value in taken.state_dict().items()}
-    taken.load_state_dict({**saved, **numbers, "t": t})
+    saved = {entry: np.asarray(np.nan_to_num(value)) for entry, value in optimizer.state_dict().items()}
+    optimizer.load_state_dict({**saved, **numbers, "t": t})
 
 
 class Verdict(Enum):

@@ -39,7 +39,7 @@ class Batch:
     optimizer: Optimizer  # by which rule
     at: Sequence[settings.Setting]  # when, with which hyperparameters
     # For each, by name, an array a tensor: theta, the gradient and every slot before the step, in the dtype of the
-    # kernel, and small states
+    # kernel, and reduced states
     old: Sequence[settings.Model]
 
     @property
@@ -62,9 +62,9 @@ class Batch:
     def ranged(self) -> dict[str, Ranged]:
         """Theta and every state after the step in float64, and where the dtype cannot follow, `joined`."""
         by = in_range(self.optimizer, self.dtype)
-        spaces = {state.name: state.space for state in self.optimizer.small_states}
+        spaces = {state.name: state.space for state in self.optimizer.reduced_states}
         old = {
-            name: [by.small(values, spaces[name]) for values in its] if name in spaces else its
+            name: [by.reduced(values, spaces[name]) for values in its] if name in spaces else its
             for name, its in self._stacked.items()
         }
         made = settings.model_steps(self.optimizer, self.at, old, by)
@@ -294,7 +294,7 @@ def _drawn_model(optimizer: Optimizer, squares: frozenset[str], dtype: Any, rng:
     old["g"] = [around(*pair) for pair in zip(MODEL, scales, strict=True)]
     # One size for all states, for sums over rows and over columns are of the same numbers.
     scales = (scales if near else rng.choice(sizes, len(MODEL))) * (rng.random() > 1 / 3)
-    for state in (*optimizer.slots, *optimizer.small_states):
+    for state in (*optimizer.slots, *optimizer.reduced_states):
         values = [around(settings.shape_of(state, shape), scale) for shape, scale in zip(MODEL, scales, strict=True)]
         if state.space is Space.MODEL:  # estimates of a step's size, and totals
             values = [around((), 10.0 ** rng.integers(-6, 4))] * len(MODEL)

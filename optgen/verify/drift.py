@@ -29,7 +29,7 @@ from optgen.runtime.core.storage import uniform
 from optgen.runtime.cpu.compiled import compiled
 from optgen.runtime.cpu.notes import Due, make, prepared
 from optgen.verify.arithmetic import Digits
-from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
+from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, resumed_at, running
 from optgen.verify.memory import escapes
 from optgen.verify.settings import TIMES, Setting, model_step, ordinary
 
@@ -138,19 +138,21 @@ class _Runner:
     def _by_calls(self, theta: Array, pool: Array, after: Slots | None) -> tuple[Slots, Slots]:
         """The same by way of the class, for modules of several sweeps: a tensor of rows and columns."""
         shape, ends = (4, theta.size // 4), []
-        taken = self.candidate.kind([theta.reshape(shape).copy()], **self.hypers)
+        trained = self.candidate.kind([theta.reshape(shape).copy()], **self.hypers)
 
         def held() -> Slots:
-            states = {name: its[0] if isinstance(its, tuple) else its for name, its in taken.state.items()}
-            return {"theta": taken.params[0], **states}
+            states = {name: its[0] if isinstance(its, tuple) else its for name, its in trained.state.items()}
+            return {"theta": trained.params[0], **states}
 
         if after:
-            taken_up(taken, OTHER_STEPS, {name: np.asarray(after[name], np.float64) for name in self.program.numbers})
+            resumed_at(
+                trained, OTHER_STEPS, {name: np.asarray(after[name], np.float64) for name in self.program.numbers}
+            )
             for name, values in held().items():
                 values[...] = after[name]
         grads = [g.astype(theta.dtype).reshape(shape) for g in pool]
         for k in range(OTHER_STEPS):
-            taken.step([grads[k % len(grads)]])
+            trained.step([grads[k % len(grads)]])
             if k + 1 in (OTHER_STEPS // 2, OTHER_STEPS):
                 ends.append({name: values.copy() for name, values in held().items()})
         return ends[0], ends[1]

@@ -3,9 +3,9 @@
 It is looked at twice. First the text of the module is *rehearsed* (`optgen.verify.rehearsal`), where nothing can write
 through a stray address. Only a module that passes is then run as *compiled*, on arrays that lie between guard zones of
 poisoned bits, with more poison after the scalars, and a trap: the last tensor, which follows those in the table but is
-not listed there, with small values of its own. On one thread, on all and in tiles every element must come out as alone:
-in an array of one, or in a tensor of its own where something is added up over tensors. Where it is added up over the
-model, nothing comes out alone, and one thread and all must agree.
+not listed there, with reduced values of its own. On one thread, on all and in tiles every element must come out as
+alone: in an array of one, or in a tensor of its own where something is added up over tensors. Where it is added up over
+the model, nothing comes out alone, and one thread and all must agree.
 
 Not looked at: what a wrong address computed in `optgen.runtime` would do, which is no part of a generated module, and
 loops that never end.
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.runtime.core.program import Program
-from optgen.runtime.core.small import Small, cuts_of, views
+from optgen.runtime.core.reduced import Reduced, cuts_of, views
 from optgen.runtime.core.storage import uniform
 from optgen.runtime.core.stretches import Stretch, stretches
 from optgen.runtime.core.table import CHUNK, Cuts, tabulate
@@ -160,7 +160,7 @@ class Model:
     program: Program  # which
     shapes: Sequence[Shape]  # of the tensors
     slots: Mapping[str, Fenced]  # theta, the gradient, states and scratch, in the order of their columns
-    small: Mapping[str, Fenced]  # what the phases take, flat
+    reduced: Mapping[str, Fenced]  # what the phases take, flat
 
     @cached_property
     def cuts(self) -> Cuts:
@@ -170,7 +170,7 @@ class Model:
     @property
     def breached(self) -> list[str]:
         """The names of the arrays around which memory is written."""
-        return [name for name, array in {**self.slots, **self.small}.items() if array.breached]
+        return [name for name, array in {**self.slots, **self.reduced}.items() if array.breached]
 
     def launch(self, scalars: Sequence[float], keys: Sequence[Array], way: str) -> None:
         """Take a step in one of the `WAYS`, table and scalars followed by traps.
@@ -183,48 +183,50 @@ class Model:
         starts = np.array([[array.ctypes.data for array in slot.arrays] for slot in self.slots.values()], np.int64)
         trapped = tabulate(starts, sizes, dtype.itemsize, cuts)
         table = tabulate(starts, np.append(sizes[:-1], 0), dtype.itemsize, cuts)
-        rows, places = (array[: len(table.rows)] for array in (trapped.rows, trapped.places))
+        rows, spans = (array[: len(table.rows)] for array in (trapped.rows, trapped.spans))
         tasks = np.append(table.task if way == ALONE else table.tasks, len(rows) + 1)[:-1]
         at = self.cuts.at._replace(tensors=self.cuts.at.tensors[:-1])
         guarded = (np.array([*scalars, *[np.nan] * GUARD], its) for its in (dtype, np.float64))
-        given, wide = (array[: len(scalars)].reshape(1, -1) for array in guarded)
+        given, in_float64 = (array[: len(scalars)].reshape(1, -1) for array in guarded)
         storage = uniform(self.program.slots, dtype).as_argument
-        arrays = {name: fenced.arrays[0] for name, fenced in self.small.items()}
+        arrays = {name: fenced.arrays[0] for name, fenced in self.reduced.items()}
         start()
         for phases, unit in _stretches(self.program):
             if way == TILED and unit:
-                small = Small(replace(self.cuts, at=at), arrays)
-                listed = replace(table, rows=rows, places=places, tasks=table.tasks)
-                parts = tiles_of(unit, listed, small)
-                run(prepared(in_tiles(phases, listed, parts, (storage, given, *keys), wide, alone=False)))
+                reduced = Reduced(replace(self.cuts, at=at), arrays)
+                listed = replace(table, rows=rows, spans=spans, tasks=table.tasks)
+                parts = tiles_of(unit, listed, reduced)
+                run(prepared(in_tiles(phases, listed, parts, (storage, given, *keys), in_float64, alone=False)))
                 continue
             for phase in phases:
-                taken = [arrays[name] for name in phase.takes]
-                where = (places,) if self.program.phases else ()
+                given_arrays = [arrays[name] for name in phase.takes]
+                where = (spans,) if self.program.phases else ()
                 if phase.between is not None:
-                    phase.between(at, wide, *taken)
+                    phase.between(at, in_float64, *given_arrays)
                 elif phase.sweep is not None:
-                    phase.sweep(rows, tasks, *where, storage, given, *keys, *taken)
+                    phase.sweep(rows, tasks, *where, storage, given, *keys, *given_arrays)
 
     @property
     def after(self) -> dict[str, list[Array]]:
         """What every slot and state of each tensor but the trap is."""
-        states = self.program.small_states.items()
-        arrays = {name: self.small[name].arrays[0] for name, _ in states}
-        small = {
+        states = self.program.reduced_states.items()
+        arrays = {name: self.reduced[name].arrays[0] for name, _ in states}
+        reduced = {
             name: [arrays[name]] if kind == "model" else views(kind, arrays[name], self.shapes, self.cuts)[:-1]
             for name, kind in states
         }
-        return {name: slot.arrays[:-1] for name, slot in self.slots.items() if name not in self.program.scratch} | small
+        return {
+            name: slot.arrays[:-1] for name, slot in self.slots.items() if name not in self.program.scratch
+        } | reduced
 
     @property
     def trap(self) -> dict[str, Array]:
         """What belongs to the trap, and the extents of tensors: none of that is written."""
         listed = cuts_of(self.program, self.shapes[:-1])
         kinds = self.program.kinds.items()
-        own = {name: self.small[name].arrays[0][listed.sizes[kind] :] for name, kind in kinds}
+        own = {name: self.reduced[name].arrays[0][listed.sizes[kind] :] for name, kind in kinds}
         slots = {name: slot.arrays[-1] for name, slot in self.slots.items()}
-        return slots | own | {name: self.small[name].arrays[0] for name in listed.extents}
+        return slots | own | {name: self.reduced[name].arrays[0] for name in listed.extents}
 
 
 def modelled(program: Program, shapes: Sequence[Shape], old: Mapping[str, Sequence[Array]], dtype: Any) -> Model:
@@ -235,13 +237,13 @@ def modelled(program: Program, shapes: Sequence[Shape], old: Mapping[str, Sequen
     cuts = cuts_of(program, shapes)
     slots = {name: [array.astype(dtype) for array in old[name]] for name in ("theta", "g", *program.states)}
     slots |= {name: [_poisoned(prod(shape), dtype) for shape in shapes] for name in program.scratch}
-    small = dict(cuts.extents)
-    small |= {name: _poisoned(cuts.sizes[kind], np.dtype(np.float64)) for name, kind in program.values.items()}
-    small |= {name: flat(kind, old[name]) for name, kind in program.small_states.items()}
+    reduced = dict(cuts.extents)
+    reduced |= {name: _poisoned(cuts.sizes[kind], np.dtype(np.float64)) for name, kind in program.values.items()}
+    reduced |= {name: flat(kind, old[name]) for name, kind in program.reduced_states.items()}
     return Model(
         program, shapes,
         {name: fenced(arrays, k) for k, (name, arrays) in enumerate(slots.items())},
-        {name: fenced([array], k) for k, (name, array) in enumerate(small.items())},
+        {name: fenced([array], k) for k, (name, array) in enumerate(reduced.items())},
     )  # fmt: skip
 
 
@@ -260,7 +262,7 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
     keys = program.keys(setting.t, setting.hypers)
     old = begun(optimizer, setting, ordinary(optimizer, shapes, rng))
 
-    def taken(its: Sequence[Shape], values: Mapping[str, Sequence[Array]], way: str) -> tuple[Model, list[str]]:
+    def stepped(its: Sequence[Shape], values: Mapping[str, Sequence[Array]], way: str) -> tuple[Model, list[str]]:
         model = modelled(program, its, values, dtype)
         before = {name: array.tobytes() for name, array in model.trap.items()}
         with running(), TURN:
@@ -276,14 +278,14 @@ def _compiled(candidate: Candidate, setting: Setting, dtype: Any, rng: Any) -> I
     elif is_of_tensors(optimizer):
         expected = {name: [] for name in old}
         for k in range(len(shapes) - 1):
-            model, _ = taken(*_only(optimizer, k, shapes, old), ALONE)
+            model, _ = stepped(*_only(optimizer, k, shapes, old), ALONE)
             for name, arrays in model.after.items():
                 expected[name].append(arrays[k].copy())
     else:
-        expected, how = taken(shapes, old, ALONE)[0].after, "on one thread"
+        expected, how = stepped(shapes, old, ALONE)[0].after, "on one thread"
     expected["g"] = [array.astype(dtype).ravel() for array in old["g"][:-1]]
     for way in WAYS if any(unit for _, unit in _stretches(program)) else WAYS[:2]:
-        model, problems = taken(shapes, old, way)
+        model, problems = stepped(shapes, old, way)
         for name, arrays in model.after.items():
             problems += _wrong(name, arrays, expected[name], how)
         detail, elements = f"every element as it comes out {how}, all else as it was", sum(map(prod, shapes[:-1]))
@@ -297,7 +299,7 @@ def _only(
     """A model in which all tensors but one, and the trap, have neither elements nor rows nor columns."""
     kept = [k in (which, len(shapes) - 1) for k in range(len(shapes))]
     shapes = [shape if it else (0, 0) for it, shape in zip(kept, shapes, strict=True)]
-    whole = {state.name for state in optimizer.small_states if state.space is Space.TENSOR}
+    whole = {state.name for state in optimizer.reduced_states if state.space is Space.TENSOR}
     return shapes, {
         name: [x if it or name in whole else np.empty(0) for it, x in zip(kept, arrays, strict=True)]
         for name, arrays in old.items()

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from optgen.runtime.cuda import places
+from optgen.runtime.cuda import lookup
 from optgen.verify import memory, numerics, simulation, translation
 from optgen.verify.candidate import QUICK, Candidate, Check, Verdict
 
@@ -38,7 +38,7 @@ CLAIMS: dict[str, str] = {
     "a bound of a total off by one": "translation",
     "a part of a total left out": "translation",
     "a total not started anew": "translation",
-    "a small value not stored": "translation",
+    "a reduced value not stored": "translation",
     "an old value for a new one": "translation",
     "a store left out": "memory",
     "an edge off by one": "memory",
@@ -253,7 +253,7 @@ _STANDS_FOR: Mapping[str, Callable[[Any], bool]] = {
     "D": lambda x: not _is_name(x, *_COUNTS, "fours"),  # of these a line of their own speaks
     "E": lambda x: isinstance(x, ast.BinOp | ast.UnaryOp | ast.Call) and not ast.unparse(x).startswith("head("),
     "F": lambda x: isinstance(x, ast.Call),
-    "H": lambda x: isinstance(x, ast.Constant) and int(x.value) > places.SMALL,  # type: ignore[arg-type]
+    "H": lambda x: isinstance(x, ast.Constant) and int(x.value) > lookup.REDUCED,  # type: ignore[arg-type]
     "I": lambda x: isinstance(x, ast.Constant) and isinstance(x.value, int),
     "M": lambda x: _is_name(x, *_COUNTS),
     "N": lambda x: isinstance(x, ast.Name),
@@ -444,15 +444,15 @@ def _combined(name: str, node: Any) -> Iterator[Change]:
                 if isinstance(each, ast.Subscript):
                     others = [*targets[:k], ast.Name("_"), *targets[k + 1 :]]
                     left = ast.Tuple(others) if len(others) > 1 else others[0]
-                    yield "a small value not stored", ast.Assign([left], value)
+                    yield "a reduced value not stored", ast.Assign([left], value)
 
 
 def _order(parent: ast.AST, node: Any) -> Iterator[Change]:
     """A phase before the one that it needs."""
     match node:
         case ast.Tuple(elts=[_, *_] as phases) if isinstance(parent, ast.keyword) and parent.arg == "phases":
-            taken = [set(ast.literal_eval(phase.args[0])) for phase in phases if isinstance(phase, ast.Call)]
-            for k in (k for k in range(len(phases) - 1) if taken[k] & taken[k + 1]):
+            arguments = [set(ast.literal_eval(phase.args[0])) for phase in phases if isinstance(phase, ast.Call)]
+            for k in (k for k in range(len(phases) - 1) if arguments[k] & arguments[k + 1]):
                 swapped = [*phases[:k], phases[k + 1], phases[k], *phases[k + 2 :]]
                 yield "an old value for a new one", ast.Tuple(swapped)
 

@@ -17,7 +17,7 @@ drawn from there too, near the ends and between them, ten to a setting. What is 
 A rule that adds up, or shares states, is given models of a few tensors, which its class takes a step. There are fewer
 settings, and each tensor has numbers of a size of its own, among them 1e30 and 1e-30 in float32: norms of those are
 neither infinite nor 0, for they are made in float64. Small states of a tensor are of one size, and no hyperparameter is
-so far out that what its elements share vanishes. Errors of small states are in units of the dtype all the same.
+so far out that what its elements share vanishes. Errors of reduced states are in units of the dtype all the same.
 
 Cases are left out, and counted, of two kinds. In some a value on the way is too large for the dtype by the order of
 operations of the equations: ``v/(1 - beta2**t)`` with a v that no beta2 this close to 1 could have made. Values on the
@@ -51,7 +51,7 @@ from numpy.typing import NDArray
 from optgen.language.domains import domain_of
 from optgen.language.spec import Optimizer
 from optgen.verify import reference, settings
-from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, running, taken_up
+from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, resumed_at, running
 from optgen.verify.cases import MODEL, Batch, Case, cases, in_range, joined, judged, nonnegative, unsure
 from optgen.verify.error import Magnitudes, Measured
 from optgen.verify.memory import escapes, fenced
@@ -103,9 +103,9 @@ def _declared(candidate: Candidate) -> Iterator[str]:
     optimizer, program = candidate.optimizer, program_of(candidate)
     if program.name != optimizer.name:
         yield f"its name is {program.name}, not {optimizer.name}"
-    kinds = {state.name: state.space.value for state in optimizer.small_states}
-    if dict(program.small_states) != kinds:
-        yield f"its small states are {dict(program.small_states)}, not {kinds}"
+    kinds = {state.name: state.space.value for state in optimizer.reduced_states}
+    if dict(program.reduced_states) != kinds:
+        yield f"its reduced states are {dict(program.reduced_states)}, not {kinds}"
     for found, states in ((program.states, optimizer.slots), (program.numbers, optimizer.numbers)):
         names = tuple(state.name for state in states)
         if found != names:
@@ -138,18 +138,18 @@ def _stepped(candidate: Candidate, setting: settings.Setting, old: settings.Mode
     theta, g = (fenced(old[name]).arrays for name in ("theta", "g"))
     theta, g = ([array.reshape(like.shape) for array, like in zip(its, old["g"], strict=True)] for its in (theta, g))
     with running():
-        taken = candidate.kind(theta, **hypers)
-        taken_up(taken, setting.t - 1, numbers)
-        for name, arrays in _states_of(taken).items():
+        trained = candidate.kind(theta, **hypers)
+        resumed_at(trained, setting.t - 1, numbers)
+        for name, arrays in _states_of(trained).items():
             for target, value in zip(arrays, old.get(name, ()), strict=False):  # one array holds the value of them all
                 target[...] = value
-        taken.step(g)
-        return joined(optimizer, {"theta": theta, "g": g, **_states_of(taken)})
+        trained.step(g)
+        return joined(optimizer, {"theta": theta, "g": g, **_states_of(trained)})
 
 
-def _states_of(taken: Any) -> dict[str, Sequence[Array]]:
+def _states_of(trained: Any) -> dict[str, Sequence[Array]]:
     """The states of a class: an array a tensor, or one."""
-    return {name: its if isinstance(its, tuple) else [its] for name, its in taken.state.items()}
+    return {name: its if isinstance(its, tuple) else [its] for name, its in trained.state.items()}
 
 
 @dataclass(frozen=True)
@@ -280,11 +280,11 @@ def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
     for place, hypers in enumerate(({}, _others(optimizer))):
         params = [theta.copy() for theta in thetas]
         with running():
-            taken = candidate.kind(params, **hypers)
+            trained = candidate.kind(params, **hypers)
         for k, grad in enumerate(grads):
             with running():
-                taken.step(grad)
-                after = joined(optimizer, {"theta": params, **_states_of(taken)})
+                trained.step(grad)
+                after = joined(optimizer, {"theta": params, **_states_of(trained)})
             for name, found in after.items():
                 expected, ranged = steps[k][0][name].of_model(place), steps[k][1][name].of_model(place)
                 kept = judged(ranged, expected, found)
@@ -352,11 +352,11 @@ class _Made:
 
 def _ordinary_model(optimizer: Optimizer, dtype: Any, rng: Any) -> settings.Model:
     """Numbers far from all ends, so that float64 and the dtype agree on what is NaN and what is infinite."""
-    squares, small = nonnegative(optimizer), {state.name for state in optimizer.small_states}
+    squares, reduced = nonnegative(optimizer), {state.name for state in optimizer.reduced_states}
     drawn = settings.ordinary(optimizer, [(_LENGTH,)] if settings.is_of_elements(optimizer) else MODEL, rng)
     signed = {name: [x * rng.choice([-1.0, 1.0], x.shape) for x in its] for name, its in drawn.items()}
     old = {name: drawn[name] if name in squares else signed[name] for name in drawn}
-    return {name: [x if name in small else x.astype(dtype) for x in its] for name, its in old.items()}
+    return {name: [x if name in reduced else x.astype(dtype) for x in its] for name, its in old.items()}
 
 
 def _spoilt(arrays: Sequence[Array], special: float) -> list[Array]:

@@ -77,8 +77,8 @@ class InRange(Arithmetic):
         """Elements."""
         return numbers if isinstance(numbers, Ranged) else _fresh(numbers, _ELEMENTS)
 
-    def small(self, numbers: Any, space: Space) -> Ranged:
-        """Values of something else than elements, as arrays of small states have them."""
+    def reduced(self, numbers: Any, space: Space) -> Ranged:
+        """Values of something else than elements, as arrays of reduced states have them."""
         return _fresh(numbers, _ELEMENTS & {space.value})
 
     def apply(self, operation: str, *operands: Value) -> Value:
@@ -173,7 +173,7 @@ class InRange(Arithmetic):
         return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, _ELEMENTS & {space.value})
 
     def _lifted(self, value: Value) -> Ranged:
-        return value if isinstance(value, Ranged) else self.small(value, Space.STEP)
+        return value if isinstance(value, Ranged) else self.reduced(value, Space.STEP)
 
 
 def _fresh(numbers: Any, over: frozenset[str]) -> Ranged:

@@ -20,15 +20,15 @@ class Rejected(Exception):  # noqa: N818 - a verdict on the code, not an error o
 KINDS: dict[str, nodes.Kind] = {
     "on_host": "host",
     "between_sweeps": "between",
-    "helper": "small",
-    "on_device": "small",
+    "helper": "reduced",
+    "on_device": "reduced",
     "per_element": "element",
     "per_chunk": "chunk",
     "parallel_sweep": "sweep",
     "kernel": "kernel",
 }
 """What functions are for, by what decorates them."""
-_CASTS = {"wide": "float64", "int": "index", "as_index": "index"}
+_CASTS = {"float64": "float64", "int": "index", "as_index": "index"}
 _CONSTANTS = frozenset({"THREADS", "LANES", "CHUNKS", "ROWS", "COLUMNS"})
 _LANES = {"load": 1, "load4": 4, "store": 1, "store4": 4}
 _SIGNS: dict[type[ast.AST], str] = {
@@ -226,12 +226,12 @@ def _called(name: str, arguments: Sequence[ast.expr]) -> nodes.Expression:
     match name, arguments:
         case "narrow", [value, ast.Name(id="scalars")]:
             return nodes.Cast(expression(value), "element")
-        case (("wide" | "int" | "as_index"), [value]):
+        case (("float64" | "int" | "as_index"), [value]):
             return nodes.Cast(expression(value), _CASTS[name])  # type: ignore[arg-type]
         case "view", [row, ast.Constant(value=int(column)), begin, count, slot]:
             return nodes.View(_slot(slot), expression(row), column, expression(begin), expression(count))
-        case "place", [addresses, ast.Constant(value=int(column)), tensor, begin, slot]:
-            return nodes.Place(_slot(slot), expression(addresses), column, expression(tensor), expression(begin))
+        case "pointer", [addresses, ast.Constant(value=int(column)), tensor, begin, slot]:
+            return nodes.Pointer(_slot(slot), expression(addresses), column, expression(tensor), expression(begin))
         case (("load" | "load4"), [at, i, slot]):
             return nodes.Load(_slot(slot), expression(at), expression(i), _LANES[name])
     return nodes.Call(name, tuple(map(expression, arguments)))

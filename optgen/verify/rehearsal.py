@@ -4,8 +4,8 @@ That sees what a result cannot show, such as a load of what the same sweep has s
 write through a stray address. Every index outside an array is an error at once. A module of several sweeps is run one
 sweep after another, on chunks of a few elements or rows, each of which is a task of its own. What of it is seen:
 
-- every element of a slot, and every value of a small state, is stored once in the step, or never if the step leaves all
-  of them as they were;
+- every element of a slot, and every value of a reduced state, is stored once in the step, or never if the step leaves
+  all of them as they were;
 - a sweep never loads an element that it has stored: old values come before new ones. That a later sweep wants the new
   value, where it finds one, shows in the values only (`optgen.verify.numerics`);
 - what sweeps leave for each other is read only where it has been written in this step;
@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 
 from optgen.language.spec import Optimizer
 from optgen.runtime.core.program import Program
-from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.reduced import cuts_of
 from optgen.runtime.core.storage import uniform
-from optgen.runtime.core.table import Cuts, placed, tabulate
+from optgen.runtime.core.table import Cuts, spanning, tabulate
 from optgen.runtime.cpu import draws as philox
 from optgen.runtime.cpu import primitives as cpu
 from optgen.runtime.cpu import storage, totals
@@ -85,7 +85,7 @@ class _Notes:
 
 @dataclass(frozen=True)
 class Column:
-    """One slot of one tensor, or the small values of a name, as a list that notes what is done to it."""
+    """One slot of one tensor, or the reduced values of a name, as a list that notes what is done to it."""
 
     name: str  # what it is called in a message
     values: Array  # the numbers
@@ -184,8 +184,8 @@ def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
             cuts = _cuts(program)
             columns |= slots(program, drawn, clock)
             starts = np.array([[memory.add(one) for one in tensors] for tensors in columns.values()], np.int64)
-            small = small_values(program, cuts, drawn, clock)
-            columns |= {name: with_elements(kind, small[name], cuts) for name, kind in program.small_states.items()}
+            reduced = reduced_values(program, cuts, drawn, clock)
+            columns |= {name: with_elements(kind, reduced[name], cuts) for name, kind in program.reduced_states.items()}
             scalars = np.array([scalars_of(program, optimizer, setting)], np.float64)
             given = (uniform(program.slots, np.float64).as_argument, scalars, *program.keys(setting.t, setting.hypers))
             sizes = np.array([prod(shape) for shape in SHAPES])
@@ -193,19 +193,19 @@ def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
             tasks = np.arange(len(table.rows) + 1)
             for phase in phases_of(program):
                 clock.phase, clock.task = clock.phase + 1, 0
-                places = (table.places,) if program.phases else ()
-                arrays = [small[name] for name in phase.takes]
+                spans = (table.spans,) if program.phases else ()
+                arrays = [reduced[name] for name in phase.takes]
                 if phase.between is not None:
                     phase.between(cuts.at, scalars, *arrays)
                 else:
-                    phase.sweep(table.rows, tasks, *places, *given, *arrays)
+                    phase.sweep(table.rows, tasks, *spans, *given, *arrays)
                     for name in ("theta", "g", *program.states, *program.scratch):
                         loaded = np.concatenate([one.notes.loaded_in == clock.phase for one in columns[name]])
                         some = bool(loaded.any() and not loaded.all())
                         clock.noticed[f"{name} is read of some elements in a sweep, not of all"] += some
     except BrokenError as error:
         return [str(error)]
-    return problems_of(columns, clock, changed_by(optimizer, setting, drawn), program.small_states)
+    return problems_of(columns, clock, changed_by(optimizer, setting, drawn), program.reduced_states)
 
 
 def slots(program: Program, drawn: dict[str, list[Array]], clock: Clock) -> dict[str, list[Column]]:
@@ -224,12 +224,12 @@ def scalars_of(program: Program, optimizer: Optimizer, setting: Setting) -> tupl
 
 
 def problems_of(
-    columns: Mapping[str, list[Column]], clock: Clock, changed: Container[str], small: Container[str]
+    columns: Mapping[str, list[Column]], clock: Clock, changed: Container[str], reduced: Container[str]
 ) -> list[str]:
-    """What was noticed in a step, and what was done wrong to the slots and small states, some of which it changes."""
+    """What was noticed in a step, and what was done wrong to the slots and reduced states, some of which it changes."""
     problems = [problem for problem, times in clock.noticed.items() if times]
     for name, mine in columns.items():
-        problems += misused(name, mine, of_elements=name not in small, may_stay=name not in changed)
+        problems += misused(name, mine, of_elements=name not in reduced, may_stay=name not in changed)
     return problems
 
 
@@ -246,12 +246,12 @@ def _cuts(program: Program) -> Cuts:
         for matrix in range(0, prod(shape), whole or 1):
             ends = range(matrix, matrix + whole, step)
             found += [(tensor, begin, min(step, matrix + whole - begin)) for begin in ends]
-    return placed(SHAPES, *np.array(found, np.int64).T) if program.phases else usual
+    return spanning(SHAPES, *np.array(found, np.int64).T) if program.phases else usual
 
 
-def small_values(program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: Clock) -> dict[str, Column]:
+def reduced_values(program: Program, cuts: Cuts, drawn: dict[str, list[Array]], clock: Clock) -> dict[str, Column]:
     """What varies over less than elements, by name."""
-    states = {name: flat(kind, drawn[name]) for name, kind in program.small_states.items()}
+    states = {name: flat(kind, drawn[name]) for name, kind in program.reduced_states.items()}
     room = {name: np.zeros(cuts.sizes[kind]) for name, kind in program.values.items() if name not in states}
     columns = {name: column(name, values, clock, given=False) for name, values in room.items()}
     return columns | {name: column(name, values, clock) for name, values in {**cuts.extents, **states}.items()}
@@ -277,7 +277,7 @@ def changed_by(optimizer: Optimizer, setting: Setting, old: dict[str, list[Array
 
 
 def misused(name: str, columns: list[Column], *, of_elements: bool, may_stay: bool) -> Iterator[str]:
-    """What was done too often, too late or not at all to the values of a slot, or of a small state."""
+    """What was done too often, too late or not at all to the values of a slot, or of a reduced state."""
     stores, late = (np.concatenate([getattr(one.notes, what) for one in columns]) for what in ("stores", "late"))
     if name == "g":
         if stores.any():
@@ -357,5 +357,5 @@ def arithmetic(names: Iterable[str]) -> dict[str, Any]:
         "finite": lambda x: np.float64(np.isfinite(x)),
         "fma": lambda a, b, c: a * b + c,
         "times": lambda a, b: a * b,
-        "wide": np.float64,
+        "float64": np.float64,
     }

@@ -19,7 +19,7 @@ from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, State, g, theta
-from optgen.runtime.core.small import shape_in
+from optgen.runtime.core.reduced import shape_in
 from optgen.verify import reference
 from optgen.verify.arithmetic import FLOAT64, Arithmetic, Digits, Value
 
@@ -188,14 +188,14 @@ def _with_few_bits(value: float) -> float:
 @lru_cache
 def is_of_elements(optimizer: Optimizer) -> bool:
     """Whether each element goes its own way: nothing is added up, and no state is shared."""
-    return not optimizer.small_states and not _reductions(optimizer)
+    return not optimizer.reduced_states and not _reductions(optimizer)
 
 
 @lru_cache
 def is_of_tensors(optimizer: Optimizer) -> bool:
     """Whether each tensor goes its own way: nothing but the step is shared by the model."""
     totals = {node.to for node in _reductions(optimizer)}
-    return not {Space.MODEL, Space.GROUP} & (totals | {state.space for state in optimizer.small_states})
+    return not {Space.MODEL, Space.GROUP} & (totals | {state.space for state in optimizer.reduced_states})
 
 
 def _reductions(optimizer: Optimizer) -> set[Any]:
@@ -245,7 +245,7 @@ def ordinary(optimizer: Optimizer, shapes: Sequence[Shape], rng: Any) -> dict[st
     drawn = {name: [_signed(shape, rng) for shape in shapes] for name in ("theta", "g")}
     for state in optimizer.slots:
         drawn[state.name] = [at_switches(optimizer, state.name, rng.uniform(4, 8, shape), rng) for shape in shapes]
-    for state in optimizer.small_states:
+    for state in optimizer.reduced_states:
         values = [rng.uniform(4, 8, shape_of(state, shape)) for shape in shapes]
         drawn[state.name] = spread(state, [at_switches(optimizer, state.name, array, rng) for array in values])
     return drawn
@@ -303,5 +303,5 @@ def spread(state: State, values: Sequence[Array]) -> list[Array]:
 
 
 def flat(kind: str, values: Sequence[Array]) -> Array:
-    """The values of a small state one after another, as programs take them."""
+    """The values of a reduced state one after another, as programs take them."""
     return np.concatenate(list(map(np.ravel, values[:1] if kind == "model" else values)))

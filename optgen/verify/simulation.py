@@ -4,9 +4,9 @@ The text of a module is executed with kernels that are generators: a thread give
 threads of a block exchange values. So there is no GPU in it and no simulator, every index outside an array is an error
 at once, and a block whose threads do not come to the same barrier is one. What is looked at, for every branch:
 
-- every element of a slot and every value of a small state is stored once, no sweep loads an element that it has stored,
-  no block touches what another block of the same launch writes, and what launches leave for each other is read only
-  where it has been written: as `optgen.verify.rehearsal` has it;
+- every element of a slot and every value of a reduced state is stored once, no sweep loads an element that it has
+  stored, no block touches what another block of the same launch writes, and what launches leave for each other is read
+  only where it has been written: as `optgen.verify.rehearsal` has it;
 - whichever thread of a block goes first, the same bits come out;
 - the new values are those of the equations, to many digits.
 """
@@ -30,14 +30,14 @@ from numpy.typing import NDArray
 
 from optgen.language.spec import Optimizer
 from optgen.runtime.core.program import Program
-from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.reduced import cuts_of
 from optgen.runtime.core.storage import Stored, uniform
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.cuda import draws as cuda_draws
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda import simulated, storage
 from optgen.runtime.cuda import totals as cuda_totals
-from optgen.runtime.cuda.places import FAMILIES, column_blocks, names_of_small, placed_on_device, row_blocks
+from optgen.runtime.cuda.lookup import FAMILIES, column_blocks, lookup_table, names_of_reduced, row_blocks
 from optgen.verify import rehearsal
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, running
 from optgen.verify.error import Magnitudes, Measured
@@ -55,7 +55,7 @@ THREADS = 2
 EACH = 10**9
 """Values that a thread adds up alone: so many that no threads share a row or a column."""
 GAP = 5
-"""Between the small values of one name and those of the next, where nothing is."""
+"""Between the reduced values of one name and those of the next, where nothing is."""
 BOUND = 1000
 """Units in the last place of float64, relative to the magnitude of the terms: products and sums are rounded apart."""
 _LOOPS = frozenset({"kernel", "per_chunk", "parallel_sweep"})
@@ -139,8 +139,8 @@ def _over_group(at: Array, j: int) -> Iterable[int]:
     return [k for k in _over_tensors(at) if families[k] == families[j]]
 
 
-def _total(of: Callable[..., Any], places: Callable[..., Iterable[int]]) -> Callable[..., Any]:
-    return lambda small, x_of, *where: of([small[x_of + k] for k in places(*where)])
+def _total(of: Callable[..., Any], which: Callable[..., Iterable[int]]) -> Callable[..., Any]:
+    return lambda reduced, x_of, *where: of([reduced[x_of + k] for k in which(*where)])
 
 
 _HOW = {"sum": lambda values: sum(values, start=np.float64(0)), "max": lambda values: np.max([-np.inf, *values])}
@@ -210,7 +210,7 @@ class _Yielding(ast.NodeTransformer):
 
 
 @dataclass(frozen=True)
-class _SmallColumns:
+class _ReducedColumns:
     """What varies over less than elements: the columns of all names, one after another, with gaps between."""
 
     begins: Sequence[int]
@@ -237,25 +237,25 @@ class _Machine:
     turn: _Turn = field(default_factory=_Turn)
     memory: rehearsal.CountingMemory = field(default_factory=rehearsal.CountingMemory)
 
-    def load(self, place: int, i: int, stored: Stored) -> Any:
-        return self.memory.at(place + i * stored.itemsize, 1)[0]
+    def load(self, pointer: int, i: int, stored: Stored) -> Any:
+        return self.memory.at(pointer + i * stored.itemsize, 1)[0]
 
-    def load4(self, place: int, i: int, stored: Stored) -> Any:
-        its = self.memory.at(self._fours(place, i, stored), 4)
+    def load4(self, pointer: int, i: int, stored: Stored) -> Any:
+        its = self.memory.at(self._fours(pointer, i, stored), 4)
         return tuple(its[k] for k in range(4))
 
-    def store(self, place: int, i: int, stored: Stored, *values: Any) -> None:
-        its = self.memory.at(place + i * stored.itemsize, len(values))
+    def store(self, pointer: int, i: int, stored: Stored, *values: Any) -> None:
+        its = self.memory.at(pointer + i * stored.itemsize, len(values))
         for k, value in enumerate(values):
             its[k] = value
 
-    def store4(self, place: int, i: int, stored: Stored, *values: Any) -> None:
-        self._fours(place, i, stored)
-        self.store(place, i, stored, *values)
+    def store4(self, pointer: int, i: int, stored: Stored, *values: Any) -> None:
+        self._fours(pointer, i, stored)
+        self.store(pointer, i, stored, *values)
 
     @staticmethod
-    def _fours(place: int, i: int, stored: Stored) -> int:
-        begin = int(place + i * stored.itemsize)
+    def _fours(pointer: int, i: int, stored: Stored) -> int:
+        begin = int(pointer + i * stored.itemsize)
         if begin % 16:
             raise IndexError(f"four elements at {begin}, which is no multiple of 16")
         return begin
@@ -268,7 +268,7 @@ class _Machine:
             "thread": lambda: self.turn.thread,
             "block": lambda: self.turn.block,
             "where": simulated.where,
-            "place": simulated.place,
+            "pointer": simulated.pointer,
             "shrunk": lambda x: x * 2.0**-540 if abs(x) > 2.0**400 else np.float64(0),
             "stretched": lambda x: x * 2.0**540 if abs(x) < 2.0**-400 else np.float64(0),
             "as_index": int,
@@ -359,38 +359,38 @@ def _step(
         # Every third tensor begins where four elements cannot be moved at once.
         rows = [[machine.memory.add(one, 8 * (k % 3 == 1)) for k, one in enumerate(row)] for row in columns.values()]
         addresses = np.array(rows, np.int64)
-        named = rehearsal.small_values(program, cuts, drawn, clock)
-        small, at = _joined([named[name] for name in names_of_small(program.small_states, program.values)], cuts)
-        taken = rehearsal.scalars_of(program, optimizer, setting)
-        scalars = np.array([*[[math.nan] * len(taken)] * row, taken], np.float64)
+        named = rehearsal.reduced_values(program, cuts, drawn, clock)
+        reduced, at = _joined([named[name] for name in names_of_reduced(program.reduced_states, program.values)], cuts)
+        of_setting = rehearsal.scalars_of(program, optimizer, setting)
+        scalars = np.array([*[[math.nan] * len(of_setting)] * row, of_setting], np.float64)
         storage = uniform(program.slots, np.float64).as_argument
         keys = [
             np.concatenate([np.zeros_like(keyed)] * row + [keyed]) for keyed in program.keys(setting.t, setting.hypers)
         ]
         chunks = np.stack([cuts.count, cuts.tensor, cuts.begin, groups[cuts.tensor]]).astype(np.int64)
-        chunks = np.concatenate([chunks, cuts.places.T]) if program.has_small else chunks
+        chunks = np.concatenate([chunks, cuts.spans.T]) if program.has_reduced else chunks
         chunks = chunks[:, groups[cuts.tensor] >= 0]
         blocks = {"model": 1, "tensor": len(cuts.at.tensors), "element": chunks.shape[1]}
         blocks |= {"row": len(row_blocks(cuts.at, THREADS, EACH)), "column": len(column_blocks(cuts.at, THREADS, EACH))}
         for launch in program.launches:
             clock.phase += 1
-            given = [at, scalars, small]
+            given = [at, scalars, reduced]
             if launch.over == "element":
-                given = [chunks, addresses, storage, scalars, *keys, *([at, small] if program.has_small else [])]
+                given = [chunks, addresses, storage, scalars, *keys, *([at, reduced] if program.has_reduced else [])]
             for clock.task in range(blocks[launch.over]):
                 machine.turn.block = clock.task
                 start: Callable[..., Any] = launch.kernel
                 threads = [start(*given) for _ in range(THREADS)]
                 _take_turns(threads, machine.turn, backwards=backwards)
-    for name, kind in program.small_states.items():
+    for name, kind in program.reduced_states.items():
         columns[name] = rehearsal.with_elements(kind, named[name], cuts)
     return rehearsal.problems_of(
-        columns, clock, rehearsal.changed_by(optimizer, setting, drawn), program.small_states
+        columns, clock, rehearsal.changed_by(optimizer, setting, drawn), program.reduced_states
     ), columns
 
 
-def _joined(columns: Sequence[rehearsal.Column], cuts: Cuts) -> tuple[_SmallColumns, Array]:
-    """Small values with gaps between, and where they stand."""
+def _joined(columns: Sequence[rehearsal.Column], cuts: Cuts) -> tuple[_ReducedColumns, Array]:
+    """Reduced values with gaps between, and where they stand."""
     sizes = [len(each) + GAP for each in columns]
     begins = np.cumsum([0, *sizes])[:-1].tolist()
-    return _SmallColumns(begins, columns), placed_on_device(cuts, sizes, THREADS, EACH)
+    return _ReducedColumns(begins, columns), lookup_table(cuts, sizes, THREADS, EACH)

@@ -26,7 +26,7 @@ def small(optimizer, rows):
     """What is one number, or one a row."""
     rng = np.random.default_rng(1)
     numbers = {state.name: np.array(0.5) for state in optimizer.numbers}
-    return numbers | {s.name: rng.random((7, 1))[:rows].copy() for s in optimizer.small_states}
+    return numbers | {s.name: rng.random((7, 1))[:rows].copy() for s in optimizer.reduced_states}
 
 
 def same(generated, shape, dtype, sizes):

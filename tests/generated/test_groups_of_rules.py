@@ -57,7 +57,7 @@ def test_tensors_that_go_their_own_ways(generated):
     for k in range(compared):
         for one, other in zip(mine[k], others[k], strict=True):
             assert one.tobytes() == other.tobytes()
-        for name in (*program.states, *program.small_states):
+        for name in (*program.states, *program.reduced_states):
             for one, other in zip(together.state[name][2 * k : 2 * k + 2], alone[k].state[name], strict=True):
                 assert one.tobytes() == other.tobytes(), name
         for one, other in zip(together.eval_params()[2 * k : 2 * k + 2], alone[k].eval_params(), strict=True):
@@ -92,7 +92,7 @@ def test_what_is_made_of_the_whole_model(reducing):
             thetas[k] = its_thetas[place]
             for name, values in its_states.items():
                 states[name][k] = values[place]
-        for name, kind in program.small_states.items():
+        for name, kind in program.reduced_states.items():
             if kind == "model":
                 states[name] = [states[name][there[0]]] * 4
         for k in taking:

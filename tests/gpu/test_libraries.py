@@ -113,7 +113,7 @@ def test_one_array(on_gpu: Any, each_library: Any, pick: str, shape: Any) -> Non
     taken = on_gpu(pick)([each_library.put(theta)])
     program, module = taken.program, import_module(f"optgen.generated.cuda.{pick}")
     given = {name: each_library.put(each_library.take(taken.state[name][0])) for name in program.states}
-    for name, kind in program.small_states.items():
+    for name, kind in program.reduced_states.items():
         its = taken.state[name] if kind == "model" else taken.state[name][0]
         given[name] = each_library.put(each_library.take(its))
     given |= {name: np.array(taken.state[name]) for name in program.numbers}
@@ -122,7 +122,7 @@ def test_one_array(on_gpu: Any, each_library: Any, pick: str, shape: Any) -> Non
         taken.step([each_library.put(grad)])
         module.step(g=each_library.put(grad), t=k, **given)
     assert each_library.take(given["theta"]).tobytes() == each_library.take(taken.params[0]).tobytes()
-    for name in (*program.states, *program.small_states, *program.numbers):
+    for name in (*program.states, *program.reduced_states, *program.numbers):
         its = taken.state[name][0] if isinstance(taken.state[name], tuple) else taken.state[name]
         found, wanted = (
             array if isinstance(array, np.ndarray) else each_library.take(array) for array in (given[name], its)

@@ -46,7 +46,7 @@ class Sizes(Magnitudes):
 def before(optimizer: Optimizer, thetas: Any, grads: Any, saved: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Theta, g and the states before a step as the reference takes them, from a state dict."""
     old = {"theta": thetas, "g": grads}
-    for state in (*optimizer.slots, *optimizer.small_states):
+    for state in (*optimizer.slots, *optimizer.reduced_states):
         if state.space is Space.MODEL:
             old[state.name] = [saved[state.name]] * len(thetas)
             continue

@@ -210,7 +210,7 @@ REFUSED = {
         "hyperparameters, theta and g",
     ),
     "an infinite init": ([Let(state("w", init=oo).next, g), DESCENT], "not a finite real number", "w' = g", "look for"),
-    "a small state that starts from elements": (
+    "a reduced state that starts from elements": (
         [Let(state("n", space=TENSOR, init=g).next, TensorSum(g)), DESCENT],
         "state `n` has one value a tensor, what it starts from one an element",
         "n' = TensorSum(g)",

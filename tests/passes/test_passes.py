@@ -260,8 +260,8 @@ def test_a_kernel_prints_as_text_that_a_person_can_read(generated_by_name, name)
 
 
 def test_fuse_takes_no_number_for_a_product():
-    """Among small values numbers stand in sums; 2 has once been taken for 2*2."""
+    """Among reduced values numbers stand in sums; 2 has once been taken for 2*2."""
     step = (Let(theta.next, theta - lr * g / (2 + (lr + Norm(g)) ** 3)),)
     kernel = kernel_of(Optimizer("rule", "Rule", step))
-    small = next(sweep for sweep in kernel.sweeps if sweep.is_small and sweep.body)
+    small = next(sweep for sweep in kernel.sweeps if sweep.is_reduced and sweep.body)
     assert "fma(2, 2" not in str(small.body)

@@ -123,7 +123,7 @@ def test_sweeps_read_and_write_what_they_must(name: str) -> None:
 
 def test_a_small_state_is_stored_when_its_old_value_was_read_for_the_last_time() -> None:
     early = branch(Let(k.next, k + ModelNorm(g)), Let(theta.next, theta - lr * g * k.next))
-    assert [k in sweep.stores for sweep in early.sweeps if not sweep.is_small] == [False, False]
+    assert [k in sweep.stores for sweep in early.sweeps if not sweep.is_reduced] == [False, False]
     assert sum(k in sweep.stores for sweep in early.sweeps) == 1
     late = branch(Let(k.next, ModelNorm(g)), Let(u, g * k.next), Let(theta.next, theta - lr * u * k / Norm(u)))
     assert late.sweeps[-1].stores == (k,)

@@ -85,7 +85,7 @@ def test_hyperparameters_are_set_together_or_not_at_all() -> None:
 @pytest.mark.parametrize("module", [nadam, adafactor])
 def test_an_array_is_updated_whole_or_not_at_all(module: Any) -> None:
     whole, small = dict.fromkeys(["theta", "g", *module.PROGRAM.states], (3, 2)), {"r": (3, 1), "c": (1, 2)}
-    shapes = whole | {name: small[name] for name in module.PROGRAM.small_states}
+    shapes = whole | {name: small[name] for name in module.PROGRAM.reduced_states}
     slots = {name: np.ones(shapes.get(name, ())) for name in [*shapes, *module.PROGRAM.numbers]}
 
     def restore(slots: Any) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from optgen.runtime.core.table import cut
 from optgen.runtime.cuda import totals
-from optgen.runtime.cuda.places import COUNT, FIRST, POWER, TENSOR, column_blocks, row_blocks
+from optgen.runtime.cuda.lookup import COUNT, FIRST, POWER, TENSOR, column_blocks, row_blocks
 from optgen.runtime.cuda.primitives import THREADS, WARP
 
 SHAPES = ((4096, 64), (), (3, 0), (7,), (50_257, 3), (512, 4, 3, 3), (1, 1), (2, 100_000))

@@ -131,13 +131,13 @@ def test_cuts_cover_each_tensor_once(by_rows, by_columns):
         assert (made.count[mine] > 0).all()
         assert made.at.chunks[tensor + 1] - made.at.chunks[tensor] == mine.sum()
     assert list(made.at.tensors) == [j for j, shape in enumerate(MODEL) if math.prod(shape)]
-    assert list(made.places[:, 0]) == list(range(len(made.tensor)))
+    assert list(made.spans[:, 0]) == list(range(len(made.tensor)))
 
 
 @pytest.mark.parametrize("by_columns", [False, True])
 def test_cuts_by_rows_are_of_whole_rows_and_of_whole_matrices_or_a_part_of_one(by_columns):
     made = cut(MODEL, by_rows=True, by_columns=by_columns)
-    lines, width, _, _, height, line, _ = made.places[:, 1:].T
+    lines, width, _, _, height, line, _ = made.spans[:, 1:].T
     np.testing.assert_array_equal(lines * width, made.count)
     np.testing.assert_array_equal(line * width, made.begin)
     inside = line % height + lines <= height
@@ -157,7 +157,7 @@ def test_cuts_by_rows_are_of_whole_rows_and_of_whole_matrices_or_a_part_of_one(b
 )
 def test_a_chunk_of_long_rows_has_fewer(chunk, width, rows):
     assert tall(chunk, width) == rows
-    lines = cut([(768, width)], by_rows=True, by_columns=True, chunk=chunk).places[:, 1]
+    lines = cut([(768, width)], by_rows=True, by_columns=True, chunk=chunk).spans[:, 1]
     assert max(lines) == max(rows, min(chunk // width, 768))
 
 
@@ -165,8 +165,8 @@ def test_what_chunks_leave_for_columns_has_a_place_for_each_of_theirs():
     made = cut(MODEL, by_rows=True, by_columns=True)
     begin, count, first = made.at.parts.T
     np.testing.assert_array_equal([*begin[1:], made.sizes["part"]], begin + count)
-    np.testing.assert_array_equal(begin, made.places[:, 7])
-    for chunk, (lines, width, _, _, height, line, _) in enumerate(made.places[:, 1:]):
+    np.testing.assert_array_equal(begin, made.spans[:, 7])
+    for chunk, (lines, width, _, _, height, line, _) in enumerate(made.spans[:, 1:]):
         matrices = {k // height for k in range(line, line + lines)}
         assert count[chunk] == width * len(matrices)
         assert first[chunk] == width * min(matrices)

@@ -28,7 +28,7 @@ PLANS = {
 @pytest.mark.parametrize("name", PLANS)
 def test_what_can_go_alone(name: str) -> None:
     program = import_module(f"optgen.generated.cpu.{name}").PROGRAM
-    found = stretches(program.phases, {**program.values, **program.small_states})
+    found = stretches(program.phases, {**program.values, **program.reduced_states})
     assert [(len(stretch.phases), stretch.unit) for stretch in found] == PLANS[name]
     assert unit_of(found) == max((unit for _, unit in PLANS[name]), default="")
 

@@ -108,7 +108,7 @@ def test_the_library_is_told_which_streams_use_its_memory(monkeypatch: Any) -> N
     states = [array for values in opt._state.values() for array in values]
     for _, held in told:
         assert all(any(array is its for its in held) for array in states)
-        assert any(its is opt._small.flat for its in held)
+        assert any(its is opt._reduced.flat for its in held)
 
 
 @pytest.mark.parametrize("act", ["step", "advance", "compile", "load_state_dict"])
@@ -278,7 +278,7 @@ def test_states_start_and_are_evaluated_as_on_cpus(name: str, title: str) -> Non
     w, like = arrays(0)[0], one.program
     slots = {state: np.full(w.shape, np.nan if state in like.copies else 0, w.dtype) for state in like.states}
     slots |= {
-        state: np.full((), np.nan if state in like.begun else 1.0) for state in (*like.small_states, *like.numbers)
+        state: np.full((), np.nan if state in like.begun else 1.0) for state in (*like.reduced_states, *like.numbers)
     }
     on_gpu.step(w, np.ones_like(w), **slots, t=1)
     assert all(np.isfinite(slots[state]).all() for state in (*like.copies, *like.begun))

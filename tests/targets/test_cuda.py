@@ -50,7 +50,7 @@ def test_scalars_and_the_functions_of_one_position_are_those_of_the_module_for_c
 def test_initial_values_hyperparameters_and_states_are_those_of_the_module_for_cpus(generated):
     one, other = generated.module.PROGRAM, import_module(f"optgen.generated.cuda.{generated.optimizer.name}").PROGRAM
     assert one.initial(**dict.fromkeys(one.hypers, 0.5)) == other.initial(**dict.fromkeys(other.hypers, 0.5))
-    for part in ("name", "hypers", "states", "small_states", "numbers", "seeds", "scratch", "values"):
+    for part in ("name", "hypers", "states", "reduced_states", "numbers", "seeds", "scratch", "values"):
         assert getattr(one, part) == getattr(other, part)
 
 

@@ -22,7 +22,7 @@ def test_no_kernel_writes_where_it_should_not(generated: Any) -> None:
     assert all(finding.part == "memory" and finding.verdict is Verdict.TESTED for finding in findings)
     branches = len(settings.branches(generated.optimizer))
     program = generated.module.PROGRAM
-    has_tiles = unit_of(stretches(program.phases, {**program.values, **program.small_states})) != ""
+    has_tiles = unit_of(stretches(program.phases, {**program.values, **program.reduced_states})) != ""
     assert len(findings) == branches * (1 + 2 * (2 + has_tiles))
 
 
@@ -83,8 +83,8 @@ SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
             "acc0 is written by one task and used",
         ),
         ("fromage", "for i in range(count):", "for i in range(count - 1):", "is read of some elements in a sweep"),
-        ("adafactor", "parts_begin = place[7]", "parts_begin = place[4]", "acc1 is written by one task and used"),
-        ("adafactor", "acc3_of[place[0]] = ", "acc3_of[row[-2]] = ", "acc3 is written by one task and used"),
+        ("adafactor", "parts_begin = span[7]", "parts_begin = span[4]", "acc1 is written by one task and used"),
+        ("adafactor", "acc3_of[span[0]] = ", "acc3_of[row[-2]] = ", "acc3 is written by one task and used"),
         ("adafactor", ADAFACTOR_LAST, "", "c5 is read before it is written"),
         ("adafactor", "column + count]", "column + count + 1]", "IndexError"),
         ("adafactor", "matrix*count", "(matrix + 1)*count", "IndexError"),
@@ -93,9 +93,9 @@ SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
         ("adafactor", "begin = line*count", "begin = (line + 1)*count", "IndexError"),
         ("adafactor", "range(lines)", "range(lines - 1)", "theta is stored 0 times"),
         ("novograd", "for j in at.tensors:", "for j in at.tensors[1:]:", "v is stored 0 times"),
-        ("lamb", "acc0_of[place[0]] = ", "acc0_of[place[0] + 1] = ", "IndexError"),
+        ("lamb", "acc0_of[span[0]] = ", "acc0_of[span[0] + 1] = ", "IndexError"),
         ("lamb", "theta[i] = update_1", "m[i] = theta[i] = update_1", "m is stored 2 times"),
-        ("lamb", "] += wide(theta[i])", "] += wide(m[i])", "m is loaded after it was stored"),
+        ("lamb", "] += float64(theta[i])", "] += float64(m[i])", "m is loaded after it was stored"),
         ("prodigy", "r_of[0], d_next_of[0], c6_of[0] = model", "r_of[1], d_next_of[0], c6_of[0] = model", "IndexError"),
         ("sgdm", SGDM_STORE, SGDM_STORE.replace("b[i] =", "_ ="), "b is stored 0 times"),
         ("sgdm", "theta[i], b[i] = update_0", "theta[i], _ = update_0", "b is stored 0 times"),
@@ -141,7 +141,7 @@ def test_compiled_kernels_are_caught(
         ("adafactor", "for i in range(count):", "for i in range(count + 1):", "memory around theta is written"),
         ("lamb", "task + 1]):", "task + 1] + 1):", "theta of an array is written that is not in the table"),
         ("lamb", "at.tensors:", "range(len(at.chunks) - 1):", "c4 of an array is written that is not in the table"),
-        ("lamb", "acc0_of[place[0]] = ", "acc0_of[place[0] + 1] = ", "acc0 of an array is written that is"),
+        ("lamb", "acc0_of[span[0]] = ", "acc0_of[span[0] + 1] = ", "acc0 of an array is written that is"),
         (
             "lamb",
             "sum_of(acc0_of, at.chunks[j], at.",

@@ -70,7 +70,7 @@ def test_tensors_may_be_left_out(name, generated_by_name):
             assert not columns[slot][k].notes.stores.any()
         for k, values in zip(there, expected[slot], strict=True):
             np.testing.assert_allclose(columns[slot][k].values, np.ravel(values), rtol=1e-9)
-    for state in optimizer.small_states:
+    for state in optimizer.reduced_states:
         stored = np.concatenate([each.notes.stores for each in columns[state.name]])
         assert stored.max() == 1
         assert (stored == 0).any() == (state.space.value != "model")
@@ -89,7 +89,7 @@ BROKEN = {
         "a four too far": ("i += 4*THREADS", "i += 3*THREADS", "stored 2 times"),
         "a tail left out": ("while i < count:", "while i < fours:", "stored 0 times"),
         "fours where they cannot be": ("in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)", "count//4*4", "of 16"),
-        "another tensor": ("place(addresses, 0, tensor", "place(addresses, 0, 0", "which has 19"),
+        "another tensor": ("pointer(addresses, 0, tensor", "pointer(addresses, 0, 0", "which has 19"),
         "the gradient written": ("store(m_ptr, i, storage.m", "store(g_ptr, i, storage.m", "g is written"),
         "a lane for another": ("storage.m, m_next_i0, m_next_i1", "storage.m, m_next_i1, m_next_i0", "ulps off"),
         "a function of its own": ("m_hat = c2*m_next", "m_hat = c3*m_next", "the code gives"),
@@ -106,7 +106,7 @@ BROKEN = {
         "a column of the next row": ("        end = end_of_lines(", "        end = 1 + end_of_lines(", "which has"),
         "a column of the chunk before": ("line = first_line(", "line = -1 + first_line(", "which has"),
         "a column twice": ("part += THREADS", "part += 1", "does not visit each element once"),
-        "a small value of another": ("acc0_of = at[17]", "acc0_of = at[17] + 1", "of acc0, which has"),
+        "a reduced value of another": ("acc0_of = at[17]", "acc0_of = at[17] + 1", "of acc0, which has"),
         "a row with those of another group": ("group = at[at[8] + j]", "group = 0", "inf ulps off"),
         "beyond the last row": ("if has_row(at):", "if thread() < 2:", "r is stored 2 times"),
     },

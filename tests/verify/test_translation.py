@@ -162,12 +162,12 @@ TOTALS = {
     ),
     "the count": ("adam_mini", "acc0/n_cols", "acc0", "v' = "),
     "another count": ("adafactor", "numel_of[j], n_rows_of[j],", "numel_of[j], numel_of[j],", "c' = "),
-    "a factor": ("lamb", "+= wide(u)*wide(u)", "+= wide(u)", "Norm(u)"),
-    "a factor of the rest": ("lamb", "acc3[i - whole] += wide(u)*", "acc3[i - whole] += ", "do not become the same"),
+    "a factor": ("lamb", "+= float64(u)*float64(u)", "+= float64(u)", "Norm(u)"),
+    "a factor of the rest": ("lamb", "acc3[i - whole] += float64(u)*", "acc3[i - whole] += ", "do not become the same"),
     "the largest for a sum": (
         "lamb",
-        "acc3[i - start] += wide(u)*wide(u)",
-        "acc3[i - start] = maximum(acc3[i - start], wide(u)*wide(u))",
+        "acc3[i - start] += float64(u)*float64(u)",
+        "acc3[i - start] = maximum(acc3[i - start], float64(u)*float64(u))",
         "which nothing has started",
     ),
     "a chunk for all of a row": (
@@ -198,8 +198,8 @@ TOTALS = {
     "the largest of lanes that add": ("lamb", "= sum_of_lanes(acc3)", "= max_of_lanes(acc3)", "`max_of_lanes` is not"),
     "lanes taken twice": (
         "lamb",
-        "acc3_of[place[0]] = sum_of_lanes(acc3)",
-        "acc3_of[place[0]] = sum_of_lanes(acc3)\n    acc3_of[place[0]] = sum_of_lanes(acc3)",
+        "acc3_of[span[0]] = sum_of_lanes(acc3)",
+        "acc3_of[span[0]] = sum_of_lanes(acc3)\n    acc3_of[span[0]] = sum_of_lanes(acc3)",
         "`sum_of_lanes` is not what makes a total of each chunk",
     ),
     "lanes of a row left with the chunk": (
@@ -211,7 +211,7 @@ TOTALS = {
     "one lane for the total": ("lamb", "= sum_of_lanes(acc3)", "= acc3[0]", "`lanes of acc3` is read or written"),
     "a row for all of a chunk": (
         "adafactor",
-        "    acc4_of[place[0]] = sum_of_lanes(acc4)\n",
+        "    acc4_of[span[0]] = sum_of_lanes(acc4)\n",
         "",
         "what the chunks of this step have left",
     ),
@@ -221,10 +221,10 @@ TOTALS = {
         "",
         "`acc1[]` takes something for its sum, which nothing has started",
     ),
-    "a place of another": (
+    "a span of another": (
         "adafactor",
-        "matrix_rows = place[5]",
-        "matrix_rows = place[6]",
+        "matrix_rows = span[5]",
+        "matrix_rows = span[6]",
         "a total starts from nothing elsewhere",
     ),
     "the row before": (
@@ -282,14 +282,14 @@ TOTALS = {
         '"by_column"), between=prepare_1, totals={"total2": ("sum", "row")}',
         "`total2` is a total of several phases",
     ),
-    "the kind of a state": ("adam_mini", '{"v": "row"}', '{"v": "column"}', "the small states are"),
+    "the kind of a state": ("adam_mini", '{"v": "row"}', '{"v": "column"}', "the reduced states are"),
     "the kind of a total": (
         "lamb",
         '"acc0": "chunk"',
         '"acc0": "tensor"',
         "`acc0` is read or written elsewhere than at the tensor",
     ),
-    "a start of a small state": ("sm3", "return 0.0, 0.0, 0.0", "return 0.0, 1.0, 0.0", "state `c` starts from 1"),
+    "a start of a reduced state": ("sm3", "return 0.0, 0.0, 0.0", "return 0.0, 1.0, 0.0", "state `c` starts from 1"),
     "a root of what is negative": (
         "lookahead_ema_gradient_noise_radam",
         "lr*sqrt(-expm1(t*log(beta2)))*r",

@@ -13,7 +13,7 @@ from optgen.runtime.core.evaluation import evaluated
 from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.memory import Kinds, Memory
 from optgen.runtime.core.program import Array, Params, Program, Value
-from optgen.runtime.core.small import Small, cuts_of, filled, views
+from optgen.runtime.core.reduced import Reduced, cuts_of, filled, views
 from optgen.runtime.core.storage import HALF, OPTIONS, Storage, computed_for, dtype_of, wanted
 from optgen.runtime.core.table import CHUNK, Cuts
 
@@ -50,8 +50,8 @@ class Holdings:
         self._rest = self._beside_params()
         self._state = self._of_params(self.program.states, initial)
         scratch = self._of_params(self.program.scratch, [[0.0] * len(self.program.scratch)] * len(initial))
-        arrays_of_states = len(self._state) + len(self.program.small_states)
-        self._small = self._small_values([values[len(self._state) : arrays_of_states] for values in initial])
+        arrays_of_states = len(self._state) + len(self.program.reduced_states)
+        self._reduced = self._reduced_values([values[len(self._state) : arrays_of_states] for values in initial])
         numbers = [initial[group][arrays_of_states:] for group in self._given.group]
         self._cohorts = cohorts_of(self._given.group, [0] * len(numbers), numbers)
         agree(self.program, self._cohorts, first)
@@ -109,17 +109,17 @@ class Holdings:
             found.append(rest)
         return {name: found}
 
-    def _small_values(self, values: Sequence[Sequence[float]]) -> Small | None:
-        """Room for what varies over less than elements, small states filled with the values of their group."""
-        if not self.program.has_small:
+    def _reduced_values(self, values: Sequence[Sequence[float]]) -> Reduced | None:
+        """Room for what varies over less than elements, reduced states filled with the values of their group."""
+        if not self.program.has_reduced:
             return None
         cuts = cuts_of(self.program, self._shapes, self.chunk).of_families(self._given.group)
         of_tensors = np.array(values, np.float64).take(self._given.group, axis=0)
-        states = zip(self.program.small_states.items(), of_tensors.T, strict=True)
+        states = zip(self.program.reduced_states.items(), of_tensors.T, strict=True)
         return self._allocated(cuts, {name: filled(kind, values, cuts) for (name, kind), values in states})
 
-    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
-        """Make room for small values, of which the states are given."""
+    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Reduced:
+        """Make room for reduced values, of which the states are given."""
         raise NotImplementedError
 
     def _extents(self) -> arrays.Extents:
@@ -137,16 +137,16 @@ class Holdings:
 
     def _state_of_params(self) -> dict[str, list[Array]]:
         """Each state that has an array a parameter; those of rows, columns and tensors as views of what all share."""
-        if self._small is None:
+        if self._reduced is None:
             return self._state
-        kinds = {name: kind for name, kind in self.program.small_states.items() if kind != "model"}
-        flat, cuts = self._small.arrays, self._small.cuts
+        kinds = {name: kind for name, kind in self.program.reduced_states.items() if kind != "model"}
+        flat, cuts = self._reduced.arrays, self._reduced.cuts
         return {**self._state, **{name: views(kind, flat[name], self._shapes, cuts) for name, kind in kinds.items()}}
 
     def _model_states(self) -> dict[str, Any]:
         """Each state that kernels keep as one value for the whole model, as a view of it."""
-        names = [name for name, kind in self.program.small_states.items() if kind == "model"]
-        return {name: self._small.arrays[name].reshape(()) for name in names} if self._small else {}
+        names = [name for name, kind in self.program.reduced_states.items() if kind == "model"]
+        return {name: self._reduced.arrays[name].reshape(()) for name in names} if self._reduced else {}
 
     def _named_numbers(self) -> dict[str, Array]:
         """Each state that the host keeps as one number: a copy, with one for each parameter where they differ."""

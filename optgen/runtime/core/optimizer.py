@@ -159,13 +159,13 @@ class OptimizerBase(Holdings):
 
     def _share(self, combine: Combine, wholes: Sequence[tuple[int, ...]] | None) -> None:
         """Keep what combines totals, and what is known of the whole tensors."""
-        small = self._small
-        if small is None or wholes is None:
+        reduced = self._reduced
+        if reduced is None or wholes is None:
             self._combine = combine
             return
-        cuts = small.cuts.as_parts(wholes)
-        writes = [self._memory.writing(small.arrays[name], its) for name, its in cuts.extents.items()]
-        self._change(writes, _combine=combine, _small=replace(small, cuts=cuts))
+        cuts = reduced.cuts.as_parts(wholes)
+        writes = [self._memory.writing(reduced.arrays[name], its) for name, its in cuts.extents.items()]
+        self._change(writes, _combine=combine, _reduced=replace(reduced, cuts=cuts))
 
     def _go_on_from(
         self, of_params: Mapping[str, list[Array]], of_model: Mapping[str, Array], cohorts: tuple[Cohort, ...]

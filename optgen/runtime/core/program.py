@@ -52,7 +52,7 @@ class Phase:
     Parameters
     ----------
     takes : tuple of str
-        The arrays of small states and of `Program.values` that it is given, after the scalars.
+        The arrays of reduced states and of `Program.values` that it is given, after the scalars.
     sweep : callable, optional
         A sweep over elements: ``sweep(rows, tasks, places, storage, scalars, …)``. If there are seeds, `keys` come
         after the scalars.
@@ -79,8 +79,8 @@ class Launch:
         What it visits: every ``"element"``, ``"row"``, ``"column"`` or ``"tensor"``, or the ``"model"``.
     kernel : callable
         ``kernel(chunks, addresses, storage, scalars)`` over elements, in a program of several sweeps ``kernel(chunks,
-        addresses, storage, scalars, at, small)``, with `keys` after the scalars if there are seeds;
-        ``kernel(at, scalars, small)`` over less.
+        addresses, storage, scalars, at, reduced)``, with `keys` after the scalars if there are seeds;
+        ``kernel(at, scalars, reduced)`` over less.
     totals : mapping of str to (str, str)
         As of a `Phase`.
     """
@@ -103,7 +103,7 @@ class Program:
     states : tuple of str
         Those of one value an element, in the order of their columns, after theta and g.
     initial : callable
-        From the hyperparameters to what each state holds before the first step, then each small state, each number.
+        From the hyperparameters to what each state holds before the first step, then each reduced state, each number.
     scalars : callable
         From t, the hyperparameters and the numbers, float64 all, to the scalars that the sweeps take and, after them,
         the new numbers.
@@ -116,7 +116,7 @@ class Program:
         all parameters then.
     seeds : tuple of str
         The hyperparameters that key what is drawn. If there are any, the kernels take `keys` after the scalars.
-    small_states : mapping of str to str
+    reduced_states : mapping of str to str
         States of one value a ``"row"``, ``"column"``, ``"tensor"`` or ``"model"``.
     scratch : tuple of str
         Values of elements that one sweep leaves for another; their columns come after those of the states.
@@ -150,7 +150,7 @@ class Program:
     numbers: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()
-    small_states: Mapping[str, str] = field(default_factory=dict)
+    reduced_states: Mapping[str, str] = field(default_factory=dict)
     scratch: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     phases: tuple[Phase, ...] = ()
@@ -168,14 +168,14 @@ class Program:
         return ("theta", "g", *self.states, *self.scratch)
 
     @property
-    def has_small(self) -> bool:
+    def has_reduced(self) -> bool:
         """Whether its sweeps have values that vary over less than elements."""
-        return bool(self.phases or self.small_states or self.values or len(self.launches) > 1)
+        return bool(self.phases or self.reduced_states or self.values or len(self.launches) > 1)
 
     @property
     def kinds(self) -> dict[str, str]:
-        """What there is a value for of each of its values and small states."""
-        return {**self.values, **self.small_states}
+        """What there is a value for of each of its values and reduced states."""
+        return {**self.values, **self.reduced_states}
 
     def starting(self, hypers: Mapping[str, float]) -> tuple[float, ...]:
         """What the states hold before the first step.
@@ -199,8 +199,8 @@ class Program:
         values = self.scalars(float(t), *hypers, *numbers)
         if not self.numbers:
             return values, ()
-        taken = len(values) - len(self.numbers)
-        return values[:taken], values[taken:]
+        scalars = len(values) - len(self.numbers)
+        return values[:scalars], values[scalars:]
 
     def keys(self, t: int, hypers: Mapping[str, float]) -> tuple[Array, ...]:
         """What draws are made from, t and the seeds, in an array that holds them exactly; nothing if there are none."""

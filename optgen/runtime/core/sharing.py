@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.program import Array, Call, Program
-from optgen.runtime.core.small import Small
+from optgen.runtime.core.reduced import Reduced
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,22 +64,24 @@ def differs(kind: str, dimensions: int, cut: int) -> bool:
     return kind == "element"
 
 
-def combining(totals: Mapping[str, tuple[str, str]], program: Program, small: Small, combine: Combine) -> list[Call]:
+def combining(
+    totals: Mapping[str, tuple[str, str]], program: Program, reduced: Reduced, combine: Combine
+) -> list[Call]:
     """The calls by which totals that are whole here become whole everywhere, in the order of a program."""
     calls = []
     for name, (how, of) in totals.items():
         kind = program.values[name]
         over = "group" if of == kind == "tensor" else kind
-        total = SharedTotal(name, how, of, over, small.arrays[name], small.cuts.bounds[kind])
+        total = SharedTotal(name, how, of, over, reduced.arrays[name], reduced.cuts.bounds[kind])
         if (of, over) == ("element", "row"):
-            calls += _emptied(total, small)
+            calls += _emptied(total, reduced)
         calls.append(partial(_combined, combine, total))
     return calls
 
 
-def _emptied(total: SharedTotal, small: Small) -> list[Call]:
+def _emptied(total: SharedTotal, reduced: Reduced) -> list[Call]:
     """The calls that let totals be those of nothing in rows without elements, which no sweep has visited."""
-    bare = np.flatnonzero((np.diff(small.cuts.at.chunks) == 0) & (np.diff(total.bounds) > 0))
+    bare = np.flatnonzero((np.diff(reduced.cuts.at.chunks) == 0) & (np.diff(total.bounds) > 0))
     nothing = 0.0 if total.how == "sum" else -np.inf
     return [partial(setitem, total.values, slice(*total.bounds[k : k + 2].tolist()), nothing) for k in bare.tolist()]
 

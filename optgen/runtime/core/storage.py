@@ -249,7 +249,7 @@ def wanted(
         raise TypeError(f"store: expected a dict from states to formats, such as {{'m': 'bf16'}}, got {kind}")
     for name in store or {}:
         if name not in program.states:
-            others = {*program.small_states, *program.numbers}
+            others = {*program.reduced_states, *program.numbers}
             why = "has one value for many elements and is always float64" if name in others else "is no state"
             known = ", ".join(program.states) or "none, for it has no state of elements"
             raise ValueError(f"store: in {program.name} {name!r} {why}; expected {known}")

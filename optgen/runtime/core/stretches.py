@@ -25,7 +25,7 @@ class Stretch(NamedTuple):
 def stretches(phases: Sequence[Phase], kinds: Mapping[str, str]) -> list[Stretch]:
     """Phases in order, those together that can be.
 
-    ``kinds`` says what there is a value for of each of the values and small states that they take.
+    ``kinds`` says what there is a value for of each of the values and reduced states that they take.
     """
     found: list[Stretch] = []
     for is_whole, run in groupby(phases, lambda phase: _is_whole(phase, kinds)):

@@ -40,8 +40,8 @@ class Table:
     elements: int  # how many there are in all chunks
     tensor: Array  # int64 (chunks,): of which tensor each row is a chunk
     offsets: Array  # int64 (slots, chunks): how many bytes into it, in each slot
-    # int64 (chunks, 8): where each chunk leaves what it adds up, and where it stands in its matrices; see `placed`
-    places: Array
+    # int64 (chunks, 8): where each chunk leaves what it adds up, and where it stands in its matrices; see `spanning`
+    spans: Array
 
 
 def tabulate(
@@ -73,10 +73,10 @@ def tabulate(
     """
     if cuts is None:
         tensor, begin, counts = _chunks(sizes)
-        places = np.empty((len(tensor), 0), np.int64)
+        spans = np.empty((len(tensor), 0), np.int64)
     else:
         mine = np.flatnonzero(sizes[cuts.tensor] > 0)
-        tensor, begin, counts, places = cuts.tensor[mine], cuts.begin[mine], cuts.count[mine], cuts.places[mine]
+        tensor, begin, counts, spans = cuts.tensor[mine], cuts.begin[mine], cuts.count[mine], cuts.spans[mine]
     rows = np.zeros((len(tensor), 1 + len(starts) + 3), np.int64)
     rows[:, 0], rows[:, -2], rows[:, -1] = counts, tensor, begin
     if firsts is not None:
@@ -84,7 +84,7 @@ def tabulate(
     rows[:, -3] = 0 if groups is None else groups[tensor]
     offsets = begin * np.broadcast_to(itemsizes, len(starts))[:, None]
     rows[:, 1:-3] = (starts[:, tensor] + offsets).T
-    return Table(rows, shared_out(counts), np.array([0, len(tensor)]), int(sizes.sum()), tensor, offsets, places)
+    return Table(rows, shared_out(counts), np.array([0, len(tensor)]), int(sizes.sum()), tensor, offsets, spans)
 
 
 def _chunks(sizes: Array, chunk: int = CHUNK) -> tuple[Array, Array, Array]:
@@ -130,14 +130,14 @@ class At(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-    """The chunks of all tensors of a model, for programs that add up. `cut` and `placed` make one."""
+    """The chunks of all tensors of a model, for programs that add up. `cut` and `spanning` make one."""
 
     # int64 (chunks,): of each chunk: its tensor, its first element there, and how many it has
     tensor: Array
     begin: Array
     count: Array
-    # int64 (chunks, 8): where each leaves what it adds up, and where it stands in its matrices; see `placed`
-    places: Array
+    # int64 (chunks, 8): where each leaves what it adds up, and where it stands in its matrices; see `spanning`
+    spans: Array
     at: At  # where the values of each tensor stand
     # How many values there are of each kind: one a ``"chunk"``, a ``"part"`` (a column of a chunk), a ``"row"``, a
     # ``"column"``, a ``"tensor"``, and a ``"model"``
@@ -177,8 +177,8 @@ def cut(
     """
     sizes, n_rows, n_cols = _extents(shapes)
     if by_rows:
-        return placed(shapes, *_whole_rows(sizes, n_rows, n_cols, chunk, by_columns=by_columns))
-    return placed(shapes, *_chunks(sizes, chunk))
+        return spanning(shapes, *_whole_rows(sizes, n_rows, n_cols, chunk, by_columns=by_columns))
+    return spanning(shapes, *_chunks(sizes, chunk))
 
 
 def tall(chunk: int, width: int) -> int:
@@ -190,10 +190,10 @@ def tall(chunk: int, width: int) -> int:
     return min(max(16 * chunk // width, most // 4, 1), most)
 
 
-def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count: Array) -> Cuts:
-    """Say where chunks stand.
+def spanning(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count: Array) -> Cuts:
+    """Say what chunks span.
 
-    The places of a chunk are its number, how many rows of matrices it has and of how many elements each is, the number
+    The span of a chunk is its number, how many rows of matrices it has and of how many elements each is, the number
     of its first row among those of all tensors, that of the first column of its tensor, how many rows a matrix has, the
     number of its first row in its tensor, and where it leaves what it adds up for columns.
 
@@ -208,22 +208,22 @@ def placed(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, count
     sizes, n_rows, n_cols = _extents(shapes)
     matrices = np.array([prod(shape[:-2]) for shape in shapes], np.int64)
     rows, columns = _bounds(matrices * n_rows), _bounds(matrices * n_cols)  # there may be some without elements
-    wide = np.maximum(n_cols, 1)[tensor]
-    line, tall = begin // wide, np.maximum(n_rows, 1)[tensor]
-    matrix, last = line // tall, (begin + count - 1) // wide // tall
-    parts = (last - matrix + 1) * wide
+    width = np.maximum(n_cols, 1)[tensor]
+    line, height = begin // width, np.maximum(n_rows, 1)[tensor]
+    matrix, last = line // height, (begin + count - 1) // width // height
+    parts = (last - matrix + 1) * width
     part = _bounds(parts)
-    places = np.stack(
-        [np.arange(len(tensor)), count // wide, wide, rows[tensor] + line, columns[tensor], tall, line, part[:-1]],
+    spans = np.stack(
+        [np.arange(len(tensor)), count // width, width, rows[tensor] + line, columns[tensor], height, line, part[:-1]],
         axis=1,
     )
-    of_parts = np.stack([part[:-1], parts, matrix * wide], axis=1)
+    of_parts = np.stack([part[:-1], parts, matrix * width], axis=1)
     chunks = _bounds(np.bincount(tensor, minlength=len(shapes)))
     one = np.zeros(len(shapes), np.int64)
     at = At(np.flatnonzero(sizes), one, one, chunks, rows, columns, n_rows, n_cols, of_parts)
     totals = {"chunk": len(tensor), "part": part[-1], "row": rows[-1], "column": columns[-1]}
     return Cuts(
-        tensor, begin, count, places.astype(np.int64), at,
+        tensor, begin, count, spans.astype(np.int64), at,
         {**{kind: int(size) for kind, size in totals.items()}, "tensor": len(shapes), "model": 1},
         _named((sizes, n_rows, n_cols)),
     )  # fmt: skip

@@ -51,7 +51,7 @@ class _Code(JITCodeLibrary):
 
 
 class _SmallCode(_Code):
-    """Code that is run once a step or for small values, where what LLVM does for speed takes longer than it saves."""
+    """Code that is run once a step or for reduced values, where what LLVM does for speed takes longer than it saves."""
 
     def _optimize_final_module(self) -> None:
         tuning = binding.create_pipeline_tuning_options(speed_level=1)
@@ -230,7 +230,7 @@ class CompilerOfKernels(_Compiler):
 
 
 class CompilerOfSmallKernels(CompilerOfKernels):
-    """The way to the code of one of small values."""
+    """The way to the code of one of reduced values."""
 
     code = _SmallCode
 

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from optgen.runtime.core.program import Array, Phase, Program
+from optgen.runtime.core.reduced import Reduced
 from optgen.runtime.core.sharing import Combine, combining
-from optgen.runtime.core.small import Small
 from optgen.runtime.core.stretches import Stretch
 from optgen.runtime.core.table import At, Table
 from optgen.runtime.core.turn import CHILD
@@ -34,7 +34,7 @@ class Work(NamedTuple):
         type in which they are computed, then what ``program.keys`` returned.
     scalars : array of float64
         The scalars as they were returned.
-    small : Small or None
+    reduced : Reduced or None
         What varies over less than elements, for a program of several phases.
     combine : callable, optional
         What makes totals those of a model of which there is only a part here.
@@ -50,7 +50,7 @@ class Work(NamedTuple):
     tables: Sequence[Table]
     given: Sequence[tuple[Any, ...]]
     scalars: Array
-    small: Small | None = None
+    reduced: Reduced | None = None
     combine: Combine | None = None
     stretches: Sequence[Stretch] = ()
     tiles: Sequence[Tiles | None] = ()
@@ -60,9 +60,9 @@ class Work(NamedTuple):
 def launches(work: Work) -> list[Due]:
     """What is launched, in order; the caller holds `TURN` and runs it."""
     program, pairs = work.program, list(zip(work.tables, work.given, strict=True))
-    if work.small is None:
+    if work.reduced is None:
         return [_sweep(program.sweep, table, *given) for table, given in pairs]
-    at = work.small.cuts.at
+    at = work.reduced.cuts.at
     if work.combine or not any(work.tiles):  # what is shared is shared by all tensors at once
         return _everywhere(program.phases, pairs, at, work)
     chosen: list[Due] = []
@@ -83,16 +83,16 @@ def _everywhere(
     phases: Iterable[Phase], pairs: Sequence[tuple[Table, tuple[Any, ...]]], at: At, work: Work
 ) -> list[Due]:
     """The calls by which all of some tables go through each phase before any goes through the next."""
-    assert work.small is not None, "there are phases"
+    assert work.reduced is not None, "there are phases"
     chosen: list[Due] = []
     for phase in phases:
-        arrays = [work.small.arrays[name] for name in phase.takes]
+        arrays = [work.reduced.arrays[name] for name in phase.takes]
         if phase.between is not None:
             chosen.append(Due(partial(phase.between, at, work.scalars, *arrays)))
         else:
-            chosen += [_sweep(phase.sweep, table, table.places, *given, *arrays) for table, given in pairs]
+            chosen += [_sweep(phase.sweep, table, table.spans, *given, *arrays) for table, given in pairs]
         if work.combine:
-            chosen += map(Due, combining(phase.totals, work.program, work.small, work.combine))
+            chosen += map(Due, combining(phase.totals, work.program, work.reduced, work.combine))
     return chosen
 
 

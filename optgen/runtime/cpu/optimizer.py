@@ -11,7 +11,7 @@ from optgen.runtime.core.cohorts import Cohort, Coming
 from optgen.runtime.core.gradients import absent, in_order
 from optgen.runtime.core.optimizer import OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params
-from optgen.runtime.core.small import Small, allocated
+from optgen.runtime.core.reduced import Reduced, allocated
 from optgen.runtime.core.storage import FORMATS
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import TURN
@@ -60,7 +60,7 @@ class FusedOptimizer(OptimizerBase):
         super().__init__(params, arrays, hypers)
         self._layout()
 
-    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Small:
+    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> Reduced:
         return allocated(self.program, cuts, states)
 
     def _addresses(self, gradients: list[Any], absent: frozenset[int]) -> Array:
@@ -77,7 +77,7 @@ class FusedOptimizer(OptimizerBase):
         """What a step visits of some cohorts, a row for each."""
         sizes = [prod(shape) for shape in self._shapes]
         return visited(
-            self.program, taking, sizes, self._columns, self._storages(), small=self._small, rests=len(self._rest)
+            self.program, taking, sizes, self._columns, self._storages(), reduced=self._reduced, rests=len(self._rest)
         )
 
     def step(self, grads: Arrays, *, missing: str = "error", **hypers: float) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "exp",
     "expm1",
     "finite",
+    "float64",
     "floor",
     "fma",
     "head",
@@ -61,7 +62,6 @@ __all__ = [
     "tanh",
     "times",
     "where",
-    "wide",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -228,7 +228,7 @@ def narrow(_context: Any, x: Any, like: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def wide(_context: Any, x: Any) -> Any:
+def float64(_context: Any, x: Any) -> Any:
     """A number as a float64."""
     return types.float64(x), _cast
 

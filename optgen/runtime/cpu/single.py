@@ -19,7 +19,7 @@ from optgen.runtime.core import arrays
 from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.memory import Memory
 from optgen.runtime.core.program import Array, Call, Program, as_step_count
-from optgen.runtime.core.small import allocated, cuts_of, shape_in
+from optgen.runtime.core.reduced import allocated, cuts_of, shape_in
 from optgen.runtime.core.storage import FORMATS, Storage, beside, stored_as
 from optgen.runtime.core.table import tabulate
 from optgen.runtime.core.turn import CHILD, TURN, run
@@ -56,18 +56,18 @@ def update_array(program: Program, slots: Mapping[str, Array], t: int, hypers: M
     scalars, new = program.computed(count, values.values(), map(float, numbers))
     storage = stored_as(program.slots, formats_of(program, slots, arrays))
     keys = program.keys(count, values)
-    wide = np.array([scalars], np.float64)
-    narrow = wide.astype(storage.computed)
+    in_float64 = np.array([scalars], np.float64)
+    as_computed = in_float64.astype(storage.computed)
     writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
     if count == 1:
         fill(program, arrays, values, [theta], {name: [slots[name]] for name in (*program.copies, *program.begun)})
     with TURN:
         made = _kept if theta.size <= _SMALL else _prepared
-        its = made(program, storage, theta.shape, wide.shape, CHILD.lacks_threads)
-        small = [slots[name] for name in program.small_states]
-        given = [its.offsets + starts, wide, narrow, *keys, *small]
-        taken = map(arrays.writing, small, its.small)
-        run([*map(arrays.writing, [*its.given, *its.small], given), *its.calls, *taken, *writes])
+        its = made(program, storage, theta.shape, in_float64.shape, CHILD.lacks_threads)
+        reduced = [slots[name] for name in program.reduced_states]
+        given = [its.offsets + starts, in_float64, as_computed, *keys, *reduced]
+        read_back = map(arrays.writing, reduced, its.reduced)
+        run([*map(arrays.writing, [*its.given, *its.reduced], given), *its.calls, *read_back, *writes])
 
 
 _SMALL = 65_536
@@ -84,7 +84,7 @@ class _Prepared:
 
     calls: list[Call]
     given: list[Array]  # where chunks begin, the scalars, these as elements are computed, what draws are made from
-    small: list[Array]  # the small states, in the shapes that the caller has
+    reduced: list[Array]  # the reduced states, in the shapes that the caller has
     offsets: Array  # int64 (chunks, slots): how many bytes into an array each chunk begins
     scratch: list[Array]
 
@@ -98,17 +98,17 @@ def _prepared(
 ) -> _Prepared:
     """What a step needs besides its arrays; all code is compiled by then, so that nothing fails when some has run."""
     cuts = cuts_of(program, [shape]) if program.phases else None
-    small = {name: np.zeros(shape_in(kind, shape)) for name, kind in program.small_states.items()}
-    room = allocated(program, cuts, {name: values.reshape(-1) for name, values in small.items()}) if cuts else None
+    reduced = {name: np.zeros(shape_in(kind, shape)) for name, kind in program.reduced_states.items()}
+    room = allocated(program, cuts, {name: values.reshape(-1) for name, values in reduced.items()}) if cuts else None
     scratch = [np.empty(shape, storage.computed) for _ in program.scratch]
     count = 2 + len(program.states)
     columns = np.array([*[0] * count, *arrays.addresses(scratch)], np.int64)[:, None]
     table = tabulate(columns, np.array([prod(shape)]), [its.itemsize for _, its in storage.slots], cuts)
-    wide, narrow = np.zeros(scalars), np.zeros(scalars, storage.computed)
+    in_float64, as_computed = np.zeros(scalars), np.zeros(scalars, storage.computed)
     keys = program.keys(0, dict.fromkeys(program.seeds, 0))
-    calls = prepared(launches(Work(program, [table], [(storage.as_argument, narrow, *keys)], wide, room)))
-    given = [table.rows[:, 1 : 1 + count], wide, narrow, *keys]
-    return _Prepared(calls, given, list(small.values()), table.offsets[:count].T, scratch)
+    calls = prepared(launches(Work(program, [table], [(storage.as_argument, as_computed, *keys)], in_float64, room)))
+    given = [table.rows[:, 1 : 1 + count], in_float64, as_computed, *keys]
+    return _Prepared(calls, given, list(reduced.values()), table.offsets[:count].T, scratch)
 
 
 _kept = lru_cache(maxsize=64)(_prepared)
@@ -144,17 +144,17 @@ def addresses_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> 
     memory.check(slots["theta"], "theta", None, FORMATS, written=True)
     theta = memory.plain(slots["theta"])
     whole, dtype, double = tuple(theta.shape), memory.dtype_of(theta), np.dtype(np.float64)
-    small = {name: shape_in(kind, whole) for name, kind in program.small_states.items()}
+    reduced = {name: shape_in(kind, whole) for name, kind in program.reduced_states.items()}
     numbers = {name: slots[name] for name in program.numbers}
     found: dict[str, int] = {}
     for its, group in ((memory, {name: slots[name] for name in slots if name not in numbers}), (arrays, numbers)):
-        shapes = [() if name in numbers else small.get(name, whole) for name in group]
-        dtypes = [double if name in small or name in numbers else dtype for name in group]
+        shapes = [() if name in numbers else reduced.get(name, whole) for name in group]
+        dtypes = [double if name in reduced or name in numbers else dtype for name in group]
         given = list(group.values())
         starts = its.addresses_if_plain(given, shapes, dtypes) if given else []
         if starts is None:
             for (name, array), shape, expected in zip(group.items(), shapes, dtypes, strict=True):
-                formats = expected if name in small or name in numbers else beside(expected.name)
+                formats = expected if name in reduced or name in numbers else beside(expected.name)
                 its.check(array, name, shape, formats, written=name != "g")
             starts = its.addresses(given)
         found |= dict(zip(group, starts, strict=True))

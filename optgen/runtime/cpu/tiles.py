@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.program import Array, Phase
-from optgen.runtime.core.small import Small
+from optgen.runtime.core.reduced import Reduced
 from optgen.runtime.core.table import EXTENTS, At, Table, shared_out
 from optgen.runtime.cpu.notes import Due, kernel
 from optgen.runtime.cpu.threads import done_in_part
@@ -36,8 +36,8 @@ class Tiles:
     ----------
     at : At
         Where values stand: of whole tensors, or of the rows of each chunk as if that were a tensor.
-    small : mapping of str to array of float64
-        Small values.
+    reduced : mapping of str to array of float64
+        Reduced values.
     extents : mapping of str to array of float64
         Of each of these; sweeps go by those of tensors.
     chunks, units : array of int64, shape (tiles + 1,)
@@ -45,7 +45,7 @@ class Tiles:
     """
 
     at: At
-    small: Mapping[str, Array]
+    reduced: Mapping[str, Array]
     extents: Mapping[str, Array]
     chunks: Array
     units: Array
@@ -75,20 +75,20 @@ def fitting(unit: str, sizes: Array, itemsizes: Sequence[int]) -> Array:
     return every if unit == "row" else every & (sizes * sum(itemsizes) <= CACHED) & (sizes * PARTS <= sizes.sum())
 
 
-def tiles_of(unit: str, table: Table, small: Small) -> Tiles:
+def tiles_of(unit: str, table: Table, reduced: Reduced) -> Tiles:
     """The tiles of a table of tensors that go into some: each of a chunk's work or, where it is more, of one unit."""
-    at, tensor = small.cuts.at, table.tensor
+    at, tensor = reduced.cuts.at, table.tensor
     if unit == "tensor":
         tensors, first = np.unique(tensor, return_index=True)
         units = shared_out(np.add.reduceat(table.rows[:, 0], first))
         chunks = np.append(first, len(tensor))[units]
-        return Tiles(at._replace(tensors=tensors), small.arrays, {}, chunks, units)
-    begin, twice = table.places[:, 3], np.repeat(tensor, 2)
-    rows = np.stack([begin, begin + table.places[:, 1]], axis=1).reshape(-1)
+        return Tiles(at._replace(tensors=tensors), reduced.arrays, {}, chunks, units)
+    begin, twice = table.spans[:, 3], np.repeat(tensor, 2)
+    rows = np.stack([begin, begin + table.spans[:, 1]], axis=1).reshape(-1)
     chunks = np.arange(0, len(rows), 2)  # between two there may be rows that are elsewhere
     its = at._replace(tensors=chunks, rows=rows, groups=at.groups[twice])
-    extents = {name: small.arrays[name][twice] for name in EXTENTS}
-    return Tiles(its, small.arrays, extents, table.tasks, table.tasks)
+    extents = {name: reduced.arrays[name][twice] for name in EXTENTS}
+    return Tiles(its, reduced.arrays, extents, table.tasks, table.tasks)
 
 
 def in_tiles(
@@ -105,19 +105,19 @@ def in_tiles(
     tiles : Tiles
         Which go together.
     given : sequence
-        What sweeps take before what is small.
+        What sweeps take before what is reduced.
     scalars : array of float64
         What the others take.
     alone : bool
         Whether no other threads are to help.
     """
     notes, chosen = np.empty(len(phases), np.int64), []
-    of_units = {**tiles.small, **tiles.extents}
+    of_units = {**tiles.reduced, **tiles.extents}
     for room, phase in zip(notes[:, None], phases, strict=True):
-        known = tiles.small if phase.sweep is not None else of_units
+        known = tiles.reduced if phase.sweep is not None else of_units
         arrays = [known[name] for name in phase.takes]
         if phase.sweep is not None:
-            chosen.append(Due(partial(phase.sweep, table.rows, _NO_TASKS, table.places, *given, *arrays), room))
+            chosen.append(Due(partial(phase.sweep, table.rows, _NO_TASKS, table.spans, *given, *arrays), room))
         elif phase.between is not None:
             chosen.append(Due(partial(phase.between, tiles.at, scalars, *arrays), room))
     kinds, parts = np.array([int(phase.sweep is None) for phase in phases]), tiles.parts

@@ -13,8 +13,8 @@ import numpy as np
 
 from optgen.runtime.core.cohorts import Cohort, Coming, rows_of
 from optgen.runtime.core.program import Array, Call, Program
+from optgen.runtime.core.reduced import Reduced
 from optgen.runtime.core.sharing import Combine
-from optgen.runtime.core.small import Small
 from optgen.runtime.core.storage import Storage, keys_of
 from optgen.runtime.core.stretches import Stretch, stretches, unit_of
 from optgen.runtime.core.table import GRADIENT, At, Table, tabulate
@@ -41,7 +41,7 @@ class Visited:
         Those of each table.
     apart : At or None
         Where the values stand of the tensors that are in none, if there are values.
-    small : Small or None
+    reduced : Reduced or None
         What varies over less than elements, and where it stands.
     """
 
@@ -51,7 +51,7 @@ class Visited:
     stretches: Sequence[Stretch]
     tiles: Sequence[Tiles | None]
     apart: At | None
-    small: Small | None
+    reduced: Reduced | None
 
 
 def visited(
@@ -61,7 +61,7 @@ def visited(
     columns: Array,
     storages: Sequence[Storage],
     *,
-    small: Small | None,
+    reduced: Reduced | None,
     rests: int,
     firsts: Array | None = None,
 ) -> Visited:
@@ -79,7 +79,7 @@ def visited(
         Where each slot of each begins: theta, the gradient, states, scratch, then what is beside theta.
     storages : sequence of Storage
         How the slots of each are stored.
-    small : Small or None
+    reduced : Reduced or None
         What varies over less than elements.
     rests : int
         How many columns there are of what is beside theta.
@@ -87,8 +87,8 @@ def visited(
         With which element of a whole each parameter begins, where parameters are parts.
     """
     groups = rows_of(taking, len(sizes))
-    small = small and replace(small, cuts=small.cuts.visiting(groups))
-    cuts = small.cuts if small else None
+    reduced = reduced and replace(reduced, cuts=reduced.cuts.visiting(groups))
+    cuts = reduced.cuts if reduced else None
     present = np.where(groups >= 0, sizes, 0)
     phases = stretches(program.phases, program.kinds)
     unit, tiled = unit_of(phases), np.zeros(len(sizes), bool)
@@ -101,12 +101,12 @@ def visited(
         for chosen in (inside, outside):
             if chosen.any():
                 table = tabulate(columns, chosen, itemsizes, cuts, groups, firsts=firsts)
-                its = tiles_of(unit, table, small) if small and chosen is inside else None
+                its = tiles_of(unit, table, reduced) if reduced and chosen is inside else None
                 found.append((table, storage, its))
                 tiled[table.tensor] = its is not None
     apart = cuts.at._replace(tensors=cuts.at.tensors[~tiled[cuts.at.tensors]]) if cuts else None
     tables, ways, tiles = zip(*found, strict=True) if found else ((), (), ())
-    return Visited([cohort.members for cohort in taking], tables, ways, phases, tiles, apart, small)
+    return Visited([cohort.members for cohort in taking], tables, ways, phases, tiles, apart, reduced)
 
 
 class Kernels:
@@ -140,18 +140,18 @@ class Kernels:
 
     def _got_ready(self, program: Program, visit: Visited, step: Coming, starts: Array) -> _Ready:
         """Kernels with their arguments."""
-        wide, starts = step.scalars, starts.copy()
+        in_float64, starts = step.scalars, starts.copy()
         keys, chances = tuple(map(np.empty_like, step.keys)), keys_of(0, 0)
-        narrow = [np.empty_like(wide, its.computed) for its in visit.storages]
+        as_computed = [np.empty_like(in_float64, its.computed) for its in visit.storages]
         stored = [its.keyed_by(chances) for its in visit.storages]
-        given = [(its, scalars, *keys) for its, scalars in zip(stored, narrow, strict=True)]
+        given = [(its, scalars, *keys) for its, scalars in zip(stored, as_computed, strict=True)]
         tiles = visit.stretches, visit.tiles, visit.apart
-        work = Work(program, visit.tables, given, wide, visit.small, self._combine, *tiles)
+        work = Work(program, visit.tables, given, in_float64, visit.reduced, self._combine, *tiles)
         chosen = [*(_pointing(table, starts) for table in visit.tables), *launches(work)]
         calls = prepared(chosen)
         by_chance = chances if any(its.is_by_chance for its in visit.storages) else None
-        fill = partial(Struct(f"{wide.size}d").pack_into, wide.data, 0)
-        self._ready = _Ready(visit, CHILD.lacks_threads, calls, fill, wide, narrow, starts, keys, by_chance)
+        fill = partial(Struct(f"{in_float64.size}d").pack_into, in_float64.data, 0)
+        self._ready = _Ready(visit, CHILD.lacks_threads, calls, fill, in_float64, as_computed, starts, keys, by_chance)
         return self._ready
 
 
@@ -167,10 +167,10 @@ class _Ready(NamedTuple):
     calls : list of callable
         The calls.
     fill : callable
-        Writes all scalars to `wide`, in a third of the time that NumPy takes.
-    wide : array of float64, shape (cohorts, scalars)
+        Writes all scalars to `in_float64`, in a third of the time that NumPy takes.
+    in_float64 : array of float64, shape (cohorts, scalars)
         The scalars.
-    narrow : list of array
+    as_computed : list of array
         The same in the type in which each storage is computed.
     starts : array of int64, shape (parameters,)
         Where the gradients lie.
@@ -184,8 +184,8 @@ class _Ready(NamedTuple):
     lacks_threads: bool
     calls: list[Call]
     fill: Call
-    wide: Array
-    narrow: list[Array]
+    in_float64: Array
+    as_computed: list[Array]
     starts: Array
     keys: tuple[Array, ...]
     chances: Array | None
@@ -193,8 +193,8 @@ class _Ready(NamedTuple):
     def give(self, step: Coming, starts: Array, t: int, seed: int) -> None:
         """Let the calls be those of a step."""
         self.fill(*(step.rows[0] if len(step.rows) == 1 else chain.from_iterable(step.rows)))
-        for target in self.narrow:
-            target[...] = self.wide  # which warns of what float32 cannot hold
+        for target in self.as_computed:
+            target[...] = self.in_float64  # which warns of what float32 cannot hold
         self.starts[...] = starts
         for target, its in zip(self.keys, step.keys, strict=True):
             target[...] = its

@@ -65,7 +65,7 @@ class DeviceMemory(Memory):
         """The call that fills an array with the values of one of NumPy."""
         return partial(self.write, array, values)
 
-    def placed(self, values: Array, stream: int) -> Any:
+    def uploaded(self, values: Array, stream: int) -> Any:
         """A copy of an array of NumPy on the GPU, in memory of the library; nothing waits for it.
 
         What a library gets back it keeps for what comes later in the stream, so such an array may be let go of while

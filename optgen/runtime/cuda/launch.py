@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.program import Array, Call, Program
+from optgen.runtime.core.reduced import Reduced
 from optgen.runtime.core.sharing import Combine, combining
-from optgen.runtime.core.small import Small
 from optgen.runtime.core.storage import Handed, Storage
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import DeviceMemory
-from optgen.runtime.cuda.places import column_blocks, names_of_small, placed_on_device, row_blocks
+from optgen.runtime.cuda.lookup import column_blocks, lookup_table, names_of_reduced, row_blocks
 
 CHUNK = 64 if cuda.SIMULATED else 4096
 """Elements in a chunk, which a block of threads visits: a few moves of 128 bits for each of them."""
@@ -32,36 +32,36 @@ _WORD = 8
 
 
 @dataclass(frozen=True, eq=False)
-class SmallOnDevice(Small):
-    """The small values of a model on a GPU. `allocated_on_device` makes one."""
+class ReducedOnDevice(Reduced):
+    """The reduced values of a model on a GPU. `allocated_on_device` makes one."""
 
     flat: Any  # float64: all of them, one name after another; `arrays` are its parts
-    at: Any  # int64: where they stand; see `optgen.runtime.cuda.places`
+    at: Any  # int64: where they stand; see `optgen.runtime.cuda.lookup`
 
-    def visiting(self, cuts: Cuts, memory: DeviceMemory, stream: int) -> SmallOnDevice:
+    def visiting(self, cuts: Cuts, memory: DeviceMemory, stream: int) -> ReducedOnDevice:
         """The same for a step in which some tensors take part; see `Cuts.visiting`."""
         sizes = [len(part) for part in self.arrays.values()]
-        return replace(self, cuts=cuts, at=_placed(cuts, sizes, memory, stream))
+        return replace(self, cuts=cuts, at=_lookup(cuts, sizes, memory, stream))
 
 
 def allocated_on_device(
     program: Program, memory: DeviceMemory, cuts: Cuts, states: Mapping[str, Array], stream: int
-) -> SmallOnDevice:
-    """Make room for the small values of a program, its small states filled, by copies that are put into a stream."""
+) -> ReducedOnDevice:
+    """Make room for the reduced values of a program, its states filled, by copies that are put into a stream."""
     begun = {**cuts.extents, **states}
-    names = names_of_small(program.small_states, program.values)
+    names = names_of_reduced(program.reduced_states, program.values)
     values = [np.asarray(begun[name]) if name in begun else np.zeros(cuts.sizes[program.kinds[name]]) for name in names]
     flat = memory.full((sum(map(len, values)),), 0.0, np.dtype(np.float64))
     cuda_host.upload(cuda_host.as_device_array(flat), np.concatenate(values), stream)
     ends = np.cumsum([len(value) for value in values])
     parts = {name: flat[int(end) - len(value) : int(end)] for name, end, value in zip(names, ends, values, strict=True)}
-    at = _placed(cuts, [len(value) for value in values], memory, stream)
-    return SmallOnDevice(cuts, parts, flat, at)
+    at = _lookup(cuts, [len(value) for value in values], memory, stream)
+    return ReducedOnDevice(cuts, parts, flat, at)
 
 
-def _placed(cuts: Cuts, sizes: Sequence[int], memory: DeviceMemory, stream: int) -> Any:
-    """Where small values stand, on the GPU."""
-    return memory.placed(placed_on_device(cuts, sizes, cuda.THREADS, cuda.EACH), stream)
+def _lookup(cuts: Cuts, sizes: Sequence[int], memory: DeviceMemory, stream: int) -> Any:
+    """Where reduced values stand, on the GPU."""
+    return memory.uploaded(lookup_table(cuts, sizes, cuda.THREADS, cuda.EACH), stream)
 
 
 def _blocks_over(cuts: Cuts) -> dict[str, int]:
@@ -85,29 +85,29 @@ class OnDevice:
         storages: Sequence[Storage],
         *,
         cuts: Cuts,
-        small: SmallOnDevice | None,
+        reduced: ReducedOnDevice | None,
         memory: DeviceMemory,
         stream: int,
         held: Sequence[Any] = (),
         combine: Combine | None = None,
     ) -> None:
-        self._program, self._small, self._memory, self._combine = program, small, memory, combine
-        self._addresses = memory.placed(np.ascontiguousarray(columns, np.int64), stream)
+        self._program, self._reduced, self._memory, self._combine = program, reduced, memory, combine
+        self._addresses = memory.uploaded(np.ascontiguousarray(columns, np.int64), stream)
         self._gradients = cuda_host.as_device_array(self._addresses)[1]
         self._pointed = b""
         self._graphs: list[Array] = []
         self._pinned: Array | None = None
         groups = cuts.at.groups[cuts.tensor]
         table = np.stack([cuts.count, cuts.tensor, cuts.begin, groups]).astype(np.int64)
-        table = np.concatenate([table, cuts.places.T]) if small else table
+        table = np.concatenate([table, cuts.spans.T]) if reduced else table
         kinds = list(dict.fromkeys(storages))
         of = np.array(list(map(kinds.index, storages)))
         mine = {its: np.flatnonzero((of[cuts.tensor] == k) & (groups >= 0)) for k, its in enumerate(kinds)}
         tables = {its: np.ascontiguousarray(table[:, some]) for its, some in mine.items() if len(some)}
-        self._chunks = {its: memory.placed(rows, stream) for its, rows in tables.items()}
+        self._chunks = {its: memory.uploaded(rows, stream) for its, rows in tables.items()}
         self._counts = {its: rows.shape[1] for its, rows in tables.items()}
-        self._blocks = _blocks_over(cuts) if small else {}
-        self._held = [self._addresses, *self._chunks.values(), *([small.at, small.flat] if small else []), *held]
+        self._blocks = _blocks_over(cuts) if reduced else {}
+        self._held = [self._addresses, *self._chunks.values(), *([reduced.at, reduced.flat] if reduced else []), *held]
         self._given: _Handover | None = None
         self._prepared: list[Callable[[int], Call]] | None = None
         self._launches: dict[int, list[Call]] = {}
@@ -129,14 +129,14 @@ class OnDevice:
         of_keys = dict(zip(["keys"], keys, strict=False))
         if self._given is None:
             shape = len(rows), len(rows[0])
-            kinds = {"wide": (np.dtype(np.float64), shape), "chances": (np.dtype(np.uint64), (1, len(chances)))}
+            kinds = {"in_float64": (np.dtype(np.float64), shape), "chances": (np.dtype(np.uint64), (1, len(chances)))}
             kinds |= {name: (its.dtype, its.shape) for name, its in of_keys.items()}
             kinds |= {name: (np.dtype(name), shape) for name in {its.computed for its in self._chunks}}
             self._given = _room_for(kinds, self._memory, stream)
             self._held.append(self._given.held)
-        parts, host = {"wide": rows, "chances": chances, **of_keys}, self._given.host
+        parts, host = {"in_float64": rows, "chances": chances, **of_keys}, self._given.host
         for name, view in host.items():
-            view[...] = parts.get(name, host["wide"])  # which is the first
+            view[...] = parts.get(name, host["in_float64"])  # which is the first
         return [self._given.copying(stream)]
 
     def pointing(self, starts: Array, stream: int) -> list[Call]:
@@ -180,21 +180,21 @@ class OnDevice:
             self._pinned = cuda_host.pinned(self._addresses.shape[1])
 
     def _made(self) -> Iterator[Callable[[int], Call]]:
-        small, given, there = self._small, self._given, cuda_host.as_device_array
+        reduced, given, there = self._reduced, self._given, cuda_host.as_device_array
         assert given is not None, "kernels are compiled for scalars that are there"
-        of_small = [there(small.at), there(small.flat)] if small else []
+        of_reduced = [there(reduced.at), there(reduced.flat)] if reduced else []
         keys, chances = [given.views["keys"]] if self._program.seeds else [], given.views["chances"]
         for launch in self._program.launches:
             if launch.over == "element":
                 for storage, rows in self._chunks.items():
                     handed = Handed(storage, chances, cuda_host.address_of(chances))
                     arguments = [there(rows), there(self._addresses), handed, given.views[storage.computed], *keys]
-                    yield cuda_host.prepared(launch.kernel, self._counts[storage], [*arguments, *of_small])
-            elif small and self._blocks[launch.over]:
-                arguments = [of_small[0], given.views["wide"], of_small[1]]
+                    yield cuda_host.prepared(launch.kernel, self._counts[storage], [*arguments, *of_reduced])
+            elif reduced and self._blocks[launch.over]:
+                arguments = [of_reduced[0], given.views["in_float64"], of_reduced[1]]
                 yield cuda_host.prepared(launch.kernel, self._blocks[launch.over], arguments)
-            if small and self._combine:
-                for call in combining(launch.totals, self._program, small, self._combine):
+            if reduced and self._combine:
+                for call in combining(launch.totals, self._program, reduced, self._combine):
                     yield partial(_anywhere, call)
 
 
@@ -229,7 +229,7 @@ def _room_for(kinds: _Kinds, memory: DeviceMemory, stream: int) -> _Handover:
     sizes = {name: prod(shape) for name, (_, shape) in kinds.items()}
     counts = [max(-(-sizes[name] * dtype.itemsize // _WORD), 1) for name, (dtype, _) in kinds.items()]
     words = np.zeros(sum(counts), np.int64)
-    held = memory.placed(words, stream)
+    held = memory.uploaded(words, stream)
     device, ends = cuda_host.as_device_array(held), np.cumsum(counts).tolist()
     host, views = {}, {}
     for (name, (dtype, shape)), end, count in zip(kinds.items(), ends, counts, strict=True):

@@ -17,7 +17,7 @@ from optgen.runtime.core.gradients import absent, in_order
 from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.optimizer import OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params, Program, Value, as_step_count
-from optgen.runtime.core.small import cuts_of
+from optgen.runtime.core.reduced import cuts_of
 from optgen.runtime.core.storage import FORMATS, stored_as
 from optgen.runtime.core.table import Cuts
 from optgen.runtime.core.turn import TURN, run
@@ -25,7 +25,7 @@ from optgen.runtime.cpu.single import addresses_of, formats_of
 from optgen.runtime.cuda import host as cuda_host
 from optgen.runtime.cuda import primitives as cuda
 from optgen.runtime.cuda.arrays import DeviceMemory, memory_of
-from optgen.runtime.cuda.launch import CHUNK, OnDevice, SmallOnDevice, allocated_on_device
+from optgen.runtime.cuda.launch import CHUNK, OnDevice, ReducedOnDevice, allocated_on_device
 
 __all__ = ["FusedOptimizer", "update_array"]
 
@@ -106,14 +106,14 @@ class FusedOptimizer(OptimizerBase):
     def _visit(self, taking: Sequence[Cohort]) -> None:
         """Prepare for steps in which some cohorts take part, with a row of scalars for each."""
         groups = rows_of(taking, len(self._params))
-        stream, small = self._memory.stream(), cast("SmallOnDevice | None", self._small)
-        cuts = (small.cuts if small else cuts_of(self.program, self._shapes, self.chunk)).visiting(groups)
+        stream, reduced = self._memory.stream(), cast("ReducedOnDevice | None", self._reduced)
+        cuts = (reduced.cuts if reduced else cuts_of(self.program, self._shapes, self.chunk)).visiting(groups)
         self._work = OnDevice(
             self.program,
             self._columns,
             self._storages(),
             cuts=cuts,
-            small=small and small.visiting(cuts, self._memory, stream),
+            reduced=reduced and reduced.visiting(cuts, self._memory, stream),
             memory=self._memory,
             combine=self._combine,
             stream=stream,
@@ -123,7 +123,7 @@ class FusedOptimizer(OptimizerBase):
         )
         self._members = [cohort.members for cohort in taking]
 
-    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> SmallOnDevice:
+    def _allocated(self, cuts: Cuts, states: Mapping[str, Array]) -> ReducedOnDevice:
         return allocated_on_device(self.program, self._memory, cuts, states, self._memory.stream())
 
     def step(self, grads: Arrays, *, missing: str = "error", **hypers: float) -> None:
@@ -330,11 +330,15 @@ def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Map
         if cuda_host.is_capturing(stream):
             raise RuntimeError("step() while a CUDA graph is captured: the class of this module has launch() for that")
         cuts = cuts_of(program, [shape], CHUNK)
-        small = allocated_on_device(program, memory, cuts, {}, stream) if program.has_small else None
+        reduced = allocated_on_device(program, memory, cuts, {}, stream) if program.has_reduced else None
         scratch = [memory.full(shape, 0.0, np.dtype(storage.computed)) for _ in program.scratch]
         columns = np.array([*starts, *memory.addresses(scratch)], np.int64)[:, None]
-        work = OnDevice(program, columns, [storage], cuts=cuts, small=small, memory=memory, stream=stream)
-        states = {name: (small.arrays[name], slots[name].reshape(-1)) for name in program.small_states} if small else {}
+        work = OnDevice(program, columns, [storage], cuts=cuts, reduced=reduced, memory=memory, stream=stream)
+        states = (
+            {name: (reduced.arrays[name], slots[name].reshape(-1)) for name in program.reduced_states}
+            if reduced
+            else {}
+        )
         writes = [arrays.writing(number, np.array(value)) for number, value in zip(numbers, new, strict=True)]
         keys = program.keys(count, values)
         given = work.scalars([scalars], keys, (count, 0), stream)

@@ -28,10 +28,51 @@ from optgen.runtime.cpu import primitives as cpu
 from optgen.runtime.cuda import simulated, words
 
 __all__ = [
-    "THREADS", "as_index", "atan2", "block", "ceil", "cos", "cosine", "erf", "exp", "expm1", "finite", "floor", "fma",
-    "from_above", "head", "inf", "kernel", "leave", "left", "log", "log1p", "maximum", "mean_age", "minimum", "narrow",
-    "on_device", "on_host", "per_element", "philox", "powm1", "radius", "root_of_squares", "shrunk", "sign", "sin",
-    "sqrt", "stretched", "sync", "tail", "tan", "tanh", "thread", "times", "where", "wide",
+    "THREADS",
+    "as_index",
+    "atan2",
+    "block",
+    "ceil",
+    "cos",
+    "cosine",
+    "erf",
+    "exp",
+    "expm1",
+    "finite",
+    "float64",
+    "floor",
+    "fma",
+    "from_above",
+    "head",
+    "inf",
+    "kernel",
+    "leave",
+    "left",
+    "log",
+    "log1p",
+    "maximum",
+    "mean_age",
+    "minimum",
+    "narrow",
+    "on_device",
+    "on_host",
+    "per_element",
+    "philox",
+    "powm1",
+    "radius",
+    "root_of_squares",
+    "shrunk",
+    "sign",
+    "sin",
+    "sqrt",
+    "stretched",
+    "sync",
+    "tail",
+    "tan",
+    "tanh",
+    "thread",
+    "times",
+    "where",
 ]  # fmt: skip
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -134,7 +175,7 @@ else:
             return self.overloads[args]
 
     def on_device(function: Function) -> Function:
-        """Compile a function of the small values of one position, in float64, into the kernel that calls it."""
+        """Compile a function of the reduced values of one position, in float64, into the kernel that calls it."""
         return _CalledByKernels(function, {"device": True, "debug": False, "opt": True})
 
     def per_element(function: Function) -> Function:
@@ -223,7 +264,7 @@ def as_index(x: Any) -> Any:
 
 
 @on_device
-def wide(x: Any) -> Any:
+def float64(x: Any) -> Any:
     """A number as a float64."""
     return np.float64(x)
 

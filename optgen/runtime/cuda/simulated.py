@@ -25,7 +25,7 @@ from optgen.runtime.cpu.primitives import per_element
 
 __all__ = [
     "atan2", "block", "cos", "cosine", "erf", "exp", "expm1", "fma", "from_above", "leave", "left", "load", "load4",
-    "log", "log1p", "narrow", "philox", "place", "radius", "sin", "sqrt", "store", "store4", "sync", "tan", "tanh",
+    "log", "log1p", "narrow", "philox", "pointer", "radius", "sin", "sqrt", "store", "store4", "sync", "tan", "tanh",
     "thread", "times", "where",
 ]  # fmt: skip
 """NumPy's functions take the place of those of `math`, which know one type and raise where IEEE 754 has a value."""
@@ -150,7 +150,7 @@ class _Located:
     __ror__ = __or__
 
 
-def place(addresses: Any, column: Any, tensor: Any, begin: Any, stored: Any) -> Any:
+def pointer(addresses: Any, column: Any, tensor: Any, begin: Any, stored: Any) -> Any:
     """Where element ``begin`` of a slot of a tensor lies: an address if that is enough to load and to store it."""
     words = int(addresses[column, tensor] + begin * stored.itemsize)
     if not stored.takes_more:
@@ -166,32 +166,32 @@ def _at(address: int, i: int, name: str, count: int) -> Any:
     return np.frombuffer(memoryview(memory), dtype)
 
 
-def _loaded(place: Any, i: Any, stored: Stored, count: int) -> Any:
-    if not isinstance(place, _Located) or not stored.rest:
-        words = getattr(place, "words", place)
+def _loaded(pointer: Any, i: Any, stored: Stored, count: int) -> Any:
+    if not isinstance(pointer, _Located) or not stored.rest:
+        words = getattr(pointer, "words", pointer)
         return _at(words, i, stored.format, count).astype(stored.computed)
-    words, rest = _at(place.words, i, stored.format, count), _at(place.rest, i, stored.beside, count)
+    words, rest = _at(pointer.words, i, stored.format, count), _at(pointer.rest, i, stored.beside, count)
     numbers, whole = words.astype(np.float32), rest.astype(np.float32)
     same = whole.astype(stored.dtype).view(np.uint16) == words.view(np.uint16)
     return numbers + whole if stored.adds else np.where(same, whole, numbers)
 
 
-def _put(place: Any, i: Any, stored: Stored, *given: Any) -> None:
+def _put(pointer: Any, i: Any, stored: Stored, *given: Any) -> None:
     numbers, count = np.array(given, stored.computed), len(given)
-    words = _at(getattr(place, "words", place), i, stored.format, count)
-    words[:] = _by_chance(place, int(i), stored, numbers) if stored.is_by_chance else numbers.astype(stored.dtype)
+    words = _at(getattr(pointer, "words", pointer), i, stored.format, count)
+    words[:] = _by_chance(pointer, int(i), stored, numbers) if stored.is_by_chance else numbers.astype(stored.dtype)
     if stored.rest:
         left = numbers - words.astype(np.float32)
         rest = np.where(np.isnan(left), np.float32(0), left) if stored.adds else numbers
-        _at(place.rest, i, stored.beside, count)[:] = rest.astype(dtype_of(stored.beside))
+        _at(pointer.rest, i, stored.beside, count)[:] = rest.astype(dtype_of(stored.beside))
 
 
-def _by_chance(place: _Located, i: int, stored: Stored, numbers: Any) -> Any:
+def _by_chance(pointer: _Located, i: int, stored: Stored, numbers: Any) -> Any:
     """Numbers as words next to them."""
     rounded, is_half, made = _BY_CHANCE[stored.format], stored.format in HALF, []
     t, seed = stored.keys.ravel()
-    for element, number in enumerate(numbers, start=place.first + i):
-        four = philox(*map(np.uint64, (element // 8, place.tensor, t, stored.stream, seed)))
+    for element, number in enumerate(numbers, start=pointer.first + i):
+        four = philox(*map(np.uint64, (element // 8, pointer.tensor, t, stored.stream, seed)))
         chance = np.array(four, np.uint32).view(np.uint16)[element % 8]
         made.append(rounded(np.float32(formats.single(number)) if is_half else number, chance))
     return np.array(made, np.uint16 if is_half else stored.dtype).view(stored.dtype)
@@ -204,24 +204,24 @@ _BY_CHANCE = {
 }
 
 
-def load(place: Any, i: Any, stored: Stored) -> Any:
-    """Element i after a place, in the type in which it is computed."""
-    return _loaded(place, i, stored, 1)[0]
+def load(pointer: Any, i: Any, stored: Stored) -> Any:
+    """Element i after a pointer, in the type in which it is computed."""
+    return _loaded(pointer, i, stored, 1)[0]
 
 
-def load4(place: Any, i: Any, stored: Stored) -> Any:
-    """Elements i to i + 3, in as few moves of 128 bits as they are; the place is a multiple of 16."""
-    return tuple(_loaded(place, i, stored, 4))
+def load4(pointer: Any, i: Any, stored: Stored) -> Any:
+    """Elements i to i + 3, in as few moves of 128 bits as they are; the pointer is a multiple of 16."""
+    return tuple(_loaded(pointer, i, stored, 4))
 
 
-def store(place: Any, i: Any, stored: Stored, x: Any) -> Any:
-    """Let element i after a place be x."""
-    _put(place, i, stored, x)
+def store(pointer: Any, i: Any, stored: Stored, x: Any) -> Any:
+    """Let element i after a pointer be x."""
+    _put(pointer, i, stored, x)
 
 
-def store4(place: Any, i: Any, stored: Stored, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:  # noqa: PLR0917
+def store4(pointer: Any, i: Any, stored: Stored, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:  # noqa: PLR0917
     """Let elements i to i + 3 be these."""
-    _put(place, i, stored, x0, x1, x2, x3)
+    _put(pointer, i, stored, x0, x1, x2, x3)
 
 
 def narrow(x: Any, like: Any) -> Any:

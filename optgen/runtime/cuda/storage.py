@@ -1,8 +1,9 @@
 """How kernels on a GPU read and write slots in their storage: alone, or four elements at a time.
 
 A kernel is compiled for a `Storage`. Where elements are stored as they are computed, four of them in float32 are a move
-of 128 bits; words of 16 bits are widened when they are loaded and rounded when they are stored. A place is the address
-of words, unless there is something beside them, or chances, which follow from where in its tensor an element is.
+of 128 bits; words of 16 bits are widened when they are loaded and rounded when they are stored. A pointer is the
+address of words, unless there is something beside them, or chances, which follow from where in its tensor an element
+is.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from optgen.runtime.cpu.storage import Slots, StorageType, StoredType, Word, typ
 from optgen.runtime.cuda import words
 from optgen.runtime.cuda.primitives import PLAIN, on_device
 
-__all__ = ["in_fours", "load", "load4", "place", "store", "store4"]
+__all__ = ["in_fours", "load", "load4", "pointer", "store", "store4"]
 
 if PLAIN:
-    from optgen.runtime.cuda.simulated import load, load4, place, store, store4
+    from optgen.runtime.cuda.simulated import load, load4, pointer, store, store4
 else:
     from llvmlite import ir
     from numba.core import cgutils
@@ -122,15 +123,15 @@ else:
 
     # Where they lie ---------------------------------------------------------------------------------------------------
 
-    class _PlaceType(types.Type):
+    class _PointerType(types.Type):
         """The type of where elements lie that take more than the address of their words to be loaded and stored."""
 
         def __init__(self, stored: Stored) -> None:
             self.stored = stored
-            super().__init__(name=f"place of {stored!r}")
+            super().__init__(name=f"pointer of {stored!r}")
 
-    @register_model(_PlaceType)
-    class _PlaceParts(models.StructModel):
+    @register_model(_PointerType)
+    class _PointerParts(models.StructModel):
         """The addresses of words and of what is beside them, and what chances follow from."""
 
         def __init__(self, manager: Any, kind: Any) -> None:
@@ -154,7 +155,7 @@ else:
     @intrinsic  # type: ignore[untyped-decorator]
     def _placed(_context: Any, _words: Any, _rest: Any, _tensor: Any, _first: Any, stored: Any) -> Any:
         its = stored.stored
-        kind = _PlaceType(its) if its.takes_more else types.int64
+        kind = _PointerType(its) if its.takes_more else types.int64
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             if not its.takes_more:
@@ -170,7 +171,7 @@ else:
         return kind(*[types.int64] * 4, stored), codegen
 
     @on_device
-    def place(addresses: Any, column: Any, tensor: Any, begin: Any, stored: Any) -> Any:
+    def pointer(addresses: Any, column: Any, tensor: Any, begin: Any, stored: Any) -> Any:
         """Where element ``begin`` of a slot of a tensor lies: an address if that is enough to load and to store it."""
         its = addresses[column, tensor] + begin * _itemsize(stored)
         rest = addresses[_column(stored), tensor] + begin * _rest_itemsize(stored)
@@ -178,17 +179,17 @@ else:
 
     @_typing.register_global(or_)
     class _Joined(AbstractTemplate):
-        """Places can be joined, with each other and with other bits."""
+        """Pointers can be joined, with each other and with other bits."""
 
         def generic(self, args: Any, kws: Any) -> Any:  # noqa: ARG002
-            """The type of places that are joined."""
-            return types.int64(*map(types.unliteral, args)) if any(isinstance(x, _PlaceType) for x in args) else None
+            """The type of pointers that are joined."""
+            return types.int64(*map(types.unliteral, args)) if any(isinstance(x, _PointerType) for x in args) else None
 
     def _joined(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         """The bits that keep four elements from being moved at once: chances come in fours too."""
         joined = _constant(0, _LONG)
         for kind, value in zip(signature.args, args, strict=True):
-            if not isinstance(kind, _PlaceType):
+            if not isinstance(kind, _PointerType):
                 bits = [context.cast(builder, value, kind, types.int64)]
             else:
                 at = _parts(context, builder, kind, value)
@@ -197,21 +198,21 @@ else:
             joined = reduce(builder.or_, bits, joined)
         return joined
 
-    for its, other in ((_PlaceType, _PlaceType), (_PlaceType, types.Integer), (types.Integer, _PlaceType)):
+    for its, other in ((_PointerType, _PointerType), (_PointerType, types.Integer), (types.Integer, _PointerType)):
         _lowering.lower(or_, its, other)(_joined)
 
-    def _parts(context: Any, builder: Any, kind: Any, place: Any) -> Any:
-        """What a place is made of."""
-        if not isinstance(kind, _PlaceType):
-            return SimpleNamespace(words=place)
-        return cgutils.create_struct_proxy(kind)(context, builder, value=place)
+    def _parts(context: Any, builder: Any, kind: Any, pointer: Any) -> Any:
+        """What a pointer is made of."""
+        if not isinstance(kind, _PointerType):
+            return SimpleNamespace(words=pointer)
+        return cgutils.create_struct_proxy(kind)(context, builder, value=pointer)
 
     # Moves ------------------------------------------------------------------------------------------------------------
 
     def _pointer(builder: Any, begin: Any, i: Any, kind: Any, itemsize: int) -> Any:
         """The address of element i as a pointer into global memory, so that a load is an LDG."""
-        place = builder.add(begin, builder.mul(i, _constant(itemsize, _LONG)))
-        return builder.inttoptr(place, ir.PointerType(kind, addrspace=1))
+        address = builder.add(begin, builder.mul(i, _constant(itemsize, _LONG)))
+        return builder.inttoptr(address, ir.PointerType(kind, addrspace=1))
 
     def _moved(builder: Any, begin: Any, i: Any, name: str, lanes: int) -> tuple[Any, int]:
         """Where as many words of a format lie, in as few moves of 128 bits as they are, and how they are aligned."""
@@ -256,39 +257,39 @@ else:
         return context.get_dummy_value()
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def load(_context: Any, place: Any, _i: Any, stored: Any) -> Any:
-        """Element i after a place, in the type in which it is computed."""
+    def load(_context: Any, pointer: Any, _i: Any, stored: Any) -> Any:
+        """Element i after a pointer, in the type in which it is computed."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return _loaded(context, builder, signature, args, 1)[0]
 
-        return getattr(types, stored.stored.computed)(place, types.int64, stored), codegen
+        return getattr(types, stored.stored.computed)(pointer, types.int64, stored), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def load4(_context: Any, place: Any, _i: Any, stored: Any) -> Any:
-        """Elements i to i + 3, in as few moves of 128 bits as they are; the place is a multiple of 16."""
+    def load4(_context: Any, pointer: Any, _i: Any, stored: Any) -> Any:
+        """Elements i to i + 3, in as few moves of 128 bits as they are; the pointer is a multiple of 16."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return context.make_tuple(builder, signature.return_type, _loaded(context, builder, signature, args, 4))
 
-        return types.UniTuple(getattr(types, stored.stored.computed), 4)(place, types.int64, stored), codegen
+        return types.UniTuple(getattr(types, stored.stored.computed), 4)(pointer, types.int64, stored), codegen
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def store(_context: Any, place: Any, _i: Any, stored: Any, x: Any) -> Any:
-        """Let element i after a place be x."""
-        return types.void(place, types.int64, stored, x), _put
+    def store(_context: Any, pointer: Any, _i: Any, stored: Any, x: Any) -> Any:
+        """Let element i after a pointer be x."""
+        return types.void(pointer, types.int64, stored, x), _put
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def store4(_context: Any, place: Any, _i: Any, stored: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:  # noqa: PLR0917
+    def store4(_context: Any, pointer: Any, _i: Any, stored: Any, x0: Any, x1: Any, x2: Any, x3: Any) -> Any:  # noqa: PLR0917
         """Let elements i to i + 3 be these."""
-        return types.void(place, types.int64, stored, x0, x1, x2, x3), _put
+        return types.void(pointer, types.int64, stored, x0, x1, x2, x3), _put
 
 
 @on_device
 def in_fours(count: Any, addresses: Any) -> Any:
     """How many of the elements of a run can be moved four at a time.
 
-    All places that it is moved between are joined by ``|``: a bit of any that keeps one from being a multiple of 16
+    All pointers that it is moved between are joined by ``|``: a bit of any that keeps one from being a multiple of 16
     keeps all of them.
     """
     return 0 if (addresses | 0) & 15 else count - (count & 3)

@@ -1,18 +1,18 @@
 """Totals on the GPU: what is added up, or the largest, of values that vary over more, in an order that never changes.
 
 A thread adds up what it visits, a team or a warp the sums of its threads by halves, a block the sums of its warps in
-turn, and a sweep over what is small the sums of all blocks. All of it is float64. Nothing is added by whichever comes
+turn, and a sweep over what is reduced the sums of all blocks. All of it is float64. Nothing is added by whichever comes
 first, so the same model has the same bits on every run.
 
-Small values lie in one array, ``small``; ``x_of`` is where those called ``x`` begin there. Where the values of a tensor
-stand is in ``at``, integers that begin with where each of its parts does; see `optgen.runtime.cuda.places`.
+Reduced values lie in one array, ``reduced``; ``x_of`` is where those called ``x`` begin there. Where the values of a
+tensor stand is in ``at``, integers that begin with where each of its parts does; see `optgen.runtime.cuda.lookup`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from optgen.runtime.cuda.places import (
+from optgen.runtime.cuda.lookup import (
     BLOCKS_OF_COLUMNS,
     BLOCKS_OF_ROWS,
     CHUNKS,
@@ -220,88 +220,88 @@ AT_ONCE = 8
 
 
 @on_device
-def _by_thread(small: Any, begin: Any, end: Any, stride: Any, most: Any) -> Any:
+def _by_thread(reduced: Any, begin: Any, end: Any, stride: Any, most: Any) -> Any:
     """The total of values so far apart, by the thread that calls."""
     found = -inf if most else 0.0
     k = begin
     while k + (AT_ONCE - 1) * stride < end:
-        a, b, c, d = small[k], small[k + stride], small[k + 2 * stride], small[k + 3 * stride]
+        a, b, c, d = reduced[k], reduced[k + stride], reduced[k + 2 * stride], reduced[k + 3 * stride]
         k += 4 * stride
-        e, f, g, h = small[k], small[k + stride], small[k + 2 * stride], small[k + 3 * stride]
+        e, f, g, h = reduced[k], reduced[k + stride], reduced[k + 2 * stride], reduced[k + 3 * stride]
         k += 4 * stride
         a, b, c, d = _both(a, b, most), _both(c, d, most), _both(e, f, most), _both(g, h, most)
         a, b = _both(a, b, most), _both(c, d, most)
         found = _both(found, _both(a, b, most), most)
     while k < end:
-        found = _both(found, small[k], most)
+        found = _both(found, reduced[k], most)
         k += stride
     return found
 
 
 @on_device
-def _over(small: Any, begin: Any, end: Any, most: Any) -> Any:
-    found = _by_thread(small, begin + thread(), end, THREADS, most)
+def _over(reduced: Any, begin: Any, end: Any, most: Any) -> Any:
+    found = _by_thread(reduced, begin + thread(), end, THREADS, most)
     return _of_block(found, most)
 
 
 @on_device
-def sum_over(small: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
+def sum_over(reduced: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
     """The sum over a tensor's `CHUNKS`, `ROWS` or `COLUMNS`; all threads of the block must call."""
-    return _over(small, x_of + at[at[these] + j], x_of + at[at[these] + j + 1], 0)
+    return _over(reduced, x_of + at[at[these] + j], x_of + at[at[these] + j + 1], 0)
 
 
 @on_device
-def max_over(small: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
+def max_over(reduced: Any, x_of: Any, at: Any, these: Any, j: Any) -> Any:
     """The largest of a tensor's `CHUNKS`, `ROWS` or `COLUMNS`; all threads of the block must call."""
-    return _over(small, x_of + at[at[these] + j], x_of + at[at[these] + j + 1], 1)
+    return _over(reduced, x_of + at[at[these] + j], x_of + at[at[these] + j + 1], 1)
 
 
 @on_device
-def _over_tensors(small: Any, x_of: Any, at: Any, family: Any, most: Any) -> Any:
+def _over_tensors(reduced: Any, x_of: Any, at: Any, family: Any, most: Any) -> Any:
     """Over the tensors of a parameter group, or all if it is none; all threads of the block must call."""
     found = -inf if most else 0.0
     k = thread() + at[TENSORS]
     end = at[TENSORS] + at[N_TENSORS]
     while k < end:
         if family < 0 or at[at[FAMILIES] + at[k]] == family:
-            value = small[x_of + at[k]]
+            value = reduced[x_of + at[k]]
             found = _both(found, value, most)
         k += THREADS
     return _of_block(found, most)
 
 
 @on_device
-def sum_over_group(small: Any, x_of: Any, at: Any, j: Any) -> Any:
+def sum_over_group(reduced: Any, x_of: Any, at: Any, j: Any) -> Any:
     """The sum over the tensors of a tensor's parameter group that take part; all threads of the block must call."""
-    return _over_tensors(small, x_of, at, at[at[FAMILIES] + j], 0)
+    return _over_tensors(reduced, x_of, at, at[at[FAMILIES] + j], 0)
 
 
 @on_device
-def max_over_group(small: Any, x_of: Any, at: Any, j: Any) -> Any:
+def max_over_group(reduced: Any, x_of: Any, at: Any, j: Any) -> Any:
     """The largest of the tensors of a tensor's parameter group; all threads of the block must call."""
-    return _over_tensors(small, x_of, at, at[at[FAMILIES] + j], 1)
+    return _over_tensors(reduced, x_of, at, at[at[FAMILIES] + j], 1)
 
 
 @on_device
-def sum_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
+def sum_over_tensors(reduced: Any, x_of: Any, at: Any) -> Any:
     """The sum over the tensors that have elements; all threads of the block must call."""
-    return _over_tensors(small, x_of, at, -1, 0)
+    return _over_tensors(reduced, x_of, at, -1, 0)
 
 
 @on_device
-def max_over_tensors(small: Any, x_of: Any, at: Any) -> Any:
+def max_over_tensors(reduced: Any, x_of: Any, at: Any) -> Any:
     """The largest of the tensors that have elements; all threads of the block must call."""
-    return _over_tensors(small, x_of, at, -1, 1)
+    return _over_tensors(reduced, x_of, at, -1, 1)
 
 
 # By those that share a row or a column -------------------------------------------------------------------------------
 
 
 @on_device
-def _shared(small: Any, begin: Any, end: Any, stride: Any, power: Any, most: Any) -> Any:  # noqa: PLR0917
+def _shared(reduced: Any, begin: Any, end: Any, stride: Any, power: Any, most: Any) -> Any:  # noqa: PLR0917
     """The total of values so far apart, by the threads of a block that share a row or a column; the first is told."""
     lines, share, shares = 1 << power, thread() >> power, THREADS >> power
-    found = _by_thread(small, begin + share * stride, end, shares * stride, most)
+    found = _by_thread(reduced, begin + share * stride, end, shares * stride, most)
     while shares > 1:
         leave(thread(), found)
         sync()
@@ -314,17 +314,17 @@ def _shared(small: Any, begin: Any, end: Any, stride: Any, power: Any, most: Any
 
 
 @on_device
-def _down(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
+def _down(reduced: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
     size, width = at[at[N_ROWS] + j], at[at[N_COLS] + j]
     begin = x_of + at[at[ROWS] + j] + (i - at[at[COLUMNS] + j]) // width * size
-    return _shared(small, begin, begin + size, 1, _of_columns(at, POWER), most)
+    return _shared(reduced, begin, begin + size, 1, _of_columns(at, POWER), most)
 
 
 @on_device
-def _along(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
+def _along(reduced: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
     size, height = at[at[N_COLS] + j], at[at[N_ROWS] + j]
     begin = x_of + at[at[COLUMNS] + j] + (i - at[at[ROWS] + j]) // height * size
-    return _shared(small, begin, begin + size, 1, _of_rows(at, POWER), most)
+    return _shared(reduced, begin, begin + size, 1, _of_rows(at, POWER), most)
 
 
 @on_device
@@ -341,7 +341,7 @@ def _chunk_after(at: Any, chunk: Any, end: Any, column: Any, ends: Any) -> Any:
 
 
 @on_device
-def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
+def _of_column(reduced: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any:  # noqa: PLR0917
     """What chunks have left: one of several matrices each for itself, several of one matrix a part a column each."""
     column = i - at[at[COLUMNS] + j]
     last = at[at[CHUNKS] + j + 1]
@@ -349,40 +349,40 @@ def _of_column(small: Any, x_of: Any, at: Any, j: Any, i: Any, most: Any) -> Any
     end = _chunk_after(at, chunk, last, column, 0)
     place, width = at[PARTS] + 3 * chunk, at[at[N_COLS] + j]
     begin = x_of + at[place] + column - at[place + 2]
-    return _shared(small, begin, begin + (end - chunk) * width, width, _of_columns(at, POWER), most)
+    return _shared(reduced, begin, begin + (end - chunk) * width, width, _of_columns(at, POWER), most)
 
 
 @on_device
-def sum_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+def sum_down(reduced: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a column, the sum over the rows of its matrix of what each has; all threads of the block must call."""
-    return _down(small, x_of, at, j, i, 0)
+    return _down(reduced, x_of, at, j, i, 0)
 
 
 @on_device
-def sum_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+def sum_along(reduced: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a row, the sum over the columns of its matrix of what each has; all threads of the block must call."""
-    return _along(small, x_of, at, j, i, 0)
+    return _along(reduced, x_of, at, j, i, 0)
 
 
 @on_device
-def column_sum(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+def column_sum(reduced: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a column, the sum of what chunks have left for it; all threads of the block must call."""
-    return _of_column(small, x_of, at, j, i, 0)
+    return _of_column(reduced, x_of, at, j, i, 0)
 
 
 @on_device
-def max_down(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+def max_down(reduced: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a column, the largest over the rows of its matrix of what each has; all threads of the block must call."""
-    return _down(small, x_of, at, j, i, 1)
+    return _down(reduced, x_of, at, j, i, 1)
 
 
 @on_device
-def max_along(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+def max_along(reduced: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a row, the largest over the columns of its matrix of what each has; all threads of the block must call."""
-    return _along(small, x_of, at, j, i, 1)
+    return _along(reduced, x_of, at, j, i, 1)
 
 
 @on_device
-def column_max(small: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
+def column_max(reduced: Any, x_of: Any, at: Any, j: Any, i: Any) -> Any:
     """For a column, the largest of what chunks have left for it; all threads of the block must call."""
-    return _of_column(small, x_of, at, j, i, 1)
+    return _of_column(reduced, x_of, at, j, i, 1)

@@ -17,7 +17,7 @@ from optgen.language import symbols
 from optgen.language.reductions import Reduction
 from optgen.language.spec import Optimizer
 from optgen.verify import reference
-from optgen.verify.candidate import Candidate, Effort, taken_up
+from optgen.verify.candidate import Candidate, Effort, resumed_at
 from optgen.verify.claims.rule import Rule, new, plain
 from optgen.verify.settings import at_switches
 
@@ -159,7 +159,7 @@ class KernelOnTrial:
         optimizer = self.kind(self.tensors(after), **hypers)
         numbers = {name: np.array(states[name].flat[0]) for name in optimizer.program.numbers}
         if t > 1 or numbers:
-            taken_up(optimizer, t - 1, numbers)
+            resumed_at(optimizer, t - 1, numbers)
         for name, arrays in self._arrays(optimizer).items():
             for array, given in zip(arrays, self.narrowed(states[name], arrays), strict=True):
                 array[...] = given

@@ -174,8 +174,8 @@ def _equal_trial(claim: properties.EqualTo, trial: Trial) -> Violations:
     for hypers in trial.settings():
         for dtype in (np.float32, np.float64):
             theta, grads = trial.thetas().astype(dtype), trial.grads(_steps(claim)).astype(dtype)
-            taken = {name: value for name, value in hypers.items() if name in theirs}
-            walks = (kernel.walked(h, theta, grads) for kernel, h in ((trial.kernel, hypers), (other, taken)))
+            own = {name: value for name, value in hypers.items() if name in theirs}
+            walks = (kernel.walked(h, theta, grads) for kernel, h in ((trial.kernel, hypers), (other, own)))
             for mine, others in zip(*walks, strict=True):
                 for name in sorted(shared):
                     found, wanted = mine[f"{name}_next"], others[f"{name}_next"]
@@ -215,17 +215,17 @@ def _equivalent_trial(claim: properties.Equivalent, trial: Trial) -> Violations:
         thetas: list[Floats] = []
         states: dict[str, list[Floats]] = {}
         for values in kernel.walked(hypers, trial.thetas(), trial.grads(_steps(claim))):
-            taken = {hyper.name: float(seen(hyper.name, values)[0]) for hyper in other.hypers}
+            own = {hyper.name: float(seen(hyper.name, values)[0]) for hyper in other.hypers}
             if not thetas:
                 thetas = kernel.tensors(seen("theta", values))
-                starts = reference.start(other, thetas, hypers=taken)
+                starts = reference.start(other, thetas, hypers=own)
                 states = {name: kernel.narrowed(seen(name, values), start) for name, start in starts.items()}
                 known = [state.name for state in other.states if not state.init.has(symbols.g)]
                 for name in known:
                     found, wanted = kernel.flat(states[name]), kernel.flat(starts[name])
                     yield different(values, f"at the start {name}", found, wanted)
             t, grads = int(values["t"]), kernel.tensors(values["g"])
-            thetas, states = reference.step(other, thetas, grads, states, t, hypers=taken)
+            thetas, states = reference.step(other, thetas, grads, states, t, hypers=own)
             for name, theirs in {"theta": thetas, **states}.items():
                 found, wanted = seen(name, values, "_next"), kernel.flat(theirs)
                 scale = largest[name] = np.fmax(largest.get(name, 0), np.abs(wanted))

@@ -67,7 +67,7 @@ def _compared(
     optimizer: Optimizer, functions: Functions, layout: Layout, case: Assumed, draw: random.Random
 ) -> Iterator[Finding]:
     """Compare what a step stores with the spec in one case."""
-    remembered = (theta, *optimizer.slots, *optimizer.small_states)
+    remembered = (theta, *optimizer.slots, *optimizer.reduced_states)
     label = f"  [{case}]" if case.truth else ""
     run = SymbolicRun(functions, {let.target.name: let.target for let in optimizer.equations}, case)
     run.memory.update({x.name: x for x in (g, *remembered)}, **EXTENTS)

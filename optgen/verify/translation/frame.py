@@ -50,8 +50,8 @@ def said(tree: ast.Module) -> Mapping[str, Any]:
 
 def layout(optimizer: Optimizer, program: Mapping[str, Any]) -> Layout:
     """What PROGRAM says of memory, and what a step launches."""
-    small = {state.name: state.space.value for state in optimizer.small_states}
-    kinds = {**dict.fromkeys(EXTENTS, "tensor"), **small, **program.get("values", {})}
+    reduced = {state.name: state.space.value for state in optimizer.reduced_states}
+    kinds = {**dict.fromkeys(EXTENTS, "tensor"), **reduced, **program.get("values", {})}
     launches = [StepKernel(each.over, each.kernel, totals=each.totals) for each in program.get("launches", ())]
     launches += [_phase(phase) for phase in program.get("phases", ())]
     if "sweep" in program:
@@ -65,14 +65,14 @@ def layout(optimizer: Optimizer, program: Mapping[str, Any]) -> Layout:
     slots = ("theta", "g", *(state.name for state in optimizer.slots), *program.get("scratch", ()))
     hypers = {hyper.name: hyper for hyper in optimizer.hypers}
     seeds = tuple(hypers[name] for name in program.get("seeds", ()))
-    in_rounds = len(launches) > 1 or "phases" in program or "values" in program or "small_states" in program
+    in_rounds = len(launches) > 1 or "phases" in program or "values" in program or "reduced_states" in program
     return Layout(slots, kinds, tuple(launches), seeds, in_rounds)
 
 
 def _phase(phase: Any) -> StepKernel:
     match phase.does:
         case {"between": name, **others} if not others:
-            return StepKernel("small", name, phase.takes, phase.totals)
+            return StepKernel("reduced", name, phase.takes, phase.totals)
         case {"sweep": name, **others} if not others:
             return StepKernel("element", name, phase.takes, phase.totals)
     raise Rejected(f"a phase does {phase.does}")
@@ -105,7 +105,7 @@ def _origins(
 def _starts(candidate: Candidate, function: ast.FunctionDef) -> Iterator[str]:
     """What is wrong with the values that states start from."""
     run = SymbolicRun({"initial": reader.function(function, "host")}, {}, Assumed(()))
-    states = (*candidate.optimizer.slots, *candidate.optimizer.small_states, *candidate.optimizer.numbers)
+    states = (*candidate.optimizer.slots, *candidate.optimizer.reduced_states, *candidate.optimizer.numbers)
     values = run.call("initial", candidate.optimizer.hypers, "host")
     expected = tuple(S.Zero if state.init.has(theta, g) else state.init for state in states)
     for state, value, init in zip(states, values, expected, strict=True):
@@ -144,20 +144,20 @@ def _data(candidate: Candidate, everything: Sequence[ast.AST], program: Mapping[
                     yield f"`{name}` has the defaults {found} where the spec has {defaults}"
                 if not _is_handing_on(node):
                     yield f"`{name}` does not hand on what it is given under the same names"
-    small = {state.name: state.space.value for state in optimizer.small_states}
+    reduced = {state.name: state.space.value for state in optimizer.reduced_states}
     expected = {
         "states": [x.name for x in optimizer.slots],
         "numbers": [x.name for x in optimizer.numbers],
-        "small_states": [*small],
+        "reduced_states": [*reduced],
     }
     for part, its in expected.items():
         if [*program.get(part, ())] != its:
             yield f"the {part.replace('_', ' ')} are {program.get(part)} in PROGRAM"
-    if dict(program.get("small_states", {})) != small:
-        yield f"the small states are {program.get('small_states')} in PROGRAM where the spec has {small}"
+    if dict(program.get("reduced_states", {})) != reduced:
+        yield f"the reduced states are {program.get('reduced_states')} in PROGRAM where the spec has {reduced}"
     values = program.get("values", {})
     slots = ("theta", "g", *program["states"], *program.get("scratch", ()))
-    names = [*slots, *EXTENTS, *small, *values, *program.get("numbers", ())]
+    names = [*slots, *EXTENTS, *reduced, *values, *program.get("numbers", ())]
     yield from (f"PROGRAM has `{name}` twice" for name in sorted(set(names)) if names.count(name) > 1)
     yield from (f"PROGRAM has `{name}` for each {kind}" for name, kind in values.items() if kind not in _KINDS)
     for part in ("initial", "scalars", *(program.keys() & {"derived"})):

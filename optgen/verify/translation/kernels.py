@@ -139,12 +139,12 @@ class _Execution(Looking):
         over = self.launched.over
         kernel = require(self.run.functions, self.launched.function, "kernel")
         if over == "element":
-            rounds = ["at", "small"] * self.layout.in_rounds
+            rounds = ["at", "reduced"] * self.layout.in_rounds
             given = ["chunks", "addresses", "storage", "scalars", *self.keys, *rounds]
             return kernel, self.bound(kernel, [*map(Given, given)]), Standing("chunk", _OF_CHUNK, alone=False)
         here = {"tensor": TENSOR, over: VISITED} if over in COUNTS else {over: TENSOR}
         here["model"] = S.Zero
-        names = self.bound(kernel, [Given("at"), Given("scalars"), Given("small")])
+        names = self.bound(kernel, [Given("at"), Given("scalars"), Given("reduced")])
         return kernel, names, Standing(over, here, own=over, alone=False)
 
     @property
@@ -166,12 +166,12 @@ class _Execution(Looking):
         """What a sweep does to a chunk."""
         sweep = require(self.run.functions, self.launched.function, "sweep")
         row, call = _visited(sweep)
-        given = [*map(Given, ["rows", "tasks", *["places"] * self.layout.in_rounds, *common]), *self.arrays()]
+        given = [*map(Given, ["rows", "tasks", *["spans"] * self.layout.in_rounds, *common]), *self.arrays()]
         names = self.bound(sweep, given) | {row: Given("each row")}
         values = [self.value(each, names, Standing("model", {})) for each in call.arguments]
         function = require(self.run.functions, call.function, "chunk")
-        place = [Given("place")] * self.layout.in_rounds
-        if values != [Given("row"), *place, *map(Given, common), *self.arrays()]:
+        span = [Given("span")] * self.layout.in_rounds
+        if values != [Given("row"), *span, *map(Given, common), *self.arrays()]:
             raise Rejected(f"`{call.function}` does not take what `{sweep.name}` gives it")
         return function, self.bound(function, values)
 
@@ -191,8 +191,8 @@ class _Execution(Looking):
                     self.assign(targets, value, names, visit)
                 case Accumulate(total, how, value):
                     self.add(total, how, self.value(value, names, visit), names, visit)
-                case Store(slot, place, index, values):
-                    at = self.element_at(slot, place, index, len(values), names, visit)
+                case Store(slot, pointer, index, values):
+                    at = self.element_at(slot, pointer, index, len(values), names, visit)
                     for k, value in enumerate(values):
                         self.put(replace(at, index=at.index + k), self.value(value, names, visit), visit)
                 case Loop():

@@ -13,8 +13,8 @@ from optgen.language.noise import Draw, normal
 from optgen.language.reductions import numel
 from optgen.language.sums import plain
 from optgen.language.text import text
-from optgen.loops.nodes import Binary, Call, Cast, Constant, Expression, Field, Item, Load, Name, Place, Run, View
-from optgen.runtime.cuda import places as on_device
+from optgen.loops.nodes import Binary, Call, Cast, Constant, Expression, Field, Item, Load, Name, Pointer, Run, View
+from optgen.runtime.cuda import lookup as on_device
 from optgen.verify.reader import Rejected
 from optgen.verify.translation.meaning import Whole
 from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, said
@@ -39,9 +39,9 @@ from optgen.verify.translation.where import (
     MATRIX,
     MATRIX_ROWS,
     PART,
-    PLACE,
     RANK,
     ROW,
+    SPAN,
     TEAM,
     TENSOR,
     THREAD,
@@ -83,7 +83,7 @@ class Looking:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it is for blocks of threads, whose small values are all in one place."""
+        """Whether it is for blocks of threads, whose reduced values are all in one place."""
         return self.launched.takes is None
 
     def through(self, end: Expr, whole: str) -> None:
@@ -115,17 +115,17 @@ class Looking:
         """Where an item of an array is."""
         array, *index = (self.value(each, names, visit) for each in (item.array, *item.indices))
         match array, index:
-            case Given("small"), [Spot() as at]:
+            case Given("reduced"), [Spot() as at]:
                 return at
             case Spot(), [Expr() as i] if not self.on_gpu or array.kind == "groups":
                 return replace(array, index=array.index + i)
         raise Rejected(f"{said(item)} is no value of an array that is given")
 
     def element_at(  # noqa: PLR0917
-        self, slot: str, place: Expression, index: Expression, lanes: int, names: Names, visit: Standing
+        self, slot: str, pointer: Expression, index: Expression, lanes: int, names: Names, visit: Standing
     ) -> Spot:
         """From where on elements are moved."""
-        at, i = self.value(place, names, visit), self.value(index, names, visit)
+        at, i = self.value(pointer, names, visit), self.value(index, names, visit)
         if not isinstance(at, Spot) or at.name != slot or (lanes > 1 and at not in self.aligned):
             raise Rejected(f"`{slot}` is not where elements of it are moved, {lanes} at once")
         return replace(at, index=at.index + i)
@@ -138,11 +138,11 @@ class Looking:
         match node:
             case Call(function, arguments) if function in self.run.functions:
                 given = [self.value(argument, names, visit) for argument in arguments]
-                kind = "element" if self.launched.over == "element" else "small"
+                kind = "element" if self.launched.over == "element" else "reduced"
                 strange = ELSEWHERE in given
                 found = [ELSEWHERE] * count if strange else self.run.call(function, given, kind)  # type: ignore[arg-type]
-            case Load(slot, place, index, lanes):
-                at = self.element_at(slot, place, index, lanes, names, visit)
+            case Load(slot, pointer, index, lanes):
+                at = self.element_at(slot, pointer, index, lanes, names, visit)
                 found = [self.read(replace(at, index=at.index + k), visit) for k in range(lanes)]
             case Call("draw" | "draw4" as function, (index, tensor, *keys)):
                 lanes = 4 if function == "draw4" else 1
@@ -183,7 +183,7 @@ class Looking:
                 ):
                     return Spot(slot, "element", FIRST + its[1])
                 raise Rejected(f"`{slot}` is not viewed where the chunk has it: it does not prepare a chunk")
-            case Place(slot, addresses, column, tensor, begin):
+            case Pointer(slot, addresses, column, tensor, begin):
                 its = [self.value(each, names, visit) for each in (addresses, tensor, begin)]
                 if its[:2] == [Given("addresses"), TENSOR] and self.layout.columns[column:][:1] == (slot,):
                     return Spot(slot, "element", its[2])
@@ -232,12 +232,12 @@ class Looking:
         """A value of something that a kernel is given."""
         array, *index = (self.value(each, names, visit) for each in (node.array, *node.indices))
         match array, index:
-            case Given("rows" | "places" as what), [Given("each row")]:
+            case Given("rows" | "spans" as what), [Given("each row")]:
                 return Given(what[:-1])
             case Given("row"), [Integer() as k] if int(k) in ROW:
                 return ROW[int(k)]
-            case Given("place"), [Integer() as k] if 0 <= k < len(PLACE):
-                return PLACE[k]
+            case Given("span"), [Integer() as k] if 0 <= k < len(SPAN):
+                return SPAN[k]
             case Given("chunks"), [Integer() as k, block] if block == BLOCK and 0 <= k < len(CHUNKS):
                 return CHUNKS[k]
             case Given("scalars"), [group, k] if group == (S.Zero if visit.kind == "model" else GROUP):
@@ -246,8 +246,8 @@ class Looking:
                 return Given(f"key {k}")
             case Given("at"), [Integer() as k] if k == on_device.GROUPS:
                 return Spot("groups", "groups")
-            case Given("at"), [Integer() as k] if on_device.SMALL <= k < on_device.SMALL + len(self.layout.kinds):
-                name = list(self.layout.kinds)[k - on_device.SMALL]
+            case Given("at"), [Integer() as k] if on_device.REDUCED <= k < on_device.REDUCED + len(self.layout.kinds):
+                name = list(self.layout.kinds)[k - on_device.REDUCED]
                 return Spot(name, self.layout.kinds[name])
             case (Given("at"), [Spot("groups", _, tensor)]) | (Given("at.groups"), [tensor]) if tensor == TENSOR:
                 return GROUP
@@ -275,7 +275,7 @@ class Looking:
         if name.endswith(("_of_block", "_of_team") if self.on_gpu else "_of_lanes"):
             return self.joined(name, given, visit)
         if name in _SPREAD or name.startswith(("sum_", "max_")):
-            its = [each for each in given if each not in (Given("small"), Given("at"))]
+            its = [each for each in given if each not in (Given("reduced"), Given("at"))]
             return self.spread(name, its, visit) if name in _SPREAD else self.total(name, its, visit)
         if ELSEWHERE in given:
             return ELSEWHERE

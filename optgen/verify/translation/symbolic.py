@@ -55,8 +55,8 @@ class SymbolicRun:
     def host(self, optimizer: Optimizer) -> tuple[Sequence[Expr], dict[State, Expr]]:
         """Run `scalars`: what the sweeps take, and the new values of the states that are one number."""
         results = self.call("scalars", [t, *optimizer.hypers, *optimizer.numbers], "host")
-        taken = len(results) - len(optimizer.numbers)
-        return results[:taken], dict(zip(optimizer.numbers, results[taken:], strict=True))
+        count = len(results) - len(optimizer.numbers)
+        return results[:count], dict(zip(optimizer.numbers, results[count:], strict=True))
 
     def body(self, statements: Sequence[nodes.Statement], names: Names) -> tuple[Expr, ...] | None:
         """Run statements; what they return, or None if they do not."""

@@ -23,9 +23,9 @@ EXTENTS: Mapping[str, Expr] = {x.name: x for x in (numel, n_rows, n_cols)}
 class StepKernel:
     """What a step launches."""
 
-    over: str  # what it visits; "small" if that is all there is between two sweeps, one thing after another
+    over: str  # what it visits; "reduced" if that is all there is between two sweeps, one thing after another
     function: str  # what does it
-    # The arrays of small values that it is given, one after another; None if they are all in one place
+    # The arrays of reduced values that it is given, one after another; None if they are all in one place
     takes: tuple[str, ...] | None = None
     # The arrays that hold totals after it, whole in what it visits: how they are made, and of what
     totals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Layout:
     """What PROGRAM says of memory, and what a step launches."""
 
     columns: tuple[str, ...]  # the slots in the order of their columns
-    # Of which kind each array of small values is: ``{"acc0": "chunk", "r": "row"}``, in their order in memory
+    # Of which kind each array of reduced values is: ``{"acc0": "chunk", "r": "row"}``, in their order in memory
     kinds: Mapping[str, str]
     launches: tuple[StepKernel, ...]  # in order
     seeds: tuple[Hyper, ...]  # the hyperparameters that the kernels are given as whole numbers, after the step
@@ -103,11 +103,11 @@ ELSEWHERE = Given("a value of another element")
     "count tensor first_element group chunk lines width first_row first_column matrix_rows line_before parts_begin line"
     " i thread block THREADS fours visited start LANES team rank line_of_column end_of_column"
 ).split())  # fmt: skip
-PLACE = (CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS)
+SPAN = (CHUNK, LINES, WIDTH, FIRST_ROW, FIRST_COLUMN, MATRIX_ROWS, BEFORE, PARTS)
 """What a chunk knows of where it is, in the order in which tables have it."""
 ROW = {0: COUNT, -3: GROUP, -2: TENSOR}
 """What a row of the table says of a chunk, on a CPU."""
-CHUNKS = (COUNT, TENSOR, FIRST, GROUP, *PLACE)
+CHUNKS = (COUNT, TENSOR, FIRST, GROUP, *SPAN)
 """What the table says of a chunk on a GPU."""
 MATRIX = Whole(BEFORE + LINE, MATRIX_ROWS)
 PARTS_COUNT = (Whole(BEFORE + LINES - 1, MATRIX_ROWS) - Whole(BEFORE, MATRIX_ROWS) + 1) * WIDTH

@@ -1,4 +1,4 @@
-"""What of a model varies over less than elements: small states, and what sweeps leave for each other.
+"""What of a model varies over less than elements: reduced states, and what sweeps leave for each other.
 
 All of it is float64, in one flat array a name, in which the values of all tensors stand one after another.
 """
@@ -15,11 +15,11 @@ from optgen.runtime.core.table import CHUNK, Cuts, cut
 
 
 @dataclass(frozen=True, eq=False)
-class Small:
-    """The small values of a model. `allocated` makes one."""
+class Reduced:
+    """The reduced values of a model. `allocated` makes one."""
 
     cuts: Cuts  # how its tensors are cut, and where their values stand
-    # Arrays of float64: small states, and what sweeps leave for each other
+    # Arrays of float64: reduced states, and what sweeps leave for each other
     arrays: Mapping[str, Array]
 
 
@@ -29,10 +29,10 @@ def cuts_of(program: Program, shapes: Sequence[tuple[int, ...]], chunk: int = CH
     return cut(shapes, by_rows=bool(kinds & {"row", "column", "part"}), by_columns="part" in kinds, chunk=chunk)
 
 
-def allocated(program: Program, cuts: Cuts, states: Mapping[str, Array]) -> Small:
-    """Room for what the phases of a program leave for each other, beside its small states, which are given flat."""
+def allocated(program: Program, cuts: Cuts, states: Mapping[str, Array]) -> Reduced:
+    """Room for what the phases of a program leave for each other, beside its reduced states, which are given flat."""
     room = {name: np.zeros(cuts.sizes[kind]) for name, kind in program.values.items() if name not in states}
-    return Small(cuts, {**cuts.extents, **room, **states})
+    return Reduced(cuts, {**cuts.extents, **room, **states})
 
 
 def filled(kind: str, values: Array, cuts: Cuts) -> Array:

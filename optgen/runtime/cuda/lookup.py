@@ -1,7 +1,7 @@
 """Where the values of each tensor stand, as one array of integers that a kernel on a GPU can look things up in.
 
-Its first entries say where its parts begin, or are counts; `placed_on_device` fills it, and the functions of
-`optgen.runtime.cuda.totals` read it. After them comes where each array of small values begins among all of them.
+Its first entries say where its parts begin, or are counts; `lookup_table` fills it, and the functions of
+`optgen.runtime.cuda.totals` read it. After them comes where each array of reduced values begins among all of them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from optgen.runtime.core.program import Array
 from optgen.runtime.core.table import EXTENTS, At, Cuts
 
 TENSORS, N_TENSORS, CHUNKS, ROWS, COLUMNS, N_ROWS, N_COLS, PARTS, GROUPS, FAMILIES = range(10)
-BLOCKS_OF_ROWS, BLOCKS_OF_COLUMNS, SMALL = range(10, 13)
+BLOCKS_OF_ROWS, BLOCKS_OF_COLUMNS, REDUCED = range(10, 13)
 """What the entries are: the fields of `optgen.runtime.core.table.At`, how many tensors take part, and for which rows or
-columns each block of a launch over these is; at `SMALL` begin the places of small values, in the order of their
-names."""
+columns each block of a launch over these is; from `REDUCED` on stands where the reduced values of each name begin,
+in the order of their names."""
 TENSOR, FIRST, COUNT, POWER = range(4)
 """What is known of such a block: its tensor, the first row, how many there are, and the power of two of those for which
 it has room: the threads that are left share them."""
 
 
-def names_of_small(small_states: Mapping[str, str], values: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of all small values of a program, in the order of their places: first those that every program has."""
-    return (*EXTENTS, *dict.fromkeys((*small_states, *values)))
+def names_of_reduced(reduced_states: Mapping[str, str], values: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of all reduced values of a program, in their order: first those that every program has."""
+    return (*EXTENTS, *dict.fromkeys((*reduced_states, *values)))
 
 
 def row_blocks(at: At, threads: int, each: int) -> Array:
@@ -52,8 +52,8 @@ def _blocks(tensors: Array, bounds: Array, lengths: Array, threads: int, each: i
     return np.stack([tensors[of], begin, np.minimum(left, room[of]), powers[of]], axis=1).astype(np.int64)
 
 
-def placed_on_device(cuts: Cuts, sizes: Sequence[int], threads: int, each: int) -> Array:
-    """The array of integers for a model that has so many small values of each name: the entries above, and the rest.
+def lookup_table(cuts: Cuts, sizes: Sequence[int], threads: int, each: int) -> Array:
+    """The array of integers for a model that has so many reduced values of each name: the entries above, and the rest.
 
     The other arguments are those of `row_blocks`.
     """
@@ -71,9 +71,9 @@ def placed_on_device(cuts: Cuts, sizes: Sequence[int], threads: int, each: int) 
         BLOCKS_OF_ROWS: row_blocks(at, threads, each).reshape(-1),
         BLOCKS_OF_COLUMNS: column_blocks(at, threads, each).reshape(-1),
     }
-    head = np.zeros(SMALL + len(sizes), np.int64)
+    head = np.zeros(REDUCED + len(sizes), np.int64)
     head[N_TENSORS] = len(at.tensors)
-    head[SMALL:] = np.cumsum([0, *sizes])[:-1]
+    head[REDUCED:] = np.cumsum([0, *sizes])[:-1]
     begin = len(head)
     for entry, part in parts.items():
         head[entry] = begin

@@ -40,7 +40,7 @@ def test_every_state_is_in_the_state_dict_in_its_shape(reducing, arrays):
     optimizer = begun(reducing, arrays)
     saved = optimizer.state_dict()
     shapes = {"row": [(3, 1), (), (2, 3, 1), (1,), (1, 1)], "column": [(1, 5), (), (2, 1, 4), (300,), (1, 33)]}
-    for state in reducing.optimizer.small_states:
+    for state in reducing.optimizer.reduced_states:
         if state.space.value == "model":
             assert saved[state.name].shape == ()
             continue
@@ -112,7 +112,7 @@ def type_of(module):
 def arguments(generated, theta):
     """What ``step`` takes before the first step: theta and the states."""
     optimizer = generated.kind([theta.copy()])
-    names = [*optimizer.program.states, *optimizer.program.small_states, *optimizer.program.numbers]
+    names = [*optimizer.program.states, *optimizer.program.reduced_states, *optimizer.program.numbers]
     found = {name: optimizer.state[name] for name in names}
     return {"theta": theta} | {name: (its[0] if isinstance(its, tuple) else its).copy() for name, its in found.items()}
 
@@ -154,14 +154,14 @@ def read_only(array):
     ],
     ids=["float32", "int64", "another dimension", "another size", "a list", "read-only"],
 )
-def test_step_refuses_a_small_state_unlike_the_others(generated_by_name, unchanged, module, name, wrong):
+def test_step_refuses_a_reduced_state_unlike_the_others(generated_by_name, unchanged, module, name, wrong):
     generated = generated_by_name(module.PROGRAM.name)
     slots = {**arguments(generated, np.ones((3, 4), np.float32)), "g": np.ones((3, 4), np.float32)}
     with unchanged(*slots.values()), pytest.raises((TypeError, ValueError), match=rf"^{name}\b.*expected"):
         module.step(**{**slots, name: wrong(slots[name])}, t=1)
 
 
-def test_step_refuses_a_small_state_that_lies_in_another_array(generated_by_name, unchanged):
+def test_step_refuses_a_reduced_state_that_lies_in_another_array(generated_by_name, unchanged):
     slots = arguments(generated_by_name("adafactor"), np.ones((3, 4)))
     slots |= {"g": np.ones((3, 4)), "r": slots["theta"].reshape(-1)[:3].reshape(3, 1)}
     with unchanged(*slots.values()), pytest.raises(ValueError, match="overlaps"):
@@ -205,7 +205,7 @@ def test_tensors_of_both_dtypes_share_what_is_added_up_over_the_model(reducing, 
         thetas, states = reference.step(reducing.optimizer, thetas, grads, states, seed)
     for k in full:
         np.testing.assert_allclose(optimizer.params[k], thetas[k], rtol=1e-5, atol=1e-6)
-    for state in reducing.optimizer.small_states:
+    for state in reducing.optimizer.reduced_states:
         its = optimizer.state[state.name]
         pairs = [(its, states[state.name][0])]
         if isinstance(its, tuple):
