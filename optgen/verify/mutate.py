@@ -203,14 +203,15 @@ _OF_CHUNKS = """
     a draw from another count: draws(A, B, C, I, L) -> draws(A, B, B, I, L); draws(A, B, C, K, L)
     a part of a total left out: T += A -> T = A
     a part of a total left out: T = maximum(A, B) -> T = B
-    a part of a total left out: P[A] = N -> pass
+    a part of a total left out: P[A] = B -> pass
+    a part of a total left out: reduced[A] = N -> pass
     max for a sum: T += A -> T = maximum(T, A)
     max for a sum: T = maximum(A, B) -> T += B
     a factor dropped: T += A * B -> T += A; T += B
     a total not started anew: T = 0.0 -> pass
     a total not started anew: T = -inf -> pass
     a total over other things: A[B + line] -> A[B]
-    a total over other things: place[I] -> place[J]
+    a total over other things: span[I] -> span[J]
     a total over other things: first_row -> first_column
     a total over other things: first_column -> first_row
     a bound of a total off by one: A + parts_count -> A + (parts_count - 1)
@@ -223,7 +224,6 @@ _OF_SWEEPS = """
 """
 _OF_THREADS = """
     an edge off by one: T += 4 * A -> T += 3 * A
-    an edge off by one: A < V(at) -> A <= V(at)
     a draw from another count: V(A, B, C, G, O, L) -> V(A, B, G, C, O, L); V(A, B, C, C, O, L)
     a draw from another count: V(A, B, C, G, O, L) -> V(A, B, C, G, O + 1, L); V(B, B, C, G, O, L)
     a total over other things: at[H] -> at[J]
@@ -262,7 +262,7 @@ _STANDS_FOR: Mapping[str, Callable[[Any], bool]] = {
     "S": lambda x: isinstance(x, ast.Subscript),
     "T": lambda x: isinstance(x, ast.Name | ast.Subscript),
     "U": lambda x: isinstance(x, ast.Name) and x.id.startswith("update"),
-    "V": lambda x: _is_name(x, "draw", "draw4", "rows_in_all", "columns_in_all"),
+    "V": lambda x: _is_name(x, "draw", "draw4"),
 }
 """What some capitals stand for. J is the number before I or H, or 1 for 0, and K the one after."""
 
@@ -332,7 +332,7 @@ class _Filled(ast.NodeTransformer):
 def _changes(place: str, parent: ast.AST, name: str, child: Any) -> Iterator[Change]:
     """All that can be made wrong of a node."""
     kind, *_ = place.split("_")
-    if kind in ("scalars", "update", *_SMALL):
+    if kind in ("scalars", "update", *_REDUCED):
         yield from _made(_ARITHMETIC, child)
         if place == "scalars":
             yield from _made(_ON_HOST, child)
@@ -406,7 +406,7 @@ def _of_chunk(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
 
 # Totals --------------------------------------------------------------------------------------------------------------
 
-_SMALL = ("tensor", "row", "column", "model")
+_REDUCED = ("tensor", "row", "column", "model")
 """What functions are named for that compute what varies over less than elements."""
 _TWINS = (
     ("rows", "columns"),

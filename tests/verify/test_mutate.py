@@ -1,13 +1,20 @@
 """The verifier against broken modules: a sample of every kind of mistake, each caught by the part that claims it."""
 
+import ast
+import re
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from broken import mistakes
 from rules import NOISE
+from sympy import Abs, Piecewise
 
 import optgen
+from optgen import Let, Optimizer, TensorMax, g, theta
+from optgen.hypers import lr
+from optgen.verify import mutate
 from optgen.verify.candidate import Candidate
 from optgen.verify.mutate import CLAIMS, mutants, outcome
 
@@ -50,6 +57,38 @@ def test_there_are_many_mutants_of_every_kind(generated_by_name):
     assert sum(kinds.values()) >= 400
 
 
+TABLES = [value for name, value in vars(mutate).items() if isinstance(value, str) and ": " in value and " -> " in value]
+
+
+def test_every_line_of_the_tables_is_a_mistake_that_can_be_made(generated_by_name):
+    """A line that fits nothing breaks nothing, and nobody would see it: modules may have changed."""
+    names = "adafactor adafactor_paper adam adamp asgd clip_global_norm_adamw dog lamb prodigy sm3 swats".split()
+    texts = [import_module(f"optgen.generated.{to}.{name}") for to in ("cpu", "cuda") for name in names]
+    largest = Piecewise((theta - lr * g, g <= TensorMax(Abs(g)) / 2), (theta, True))
+    rules = [NOISE, Optimizer("largest", title="Largest", step=(Let(theta.next, largest),))]
+    texts += [optgen.compile(rule, target) for rule in rules for target in ("cpu", "cuda")]
+    trees = [ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in texts]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    lines = [(kind, right) for table in TABLES for kind, right, _ in mutate._mistakes(table)]
+    unfit = [
+        f"{kind}: {ast.unparse(right)}"
+        for kind, right in lines
+        if not any(type(right) is type(node) and mutate._fits(right, node, {}) for node in nodes)
+    ]
+    assert len(lines) > 60
+    assert unfit == []
+
+
 def test_no_mutant_is_the_module_itself(generated_by_name):
     everything = made(generated_by_name("adamw"))
     assert len({mutant.text for mutant in everything}) >= 0.9 * len(everything)
+
+
+@pytest.mark.parametrize("name", ["adafactor", "sm3", "lamb"])
+def test_algebra_misses_each_total_that_a_kernel_for_gpus_does_not_leave(name, generated_by_name):
+    """What a thread has added up of a column, and left nowhere, once passed for what the others read there."""
+    module = import_module(f"optgen.generated.cuda.{name}")
+    right = Candidate(generated_by_name(name).optimizer, Path(module.__file__), target="cuda")
+    mine = [each for each in mutants(right.text) if re.match(r"reduced\[.*-> pass", each.change)]
+    assert mine
+    assert [each.change for each in mine if not outcome(right, each).caught] == []

@@ -338,7 +338,7 @@ class _Execution(Looking):
         self.through(WIDTH, "a row")
         self.covered = S.Zero
         for key, total in list(self.totals.items()):
-            if total.whole == "columns" and total.of is not None:
+            if key.endswith("[]") and total.whole == "columns" and total.of is not None:  # not one of a thread's own
                 self.run.memory[key.removesuffix("[]")] = Partial(total.how, total.of)
             if total.whole != "chunk":
                 del self.totals[key]
