@@ -33,7 +33,7 @@ from optgen.verify import reader
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 from optgen.verify.reader import Rejected
 from optgen.verify.translation import frame
-from optgen.verify.translation.algebra import CASES, at_random, difference, proved, settled
+from optgen.verify.translation.algebra import CASES, difference, proved, settled
 from optgen.verify.translation.kernels import launch
 from optgen.verify.translation.looking import symbol_of
 from optgen.verify.translation.meaning import Assumed
@@ -89,7 +89,8 @@ def _judged(
     # Choices keep their names: written into one another they would grow without bound.
     choices = frozenset(x for x, value in run.computed.items() if value.has(Piecewise) or said[x].has(Piecewise))
     for target in wrong_so_far:
-        verdicts[target] = _written_out(optimizer, run, target, choices, draw) or verdicts[target]
+        if _equal_written_out(optimizer, run, target, choices, draw):
+            verdicts[target] = Verdict.PROVED, ""
     for slot, stored in values.items():
         own = (Verdict.PROVED, "") if stored == slot.next else settled(stored, said[slot.next], spaces, draw)
         used = [target for target in verdicts if target in _uses(slot.next, stored, run.computed)]
@@ -119,15 +120,14 @@ def _equations(optimizer: Optimizer) -> Mapping[Named, Expr]:
     return {let.target: _undrawn(plain(let.value)) for let in optimizer.equations}
 
 
-def _written_out(
+def _equal_written_out(
     optimizer: Optimizer, run: SymbolicRun, target: Named, choices: frozenset[Named], draw: random.Random
-) -> tuple[Verdict, str] | None:
-    """A verdict on code and spec without names: what is equal under other names, a rho - 4 written out say, is equal.
+) -> bool:
+    """Whether algebra shows code and spec equal without names: what is under other names, a rho - 4 written out say.
 
-    None if they differ. The fewer names are written out, the less there is to prove.
+    The fewer names are written out, the less there is to prove.
     """
-    spaces, used = optimizer.spaces, _uses(target, run.computed[target], run.computed) - choices
-    names = [x for x in run.computed if x in used]
+    spaces, names = optimizer.spaces, [x for x in run.computed if x not in choices]
 
     def sides(out: Sequence[Named]) -> tuple[Expr, Expr]:
         code = run.computed[target]
@@ -135,12 +135,9 @@ def _written_out(
             code = code.xreplace({name: run.computed[name]})
         return code, _said(optimizer, run.case, frozenset(run.computed) - set(out))[target]
 
-    whole = sides(names)
-    if difference(*whole, spaces, draw):
-        return None
-    if any(proved(*sides(names[k:]), spaces) for k in reversed(range(len(names)))):
-        return Verdict.PROVED, ""
-    return at_random(*whole, spaces, draw)
+    if difference(*sides(names), spaces, draw):
+        return False
+    return any(proved(*sides(names[k:]), spaces) for k in reversed(range(len(names))))
 
 
 def _uses(target: Named, stored: Expr, computed: Mapping[Named, Expr]) -> set[Named]:
