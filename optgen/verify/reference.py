@@ -360,7 +360,7 @@ def _applied(operation: str, *nodes: Basic) -> Callable[[_Evaluator], list[Value
         return lambda by: by.each(lambda *terms: by.arithmetic.sum(terms, exactly=exactly), *nodes)
     if operation in ("Mul", "Max", "Min"):  # of any number of operands
         return lambda by: by.each(lambda *values: reduce(partial(by.arithmetic.apply, operation), values), *nodes)
-    if operation in ("Pow", "exp"):
+    if operation in ("Pow", "exp", "sin", "cos", "tan"):
         given = list(map(_is_given, nodes))
         return lambda by: by.each(lambda *values: by.arithmetic.function(operation, values, given=given), *nodes)
     return lambda by: by.each(partial(by.arithmetic.apply, operation), *nodes)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Abs, Eq, Interval, Max, Min, Piecewise, Rational, exp, oo, sign, sqrt
+from sympy import Abs, Eq, Interval, Max, Min, Piecewise, Rational, cos, exp, oo, pi, sign, sqrt
 
 import optgen
 from optgen import (
@@ -185,6 +185,13 @@ RIGHT = {
     ),
     "a power of what float64 has rounded, too small for float32 at first": (
         Let(theta.next, theta - lr * (1 - t / steps) ** 10**6 * g),
+    ),
+    "a wave of what float64 has rounded, after many waves, as PowerSign has it": (
+        Let(theta.next, theta - lr * exp((1 + cos(pi * t / 1000)) / 2 * sign(g)) * g),
+    ),
+    "averages that are corrected as they go, as StableAdamW has them": (
+        Let(v.next, (beta2 - beta2**t) / (1 - beta2**t) * v + (1 - (beta2 - beta2**t) / (1 - beta2**t)) * g**2),
+        Let(theta.next, theta - lr * g / (sqrt(v.next) + eps)),
     ),
     "an exponential of what float64 has rounded": (Let(theta.next, theta - lr * exp(-t / 3) * g),),
 }
