@@ -110,6 +110,16 @@ RULES = {
         Let(theta.next, theta - lr * u / (1 + Norm(scale * g) + Norm(lr * theta * g))),
     ],
     "a_branch_in_which_nothing_changes": [Let(theta.next, Piecewise((theta, t < 3), (theta - lr * g * Norm(g), True)))],
+    "totals_of_what_no_element_has_a_part_in": [
+        Let(r.next, RowMean(g)),
+        Let(c.next, ColMean(g)),
+        Let(theta.next, theta - lr * g * TensorMax(r.next * c.next) / (1 + TensorSum(r.next * c.next) ** 2)),
+    ],
+    "totals_of_scalars_in_one_branch": [
+        Let(u, Piecewise((lr * t, t < 3), (g, True))),
+        Let(whole.next, Piecewise((lr, t < 3), (ModelNorm(g), True))),
+        Let(theta.next, theta - lr * g * (Norm(u) + RowMax(u) - ColMax(u) + whole.next)),
+    ],
     "columns_limited": [
         Let(x, Max(Min(ColMean(theta * g), c), -1)),
         Let(c.next, c + x),

@@ -256,7 +256,7 @@ class _RunOfElements:
         # Draws come in fours too.
         joined: list[Expression] = [Name(name + _PTR) for name in moved]
         joined += [Binary(_FOUR, "*", self.begin)] * bool(self.sweep.draws)
-        bits, others = joined[0], joined[1:]
+        bits, *others = joined or [ZERO]  # what is the same for all elements moves nothing
         for number, other in enumerate(others, start=1):
             bits = Binary(bits, "|", other)
             if number % MOST_TERMS == 0 and number < len(others):

@@ -13,7 +13,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from sympy import Add, Dummy, Expr, Function, Mul, Pow, S, cos, exp, expand, factor, fraction, log, sin, tanh, together
+from sympy import (
+    Add,
+    Dummy,
+    Expr,
+    Function,
+    Integer,
+    Mul,
+    Pow,
+    S,
+    cos,
+    exp,
+    expand,
+    factor,
+    fraction,
+    log,
+    powsimp,
+    sin,
+    tanh,
+    together,
+)
 
 from optgen.ir import Equation, Kernel, expm1, log1p, mean_age, powm1
 from optgen.language import order
@@ -79,17 +98,27 @@ def _with_mean_age(node: Expr) -> Expr:
 def _over_one_denominator(node: Expr) -> Expr:
     """A difference of quotients as one quotient, where it then cancels only as much as its value must.
 
-    That is where the numerator is a product of sums of two terms at most.
+    That is where the numerator is a product of sums of two terms at most. A power of a hyperparameter is one more
+    unknown: ``1 - (b - b**t)/(1 - b**t)`` is ``(1 - b)/(1 - b**t)``.
     """
     quotients = isinstance(node, Add) and any(isinstance(part, Add) for x in node.args for part in order.factors(x)[2])
-    if not quotients or not any(map(order.is_negative, node.args)) or not node.is_rational_function():
+    if not quotients or not any(map(order.is_negative, node.args)):
         return node
-    above, below = fraction(together(node))
+    powers = {power: power.exp.as_coeff_Add() for power in node.atoms(Pow) if isinstance(power.base, Hyper)}
+    powers = {power: split for power, split in powers.items() if not split[1].is_number}
+    unknown = {(power.base, rest): Dummy() for power, (_, rest) in powers.items()}
+    rational = node.xreplace({power: power.base**k * unknown[power.base, rest] for power, (k, rest) in powers.items()})
+    if not rational.is_rational_function():
+        return node
+    above, below = fraction(together(rational))
     factors = Mul.make_args(factor(expand(above)))
     if any(len(Add.make_args(part.as_base_exp()[0])) > 2 for part in factors):  # noqa: PLR2004 - as said above
         return node
-    turned = [part for part in factors if isinstance(part, Add) and node.has(-part)]
-    return Mul(*((-part if part in turned else part) for part in factors), (-1) ** len(turned), 1 / below)
+    if any(part.as_base_exp()[0] == base for base, _ in unknown for part in Mul.make_args(below)):
+        return node  # b**(t - 1) is 1 where b and t - 1 are 0, and b**t/b is nothing
+    turned = [part for part in factors if isinstance(part, Add) and rational.has(-part)]
+    quotient = Mul(*((-part if part in turned else part) for part in factors), (-1) ** len(turned), 1 / below)
+    return quotient.xreplace({symbol: base**rest for (base, rest), symbol in unknown.items()})
 
 
 @lru_cache(order.MEMORY)
@@ -105,7 +134,8 @@ def _without_cancellation(node: Expr) -> Expr:
         return node
     for whole in sorted(node.args, key=lambda term: (term.count_ops(), term.sort_key())):
         (other,) = (term for term in node.args if term is not whole)
-        rest = _one_less(plain(Mul(S.NegativeOne, other, Pow(whole, -1))), whole)
+        ratio = powsimp(plain(Mul(S.NegativeOne, other, Pow(whole, -1))), combine="exp")
+        rest = _one_less(ratio, whole)
         if rest is not None:
             return Mul(whole, rest)
     return node
@@ -118,6 +148,8 @@ def _one_less(ratio: Expr, whole: Expr) -> Expr | None:
         return negated(expm1(exponent))
     if isinstance(ratio, Pow) and _is_power_of_a_decay(ratio):
         return negated(powm1(*ratio.args))
+    if isinstance(ratio, Hyper):
+        return Add(S.One, negated(ratio))
     sign = -1 if order.is_negative(ratio) else 1
     match Mul(sign, ratio):
         case cos(args=(angle,)):
@@ -125,8 +157,16 @@ def _one_less(ratio: Expr, whole: Expr) -> Expr | None:
                 return 2 * sin(angle / 2) ** 2
             left = factor(together(plain(S.Pi - angle)))  # what a wave that ends at pi has left, 0 at its end
             return 2 * (sin(left / 2) if angle.has(S.Pi) else cos(angle / 2)) ** 2
+        case sin(args=(angle,)):
+            return 2 * sin(factor(together(plain(S.Pi / 2 - sign * angle))) / 2) ** 2
         case tanh(args=(x,)):
             return 2 / (1 + exp(2 * sign * x))
+        case Pow(base=cos(args=(angle,)), exp=Integer(p=2)) if sign == 1:
+            return sin(angle) ** 2
+        case Pow(base=sin(args=(angle,)), exp=Integer(p=2)) if sign == 1:
+            return (sin(factor(together(plain(S.Pi / 2 - angle)))) if angle.has(S.Pi) else cos(angle)) ** 2
+        case Pow(base=tanh(args=(x,)), exp=Integer(p=2)) if sign == 1:
+            return 4 / (1 + exp(2 * x)) / (1 + exp(-2 * x))
     square = ratio**2
     is_root = sign == 1 and ratio.has(Pow) and not any(x.exp == S.Half for x in square.atoms(Pow))
     is_root = is_root and any(isinstance(x, Pow) and abs(x.exp) == S.Half for x in Mul.make_args(ratio))

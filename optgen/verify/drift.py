@@ -3,8 +3,9 @@
 A module is run in float32 and in float64 beside it, whose steps `optgen.verify.numerics` has found to be right.
 
 - *Fixed points*: what no gradient, or a constant one, brings to rest in float64 must stay there in float32 when it is
-  put there, to a few units in the last place. Where such a point is a matter of the last digits of float32, as where a
-  step is over the root of a variance that vanishes, it is none: float64 rests elsewhere if gradients are a unit apart.
+  put there, to a few units in the last place, of it or of the terms that a step makes it of. Where such a point is a
+  matter of the last digits of float32, as where a step is over the root of a variance that vanishes, it is none:
+  float64 rests elsewhere if gradients are a unit apart.
 - *A noisy average*: under gradients that scatter around a mean, how far float32 ends from float64 in what does not
   depend on theta, relative to its size. What adds up without end is far off by its nature; the figure says how far.
 - *Compensation*: a state that is 0 in real arithmetic is there to keep what sums round away. A step then moves theta by
@@ -30,6 +31,7 @@ from optgen.runtime.cpu.compiled import compiled
 from optgen.runtime.cpu.notes import Due, make, prepared
 from optgen.verify.arithmetic import Digits
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, resumed_at, running
+from optgen.verify.error import Magnitudes
 from optgen.verify.memory import escapes
 from optgen.verify.settings import TIMES, Setting, model_step, ordinary
 
@@ -178,6 +180,8 @@ def _resting(runner: _Runner, what: str, pool: Array, theta: Array) -> Finding:
             rests &= np.abs(values - nearby[name]) <= BOUND * unit
             off = np.abs(found[name] - start[name].astype(np.float64))
             ulps = np.where(rests & np.isfinite(values), off / unit, 0.0)
+        if ulps.size and ulps.max() > BOUND:  # a small difference of large terms rests no better than these
+            ulps *= unit / np.maximum(unit, _units(runner, end, pool)[name])
         if ulps.size and ulps.max() > worst:
             worst, i = float(ulps.max()), int(np.argmax(ulps))
             where = (
@@ -186,6 +190,16 @@ def _resting(runner: _Runner, what: str, pool: Array, theta: Array) -> Finding:
             )
     verdict = Verdict.FAILED if worst > BOUND else Verdict.TESTED
     return Finding(PART, f"fixed points under {what}", verdict, where, {"rest_ulps": worst})
+
+
+def _units(runner: _Runner, end: Slots, pool: Array) -> Slots:
+    """Units in the last place of float32, of the terms that the next step would add up."""
+    optimizer, by = runner.candidate.optimizer, Magnitudes(np.dtype(np.float32))
+    numbers = {name: float(end[name]) for name in runner.program.numbers if name in end}
+    old = {name: [values] for name, values in end.items() if name not in numbers}
+    old["g"] = [pool[-1].reshape(end["theta"].shape)]
+    made = model_step(optimizer, Setting(STEPS, runner.values, numbers), old, by)
+    return {name: by.eps * np.asarray(its[0].magnitude) for name, its in made.items()}
 
 
 def _noisy(runner: _Runner, pool: Array, theta: Array) -> Finding:

@@ -5,9 +5,9 @@ against the *magnitude* of a value: how large the terms are that went into it. E
 
 - a number or a function of hyperparameters and t alone: ``M = |value|``. Such a scalar is computed in float64 once a
   step and has no excuse for cancellation, where there is a form that does not cancel: ``1 - b**t``, say. A sum that is
-  rational in them, ``1 - t/T``, is as wrong as float64 leaves it, and so is a power or an exponential of what float64
-  has rounded, ``(1 - t/T)**1000``: these have a magnitude in float64, by the same rules, and where they meet theta, g
-  or a state ``M = eps(float64)/eps`` of that;
+  rational in them, ``1 - t/T``, is as wrong as float64 leaves it, and so is a power, an exponential or a wave of what
+  float64 has rounded, ``(1 - t/T)**1000`` and ``cos(pi*t/T)`` after many waves: these have a magnitude in float64, by
+  the same rules, and where they meet theta, g or a state ``M = eps(float64)/eps`` of that;
 - theta, g and the states: ``M = |value|``, and what a step returned keeps its M in the next;
 - ``M(a + b) = M(a) + M(b)`` and ``M(a * b) = M(a) * M(b)``;
 - ``max`` and ``min``: the larger M of their operands; a Piecewise: the M of the branch that is taken;

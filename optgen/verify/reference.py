@@ -68,8 +68,7 @@ def step(
 
     Parameters and gradients are floats, or values of the arithmetic, an array a tensor; states are as `start` or the
     step before returned them; hyperparameters that are not given are at their defaults. At the first step a state that
-    starts from theta or the gradient is what it starts from. The gradient is not known before, so the equations have
-    the one for the other: what has become of it since is 0, as had one written 0.
+    starts from theta or the gradient is what it starts from.
 
     Many models take a step each, of as many tensors of the same shapes, if t is a sequence: of the number of the step
     for each, all of them 1 or none. So is then every hyperparameter and every state that is one number, and all arrays
@@ -81,11 +80,10 @@ def step(
     with np.errstate(all="ignore"):
         for draw in optimizer.draws:
             evaluate.draw(draw, t)
-        late = {state: state.init for state in optimizer.states if first and state.init.has(symbols.g)}
         for state in optimizer.states:
-            if first and state.init.has(symbols.theta) and state not in late:
+            if first and state.init.has(symbols.theta, symbols.g):
                 evaluate.known[state] = evaluate(state.init)
-            elif state not in late:
+            else:
                 held = states[state.name]
                 # What is known to the host is exact.
                 is_plain = state.space is Space.STEP and isinstance(held[0], float | list)
@@ -93,7 +91,7 @@ def step(
                     evaluate.everywhere(_plain(arithmetic, held[0])) if is_plain else list(map(arithmetic.array, held))
                 )
         for let in optimizer.equations:
-            evaluate.known[let.target] = evaluate(let.value.xreplace(late) if late else let.value)
+            evaluate.known[let.target] = evaluate(let.value)
         # What is a mere hyperparameter becomes a value here.
         new = {s.name: list(map(arithmetic.array, evaluate.at(s.space, s.next))) for s in optimizer.states}
         return evaluate.at(Space.ELEM, symbols.theta.next), new
@@ -362,7 +360,7 @@ def _applied(operation: str, *nodes: Basic) -> Callable[[_Evaluator], list[Value
         return lambda by: by.each(lambda *terms: by.arithmetic.sum(terms, exactly=exactly), *nodes)
     if operation in ("Mul", "Max", "Min"):  # of any number of operands
         return lambda by: by.each(lambda *values: reduce(partial(by.arithmetic.apply, operation), values), *nodes)
-    if operation in ("Pow", "exp"):
+    if operation in ("Pow", "exp", "sin", "cos", "tan"):
         given = list(map(_is_given, nodes))
         return lambda by: by.each(lambda *values: by.arithmetic.function(operation, values, given=given), *nodes)
     return lambda by: by.each(partial(by.arithmetic.apply, operation), *nodes)

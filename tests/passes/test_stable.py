@@ -4,7 +4,7 @@ import math
 
 import mpmath
 import pytest
-from sympy import Interval, cos, exp, lambdify, log, sqrt, tanh
+from sympy import Interval, cos, exp, lambdify, log, pi, sin, sqrt, tanh
 
 from optgen import Schedule, hyper, t
 from optgen.ir import powm1 as powm1_node
@@ -27,7 +27,10 @@ CANCELS = [
     *(1 - gamma ** (t - 1), gamma**t - 1, 1 - b**t * gamma**t, 1 - (1 - x) ** t, (1 - x) ** t - 1),
     *(exp(h) - 1, 1 - exp(-x), 2 - 2 * exp(-x * t), exp(x) - exp(2 * x), log(1 + x), log(1 - x), h * log(1 + x)),
     *(1 - sqrt(1 - x), sqrt(1 + x) - 1, 2 - 2 * sqrt(1 - x), 1 - sqrt(b), sqrt(t + x) - sqrt(t), h - h * sqrt(1 - x)),
-    *(1 - tanh(12 + h), 1 + tanh(-12 - h), h - h * tanh(15)),
+    *(1 - tanh(12 + h), 1 + tanh(-12 - h), h - h * tanh(15), 1 - tanh(12 + h) ** 2),
+    *(b - b**t, h * b - h * b**t, b ** (t - 1) - b**t, b**t - b ** (2 * t), (b - b**t) / (1 - b**t)),
+    *(1 - (b - b**t) / (1 - b**t), 1 - b * (1 - b ** (t - 1)) / (1 - b**t), 1 / (1 - b**t) - b / (1 - b**t)),
+    *(1 - cos(h) ** 2, 1 - sin(pi / 2 - h), 1 + sin(h - pi / 2), h - h * sin(pi * (1 - x) / 2) ** 2),
 ]
 POINTS = [
     {"t": t_, "h": h_, "b": b_, "gamma": gamma_, "x": x_}
@@ -68,6 +71,11 @@ def test_a_power_of_nothing_is_one():
     assert powm1(0.0, 3.0) == -1
     assert stabilized(1 - b ** (t - 1)).has(powm1_node)
     assert number(stabilized(plain(exact(1 - b ** (t - 1)))), {"b": 0.0, "t": 1}) == 0
+
+
+def test_what_may_be_nothing_to_the_power_of_nothing_is_not_divided_by():
+    assert not stabilized(plain(exact(1 / (1 - b**t) - b ** (t - 1) / (1 - b**t)))).has(1 / b)
+    assert number(stabilized(plain(exact(b - b**t))), {"b": 0.0, "t": 1}) == 0
 
 
 SCHEDULES = {

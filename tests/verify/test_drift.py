@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optgen import Let, Optimizer, g, local, state, t, theta
+from optgen import Let, Optimizer, RowMean, RowNorm, g, local, state, t, theta
 from optgen.build import target_named
-from optgen.hypers import lr
+from optgen.hypers import eps, lr
 from optgen.pipeline import source
 from optgen.targets.base import Origin
 from optgen.verify import drift
@@ -90,6 +90,26 @@ def test_factors_that_are_rounded_are_seen(parts, verdict, tmp_path):
     found = findings(Candidate(AVERAGES, tmp_path / "averages.py"))["fixed points under no gradient"]
     assert found.verdict is verdict
     assert (verdict is Verdict.TESTED) or "are the factors of an average rounded" in found.detail
+
+
+ahead = local("ahead")
+CENTRED = Optimizer(
+    "centred",
+    "Centred",
+    step=(
+        Let(ahead, (theta - lr * g) - RowMean(theta - lr * g)),
+        Let(theta.next, ahead / (RowNorm(ahead) + eps)),
+    ),
+)
+
+
+def test_a_small_difference_rests_as_its_terms_do(tmp_path):
+    """Nero takes its mean from a row: what is left of an element next to the mean has no more digits than that."""
+    text = source(CENTRED, target_named("cpu"), Origin("0", "specs/centred.py", "0"))
+    (tmp_path / "centred.py").write_text(text, encoding="utf-8")
+    found = findings(Candidate(CENTRED, tmp_path / "centred.py"))["fixed points under no gradient"]
+    assert found.verdict is Verdict.TESTED
+    assert 0 < found.figures["rest_ulps"] < 1
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Abs, Interval, Max, Piecewise, Rational, exp, oo, sign, sqrt
+from sympy import Abs, Eq, Interval, Max, Min, Piecewise, Rational, cos, exp, oo, pi, sign, sqrt
 
 import optgen
 from optgen import (
@@ -30,7 +30,7 @@ from optgen import (
 )
 from optgen.hypers import beta1, beta2, eps, lr
 from optgen.verify import memory, mutate, numerics, reference, settings, translation
-from optgen.verify.candidate import Candidate, Effort, failures
+from optgen.verify.candidate import Candidate, Effort, Verdict, failures
 from optgen.verify.error import Magnitudes
 
 FEW = Effort(draws=20)
@@ -79,6 +79,36 @@ def test_totals_of_what_is_stored_are_made_before_it_is_read_again(step: tuple[L
     assert failures(list(translation.check(candidate, FEW))) == []
 
 
+def test_what_code_calls_by_the_name_of_an_equal_value_is_proved() -> None:
+    """RACS's limit of a norm: at first its state is the norm, and the code divides by the state."""
+    norm = local("norm_of_u")
+    limited = Piecewise((Norm(u), Eq(t, 1)), (Min(Norm(u), Rational(101, 100) * vt), True))
+    for divided, named in ((Norm(u), ()), (norm, (Let(norm, Norm(u)),))):
+        candidate = candidate_of(
+            Let(u, g / (Abs(theta) + eps)),
+            *named,
+            Let(vt.next, limited),
+            Let(theta.next, theta - lr * u * vt.next / (divided + eps)),
+        )
+        found = list(translation.check(candidate, FEW))
+        assert {finding.verdict for finding in found} == {Verdict.PROVED}
+
+
+def test_what_is_wrong_under_the_name_of_another_value_is_found(tmp_path: Path) -> None:
+    candidate = candidate_of(
+        Let(u, g / (Abs(theta) + eps)),
+        Let(vt.next, Piecewise((Norm(u), Eq(t, 1)), (Min(Norm(u), 2 * vt), True))),
+        Let(theta.next, theta - lr * u * vt.next / (Norm(u) + eps)),
+    )
+    path = tmp_path / "rule.py"
+    path.write_text(
+        candidate.text.replace("lr*vt_next/(vt_next + eps)", "lr*vt_next/(vt_next - eps)"), encoding="utf-8"
+    )
+    assert path.read_text(encoding="utf-8") != candidate.text
+    wrong = failures(list(translation.check(Candidate(candidate.optimizer, path), FEW)))
+    assert [finding.subject.partition(" = ")[0] for finding in wrong] == ["theta'"]
+
+
 def test_a_store_by_itself_that_is_left_out_is_missed() -> None:
     candidate = candidate_of(MOMENTUM, Let(theta.next, theta - lr * m.next / (Norm(m.next) + eps)))
     found = [mutant for mutant in mutate.mutants(candidate.text) if mutant.kind == "a store left out"]
@@ -96,6 +126,12 @@ RIGHT = {
     ),
     "the change of the gradient, as PID has it": (
         Let(s.next, beta1 * s + (g - last_g)),
+        Let(last_g.next, g),
+        Let(theta.next, theta - lr * g - lr * s.next),
+    ),
+    "the change of the gradient in a product, as Adan has it": (
+        Let(s.next, (1 - beta1) * s + beta1 * (g - last_g)),
+        Let(v.next, v + (g + beta2 * (g - last_g)) ** 2),
         Let(last_g.next, g),
         Let(theta.next, theta - lr * g - lr * s.next),
     ),
@@ -149,6 +185,13 @@ RIGHT = {
     ),
     "a power of what float64 has rounded, too small for float32 at first": (
         Let(theta.next, theta - lr * (1 - t / steps) ** 10**6 * g),
+    ),
+    "a wave of what float64 has rounded, after many waves, as PowerSign has it": (
+        Let(theta.next, theta - lr * exp((1 + cos(pi * t / 1000)) / 2 * sign(g)) * g),
+    ),
+    "averages that are corrected as they go, as StableAdamW has them": (
+        Let(v.next, (beta2 - beta2**t) / (1 - beta2**t) * v + (1 - (beta2 - beta2**t) / (1 - beta2**t)) * g**2),
+        Let(theta.next, theta - lr * g / (sqrt(v.next) + eps)),
     ),
     "an exponential of what float64 has rounded": (Let(theta.next, theta - lr * exp(-t / 3) * g),),
 }

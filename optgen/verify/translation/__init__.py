@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ast
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 
@@ -88,11 +88,8 @@ def _judged(
     wrong_so_far = [target for target, (verdict, _) in verdicts.items() if verdict is Verdict.FAILED]
     # Choices keep their names: written into one another they would grow without bound.
     choices = frozenset(x for x, value in run.computed.items() if value.has(Piecewise) or said[x].has(Piecewise))
-    plain = {x: value for x, value in run.computed.items() if x not in choices}
-    all_said = _said(optimizer, run.case, choices) if wrong_so_far else {}
     for target in wrong_so_far:
-        sides = _written_out(run.computed[target], plain), all_said[target]
-        if not difference(*sides, spaces, draw) and proved(*sides, spaces):
+        if _equal_written_out(optimizer, run, target, choices, draw):
             verdicts[target] = Verdict.PROVED, ""
     for slot, stored in values.items():
         own = (Verdict.PROVED, "") if stored == slot.next else settled(stored, said[slot.next], spaces, draw)
@@ -123,11 +120,24 @@ def _equations(optimizer: Optimizer) -> Mapping[Named, Expr]:
     return {let.target: _undrawn(plain(let.value)) for let in optimizer.equations}
 
 
-def _written_out(code: Expr, computed: Mapping[Named, Expr]) -> Expr:
-    """Code without the names of the spec: what is equal under other names, a rho - 4 written out say, is equal."""
-    for target, value in reversed(list(computed.items())):
-        code = code.xreplace({target: value})
-    return code
+def _equal_written_out(
+    optimizer: Optimizer, run: SymbolicRun, target: Named, choices: frozenset[Named], draw: random.Random
+) -> bool:
+    """Whether algebra shows code and spec equal without names: what is under other names, a rho - 4 written out say.
+
+    The fewer names are written out, the less there is to prove.
+    """
+    spaces, names = optimizer.spaces, [x for x in run.computed if x not in choices]
+
+    def sides(out: Sequence[Named]) -> tuple[Expr, Expr]:
+        code = run.computed[target]
+        for name in reversed(out):
+            code = code.xreplace({name: run.computed[name]})
+        return code, _said(optimizer, run.case, frozenset(run.computed) - set(out))[target]
+
+    if difference(*sides(names), spaces, draw):
+        return False
+    return any(proved(*sides(names[k:]), spaces) for k in reversed(range(len(names))))
 
 
 def _uses(target: Named, stored: Expr, computed: Mapping[Named, Expr]) -> set[Named]:

@@ -111,6 +111,8 @@ class _Execution(Looking):
     whole_totals: dict[str, tuple[str, str]] = field(default_factory=dict)
     after: tuple[dict[str, Any], dict[str, Total]] | None = None
     """What there was before all loops over elements, and after the first of them."""
+    moved: dict[str, list[Any]] = field(default_factory=dict)
+    """What totals take of elements that are moved together."""
 
     def run_through(self) -> None:
         """Run it for what stands for all."""
@@ -259,7 +261,9 @@ class _Execution(Looking):
         total = self.totals.get(key)
         if visit.kind != "element" or total is None or total.how != how or total.joined:
             raise Rejected(f"`{key}` takes something for its {how}, which nothing has started")
-        if own and value != ELSEWHERE:
+        if isinstance(target, Name) and visit.lanes > 1:
+            self.moved.setdefault(key, []).append(value)
+        elif own and value != ELSEWHERE:
             self.totals[key] = total.plus(value)
         elif own != (value != ELSEWHERE) and not isinstance(target, Name):
             raise Rejected(f"`{key}` takes what is of another element")
@@ -375,13 +379,24 @@ class _Execution(Looking):
             its = {kind: place + lane for kind, place in here.items()}
             self.run.memory, self.totals = map(dict, self.before)
             element = visit.inner("element", its, own="element", lane=lane, lanes=int(lanes), alone=True)
+            self.moved = {}
             self.do(loop.body, {**names, loop.index: INDEX}, element)
+            self.gather(element.lanes)
             self.after = self.after or (self.run.memory, self.totals)
             if self.after != (self.run.memory, self.totals):
                 raise Rejected("elements that are moved together, or alone, do not become the same")
         self.covered = stop
         if stop != end:  # others are still to be visited
             self.run.memory, self.totals = self.before
+
+    def gather(self, lanes: int) -> None:
+        """Add to totals what they take of this element, of all that are moved together: it may be the same of each."""
+        for key, values in self.moved.items():
+            own = [value for value in values if value != ELSEWHERE]
+            if len(own) == lanes and all(value == own[0] for value in own):
+                own = own[:1]
+            for value in own:
+                self.totals[key] = self.totals[key].plus(value)
 
 
 def _visited(sweep: Function) -> tuple[str, Call]:
