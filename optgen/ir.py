@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import count
 
 from sympy import Basic, Expr, Function, S
@@ -195,10 +196,10 @@ class Sweep:
         """The loads that are drawn."""
         return tuple(load for load in self.loads if isinstance(load, Draw))
 
-    @property
-    def uses(self) -> set[Named]:
+    @cached_property
+    def uses(self) -> frozenset[Named]:
         """The symbols that its code reads."""
-        return {symbol for assign in self.body for symbol in symbols(assign.value)}
+        return frozenset(symbol for assign in self.body for symbol in symbols(assign.value))
 
     @property
     def results(self) -> tuple[Named, ...]:
@@ -310,7 +311,7 @@ class Kernel:
         made = (x for sweep in self.sweeps for x in (*sweep.loads, *(assign.target for assign in sweep.body)))
         return frozenset(x.name for x in (*host, *made))
 
-    @property
+    @cached_property
     def arguments(self) -> tuple[Named, ...]:
         """The scalars that the sweeps take: which branch runs, and the hyperparameters and scalars it uses."""
         used = {symbol for sweep in self.sweeps for symbol in sweep.uses}

@@ -71,9 +71,10 @@ def _load(path: Path) -> SpecFile:
     with _package(path.parent) as package:
         module = _execute(f"{package}.{path.stem}", path)
         others = [other for other in list(sys.modules.values()) if other is not module]
-    found = (value for other in others for value in list(getattr(other, "__dict__", {}).values()))
-    imported = {id(value) for value in found if type(value) in (Optimizer, Schedule)}
     declared = [value for value in vars(module).values() if isinstance(value, Rule)]
+    # There are a million values in all modules, so none of them is looked at but by its address.
+    addresses, found = set(map(id, declared)), (list(getattr(other, "__dict__", {}).values()) for other in others)
+    imported = {address for values in found for address in addresses.intersection(map(id, values))}
     own = [rule for rule in dict.fromkeys(declared) if id(rule) not in imported]
     _refuse_double_names(own, path)
     optimizers = tuple(rule for rule in own if isinstance(rule, Optimizer))

@@ -4,11 +4,13 @@ import ast
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from io import StringIO
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ import pytest
 import optgen
 from optgen import Let, Optimizer, catalog, g, theta
 from optgen.build import build
+from optgen.cli import main
 from optgen.errors import UsageError
 from optgen.files import write_whole
 from optgen.folders import installed_specs, spec_files
@@ -77,6 +80,23 @@ def test_builds_under_any_hash_seed_give_the_same_bytes(tmp_path):
         assert result.status is Status.UNCHANGED
         result.path.unlink()
     assert modules(tmp_path / "generated") == modules(ROOT / "generated")
+
+
+def process_of(folder, *arguments):
+    """A process that runs ``optgen`` in a folder, forked from one that has imported it and done nothing else."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["optgen.cli.build", "optgen.targets.cpu", "optgen.targets.cuda"])
+    process = context.Process(target=run_command, args=(folder, arguments))
+    process.start()
+    return process
+
+
+def run_command(folder, arguments):
+    """The command line in a process of its own."""
+    os.chdir(folder)
+    sys.argv = ["optgen", *arguments]
+    with redirect_stdout(StringIO()):
+        main()
 
 
 def modules(folder):
@@ -228,17 +248,13 @@ def test_a_build_that_is_killed_leaves_whole_files_only(tmp_path):
     seen = 0
     for attempt in range(8):
         out = tmp_path / f"killed{attempt}"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "optgen", "build", "--target", "cpu", "--out", str(out)],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-        )
+        process = process_of(tmp_path, "build", "--target", "cpu", "--out", str(out))
         deadline = time.monotonic() + 60
-        while not any(out.glob("cpu/*.py")) and process.poll() is None and time.monotonic() < deadline:
+        while not any(out.glob("cpu/*.py")) and process.is_alive() and time.monotonic() < deadline:
             time.sleep(0.002)
         time.sleep(draw.uniform(0, 0.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         left = modules(out)
         seen += len(left)
         assert all(whole[name] == text for name, text in left.items())
@@ -302,9 +318,9 @@ def test_builds_of_the_same_folder_at_once_do_not_meet(tmp_path):
     (tmp_path / "specs").mkdir()
     for k in range(12):
         write_spec(tmp_path / "specs", f"rule{k}")
-    command = [sys.executable, "-m", "optgen", "build", *(f"specs/rule{k}.py" for k in range(12))]
-    builds = [subprocess.Popen([*command, "--out", "together"], cwd=tmp_path, stdout=subprocess.PIPE) for _ in range(4)]
-    assert [(build.communicate(), build.returncode)[1] for build in builds] == [0] * 4
+    command = ["build", *(f"specs/rule{k}.py" for k in range(12)), "--out", "together"]
+    builds = [process_of(tmp_path, *command) for _ in range(4)]
+    assert [(build.join(), build.exitcode)[1] for build in builds] == [0] * 4
     list(build(pairs(load(spec_files(tmp_path / "specs"))), NAMES, tmp_path / "alone"))
     together, alone = (
         {path.relative_to(tmp_path / folder): path.read_bytes() for path in (tmp_path / folder).glob("*/*")}

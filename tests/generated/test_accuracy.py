@@ -42,9 +42,9 @@ class Trajectory:
     def worst(self, after: int, name: str, results: Any, columns: Any) -> float:
         """The largest error of results that belong to columns, in units in the last place."""
         bits = results.view(f"u{results.itemsize}")
-        order = np.lexsort((bits, columns))
-        differ = (np.diff(columns[order]) != 0) | (bits[order][1:] != bits[order][:-1])
-        first = order[np.concatenate([[True], differ])]
+        place = np.full(COLUMNS, -1)
+        place[columns] = np.arange(columns.size)  # of one element of each column; others are asked if they differ
+        first = np.concatenate([place[place >= 0], np.flatnonzero(bits != bits[place[columns]])])
         picked = columns[first]
         expected = self.expected[after][name]
         errors = self.measure.ulps(results[first], Measured(expected.value[picked], expected.magnitude[picked]))
