@@ -17,6 +17,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from optgen.runtime.cpu.bits import bits_of, of_bits
 from optgen.runtime.cpu.primitives import fma, outlined, per_element, where
 
 __all__ = ["draws"]
@@ -92,9 +93,9 @@ def _before(word: Any) -> Any:
 
 
 def _radius_in_float32(word: Any, like: Any) -> Any:  # noqa: ARG001
-    pattern = np.float32(np.float32(word) + np.float32(0.5)).view(np.int32)  # of 2**32*u1 as a float
+    pattern = np.int32(bits_of(np.float32(word) + np.float32(0.5)))  # of 2**32*u1 as a float
     exponent = np.int32(np.int32(pattern - ROOT) >> 23)
-    fraction = np.int32(pattern - np.int32(exponent << 23)).view(np.float32)  # 2**(32 - exponent)*u1, near 1
+    fraction = of_bits(np.int32(pattern - np.int32(exponent << 23)))  # 2**(32 - exponent)*u1, near 1
     below_one = (np.float32(np.uint32(~word)) + np.float32(0.5)) * np.float32(-(2.0**-32))  # u1 - 1
     exponent = np.int32(exponent - 32)
     r = where(exponent == 0, below_one, fraction - np.float32(1))

@@ -11,21 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from optgen.runtime.cpu.bits import bits_of, of_bits
 from optgen.runtime.cpu.primitives import per_element, where
 
 _INFINITE = np.uint32(0x7F800000)
 _SIGN = np.uint32(0x80000000)
 _SIXTEEN = np.uint32(16)
-
-
-@per_element
-def _bits(x: Any) -> Any:
-    return np.float32(x).view(np.uint32)
-
-
-@per_element
-def _number(bits: Any) -> Any:
-    return np.uint32(bits).view(np.float32)
 
 
 @per_element
@@ -36,11 +27,11 @@ def single(x: Any) -> Any:
     Melquiond 2008).
     """
     nearest = np.float32(x)
-    bits = _bits(nearest)
+    bits = bits_of(nearest)
     beyond = abs(np.float64(nearest)) > abs(x)
     toward = np.uint32(bits - np.uint32(beyond))
     inexact = (np.float64(nearest) != x) & (x == x)  # noqa: PLR0124 a test for NaN
-    return _number(np.uint32(toward | np.uint32(inexact)))
+    return of_bits(np.uint32(toward | np.uint32(inexact)))
 
 
 # bfloat16 ------------------------------------------------------------------------------------------------------------
@@ -49,13 +40,13 @@ def single(x: Any) -> Any:
 @per_element
 def from_bfloat16(word: Any) -> Any:
     """A float32."""
-    return _number(np.uint32(np.uint32(word) << _SIXTEEN))
+    return of_bits(np.uint32(np.uint32(word) << _SIXTEEN))
 
 
 @per_element
 def to_bfloat16(x: Any) -> Any:
     """The nearest word of a float32."""
-    bits = _bits(x)
+    bits = bits_of(x)
     half = np.uint32(np.uint32(0x7FFF) + ((bits >> _SIXTEEN) & np.uint32(1)))
     quiet = np.uint32((bits >> _SIXTEEN) | np.uint32(0x40))
     rounded = np.uint32(np.uint32(bits + half) >> _SIXTEEN)
@@ -65,7 +56,7 @@ def to_bfloat16(x: Any) -> Any:
 @per_element
 def to_bfloat16_by_chance(x: Any, chance: Any) -> Any:
     """One of the two words next to a float32, by 16 random bits."""
-    bits = _bits(x)
+    bits = bits_of(x)
     finite = (bits & _INFINITE) != _INFINITE
     added = np.uint32(bits + where(finite, np.uint32(chance), np.uint32(0)))
     quiet = np.uint32((bits >> _SIXTEEN) | np.uint32(0x40))
@@ -81,22 +72,22 @@ def from_float16(word: Any) -> Any:
     wide = np.uint32(word)
     size = np.uint32((wide & np.uint32(0x7FFF)) << np.uint32(13))
     whole = np.float32(np.int32(wide & np.uint32(0x7FFF)))  # below 2**-14 words count multiples of 2**-24
-    small = _bits(whole * np.float32(2.0**-24))
+    small = bits_of(whole * np.float32(2.0**-24))
     bits = np.uint32(where(size < np.uint32(1 << 23), small, np.uint32(size + np.uint32(112 << 23))))
     beyond = np.uint32(where(size >= np.uint32(0x0F800000), _INFINITE, np.uint32(0)))  # an infinity or NaN
     sign = np.uint32((wide & np.uint32(0x8000)) << _SIXTEEN)
-    return _number(np.uint32(bits | beyond | sign))
+    return of_bits(np.uint32(bits | beyond | sign))
 
 
 @per_element
 def to_float16(x: Any) -> Any:
     """The nearest word of a float32."""
-    bits = _bits(x)
+    bits = bits_of(x)
     size, sign = np.uint32(bits & ~_SIGN), np.uint32((bits & _SIGN) >> _SIXTEEN)
     half = np.uint32(np.uint32(0xFFF) + ((size >> np.uint32(13)) & np.uint32(1)))
     usual = np.uint32(np.uint32(size - np.uint32(112 << 23) + half) >> np.uint32(13))
     # Below 2**-14 words are multiples of 2**-24: so is the last place of 1/2 and what is added to it.
-    small = np.uint32(_bits(_number(size) + np.float32(0.5)) - np.uint32(126 << 23))
+    small = np.uint32(bits_of(of_bits(size) + np.float32(0.5)) - np.uint32(126 << 23))
     word = where(size < np.uint32(113 << 23), small, usual)
     word = where(size >= np.uint32(143 << 23), np.uint32(0x7C00), word)
     word = where(size > _INFINITE, np.uint32(0x7E00), word)
@@ -106,14 +97,14 @@ def to_float16(x: Any) -> Any:
 @per_element
 def to_float16_by_chance(x: Any, chance: Any) -> Any:
     """One of the two words next to a float32, by 16 random bits."""
-    bits = _bits(x)
+    bits = bits_of(x)
     size = np.uint32(bits & ~_SIGN)
     exponent = np.uint32(where(size < np.uint32(113 << 23), np.uint32(113), size >> np.uint32(23)))
-    place = _number(np.uint32((exponent - np.uint32(10)) << np.uint32(23)))  # of its last bit
+    place = of_bits(np.uint32((exponent - np.uint32(10)) << np.uint32(23)))  # of its last bit
     finite = size < _INFINITE
-    whole = np.floor(np.float64(_number(size)) / np.float64(place) + np.float64(chance) * 2.0**-16)
+    whole = np.floor(np.float64(of_bits(size)) / np.float64(place) + np.float64(chance) * 2.0**-16)
     snapped = np.float32(whole * np.float64(place))
-    word = to_float16(where(finite, snapped, _number(size)))
+    word = to_float16(where(finite, snapped, of_bits(size)))
     return np.uint16(np.uint32(np.uint32(word) | np.uint32((bits & _SIGN) >> _SIXTEEN)))
 
 
@@ -131,7 +122,7 @@ def to_float32_by_chance(x: Any, chance: Any) -> Any:
     """One of the two float32 next to a float64, by 16 random bits: as often as a part in 2**16 of the last place."""
     size = abs(x)
     nearest = np.float32(size)
-    bits = np.uint32(_bits(nearest) - np.uint32(np.float64(nearest) > size))  # toward 0
-    below, above = np.float64(_number(bits)), np.float64(_number(np.uint32(bits + np.uint32(1))))
+    bits = np.uint32(bits_of(nearest) - np.uint32(np.float64(nearest) > size))  # toward 0
+    below, above = np.float64(of_bits(bits)), np.float64(of_bits(np.uint32(bits + np.uint32(1))))
     up = size > below + np.float64(chance) * 2.0**-16 * (above - below)  # not where that is infinite or NaN
-    return _number(np.uint32(np.uint32(bits + np.uint32(up)) | (_bits(np.float32(x)) & _SIGN)))
+    return of_bits(np.uint32(np.uint32(bits + np.uint32(up)) | (bits_of(np.float32(x)) & _SIGN)))
