@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Expr, Mul, Piecewise, Pow, factor_terms, sign
+from sympy import Abs, Add, Expr, Mul, Piecewise, Pow, factor_terms, sign
 
 from optgen.language.order import factors
 
@@ -16,6 +16,8 @@ def sign_of(value: Expr) -> Any:
     """
     if isinstance(value, Piecewise):
         return Piecewise(*((sign_of(case), condition) for case, condition in value.args))
+    if isinstance(value, Abs):
+        return sign_of(value.args[0]) ** 2
     product = factor_terms(value) if isinstance(value, Add) else value
     if not isinstance(product, Mul | Pow):
         return sign(value)
@@ -28,5 +30,9 @@ def _of_factor(factor: Expr, *, inverse: bool) -> Expr:
     base, exponent = factor.as_base_exp()
     if not exponent.is_Integer:
         base, exponent = factor, 1
+    if isinstance(base, Abs):
+        base, exponent = base.args[0], 2
+    if isinstance(base, Mul) and not inverse:
+        return sign_of(base**exponent)
     once = sign(1 / base) if inverse else sign(base)
     return once if exponent % 2 else once**2

@@ -154,6 +154,11 @@ def _is_known(node: Basic) -> bool:
 
 def _instead(node: Basic) -> str:
     """What to write in place of a function that no target has: its value, or the same in functions that they have."""
+    if isinstance(node, sympy.atan):  # what SymPy makes of atan2 where it knows that the second is positive
+        above, below = sympy.fraction(node.args[0])
+        return (
+            f'give what is below a name, below = local("below"), Let(below, {below}), and write atan2({above}, below)'
+        )
     if type(node) in _BY_HAND:
         return f"write {_BY_HAND[type(node)](*node.args)}"
     for kind in _REWRITTEN if isinstance(node, Function) and not isinstance(node, AppliedUndef) else ():

@@ -1,7 +1,7 @@
 """signs: what is compared with 0 is compared by the signs of its factors.
 
-A product of small numbers can be 0 where the author's, ``g*m > 0``, is not; so can a square, and two squares are
-compared by what is squared.
+A product of small numbers can be 0 where the author's, ``g*m > 0``, is not, be it under a name; so can a square, and
+two squares are compared by what is squared.
 """
 
 from __future__ import annotations
@@ -9,24 +9,43 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sympy import Abs, Mul, Pow, S, sign
+from sympy import Abs, Mul, Pow, S, sign, sqrt
 from sympy.core.relational import Relational
 
 from optgen.ir import Kernel, Sweep
+from optgen.language.domains import domain_of
 from optgen.language.signs import sign_of
+from optgen.language.symbols import Hyper, Named
 
 
 def signs(kernel: Kernel) -> Kernel:
     """The kernel with no product in its sweeps of which only the sign is asked."""
-    return kernel.map_sweeps(_by_signs)
+    return kernel.map_sweeps(lambda sweep: _by_signs(sweep, kernel.host))
 
 
-def _by_signs(sweep: Sweep) -> Sweep:
+def _by_signs(sweep: Sweep, host: frozenset[Named]) -> Sweep:
+    given = dict.fromkeys(host, S.One)  # what is computed once a step, in float64
+    products = {assign.target: assign.value for assign in sweep.body if _is_product(assign.value.xreplace(given))}
+
+    def written_out(value: Any) -> Any:
+        """A product without names of others."""
+        while isinstance(value, Mul | Pow | Named) and (names := value.free_symbols & products.keys()):
+            value = value.xreplace({name: products[name] for name in names})
+        return value
+
+    def signed(node: Any) -> Any:
+        product = written_out(node.args[0])
+        return sign_of(product) if _is_product(product) else node
+
+    def compared(node: Any) -> Any:
+        left, right = node.args
+        if S.Zero in node.args:
+            left, right = written_out(left), written_out(right)
+        return _compared(node.func(left, right, evaluate=False) if (left, right) != node.args else node)
+
     def settled(value: Any) -> Any:
-        of_products = value.replace(
-            lambda node: isinstance(node, sign) and _is_product(node.args[0]), lambda node: sign_of(node.args[0])
-        )
-        return of_products.replace(lambda node: isinstance(node, Relational), _compared)
+        of_products = value.replace(lambda node: isinstance(node, sign), signed)
+        return of_products.replace(lambda node: isinstance(node, Relational), compared)
 
     return replace(sweep, body=tuple(replace(assign, value=settled(assign.value)) for assign in sweep.body))
 
@@ -38,13 +57,24 @@ def _compared(node: Any) -> Any:
         return node.func(left, sign_of(right), evaluate=False)
     if right == S.Zero and _is_product(left):
         return node.func(sign_of(left), right, evaluate=False)
-    if all(isinstance(side, Pow) and side.exp == 2 for side in node.args):  # noqa: PLR2004 - a square
-        return node.func(Abs(left.base), Abs(right.base), evaluate=False)
-    return node
+    roots = [_root_of_square(side) for side in node.args]
+    return node if None in roots else node.func(*roots, evaluate=False)
+
+
+def _root_of_square(value: Any) -> Any:
+    """What is squared, times the root of a factor that is not negative; None if there is no square."""
+    squares = [part for part in Mul.make_args(value) if isinstance(part, Pow) and part.exp == 2]  # noqa: PLR2004
+    rest = [part for part in Mul.make_args(value) if part not in squares]
+    domains = [domain_of(part) if isinstance(part, Hyper) else None for part in rest]
+    known = (part.is_nonnegative or (its is not None and its.low >= 0) for part, its in zip(rest, domains, strict=True))
+    if len(squares) != 1 or not all(known):
+        return None
+    return Mul(*map(sqrt, rest), Abs(squares[0].base))
 
 
 def _is_product(value: Any) -> bool:
     """Whether more than one number is multiplied, beside signs."""
     parts = [part for part in Mul.make_args(value) if not part.is_number and not isinstance(part, sign)]
+    parts = [inner for part in parts for inner in Mul.make_args(part.args[0] if isinstance(part, Abs) else part)]
     powers = any(isinstance(part, Pow) and part.exp.is_Integer and part.exp > 1 for part in parts)
     return len(parts) > 1 or powers

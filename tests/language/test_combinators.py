@@ -448,6 +448,9 @@ def test_nesterov_rests_where_the_momentum_does() -> None:
     [
         (lambda: amsgrad(sgdm), "amsgrad(sgdm): it has no state `v`"),
         (lambda: nesterov(sgd), "nesterov(sgd): it has no state `m`"),
+        (lambda: nesterov(sgd), "it keeps no states: leave nesterov out, or wrap a rule that does"),
+        (lambda: lookahead(sgd, momentum="pull back"), 'leave momentum="pull back" out, or wrap a rule that does'),
+        (lambda: amsgrad(sgdm), "say which of b is meant: of=…"),
         (lambda: lookahead(sgd, momentum="forget"), "it cannot treat momentum like 'forget'"),
         (lambda: lookahead(sgd, momentum="reset"), "it has none of the states m, b to reset"),
         (lambda: scheduled(sgd, beta3=lr), "scheduled(sgd): it has no hyperparameter `beta3`"),

@@ -73,6 +73,7 @@ from sympy import (
     arg,
     asin,
     atan,
+    atan2,
     besselj,
     beta,
     binomial,
@@ -133,7 +134,7 @@ from optgen.properties import Bounded, EqualTo, Invariant
 from optgen.targets import TARGETS, schedules
 from optgen.targets.base import Origin
 
-m, s = state("m s")
+m, s, below = *state("m s"), local("below")
 x, i = Symbol("x"), Symbol("i", integer=True)
 f = Function("f")
 DESCENT = Let(theta.next, theta - lr * g)
@@ -371,7 +372,12 @@ REFUSED = {
     "a fraction's part": (lambda: descent(frac(g)), "no printer for `frac`", "write g - floor(g)"),
     "sinh": (lambda: descent(sinh(g)), "no printer for `sinh`", "write exp(g)/2 - exp(-g)/2"),
     "cosh": (lambda: descent(cosh(g)), "no printer for `cosh`", "write exp(g)/2 + exp(-g)/2"),
-    "atan": (lambda: descent(atan(g)), *UNKNOWN),
+    "atan": (lambda: descent(atan(g)), "no printer for `atan`", "Let(below, 1), and write atan2(g, below)"),
+    "atan2, which SymPy makes atan of": (
+        lambda: descent(atan2(g, Abs(theta) + 1)),
+        "no printer for `atan`",
+        "Let(below, Abs(theta) + 1), and write atan2(g, below)",
+    ),
     "acos": (lambda: descent(acos(g)), "no printer for `acos`", "write atan2(sqrt(1 - g**2), g)"),
     "cot": (lambda: descent(cot(g)), "no printer for `cot`", "write cos(g)/sin(g)"),
     "sec": (lambda: descent(sec(g)), "no printer for `sec`", "write 1/cos(g)"),
@@ -458,6 +464,11 @@ COMPILED = {
     "zero to zero": (lambda: descent(Pow(0, 0, evaluate=False) * g), G),
     "a sign of a number": (lambda: descent(Abs(-2, evaluate=False) * g), 2 * G),
     "a cosine of pi": (lambda: descent(cos(pi, evaluate=False) * g), -G),
+    "an angle of what has a name": (
+        lambda: (Let(below, Abs(theta) + 1), *descent(atan2(g, below))),
+        float(np.arctan2(G, 1 + abs(THETA))),
+    ),
+    "an angle of one that has a name": (lambda: (Let(below, 1), *descent(atan2(g, below))), float(np.arctan(G))),
     "a maximum of one": (lambda: descent(Max(g, evaluate=False)), G),
     "a maximum of numbers": (lambda: descent(Max(1, 2, g, evaluate=False)), 2.0),
     "a minimum with infinity": (lambda: descent(Min(g, oo)), G),

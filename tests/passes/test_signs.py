@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Piecewise, S, sign, sqrt
+from sympy import Abs, Eq, Piecewise, S, sign, sqrt
 
 import optgen
 from optgen import Let, Optimizer, g, local, state, theta
@@ -20,8 +21,10 @@ from optgen.language.signs import sign_of
 from optgen.specs.adam import adam
 from optgen.specs.adamw import adamw, adamw_after
 from optgen.specs.sgd import sgd
+from optgen.verify import translation
+from optgen.verify.candidate import QUICK, Candidate, failures
 
-m, kept = state("m"), local("kept")
+m, (kept, named) = state("m"), local("kept named")
 
 CONDITIONS: dict[str, tuple[Any, Any]] = {
     "a product": (g * m > 0, lambda g, m: g * m > 0),
@@ -32,6 +35,14 @@ CONDITIONS: dict[str, tuple[Any, Any]] = {
     "a cube": (g**3 * m < 0, lambda g, m: g * m < 0),
     "a quotient": (g / m > 0, lambda g, m: g * m > 0),
     "two squares": (g**2 > m**2, lambda g, m: abs(g) > abs(m)),
+    "scaled squares": (4 * g**2 > m**2 / 9, lambda g, m: 2 * abs(g) > abs(m) / 3),
+    "squares with a scalar": (lr * g**2 >= m**2, lambda g, m: abs(g) >= abs(m)),
+    "the size of a product": (Abs(g * m) > 0, lambda g, m: g * m != 0),
+    "sizes": (g * Abs(m * g) > 0, lambda g, m: g * abs(m) > 0),
+    "nothing": (Eq(g * m, 0), lambda g, m: g * m == 0),
+    "a name": (named > 0, lambda g, m: g * m > 0),
+    "a product with a name": (named * m < 0, lambda g, m: g * m * m < 0),
+    "the sign of a name": (sign(named) < 0, lambda g, m: g * m < 0),
     "the sign of a product": (sign(g * m) > 0, lambda g, m: g * m > 0),
 }
 
@@ -40,11 +51,16 @@ CONDITIONS: dict[str, tuple[Any, Any]] = {
 def test_a_product_that_vanishes_in_float32_decides_as_it_should(name: str) -> None:
     condition, meant = CONDITIONS[name]
     step = (
+        *((Let(named, g * m),) if condition.has(named) else ()),
         Let(kept, Piecewise((1, condition), (0, True))),
         Let(m.next, m),
         Let(theta.next, theta - lr * kept),
     )
-    made = optgen.compile(Optimizer("rule", "Rule", step)).Rule
+    rule = Optimizer("rule", "Rule", step)
+    module = optgen.compile(rule)
+    if not condition.has(1 / m):  # which may be infinite
+        assert failures(list(translation.check(Candidate(rule, Path(module.__file__)), QUICK))) == []
+    made = module.Rule
     sizes = np.array([1, -1, 1e-26, -1e-26, 2e-26, 1e-38, -1e-38])
     grad, moment = (x.ravel().astype(np.float32) for x in np.meshgrid(sizes, sizes))
     optimizer = made([np.zeros_like(grad)], lr=1)

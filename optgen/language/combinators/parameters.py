@@ -10,9 +10,9 @@ from sympy import Add, Expr, Max, Piecewise, Rational, S, collect, expand_mul, s
 from optgen.language import hypers
 from optgen.language.combinators.wrapping import (
     given,
-    listed,
     new_local,
     new_state,
+    one_of_its_states,
     refused,
     state_named,
     wrapped,
@@ -207,5 +207,5 @@ def _momenta(optimizer: Optimizer, manner: str, of: str | Sequence[str] | None) 
         found = [state for state in optimizer.states if state.name in names]
     if not found:
         what = f"it has none of the states {', '.join(names)} to {manner}"
-        raise refused("lookahead", optimizer, what, f"say which of {listed(optimizer.states)} is: of=(…,)")
+        raise refused("lookahead", optimizer, what, one_of_its_states(optimizer, f'momentum="{manner}"', "of=(…,)"))
     return list(dict.fromkeys(found))

@@ -90,7 +90,14 @@ def state_named(optimizer: Optimizer, name: str, wrapper: str) -> State:
     for found in optimizer.states:
         if found.name == name:
             return found
-    raise refused(wrapper, optimizer, f"it has no state `{name}`", f"say which of {listed(optimizer.states)}: of=…")
+    raise refused(wrapper, optimizer, f"it has no state `{name}`", one_of_its_states(optimizer, wrapper, "of=…"))
+
+
+def one_of_its_states(optimizer: Optimizer, wrapper: str, option: str) -> str:
+    """What to write where a wrapper is about a state that an optimizer does not have."""
+    if not optimizer.states:
+        return f"it keeps no states: leave {wrapper} out, or wrap a rule that does"
+    return f"say which of {listed(optimizer.states)} is meant: {option}"
 
 
 def _names(optimizer: Optimizer) -> set[str]:
