@@ -8,6 +8,7 @@ formula that is compiled.
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from itertools import count
 from typing import Any, NoReturn
 
@@ -86,14 +87,18 @@ class Stateful(Named):
     @property
     def next(self) -> Next:
         """The symbol of the value after this step."""
-        symbol: Next = Next(f"{self.name}_next", self)
-        return symbol
+        return _next_of(self)
 
     @next.setter  # noqa: A003
     def next(self, value: Any) -> NoReturn:
         """Refuse ``m.next = value``: Python would forget it."""
         del value
         _refuse(f"`{self.name}.next = …` gives Python a value, not the step", f"write Let({self.name}.next, …)")
+
+
+@lru_cache(maxsize=4096)  # one object, so that it is seen to be the same without a look at what it is made of
+def _next_of(symbol: Stateful) -> Next:
+    return Next(f"{symbol.name}_next", symbol)  # type: ignore[no-any-return]
 
 
 class Theta(Stateful):
