@@ -215,6 +215,28 @@ def test_gradients_in_a_wrong_container(model, grads, unchanged):
             optimizer.step(wrong)
 
 
+def test_a_container_of_another_kind_is_told_how_to_become_one(model, grads):
+    named = dict(zip("abc", model, strict=True))
+    with pytest.raises(TypeError, match=r"give each the key of its parameter: dict\(zip\(params, grads\)\)$"):
+        AdamW(named).step(grads)
+    with pytest.raises(TypeError, match=r"pass list\(grads\.values\(\)\), in the order of params$"):
+        AdamW(model).step(dict(zip("abc", grads, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("array", "what"),
+    [
+        (np.arange(3), r"got int64; \.astype\('float32'\) converts it$"),
+        (np.ones(3, ">f4"), r"not in this machine's order; \.astype\('float32'\) converts it$"),
+        (np.frombuffer(bytearray(13), np.uint8)[1:].view(np.float32), "in the middle of an element; copy it first$"),
+        (np.broadcast_to(np.float32(1), (1,)), "it is read-only; copy it first$"),
+    ],
+)
+def test_an_array_of_another_kind_is_told_how_to_become_one(array, what):
+    with pytest.raises((TypeError, ValueError), match=what):
+        AdamW([array])
+
+
 def test_gradients_under_wrong_keys(model, grads, unchanged):
     optimizer = AdamW(dict(zip("abc", model, strict=True)))
     named = dict(zip("abc", grads, strict=True))

@@ -35,15 +35,19 @@ def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, w
     if array.dtype.name not in names or not array.dtype.isnative:
         expected = " or ".join(names)
         order = "" if array.dtype.isnative else ", whose bytes are not in this machine's order"
-        raise TypeError(f"{name}: expected dtype {expected}, got {array.dtype}{order}")
+        raise TypeError(
+            f"{name}: expected dtype {expected}, got {array.dtype}{order}; .astype({names[0]!r}) converts it"
+        )
     if shape is not None and array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     if not array.flags.c_contiguous:
         raise ValueError(f"{name}: expected a C-contiguous array, got strides {array.strides}; copy it first")
     if not array.flags.aligned:
-        raise ValueError(f"{name}: expected an aligned array, its memory starts in the middle of an element")
+        raise ValueError(
+            f"{name}: expected an aligned array, its memory starts in the middle of an element; copy it first"
+        )
     if written and not array.flags.writeable:
-        raise ValueError(f"{name}: expected a writeable array, it is read-only")
+        raise ValueError(f"{name}: expected a writeable array, it is read-only; copy it first")
 
 
 def plain(array: Any) -> Array:

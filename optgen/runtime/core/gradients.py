@@ -23,7 +23,12 @@ def in_order(given: Parameters, grads: Arrays) -> list[Any]:
     if not given.is_keyed or not isinstance(grads, Mapping):
         kind = "dict" if given.is_keyed else "list or tuple"
         got = type(grads).__name__
-        raise TypeError(f"grads: expected a {kind}, as params was, got {got}; {as_container(grads, 'grads')}")
+        instead = as_container(grads, "grads")
+        if isinstance(grads, _LISTS):
+            instead = "give each the key of its parameter: dict(zip(params, grads))"
+        elif isinstance(grads, Mapping):
+            instead = "pass list(grads.values()), in the order of params"
+        raise TypeError(f"grads: expected a {kind}, as params was, got {got}; {instead}")
     if grads.keys() != set(given.keys):
         missing = [key for key in given.keys if key not in grads]
         unexpected = [key for key in grads if key not in given.keys]
