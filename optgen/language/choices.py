@@ -12,7 +12,7 @@ import sympy
 from sympy import Number, sympify
 from sympy.functions.elementary.piecewise import ExprCondPair
 
-from optgen.language.graph import choice, nodes, pair
+from optgen.language.graph import choice, extreme, nodes, pair
 
 
 def Max(*values: Any) -> Any:
@@ -29,7 +29,7 @@ def _extreme(kind: Any, values: tuple[Any, ...]) -> Any:
     given = [part for value in values for part in kind.make_args(sympify(value, strict=True))]
     others = [part for part in given if not isinstance(part, Number)]
     number = kind(*(part for part in given if isinstance(part, Number)))
-    return kind(*others, *([] if number is kind.identity else [number]), evaluate=False)
+    return extreme(kind, [*others, *([] if number is kind.identity else [number])])
 
 
 def Piecewise(*cases: Any) -> Any:

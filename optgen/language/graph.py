@@ -7,9 +7,10 @@ SymPy's own traversals visit it once for each place, and take a level of Python'
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from sympy import Basic, Expr, Function, Max, Min, Piecewise, S, Tuple
+from sympy import Basic, Expr, Function, Max, Min, Piecewise, S, Tuple, default_sort_key
 from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 
@@ -57,7 +58,7 @@ def rebuilt(node: Any, arguments: Sequence[Any]) -> Any:
         return pair(*arguments)
     if isinstance(node, Piecewise):
         return choice(arguments)
-    return node.func(*arguments, **({"evaluate": False} if isinstance(node, Max | Min) else {}))
+    return extreme(node.func, arguments) if isinstance(node, Max | Min) else node.func(*arguments)
 
 
 def has(node: Any, arguments: Sequence[Any]) -> bool:
@@ -68,6 +69,23 @@ def has(node: Any, arguments: Sequence[Any]) -> bool:
 def pair(value: Any, condition: Any) -> Any:
     """A case of a choice, whose condition may have choices in it, which SymPy would multiply out."""
     return Tuple.__new__(ExprCondPair, value, condition)
+
+
+def extreme(kind: Any, arguments: Sequence[Any]) -> Any:
+    """The largest or the smallest of arguments in SymPy's order, for which it visits each node once for each place."""
+    unlike = frozenset(arguments)
+    if len(unlike) < 2:  # noqa: PLR2004 - of one there is nothing to choose
+        return next(iter(unlike), kind.identity)
+    sizes: dict[int, int] = {}  # as trees
+    for node in nodes(*unlike):
+        sizes[id(node)] = 1 + sum(sizes.get(id(x), 1) for x in node.args)
+    by_size = groupby(sorted(unlike, key=lambda part: sizes[id(part)]), key=lambda part: sizes[id(part)])
+    alike = (list(parts) for _, parts in by_size)
+    made = Expr.__new__(
+        kind, *(x for parts in alike for x in (sorted(parts, key=default_sort_key) if len(parts) > 1 else parts))
+    )
+    made._argset = unlike  # noqa: SLF001 - what SymPy's own methods go by
+    return made
 
 
 def choice(cases: Sequence[Any]) -> Any:

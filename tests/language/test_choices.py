@@ -96,3 +96,18 @@ def test_what_a_state_starts_from_does_not_decide_by_a_choice():
 def test_infinite_extremes_are_refused():
     with pytest.raises(SpecError, match="not a finite real number"):
         rule(Max(g, oo))
+
+
+def test_a_maximum_of_what_stands_in_many_places_visits_it_once():
+    """As a tree this has 2**60 nodes, which SymPy counts to sort the arguments."""
+    value = g
+    for _ in range(60):
+        value = Max(value, theta) * Min(value, g)
+    assert len(nodes(value)) < 250
+
+
+@pytest.mark.parametrize("values", [(g, theta), (g**2 + 1, theta, 3), (g, sympy.exp(g), theta * g, t), (t, 5, g, 2)])
+@pytest.mark.parametrize(("own", "kind"), [(Max, sympy.Max), (Min, sympy.Min)])
+def test_arguments_are_in_the_order_of_sympy(own, kind, values):
+    assert own(*values).args == kind(*values).args
+    assert own(*values) == kind(*reversed(values))
