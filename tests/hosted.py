@@ -53,7 +53,7 @@ def _reductions(kind: type[Reduction]) -> Iterator[tuple[str, list[Let]]]:
 
 
 def _both(kind: type[Reduction], space: Space) -> Iterator[tuple[str, list[Let]]]:
-    """a reduction of a reduced state that the host knows in some branch."""
+    """A reduction of a reduced state that the host knows in some branch."""
     s = state("s", space=space)
     mean: Expr = _MEAN[space](g)
     yield "new", [Let(s.next, Piecewise((h, FIRST), (s + mean, True))), Let(theta.next, theta - lr * g * kind(s.next))]

@@ -75,8 +75,8 @@ def loop(moved: Sequence[Moving], arrays: Mapping[str, Array]) -> Callable[[], N
             calls.append((_writing(each), [nothing, *(bits[name] for name in each.slots)]))
         else:
             calls.append((_reading(len(each.reads)), [_wide(arrays[name]) for name in each.reads]))
-    is_reduced = all(array.size < SERIAL_BELOW for array in arrays.values())
-    ready = [((serial if is_reduced else parallel), given) for (parallel, serial), given in calls]
+    is_small = all(array.size < SERIAL_BELOW for array in arrays.values())
+    ready = [((serial if is_small else parallel), given) for (parallel, serial), given in calls]
 
     def run() -> None:
         for function, given in ready:

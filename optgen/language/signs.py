@@ -1,4 +1,4 @@
-"""Signs of products: what is reduced may vanish in a product, but not its sign."""
+"""Signs of products: what is small may vanish in a product, but not its sign."""
 
 from __future__ import annotations
 

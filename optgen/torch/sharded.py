@@ -134,8 +134,8 @@ class _Adding:
         values, kind = torch.as_tensor(total.values), (total.of, total.over)
         if kind not in self._places:
             self._places[kind] = [(group, torch.as_tensor(its, device=values.device)) for group, its in self._of(total)]
-        for group, spans in self._places[kind]:
-            values[spans] = _reduced(values[spans], total.how, group)
+        for group, places in self._places[kind]:
+            values[places] = _reduced(values[places], total.how, group)
 
     def _of(self, total: SharedTotal) -> list[tuple[Any, Any]]:
         """The groups that have parts of a total, each with where its values stand."""
@@ -143,7 +143,7 @@ class _Adding:
         for k, (dimensions, cut) in self._parts.items():
             if differs(total.of, dimensions, cut.along) and not differs(total.over, dimensions, cut.along):
                 found.setdefault(cut.group, []).append(np.arange(*total.bounds[k : k + 2]))
-        return [(group, np.concatenate(spans)) for group, spans in found.items()]
+        return [(group, np.concatenate(places)) for group, places in found.items()]
 
 
 def _reduced(values: Any, how: str, group: Any) -> Any:

@@ -97,7 +97,7 @@ def cautious(optimizer: Optimizer, **described: Any) -> Optimizer:
         moved = _less_theta(let.value, locals_)
         step += [
             Let(movement, moved),
-            # Signs, for the product of what is reduced can be 0, and so can a movement.
+            # Signs, for the product of what is small can be 0, and so can a movement.
             Let(agrees, Piecewise((1, sign_of(moved) * sign(g) < 0), (0, True))),
             Let(theta.next, theta + movement * agrees / share),
         ]

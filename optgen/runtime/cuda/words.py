@@ -136,13 +136,13 @@ def _float16_by_chance(builder: Any, bits: Any, chance: Any) -> Any:
     """In integers: the 24 bits of a float32 count multiples of 2**-13 of the last place, of less below 2**-14."""
     size = builder.and_(bits, number(_INT, 0x7FFFFFFF))
     exponent, least = builder.lshr(size, number(_INT, 23)), number(_INT, 113)
-    is_reduced = builder.icmp_unsigned("<", exponent, least)
-    shift = builder.select(is_reduced, builder.sub(least, exponent), number(_INT, 0))
+    is_small = builder.icmp_unsigned("<", exponent, least)
+    shift = builder.select(is_small, builder.sub(least, exponent), number(_INT, 0))
     shift = builder.select(builder.icmp_unsigned("<", shift, number(_INT, 31)), shift, number(_INT, 31))
     whole = builder.or_(builder.and_(size, number(_INT, 0x7FFFFF)), number(_INT, 0x800000))
     parts = builder.lshr(builder.shl(whole, number(_INT, 3)), shift)  # of 2**-16 of the last place
     places = builder.lshr(builder.add(parts, chance), number(_INT, 16))
-    binade = builder.select(is_reduced, number(_INT, 0), builder.sub(exponent, least))
+    binade = builder.select(is_small, number(_INT, 0), builder.sub(exponent, least))
     word = builder.add(builder.shl(binade, number(_INT, 10)), places)
     infinite = number(_INT, 0x7C00)
     word = builder.select(builder.icmp_unsigned("<", word, infinite), word, infinite)
