@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -36,6 +37,8 @@ class Holdings:
         self._options = {name: value for name, value in given.items() if name in OPTIONS}
         self._defaults = {name: value for name, value in given.items() if name not in OPTIONS}
         self._groups = tuple(self._completed(k, its) for k, its in enumerate(self._given.hypers))
+        self._constant: tuple[Mapping[str, Value], ...] = ()
+        """The groups once it is known that none has a schedule."""
         self._wanted = wanted(self.program, **self._options)
         self._params = list(self._given.arrays)
         for array, name in zip(self._params, self._labels("params"), strict=True):
@@ -82,7 +85,13 @@ class Holdings:
 
     def _hypers_at(self, t: int, checked: Mapping[str, float] | None = None) -> list[Mapping[str, float]]:
         """The hyperparameters of each group at a step, some of which are given."""
-        return [self.program.at(t, {**own, **checked} if checked else own) for own in self._groups]
+        groups = self._groups
+        if groups is self._constant and not checked:
+            return list(groups)  # type: ignore[arg-type]  # numbers all
+        found = [self.program.at(t, {**own, **checked} if checked else own) for own in groups]
+        if all(map(operator.is_, found, groups)):
+            self._constant = groups
+        return found
 
     def _of_params(self, names: Sequence[str], values: Sequence[Sequence[float]]) -> dict[str, list[Array]]:
         """By name, arrays like the parameters, filled with a value of their group; there may be more than names."""

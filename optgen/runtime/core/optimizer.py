@@ -317,15 +317,15 @@ class OptimizerBase(Holdings):
 
     def _take(self, step: Coming, launches: Sequence[Call]) -> None:
         """Run the kernels of a step and count it."""
-        self._change(launches, _t=self._t + 1, _cohorts=step.cohorts)
+        run([*launches, self._counting(step)])
+
+    def _counting(self, step: Coming) -> Call:
+        """The call that counts a step."""
+        return partial(vars(self).update, _t=self._t + 1, _cohorts=step.cohorts)
 
     def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
         """Make calls and set attributes, all of it whatever comes."""
-        run([*calls, *self._setting(**attributes)])
-
-    def _setting(self, **attributes: Any) -> list[Call]:
-        """The call that sets attributes."""
-        return [partial(vars(self).update, attributes)]
+        run([*calls, partial(vars(self).update, attributes)])
 
 
 def _copied(

@@ -8,7 +8,7 @@ from functools import partial
 from math import isfinite, nan
 from numbers import Real
 from operator import index
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,7 +217,7 @@ class Program:
         ValueError
             If a value is NaN, infinite or outside its domain.
         """
-        return {name: self._checked(name, value) for name, value in given.items()}
+        return {name: self._checked(name, value) for name, value in given.items()} if given else {}
 
     def kept(self, given: Mapping[str, Any]) -> dict[str, Value]:
         """Hyperparameters as an optimizer keeps them: floats, each inside its domain, and schedules as they are.
@@ -267,7 +267,7 @@ class Program:
             If a schedule returns what `checked` refuses.
         """
         if not any(map(callable, kept.values())):
-            return cast("Mapping[str, float]", kept)
+            return kept  # type: ignore[return-value]  # floats, and a step takes as long as what is asked of it here
         return {name: self._scheduled(name, value, t) if callable(value) else value for name, value in kept.items()}
 
     def _is_schedule(self, name: str, value: Any) -> bool:

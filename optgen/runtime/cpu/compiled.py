@@ -32,6 +32,7 @@ from numba.extending import lower_builtin, models, register_model
 
 from optgen.runtime.cpu.disk import KeptOnDisk
 from optgen.runtime.cpu.packs import LoweringOfRuns
+from optgen.runtime.cpu.scalars import LoweringOfScalars
 from optgen.runtime.cpu.threads import LoweringOfKernels
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -221,6 +222,7 @@ class CompilerOfScalars(_Compiler):
     """The way to the code of what is computed once a step."""
 
     code = _SmallCode
+    lowering = LoweringOfScalars
 
 
 class CompilerOfKernels(_Compiler):

@@ -133,6 +133,10 @@ def _start_of(its: Array) -> int:
     return int(its.__array_interface__["data"][0])  # in a third of the time of `its.ctypes.data`
 
 
+class Unlike(Exception):  # noqa: N818 - nothing is wrong
+    """What a call is made for is not what it was; nothing has changed."""
+
+
 class Due(NamedTuple):
     """A call that is to be made, or noted for another kernel.
 
@@ -155,6 +159,29 @@ def prepared(chosen: Sequence[Due]) -> list[Call]:
         group = list(found)
         calls += [_together(group)] if are_noted else [_compiled(call) for call, _ in group]
     return calls
+
+
+def if_nothing_fails(checks: Sequence[Due], calls: Sequence[Call], *, at_once: bool) -> list[Call]:
+    """Calls of which none is made where a check raises, which then is `Unlike`.
+
+    Parameters
+    ----------
+    checks : sequence of Due
+        Kernels that change nothing but what the calls read. Python's lock is held meanwhile.
+    calls : sequence of Call
+        As `prepared` has them.
+    at_once : bool
+        Whether there is one call where that can be, so that the lock is held until all is done: for what takes less
+        time than another call.
+    """
+    first, rest = _together(list(checks)), list(calls)
+    kept, notes = [first], [*first.args]
+    if at_once and len(rest) == 1 and isinstance(rest[0], _Together):
+        kept.append(rest[0])
+        notes += rest.pop().args
+    call = _Together(_code_of_make_if(), np.concatenate(notes), len(checks))
+    call.kept = kept
+    return [call, *rest]
 
 
 class _Together(partial[None]):
@@ -193,3 +220,18 @@ def make(notes: Array) -> None:
 @cache
 def _code_of_make() -> Callable[..., None]:
     return make.compile((types.int64[::1],))  # type: ignore[attr-defined, no-any-return]
+
+
+@partial(compiled, nogil=False)
+def make_if(notes: Array, checks: int) -> None:
+    """Make calls in the same way, unless one of the first few fails; Python's lock is held."""
+    for k in range(len(notes)):
+        if done(notes[k]):
+            if k < checks:
+                raise Unlike
+            raise MemoryError("a kernel found no room for what it needs besides its arrays")
+
+
+@cache
+def _code_of_make_if() -> Callable[..., None]:
+    return make_if.compile((types.int64[::1], types.int64))  # type: ignore[attr-defined, no-any-return]

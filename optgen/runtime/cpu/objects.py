@@ -24,8 +24,10 @@ from numba.extending import intrinsic
 
 from optgen.runtime.core.arrays import Extents
 from optgen.runtime.core.memory import Kinds
-from optgen.runtime.core.program import Array
-from optgen.runtime.cpu.compiled import compiled
+from optgen.runtime.core.program import Array, Call
+from optgen.runtime.core.turn import run
+from optgen.runtime.cpu.compiled import CompilerOfSmallKernels
+from optgen.runtime.cpu.notes import Due, Unlike, if_nothing_fails, kernel
 
 MANY = 64
 """Arrays: the loop is compiled for those who have, over all steps, so many looked at."""
@@ -51,8 +53,8 @@ class LastSeen:
         self._of = starts, params_are, gradients_are
         self._looked_at = 0
         self._starts = np.zeros(len(params), np.int64)
-        self._gaps = np.zeros(len(params), np.int64)
-        """Between which extents the gradients were."""
+        self._words = np.array([id(params), id(np.ndarray), id(None)], np.int64)
+        self._told = np.zeros(1, np.int64)
 
     def look(self, gradients: list[Any], *, may_miss: bool) -> Array | None:
         """Where gradients lie, if they are what they were, and parameters what and where; what is missing lies at 0.
@@ -60,18 +62,37 @@ class LastSeen:
         They come in a list of our own; found is the same array at each call. None if any needs a closer look, if few
         have been looked at, or if objects are not laid out as this module knows them.
         """
-        if len(gradients) != len(self._starts):
+        if not self.is_worth_it(gradients):
             return None
+        try:
+            run([partial(self._told.fill, id(gradients) | may_miss), *self._look])
+        except Unlike:
+            return None
+        return self._starts
+
+    def is_worth_it(self, gradients: list[Any]) -> bool:
+        """Whether gradients can be looked at, and enough have been."""
         if self._looked_at < MANY:
             self._looked_at += len(gradients)
-            if self._looked_at < MANY:
-                return None
-        if not _is_known():
-            return None
-        words = id(np.ndarray), id(None) if may_miss else 0
-        known, shapes, lows, highs = self._known
-        is_found = _read(id(self._params), id(gradients), words, known, shapes, lows, highs, self._gaps, self._starts)
-        return self._starts if is_found else None
+        return self._looked_at >= MANY and len(gradients) == len(self._starts) and _is_known()
+
+    def looking(self, told: Array, starts: Array) -> Due:
+        """The call that looks, and writes where gradients lie to an array; it fails where `look` returns None.
+
+        Another array says at which list: the call before has to write its identity there, 1 more if gradients may be
+        missing, which is one more than any list has.
+        """
+        tasks = np.array([0, len(starts)])
+        return Due(partial(_look, tasks, told, self._words, *self._known, self._gaps, starts))
+
+    @cached_property
+    def _look(self) -> list[Call]:
+        return if_nothing_fails([self.looking(self._told, self._starts)], [], at_once=True)
+
+    @cached_property
+    def _gaps(self) -> Array:
+        """Between which extents the gradients were."""
+        return np.zeros_like(self._starts)
 
     @cached_property
     def _known(self) -> tuple[Array, Array, Array, Array]:
@@ -94,36 +115,36 @@ def word(_context: Any, _address: Any) -> Any:
     return types.int64(types.int64), codegen
 
 
-@partial(compiled, nogil=False)
-def _read(  # noqa: PLR0917
-    params: int,
-    gradients: int,
-    words: tuple[int, int],
+@partial(kernel, by=CompilerOfSmallKernels, _nrt=False)
+def _look(  # noqa: PLR0917
+    tasks: Array,
+    told: Array,
+    words: Array,
     known: Array,
     shapes: Array,
     lows: Array,
     highs: Array,
     gaps: Array,
     starts: Array,
-) -> bool:
-    """Write where each gradient lies; false if any is not what it was, or where something is written."""
-    kind, nothing = words
-    ours, given = word(params + ITEMS), word(gradients + ITEMS)
-    for k in range(len(starts)):
+) -> None:
+    """Write where each gradient lies; fail if any is not what it was, or where something is written."""
+    ours, given, kind = word(words[0] + ITEMS), word((told[0] & ~1) + ITEMS), words[1]
+    nothing = words[2] if told[0] & 1 else 0
+    for k in range(tasks[0], tasks[-1]):
         theta, dtype, flags = word(ours + 8 * k), known[k, 0], _READ | _WRITTEN
         if word(theta + _DATA) != known[k, 1]:
-            return False
+            raise Unlike
         array = theta
         for _ in range(2):  # of the parameter, then of its gradient
             if word(array + KIND) != kind or word(array + _DTYPE) != dtype or word(array + _FLAGS) & flags != flags:
-                return False
+                raise Unlike
             begin, end = known[k, 4], known[k, 5]
             if word(array + _NDIM) & _HALF != end - begin:
-                return False
+                raise Unlike
             shape = word(array + _SHAPE)
             for j in range(begin, end):
                 if word(shape + 8 * (j - begin)) != shapes[j]:
-                    return False
+                    raise Unlike
             array, dtype, flags = word(given + 8 * k), known[k, 2], _READ
             if array == nothing:
                 break
@@ -141,15 +162,14 @@ def _read(  # noqa: PLR0917
                 else:
                     last = middle
             if first < lows[gap] and first < after:
-                return False
+                raise Unlike
             gaps[k] = gap
         starts[k] = first
-    return True
 
 
 @cache
 def _is_known() -> bool:
-    """Whether arrays and lists keep what they are where `_read` looks for it."""
+    """Whether arrays and lists keep what they are where `_look` looks for it."""
     if not is_usual_python():
         return False
     probes: list[Array] = [np.zeros((3, 5), np.float32), np.zeros((7, 2, 4)), np.ones(11)[::2], np.zeros(())]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
 from math import prod
 from typing import Any
 
 from optgen.runtime.core import arrays
-from optgen.runtime.core.cohorts import Cohort, Coming
+from optgen.runtime.core.cohorts import Cohort, Coming, agree
 from optgen.runtime.core.gradients import absent, in_order
 from optgen.runtime.core.optimizer import OptimizerBase
 from optgen.runtime.core.program import Array, Arrays, Call, Params
 from optgen.runtime.core.reduced import Reduced, allocated
 from optgen.runtime.core.storage import FORMATS
 from optgen.runtime.core.table import Cuts
-from optgen.runtime.core.turn import TURN
+from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu import objects
+from optgen.runtime.cpu.notes import Unlike
+from optgen.runtime.cpu.usual import Usual, can_be_usual, usual
 from optgen.runtime.cpu.visited import Kernels, Visited, visited
 
 
@@ -70,6 +74,8 @@ class FusedOptimizer(OptimizerBase):
     def _layout(self) -> None:
         self._visit = self._visiting(self._cohorts)
         self._kernels = Kernels(self._combine)
+        self._usual: Usual | None = None
+        self._can_be_usual = can_be_usual(self.program, by_chance=self._wanted.rounding == "stochastic")
         kinds = self._as_params, self._as_gradients
         self._seen = objects.LastSeen(self._params, self._starts, *kinds, self._written)
 
@@ -106,10 +112,32 @@ class FusedOptimizer(OptimizerBase):
         gradients = in_order(self._given, grads)
         left_out = absent(gradients, missing)
         with TURN:
-            starts = self._addresses(gradients, left_out)
-            step = self._coming(checked, left_out)
-            self._begin(step.hypers, step.taking)
-            self._take(step, self._calls(step, starts) if step.taking else [])
+            if left_out or not self._took_usual(checked, gradients):
+                starts = self._addresses(gradients, left_out)
+                step = self._coming(checked, left_out)
+                self._begin(step.hypers, step.taking)
+                self._take(step, self._calls(step, starts) if step.taking else [])
+
+    def _took_usual(self, checked: Mapping[str, float], gradients: list[Any]) -> bool:
+        """Take a step like the last one, if this is to be one."""
+        ready, cohorts = self._kernels.ready(self._visit), self._cohorts
+        if ready is None or not self._can_be_usual or not self._seen.is_worth_it(gradients):
+            return False
+        if [cohort.members for cohort in cohorts] != self._visit.members:
+            return False
+        if self._usual is None or self._usual.ready is not ready:
+            self._usual = usual(self.program, ready, self._seen)
+        t, hypers = self._t + 1, self._hypers_at(self._t + 1, checked)
+        if len(cohorts) > 1:
+            agree(self.program, cohorts, hypers)
+        given = chain.from_iterable([(its.t + 1, *hypers[its.group].values()) for its in cohorts])
+        _, give, calls = self._usual
+        after = tuple([Cohort(group, count + 1, (), members) for group, count, _, members in cohorts])
+        try:
+            run([partial(give, id(gradients), *given), *calls, partial(vars(self).update, _t=t, _cohorts=after)])
+        except Unlike:
+            return False
+        return True
 
     def _calls(self, step: Coming, starts: Array) -> list[Call]:
         """The kernels of a step."""

@@ -114,7 +114,7 @@ class Kernels:
 
     def __init__(self, combine: Combine | None = None) -> None:
         self._combine = combine
-        self._ready: _Ready | None = None
+        self._ready: Ready | None = None
 
     def calls(self, program: Program, visit: Visited, step: Coming, starts: Array, t: int, seed: int) -> list[Call]:  # noqa: PLR0917
         """What a step launches.
@@ -132,13 +132,16 @@ class Kernels:
         t, seed : int
             What chances follow from: the number of the step, and the seed of rounding.
         """
-        ready = self._ready
-        if ready is None or ready.visit is not visit or ready.lacks_threads != CHILD.lacks_threads:
-            ready = self._got_ready(program, visit, step, starts)
+        ready = self.ready(visit) or self._got_ready(program, visit, step, starts)
         ready.give(step, starts, t, seed)
         return ready.calls
 
-    def _got_ready(self, program: Program, visit: Visited, step: Coming, starts: Array) -> _Ready:
+    def ready(self, visit: Visited) -> Ready | None:
+        """What has been got ready for what a step visits, if it was the last one too."""
+        ready = self._ready
+        return ready if ready and ready.visit is visit and ready.lacks_threads == CHILD.lacks_threads else None
+
+    def _got_ready(self, program: Program, visit: Visited, step: Coming, starts: Array) -> Ready:
         """Kernels with their arguments."""
         in_float64, starts = step.scalars, starts.copy()
         keys, chances = tuple(map(np.empty_like, step.keys)), keys_of(0, 0)
@@ -151,11 +154,11 @@ class Kernels:
         calls = prepared(chosen)
         by_chance = chances if any(its.is_by_chance for its in visit.storages) else None
         fill = partial(Struct(f"{in_float64.size}d").pack_into, in_float64.data, 0)
-        self._ready = _Ready(visit, CHILD.lacks_threads, calls, fill, in_float64, as_computed, starts, keys, by_chance)
+        self._ready = Ready(visit, CHILD.lacks_threads, calls, fill, in_float64, as_computed, starts, keys, by_chance)
         return self._ready
 
 
-class _Ready(NamedTuple):
+class Ready(NamedTuple):
     """Calls of kernels, and the arrays that they read the numbers of a step from.
 
     Parameters

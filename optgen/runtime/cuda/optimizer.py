@@ -245,7 +245,7 @@ class FusedOptimizer(OptimizerBase):
 
     def _take(self, step: Coming, launches: Sequence[Call]) -> None:
         with self._whole():
-            cuda_host.check(run([*launches, *self._setting(_t=self._t + 1, _cohorts=step.cohorts)]))
+            cuda_host.check(run([*launches, self._counting(step)]))
 
     def _whole(self) -> AbstractContextManager[None]:
         """A context in which no interrupt comes between launches: where they are the driver's own, none can."""

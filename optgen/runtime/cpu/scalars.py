@@ -1,0 +1,88 @@
+"""Scalars of a step where they are computed by compiled code: from a row of memory to another.
+
+Python calls `scalars` of a module for what a step needs, which takes longer than a small step does. So there is beside
+what it calls a function that finds its arguments in memory, and writes there what is returned.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import float64, types
+from numba.core.compiler_machinery import register_pass
+from numba.core.lowering import Lower
+from numba.core.typed_passes import NativeLowering
+from numba.extending import intrinsic
+
+__all__ = ["LoweringOfScalars", "computed", "in_memory"]
+
+_NUMBERS = ir.DoubleType().as_pointer()
+_ROW = ir.FunctionType(ir.VoidType(), [_NUMBERS, _NUMBERS])  # of the arguments, of what is returned
+
+
+def in_memory(scalars: Any, count: int) -> int:
+    """Where the code lies of a compiled function of so many numbers that finds them in memory.
+
+    The function returns a tuple of numbers.
+    """
+    kinds = (float64,) * count
+    scalars.compile(kinds)
+    made = scalars.overloads[kinds]
+    return int(made.library.get_pointer_to_function(_beside(made.fndesc.llvm_func_name)))
+
+
+def _beside(name: str) -> str:
+    """The name of that code, by that of the function that was compiled."""
+    return f"{name}.in_memory"
+
+
+class _LowerOfScalars(Lower):
+    def create_cpython_wrapper(self, release_gil: bool = False) -> None:  # noqa: FBT001, FBT002 - as Numba calls it
+        """Write what Python calls, and what compiled code does."""
+        super().create_cpython_wrapper(release_gil)
+        if not isinstance(self.fndesc.restype, types.BaseTuple):  # one number, which no kernel takes from a row
+            return
+        convention, module = self.context.call_conv, self.context.create_module("in memory")
+        kind = convention.get_function_type(self.fndesc.restype, self.fndesc.argtypes)
+        written = ir.Function(module, kind, self.fndesc.llvm_func_name)
+        made = ir.Function(module, _ROW, _beside(written.name))
+        builder = ir.IRBuilder(made.append_basic_block())
+        given, found = made.args
+        values = [builder.load(_at(builder, given, k)) for k in range(len(self.fndesc.argtypes))]
+        _, returned = convention.call_function(
+            builder, written, self.fndesc.restype, self.fndesc.argtypes, values, attrs=("noinline",)
+        )
+        for k, its in enumerate(self.fndesc.restype):
+            value = builder.extract_value(returned, k)
+            builder.store(self.context.cast(builder, value, its, float64), _at(builder, found, k))
+        builder.ret_void()
+        self.library.add_ir_module(module)
+
+
+def _at(builder: Any, numbers: Any, k: int) -> Any:
+    return builder.gep(numbers, [ir.IntType(64)(k)])
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class LoweringOfScalars(NativeLowering):
+    """Numba's last pass, for scalars."""
+
+    _name = "lowering of scalars"
+
+    @property
+    def lowering_class(self) -> type[Lower]:
+        """What it is done by."""
+        return _LowerOfScalars
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def computed(_context: Any, _code: Any, _given: Any, _found: Any) -> Any:
+    """Call, in compiled code, what `in_memory` has found, with where a row of arguments lies, and one of results."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        code, *rows = map(builder.inttoptr, args, (_ROW.as_pointer(), _NUMBERS, _NUMBERS))
+        builder.call(code, rows)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
