@@ -19,7 +19,9 @@ from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from optgen.runtime.core.arrays import Extents
@@ -38,6 +40,8 @@ KIND = 8
 _DATA, _NDIM, _SHAPE, _DTYPE, _FLAGS = 16, 24, 32, 56, 64  # of an array
 _HALF = 0xFFFFFFFF  # of a word: the number of dimensions and the flags are int
 _READ, _WRITTEN = 0x1 | 0x100, 0x400  # C-contiguous and aligned, as all must be; writeable
+_AHEAD = 8
+"""Arrays: so far ahead of a look shapes are sent for, which lie apart and are seldom in a cache."""
 
 
 class LastSeen:
@@ -115,6 +119,21 @@ def word(_context: Any, _address: Any) -> Any:
     return types.int64(types.int64), codegen
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def fetch(_context: Any, _address: Any) -> Any:
+    """Have memory come to the cache, in compiled code, that will be read soon."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        bits = ir.IntType(32)
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, bits, bits, bits])
+        made = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(made, [pointer, bits(0), bits(3), bits(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
 @partial(kernel, by=CompilerOfSmallKernels, _nrt=False)
 def _look(  # noqa: PLR0917
     tasks: Array,
@@ -131,6 +150,10 @@ def _look(  # noqa: PLR0917
     ours, given, kind = word(words[0] + ITEMS), word((told[0] & ~1) + ITEMS), words[1]
     nothing = words[2] if told[0] & 1 else 0
     for k in range(tasks[0], tasks[-1]):
+        if k + _AHEAD < tasks[-1]:
+            soon = word(given + 8 * (k + _AHEAD))
+            if word(soon + KIND) == kind:
+                fetch(word(soon + _SHAPE))
         theta, dtype, flags = word(ours + 8 * k), known[k, 0], _READ | _WRITTEN
         if word(theta + _DATA) != known[k, 1]:
             raise Unlike
