@@ -20,18 +20,13 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, Flags
 from numba.core.compiler_machinery import PassManager
 from numba.core.registry import CPUDispatcher
-from numba.core.typed_passes import (
-    IRLegalization,
-    NativeLowering,
-    NoPythonBackend,
-    NopythonTypeInference,
-    PreLowerStripPhis,
-)
-from numba.core.untyped_passes import FixupArgs, GenericRewrites, IRProcessing, ReconstructSSA, TranslateByteCode
+from numba.core.typed_passes import IRLegalization, NativeLowering, NoPythonBackend, NopythonTypeInference
+from numba.core.untyped_passes import FixupArgs, TranslateByteCode
 from numba.extending import lower_builtin, models, register_model
 
 from optgen.runtime.cpu.disk import KeptOnDisk
 from optgen.runtime.cpu.packs import LoweringOfRuns
+from optgen.runtime.cpu.pipeline import SSA, Canonical, Rewritten, WithoutPhis
 from optgen.runtime.cpu.scalars import LoweringOfScalars
 from optgen.runtime.cpu.threads import LoweringOfKernels
 
@@ -204,11 +199,11 @@ class _Compiler(CompilerBase):
         for each in (
             TranslateByteCode,
             FixupArgs,
-            IRProcessing,
-            GenericRewrites,
-            ReconstructSSA,
+            Canonical,
+            Rewritten,
+            SSA,
             NopythonTypeInference,
-            PreLowerStripPhis,
+            WithoutPhis,
             IRLegalization,
             self.lowering,
             NoPythonBackend,
