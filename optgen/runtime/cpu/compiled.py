@@ -26,11 +26,12 @@ from numba.extending import lower_builtin, models, register_model
 
 from optgen.runtime.cpu.disk import KeptOnDisk
 from optgen.runtime.cpu.packs import LoweringOfRuns
-from optgen.runtime.cpu.pipeline import SSA, Canonical, Rewritten, WithoutPhis
+from optgen.runtime.cpu.pipeline import passes_of
 from optgen.runtime.cpu.scalars import LoweringOfScalars
 from optgen.runtime.cpu.threads import LoweringOfKernels
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_PASSES = passes_of("numba.core")
 
 
 class _Code(JITCodeLibrary):
@@ -199,11 +200,11 @@ class _Compiler(CompilerBase):
         for each in (
             TranslateByteCode,
             FixupArgs,
-            Canonical,
-            Rewritten,
-            SSA,
+            _PASSES.canonical,
+            _PASSES.rewritten,
+            _PASSES.ssa,
             NopythonTypeInference,
-            WithoutPhis,
+            _PASSES.without_phis,
             IRLegalization,
             self.lowering,
             NoPythonBackend,

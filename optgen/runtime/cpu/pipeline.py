@@ -6,73 +6,60 @@ comes to release what a function holds. That is a tenth of what it takes to comp
 
 from __future__ import annotations
 
-from typing import Any
-
-from numba.core.compiler_machinery import register_pass
-from numba.core.ir_utils import build_definitions
-from numba.core.rewrites import rewrite_registry
-from numba.core.ssa import reconstruct_ssa
-from numba.core.transforms import canonicalize_cfg
-from numba.core.typed_passes import PreLowerStripPhis
-from numba.core.untyped_passes import GenericRewrites, IRProcessing, ReconstructSSA
-
-__all__ = ["SSA", "Canonical", "Rewritten", "WithoutPhis"]
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class Canonical(IRProcessing):
-    """Have every loop come back to its beginning from one place."""
+class Passes(NamedTuple):
+    """Passes that do what those of Numba do. `passes_of` makes them."""
 
-    _name = "canonical"
+    canonical: Any  # for IRProcessing: every loop comes back to its beginning from one place
+    rewritten: Any  # for GenericRewrites: an index or an exception that is written out is known where it is used
+    ssa: Any  # for ReconstructSSA: every variable is written once
+    without_phis: Any  # for PreLowerStripPhis: variables are written before blocks meet
 
-    def run_pass(self, state: Any) -> bool:
-        """Rewrite a function."""
-        state.func_ir.blocks = canonicalize_cfg(state.func_ir.blocks)
+
+def passes_of(numba: str) -> Passes:
+    """Those of a package that has Numba's: ``numba.core`` for CPUs, ``numba.cuda.core`` for GPUs."""
+    names = "compiler_machinery ir_utils rewrites ssa transforms typed_passes untyped_passes"
+    machinery, ir_utils, rewrites, ssa, transforms, typed, untyped = (
+        import_module(f"{numba}.{name}") for name in names.split()
+    )
+
+    def canonical(_: Any, state: Any) -> bool:
+        state.func_ir.blocks = transforms.canonicalize_cfg(state.func_ir.blocks)
         return True
 
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class Rewritten(GenericRewrites):
-    """Have what is written out, an index or an exception, be known where it is used."""
-
-    _name = "rewritten"
-
-    def run_pass(self, state: Any) -> bool:
-        """Rewrite a function."""
+    def rewritten(_: Any, state: Any) -> bool:
         blocks = state.func_ir.blocks
-        for kind in rewrite_registry.rewrites["before-inference"]:
+        for kind in rewrites.rewrite_registry.rewrites["before-inference"]:
             rewrite = kind(state)
             for key in blocks:
                 while rewrite.match(state.func_ir, blocks[key], state.typemap, state.calltypes):
                     blocks[key] = rewrite.apply()
         return True
 
+    def in_ssa(_: Any, state: Any) -> bool:
+        state.func_ir = ssa.reconstruct_ssa(state.func_ir)
+        return defined(state)
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class SSA(ReconstructSSA):
-    """Have every variable be written once."""
+    def without_phis(numbas: Any, state: Any) -> bool:
+        state.func_ir = numbas._strip_phi_nodes(state.func_ir)  # noqa: SLF001 - what it does
+        return defined(state)
 
-    _name = "ssa"
+    def defined(state: Any) -> bool:
+        """Have Numba know again where each variable is written."""
+        state.func_ir._definitions = ir_utils.build_definitions(state.func_ir.blocks)  # noqa: SLF001 - as its passes do
+        return True
 
-    def run_pass(self, state: Any) -> bool:
-        """Rewrite a function."""
-        state.func_ir = reconstruct_ssa(state.func_ir)
-        return _defined(state)
+    def made(base: Any, run: Callable[[Any, Any], bool]) -> Any:
+        kind = type(base.__name__, (base,), {"_name": run.__name__, "run_pass": run})
+        return machinery.register_pass(mutates_CFG=True, analysis_only=False)(kind)
 
-
-@register_pass(mutates_CFG=False, analysis_only=False)
-class WithoutPhis(PreLowerStripPhis):
-    """Have variables be written before blocks meet, as lowering wants it."""
-
-    _name = "without phis"
-
-    def run_pass(self, state: Any) -> bool:
-        """Rewrite a function."""
-        state.func_ir = self._strip_phi_nodes(state.func_ir)
-        return _defined(state)
-
-
-def _defined(state: Any) -> bool:
-    """Have Numba know again where each variable is written."""
-    state.func_ir._definitions = build_definitions(state.func_ir.blocks)  # noqa: SLF001 - as its own passes do
-    return True
+    return Passes(
+        made(untyped.IRProcessing, canonical),
+        made(untyped.GenericRewrites, rewritten),
+        made(untyped.ReconstructSSA, in_ssa),
+        made(typed.PreLowerStripPhis, without_phis),
+    )

@@ -22,20 +22,17 @@ from numba.cuda.compiler import (
 )
 from numba.cuda.core.callconv import CUDACallConv
 from numba.cuda.core.compiler_machinery import PassManager
-from numba.cuda.core.typed_passes import IRLegalization, NopythonTypeInference, PreLowerStripPhis
-from numba.cuda.core.untyped_passes import (
-    FixupArgs,
-    GenericRewrites,
-    InlineInlinables,
-    IRProcessing,
-    ReconstructSSA,
-)
+from numba.cuda.core.typed_passes import IRLegalization, NopythonTypeInference
+from numba.cuda.core.untyped_passes import FixupArgs, InlineInlinables
 from numba.cuda.descriptor import cuda_target
 from numba.cuda.flags import CUDAFlags
 
 from optgen.runtime.cpu.compiled import ComparedBySet, Typing
+from optgen.runtime.cpu.pipeline import passes_of
 
 __all__ = ["compile_for_kernels", "entry"]
+
+_PASSES = passes_of("numba.cuda.core")
 
 
 class _DeviceFlags(ComparedBySet, CUDAFlags):
@@ -56,12 +53,12 @@ class _DeviceCompiler(CUDACompiler):
         for each in (
             CUDATranslateBytecode,
             FixupArgs,
-            IRProcessing,
+            _PASSES.canonical,
             InlineInlinables,
-            GenericRewrites,
-            ReconstructSSA,
+            _PASSES.rewritten,
+            _PASSES.ssa,
             NopythonTypeInference,
-            PreLowerStripPhis,
+            _PASSES.without_phis,
             IRLegalization,
             CreateLibrary,
             CUDANativeLowering,
