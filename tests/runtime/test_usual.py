@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from optgen.generated.cpu.adamw import AdamW
+from optgen.generated.cpu.ema_adamw import EmaAdamW
 from optgen.generated.cpu.lamb import LAMB
 from optgen.generated.cpu.sgdm import SGDM
 from optgen.runtime.cpu import objects
@@ -77,6 +78,19 @@ def after_many_steps(kind=AdamW, **hypers):
         optimizer.step(arrays(t))
     assert is_usual(optimizer)
     return optimizer
+
+
+def test_states_begin_anew_where_no_step_has_been_taken():
+    used, start = after_many_steps(EmaAdamW), EmaAdamW(arrays(0)).state_dict()
+    used.load_state_dict(start)
+    for theta, other in zip(used.params, arrays(7), strict=True):
+        theta[...] = other
+    fresh = EmaAdamW(arrays(7))
+    for optimizer in (used, fresh):
+        optimizer.step(arrays(8))
+    assert used.t == fresh.t == 1
+    for one, other in zip(used.eval_params(), fresh.eval_params(), strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 def test_what_float32_cannot_hold_is_warned_of():

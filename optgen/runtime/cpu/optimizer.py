@@ -123,7 +123,7 @@ class FusedOptimizer(OptimizerBase):
         ready, cohorts = self._kernels.ready(self._visit), self._cohorts
         if ready is None or not self._can_be_usual or not self._seen.is_worth_it(gradients):
             return False
-        if [cohort.members for cohort in cohorts] != self._visit.members:
+        if [cohort.members for cohort in cohorts if cohort.t] != self._visit.members:  # a first step begins states
             return False
         if self._usual is None or self._usual.ready is not ready:
             self._usual = usual(self.program, ready, self._seen)
