@@ -41,21 +41,21 @@ class _LowerOfScalars(Lower):
     def create_cpython_wrapper(self, release_gil: bool = False) -> None:  # noqa: FBT001, FBT002 - as Numba calls it
         """Write what Python calls, and what compiled code does."""
         super().create_cpython_wrapper(release_gil)
-        if not isinstance(self.fndesc.restype, types.BaseTuple):  # one number, which no kernel takes from a row
+        its = self.fndesc
+        is_of_rows = isinstance(its.restype, types.BaseTuple) and {float64}.issuperset(its.argtypes)
+        if not is_of_rows:
             return
         convention, module = self.context.call_conv, self.context.create_module("in memory")
-        kind = convention.get_function_type(self.fndesc.restype, self.fndesc.argtypes)
-        written = ir.Function(module, kind, self.fndesc.llvm_func_name)
+        kind = convention.get_function_type(its.restype, its.argtypes)
+        written = ir.Function(module, kind, its.llvm_func_name)
         made = ir.Function(module, _ROW, _beside(written.name))
         builder = ir.IRBuilder(made.append_basic_block())
         given, found = made.args
-        values = [builder.load(_at(builder, given, k)) for k in range(len(self.fndesc.argtypes))]
-        _, returned = convention.call_function(
-            builder, written, self.fndesc.restype, self.fndesc.argtypes, values, attrs=("noinline",)
-        )
-        for k, its in enumerate(self.fndesc.restype):
+        values = [builder.load(_at(builder, given, k)) for k in range(len(its.argtypes))]
+        _, returned = convention.call_function(builder, written, its.restype, its.argtypes, values, attrs=("noinline",))
+        for k, number in enumerate(its.restype):
             value = builder.extract_value(returned, k)
-            builder.store(self.context.cast(builder, value, its, float64), _at(builder, found, k))
+            builder.store(self.context.cast(builder, value, number, float64), _at(builder, found, k))
         builder.ret_void()
         self.library.add_ir_module(module)
 
