@@ -79,6 +79,10 @@ def test_factors_that_have_names_are_an_average_too():
     assert body(*step)["m'"] == "fma(a_head, m, fma(a_tail, m, c*g))"
 
 
+AVERAGES = [((t - 1) * z + theta) / t, (t * z + theta) / (t + 1), (7 * z + 3 * theta) / 10]
+
+
+@pytest.mark.parametrize("average", AVERAGES)
 def test_what_is_averaged_over_its_weights_stays_where_it_is(average):
     start = state("z", init=theta)
     step = (Let(start.next, average.xreplace({z: start})), Let(theta.next, theta - lr * g))
