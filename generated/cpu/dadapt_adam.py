@@ -47,13 +47,19 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay, d0):
 
 
 @helper
-def model_0(d, weight_decay, rest, c0, c2):
-    """One model before sweep 0: rate, c1, c4 and c6."""
+def model_0(d, c0):
+    """One model before sweep 0: rate."""
     rate = c0*d
+    return rate
+
+
+@helper
+def tensor_0(rate, weight_decay, rest, c2):
+    """One tensor before sweep 0: c1, c4 and c6."""
     c1 = c2*rate
     c4 = rate*rest
     c6 = weight_decay*rate
-    return rate, c1, c4, c6
+    return c1, c4, c6
 
 
 @per_element
@@ -80,11 +86,14 @@ def model_1(d, r, rate, total1, total3, root, rest, c5):
 @between_sweeps
 def prepare_0(at, scalars, d_of, rate_of, c1_of, c4_of, c6_of):
     """Before sweep 0: what varies over less than elements."""
-    weight_decay = scalars[0, 1]
-    rest = scalars[0, 4]
     c0 = scalars[0, 5]
-    c2 = scalars[0, 8]
-    rate_of[0], c1_of[0], c4_of[0], c6_of[0] = model_0(d_of[0], weight_decay, rest, c0, c2)
+    rate_of[0] = model_0(d_of[0], c0)
+    for j in at.tensors:
+        group = at.groups[j]
+        weight_decay = scalars[group, 1]
+        rest = scalars[group, 4]
+        c2 = scalars[group, 8]
+        c1_of[j], c4_of[j], c6_of[j] = tensor_0(rate_of[0], weight_decay, rest, c2)
 
 
 @per_chunk
@@ -104,9 +113,9 @@ def chunk_0(row, span, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     beta1_tail = scalars[group, 7]
     beta2_head = scalars[group, 9]
     beta2_tail = scalars[group, 10]
-    c1 = narrow(c1_of[0], scalars)
-    c4 = narrow(c4_of[0], scalars)
-    c6 = narrow(c6_of[0], scalars)
+    c1 = narrow(c1_of[row[-2]], scalars)
+    c4 = narrow(c4_of[row[-2]], scalars)
+    c6 = narrow(c6_of[row[-2]], scalars)
     acc0 = lanes(0.0)  # sum of y0 over the tensor
     acc2 = lanes(0.0)  # sum of y1 over the tensor
     whole = count//LANES*LANES
@@ -178,11 +187,11 @@ PROGRAM = Program(
     },
     states=("m", "v", "s"),
     reduced_states={"d": "model", "r": "model"},
-    shared=("t", "lr", "beta2", "beta1", "weight_decay", "d0"),
+    shared=("t", "lr", "beta2", "beta1", "d0"),
     initial=initial,
     scalars=scalars,
     values={
-        "rate": "model", "c1": "model", "c4": "model", "c6": "model", "acc0": "chunk", "acc2": "chunk",
+        "rate": "model", "c1": "tensor", "c4": "tensor", "c6": "tensor", "acc0": "chunk", "acc2": "chunk",
         "total0": "tensor", "total2": "tensor", "total1": "model", "total3": "model",
     },
     phases=(

@@ -47,12 +47,18 @@ def scalars(t, lr, beta2, beta1, d0, d_coef, weight_decay, eps):
 
 
 @helper
-def model_0(d, weight_decay, c0, c4):
-    """One model before sweep 0: rate, c3 and c5."""
+def model_0(d, c0):
+    """One model before sweep 0: rate."""
     rate = c0*d
+    return rate
+
+
+@helper
+def tensor_0(rate, weight_decay, c4):
+    """One tensor before sweep 0: c3 and c5."""
     c3 = c4*rate
     c5 = weight_decay*rate
-    return rate, c3, c5
+    return c3, c5
 
 
 @per_element
@@ -66,13 +72,19 @@ def update_0(theta, g, s, theta_0, d, c3, root):
 
 
 @helper
-def model_1(d, r, rate, total1, total3, d_coef, eps, root, c4):
-    """One model before sweep 1: the new r, and d' and c6."""
+def model_1(d, r, rate, total1, total3, d_coef, root, c4):
+    """One model before sweep 1: the new r, and d'."""
     r_next = fma(r, root, c4*d*rate*total1)
     total = total3
     d_next = maximum(d, d_coef*r_next/total) if total > 0 else d
+    return r_next, d_next
+
+
+@helper
+def tensor_1(d_next, eps):
+    """One tensor before sweep 1: c6."""
     c6 = eps*d_next
-    return r_next, d_next, c6
+    return c6
 
 
 @per_element
@@ -88,10 +100,13 @@ def update_1(theta, g, m, v, d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_
 @between_sweeps
 def prepare_0(at, scalars, d_of, rate_of, c3_of, c5_of):
     """Before sweep 0: what varies over less than elements."""
-    weight_decay = scalars[0, 1]
     c0 = scalars[0, 4]
-    c4 = scalars[0, 11]
-    rate_of[0], c3_of[0], c5_of[0] = model_0(d_of[0], weight_decay, c0, c4)
+    rate_of[0] = model_0(d_of[0], c0)
+    for j in at.tensors:
+        group = at.groups[j]
+        weight_decay = scalars[group, 1]
+        c4 = scalars[group, 11]
+        c3_of[j], c5_of[j] = tensor_0(rate_of[0], weight_decay, c4)
 
 
 @per_chunk
@@ -105,7 +120,7 @@ def chunk_0(row, span, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     group = row[-3]
     root = scalars[group, 3]
     d = narrow(d_of[0], scalars)
-    c3 = narrow(c3_of[0], scalars)
+    c3 = narrow(c3_of[row[-2]], scalars)
     acc0 = lanes(0.0)  # sum of g*y0 over the tensor
     acc2 = lanes(0.0)  # sum of y1 over the tensor
     whole = count//LANES*LANES
@@ -149,12 +164,13 @@ def combine_1(at, scalars, total0_of, total2_of, total1_of, total3_of):
 def prepare_1(at, scalars, d_of, r_of, rate_of, total1_of, total3_of, d_next_of, c6_of):
     """Before sweep 1: what varies over less than elements."""
     d_coef = scalars[0, 0]
-    eps = scalars[0, 2]
     root = scalars[0, 3]
     c4 = scalars[0, 11]
-    r_of[0], d_next_of[0], c6_of[0] = model_1(
-        d_of[0], r_of[0], rate_of[0], total1_of[0], total3_of[0], d_coef, eps, root, c4,
-    )
+    r_of[0], d_next_of[0] = model_1(d_of[0], r_of[0], rate_of[0], total1_of[0], total3_of[0], d_coef, root, c4)
+    for j in at.tensors:
+        group = at.groups[j]
+        eps = scalars[group, 2]
+        c6_of[j] = tensor_1(d_next_of[0], eps)
 
 
 @per_chunk
@@ -174,8 +190,8 @@ def chunk_1(row, span, storage, scalars, d_of, rate_of, c5_of, c6_of):
     c2 = scalars[group, 10]
     d = narrow(d_of[0], scalars)
     rate = narrow(rate_of[0], scalars)
-    c5 = narrow(c5_of[0], scalars)
-    c6 = narrow(c6_of[0], scalars)
+    c5 = narrow(c5_of[row[-2]], scalars)
+    c6 = narrow(c6_of[row[-2]], scalars)
     for i in range(count):
         theta[i], m[i], v[i] = update_1(
             theta[i], g[i], m[i], v[i], d, rate, c5, c6, beta1_head, beta1_tail, c1, beta2_head, beta2_tail, c2,
@@ -214,12 +230,12 @@ PROGRAM = Program(
     },
     states=("m", "v", "s", "theta_0"),
     reduced_states={"d": "model", "r": "model"},
-    shared=("t", "lr", "beta2", "beta1", "d0", "d_coef", "weight_decay", "eps"),
+    shared=("t", "lr", "beta2", "beta1", "d0", "d_coef"),
     initial=initial,
     scalars=scalars,
     values={
-        "rate": "model", "c3": "model", "c5": "model", "acc0": "chunk", "acc2": "chunk", "total0": "tensor",
-        "total2": "tensor", "total1": "model", "total3": "model", "d_next": "model", "c6": "model",
+        "rate": "model", "c3": "tensor", "c5": "tensor", "acc0": "chunk", "acc2": "chunk", "total0": "tensor",
+        "total2": "tensor", "total1": "model", "total3": "model", "d_next": "model", "c6": "tensor",
     },
     phases=(
         Phase(("d", "rate", "c3", "c5"), between=prepare_0),

@@ -49,14 +49,20 @@ def update_0(g):
 
 
 @helper
-def model_0(taken, total1, total2, beta1, beta2):
-    """One model before sweep 1: the new taken, and c1, c3 and c4."""
+def model_0(taken, total1, total2):
+    """One model before sweep 1: the new taken, and c1."""
     bad = total2 - total1
     taken_next = taken + 1 if bad == 0 else taken
     c1 = 1 if bad == 0 else 0
+    return taken_next, c1
+
+
+@helper
+def tensor_0(taken_next, beta1, beta2):
+    """One tensor before sweep 1: c3 and c4."""
     c3 = 1/(1 - beta1**taken_next)
     c4 = 1/(1 - beta2**taken_next)
-    return taken_next, c1, c3, c4
+    return c3, c4
 
 
 @per_element
@@ -119,9 +125,12 @@ def combine_2(at, scalars, total0_of, total1_of):
 @between_sweeps
 def prepare_0(at, scalars, taken_of, total1_of, total2_of, c1_of, c3_of, c4_of):
     """Before sweep 1: what varies over less than elements."""
-    beta1 = scalars[0, 1]
-    beta2 = scalars[0, 2]
-    taken_of[0], c1_of[0], c3_of[0], c4_of[0] = model_0(taken_of[0], total1_of[0], total2_of[0], beta1, beta2)
+    taken_of[0], c1_of[0] = model_0(taken_of[0], total1_of[0], total2_of[0])
+    for j in at.tensors:
+        group = at.groups[j]
+        beta1 = scalars[group, 1]
+        beta2 = scalars[group, 2]
+        c3_of[j], c4_of[j] = tensor_0(taken_of[0], beta1, beta2)
 
 
 @per_chunk
@@ -144,8 +153,8 @@ def chunk_1(row, span, storage, scalars, c1_of, c3_of, c4_of):
     c2 = scalars[group, 10]
     c5 = scalars[group, 11]
     c1 = narrow(c1_of[0], scalars)
-    c3 = narrow(c3_of[0], scalars)
-    c4 = narrow(c4_of[0], scalars)
+    c3 = narrow(c3_of[row[-2]], scalars)
+    c4 = narrow(c4_of[row[-2]], scalars)
     for i in range(count):
         theta[i], m[i], v[i] = update_1(
             theta[i], g[i], m[i], v[i], c1, c3, c4, lr, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
@@ -177,12 +186,11 @@ PROGRAM = Program(
     },
     states=("m", "v"),
     reduced_states={"taken": "model"},
-    shared=("beta1", "beta2"),
     initial=initial,
     scalars=scalars,
     values={
-        "total2": "model", "acc0": "chunk", "total0": "tensor", "total1": "model", "c1": "model", "c3": "model",
-        "c4": "model",
+        "total2": "model", "acc0": "chunk", "total0": "tensor", "total1": "model", "c1": "model", "c3": "tensor",
+        "c4": "tensor",
     },
     phases=(
         Phase(("numel", "total2"), between=combine_0, totals={"total2": ("sum", "tensor")}),

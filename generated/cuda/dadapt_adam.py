@@ -48,13 +48,19 @@ def scalars(t, lr, beta2, beta1, eps, weight_decay, d0):
 
 
 @on_device
-def model_0(d, weight_decay, rest, c0, c2):
-    """One model before sweep 0: rate, c1, c4 and c6."""
+def model_0(d, c0):
+    """One model before sweep 0: rate."""
     rate = c0*d
+    return rate
+
+
+@on_device
+def tensor_0(rate, weight_decay, rest, c2):
+    """One tensor before sweep 0: c1, c4 and c6."""
     c1 = c2*rate
     c4 = rate*rest
     c6 = weight_decay*rate
-    return rate, c1, c4, c6
+    return c1, c4, c6
 
 
 @per_element
@@ -83,16 +89,26 @@ def models_0(at, scalars, reduced):
     """Before sweep 0: one block."""
     d_of = at[15]
     rate_of = at[17]
+    c0 = scalars[0, 5]
+    if thread() == 0:
+        reduced[rate_of] = model_0(reduced[d_of], c0)
+
+
+@kernel
+def tensors_0(at, scalars, reduced):
+    """Before sweep 0: a block a tensor."""
+    rate_of = at[17]
     c1_of = at[18]
     c4_of = at[19]
     c6_of = at[20]
-    weight_decay = scalars[0, 1]
-    rest = scalars[0, 4]
-    c0 = scalars[0, 5]
-    c2 = scalars[0, 8]
+    j = tensor_of_block(at)
+    group = at[at[8] + j]
+    weight_decay = scalars[group, 1]
+    rest = scalars[group, 4]
+    c2 = scalars[group, 8]
     if thread() == 0:
-        reduced[rate_of], reduced[c1_of], reduced[c4_of], reduced[c6_of] = model_0(
-            reduced[d_of], weight_decay, rest, c0, c2,
+        reduced[c1_of + j], reduced[c4_of + j], reduced[c6_of + j] = tensor_0(
+            reduced[rate_of], weight_decay, rest, c2,
         )
 
 
@@ -120,9 +136,9 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     c6_of = at[20]
     acc0_of = at[21]
     acc2_of = at[22]
-    c1 = narrow(reduced[c1_of], scalars)
-    c4 = narrow(reduced[c4_of], scalars)
-    c6 = narrow(reduced[c6_of], scalars)
+    c1 = narrow(reduced[c1_of + tensor], scalars)
+    c4 = narrow(reduced[c4_of + tensor], scalars)
+    c6 = narrow(reduced[c6_of + tensor], scalars)
     acc0 = 0.0  # sum of y0 over the tensor
     acc2 = 0.0  # sum of y1 over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr | s_ptr)
@@ -188,7 +204,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
 
 
 @kernel
-def tensors_0(at, scalars, reduced):
+def tensors_1(at, scalars, reduced):
     """After the last sweep: a block a tensor."""
     acc0_of = at[21]
     acc2_of = at[22]
@@ -250,17 +266,18 @@ PROGRAM = Program(
     },
     states=("m", "v", "s"),
     reduced_states={"d": "model", "r": "model"},
-    shared=("t", "lr", "beta2", "beta1", "weight_decay", "d0"),
+    shared=("t", "lr", "beta2", "beta1", "d0"),
     initial=initial,
     scalars=scalars,
     values={
-        "rate": "model", "c1": "model", "c4": "model", "c6": "model", "acc0": "chunk", "acc2": "chunk",
+        "rate": "model", "c1": "tensor", "c4": "tensor", "c6": "tensor", "acc0": "chunk", "acc2": "chunk",
         "total0": "tensor", "total2": "tensor", "total1": "model", "total3": "model",
     },
     launches=(
         Launch("model", models_0),
+        Launch("tensor", tensors_0),
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element")}),
+        Launch("tensor", tensors_1, totals={"total0": ("sum", "element"), "total2": ("sum", "element")}),
         Launch("model", models_1, totals={"total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
         Launch("model", models_2),
     ),

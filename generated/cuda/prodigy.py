@@ -48,12 +48,18 @@ def scalars(t, lr, beta2, beta1, d0, d_coef, weight_decay, eps):
 
 
 @on_device
-def model_0(d, weight_decay, c0, c4):
-    """One model before sweep 0: rate, c3 and c5."""
+def model_0(d, c0):
+    """One model before sweep 0: rate."""
     rate = c0*d
+    return rate
+
+
+@on_device
+def tensor_0(rate, weight_decay, c4):
+    """One tensor before sweep 0: c3 and c5."""
     c3 = c4*rate
     c5 = weight_decay*rate
-    return rate, c3, c5
+    return c3, c5
 
 
 @per_element
@@ -67,13 +73,19 @@ def update_0(theta, g, s, theta_0, d, c3, root):
 
 
 @on_device
-def model_1(d, r, rate, total1, total3, d_coef, eps, root, c4):
-    """One model before sweep 1: the new r, and d' and c6."""
+def model_1(d, r, rate, total1, total3, d_coef, root, c4):
+    """One model before sweep 1: the new r, and d'."""
     r_next = fma(r, root, c4*d*rate*total1)
     total = total3
     d_next = maximum(d, d_coef*r_next/total) if total > 0 else d
+    return r_next, d_next
+
+
+@on_device
+def tensor_1(d_next, eps):
+    """One tensor before sweep 1: c6."""
     c6 = eps*d_next
-    return r_next, d_next, c6
+    return c6
 
 
 @per_element
@@ -91,13 +103,23 @@ def models_0(at, scalars, reduced):
     """Before sweep 0: one block."""
     d_of = at[15]
     rate_of = at[17]
+    c0 = scalars[0, 4]
+    if thread() == 0:
+        reduced[rate_of] = model_0(reduced[d_of], c0)
+
+
+@kernel
+def tensors_0(at, scalars, reduced):
+    """Before sweep 0: a block a tensor."""
+    rate_of = at[17]
     c3_of = at[18]
     c5_of = at[19]
-    weight_decay = scalars[0, 1]
-    c0 = scalars[0, 4]
-    c4 = scalars[0, 11]
+    j = tensor_of_block(at)
+    group = at[at[8] + j]
+    weight_decay = scalars[group, 1]
+    c4 = scalars[group, 11]
     if thread() == 0:
-        reduced[rate_of], reduced[c3_of], reduced[c5_of] = model_0(reduced[d_of], weight_decay, c0, c4)
+        reduced[c3_of + j], reduced[c5_of + j] = tensor_0(reduced[rate_of], weight_decay, c4)
 
 
 @kernel
@@ -117,7 +139,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     acc0_of = at[20]
     acc2_of = at[21]
     d = narrow(reduced[d_of], scalars)
-    c3 = narrow(reduced[c3_of], scalars)
+    c3 = narrow(reduced[c3_of + tensor], scalars)
     acc0 = 0.0  # sum of g*y0 over the tensor
     acc2 = 0.0  # sum of y1 over the tensor
     fours = in_fours(count, theta_ptr | g_ptr | s_ptr | theta_0_ptr)
@@ -161,7 +183,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
 
 
 @kernel
-def tensors_0(at, scalars, reduced):
+def tensors_1(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
     acc0_of = at[20]
     acc2_of = at[21]
@@ -198,16 +220,25 @@ def models_2(at, scalars, reduced):
     total1_of = at[24]
     total3_of = at[25]
     d_next_of = at[26]
-    c6_of = at[27]
     d_coef = scalars[0, 0]
-    eps = scalars[0, 2]
     root = scalars[0, 3]
     c4 = scalars[0, 11]
     if thread() == 0:
-        reduced[r_of], reduced[d_next_of], reduced[c6_of] = model_1(
-            reduced[d_of], reduced[r_of], reduced[rate_of], reduced[total1_of], reduced[total3_of], d_coef, eps, root,
-            c4,
+        reduced[r_of], reduced[d_next_of] = model_1(
+            reduced[d_of], reduced[r_of], reduced[rate_of], reduced[total1_of], reduced[total3_of], d_coef, root, c4,
         )
+
+
+@kernel
+def tensors_2(at, scalars, reduced):
+    """Before sweep 1: a block a tensor."""
+    d_next_of = at[26]
+    c6_of = at[27]
+    j = tensor_of_block(at)
+    group = at[at[8] + j]
+    eps = scalars[group, 2]
+    if thread() == 0:
+        reduced[c6_of + j] = tensor_1(reduced[d_next_of], eps)
 
 
 @kernel
@@ -233,8 +264,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     c6_of = at[27]
     d = narrow(reduced[d_of], scalars)
     rate = narrow(reduced[rate_of], scalars)
-    c5 = narrow(reduced[c5_of], scalars)
-    c6 = narrow(reduced[c6_of], scalars)
+    c5 = narrow(reduced[c5_of + tensor], scalars)
+    c6 = narrow(reduced[c6_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -300,19 +331,21 @@ PROGRAM = Program(
     },
     states=("m", "v", "s", "theta_0"),
     reduced_states={"d": "model", "r": "model"},
-    shared=("t", "lr", "beta2", "beta1", "d0", "d_coef", "weight_decay", "eps"),
+    shared=("t", "lr", "beta2", "beta1", "d0", "d_coef"),
     initial=initial,
     scalars=scalars,
     values={
-        "rate": "model", "c3": "model", "c5": "model", "acc0": "chunk", "acc2": "chunk", "total0": "tensor",
-        "total2": "tensor", "total1": "model", "total3": "model", "d_next": "model", "c6": "model",
+        "rate": "model", "c3": "tensor", "c5": "tensor", "acc0": "chunk", "acc2": "chunk", "total0": "tensor",
+        "total2": "tensor", "total1": "model", "total3": "model", "d_next": "model", "c6": "tensor",
     },
     launches=(
         Launch("model", models_0),
+        Launch("tensor", tensors_0),
         Launch("element", sweep_0),
-        Launch("tensor", tensors_0, totals={"total0": ("sum", "element"), "total2": ("sum", "element")}),
+        Launch("tensor", tensors_1, totals={"total0": ("sum", "element"), "total2": ("sum", "element")}),
         Launch("model", models_1, totals={"total1": ("sum", "tensor"), "total3": ("sum", "tensor")}),
         Launch("model", models_2),
+        Launch("tensor", tensors_2),
         Launch("element", sweep_1),
         Launch("model", models_3),
     ),

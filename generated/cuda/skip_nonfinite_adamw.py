@@ -50,14 +50,20 @@ def update_0(g):
 
 
 @on_device
-def model_0(taken, total1, total2, beta1, beta2):
-    """One model before sweep 1: the new taken, and c1, c3 and c4."""
+def model_0(taken, total1, total2):
+    """One model before sweep 1: the new taken, and c1."""
     bad = total2 - total1
     taken_next = taken + 1 if bad == 0 else taken
     c1 = 1 if bad == 0 else 0
+    return taken_next, c1
+
+
+@on_device
+def tensor_0(taken_next, beta1, beta2):
+    """One tensor before sweep 1: c3 and c4."""
     c3 = 1/(1 - beta1**taken_next)
     c4 = 1/(1 - beta2**taken_next)
-    return taken_next, c1, c3, c4
+    return c3, c4
 
 
 @per_element
@@ -144,14 +150,22 @@ def models_2(at, scalars, reduced):
     total1_of = at[19]
     total2_of = at[16]
     c1_of = at[20]
+    if thread() == 0:
+        reduced[taken_of], reduced[c1_of] = model_0(reduced[taken_of], reduced[total1_of], reduced[total2_of])
+
+
+@kernel
+def tensors_1(at, scalars, reduced):
+    """Before sweep 1: a block a tensor."""
+    taken_of = at[15]
     c3_of = at[21]
     c4_of = at[22]
-    beta1 = scalars[0, 1]
-    beta2 = scalars[0, 2]
+    j = tensor_of_block(at)
+    group = at[at[8] + j]
+    beta1 = scalars[group, 1]
+    beta2 = scalars[group, 2]
     if thread() == 0:
-        reduced[taken_of], reduced[c1_of], reduced[c3_of], reduced[c4_of] = model_0(
-            reduced[taken_of], reduced[total1_of], reduced[total2_of], beta1, beta2,
-        )
+        reduced[c3_of + j], reduced[c4_of + j] = tensor_0(reduced[taken_of], beta1, beta2)
 
 
 @kernel
@@ -179,8 +193,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     c3_of = at[21]
     c4_of = at[22]
     c1 = narrow(reduced[c1_of], scalars)
-    c3 = narrow(reduced[c3_of], scalars)
-    c4 = narrow(reduced[c4_of], scalars)
+    c3 = narrow(reduced[c3_of + tensor], scalars)
+    c4 = narrow(reduced[c4_of + tensor], scalars)
     fours = in_fours(count, theta_ptr | g_ptr | m_ptr | v_ptr)
     i = 4*thread()
     while i < fours:
@@ -240,12 +254,11 @@ PROGRAM = Program(
     },
     states=("m", "v"),
     reduced_states={"taken": "model"},
-    shared=("beta1", "beta2"),
     initial=initial,
     scalars=scalars,
     values={
-        "total2": "model", "acc0": "chunk", "total0": "tensor", "total1": "model", "c1": "model", "c3": "model",
-        "c4": "model",
+        "total2": "model", "acc0": "chunk", "total0": "tensor", "total1": "model", "c1": "model", "c3": "tensor",
+        "c4": "tensor",
     },
     launches=(
         Launch("model", models_0, totals={"total2": ("sum", "tensor")}),
@@ -253,6 +266,7 @@ PROGRAM = Program(
         Launch("tensor", tensors_0, totals={"total0": ("sum", "element")}),
         Launch("model", models_1, totals={"total1": ("sum", "tensor")}),
         Launch("model", models_2),
+        Launch("tensor", tensors_1),
         Launch("element", sweep_1),
     ),
 )

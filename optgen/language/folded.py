@@ -60,12 +60,12 @@ def refuse_folded_in(source: str, names: Mapping[str, Any], file: str, calls: tu
 
     If a call alone counts, it stands at lines, first and last, and columns, first and last.
     """
-    for condition, own in _conditions(source):
-        if (
-            not _is_within(condition, calls)
-            if calls
-            else own & {x.id for x in ast.walk(condition) if isinstance(x, ast.Name)}
-        ):
+    for condition, scopes in _conditions(source):
+        if calls and not _is_within(condition, calls):
+            continue
+        # Around a call alone they are those of its frame, whose names are known.
+        own = frozenset[str]().union(*(names for scope, names in scopes if not calls or _is_within(scope, calls)))
+        if own & {x.id for x in ast.walk(condition) if isinstance(x, ast.Name)}:
             continue
         if problem := _folded(condition, names, source):
             raise SpecError([problem], location=Location(file, condition.lineno))
@@ -80,41 +80,51 @@ def _calls_at(frame: FrameType) -> tuple[int, ...]:
     return first, last, left, right
 
 
-def _is_within(node: ast.expr, call: tuple[int, ...]) -> bool:
+def _is_within(node: Any, call: tuple[int, ...]) -> bool:
     first, last, left, right = call
     begins, ends = (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
     return (first, left) <= begins and ends <= (last, right)
 
 
+_Scopes = tuple[tuple[ast.AST, frozenset[str]], ...]
+"""Functions around something, with the names that each has of its own."""
+
+
 @lru_cache(64)
-def _conditions(source: str) -> tuple[tuple[ast.expr, frozenset[str]], ...]:
-    """The comparisons and calls of a file that may be decided too early, with the names that functions have there."""
+def _conditions(source: str) -> tuple[tuple[ast.expr, _Scopes], ...]:
+    """The comparisons and calls of a file that may be decided too early, with the functions that they are in."""
     if not _SUSPECT.search(source):
         return ()
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):  # a cell with commands of the notebook, say
         return ()
+    scopes = dict(_scoped(tree))
     return tuple(
-        (part, own)
-        for node, own in _scoped(tree)
+        (part, scopes[part])
+        for node in scopes
         for condition in _tests(node)
         for part in reversed(list(ast.walk(condition)))  # inner ones first
         if isinstance(part, ast.Compare | ast.Call) and _SUSPECT.search(ast.unparse(part))
     )
 
 
-def _scoped(tree: ast.AST) -> Iterator[tuple[ast.AST, frozenset[str]]]:
-    """Every node with the names that functions around it have of their own."""
-    ahead: list[tuple[ast.AST, frozenset[str]]] = [(tree, frozenset())]
+def _scoped(tree: ast.AST) -> Iterator[tuple[ast.AST, _Scopes]]:
+    """Every node with the functions around it."""
+    ahead: list[tuple[ast.AST, _Scopes]] = [(tree, ())]
+    handed: dict[ast.AST, set[str]] = {}  # what a function that is called where it is written is given as it was
     while ahead:
         node, own = ahead.pop()
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Lambda):
+            given = zip(node.func.args.args, node.args, strict=False)
+            handed[node.func] = {x.arg for x, value in given if isinstance(value, ast.Name) and value.id == x.arg}
         if isinstance(
             node, ast.FunctionDef | ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
         ):
             inside = list(ast.walk(node))
-            own |= {part.arg for part in inside if isinstance(part, ast.arg)}
-            own |= {part.id for part in inside if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+            names = {part.arg for part in inside if isinstance(part, ast.arg)}
+            names |= {part.id for part in inside if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+            own = (*own, (node, frozenset(names - handed.pop(node, set()))))
         yield node, own
         ahead += [(child, own) for child in reversed(list(ast.iter_child_nodes(node)))]
 

@@ -119,19 +119,21 @@ def rounds(kernel: Kernel) -> tuple[Round, ...]:
     numbered = not is_simple(kernel)  # and a kernel of one sweep has it, if only to do nothing
     branches = [_rounds(*pair, known, numbered=numbered) for pair in zip(kernel.branches, suffixes, strict=True)]
     nothing: tuple[tuple[Step, ...], Step | None] = ((), None)
-    made, counts = [], {True: count(), False: count()}
+    made, counts, known_totals = [], {True: count(), False: count()}, list(map(totals, kernel.branches))
     for number in range(max(1 - numbered, *map(len, branches))):
         of_branch = [branch[number] if number < len(branch) else nothing for branch in branches]
-        reduced = tuple(_between(kernel, [reduced for reduced, _ in of_branch], counts))
+        reduced = tuple(_between(known_totals, [reduced for reduced, _ in of_branch], counts))
         made.append(Round(number, reduced, tuple(whole for _, whole in of_branch)))
     return tuple(made)
 
 
 def _between(
-    kernel: Kernel, reduced: Sequence[Sequence[Step]], counts: Mapping[bool, Iterator[int]]
+    known: Sequence[Mapping[Named, Reduce]],
+    reduced: Sequence[Sequence[Step]],
+    counts: Mapping[bool, Iterator[int]],
 ) -> Iterator[Between]:
     """What is done between two sweeps over elements, cut where totals have been combined and before they are."""
-    runs = [deque(_runs(steps, totals(branch))) for branch, steps in zip(kernel.branches, reduced, strict=True)]
+    runs = [deque(_runs(*its)) for its in zip(reduced, known, strict=True)]
     combines = True
     while any(runs):
         of_branches = [its.popleft()[1] if its and its[0][0] is combines else () for its in runs]

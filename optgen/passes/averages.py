@@ -1,7 +1,8 @@
 """averages: a factor that, with another, makes 1 is given to elements with all its digits.
 
 Rounded to float32, ``beta`` and ``1 - beta`` no longer add up to 1: an average of equal numbers is another number, and
-what is averaged again and again moves by up to 6e-8 of itself at each step. So a factor is split into a `head`, which
+what is averaged again and again moves by up to 6e-8 of itself at each step; so it does where a sum is over its weights,
+``((t - 1)*x + y)/t``, which is taken for the average that it is. So a factor is split into a `head`, which
 float32 holds exactly, and the `tail` that it lacks: ``head*m + (tail*m + (1 - beta)*g)``, in which only the last sum
 rounds by more than a unit of the smaller product. An infinite m stays infinite, for no difference is taken, and with a
 factor of 0 or 1 the result is one of the two numbers, bit for bit. A factor that is small by the defaults is left
@@ -15,7 +16,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from sympy import Add, Expr, Mul, Rational, S, expand
+from sympy import Add, Expr, Integer, Mul, Rational, S, cancel, expand
 
 from optgen.ir import Equation, Kernel, head, symbols, tail
 from optgen.language import order
@@ -51,7 +52,8 @@ def averages(kernel: Kernel) -> Kernel:
 
     def split(node: Any, arguments: Sequence[Any]) -> Any:
         whole = rebuilt(node, arguments)
-        return _split(whole, host, known) if isinstance(whole, InOrder) else whole
+        average = _over_its_weights(whole, host, known) if isinstance(whole, Mul) else whole
+        return _split(average, host, known) if isinstance(average, InOrder) else whole
 
     return kernel.map_sweeps(lambda sweep: replace(sweep, body=tuple(map(exact, sweep.body))))
 
@@ -77,6 +79,19 @@ def _split(sum_: InOrder, host: frozenset[Named], known: Known) -> Expr:
             average = InOrder(part, average)
         return InOrder(average, *terms[count:])
     return sum_
+
+
+def _over_its_weights(product: Mul, host: frozenset[Named], known: Known) -> Expr:
+    """A sum over what its weights add up to, ``((t - 1)*x + y)/t``, as an average; other products as they are."""
+    over, inside = _parted(product, host)
+    terms = order.terms(inside) if isinstance(inside, InOrder) else []
+    if not 2 <= len(terms) <= _MOST:  # noqa: PLR2004 - of one there is no average
+        return product
+    parted = [_parted(term, host) for term in terms]
+    factors = [Mul(over, weight) for weight, _ in parted]
+    if all(map(_is_short, factors)) or not _is_one(factors, known):
+        return product
+    return InOrder(*(Mul(factor, rest) for factor, (_, rest) in zip(factors, parted, strict=True)))
 
 
 def _parted(term: Expr, host: frozenset[Named]) -> tuple[Expr, Expr]:
@@ -107,6 +122,10 @@ def _is_one(factors: Iterable[Expr], known: Known) -> bool:
         if total.has(Add) and total.is_polynomial():
             at_0 = total.xreplace(dict.fromkeys(total.free_symbols, S.Zero))  # found sooner than its terms
             if at_0 == 1 == expand(algebraic(total)):
+                return True
+        elif total.has(Add) and total.is_rational_function():
+            near_7 = {name: Integer(7 + 4 * k) for k, name in enumerate(total.free_symbols)}
+            if total.xreplace(near_7) == 1 == cancel(algebraic(total)):
                 return True
         names = total.free_symbols & known.keys()
         if not names:

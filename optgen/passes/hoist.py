@@ -111,6 +111,8 @@ class _Hoister:
         if order.is_negative(value):
             return negated(self.scalar(negated(value)))
         space = self.space(value)
+        if space is Space.MODEL and any(self.space(x) is Space.STEP for x in value.free_symbols):
+            space = Space.TENSOR  # parameter groups may differ in what the host knows
         if value not in self.names:
             name = self.free.of(value)
             self.names[value] = Scalar(name) if space is Space.STEP else Value(name, space)

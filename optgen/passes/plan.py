@@ -86,7 +86,13 @@ def visit(stages: Stages, plan: Plan, k: int) -> Visit:
     in_memory |= {x: ELEMENT for x in plan.kept if stages.stage[x] < k}
     writes = {slot.next for slot, where in plan.stored.items() if where == k}
     writes |= {x for x in plan.kept if stages.stage[x] == k}
-    loads, cost = _cheapest(stages, frozenset(writes | stages.wanted(k)), in_memory)
+    wanted = frozenset(writes | stages.wanted(k))
+    below = wanted.union(*(stages.all_below.get(x, ()) for x in wanted))
+    there = {x: cost for x, cost in in_memory.items() if x in below}
+    asked = wanted, frozenset(there.items())
+    if asked not in stages.cuts:
+        stages.cuts[asked] = _cheapest(stages, wanted, there)
+    loads, cost = stages.cuts[asked]
     return Visit(loads, cost + ELEMENT * len(writes))
 
 

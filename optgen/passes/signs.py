@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sympy import Abs, Mul, Pow, S, sign, sqrt
+from sympy import Abs, Gt, Lt, Mul, Pow, S, sign, sqrt
 from sympy.core.relational import Relational
 
 from optgen.ir import Kernel, Sweep
@@ -35,7 +35,7 @@ def _by_signs(sweep: Sweep, host: frozenset[Named]) -> Sweep:
 
     def signed(node: Any) -> Any:
         product = written_out(node.args[0])
-        return sign_of(product) if _is_product(product) else node
+        return sign_of(product, undefined=True) if _is_product(product) else node
 
     def compared(node: Any) -> Any:
         left, right = node.args
@@ -53,10 +53,11 @@ def _by_signs(sweep: Sweep, host: frozenset[Named]) -> Sweep:
 def _compared(node: Any) -> Any:
     """A comparison of a product with 0 by its signs, and of two squares by what is squared."""
     left, right = node.args
+    undefined = not isinstance(node, Gt | Lt)  # of 0 and NaN neither is above or below 0
     if left == S.Zero and _is_product(right):
-        return node.func(left, sign_of(right), evaluate=False)
+        return node.func(left, sign_of(right, undefined=undefined), evaluate=False)
     if right == S.Zero and _is_product(left):
-        return node.func(sign_of(left), right, evaluate=False)
+        return node.func(sign_of(left, undefined=undefined), right, evaluate=False)
     roots = [_root_of_square(side) for side in node.args]
     return node if None in roots else node.func(*roots, evaluate=False)
 

@@ -101,7 +101,8 @@ def _over_one_denominator(node: Expr) -> Expr:
     That is where the numerator is a product of sums of two terms at most. A power of a hyperparameter is one more
     unknown: ``1 - (b - b**t)/(1 - b**t)`` is ``(1 - b)/(1 - b**t)``.
     """
-    quotients = isinstance(node, Add) and any(isinstance(part, Add) for x in node.args for part in order.factors(x)[2])
+    below = [part for x in node.args for part in order.factors(x)[2]] if isinstance(node, Add) else []
+    quotients = any(isinstance(part.as_base_exp()[0], Add) for part in below)
     if not quotients or not any(map(order.is_negative, node.args)):
         return node
     powers = {power: power.exp.as_coeff_Add() for power in node.atoms(Pow) if isinstance(power.base, Hyper)}
@@ -110,14 +111,14 @@ def _over_one_denominator(node: Expr) -> Expr:
     rational = node.xreplace({power: power.base**k * unknown[power.base, rest] for power, (k, rest) in powers.items()})
     if not rational.is_rational_function():
         return node
-    above, below = fraction(together(rational))
+    above, denominator = fraction(together(rational))
     factors = Mul.make_args(factor(expand(above)))
     if any(len(Add.make_args(part.as_base_exp()[0])) > 2 for part in factors):  # noqa: PLR2004 - as said above
         return node
-    if any(part.as_base_exp()[0] == base for base, _ in unknown for part in Mul.make_args(below)):
+    if any(part.as_base_exp()[0] == base for base, _ in unknown for part in Mul.make_args(denominator)):
         return node  # b**(t - 1) is 1 where b and t - 1 are 0, and b**t/b is nothing
     turned = [part for part in factors if isinstance(part, Add) and rational.has(-part)]
-    quotient = Mul(*((-part if part in turned else part) for part in factors), (-1) ** len(turned), 1 / below)
+    quotient = Mul(*((-part if part in turned else part) for part in factors), (-1) ** len(turned), 1 / denominator)
     return quotient.xreplace({symbol: base**rest for (base, rest), symbol in unknown.items()})
 
 
@@ -126,26 +127,70 @@ def _without_cancellation(node: Expr) -> Expr:
     """A logarithm, or a difference of two terms, as a product in which nothing cancels."""
     if isinstance(node, log):
         argument = node.args[0]
-        less = Add(argument, S.NegativeOne)
-        return log1p(less) if isinstance(argument, Add) and S.One in argument.args else node
+        if isinstance(argument, Add) and S.One in argument.args:
+            return log1p(Add(argument, S.NegativeOne))
+        above, below = fraction(together(argument)) if isinstance(argument, Mul) else (argument, S.One)
+        sums = any(isinstance(part, Add) for part in (above, below)) and below != 1
+        return (_between_logarithms(above, below) if sums else None) or node
     if not isinstance(node, Add) or len(node.args) != 2:  # noqa: PLR2004 - longer sums are for those who write them
         return node
     if not node.has(Pow, Function):  # as most differences are: a decay less a number
         return node
-    for whole in sorted(node.args, key=lambda term: (term.count_ops(), term.sort_key())):
-        (other,) = (term for term in node.args if term is not whole)
-        ratio = powsimp(plain(Mul(S.NegativeOne, other, Pow(whole, -1))), combine="exp")
-        rest = _one_less(ratio, whole)
-        if rest is not None:
-            return Mul(whole, rest)
+    known = _less_one_more(node) or _of_logarithms(node)
+    if known is not None:
+        return known
+    one, other = sorted(node.args, key=lambda term: (term.count_ops(), term.sort_key()))
+    for less in (_one_less, _one_less_a_root):
+        for whole, rest in ((one, other), (other, one)):
+            ratio = powsimp(plain(Mul(S.NegativeOne, rest, Pow(whole, -1))), combine="exp")
+            found = less(ratio, whole)
+            if found is not None:
+                return Mul(whole, found)
     return node
+
+
+def _less_one_more(node: Add) -> Expr | None:
+    """What 1 was taken from before, where it is added again: ``expm1(x) + 1`` is ``exp(x)``."""
+    one, other = sorted(node.args, key=lambda term: not term.is_number)
+    factor, function = other.as_coeff_Mul()
+    if factor != one:
+        return None
+    match function:
+        case expm1(args=(x,)):
+            return factor * exp(x)
+        case powm1(args=(base, exponent)):
+            return factor * base**exponent
+    return None
+
+
+def _of_logarithms(node: Add) -> Expr | None:
+    """A difference of two logarithms as one logarithm; None where it is none, or may be one of negative numbers."""
+    logs = [[x for x in Mul.make_args(term) if isinstance(x, log | log1p)] for term in node.args]
+    if any(len(its) != 1 for its in logs):
+        return None
+    (one,), (other,) = logs
+    factor, its = (plain(term / x) for term, x in zip(node.args, (one, other), strict=True))
+    if plain(factor + its) != 0:
+        return None
+    between = _between_logarithms(*(Add(x.args[0], Integer(isinstance(x, log1p))) for x in (one, other)))
+    return None if between is None else Mul(factor, between)
+
+
+def _between_logarithms(a: Expr, b: Expr) -> Expr | None:
+    """``log(a) - log(b)`` by what the larger has more than the other; None where that is not known."""
+    more = expand(plain(a - b))
+    if not (_is_positive(a) or _is_positive(b)):  # else both may be negative, and only their quotient has a logarithm
+        return None
+    if _signed(more).is_nonnegative:
+        return log1p(Mul(more, Pow(b, -1)))
+    return negated(log1p(Mul(negated(more), Pow(a, -1)))) if _signed(more).is_nonpositive else None
 
 
 def _one_less(ratio: Expr, whole: Expr) -> Expr | None:
     """``1 - ratio`` where that is written so that ratios close to 1 lose nothing; None where it is not."""
     exponent = _exponent(ratio)
     if exponent is not None:
-        return negated(expm1(exponent))
+        return negated(expm1(_without_cancellation(exponent)))
     if isinstance(ratio, Pow) and _is_power_of_a_decay(ratio):
         return negated(powm1(*ratio.args))
     if isinstance(ratio, Hyper):
@@ -172,20 +217,28 @@ def _one_less(ratio: Expr, whole: Expr) -> Expr | None:
     is_root = is_root and any(isinstance(x, Pow) and abs(x.exp) == S.Half for x in Mul.make_args(ratio))
     if is_root and (ratio.is_Pow or whole.is_number or _is_positive(whole)):
         above, below = fraction(together(plain(1 - square)))
-        return plain(expand(above) / below / (1 + ratio))
+        return plain(_without_cancellation(expand(above)) / below / (1 + ratio))
     return None
 
 
-def _exponent(power: Expr) -> Expr | None:
-    """``x`` where the power is ``exp(x)``; None where it cannot be written so."""
+def _one_less_a_root(ratio: Expr, _: Expr) -> Expr | None:
+    """The same of a power of numbers, ``cbrt(t)/cbrt(t + 1)``, by its logarithm."""
+    exponent = _exponent(ratio, numbers=True)
+    return None if exponent is None else negated(expm1(_without_cancellation(exponent)))
+
+
+def _exponent(power: Expr, *, numbers: bool = False) -> Expr | None:
+    """``x`` where the power is ``exp(x)``; None where it cannot be written so. The powers of numbers may be sought."""
     if isinstance(power, exp):
         return power.args[0]
     if isinstance(power, Mul):
-        exponents = [_exponent(factor) for factor in power.args]
+        exponents = [_exponent(factor, numbers=numbers) for factor in power.args]
         return None if None in exponents else Add(*exponents)
-    if not isinstance(power, Pow) or power.exp.is_number:
+    if not isinstance(power, Pow) or (power.exp.is_number and (not numbers or power.exp.is_Integer)):
         return None
     base = power.base
+    if isinstance(base, Add) and _is_positive(base):
+        return power.exp * log(base)
     if isinstance(base, StepCount | Count) or (base.is_Rational and base.is_positive):
         return power.exp * log(base)
     if isinstance(base, Hyper):
@@ -216,8 +269,16 @@ def _is_above_0(hyper: Hyper) -> bool:
 
 def _is_positive(exponent: Expr) -> bool:
     """Whether an exponent is positive at every step: at 0**0 the logarithm would make NaN of 1."""
+    return bool(_signed(exponent).is_positive)
+
+
+def _signed(value: Expr) -> Expr:
+    """An expression in symbols of which SymPy knows the signs."""
     signs: dict[Expr, Expr] = {
-        count: 1 + Dummy(nonnegative=True) for kind in (StepCount, Count) for count in exponent.atoms(kind)
+        count: 1 + Dummy(nonnegative=True) for kind in (StepCount, Count) for count in value.atoms(kind)
     }
-    signs |= {hyper: Dummy(positive=True) for hyper in exponent.atoms(Hyper) if _is_above_0(hyper)}
-    return bool(expand(exponent.xreplace(signs)).is_positive)
+    for hyper in value.atoms(Hyper):
+        domain = domain_of(hyper)
+        if domain is not None and domain.low >= 0:
+            signs[hyper] = Dummy(positive=True) if _is_above_0(hyper) else Dummy(nonnegative=True)
+    return expand(plain(value).xreplace(signs))

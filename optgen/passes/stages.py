@@ -199,6 +199,8 @@ class Stages:
     # Of what is loaded or computed: of elements, the sweep over elements that computes it first; of other values, the
     # one before which it is known
     stage: Mapping[Named, int]
+    # From which values in memory those that are wanted are cheapest made, by both: most plans ask what others did
+    cuts: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, whole: Sweep, totals: Totals) -> Stages:
@@ -239,7 +241,15 @@ class Stages:
             for target, item in self.computed.items()
         }
 
-    @property
+    @cached_property
+    def all_below(self) -> Mapping[Named, frozenset[Named]]:
+        """The values of elements from which others are computed, by way of further ones too, and those themselves."""
+        found: dict[Named, frozenset[Named]] = {}
+        for target in self.computed:  # in an order in which they can be
+            found[target] = frozenset({target}).union(*(found.get(x, {x}) for x in self.below[target]))
+        return found
+
+    @cached_property
     def reduces(self) -> tuple[Reduce, ...]:
         """The totals."""
         return tuple(item for item in self.items if isinstance(item, Reduce))
@@ -255,7 +265,17 @@ class Stages:
 
     def made(self, k: int) -> tuple[Reduce, ...]:
         """The totals that the k-th sweep over elements makes."""
-        return tuple(r for r in self.reduces if r.of is Space.ELEM and self.stage[r.target] == k + 1)
+        return self._made_by.get(k, ())
+
+    @cached_property
+    def _made_by(self) -> Mapping[int, tuple[Reduce, ...]]:
+        """The totals of elements by the number of the sweep that makes them."""
+        found: dict[int, tuple[Reduce, ...]] = {}
+        for reduce in self.reduces:
+            if reduce.of is Space.ELEM:
+                k = self.stage[reduce.target] - 1
+                found[k] = (*found.get(k, ()), reduce)
+        return found
 
 
 def needs(item: Item) -> set[Named]:

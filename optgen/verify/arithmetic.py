@@ -217,6 +217,10 @@ class Digits(_Plain):
             **{name: real(function, 2) for name, function in binary.items()},
         }
 
+    def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
+        """The product divided by one factor after another: that of those below would have lost the sign of its 0."""
+        return reduce(partial(self.apply, "Div"), under, super().product(over, ()))
+
     def number(self, number: Any) -> Value:
         """The number to as many digits as are carried."""
         if isinstance(number, Rational):

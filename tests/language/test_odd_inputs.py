@@ -3,7 +3,7 @@
 Every entry builds its own equations, as a spec would; most are text only, on both targets.
 """
 
-# ruff: noqa: FBT003 - True stands where it should not, on purpose
+# ruff: noqa: ARG005, FBT003, PLC3002 - True stands where it should not, and lambdas are called at once, on purpose
 
 import warnings
 from decimal import Decimal
@@ -308,6 +308,8 @@ REFUSED = {
     "an Eq with infinity": (lambda: descent(Piecewise((0, Eq(g, oo)), (g, True))), "is False", "write finite(x)"),
     "an Eq with no number": (lambda: descent(Piecewise((0, Eq(g, nan)), (g, True))), "is False", "write finite(x)"),
     "an if of Python": (lambda: descent(g if t == 1 else m), *DECIDED),
+    "== in a lambda that is given the symbol": (lambda: descent((lambda g, t: g if t == 1 else m)(g, t)), *DECIDED),
+    "== beside a lambda": (lambda: descent((lambda t: t)(g) if t == 1 else m), *DECIDED),
     # What is no number at all.
     "a tuple": (lambda: (Let(theta.next, (g, theta)),), *NO_SCALAR),
     "a Tuple": (lambda: (Let(theta.next, Tuple(g, theta)),), *NO_SCALAR),
@@ -462,6 +464,17 @@ COMPILED = {
     "a power of one": (lambda: descent(Pow(g, 1, evaluate=False)), G),
     "a power of zero": (lambda: descent(Pow(g, 0, evaluate=False)), 1.0),
     "zero to zero": (lambda: descent(Pow(0, 0, evaluate=False) * g), G),
+    # Names of a function of Python's within the call are its own.
+    "a lambda with symbols' names": (lambda: descent((lambda g, t: g if t == 1 else 2 * g)(g, 1)), G),
+    "one in a Piecewise": (
+        lambda: descent(Piecewise((g, (lambda g, t: g > 0 if t == 1 else g < 0)(g, 1)), (0, True))),
+        G,
+    ),
+    "one whose name is taken again": (lambda: descent((lambda t: sum(g for t in (1, 2) if t == 1))(t)), G),
+    "a choice of cases": (
+        lambda: descent(Piecewise(*((t * g, g > t) if t == 1 else (g, g > t) for t in (2, 1, 0)), (0, True))),
+        G,
+    ),
     "a sign of a number": (lambda: descent(Abs(-2, evaluate=False) * g), 2 * G),
     "a cosine of pi": (lambda: descent(cos(pi, evaluate=False) * g), -G),
     "an angle of what has a name": (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sympy import Interval, Rational, exp
 
+import optgen
 from optgen import ROW, Let, Optimizer, RowMean, g, hyper, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr
 from optgen.pipeline import kernel_of
@@ -14,6 +15,7 @@ from optgen.runtime.cpu.primitives import head, tail
 m, v, z = state("m v z")
 a, c = local("a c")
 part = hyper("part", 0.5, Interval(0, 1))
+weight = hyper("weight", 9, Interval(1, 100))
 large = hyper("large", 0.8, Interval(0, 1))
 
 
@@ -32,6 +34,14 @@ FORMS = {
     "numbers": (Rational(9, 10) * m + Rational(1, 10) * g, "fma(c0, m, fma(c1, m, c2*g))"),
     "numbers that float32 holds": (Rational(3, 4) * m + Rational(1, 4) * g, "fma(c0, m, c1*g)"),
     "a schedule": (exp(-1 / t) * m + (1 - exp(-1 / t)) * g, "fma(c0, m, fma(c1, m, c2*g))"),
+    "over its weights": (((t - 1) * m + g) / t, "fma(c0, m, fma(c1, m, c2*g))"),
+    "over weights in another order": ((g + t * m) / (t + 1), "fma(c0, m, fma(c1, m, c2*g))"),
+    "over weights of one's own": ((weight * m + g) / (weight + 1), "fma(c0, m, fma(c1, m, c2*g))"),
+    "over weights of each": ((weight * m + t * g) / (t + weight), "fma(c2, g, fma(c0, m, c1*g))"),
+    "over its number": ((9 * m + g) / 10, "fma(c0, m, fma(c1, m, c2*g))"),
+    "term by term": ((t - 1) * m / t + g / t, "fma(c0, m, fma(c1, m, c2*g))"),
+    "a mean of two": ((m + g) / 2, "half*(m + g)"),
+    "over something else": (((t - 1) * m + g) / (t + 1), "c0*fma(c1, m, g)"),
     "no average": (beta1 * m + (1 - beta2) * g, "fma(beta1, m, c0*g)"),
     "a sum": (beta1 * m + g, "fma(beta1, m, g)"),
 }
@@ -67,3 +77,18 @@ def test_head_and_tail_are_a_number_in_two_parts(x):
 def test_factors_that_have_names_are_an_average_too():
     step = (Let(c, 1 / t), Let(a, 1 - c), Let(m.next, a * m + c * g))
     assert body(*step)["m'"] == "fma(a_head, m, fma(a_tail, m, c*g))"
+
+
+AVERAGES = [((t - 1) * z + theta) / t, (t * z + theta) / (t + 1), (7 * z + 3 * theta) / 10]
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+def test_what_is_averaged_over_its_weights_stays_where_it_is(average):
+    start = state("z", init=theta)
+    step = (Let(start.next, average.xreplace({z: start})), Let(theta.next, theta - lr * g))
+    made = optgen.compile(Optimizer("rule", "Rule", step)).Rule
+    values = np.linspace(0.1, 1.9, 50, dtype=np.float32)
+    optimizer = made([values.copy()])
+    for _ in range(1000):
+        optimizer.step([np.zeros_like(values)])
+    np.testing.assert_allclose(optimizer.state["z"][0], values, rtol=2e-7)

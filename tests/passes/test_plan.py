@@ -2,14 +2,17 @@
 
 from itertools import chain, combinations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import Add
 
-from optgen.ir import Equation, Value, symbols
+from optgen import Let, Norm, Optimizer, g, local, theta
+from optgen.ir import Equation, Value, fresh, symbols
 from optgen.language.spaces import Space
-from optgen.passes.plan import _cheapest
-from optgen.passes.stages import Stages
+from optgen.passes.lower import lower
+from optgen.passes.plan import _cheapest, best
+from optgen.passes.stages import PARTS, Stages, Totals
 
 
 @st.composite
@@ -49,3 +52,15 @@ def test_nothing_cheaper_will_do(problem):
     if possible:
         assert reachable(stages, wanted, loads)
         assert cost == sum(costs[x] for x in loads)
+
+
+@pytest.mark.parametrize("count", [5, 20])
+def test_as_many_cuts_are_looked_for_as_there_are_totals_of_totals(count):
+    totals = local(" ".join(f"total_{k}" for k in range(count)))
+    chain_of = [Let(here, Norm(g * before + theta)) for before, here in zip((1, *totals), totals, strict=False)]
+    (branch,) = lower(Optimizer("rule", "Rule", (*chain_of, Let(theta.next, theta - g * totals[-1])))).branches
+    free = {letters: fresh(letters, frozenset({"theta", "g"})) for letters in (PARTS, "y")}
+    stages = Stages.of(branch.sweeps[0], Totals({}, {}, free, {}))
+    plan, _ = best(stages)
+    assert not plan.kept
+    assert len(stages.cuts) <= 4 * count

@@ -1,8 +1,10 @@
 """split: how many sweeps a rule takes, what each of them moves, and why."""
 
+import numpy as np
 import pytest
 from sympy import Eq, Min, Piecewise, sqrt
 
+import optgen
 from optgen import (
     COL,
     MODEL,
@@ -71,7 +73,7 @@ ELEMENTWISE = {
     ),
     "the first sweep reads what the total is of": (
         (CLIPPED, Let(m.next, beta1 * m + u), Let(theta.next, theta - lr * m.next)),
-        "ELEM TENSOR TENSOR MODEL MODEL ELEM",
+        "ELEM TENSOR TENSOR MODEL TENSOR ELEM",
         ["g ->", "theta g m -> theta m"],
     ),
     "states are stored by the first sweep and read again by the second": (
@@ -176,3 +178,36 @@ def test_each_branch_has_sweeps_of_its_own() -> None:
 def test_a_condition_on_a_total_of_scalars_is_no_branch() -> None:
     found = branch(Let(theta.next, theta - lr * Piecewise((g, TensorSum(lr) > 1), (theta, True))))
     assert [str(assign) for assign in found.sweeps[0].body] == ["c0 = 1 if numel*lr > 1 else 0"]
+
+
+NORM = ModelNorm(g)
+OF_GROUPS = {
+    "a quotient": (lr * g / NORM, lambda g, _, norm, lr: lr * g / norm),
+    "a product": (lr * NORM * g, lambda g, _, norm, lr: lr * norm * g),
+    "what is below": (g / (NORM + lr), lambda g, _, norm, lr: g / (norm + lr)),
+    "a choice": (g * Piecewise((lr, lr < NORM), (0, True)), lambda g, _, norm, lr: g * (lr if norm > lr else 0)),
+    "a sum": (lr + NORM + g, lambda g, _, norm, lr: lr + norm + g),
+    "a name": (lr * (theta + g) / NORM, lambda g, theta, norm, lr: lr * (theta + g) / norm),
+}
+
+
+@pytest.mark.parametrize("what", OF_GROUPS)
+def test_what_is_made_of_the_model_and_of_hyperparameters_may_differ_between_groups(what):
+    value, meant = OF_GROUPS[what]
+    rule = Optimizer("rule", title="Rule", step=(Let(theta.next, theta - value),))
+    assert not kernel_of(rule).shared
+    params, grads, rates = [np.full(3, 2.0), np.full(2, 5.0)], [np.arange(1.0, 4.0), np.array([-2.0, 1.0])], (0.5, 20.0)
+    expected = [
+        theta - meant(its, theta, np.linalg.norm(np.concatenate(grads)), rate)
+        for theta, its, rate in zip(params, grads, rates, strict=True)
+    ]
+    module = optgen.compile(rule)
+    module.Rule([{"params": [x], "lr": rate} for x, rate in zip(params, rates, strict=True)]).step(grads)
+    for found, right in zip(params, expected, strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-14)
+
+
+def test_a_state_of_the_model_is_one_value_whatever_the_groups_have():
+    s = state("s", space=MODEL)
+    step = (Let(s.next, s + lr * NORM), Let(theta.next, theta - s.next * g))
+    assert kernel_of(Optimizer("rule", title="Rule", step=step)).shared == {lr}

@@ -453,7 +453,8 @@ class _Point:
 def _at_points(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> Iterator[_Point]:
     """Compute two expressions at one random point after another."""
     # A sign hides what it is the sign of: nearly all points would agree whatever stands in it. So does `finite`.
-    code, spec = (side.replace(sympy.sign, lambda x: x / (1 + sympy.Abs(x))) for side in (code, spec))
+    # What stands for it, x/(1 + abs(x)), is written so that it is 1 of what is infinite.
+    code, spec = (side.replace(sympy.sign, lambda x: 1 / (1 / x + sympy.sign(x))) for side in (code, spec))
     code, spec = (side.replace(finite, lambda x: 1 / (1 + x**2)) for side in (code, spec))
     totals = _Reductions(spaces)
     symbols = sorted(_outside(code) | _outside(spec), key=str)
