@@ -92,3 +92,17 @@ def test_algebra_misses_each_total_that_a_kernel_for_gpus_does_not_leave(name, g
     mine = [each for each in mutants(right.text) if re.match(r"reduced\[.*-> pass", each.change)]
     assert mine
     assert [each.change for each in mine if not outcome(right, each).caught] == []
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+@pytest.mark.parametrize(
+    ("name", "relation"),
+    [("adamp", "cosine < delta / sqrt(numel)"), ("prodigy", "total > 0"), ("sm3", "total + eps > zero")],
+)
+def test_conditions_are_tried_where_both_sides_are_equal(name, relation, target, generated_by_name):
+    """Of a total and eps only the sum was compared, and what is 0/0 there was taken to be written otherwise."""
+    module = import_module(f"optgen.generated.{target}.{name}")
+    right = Candidate(generated_by_name(name).optimizer, Path(module.__file__), target=target)
+    mine = [each for each in mutants(right.text) if each.change.startswith(f"{relation} ->")]
+    assert {each.kind for each in mine} == {"a relation changed"}
+    assert [each.change for each in mine if not outcome(right, each).caught] == []
