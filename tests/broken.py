@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from optgen.verify.candidate import Candidate, Finding, Verdict
-from optgen.verify.mutate import Mutant
 
 
 def broken(directory: Path, generated: Any, old: str, new: str) -> Candidate:
@@ -17,20 +16,6 @@ def broken(directory: Path, generated: Any, old: str, new: str) -> Candidate:
     right = Candidate(generated.optimizer, Path(generated.module.__file__))
     vars(right)["module"] = generated.module  # with its cache of compiled kernels
     return Candidate(generated.optimizer, path, like=right)
-
-
-NO_MISTAKE = {
-    "accumulate_adam": ["update_0(theta[i], g_sum[i], g[i],"],
-    "sm3": ["eps * 1.01 > zero", "total * 1.01 + eps > zero"],
-}
-"""What stands in mutants that compute the same: where gradients are added up, either may be called the sum; and more of
-a sum of squares is 0 where the sum is."""
-
-
-def mistakes(name: str, mutants: Iterable[Mutant]) -> list[str]:
-    """What was changed in mutants of a rule that do not compute the same."""
-    same = NO_MISTAKE.get(name, [])
-    return [each.change for each in mutants if not any(text in f"{each.change}\n{each.text}" for text in same)]
 
 
 def failing(findings: Iterable[Finding], says: str = "") -> list[Finding]:

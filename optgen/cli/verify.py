@@ -77,7 +77,7 @@ def run(
         _show(report, mutants=mutants)
     complain_of(found, candidates)
     _complain_of_survivors(outcomes)
-    survived = any(not outcome.caught for _, outcome in outcomes)
+    survived = any(outcome.survived for _, outcome in outcomes)
     wrong = any(finding.verdict is Verdict.FAILED for each in found for finding in each.findings)
     if wrong or survived or not_loaded:
         raise typer.Exit(1)
@@ -147,8 +147,16 @@ def _keep(choices: Sequence[tuple[Source, str]], entries: Sequence[dict[str, Any
 def _kill_table(outcomes: list[tuple[str, Outcome]]) -> list[dict[str, Any]]:
     made = Counter((outcome.target, outcome.mutant.kind) for _, outcome in outcomes)
     caught = Counter((outcome.target, outcome.mutant.kind) for _, outcome in outcomes if outcome.caught)
+    same = Counter((outcome.target, outcome.mutant.kind) for _, outcome in outcomes if outcome.same)
     return [
-        {"target": target, "kind": kind, "part": part, "made": made[target, kind], "caught": caught[target, kind]}
+        {
+            "target": target,
+            "kind": kind,
+            "part": part,
+            "made": made[target, kind] - same[target, kind],
+            "caught": caught[target, kind],
+            "same": same[target, kind],
+        }
         for target in NAMES
         for kind, part in CLAIMS.items()
         if made[target, kind]
@@ -194,22 +202,26 @@ def _held(verdicts: dict[str, int]) -> str:
 
 def _show_kills(rows: list[dict[str, Any]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("mutants", style="cyan", no_wrap=True)
+    table.add_column("mistakes", style="cyan", no_wrap=True)
     table.add_column("target", no_wrap=True)
     table.add_column("claimed by", no_wrap=True)
     table.add_column("made", justify="right")
     table.add_column("caught", justify="right")
+    table.add_column("no change", justify="right")
     for row in rows:
-        table.add_row(row["kind"], row["target"], row["part"], str(row["made"]), str(row["caught"]))
-    made, caught = (sum(row[key] for row in rows) for key in ("made", "caught"))
-    table.add_row("all", "", "", str(made), f"{caught} ({caught / max(made, 1):.1%})", style="bold")
+        table.add_row(row["kind"], row["target"], row["part"], *(str(row[key]) for key in ("made", "caught", "same")))
+    made, caught, same = (sum(row[key] for row in rows) for key in ("made", "caught", "same"))
+    table.add_row("all", "", "", str(made), f"{caught} ({caught / max(made, 1):.1%})", str(same), style="bold")
     console.print()
     console.print(table)
+    console.print(
+        f"\n{made:,} mistakes, {caught:,} caught; {same:,} changes that change nothing: the same bits are left."
+    )
 
 
 def _complain_of_survivors(outcomes: list[tuple[str, Outcome]]) -> None:
     for name, outcome in outcomes:
-        if not outcome.caught:
+        if outcome.survived:
             mutant = outcome.mutant
             part = CLAIMS[mutant.kind] if outcome.target == "cpu" else f"any part for {outcome.target}"
             complain(f"{name}: not caught by {part}: {mutant.kind} in {mutant.place}, {mutant.change}")

@@ -178,16 +178,16 @@ def joined(
 @lru_cache(maxsize=4)  # what is expected serves every module that claims to be the same optimizer
 def cases(optimizer: Optimizer, dtype: Any, effort: Effort) -> tuple[Case, ...]:
     """The grid, then the random cases, for a rule and the dtype of its kernel."""
-    rng = np.random.default_rng([effort.seed, np.dtype(dtype).itemsize])
+    # What is drawn does not depend on how many fixed ones there are.
+    rng, drawing = (np.random.default_rng([effort.seed, np.dtype(dtype).itemsize, *more]) for more in ((), (1,)))
     squares, usual = nonnegative(optimizer), optimizer.values()
     if not settings.is_of_elements(optimizer):
-        # A third of them is enough, as models have more elements.
-        moved = [setting for setting in settings.pushed(optimizer) if not _beyond(setting, set(usual.values()))]
-        chosen = [(setting, False) for setting in (*settings.branches(optimizer), *moved[::3])]
-        chosen += [(settings.drawn(optimizer, rng), True) for _ in range(effort.draws // sum(map(prod, MODEL)))]
+        chosen = [(setting, False) for setting in settings.pushed(optimizer) if not _beyond(setting)]
+        chosen += [(settings.drawn(optimizer, drawing), True) for _ in range(effort.draws // sum(map(prod, MODEL)))]
         models = [
-            (setting, _drawn_model(optimizer, squares, dtype, rng, far=not random), random)
-            for setting, random in chosen
+            (setting, _drawn_model(optimizer, squares, dtype, by, far=not random, how=_STATES[k % 3]), random)
+            for k, (setting, random) in enumerate(chosen)
+            for by in (drawing if random else rng,)
         ]
         return _beside(optimizer, models)
     grid = [
@@ -197,7 +197,8 @@ def cases(optimizer: Optimizer, dtype: Any, effort: Effort) -> tuple[Case, ...]:
     ]
     sizes = [min(TOGETHER, effort.draws - k) for k in range(0, effort.draws, TOGETHER)]
     random = [
-        (settings.drawn(optimizer, rng), _drawn_slots(optimizer, squares, dtype, size, rng), True) for size in sizes
+        (settings.drawn(optimizer, drawing), _drawn_slots(optimizer, squares, dtype, size, drawing), True)
+        for size in sizes
     ]
     return _beside(optimizer, [*grid, *random])
 
@@ -215,9 +216,9 @@ def _beside(optimizer: Optimizer, given: Sequence[tuple[settings.Setting, settin
     return tuple(found[k] for k in range(len(given)))
 
 
-def _beyond(setting: settings.Setting, usual: set[float]) -> bool:
-    """Whether what a tensor's elements share may vanish for a hyperparameter's sake: a rate of 1e-30, t**-1e6."""
-    return any(0 < value <= 1e-30 or value < -1e3 for value in set(setting.hypers.values()) - usual)  # noqa: PLR2004
+def _beyond(setting: settings.Setting) -> bool:
+    """Whether what a tensor's elements share may vanish for a hyperparameter's sake: ``t**-1e6``."""
+    return min(setting.hypers.values(), default=0) < -1e3  # noqa: PLR2004
 
 
 @lru_cache
@@ -274,7 +275,13 @@ def _rounded(slots: dict[str, Array], dtype: Any) -> settings.Model:
     return {name: [values.astype(dtype)] for name, values in slots.items()}
 
 
-def _drawn_model(optimizer: Optimizer, squares: frozenset[str], dtype: Any, rng: Any, *, far: bool) -> settings.Model:
+_STATES = ("near", "apart", "none")
+"""Of the states of a tensor: of the size of its gradient, of another, or 0."""
+
+
+def _drawn_model(
+    optimizer: Optimizer, squares: frozenset[str], dtype: Any, rng: Any, *, far: bool, how: str
+) -> settings.Model:
     """Numbers of one size in each tensor, down to a hundredth of it; some are 0, and so are some tensors.
 
     Their squares are in reach of float64, in which a norm adds them up: below, it is 0 where no element is.
@@ -282,7 +289,7 @@ def _drawn_model(optimizer: Optimizer, squares: frozenset[str], dtype: Any, rng:
     least, normal, large = (min(max(size, 1e-140), 1e140) for size in _limits(dtype))
     sizes = [0, 1e-12, 1e-6, 1e-3, 1, 1, 1e3, 1e6, 1e12, *([least, normal, 1e-30, large, 1e30] if far else [])]
     scales = rng.choice(sizes, len(MODEL))
-    near = rng.random() < 1 / 2
+    near = rng.random() < 1 / 2 if how == "none" else how == "near"
 
     def around(shape: settings.Shape, scale: float) -> Array:
         values = rng.choice([-1.0, 1.0], shape) * rng.uniform(1, 10, shape) * 10.0 ** rng.integers(-2, 1, shape)
@@ -293,7 +300,7 @@ def _drawn_model(optimizer: Optimizer, squares: frozenset[str], dtype: Any, rng:
     }
     old["g"] = [around(*pair) for pair in zip(MODEL, scales, strict=True)]
     # One size for all states, for sums over rows and over columns are of the same numbers.
-    scales = (scales if near else rng.choice(sizes, len(MODEL))) * (rng.random() > 1 / 3)
+    scales = (scales if near else rng.choice(sizes, len(MODEL))) * (how != "none")
     for state in (*optimizer.slots, *optimizer.reduced_states):
         values = [around(settings.shape_of(state, shape), scale) for shape, scale in zip(MODEL, scales, strict=True)]
         if state.space is Space.MODEL:  # estimates of a step's size, and totals

@@ -1,22 +1,23 @@
 """Mutation: is the verifier any good? Break a generated module in every way that a compiler or a person would.
 
 Each kind of mutant names the part of the verifier that claims to catch it. A mutant that its part does not catch is
-a hole in the verifier. Changes that would leave a module right, like 1 % more of zero, are not made in the first place.
+a hole in the verifier, unless it changes nothing (`optgen.verify.harmless`): not all changes are mistakes, and that
+either of two addends may come first, say, is seen by running both.
 """
 
 from __future__ import annotations
 
 import ast
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from optgen.runtime.cuda import lookup
 from optgen.verify import memory, numerics, simulation, translation
 from optgen.verify.candidate import QUICK, Candidate, Check, Verdict
+from optgen.verify.harmless import changes_nothing
+from optgen.verify.patterns import Change, is_name, made
 
 CLAIMS: dict[str, str] = {
     "a sign flipped": "translation",
@@ -40,7 +41,11 @@ CLAIMS: dict[str, str] = {
     "a total not started anew": "translation",
     "a reduced value not stored": "translation",
     "an old value for a new one": "translation",
+    "a lane for another": "translation",
+    "the scalars of another group": "translation",
+    "an index off by one": "translation",
     "a store left out": "memory",
+    "a barrier left out": "memory",
     "an edge off by one": "memory",
     "a scalar rounded to float32": "numerics",
     "a cancellation let in": "numerics",
@@ -69,6 +74,12 @@ class Outcome:
     mutant: Mutant  # the mutant
     caught: bool  # whether the part that claims its kind noticed
     target: str = "cpu"  # for what kind of machine the module is
+    same: bool = False  # whether nobody could: it leaves the bits that the module leaves
+
+    @property
+    def survived(self) -> bool:
+        """Whether it is a mistake that was not noticed."""
+        return not (self.caught or self.same)
 
 
 def outcome(candidate: Candidate, mutant: Mutant) -> Outcome:
@@ -83,7 +94,9 @@ def outcome(candidate: Candidate, mutant: Mutant) -> Outcome:
             path.write_text(text, encoding="utf-8")
         broken = Candidate(optimizer, path, Path(folder), target, candidate)
         caught = any(finding.verdict is Verdict.FAILED for finding in part(broken, QUICK))  # the first will do
-    return Outcome(mutant, caught, target)
+        # What a module says of itself, and what states start from, is no matter of steps.
+        same = not caught and mutant.place not in ("PROGRAM", "initial", "step") and changes_nothing(candidate, broken)
+    return Outcome(mutant, caught, target, same)
 
 
 def mutants(text: str) -> Iterator[Mutant]:
@@ -158,7 +171,7 @@ def _put(parent: ast.AST, name: str, index: int | None, child: ast.AST) -> None:
 
 
 # Mistakes as they are written: of what, and what stands there instead; where there are several, each is one of its own.
-# A capital stands for any expression, `*R` for all further arguments, and some for less: see `_STANDS_FOR`.
+# A capital stands for any expression, `*R` for all further arguments, and some for less: see `optgen.verify.patterns`.
 
 _ARITHMETIC = """
     a sign flipped: A + B -> A - B
@@ -222,7 +235,17 @@ _OF_SWEEPS = """
     an edge off by one: range(A, B) -> range(A + 1, B)
     an edge off by one: prange(A - B) -> prange(A - B - 1)
 """
+_IN_EVERY_LOOP = """
+    the scalars of another group: scalars[N, I] -> scalars[0, I]
+    an index off by one: A[B + i] -> A[B + i + 1]; A[B + i - 1]
+"""
 _OF_THREADS = """
+    a part of a total left out: sum_of_team(A, B) -> A
+    a part of a total left out: max_of_team(A, B) -> A
+    a part of a total left out: sum_of_block(A) -> A
+    a part of a total left out: max_of_block(A) -> A
+    a part of a total left out: sum_of_lanes(A) -> A[0]
+    a part of a total left out: max_of_lanes(A) -> A[0]
     an edge off by one: T += 4 * A -> T += 3 * A
     a draw from another count: V(A, B, C, G, O, L) -> V(A, B, G, C, O, L); V(A, B, C, C, O, L)
     a draw from another count: V(A, B, C, G, O, L) -> V(A, B, C, G, O + 1, L); V(B, B, C, G, O, L)
@@ -248,118 +271,36 @@ _IN_PROGRAM = """
     max for a sum: ("sum", A) -> ("max", A)
     max for a sum: ("max", A) -> ("sum", A)
 """
-_COUNTS = ("numel", "n_rows", "n_cols")
-_STANDS_FOR: Mapping[str, Callable[[Any], bool]] = {
-    "D": lambda x: not _is_name(x, *_COUNTS, "fours"),  # of these a line of their own speaks
-    "E": lambda x: isinstance(x, ast.BinOp | ast.UnaryOp | ast.Call) and not ast.unparse(x).startswith("head("),
-    "F": lambda x: isinstance(x, ast.Call),
-    "H": lambda x: isinstance(x, ast.Constant) and int(x.value) > lookup.REDUCED,  # type: ignore[arg-type]
-    "I": lambda x: isinstance(x, ast.Constant) and isinstance(x.value, int),
-    "M": lambda x: _is_name(x, *_COUNTS),
-    "N": lambda x: isinstance(x, ast.Name),
-    "P": lambda x: isinstance(x, ast.Name) and x.id.endswith("_of"),
-    "Q": lambda x: _is_name(x, "sum_of", "max_of", "sum_over", "max_over"),
-    "S": lambda x: isinstance(x, ast.Subscript),
-    "T": lambda x: isinstance(x, ast.Name | ast.Subscript),
-    "U": lambda x: isinstance(x, ast.Name) and x.id.startswith("update"),
-    "V": lambda x: _is_name(x, "draw", "draw4"),
-}
-"""What some capitals stand for. J is the number before I or H, or 1 for 0, and K the one after."""
-
-Change = tuple[str, Any]
-Found = dict[str, Any]
-"""What capitals stand for, in one place."""
-
-
-def _written(code: str) -> Any:
-    """A statement, or the expression that is one."""
-    (statement,) = ast.parse(code).body
-    return statement.value if isinstance(statement, ast.Expr) else statement
-
-
-@cache
-def _mistakes(table: str) -> list[tuple[str, Any, list[str]]]:
-    """The lines of a table: of which kind a mistake is, what is looked for, and what is written instead."""
-    rows = []
-    for line in table.strip().splitlines():
-        kind, code = line.strip().split(": ", maxsplit=1)
-        right, wrong = code.split(" -> ")
-        rows.append((kind, _written(right), wrong.split("; ")))
-    return rows
-
-
-def _made(table: str, node: Any) -> Iterator[Change]:
-    """The mistakes of a table that can be made of a node."""
-    for kind, right, wrong in _mistakes(table):
-        found: Found = {}
-        if type(right) is type(node) and _fits(right, node, found):
-            for number in (found[capital].value for capital in "IH" if capital in found):
-                found |= {"J": ast.Constant(number - 1 if number else 1), "K": ast.Constant(number + 1)}
-            yield from ((kind, _Filled(found).visit(_written(each))) for each in wrong)
-
-
-def _fits(pattern: Any, node: Any, found: Found) -> bool:
-    """Whether a pattern is of the form of a node; what its capitals stand for is found on the way."""
-    match pattern:
-        case ast.Name(id=name) if len(name) == 1 and name.isupper():
-            found[name] = node
-            return isinstance(node, ast.expr) and _STANDS_FOR.get(name, bool)(node)
-        case [*first, ast.Starred(value=ast.Name(id=rest))]:
-            found[rest] = node[len(first) :]
-            return len(node) >= len(first) and _fits(first, node[: len(first)], found)
-        case list():
-            pairs = zip(pattern, node, strict=False)
-            return len(pattern) == len(node) and all(_fits(its, there, found) for its, there in pairs)
-        case ast.AST():
-            parts = (x for x in ast.iter_fields(pattern) if x[0] != "ctx" or isinstance(pattern, ast.Name))
-            return type(pattern) is type(node) and all(_fits(its, getattr(node, name), found) for name, its in parts)
-    return type(pattern) is type(node) and bool(pattern == node)
-
-
-@dataclass
-class _Filled(ast.NodeTransformer):
-    """Puts what was found in the place of capitals."""
-
-    found: Found
-
-    def visit_Name(self, node: ast.Name) -> Any:
-        return self.found.get(node.id, node)
-
-    def visit_Starred(self, node: ast.Starred) -> Any:
-        return self.found[ast.unparse(node.value)]
 
 
 def _changes(place: str, parent: ast.AST, name: str, child: Any) -> Iterator[Change]:
     """All that can be made wrong of a node."""
     kind, *_ = place.split("_")
     if kind in ("scalars", "update", *_REDUCED):
-        yield from _made(_ARITHMETIC, child)
+        yield from made(_ARITHMETIC, child)
         if place == "scalars":
-            yield from _made(_ON_HOST, child)
+            yield from made(_ON_HOST, child)
             if not isinstance(parent, ast.Tuple):
-                yield from _made(_STEP_COUNT, child)
+                yield from made(_STEP_COUNT, child)
         else:
-            yield from _made(_RESULTS, child)
+            yield from made(_RESULTS, child)
             yield from _named(parent, child)
     elif kind in ("chunk", "sweep"):
-        yield from _made(_OF_CHUNKS, child)
+        yield from made(_OF_CHUNKS, child)
         yield from _of_chunk(parent, name, child)
     elif kind in ("combine", "prepare", "rows", "columns", "tensors", "models"):
-        yield from _made(_BETWEEN, child)
+        yield from made(_BETWEEN, child)
         yield from _combined(name, child)
     elif place in ("initial", "PROGRAM", "step"):
         yield from _starts(place, parent, child)
     if kind == "sweep":
-        yield from _made(_OF_SWEEPS, child)
-    if kind in ("sweep", "combine", "prepare", "rows", "columns", "tensors", "models"):
+        yield from made(_OF_SWEEPS, child)
+    if kind in ("chunk", "sweep", "combine", "prepare", "rows", "columns", "tensors", "models"):
+        yield from made(_IN_EVERY_LOOP, child)
         yield from _threads(parent, child)
     if place == "PROGRAM":
-        yield from _made(_IN_PROGRAM, child)
+        yield from made(_IN_PROGRAM, child)
         yield from _order(parent, child)
-
-
-def _is_name(node: ast.AST, *names: str) -> bool:
-    return isinstance(node, ast.Name) and node.id in names
 
 
 def _call(name: str, *arguments: ast.expr) -> ast.Call:
@@ -374,7 +315,7 @@ def _named(parent: ast.AST, node: Any) -> Iterator[Change]:
     """What may be wrong with a number that has a name."""
     match node:
         case ast.Name(id=name, ctx=ast.Load()):
-            computing = isinstance(parent, ast.BinOp) or (isinstance(parent, ast.Call) and _is_name(parent.func, "fma"))
+            computing = isinstance(parent, ast.BinOp) or (isinstance(parent, ast.Call) and is_name(parent.func, "fma"))
             if computing and name not in _KEPT:
                 yield "a coefficient off by 1 %", ast.BinOp(node, ast.Mult(), ast.Constant(1.01))
             # What is returned may be both: a value that stays as it is.
@@ -384,9 +325,9 @@ def _named(parent: ast.AST, node: Any) -> Iterator[Change]:
 
 def _of_chunk(parent: ast.AST, name: str, node: Any) -> Iterator[Change]:
     """What a chunk stores, chooses and adds up."""
-    if not (isinstance(parent, ast.Assign) and _is_name(parent.targets[0], "zero")):
+    if not (isinstance(parent, ast.Assign) and is_name(parent.targets[0], "zero")):
         # Flags are compared with the zero: of scalars below 1 any other would do as well.
-        yield from _made(_SCALARS, node)
+        yield from made(_SCALARS, node)
     stored = isinstance(parent, ast.Assign) and name == "targets"
     match node:
         case ast.Tuple(elts=elements) if stored:
@@ -459,10 +400,14 @@ def _order(parent: ast.AST, node: Any) -> Iterator[Change]:
 
 def _threads(parent: ast.AST, node: Any) -> Iterator[Change]:
     """What the threads of a block do."""
-    yield from _made(_OF_THREADS, node)
+    yield from made(_OF_THREADS, node)
     if isinstance(parent, ast.While):
-        yield from _made(_IN_LOOPS_OF_THREADS, node)
+        yield from made(_IN_LOOPS_OF_THREADS, node)
     match node:
+        case ast.Expr(value=ast.Call(func=ast.Name(id="sync"))):
+            yield "a barrier left out", ast.Pass()
+        case ast.Name(id=name, ctx=ast.Load()) if name.endswith("_i1"):
+            yield "a lane for another", ast.Name(name.removesuffix("1") + "2")
         case ast.Expr(value=ast.Call(func=ast.Name(id="store" | "store4" as name), args=[at, i, slot, *values])):
             yield "a store left out", ast.Pass()
             if len(values) > 1:

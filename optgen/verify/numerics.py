@@ -124,7 +124,7 @@ def _declared(candidate: Candidate) -> Iterator[str]:
 # What the kernel makes of them
 
 
-def _stepped(candidate: Candidate, setting: settings.Setting, old: settings.Model) -> dict[str, Array]:
+def stepped(candidate: Candidate, setting: settings.Setting, old: settings.Model) -> dict[str, Array]:
     """Every slot and state after one step of the module, `joined`; hyperparameters at their defaults are left to it."""
     optimizer, usual = candidate.optimizer, candidate.optimizer.values()
     follow = {hyper.name for hyper in optimizer.hypers if not hyper.default.is_number}
@@ -166,7 +166,7 @@ def _accuracy(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
     worst = dict.fromkeys(stored, _Worst())
     counts = {"cases": 0, "grid": 0, "settings": 0, "left_out": 0}
     for case in cases(candidate.optimizer, dtype, effort):
-        new = _stepped(candidate, case.setting, case.old)
+        new = stepped(candidate, case.setting, case.old)
         judged = case.judged("theta", new["theta"]).size
         counts["cases" if case.random else "grid"] += judged
         counts["left_out"] += new["theta"].size - judged
@@ -242,7 +242,7 @@ def _start(
     thetas = [np.asarray(rng.normal(size=shape), dtype) for shape in shapes]
     drawn = ([rng.normal(size=shape) * 10.0 ** rng.integers(-6, 6, shape) for shape in shapes] for _ in range(STEPS))
     grads = [[np.asarray(gradient, dtype) for gradient in model] for model in drawn]
-    values = [optimizer.values(hypers) for hypers in ({}, _others(optimizer))]
+    values = [optimizer.values(hypers) for hypers in ({}, settings.others(optimizer))]
     both, many = {name: [each[name] for each in values] for name in values[0]}, len(values)
     found: list[list[Any]] = []
     by = in_range(optimizer, dtype)
@@ -262,22 +262,12 @@ def _start(
     return thetas, grads, [(expected, unsure(ranged, by, many)) for expected, ranged in zip(*found, strict=True)]
 
 
-def _others(optimizer: Optimizer) -> dict[str, float]:
-    """For each hyperparameter that follows from no other, where its domain allows, a value that is not its default."""
-    moved = {hyper: hyper.usual * (0.93 - 0.01 * k) or 0.07 for k, hyper in enumerate(optimizer.hypers)}
-    whole = {hyper: hyper.usual + k + 1 for k, hyper in enumerate(optimizer.hypers)}
-    moved = {hyper: value for hyper, value in moved.items() if hyper.default.is_number}
-    domains = {hyper: domain_of(hyper) for hyper in moved}
-    chosen = {hyper: whole[hyper] if its and its.integer else moved[hyper] for hyper, its in domains.items()}
-    return {hyper.name: value for hyper, value in chosen.items() if (its := domains[hyper]) and its.holds(value)}
-
-
 def _first_steps(candidate: Candidate, dtype: Any) -> Iterator[Finding]:
     """The first steps from the start by way of the class, with defaults and with all hyperparameters moved."""
     optimizer, measure = candidate.optimizer, Magnitudes(dtype)
     subject, largest = f"first {STEPS} steps, {dtype}", 0.0
     thetas, grads, steps = _start(optimizer, dtype)
-    for place, hypers in enumerate(({}, _others(optimizer))):
+    for place, hypers in enumerate(({}, settings.others(optimizer))):
         params = [theta.copy() for theta in thetas]
         with running():
             trained = candidate.kind(params, **hypers)
@@ -368,7 +358,7 @@ def _spoilt(arrays: Sequence[Array], special: float) -> list[Array]:
 
 def _made(candidate: Candidate, batch: Batch, place: int) -> _Made:
     exact = {name: values[..., place] for name, values in batch.in_float64.items()}
-    return _Made(_stepped(candidate, batch.at[place], batch.old[place]), exact)
+    return _Made(stepped(candidate, batch.at[place], batch.old[place]), exact)
 
 
 def _misled(case: Case, usual: _Made, outcome: _Made) -> str:

@@ -137,7 +137,7 @@ class InRange(Arithmetic):
         left, right = self._lifted(left), self._lifted(right)
         sizes = [np.absolute(side.value) for side in (left, right)]
         elements = _ELEMENTS in (left.over, right.over)  # what is known of others is float64
-        unsure: Any = (left.out_of_range | right.out_of_range) if elements else np.False_
+        unsure: Any = (left.out_of_range | right.out_of_range) if elements or self.totals else np.False_
         if self.totals:
             least = _kind(self.dtype).least
             unsure = unsure | _any((size > 0) & (size < least) for size in sizes)
@@ -169,7 +169,8 @@ class InRange(Arithmetic):
         value = self._lifted(value)
         made = FLOAT64.reduce(operation, value.value, axis, space)
         spoilt, cancelled = (mask.any(axis=axis, keepdims=True) for mask in (value.spoilt, value.cancelled))
-        spoilt = spoilt | (np.absolute(made) > _kind(np.float64).limit)
+        some = np.shape(value.value)[axis] > 0  # the largest of nothing is minus infinity, as it should be
+        spoilt = spoilt | (np.absolute(made) > _kind(np.float64).limit) & some
         return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, _ELEMENTS & {space.value})
 
     def _lifted(self, value: Value) -> Ranged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import product
+from itertools import count, cycle, islice, product
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ TIMES = (1, 2, 3, 10, 1000, 10**5, 10**7)
 """Steps at which a kernel is looked at."""
 FIRST_STEPS = 5
 """After so many, what the host counts has been through a period."""
+_LEAST, _LEAST_SHARED = 1e-30, 1e-9
+"""What is next to 0, and what is where a tensor's elements share what is made of it."""
 _EXACT_BITS = 26
 _BIGGEST_STEP = 10**7
 
@@ -49,19 +51,35 @@ class Setting:
         return ", ".join([f"t = {self.t}", *(f"{name} = {value!r}" for name, value in named.items())])
 
 
-def ends(hyper: Hyper) -> list[float]:
+def ends(hyper: Hyper, least: float = _LEAST) -> list[float]:
     """The ends of a hyperparameter's domain and numbers next to them: the end itself where it belongs to the domain.
 
-    An infinite end is stood for by 1e6. Where 0 or an end of 0 belongs, so does 1e-30.
+    An infinite end is stood for by 1e6, and nothing is next to it. Next to an end of 0, or to 0, is what is least.
     """
     domain = domain_of(hyper)
     if domain is None:
         return [hyper.usual]
     low, high = max(domain.low, -1e6), min(domain.high, 1e6)
-    near = [low + 1, high - 1] if domain.integer else [np.nextafter(low, high), np.nextafter(high, low), 1e-30, 0.0]
+    if domain.integer:
+        near = [low + 1, high - 1] if np.isfinite(domain.high) else [low + 1]
+    else:
+        near = [np.nextafter(x, to) for x, to in ((low, high), (high, low)) if abs(x) < 1e6]  # noqa: PLR2004
+        near += [*inside(hyper, least), least, 0.0]
     found = dict.fromkeys(float(value) for value in (low, high, *near) if domain.holds(value))
     denormal = np.finfo(np.float64).smallest_normal
     return [value for value in found if abs(value) >= denormal or value == 0]
+
+
+def inside(hyper: Hyper, least: float) -> list[float]:
+    """Numbers a little inside of an end where something may cancel: 1, or 0 for an exponent.
+
+    A power of what is next to 1 is a number of float64, and what cancels there exact.
+    """
+    domain, off = domain_of(hyper), 3.0**-19
+    if domain is None or domain.integer:
+        return []
+    found = [1 + off] * (domain.low == 1) + [1 - off] * (domain.high == 1) + [-least]
+    return [value for value in found if domain.holds(value)]
 
 
 @lru_cache
@@ -115,17 +133,66 @@ def _side_by_side(each: Sequence[Mapping[str, float]]) -> dict[str, list[float]]
 
 
 def pushed(optimizer: Optimizer) -> list[Setting]:
-    """Settings with every hyperparameter at the ends of its domain, one at a time and all at once."""
-    usual = optimizer.values()
-    settings = [Setting(t, usual) for t in TIMES] + list(branches(optimizer))
-    far = {hyper: ends(hyper) for hyper in optimizer.hypers}
+    """Settings with every hyperparameter at the ends of its domain, one at a time and all at once, and with all bits.
+
+    What the host counts is as each branch wants it and, in one, beyond what float32 can count. Of a rule that needs
+    models there are fewer, in which nothing is so close to 0 that what the elements of a tensor share vanishes.
+    """
+    usual, few = optimizer.values(), not is_of_elements(optimizer)
+    counted = dict.fromkeys(_counts(optimizer), 2.0**24)
+    beyond = [Setting(TIMES[-1], usual, counted)] if counted else []
+    bases = [*(setting for setting in branches(optimizer) if setting.numbers), *beyond] or [Setting(0, usual)]
+    # Beside what cancels no term is left out for a default of 0.
+    whole = {hyper.name for hyper in optimizer.hypers if hyper.domain.is_subset(S.Integers)}
+    moved = {**usual, **{name: value for name, value in others(optimizer).items() if name not in whole}}
+    late = TIMES[1:] if few else TIMES  # much is as at all other times but the first
+    settings = [Setting(t, usual) for t in (TIMES[::3] if few else TIMES)] + [*branches(optimizer), *beyond]
+    far = {hyper: ends(hyper, _LEAST_SHARED if few else _LEAST) for hyper in optimizer.hypers}
     for k, (hyper, values) in enumerate(far.items()):
         for j, value in enumerate(values):
-            settings += [Setting(TIMES[(k + j + shift) % len(TIMES)], {**usual, hyper.name: value}) for shift in (0, 3)]
+            cancels = value in inside(hyper, _LEAST_SHARED)
+            often = max(3 if cancels else 1 if few else 2, len(bases))
+            for base, shift in islice(zip(cycle(bases), count(0, 3)), often):
+                t = base.t or late[(k + j + shift) % len(late)]
+                near = {**moved, **_changed(base, usual)} if cancels else base.hypers
+                settings.append(Setting(t, {**near, hyper.name: value}, base.numbers))
     for which in range(max(map(len, far.values()), default=0)):
         together = {hyper.name: values[which % len(values)] for hyper, values in far.items()}
-        settings += [Setting(t, together) for t in (1, TIMES[which % len(TIMES)])]
+        first_and_later = (1, late[which % len(late)])
+        settings += [Setting(t, together) for t in (first_and_later[which % 2 :][:1] if few else first_and_later)]
+    with_all_bits = {hyper.name: _with_all_bits(hyper) for hyper in optimizer.hypers}
+    settings += [
+        Setting(base.t or TIMES[2], {**with_all_bits, **_changed(base, usual)}, base.numbers) for base in bases
+    ]
     return settings
+
+
+def _changed(setting: Setting, usual: Mapping[str, float]) -> dict[str, float]:
+    """The hyperparameters that are not at their defaults."""
+    return {name: value for name, value in setting.hypers.items() if value != usual[name]}
+
+
+def _with_all_bits(hyper: Hyper) -> float:
+    """A number close to a default of which float64 needs all bits, and float32 cannot hold what it has rounded away."""
+    domain, head = domain_of(hyper), float(np.float32(hyper.usual))
+    value = head + float(np.spacing(np.float32(head))) * (2.0**-2 + 2.0**-26 - 2.0**-29)
+    return value if head and domain and not domain.integer and domain.holds(value) else hyper.usual
+
+
+def _counts(optimizer: Optimizer) -> list[str]:
+    """The states that are one whole number after each of the first steps."""
+    left = _numbers_left(optimizer, [optimizer.values()], FIRST_STEPS)[0]
+    return [state.name for state in optimizer.numbers if all(its[state.name].is_integer() for its in left)]
+
+
+def others(optimizer: Optimizer) -> dict[str, float]:
+    """For each hyperparameter that follows from no other, where its domain allows, a value that is not its default."""
+    moved = {hyper: hyper.usual * (0.93 - 0.01 * k) or 0.07 for k, hyper in enumerate(optimizer.hypers)}
+    whole = {hyper: hyper.usual + k + 1 for k, hyper in enumerate(optimizer.hypers)}
+    moved = {hyper: value for hyper, value in moved.items() if hyper.default.is_number}
+    domains = {hyper: domain_of(hyper) for hyper in moved}
+    chosen = {hyper: whole[hyper] if its and its.integer else moved[hyper] for hyper, its in domains.items()}
+    return {hyper.name: value for hyper, value in chosen.items() if (its := domains[hyper]) and its.holds(value)}
 
 
 def drawn(optimizer: Optimizer, rng: Any) -> Setting:

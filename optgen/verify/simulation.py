@@ -323,6 +323,17 @@ def simulate(candidate: Candidate, setting: Setting) -> tuple[list[str], float]:
     return [f"new values are {worst:.0f} ulps off"] if not worst <= BOUND else [], worst
 
 
+def left(candidate: Candidate, setting: Setting, old: Mapping[str, Sequence[Array]]) -> dict[str, Array]:
+    """What is in memory after a step from some numbers, by name."""
+    _, columns = _step(
+        candidate,
+        setting,
+        begun(candidate.optimizer, setting, {name: list(its) for name, its in old.items()}),
+        backwards=False,
+    )
+    return {name: np.concatenate([one.values for one in its]) for name, its in columns.items()}
+
+
 def _drawn(optimizer: Optimizer, setting: Setting) -> dict[str, list[Array]]:
     """What the step is taken of."""
     return begun(optimizer, setting, ordinary(optimizer, SHAPES, np.random.default_rng(0)))

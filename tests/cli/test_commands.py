@@ -468,6 +468,7 @@ def test_verify_puts_itself_to_the_test(optgen):
     assert "cuda" not in out
     assert "a sign flipped" in out
     assert "(100.0%)" in out
+    assert re.search(r"(\d+) mistakes, \1 caught; 0 changes that change nothing", out)
 
 
 def test_a_new_rule_is_built_and_verified_as_the_readme_says(optgen):

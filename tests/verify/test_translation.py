@@ -32,7 +32,8 @@ from optgen.language.spaces import ROW, TENSOR
 from optgen.targets.base import Origin
 from optgen.verify import translation
 from optgen.verify.candidate import QUICK, Candidate, Verdict, failures
-from optgen.verify.translation.algebra import at_random, settled
+from optgen.verify.translation.algebra import settled
+from optgen.verify.translation.points import at_random
 
 ORIGIN = Origin("0", "specs/rule.py", "0")
 

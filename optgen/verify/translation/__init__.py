@@ -33,10 +33,11 @@ from optgen.verify import reader
 from optgen.verify.candidate import Candidate, Effort, Finding, Verdict
 from optgen.verify.reader import Rejected
 from optgen.verify.translation import frame
-from optgen.verify.translation.algebra import CASES, difference, proved, settled
+from optgen.verify.translation.algebra import CASES, proved, settled
 from optgen.verify.translation.kernels import launch
 from optgen.verify.translation.looking import symbol_of
 from optgen.verify.translation.meaning import Assumed
+from optgen.verify.translation.points import difference
 from optgen.verify.translation.symbolic import SymbolicRun
 from optgen.verify.translation.where import EXTENTS, Layout
 

@@ -190,7 +190,7 @@ class Looking:
                 raise Rejected(f"`{slot}` is not placed where the tensor has it")
             case Cast(Item(array, (group, k)), "index") if self.value(array, names, visit) == Given("scalars"):
                 # Where something is done for the model between sweeps, the branch is the same for all groups.
-                if self.value(group, names, visit) not in (GROUP, *[S.Zero] * (self.launched.over != "element")):
+                if self.value(group, names, visit) not in (GROUP, *[S.Zero] * (visit.kind == "model")):
                     raise Rejected("the branch is not that of the group that is visited")
                 return self.whole(self.scalar(self.value(k, names, visit)))
             case Cast(value, to):
