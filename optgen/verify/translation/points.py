@@ -239,7 +239,7 @@ def _at_points(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> I
     code, spec = (side.replace(sympy.sign, lambda x: 1 / (1 / x + sympy.sign(x))) for side in (code, spec))
     code, spec = (side.replace(finite, lambda x: 1 / (1 + x**2)) for side in (code, spec))
     symbols = sorted(_outside(code) | _outside(spec), key=str)
-    edges = _edges(code, spec)
+    edges, conditions = _edges(code, spec), code.atoms(Relational) | spec.atoms(Relational)
     # Every other point is on an edge, one after another.
     turns = cycle([turn for edge in edges for turn in (edge, None)] or [None])
     for exact in turns:
@@ -250,8 +250,15 @@ def _at_points(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> I
                     symbol, model.at(edge, place) * (1 if edge.is_Integer else _BY.number(draw.choice(_NEAR))), place
                 )
         on_edge = exact is not None and model.let(exact[0], model.at(exact[1], place), place)
+        if on_edge and any(_is_undecided(*(model.at(its, place) for its in each.args)) for each in conditions):
+            continue  # a root that is not rational, say
         point = {symbol: model.number(symbol, model.space(symbol), place) for symbol in symbols}
         yield Point(point, model.at(code, place), model.at(spec, place), on_edge)
+
+
+def _is_undecided(left: Any, right: Any) -> bool:
+    """Whether two numbers are the same but for the last digits."""
+    return bool(left != right and abs(left - right) <= _BY.number(10) ** (8 - DIGITS) * (abs(left) + abs(right)))
 
 
 def _edges(*sides: Expr) -> list[tuple[Named, Expr]]:
