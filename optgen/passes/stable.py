@@ -38,7 +38,7 @@ from optgen.ir import Equation, Kernel, expm1, log1p, mean_age, powm1
 from optgen.language import order
 from optgen.language.domains import domain_of
 from optgen.language.graph import mapped, rebuilt
-from optgen.language.sums import negated, plain, settled
+from optgen.language.sums import InOrder, negated, plain, settled
 from optgen.language.symbols import Count, Hyper, StepCount
 from optgen.language.text import text
 
@@ -135,7 +135,9 @@ def _without_cancellation(node: Expr) -> Expr:
     if not isinstance(node, Add) or len(node.args) != 2:  # noqa: PLR2004 - longer sums are for those who write them
         return node
     if not node.has(Pow, Function):  # as most differences are: a decay less a number
-        return node
+        of_both, terms = node.primitive()  # into which SymPy multiplies it: 1/3 - beta/3 is no third of 1 - beta
+        is_exact = of_both == 1 or not any(map(order.is_negative, terms.args))
+        return node if is_exact else Mul(of_both, InOrder(*terms.args))
     known = _less_one_more(node) or _of_logarithms(node)
     if known is not None:
         return known

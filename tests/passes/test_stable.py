@@ -35,6 +35,7 @@ CANCELS = [
     *((t + 1) ** h - t**h, t**h - (t + x) ** h, cbrt(t + 1) - cbrt(t), (t + 1) ** 0.75 - t**0.75),
     *(1 / t - 1 / (t + 1), 1 / t - 1 / (t + x), 1 / (t + x) ** 2 - 1 / t**2, 1 / sqrt(t) - 1 / sqrt(t + 1)),
     *(sqrt(1 - b**t) - 1, h - h * sqrt(1 - b**t)),
+    *((1 - b) / 3, 1 / exact(3) - b / 3, (b - 1) / 7, (gamma - b) / 3, (1 - b) * h / 3),
     *(1 - cos(h) ** 2, 1 - sin(pi / 2 - h), 1 + sin(h - pi / 2), h - h * sin(pi * (1 - x) / 2) ** 2),
 ]
 POINTS = [
