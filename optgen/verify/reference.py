@@ -19,7 +19,7 @@ from functools import lru_cache, partial, reduce
 from typing import Any
 
 import numpy as np
-from sympy import And, Basic, Float, Function, Mul, Not, NumberSymbol, Or, Piecewise, Pow, Rational, S
+from sympy import ITE, And, Basic, Float, Function, Mul, Not, NumberSymbol, Or, Piecewise, Pow, Rational, S
 from sympy.core.relational import Relational
 
 from optgen.errors import UsageError
@@ -333,6 +333,8 @@ def _computation(node: Basic) -> Callable[[_Evaluator], list[Any]]:
             return lambda by: by.each(lambda *parts: reduce(connect, parts), *node.args)
         case Not():
             return lambda by: by.each(np.logical_not, *node.args)
+        case ITE():  # a condition that a condition chooses
+            return lambda by: by.each(np.where, *node.args)
         case Piecewise():
             return lambda by: by.piecewise(node.args)
         case Reduction():

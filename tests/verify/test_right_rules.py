@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Abs, Eq, Interval, Max, Min, Piecewise, Rational, cos, exp, oo, pi, sign, sqrt
+from sympy import Abs, And, Eq, Interval, Max, Min, Piecewise, Rational, cos, exp, oo, pi, sign, sqrt
 
 import optgen
 from optgen import (
@@ -92,6 +92,12 @@ def test_what_code_calls_by_the_name_of_an_equal_value_is_proved() -> None:
         )
         found = list(translation.check(candidate, FEW))
         assert {finding.verdict for finding in found} == {Verdict.PROVED}
+
+
+def test_a_condition_that_is_in_part_one_of_the_whole_model_is_proved() -> None:
+    last = Let(m.next, beta1 * m + (1 - beta1) * Piecewise((g, And(vg > 0, theta < lr)), (m, True)))
+    found = translation.check(candidate_of(last, Let(vg.next, ModelNorm(g)), Let(theta.next, theta - lr * m.next)), FEW)
+    assert {finding.verdict for finding in found} == {Verdict.PROVED}
 
 
 def test_what_is_wrong_under_the_name_of_another_value_is_found(tmp_path: Path) -> None:
