@@ -100,6 +100,13 @@ def test_a_condition_that_is_in_part_one_of_the_whole_model_is_proved() -> None:
     assert {finding.verdict for finding in found} == {Verdict.PROVED}
 
 
+@pytest.mark.parametrize("always", [p >= 0, p <= Rational(1, 2), p < 1, lr >= 0])
+def test_what_is_true_in_the_whole_domain_of_a_hyperparameter_is_no_choice(always: Any) -> None:
+    chosen = Let(m.next, beta1 * m + p * Piecewise((last_g, always), (last_theta, True)))
+    step = (chosen, Let(last_g.next, g), Let(last_theta.next, theta), Let(theta.next, theta - lr * m.next))
+    assert {finding.verdict for finding in translation.check(candidate_of(*step), FEW)} == {Verdict.PROVED}
+
+
 def test_what_is_wrong_under_the_name_of_another_value_is_found(tmp_path: Path) -> None:
     candidate = candidate_of(
         Let(u, g / (Abs(theta) + eps)),

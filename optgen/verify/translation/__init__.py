@@ -26,7 +26,7 @@ from optgen.language.noise import normal
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.sums import plain
-from optgen.language.symbols import Local, Named, Stateful, algebraic, g, t, theta
+from optgen.language.symbols import Hyper, Local, Named, Stateful, algebraic, g, t, theta
 from optgen.language.text import text
 from optgen.loops.nodes import Function
 from optgen.verify import reader
@@ -183,7 +183,7 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Assumed]:
         raise Rejected(f"it has {len(conditions)} conditions on scalars, too many to try every case")
     for truth in product((True, False), repeat=len(conditions)):
         case = Assumed(tuple(zip(conditions, truth, strict=True)))
-        if _can_be(case) and _agrees(case, _equations(optimizer)):
+        if _can_be(case) and _is_in_domains(case) and _agrees(case, _equations(optimizer)):
             yield case
 
 
@@ -198,6 +198,22 @@ def _agrees(case: Assumed, equations: Mapping[Named, Expr]) -> bool:
             there = cancel(algebraic(difference.xreplace({t: step})))
             if there.is_number and bool(condition.func(there, 0)) != holds:
                 return False
+    return True
+
+
+def _is_in_domains(case: Assumed) -> bool:
+    """Whether each hyperparameter has a value for which what a case says of it alone is true."""
+    for hyper in {
+        symbol for condition, _ in case.truth for symbol in condition.free_symbols if isinstance(symbol, Hyper)
+    }:
+        of_it = [(condition, holds) for condition, holds in case.truth if condition.free_symbols == {hyper}]
+        true = sympy.And(*(condition if holds else Not(condition) for condition, holds in of_it))
+        try:
+            values = true.xreplace({hyper: sympy.Dummy(real=True)}).as_set()
+        except NotImplementedError:  # SymPy solves few that are not linear
+            continue
+        if hyper.domain.intersect(values).is_empty:
+            return False
     return True
 
 
