@@ -344,7 +344,9 @@ def _ordinary_model(optimizer: Optimizer, dtype: Any, rng: Any) -> settings.Mode
     """Numbers far from all ends, so that float64 and the dtype agree on what is NaN and what is infinite."""
     squares, reduced = nonnegative(optimizer), {state.name for state in optimizer.reduced_states}
     drawn = settings.ordinary(optimizer, [(_LENGTH,)] if settings.is_of_elements(optimizer) else MODEL, rng)
-    signed = {name: [x * rng.choice([-1.0, 1.0], x.shape) for x in its] for name, its in drawn.items()}
+    # What there is one of for the whole model has one sign, too.
+    flipped = {id(x): x * rng.choice([-1.0, 1.0], x.shape) for its in drawn.values() for x in its}
+    signed = {name: [flipped[id(x)] for x in its] for name, its in drawn.items()}
     old = {name: drawn[name] if name in squares else signed[name] for name in drawn}
     return {name: [x if name in reduced else x.astype(dtype) for x in its] for name, its in old.items()}
 

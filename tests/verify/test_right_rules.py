@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Abs, And, Eq, Interval, Max, Min, Piecewise, Rational, cos, exp, oo, pi, sign, sqrt
+from sympy import Abs, And, Eq, Interval, Max, Min, Piecewise, Rational, cos, exp, log, oo, pi, sign, sqrt
 
 import optgen
 from optgen import (
@@ -14,12 +14,14 @@ from optgen import (
     TENSOR,
     ColNorm,
     Let,
+    ModelMean,
     ModelNorm,
     Norm,
     Optimizer,
     RowMean,
     SpecError,
     TensorMax,
+    TensorMean,
     TensorSum,
     g,
     hyper,
@@ -105,6 +107,15 @@ def test_what_is_true_in_the_whole_domain_of_a_hyperparameter_is_no_choice(alway
     chosen = Let(m.next, beta1 * m + p * Piecewise((last_g, always), (last_theta, True)))
     step = (chosen, Let(last_g.next, g), Let(last_theta.next, theta), Let(theta.next, theta - lr * m.next))
     assert {finding.verdict for finding in translation.check(candidate_of(*step), FEW)} == {Verdict.PROVED}
+
+
+def test_a_state_of_the_model_has_one_value_where_numbers_are_made_special() -> None:
+    step = (
+        Let(vt.next, vt / 2 + TensorMean(log(vg))),
+        Let(vg.next, vg / 2 + ModelMean(g)),
+        Let(theta.next, theta - vt),
+    )
+    assert not failures(list(numerics.check(candidate_of(*step), FEW)))
 
 
 def test_what_is_wrong_under_the_name_of_another_value_is_found(tmp_path: Path) -> None:
