@@ -19,16 +19,17 @@ from numba import njit, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, Flags
 from numba.core.compiler_machinery import PassManager
+from numba.core.lowering import Lower
 from numba.core.registry import CPUDispatcher
-from numba.core.typed_passes import IRLegalization, NativeLowering, NoPythonBackend, NopythonTypeInference
+from numba.core.typed_passes import IRLegalization, NoPythonBackend, NopythonTypeInference
 from numba.core.untyped_passes import FixupArgs, TranslateByteCode
 from numba.extending import lower_builtin, models, register_model
 
 from optgen.runtime.cpu.disk import KeptOnDisk
-from optgen.runtime.cpu.packs import LoweringOfRuns
-from optgen.runtime.cpu.pipeline import passes_of
-from optgen.runtime.cpu.scalars import LoweringOfScalars
-from optgen.runtime.cpu.threads import LoweringOfKernels
+from optgen.runtime.cpu.packs import LowerOfRuns
+from optgen.runtime.cpu.pipeline import lowering, passes_of
+from optgen.runtime.cpu.scalars import LowerOfScalars
+from optgen.runtime.cpu.threads import LowerOfKernels
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _PASSES = passes_of("numba.core")
@@ -183,7 +184,7 @@ class _Compiler(CompilerBase):
     """Numba's way from a function to code of some kind."""
 
     code: type[_Code] = _Code
-    lowering: type[NativeLowering] = NativeLowering
+    lower: Any = Lower
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -206,7 +207,7 @@ class _Compiler(CompilerBase):
             NopythonTypeInference,
             _PASSES.without_phis,
             IRLegalization,
-            self.lowering,
+            lowering(self.lower),
             NoPythonBackend,
         ):
             passes.add_pass(each, each.name())
@@ -218,13 +219,13 @@ class CompilerOfScalars(_Compiler):
     """The way to the code of what is computed once a step."""
 
     code = _SmallCode
-    lowering = LoweringOfScalars
+    lower = LowerOfScalars
 
 
 class CompilerOfKernels(_Compiler):
     """The way to the code of a kernel, which is given a note in place of objects of Python."""
 
-    lowering = LoweringOfKernels
+    lower = LowerOfKernels
 
 
 class CompilerOfSmallKernels(CompilerOfKernels):
@@ -239,7 +240,7 @@ class _CompilerOfLoops(_Compiler):
 
 class _CompilerOfRuns(_Compiler):
     code = _RunCode
-    lowering = LoweringOfRuns
+    lower = LowerOfRuns
 
 
 class _CompilerOfParts(_Compiler):

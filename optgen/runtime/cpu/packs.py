@@ -14,12 +14,10 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.analysis import compute_cfg_from_blocks
-from numba.core.compiler_machinery import register_pass
 from numba.core.ir import Jump
 from numba.core.lowering import Lower
-from numba.core.typed_passes import NativeLowering
 
-__all__ = ["LoweringOfRuns"]
+__all__ = ["LowerOfRuns"]
 
 _WIDTH = 8
 """As many of float32 as AVX takes at once; where packs are narrower or elements wider, LLVM makes several of them."""
@@ -27,7 +25,7 @@ _TOTALS = "lanes"
 """What a function calls that keeps totals."""
 
 
-class _LowerOfRuns(Lower):
+class LowerOfRuns(Lower):
     """Has LLVM pack the loops that add to totals by what elements are, not by what totals are."""
 
     @cached_property
@@ -55,15 +53,3 @@ def _packed(module: Any) -> Any:
     loop = module.add_metadata([width, str(len(module.metadata))])
     loop.operands = (loop, width)
     return loop
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class LoweringOfRuns(NativeLowering):
-    """Numba's last pass, for loops over runs."""
-
-    _name = "lowering of runs"
-
-    @property
-    def lowering_class(self) -> type[Lower]:
-        """What it is done by."""
-        return _LowerOfRuns

@@ -1,14 +1,19 @@
-"""Numba's passes before types are known and before code is made, less what they tell each other and nobody asks.
+"""Numba's passes, as they are needed here.
 
-After each Numba finds out anew which variables live where, which objects and generators need, and asks again when it
-comes to release what a function holds. That is a tenth of what it takes to compile a kernel.
+Those before types are known and before code is made tell each other what nobody asks: after each Numba finds out anew
+which variables live where, which objects and generators need, and asks again when it comes to release what a function
+holds. That is a tenth of what it takes to compile a kernel. The last is done by classes of ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
+
+from numba.core.compiler_machinery import register_pass
+from numba.core.typed_passes import NativeLowering
 
 
 class Passes(NamedTuple):
@@ -63,3 +68,10 @@ def passes_of(numba: str) -> Passes:
         made(untyped.ReconstructSSA, in_ssa),
         made(typed.PreLowerStripPhis, without_phis),
     )
+
+
+@cache
+def lowering(by: Any) -> Any:
+    """Numba's last pass for CPUs, done by a class of ours."""
+    its = {"_name": by.__name__, "lowering_class": by}
+    return register_pass(mutates_CFG=True, analysis_only=False)(type(by.__name__, (NativeLowering,), its))

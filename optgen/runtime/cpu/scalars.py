@@ -10,12 +10,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import float64, types
-from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
-from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
 
-__all__ = ["LoweringOfScalars", "computed", "in_memory"]
+__all__ = ["LowerOfScalars", "computed", "in_memory"]
 
 _NUMBERS = ir.DoubleType().as_pointer()
 _ROW = ir.FunctionType(ir.VoidType(), [_NUMBERS, _NUMBERS])  # of the arguments, of what is returned
@@ -37,9 +35,11 @@ def _beside(name: str) -> str:
     return f"{name}.in_memory"
 
 
-class _LowerOfScalars(Lower):
+class LowerOfScalars(Lower):
+    """Has a function be one that reads its arguments from memory, too, where kernels may need it to."""
+
     def create_cpython_wrapper(self, release_gil: bool = False) -> None:  # noqa: FBT001, FBT002 - as Numba calls it
-        """Write what Python calls, and what compiled code does."""
+        """Write what Python calls, and what compiled code calls."""
         super().create_cpython_wrapper(release_gil)
         its = self.fndesc
         is_of_rows = isinstance(its.restype, types.BaseTuple) and {float64}.issuperset(its.argtypes)
@@ -62,18 +62,6 @@ class _LowerOfScalars(Lower):
 
 def _at(builder: Any, numbers: Any, k: int) -> Any:
     return builder.gep(numbers, [ir.IntType(64)(k)])
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class LoweringOfScalars(NativeLowering):
-    """Numba's last pass, for scalars."""
-
-    _name = "lowering of scalars"
-
-    @property
-    def lowering_class(self) -> type[Lower]:
-        """What it is done by."""
-        return _LowerOfScalars
 
 
 @intrinsic  # type: ignore[untyped-decorator]

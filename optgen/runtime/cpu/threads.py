@@ -15,15 +15,13 @@ from typing import Any
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
-from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
-from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
 from numba.np.ufunc import parallel
 
 from optgen.runtime.core.table import At
 
-__all__ = ["LoweringOfKernels", "done", "done_in_part", "part_of", "place_of_parts", "start"]
+__all__ = ["LowerOfKernels", "done", "done_in_part", "part_of", "place_of_parts", "start"]
 
 _HEADER = 4
 """Words before the arguments: where the code lies, where tasks or tensors do, how many, whether they are shared."""
@@ -57,7 +55,7 @@ def part_of(name: str) -> str:
     return f"{name}.in_part"
 
 
-class _LowerOfKernels(Lower):
+class LowerOfKernels(Lower):
     """Has a function be given a note where Numba would have Python call it."""
 
     def create_cpython_wrapper(self, release_gil: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as Numba calls it
@@ -95,18 +93,6 @@ def place_of_parts(args: Sequence[str]) -> tuple[int, bool]:
         if name in args:
             return args.index(name), nested
     raise ValueError(f"a kernel has an argument that says what it is to do, `tasks` or `at`: none of {args} is")
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class LoweringOfKernels(NativeLowering):
-    """Numba's last pass, for kernels."""
-
-    _name = "lowering of kernels"
-
-    @property
-    def lowering_class(self) -> type[Lower]:
-        """What it is done by."""
-        return _LowerOfKernels
 
 
 # What is done with a note --------------------------------------------------------------------------------------------
