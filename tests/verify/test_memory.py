@@ -96,7 +96,7 @@ SGDM_STORE = "theta[i], b[i] = update_1(theta[i], g[i], b[i], lr, momentum, c0)"
         ("lamb", "acc0_of[span[0]] = ", "acc0_of[span[0] + 1] = ", "IndexError"),
         ("lamb", "theta[i] = update_1", "m[i] = theta[i] = update_1", "m is stored 2 times"),
         ("lamb", "] += float64(theta[i])", "] += float64(m[i])", "m is loaded after it was stored"),
-        ("prodigy", "r_of[0], d_next_of[0], c6_of[0] = model", "r_of[1], d_next_of[0], c6_of[0] = model", "IndexError"),
+        ("prodigy", "r_of[0], d_next_of[0] = model", "r_of[1], d_next_of[0] = model", "IndexError"),
         ("sgdm", SGDM_STORE, SGDM_STORE.replace("b[i] =", "_ ="), "b is stored 0 times"),
         ("sgdm", "theta[i], b[i] = update_0", "theta[i], _ = update_0", "b is stored 0 times"),
     ],
