@@ -42,8 +42,8 @@ class Usual(NamedTuple):
 
 
 def can_be_usual(program: Program, *, by_chance: bool) -> bool:
-    """Whether scalars are all that the host computes of a step."""
-    return not (program.numbers or program.seeds or by_chance)
+    """Whether scalars are all that the host computes of a step, by compiled code: simulated it is Python's."""
+    return hasattr(program.scalars, "compile") and not (program.numbers or program.seeds or by_chance)
 
 
 def usual(program: Program, ready: Ready, seen: LastSeen) -> Usual:
