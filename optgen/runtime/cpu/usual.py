@@ -7,7 +7,6 @@ the kernels. If anything is not as it was, nothing is done, and the step is take
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from struct import Struct
 from typing import NamedTuple
@@ -55,16 +54,12 @@ def usual(program: Program, ready: Ready, seen: LastSeen) -> Usual:
     lies, made = given.ctypes.data, ready.in_float64
     words = np.array([code, lies, 8 * arguments, made.ctypes.data, 8 * made.shape[1]])
     scalars = partial(_compute, np.array([0, rows]), words, given, made)
-    rounding = [partial(_round, *_flat(made), *_flat(its)[1:]) for its in ready.as_computed]
+    each = np.array([0, made.size])
+    rounding = [partial(_round, each, made.reshape(-1), its.reshape(-1)) for its in ready.as_computed]
     checks = [seen.looking(told[:1], ready.starts), *map(Due, [scalars, *rounding])]
     is_small = sum(table.elements for table in ready.visit.tables) < SERIAL_BELOW
     calls = if_nothing_fails(checks, ready.calls, at_once=is_small)
     return Usual(ready, partial(Struct(f"q{len(given)}d").pack_into, told.data, 0), calls)
-
-
-def _flat(its: Array) -> Sequence[Array]:
-    """A task for each element, and all elements."""
-    return np.array([0, its.size]), its.reshape(-1)
 
 
 @partial(kernel, by=CompilerOfSmallKernels, _nrt=False)
