@@ -37,6 +37,7 @@ verification: .venv/installed    ## prove, test and measure every module, break 
 	$(BIN)/python docs/write_verification.py < .verification.json > docs/verification.md
 	$(BIN)/python docs/write_verification.py certificates < .verification.json > generated/certificates.json
 	rm .verification.json
+	$(MAKE) explain # which shows what the certificates say
 
 machine-code: .venv/installed    ## compile every kernel for GPUs, none needed, and write docs/machine-code.md
 	$(BIN)/python docs/write_machine_code.py > .machine-code.md
