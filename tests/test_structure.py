@@ -4,6 +4,8 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "optgen").rglob("*.py"))
 LONGEST = 500
@@ -27,3 +29,10 @@ def test_no_two_classes_have_one_name():
                 found[node.name.lstrip("_")].append(f"{path.relative_to(ROOT)}:{node.lineno}")
     twice = {name: places for name, places in found.items() if len(places) > 1}
     assert twice.keys() == SHARED.keys(), twice
+
+
+def test_processes_that_share_the_tests_see_their_groups(request):
+    """Pytest 9.2 hides them from pytest-xdist 3.8, and then processes compile what others have compiled."""
+    if not getattr(request.config.option, "loadgroup", None):
+        pytest.skip("one process runs all tests, or nobody asked for groups")
+    assert request.node.nodeid.endswith("@test_structure")
