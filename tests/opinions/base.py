@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -153,6 +154,10 @@ def torch(
     return Opinion(name, whose, torch_optim(kind, slot), settings, needs="torch", slot=slot, **details)
 
 
+SOON = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+"""What JAX compiles runs a hundred times on few numbers, so compiling it is what takes time."""
+
+
 def optax_path(make: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
     """What a function of the package ``optax`` and hyperparameters returns, as a function of gradients.
 
@@ -169,11 +174,15 @@ def optax_path(make: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
             transform = make(optax, **words)
             each = jax.tree.map
             params = each(lambda x: numpy.asarray(x, numpy.float64), theta)
-            update, state = jax.jit(transform.update), transform.init(params)
+            state = transform.init(params)
+
+            @partial(jax.jit, compiler_options=SOON)
+            def step(params: Any, state: Any, grads: Any) -> Any:
+                updates, state = transform.update(grads, state, params)
+                return optax.apply_updates(params, updates), state
+
             for k in range(len(jax.tree.leaves(grads)[0])):
-                now = each(lambda x, k=k: numpy.asarray(x[k], numpy.float64), grads)
-                updates, state = update(now, state, params)
-                params = optax.apply_updates(params, updates)
+                params, state = step(params, state, each(lambda x, k=k: np.asarray(x[k], np.float64), grads))
                 points.append(each(np.array, params))
         return iter(points)
 
@@ -183,8 +192,9 @@ def optax_path(make: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
 def optax(
     name: str, make: Callable[..., Any], whose: str, settings: tuple[Numbers, ...] = ({},), **details: Any
 ) -> Opinion:
-    """The opinion of optax: ``make(optax, **hypers)`` returns a gradient transformation."""
-    return Opinion(name, f"optax.{whose}", optax_path(make), settings, needs="optax", **details)
+    """The opinion of optax: ``make(optax, **hypers)`` returns a gradient transformation of all tensors."""
+    how = {"whole": True, **details}  # JAX compiles a step for all of them in little more time than for one
+    return Opinion(name, f"optax.{whose}", optax_path(make), settings, needs="optax", **how)
 
 
 # Sums over all gradients ----------------------------------------------------------------------------------------------
