@@ -68,15 +68,15 @@ def test_tensors_may_be_left_out(name, generated_by_name):
     setting = replace(list(branches(optimizer))[-1], t=7)
     drawn = begun(optimizer, setting, ordinary(optimizer, simulation.SHAPES, np.random.default_rng(0)))
     there = [k for k in range(len(simulation.SHAPES)) if k not in {3, 5}]
-    _, columns = simulation._step(candidate, setting, drawn, backwards=False, absent=(3, 5))
+    columns = simulation._step(candidate, setting, drawn, backwards=False, absent=(3, 5)).columns
     expected = model_step(optimizer, setting, {slot: [values[k] for k in there] for slot, values in drawn.items()})
     for slot in ("theta", *(state.name for state in optimizer.slots)):
         for k in (3, 5):
-            assert not columns[slot][k].notes.stores.any()
+            assert not columns[slot][k].noted("stores").any()
         for k, values in zip(there, expected[slot], strict=True):
             np.testing.assert_allclose(columns[slot][k].values, np.ravel(values), rtol=1e-9)
     for state in optimizer.reduced_states:
-        stored = np.concatenate([each.notes.stores for each in columns[state.name]])
+        stored = np.concatenate([each.noted("stores") for each in columns[state.name]])
         assert stored.max() == 1
         assert (stored == 0).any() == (state.space.value != "model")
 
