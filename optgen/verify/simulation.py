@@ -346,7 +346,7 @@ def _expected(optimizer: Optimizer, t: int, hypers: _Items, numbers: _Items) -> 
 
 
 @dataclass(frozen=True)
-class _Step:
+class _Taken:
     """A step that has been taken."""
 
     program: Program  # by what
@@ -361,7 +361,7 @@ def _step(
     *,
     backwards: bool,
     absent: Sequence[int] = (),
-) -> _Step:
+) -> _Taken:
     """Take a step, in which some tensors may take no part.
 
     Where tensors go their own ways they have the second row of scalars, and the first holds no numbers.
@@ -403,7 +403,7 @@ def _step(
                 _take_turns(threads, machine.turn, backwards=backwards)
     for name, kind in program.reduced_states.items():
         columns[name] = rehearsal.with_elements(kind, named[name], cuts)
-    return _Step(program, clock, columns)
+    return _Taken(program, clock, columns)
 
 
 def _joined(columns: Sequence[rehearsal.Column], cuts: Cuts) -> tuple[_ReducedColumns, Array]:
