@@ -15,7 +15,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
-from mpmath.libmp import from_float
+from mpmath.libmp import fnan, from_float
 from sympy import NumberSymbol, Rational
 
 from optgen.errors import UsageError
@@ -186,7 +186,7 @@ class Digits(_Plain):
         def real(function: Callable[..., Any], operands: int) -> Any:
             def ieee(*numbers: Any) -> Any:
                 for number in numbers:
-                    if number != number:  # noqa: PLR0124 - as NaN is
+                    if number._mpf_ == fnan:  # asked often, and ten times faster than of the number
                         return nan
                 try:
                     result = function(*numbers)

@@ -77,8 +77,9 @@ def resumed_at(optimizer: Any, t: int, numbers: Mapping[str, Any]) -> None:
 
     Theta, and with it what starts from it, may be NaN, which no state dict may hold.
     """
-    saved = {entry: np.asarray(np.nan_to_num(value)) for entry, value in optimizer.state_dict().items()}
-    optimizer.load_state_dict({**saved, **numbers, "t": t})
+    if t or numbers:
+        saved = {entry: np.where(np.isnan(value), 0, value) for entry, value in optimizer.state_dict().items()}
+        optimizer.load_state_dict({**saved, **numbers, "t": t})
 
 
 class Verdict(Enum):

@@ -155,7 +155,7 @@ def judged(ranged: Ranged, expected: Measured, found: Array) -> Array:
 
     Nothing is known of a root, say, of what has cancelled: it may be a number or NaN, here and there.
     """
-    undefined = np.not_equal(expected.value, expected.value) | np.isnan(found)
+    undefined = np.isnan(expected.in_float64) | np.isnan(found)
     return np.flatnonzero(~ranged.out_of_range & ~(ranged.cancelled & undefined))
 
 

@@ -61,6 +61,11 @@ class Measured:
         """The shape of both arrays."""
         return np.shape(self.value)
 
+    @cached_property
+    def in_float64(self) -> NDArray[np.float64]:
+        """The numbers as float64 has them."""
+        return np.asarray(self.value, np.float64)
+
     def of_model(self, place: int) -> Measured:
         """Those of one of many models."""
         return Measured(self.value[..., place], self.magnitude[..., place])
@@ -155,6 +160,8 @@ class Magnitudes(Arithmetic):
                 magnitude = np.maximum(*magnitudes)
             case "Div":
                 magnitude = magnitudes[0] * self._inverse(values[1], magnitudes[1])
+            case "sqrt" if np.shape(result) and not np.any(plain[0]):
+                return self._floored(result, self._moved_root(result, lifted[0]))
             case _:
                 return self._floored(result, self._moved(operation, result, lifted, plain))
         return Measured(result, np.maximum(magnitude, self.tiny))  # it is no less than the result as those before are
@@ -269,6 +276,22 @@ class Magnitudes(Arithmetic):
     def _floored(self, value: Any, magnitude: Any) -> Measured:
         """A value whose magnitude is no less than it and than the smallest normal number; NaN if one is."""
         return Measured(value, np.maximum(np.maximum(magnitude, _size(value)), self.tiny))
+
+    def _moved_root(self, root: Any, operand: Measured) -> Any:
+        """How far the root of numbers moves, in units: ``e/(sqrt(x ± e) + sqrt(x))``, where float64 can tell the side.
+
+        That is the lower one unless it is negative. Where float64 cannot tell, all digits are looked at.
+        """
+        with np.errstate(all="ignore"):
+            error, x = operand.magnitude * self.eps, operand.in_float64
+            there = np.sqrt(np.where(x > error, x - error, x + error))
+            moved = operand.magnitude / (np.asarray(root, np.float64) + there)
+            known = (x >= 0) & (np.maximum(x, error) < 1 / _DENSE) & (error > _DENSE)
+            known &= np.absolute(x - error) > error * 2.0**-40
+        if not np.all(known):
+            left = Measured(operand.value[~known], operand.magnitude[~known])
+            moved[~known] = self._moved("sqrt", root[~known], [left], [False])
+        return moved
 
     def _moved(self, operation: str, result: Any, operands: Sequence[Measured], plain: Sequence[Any]) -> Any:
         values: list[Any] = [operand.value for operand in operands]

@@ -7,9 +7,11 @@ other numbers, and from few and simple ones, of which sums vanish, sides of cond
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import replace
-from itertools import islice
+from functools import lru_cache
+from itertools import islice, tee
 from typing import Any
 
 import numpy as np
@@ -22,42 +24,64 @@ STEPS = 400
 SIMULATED = 60
 """On a GPU, where threads take turns."""
 _EFFORT = Effort(draws=600, seed=1)
-_SIMPLE = (-2.0, -1.0, -0.5, 0.0, 0.0, 0.0, 0.5, 1.0, 2.0)
+_SIMPLE = np.array([-2.0, -1.0, -0.5, 0.0, 0.0, 0.0, 0.5, 1.0, 2.0])
+Left = Mapping[str, bytes]
+"""By name, the bits of what a step leaves."""
 
 
 def changes_nothing(candidate: Candidate, changed: Candidate) -> bool:
     """Whether a copy of a module leaves the same bits everywhere."""
-    compared = {"cpu": _on_cpus, "cuda": _on_gpus}[candidate.target]
-    try:
-        return all(compared(candidate, changed))
-    except BrokenError:
+    optimizer, target = candidate.optimizer, candidate.target
+    if target == "cuda" and optimizer.draws:  # what blocks of threads draw here is no number that was drawn
         return False
+    left = {"cpu": _left_on_cpus, "cuda": _left_on_gpus}[target]
+    tried = copy(_tried(candidate, candidate.text))
+    return all(mine is not None and mine == left(changed, setting, old) for setting, old, mine in tried)
 
 
-def _on_cpus(candidate: Candidate, changed: Candidate) -> Iterator[bool]:
-    """Whether compiled kernels leave the same, case by case."""
+@lru_cache(maxsize=1)  # what is made of a module is compared with it again and again
+def _tried(candidate: Candidate, _text: str) -> Iterator[tuple[settings.Setting, settings.Model, Left | None]]:
+    """What is tried, and what a module leaves, from the first case to the last if it is copied before it is read."""
+    (cases_and_left,) = tee({"cpu": _on_cpus, "cuda": _on_gpus}[candidate.target](candidate), 1)
+    return cases_and_left
+
+
+def _on_cpus(candidate: Candidate) -> Iterator[tuple[settings.Setting, settings.Model, Left | None]]:
+    """What compiled kernels leave, case by case."""
     optimizer = candidate.optimizer
+    shapes = [(37,)] if settings.is_of_elements(optimizer) else cases.MODEL
     for dtype in numerics.DTYPES:
         tried = [(case.setting, case.old) for case in cases.cases(optimizer, dtype, _EFFORT)]
-        shapes = [(37,)] if settings.is_of_elements(optimizer) else cases.MODEL
         for setting, old in (*tried, *islice(_simple(candidate, shapes, dtype), STEPS)):
-            mine, others = (numerics.stepped(each, setting, old) for each in (candidate, changed))
-            yield all(_bits(mine[name]) == _bits(others[name]) for name in mine)
+            yield setting, old, _left_on_cpus(candidate, setting, old)
 
 
-def _on_gpus(candidate: Candidate, changed: Candidate) -> Iterator[bool]:
-    """Whether blocks of threads that take turns leave the same; what they draw is no number that was drawn."""
-    if candidate.optimizer.draws:
-        yield False
-    shapes, dtype = simulation.SHAPES, np.dtype(np.float64)
-    for setting, old in islice(_simple(candidate, shapes, dtype), SIMULATED):
-        mine, others = (simulation.left(each, setting, old) for each in (candidate, changed))
-        yield all(_bits(mine[name]) == _bits(others[name]) for name in mine)
+def _on_gpus(candidate: Candidate) -> Iterator[tuple[settings.Setting, settings.Model, Left | None]]:
+    """What blocks of threads that take turns leave, case by case."""
+    for setting, old in islice(_simple(candidate, simulation.SHAPES, np.dtype(np.float64)), SIMULATED):
+        yield setting, old, _left_on_gpus(candidate, setting, old)
 
 
-def _bits(values: Any) -> bytes:
-    """The bits of numbers, with one NaN for all."""
-    return bytes(np.where(np.isnan(values), np.nan, values).astype(values.dtype).tobytes())
+def _left_on_cpus(candidate: Candidate, setting: settings.Setting, old: settings.Model) -> Left | None:
+    """The bits of everything after a step; nothing of a module that cannot be run."""
+    try:
+        return _bits(numerics.stepped(candidate, setting, old))
+    except BrokenError:
+        return None
+
+
+def _left_on_gpus(candidate: Candidate, setting: settings.Setting, old: settings.Model) -> Left | None:
+    """The same of a module for GPUs."""
+    try:
+        return _bits(simulation.left(candidate, setting, old))
+    except BrokenError:
+        return None
+
+
+def _bits(after: Mapping[str, Any]) -> Left:
+    """The bits of numbers, with one NaN for all, by the names of the arrays."""
+    one_nan = {name: np.where(np.isnan(values), np.nan, values).astype(values.dtype) for name, values in after.items()}
+    return {name: bytes(values.tobytes()) for name, values in one_nan.items()}
 
 
 def _simple(candidate: Candidate, shapes: Any, dtype: Any) -> Iterator[tuple[settings.Setting, settings.Model]]:
@@ -65,20 +89,19 @@ def _simple(candidate: Candidate, shapes: Any, dtype: Any) -> Iterator[tuple[set
     optimizer, rng = candidate.optimizer, np.random.default_rng(2)
     squares, bases = cases.nonnegative(optimizer), settings.branches(optimizer)
     reduced = {state.name for state in optimizer.reduced_states}
+    like = settings.ordinary(optimizer, shapes, np.random.default_rng(0))
+    far = {hyper.name: [hyper.usual, *settings.ends(hyper)] for hyper in optimizer.hypers}
     while True:
-        base = bases[rng.integers(len(bases))]
-        hypers = dict(base.hypers)
-        for hyper in optimizer.hypers:
-            if rng.random() < 1 / 2:
-                hypers[hyper.name] = float(rng.choice([hyper.usual, *settings.ends(hyper)]))
         if rng.random() < 1 / 2:
-            base = settings.drawn(optimizer, rng)
-            hypers = {**base.hypers}
-        drawn = settings.ordinary(optimizer, shapes, rng)
+            setting = settings.drawn(optimizer, rng)
+        else:
+            base = bases[rng.integers(len(bases))]
+            moved = {name: float(rng.choice(values)) for name, values in far.items() if rng.random() < 1 / 2}
+            setting = replace(base, hypers={**base.hypers, **moved})
         old = {}
-        for name, arrays in drawn.items():
+        for name, arrays in like.items():
             made = [rng.choice(_SIMPLE, np.shape(x)) * (rng.random() < 3 / 4) for x in arrays]
             made = [np.abs(x) if name in squares else x for x in made]
             made = [made[0]] * len(made) if arrays[0] is arrays[-1] and len(arrays) > 1 else made
             old[name] = [np.asarray(x, np.float64 if name in reduced else dtype) for x in made]
-        yield replace(base, hypers=hypers), old
+        yield setting, old

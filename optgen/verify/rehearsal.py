@@ -17,6 +17,7 @@ from __future__ import annotations
 import ast
 import builtins
 import math
+import operator
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -68,40 +69,53 @@ class Clock:
 
 @dataclass(frozen=True)
 class _Notes:
-    """What was done to each value of an array: arrays of its length, views of those of the whole for a part."""
+    """What was done to each value of an array, by its place: lists, for it is noted one by one."""
 
     # How often it was stored, and how often loaded in the phase that had stored it
-    stores: Array
-    late: Array
+    stores: list[int]
+    late: list[int]
     # The last phase and task to do so
-    stored_in: Array
-    stored_by: Array
-    loaded_in: Array
-    loaded_by: Array
-
-    def __getitem__(self, part: slice) -> _Notes:
-        return _Notes(*(notes[part] for notes in vars(self).values()))
+    stored_in: list[int]
+    stored_by: list[int]
+    loaded_in: list[int]
+    loaded_by: list[int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
     """One slot of one tensor, or the reduced values of a name, as a list that notes what is done to it."""
 
     name: str  # what it is called in a message
-    values: Array  # the numbers
-    notes: _Notes  # what was done to each
+    whole: Array  # the numbers of which these are a part
+    notes: _Notes  # what was done to each of the whole
     clock: Clock  # what is running
     given: bool  # whether it holds something before the step
+    # Which part
+    begin: int
+    count: int
 
     def __len__(self) -> int:
-        return len(self.values)
+        return self.count
+
+    @property
+    def values(self) -> Array:
+        """The numbers."""
+        return self.whole[self.begin : self.begin + self.count]
+
+    def noted(self, what: str) -> Array:
+        """Of each value what was done, by the name of the notes."""
+        return np.array(getattr(self.notes, what)[self.begin : self.begin + self.count], np.int64)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return self.part(index.start, index.stop)
-        for i in np.atleast_1d(index):
-            self._load(i)
-        return self.values[index]
+        if isinstance(index, np.ndarray):
+            for i in index.ravel().tolist():
+                self._load(self._inside(i))
+            return self.values[index]
+        i = self._inside(index)
+        self._load(i)
+        return self.whole[i]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
@@ -109,42 +123,49 @@ class Column:
             for i in range(len(part)):
                 part[i] = value
             return
-        self._inside(index)
-        notes, clock = self.notes, self.clock
-        shared = notes.loaded_in[index] == clock.phase and notes.loaded_by[index] != clock.task
-        shared |= notes.stored_in[index] == clock.phase and notes.stored_by[index] != clock.task
-        clock.noticed[f"{self.name} is written by one task and used by another of the same sweep"] += bool(shared)
-        notes.stores[index] += 1
-        notes.stored_in[index], notes.stored_by[index] = clock.phase, clock.task
-        self.values[index] = value
+        i = self._inside(index)
+        notes, phase, task = self.notes, self.clock.phase, self.clock.task
+        if (notes.loaded_in[i] == phase and notes.loaded_by[i] != task) or (
+            notes.stored_in[i] == phase and notes.stored_by[i] != task
+        ):
+            self._notice("is written by one task and used by another of the same sweep")
+        notes.stores[i] += 1
+        notes.stored_in[i], notes.stored_by[i] = phase, task
+        self.whole[i] = value
 
     def part(self, begin: int, end: int) -> Column:
         """Consecutive values, as a column."""
-        if not 0 <= begin <= end <= len(self):
-            raise IndexError(f"elements {begin} to {end} of {self.name}, which has {len(self)}")
-        return Column(self.name, self.values[begin:end], self.notes[begin:end], self.clock, self.given)
+        if not 0 <= begin <= end <= self.count:
+            raise IndexError(f"elements {begin} to {end} of {self.name}, which has {self.count}")
+        first, count = self.begin + operator.index(begin), operator.index(end - begin)
+        return Column(self.name, self.whole, self.notes, self.clock, self.given, first, count)
 
     def _load(self, i: int) -> None:
-        self._inside(i)
-        notes, clock = self.notes, self.clock
-        now = notes.stored_in[i] == clock.phase
-        notes.late[i] += now
-        clock.noticed[f"{self.name} is written by one task and used by another of the same sweep"] += bool(
-            now and notes.stored_by[i] != clock.task
-        )
-        clock.noticed[f"{self.name} is read before it is written"] += not (self.given or notes.stores[i])
-        again = notes.loaded_in[i] == clock.phase and notes.loaded_by[i] != clock.task
-        notes.loaded_in[i], notes.loaded_by[i] = clock.phase, _SEVERAL if again else clock.task
+        notes, phase, task = self.notes, self.clock.phase, self.clock.task
+        if notes.stored_in[i] == phase:
+            notes.late[i] += 1
+            if notes.stored_by[i] != task:
+                self._notice("is written by one task and used by another of the same sweep")
+        if not (self.given or notes.stores[i]):
+            self._notice("is read before it is written")
+        again = notes.loaded_in[i] == phase and notes.loaded_by[i] != task
+        notes.loaded_in[i], notes.loaded_by[i] = phase, _SEVERAL if again else task
 
-    def _inside(self, i: int) -> None:
-        if not 0 <= i < len(self):
-            raise IndexError(f"element {i} of {self.name}, which has {len(self)}")
+    def _notice(self, what: str) -> None:
+        self.clock.noticed[f"{self.name} {what}"] += 1
+
+    def _inside(self, i: int) -> int:
+        """Where a value is in the whole."""
+        if not 0 <= i < self.count:
+            raise IndexError(f"element {i} of {self.name}, which has {self.count}")
+        return self.begin + operator.index(i)
 
 
 def column(name: str, values: Array, clock: Clock, *, given: bool = True) -> Column:
     """A copy of some values with which nothing has been done yet."""
-    counts, times = np.zeros((2, values.size), np.int64), np.full((4, values.size), _NEVER)
-    return Column(name, values.ravel().astype(np.float64), _Notes(*counts, *times), clock, given)
+    count = values.size
+    notes = _Notes(*([0] * count for _ in range(2)), *([_NEVER] * count for _ in range(4)))
+    return Column(name, values.ravel().astype(np.float64), notes, clock, given, 0, count)
 
 
 @dataclass(frozen=True)
@@ -165,11 +186,15 @@ class CountingMemory:
 
     def at(self, address: int, count: int) -> Column:
         """What is at an address."""
+        column, first = self.place(address)
+        return column.part(first, first + int(count))
+
+    def place(self, address: int) -> tuple[Column, int]:
+        """The column that an address is in, and of which element."""
         begin, column = self.columns.get(int(address) // 1_000_000 * 1_000_000, (address + 1, None))
         if column is None or (address - begin) % 8:
             raise IndexError(f"a view at {address}, where no array is")
-        first = (int(address) - begin) // 8
-        return column.part(first, first + int(count))
+        return column, (int(address) - begin) // 8
 
 
 def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
@@ -200,7 +225,7 @@ def rehearse(candidate: Candidate, setting: Setting) -> list[str]:
                 else:
                     phase.sweep(table.rows, tasks, *spans, *given, *arrays)
                     for name in ("theta", "g", *program.states, *program.scratch):
-                        loaded = np.concatenate([one.notes.loaded_in == clock.phase for one in columns[name]])
+                        loaded = np.concatenate([one.noted("loaded_in") == clock.phase for one in columns[name]])
                         some = bool(loaded.any() and not loaded.all())
                         clock.noticed[f"{name} is read of some elements in a sweep, not of all"] += some
     except BrokenError as error:
@@ -278,7 +303,7 @@ def changed_by(optimizer: Optimizer, setting: Setting, old: dict[str, list[Array
 
 def misused(name: str, columns: list[Column], *, of_elements: bool, may_stay: bool) -> Iterator[str]:
     """What was done too often, too late or not at all to the values of a slot, or of a reduced state."""
-    stores, late = (np.concatenate([getattr(one.notes, what) for one in columns]) for what in ("stores", "late"))
+    stores, late = (np.concatenate([one.noted(what) for one in columns]) for what in ("stores", "late"))
     if name == "g":
         if stores.any():
             yield "g is written, which belongs to the caller"

@@ -238,16 +238,17 @@ class _Machine:
     memory: rehearsal.CountingMemory = field(default_factory=rehearsal.CountingMemory)
 
     def load(self, pointer: int, i: int, stored: Stored) -> Any:
-        return self.memory.at(pointer + i * stored.itemsize, 1)[0]
+        column, k = self.memory.place(pointer + i * stored.itemsize)
+        return column[k]
 
     def load4(self, pointer: int, i: int, stored: Stored) -> Any:
         its = self.memory.at(self._fours(pointer, i, stored), 4)
         return tuple(its[k] for k in range(4))
 
     def store(self, pointer: int, i: int, stored: Stored, *values: Any) -> None:
-        its = self.memory.at(pointer + i * stored.itemsize, len(values))
-        for k, value in enumerate(values):
-            its[k] = value
+        column, first = self.memory.place(pointer + i * stored.itemsize)
+        for k, value in enumerate(values, start=first):
+            column[k] = value
 
     def store4(self, pointer: int, i: int, stored: Stored, *values: Any) -> None:
         self._fours(pointer, i, stored)
@@ -304,10 +305,12 @@ def simulate(candidate: Candidate, setting: Setting) -> tuple[list[str], float]:
     """
     optimizer = candidate.optimizer
     drawn = _drawn(optimizer, setting)
-    problems, columns = _step(candidate, setting, drawn, backwards=False)
-    _, again = _step(candidate, setting, drawn, backwards=True)
+    step, again = (_step(candidate, setting, drawn, backwards=backwards) for backwards in (False, True))
+    columns, changed = step.columns, rehearsal.changed_by(optimizer, setting, drawn)
+    problems = rehearsal.problems_of(columns, step.clock, changed, step.program.reduced_states)
     for name, mine in columns.items():
-        if any(one.values.tobytes() != other.values.tobytes() for one, other in zip(mine, again[name], strict=True)):
+        others = again.columns[name]
+        if any(one.values.tobytes() != other.values.tobytes() for one, other in zip(mine, others, strict=True)):
             problems.append(f"{name} depends on which thread goes first")
     if problems or optimizer.draws:  # what is drawn is not what the reference draws
         return problems, 0.0
@@ -325,13 +328,9 @@ def simulate(candidate: Candidate, setting: Setting) -> tuple[list[str], float]:
 
 def left(candidate: Candidate, setting: Setting, old: Mapping[str, Sequence[Array]]) -> dict[str, Array]:
     """What is in memory after a step from some numbers, by name."""
-    _, columns = _step(
-        candidate,
-        setting,
-        begun(candidate.optimizer, setting, {name: list(its) for name, its in old.items()}),
-        backwards=False,
-    )
-    return {name: np.concatenate([one.values for one in its]) for name, its in columns.items()}
+    given = begun(candidate.optimizer, setting, {name: list(its) for name, its in old.items()})
+    step = _step(candidate, setting, given, backwards=False)
+    return {name: np.concatenate([one.values for one in its]) for name, its in step.columns.items()}
 
 
 def _drawn(optimizer: Optimizer, setting: Setting) -> dict[str, list[Array]]:
@@ -346,6 +345,15 @@ def _expected(optimizer: Optimizer, t: int, hypers: _Items, numbers: _Items) -> 
     return model_step(optimizer, setting, _drawn(optimizer, setting), Magnitudes(np.float64))
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A step that has been taken."""
+
+    program: Program  # by what
+    clock: rehearsal.Clock  # what was noticed
+    columns: dict[str, list[rehearsal.Column]]  # all memory after it
+
+
 def _step(
     candidate: Candidate,
     setting: Setting,
@@ -353,8 +361,8 @@ def _step(
     *,
     backwards: bool,
     absent: Sequence[int] = (),
-) -> tuple[list[str], dict[str, list[rehearsal.Column]]]:
-    """What is wrong with a step, and all memory after it; some tensors may take no part in it.
+) -> _Taken:
+    """Take a step, in which some tensors may take no part.
 
     Where tensors go their own ways they have the second row of scalars, and the first holds no numbers.
     """
@@ -395,9 +403,7 @@ def _step(
                 _take_turns(threads, machine.turn, backwards=backwards)
     for name, kind in program.reduced_states.items():
         columns[name] = rehearsal.with_elements(kind, named[name], cuts)
-    return rehearsal.problems_of(
-        columns, clock, rehearsal.changed_by(optimizer, setting, drawn), program.reduced_states
-    ), columns
+    return _Taken(program, clock, columns)
 
 
 def _joined(columns: Sequence[rehearsal.Column], cuts: Cuts) -> tuple[_ReducedColumns, Array]:

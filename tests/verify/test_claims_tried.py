@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from broken import broken
 from sympy import Abs, Max, Min, Piecewise, exp, sign, sqrt
 
 from optgen import COL, ROW, Let, ModelNorm, Norm, Optimizer, RowMean, TensorSum, g, local, n_cols, state, t, theta
@@ -203,13 +204,10 @@ def test_a_broken_module_violates_a_claim(
     kind: type, name: str, right: str, wrong: str, generated_by_name: Any, tmp_path: Path
 ) -> None:
     generated = generated_by_name(name)
-    text = Path(generated.module.__file__).read_text(encoding="utf-8")
-    assert right in text
-    path = tmp_path / f"{name}.py"
-    path.write_text(text.replace(right, wrong), encoding="utf-8")
     claims = tuple(claim for claim in generated.optimizer.properties if isinstance(claim, kind))
     optimizer = replace(generated.optimizer, properties=claims)
-    failed = [f for f in check(Candidate(optimizer, path), QUICK) if f.verdict is Verdict.FAILED]
+    candidate = replace(broken(tmp_path, generated, right, wrong), optimizer=optimizer)
+    failed = [f for f in check(candidate, QUICK) if f.verdict is Verdict.FAILED]
     assert failed
     assert all(name in finding.detail for finding in failed)
 

@@ -27,6 +27,14 @@ def noise() -> Any:
     return SimpleNamespace(optimizer=NOISE, module=optgen.compile(NOISE))
 
 
+@pytest.fixture(scope="module")
+def drawing() -> Any:
+    """A rule that draws once at every step, from a stream of its own: of its draws, a third as many are compiled."""
+    step = (Let(m.next, m / 2 + g + sigma * normal(seed, 1)), Let(theta.next, theta - lr * m.next))
+    rule = Optimizer("drawing", title="Drawing", step=step)
+    return SimpleNamespace(optimizer=rule, module=optgen.compile(rule))
+
+
 def candidate(noise: Any) -> Candidate:
     made = Candidate(noise.optimizer, Path(noise.module.__file__))
     vars(made)["module"] = noise.module
@@ -112,11 +120,11 @@ def draws(given, t, seed, stream, like):
         (memory, "row[-1] -= row[-1] % 4"),
     ],
 )
-def test_a_runtime_that_counts_wrongly_is_caught(noise: Any, tmp_path: Path, part: Any, change: str) -> None:
+def test_a_runtime_that_counts_wrongly_is_caught(drawing: Any, tmp_path: Path, part: Any, change: str) -> None:
     source = "from optgen.runtime.cpu.draws import draws\n"
-    wrong = broken(tmp_path, noise, source, RUNTIME.format(change=change))
+    wrong = broken(tmp_path, drawing, source, RUNTIME.format(change=change))
     if part is memory:
-        setting = settings.branches(NOISE)[-1]
+        setting = settings.branches(drawing.optimizer)[-1]
         says = "differ from what they are alone"
         found = failing(memory._compiled(wrong, setting, np.dtype(np.float32), np.random.default_rng(0)), says)
     else:

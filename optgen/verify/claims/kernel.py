@@ -158,8 +158,7 @@ class KernelOnTrial:
         after = theta.copy()
         optimizer = self.kind(self.tensors(after), **hypers)
         numbers = {name: np.array(states[name].flat[0]) for name in optimizer.program.numbers}
-        if t > 1 or numbers:
-            resumed_at(optimizer, t - 1, numbers)
+        resumed_at(optimizer, t - 1, numbers)
         for name, arrays in self._arrays(optimizer).items():
             for array, given in zip(arrays, self.narrowed(states[name], arrays), strict=True):
                 array[...] = given
