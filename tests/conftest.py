@@ -4,7 +4,6 @@
 import gc
 import hashlib
 import os
-import sys
 from pathlib import Path
 
 # Numba sees edits to a module whose functions it caches, but not to those it inlines into them. It reads the variable
@@ -19,9 +18,6 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "3")  # more than two, wherever the t
 TERMINAL = "COLUMNS FORCE_COLOR GITHUB_ACTIONS PY_COLORS TERMINAL_WIDTH TTY_COMPATIBLE TTY_INTERACTIVE"
 for _name in TERMINAL.split():
     os.environ.pop(_name, None)
-# Where it is installed, Numba has it prepare standard output for each message that is made and dropped while functions
-# are compiled: more than a tenth of what that takes.
-sys.modules["colorama"] = None
 
 from dataclasses import dataclass
 from importlib import import_module
