@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +29,8 @@ from optgen.runtime.cuda import primitives as cuda
 
 Capability = tuple[int, int]
 """A compute capability: ``(9, 0)`` is that of an H100, for which compilers say ``sm_90``."""
+_INSTRUCTION = 16
+"""Bytes of an instruction, of every GPU that CUDA still compiles for."""
 _NEEDS = re.compile(r"used (\d+) registers,.* (\d+) stack,.* (\d+) bytes lmem")
 _REMEDY = "pip install 'optgen[cuda]' nvidia-cuda-nvdisasm"
 
@@ -59,13 +63,7 @@ class MachineCode:
     @cached_property
     def sass(self) -> str:
         """Its instructions, and those of the functions that it calls, as text."""
-        _, nvdisasm = _linker_and_nvdisasm()
-        _require(missing())
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "kernel.cubin"
-            path.write_bytes(self.cubin)
-            command = [str(nvdisasm), "--no-dataflow", "--print-code", str(path)]
-            return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+        return _disassembled(self.cubin).strip()
 
 
 def missing() -> str:
@@ -126,6 +124,41 @@ def machine_code(
 ) -> Iterator[MachineCode]:
     """The machine code of the kernels of a program, in the order of their launches; arguments are those of `ptx`."""
     return map(assembled, ptx(program, capability, dtype, storage))
+
+
+def listings(codes: Sequence[MachineCode]) -> list[str]:
+    """The instructions of kernels for one GPU, of each as text: those that `MachineCode.sass` has, without labels.
+
+    They are disassembled in one go, for nvdisasm takes as long to begin as for dozens of kernels.
+    """
+    if not codes:
+        return []
+    (capability,) = {code.capability for code in codes}
+    found = [_instructions_in(code.cubin) for code in codes]
+    text = _disassembled(b"".join(found), "--binary", "SM{}{}".format(*capability))
+    lines = re.findall(r"^ +/\*[0-9a-f]{4,}\*/.*", text, re.MULTILINE)
+    _, *ends = accumulate((len(each) // _INSTRUCTION for each in found), initial=0)
+    return ["\n".join(lines[end - len(each) // _INSTRUCTION : end]) for each, end in zip(found, ends, strict=True)]
+
+
+def _disassembled(code: bytes, *options: str) -> str:
+    """What nvdisasm prints of a file."""
+    _require(missing())
+    _, nvdisasm = _linker_and_nvdisasm()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(code)
+        command = [str(nvdisasm), "--no-dataflow", "--print-code", *options, str(path)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
+
+
+def _instructions_in(cubin: bytes) -> bytes:
+    """Those of a kernel and of the functions that it calls: what the sections of an ELF file have that say so."""
+    (start,) = struct.unpack_from("<Q", cubin, 0x28)
+    size, number, of_names = struct.unpack_from("<3H", cubin, 0x3A)
+    sections = [struct.unpack_from("<I20xQQ", cubin, start + size * k) for k in range(number)]  # name, where, how long
+    names = sections[of_names][1]
+    return b"".join(cubin[at : at + n] for name, at, n in sections if cubin.startswith(b".text.", names + name))
 
 
 def _signature(program: Program, over: str, dtype: str, storage: Storage | None) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ Nothing outside this file knows of it. Host functions stay where they are: a swe
 """
 
 import ctypes
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ from optgen.pipeline import kernel_of
 from optgen.runtime.core.program import Program
 
 COMPILER = shutil.which("cc")
-_PRELUDE = """
+_HEADERS = """
 #include <math.h>
 #include <tgmath.h>
 #include <stdint.h>
@@ -49,6 +50,8 @@ typedef struct { const int64_t *at; int64_t length, width; } table;
 #define where(c, a, b) ((c) ? (a) : (b))
 #define sign(x) ((x) != (x) ? (x) : (element)(((x) > 0) - ((x) < 0)))
 #define finite_(x) ((element)(isfinite(x) != 0))
+"""
+_PRELUDE = """
 static inline element maximum(element a, element b) { return a > b || a != a ? a : b; }
 static inline element minimum(element a, element b) { return a < b || a != a ? a : b; }
 """
@@ -178,7 +181,7 @@ class _Table(ctypes.Structure):
 
 @dataclass(frozen=True)
 class _Sweep:
-    """A sweep of a shared library, for tensors of either type."""
+    """The sweeps of a shared library, one for tensors of either type."""
 
     functions: Mapping[int, Callable[..., None]]
 
@@ -189,12 +192,24 @@ class _Sweep:
 
 def program_of(optimizer: Any, program: Program, folder: Path) -> Program:
     """The program of a rule of elements with its sweep in C."""
-    text = CEmitter().module(vectors.lowered(kernel_of(optimizer)).functions)
-    libraries = {size: _library(f"typedef {kind} element;\n{text}\n", folder) for kind, size in _TYPES.items()}
-    return replace(program, sweep=_Sweep({size: library.sweep for size, library in libraries.items()}))
+    library = _library(_for_both(CEmitter().module(vectors.lowered(kernel_of(optimizer)).functions)), folder)
+    return replace(program, sweep=_Sweep({size: library[f"sweep_{kind}"] for kind, size in _TYPES.items()}))
 
 
 _TYPES = {"float": 4, "double": 8}
+
+
+def _for_both(text: str) -> str:
+    """The text of a module for each type, in one file: to start a compiler takes as long as to compile it."""
+    names = {"element", *_DEFINED.findall(text)}
+    parts = [_HEADERS]
+    for kind in _TYPES:
+        parts += [f"typedef {kind} element_{kind};", *(f"#define {name} {name}_{kind}" for name in names)]
+        parts += [text, *(f"#undef {name}" for name in names)]
+    return "\n".join(parts)
+
+
+_DEFINED = re.compile(r"^(?:static inline )?(?:void|element) (\w+)\(", re.MULTILINE)
 
 
 def _library(text: str, folder: Path) -> ctypes.CDLL:

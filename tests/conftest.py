@@ -34,13 +34,15 @@ from optgen.verify.settings import is_of_elements
 
 
 def _optimizer_of(item: pytest.Item) -> str:
-    """The optimizer that a test is given by name; empty for a test of anything else."""
-    given = getattr(item, "callspec", None)
+    """The optimizer that a test is given by name; empty for any other test, and in files that stay together."""
+    given = getattr(item, "callspec", None) if item.path.stem not in _TOGETHER else None
     names = [given.params[key] for key in _GIVEN & given.params.keys()] if given else []
     return names[0] if names and names[0] in OPTIMIZERS else ""
 
 
 _GIVEN = {"generated", "reducing", "elementwise", "name"}
+_TOGETHER = {"test_machine_code"}
+"""Files of which one process runs all tests, since what optimizers have is looked at in one go."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

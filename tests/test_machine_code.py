@@ -4,10 +4,12 @@ import inspect
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import SimpleNamespace
 
 import pytest
@@ -15,9 +17,10 @@ from instructions import float64, loads, spills, stores
 from kept import kept
 from numba import types
 
+from optgen import generated as modules
 from optgen.cli import main
 from optgen.errors import UsageError
-from optgen.machine_code import MachineCode, assembled, capability_of, machine_code, missing, ptx
+from optgen.machine_code import MachineCode, assembled, capability_of, listings, machine_code, missing, ptx
 from optgen.runtime import Launch
 from optgen.runtime.core.storage import wanted
 from optgen.runtime.cuda import primitives as cuda
@@ -60,19 +63,13 @@ def text_of(name):
 
 
 def code_of(source, capability):
-    """The machine code of a kernel that is PTX, disassembled already if anything is to be seen in it."""
-
-    def made():
-        code = assembled(source, capability)
-        assert code.sass if is_looked_at(code) else code.cubin
-        return code
-
-    return kept(made, source, capability, COMPILER)
+    """The machine code of a kernel that is PTX."""
+    return kept(partial(assembled, source, capability), source, capability, COMPILER)
 
 
-def is_looked_at(code):
-    """Whether instructions are: those of sweeps, for one GPU, as what they load and compute stands in their one PTX."""
-    return code.over == "element" and code.capability == BOTH[0]
+def listings_of(codes):
+    """The instructions of kernels for one GPU."""
+    return kept(partial(listings, codes), *(code.cubin for code in codes), COMPILER)
 
 
 _INSTRUCTION = re.compile(r"^\s*(?:@!?%p\d+\s+)?([a-z][\w.]*)\s+(%\w+)\s*,\s*([^;]*);", re.MULTILINE)
@@ -108,36 +105,53 @@ def products_added(text: str) -> list[str]:
     return [" ".join(each) for each in sums if any(map(is_product, re.findall(r"%f\w+", each[2])))]
 
 
-def complaints(code: MachineCode, source: str) -> list[str]:
-    """What is wrong with the machine code of a kernel for float32."""
-    found = []
+def about(code: MachineCode, what: str) -> str:
+    """Something that is wrong with the machine code of a kernel."""
+    return f"{code.kernel} on sm_{code.capability[0]}{code.capability[1]}: {what}"
+
+
+def in_local_memory(code: MachineCode) -> Iterator[str]:
+    """What is wrong with it if it does not keep to registers."""
     if code.local_bytes:
-        found.append(f"{code.local_bytes} bytes of local memory, {spills(code)} moves between it and registers")
-    if is_looked_at(code):
-        if not loads(code):
-            found.append("no load of 128 bits")
-        if bool(stores(code)) != ("store4(" in source):
-            found.append(f"{stores(code)} stores of 128 bits")
-        allowed = [instruction for instruction, reason in FLOAT64 if re.search(reason, source)]
-        wide = {name: n for name, n in float64(code).items() if not any(re.match(each, name) for each in allowed)}
-        if wide:
-            found.append(f"float64 where there should be none: {wide}")
-    return [f"{code.kernel} on sm_{code.capability[0]}{code.capability[1]}: {what}" for what in found]
+        moves = spills(code.sass)
+        yield about(code, f"{code.local_bytes} bytes of local memory, {moves} moves between it and registers")
 
 
-def complaints_of(program, kernels, *capabilities):
-    """What is wrong with the machine code of kernels on some GPUs; one PTX may do for all of them."""
-    found = []
-    for launch, made in zip(program.launches, kernels, strict=True):
-        source = inspect.getsource(launch.kernel.py_func)
-        found += [what for each in capabilities for what in complaints(code_of(made, each), source)]
-    return found
+def complaints(code: MachineCode, sass: str, source: str) -> Iterator[str]:
+    """What is wrong with the instructions of a sweep over elements of float32, given as text."""
+    if not loads(sass):
+        yield about(code, "no load of 128 bits")
+    if bool(stores(sass)) != ("store4(" in source):
+        yield about(code, f"{stores(sass)} stores of 128 bits")
+    allowed = [instruction for instruction, reason in FLOAT64 if re.search(reason, source)]
+    wide = {name: n for name, n in float64(sass).items() if not any(re.match(each, name) for each in allowed)}
+    if wide:
+        yield about(code, f"float64 where there should be none: {wide}")
+
+
+def complaints_of(sweeps, sources):
+    """What is wrong with those of each, for one GPU: what they load and compute stands in their one PTX."""
+    codes = [code_of(each, BOTH[0]) for each in sweeps]
+    return [list(complaints(*each)) for each in zip(codes, listings_of(codes), sources, strict=True)]
 
 
 @here
-def test_kernels_move_128_bits_keep_to_registers_and_use_float64_for_totals_only(generated):
-    name = generated.optimizer.name
-    assert not complaints_of(program(name), compiled(name, BOTH[0]), *BOTH)
+def test_kernels_keep_to_registers(generated):
+    kernels = compiled(generated.optimizer.name, BOTH[0])
+    assert not [what for made in kernels for each in BOTH for what in in_local_memory(code_of(made, each))]
+
+
+@here
+def test_sweeps_move_128_bits_and_use_float64_for_totals_only():
+    """All of them are disassembled in one go, and each that is wrong is named."""
+    names = [info.name for info in iter_modules(import_module(f"{modules.__name__}.cuda").__path__)]
+    kernels = [
+        (name, *each) for name in names for each in zip(program(name).launches, compiled(name, BOTH[0]), strict=True)
+    ]
+    names, launches, sweeps = zip(*(each for each in kernels if each[1].over == "element"), strict=True)
+    assert {made.over for made in sweeps} == {"element"}
+    found = complaints_of(sweeps, [inspect.getsource(launch.kernel.py_func) for launch in launches])
+    assert not [(name, what) for name, what in zip(names, found, strict=True) if what]
 
 
 @here
@@ -267,7 +281,9 @@ def launched(function):
     ids=["good", "bare number", "one at a time"],
 )
 def test_a_kernel_with_a_flaw_is_noticed(function, what):
-    found = complaints_of(launched(function), ptx(launched(function), BOTH[0]), BOTH[0])
+    (made,) = ptx(launched(function), BOTH[0])
+    (found,) = complaints_of([made], [inspect.getsource(function.py_func)])
+    found += in_local_memory(code_of(made, BOTH[0]))
     assert len(found) == len(what)
     for said, expected in zip(found, what, strict=True):
         assert re.search(rf"{function.__name__} on sm_80: {expected}", said)
@@ -287,17 +303,29 @@ def test_local_memory_is_noticed():
 
     (code,) = machine_code(launched(with_an_array), (9, 0))
     assert code.local_bytes == 256
-    assert spills(code) > 0
-    assert "256 bytes of local memory" in complaints(code, "")[0]
+    assert spills(code.sass) > 0
+    assert "256 bytes of local memory" in next(in_local_memory(code))
 
 
 @here
 @pytest.mark.parametrize(("name", "capability"), [("adamw", (8, 0)), ("lamb", (9, 0))], ids=["adamw", "lamb"])
 def test_registers_are_those_that_instructions_name(name, capability):
-    for code in (code_of(each, capability) for each in compiled(name, capability)):
-        used = 1 + max(int(number) for number in re.findall(r"\bR(\d+)\b", code.sass))
+    codes = [code_of(each, capability) for each in compiled(name, capability)]
+    for code, sass in zip(codes, listings_of(codes), strict=True):
+        used = 1 + max(int(number) for number in re.findall(r"\bR(\d+)\b", sass))
         assert used <= code.registers <= used + 8  # a multiple of 2, and what calls may need
     assert code.shared_bytes == 0
+
+
+@here
+def test_instructions_of_many_are_those_of_each():
+    instruction = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(@\S+\s+)?([A-Z][\w.]*)")
+    codes = [code_of(made, BOTH[0]) for name in ("dog", "sgd") for made in compiled(name, BOTH[0])[:2]]
+    assert len(codes) == 3
+    for code, sass in zip(codes, listings_of(codes), strict=True):
+        assert instruction.findall(code.sass) == instruction.findall(sass)
+        assert len(instruction.findall(sass)) == len(sass.splitlines()) > 20
+    assert listings([]) == []
 
 
 # The command line, and what may be missing ----------------------------------------------------------------------------

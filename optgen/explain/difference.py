@@ -45,27 +45,38 @@ class Held:
 
 def changes(one: Rule, other: Rule) -> tuple[list[Change], list[Formula]]:
     """The equations in which two rules differ, in the order of the second, and the targets of those that they share."""
-    mine, theirs = ({let.target.name: let for let in rule.step} for rule in (one, other))
     write_one, write_other = Formulas(one.hypers), Formulas(other.hypers)
     found: list[Change] = []
-    shared: list[Formula] = []
-    for name, let in theirs.items():
-        before = mine.get(name)
-        if before is None:
-            found.append(Change(write_other.symbol(let.target), None, equation(let.target, let.value, write_other)))
-        elif _same(before.value, let.value):
-            shared.append(write_other.symbol(let.target))
-        else:
-            marks = (set(_changed(before.value, let.value)), set(_changed(let.value, before.value)))
+    differ, shared = _compared(one, other)
+    for target, before, after in differ:
+        if before and after:
+            marks = (set(_changed(before.value, after.value)), set(_changed(after.value, before.value)))
             was, now = (
                 equation(each.target, each.value, write, marked)
-                for each, write, marked in zip((before, let), (write_one, write_other), marks, strict=True)
+                for each, write, marked in zip((before, after), (write_one, write_other), marks, strict=True)
             )
-            found.append(Change(write_other.symbol(let.target), was, now, _added(before, let, other, write_other)))
-    for name, let in mine.items():
-        if name not in theirs:
-            found.append(Change(write_one.symbol(let.target), equation(let.target, let.value, write_one), None))
+            found.append(Change(target, was, now, _added(before, after, other, write_other)))
+        elif after:
+            found.append(Change(target, None, equation(after.target, after.value, write_other)))
+        elif before:
+            found.append(Change(target, equation(before.target, before.value, write_one), None))
     return found, shared
+
+
+def _compared(one: Rule, other: Rule) -> tuple[list[tuple[Formula, Let | None, Let | None]], list[Formula]]:
+    """The targets in which two rules differ, each with the equations of both, and the targets of those they share."""
+    mine, theirs = ({let.target.name: let for let in rule.step} for rule in (one, other))
+    write_one, write_other = Formulas(one.hypers), Formulas(other.hypers)
+    differ: list[tuple[Formula, Let | None, Let | None]] = []
+    shared: list[Formula] = []
+    for name, let in theirs.items():
+        before, target = mine.get(name), write_other.symbol(let.target)
+        if before and _same(before.value, let.value):
+            shared.append(target)
+        else:
+            differ.append((target, before, let))
+    differ += [(write_one.symbol(let.target), let, None) for name, let in mine.items() if name not in theirs]
+    return differ, shared
 
 
 def claims_that_differ(
@@ -172,14 +183,14 @@ def kin(rule: Rule, others: Sequence[Rule]) -> list[dict[str, Any]]:
     for other in {other.name: other for other in (*named, *others)}.values():
         if other.name == rule.name or other.kind != rule.kind:
             continue
-        changed, shared = changes(rule, other)
+        differ, shared = _compared(rule, other)
         claims = in_common(rule, other)
-        if not claims and len(changed) > len(shared):
+        if not claims and len(differ) > len(shared):
             continue
         found.append(
             {
                 "name": other.name,
-                "differs": [change.target for change in changed],
+                "differs": [target for target, _, _ in differ],
                 "claims": claims,
                 "description": other.description,
             }

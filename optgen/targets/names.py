@@ -135,10 +135,17 @@ def _taken_from_the_user(
         if state.name in _OF_SAVEZ and state.space in (Space.STEP, Space.MODEL):
             yield _reserved(state.name, "an argument of numpy.savez, which is given such states by their names")
     imported = {alias.asname or alias.name for x in tree.body if isinstance(x, ast.ImportFrom) for alias in x.names}
-    assigned = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
-    if optimizer.title in imported | assigned:
+    if optimizer.title in imported or _is_assigned(optimizer.title, tree, parts):
         what = f"the title {optimizer.title!r} is taken by the module for {target.name}"
         yield Problem(what, f'write title="{optimizer.title}Rule", say')
+
+
+def _is_assigned(name: str, tree: ast.Module, parts: Iterable[_Identifiers]) -> bool:
+    """Whether a name is given a value anywhere; to look at each node takes long, so parts without it are left out."""
+    without = {part.name for part in parts if name not in part.own}
+    places = [x for x in tree.body if not (isinstance(x, ast.FunctionDef | ast.ClassDef) and x.name in without)]
+    found = (x for place in places for x in ast.walk(place) if isinstance(x, ast.Name) and x.id == name)
+    return any(isinstance(x.ctx, ast.Store) for x in found)
 
 
 # Renaming ------------------------------------------------------------------------------------------------------------
