@@ -36,11 +36,12 @@ from optgen.verify.settings import is_of_elements
 def _optimizer_of(item: pytest.Item) -> str:
     """The optimizer that a test is given by name; empty for any other test, and in files that stay together."""
     given = getattr(item, "callspec", None) if item.path.stem not in _TOGETHER else None
-    names = [given.params[key] for key in _GIVEN & given.params.keys()] if given else []
+    found = [given.params[key] for key in _GIVEN & given.params.keys()] if given else []
+    names = [getattr(each, "name", each) for each in found]
     return names[0] if names and names[0] in OPTIMIZERS else ""
 
 
-_GIVEN = {"generated", "reducing", "elementwise", "name"}
+_GIVEN = {"generated", "reducing", "elementwise", "name", "opinion"}
 _TOGETHER = {"test_machine_code"}
 """Files of which one process runs all tests, since what optimizers have is looked at in one go."""
 
