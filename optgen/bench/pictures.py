@@ -54,8 +54,7 @@ def _of_rules(results: Results) -> Iterator[tuple[str, Results]]:
 
 
 def _sizes(report: dict[str, Any]) -> Iterator[tuple[str, Results]]:
-    results = [its for its in _usual(report) if its["tensors"] == 1 and its["model"].startswith("2^")]
-    return _of_rules(sorted(results, key=lambda its: its["elements"]))
+    return _of_rules([its for its in _usual(report) if its["tensors"] == 1 and its["model"].startswith("2^")])
 
 
 def _counts(report: dict[str, Any]) -> Iterator[tuple[str, Results]]:
@@ -81,12 +80,12 @@ def _curves(axes: Any, results: Results, by: str) -> None:
     """Nanoseconds an element of each contender."""
     names = dict.fromkeys(row["contender"] for its in results for row in its["rows"])
     for name in names:
-        points = [
+        points = sorted(
             (its[by], 1e6 * row["median_ms"] / its["elements"])
             for its in results
             for row in its["rows"]
             if row["contender"] == name
-        ]
+        )
         style = {"linewidth": 3} if name == OURS else {"linestyle": "--"} if name in {LOOP, ONCE} else {}
         axes.plot(*zip(*points, strict=True), label=name, marker=".", **style)
     axes.set(xscale="log", yscale="log", ylabel="nanoseconds an element")

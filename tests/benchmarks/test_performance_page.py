@@ -3,7 +3,7 @@
 import pytest
 import write_performance
 
-from optgen.bench.pictures import draw
+from optgen.bench.pictures import draw, pages
 
 MODELS = {"2^10": (1, 2**10), "2^17": (1, 2**17), "2^24": (1, 2**24), "1x100": (1, 100), "10000x100": (10_000, 10**6)}
 MACHINE = {"cpu": "slow", "cores": 2, "caches": [{"level": 1, "bytes": 2**15, "own": True}], "python": "3.11"}
@@ -73,3 +73,12 @@ def test_pictures_are_drawn_of_what_there_is_enough_of(tmp_path):
     drawn = [path.name for path in draw(REPORT, tmp_path / "new")]
     assert drawn == ["size-adamw.png", "tensors-adamw.png", "limits-2-24.png"]
     assert all((tmp_path / "new" / name).stat().st_size > 1000 for name in drawn)
+
+
+@pytest.mark.parametrize("name", ["size-adamw.png", "tensors-adamw.png"])
+def test_curves_go_from_left_to_right_in_whatever_order_models_were_run(name):
+    canvas = pytest.importorskip("matplotlib.figure").Figure()
+    pages({**REPORT, "results": REPORT["results"][::-1]})[name](canvas)
+    curves = [line.get_xdata() for line in canvas.axes[0].get_lines() if line.get_marker() == "."]
+    assert len(curves) == len(("loop", "optgen", "optax"))
+    assert all(list(places) == sorted(places) for places in curves)
