@@ -25,55 +25,47 @@ SIMULATED = 60
 """On a GPU, where threads take turns."""
 _EFFORT = Effort(draws=600, seed=1)
 _SIMPLE = np.array([-2.0, -1.0, -0.5, 0.0, 0.0, 0.0, 0.5, 1.0, 2.0])
+Case = tuple[settings.Setting, settings.Model]
+"""Where a step is taken, and from which numbers."""
 Left = Mapping[str, bytes]
 """By name, the bits of what a step leaves."""
 
 
 def changes_nothing(candidate: Candidate, changed: Candidate) -> bool:
     """Whether a copy of a module leaves the same bits everywhere."""
-    optimizer, target = candidate.optimizer, candidate.target
-    if target == "cuda" and optimizer.draws:  # what blocks of threads draw here is no number that was drawn
-        return False
-    left = {"cpu": _left_on_cpus, "cuda": _left_on_gpus}[target]
+    if candidate.target == "cuda" and candidate.optimizer.draws:
+        return False  # what blocks of threads draw here is no number that was drawn
     tried = copy(_tried(candidate, candidate.text))
-    return all(mine is not None and mine == left(changed, setting, old) for setting, old, mine in tried)
+    return all(mine is not None and mine == _left(changed, case) for case, mine in tried)
 
 
 @lru_cache(maxsize=1)  # what is made of a module is compared with it again and again
-def _tried(candidate: Candidate, _text: str) -> Iterator[tuple[settings.Setting, settings.Model, Left | None]]:
+def _tried(candidate: Candidate, _text: str) -> Iterator[tuple[Case, Left | None]]:
     """What is tried, and what a module leaves, from the first case to the last if it is copied before it is read."""
-    (cases_and_left,) = tee({"cpu": _on_cpus, "cuda": _on_gpus}[candidate.target](candidate), 1)
+    of_target = {"cpu": _on_cpus, "cuda": _on_gpus}[candidate.target](candidate)
+    (cases_and_left,) = tee(((case, _left(candidate, case)) for case in of_target), 1)
     return cases_and_left
 
 
-def _on_cpus(candidate: Candidate) -> Iterator[tuple[settings.Setting, settings.Model, Left | None]]:
-    """What compiled kernels leave, case by case."""
+def _on_cpus(candidate: Candidate) -> Iterator[Case]:
+    """What compiled kernels are tried on."""
     optimizer = candidate.optimizer
     shapes = [(37,)] if settings.is_of_elements(optimizer) else cases.MODEL
     for dtype in numerics.DTYPES:
-        tried = [(case.setting, case.old) for case in cases.cases(optimizer, dtype, _EFFORT)]
-        for setting, old in (*tried, *islice(_simple(candidate, shapes, dtype), STEPS)):
-            yield setting, old, _left_on_cpus(candidate, setting, old)
+        yield from [(case.setting, case.old) for case in cases.cases(optimizer, dtype, _EFFORT)]
+        yield from islice(_simple(candidate, shapes, dtype), STEPS)
 
 
-def _on_gpus(candidate: Candidate) -> Iterator[tuple[settings.Setting, settings.Model, Left | None]]:
-    """What blocks of threads that take turns leave, case by case."""
-    for setting, old in islice(_simple(candidate, simulation.SHAPES, np.dtype(np.float64)), SIMULATED):
-        yield setting, old, _left_on_gpus(candidate, setting, old)
+def _on_gpus(candidate: Candidate) -> Iterator[Case]:
+    """What blocks of threads that take turns are tried on."""
+    return islice(_simple(candidate, simulation.SHAPES, np.dtype(np.float64)), SIMULATED)
 
 
-def _left_on_cpus(candidate: Candidate, setting: settings.Setting, old: settings.Model) -> Left | None:
+def _left(candidate: Candidate, case: Case) -> Left | None:
     """The bits of everything after a step; nothing of a module that cannot be run."""
+    step = {"cpu": numerics.stepped, "cuda": simulation.left}[candidate.target]
     try:
-        return _bits(numerics.stepped(candidate, setting, old))
-    except BrokenError:
-        return None
-
-
-def _left_on_gpus(candidate: Candidate, setting: settings.Setting, old: settings.Model) -> Left | None:
-    """The same of a module for GPUs."""
-    try:
-        return _bits(simulation.left(candidate, setting, old))
+        return _bits(step(candidate, *case))
     except BrokenError:
         return None
 
@@ -84,7 +76,7 @@ def _bits(after: Mapping[str, Any]) -> Left:
     return {name: bytes(values.tobytes()) for name, values in one_nan.items()}
 
 
-def _simple(candidate: Candidate, shapes: Any, dtype: Any) -> Iterator[tuple[settings.Setting, settings.Model]]:
+def _simple(candidate: Candidate, shapes: Any, dtype: Any) -> Iterator[Case]:
     """Steps from few and simple numbers, in every branch, with hyperparameters at ends, at defaults and between."""
     optimizer, rng = candidate.optimizer, np.random.default_rng(2)
     squares, bases = cases.nonnegative(optimizer), settings.branches(optimizer)
