@@ -25,7 +25,7 @@ class Cohort(NamedTuple):
 class Coming(NamedTuple):
     """What is known of a step before it is taken."""
 
-    hypers: list[Mapping[str, float]]  # the hyperparameters of each group
+    hypers: Sequence[Mapping[str, float]]  # the hyperparameters of each group
     taking: Sequence[Cohort]  # whose parameters take part, before the step
     cohorts: tuple[Cohort, ...]  # all of them after it
     rows: list[tuple[float, ...]]  # the scalars of each that takes part
@@ -58,7 +58,7 @@ def rows_of(taking: Sequence[Cohort], params: int) -> Array:
 def coming(
     program: Program,
     cohorts: Sequence[Cohort],
-    hypers: list[Mapping[str, float]],
+    hypers: Sequence[Mapping[str, float]],
     absent: Container[int] = (),
 ) -> Coming:
     """Compute what the host does of a step, which leaves some parameters out: complains as `agree` does."""

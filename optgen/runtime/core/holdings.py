@@ -83,11 +83,11 @@ class Holdings:
         states = {name: self._wanted.store.get(name, theta) for name in self.program.states}
         return {"theta": theta, "g": theta, **states, **dict.fromkeys(self.program.scratch, computed)}
 
-    def _hypers_at(self, t: int, checked: Mapping[str, float] | None = None) -> list[Mapping[str, float]]:
+    def _hypers_at(self, t: int, checked: Mapping[str, float] | None = None) -> Sequence[Mapping[str, float]]:
         """The hyperparameters of each group at a step, some of which are given."""
         groups = self._groups
         if groups is self._constant and not checked:
-            return list(groups)  # type: ignore[arg-type]  # numbers all
+            return groups  # type: ignore[return-value]  # numbers all
         found = [self.program.at(t, {**own, **checked} if checked else own) for own in groups]
         if all(map(operator.is_, found, groups)):
             self._constant = groups

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import chain
 from math import prod
 from typing import Any
 
@@ -75,6 +74,8 @@ class FusedOptimizer(OptimizerBase):
         self._visit = self._visiting(self._cohorts)
         self._kernels = Kernels(self._combine)
         self._usual: Usual | None = None
+        self._after_usual: tuple[Cohort, ...] = ()
+        """The cohorts that the last step left, if it was a usual one: if they are still those, so is the next."""
         self._can_be_usual = can_be_usual(self.program, by_chance=self._wanted.rounding == "stochastic")
         kinds = self._as_params, self._as_gradients
         self._seen = objects.LastSeen(self._params, self._starts, *kinds, self._written)
@@ -120,24 +121,38 @@ class FusedOptimizer(OptimizerBase):
 
     def _took_usual(self, checked: Mapping[str, float], gradients: list[Any]) -> bool:
         """Take a step like the last one, if this is to be one."""
-        ready, cohorts = self._kernels.ready(self._visit), self._cohorts
-        if ready is None or not self._can_be_usual or not self._seen.is_worth_it(gradients):
+        known, cohorts, t = self._usual, self._cohorts, self._t + 1
+        if cohorts is not self._after_usual or known is None or self._kernels.ready(self._visit) is not known.ready:
+            known = self._usual_for(gradients)
+        if known is None:
             return False
-        if [cohort.members for cohort in cohorts if cohort.t] != self._visit.members:  # a first step begins states
-            return False
-        if self._usual is None or self._usual.ready is not ready:
-            self._usual = usual(self.program, ready, self._seen)
-        t, hypers = self._t + 1, self._hypers_at(self._t + 1, checked)
+        hypers = self._hypers_at(t, checked)
         if len(cohorts) > 1:
             agree(self.program, cohorts, hypers)
-        given = chain.from_iterable([(its.t + 1, *hypers[its.group].values()) for its in cohorts])
-        _, give, calls = self._usual
-        after = tuple([Cohort(group, count + 1, (), members) for group, count, _, members in cohorts])
+        given: list[float] = []
+        new = []
+        for group, count, _, members in cohorts:
+            given += count + 1, *hypers[group].values()
+            new.append(Cohort(group, count + 1, (), members))
+        after = tuple(new)
+        counting = partial(vars(self).update, _t=t, _cohorts=after, _after_usual=after)
         try:
-            run([partial(give, id(gradients), *given), *calls, partial(vars(self).update, _t=t, _cohorts=after)])
+            run([partial(known.give, id(gradients), *given), *known.calls, counting])
         except Unlike:
             return False
         return True
+
+    def _usual_for(self, gradients: list[Any]) -> Usual | None:
+        """What a step consists of that is like the last one, if the next can be."""
+        ready = self._kernels.ready(self._visit)
+        if ready is None or not self._can_be_usual or not self._seen.is_worth_it(gradients):
+            return None
+        begun = [cohort.members for cohort in self._cohorts if cohort.t]  # a first step begins states
+        if begun != self._visit.members:
+            return None
+        if self._usual is None or self._usual.ready is not ready:
+            self._usual = usual(self.program, ready, self._seen)
+        return self._usual
 
     def _calls(self, step: Coming, starts: Array) -> list[Call]:
         """The kernels of a step."""
