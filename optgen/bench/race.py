@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import cycle
-from math import ceil
+from math import ceil, inf
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -48,11 +48,11 @@ class Pace:
     rounds: int  # how many at most, in each of which every contender takes its turn
     seconds: float  # for which it steps at least
     longest: float  # seconds that all rounds of a heat may take together, beyond the first three
-    compiles: bool = True  # whether those take part that compile for seconds first
+    tensors: float = inf  # in a model for which those take part that compile code for each
 
 
 FULL = Pace(15, 0.02, 12)
-QUICK = Pace(5, 0.01, 3, compiles=False)
+QUICK = Pace(5, 0.01, 3, tensors=1)
 FEWEST = 3
 """Rounds, of which there is a median."""
 
@@ -127,11 +127,9 @@ def _reason(peer: str, heat: Heat, pace: Pace, need: float) -> str:
     if heat.kept.options:
         return "it stores states as parameters are"
     if peer in peers.COMPILE_AT_MOST:
-        most = peers.COMPILE_AT_MOST[peer]
+        most = min(peers.COMPILE_AT_MOST[peer], pace.tensors)
         if len(heat.model.shapes) > most:
-            return f"it compiles code for each tensor, which takes minutes for more than {most}"
-        if not pace.compiles:
-            return "it compiles for seconds, and this is to be quick"
+            return f"it compiles code for each tensor, which takes too long for more than {most}"
     if library == "optax" and heat.threads != numba.config.NUMBA_NUM_THREADS:
         return "JAX cannot be told how many threads to use"
     if library == "deepspeed" and heat.kept.dtype == "float64":
