@@ -16,6 +16,9 @@ MEANINGS = {
     MOVED: "gradients that are other arrays at every other step",
 }
 
+FEW = 6
+"""Contenders who fit a terminal of 80 columns, each with its name in one line."""
+
 
 def printed(report: dict[str, Any]) -> Iterator[Table | str]:
     """What to print of a report, piece by piece."""
@@ -54,14 +57,16 @@ def grouped(results: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
 
 def _table(what: str, results: Sequence[dict[str, Any]]) -> Table:
     """A row a rule or a model, a column a contender."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
     contenders = list(dict.fromkeys(row["contender"] for its in results for row in its["rows"]))
     order = [name for name in (LOOP, ONCE, OURS, MOVED) if name in contenders]
     contenders = [*order, *(name for name in contenders if name not in order)]
     shares = [name for name in (LOOP, ONCE) if name in contenders]
+    is_wide = len(contenders) > FEW
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=is_wide)
     table.add_column(what, no_wrap=True)
     for heading in (*contenders, *(f"of {name}" for name in shares)):
-        table.add_column(heading, justify="right", style="bold" if heading == OURS else "")
+        words = heading.replace(" ", "\n") if is_wide else heading
+        table.add_column(words, justify="right", style="bold" if heading == OURS else "")
     for its in results:
         rows = {row["contender"]: row for row in its["rows"]}
         times = [milliseconds(rows[name]["median_ms"]) if name in rows else "–" for name in contenders]
