@@ -210,14 +210,21 @@ def seconds_of(step: Callable[[], None], calls: int) -> float:
     return (perf_counter() - start) / calls
 
 
+def _calls_of(step: Callable[[], None], seconds: float) -> tuple[int, float]:
+    """How many steps take so many seconds, and how many one takes; what one compiles or allocates does not count."""
+    calls = 1
+    while (one := min(seconds_of(step, calls) for _ in range(2))) * calls < seconds:
+        calls *= 2
+    return max(1, ceil(seconds / max(one, 1e-9))), one
+
+
 def times_of(contenders: Sequence[Contender], pace: Pace) -> dict[str, list[float]]:
     """Let contenders take turns: the seconds of a step of each, in every round."""
     steps = {each.name: each.step for each in contenders}
     calls, expected = {}, 0.0
     for name, step in steps.items():
         seconds_of(step, SETTLED if name in (OURS, MOVED) else 2)  # compiles, allocates, fills the cache
-        one = seconds_of(step, 2)
-        calls[name] = max(1, ceil(pace.seconds / max(one, 1e-7)))
+        calls[name], one = _calls_of(step, pace.seconds)
         expected += calls[name] * one
     times: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)

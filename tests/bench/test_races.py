@@ -159,6 +159,20 @@ def test_an_outcome_has_a_row_for_each_and_ratios_within_rounds(subject):
     assert all(row["time_of_loop"] > 0 < row["time_of_once"] for row in found["rows"])
 
 
+def test_turns_are_as_long_as_said_whatever_is_slow_about_the_first_steps(monkeypatch):
+    now, taken = [0.0], []
+
+    def step():
+        taken.append(now[0])
+        now[0] += 1e-5 if len(taken) > 64 else 1e-4  # as ours are, that look at arrays themselves from then on
+        now[0] += 0.3 * (len(taken) == 64)  # which is compiled first
+
+    monkeypatch.setattr(race, "perf_counter", lambda: now[0])
+    (times,) = race.times_of([race.Contender(race.OURS, step)], race.Pace(3, 0.02, 1.0)).values()
+    assert times == pytest.approx([1e-5] * 3)
+    assert now[0] - taken[-3 * 2000] == pytest.approx(3 * 0.02)
+
+
 def test_the_standard_run_has_each_trial_once():
     rules = ["adamw", "lamb", "sgdm", "ema_clip_global_norm_adamw", "mine"]
     heats = [(its.rule, its.model.name, str(its.kept), its.threads) for its in standard(rules, 2)]
