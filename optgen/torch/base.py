@@ -189,8 +189,9 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     def _rule(self, group: Group, known: dict[Any, Any]) -> Asked:
         if "rule" not in known:
-            rule = self.rule
-            if self.family is not None:
+            if self.family is None:
+                rule = self.rule
+            else:
                 name, wrappers = self.family.rule(group)
                 rule = Asked(name, wrappers=wrappers)
             ascending = (*rule.wrappers, "ascending")
