@@ -119,11 +119,9 @@ def assembled(source: Ptx, capability: Capability | None = None) -> MachineCode:
     return MachineCode(source.kernel, source.over, capability, source.dtype, registers, max(local), shared, cubin)
 
 
-def machine_code(
-    program: Program, capability: Capability, dtype: str = "float32", storage: Storage | None = None
-) -> Iterator[MachineCode]:
-    """The machine code of the kernels of a program, in the order of their launches; arguments are those of `ptx`."""
-    return map(assembled, ptx(program, capability, dtype, storage))
+def machine_code(program: Program, capability: Capability) -> Iterator[MachineCode]:
+    """The machine code of the kernels of a program for float32, in the order of their launches."""
+    return map(assembled, ptx(program, capability))
 
 
 def listings(codes: Sequence[MachineCode]) -> list[str]:

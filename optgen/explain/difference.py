@@ -130,8 +130,8 @@ def _changed(one: Basic, other: Basic) -> Iterator[Basic]:
     """The parts of an expression that another has not, as small as they can be told."""
     if _same(one, other):
         return
-    mine, theirs = _parts(one), _parts(other)
-    if mine is None or theirs is None or (type(one) is not type(other) and not (is_sum(one) and is_sum(other))):
+    mine, theirs = order.parts(one), order.parts(other)
+    if not mine or not theirs or (type(one) is not type(other) and not (is_sum(one) and is_sum(other))):
         yield one
         return
     left, right = _unmatched(mine, theirs), _unmatched(theirs, mine)
@@ -145,15 +145,6 @@ def _changed(one: Basic, other: Basic) -> Iterator[Basic]:
             yield from _changed(a, b)
     else:
         yield one
-
-
-def _parts(expression: Basic) -> Sequence[Basic] | None:
-    if is_sum(expression):
-        return order.terms(expression)
-    if isinstance(expression, Mul):
-        coefficient, above, below = order.factors(expression)
-        return [coefficient, *above, *below]
-    return expression.args or None
 
 
 def _unmatched(mine: Sequence[Basic], theirs: Sequence[Basic]) -> list[Basic]:

@@ -135,14 +135,14 @@ class Formulas:
         if coefficient.p < 0:
             return ("sum", [("−", _at_least(_PRODUCTS, self(negated(product), changed)))])
         if coefficient.p != 1 or not above:
-            above = [Integer(coefficient.p), *above]
+            above = (Integer(coefficient.p), *above)
         if coefficient.q != 1:
-            below = [Integer(coefficient.q), *below]
+            below = (Integer(coefficient.q), *below)
         if not below:
             return self._factors(above, changed)
         return ("fraction", self._factors(above, changed), self._factors(below, changed))
 
-    def _factors(self, factors: list[Expr], changed: Container[Basic]) -> Formula:
+    def _factors(self, factors: order.Parts, changed: Container[Basic]) -> Formula:
         if len(factors) > 1:
             return ("product", [_at_least(_POWERS, self._factor(factor, changed)) for factor in factors])
         return self._factor(factors[0], changed)

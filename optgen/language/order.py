@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
-from sympy import Add, Expr, Mul, Number, S
+from sympy import Add, Basic, Expr, Mul, Number, S
 
 from optgen.language.noise import Draw, normal
 from optgen.language.spaces import Space
@@ -22,6 +22,8 @@ MEMORY = 2**15
 """So many expressions are remembered: each is asked for again and again, and sorting its terms is slow."""
 _KIND = {Theta: 5, State: 1, Next: 2, Local: 2, Grad: 3, Hyper: 7, StepCount: 7}
 _DRAWN = 4
+Parts = tuple[Expr, ...]
+"""Terms of a sum, factors of a product."""
 
 
 def _kind(expression: Expr) -> int:
@@ -50,13 +52,9 @@ def is_negative(term: Expr) -> bool:
     return bool(coefficient.p < 0)  # SymPy's own `is_negative` deduces all that there is to know of each new number
 
 
-def terms(sum_: Add | InOrder) -> list[Expr]:
-    """The terms of a sum in the order in which they are written and added."""
-    return list(_terms(sum_))
-
-
 @lru_cache(MEMORY)
-def _terms(sum_: Add | InOrder) -> tuple[Expr, ...]:
+def terms(sum_: Add | InOrder) -> Parts:
+    """The terms of a sum in the order in which they are written and added."""
     free = 2 if isinstance(sum_, InOrder) else len(sum_.args)  # how many of the first may stand in any order
     return (*_sorted(sum_.args[:free], lambda term: (is_negative(term), _kind(term))), *sum_.args[free:])
 
@@ -72,14 +70,9 @@ def _sorted(parts: Sequence[Expr], rank: Callable[[Expr], tuple[int, ...]]) -> l
     return [part for rank_ in sorted(ranked) for part in ranked[rank_]]
 
 
-def factors(product: Expr) -> tuple[Number, list[Expr], list[Expr]]:
-    """The coefficient, the numerator's factors and the denominator's, in the order in which they are written."""
-    coefficient, above, below = _factors(product)
-    return coefficient, list(above), list(below)
-
-
 @lru_cache(MEMORY)
-def _factors(product: Expr) -> tuple[Number, tuple[Expr, ...], tuple[Expr, ...]]:
+def factors(product: Expr) -> tuple[Number, Parts, Parts]:
+    """The coefficient, the numerator's factors and the denominator's, in the order in which they are written."""
     coefficient, rest = product.as_coeff_Mul(rational=True)
     above: list[Expr] = []
     below: list[Expr] = []
@@ -107,15 +100,15 @@ def walk(expression: Expr, seen: set[Expr] | None = None) -> Iterator[Expr]:
         yield node
         if node not in seen:
             seen.add(node)
-            ahead.extend(reversed(_read(node)))
+            ahead.extend(reversed(parts(node)))
 
 
-def _read(expression: Expr) -> tuple[Expr, ...]:
+def parts(expression: Basic) -> Parts:
     """The arguments of an expression in the order in which they are read."""
     if is_sum(expression):
-        return _terms(expression)
+        return terms(expression)
     if isinstance(expression, Mul):
-        coefficient, above, below = _factors(expression)
+        coefficient, above, below = factors(expression)
         return (coefficient, *above, *below)
     return tuple(expression.args)
 

@@ -171,10 +171,15 @@ class Optimizer(InEquations):
         return tuple(state for state in self.states if state.space is Space.STEP)
 
     @property
+    def late(self) -> tuple[State, ...]:
+        """The states that start from something made of the first gradient."""
+        return tuple(state for state in self.states if state.init.has(g))
+
+    @property
     def begun(self) -> tuple[State, ...]:
         """The states that start from something made of theta, no mere copy, and not of the first gradient."""
-        late = (state for state in self.states if state.init.has(theta) and not state.init.has(g))
-        return tuple(state for state in late if state.init != theta)
+        made = (state for state in self.states if state.init.has(theta) and not state.init.has(g))
+        return tuple(state for state in made if state.init != theta)
 
     def values(self, given: Mapping[str, float] | None = None) -> dict[str, float]:
         """Every hyperparameter by name: as given, else its default, which may follow from what others are."""

@@ -14,6 +14,7 @@ from sympy.core.numbers import NumberSymbol
 from sympy.core.relational import Relational
 
 from optgen.language import order
+from optgen.language.order import Parts
 from optgen.language.spaces import Space
 from optgen.language.sums import InOrder, negated
 from optgen.language.symbols import Named, Next
@@ -113,13 +114,11 @@ class TextPrinter:
             text += f"/({under})" if len(below) > 1 else f"/{under}"
         return text, PRODUCT
 
-    def with_coefficient(
-        self, coefficient: Rational, above: list[Expr], below: list[Expr]
-    ) -> tuple[list[Expr], list[Expr]]:
+    def with_coefficient(self, coefficient: Rational, above: Parts, below: Parts) -> tuple[Parts, Parts]:
         """The factors of a fraction with its positive coefficient among them."""
         over = [Integer(coefficient.p)] if coefficient.p != 1 or not above else []
         under = [Integer(coefficient.q)] if coefficient.q != 1 else []
-        return [*over, *above], [*under, *below]
+        return (*over, *above), (*under, *below)
 
     def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
         """The text of a power; square roots have a name of their own."""

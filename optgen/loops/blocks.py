@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import starmap
 
 from optgen.ir import Branch, Kernel, Reduce, Sweep
 from optgen.language.noise import Draw
@@ -389,37 +391,27 @@ class _Position:
     def sweep(self) -> Sweep:
         return self.step.sweep
 
-    @property
-    def known(self) -> dict[Named, Reduce]:
-        return rounds.totals(self.branch)
+    @cached_property
+    def parts(self) -> dict[Named, Reduce]:
+        """The totals among the loads of which there are parts."""
+        return rounds.in_parts(self.branch, self.sweep)
 
     @property
     def here(self) -> dict[Space, tuple[Expression, ...]]:
         """Where the value of each space is that belongs to this position."""
         return {Space.MODEL: (), Space.TENSOR: (_J,), Space.ROW: (_I,), Space.COL: (_I,)}
 
-    @property
-    def made(self) -> list[Named]:
-        """The loads that are totals which have yet to be made."""
-        return [load for load in self.sweep.reads if self.is_made_here(load)]
-
     def nodes(self) -> Iterator[Statement]:
         """Totals, which may take all threads of a block, then the position, by one of them."""
         space = self.sweep.space
         yield from rounds.scalars_used(self.kernel, [self.sweep], ZERO if space is Space.MODEL else rounds.GROUP)
-        yield from map(self.total, self.made)
+        yield from starmap(self.total, self.parts.items())
         made = rounds.position(self.kernel, self.branch, self.step, self.place, self.argument)
         is_one = call(f"has_{space.value}", _AT) if space in (Space.ROW, Space.COL) else Binary(_THREAD, "==", ZERO)
         yield Choose(((is_one, tuple(made)),))
 
-    def is_made_here(self, load: Named) -> bool:
-        """Whether a load is a total that has yet to be made of what it is a total of."""
-        reduce = self.known.get(load)
-        return reduce is not None and reduce.is_in_parts
-
-    def total(self, load: Named) -> Assign:
+    def total(self, load: Named, reduce: Reduce) -> Assign:
         """A total is made of what it is a total of."""
-        reduce = self.known[load]
         source, most = reduce.of, reduce.how == "max"
         name = rounds.name(load)
         array = rounds.source(reduce, self.branch)
@@ -438,6 +430,6 @@ class _Position:
         """A load as an argument of the function of one position."""
         if isinstance(load, Extent):
             return _reduced(load.name + OF, _J)
-        if self.is_made_here(load):
+        if load in self.parts:
             return Name(rounds.name(load))
         return _reduced(rounds.array_of(load, self.branch) + OF, *self.here[load.space])

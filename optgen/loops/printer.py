@@ -16,7 +16,7 @@ from optgen.errors import Problem, SpecError
 from optgen.ir import expm1, fma, head, log1p, mean_age, powm1, root_of_squares, shrunk, stretched, tail, times
 from optgen.language.decimals import is_exact
 from optgen.language.noise import normal
-from optgen.language.order import walk
+from optgen.language.order import Parts, walk
 from optgen.language.powers import roots
 from optgen.language.reductions import Reduction, finite
 from optgen.language.rules import expressions
@@ -80,15 +80,11 @@ class CodePrinter(TextPrinter):
             return super().rational(number)
         return repr(float(number)), ATOM if number > 0 else UNARY
 
-    def with_coefficient(
-        self, coefficient: sympy.Rational, above: list[Expr], below: list[Expr]
-    ) -> tuple[list[Expr], list[Expr]]:
+    def with_coefficient(self, coefficient: sympy.Rational, above: Parts, below: Parts) -> tuple[Parts, Parts]:
         """The coefficient as one float where its parts are not exact in float64."""
-        return (
-            super().with_coefficient(coefficient, above, below)
-            if is_exact(coefficient)
-            else ([coefficient, *above], below)
-        )
+        if is_exact(coefficient):
+            return super().with_coefficient(coefficient, above, below)
+        return (coefficient, *above), below
 
     def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
         """A power: products and square roots in an element; on the host what is more than roots of one is ``**``."""

@@ -242,6 +242,12 @@ def totals(branch: Branch) -> dict[Named, Reduce]:
     return {reduce.target: reduce for sweep in branch.sweeps for reduce in sweep.reduces}
 
 
+def in_parts(branch: Branch, sweep: Sweep) -> dict[Named, Reduce]:
+    """The totals among the loads of a reduced sweep of which there are parts, to be combined."""
+    known = totals(branch)
+    return {x: known[x] for x in sweep.reads if x in known and known[x].is_in_parts}
+
+
 def array_of(symbol: Named, branch: Branch) -> str:
     """The name of the array of a reduced value: a state's new value is kept apart while its old one is needed."""
     if not isinstance(symbol, Next):

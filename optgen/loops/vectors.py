@@ -340,9 +340,8 @@ class _ReducedLoop:
 
     @cached_property
     def parts(self) -> dict[Named, Reduce]:
-        """The totals among the loads of which there are parts, to be combined."""
-        known = rounds.totals(self.branch)
-        return {x: known[x] for x in self.step.sweep.reads if x in known and known[x].is_in_parts}
+        """The totals among the loads of which there are parts."""
+        return rounds.in_parts(self.branch, self.step.sweep)
 
     def position(self, index: Expression) -> list[Assign]:
         """One position: its results become those of its function."""

@@ -64,7 +64,7 @@ def _unsigned(term: Expr) -> Expr:
     return above[0] if abs(coefficient) == 1 and len(above) == 1 and not below else term
 
 
-def _sums(terms: list[Expr], free: Iterator[str]) -> Iterator[Any]:
+def _sums(terms: order.Parts, free: Iterator[str]) -> Iterator[Any]:
     """A sum, from left to right, after the assignments of what it is of too many terms at once for Python to read."""
     first, second, *others = terms
     if halves(first):

@@ -152,14 +152,14 @@ class _Hoister:
             return condition.func(self.rewrite(condition.lhs), self.rewrite(condition.rhs))
         return condition.func(*map(self.condition, condition.args)) if condition.args else condition
 
-    def sum(self, terms: list[Expr]) -> Expr:
+    def sum(self, terms: order.Parts) -> Expr:
         """A sum, in its order: the terms that it begins with are one scalar as far as they are the same together."""
         spaces = list(takewhile(self.is_less, accumulate(map(self.space, terms), join)))
         first = terms[: len(spaces)]
         together = (Add if Space.STEP in spaces[-1:] else InOrder)(*first)
         return InOrder(*([self.scalar(together)] if first else []), *map(self.rewrite, terms[len(first) :]))
 
-    def product(self, coefficient: Rational, above: list[Expr], below: list[Expr]) -> Expr:
+    def product(self, coefficient: Rational, above: order.Parts, below: order.Parts) -> Expr:
         over = [factor for factor in above if self.is_fixed(factor)]
         under = [factor for factor in below if self.is_fixed(factor)]
         rows, columns, rest = self.groups([*over, *(Pow(factor, -1) for factor in under)])

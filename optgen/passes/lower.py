@@ -23,12 +23,12 @@ from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer, assigned
 from optgen.language.sums import InOrder, plain, replaced
-from optgen.language.symbols import Named, Next, State, Stateful, g, t, theta
+from optgen.language.symbols import Named, Next, Stateful, g, t, theta
 
 
 def lower(optimizer: Optimizer) -> Kernel:
     """The kernel of an optimizer: one branch, one sweep, nothing moved yet."""
-    first = {s: Piecewise((s.init, Eq(t, 1)), (s, True)) for s in optimizer.states if starts_late(s)}
+    first = {s: Piecewise((s.init, Eq(t, 1)), (s, True)) for s in optimizer.late}
     names = {x.name for x in (*optimizer.hypers, *optimizer.states, *optimizer.spaces)}
     draws = {node: Draw(name, node) for node, name in zip(optimizer.draws, fresh("z", names), strict=False)}
     sums = _Sums.of(optimizer)
@@ -47,11 +47,6 @@ def lower(optimizer: Optimizer) -> Kernel:
     return Kernel(
         optimizer.name, optimizer.hypers, states, optimizer.numbers, tuple(scalars), (Branch(S.true, (sweep,)),)
     )
-
-
-def starts_late(state: State) -> bool:
-    """Whether what a state starts from is known only when the first gradient is."""
-    return g in state.init.free_symbols
 
 
 _GIVEN, _REMEMBERED, _VARIES = range(3)

@@ -54,21 +54,19 @@ def contender(choice: Choice, given: Mapping[str, float]) -> Mover:
     return Mover(declared.name, getattr(module, declared.title), module.PROGRAM, own)
 
 
-def path(who: Mover, surface: Surface, steps: int, seed: int = 0, rates: Floats = RATES) -> Path:
-    """Where a rule goes, at the learning rate that is given or else at the one of `rates` that is lowest on average.
+def path(who: Mover, surface: Surface, steps: int) -> Path:
+    """Where a rule goes, at the learning rate that is given or else at the one of `RATES` that is lowest on average.
 
-    The noise of the gradients, drawn from the seed, is the same for all rules.
+    The noise of the gradients is the same for all rules.
     """
-    if "lr" not in who.program.hypers:
-        return _path(who, surface, walked(who, surface, [who.given], steps, seed), None)
-    if "lr" in who.given:
-        return _path(who, surface, walked(who, surface, [who.given], steps, seed), who.given["lr"])
-    tried = walked(who, surface, [{**who.given, "lr": rate} for rate in rates.tolist()], steps, seed)
+    if "lr" in who.given or "lr" not in who.program.hypers:
+        return _path(who, surface, walked(who, surface, [who.given], steps), who.given.get("lr"))
+    tried = walked(who, surface, [{**who.given, "lr": rate} for rate in RATES.tolist()], steps)
     best = int(np.argmin(_quality(surface, tried)))
-    return _path(who, surface, tried[:, best : best + 1], float(rates[best]))
+    return _path(who, surface, tried[:, best : best + 1], float(RATES[best]))
 
 
-def walked(who: Mover, surface: Surface, settings: Sequence[Mapping[str, float]], steps: int, seed: int = 0) -> Floats:
+def walked(who: Mover, surface: Surface, settings: Sequence[Mapping[str, float]], steps: int) -> Floats:
     """The points of a run for each setting: of shape (steps + 1, settings, 2), in float64.
 
     All are groups of one optimizer, so that a step of all is one launch; but where a rule makes something of the whole
@@ -81,7 +79,7 @@ def walked(who: Mover, surface: Surface, settings: Sequence[Mapping[str, float]]
         optimizers = [who.kind(groups)]
     else:
         optimizers = [who.kind([theta], **setting) for theta, setting in zip(thetas, settings, strict=True)]
-    noise = np.random.default_rng(seed).normal(0, 1, (steps, 2)) * surface.noise
+    noise = np.random.default_rng(0).normal(0, 1, (steps, 2)) * surface.noise
     points = np.empty((steps + 1, len(settings), 2))
     points[0] = thetas
     for step in range(steps):

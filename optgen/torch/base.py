@@ -189,7 +189,11 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     def _rule(self, group: Group, known: dict[Any, Any]) -> Asked:
         if "rule" not in known:
-            rule = self.rule if self.family is None else Asked(*_chosen(self.family, group))
+            if self.family is None:
+                rule = self.rule
+            else:
+                name, wrappers = self.family.rule(group)
+                rule = Asked(name, wrappers=wrappers)
             ascending = (*rule.wrappers, "ascending")
             known["rule"] = rule._replace(wrappers=ascending) if group.get("maximize") else rule
         return known["rule"]  # type: ignore[no-any-return]
@@ -417,11 +421,6 @@ def _is_settled(option: Any) -> bool:
     if isinstance(option, tuple):
         return all(map(_is_settled, option))
     return isinstance(option, _UNCHANGING)
-
-
-def _chosen(family: Family, group: Group) -> tuple[str, None, tuple[str, ...]]:
-    name, wrappers = family.rule(group)
-    return name, None, wrappers
 
 
 class _Watched(NamedTuple):

@@ -52,13 +52,7 @@ class _StateOfOne(MutableMapping[Any, Any]):
 
 
 class Releasing:
-    """Hooks that step parameters. `release_gradients` makes it.
-
-    Parameters
-    ----------
-    handles : list
-        Of the hooks.
-    """
+    """Hooks that step parameters. `release_gradients` makes it."""
 
     def __init__(self, handles: list[Any]) -> None:
         self._handles = handles

@@ -94,11 +94,6 @@ class Case:
     random: bool  # whether the elements were drawn, rather than taken from the grid
 
     @property
-    def optimizer(self) -> Optimizer:
-        """The rule."""
-        return self.batch.optimizer
-
-    @property
     def setting(self) -> settings.Setting:
         """When the step is taken, with which hyperparameters."""
         return self.batch.at[self.place]
@@ -107,11 +102,6 @@ class Case:
     def old(self) -> settings.Model:
         """The tensors before the step."""
         return self.batch.old[self.place]
-
-    @property
-    def measure(self) -> Magnitudes:
-        """The arithmetic of the expected values."""
-        return self.batch.measure
 
     @cached_property
     def expected(self) -> dict[str, Measured]:

@@ -86,12 +86,11 @@ class Magnitudes(Arithmetic):
     """
 
     dtype: Any  # the dtype of the kernel that is measured
-    digits: int = 50  # how many decimal digits are carried
 
     @cached_property
     def exact(self) -> Digits:
         """The arithmetic of the values."""
-        return Digits(self.digits)
+        return Digits()
 
     @cached_property
     def eps(self) -> float:

@@ -187,7 +187,8 @@ def _accuracy(candidate: Candidate, effort: Effort, dtype: Any) -> Iterator[Find
 
 def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
     """The larger of an error and the largest of a case; of what cannot be larger, the digits are not looked at."""
-    judged, expected, measure = case.judged(name, found), case.expected[name], case.measure
+    optimizer, measure = case.batch.optimizer, case.batch.measure
+    judged, expected = case.judged(name, found), case.expected[name]
     near, magnitude = expected.in_float64[judged], expected.magnitude[judged]
     with np.errstate(all="ignore"):
         farthest = _farthest(found[judged], near)
@@ -206,10 +207,10 @@ def _worse(before: _Worst, case: Case, name: str, found: Array) -> _Worst:
     if not ulps[k] > before.ulps:
         return _Worst(before.ulps, plain, before.where)
     i = int(may_be_worse[k])
-    same = {slot: values for slot, values in joined(case.optimizer, case.old).items() if values.size == found.size}
+    same = {slot: values for slot, values in joined(optimizer, case.old).items() if values.size == found.size}
     given = ", ".join(f"{slot} = {float(values[i])!r}" for slot, values in same.items())
     where = (
-        f"{_equation(case.optimizer, name)}\n{name}[{i}]: the kernel has {float(found[i])!r}, the equations"
+        f"{_equation(optimizer, name)}\n{name}[{i}]: the kernel has {float(found[i])!r}, the equations"
         f" {measure.exact.context.nstr(expected.value[i], 20)}, {_apart(float(ulps[k]), expected.magnitude[i])}\n"
         f"at {given}, {case.setting}"
     )
@@ -382,5 +383,5 @@ def _misled(case: Case, usual: _Made, outcome: _Made) -> str:
         if name != "g" and not alike.all() and not (alike := alike | case.ranged[name].out_of_range).all():
             i = int(np.argmin(alike))
             kernel, equations = float(values[i]), float(exact[i])
-            return f"{_equation(case.optimizer, name)}: the kernel has {kernel!r}, the equations {equations!r}"
+            return f"{_equation(case.batch.optimizer, name)}: the kernel has {kernel!r}, the equations {equations!r}"
     return ""

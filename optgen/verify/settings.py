@@ -91,7 +91,7 @@ def branches(optimizer: Optimizer) -> tuple[Setting, ...]:
     """
     usual = optimizer.values()
     moved = [{**usual, hyper.name: value} for hyper in optimizer.hypers for value in ends(hyper)]
-    late = any(state.init.has(g) for state in optimizer.states)  # the first step reads what others do not
+    late = bool(optimizer.late)  # the first step reads what others do not
     expressions = [*(let.value for let in optimizer.step), *(state.init for state in optimizer.states)]
     relations = sorted(set().union(*(each.atoms(Relational) for each in expressions)), key=default_sort_key)
     chosen = [usual, *moved] if relations else [usual]

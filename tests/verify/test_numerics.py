@@ -211,8 +211,8 @@ def test_cases_are_the_same_each_time_and_differ_with_the_seed(generated_by_name
 def test_many_models_at_once_become_what_each_does_alone(generated_by_name: Any, name: str) -> None:
     optimizer = generated_by_name(name).optimizer
     for case in cases.cases(optimizer, np.dtype(np.float32), FEW)[::5]:
-        stepped = settings.model_step(optimizer, case.setting, case.old, case.measure)
-        for slot, alone in cases.joined(optimizer, stepped, case.measure).items():
+        stepped = settings.model_step(optimizer, case.setting, case.old, case.batch.measure)
+        for slot, alone in cases.joined(optimizer, stepped, case.batch.measure).items():
             beside = case.expected[slot]
             defined = np.equal(alone.value, alone.value)
             assert (np.equal(beside.value, beside.value) == defined).all()

@@ -37,7 +37,7 @@ def require_gradient(optimizer: Optimizer, wrapper: str) -> None:
 
 def handed(optimizer: Optimizer, gradient: Any, first: Any) -> list[Let]:
     """The equations of an optimizer with another gradient, which is also what its states start from."""
-    late = {s: with_init(s, 0) for s in optimizer.states if s.init.has(g)}
+    late = {s: with_init(s, 0) for s in optimizer.late}
     new = {s: Piecewise((s.init.xreplace({g: gradient}), first), (late[s], True)) for s in late}
     new |= {s.next: late[s].next for s in late} | {g: gradient}
     return [Let(new.get(let.target, let.target), let.value.xreplace(new)) for let in optimizer.step]

@@ -302,23 +302,10 @@ def as_float(name: str, value: Any) -> float:
 
 
 def as_step_count(name: str, value: Any, *, least: int) -> int:
-    """A number of steps as an int.
+    """A number of steps, which the user calls so, as an int: of a Python or NumPy integer, or a 0-d array of one.
 
-    Parameters
-    ----------
-    name : str
-        What the user calls it.
-    value : object
-        A Python or NumPy integer, or a 0-d array of one.
-    least : int
-        The smallest that makes sense.
-
-    Raises
-    ------
-    TypeError
-        If it is no integer.
-    ValueError
-        If it is too small, or too large to be exact in float64.
+    A `TypeError` if it is no integer, a `ValueError` if it is less than makes sense, or too large to be exact in
+    float64.
     """
     try:
         count = None if isinstance(value, bool | np.bool_) else index(value)

@@ -53,23 +53,12 @@ def tabulate(
     *,
     firsts: Array | None = None,
 ) -> Table:
-    """Cut tensors into chunks.
+    """Cut tensors into chunks; one without elements gets none.
 
-    Parameters
-    ----------
-    starts : array of int64, shape (slots, tensors)
-        Address of each tensor's first element in each slot.
-    sizes : array of int64, shape (tensors,)
-        Elements of each tensor. One of none gets no chunk.
-    itemsizes : int or sequence of int
-        Bytes of an element, in each slot if they differ.
-    cuts : Cuts, optional
-        Where to cut, and where chunks leave what they add up, for a program that does.
-    groups : array of int64, shape (tensors,), optional
-        Which row of scalars holds for each tensor; the first for all unless given.
-    firsts : array of int64, shape (tensors,), optional
-        With which element of a whole each tensor begins, of which it is a part, for what is drawn by where an element
-        stands; with the first unless given.
+    Given are, int64 all, the address of each tensor's first element in each slot (slots, tensors), how many elements
+    each tensor has, and bytes of an element, in each slot if they differ; for a program that adds up, where to cut. The
+    groups say which row of scalars holds for each tensor, the first unless given; ``firsts`` with which element of a
+    whole each begins, of which it is a part, for what is drawn by where an element stands.
     """
     if cuts is None:
         tensor, begin, counts = _chunks(sizes)
@@ -197,13 +186,8 @@ def spanning(shapes: Sequence[tuple[int, ...]], tensor: Array, begin: Array, cou
     of its first row among those of all tensors, that of the first column of its tensor, how many rows a matrix has, the
     number of its first row in its tensor, and where it leaves what it adds up for columns.
 
-    Parameters
-    ----------
-    shapes : sequence of tuple of int
-        Of the tensors.
-    tensor, begin, count : array of int64, shape (chunks,)
-        Of each chunk: its tensor, its first element there, and how many it has. They come in order, and all elements
-        are in one of them.
+    Of each chunk there is its tensor, its first element there and how many it has, int64 all. Chunks come in order, and
+    all elements are in one of them.
     """
     sizes, n_rows, n_cols = _extents(shapes)
     matrices = np.array([prod(shape[:-2]) for shape in shapes], np.int64)

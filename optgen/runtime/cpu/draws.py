@@ -141,17 +141,7 @@ def _sine(angle: Any, like: Any) -> Any:  # noqa: ARG001
 
 @outlined
 def deviates(words: Any, made: Any, size: Any) -> None:
-    """What words make: ``made[q, k]`` is deviate q of four of ``words[:, k]``.
-
-    Parameters
-    ----------
-    words : array of uint32, shape (4, n)
-        Of some counters.
-    made : array of float32 or float64, shape (4, n)
-        Where they are to be.
-    size : int
-        How many counters; n at most.
-    """
+    """What the words of so many counters make, both (4, n): ``made[q, k]`` is deviate q of four of ``words[:, k]``."""
     for pair in range(2):
         first, second, cosines, sines = words[2 * pair], words[2 * pair + 1], made[2 * pair], made[2 * pair + 1]
         for k in range(size):

@@ -21,40 +21,19 @@ SERIAL_BELOW = 32_768
 
 
 class Work(NamedTuple):
-    """What a program is done to.
+    """What a program is done to."""
 
-    Parameters
-    ----------
-    program : Program
-        Whose sweeps.
-    tables : sequence of Table
-        Over which chunks: a table a dtype.
-    given : sequence of tuple
-        For each table: how its tensors are stored, the scalars that ``program.scalars`` returned, a row a group, in the
-        type in which they are computed, then what ``program.keys`` returned.
-    scalars : array of float64
-        The scalars as they were returned.
-    reduced : Reduced or None
-        What varies over less than elements, for a program of several phases.
-    combine : callable, optional
-        What makes totals those of a model of which there is only a part here.
-    stretches : sequence of Stretch
-        The phases, where some tables have tiles.
-    tiles : sequence of (Tiles or None)
-        Those of each table, if it has any.
-    apart : At, optional
-        Where the values stand of the tensors that are in none.
-    """
-
-    program: Program
-    tables: Sequence[Table]
+    program: Program  # whose sweeps
+    tables: Sequence[Table]  # over which chunks: a table a dtype
+    # For each table: how its tensors are stored, the scalars that ``program.scalars`` returned, a row a group, in the
+    # type in which they are computed, then what ``program.keys`` returned
     given: Sequence[tuple[Any, ...]]
-    scalars: Array
-    reduced: Reduced | None = None
-    combine: Combine | None = None
-    stretches: Sequence[Stretch] = ()
-    tiles: Sequence[Tiles | None] = ()
-    apart: At | None = None
+    scalars: Array  # float64: the scalars as they were returned
+    reduced: Reduced | None = None  # what varies over less than elements, for a program of several phases
+    combine: Combine | None = None  # what makes totals those of a model of which there is only a part here
+    stretches: Sequence[Stretch] = ()  # the phases, where some tables have tiles
+    tiles: Sequence[Tiles | None] = ()  # those of each table, if it has any
+    apart: At | None = None  # where the values stand of the tensors that are in none
 
 
 def launches(work: Work) -> list[Due]:

@@ -75,22 +75,10 @@ class Routine(CPUDispatcher):
 
 
 def kernel(function: Function, *, by: type[CompilerOfKernels] = CompilerOfKernels, **options: Any) -> Function:
-    """Compile a function of arrays that returns nothing, to be noted, as `compiled` does.
+    """Compile a function of arrays that returns nothing, to be noted, as `compiled` does; options are for Numba.
 
-    Parameters
-    ----------
-    function : callable
-        One of its arguments says what it is to do: where each of some ``tasks`` begins, which all threads share, or
-        ``at``, whose ``tensors`` are done by the thread that calls.
-    by : type
-        How.
-    **options : object
-        For Numba.
-
-    Raises
-    ------
-    ValueError
-        If there is no such argument.
+    One of its arguments says what it is to do: where each of some ``tasks`` begins, which all threads share, or ``at``,
+    whose ``tensors`` are done by the thread that calls. A `ValueError` if there is no such argument.
     """
     options = {"nopython": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
     made = Routine(function, targetoptions=options, pipeline_class=by)
@@ -138,18 +126,10 @@ class Unlike(Exception):  # noqa: N818 - nothing is wrong
 
 
 class Due(NamedTuple):
-    """A call that is to be made, or noted for another kernel.
+    """A call that is to be made, or noted for another kernel."""
 
-    Parameters
-    ----------
-    call : Call
-        Of a kernel, or of whatever else can be called.
-    room : array of int64, shape (1,), optional
-        Where the kernel that makes it finds the address of its note.
-    """
-
-    call: Call
-    room: Array | None = None
+    call: Call  # of a kernel, or of whatever else can be called
+    room: Array | None = None  # int64 (1,): where the kernel that makes it finds the address of its note
 
 
 def prepared(chosen: Sequence[Due]) -> list[Call]:
@@ -162,17 +142,10 @@ def prepared(chosen: Sequence[Due]) -> list[Call]:
 
 
 def if_nothing_fails(checks: Sequence[Due], calls: Sequence[Call], *, at_once: bool) -> list[Call]:
-    """Calls of which none is made where a check raises, which then is `Unlike`.
+    """Calls, as `prepared` has them, of which none is made where a check raises, which then is `Unlike`.
 
-    Parameters
-    ----------
-    checks : sequence of Due
-        Kernels that change nothing but what the calls read. Python's lock is held meanwhile.
-    calls : sequence of Call
-        As `prepared` has them.
-    at_once : bool
-        Whether there is one call where that can be, so that the lock is held until all is done: for what takes less
-        time than another call.
+    Checks are kernels that change nothing but what the calls read; Python's lock is held meanwhile. At once it is one
+    call where that can be, and the lock is held until all is done: for what takes less time than another call.
     """
     first, rest = _together(list(checks)), list(calls)
     kept, notes = [first], [*first.args]

@@ -125,21 +125,10 @@ def _name_of(dtype: np.dtype[Any]) -> str:
 
 
 def addresses_of(program: Program, slots: Mapping[str, Any], memory: Memory) -> list[int]:
-    """Check every array, and that no two share memory: all but the gradient are written.
+    """Where the first elements lie of arrays in slots, as for `update_array`; complains of any that will not do.
 
-    Parameters
-    ----------
-    program : Program
-        Whose states they are.
-    slots : mapping of str to array
-        As for `update_array`.
-    memory : Memory
-        What they are, all but states that are one number for the host, which are arrays of NumPy.
-
-    Returns
-    -------
-    list of int
-        Where their first elements lie, in the order of the slots.
+    No two may share memory: all but the gradient are written. States that are one number for the host are arrays of
+    NumPy, whatever the others are.
     """
     memory.check(slots["theta"], "theta", None, FORMATS, written=True)
     theta = memory.plain(slots["theta"])

@@ -241,16 +241,7 @@ def _chances(begin: Any, count: Any, tensor: Any, t: Any, seed: Any, stream: Any
 def view(row: Any, column: Any, begin: Any, count: Any, stored: Any) -> Any:
     """``count`` elements of a slot, from the ``begin``-th of a chunk on, as an array.
 
-    Parameters
-    ----------
-    row : array of int64
-        What the table says of the chunk.
-    column : int
-        Where in it the address of the slot is.
-    begin, count : int
-        Which elements.
-    stored : Stored
-        How they are.
+    The row is what the table says of the chunk, the column where in it the address of the slot is.
     """
     raise NotImplementedError
 

@@ -30,23 +30,12 @@ LEAST = 65_536
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """The tiles of a table. `tiles_of` makes them.
+    """The tiles of a table. `tiles_of` makes them."""
 
-    Parameters
-    ----------
-    at : At
-        Where values stand: of whole tensors, or of the rows of each chunk as if that were a tensor.
-    reduced : mapping of str to array of float64
-        Reduced values.
-    extents : mapping of str to array of float64
-        Of each of these; sweeps go by those of tensors.
-    chunks, units : array of int64, shape (tiles + 1,)
-        Where those of each tile begin: among the rows of the table, and in ``at.tensors``.
-    """
-
-    at: At
-    reduced: Mapping[str, Array]
-    extents: Mapping[str, Array]
+    at: At  # where values stand: of whole tensors, or of the rows of each chunk as if that were a tensor
+    reduced: Mapping[str, Array]  # float64: reduced values
+    extents: Mapping[str, Array]  # float64: of each of these; sweeps go by those of tensors
+    # int64 (tiles + 1,): where those of each tile begin: among the rows of the table, and in ``at.tensors``
     chunks: Array
     units: Array
 
@@ -60,16 +49,9 @@ class Tiles:
 
 
 def fitting(unit: str, sizes: Array, itemsizes: Sequence[int]) -> Array:
-    """Which tensors go into tiles.
+    """Which tensors go into tiles, each of so many elements, of which each slot takes so many bytes.
 
-    Parameters
-    ----------
-    unit : str
-        What can go through phases alone: a ``"row"`` or a ``"tensor"``, or nothing.
-    sizes : array of int64, shape (tensors,)
-        Elements of each.
-    itemsizes : sequence of int
-        Bytes of an element, in each slot.
+    The unit is what can go through phases alone: a ``"row"`` or a ``"tensor"``, or nothing.
     """
     every = np.full(len(sizes), bool(unit) and sizes.sum() >= LEAST)
     return every if unit == "row" else every & (sizes * sum(itemsizes) <= CACHED) & (sizes * PARTS <= sizes.sum())
@@ -96,20 +78,8 @@ def in_tiles(
 ) -> list[Due]:
     """The calls by which tiles go through phases: each phase is noted, then all are made for every tile.
 
-    Parameters
-    ----------
-    phases : sequence of Phase
-        In order.
-    table : Table
-        Of whose chunks.
-    tiles : Tiles
-        Which go together.
-    given : sequence
-        What sweeps take before what is reduced.
-    scalars : array of float64
-        What the others take.
-    alone : bool
-        Whether no other threads are to help.
+    Given is what sweeps take before what is reduced, the scalars, float64, are what the others take; where it is to be
+    done alone, no other threads help.
     """
     notes, chosen = np.empty(len(phases), np.int64), []
     of_units = {**tiles.reduced, **tiles.extents}

@@ -23,21 +23,11 @@ from optgen.runtime.cpu.visited import Ready
 
 
 class Usual(NamedTuple):
-    """What such a step consists of. `usual` makes one.
+    """What such a step consists of. `usual` makes one."""
 
-    Parameters
-    ----------
-    ready : Ready
-        What has been got ready for such steps.
-    give : callable
-        Takes the identity of the list of gradients, then t and the hyperparameters of each row of scalars.
-    calls : list of callable
-        What is called right after it, while the list is held; `Unlike` if anything is not as it was.
-    """
-
-    ready: Ready
-    give: Call
-    calls: list[Call]
+    ready: Ready  # what has been got ready for such steps
+    give: Call  # takes the identity of the list of gradients, then t and the hyperparameters of each row of scalars
+    calls: list[Call]  # what is called right after it, while the list is held; `Unlike` if anything is not as it was
 
 
 def can_be_usual(program: Program, *, by_chance: bool) -> bool:

@@ -27,31 +27,16 @@ from optgen.runtime.cpu.tiles import Tiles, fitting, tiles_of
 
 @dataclass(frozen=True, eq=False)
 class Visited:
-    """What steps visit in which the same parameters take part, by the same rows of scalars. `visited` makes one.
+    """What steps visit in which the same parameters take part, by the same rows of scalars. `visited` makes one."""
 
-    Parameters
-    ----------
-    members : sequence of tuple of int
-        The parameters of each row.
-    tables, storages : sequence of Table, of Storage
-        One for each way to store slots, or two: one of what is in tiles, one of the rest.
-    stretches : sequence of Stretch
-        The phases of the program.
-    tiles : sequence of (Tiles or None)
-        Those of each table.
-    apart : At or None
-        Where the values stand of the tensors that are in none, if there are values.
-    reduced : Reduced or None
-        What varies over less than elements, and where it stands.
-    """
-
-    members: Sequence[tuple[int, ...]]
+    members: Sequence[tuple[int, ...]]  # the parameters of each row
+    # One for each way to store slots, or two: one of what is in tiles, one of the rest
     tables: Sequence[Table]
     storages: Sequence[Storage]
-    stretches: Sequence[Stretch]
-    tiles: Sequence[Tiles | None]
-    apart: At | None
-    reduced: Reduced | None
+    stretches: Sequence[Stretch]  # the phases of the program
+    tiles: Sequence[Tiles | None]  # those of each table
+    apart: At | None  # where the values stand of the tensors that are in none, if there are values
+    reduced: Reduced | None  # what varies over less than elements, and where it stands
 
 
 def visited(
@@ -67,24 +52,9 @@ def visited(
 ) -> Visited:
     """What a step visits of some cohorts, a row for each.
 
-    Parameters
-    ----------
-    program : Program
-        By which rule.
-    taking : sequence of Cohort
-        Whose parameters take part.
-    sizes : sequence of int
-        Elements of each parameter.
-    columns : array of int64, shape (slots, parameters)
-        Where each slot of each begins: theta, the gradient, states, scratch, then what is beside theta.
-    storages : sequence of Storage
-        How the slots of each are stored.
-    reduced : Reduced or None
-        What varies over less than elements.
-    rests : int
-        How many columns there are of what is beside theta.
-    firsts : array of int64, optional
-        With which element of a whole each parameter begins, where parameters are parts.
+    Of each parameter there is how many elements it has, how its slots are stored and, where it is a part, with which
+    element of a whole it begins. The columns, int64 (slots, parameters), say where each slot begins: theta, the
+    gradient, states, scratch, then as many rests as there are beside theta.
     """
     groups = rows_of(taking, len(sizes))
     reduced = reduced and replace(reduced, cuts=reduced.cuts.visiting(groups))
@@ -117,21 +87,7 @@ class Kernels:
         self._ready: Ready | None = None
 
     def calls(self, program: Program, visit: Visited, step: Coming, starts: Array, t: int, seed: int) -> list[Call]:  # noqa: PLR0917
-        """What a step launches.
-
-        Parameters
-        ----------
-        program : Program
-            By which rule.
-        visit : Visited
-            On what.
-        step : Coming
-            With which scalars.
-        starts : array of int64, shape (parameters,)
-            Where the gradient of each lies.
-        t, seed : int
-            What chances follow from: the number of the step, and the seed of rounding.
-        """
+        """What a step launches whose gradients lie at ``starts``; chances follow from t and the seed of rounding."""
         ready = self.ready(visit) or self._got_ready(program, visit, step, starts)
         ready.give(step, starts, t, seed)
         return ready.calls
@@ -159,39 +115,17 @@ class Kernels:
 
 
 class Ready(NamedTuple):
-    """Calls of kernels, and the arrays that they read the numbers of a step from.
+    """Calls of kernels, and the arrays that they read the numbers of a step from."""
 
-    Parameters
-    ----------
-    visit : Visited
-        What they visit.
-    lacks_threads : bool
-        Whether they are for a process that lacks threads.
-    calls : list of callable
-        The calls.
-    fill : callable
-        Writes all scalars to `in_float64`, in a third of the time that NumPy takes.
-    in_float64 : array of float64, shape (cohorts, scalars)
-        The scalars.
-    as_computed : list of array
-        The same in the type in which each storage is computed.
-    starts : array of int64, shape (parameters,)
-        Where the gradients lie.
-    keys : tuple of array
-        What draws are made from.
-    chances : array or None
-        What rounding by chance follows from, if there is any.
-    """
-
-    visit: Visited
-    lacks_threads: bool
-    calls: list[Call]
-    fill: Call
-    in_float64: Array
-    as_computed: list[Array]
-    starts: Array
-    keys: tuple[Array, ...]
-    chances: Array | None
+    visit: Visited  # what they visit
+    lacks_threads: bool  # whether they are for a process that lacks threads
+    calls: list[Call]  # the calls
+    fill: Call  # writes all scalars to `in_float64`, in a third of the time that NumPy takes
+    in_float64: Array  # float64 (cohorts, scalars): the scalars
+    as_computed: list[Array]  # the same in the type in which each storage is computed
+    starts: Array  # int64 (parameters,): where the gradients lie
+    keys: tuple[Array, ...]  # what draws are made from
+    chances: Array | None  # what rounding by chance follows from, if there is any
 
     def give(self, step: Coming, starts: Array, t: int, seed: int) -> None:
         """Let the calls be those of a step."""

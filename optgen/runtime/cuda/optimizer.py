@@ -296,27 +296,10 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def update_array(program: Program, slots: Mapping[str, Any], t: int, hypers: Mapping[str, Any]) -> None:
-    """Update one array and its states in place, on the GPU that they are on.
+    """Update one array and its states in place, on the GPU that they are on, as `cpu.single.update_array` does.
 
-    Parameters
-    ----------
-    program : Program
-        By which rule.
-    slots : mapping of str to array
-        ``theta``, ``g`` and each state of elements, all of one shape and library, each stored as it is; then each other
-        state, float64: one of rows or columns in the shape that broadcasts against theta, any other in shape (). States
-        that are one number for the host are arrays of NumPy.
-    t : int
-        The number of the step, 1 at the first.
-    hypers : mapping of str to float
-        Every hyperparameter.
-
-    Raises
-    ------
-    RuntimeError
-        If there is no GPU, no driver or no numba-cuda: says what is missing.
-    TypeError, ValueError
-        If an argument is not as expected; nothing has changed then.
+    All are of one library, but that states which are one number for the host are arrays of NumPy. There must be a GPU,
+    a driver and numba-cuda: a RuntimeError says what is missing.
     """
     cuda.require_gpu()
     count, values = as_step_count("t", t, least=1), program.checked(program.completed(hypers))

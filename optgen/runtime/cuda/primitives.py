@@ -171,10 +171,10 @@ def ptx(function: Any, signature: tuple[Any, ...], capability: tuple[int, int]) 
 
 # On the host and on the GPU alike -------------------------------------------------------------------------------------
 
-_source = {name: getattr(cpu, name).py_func for name in ("head", "maximum", "mean_age", "minimum", "powm1", "tail")}
-maximum = _both(_source["maximum"])
-minimum = _both(_source["minimum"])
-head, mean_age, powm1, tail = (_source[x] if PLAIN else getattr(cpu, x) for x in ("head", "mean_age", "powm1", "tail"))
+_cpu: Any = cpu
+maximum, minimum = _both(_cpu.maximum.py_func), _both(_cpu.minimum.py_func)
+shrunk, stretched = _both(_cpu.shrunk.py_func), _both(_cpu.stretched.py_func)
+head, mean_age, powm1, tail = (x.py_func if PLAIN else x for x in (_cpu.head, _cpu.mean_age, _cpu.powm1, _cpu.tail))
 
 
 @_both
@@ -202,18 +202,6 @@ def ceil(x: Any) -> Any:
 def finite(x: Any) -> Any:
     """1 for a number, 0 for NaN and the infinities, in the type of the argument."""
     return type(x)(x - x == x - x)
-
-
-@_both
-def shrunk(x: Any) -> Any:
-    """``x/2**540`` in float64; 0 for what is not large, and in float32."""
-    return x * type(x)(2.0**-540) if abs(x) > type(x)(2.0**400) else type(x)(0)
-
-
-@_both
-def stretched(x: Any) -> Any:
-    """``x*2**540`` in float64; 0 for what is not small, and in float32."""
-    return x * type(x)(2.0**540) if abs(x) < type(x)(2.0**-400) else type(x)(0)
 
 
 @_both

@@ -105,8 +105,7 @@ def _judged(
 def _said(optimizer: Optimizer, case: Assumed, named: frozenset[Named]) -> Mapping[Named, Expr]:
     """What the spec says of each target, in terms of those that the code has names for."""
     replaced: dict[Named, Expr] = {}
-    late = (state for state in optimizer.states if frame.late(state))
-    first = {s: Piecewise((_undrawn(plain(s.init)), sympy.Eq(t, 1)), (s, True)) for s in late}
+    first = {s: Piecewise((_undrawn(plain(s.init)), sympy.Eq(t, 1)), (s, True)) for s in optimizer.late}
     said: dict[Named, Expr] = {}
     for target, value in _equations(optimizer).items():
         said[target] = case.settle(value.xreplace(first)).xreplace(replaced)
@@ -171,7 +170,7 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Assumed]:
     run = SymbolicRun(functions, {x.name: x for x in optimizer.spaces}, Assumed(()))
     results = run.call("scalars", [t, *optimizer.hypers, *optimizer.numbers], "host")
     expressions = [*results, *run.computed.values(), *_equations(optimizer).values()]
-    if any(frame.late(state) for state in optimizer.states):
+    if optimizer.late:
         expressions.append(Piecewise((1, sympy.Eq(t, 1)), (0, True)))
     conditions: list[Relational] = []
     for expression in expressions:

@@ -29,13 +29,14 @@ from optgen.language.reductions import (
     n_rows,
     numel,
 )
+from optgen.language.rules import space_of
 from optgen.language.spaces import Space
 from optgen.language.sums import plain
 from optgen.language.symbols import Named, algebraic
 from optgen.language.text import text
 from optgen.verify.candidate import Verdict
 from optgen.verify.translation.meaning import Assumed
-from optgen.verify.translation.points import Spaces, at_random, differ, difference, space_of
+from optgen.verify.translation.points import Spaces, at_random, differ, difference
 
 LARGEST = 400
 """Operations beyond which algebra is not tried, so that a proof takes bounded time."""

@@ -12,7 +12,7 @@ from typing import Any
 from sympy import Expr, Integer, Rational, S, Set, cancel
 
 from optgen.language.spec import Optimizer
-from optgen.language.symbols import State, algebraic, g, theta
+from optgen.language.symbols import algebraic, g, theta
 from optgen.language.text import text
 from optgen.runtime.core.domain import Domain
 from optgen.runtime.core.program import Hyper
@@ -26,11 +26,6 @@ from optgen.verify.translation.where import EXTENTS, Layout, StepKernel
 _KINDS = {"chunk", "part", "row", "column", "tensor", "model"}
 _OWN = frozenset({"abs", "int", "len", "range", "super"})
 """What modules call that is Python's."""
-
-
-def late(state: State) -> bool:
-    """Whether what a state starts from is known at the first step only."""
-    return g in state.init.free_symbols
 
 
 def said(tree: ast.Module) -> Mapping[str, Any]:

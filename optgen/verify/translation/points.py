@@ -15,7 +15,8 @@ from sympy import Expr, Integer, Piecewise, Rational, S
 from sympy.core.relational import Relational
 
 from optgen.language.reductions import Extent, Reduction, finite, n_cols, n_rows, numel
-from optgen.language.spaces import Space, join_all
+from optgen.language.rules import space_of
+from optgen.language.spaces import Space
 from optgen.language.sums import plain
 from optgen.language.symbols import Hyper, Local, Named, Next, State, StepCount
 from optgen.language.text import text
@@ -30,15 +31,6 @@ _BY = Digits(2 * DIGITS)
 """What points are computed with: so many digits that none of those compared is lost on the way."""
 
 Spaces = Mapping[Named, Space]
-
-
-def space_of(node: Expr, spaces: Spaces) -> Space:
-    """Over what an expression varies."""
-    if isinstance(node, Reduction):
-        return node.to
-    if isinstance(node, Named):
-        return spaces.get(node) or node.space
-    return join_all(space_of(argument, spaces) for argument in node.args)
 
 
 def differ(a: Expr, b: Expr) -> bool:
