@@ -397,7 +397,7 @@ REFUSED = {
     "a symbol of a hyperparameter's name": (lambda: descent(Symbol("eps") * g), "unknown", "from optgen.hypers import"),
     "a symbol that is nearly one": (lambda: descent(Symbol("beta_1") * g), "unknown symbol", "did you mean beta1"),
     "a dummy": (lambda: descent(Dummy("k") * g), "unknown symbol", "declare it"),
-    "text in a total": (lambda: descent(TensorSum("g")), "unknown symbol `g`", "from optgen import g"),
+    "text in a total": (lambda: descent(TensorSum("g")), "of expressions, not of 'g'", "from optgen import g"),
     "a hyperparameter without a name": (lambda: rate("", 0.1), "cannot name a variable", "use a Python identifier"),
     "a number for a name": (lambda: rate(3, 0.1), "expected text, got 3", "write it in quotes"),
     "None for a name": (lambda: (Let(local(None), g), DESCENT), "expected text, got None", "write it in quotes"),
