@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 
 from optgen.errors import Problem
 
@@ -31,6 +32,8 @@ _ATTRIBUTES = {
     "mean": "write TensorMean(…), RowMean(…), ColMean(…) or ModelMean(…), from optgen",
     "sum": "write TensorSum(…), RowSum(…), ColSum(…) or ModelSum(…), from optgen",
     "max": "write TensorMax(…), RowMax(…), ColMax(…) or ModelMax(…), from optgen",
+    "min": "write -TensorMax(-x), or with another of RowMax, ColMax and ModelMax, from optgen",
+    "dot": "write TensorSum(a*b), from optgen",
     "norm": "write Norm(…), RowNorm(…), ColNorm(…) or ModelNorm(…), from optgen",
     "shape": "write n_rows, n_cols or numel, from optgen",
     "size": "write numel, from optgen: how many elements a tensor has",
@@ -40,6 +43,14 @@ _ATTRIBUTES = {
     "item": "leave it out: a symbol stands for the value",
     "real": "leave it out: all values are real",
 }
+_NEXT = {
+    "Local": "leave it out: a local has the value of this step alone; what is kept from step to step is a state",
+    "Next": "leave it out: it is the new value already",
+    **dict.fromkeys(
+        ("Grad", "StepCount", "Hyper"), "leave it out: it is handed to the step, which gives it no new value"
+    ),
+}
+"""What to write for ``.next`` of what has none, by its type."""
 _SYMBOLS = "Theta|State|Grad|StepCount|Local|Hyper|Next|Extent|Result"
 
 
@@ -71,6 +82,7 @@ _CONDITION = (
     r"|argument '[^']*[<>=][^']*' is not comparable"
 )
 _LIBRARY = r"\b(?:np|numpy|math|torch|jnp|tf)\.(\w+)\("
+_BLOCK = r"(?:if|elif|else|while|for|with|def|class)\b"
 
 ADVICE: tuple[Row, ...] = (
     # A choice that Python was to make.
@@ -113,6 +125,7 @@ ADVICE: tuple[Row, ...] = (
         "non-iterable (?:State|Local)",
         'one name makes one symbol: m = state("m"), and m, v = state("m v") two',
     ),
+    Row(TypeError, "non-iterable Hyper", "declare one at a time, each with its default: a = hyper(…); b = hyper(…)"),
     Row(ValueError, "values to unpack", 'name as many as there are: m, v = state("m v")', r"\b(?:state|local)\("),
     Row(
         TypeError,
@@ -149,7 +162,16 @@ ADVICE: tuple[Row, ...] = (
     # Arguments.
     *(Row(TypeError, rf"^{name}(?:\.__init__)?\(\)", fix) for name, fix in _CALLS.items()),
     Row(TypeError, "expected space to be one of", "import it from optgen, without quotes: space=ROW"),
+    Row(TypeError, "^normal takes", "give it a seed: normal(seed), with from optgen.hypers import seed"),
     Row(TypeError, r"^(\w+) takes (?:exactly|at least)", "give it one expression: {0}(g**2)"),
+    Row(ValueError, "^Unknown options", "give it one expression; RowSum(g), ColSum(g), TensorSum(g) say over what"),
+    Row(ValueError, "^SympifyError: ['\"]", "leave out the quotes: text is no expression"),
+    Row(
+        ValueError,
+        "^SympifyError",
+        "build equations of symbols and numbers: what is None, a list or a function is neither",
+    ),
+    Row(AttributeError, "^cannot (?:assign to|delete) field", "make another: a rule never changes"),
     Row(TypeError, "with_default", "write lr.with_default(1e-2)"),
     # What is not Python.
     Row(SyntaxError, "", "`lambda` is a word of Python's own: call it lambd or lambda_", r"\blambda\b(?![\w\s,*=]*:)"),
@@ -161,16 +183,20 @@ ADVICE: tuple[Row, ...] = (
     ),
     Row(SyntaxError, "forgot a comma", "write a comma between the two: step=(Let(…), Let(…))"),
     Row(SyntaxError, "cannot contain assignment", "write a comma: Let(target, value)", r"\bLet\("),
-    Row(SyntaxError, "", "write m.next for the new value of m", r"\b\w+'\s*(?:[=,)*+/-]|$)"),
-    Row(SyntaxError, "decimal literal|invalid syntax", "write a product with *: 2*g", r"\d\s*[A-Za-z_(]"),
+    Row(SyntaxError, "", "write m.next for the new value of m", r"^[^'\"]*\b\w+'\s*(?:[=,)*+/-]|$)"),
+    Row(SyntaxError, "expected ':'", "write a colon after it"),
+    Row(
+        SyntaxError, "decimal literal|invalid syntax", "write a product with *: 2*g", rf"^(?!{_BLOCK}).*\d\s*[A-Za-z_(]"
+    ),
     Row(
         SyntaxError,
         "invalid (?:non-printable )?character",
         'type it plainly: - for minus, * for times, " for quotes, <=',
     ),
+    Row(SyntaxError, "unterminated triple", "close the quotes: three of them"),
     Row(SyntaxError, "unterminated string", "close the quotes on the same line"),
     Row(SyntaxError, "never closed|unexpected EOF", "close the bracket"),
-    Row(SyntaxError, "does not match", "close brackets in the order in which they were opened, the last first"),
+    Row(SyntaxError, "does not match|unmatched", "close brackets in the order in which they were opened"),
     Row(SyntaxError, "indent", "start the line where the others start"),
     Row(SyntaxError, "outside function", "leave it out: a spec file only declares"),
     Row(SyntaxError, "", "mend the line"),
@@ -188,8 +214,14 @@ _IN_SYMPY = {
     **dict.fromkeys(("isnan", "isinf", "isfinite", "nan_to_num"), "finite(x), from optgen: 1 for a number, else 0"),
     "where": "Piecewise((a, condition), (b, True)), from sympy",
     "square": "x**2",
+    "ceil": "ceiling(x), from sympy",
+    "rsqrt": "1/sqrt(x), with from sympy import sqrt",
+    "reciprocal": "1/x",
+    **dict.fromkeys(("add", "sub", "mul", "div"), "a + b, a - b, a*b or a/b"),
     "hypot": "sqrt(a**2 + b**2), from sympy",
 }
+_SIBLINGS = r"optgen_specs_\d+\."
+"""What the files of a folder are called while one of them is loaded."""
 _SYNONYMS = {
     "learning_rate": "lr",
     "alpha_t": "lr",
@@ -214,15 +246,19 @@ def problem(error: BaseException, line: str, known: Iterable[str] = ()) -> Probl
         what = f"it is not Python: {error.msg}"
     else:
         message = re.sub(r" \([^()]*\.py\)$", "", str(error))  # where a module is says nothing of the mistake
+        message = re.sub(_SIBLINGS, ".", message).removeprefix(f"{type(error).__name__}: ")
         what = f"{type(error).__name__}: {message}" if message else type(error).__name__
     named = {NameError: _undeclared, ImportError: _not_imported, AttributeError: _no_attribute}
-    fix = next((advise(error, known) for kind, advise in named.items() if isinstance(error, kind)), None)
+    fix = next((advise(error, known, line) for kind, advise in named.items() if isinstance(error, kind)), None)
     rows = (row.advise(error, line) for row in ADVICE)
     return Problem(what, fix or next((said for said in rows if said), _OTHERWISE), line or None)
 
 
-def _undeclared(error: BaseException, known: Iterable[str]) -> str:
+def _undeclared(error: BaseException, known: Iterable[str], line: str) -> str:
     name = _quoted(error)
+    called = re.search(_LIBRARY, line)
+    if called and called.group().startswith(f"{name}."):
+        return f"write {_in_sympy(called.group(1))}"
     near = _close(name, known)
     return (
         _import_of(name)
@@ -231,27 +267,41 @@ def _undeclared(error: BaseException, known: Iterable[str]) -> str:
     )
 
 
-def _not_imported(error: BaseException, _: Iterable[str]) -> str:
+def _not_imported(error: BaseException, _: Iterable[str], __: str) -> str:
     found = re.search(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
     if found:
         name, module = found.groups()
         near = _meant(_close(name, _names(module)))
-        return near or _import_of(name) or f"correct the name: {module} has none that is like it"
+        return near or _import_of(name) or _of_specs(name) or f"correct the name: {module} has none that is like it"
     module = _quoted(error)
     package, _, last = module.rpartition(".")
+    if re.match(_SIBLINGS, module):
+        return _of_specs(last) or f"correct the name: there is no {last}.py beside this file"
     if package.startswith("optgen") or difflib.get_close_matches(module, ["optgen"]):
         close = _close(last or module, [home.rpartition(".")[2] for home in _HOMES])
         return _meant([f"optgen.{x}" if x != "optgen" else x for x in close]) or f"import from {', '.join(_HOMES[:-1])}"
     return f"install {module}, or correct the name; a sibling file is imported as `from .{module} import …`"
 
 
-def _no_attribute(error: BaseException, _: Iterable[str]) -> str | None:
+def _of_specs(name: str) -> str | None:
+    """How to import a rule that comes with optgen, which may be called as its class is."""
+    module = f"optgen.specs.{name.lower()}"
+    return f"rules that come with optgen are in optgen.specs: from {module} import …" if find_spec(module) else None
+
+
+def _no_attribute(error: BaseException, _: Iterable[str], __: str) -> str | None:
+    if "has no attribute" not in str(error):
+        return None
     owner, name, *_rest = (*re.findall(r"'([\w.]+)'", str(error)), "", "")
     if owner in _HOMES:
         near = _meant(_close(name, _names(owner)))
         return near or _import_of(name) or f"correct the name: {owner} has none that is like it"
     if name in _ATTRIBUTES:
         return _ATTRIBUTES[name]
+    if name == "next" and owner in _NEXT:
+        return _NEXT[owner]
+    if name.rstrip("_") in _IN_SYMPY:
+        return f"write {_IN_SYMPY[name.rstrip('_')]}"
     if difflib.get_close_matches(name, ["next"]):
         return "did you mean .next?"
     if name in _names("sympy"):

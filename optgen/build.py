@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from stat import S_IWUSR
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from optgen import __version__, pipeline
-from optgen.errors import OptgenError
+from optgen.errors import OptgenError, UsageError
 from optgen.files import module_of, write_whole
 from optgen.ir import Kernel
 from optgen.language.schedules import Schedule
@@ -125,11 +125,27 @@ def compile(optimizer: Optimizer, target: str = "cpu") -> ModuleType:
     SpecError
         If the rule uses what cannot be compiled.
     UsageError
-        If there is no such target.
+        If it is no optimizer, or there is no such target.
     """
+    if not isinstance(optimizer, Optimizer):
+        raise UsageError(f"compile: expected an Optimizer, got {_said_of(optimizer)}")
     described = hashlib.sha256(f"{optimizer} target={target}".encode()).hexdigest()
     text = pipeline.source(optimizer, target_named(target), Origin(__version__, "a Python session", described))
     return module_of(optimizer.name, text)
+
+
+def _said_of(given: Any) -> str:
+    """What was given in the place of an optimizer, and what to do with it."""
+    kind = type(given).__name__
+    if isinstance(given, Schedule):
+        return f"{kind}; put it into a rule, scheduled(rule, lr={given.name}), or write its module with `optgen build`"
+    if isinstance(given, ModuleType):
+        return f"{kind}; name a rule of it: compile({given.__name__.rpartition('.')[2]}.my_rule)"
+    if isinstance(given, list | tuple):
+        return f"{kind}; compile each rule by itself"
+    if isinstance(given, type):
+        return f"{kind}; what is generated is compiled already"
+    return f"{kind}; load_file of optgen.loader finds the rules of a file" if isinstance(given, str | Path) else kind
 
 
 def _origin(file: SpecFile, options: str) -> Origin:

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 import optgen
-from optgen import Let, Optimizer, catalog, g, theta
+from optgen import Let, Optimizer, Schedule, catalog, g, t, theta
 from optgen.build import build
 from optgen.cli import main
 from optgen.errors import UsageError
@@ -328,3 +328,23 @@ def test_builds_of_the_same_folder_at_once_do_not_meet(tmp_path):
     )
     assert len(alone) >= 12
     assert together == alone  # no more files, and none of them partial
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "got NoneType"),
+        ("adam", "got str; load_file of optgen.loader finds the rules of a file"),
+        (Path("specs/adam.py"), "; load_file of optgen.loader finds the rules of a file"),
+        ([], "got list; compile each rule by itself"),
+        (Optimizer, "got type; what is generated is compiled already"),
+        (pytest, "got module; name a rule of it: compile(pytest.my_rule)"),
+        (Schedule("halved", lr / t), r"got Schedule; put it into a rule, scheduled(rule, lr=halved), or write its"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_is_no_optimizer_is_not_compiled(given, said):
+    with pytest.raises(UsageError) as refusal:
+        optgen.compile(given)
+    assert str(refusal.value).startswith("compile: expected an Optimizer, got ")
+    assert said in str(refusal.value)

@@ -1,8 +1,9 @@
 """What Python, SymPy or NumPy has made something else of before an equation could hold it, without a word.
 
 ``t == 1`` is False, since a symbol is no number, and ``g < oo`` is true of every real number; a Piecewise then drops a
-case. ``np.sum(g)`` is ``g``, since NumPy sees one number there. What was written is still in the source, so that is
-read, where there is one, for such comparisons and calls, and each is asked again where it stood.
+case. ``g and m`` is ``m``, since whatever is not 0 counts as true. ``np.sum(g)`` is ``g``, since NumPy sees one number
+there. What was written is still in the source, so that is read, where there is one, for such comparisons and calls, and
+each is asked again where it stood.
 """
 
 from __future__ import annotations
@@ -11,24 +12,35 @@ import ast
 import linecache
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from types import FrameType
 from typing import Any
 
-from sympy import Basic, S
+from sympy import Basic, Expr, S
 
 from optgen.errors import Location, Problem, SpecError
 from optgen.language.caller import calling_frame
 from optgen.language.symbols import Named
 
 _OF_ONE_ELEMENT = {
-    **dict.fromkeys(("mean", "average"), "TensorMean"),
-    **dict.fromkeys(("max", "amax"), "TensorMax"),
-    "sum": "TensorSum",
+    **dict.fromkeys(("mean", "average"), "TensorMean({0})"),
+    **dict.fromkeys(("max", "amax"), "TensorMax({0})"),
+    **dict.fromkeys(("min", "amin"), "-TensorMax(-({0}))"),
+    **dict.fromkeys(("dot", "vdot", "inner"), "TensorSum(a*b)"),
+    **dict.fromkeys(("var", "std", "ptp"), "what it comes to with TensorMean, TensorMax and local"),
+    **dict.fromkeys(
+        ("median", "quantile", "percentile"), "another rule, for there is none; TensorMean({0}) is the mean"
+    ),
+    "sum": "TensorSum({0})",
+    "prod": "exp(TensorSum(log({0}))), for what is above 0",
 }
-_SUSPECT = re.compile(rf"[=!]=|\b(?:oo|inf|nan)\b|\.(?:{'|'.join(_OF_ONE_ELEMENT)})\(")
+"""Functions of NumPy that make one number of an array, and what to write for each."""
+_SUSPECT = re.compile(
+    rf"[=!]=|\b(?:oo|inf|nan)\b|\.(?:{'|'.join(_OF_ONE_ELEMENT)})\(|\bin [(\[{{]|\b(?:and|or|not|if)\b"
+)
 _INSTEAD = {ast.Eq: "Eq", ast.NotEq: "Ne"}
 _REACH = 40
 """So many lines an equation has at most, as far as this is concerned."""
@@ -60,14 +72,14 @@ def refuse_folded_in(source: str, names: Mapping[str, Any], file: str, calls: tu
 
     If a call alone counts, it stands at lines, first and last, and columns, first and last.
     """
-    for condition, scopes in _conditions(source):
+    for condition, scopes, is_truth in _conditions(source):
         if calls and not _is_within(condition, calls):
             continue
-        # Around a call alone they are those of its frame, whose names are known.
-        own = frozenset[str]().union(*(names for scope, names in scopes if not calls or _is_within(scope, calls)))
-        if own & {x.id for x in ast.walk(condition) if isinstance(x, ast.Name)}:
+        # Around a call alone they are those of its frame, whose names are known; but what may be None there is asked.
+        inside = (names for scope, names in scopes if is_truth or not calls or _is_within(scope, calls))
+        if frozenset[str]().union(*inside) & {x.id for x in ast.walk(condition) if isinstance(x, ast.Name)}:
             continue
-        if problem := _folded(condition, names, source):
+        if problem := (_taken_for_true if is_truth else _folded)(condition, names, source):
             raise SpecError([problem], location=Location(file, condition.lineno))
 
 
@@ -91,8 +103,11 @@ _Scopes = tuple[tuple[ast.AST, frozenset[str]], ...]
 
 
 @lru_cache(64)
-def _conditions(source: str) -> tuple[tuple[ast.expr, _Scopes], ...]:
-    """The comparisons and calls of a file that may be decided too early, with the functions that they are in."""
+def _conditions(source: str) -> tuple[tuple[ast.expr, _Scopes, bool], ...]:
+    """What may be decided too early in a file, with the functions that it is in, and whether it is taken for true.
+
+    Else it is a comparison or a call.
+    """
     if not _SUSPECT.search(source):
         return ()
     try:
@@ -100,13 +115,42 @@ def _conditions(source: str) -> tuple[tuple[ast.expr, _Scopes], ...]:
     except (SyntaxError, ValueError):  # a cell with commands of the notebook, say
         return ()
     scopes = dict(_scoped(tree))
-    return tuple(
-        (part, scopes[part])
+    compared = [
+        (part, scopes[part], False)
         for node in scopes
         for condition in _tests(node)
         for part in reversed(list(ast.walk(condition)))  # inner ones first
         if isinstance(part, ast.Compare | ast.Call) and _SUSPECT.search(ast.unparse(part))
-    )
+    ]
+    once = _named_once(tree)
+    truths = ((part, scopes[part], True) for node in scopes for part in _truths(node) if once.issuperset(_names(part)))
+    return (*compared, *truths)
+
+
+def _names(node: ast.expr) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def _named_once(tree: ast.AST) -> set[str]:
+    """The names of a file that stand for one thing throughout: others may have been None, or False, when asked."""
+    nodes = list(ast.walk(tree))
+    again = {name for node in nodes if isinstance(node, ast.For | ast.AugAssign) for name in _names(node.target)}
+    given = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return {name for name in names if given[name] <= 1} - again
+
+
+def _truths(node: ast.AST) -> Iterator[ast.expr]:
+    """What is asked whether it is true: all but the last of ``a and b``, what stands after ``if`` and ``not``."""
+    match node:
+        case ast.BoolOp(values=values):
+            yield from values[:-1]
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            yield operand
+        case ast.IfExp(test=test) | ast.If(test=test):
+            yield test
+        case ast.comprehension(ifs=tests):
+            yield from tests
 
 
 def _scoped(tree: ast.AST) -> Iterator[tuple[ast.AST, _Scopes]]:
@@ -134,7 +178,7 @@ def _tests(node: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Piecewise":
         yield from (pair.elts[1] for pair in node.args if isinstance(pair, ast.Tuple) and len(pair.elts) == 2)  # noqa: PLR2004
     elif isinstance(node, ast.Compare):
-        sides = (node.left, *node.comparators)
+        sides = (node.left, *(part for side in node.comparators for part in getattr(side, "elts", [side])))
         if any(isinstance(side, ast.Constant) and isinstance(side.value, int | float) for side in sides):
             yield node
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _OF_ONE_ELEMENT:
@@ -153,7 +197,8 @@ def _folded(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | 
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         if getattr(names.get(ast.unparse(node.func.value)), "__name__", "") != "numpy":
             return None
-        fix = f"write {_OF_ONE_ELEMENT[node.func.attr]}({', '.join(map(ast.unparse, node.args))}), from optgen"
+        given = ", ".join(map(ast.unparse, node.args))
+        fix = f"write {_OF_ONE_ELEMENT[node.func.attr].format(given)}, from optgen"
         return Problem(f"{written} is of one element alone: to NumPy a symbol is one number", fix, line)
     decided = _decided(node, names)
     if decided is None:
@@ -162,17 +207,36 @@ def _folded(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | 
     if isinstance(node, ast.Compare) and type(node.ops[0]) in _INSTEAD:
         sides = ", ".join(map(ast.unparse, (node.left, node.comparators[0])))
         fix = f"write {_INSTEAD[type(node.ops[0])]}({sides}): Python's == and != say at once whether both are the same"
+    elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
+        fix = "write Or(Eq(t, 1), Eq(t, 2)), a condition for each: Python says at once whether one is the same"
     return Problem(f"the condition {written} is {decided} before the rule runs", fix, line)
 
 
+def _taken_for_true(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | None:
+    """What to say of an expression in symbols that was asked whether it is true: all are, but 0."""
+    if isinstance(node, ast.BoolOp | ast.UnaryOp | ast.Compare | ast.Constant):
+        return None
+    value = _asked_again(node, names)
+    if not isinstance(value, Expr) or not value.has(Named):
+        return None
+    written, line = ast.unparse(node), source.splitlines()[node.lineno - 1].strip()
+    what = f"{written} counts as true before the rule runs, as all symbols do"
+    return Problem(what, f"write a condition, Ne({written}, 0) say, in Piecewise, And, Or or Not, from sympy", line)
+
+
 def _decided(node: ast.expr, names: Mapping[str, Any]) -> bool | None:
-    """What a condition was decided to be, if it was: it is asked again, unless it calls what is not of SymPy."""
+    """What a condition was decided to be, if it was."""
+    decided = _asked_again(node, names)
+    return bool(decided) if isinstance(decided, bool) or decided in (S.true, S.false) else None
+
+
+def _asked_again(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """What an expression is; None where that cannot be known any more, or it calls what is not of SymPy."""
     calls = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
     homes = [str(getattr(names.get(getattr(call, "id", "")), "__module__", "")) for call in calls]
     if not all(home.startswith(("sympy.", "optgen.language.")) for home in homes):
         return None
     try:
-        decided = eval(compile(ast.Expression(node), "<condition>", "eval"), dict(names))  # noqa: S307 - it has just run
+        return eval(compile(ast.Expression(node), "<condition>", "eval"), dict(names))  # noqa: S307 - it has just run
     except Exception:  # noqa: BLE001 - names that stand for something else by now
         return None
-    return bool(decided) if isinstance(decided, bool) or decided in (S.true, S.false) else None

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Expr, Function, Integer
+from sympy import Expr, Integer
 
 from optgen.language.spaces import Space
-from optgen.language.symbols import Named
+from optgen.language.symbols import Named, Opaque
 
 
-class normal(Function):  # noqa: N801 - SymPy's functions are lower-case
+class normal(Opaque):  # noqa: N801 - SymPy's functions are lower-case
     """A standard normal deviate for every element: ``normal(seed)``, or ``normal(seed, stream)`` where there are more.
 
     Every step t, tensor, element and stream has a deviate of its own:

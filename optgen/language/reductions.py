@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from sympy import Expr, Function
+from sympy import Expr
 
 from optgen.language.spaces import Space
-from optgen.language.symbols import Named
+from optgen.language.symbols import Named, Opaque
 
 
 class Extent(Named):
@@ -33,7 +33,7 @@ n_cols = Extent("n_cols")
 EXTENTS = (numel, n_rows, n_cols)
 
 
-class finite(Function):  # noqa: N801 - SymPy's functions are lower-case
+class finite(Opaque):  # noqa: N801 - SymPy's functions are lower-case
     """1 for a number, 0 for NaN and the infinities."""
 
     nargs = 1
@@ -41,7 +41,7 @@ class finite(Function):  # noqa: N801 - SymPy's functions are lower-case
     is_number = False
 
 
-class Reduction(Function):
+class Reduction(Opaque):
     """A function of one expression whose value varies over less than its argument."""
 
     nargs = 1

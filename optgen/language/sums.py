@@ -70,7 +70,7 @@ class InOrder(Written):
 
     def __new__(cls, *terms: Any) -> Any:
         """The sum of terms, of which zeros are left out and one alone is itself."""
-        given = [term for term in map(sympify, terms) if term is not S.Zero]
+        given = [term for term in (sympify(term, strict=True) for term in terms) if term is not S.Zero]
         if all(isinstance(term, Number) for term in given):
             return Add(*given)
         if isinstance(given[0], InOrder):

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import sympy
 from mpmath.libmp import to_str
-from sympy import ITE, Add, Basic, Eq, Equivalent, Expr, Float, Ne, Rational, S, Set, Symbol, SympifyError
+from sympy import ITE, Add, Basic, Eq, Equivalent, Expr, Float, Function, Ne, Rational, S, Set, Symbol, SympifyError
 from sympy.logic.boolalg import Boolean
 
 from optgen.errors import Problem, SpecError
@@ -35,8 +35,15 @@ class Named(Written, Symbol):
         """A symbol of a name, with a value for each slot of the class."""
         symbol = Symbol.__xnew__(cls, name, real=True)
         for slot, detail in zip(cls.__slots__, details, strict=True):
-            setattr(symbol, slot, detail)
+            object.__setattr__(symbol, slot, detail)
         return symbol
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A symbol is shared by all rules that have it. SymPy gives it a name, and keeps what it has found out of it.
+        if name != "next" and not name.startswith("_") and hasattr(self, name):
+            fix = f"write {self.name} = {self.name}.with_default(…)" if name == "default" else "declare one of your own"
+            _refuse(f"`{self.name}.{name} = …` would change it in every rule that has it", fix)
+        super().__setattr__(name, value)
 
     def called(self, name: str) -> Any:
         """The same symbol under another name."""
@@ -65,6 +72,19 @@ class Named(Written, Symbol):
 
     def __getstate__(self) -> None:
         return None
+
+
+class Opaque(Function):
+    """A function of which SymPy knows nothing; its arguments are expressions, and no text that would be evaluated."""
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Any:
+        """What it is of its arguments."""
+        try:
+            known = [sympy.sympify(value, strict=True) for value in arguments]
+        except SympifyError as error:
+            fix = "write symbols, numbers and what is made of them, without quotes: from optgen import g"
+            _refuse(f"{cls.__name__} is of expressions, not of {error.expr!r}", fix)
+        return super().__new__(cls, *known, **options)
 
 
 class Next(Named):

@@ -247,8 +247,12 @@ def _exponent(power: Expr, *, numbers: bool = False) -> Expr | None:
         domain = domain_of(base)
         if domain is not None and domain.low >= 0 and (_is_above_0(base) or _is_positive(power.exp)):
             return power.exp * log(base)
-    if isinstance(base, Add) and Add(S.One, negated(base)) in filter(_is_decay, base.atoms(Hyper)):
-        return power.exp * log1p(Add(base, S.NegativeOne))
+    if isinstance(base, Add) and Add(S.One, negated(base)) in base.atoms(Hyper):
+        (share,) = base.atoms(Hyper)
+        if _is_decay(share) or (_is_share(share) and _is_positive(power.exp)):
+            return power.exp * log1p(Add(base, S.NegativeOne))
+    if isinstance(base, Mul) and all(isinstance(factor, Hyper) and _is_share(factor) for factor in base.args):
+        return _exponent(Mul(*(factor**power.exp for factor in base.args)), numbers=numbers)
     return None
 
 
@@ -262,6 +266,12 @@ def _is_decay(hyper: Hyper) -> bool:
     """Whether a hyperparameter is from 0 to below 1."""
     domain = domain_of(hyper)
     return domain is not None and domain.low >= 0 and (domain.high, domain.high_open) == (1, True)
+
+
+def _is_share(hyper: Hyper) -> bool:
+    """Whether a hyperparameter is from 0 to 1."""
+    domain = domain_of(hyper)
+    return domain is not None and domain.low >= 0 and domain.high <= 1
 
 
 def _is_above_0(hyper: Hyper) -> bool:

@@ -6,11 +6,12 @@ import ast
 import textwrap
 from collections.abc import Iterator
 
-from sympy import Expr, Function, Piecewise, S, pi, sign
+from sympy import Add, Expr, Function, Piecewise, S, log, pi, sign
 from sympy.core.numbers import NumberSymbol
 
 from optgen.errors import Problem, SpecError
-from optgen.ir import powm1
+from optgen.ir import expm1, log1p, powm1
+from optgen.language.domains import domain_of
 from optgen.language.graph import nodes
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Let
@@ -45,11 +46,35 @@ class _PlainPrinter(CodePrinter):
         return TextPrinter.extremum(self, expression)
 
     def function(self, expression: Function) -> str:
-        """A function of `math`, which has no sign."""
+        """A function of `math`, which has no sign, and no logarithm of 0."""
+        if isinstance(expression, expm1 | powm1):
+            return self._power_less_1(expression)
         if not isinstance(expression, sign):
             return super().function(expression)
         argument = self(expression.args[0])
         return f"(({argument} > 0) - ({argument} < 0))"
+
+    def _power_less_1(self, expression: Function) -> str:
+        """What is left of a power, by a logarithm where its base is not 0."""
+        if isinstance(expression, powm1):
+            base, exponent = expression.args
+            written, bases, otherwise = expm1(exponent * log(base)), [base], self(base**exponent - 1)
+        else:
+            found = {Add(x.args[0], int(isinstance(x, log1p))) for x in expression.atoms(log, log1p)}
+            bases = sorted((x for x in found if _may_be_0(x)), key=str)
+            written, otherwise = expression, "-1.0"
+        power = super().function(written)
+        return f"({power} if {' and '.join(f'{self(x)} > 0' for x in bases)} else {otherwise})" if bases else power
+
+
+def _may_be_0(base: Expr) -> bool:
+    """Whether the base of a power is 0 for a hyperparameter at an end of its domain."""
+    (hyper,) = base.atoms(Hyper) if len(base.atoms(Hyper)) == 1 and base.free_symbols == base.atoms(Hyper) else (None,)
+    domain = None if hyper is None else domain_of(hyper)
+    if domain is None:
+        return False
+    ends = [domain.low] * (not domain.low_open) + [domain.high] * (not domain.high_open)
+    return any(base.subs(hyper, end).is_zero for end in ends)
 
 
 def source(schedule: Schedule, origin: Origin) -> str:
@@ -91,8 +116,7 @@ def _refuse_names_in_use(schedule: Schedule, tree: ast.Module) -> None:
 def _statements(let: Let, code: CodePrinter) -> Iterator[str]:
     """One equation as Python; a choice becomes an if statement."""
     start = "return" if isinstance(let.target, Result) else f"{let.target.name} ="
-    # `math` has no powm1: a power whose base may be 0 stays as it is.
-    whole = stabilized(plain(let.value)).replace(powm1, lambda base, exponent: base**exponent - 1)
+    whole = stabilized(plain(let.value))
     if not isinstance(whole, Piecewise):
         yield f"{start} {code(whole)}"
         return

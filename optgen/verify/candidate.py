@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,8 +32,17 @@ class Candidate:
 
     @cached_property
     def text(self) -> str:
-        """The source of the module."""
-        return self.path.read_text(encoding="utf-8")
+        """The source of the module, with a sign in the place of what is no text; `is_damaged` says why."""
+        return self.path.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def is_damaged(self) -> str:
+        """Why the file is no source of Python; empty if it is one."""
+        try:
+            ast.parse(self.path.read_bytes(), self.path.name)
+        except (SyntaxError, ValueError) as error:  # of bytes that are 0, before Python 3.12
+            return f"it is no module of Python: {error}"
+        return ""
 
     @cached_property
     def module(self) -> ModuleType:

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import ParamSpec, TypeVar
 
 from optgen.verify import claims, drift, memory, mutate, numerics, simulation, translation
-from optgen.verify.candidate import Candidate, Check, Effort, Finding, failures
+from optgen.verify.candidate import Candidate, Check, Effort, Finding, Verdict, failures
 from optgen.verify.mutate import Mutant, Outcome
 
 P = ParamSpec("P")
@@ -123,5 +123,12 @@ def _every(stride: int, mutants: list[Mutant]) -> list[Mutant]:
 
 
 def _looked_at(candidate: Candidate, effort: Effort) -> Verified:
-    findings = (finding for check in PARTS[candidate.target].values() for finding in check(candidate, effort))
-    return Verified(candidate.optimizer.name, tuple(findings), candidate.target)
+    why = candidate.is_damaged
+    try:
+        checks = [] if why else PARTS[candidate.target].values()
+        findings = tuple(finding for check in checks for finding in check(candidate, effort))
+    except SystemExit:
+        why = "it ends the program that imports it"
+    if why:
+        findings = (Finding(next(iter(PARTS[candidate.target])), "the module", Verdict.FAILED, why),)
+    return Verified(candidate.optimizer.name, findings, candidate.target)

@@ -3,10 +3,12 @@
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import namedtuple
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -460,6 +462,30 @@ def test_a_wrong_compiler_is_caught_and_the_equation_named(optgen, tmp_path, mon
     assert "adamw, translation: theta' = (1 - lr*weight_decay)*theta - lr*m_hat/(sqrt(v_hat) + eps)" in told
     assert "the code gives" in told
     assert "a bug in optgen, not in your rule" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe\x00", "it is no module of Python"),
+        (b"x = '\xff'\n", "it is no module of Python"),
+        (b"x = (", "it is no module of Python: '(' was never closed"),
+        (b"x = 1\0", "it is no module of Python"),
+        (b"raise SystemExit(3)\n", "it ends the program that imports it"),
+    ],
+)
+def test_verify_names_modules_that_are_damaged_and_looks_at_the_others(optgen, tmp_path, content, said):
+    for name in ("lion", "sgd"):
+        (tmp_path / "cpu").mkdir(exist_ok=True)
+        shutil.copy(Path(__file__).parents[2] / "generated" / "cpu" / f"{name}.py", tmp_path / "cpu")
+    (tmp_path / "cpu" / "lion.py").write_bytes(content)
+    status, out, err = optgen("verify", "lion", "sgd", "--quick", "--target", "cpu", "--out", str(tmp_path))
+    assert status == 1
+    told = " ".join(err.split())
+    assert f"lion, translation: the module {said}" in told
+    assert "this is not what optgen writes for the spec now" in told
+    assert "error: sgd" not in err
+    assert re.search(r"^sgd +cpu +1/1", out, re.MULTILINE)
 
 
 def test_verify_puts_itself_to_the_test(optgen):

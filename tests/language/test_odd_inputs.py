@@ -397,7 +397,7 @@ REFUSED = {
     "a symbol of a hyperparameter's name": (lambda: descent(Symbol("eps") * g), "unknown", "from optgen.hypers import"),
     "a symbol that is nearly one": (lambda: descent(Symbol("beta_1") * g), "unknown symbol", "did you mean beta1"),
     "a dummy": (lambda: descent(Dummy("k") * g), "unknown symbol", "declare it"),
-    "text in a total": (lambda: descent(TensorSum("g")), "unknown symbol `g`", "from optgen import g"),
+    "text in a total": (lambda: descent(TensorSum("g")), "of expressions, not of 'g'", "from optgen import g"),
     "a hyperparameter without a name": (lambda: rate("", 0.1), "cannot name a variable", "use a Python identifier"),
     "a number for a name": (lambda: rate(3, 0.1), "expected text, got 3", "write it in quotes"),
     "None for a name": (lambda: (Let(local(None), g), DESCENT), "expected text, got None", "write it in quotes"),
@@ -569,17 +569,17 @@ def test_it_is_compiled_to_what_it_means(what):
 
 RULE = Optimizer("rule", title="Rule", step=(Let(m.next, beta1 * m + g), Let(theta.next, theta - lr * m.next)))
 OPTIONS = {
-    "text": (lambda: l2(RULE, "x"), "it can make nothing of its options", "give it hyperparameters"),
-    "None": (lambda: l2(RULE, None), "it is given None, no number", "write it in t and hyperparameters"),
-    "a condition": (lambda: scheduled(RULE, lr=t > 3), "it is given t > 3, no number", "write it in t"),
-    "True": (lambda: clip_value(RULE, True), "it is given True, no number", "write it in t"),
+    "text": (lambda: l2(RULE, "x"), "l2(rule): weight_decay is 'x', no number", "write it in t and hyperparameters"),
+    "None": (lambda: l2(RULE, None), "l2(rule): weight_decay is None, no number", "write it in t and hyperparameters"),
+    "a condition": (lambda: scheduled(RULE, lr=t > 3), "scheduled(rule): lr is t > 3, no expression", "write it in t"),
+    "True": (lambda: clip_value(RULE, True), "clip_value(rule): limit is True, no number", "write it in t"),
     "an array": (lambda: l2(RULE, np.zeros(2)), "no number", "write it in t"),
     "a function of Python": (
         lambda: scheduled(RULE, lr=lambda step: step),
-        "nothing of its options",
-        "expressions in t",
+        "scheduled(rule): lr is <function",
+        "write it in t",
     ),
-    "no mapping": (lambda: scheduled(RULE, 3), "nothing of its options", "expressions in t"),
+    "no mapping": (lambda: scheduled(RULE, 3), "it is given int, but not for which hyperparameter", "name it: lr=…"),
     "a period of nothing": (lambda: lookahead(RULE, 0), "lookahead(rule)", "fix  "),
     "infinity": (lambda: l2(RULE, oo), NOT_FINITE, "look for"),
     "a large number": (lambda: l2(RULE, 10**400), LARGE, "scale"),

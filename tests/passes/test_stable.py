@@ -17,6 +17,7 @@ from optgen.targets import schedules
 from optgen.targets.base import Origin
 
 h = hyper("h", 1e-3, Interval(0, 1))
+whole = hyper("whole", 1, Interval(0, 1))
 b = hyper("b", 0.999, Interval.Ropen(0, 1))
 gamma = hyper("gamma", 0.9999, Interval.Lopen(0, 1))
 x = hyper("x", 1e-9, Interval.open(0, 1))
@@ -25,6 +26,7 @@ CANCELS = [
     *(1 - cos(h), 1 + cos(h), cos(h) - 1, 3 - 3 * cos(h), h - h * cos(h), (1 - cos(x)) / x),
     *(1 - b**t, 2 - 2 * b**t, h - h * b**t, 1 - b ** (t - 1), (1 - b**t) * h, b**t - 1, h * b**t - h, 1 / (1 - b**t)),
     *(1 - gamma ** (t - 1), gamma**t - 1, 1 - b**t * gamma**t, 1 - (1 - x) ** t, (1 - x) ** t - 1),
+    *(1 - (1 - h) ** t, 2 - 2 * (1 - h) ** (3 * t), 1 - (b * gamma) ** t, h - h * (b * x) ** (t - 1)),
     *(exp(h) - 1, 1 - exp(-x), 2 - 2 * exp(-x * t), exp(x) - exp(2 * x), log(1 + x), log(1 - x), h * log(1 + x)),
     *(1 - sqrt(1 - x), sqrt(1 + x) - 1, 2 - 2 * sqrt(1 - x), 1 - sqrt(b), sqrt(t + x) - sqrt(t), h - h * sqrt(1 - x)),
     *(1 - tanh(12 + h), 1 + tanh(-12 - h), h - h * tanh(15), 1 - tanh(12 + h) ** 2),
@@ -96,6 +98,10 @@ SCHEDULES = {
     "a decay from the first step": (h * (1 - gamma ** (t - 1)), "expm1("),
     "a root": (h * (1 - sqrt(1 - x)), "x/(1 + sqrt(1 - x))"),
     "a decay that may be nothing": (h * (1 - b ** (t - 1)), "b**(t - 1)"),
+    "a decay that is nothing": (h * (1 - b**t), "expm1(t*log(b)) if b > 0 else -1.0"),
+    "two of which one is nothing": (2 - 2 * gamma**t * b**t, "expm1("),
+    "a product that is nothing": (1 - (b * gamma) ** t, "expm1("),
+    "a share that is all": (1 - (1 - whole) ** t, "expm1(t*log1p(-whole)) if 1 - whole > 0 else -1.0"),
 }
 
 
@@ -105,7 +111,23 @@ def test_schedules_keep_their_digits_too(what):
     text = schedules.source(Schedule("shape", value), Origin("0", "specs/shape.py", "0"))
     names = {"__name__": "shape"}
     exec(compile(text, "shape.py", "exec"), names)  # noqa: S102
-    point = {"t": 1, "h": 0.5, "x": 1e-9, "gamma": 1 - 2.0**-45, "b": 0.0}
+    point = {"t": 1, "h": 0.5, "x": 1e-9, "gamma": 1 - 2.0**-45, "b": 0.0, "whole": 1.0}
     given = {s.name: point[s.name] for s in plain(exact(value)).free_symbols}
     assert has in text.split("def value")[1].split("class")[0]
     assert names["value"](**{"t": 1, **given}) == pytest.approx(float(right(plain(exact(value)), point)), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "value", [1 - b**t, 1 - b ** (t - 1), 3 - 3 * b ** (2 * t), 1 - (b * gamma) ** t, 1 - (1 - h) ** t], ids=str
+)
+def test_schedules_keep_their_digits_where_their_logarithms_may_be_of_nothing(value):
+    text = schedules.source(Schedule("shape", value), Origin("0", "specs/shape.py", "0"))
+    names = {"__name__": "shape"}
+    exec(compile(text, "shape.py", "exec"), names)  # noqa: S102
+    for given in (
+        {"t": 2, "h": 1e-9, "b": 1 - 2.0**-40, "gamma": 1 - 2.0**-45},
+        {"t": 1, "h": 0.0, "b": 0.0, "gamma": 1e-300},
+        {"t": 3, "h": 1.0, "b": 0.0, "gamma": 0.5},
+    ):
+        point = {s.name: given[s.name] for s in plain(exact(value)).free_symbols | {t}}
+        assert names["value"](**point) == pytest.approx(float(right(plain(exact(value)), point)), rel=1e-14)

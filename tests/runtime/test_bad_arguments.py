@@ -417,3 +417,46 @@ def test_domains(domain, text, inside, outside):
     assert str(domain) == text
     assert all(domain.holds(value) for value in inside)
     assert not any(domain.holds(value) for value in outside)
+
+
+def test_a_hyperparameter_is_no_attribute(model, unchanged):
+    optimizer = AdamW(model)
+    for name in ("lr", "beta1", "eps"):
+        what = rf"^{name}: write set\({name}=…\), or step\(grads, {name}=…\)"
+        with unchanged(optimizer), pytest.raises(AttributeError, match=what):
+            setattr(optimizer, name, 0.5)
+    optimizer.note = "mine"
+    assert optimizer.note == "mine"
+
+
+def test_what_is_shown_of_states_takes_no_others(model):
+    optimizer = AdamW(model)
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        optimizer.state["m"] = [np.ones(3)] * 3
+
+
+def test_a_group_of_torch_is_told_how_to_be_added(model, unchanged):
+    optimizer = AdamW(model)
+    group = {"params": [np.ones(3)], "lr": 0.5}
+    for given in (group, [group], (group, group), {"params": {"w": np.ones(3)}}):
+        with unchanged(optimizer), pytest.raises(TypeError, match=r"^params: expected arrays.*add_group\(\*\*group\)"):
+            optimizer.add_group(given)
+    optimizer.add_group(**group)
+    assert optimizer.hypers["lr"].tolist() == [0.001, 0.5]
+    named = AdamW({"w": np.ones(3)})
+    named.add_group({"params": np.ones(3)})  # so it is called
+    assert list(named.params) == ["w", "params"]
+
+
+@pytest.mark.parametrize("missing", [None, True, ["skip"], np.array(["skip", "error"]), np.array("x")], ids=spelled)
+def test_what_missing_cannot_be(model, grads, unchanged, missing):
+    optimizer = AdamW(model)
+    with unchanged(optimizer), pytest.raises(ValueError, match=r"^missing = .*expected 'error', or 'skip'"):
+        optimizer.step(grads, missing=missing)
+
+
+@pytest.mark.parametrize("cast", [None, 1, "yes", np.ones(2)], ids=spelled)
+def test_what_cast_cannot_be(model, unchanged, cast):
+    optimizer, other = AdamW(model), AdamW([array.copy() for array in model], lr=0.5)
+    with unchanged(optimizer), pytest.raises(TypeError, match=r"^cast: expected True or False"):
+        optimizer.load_state_dict(other.state_dict(), cast=cast)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from optgen.generated.cpu.adamw import AdamW
+from optgen.generated.schedules.sgdr import SGDR
 
 GRAD = np.linspace(-1, 1, 7)
 
@@ -124,3 +125,43 @@ def test_an_unknown_name_is_refused_whatever_it_is_given() -> None:
         AdamW([np.ones(7)], rate=halving)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="lr: expected a real number, got function"):
         AdamW([np.ones(7)]).step([GRAD], lr=halving)
+
+
+class Uncalled:
+    """A schedule whose method takes no step."""
+
+    def __call__(self) -> float:
+        return 0.1
+
+
+@pytest.mark.parametrize("schedule", [lambda: 0.1, lambda _, __: 0.1, lambda *, _: 0.1, Uncalled(), SGDR])
+def test_what_cannot_be_called_with_a_step_is_refused_at_once(schedule: Any, unchanged: Any) -> None:
+    opt = AdamW([np.ones(7)])
+    opt.step([GRAD])
+    for hand in (
+        lambda: AdamW([np.ones(7)], lr=schedule),
+        lambda: opt.set(eps=1.0, lr=schedule),
+        lambda: opt.add_group([np.ones(7)], lr=schedule),
+    ):
+        with (
+            unchanged(opt),
+            pytest.raises(TypeError, match=r"^lr: expected a number, or a schedule that is called with"),
+        ):
+            hand()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "error", "message"),
+    [
+        (lambda _: None, TypeError, r"^the schedule of lr at t = 2: lr: expected a real number"),
+        (lambda _: -1.0, ValueError, r"^the schedule of lr at t = 2: lr = -1.0 is outside its domain"),
+    ],
+)
+def test_what_is_set_is_asked_of_the_next_step_first(
+    schedule: Any, error: type[Exception], message: str, unchanged: Any
+) -> None:
+    opt = AdamW([np.ones(7)])
+    opt.step([GRAD])
+    with unchanged(opt), pytest.raises(error, match=message):
+        opt.set(eps=1.0, lr=schedule)
+    opt.step([GRAD])

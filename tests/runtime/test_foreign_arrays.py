@@ -102,3 +102,25 @@ def test_a_gradient_without_dimensions_can_be_passed_as_it_says():
 def test_keys_that_are_no_strings_are_refused_with_what_to_write():
     with pytest.raises(TypeError, match=r"got the key 0: write str\(…\) of each"):
         SGDM({0: np.zeros(3)})
+
+
+def test_a_number_or_a_list_becomes_one_in_what_is_computed():
+    optimizer = SGDM([np.ones(3, np.float32), np.ones((), np.float32)])
+    for k, given, said in (
+        (0, [1.0, 2.0, 3.0], "np.array(grads[0], 'float32')"),
+        (0, np.float64(1), "np.asarray(grads[0], 'float32')"),
+        (1, 2, "np.asarray(grads[1], 'float32')"),
+    ):
+        grads = [np.ones(3, np.float32), np.ones((), np.float32)]
+        grads[k] = given
+        with pytest.raises(TypeError) as refusal:
+            optimizer.step(grads)
+        assert f"pass {said}" in str(refusal.value)
+    optimizer.step([np.array([1.0, 2.0, 3.0], "float32"), np.asarray(2, "float32")])
+
+
+@pytest.mark.parametrize("entry", [[1.0, 2.0, 3.0], np.ma.ones(3)])
+def test_what_is_said_of_an_entry_can_be_written(entry):
+    optimizer = SGDM([np.ones(3)])
+    with pytest.raises(TypeError, match=r"^state dict entry 'b.0': .*pass (np.array\(it, float\)|it.filled\(0\))"):
+        optimizer.load_state_dict({**optimizer.state_dict(), "b.0": entry})

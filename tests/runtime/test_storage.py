@@ -265,6 +265,11 @@ REFUSED = {
     "the parameters": ({"store": {"theta": "f16"}}, r"'theta' is no state"),
     "integers": ({"store": {"m": "int8"}}, r"store\['m'\]: expected one of 'f32'"),
     "an integer dtype": ({"store": {"m": np.int32}}, r"store\['m'\]: expected one of"),
+    "no format": ({"store": {"m": None}}, r"store\['m'\]: expected one of .*, got None"),
+    "rounding in an array": (
+        {"rounding": np.array(["nearest", "up"])},
+        r"rounding: expected 'nearest' or 'stochastic'",
+    ),
     "no dict": ({"store": "f16"}, r"store: expected a dict from states to formats"),
     "another rounding": ({"rounding": "up"}, r"rounding: expected 'nearest' or 'stochastic', got 'up'"),
     "a seed in words": ({"rounding_seed": "a"}, r"rounding_seed: expected an integer"),

@@ -9,6 +9,7 @@ from sympy import Expr
 
 from optgen.language.combinators.wrapping import (
     DESCRIBED,
+    is_expression,
     listed,
     new_local,
     refused,
@@ -38,10 +39,16 @@ def scheduled(optimizer: Optimizer, schedules: Mapping[str, Any] | None = None, 
     """
     known = {symbol.name: symbol for symbol in optimizer.hypers}
     described = {key: others.pop(key) for key in DESCRIBED if key in others and key not in known}
+    if not isinstance(schedules, Mapping | None):
+        what = f"it is given {type(schedules).__name__}, but not for which hyperparameter"
+        raise refused("scheduled", optimizer, what, "name it: lr=…")
     given = {**(schedules or {}), **others}
-    for key in given:
+    for key, value in given.items():
         if key not in known:
             raise refused("scheduled", optimizer, f"it has no hyperparameter `{key}`", f"use one of {listed(known)}")
+        if not isinstance(value, Schedule) and not is_expression(value):
+            fix = "write it in t and hyperparameters, lr/t say, or hand it a Schedule"
+            raise refused("scheduled", optimizer, f"{key} is {value!r}, no expression", fix)
     if not given:
         raise refused("scheduled", optimizer, "it is given no schedule", "name a hyperparameter: lr=…")
     values = {known[key]: scalar(optimizer, v.value if isinstance(v, Schedule) else v) for key, v in given.items()}

@@ -16,7 +16,7 @@ from optgen.language.domains import domain_of
 from optgen.language.rules import space_of
 from optgen.language.spaces import Space
 from optgen.language.spec import Let, Optimizer, assigned
-from optgen.language.symbols import Hyper, State, exact, hyper, local, state
+from optgen.language.symbols import UNREADABLE, Hyper, State, exact, hyper, local, state
 from optgen.language.text import text
 
 DESCRIBED = ("name", "title", "reference", "description", "properties")
@@ -35,6 +35,9 @@ def wrapper(function: Function) -> Function:
         try:
             for name, value in parameters.bind(optimizer, *arguments, **options).arguments.items():
                 default = parameters.parameters[name].default
+                if isinstance(default, Hyper) and not is_expression(value):
+                    what = f"{name} is {value!r}, no number"
+                    raise refused(function.__name__, optimizer, what, "write it in t and hyperparameters")
                 domain = domain_of(default) if isinstance(default, Hyper) else None
                 if domain is not None and _is_finite(value) and not domain.holds(float(value)):
                     what = f"{name} is {value}, outside of {domain}"
@@ -46,6 +49,14 @@ def wrapper(function: Function) -> Function:
             raise refused(function.__name__, optimizer, what, fix) from error
 
     return checked  # type: ignore[return-value]
+
+
+def is_expression(value: Any) -> bool:
+    """Whether a value is a number, or an expression that stands for one."""
+    try:
+        return isinstance(exact(value), Expr)
+    except UNREADABLE:
+        return False
 
 
 def _is_finite(value: Any) -> bool:

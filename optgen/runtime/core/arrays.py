@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.core.foreign import instead
+from optgen.runtime.core.foreign import expression, instead
 from optgen.runtime.core.program import Array, Call
 
 
@@ -25,13 +25,15 @@ def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, w
     """
     if array is None:
         raise ValueError(f"{name} is missing (None): expected a numpy.ndarray, zeros where there is nothing to say")
+    names = ("float32", "float64") if dtype is None else dtype if isinstance(dtype, tuple) else (np.dtype(dtype).name,)
     if not issubclass(type(array), np.ndarray):
         kind = "numpy." * isinstance(array, np.generic) + type(array).__name__
-        raise TypeError(f"{name}: expected a numpy.ndarray, got {kind}; {instead(array, name)}")
+        raise TypeError(f"{name}: expected a numpy.ndarray, got {kind}; {instead(array, name, names)}")
     if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected a plain numpy.ndarray, got a masked array; pass {name}.filled(0), say")
+        raise TypeError(
+            f"{name}: expected a plain numpy.ndarray, got a masked array; pass {expression(name)}.filled(0)"
+        )
     array = plain(array)
-    names = ("float32", "float64") if dtype is None else dtype if isinstance(dtype, tuple) else (np.dtype(dtype).name,)
     if array.dtype.name not in names or not array.dtype.isnative:
         expected = " or ".join(names)
         order = "" if array.dtype.isnative else ", whose bytes are not in this machine's order"

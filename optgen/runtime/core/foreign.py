@@ -5,7 +5,7 @@ Libraries are told by the names of their modules, so that none has to be there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,22 +23,29 @@ _BY_LIBRARY = {
 }
 
 
-def instead(given: Any, name: str) -> str:
-    """What to pass in the place of something, called so by the user, that is no array of NumPy."""
+def expression(name: str) -> str:
+    """What a user can write for something that messages have a name for, which may be words."""
+    return "it" if " " in name else name
+
+
+def instead(given: Any, name: str, dtypes: Sequence[str] = ("float64",)) -> str:
+    """What to pass in the place of something, called so by the user, that is no array of NumPy; some dtypes will do."""
+    name, kind = expression(name), "float" if "float64" in dtypes else repr(dtypes[0])
     library = type(given).__module__.partition(".")[0]
     if library == "cupy" or hasattr(given, "__cuda_array_interface__") or getattr(given, "is_cuda", False):
         return _ON_A_GPU
     if library in _BY_LIBRARY:
         return _BY_LIBRARY[library].format(name)
     if isinstance(given, np.generic | int | float):
-        return f"pass np.asarray({name}): what NumPy computes of arrays without dimensions is a number"
+        made = name if "float64" in dtypes and not isinstance(given, int | np.integer) else f"{name}, {kind}"
+        return f"pass np.asarray({made}): what NumPy computes of arrays without dimensions is a number"
     if isinstance(given, Mapping):
         if "params" in given:
             return "put all arrays into groups: [{'params': [...], 'lr': 0.1}, {'params': [...]}]"
         return "flatten it: one dict of arrays, with keys like 'layer.weight'"
     if isinstance(given, list | tuple):
         numbers = all(isinstance(item, int | float | list | tuple) for item in given)
-        return f"pass np.array({name}, float)" if numbers else "flatten it: one list of arrays"
+        return f"pass np.array({name}, {kind})" if numbers else "flatten it: one list of arrays"
     if hasattr(given, "__array__") or hasattr(given, "__dlpack__"):
         return f"pass np.array({name})"
     return "pass what numpy.asarray makes of it, in float32 or float64"

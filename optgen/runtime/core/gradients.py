@@ -38,10 +38,10 @@ def in_order(given: Parameters, grads: Arrays) -> list[Any]:
 
 def absent(gradients: list[Any], missing: str) -> frozenset[int]:
     """The parameters that a step leaves out: those without a gradient, if it may."""
+    if not isinstance(missing, str) or missing not in ("error", "skip"):
+        raise ValueError(f"missing = {missing!r}: expected 'error', or 'skip' to leave out what has no gradient")
     if missing == "error":
         return _NONE
-    if missing != "skip":
-        raise ValueError(f"missing = {missing!r}: expected 'error', or 'skip' to leave out what has no gradient")
     return frozenset(k for k, gradient in enumerate(gradients) if gradient is None)
 
 

@@ -18,7 +18,7 @@ from optgen.runtime.core.gradients import located
 from optgen.runtime.core.groups import as_plain, shown
 from optgen.runtime.core.holdings import Holdings
 from optgen.runtime.core.memory import Kinds, present
-from optgen.runtime.core.program import Array, Arrays, Call, Params, Value, as_step_count
+from optgen.runtime.core.program import Array, Arrays, Call, Params, Value, as_flag, as_step_count
 from optgen.runtime.core.sharing import Combine
 from optgen.runtime.core.storage import beside
 from optgen.runtime.core.turn import TURN, run
@@ -31,6 +31,11 @@ class OptimizerBase(Holdings):
     """
 
     _combine: Combine | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.program.hypers and not hasattr(type(self), name):
+            raise AttributeError(f"{name}: write set({name}=…), or step(grads, {name}=…) for one step alone")
+        super().__setattr__(name, value)
 
     @property
     def t(self) -> int:
@@ -71,7 +76,7 @@ class OptimizerBase(Holdings):
             self._begin_anew()
         of_params, like = self._state_of_params().items(), self._given.like_params
         shown = {name: like([self._memory.plain(x) for x in values]) for name, values in of_params}
-        return {**shown, **self._model_states(), **self._named_numbers()}
+        return MappingProxyType({**shown, **self._model_states(), **self._named_numbers()})
 
     def eval_params(self) -> Arrays:
         """The parameters to evaluate the model with, as new arrays like `params`.
@@ -96,12 +101,14 @@ class OptimizerBase(Holdings):
         Raises
         ------
         TypeError, ValueError
-            If a name is unknown, a value outside its domain, or there is no such group; nothing has changed then.
+            If a name is unknown, a value, or what a schedule says of the next step, outside its domain, or there is no
+            such group; nothing has changed then.
         """
         kept = self.program.kept(hypers)
         if group is not None and as_step_count("group", group, least=0) >= len(self._groups):
             raise ValueError(f"group = {group}: expected one of {len(self._groups)}, counted from 0, or None for all")
         with TURN:
+            self.program.at(self._t + 1, kept)
             self._groups = tuple(own | kept if group in (None, k) else own for k, own in enumerate(self._groups))
 
     def add_group(self, params: Arrays, **hypers: Value) -> None:
@@ -121,6 +128,9 @@ class OptimizerBase(Holdings):
         TypeError, ValueError
             If an argument is not as expected; nothing has changed then.
         """
+        first = params[0] if isinstance(params, list | tuple) and params else params
+        if isinstance(first, Mapping) and isinstance(first.get("params"), Mapping | list | tuple):
+            raise TypeError("params: expected arrays, got a group of them; write add_group(**group) for each")
         with TURN:
             new = {"params": params, **self.program.completed({**self._defaults, **hypers})}
             kind: Any = type(self)
@@ -221,6 +231,7 @@ class OptimizerBase(Holdings):
             If it is no mapping, an entry is missing, one too many, cannot be read, is NaN or otherwise not as expected.
             Nothing has changed then, nor is anything half loaded where an interrupt comes.
         """
+        as_flag("cast", cast)
         program, targets, tensors = self.program, self._entries(), len(self._params)
         read = saved.entries(program, state, targets)
         count = as_step_count("state dict entry 't'", read["t"], least=0)

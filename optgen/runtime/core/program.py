@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import signature
 from math import isfinite, nan
 from numbers import Real
 from operator import index
@@ -228,7 +229,7 @@ class Program:
             As by `checked`.
         """
         return {
-            name: value if self._is_schedule(name, value) else self._checked(name, value)
+            name: _as_schedule(name, value) if self._is_schedule(name, value) else self._checked(name, value)
             for name, value in given.items()
         }
 
@@ -290,6 +291,20 @@ class Program:
         return number
 
 
+def _as_schedule(name: str, value: Callable[[int], float]) -> Callable[[int], float]:
+    """A schedule that can be called with the number of a step."""
+    try:
+        taken = signature(value)
+    except (TypeError, ValueError):  # of what is compiled nothing may be known
+        return value
+    try:
+        taken.bind(1)
+    except TypeError as error:
+        what = "expected a number, or a schedule that is called with the number of the step alone"
+        raise TypeError(f"{name}: {what}, got {value!r}: {error}") from None
+    return value
+
+
 def as_float(name: str, value: Any) -> float:
     """A Python or NumPy number, or a 0-d array of one, as a float."""
     number = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
@@ -299,6 +314,13 @@ def as_float(name: str, value: Any) -> float:
         return float(number)
     except OverflowError:
         raise ValueError(f"{name}: expected a number that a float can hold, got one of a greater size") from None
+
+
+def as_flag(name: str, value: Any) -> bool:
+    """What is True or False as a bool; a TypeError if it is neither."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {type(value).__name__}")
+    return bool(value)
 
 
 def as_step_count(name: str, value: Any, *, least: int) -> int:

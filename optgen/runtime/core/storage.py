@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.core.program import Program
+from optgen.runtime.core.program import Program, as_flag
 
 FORMATS = ("float32", "float64", "bfloat16", "float16")
 """What elements can be stored as."""
@@ -23,8 +23,8 @@ _SHORT = {"f32": "float32", "f64": "float64", "bf16": "bfloat16", "f16": "float1
 
 def format_of(given: Any, what: str) -> str:
     """The name of a format, of which a user has said it in one way or another: ``"bf16"``, ``np.float32``, a dtype."""
-    name = _SHORT.get(given, given) if isinstance(given, str) else None
-    if name is None:
+    name = _SHORT.get(given, given) if isinstance(given, str) else "None" if given is None else None
+    if name is None:  # None itself is float64 to NumPy
         try:
             name = np.dtype(given).name
         except TypeError:
@@ -253,14 +253,12 @@ def wanted(
             why = "has one value for many elements and is always float64" if name in others else "is no state"
             known = ", ".join(program.states) or "none, for it has no state of elements"
             raise ValueError(f"store: in {program.name} {name!r} {why}; expected {known}")
-    if rounding not in ("nearest", "stochastic"):
+    if not isinstance(rounding, str) or rounding not in ("nearest", "stochastic"):
         raise ValueError(f"rounding: expected 'nearest' or 'stochastic', got {rounding!r}")
     if isinstance(rounding_seed, bool) or not isinstance(rounding_seed, int | np.integer):
         raise TypeError(f"rounding_seed: expected an integer, got {type(rounding_seed).__name__}")
-    for name, flag in (("master", master), ("kahan", kahan)):
-        if not isinstance(flag, bool | np.bool_):
-            raise TypeError(f"{name}: expected True or False, got {type(flag).__name__}")
+    master, kahan = as_flag("master", master), as_flag("kahan", kahan)
     if master and kahan:
         raise ValueError("master and kahan: expected one of them at most, both keep what parameters of 16 bits lack")
     formats = {name: format_of(its, f"store[{name!r}]") for name, its in (store or {}).items()}
-    return Wanted(formats, rounding, int(rounding_seed), bool(master), bool(kahan))
+    return Wanted(formats, rounding, int(rounding_seed), master, kahan)
