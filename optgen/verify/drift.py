@@ -29,7 +29,7 @@ from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.storage import uniform
 from optgen.runtime.cpu.compiled import compiled
 from optgen.runtime.cpu.notes import Due, make, prepared
-from optgen.verify.arithmetic import Digits
+from optgen.verify.arithmetic import FLOAT64, Digits
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, resumed_at, running
 from optgen.verify.error import Magnitudes
 from optgen.verify.memory import escapes
@@ -239,11 +239,14 @@ def _compensations(optimizer: Optimizer) -> Iterator[State]:
 
 
 def _stays_at_zero(optimizer: Optimizer, state: State) -> bool:
-    """Whether a state that was 0 is, to 40 digits, after a step from ordinary numbers; algebra may take minutes."""
-    old = ordinary(optimizer, [(4,)], np.random.default_rng(0)) | {state.name: [np.zeros(4)]}
-    by = Digits()
-    [new] = model_step(optimizer, Setting(TIMES[-1], optimizer.values()), old, by)[state.name]
-    return bool(np.all(np.less(by.apply("Abs", new), 1e-40)))
+    """Whether a state that was 0 is, to 40 digits, after a step from ordinary numbers; algebra may take minutes.
+
+    What is 0 in float64 too, as a product with what was 0 is, holds nothing.
+    """
+    old = ordinary(optimizer, [(16,)], np.random.default_rng(0)) | {state.name: [np.zeros(16)]}
+    by, setting = Digits(), Setting(TIMES[-1], optimizer.values())
+    [new], [rounded] = (model_step(optimizer, setting, old, x)[state.name] for x in (by, FLOAT64))
+    return bool(np.all(np.less(by.apply("Abs", new), 1e-40)) and np.any(rounded))
 
 
 def _in_real_numbers(optimizer: Optimizer, state: State) -> Expr:

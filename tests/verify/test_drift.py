@@ -124,6 +124,16 @@ def test_a_compensation_must_compensate(before, after, verdict, tmp_path):
     assert findings(kahan(tmp_path, before, after))["compensation by lost"].verdict is verdict
 
 
+def test_what_is_0_whatever_is_rounded_compensates_for_nothing(tmp_path):
+    scaled = Let(lost.next, lost * theta / (1 + theta**2))
+    rule = Optimizer("scaled", "Scaled", step=(scaled, Let(theta.next, theta - lr * (g + lost.next))))
+    path = tmp_path / "scaled.py"
+    path.write_text(source(rule, target_named("cpu"), Origin("0", "specs/scaled.py", "0")), encoding="utf-8")
+    found = findings(Candidate(rule, path))
+    assert "compensation by lost" not in found
+    assert {finding.verdict for finding in found.values()} == {Verdict.TESTED}
+
+
 def test_schedule_free_weights_stay_where_they_are(generated_by_name):
     """The average of equal points is that point, bit for bit, for 20,000 steps; factors in float32 move it by 1e-4."""
     kind = generated_by_name("schedule_free_adamw").module.ScheduleFreeAdamW
