@@ -39,6 +39,9 @@ PART = "drift"
 STEPS = 100_000
 OTHER_STEPS = 2_000
 """Of rules with totals, which take one call of the module each."""
+_AFTER, _OTHERS_AFTER = 7, 3
+"""So many steps after half of them what rests is there already. What is reset every so often is not, soon after a round
+number of steps, and the steps that are left are a prime number."""
 BOUND = 4.0
 """Units in the last place that something at rest may be off by."""
 _ELEMENTS = 24
@@ -116,7 +119,7 @@ class _Runner:
         with running():
             if self.program.phases or self.program.seeds:
                 return self._by_calls(theta, pool, after)
-            pool, half = pool.astype(theta.dtype), STEPS // 2
+            pool, half = pool.astype(theta.dtype), STEPS // 2 + _AFTER
             initial = self.program.initial(*self.values.values())[: len(self.program.states)]
             slots = {"theta": theta.copy(), "g": np.zeros_like(theta)}
             slots |= {name: np.full_like(theta, x) for name, x in zip(self.program.states, initial, strict=True)}
@@ -155,7 +158,7 @@ class _Runner:
         grads = [g.astype(theta.dtype).reshape(shape) for g in pool]
         for k in range(OTHER_STEPS):
             trained.step([grads[k % len(grads)]])
-            if k + 1 in (OTHER_STEPS // 2, OTHER_STEPS):
+            if k + 1 in (OTHER_STEPS // 2 + _OTHERS_AFTER, OTHER_STEPS):
                 ends.append({name: values.copy() for name, values in held().items()})
         return ends[0], ends[1]
 

@@ -11,6 +11,7 @@ import optgen
 from optgen import (
     MODEL,
     ROW,
+    STEP,
     TENSOR,
     ColNorm,
     Let,
@@ -145,6 +146,18 @@ ON_EDGES = {
 def test_where_rounding_decides_a_comparison_nothing_is_known_of_what_depends_on_it(step: tuple[Let, ...]) -> None:
     """A tenth is no float64: what is the float64 next to it is larger, and a kernel finds both equal."""
     assert not failures(list(numerics.check(candidate_of(*step), FEW)))
+
+
+def test_elements_whose_comparison_is_not_known_leave_the_numbers_of_the_host_known() -> None:
+    """SPAM counts the steps since its moments were reset, and clips what is large beside them."""
+    since = state("since", space=STEP)
+    clipped = Piecewise((sign(g) * sqrt(5000 * v), And(v > 0, g**2 > 5000 * v)), (g, True))
+    step = (
+        Let(since.next, Piecewise((1, since >= 500), (since + 1, True))),
+        Let(v.next, beta2 * v + (1 - beta2) * clipped**2),
+        Let(theta.next, theta - lr * clipped / (sqrt(v.next / (1 - beta2**since.next)) + eps)),
+    )
+    assert not failures(list(numerics.check(candidate_of(*step), Effort(draws=40))))
 
 
 LARGEST = Abs(g) >= TensorMax(Abs(g))
