@@ -43,9 +43,9 @@ SAID = {
     "x = [k for k in (1, 2) if g]": ("g counts as true", "Ne(g, 0)"),
     "x = Piecewise((m, t in (1, 2)), (g, True))": (
         "t in (1, 2) is False before the rule runs",
-        "write Or(Eq(t, 1), Eq",
+        "write Or(Eq(t, …), Eq",
     ),
-    "x = m if t not in {1, 2} else g": ("t not in {1, 2} is True before", "write Or(Eq(t, 1), Eq"),
+    "x = m if t not in {1, 2} else g": ("t not in {1, 2} is True before", "write And(Ne(t, …), Ne"),
     # Functions of other libraries.
     "x = np.sqrt(g)": ("no callable sqrt method", "write sqrt(…), with from sympy import sqrt"),
     "x = np.exp(g**2)": ("no callable exp method", "from sympy import exp"),

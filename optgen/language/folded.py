@@ -1,9 +1,9 @@
 """What Python, SymPy or NumPy has made something else of before an equation could hold it, without a word.
 
-``t == 1`` is False, since a symbol is no number, and ``g < oo`` is true of every real number; a Piecewise then drops a
-case. ``g and m`` is ``m``, since whatever is not 0 counts as true. ``np.sum(g)`` is ``g``, since NumPy sees one number
-there. What was written is still in the source, so that is read, where there is one, for such comparisons and calls, and
-each is asked again where it stood.
+``t == 1`` and ``t in (1, 2)`` are False, since a symbol is no number, and ``g < oo`` is true of every real number; a
+Piecewise then drops a case. ``g and m`` is ``m``, since whatever is not 0 counts as true. ``np.sum(g)`` is ``g``, since
+NumPy sees one number there. What was written is still in the source, so that is read, where there is one, for such
+comparisons and calls, and each is asked again where it stood.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import linecache
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
-from sympy import Basic, Expr, S
+from sympy import Basic, Expr, Number, S
 
 from optgen.errors import Location, Problem, SpecError
 from optgen.language.caller import calling_frame
@@ -38,10 +38,9 @@ _OF_ONE_ELEMENT = {
     "prod": "exp(TensorSum(log({0}))), for what is above 0",
 }
 """Functions of NumPy that make one number of an array, and what to write for each."""
-_SUSPECT = re.compile(
-    rf"[=!]=|\b(?:oo|inf|nan)\b|\.(?:{'|'.join(_OF_ONE_ELEMENT)})\(|\bin [(\[{{]|\b(?:and|or|not|if)\b"
-)
-_INSTEAD = {ast.Eq: "Eq", ast.NotEq: "Ne"}
+_SUSPECT = re.compile(rf"[=!]=|\b(?:oo|inf|nan|zoo|in|is|and|or|not|if)\b|\.(?:{'|'.join(_OF_ONE_ELEMENT)})\(")
+_INSTEAD = {ast.Eq: "Eq", ast.NotEq: "Ne", ast.Is: "Eq", ast.IsNot: "Ne"}
+_ONE_BY_ONE = {ast.In: "Or(Eq({0}, …), Eq({0}, …))", ast.NotIn: "And(Ne({0}, …), Ne({0}, …))"}
 _REACH = 40
 """So many lines an equation has at most, as far as this is concerned."""
 _DEPTH = 3
@@ -175,11 +174,12 @@ def _scoped(tree: ast.AST) -> Iterator[tuple[ast.AST, _Scopes]]:
 
 def _tests(node: ast.AST) -> Iterator[ast.expr]:
     """What may be used as a condition: of a Piecewise everything, elsewhere comparisons with a number."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Piecewise":
+    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Piecewise":
         yield from (pair.elts[1] for pair in node.args if isinstance(pair, ast.Tuple) and len(pair.elts) == 2)  # noqa: PLR2004
     elif isinstance(node, ast.Compare):
-        sides = (node.left, *(part for side in node.comparators for part in getattr(side, "elts", [side])))
-        if any(isinstance(side, ast.Constant) and isinstance(side.value, int | float) for side in sides):
+        sides = (node.left, *node.comparators)
+        among = isinstance(node.ops[0], ast.In | ast.NotIn)
+        if among or any(isinstance(side, ast.Constant) and isinstance(side.value, int | float) for side in sides):
             yield node
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _OF_ONE_ELEMENT:
         yield node
@@ -191,32 +191,37 @@ def _folded(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | 
     # What is asked of a symbol, its default say, Python may decide.
     asked = {part.value for part in parts if isinstance(part, ast.Attribute) and part.attr != "next"}
     known = [names.get(part.id) for part in parts if isinstance(part, ast.Name) and part not in asked]
-    if not any(isinstance(value, Basic) and value.has(Named) for value in known):
+    if any(isinstance(part, ast.Constant) and part.value is None for part in parts) or not any(
+        isinstance(value, Basic) and value.has(Named) for value in known
+    ):
         return None
     written, line = ast.unparse(node), source.splitlines()[node.lineno - 1].strip()
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _OF_ONE_ELEMENT:
         if getattr(names.get(ast.unparse(node.func.value)), "__name__", "") != "numpy":
             return None
         given = ", ".join(map(ast.unparse, node.args))
         fix = f"write {_OF_ONE_ELEMENT[node.func.attr].format(given)}, from optgen"
         return Problem(f"{written} is of one element alone: to NumPy a symbol is one number", fix, line)
-    decided = _decided(node, names)
-    if decided is None:
+    decided = _evaluated(node, names)
+    if not (isinstance(decided, bool) or decided in (S.true, S.false)):
         return None
     fix = "write finite(x) for 1 where x is a number and 0 where it is NaN or infinite"
     if isinstance(node, ast.Compare) and type(node.ops[0]) in _INSTEAD:
         sides = ", ".join(map(ast.unparse, (node.left, node.comparators[0])))
         fix = f"write {_INSTEAD[type(node.ops[0])]}({sides}): Python's == and != say at once whether both are the same"
-    elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
-        fix = "write Or(Eq(t, 1), Eq(t, 2)), a condition for each: Python says at once whether one is the same"
-    return Problem(f"the condition {written} is {decided} before the rule runs", fix, line)
+    elif isinstance(node, ast.Compare) and type(node.ops[0]) in _ONE_BY_ONE:
+        if not _are_numbers(_evaluated(node.comparators[0], names)):
+            return None
+        instead = _ONE_BY_ONE[type(node.ops[0])].format(ast.unparse(node.left))
+        fix = f"write {instead}, or compare with both ends: Python says at once whether one of them is the same"
+    return Problem(f"the condition {written} is {bool(decided)} before the rule runs", fix, line)
 
 
 def _taken_for_true(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | None:
     """What to say of an expression in symbols that was asked whether it is true: all are, but 0."""
     if isinstance(node, ast.BoolOp | ast.UnaryOp | ast.Compare | ast.Constant):
         return None
-    value = _asked_again(node, names)
+    value = _evaluated(node, names)
     if not isinstance(value, Expr) or not value.has(Named):
         return None
     written, line = ast.unparse(node), source.splitlines()[node.lineno - 1].strip()
@@ -224,19 +229,28 @@ def _taken_for_true(node: ast.expr, names: Mapping[str, Any], source: str) -> Pr
     return Problem(what, f"write a condition, Ne({written}, 0) say, in Piecewise, And, Or or Not, from sympy", line)
 
 
-def _decided(node: ast.expr, names: Mapping[str, Any]) -> bool | None:
-    """What a condition was decided to be, if it was."""
-    decided = _asked_again(node, names)
-    return bool(decided) if isinstance(decided, bool) or decided in (S.true, S.false) else None
-
-
-def _asked_again(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    """What an expression is; None where that cannot be known any more, or it calls what is not of SymPy."""
+def _evaluated(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """What an expression is when it is asked again; None if it calls what is not of SymPy, or is no more."""
     calls = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
-    homes = [str(getattr(names.get(getattr(call, "id", "")), "__module__", "")) for call in calls]
-    if not all(home.startswith(("sympy.", "optgen.language.")) for home in homes):
+    if not all(ast.unparse(call) == "range" or _is_of_sympy(call, names) for call in calls):
         return None
     try:
         return eval(compile(ast.Expression(node), "<condition>", "eval"), dict(names))  # noqa: S307 - it has just run
     except Exception:  # noqa: BLE001 - names that stand for something else by now
         return None
+
+
+def _is_of_sympy(called: ast.expr, names: Mapping[str, Any]) -> bool:
+    """Whether a function is SymPy's, or the language's, by its name or that of its module."""
+    path = ast.unparse(called).split(".")
+    found = names.get(path[0]) if all(part.isidentifier() for part in path) else None
+    for attribute in path[1:]:
+        found = getattr(found, attribute, None) if isinstance(found, ModuleType) else None
+    return str(getattr(found, "__module__", "")).startswith(("sympy.", "optgen.language."))
+
+
+def _are_numbers(values: Any) -> bool:
+    """Whether something holds numbers, and nothing else."""
+    if isinstance(values, range) or not isinstance(values, Collection):
+        return isinstance(values, range)
+    return bool(values) and all(isinstance(value, int | float | Number) for value in values)

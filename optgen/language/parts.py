@@ -2,7 +2,8 @@
 
 Whoever prints, checks or computes an equation takes it for a tree. One that is much larger as a tree than as a graph,
 or that is nested too deep for Python to read, is cut into locals before anything else looks at it. So is what a choice
-decides by where that is a choice itself: SymPy would multiply the cases of both.
+decides by where that is a choice itself: SymPy would multiply the cases of both; and a choice of very many cases, of
+which each is printed inside of the one before.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from sympy import Expr, Piecewise
+from sympy import Expr, Piecewise, S
 from sympy.functions.elementary.piecewise import ExprCondPair
 
-from optgen.language.graph import nodes, rebuilt
+from optgen.language.graph import choice, nodes, pair, rebuilt
 from optgen.language.symbols import Local, Named
 
 LARGEST = 500
 """As many nodes a tree may have, however often it says the same."""
 DEEPEST = 24
 """As many levels."""
+MOST_CASES = 64
+"""As many cases a choice may have; Python reads 200 parentheses in each other."""
 _WORTH_A_NAME = 3
 """Nodes of a part: those that branch have so many."""
 
@@ -56,7 +59,7 @@ def is_large(value: Any) -> bool:
 def _large(values: Sequence[Any], graph: Sequence[Any], one: Mapping[int, int]) -> set[int]:
     """Those of values that are too large or too deep as trees, or decide by what is a choice itself."""
     sizes, heights = dict[int, int](), dict[int, int]()
-    deciding = _deciding(graph)
+    deciding = _deciding(graph) | {id(x) for x in graph if isinstance(x, Piecewise) and len(x.args) > MOST_CASES}
     for node in graph:
         sizes[id(node)] = 1 + sum(sizes[id(x)] for x in node.args)
         heights[id(node)] = 1 + max((heights[id(x)] for x in node.args), default=0)
@@ -96,6 +99,14 @@ class _Cut:
         self.uses.update(one[id(value)] for value in values)
         self.made: dict[int, tuple[Any, int, int]] = {}  # what a node becomes, with its size and its height then
 
+    def in_runs(self, whole: Any, parts: list[Equation]) -> Any:
+        """A choice of as many cases as there may be, of which the last is what the others come to."""
+        cases = list(whole.args)
+        while len(cases) > MOST_CASES:
+            parts.append((next(self.names), choice(cases[-MOST_CASES:])))
+            cases[-MOST_CASES:] = [pair(parts[-1][0], S.true)]
+        return whole if len(cases) == len(whole.args) else choice(cases)
+
     def of(self, value: Any) -> tuple[Any, list[Equation]]:
         """What is left of a value, and the parts that no value before it has needed."""
         parts: list[Equation] = []
@@ -105,6 +116,8 @@ class _Cut:
                 continue
             below = [self.made[self.one[id(x)]] for x in node.args]
             new = rebuilt(node, [x for x, _, _ in below])
+            if isinstance(new, Piecewise):
+                new = self.in_runs(new, parts)
             size, height = 1 + sum(size for _, size, _ in below), 1 + max((height for *_, height in below), default=0)
             again = self.uses[which] > 1 and size >= _WORTH_A_NAME
             deep = (height >= DEEPEST or which in self.deciding) and node is not value

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sympy import Abs, Gt, Lt, Mul, Pow, S, sign, sqrt
+from sympy import Abs, Eq, Gt, Lt, Mul, Piecewise, Pow, S, sign, sqrt
 from sympy.core.relational import Relational
 
 from optgen.ir import Kernel, Sweep
 from optgen.language.domains import domain_of
+from optgen.language.order import factors
 from optgen.language.signs import sign_of
 from optgen.language.symbols import Hyper, Named
 
@@ -37,15 +38,23 @@ def _by_signs(sweep: Sweep, host: frozenset[Named]) -> Sweep:
         product = written_out(node.args[0])
         return sign_of(product, undefined=True) if _is_product(product) else node
 
-    def compared(node: Any) -> Any:
+    def signed_as_number(node: Any) -> Any:
+        product = written_out(node.args[0])
+        if not (_is_product(product) and factors(product)[2]):
+            return signed(node)
+        # Divided by 0 it is infinite, and has its own sign; so it has unless it has vanished.
+        return Piecewise((sign_of(product), Eq(node.args[0], 0)), (node, True))
+
+    def compared(relation: Any) -> Any:
+        node = relation.replace(lambda inside: isinstance(inside, sign), signed)
         left, right = node.args
         if S.Zero in node.args:
             left, right = written_out(left), written_out(right)
         return _compared(node.func(left, right, evaluate=False) if (left, right) != node.args else node)
 
     def settled(value: Any) -> Any:
-        of_products = value.replace(lambda node: isinstance(node, sign), signed)
-        return of_products.replace(lambda node: isinstance(node, Relational), compared)
+        by_signs = value.replace(lambda node: isinstance(node, Relational), compared)
+        return by_signs.replace(lambda node: isinstance(node, sign), signed_as_number)
 
     return replace(sweep, body=tuple(replace(assign, value=settled(assign.value)) for assign in sweep.body))
 

@@ -131,8 +131,12 @@ def unsure(after: Mapping[str, Ranged], by: InRange, many: int | None = None) ->
     masks = [mask for mask in by.doubtful if mask.any()]
     if by.totals or any(mask.shape not in ((), (many,), after["theta"].shape) for mask in masks):
         masks = [mask.any() if many is None else _any_of(mask, many) for mask in masks]
+    of_all: Any = reduce(np.logical_or, (mask for mask in masks if mask.shape in ((), (many,))), np.False_)
     doubtful: Any = reduce(np.logical_or, masks, np.False_)
-    return {name: replace(its, spoilt=its.spoilt | doubtful) for name, its in after.items()}
+    return {  # elements do not decide what becomes of a number of the host
+        name: replace(its, spoilt=its.spoilt | (doubtful if its.shape == after["theta"].shape else of_all))
+        for name, its in after.items()
+    }
 
 
 def _any_of(mask: Any, many: int) -> Any:

@@ -29,7 +29,7 @@ from optgen.runtime.core.beginning import fill
 from optgen.runtime.core.storage import uniform
 from optgen.runtime.cpu.compiled import compiled
 from optgen.runtime.cpu.notes import Due, make, prepared
-from optgen.verify.arithmetic import Digits
+from optgen.verify.arithmetic import FLOAT64, Digits
 from optgen.verify.candidate import BrokenError, Candidate, Effort, Finding, Verdict, program_of, resumed_at, running
 from optgen.verify.error import Magnitudes
 from optgen.verify.memory import escapes
@@ -39,6 +39,9 @@ PART = "drift"
 STEPS = 100_000
 OTHER_STEPS = 2_000
 """Of rules with totals, which take one call of the module each."""
+_AFTER, _OTHERS_AFTER = 7, 3
+"""So many steps after half of them what rests is there already. What is reset every so often is not, soon after a round
+number of steps, and the steps that are left are a prime number."""
 BOUND = 4.0
 """Units in the last place that something at rest may be off by."""
 _ELEMENTS = 24
@@ -116,7 +119,7 @@ class _Runner:
         with running():
             if self.program.phases or self.program.seeds:
                 return self._by_calls(theta, pool, after)
-            pool, half = pool.astype(theta.dtype), STEPS // 2
+            pool, half = pool.astype(theta.dtype), STEPS // 2 + _AFTER
             initial = self.program.initial(*self.values.values())[: len(self.program.states)]
             slots = {"theta": theta.copy(), "g": np.zeros_like(theta)}
             slots |= {name: np.full_like(theta, x) for name, x in zip(self.program.states, initial, strict=True)}
@@ -155,7 +158,7 @@ class _Runner:
         grads = [g.astype(theta.dtype).reshape(shape) for g in pool]
         for k in range(OTHER_STEPS):
             trained.step([grads[k % len(grads)]])
-            if k + 1 in (OTHER_STEPS // 2, OTHER_STEPS):
+            if k + 1 in (OTHER_STEPS // 2 + _OTHERS_AFTER, OTHER_STEPS):
                 ends.append({name: values.copy() for name, values in held().items()})
         return ends[0], ends[1]
 
@@ -239,11 +242,14 @@ def _compensations(optimizer: Optimizer) -> Iterator[State]:
 
 
 def _stays_at_zero(optimizer: Optimizer, state: State) -> bool:
-    """Whether a state that was 0 is, to 40 digits, after a step from ordinary numbers; algebra may take minutes."""
-    old = ordinary(optimizer, [(4,)], np.random.default_rng(0)) | {state.name: [np.zeros(4)]}
-    by = Digits()
-    [new] = model_step(optimizer, Setting(TIMES[-1], optimizer.values()), old, by)[state.name]
-    return bool(np.all(np.less(by.apply("Abs", new), 1e-40)))
+    """Whether a state that was 0 is, to 40 digits, after a step from ordinary numbers; algebra may take minutes.
+
+    What is 0 in float64 too, as a product with what was 0 is, holds nothing.
+    """
+    old = ordinary(optimizer, [(16,)], np.random.default_rng(0)) | {state.name: [np.zeros(16)]}
+    by, setting = Digits(), Setting(TIMES[-1], optimizer.values())
+    [new], [rounded] = (model_step(optimizer, setting, old, x)[state.name] for x in (by, FLOAT64))
+    return bool(np.all(np.less(by.apply("Abs", new), 1e-40)) and np.any(rounded))
 
 
 def _in_real_numbers(optimizer: Optimizer, state: State) -> Expr:

@@ -4,23 +4,29 @@ A value of elements is too large if it exceeds what the dtype of the kernel hold
 made in float64, and the products that are added as well, so that a square may be too large for the dtype as long as
 nothing but a total takes it; what varies over less than elements is float64 until an element meets it. What is too
 small for the dtype may be 0 where it meets an infinity. What depends on such values is spoilt.
+
+Where both sides of a comparison are nearly equal, rounding decides it, unless nothing has been rounded on the way: what
+is exact is followed too, through sums and products that have no errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from typing import Any
 
 import numpy as np
+from sympy import Expr, Rational
 
 from optgen.language.spaces import Space
 from optgen.verify.arithmetic import FLOAT64, Arithmetic, Value
 from optgen.verify.error import LOST
 
 _MARGIN = 256
-_ELEMENTS = frozenset({"row", "column"})
+_ELEMENTS = frozenset({"row", "column", "data"})
+_NORMAL = 2.0**-960
+"""Products of float64s that are no smaller have errors that float64 holds."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,10 @@ class Ranged:
     # bool: where a value on the way may have either sign: a sum has cancelled to less than its rounding
     # errors, or a product is too small for the dtype
     cancelled: Any
-    # Whether they differ between rows, and between columns. Only elements do both; all else is float64, whatever the
-    # dtype of the kernel.
+    exact: Any  # bool: where nothing has been rounded to get there, so that a kernel has the very number
+    # Whether they differ between rows, and between columns, and whether arrays have gone into them. Only elements do
+    # all; all else is float64, whatever the dtype of the kernel.
     over: frozenset[str]
-    given: bool = False  # whether nothing was computed to get there
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -45,11 +51,11 @@ class Ranged:
 
     def of_model(self, place: int) -> Ranged:
         """Those of one of many models."""
-        value, spoilt, product, cancelled = (
+        value, spoilt, product, cancelled, exact = (
             np.broadcast_to(mask, np.shape(mask)[:-1] + np.shape(self.value)[-1:])[..., place]
-            for mask in (self.value, self.spoilt, self.product, self.cancelled)
+            for mask in (self.value, self.spoilt, self.product, self.cancelled, self.exact)
         )
-        return Ranged(value, spoilt, product, cancelled, self.over, self.given)
+        return Ranged(value, spoilt, product, cancelled, exact, self.over)
 
     @property
     def out_of_range(self) -> Any:
@@ -65,13 +71,14 @@ class InRange(Arithmetic):
     # Whether something is added up. Magnitudes know what an element that is rounded to 0 does to others, but not what
     # the root of one does to a total, under which it may stand alone.
     totals: bool
-    # Where each comparison may come out either way: what is compared is nearly equal, and not as
-    # it was given, or its sign is not known. Where something is added up, the dtype may round it to 0.
+    # Where each comparison may come out either way: what is compared is nearly equal, and has been rounded, or its sign
+    # is not known. Where something is added up, the dtype may round it to 0.
     doubtful: list[Any] = field(default_factory=list, compare=False)
 
     def number(self, number: Any) -> Value:
-        """A float64: a plain number, exact in its own right."""
-        return FLOAT64.number(number)
+        """A float64: a plain number; it is exact if float64 holds it."""
+        value = FLOAT64.number(number)
+        return value if _is_held(number) else replace(self._lifted(value), exact=np.zeros(value.shape, bool))
 
     def array(self, numbers: Any) -> Value:
         """Elements."""
@@ -79,7 +86,7 @@ class InRange(Arithmetic):
 
     def reduced(self, numbers: Any, space: Space) -> Ranged:
         """Values of something else than elements, as arrays of reduced states have them."""
-        return _fresh(numbers, _ELEMENTS & {space.value})
+        return _fresh(numbers, _over(space))
 
     def apply(self, operation: str, *operands: Value) -> Value:
         """The operation in float64."""
@@ -89,6 +96,7 @@ class InRange(Arithmetic):
         over = frozenset[str]().union(*(operand.over for operand in operands))
         wide = over != _ELEMENTS
         kind = _kind(np.float64 if wide else self.dtype)
+        exact = self._is_exact(operation, operands, result, np.float64 if wide else self.dtype)
         sizes, size = list(map(np.absolute, numbers)), np.absolute(result)
         too_large = _all(map(np.isfinite, sizes)) & (size > kind.limit)
         if operation == "Div":
@@ -98,7 +106,7 @@ class InRange(Arithmetic):
             operation == "Add" and not wide
         ):  # what nothing is left of has no sign
             terms = np.maximum(reduce(np.maximum, sizes), kind.least) if operation == "Add" else kind.least
-            cancelled = cancelled | (size <= LOST * kind.eps * terms) & _all(size > 0 for size in sizes)
+            cancelled = cancelled | (size <= LOST * kind.eps * terms) & _all(size > 0 for size in sizes) & ~exact
         spoilt = _any(operand.out_of_range for operand in operands)
         if not wide:  # an element meets what is larger: it is rounded to the dtype
             narrowed = _any((size > kind.limit) & np.isfinite(size) for size in sizes)
@@ -111,8 +119,16 @@ class InRange(Arithmetic):
             product = too_large
         else:
             spoilt = spoilt | too_large
-        given = operation in ("Abs", "Max", "Min") and all(operand.given for operand in operands)
-        return Ranged(result, spoilt, product, cancelled, over, given)
+        return Ranged(result, spoilt, product, cancelled, exact, over)
+
+    def _is_exact(self, operation: str, operands: Sequence[Ranged], result: Any, dtype: Any) -> Any:
+        """Where an operation rounds nothing, nor has anything before it been rounded."""
+        if operation == "finite":  # what is not, for being too large, is told apart
+            return np.ones(result.shape, bool)
+        if not all(np.any(operand.exact) for operand in operands):
+            return np.zeros(result.shape, bool)
+        given = _all(operand.exact for operand in operands)
+        return given & _is_exact(operation, [x.value for x in operands], result) & _is_in(dtype, result)
 
     def product(self, over: Sequence[Value], under: Sequence[Value]) -> Value:
         """The product in float64, spoilt where it would be too large on the way in some order of its factors.
@@ -135,8 +151,8 @@ class InRange(Arithmetic):
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """The comparison of the numbers."""
         left, right = self._lifted(left), self._lifted(right)
-        sizes = [np.absolute(side.value) for side in (left, right)]
-        elements = _ELEMENTS in (left.over, right.over)  # what is known of others is float64
+        over, sizes = left.over | right.over, [np.absolute(side.value) for side in (left, right)]
+        elements = over == _ELEMENTS  # what is known of others is float64
         unsure: Any = (left.out_of_range | right.out_of_range) if elements or self.totals else np.False_
         if self.totals:
             least = _kind(self.dtype).least
@@ -144,34 +160,33 @@ class InRange(Arithmetic):
         else:
             nothing = np.inf if elements else _kind(np.float64).least  # of float64 only what is lost whole
             unsure = unsure | _any(side.cancelled & (np.absolute(side.value) < nothing) for side in (left, right))
-            if elements:
-                close = np.absolute(left.value - right.value) <= LOST * _kind(self.dtype).eps * np.maximum(*sizes)
-                exact = self._is_exact(left) & self._is_exact(right)
-                unsure = unsure | (close & (np.maximum(*sizes) > 0) & ~exact)
+        if over:  # what the host decides is decided as it should be
+            dtype, largest = self.dtype if elements else np.float64, np.maximum(*sizes)
+            close = np.absolute(left.value - right.value) <= LOST * _kind(dtype).eps * largest
+            exact = _all(side.exact & _is_in(dtype, side.value) for side in (left, right))
+            unsure = unsure | (close & (largest > 0) & np.isfinite(largest) & ~exact)
         self.doubtful.append(unsure)
         return FLOAT64.compare(relation, left.value, right.value)
-
-    def _is_exact(self, side: Ranged) -> Any:
-        """Where a kernel compares the very numbers."""
-        return side.given & np.equal(side.value, np.asarray(side.value).astype(self.dtype))
 
     def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
         """The function of the numbers, and of what is noted of each."""
         values = tuple(map(self._lifted, values))
-        value, spoilt, product, cancelled = (
+        value, spoilt, product, cancelled, exact = (
             np.asarray(function(*(getattr(value, name) for value in values)))
-            for name in ("value", "spoilt", "product", "cancelled")
+            for name in ("value", "spoilt", "product", "cancelled", "exact")
         )
-        return Ranged(value, spoilt, product, cancelled, frozenset[str]().union(*(its.over for its in values)))
+        return Ranged(value, spoilt, product, cancelled, exact, frozenset[str]().union(*(its.over for its in values)))
 
     def reduce(self, operation: str, value: Value, axis: int, space: Space) -> Value:
         """The reduction in float64, which makes products itself: over rows or columns of matrices, or all in a line."""
         value = self._lifted(value)
         made = FLOAT64.reduce(operation, value.value, axis, space)
         spoilt, cancelled = (mask.any(axis=axis, keepdims=True) for mask in (value.spoilt, value.cancelled))
-        some = np.shape(value.value)[axis] > 0  # the largest of nothing is minus infinity, as it should be
-        spoilt = spoilt | (np.absolute(made) > _kind(np.float64).limit) & some
-        return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, _ELEMENTS & {space.value})
+        count = np.shape(value.value)[axis]  # the largest of nothing is minus infinity, as it should be
+        spoilt = spoilt | (np.absolute(made) > _kind(np.float64).limit) & (count > 0)
+        rounded = operation == "Add" and count > 1
+        exact = np.zeros_like(spoilt) if rounded else value.exact.all(axis=axis, keepdims=True)
+        return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, exact, _over(space))
 
     def _lifted(self, value: Value) -> Ranged:
         return value if isinstance(value, Ranged) else self.reduced(value, Space.STEP)
@@ -180,7 +195,54 @@ class InRange(Arithmetic):
 def _fresh(numbers: Any, over: frozenset[str]) -> Ranged:
     value = np.asarray(numbers, np.float64)
     nowhere = np.zeros(value.shape, bool)
-    return Ranged(value, nowhere, nowhere, nowhere, over, given=True)
+    return Ranged(value, nowhere, nowhere, nowhere, np.ones(value.shape, bool), over)
+
+
+def _over(space: Space) -> frozenset[str]:
+    """Over what values vary that are no elements."""
+    return _ELEMENTS & {space.value} | (frozenset() if space is Space.STEP else {"data"})
+
+
+@lru_cache(maxsize=1024)  # the same few in each step
+def _is_held(number: Any) -> bool:
+    """Whether float64 holds a number; an int or a float is what it is there."""
+    return not isinstance(number, Expr) or number == Rational(*float(number).as_integer_ratio())
+
+
+def _is_in(dtype: Any, value: Any) -> Any:
+    """Where a dtype holds values."""
+    return np.equal(value, np.asarray(value).astype(dtype))
+
+
+def _is_exact(operation: str, numbers: Sequence[Any], result: Any) -> Any:
+    """Where an operation in float64 rounds nothing, as far as its error is known."""
+    match operation, *numbers:
+        case (("Abs" | "Max" | "Min" | "sign" | "floor" | "ceiling" | "finite"), *_):
+            return np.True_
+        case "Add", a, b:
+            there = result - a
+            return (a - (result - there)) + (b - there) == 0
+        case "Mul", a, b:
+            return _is_product(result, a, b)
+        case "Div", a, b:
+            return (result * b == a) & _is_product(a, result, b)
+        case "sqrt", a:
+            return (result * result == a) & _is_product(a, result, result)
+    return np.False_
+
+
+def _is_product(product: Any, a: Any, b: Any) -> Any:
+    """Where a product has no error (Dekker 1971)."""
+    (a_high, a_low), (b_high, b_low) = map(_halves, (a, b))
+    error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return (error == 0) & ((np.absolute(product) >= _NORMAL) | (a == 0) | (b == 0))
+
+
+def _halves(number: Any) -> tuple[Any, Any]:
+    """Two numbers of half as many digits, which make a float64."""
+    large = number * (2.0**27 + 1)
+    high = large - (large - number)
+    return high, number - high
 
 
 def _any(masks: Any) -> Any:

@@ -12,6 +12,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+import sympy
 from sympy import (
     FF,
     ITE,
@@ -137,6 +138,7 @@ from optgen.targets.base import Origin
 m, s, below = *state("m s"), local("below")
 x, i = Symbol("x"), Symbol("i", integer=True)
 f = Function("f")
+SOME, ONE = [1, 5, 9], Integer(1)
 DESCENT = Let(theta.next, theta - lr * g)
 
 
@@ -304,6 +306,17 @@ REFUSED = {
     "== of elements": (lambda: descent(Piecewise((g, g == theta), (2, True))), *DECIDED),
     "== within And": (lambda: descent(g * Piecewise((1, And(t == 1, lr > 0)), (2, True))), *DECIDED),
     "!= for Ne": (lambda: descent(g * Piecewise((1, t != 1), (2, True))), "is True before", "write Ne(t, 1)"),
+    "in for Or": (lambda: descent(Piecewise((g, t in (1, 2)), (m, True))), "is False before", "write Or(Eq(t, …)"),
+    "in of a range": (lambda: descent(g if t in range(5) else m), "is False before", "write Or(Eq(t, …)"),
+    "in of a list with a name": (lambda: descent(g if t in SOME else m), "is False before", "write Or(Eq(t, …)"),
+    "not in": (lambda: descent(g if t not in {1, 2} else m), "is True before", "write And(Ne(t, …)"),
+    "is for Eq": (lambda: descent(Piecewise((g, t is ONE), (m, True))), "is False before", "write Eq(t, ONE)"),
+    "an Eq with a complex infinity": (lambda: descent(Piecewise((0, Eq(g, zoo)), (m, True))), "is False", "finite(x)"),
+    "an Eq by the name of its module": (
+        lambda: descent(sympy.Piecewise((0, sympy.Eq(g, sympy.oo)), (m, True))),
+        "is False",
+        "write finite(x)",
+    ),
     "a comparison with infinity": (lambda: descent(Piecewise((g, g < oo), (0, True))), "is True", "write finite(x)"),
     "an Eq with infinity": (lambda: descent(Piecewise((0, Eq(g, oo)), (g, True))), "is False", "write finite(x)"),
     "an Eq with no number": (lambda: descent(Piecewise((0, Eq(g, nan)), (g, True))), "is False", "write finite(x)"),
@@ -470,6 +483,8 @@ COMPILED = {
         lambda: descent(Piecewise((g, (lambda g, t: g > 0 if t == 1 else g < 0)(g, 1)), (0, True))),
         G,
     ),
+    "a symbol among symbols": (lambda: descent(g if g in (g, m) and m not in [g] else m), G),
+    "a symbol that is there": (lambda: descent(g if m is not None else m), G),
     "one whose name is taken again": (lambda: descent((lambda t: sum(g for t in (1, 2) if t == 1))(t)), G),
     "a choice of cases": (
         lambda: descent(Piecewise(*((t * g, g > t) if t == 1 else (g, g > t) for t in (2, 1, 0)), (0, True))),

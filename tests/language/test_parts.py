@@ -116,6 +116,18 @@ def test_a_sum_of_a_thousand_terms_is_fused_in_parts_that_python_reads():
     assert max(line.count("(") for line in text.splitlines() if "fma" in line) < 200
 
 
+@pytest.mark.parametrize("times", [63, 64, 400])
+def test_a_choice_of_hundreds_of_cases_is_one_of_the_first_and_of_what_the_others_come_to(times):
+    many = rule(Piecewise(*((g * (k + 2), theta < k) for k in range(times)), (g, True)))
+    assert (len(many.step) > 2) == (times >= 64)
+    for target in TARGETS.values():
+        compile(pipeline.source(many, target, Origin("0", "a test", "0")), "rule", "exec")
+    old, grad = np.linspace(-2, times + 1, 50), np.linspace(-1, 1, 50)
+    new, _ = reference.step(many, [old], [grad], reference.start(many, [old]), 1, hypers={"lr": 1})
+    factors = [next((k + 2 for k in range(times) if value < k), 1) for value in old]
+    np.testing.assert_allclose(new[0], old - grad * (np.array(factors) + 1))
+
+
 def test_schedules_are_cut_too():
     value = t
     for k in range(125):

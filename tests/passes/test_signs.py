@@ -77,6 +77,31 @@ def test_a_product_that_vanishes_in_float32_decides_as_it_should(name: str) -> N
     np.testing.assert_array_equal(1 - optimizer.params[0], expected)
 
 
+QUOTIENTS = {
+    "by a size": (g / Abs(m), lambda g, m: g / abs(m)),
+    "by a number that may be 0": (-g / (m * theta), lambda g, m: -g / m),
+    "of a product": (g * m / (lr * Abs(g)), lambda g, m: g * m / abs(g)),
+}
+
+
+@pytest.mark.parametrize("name", QUOTIENTS)
+@pytest.mark.parametrize("is_named", [True, False])
+def test_the_sign_of_a_quotient_is_that_of_what_it_is(name: str, is_named: bool) -> None:  # noqa: FBT001 - both are tried
+    """Also where it vanishes in float32; divided by 0 it is infinite, and 0 by 0 has no sign."""
+    quotient, meant = QUOTIENTS[name]
+    first = (Let(named, quotient),) if is_named else ()
+    moved = Let(theta.next, theta - lr * sign(named if is_named else quotient))
+    made = optgen.compile(Optimizer("rule", "Rule", (*first, Let(m.next, m), moved))).Rule
+    sizes = np.array([0, 1, -1, 1e-26, -1e-26, 1e26, -1e38])
+    grad, moment = (x.ravel().astype(np.float32) for x in np.meshgrid([*sizes, np.inf], sizes))
+    optimizer = made([np.ones_like(grad)], lr=1)
+    optimizer.state["m"][0][:] = moment
+    optimizer.step([grad])
+    with np.errstate(all="ignore"):
+        expected = np.sign(meant(grad.astype(np.float64), moment.astype(np.float64)))
+    np.testing.assert_array_equal(1 - optimizer.params[0], expected)
+
+
 def test_a_sign_is_made_of_those_of_the_factors() -> None:
     assert sign_of(-lr * g / (sqrt(m) + 1)) == -sign(lr) * sign(g) * sign(1 / (sqrt(m) + 1))
     assert sign_of(g) == sign(g)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sympy import Eq, Mod, Piecewise, sqrt
 
 from optgen import Let, Optimizer, RowMean, RowNorm, g, local, state, t, theta
 from optgen.build import target_named
@@ -122,6 +123,27 @@ def test_a_small_difference_rests_as_its_terms_do(tmp_path):
 )
 def test_a_compensation_must_compensate(before, after, verdict, tmp_path):
     assert findings(kahan(tmp_path, before, after))["compensation by lost"].verdict is verdict
+
+
+def test_what_is_reset_every_so_often_does_not_rest(tmp_path):
+    """SPAM's moments, which are 0 at every 500th step; what they come to by then has its rounding errors."""
+    m, v = state("m v")
+    kept = [Piecewise((0, Eq(Mod(t - 1, 500), 0)), (x, True)) for x in (m, v)]
+    averages = Let(m.next, 0.9 * kept[0] + 0.1 * g), Let(v.next, 0.999 * kept[1] + 0.001 * g**2)
+    rule = Optimizer("reset", "Reset", step=(*averages, Let(theta.next, theta - lr * m.next / (sqrt(v.next) + eps))))
+    path = tmp_path / "reset.py"
+    path.write_text(source(rule, target_named("cpu"), Origin("0", "specs/reset.py", "0")), encoding="utf-8")
+    assert {finding.verdict for finding in findings(Candidate(rule, path)).values()} == {Verdict.TESTED}
+
+
+def test_what_is_0_whatever_is_rounded_compensates_for_nothing(tmp_path):
+    scaled = Let(lost.next, lost * theta / (1 + theta**2))
+    rule = Optimizer("scaled", "Scaled", step=(scaled, Let(theta.next, theta - lr * (g + lost.next))))
+    path = tmp_path / "scaled.py"
+    path.write_text(source(rule, target_named("cpu"), Origin("0", "specs/scaled.py", "0")), encoding="utf-8")
+    found = findings(Candidate(rule, path))
+    assert "compensation by lost" not in found
+    assert {finding.verdict for finding in found.values()} == {Verdict.TESTED}
 
 
 def test_schedule_free_weights_stay_where_they_are(generated_by_name):

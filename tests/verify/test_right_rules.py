@@ -11,6 +11,7 @@ import optgen
 from optgen import (
     MODEL,
     ROW,
+    STEP,
     TENSOR,
     ColNorm,
     Let,
@@ -30,7 +31,9 @@ from optgen import (
     t,
     theta,
 )
+from optgen.combinators import cautious, lookahead
 from optgen.hypers import beta1, beta2, eps, lr
+from optgen.specs.sgdw import sgdw_schedule
 from optgen.verify import memory, mutate, numerics, reference, settings, translation
 from optgen.verify.candidate import Candidate, Effort, Verdict, failures
 from optgen.verify.error import Magnitudes
@@ -116,6 +119,97 @@ def test_a_state_of_the_model_has_one_value_where_numbers_are_made_special() -> 
         Let(theta.next, theta - vt),
     )
     assert not failures(list(numerics.check(candidate_of(*step), FEW)))
+
+
+TENTH = Rational(1, 10)
+UPDATED, AVERAGED = Let(m.next, beta1 * m + g), Let(vt.next, beta1 * vt + (1 - beta1) * TensorMean(g**2))
+ON_EDGES = {
+    "a number of the model": (
+        Let(vg.next, Piecewise((vg + ModelMean(g**2), vg <= TENTH), (vg / 2, True))),
+        Let(theta.next, theta - lr * g / (1 + vg)),
+    ),
+    "a number of a tensor": (AVERAGED, Let(theta.next, theta - lr * Piecewise((g, vt > TENTH), (2 * g, True)))),
+    "ten of them": (AVERAGED, Let(theta.next, theta - lr * Piecewise((g, 10 * vt > 1), (2 * g, True)))),
+    "a third of one": (AVERAGED, Let(theta.next, theta - lr * Piecewise((g, vt / 3 <= TENTH), (2 * g, True)))),
+    "an element in a total": (
+        UPDATED,
+        Let(theta.next, theta - lr * TensorMean(Piecewise((g, m > TENTH), (2 * g, True)))),
+    ),
+    "what rounding makes 1": (
+        UPDATED,
+        Let(theta.next, theta - lr * TensorMean(Piecewise((g, Abs(m) / (Abs(m) + eps) < 1), (2 * g, True)))),
+    ),
+}
+
+
+@pytest.mark.parametrize("step", ON_EDGES.values(), ids=ON_EDGES)
+def test_where_rounding_decides_a_comparison_nothing_is_known_of_what_depends_on_it(step: tuple[Let, ...]) -> None:
+    """A tenth is no float64: what is the float64 next to it is larger, and a kernel finds both equal."""
+    assert not failures(list(numerics.check(candidate_of(*step), FEW)))
+
+
+def test_elements_whose_comparison_is_not_known_leave_the_numbers_of_the_host_known() -> None:
+    """SPAM counts the steps since its moments were reset, and clips what is large beside them."""
+    since = state("since", space=STEP)
+    clipped = Piecewise((sign(g) * sqrt(5000 * v), And(v > 0, g**2 > 5000 * v)), (g, True))
+    step = (
+        Let(since.next, Piecewise((1, since >= 500), (since + 1, True))),
+        Let(v.next, beta2 * v + (1 - beta2) * clipped**2),
+        Let(theta.next, theta - lr * clipped / (sqrt(v.next / (1 - beta2**since.next)) + eps)),
+    )
+    assert not failures(list(numerics.check(candidate_of(*step), Effort(draws=40))))
+
+
+LARGEST = Abs(g) >= TensorMax(Abs(g))
+
+
+@pytest.mark.parametrize("chosen", [LARGEST, 2 * Abs(g) >= TensorMax(2 * Abs(g)), g + 0 * m >= TensorMax(g)])
+def test_what_nothing_has_rounded_decides_a_comparison_of_equals(chosen: Any, tmp_path: Path) -> None:
+    candidate = candidate_of(Let(theta.next, theta - lr * Piecewise((g, chosen), (0, True))))
+    assert not failures(list(numerics.check(candidate, FEW)))
+    path = tmp_path / "rule.py"
+    relation = ">=" if " >= " in candidate.text else "<="
+    path.write_text(candidate.text.replace(f" {relation} ", f" {relation[0]} "), encoding="utf-8")
+    assert failures(list(numerics.check(Candidate(candidate.optimizer, path), FEW)))
+
+
+w, z = local("w z")
+BY_SIGN = {
+    "a product of names": (
+        Let(w, Piecewise((1, m.next * g > 0), (0, True))),
+        Let(z, lr * w * m.next),
+        Let(theta.next, theta - Piecewise((z, z * g > 0), (0, True))),
+    ),
+    "a quotient under a name": (
+        Let(z, -lr * m.next / (Abs(m) + eps)),
+        Let(theta.next, theta - Piecewise((z, sign(z) * sign(g) > 0), (0, True))),
+    ),
+    "the sign of a quotient": (Let(z, m.next / (Abs(m) + eps)), Let(theta.next, theta - lr * g * sign(z))),
+    "the sign of a quotient of products": (Let(theta.next, theta - lr * sign(g * m.next / (Abs(m) * eps))),),
+}
+
+
+@pytest.mark.parametrize("step", BY_SIGN.values(), ids=BY_SIGN)
+def test_what_is_decided_by_signs_of_what_names_stand_for_is_right(step: tuple[Let, ...]) -> None:
+    candidate = candidate_of(MOMENTUM, *step)
+    assert not failures(list(translation.check(candidate, FEW)))
+    assert not failures(list(numerics.check(candidate, FEW)))
+
+
+def test_a_sign_of_what_names_stand_for_that_is_wrong_is_found(tmp_path: Path) -> None:
+    candidate = candidate_of(MOMENTUM, *BY_SIGN["a quotient under a name"])
+    path = tmp_path / "rule.py"
+    for right, wrong in ((" > zero", " >= zero"), ("sign(m_next)", "sign(m)"), ("-c0*", "c0*")):
+        path.write_text(candidate.text.replace(right, wrong), encoding="utf-8")
+        assert (right in candidate.text) == bool(
+            failures(list(translation.check(Candidate(candidate.optimizer, path), FEW)))
+        )
+
+
+def test_a_value_that_two_sweeps_write_in_other_names_is_one() -> None:
+    """What is added up in one sweep and used in the next, where it is made of what the first has no use for."""
+    candidate = Candidate(stacked := cautious(lookahead(sgdw_schedule)), Path(str(optgen.compile(stacked).__file__)))
+    assert not failures(list(translation.check(candidate, FEW)))
 
 
 def test_what_is_wrong_under_the_name_of_another_value_is_found(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from optgen.verify.translation.algebra import CASES, proved, settled
 from optgen.verify.translation.kernels import launch
 from optgen.verify.translation.looking import symbol_of
 from optgen.verify.translation.meaning import Assumed
-from optgen.verify.translation.points import difference
+from optgen.verify.translation.points import at_random, difference
 from optgen.verify.translation.symbolic import SymbolicRun
 from optgen.verify.translation.where import EXTENTS, Layout
 
@@ -90,8 +90,7 @@ def _judged(
     # Choices keep their names: written into one another they would grow without bound.
     choices = frozenset(x for x, value in run.computed.items() if value.has(Piecewise) or said[x].has(Piecewise))
     for target in wrong_so_far:
-        if _equal_written_out(optimizer, run, target, choices, draw):
-            verdicts[target] = Verdict.PROVED, ""
+        verdicts[target] = _written_out(optimizer, run, target, choices, draw) or verdicts[target]
     for slot, stored in values.items():
         own = (Verdict.PROVED, "") if stored == slot.next else settled(stored, said[slot.next], spaces, draw)
         used = [target for target in verdicts if target in _uses(slot.next, stored, run.computed)]
@@ -120,12 +119,12 @@ def _equations(optimizer: Optimizer) -> Mapping[Named, Expr]:
     return {let.target: _undrawn(plain(let.value)) for let in optimizer.equations}
 
 
-def _equal_written_out(
+def _written_out(
     optimizer: Optimizer, run: SymbolicRun, target: Named, choices: frozenset[Named], draw: random.Random
-) -> bool:
-    """Whether algebra shows code and spec equal without names: what is under other names, a rho - 4 written out say.
+) -> tuple[Verdict, str] | None:
+    """How code and spec are known to be equal without names, if they are: what is under others, a rho - 4 written out.
 
-    The fewer names are written out, the less there is to prove.
+    The fewer names are written out, the less there is to prove. Conditions on signs are beyond algebra.
     """
     spaces, names = optimizer.spaces, [x for x in run.computed if x not in choices]
 
@@ -136,8 +135,11 @@ def _equal_written_out(
         return code, _said(optimizer, run.case, frozenset(run.computed) - set(out))[target]
 
     if difference(*sides(names), spaces, draw):
-        return False
-    return any(proved(*sides(names[k:]), spaces) for k in reversed(range(len(names))))
+        return None
+    if any(proved(*sides(names[k:]), spaces) for k in reversed(range(len(names)))):
+        return Verdict.PROVED, ""
+    found = at_random(*sides(names), spaces, draw) if any(side.has(sympy.sign) for side in sides(names)) else None
+    return found if found and found[0] is not Verdict.FAILED else None
 
 
 def _uses(target: Named, stored: Expr, computed: Mapping[Named, Expr]) -> set[Named]:

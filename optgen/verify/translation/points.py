@@ -228,6 +228,7 @@ def _at_points(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> I
     """Compute two expressions at one random point after another."""
     # A sign hides what it is the sign of: nearly all points would agree whatever stands in it. So does `finite`.
     # What stands for it, x/(1 + abs(x)), is written so that it is 1 of what is infinite.
+    code, spec = (side.replace(sympy.sign, _by_factors) for side in (code, spec))
     code, spec = (side.replace(sympy.sign, lambda x: 1 / (1 / x + sympy.sign(x))) for side in (code, spec))
     code, spec = (side.replace(finite, lambda x: 1 / (1 + x**2)) for side in (code, spec))
     symbols = sorted(_outside(code) | _outside(spec), key=str)
@@ -246,6 +247,19 @@ def _at_points(code: Expr, spec: Expr, spaces: Spaces, draw: random.Random) -> I
             continue  # a root that is not rational, say
         point = {symbol: model.number(symbol, model.space(symbol), place) for symbol in symbols}
         yield Point(point, model.at(code, place), model.at(spec, place), on_edge)
+
+
+def _by_factors(value: Expr) -> Expr:
+    """The sign of a product, as the product of the signs of what is multiplied; a quotient may have none."""
+    product = sympy.factor_terms(value) if isinstance(value, sympy.Add) else value
+    match product:
+        case sympy.Mul() if sympy.fraction(product)[1].is_number:
+            return sympy.Mul(*map(_by_factors, product.args))
+        case sympy.Pow(base=base, exp=exponent) if exponent.is_Integer and exponent > 0:
+            return _by_factors(base) if exponent % 2 else _by_factors(base) ** 2
+        case sympy.Abs():
+            return _by_factors(product.args[0]) ** 2
+    return sympy.sign(product)
 
 
 def _is_undecided(left: Any, right: Any) -> bool:

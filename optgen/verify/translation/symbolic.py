@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import xor
 from typing import Any
 
 from sympy import Expr, S, cancel
@@ -14,6 +16,7 @@ from optgen.language.symbols import Named, State, algebraic, t
 from optgen.language.text import text
 from optgen.loops import nodes
 from optgen.verify.reader import Rejected
+from optgen.verify.translation.algebra import equal
 from optgen.verify.translation.meaning import Assumed, meant, number
 
 Names = dict[str, Any]
@@ -85,9 +88,15 @@ class SymbolicRun:
         if target is None or value == target:
             return value
         known = self.computed.setdefault(target, value)
-        if known != value and not _is_equal(known, value):
+        if known != value and not _is_equal(known, value) and not self.is_equal_written_out(known, value):
             raise Rejected(f"`{name}` is given a second value, `{text(value)}`")
         return target
+
+    def is_equal_written_out(self, *sides: Expr) -> bool:
+        """Whether algebra shows two values equal without the names that one of them alone is made of."""
+        while names := reduce(xor, (side.free_symbols for side in sides)) & self.computed.keys():
+            sides = tuple(side.xreplace({name: self.computed[name] for name in names}) for side in sides)
+        return not any(side.has(reductions.Reduction) for side in sides) and equal(*sides)
 
     def value(self, node: nodes.Expression, names: Names) -> Expr:
         """The algebra of an expression."""
