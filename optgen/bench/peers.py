@@ -181,6 +181,7 @@ def _torch(peer: str, its: Theirs, hypers: Hypers, tensors: list[Any]) -> Callab
         how = {"fused": True}
     step = kind(tensors, **words, **how).step
     if peer == COMPILED:
+        torch.compiler.reset()  # else the steps of a ninth optimizer run as they are: all have the same code
         step = torch.compile(step)
     return _surrounded(step, hypers, tensors)
 
