@@ -119,7 +119,7 @@ class _Runner:
         with running():
             if self.program.phases or self.program.seeds:
                 return self._by_calls(theta, pool, after)
-            pool, half = pool.astype(theta.dtype), STEPS // 2 + _AFTER
+            pool, half = pool.astype(theta.dtype), STEPS // 2
             initial = self.program.initial(*self.values.values())[: len(self.program.states)]
             slots = {"theta": theta.copy(), "g": np.zeros_like(theta)}
             slots |= {name: np.full_like(theta, x) for name, x in zip(self.program.states, initial, strict=True)}
@@ -135,7 +135,8 @@ class _Runner:
             row = scalars[:1].copy()
             (step,) = prepared([Due(partial(self.program.sweep, rows, task, storage, row))])
             (notes,) = step.args
-            for part in (scalars[half:], scalars[half:]) if after else (scalars[:half], scalars[half:]):
+            first, then = (scalars[half:],) * 2 if after else (scalars[: half + _AFTER], scalars[half + _AFTER :])
+            for part in (first, then):  # what goes on does so where a cycle is at, after half as after all
                 _drive(notes, row, slots["g"], pool, part)
                 ends.append({name: x.copy() for name, x in slots.items() if name != "g"})
             return ends[0], ends[1]
