@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optgen.language.text import listed
-
 Line = Sequence[Any]
 """Texts and formulas, one after another."""
 
@@ -202,9 +200,9 @@ def _bits(sheet: dict[str, Any]) -> Iterator[Block]:
     yield Heading("The same bits")
     reasons = []
     if found["elements"]:
-        reasons.append(f"elements use {listed(found['elements'])} of a library")
+        reasons.append(f"elements use {_listed(found['elements'])} of a library")
     if found["scalars"]:
-        reasons.append(f"the numbers of a step use {listed(found['scalars'])} of a library")
+        reasons.append(f"the numbers of a step use {_listed(found['scalars'])} of a library")
     if found["draws"]:
         reasons.append("draws use a library's logarithm, sine and cosine")
     if "sum" in found["totals"]:
@@ -214,6 +212,11 @@ def _bits(sheet: dict[str, Any]) -> Iterator[Block]:
         return
     yield Prose(["On one machine, for any size of array and any number of threads. In last digits others may differ:"])
     yield Items([("", [reason]) for reason in reasons])
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as prose lists them; `optgen.language.text.listed` would take SymPy, and a page that is known none."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def _kin(sheet: dict[str, Any]) -> Iterator[Block]:
