@@ -54,16 +54,16 @@ def contender(choice: Choice, given: Mapping[str, float]) -> Mover:
     return Mover(declared.name, getattr(module, declared.title), module.PROGRAM, own)
 
 
-def path(who: Mover, surface: Surface, steps: int) -> Path:
-    """Where a rule goes, at the learning rate that is given or else at the one of `RATES` that is lowest on average.
+def path(who: Mover, surface: Surface, steps: int, rates: Floats = RATES) -> Path:
+    """Where a rule goes, at the learning rate that is given or else at the one of `rates` that is lowest on average.
 
     The noise of the gradients is the same for all rules.
     """
     if "lr" in who.given or "lr" not in who.program.hypers:
         return _path(who, surface, walked(who, surface, [who.given], steps), who.given.get("lr"))
-    tried = walked(who, surface, [{**who.given, "lr": rate} for rate in RATES.tolist()], steps)
+    tried = walked(who, surface, [{**who.given, "lr": rate} for rate in rates.tolist()], steps)
     best = int(np.argmin(_quality(surface, tried)))
-    return _path(who, surface, tried[:, best : best + 1], float(RATES[best]))
+    return _path(who, surface, tried[:, best : best + 1], float(rates[best]))
 
 
 def walked(who: Mover, surface: Surface, settings: Sequence[Mapping[str, float]], steps: int) -> Floats:
