@@ -76,7 +76,7 @@ def refuse_folded_in(source: str, names: Mapping[str, Any], file: str, calls: tu
             continue
         # Around a call alone they are those of its frame, whose names are known; but what may be None there is asked.
         inside = (names for scope, names in scopes if is_truth or not calls or _is_within(scope, calls))
-        if frozenset[str]().union(*inside) & {x.id for x in ast.walk(condition) if isinstance(x, ast.Name)}:
+        if frozenset[str]().union(*inside) & _names(condition):
             continue
         if problem := (_taken_for_true if is_truth else _folded)(condition, names, source):
             raise SpecError([problem], location=Location(file, condition.lineno))
@@ -126,7 +126,7 @@ def _conditions(source: str) -> tuple[tuple[ast.expr, _Scopes, bool], ...]:
     return (*compared, *truths)
 
 
-def _names(node: ast.expr) -> set[str]:
+def _names(node: ast.AST) -> set[str]:
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
@@ -135,8 +135,7 @@ def _named_once(tree: ast.AST) -> set[str]:
     nodes = list(ast.walk(tree))
     again = {name for node in nodes if isinstance(node, ast.For | ast.AugAssign) for name in _names(node.target)}
     given = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
-    names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    return {name for name in names if given[name] <= 1} - again
+    return {name for name in _names(tree) if given[name] <= 1} - again
 
 
 def _truths(node: ast.AST) -> Iterator[ast.expr]:

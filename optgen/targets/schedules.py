@@ -69,8 +69,11 @@ class _PlainPrinter(CodePrinter):
 
 def _may_be_0(base: Expr) -> bool:
     """Whether the base of a power is 0 for a hyperparameter at an end of its domain."""
-    (hyper,) = base.atoms(Hyper) if len(base.atoms(Hyper)) == 1 and base.free_symbols == base.atoms(Hyper) else (None,)
-    domain = None if hyper is None else domain_of(hyper)
+    hypers = base.atoms(Hyper)
+    if len(hypers) != 1 or base.free_symbols != hypers:
+        return False
+    (hyper,) = hypers
+    domain = domain_of(hyper)
     if domain is None:
         return False
     ends = [domain.low] * (not domain.low_open) + [domain.high] * (not domain.high_open)
