@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from optgen.errors import Problem
 
 _CHOICE = "write Piecewise((value, condition), (other, True)), from sympy"
+_NAMED = "name parts of the expression: Let(part, …) with part = local('part')"
 _CALLS = {
     "Let": "write Let(target, value)",
     "Optimizer": 'write Optimizer("my_rule", title="MyRule", step=(Let(theta.next, …), …), reference="…")',
@@ -200,7 +201,8 @@ ADVICE: tuple[Row, ...] = (
     Row(SyntaxError, "indent", "start the line where the others start"),
     Row(SyntaxError, "outside function", "leave it out: a spec file only declares"),
     Row(SyntaxError, "", "mend the line"),
-    Row(RecursionError, "", "name parts of the expression: Let(part, …) with part = local('part')"),
+    Row(RecursionError, "", _NAMED),
+    Row(AssertionError, "", _NAMED, r"^(?!assert\b)"),  # SymPy's, of choices inside of choices that it multiplies out
     Row(SystemExit, "", "take out what ends the program: a spec file only declares"),
 )
 """From the particular to the general."""

@@ -200,6 +200,8 @@ SAID = {
     "x = -": ("it is not Python", "mend the line"),
     "exit()": ("SystemExit", "take out what ends the program"),
     "def f(x): return f(x)\nf(1)": ("RecursionError", "name parts of the expression"),
+    # As SymPy does, of choices inside of choices that it multiplies out.
+    "def f(): raise AssertionError\nf()": ("AssertionError", "name parts of the expression"),
     "x = 1/0": ("ZeroDivisionError", "divide by something that is not 0"),
     "assert False": ("AssertionError", "mend what this line does"),
     "class Odd(Exception): pass\nraise Odd('this')": ("Odd: this", "mend what this line does"),

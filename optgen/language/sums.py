@@ -198,6 +198,8 @@ def settled(expression: Any) -> Any:
     """An expression as it is compiled: products, powers and sums of two terms are SymPy's own."""
 
     def own(node: Any, arguments: Sequence[Any]) -> Any:
+        if isinstance(node, InOrder):  # whose first terms are sorted: to ask again compares them with what they were
+            return Expr.__new__(InOrder, *arguments)
         kind = _AS_SYMPY.get(type(node))
         return kind(*arguments, evaluate=False) if kind else reworded(node, arguments)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sympy import Abs, Expr, Max, Piecewise, sin, tanh
+from sympy import Abs, Expr, Max, Piecewise, cos, sin, tanh
 
 from optgen import Let, Optimizer, Schedule, SpecError, g, local, pipeline, state, t, theta
 from optgen.hypers import beta1, lr
@@ -60,6 +60,13 @@ def test_what_is_made_of_an_expression_grows_with_it(make):
         for times in (4, 12)
     ]
     assert len(texts[1]) < 6 * len(texts[0])
+
+
+def test_terms_that_are_large_as_trees_are_not_compared_with_what_they_were():
+    value = g
+    for _ in range(40):  # compared as trees that is 3**40 comparisons
+        value = cos(value) * value + value
+    assert len(nodes(Let(theta.next, theta - lr * value).value)) < 200
 
 
 @pytest.mark.parametrize("make", [folded, chosen])
