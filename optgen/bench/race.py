@@ -277,10 +277,12 @@ def _row(name: str, times: Mapping[str, Sequence[float]]) -> dict[str, Any]:
 @contextmanager
 def on_threads(number: int) -> Iterator[None]:
     """Where Numba's kernels, and PyTorch where it is installed, run on so many threads."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(number)
+    # First PyTorch: where it finds the OpenMP that Numba's threads have loaded it takes that for its own, and then each
+    # root of 4,096 numbers waits for a thread that MKL starts, for 4 ms.
     torch = None if "torch" in peers.missing() else import_module("torch")
     theirs = torch.get_num_threads() if torch else 0
+    before = numba.get_num_threads()
+    numba.set_num_threads(number)
     _start_threads()
     if torch:
         torch.set_num_threads(number)  # after Numba's have started, which can reset their number (numba#9387)
