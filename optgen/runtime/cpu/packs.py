@@ -19,8 +19,6 @@ from numba.core.lowering import Lower
 
 __all__ = ["LowerOfRuns"]
 
-_WIDTH = 8
-"""As many of float32 as AVX takes at once; where packs are narrower or elements wider, LLVM makes several of them."""
 _TOTALS = "lanes"
 """What a function calls that keeps totals."""
 
@@ -44,12 +42,18 @@ class LowerOfRuns(Lower):
         """Write a statement; where it ends such a loop, say how that is to be packed."""
         super().lower_inst(inst)
         if any(inst is end for end in self._ends):
-            self.builder.block.terminator.set_metadata("llvm.loop", _packed(self.module))
+            features = self.context.codegen()._tm_features  # noqa: SLF001 - what LLVM is told of the processor
+            width = 16 if "+avx512f" in features else 8
+            self.builder.block.terminator.set_metadata("llvm.loop", _packed(self.module, width))
 
 
-def _packed(module: Any) -> Any:
-    """What is said of a loop. It names itself first: LLVM takes two that say the same for one."""
-    width = module.add_metadata(["llvm.loop.vectorize.width", ir.IntType(32)(_WIDTH)])
+def _packed(module: Any, elements: int) -> Any:
+    """What is said of a loop of which so many elements, of float32, go through an instruction of AVX-512 or AVX.
+
+    Where packs are narrower or elements wider, LLVM makes several of them. The loop names itself first: LLVM takes two
+    that say the same for one.
+    """
+    width = module.add_metadata(["llvm.loop.vectorize.width", ir.IntType(32)(elements)])
     loop = module.add_metadata([width, str(len(module.metadata))])
     loop.operands = (loop, width)
     return loop
