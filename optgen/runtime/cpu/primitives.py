@@ -17,7 +17,15 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from optgen.runtime.cpu.borrowed import array_at
-from optgen.runtime.cpu.compiled import CompilerOfScalars, CompilerOfSmallKernels, compiled, outlined, part, runs
+from optgen.runtime.cpu.compiled import (
+    CompilerOfKernels,
+    CompilerOfScalars,
+    CompilerOfSmallKernels,
+    compiled,
+    outlined,
+    part,
+    runs,
+)
 from optgen.runtime.cpu.notes import kernel
 
 __all__ = [
@@ -119,8 +127,12 @@ def parallel_sweep(function: Function) -> Function:
 
 
 def between_sweeps(function: Function) -> Function:
-    """Compile what is done between two sweeps, in float64, for the tensors ``at.tensors``."""
-    return kernel(function, by=CompilerOfSmallKernels)
+    """Compile what is done between two sweeps, in float64, for the tensors ``at.tensors``.
+
+    Of a vector, whose columns have one element each, there are as many values as elements: loops over columns are
+    worth packing.
+    """
+    return kernel(function, by=CompilerOfKernels if "columns" in function.__code__.co_names else CompilerOfSmallKernels)
 
 
 def of_one_type(*kinds: Any) -> Any:
