@@ -81,21 +81,41 @@ def _moved(branch: Branch) -> dict[str, Any]:
     }
 
 
-def usual_branch(optimizer: Optimizer, kernel: Kernel, steps: range = LATER) -> Branch:
-    """The branch that runs at most of some steps with the default hyperparameters, once it has settled unless said.
+def usual_branch(optimizer: Optimizer, kernel: Kernel) -> Branch:
+    """The branch that runs at most steps with the default hyperparameters, once it has settled.
 
     It is the last where that depends on more than the host knows: a sum over all elements, say.
     """
-    *chosen, last = kernel.branches
-    conditions = [branch.when for branch in chosen]
+    return kernel.branches[_most(_run(optimizer, kernel, LATER))]
+
+
+def branches_in_turn(optimizer: Optimizer, kernel: Kernel, steps: range) -> tuple[Branch, ...]:
+    """The branches that run one after another, again and again, at some steps with the default hyperparameters.
+
+    It is the one that runs at most of them where none recur.
+    """
+    runs = _run(optimizer, kernel, steps)
+    length = next((k for k in range(1, len(LATER)) if runs[k:] == runs[:-k]), None)
+    return tuple(kernel.branches[k] for k in (runs[:length] if length else [_most(runs)]))
+
+
+def _most(runs: Sequence[int]) -> int:
+    return Counter(runs).most_common(1)[0][0]
+
+
+def _run(optimizer: Optimizer, kernel: Kernel, steps: range) -> list[int]:
+    """The number of the branch that runs at each step; of the last where the host does not know."""
+    *chosen, last = range(len(kernel.branches))
+    conditions = [kernel.branches[k].when for k in chosen]
+    unknown = [last] * len(steps)
     needed = _needed(optimizer, conditions)
     numbers = [number for number in optimizer.numbers if number in needed]
     known: dict[Named, float] = {hyper: hyper.usual for hyper in optimizer.hypers}
     compute = [(let.target, _function(let.value)) for let in optimizer.equations if let.target in needed]
     decide = list(map(_function, conditions))
     if not chosen or not needed <= {t, *known, *numbers, *(target for target, _ in compute)}:
-        return last
-    runs: Counter[int] = Counter()
+        return unknown
+    runs: list[int] = []
     try:
         known.update({number: _function(number.init)(known) for number in numbers})
         for step in range(1 if numbers else steps.start, steps.stop):
@@ -103,11 +123,11 @@ def usual_branch(optimizer: Optimizer, kernel: Kernel, steps: range = LATER) -> 
             for target, value in compute:
                 known[target] = value(known)
             if step in steps:
-                runs[next((number for number, holds in enumerate(decide) if holds(known)), len(chosen))] += 1
+                runs.append(next((number for number, holds in enumerate(decide) if holds(known)), last))
             known.update({number: known[number.next] for number in numbers})
     except (ArithmeticError, NameError, TypeError, ValueError):  # a function or a number that Python does not have
-        return last
-    return kernel.branches[runs.most_common(1)[0][0]]
+        return unknown
+    return runs
 
 
 def _needed(optimizer: Optimizer, conditions: Sequence[Basic]) -> set[Named]:

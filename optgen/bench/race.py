@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import cycle
 from math import ceil, inf
-from statistics import median
+from statistics import mean, median
 from time import perf_counter
 from typing import Any
 
@@ -63,7 +63,7 @@ class Subject:
 
     name: str  # what it is called
     kind: Any  # the generated class
-    branch: Branch  # what runs at most of its steps
+    branches: tuple[Branch, ...]  # what runs at its steps, one after another and again
 
 
 def given(model: Tensors, kept: StoredAs, seed: int) -> list[Array]:
@@ -144,10 +144,10 @@ def _loops(subject: Subject, heat: Heat, optimizer: Any, params: list[Array], gr
 
     A model of one tensor has them done on the optimizer's own arrays, others on one long array for each slot.
     """
-    moved = beside(sweeps_of(subject.branch), heat.kept)
-    if not moved:
+    moved = [beside(sweeps_of(branch), heat.kept) for branch in subject.branches]
+    slots = dict.fromkeys(name for sweeps in moved for each in sweeps for name in each.slots)
+    if not slots:
         return []
-    slots = dict.fromkeys(name for each in moved for name in each.slots)
     own: dict[str, Array] = {}
     if len(params) == 1:
         own = {"theta": params[0], "g": grads[0]}
@@ -155,11 +155,21 @@ def _loops(subject: Subject, heat: Heat, optimizer: Any, params: list[Array], gr
     formats = formats_of(slots, heat.kept)
     size = heat.model.elements
     arrays = {name: own[name].reshape(-1) if name in own else np.ones(size, dtype_of(formats[name])) for name in slots}
-    contenders = [Contender(LOOP, loop(moved, arrays))]
-    (least,) = beside([once(subject.branch)], heat.kept)
-    if len(moved) > 1 and least.slots:
-        contenders.append(Contender(ONCE, loop([least], arrays)))
+    contenders = [Contender(LOOP, _in_turn([loop(sweeps, arrays) for sweeps in moved]))]
+    least = [beside([once(branch)], heat.kept) for branch in subject.branches]
+    if any(len(sweeps) > 1 for sweeps in moved) and all(each.slots for sweeps in least for each in sweeps):
+        contenders.append(Contender(ONCE, _in_turn([loop(sweeps, arrays) for sweeps in least])))
     return contenders
+
+
+def _in_turn(steps: Sequence[Callable[[], None]]) -> Callable[[], None]:
+    """A step that is one of some after another."""
+    turns = cycle(steps)
+
+    def step() -> None:
+        next(turns)()
+
+    return step if len(steps) > 1 else steps[0]
 
 
 def beside(moved: Sequence[Moving], kept: StoredAs) -> list[Moving]:
@@ -218,13 +228,14 @@ def _calls_of(step: Callable[[], None], seconds: float) -> tuple[int, float]:
     return max(1, ceil(seconds / max(one, 1e-9))), one
 
 
-def times_of(contenders: Sequence[Contender], pace: Pace) -> dict[str, list[float]]:
-    """Let contenders take turns: the seconds of a step of each, in every round."""
+def times_of(contenders: Sequence[Contender], pace: Pace, every: int = 1) -> dict[str, list[float]]:
+    """Let contenders take turns, each of a multiple of so many steps: the seconds of a step of each, in every round."""
     steps = {each.name: each.step for each in contenders}
     calls, expected = {}, 0.0
     for name, step in steps.items():
         seconds_of(step, SETTLED if name in (OURS, MOVED) else 2)  # compiles, allocates, fills the cache
         calls[name], one = _calls_of(step, pace.seconds)
+        calls[name] = ceil(calls[name] / every) * every
         expected += calls[name] * one
     times: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)
@@ -239,13 +250,14 @@ def outcome(subject: Subject, heat: Heat, pace: Pace) -> dict[str, Any]:
     """Run a heat: what came out, as what JSON can hold.
 
     ``bytes`` and ``bytes_once`` are read and written for each element, by the rule's sweeps and if each value is moved
-    once; ``footprint`` is how many of memory they touch. Of each contender there are the median and the least of all
-    rounds, and the medians of its time as a multiple of that of the loops and of ours in the same round.
+    once; ``footprint`` is how many of memory they touch. They are means where steps do different things in turn. Of
+    each contender there are the median and the least of all rounds, and the medians of its time as a multiple of that
+    of the loops and of ours in the same round.
     """
     with on_threads(heat.threads):
         starters = entered(subject, heat, pace)
-        times = times_of(starters.contenders, pace)
-    moved = sweeps_of(subject.branch)
+        times = times_of(starters.contenders, pace, len(subject.branches))
+    moved = [sweeps_of(branch) for branch in subject.branches]
     return {
         "rule": heat.rule,
         "model": heat.model.name,
@@ -253,10 +265,10 @@ def outcome(subject: Subject, heat: Heat, pace: Pace) -> dict[str, Any]:
         "elements": heat.model.elements,
         "stored": str(heat.kept),
         "threads": heat.threads,
-        "sweeps": len(moved),
-        "bytes": bytes_moved(moved, heat.kept),
-        "bytes_once": bytes_moved([once(subject.branch)], heat.kept),
-        "footprint": footprint(moved, heat.kept),
+        "sweeps": mean(map(len, moved)),
+        "bytes": mean(bytes_moved(sweeps, heat.kept) for sweeps in moved),
+        "bytes_once": mean(bytes_moved([once(branch)], heat.kept) for branch in subject.branches),
+        "footprint": mean(footprint(sweeps, heat.kept) for sweeps in moved),
         "left_out": starters.left_out,
         "rounds": len(times[OURS]),
         "rows": [_row(name, times) for name in times],

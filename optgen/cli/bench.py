@@ -26,7 +26,7 @@ from optgen.bench.tables import printed
 from optgen.catalog import Choice
 from optgen.cli.screen import complain, console, errors, named
 from optgen.errors import UsageError
-from optgen.facts import usual_branch
+from optgen.facts import branches_in_turn
 from optgen.files import module_of, write_whole
 from optgen.folders import in_reach, installed_generated, module_folders
 from optgen.language.spec import Optimizer
@@ -151,7 +151,7 @@ def _subject(choice: Choice) -> Subject:
         module = import_module(f"optgen.generated.cpu.{rule.name}")
     else:
         module = module_of(rule.name, path.read_text(encoding="utf-8"))
-    return Subject(rule.name, getattr(module, rule.title), usual_branch(rule, kernel_of(rule), TIMED))
+    return Subject(rule.name, getattr(module, rule.title), branches_in_turn(rule, kernel_of(rule), TIMED))
 
 
 def _heats(choice: Choice, asked: Options, *, of_all: bool) -> list[Heat]:

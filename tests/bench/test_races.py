@@ -13,7 +13,7 @@ from optgen.bench.models import NETWORKS, Tensors, tensors
 from optgen.bench.tables import grouped, milliseconds, size
 from optgen.bench.traffic import Moving, loop, once, sweeps_of
 from optgen.errors import UsageError
-from optgen.facts import usual_branch
+from optgen.facts import branches_in_turn, usual_branch
 from optgen.pipeline import kernel_of
 
 MODEL = Tensors("mine", ((7,), (3, 5)))
@@ -26,7 +26,7 @@ def subject(generated_by_name):
 
     def made(name):
         its = generated_by_name(name)
-        return race.Subject(name, its.kind, usual_branch(its.optimizer, kernel_of(its.optimizer), race.TIMED))
+        return race.Subject(name, its.kind, branches_in_turn(its.optimizer, kernel_of(its.optimizer), race.TIMED))
 
     return made
 
@@ -51,7 +51,16 @@ def test_a_rule_is_held_against_what_it_does_at_the_steps_that_are_timed(generat
     rule = generated_by_name("swats_at").optimizer  # after 1000 steps it goes on as SGD
     kernel = kernel_of(rule)
     assert str(usual_branch(rule, kernel).when) == "switched_at > 0"
-    assert subject("swats_at").branch.when == kernel.branches[-1].when
+    (branch,) = subject("swats_at").branches
+    assert branch.when == kernel.branches[-1].when
+
+
+def test_a_rule_that_does_not_do_the_same_at_every_step_is_held_against_what_it_does_in_turn(subject):
+    rule, model = subject("accumulate_adam"), Tensors("one", ((3, 5),))
+    stores = [branch.stores for branch in rule.branches]
+    assert sorted(stores) == [1, 1, 1, 4]
+    said = race.outcome(rule, Heat("accumulate_adam", model, StoredAs(), 1, ()), FAST)
+    assert said["bytes"] == 4 * (3 * (2 + 1) + (5 + 4)) / 4
 
 
 def agree(starters, kept):
@@ -100,7 +109,7 @@ def test_a_peer_computes_what_ours_does(subject, peer):
     ],
 )
 def test_loops_move_what_kernels_do(subject, name, sweeps, least):
-    branch = subject(name).branch
+    (branch,) = subject(name).branches
     assert [(set(its.reads), its.writes) for its in sweeps_of(branch)] == [
         (set(reads.split()), tuple(writes.split())) for reads, writes in sweeps
     ]
@@ -122,7 +131,7 @@ def test_a_loop_leaves_everything_as_it_was(length):
 
 
 def test_bytes_follow_from_what_is_stored_how(subject):
-    moved = sweeps_of(subject("adamw").branch)
+    moved = sweeps_of(*subject("adamw").branches)
     bf16 = {"store": {"m": "bfloat16", "v": "bfloat16"}}
     kinds = (StoredAs(), StoredAs(options=bf16), StoredAs("float64"), StoredAs("bfloat16"))
     beside = (StoredAs("bfloat16", {"master": True}), StoredAs("bfloat16", {"kahan": True}))
