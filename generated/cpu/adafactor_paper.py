@@ -39,7 +39,7 @@ def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2):
 
 
 @per_element
-def update_0(theta, g):
+def update_0(theta):
     """One element in sweep 0: y2 and y3."""
     y2 = shrunk(theta)
     y3 = stretched(theta)
@@ -125,14 +125,14 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
-                y2, y3 = update_0(theta[i], g[i])
+                y2, y3 = update_0(theta[i])
                 acc0[i - start] += float64(g[i])*float64(g[i])
                 acc1[i] += float64(g[i])*float64(g[i])
                 acc7[i - start] += float64(theta[i])*float64(theta[i])
                 acc8[i - start] += float64(y2)*float64(y2)
                 acc9[i - start] += float64(y3)*float64(y3)
         for i in range(whole, count):
-            y2, y3 = update_0(theta[i], g[i])
+            y2, y3 = update_0(theta[i])
             acc0[i - whole] += float64(g[i])*float64(g[i])
             acc1[i] += float64(g[i])*float64(g[i])
             acc7[i - whole] += float64(theta[i])*float64(theta[i])

@@ -67,16 +67,6 @@ def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_
 
 
 @helper
-def tensor_0(total8, total9, total10, total11, total12, total13, total14, eps):
-    """One tensor before sweep 1: cosine."""
-    cosine = (
-        abs(total8)/(maximum(root_of_squares(total12, total13, total14), eps)*maximum(root_of_squares(total9,
-        total10, total11), eps))
-    )
-    return cosine
-
-
-@helper
 def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
     """One row before sweep 1: y4."""
     y4 = (
@@ -87,9 +77,16 @@ def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
 
 
 @helper
-def tensor_1(total7, cosine, numel, n_cols, delta, wd_ratio, c5):
-    """One tensor before sweep 1: row_cosine and c4."""
+def tensor_0(
+    total7, total8, total9, total10, total11, total12, total13, total14, numel, n_cols, eps, delta, wd_ratio,
+    c5,
+):
+    """One tensor before sweep 1: row_cosine, cosine and c4."""
     row_cosine = total7
+    cosine = (
+        abs(total8)/(maximum(root_of_squares(total12, total13, total14), eps)*maximum(root_of_squares(total9,
+        total10, total11), eps))
+    )
     kept = (
         1
         if n_cols >= numel
@@ -98,7 +95,7 @@ def tensor_1(total7, cosine, numel, n_cols, delta, wd_ratio, c5):
         else 1
     )
     c4 = c5*kept
-    return row_cosine, c4
+    return row_cosine, cosine, c4
 
 
 @helper
@@ -131,8 +128,7 @@ def update_1(theta, m_next, v_next, radial, c4, lr, eps, c2, c3):
 
 @per_chunk
 def chunk_0(
-    row, span, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc8_of,
-    acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
+    row, span, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc15_of,
 ):
     """Sweep 0 over one chunk, which a row of the table describes."""
     lines = span[1]
@@ -148,14 +144,6 @@ def chunk_0(
     c1 = scalars[group, 9]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    acc8 = lanes(0.0)  # sum of g*theta over the tensor
-    acc9 = lanes(0.0)  # sum of g*g over the tensor
-    acc10 = lanes(0.0)  # sum of y0*y0 over the tensor
-    acc11 = lanes(0.0)  # sum of y1*y1 over the tensor
-    acc12 = lanes(0.0)  # sum of theta*theta over the tensor
-    acc13 = lanes(0.0)  # sum of y2*y2 over the tensor
-    acc14 = lanes(0.0)  # sum of y3*y3 over the tensor
-    acc16 = lanes(0.0)  # sum of theta*u over the tensor
     for line in range(lines):
         begin = line*count
         theta = view(row, 1, begin, count, storage.theta)
@@ -183,15 +171,7 @@ def chunk_0(
                 acc4[i - start] += float64(theta[i])*float64(theta[i])
                 acc5[i - start] += float64(y2)*float64(y2)
                 acc6[i - start] += float64(y3)*float64(y3)
-                acc8[i - start] += float64(g[i])*float64(theta[i])
-                acc9[i - start] += float64(g[i])*float64(g[i])
-                acc10[i - start] += float64(y0)*float64(y0)
-                acc11[i - start] += float64(y1)*float64(y1)
-                acc12[i - start] += float64(theta[i])*float64(theta[i])
-                acc13[i - start] += float64(y2)*float64(y2)
-                acc14[i - start] += float64(y3)*float64(y3)
                 acc15[i - start] += float64(theta[i])*float64(u)
-                acc16[i - start] += float64(theta[i])*float64(u)
         for i in range(whole, count):
             m[i], v[i], y0, y1, y2, y3, u = update_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
@@ -203,15 +183,7 @@ def chunk_0(
             acc4[i - whole] += float64(theta[i])*float64(theta[i])
             acc5[i - whole] += float64(y2)*float64(y2)
             acc6[i - whole] += float64(y3)*float64(y3)
-            acc8[i - whole] += float64(g[i])*float64(theta[i])
-            acc9[i - whole] += float64(g[i])*float64(g[i])
-            acc10[i - whole] += float64(y0)*float64(y0)
-            acc11[i - whole] += float64(y1)*float64(y1)
-            acc12[i - whole] += float64(theta[i])*float64(theta[i])
-            acc13[i - whole] += float64(y2)*float64(y2)
-            acc14[i - whole] += float64(y3)*float64(y3)
             acc15[i - whole] += float64(theta[i])*float64(u)
-            acc16[i - whole] += float64(theta[i])*float64(u)
         acc0_of[first_row + line] = sum_of_lanes(acc0)
         acc1_of[first_row + line] = sum_of_lanes(acc1)
         acc2_of[first_row + line] = sum_of_lanes(acc2)
@@ -220,60 +192,25 @@ def chunk_0(
         acc5_of[first_row + line] = sum_of_lanes(acc5)
         acc6_of[first_row + line] = sum_of_lanes(acc6)
         acc15_of[first_row + line] = sum_of_lanes(acc15)
-    acc8_of[span[0]] = sum_of_lanes(acc8)
-    acc9_of[span[0]] = sum_of_lanes(acc9)
-    acc10_of[span[0]] = sum_of_lanes(acc10)
-    acc11_of[span[0]] = sum_of_lanes(acc11)
-    acc12_of[span[0]] = sum_of_lanes(acc12)
-    acc13_of[span[0]] = sum_of_lanes(acc13)
-    acc14_of[span[0]] = sum_of_lanes(acc14)
-    acc16_of[span[0]] = sum_of_lanes(acc16)
 
 
 @parallel_sweep
 def sweep_0(
     rows, tasks, spans, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of,
-    acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
+    acc15_of,
 ):
     """Sweep 0 over every tensor, on all threads."""
     for task in prange(len(tasks) - 1):
         for row in range(tasks[task], tasks[task + 1]):
             chunk_0(
                 rows[row], spans[row], storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of,
-                acc6_of, acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc15_of, acc16_of,
+                acc6_of, acc15_of,
             )
 
 
 @between_sweeps
-def combine_0(
-    at, scalars, acc8_of, acc9_of, acc10_of, acc11_of, acc12_of, acc13_of, acc14_of, acc16_of, total8_of,
-    total9_of, total10_of, total11_of, total12_of, total13_of, total14_of, total16_of,
-):
-    """Before sweep 1: totals of their parts."""
-    for j in at.tensors:
-        total8_of[j] = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
-        total9_of[j] = sum_of(acc9_of, at.chunks[j], at.chunks[j + 1])
-        total10_of[j] = sum_of(acc10_of, at.chunks[j], at.chunks[j + 1])
-        total11_of[j] = sum_of(acc11_of, at.chunks[j], at.chunks[j + 1])
-        total12_of[j] = sum_of(acc12_of, at.chunks[j], at.chunks[j + 1])
-        total13_of[j] = sum_of(acc13_of, at.chunks[j], at.chunks[j + 1])
-        total14_of[j] = sum_of(acc14_of, at.chunks[j], at.chunks[j + 1])
-        total16_of[j] = sum_of(acc16_of, at.chunks[j], at.chunks[j + 1])
-
-
-@between_sweeps
-def prepare_0(
-    at, scalars, total8_of, total9_of, total10_of, total11_of, total12_of, total13_of, total14_of, cosine_of,
-    acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, y4_of,
-):
+def prepare_0(at, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc15_of, y4_of):
     """Before sweep 1: what varies over less than elements."""
-    for j in at.tensors:
-        group = at.groups[j]
-        eps = scalars[group, 1]
-        cosine_of[j] = tensor_0(
-            total8_of[j], total9_of[j], total10_of[j], total11_of[j], total12_of[j], total13_of[j], total14_of[j],
-            eps,
-        )
     for j in at.tensors:
         group = at.groups[j]
         eps = scalars[group, 1]
@@ -286,25 +223,39 @@ def prepare_0(
 
 
 @between_sweeps
-def combine_1(at, scalars, y4_of, total7_of):
+def combine_0(
+    at, scalars, y4_of, acc0_of, acc1_of, acc2_of, acc3_of, acc4_of, acc5_of, acc6_of, acc15_of, total7_of,
+    total8_of, total9_of, total10_of, total11_of, total12_of, total13_of, total14_of, total16_of,
+):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
         total7_of[j] = max_of(y4_of, at.rows[j], at.rows[j + 1])
+        total8_of[j] = sum_of(acc0_of, at.rows[j], at.rows[j + 1])
+        total9_of[j] = sum_of(acc1_of, at.rows[j], at.rows[j + 1])
+        total10_of[j] = sum_of(acc2_of, at.rows[j], at.rows[j + 1])
+        total11_of[j] = sum_of(acc3_of, at.rows[j], at.rows[j + 1])
+        total12_of[j] = sum_of(acc4_of, at.rows[j], at.rows[j + 1])
+        total13_of[j] = sum_of(acc5_of, at.rows[j], at.rows[j + 1])
+        total14_of[j] = sum_of(acc6_of, at.rows[j], at.rows[j + 1])
+        total16_of[j] = sum_of(acc15_of, at.rows[j], at.rows[j + 1])
 
 
 @between_sweeps
 def prepare_1(
-    at, scalars, total7_of, cosine_of, numel_of, n_cols_of, row_cosine_of, c4_of, acc4_of, acc5_of, acc6_of,
-    total12_of, total13_of, total14_of, acc15_of, total16_of, radial_of,
+    at, scalars, total7_of, total8_of, total9_of, total10_of, total11_of, total12_of, total13_of, total14_of,
+    numel_of, n_cols_of, row_cosine_of, cosine_of, c4_of, acc4_of, acc5_of, acc6_of, acc15_of, total16_of,
+    radial_of,
 ):
     """Before sweep 1: what varies over less than elements."""
     for j in at.tensors:
         group = at.groups[j]
+        eps = scalars[group, 1]
         delta = scalars[group, 2]
         wd_ratio = scalars[group, 3]
         c5 = scalars[group, 12]
-        row_cosine_of[j], c4_of[j] = tensor_1(
-            total7_of[j], cosine_of[j], numel_of[j], n_cols_of[j], delta, wd_ratio, c5,
+        row_cosine_of[j], cosine_of[j], c4_of[j] = tensor_0(
+            total7_of[j], total8_of[j], total9_of[j], total10_of[j], total11_of[j], total12_of[j], total13_of[j],
+            total14_of[j], numel_of[j], n_cols_of[j], eps, delta, wd_ratio, c5,
         )
     for j in at.tensors:
         group = at.groups[j]
@@ -370,37 +321,28 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "acc6": "row",
-        "acc8": "chunk", "acc9": "chunk", "acc10": "chunk", "acc11": "chunk", "acc12": "chunk", "acc13": "chunk",
-        "acc14": "chunk", "acc15": "row", "acc16": "chunk", "total8": "tensor", "total9": "tensor",
+        "acc15": "row", "y4": "row", "total7": "tensor", "total8": "tensor", "total9": "tensor",
         "total10": "tensor", "total11": "tensor", "total12": "tensor", "total13": "tensor", "total14": "tensor",
-        "total16": "tensor", "cosine": "tensor", "y4": "row", "total7": "tensor", "row_cosine": "tensor",
-        "c4": "tensor", "radial": "row",
+        "total16": "tensor", "row_cosine": "tensor", "cosine": "tensor", "c4": "tensor", "radial": "row",
     },
     phases=(
-        Phase((
-            "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "acc6", "acc8", "acc9", "acc10", "acc11", "acc12",
-            "acc13", "acc14", "acc15", "acc16",
-        ), sweep=sweep_0, totals={
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "acc6", "acc15"), sweep=sweep_0, totals={
             "acc0": ("sum", "element"), "acc1": ("sum", "element"), "acc2": ("sum", "element"),
             "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
             "acc6": ("sum", "element"), "acc15": ("sum", "element"),
         }),
+        Phase(("acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "acc6", "acc15", "y4"), between=prepare_0),
         Phase((
-            "acc8", "acc9", "acc10", "acc11", "acc12", "acc13", "acc14", "acc16", "total8", "total9", "total10",
-            "total11", "total12", "total13", "total14", "total16",
+            "y4", "acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "acc6", "acc15", "total7", "total8", "total9",
+            "total10", "total11", "total12", "total13", "total14", "total16",
         ), between=combine_0, totals={
-            "total8": ("sum", "element"), "total9": ("sum", "element"), "total10": ("sum", "element"),
-            "total11": ("sum", "element"), "total12": ("sum", "element"), "total13": ("sum", "element"),
-            "total14": ("sum", "element"), "total16": ("sum", "element"),
+            "total7": ("max", "row"), "total8": ("sum", "row"), "total9": ("sum", "row"), "total10": ("sum", "row"),
+            "total11": ("sum", "row"), "total12": ("sum", "row"), "total13": ("sum", "row"),
+            "total14": ("sum", "row"), "total16": ("sum", "row"),
         }),
         Phase((
-            "total8", "total9", "total10", "total11", "total12", "total13", "total14", "cosine", "acc0", "acc1",
-            "acc2", "acc3", "acc4", "acc5", "acc6", "y4",
-        ), between=prepare_0),
-        Phase(("y4", "total7"), between=combine_1, totals={"total7": ("max", "row")}),
-        Phase((
-            "total7", "cosine", "numel", "n_cols", "row_cosine", "c4", "acc4", "acc5", "acc6", "total12", "total13",
-            "total14", "acc15", "total16", "radial",
+            "total7", "total8", "total9", "total10", "total11", "total12", "total13", "total14", "numel", "n_cols",
+            "row_cosine", "cosine", "c4", "acc4", "acc5", "acc6", "acc15", "total16", "radial",
         ), between=prepare_1),
         Phase(("radial", "c4"), sweep=sweep_1),
     ),

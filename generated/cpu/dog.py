@@ -33,7 +33,7 @@ def scalars(t, lr, eps, reps_rel):
 
 
 @per_element
-def update_0(theta, g, theta_0):
+def update_0(theta, theta_0):
     """One element in sweep 0: y0, y1 and y2."""
     y0 = theta - theta_0
     y1 = shrunk(y0)
@@ -71,13 +71,13 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
-            y0, y1, y2 = update_0(theta[i], g[i], theta_0[i])
+            y0, y1, y2 = update_0(theta[i], theta_0[i])
             acc0[i - start] += float64(y0)*float64(y0)
             acc2[i - start] += float64(y1)*float64(y1)
             acc4[i - start] += float64(y2)*float64(y2)
             acc6[i - start] += float64(g[i])*float64(g[i])
     for i in range(whole, count):
-        y0, y1, y2 = update_0(theta[i], g[i], theta_0[i])
+        y0, y1, y2 = update_0(theta[i], theta_0[i])
         acc0[i - whole] += float64(y0)*float64(y0)
         acc2[i - whole] += float64(y1)*float64(y1)
         acc4[i - whole] += float64(y2)*float64(y2)

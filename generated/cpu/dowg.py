@@ -32,7 +32,7 @@ def scalars(t, lr, eps):
 
 
 @per_element
-def update_0(theta, g, theta_0):
+def update_0(theta, theta_0):
     """One element in sweep 0: y0."""
     y0 = theta - theta_0
     return y0
@@ -66,11 +66,11 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc2_of):
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
-            y0 = update_0(theta[i], g[i], theta_0[i])
+            y0 = update_0(theta[i], theta_0[i])
             acc0[i - start] += float64(y0)*float64(y0)
             acc2[i - start] += float64(g[i])*float64(g[i])
     for i in range(whole, count):
-        y0 = update_0(theta[i], g[i], theta_0[i])
+        y0 = update_0(theta[i], theta_0[i])
         acc0[i - whole] += float64(y0)*float64(y0)
         acc2[i - whole] += float64(g[i])*float64(g[i])
     acc0_of[span[0]] = sum_of_lanes(acc0)

@@ -46,7 +46,7 @@ def scalars(t, lr, beta2_decay, eps1, rms_limit, eps2, weight_decay):
 
 
 @per_element
-def update_0(theta, g):
+def update_0(theta):
     """One element in sweep 0: y2 and y3."""
     y2 = shrunk(theta)
     y3 = stretched(theta)
@@ -149,22 +149,22 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
         while i < fours:
             theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
             g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
-            y2_i0, y3_i0 = update_0(theta_i0, g_i0)
+            y2_i0, y3_i0 = update_0(theta_i0)
             acc0 = fma(float64(g_i0), float64(g_i0), acc0)
             acc6 = fma(float64(theta_i0), float64(theta_i0), acc6)
             acc7 = fma(float64(y2_i0), float64(y2_i0), acc7)
             acc8 = fma(float64(y3_i0), float64(y3_i0), acc8)
-            y2_i1, y3_i1 = update_0(theta_i1, g_i1)
+            y2_i1, y3_i1 = update_0(theta_i1)
             acc0 = fma(float64(g_i1), float64(g_i1), acc0)
             acc6 = fma(float64(theta_i1), float64(theta_i1), acc6)
             acc7 = fma(float64(y2_i1), float64(y2_i1), acc7)
             acc8 = fma(float64(y3_i1), float64(y3_i1), acc8)
-            y2_i2, y3_i2 = update_0(theta_i2, g_i2)
+            y2_i2, y3_i2 = update_0(theta_i2)
             acc0 = fma(float64(g_i2), float64(g_i2), acc0)
             acc6 = fma(float64(theta_i2), float64(theta_i2), acc6)
             acc7 = fma(float64(y2_i2), float64(y2_i2), acc7)
             acc8 = fma(float64(y3_i2), float64(y3_i2), acc8)
-            y2_i3, y3_i3 = update_0(theta_i3, g_i3)
+            y2_i3, y3_i3 = update_0(theta_i3)
             acc0 = fma(float64(g_i3), float64(g_i3), acc0)
             acc6 = fma(float64(theta_i3), float64(theta_i3), acc6)
             acc7 = fma(float64(y2_i3), float64(y2_i3), acc7)
@@ -174,7 +174,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
         while i < count:
             theta_i = load(theta_ptr, i, storage.theta)
             g_i = load(g_ptr, i, storage.g)
-            y2_i, y3_i = update_0(theta_i, g_i)
+            y2_i, y3_i = update_0(theta_i)
             acc0 = fma(float64(g_i), float64(g_i), acc0)
             acc6 = fma(float64(theta_i), float64(theta_i), acc6)
             acc7 = fma(float64(y2_i), float64(y2_i), acc7)

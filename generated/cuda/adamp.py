@@ -35,8 +35,8 @@ from optgen.runtime.cuda.primitives import (
 )
 from optgen.runtime.cuda.storage import in_fours, load, load4, pointer, store, store4
 from optgen.runtime.cuda.totals import (
-    CHUNKS, ROWS, has_row, max_over, rank_in, sum_of_block, sum_of_team, sum_over, team_of, tensor_of_block,
-    tensor_of_row, visited_row,
+    ROWS, has_row, max_over, rank_in, sum_of_team, sum_over, team_of, tensor_of_block, tensor_of_row,
+    visited_row,
 )
 
 
@@ -71,16 +71,6 @@ def update_0(theta, g, m, v, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_
 
 
 @on_device
-def tensor_0(total8, total9, total10, total11, total12, total13, total14, eps):
-    """One tensor before sweep 1: cosine."""
-    cosine = (
-        abs(total8)/(maximum(root_of_squares(total12, total13, total14), eps)*maximum(root_of_squares(total9,
-        total10, total11), eps))
-    )
-    return cosine
-
-
-@on_device
 def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
     """One row before sweep 1: y4."""
     y4 = (
@@ -91,9 +81,16 @@ def row_0(acc0, acc1, acc2, acc3, acc4, acc5, acc6, eps):
 
 
 @on_device
-def tensor_1(total7, cosine, numel, n_cols, delta, wd_ratio, c5):
-    """One tensor before sweep 1: row_cosine and c4."""
+def tensor_0(
+    total7, total8, total9, total10, total11, total12, total13, total14, numel, n_cols, eps, delta, wd_ratio,
+    c5,
+):
+    """One tensor before sweep 1: row_cosine, cosine and c4."""
     row_cosine = total7
+    cosine = (
+        abs(total8)/(maximum(root_of_squares(total12, total13, total14), eps)*maximum(root_of_squares(total9,
+        total10, total11), eps))
+    )
     kept = (
         1
         if n_cols >= numel
@@ -102,7 +99,7 @@ def tensor_1(total7, cosine, numel, n_cols, delta, wd_ratio, c5):
         else 1
     )
     c4 = c5*kept
-    return row_cosine, c4
+    return row_cosine, cosine, c4
 
 
 @on_device
@@ -158,23 +155,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
     acc4_of = at[19]
     acc5_of = at[20]
     acc6_of = at[21]
-    acc8_of = at[22]
-    acc9_of = at[23]
-    acc10_of = at[24]
-    acc11_of = at[25]
-    acc12_of = at[26]
-    acc13_of = at[27]
-    acc14_of = at[28]
-    acc15_of = at[29]
-    acc16_of = at[30]
-    acc8 = 0.0  # sum of g*theta over the tensor
-    acc9 = 0.0  # sum of g*g over the tensor
-    acc10 = 0.0  # sum of y0*y0 over the tensor
-    acc11 = 0.0  # sum of y1*y1 over the tensor
-    acc12 = 0.0  # sum of theta*theta over the tensor
-    acc13 = 0.0  # sum of y2*y2 over the tensor
-    acc14 = 0.0  # sum of y3*y3 over the tensor
-    acc16 = 0.0  # sum of theta*u over the tensor
+    acc15_of = at[22]
     team = team_of(count)
     rank = rank_in(team)
     line = thread()//team
@@ -209,15 +190,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
             acc4 = fma(float64(theta_i0), float64(theta_i0), acc4)
             acc5 = fma(float64(y2_i0), float64(y2_i0), acc5)
             acc6 = fma(float64(y3_i0), float64(y3_i0), acc6)
-            acc8 = fma(float64(g_i0), float64(theta_i0), acc8)
-            acc9 = fma(float64(g_i0), float64(g_i0), acc9)
-            acc10 = fma(float64(y0_i0), float64(y0_i0), acc10)
-            acc11 = fma(float64(y1_i0), float64(y1_i0), acc11)
-            acc12 = fma(float64(theta_i0), float64(theta_i0), acc12)
-            acc13 = fma(float64(y2_i0), float64(y2_i0), acc13)
-            acc14 = fma(float64(y3_i0), float64(y3_i0), acc14)
             acc15 = fma(float64(theta_i0), float64(u_i0), acc15)
-            acc16 = fma(float64(theta_i0), float64(u_i0), acc16)
             m_next_i1, v_next_i1, y0_i1, y1_i1, y2_i1, y3_i1, u_i1 = update_0(
                 theta_i1, g_i1, m_i1, v_i1, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
@@ -228,15 +201,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
             acc4 = fma(float64(theta_i1), float64(theta_i1), acc4)
             acc5 = fma(float64(y2_i1), float64(y2_i1), acc5)
             acc6 = fma(float64(y3_i1), float64(y3_i1), acc6)
-            acc8 = fma(float64(g_i1), float64(theta_i1), acc8)
-            acc9 = fma(float64(g_i1), float64(g_i1), acc9)
-            acc10 = fma(float64(y0_i1), float64(y0_i1), acc10)
-            acc11 = fma(float64(y1_i1), float64(y1_i1), acc11)
-            acc12 = fma(float64(theta_i1), float64(theta_i1), acc12)
-            acc13 = fma(float64(y2_i1), float64(y2_i1), acc13)
-            acc14 = fma(float64(y3_i1), float64(y3_i1), acc14)
             acc15 = fma(float64(theta_i1), float64(u_i1), acc15)
-            acc16 = fma(float64(theta_i1), float64(u_i1), acc16)
             m_next_i2, v_next_i2, y0_i2, y1_i2, y2_i2, y3_i2, u_i2 = update_0(
                 theta_i2, g_i2, m_i2, v_i2, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
@@ -247,15 +212,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
             acc4 = fma(float64(theta_i2), float64(theta_i2), acc4)
             acc5 = fma(float64(y2_i2), float64(y2_i2), acc5)
             acc6 = fma(float64(y3_i2), float64(y3_i2), acc6)
-            acc8 = fma(float64(g_i2), float64(theta_i2), acc8)
-            acc9 = fma(float64(g_i2), float64(g_i2), acc9)
-            acc10 = fma(float64(y0_i2), float64(y0_i2), acc10)
-            acc11 = fma(float64(y1_i2), float64(y1_i2), acc11)
-            acc12 = fma(float64(theta_i2), float64(theta_i2), acc12)
-            acc13 = fma(float64(y2_i2), float64(y2_i2), acc13)
-            acc14 = fma(float64(y3_i2), float64(y3_i2), acc14)
             acc15 = fma(float64(theta_i2), float64(u_i2), acc15)
-            acc16 = fma(float64(theta_i2), float64(u_i2), acc16)
             m_next_i3, v_next_i3, y0_i3, y1_i3, y2_i3, y3_i3, u_i3 = update_0(
                 theta_i3, g_i3, m_i3, v_i3, eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
@@ -266,15 +223,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
             acc4 = fma(float64(theta_i3), float64(theta_i3), acc4)
             acc5 = fma(float64(y2_i3), float64(y2_i3), acc5)
             acc6 = fma(float64(y3_i3), float64(y3_i3), acc6)
-            acc8 = fma(float64(g_i3), float64(theta_i3), acc8)
-            acc9 = fma(float64(g_i3), float64(g_i3), acc9)
-            acc10 = fma(float64(y0_i3), float64(y0_i3), acc10)
-            acc11 = fma(float64(y1_i3), float64(y1_i3), acc11)
-            acc12 = fma(float64(theta_i3), float64(theta_i3), acc12)
-            acc13 = fma(float64(y2_i3), float64(y2_i3), acc13)
-            acc14 = fma(float64(y3_i3), float64(y3_i3), acc14)
             acc15 = fma(float64(theta_i3), float64(u_i3), acc15)
-            acc16 = fma(float64(theta_i3), float64(u_i3), acc16)
             store4(m_ptr, i, storage.m, m_next_i0, m_next_i1, m_next_i2, m_next_i3)
             store4(v_ptr, i, storage.v, v_next_i0, v_next_i1, v_next_i2, v_next_i3)
             i += 4*team
@@ -294,15 +243,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
             acc4 = fma(float64(theta_i), float64(theta_i), acc4)
             acc5 = fma(float64(y2_i), float64(y2_i), acc5)
             acc6 = fma(float64(y3_i), float64(y3_i), acc6)
-            acc8 = fma(float64(g_i), float64(theta_i), acc8)
-            acc9 = fma(float64(g_i), float64(g_i), acc9)
-            acc10 = fma(float64(y0_i), float64(y0_i), acc10)
-            acc11 = fma(float64(y1_i), float64(y1_i), acc11)
-            acc12 = fma(float64(theta_i), float64(theta_i), acc12)
-            acc13 = fma(float64(y2_i), float64(y2_i), acc13)
-            acc14 = fma(float64(y3_i), float64(y3_i), acc14)
             acc15 = fma(float64(theta_i), float64(u_i), acc15)
-            acc16 = fma(float64(theta_i), float64(u_i), acc16)
             store(m_ptr, i, storage.m, m_next_i)
             store(v_ptr, i, storage.v, v_next_i)
             i += team
@@ -331,61 +272,63 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
         if rank == 0:
             reduced[acc15_of + first_row + line] = acc15
         line += THREADS//team
-    acc8 = sum_of_block(acc8)
-    if thread() == 0:
-        reduced[acc8_of + chunks[4, block()]] = acc8
-    acc9 = sum_of_block(acc9)
-    if thread() == 0:
-        reduced[acc9_of + chunks[4, block()]] = acc9
-    acc10 = sum_of_block(acc10)
-    if thread() == 0:
-        reduced[acc10_of + chunks[4, block()]] = acc10
-    acc11 = sum_of_block(acc11)
-    if thread() == 0:
-        reduced[acc11_of + chunks[4, block()]] = acc11
-    acc12 = sum_of_block(acc12)
-    if thread() == 0:
-        reduced[acc12_of + chunks[4, block()]] = acc12
-    acc13 = sum_of_block(acc13)
-    if thread() == 0:
-        reduced[acc13_of + chunks[4, block()]] = acc13
-    acc14 = sum_of_block(acc14)
-    if thread() == 0:
-        reduced[acc14_of + chunks[4, block()]] = acc14
-    acc16 = sum_of_block(acc16)
-    if thread() == 0:
-        reduced[acc16_of + chunks[4, block()]] = acc16
+
+
+@kernel
+def rows_0(at, scalars, reduced):
+    """Before sweep 1: a thread or several a row."""
+    acc0_of = at[15]
+    acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    acc6_of = at[21]
+    y4_of = at[23]
+    i = visited_row(at)
+    j = tensor_of_row(at)
+    group = at[at[8] + j]
+    eps = scalars[group, 1]
+    if has_row(at):
+        reduced[y4_of + i] = row_0(
+            reduced[acc0_of + i], reduced[acc1_of + i], reduced[acc2_of + i], reduced[acc3_of + i],
+            reduced[acc4_of + i], reduced[acc5_of + i], reduced[acc6_of + i], eps,
+        )
 
 
 @kernel
 def tensors_0(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
-    acc8_of = at[22]
-    acc9_of = at[23]
-    acc10_of = at[24]
-    acc11_of = at[25]
-    acc12_of = at[26]
-    acc13_of = at[27]
-    acc14_of = at[28]
-    acc16_of = at[30]
-    total8_of = at[31]
-    total9_of = at[32]
-    total10_of = at[33]
-    total11_of = at[34]
-    total12_of = at[35]
-    total13_of = at[36]
-    total14_of = at[37]
-    total16_of = at[38]
+    y4_of = at[23]
+    acc0_of = at[15]
+    acc1_of = at[16]
+    acc2_of = at[17]
+    acc3_of = at[18]
+    acc4_of = at[19]
+    acc5_of = at[20]
+    acc6_of = at[21]
+    acc15_of = at[22]
+    total7_of = at[24]
+    total8_of = at[25]
+    total9_of = at[26]
+    total10_of = at[27]
+    total11_of = at[28]
+    total12_of = at[29]
+    total13_of = at[30]
+    total14_of = at[31]
+    total16_of = at[32]
     j = tensor_of_block(at)
-    acc8 = sum_over(reduced, acc8_of, at, CHUNKS, j)
-    acc9 = sum_over(reduced, acc9_of, at, CHUNKS, j)
-    acc10 = sum_over(reduced, acc10_of, at, CHUNKS, j)
-    acc11 = sum_over(reduced, acc11_of, at, CHUNKS, j)
-    acc12 = sum_over(reduced, acc12_of, at, CHUNKS, j)
-    acc13 = sum_over(reduced, acc13_of, at, CHUNKS, j)
-    acc14 = sum_over(reduced, acc14_of, at, CHUNKS, j)
-    acc16 = sum_over(reduced, acc16_of, at, CHUNKS, j)
+    acc7 = max_over(reduced, y4_of, at, ROWS, j)
+    acc8 = sum_over(reduced, acc0_of, at, ROWS, j)
+    acc9 = sum_over(reduced, acc1_of, at, ROWS, j)
+    acc10 = sum_over(reduced, acc2_of, at, ROWS, j)
+    acc11 = sum_over(reduced, acc3_of, at, ROWS, j)
+    acc12 = sum_over(reduced, acc4_of, at, ROWS, j)
+    acc13 = sum_over(reduced, acc5_of, at, ROWS, j)
+    acc14 = sum_over(reduced, acc6_of, at, ROWS, j)
+    acc16 = sum_over(reduced, acc15_of, at, ROWS, j)
     if thread() == 0:
+        reduced[total7_of + j] = acc7
         reduced[total8_of + j] = acc8
         reduced[total9_of + j] = acc9
         reduced[total10_of + j] = acc10
@@ -399,75 +342,30 @@ def tensors_0(at, scalars, reduced):
 @kernel
 def tensors_1(at, scalars, reduced):
     """Before sweep 1: a block a tensor."""
-    total8_of = at[31]
-    total9_of = at[32]
-    total10_of = at[33]
-    total11_of = at[34]
-    total12_of = at[35]
-    total13_of = at[36]
-    total14_of = at[37]
-    cosine_of = at[39]
-    j = tensor_of_block(at)
-    group = at[at[8] + j]
-    eps = scalars[group, 1]
-    if thread() == 0:
-        reduced[cosine_of + j] = tensor_0(
-            reduced[total8_of + j], reduced[total9_of + j], reduced[total10_of + j], reduced[total11_of + j],
-            reduced[total12_of + j], reduced[total13_of + j], reduced[total14_of + j], eps,
-        )
-
-
-@kernel
-def rows_0(at, scalars, reduced):
-    """Before sweep 1: a thread or several a row."""
-    acc0_of = at[15]
-    acc1_of = at[16]
-    acc2_of = at[17]
-    acc3_of = at[18]
-    acc4_of = at[19]
-    acc5_of = at[20]
-    acc6_of = at[21]
-    y4_of = at[40]
-    i = visited_row(at)
-    j = tensor_of_row(at)
-    group = at[at[8] + j]
-    eps = scalars[group, 1]
-    if has_row(at):
-        reduced[y4_of + i] = row_0(
-            reduced[acc0_of + i], reduced[acc1_of + i], reduced[acc2_of + i], reduced[acc3_of + i],
-            reduced[acc4_of + i], reduced[acc5_of + i], reduced[acc6_of + i], eps,
-        )
-
-
-@kernel
-def tensors_2(at, scalars, reduced):
-    """Before sweep 1: a block a tensor."""
-    y4_of = at[40]
-    total7_of = at[41]
-    j = tensor_of_block(at)
-    acc7 = max_over(reduced, y4_of, at, ROWS, j)
-    if thread() == 0:
-        reduced[total7_of + j] = acc7
-
-
-@kernel
-def tensors_3(at, scalars, reduced):
-    """Before sweep 1: a block a tensor."""
-    total7_of = at[41]
-    cosine_of = at[39]
+    total7_of = at[24]
+    total8_of = at[25]
+    total9_of = at[26]
+    total10_of = at[27]
+    total11_of = at[28]
+    total12_of = at[29]
+    total13_of = at[30]
+    total14_of = at[31]
     numel_of = at[12]
     n_cols_of = at[14]
-    row_cosine_of = at[42]
-    c4_of = at[43]
+    row_cosine_of = at[33]
+    cosine_of = at[34]
+    c4_of = at[35]
     j = tensor_of_block(at)
     group = at[at[8] + j]
+    eps = scalars[group, 1]
     delta = scalars[group, 2]
     wd_ratio = scalars[group, 3]
     c5 = scalars[group, 12]
     if thread() == 0:
-        reduced[row_cosine_of + j], reduced[c4_of + j] = tensor_1(
-            reduced[total7_of + j], reduced[cosine_of + j], reduced[numel_of + j], reduced[n_cols_of + j], delta,
-            wd_ratio, c5,
+        reduced[row_cosine_of + j], reduced[cosine_of + j], reduced[c4_of + j] = tensor_0(
+            reduced[total7_of + j], reduced[total8_of + j], reduced[total9_of + j], reduced[total10_of + j],
+            reduced[total11_of + j], reduced[total12_of + j], reduced[total13_of + j], reduced[total14_of + j],
+            reduced[numel_of + j], reduced[n_cols_of + j], eps, delta, wd_ratio, c5,
         )
 
 
@@ -477,16 +375,16 @@ def rows_1(at, scalars, reduced):
     acc4_of = at[19]
     acc5_of = at[20]
     acc6_of = at[21]
-    row_cosine_of = at[42]
-    total12_of = at[35]
-    total13_of = at[36]
-    total14_of = at[37]
-    cosine_of = at[39]
-    acc15_of = at[29]
-    total16_of = at[38]
+    row_cosine_of = at[33]
+    total12_of = at[29]
+    total13_of = at[30]
+    total14_of = at[31]
+    cosine_of = at[34]
+    acc15_of = at[22]
+    total16_of = at[32]
     numel_of = at[12]
     n_cols_of = at[14]
-    radial_of = at[44]
+    radial_of = at[36]
     i = visited_row(at)
     j = tensor_of_row(at)
     group = at[at[8] + j]
@@ -513,8 +411,8 @@ def sweep_1(chunks, addresses, storage, scalars, at, reduced):
     eps = scalars[group, 1]
     c2 = scalars[group, 10]
     c3 = scalars[group, 11]
-    radial_of = at[44]
-    c4_of = at[43]
+    radial_of = at[36]
+    c4_of = at[35]
     c4 = narrow(reduced[c4_of + tensor], scalars)
     team = team_of(count)
     rank = rank_in(team)
@@ -569,11 +467,9 @@ PROGRAM = Program(
     scalars=scalars,
     values={
         "acc0": "row", "acc1": "row", "acc2": "row", "acc3": "row", "acc4": "row", "acc5": "row", "acc6": "row",
-        "acc8": "chunk", "acc9": "chunk", "acc10": "chunk", "acc11": "chunk", "acc12": "chunk", "acc13": "chunk",
-        "acc14": "chunk", "acc15": "row", "acc16": "chunk", "total8": "tensor", "total9": "tensor",
+        "acc15": "row", "y4": "row", "total7": "tensor", "total8": "tensor", "total9": "tensor",
         "total10": "tensor", "total11": "tensor", "total12": "tensor", "total13": "tensor", "total14": "tensor",
-        "total16": "tensor", "cosine": "tensor", "y4": "row", "total7": "tensor", "row_cosine": "tensor",
-        "c4": "tensor", "radial": "row",
+        "total16": "tensor", "row_cosine": "tensor", "cosine": "tensor", "c4": "tensor", "radial": "row",
     },
     launches=(
         Launch("element", sweep_0, totals={
@@ -581,15 +477,13 @@ PROGRAM = Program(
             "acc3": ("sum", "element"), "acc4": ("sum", "element"), "acc5": ("sum", "element"),
             "acc6": ("sum", "element"), "acc15": ("sum", "element"),
         }),
+        Launch("row", rows_0),
         Launch("tensor", tensors_0, totals={
-            "total8": ("sum", "element"), "total9": ("sum", "element"), "total10": ("sum", "element"),
-            "total11": ("sum", "element"), "total12": ("sum", "element"), "total13": ("sum", "element"),
-            "total14": ("sum", "element"), "total16": ("sum", "element"),
+            "total7": ("max", "row"), "total8": ("sum", "row"), "total9": ("sum", "row"), "total10": ("sum", "row"),
+            "total11": ("sum", "row"), "total12": ("sum", "row"), "total13": ("sum", "row"),
+            "total14": ("sum", "row"), "total16": ("sum", "row"),
         }),
         Launch("tensor", tensors_1),
-        Launch("row", rows_0),
-        Launch("tensor", tensors_2, totals={"total7": ("max", "row")}),
-        Launch("tensor", tensors_3),
         Launch("row", rows_1),
         Launch("element", sweep_1),
     ),

@@ -34,7 +34,7 @@ def scalars(t, lr, eps, reps_rel):
 
 
 @per_element
-def update_0(theta, g, theta_0):
+def update_0(theta, theta_0):
     """One element in sweep 0: y0, y1 and y2."""
     y0 = theta - theta_0
     y1 = shrunk(y0)
@@ -81,22 +81,22 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
-        y0_i0, y1_i0, y2_i0 = update_0(theta_i0, g_i0, theta_0_i0)
+        y0_i0, y1_i0, y2_i0 = update_0(theta_i0, theta_0_i0)
         acc0 = fma(float64(y0_i0), float64(y0_i0), acc0)
         acc2 = fma(float64(y1_i0), float64(y1_i0), acc2)
         acc4 = fma(float64(y2_i0), float64(y2_i0), acc4)
         acc6 = fma(float64(g_i0), float64(g_i0), acc6)
-        y0_i1, y1_i1, y2_i1 = update_0(theta_i1, g_i1, theta_0_i1)
+        y0_i1, y1_i1, y2_i1 = update_0(theta_i1, theta_0_i1)
         acc0 = fma(float64(y0_i1), float64(y0_i1), acc0)
         acc2 = fma(float64(y1_i1), float64(y1_i1), acc2)
         acc4 = fma(float64(y2_i1), float64(y2_i1), acc4)
         acc6 = fma(float64(g_i1), float64(g_i1), acc6)
-        y0_i2, y1_i2, y2_i2 = update_0(theta_i2, g_i2, theta_0_i2)
+        y0_i2, y1_i2, y2_i2 = update_0(theta_i2, theta_0_i2)
         acc0 = fma(float64(y0_i2), float64(y0_i2), acc0)
         acc2 = fma(float64(y1_i2), float64(y1_i2), acc2)
         acc4 = fma(float64(y2_i2), float64(y2_i2), acc4)
         acc6 = fma(float64(g_i2), float64(g_i2), acc6)
-        y0_i3, y1_i3, y2_i3 = update_0(theta_i3, g_i3, theta_0_i3)
+        y0_i3, y1_i3, y2_i3 = update_0(theta_i3, theta_0_i3)
         acc0 = fma(float64(y0_i3), float64(y0_i3), acc0)
         acc2 = fma(float64(y1_i3), float64(y1_i3), acc2)
         acc4 = fma(float64(y2_i3), float64(y2_i3), acc4)
@@ -107,7 +107,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
         theta_i = load(theta_ptr, i, storage.theta)
         g_i = load(g_ptr, i, storage.g)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
-        y0_i, y1_i, y2_i = update_0(theta_i, g_i, theta_0_i)
+        y0_i, y1_i, y2_i = update_0(theta_i, theta_0_i)
         acc0 = fma(float64(y0_i), float64(y0_i), acc0)
         acc2 = fma(float64(y1_i), float64(y1_i), acc2)
         acc4 = fma(float64(y2_i), float64(y2_i), acc4)

@@ -32,7 +32,7 @@ def scalars(t, lr, eps):
 
 
 @per_element
-def update_0(theta, g, theta_0):
+def update_0(theta, theta_0):
     """One element in sweep 0: y0."""
     y0 = theta - theta_0
     return y0
@@ -73,16 +73,16 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
         theta_i0, theta_i1, theta_i2, theta_i3 = load4(theta_ptr, i, storage.theta)
         g_i0, g_i1, g_i2, g_i3 = load4(g_ptr, i, storage.g)
         theta_0_i0, theta_0_i1, theta_0_i2, theta_0_i3 = load4(theta_0_ptr, i, storage.theta_0)
-        y0_i0 = update_0(theta_i0, g_i0, theta_0_i0)
+        y0_i0 = update_0(theta_i0, theta_0_i0)
         acc0 = fma(float64(y0_i0), float64(y0_i0), acc0)
         acc2 = fma(float64(g_i0), float64(g_i0), acc2)
-        y0_i1 = update_0(theta_i1, g_i1, theta_0_i1)
+        y0_i1 = update_0(theta_i1, theta_0_i1)
         acc0 = fma(float64(y0_i1), float64(y0_i1), acc0)
         acc2 = fma(float64(g_i1), float64(g_i1), acc2)
-        y0_i2 = update_0(theta_i2, g_i2, theta_0_i2)
+        y0_i2 = update_0(theta_i2, theta_0_i2)
         acc0 = fma(float64(y0_i2), float64(y0_i2), acc0)
         acc2 = fma(float64(g_i2), float64(g_i2), acc2)
-        y0_i3 = update_0(theta_i3, g_i3, theta_0_i3)
+        y0_i3 = update_0(theta_i3, theta_0_i3)
         acc0 = fma(float64(y0_i3), float64(y0_i3), acc0)
         acc2 = fma(float64(g_i3), float64(g_i3), acc2)
         i += 4*THREADS
@@ -91,7 +91,7 @@ def sweep_0(chunks, addresses, storage, scalars, at, reduced):
         theta_i = load(theta_ptr, i, storage.theta)
         g_i = load(g_ptr, i, storage.g)
         theta_0_i = load(theta_0_ptr, i, storage.theta_0)
-        y0_i = update_0(theta_i, g_i, theta_0_i)
+        y0_i = update_0(theta_i, theta_0_i)
         acc0 = fma(float64(y0_i), float64(y0_i), acc0)
         acc2 = fma(float64(g_i), float64(g_i), acc2)
         i += THREADS

@@ -293,7 +293,7 @@ class _RunOfElements:
         sweep = self.sweep
         if sweep.body:
             targets = [Name(rounds.name(x) + lane) for x in rounds.results(sweep)]
-            given = [self.argument(load, lane, index) for load in sweep.loads]
+            given = [self.argument(load, lane, index) for load in rounds.given(sweep)]
             yield rounds.called(self.kernel, self.step, given, targets)
         for reduce in self.only or [reduce for reduce in sweep.reduces if reduce.target.space is not Space.COL]:
             total = Name(reduce.target.name)

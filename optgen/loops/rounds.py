@@ -16,7 +16,7 @@ from math import inf
 
 from sympy import S
 
-from optgen.ir import BRANCH, Branch, Kernel, Reduce, Sweep
+from optgen.ir import BRANCH, Branch, Kernel, Reduce, Sweep, symbols
 from optgen.language.noise import Draw
 from optgen.language.spaces import Space
 from optgen.language.symbols import Named, Next, g, t, theta
@@ -318,6 +318,12 @@ def results(sweep: Sweep) -> tuple[Named, ...]:
     return tuple(result for result in sweep.results if result not in loads)
 
 
+def given(sweep: Sweep) -> tuple[Named, ...]:
+    """What the function of a sweep takes: the loads with which it computes, but not those that are only added up."""
+    used = {x for assign in sweep.body for x in symbols(assign.value)}
+    return tuple(load for load in sweep.loads if load in used)
+
+
 def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]]) -> Function:
     branch, number, step = uses[0]
     sweep = step.sweep
@@ -331,7 +337,7 @@ def _function(kernel: Kernel, uses: Sequence[tuple[Branch, int, Step]]) -> Funct
     stored = {slot.next for slot in sweep.stores}
     others = [text(x) for x in results(sweep) if x not in stored]
     what = f"One {sweep.space.value}{place}{where}: {', and '.join([*new, *([listed(others)] if others else [])])}."
-    parameters = tuple(map(name, (*sweep.loads, *needed(kernel, sweep))))
+    parameters = tuple(map(name, (*given(sweep), *needed(kernel, sweep))))
     body: tuple[Statement, ...] = (*map(Compute, sweep.body), Return(_names(results(sweep))))
     return Function("reduced" if sweep.is_reduced else "element", step.name, parameters, what, body)
 
@@ -340,9 +346,9 @@ def _names(symbols: Sequence[Named]) -> tuple[Name, ...]:
     return tuple(Name(name(symbol)) for symbol in symbols)
 
 
-def called(kernel: Kernel, step: Step, given: Iterable[Expression], targets: Sequence[Name | Item]) -> Assign:
-    """A position becomes what its function makes of what it is given and of the scalars."""
-    arguments = (*given, *_names(needed(kernel, step.sweep)))
+def called(kernel: Kernel, step: Step, values: Iterable[Expression], targets: Sequence[Name | Item]) -> Assign:
+    """A position becomes what its function makes of the values that it is given and of the scalars."""
+    arguments = (*values, *_names(needed(kernel, step.sweep)))
     return Assign(tuple(targets), Call(step.name, arguments))
 
 
@@ -358,7 +364,7 @@ def position(
         values = {slot.next: slot.next for slot in sweep.stores} | {a.target: a.value for a in sweep.body}
         return [Assign((stored[target],), argument(value)) for target, value in values.items()]
     targets = [stored.get(result) or Name(name(result)) for result in results(sweep)]
-    return [called(kernel, step, map(argument, sweep.loads), targets)]
+    return [called(kernel, step, map(argument, given(sweep)), targets)]
 
 
 GROUP = Name("group")

@@ -209,7 +209,7 @@ class _OverChunks:
         yield from (assign(f"{x.name}_before", self.element(x)) for x in sweep.loads if x in overwritten)
         if sweep.body:
             targets = [both.get(x) or stored.get(x) or Name(rounds.name(x)) for x in made]
-            yield rounds.called(self.kernel, step, map(self.element, sweep.loads), targets)
+            yield rounds.called(self.kernel, step, map(self.element, rounds.given(sweep)), targets)
         yield from (Assign((stored[x],), new) for x, new in both.items())
         names: dict[Named, Expression] = {x: self.element(x) for x in sweep.loads if x in added}
         names |= {x: Name(f"{x.name}_before") for x in overwritten}

@@ -6,7 +6,7 @@ less than elements is in the way of no sweep: a total of a total of rows, say, i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -186,6 +186,19 @@ def _halves(argument: Expr) -> tuple[Expr, ...]:
     return (argument,)
 
 
+def _by_rows(items: Sequence[Item]) -> list[Item]:
+    """The same with a total of a tensor made of those of its rows, where there are such of the same."""
+    rows = {(x.how, x.factors): x for x in items if isinstance(x, Reduce) and x.target.space is Space.ROW}
+    found: dict[Item, None] = {}
+    for item in items:
+        row = rows.get((item.how, item.factors)) if isinstance(item, Reduce) else None
+        if isinstance(item, Reduce) and row and item.of is Space.ELEM and item.target.space is Space.TENSOR:
+            found |= {row: None, replace(item, factors=(row.target,)): None}
+        else:
+            found[item] = None
+    return list(found)
+
+
 # Stages --------------------------------------------------------------------------------------------------------------
 
 
@@ -216,12 +229,13 @@ class Stages:
                 value = replaced(value, {x: totals.copied(x, x.space) for x in made})
             target = placed.get(assign.target, assign.target)
             totals.items.append(replace(assign, target=target, value=value, space=held_by(assign.space)))
-        for item in totals.items:
+        items = _by_rows(totals.items)
+        for item in items:
             highest = max((stage[x] for x in needs(item)), default=0)
             from_elements = isinstance(item, Reduce) and item.of is Space.ELEM
             stage[item.target] = highest + from_elements
-        loads = tuple(dict.fromkeys(x for x in whole.loads if any(x in needs(item) for item in totals.items)))
-        return cls(tuple(totals.items), loads, whole.stores, stage)
+        loads = tuple(dict.fromkeys(x for x in whole.loads if any(x in needs(item) for item in items)))
+        return cls(tuple(items), loads, whole.stores, stage)
 
     @cached_property
     def last(self) -> int:

@@ -17,6 +17,8 @@ from optgen import (
     Optimizer,
     RowMax,
     RowMean,
+    RowSum,
+    TensorMax,
     TensorMean,
     TensorSum,
     g,
@@ -136,6 +138,16 @@ def test_equal_totals_are_made_once_and_what_is_the_same_everywhere_stays_outsid
     found = branch(Let(theta.next, theta - lr * g * (TensorSum(3 * g) + TensorMean(g + size) + TensorSum(-g))),
                    Let(size.next, size / 2))  # fmt: skip
     assert [str(reduce) for sweep in found.sweeps for reduce in sweep.reduces] == ["acc0 = sum of g over the tensor"]
+
+
+@pytest.mark.parametrize("both", [(RowSum, TensorSum), (TensorSum, RowSum), (RowMax, TensorMax), (TensorMax, RowMax)])
+def test_a_total_of_a_tensor_is_that_of_its_rows_where_there_are_such(both) -> None:
+    first, second = (total(m * g) for total in both)
+    found = branch(Let(x, first), Let(m.next, m + x), Let(theta.next, theta - lr * g / (1 + x + second)))
+    (made,) = (sweep.reduces for sweep in found.over_elements if sweep.reduces)
+    assert [reduce.target.space for reduce in made] == [ROW]
+    (of_rows,) = (reduce for sweep in found.sweeps if sweep.is_reduced for reduce in sweep.reduces)
+    assert of_rows.what.endswith(f"of {made[0].target} over the tensor")
 
 
 def test_a_norm_is_of_products_in_float64_and_not_of_squares_in_float32() -> None:
