@@ -24,6 +24,7 @@ from typing import Any
 import optgen
 from optgen import advice, folders
 from optgen.errors import Location, Problem, SpecError
+from optgen.files import content
 from optgen.language.folded import refuse_folded_in
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
@@ -67,7 +68,7 @@ def load_file(path: Path) -> SpecFile:
 
 
 def _load(path: Path) -> SpecFile:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(content(path)).hexdigest()
     with _package(path.parent) as package:
         module = _execute(f"{package}.{path.stem}", path)
         others = [other for other in list(sys.modules.values()) if other is not module]
