@@ -15,7 +15,7 @@ def domain_of(hyper: Hyper) -> Domain | None:
     """The bounds of a hyperparameter's domain; None for a set that is neither an interval nor a run of integers."""
     try:
         return _bounds(hyper.domain)
-    except (TypeError, ValueError):  # bounds that are no numbers
+    except (TypeError, ValueError, NotImplementedError):  # bounds that are no numbers, or that nothing has
         return None
 
 

@@ -15,7 +15,7 @@ from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from sympy import Basic, Expr, Piecewise, S
+from sympy import Basic, Expr, FiniteSet, Piecewise, Range, S
 from sympy.logic.boolalg import Boolean
 
 from optgen.errors import Problem
@@ -369,6 +369,18 @@ def _unknown_in_default(symbol: Hyper, hypers: set[Hyper]) -> str:
     return "" if symbol.default.free_symbols or symbol.default.is_number else "what is no number"
 
 
+def _instead_of_domain(symbol: Hyper) -> str:
+    """What to write for a domain that is none."""
+    fix = "use an Interval, S.Reals, S.Naturals, S.Naturals0, S.Integers or a Range"
+    match symbol.domain:
+        case Range(start=start, step=step) as run if len(run.args) and run.size.is_positive and abs(step) != 1:
+            end = run.size if run.size.is_finite else "oo"
+            return f"{fix} without gaps; count its steps, {start} + {step}*{symbol} with {symbol} in Range(0, {end})"
+        case FiniteSet():
+            return f"{fix}: the least of them and the greatest are its ends"
+    return fix
+
+
 def _defaults_are_in_their_domains(step: Sequence[Let]) -> Found:
     seen: set[Any] = set()
     hypers = {x for _, value in expressions(step) for x in named(value) if isinstance(x, Hyper)}
@@ -379,13 +391,13 @@ def _defaults_are_in_their_domains(step: Sequence[Let]) -> Found:
             seen.add(symbol)
             domain = domain_of(symbol)
             if domain is None:
-                fix = "use an Interval, S.Reals, S.Naturals, S.Naturals0, S.Integers or a Range"
-                yield Problem(f"the domain {symbol.domain} of `{symbol}` is not supported", fix, str(let))
+                what = f"the domain {symbol.domain} of `{symbol}` is not supported"
+                yield Problem(what, _instead_of_domain(symbol), str(let))
             elif unknown := _unknown_in_default(symbol, hypers):
                 fix = "write a number, or an expression in hyperparameters of the equations whose defaults are numbers"
                 what = f"the default {text(symbol.default)} of `{symbol}` goes by {unknown}"
                 yield Problem(what, fix, str(let))
-            elif symbol.default.is_number and (wrong := fault(symbol.default)):
+            elif wrong := fault(symbol.usual_number):
                 yield Problem(f"the default of `{symbol}`: {wrong[0]}", f"choose a default in {domain}", str(let))
             elif not domain.holds(symbol.usual):
                 yield Problem(

@@ -424,6 +424,16 @@ REFUSED = {
     "a domain that is a range": (lambda: rate("rate", 1, range(6)), "the domain range(0, 6)", "use an Interval"),
     "a domain with a symbol": (lambda: rate("rate", 1, Interval(0, beta1)), "is not supported", "use an Interval"),
     "a domain with an unknown end": (lambda: rate("rate", 2, Range(0, i)), "is not supported", "use an Interval"),
+    "a domain with gaps": (
+        lambda: rate("rate", 2, Range(2, 8, 2)),
+        "the domain Range(2, 8, 2)",
+        "2 + 2*rate with rate in Range(0, 3)",
+    ),
+    "a domain of some numbers": (lambda: rate("rate", 2, FiniteSet(1, 2)), "the domain {1, 2}", "are its ends"),
+    "a range that is empty": (lambda: rate("rate", 1, Range(4, 1)), "is not supported", "use an Interval"),
+    "a default that is divided by 0": (lambda: rate("rate", 1 / (lr - 0.001)), NOT_FINITE, "choose a default"),
+    "a default that is complex": (lambda: rate("rate", log(-lr)), NOT_FINITE, "choose a default"),
+    "a default that lr makes large": (lambda: rate("rate", exp(10**6 * lr)), LARGE, "choose a default"),
     "a domain that is empty": (lambda: rate("rate", 1, S.EmptySet), "is not supported", "use an Interval"),
     # Targets and steps.
     "a target that is a number": (lambda: (Let(3, g), DESCENT), "`3` cannot be assigned", "assign a local"),
