@@ -373,8 +373,8 @@ def _instead_of_domain(symbol: Hyper) -> str:
     """What to write for a domain that is none."""
     fix = "use an Interval, S.Reals, S.Naturals, S.Naturals0, S.Integers or a Range"
     match symbol.domain:
-        case Range(start=start, step=step) as run if len(run.args) and run.size.is_positive and abs(step) != 1:
-            end = run.size if run.size.is_finite else "oo"
+        case Range(args=(start, end, step)) if abs(step) != 1 and start.is_Integer and end.is_number:
+            end = symbol.domain.size if end.is_Integer else "oo"
             return f"{fix} without gaps; count its steps, {start} + {step}*{symbol} with {symbol} in Range(0, {end})"
         case FiniteSet():
             return f"{fix}: the least of them and the greatest are its ends"
