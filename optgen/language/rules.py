@@ -15,13 +15,14 @@ from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from sympy import Basic, Expr, FiniteSet, Piecewise, Range, S
+from sympy import Basic, Expr, Piecewise, S
 from sympy.logic.boolalg import Boolean
 
 from optgen.errors import Problem
 from optgen.language import hypers
+from optgen.language.beside import wrong_beside
 from optgen.language.constants import fault, numbers_among_elements, wrong_numbers
-from optgen.language.domains import domain_of
+from optgen.language.domains import domain_of, instead_of_domain
 from optgen.language.grammar import misformed, shortened
 from optgen.language.noise import normal
 from optgen.language.order import named, walk
@@ -58,6 +59,8 @@ def cannot_evaluate(step: Sequence[Let], evaluation: Any) -> list[Problem]:
     if not isinstance(evaluation, Expr) or evaluation.has(Reduction, normal):
         what = f"the evaluation is {text(evaluation) if isinstance(evaluation, Basic) else evaluation!r}"
         return [Problem(what, "write an expression of theta and states, without reductions or draws")]
+    if wrong := list(wrong_beside(f"the evaluation {shortened(evaluation)}", evaluation)):
+        return wrong
     unknown = sorted(evaluation.free_symbols - {theta, *states}, key=str)
     fix = "write it in theta and states as they are after a step; keep what else it needs in a state"
     return [Problem(f"the evaluation {text(evaluation)} has the symbol `{text(x)}`", fix) for x in unknown]
@@ -369,18 +372,6 @@ def _unknown_in_default(symbol: Hyper, hypers: set[Hyper]) -> str:
     return "" if symbol.default.free_symbols or symbol.default.is_number else "what is no number"
 
 
-def _instead_of_domain(symbol: Hyper) -> str:
-    """What to write for a domain that is none."""
-    fix = "use an Interval, S.Reals, S.Naturals, S.Naturals0, S.Integers or a Range"
-    match symbol.domain:
-        case Range(args=(start, end, step)) if abs(step) != 1 and start.is_Integer and end.is_number:
-            end = symbol.domain.size if end.is_Integer else "oo"
-            return f"{fix} without gaps; count its steps, {start} + {step}*{symbol} with {symbol} in Range(0, {end})"
-        case FiniteSet():
-            return f"{fix}: the least of them and the greatest are its ends"
-    return fix
-
-
 def _defaults_are_in_their_domains(step: Sequence[Let]) -> Found:
     seen: set[Any] = set()
     hypers = {x for _, value in expressions(step) for x in named(value) if isinstance(x, Hyper)}
@@ -392,11 +383,13 @@ def _defaults_are_in_their_domains(step: Sequence[Let]) -> Found:
             domain = domain_of(symbol)
             if domain is None:
                 what = f"the domain {symbol.domain} of `{symbol}` is not supported"
-                yield Problem(what, _instead_of_domain(symbol), str(let))
+                yield Problem(what, instead_of_domain(symbol), str(let))
             elif unknown := _unknown_in_default(symbol, hypers):
                 fix = "write a number, or an expression in hyperparameters of the equations whose defaults are numbers"
                 what = f"the default {text(symbol.default)} of `{symbol}` goes by {unknown}"
                 yield Problem(what, fix, str(let))
+            elif found := symbol.default.free_symbols and [*wrong_beside(f"the default of `{symbol}`", symbol.default)]:
+                yield from (replace(problem, equation=str(let)) for problem in found)
             elif wrong := fault(symbol.usual_number):
                 yield Problem(f"the default of `{symbol}`: {wrong[0]}", f"choose a default in {domain}", str(let))
             elif not domain.holds(symbol.usual):

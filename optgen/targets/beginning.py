@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sympy import And, Expr, Not, S, Symbol
+from sympy import And, Basic, Expr, S, Symbol
 
 from optgen.ir import Scalar, fresh
 from optgen.language.order import walk
@@ -33,6 +33,10 @@ class NumpyPrinter(CodePrinter):
         """A power as such."""
         return (self.call("sqrt", [base]), ATOM) if exponent == S.Half else TextPrinter.power(self, base, exponent)
 
+    def opposite(self, condition: Basic) -> tuple[str, int]:
+        """What holds where a condition does not, element by element."""
+        return f"np.logical_not({self(condition)})", ATOM
+
     def connected(self, conditions: Expr) -> tuple[str, int]:
         """Conditions joined by and, or."""
         name = "logical_and" if isinstance(conditions, And) else "logical_or"
@@ -40,8 +44,6 @@ class NumpyPrinter(CodePrinter):
 
     def function(self, expression: Expr) -> str:
         """A function, or a total over a row, a column or a tensor."""
-        if isinstance(expression, Not):
-            return f"np.logical_not({self(expression.args[0])})"
         if not isinstance(expression, Reduction):
             return super().function(expression)
         return f'beginning.total("{expression.how}", "{expression.to.value}", {self(expression.args[0])}, theta)'

@@ -434,6 +434,14 @@ REFUSED = {
     "a default that is divided by 0": (lambda: rate("rate", 1 / (lr - 0.001)), NOT_FINITE, "choose a default"),
     "a default that is complex": (lambda: rate("rate", log(-lr)), NOT_FINITE, "choose a default"),
     "a default that lr makes large": (lambda: rate("rate", exp(10**6 * lr)), LARGE, "choose a default"),
+    "a default of a function that no target has": (lambda: rate("rate", gamma(lr)), *UNKNOWN),
+    "a default that is not worked out": (lambda: rate("rate", Integral(x, (x, 0, lr))), "is not worked out", ".doit()"),
+    "a default without an end": (
+        lambda: rate("rate", Piecewise((1, lr < 0.5))),
+        "the default of `rate`: a Piecewise does not end in True",
+        "end it with (value, True)",
+    ),
+    "a default with a large number": (lambda: rate("rate", 10**400 * lr), LARGE, "scale"),
     "a domain that is empty": (lambda: rate("rate", 1, S.EmptySet), "is not supported", "use an Interval"),
     # Targets and steps.
     "a target that is a number": (lambda: (Let(3, g), DESCENT), "`3` cannot be assigned", "assign a local"),
