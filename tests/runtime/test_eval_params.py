@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Abs, And, Integral, Max, Not, Or, Piecewise, erf, sqrt
+from sympy import Abs, And, Integral, Max, Not, Or, Piecewise, Xor, erf, sqrt
 
 import optgen
 from optgen import (
@@ -29,6 +29,7 @@ from optgen import (
     RowMax,
     RowNorm,
     TensorSum,
+    finite,
     g,
     state,
     theta,
@@ -99,6 +100,11 @@ OTHER: dict[str, tuple[Any, Any]] = {
     "an element": (None, Abs(theta) + lr * theta**2 - sqrt(Max(theta, 0))),
     "a choice": (None, Piecewise((theta, And(theta > 0, Or(theta < 2, Not(theta < 3)))), (erf(theta), True))),
     "not both": (None, Piecewise((theta, Not(And(theta > 0, theta < 2))), (0, True))),
+    "what is finite, added up": (None, finite(theta) + finite(1 / theta) - finite(lr * theta) / 4),
+    "powers of a choice": (
+        None,
+        2 ** Piecewise((-1, theta > 0), (-2, True)) + Piecewise((10, theta > 0), (11, True)) ** 20,
+    ),
     "a power of a sum": (None, (theta + 1) ** 3 / 7),
     "rows": (ROW, RowMax(theta) + RowNorm(theta) / (1 + ModelNorm(theta))),
     "columns": (COL, ColMean(theta**2) - ColSum(theta)),
@@ -215,12 +221,12 @@ def test_what_is_kept_for_it_may_change_its_space() -> None:
 
 def test_what_is_evaluated_may_be_chosen_element_by_element() -> None:
     m = state("m", init=theta)
-    chosen = Piecewise((m, Not(And(m > 0, theta > 0))), (theta, Or(m > 1, theta > 2)), (0, True))
+    chosen = Piecewise((m, Not(And(m > 0, theta > 0))), (theta, Xor(m > 1, theta > 2)), (0, True))
     rule = Optimizer("rule", "Rule", (Let(m.next, -theta - g), Let(theta.next, theta - g)), evaluation=chosen)
     optimizer = optgen.compile(rule).Rule([np.array([-1.5, 1.5, -3.0, 0.25, 3.0])])
     optimizer.step([np.array([1.0, -1.0, 3.5, -0.5, -4.0])])  # theta is -2.5, 2.5, -6.5, 0.75, 7, m is 0.5, -0.5, …
     theta_, m_ = optimizer.params[0], optimizer.state["m"][0]
-    expected = np.where(~((m_ > 0) & (theta_ > 0)), m_, np.where((m_ > 1) | (theta_ > 2), theta_, 0))
+    expected = np.where(~((m_ > 0) & (theta_ > 0)), m_, np.where((m_ > 1) ^ (theta_ > 2), theta_, 0))
     np.testing.assert_array_equal(optimizer.eval_params()[0], expected)
 
 
