@@ -194,7 +194,10 @@ class Hyper(Named):
     @property
     def usual_number(self) -> Any:
         """The same, exactly."""
-        return self.default.xreplace({other: exact(other.usual) for other in self.default.atoms(Hyper)})
+        try:
+            return self.default.xreplace({other: exact(other.usual) for other in self.default.atoms(Hyper)})
+        except ZeroDivisionError:  # of a remainder by 0
+            return S.NaN
 
     def with_default(self, default: Any) -> Hyper:
         """The same hyperparameter with another default, for an optimizer that wants one."""

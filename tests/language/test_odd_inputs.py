@@ -432,6 +432,7 @@ REFUSED = {
     "a domain of some numbers": (lambda: rate("rate", 2, FiniteSet(1, 2)), "the domain {1, 2}", "are its ends"),
     "a range that is empty": (lambda: rate("rate", 1, Range(4, 1)), "is not supported", "use an Interval"),
     "a default that is divided by 0": (lambda: rate("rate", 1 / (lr - 0.001)), NOT_FINITE, "choose a default"),
+    "a default that is a remainder by 0": (lambda: rate("rate", Mod(1, lr - 0.001)), NOT_FINITE, "choose a default"),
     "a default that is complex": (lambda: rate("rate", log(-lr)), NOT_FINITE, "choose a default"),
     "a default that lr makes large": (lambda: rate("rate", exp(10**6 * lr)), LARGE, "choose a default"),
     "a default of a function that no target has": (lambda: rate("rate", gamma(lr)), *UNKNOWN),
