@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -89,7 +90,8 @@ def _execute(name: str, path: Path) -> ModuleType:
     module = module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with redirect_stdout(sys.stderr):  # what a command prints may be for a program to read
+        # What a command prints may be for a program to read, and what it writes belongs where it was started.
+        with redirect_stdout(sys.stderr), _same_folder():
             loader.exec_module(module)
         refuse_folded_in(loader.get_source(name) or "", vars(module), str(path.resolve()))
     except SpecError as error:
@@ -97,6 +99,16 @@ def _execute(name: str, path: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         raise _as_spec_error(error, path) from error
     return module
+
+
+@contextmanager
+def _same_folder() -> Iterator[None]:
+    """Come back to the folder in which the program runs, from wherever a file has gone."""
+    here = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 def _as_spec_error(error: BaseException, path: Path) -> SpecError:

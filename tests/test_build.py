@@ -299,6 +299,18 @@ def test_a_file_given_twice_is_loaded_once(tmp_path, monkeypatch):
     assert (len(loaded.files), loaded.errors) == (1, ())
 
 
+@pytest.mark.parametrize("end", ["", "raise KeyError\n"])
+def test_a_spec_that_goes_to_another_folder_takes_nobody_with_it(tmp_path, monkeypatch, end):
+    (tmp_path / "specs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    write_spec(Path("specs"), "away", f"import os\nos.chdir('/')\n{GOOD}{end}")
+    write_spec(Path("specs"), "mine")
+    loaded = load(spec_files(Path("specs")))
+    assert [rule.name for _, rule in pairs(loaded)] == ["away", "mine"][bool(end) :]
+    assert all("specs/away.py:6: KeyError" in str(error) for error in loaded.errors)
+    assert Path.cwd() == tmp_path
+
+
 def test_a_spec_that_exits_is_an_error_of_that_file(tmp_path):
     (error,) = load([write_spec(tmp_path, "bad", "import sys\nsys.exit(3)\n")]).errors
     assert "bad.py:2: SystemExit: 3" in str(error)
