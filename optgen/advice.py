@@ -283,6 +283,9 @@ def _not_imported(error: BaseException, _: Iterable[str], __: str) -> str:
     found = re.search(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
     if found:
         name, module = found.groups()
+        if re.match(_SIBLINGS, module):
+            last = module.rpartition(".")[2]
+            return f"correct the name: {last}.py has none, or not yet, where it imports this file too"
         near = _meant(_close(name, _names(module)))
         return near or _import_of(name) or _of_specs(name) or f"correct the name: {module} has none that is like it"
     module = _quoted(error)

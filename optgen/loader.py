@@ -6,6 +6,7 @@ the sources anew: neither bytecode nor an earlier load can be stale.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import linecache
 import os
@@ -79,6 +80,8 @@ def _load(path: Path) -> SpecFile:
     imported = {address for values in found for address in addresses.intersection(map(id, values))}
     own = [rule for rule in dict.fromkeys(declared) if id(rule) not in imported]
     _refuse_double_names(own, path)
+    if not own:
+        _refuse_rules_without_names(module, path)
     optimizers = tuple(rule for rule in own if isinstance(rule, Optimizer))
     return SpecFile(path, optimizers, digest, tuple(rule for rule in own if isinstance(rule, Schedule)))
 
@@ -96,7 +99,9 @@ def _execute(name: str, path: Path) -> ModuleType:
         refuse_folded_in(loader.get_source(name) or "", vars(module), str(path.resolve()))
     except SpecError as error:
         raise error.at(Location(str(path.resolve()))) from None
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever else ends a program, or a class of its own that would
         raise _as_spec_error(error, path) from error
     return module
 
@@ -122,7 +127,7 @@ def _as_spec_error(error: BaseException, path: Path) -> SpecError:
         broken.append(error.filename or file)
     siblings = [Path(name) for name in broken if name != file and Path(name).parent == path.resolve().parent]
     if siblings:
-        return _needs(path, siblings[-1], f"{type(error).__name__}: {error}")
+        return _needs(path, siblings[-1], advice.problem(error, "").what)
     linecache.checkcache(file)
     for frame, at in frames:
         if frame.f_code.co_filename == file:
@@ -143,6 +148,23 @@ def _refuse_double_names(rules: Sequence[Rule], path: Path) -> None:
         if names.count(rule.name) > 1:
             problem = Problem("this file gives this name twice", "give each a name of its own")
             raise SpecError([problem], rule.name, Location(str(path.resolve())), rule.kind)
+
+
+def _refuse_rules_without_names(module: ModuleType, path: Path) -> None:
+    """Refuse a file whose rules are made, but in lists, in dicts or for nobody: a rule is found by its name."""
+    for name, value in vars(module).items():
+        held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple | set) else ()
+        if not name.startswith("_") and any(isinstance(each, Rule) for each in held):
+            what = f"`{name}` has rules in it, which have no name in this file"
+            raise SpecError([Problem(what, _NAME_IT)], location=Location(str(path.resolve())))
+    for node in ast.parse(path.read_bytes()).body:
+        called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+        if isinstance(called, ast.Name) and getattr(module, called.id, None) in (Optimizer, Schedule):
+            what = f"this {called.id} is made and forgotten"
+            raise SpecError([Problem(what, _NAME_IT)], location=Location(str(path.resolve()), node.lineno))
+
+
+_NAME_IT = 'give each a name: my_rule = Optimizer("my_rule", …)'
 
 
 class _Fresh(SourceFileLoader):
