@@ -89,6 +89,7 @@ ADVICE: tuple[Row, ...] = (
     # A choice that Python was to make.
     Row(TypeError, _UNDECIDED, "write {sympy}", _LIBRARY),
     Row(TypeError, _UNDECIDED, "write Max(…) or Min(…), from sympy", r"\b(?:max|min)\("),
+    Row(TypeError, _UNDECIDED, "write Or(*(…)) or And(*(…)), from sympy", r"\b(?:any|all)\("),
     Row(TypeError, _UNDECIDED, _CHOICE, r"\bif\b.*\belse\b"),
     Row(
         TypeError,
@@ -105,16 +106,25 @@ ADVICE: tuple[Row, ...] = (
     Row(TypeError, "", "write Norm(g), from optgen", r"linalg\.norm\("),
     Row(TypeError, r"^loop of ufunc .* no callable (\w+) method", "write {sympy}"),
     Row(TypeError, _NO_NUMBER, "write {sympy}", _LIBRARY),
-    Row(
-        TypeError,
-        _NO_NUMBER,
-        "leave out {0}(): what a symbol stands for is known at the step; floor rounds",
-        r"\b(\w+)\(",
+    *(
+        Row(TypeError, _NO_NUMBER, "leave out {0}(): what a symbol stands for is known at the step; floor rounds", line)
+        for line in (r"\b(int|float|complex|round|range|bool)\(", r"\b(\w+)\(")
     ),
     # Symbols that were taken for arrays, functions or text.
     Row(TypeError, "'Let' object is not callable", "write a comma between the two: step=(Let(…), Let(…))"),
     Row(TypeError, "'Next' object is not callable", "write m.next, without parentheses"),
     Row(TypeError, rf"'(?:{_SYMBOLS}|Add|Mul|Pow)' object is not callable", "write a product with *: lr*(m + g)"),
+    Row(
+        TypeError,
+        "indices must be integers or slices, not",
+        f"{_CHOICE}, with Eq(t, 1) say for a condition: Python takes one of a list at once",
+    ),
+    Row(
+        KeyError,
+        "",
+        f"{_CHOICE}, with Eq(t, 1) say for a condition: Python looks into a dict at once",
+        r"\[.*\]",
+    ),
     Row(
         TypeError,
         "is not subscriptable|object does not support item",
@@ -273,6 +283,9 @@ def _not_imported(error: BaseException, _: Iterable[str], __: str) -> str:
     found = re.search(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
     if found:
         name, module = found.groups()
+        if re.match(_SIBLINGS, module):
+            last = module.rpartition(".")[2]
+            return f"correct the name: {last}.py has none, or not yet, where it imports this file too"
         near = _meant(_close(name, _names(module)))
         return near or _import_of(name) or _of_specs(name) or f"correct the name: {module} has none that is like it"
     module = _quoted(error)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from optgen import known
 from optgen.errors import Location, Problem, SpecError, UsageError
+from optgen.files import content
 from optgen.folders import HERE, installed_generated, spec_files
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Source:
         if "declared" in self.remembered:
             return name in (each.name for each in self.declared)
         try:
-            tree = ast.parse(self.path.read_bytes())
+            tree = ast.parse(content(self.path))
         except (OSError, SyntaxError, ValueError, RecursionError):
             return self.path.stem == name
         return any(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import sys
 import threading
 from glob import escape
@@ -11,6 +13,14 @@ from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_file_location, spec_from_loader
 from pathlib import Path
 from types import ModuleType
+
+
+def content(path: Path) -> bytes:
+    """What a file holds; an `OSError` for a pipe or a device, which would have whoever reads it wait."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, no file", str(path))
+    return path.read_bytes()
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -83,7 +93,7 @@ def _kept(text: str, folder: Path | None, name: str) -> Path | None:
         return None
     path, data = folder / name, text.encode()
     try:
-        if not path.exists() or path.read_bytes() != data:
+        if not path.is_file() or content(path) != data:
             write_whole(path, text)
     except OSError:
         return None

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from optgen.files import cache, write_whole
+from optgen.files import cache, content, write_whole
 from optgen.folders import installed_specs, title
 
 _PURE = frozenset(
@@ -86,7 +86,7 @@ def _with_imports(path: Path) -> dict[str, str] | None:
         file = ahead.pop()
         if str(file) in found:
             continue
-        data = file.read_bytes()
+        data = content(file)
         found[str(file)] = hashlib.sha256(data).hexdigest()
         siblings = _imports(data, file.parent)
         if siblings is None:
@@ -153,7 +153,7 @@ def recall(path: Path, key: str | None) -> dict[str, Any]:
     if key is None or place is None:
         return {}
     try:
-        seal, _, text = place.read_text(encoding="utf-8").partition("\n")
+        seal, _, text = content(place).decode().partition("\n")
         answers = json.loads(text) if seal == _seal(key, text) else {}
     except (OSError, ValueError):
         return {}

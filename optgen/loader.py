@@ -6,8 +6,10 @@ the sources anew: neither bytecode nor an earlier load can be stale.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import linecache
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -24,6 +26,7 @@ from typing import Any
 import optgen
 from optgen import advice, folders
 from optgen.errors import Location, Problem, SpecError
+from optgen.files import content
 from optgen.language.folded import refuse_folded_in
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Optimizer
@@ -67,7 +70,7 @@ def load_file(path: Path) -> SpecFile:
 
 
 def _load(path: Path) -> SpecFile:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(content(path)).hexdigest()
     with _package(path.parent) as package:
         module = _execute(f"{package}.{path.stem}", path)
         others = [other for other in list(sys.modules.values()) if other is not module]
@@ -77,6 +80,8 @@ def _load(path: Path) -> SpecFile:
     imported = {address for values in found for address in addresses.intersection(map(id, values))}
     own = [rule for rule in dict.fromkeys(declared) if id(rule) not in imported]
     _refuse_double_names(own, path)
+    if not own:
+        _refuse_rules_without_names(module, path)
     optimizers = tuple(rule for rule in own if isinstance(rule, Optimizer))
     return SpecFile(path, optimizers, digest, tuple(rule for rule in own if isinstance(rule, Schedule)))
 
@@ -88,14 +93,27 @@ def _execute(name: str, path: Path) -> ModuleType:
     module = module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with redirect_stdout(sys.stderr):  # what a command prints may be for a program to read
+        # What a command prints may be for a program to read, and what it writes belongs where it was started.
+        with redirect_stdout(sys.stderr), _same_folder():
             loader.exec_module(module)
         refuse_folded_in(loader.get_source(name) or "", vars(module), str(path.resolve()))
     except SpecError as error:
         raise error.at(Location(str(path.resolve()))) from None
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever else ends a program, or a class of its own that would
         raise _as_spec_error(error, path) from error
     return module
+
+
+@contextmanager
+def _same_folder() -> Iterator[None]:
+    """Come back to the folder in which the program runs, from wherever a file has gone."""
+    here = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 def _as_spec_error(error: BaseException, path: Path) -> SpecError:
@@ -109,7 +127,7 @@ def _as_spec_error(error: BaseException, path: Path) -> SpecError:
         broken.append(error.filename or file)
     siblings = [Path(name) for name in broken if name != file and Path(name).parent == path.resolve().parent]
     if siblings:
-        return _needs(path, siblings[-1], f"{type(error).__name__}: {error}")
+        return _needs(path, siblings[-1], advice.problem(error, "").what)
     linecache.checkcache(file)
     for frame, at in frames:
         if frame.f_code.co_filename == file:
@@ -130,6 +148,23 @@ def _refuse_double_names(rules: Sequence[Rule], path: Path) -> None:
         if names.count(rule.name) > 1:
             problem = Problem("this file gives this name twice", "give each a name of its own")
             raise SpecError([problem], rule.name, Location(str(path.resolve())), rule.kind)
+
+
+def _refuse_rules_without_names(module: ModuleType, path: Path) -> None:
+    """Refuse a file whose rules are made, but in lists, in dicts or for nobody: a rule is found by its name."""
+    for name, value in vars(module).items():
+        held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple | set) else ()
+        if not name.startswith("_") and any(isinstance(each, Rule) for each in held):
+            what = f"`{name}` has rules in it, which have no name in this file"
+            raise SpecError([Problem(what, _NAME_IT)], location=Location(str(path.resolve())))
+    for node in ast.parse(path.read_bytes()).body:
+        called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+        if isinstance(called, ast.Name) and getattr(module, called.id, None) in (Optimizer, Schedule):
+            what = f"this {called.id} is made and forgotten"
+            raise SpecError([Problem(what, _NAME_IT)], location=Location(str(path.resolve()), node.lineno))
+
+
+_NAME_IT = 'give each a name: my_rule = Optimizer("my_rule", …)'
 
 
 class _Fresh(SourceFileLoader):

@@ -41,9 +41,9 @@ def module_paths(name: str, kind: str, targets: Iterable[str]) -> list[str]:
 
 
 def digest_of(path: Path) -> str | None:
-    """sha256 of what a file holds, whatever that is; None if there is none that can be read."""
+    """sha256 of what a file holds, whatever that is; None if there is no file that can be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     except OSError:
         return None
 

@@ -20,10 +20,11 @@ import optgen
 from optgen import Let, Optimizer, Schedule, catalog, g, t, theta
 from optgen.build import build
 from optgen.cli import main
-from optgen.errors import UsageError
+from optgen.errors import SpecError, UsageError
 from optgen.files import write_whole
 from optgen.folders import installed_specs, spec_files
 from optgen.hypers import lr
+from optgen.loader import load_file
 from optgen.modules import Status, module_paths, orphans
 from optgen.targets import NAMES, target_named
 
@@ -299,9 +300,57 @@ def test_a_file_given_twice_is_loaded_once(tmp_path, monkeypatch):
     assert (len(loaded.files), loaded.errors) == (1, ())
 
 
+@pytest.mark.parametrize("end", ["", "raise KeyError\n"])
+def test_a_spec_that_goes_to_another_folder_takes_nobody_with_it(tmp_path, monkeypatch, end):
+    (tmp_path / "specs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    write_spec(Path("specs"), "away", f"import os\nos.chdir('/')\n{GOOD}{end}")
+    write_spec(Path("specs"), "mine")
+    loaded = load(spec_files(Path("specs")))
+    assert [rule.name for _, rule in pairs(loaded)] == ["away", "mine"][bool(end) :]
+    assert all("away.py:7: KeyError" in str(error) for error in loaded.errors)
+    assert Path.cwd() == tmp_path
+
+
 def test_a_spec_that_exits_is_an_error_of_that_file(tmp_path):
     (error,) = load([write_spec(tmp_path, "bad", "import sys\nsys.exit(3)\n")]).errors
     assert "bad.py:2: SystemExit: 3" in str(error)
+
+
+@pytest.mark.parametrize("what", ["GeneratorExit", "BaseException", "type('Odd', (BaseException,), {})", "EOFError"])
+def test_whatever_a_spec_raises_is_an_error_of_that_file(tmp_path, what):
+    loaded = load(
+        [
+            write_spec(tmp_path, "bad", f"raise {what.replace('{', '{{').replace('}', '}}')}\n"),
+            write_spec(tmp_path, "mine"),
+        ]
+    )
+    assert "bad.py:1: " in str(loaded.errors[0])
+    assert len(loaded.files) == 1
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("rules = [{}]", "bad.py: `rules` has rules in it"),
+        ("rules = dict(one={})", "bad.py: `rules` has rules in it"),
+        ("\n{}", "bad.py:5: this Optimizer is made and forgotten"),
+    ],
+)
+def test_rules_without_names_are_refused(tmp_path, made, said):
+    rule = GOOD.partition(" = ")[2].strip()
+    head = GOOD.partition("{name}")[0]
+    with pytest.raises(SpecError, match="give each a name: my_rule = Optimizer") as error:
+        load_file(write_spec(tmp_path, "bad", head + made.format(rule)))
+    assert said in str(error.value)
+    load_file(write_spec(tmp_path, "good", f"{GOOD}rules = [{{name}}]\n"))
+
+
+def test_files_that_import_from_each_other_say_so(tmp_path):
+    one = write_spec(tmp_path, "one", "from .other import x\n")
+    write_spec(tmp_path, "other", "from .one import y\n")
+    (error,) = load([one]).errors
+    assert "it imports other.py, which cannot be loaded: ImportError: cannot import name 'y' from '.one'" in str(error)
 
 
 @pytest.mark.parametrize("prose", ["a \\N{dash} b", 'quotes """ inside', "ends in a backslash \\", "Grüße, 2·θ"])

@@ -1,5 +1,6 @@
 """Modules made of text: kept on disk where there is one, and made in memory where there is none."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -32,6 +33,16 @@ def test_what_a_killed_process_left_is_deleted_when_the_file_is_next_written(tmp
         path.write_text("x = 1\n")
     write_whole(tmp_path / "a.py", "x = 2\n")
     assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.py", *others, *([] if LINUX else [left])])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with a name on this system")
+def test_a_pipe_in_the_place_of_a_module_is_replaced(tmp_path):
+    text = TEXT + "# beside a pipe\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    (tmp_path / digest).mkdir()
+    os.mkfifo(tmp_path / digest / "piped.py")
+    assert module_of("piped", text, tmp_path).twice(3.5) == 7
+    assert (tmp_path / digest / "piped.py").read_text() == text
 
 
 def no_folder(tmp_path):

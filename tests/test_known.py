@@ -1,5 +1,6 @@
 """What is remembered of a spec is believed only as long as nothing has changed that it follows from."""
 
+import os
 import shutil
 
 import pytest
@@ -8,6 +9,7 @@ from optgen import known, loader
 from optgen.catalog import Source, everything, found
 from optgen.errors import SpecError, UsageError
 from optgen.folders import installed_specs, spec_files
+from optgen.modules import digest_of
 
 SPEC = """
 from optgen import Let, Optimizer, g, theta
@@ -146,6 +148,23 @@ def test_what_is_damaged_on_the_disk_is_not_believed(folder, cache, executed, da
     place.write_bytes(b"\xff\xfe" + whole.encode())
     assert is_executed(path, executed)
     assert not is_executed(path, executed)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with a name on this system")
+def test_a_pipe_is_not_waited_for(folder, cache, executed):
+    path = folder / "base.py"
+    assert is_executed(path, executed)
+    (place,) = (cache / "known").iterdir()
+    place.unlink()
+    os.mkfifo(place)
+    assert is_executed(path, executed)
+    assert not is_executed(path, executed)
+    path.unlink()
+    os.mkfifo(path)
+    assert digest_of(path) is None
+    assert not Source(path).seems_to_declare("child")
+    with pytest.raises(SpecError, match="it cannot be read: it is a pipe"):
+        Source(path).declared  # noqa: B018
 
 
 def test_nothing_is_kept_of_a_file_that_changes_while_it_is_looked_at(folder, cache):

@@ -283,7 +283,8 @@ def main() -> None:
     try:
         app(prog_name="optgen")
     except (UsageError, OSError) as error:
-        _complain(str(error))
+        gone = isinstance(error, FileNotFoundError) and not Path().exists()
+        _complain("the folder that this runs in is no more: change to another" if gone else str(error))
         sys.exit(2)
     except OptgenError as error:
         _complain(str(error))

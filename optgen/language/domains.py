@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from sympy import Add, Expr, Integer, Interval, Mod, Mul, Range, S, ceiling, floor, oo
+from sympy import Add, Expr, FiniteSet, Integer, Interval, Mod, Mul, Range, S, ceiling, floor, oo
 
 from optgen.language.symbols import Hyper, t
 from optgen.runtime.core.domain import Domain
@@ -15,8 +15,20 @@ def domain_of(hyper: Hyper) -> Domain | None:
     """The bounds of a hyperparameter's domain; None for a set that is neither an interval nor a run of integers."""
     try:
         return _bounds(hyper.domain)
-    except (TypeError, ValueError):  # bounds that are no numbers
+    except (TypeError, ValueError, NotImplementedError):  # bounds that are no numbers, or that nothing has
         return None
+
+
+def instead_of_domain(hyper: Hyper) -> str:
+    """What to write for a domain that is none."""
+    fix = "use an Interval, S.Reals, S.Naturals, S.Naturals0, S.Integers or a Range"
+    match hyper.domain:
+        case Range(args=(start, end, step)) if abs(step) != 1 and start.is_Integer and end.is_number:
+            end = hyper.domain.size if end.is_Integer else "oo"
+            return f"{fix} without gaps; count its steps, {start} + {step}*{hyper} with {hyper} in Range(0, {end})"
+        case FiniteSet():
+            return f"{fix}: the least of them and the greatest are its ends"
+    return fix
 
 
 def is_whole(expression: Expr) -> bool:

@@ -2,8 +2,8 @@
 
 ``t == 1`` and ``t in (1, 2)`` are False, since a symbol is no number, and ``g < oo`` is true of every real number; a
 Piecewise then drops a case. ``g and m`` is ``m``, since whatever is not 0 counts as true. ``np.sum(g)`` is ``g``, since
-NumPy sees one number there. What was written is still in the source, so that is read, where there is one, for such
-comparisons and calls, and each is asked again where it stood.
+NumPy sees one number there, and ``{1: g}.get(t, m)`` is ``m``, since t is no key. What was written is still in the
+source, so that is read, where there is one, for such comparisons and calls, and each is asked again where it stood.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import linecache
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from types import FrameType, ModuleType
@@ -38,7 +38,9 @@ _OF_ONE_ELEMENT = {
     "prod": "exp(TensorSum(log({0}))), for what is above 0",
 }
 """Functions of NumPy that make one number of an array, and what to write for each."""
-_SUSPECT = re.compile(rf"[=!]=|\b(?:oo|inf|nan|zoo|in|is|and|or|not|if)\b|\.(?:{'|'.join(_OF_ONE_ELEMENT)})\(")
+_SUSPECT = re.compile(
+    rf"[=!]=|\b(?:oo|inf|nan|zoo|in|is|and|or|not|if|match)\b|\.(?:get|equals|{'|'.join(_OF_ONE_ELEMENT)})\("
+)
 _INSTEAD = {ast.Eq: "Eq", ast.NotEq: "Ne", ast.Is: "Eq", ast.IsNot: "Ne"}
 _ONE_BY_ONE = {ast.In: "Or(Eq({0}, …), Eq({0}, …))", ast.NotIn: "And(Ne({0}, …), Ne({0}, …))"}
 _REACH = 40
@@ -71,14 +73,16 @@ def refuse_folded_in(source: str, names: Mapping[str, Any], file: str, calls: tu
 
     If a call alone counts, it stands at lines, first and last, and columns, first and last.
     """
-    for condition, scopes, is_truth in _conditions(source):
+    for condition, scopes, asked, once in _conditions(source):
         if calls and not _is_within(condition, calls):
             continue
-        # Around a call alone they are those of its frame, whose names are known; but what may be None there is asked.
-        inside = (names for scope, names in scopes if is_truth or not calls or _is_within(scope, calls))
-        if frozenset[str]().union(*inside) & _names(condition):
+        if not (once or calls):
             continue
-        if problem := (_taken_for_true if is_truth else _folded)(condition, names, source):
+        # Around a call alone they are those of its frame, whose names are known; but what may be None there is asked.
+        inside = [x for x in scopes if asked is _taken_for_true or not calls or _is_within(x[0], calls)]
+        hidden = frozenset[str]().union(*(own for _, own in inside)) & _names(condition)
+        counted = _counted(inside, names) if hidden else {}
+        if hidden <= counted.keys() and (problem := asked(condition, {**names, **counted}, source)):
             raise SpecError([problem], location=Location(file, condition.lineno))
 
 
@@ -99,13 +103,15 @@ def _is_within(node: Any, call: tuple[int, ...]) -> bool:
 
 _Scopes = tuple[tuple[ast.AST, frozenset[str]], ...]
 """Functions around something, with the names that each has of its own."""
+_Ask = Callable[[Any, Mapping[str, Any], str], Problem | None]
+"""What to say of a piece of Python where names stand for something, if it was decided too early."""
 
 
 @lru_cache(64)
-def _conditions(source: str) -> tuple[tuple[ast.expr, _Scopes, bool], ...]:
-    """What may be decided too early in a file, with the functions that it is in, and whether it is taken for true.
+def _conditions(source: str) -> tuple[tuple[ast.expr, _Scopes, _Ask, bool], ...]:
+    """What may be decided too early in a file, with the functions that it is in, and who is to be asked.
 
-    Else it is a comparison or a call.
+    And whether all its names stand for one thing throughout, so that what they stand for in the end is what they did.
     """
     if not _SUSPECT.search(source):
         return ()
@@ -114,28 +120,64 @@ def _conditions(source: str) -> tuple[tuple[ast.expr, _Scopes, bool], ...]:
     except (SyntaxError, ValueError):  # a cell with commands of the notebook, say
         return ()
     scopes = dict(_scoped(tree))
-    compared = [
-        (part, scopes[part], False)
+    compared = (
+        (part, scopes[part], _folded)
         for node in scopes
         for condition in _tests(node)
         for part in reversed(list(ast.walk(condition)))  # inner ones first
         if isinstance(part, ast.Compare | ast.Call) and _SUSPECT.search(ast.unparse(part))
-    ]
-    once = _named_once(tree)
-    truths = ((part, scopes[part], True) for node in scopes for part in _truths(node) if once.issuperset(_names(part)))
-    return (*compared, *truths)
+    )
+    others = ((part, scopes[node], ask) for node in scopes for part, ask in _decided_elsewhere(node))
+    truths = ((part, scopes[part], _taken_for_true) for node in scopes for part in _truths(node))
+    again, looped = _named_again(tree)
+    return (
+        *((part, around, ask, not looped & _names(part)) for part, around, ask in compared),
+        *((part, around, ask, not again & _names(part)) for part, around, ask in others),
+        *((part, around, ask, True) for part, around, ask in truths if not again & _names(part)),
+    )
 
 
 def _names(node: ast.AST) -> set[str]:
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
-def _named_once(tree: ast.AST) -> set[str]:
-    """The names of a file that stand for one thing throughout: others may have been None, or False, when asked."""
+def _named_again(tree: ast.AST) -> tuple[set[str], set[str]]:
+    """The names of a file that stand for several things, and may have been None when asked; and those of loops alone.
+
+    One that counts through numbers is a number.
+    """
     nodes = list(ast.walk(tree))
-    again = {name for node in nodes if isinstance(node, ast.For | ast.AugAssign) for name in _names(node.target)}
+    loops = [node for node in nodes if isinstance(node, ast.For) and not _counts(node.iter)]
+    looped = {name for node in loops for name in _names(node.target)}
+    added = {name for node in nodes if isinstance(node, ast.AugAssign) for name in _names(node.target)}
     given = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
-    return {name for name in _names(tree) if given[name] <= 1} - again
+    return {name for name, times in given.items() if times > 1} | added | looped, looped
+
+
+def _counts(values: ast.expr) -> bool:
+    """Whether something is, as it is written, a range or a list of numbers."""
+    if isinstance(values, ast.Call):
+        return ast.unparse(values.func) == "range"
+    return isinstance(values, ast.Tuple | ast.List | ast.Set) and all(
+        isinstance(x, ast.Constant) and isinstance(x.value, int | float) for x in values.elts
+    )
+
+
+def _counted(scopes: Iterable[tuple[ast.AST, frozenset[str]]], names: Mapping[str, Any]) -> dict[str, Any]:
+    """Names of comprehensions that count through numbers, and one of these numbers each."""
+    found: dict[str, Any] = {}
+    for scope, own in scopes:
+        found = {name: value for name, value in found.items() if name not in own}
+        for loop in getattr(scope, "generators", ()):
+            values = _walked(loop.iter, {**names, **found})
+            rows = list(values) if isinstance(values, Collection | range) else []
+            targets: list[ast.expr] = [loop.target]
+            columns = [rows]
+            if isinstance(loop.target, ast.Tuple):
+                targets, columns = loop.target.elts, [list(x) for x in zip(*rows, strict=False)]
+            pairs = zip(targets, columns, strict=False)
+            found |= {name.id: x[0] for name, x in pairs if isinstance(name, ast.Name) and _are_numbers(x)}
+    return found
 
 
 def _truths(node: ast.AST) -> Iterator[ast.expr]:
@@ -149,6 +191,22 @@ def _truths(node: ast.AST) -> Iterator[ast.expr]:
             yield test
         case ast.comprehension(ifs=tests):
             yield from tests
+
+
+def _decided_elsewhere(node: ast.AST) -> Iterator[tuple[ast.expr, _Ask]]:
+    """What may be decided too early outside of a Piecewise: comparisons, ``case 1:``, and what a dict is asked for."""
+    match node:
+        case ast.Compare(ops=[ast.Eq() | ast.NotEq() | ast.Is() | ast.IsNot()]):
+            yield node, _compared_with_a_number
+        case ast.Call(func=ast.Attribute(attr="equals", value=one), args=[other]):
+            yield ast.copy_location(ast.Compare(one, [ast.Eq()], [other]), node), _compared_with_a_number
+        case ast.Call(func=ast.Attribute(attr="get"), args=[_, *_]):
+            yield node, _looked_up
+        case ast.Match(subject=subject, cases=cases):
+            for pattern in (part for case in cases for part in ast.walk(case.pattern)):
+                if isinstance(pattern, ast.MatchValue):
+                    compared = ast.Compare(subject, [ast.Eq()], [pattern.value])
+                    yield ast.copy_location(compared, pattern), _compared_with_a_number
 
 
 def _scoped(tree: ast.AST) -> Iterator[tuple[ast.AST, _Scopes]]:
@@ -216,14 +274,47 @@ def _folded(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | 
     return Problem(f"the condition {written} is {bool(decided)} before the rule runs", fix, line)
 
 
+def _walked(values: ast.expr, names: Mapping[str, Any]) -> Any:
+    """What a comprehension goes through: what is written there, or what a dict has."""
+    match values:
+        case ast.Call(func=ast.Attribute(value=holder, attr="items" | "keys" | "values" as part), args=[]):
+            table = _evaluated(holder, names)
+            return list(getattr(table, part)()) if isinstance(table, dict) else None
+    return _evaluated(values, names)
+
+
+def _compared_with_a_number(node: ast.Compare, names: Mapping[str, Any], source: str) -> Problem | None:
+    """What to say of a comparison, if one of its sides is a number and the other is none yet."""
+    sides = [_evaluated(side, names) for side in (node.left, *node.comparators)]
+    return _folded(node, names, source) if any(_are_numbers([side]) for side in sides) else None
+
+
+def _looked_up(node: Any, names: Mapping[str, Any], source: str) -> Problem | None:
+    """What to say of what is asked of a dict by a symbol, where its keys are numbers."""
+    asked = node.args[0]
+    table = _evaluated(node.func.value, names)
+    key = _evaluated(asked, names)
+    if not (isinstance(table, Mapping) and _are_numbers(list(table)) and isinstance(key, Expr) and key.has(Named)):
+        return None
+    written, line = ast.unparse(asked), source.splitlines()[node.lineno - 1].strip()
+    fix = f"write Piecewise((…, Eq({written}, {next(iter(table))})), …, (…, True)), from sympy"
+    return Problem(f"a dict has no key {written} before the rule runs: all of its keys are numbers", fix, line)
+
+
 def _taken_for_true(node: ast.expr, names: Mapping[str, Any], source: str) -> Problem | None:
     """What to say of an expression in symbols that was asked whether it is true: all are, but 0."""
     if isinstance(node, ast.BoolOp | ast.UnaryOp | ast.Compare | ast.Constant):
         return None
     value = _evaluated(node, names)
+    written, line = ast.unparse(node), source.splitlines()[node.lineno - 1].strip()
+    if value is None and isinstance(node, ast.Attribute) and node.attr.startswith("is_"):
+        asked = _evaluated(node.value, names)
+        if isinstance(asked, Expr) and asked.has(Named):
+            what = f"{written} is not known before the rule runs, and counts as false"
+            fix = f"write a condition, {ast.unparse(node.value)} > 0 say, in Piecewise, And, Or or Not, from sympy"
+            return Problem(what, fix, line)
     if not isinstance(value, Expr) or not value.has(Named):
         return None
-    written, line = ast.unparse(node), source.splitlines()[node.lineno - 1].strip()
     what = f"{written} counts as true before the rule runs, as all symbols do"
     return Problem(what, f"write a condition, Ne({written}, 0) say, in Piecewise, And, Or or Not, from sympy", line)
 

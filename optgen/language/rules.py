@@ -20,8 +20,9 @@ from sympy.logic.boolalg import Boolean
 
 from optgen.errors import Problem
 from optgen.language import hypers
+from optgen.language.beside import wrong_beside
 from optgen.language.constants import fault, numbers_among_elements, wrong_numbers
-from optgen.language.domains import domain_of
+from optgen.language.domains import domain_of, instead_of_domain
 from optgen.language.grammar import misformed, shortened
 from optgen.language.noise import normal
 from optgen.language.order import named, walk
@@ -58,6 +59,8 @@ def cannot_evaluate(step: Sequence[Let], evaluation: Any) -> list[Problem]:
     if not isinstance(evaluation, Expr) or evaluation.has(Reduction, normal):
         what = f"the evaluation is {text(evaluation) if isinstance(evaluation, Basic) else evaluation!r}"
         return [Problem(what, "write an expression of theta and states, without reductions or draws")]
+    if wrong := list(wrong_beside(f"the evaluation {shortened(evaluation)}", evaluation)):
+        return wrong
     unknown = sorted(evaluation.free_symbols - {theta, *states}, key=str)
     fix = "write it in theta and states as they are after a step; keep what else it needs in a state"
     return [Problem(f"the evaluation {text(evaluation)} has the symbol `{text(x)}`", fix) for x in unknown]
@@ -379,13 +382,15 @@ def _defaults_are_in_their_domains(step: Sequence[Let]) -> Found:
             seen.add(symbol)
             domain = domain_of(symbol)
             if domain is None:
-                fix = "use an Interval, S.Reals, S.Naturals, S.Naturals0, S.Integers or a Range"
-                yield Problem(f"the domain {symbol.domain} of `{symbol}` is not supported", fix, str(let))
+                what = f"the domain {symbol.domain} of `{symbol}` is not supported"
+                yield Problem(what, instead_of_domain(symbol), str(let))
             elif unknown := _unknown_in_default(symbol, hypers):
                 fix = "write a number, or an expression in hyperparameters of the equations whose defaults are numbers"
                 what = f"the default {text(symbol.default)} of `{symbol}` goes by {unknown}"
                 yield Problem(what, fix, str(let))
-            elif symbol.default.is_number and (wrong := fault(symbol.default)):
+            elif found := symbol.default.free_symbols and [*wrong_beside(f"the default of `{symbol}`", symbol.default)]:
+                yield from (replace(problem, equation=str(let)) for problem in found)
+            elif wrong := fault(symbol.usual_number):
                 yield Problem(f"the default of `{symbol}`: {wrong[0]}", f"choose a default in {domain}", str(let))
             elif not domain.holds(symbol.usual):
                 yield Problem(

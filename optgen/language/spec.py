@@ -139,6 +139,8 @@ class Optimizer(InEquations):
             raise SpecError([problem], str(self.name), self.location)
         object.__setattr__(self, "properties", tuple(self.properties))
         object.__setattr__(self, "step", cut(self.step))
+        if isinstance(self.evaluation, Expr):
+            object.__setattr__(self, "evaluation", exact(self.evaluation))
         problems = rules.no_text(reference=self.reference, description=self.description)
         problems = problems or rules.broken(self.name, self.title, self.step)
         problems = problems or rules.cannot_evaluate(self.step, self.evaluation) or misclaimed(self)

@@ -189,7 +189,15 @@ class Hyper(Named):
     @property
     def usual(self) -> float:
         """The default as a number, others at theirs."""
-        return float(self.default.xreplace({other: exact(other.usual) for other in self.default.atoms(Hyper)}))
+        return float(self.usual_number)
+
+    @property
+    def usual_number(self) -> Any:
+        """The same, exactly."""
+        try:
+            return self.default.xreplace({other: exact(other.usual) for other in self.default.atoms(Hyper)})
+        except ZeroDivisionError:  # of a remainder by 0
+            return S.NaN
 
     def with_default(self, default: Any) -> Hyper:
         """The same hyperparameter with another default, for an optimizer that wants one."""

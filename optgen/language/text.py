@@ -56,7 +56,7 @@ class TextPrinter:
             case sympy.And() | sympy.Or():
                 return self.connected(expression)
             case sympy.Not():
-                return f"not {self.at_least(ATOM, expression.args[0])}", RELATION
+                return self.opposite(expression.args[0])
             case S.true | S.false:
                 return str(bool(expression)), ATOM
             case sympy.Mod():
@@ -135,6 +135,10 @@ class TextPrinter:
             pairs, last = list(piecewise.args), S.NaN
         text = "".join(f"{self.at_least(CONDITION, value)} if {self(when)} else " for value, when in pairs)
         return text + self.at_least(CONDITION, last), SELECT
+
+    def opposite(self, condition: Basic) -> tuple[str, int]:
+        """The text of what holds where a condition does not."""
+        return f"not {self.at_least(ATOM, condition)}", RELATION
 
     def connected(self, conditions: Expr) -> tuple[str, int]:
         """The text of conditions joined by and, or."""

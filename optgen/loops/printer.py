@@ -134,9 +134,13 @@ def in_pairs(name: str, texts: Sequence[str]) -> str:
 
 def require_printable(optimizer: Optimizer | Schedule) -> None:
     """Refuse a spec that uses what no target can print, with the equation and what is known instead."""
+    written = [(value, str(let)) for let, value in expressions(optimizer.step)]
+    written += [(hyper.default, f"{hyper} = {hyper.default}") for hyper in optimizer.hypers]
+    if isinstance(optimizer, Optimizer):
+        written.append((optimizer.evaluation, f"evaluation = {optimizer.evaluation}"))
     problems = [
-        Problem(f"there is no printer for `{node.func.__name__}`", _instead(node), str(let))
-        for let, value in expressions(optimizer.step)
+        Problem(f"there is no printer for `{node.func.__name__}`", _instead(node), equation)
+        for value, equation in written
         for node in walk(value)
         if not _is_known(node)
     ]

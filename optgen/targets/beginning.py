@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sympy import And, Expr, Not, S, Symbol
+from sympy import And, Basic, Expr, Piecewise, S, Symbol
 
 from optgen.ir import Scalar, fresh
 from optgen.language.order import walk
-from optgen.language.reductions import Reduction
+from optgen.language.reductions import Reduction, finite
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import theta
-from optgen.language.text import ATOM, TextPrinter, listed
+from optgen.language.text import ATOM, POWER, TextPrinter, listed
 from optgen.loops.printer import CodePrinter, in_pairs
 from optgen.targets.module import function, names, spelled
 
-_IN_NUMPY = {"atan2": "arctan2", "finite": "isfinite"}
+_IN_NUMPY = {"atan2": "arctan2"}
 
 
 class NumpyPrinter(CodePrinter):
@@ -31,7 +31,26 @@ class NumpyPrinter(CodePrinter):
 
     def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
         """A power as such."""
-        return (self.call("sqrt", [base]), ATOM) if exponent == S.Half else TextPrinter.power(self, base, exponent)
+        if exponent == S.Half:
+            return self.call("sqrt", [base]), ATOM
+        if base.is_Integer and not exponent.is_number:  # of an array of integers maybe
+            return f"{float(base)!r}**{self.at_least(ATOM, exponent)}", POWER
+        return TextPrinter.power(self, base, exponent)
+
+    def piecewise(self, piecewise: Piecewise) -> tuple[str, int]:
+        """A choice; of floats, since NumPy's arrays of integers have powers of their own."""
+        *pairs, (last, _) = piecewise.args
+        text = self._case(last)
+        for value, condition in reversed(pairs):
+            text = f"np.where({self(condition)}, {self._case(value)}, {text})"
+        return text, ATOM
+
+    def _case(self, value: Expr) -> str:
+        return repr(float(value)) if value.is_Integer else self(value)
+
+    def opposite(self, condition: Basic) -> tuple[str, int]:
+        """What holds where a condition does not, element by element."""
+        return f"np.logical_not({self(condition)})", ATOM
 
     def connected(self, conditions: Expr) -> tuple[str, int]:
         """Conditions joined by and, or."""
@@ -40,8 +59,8 @@ class NumpyPrinter(CodePrinter):
 
     def function(self, expression: Expr) -> str:
         """A function, or a total over a row, a column or a tensor."""
-        if isinstance(expression, Not):
-            return f"np.logical_not({self(expression.args[0])})"
+        if isinstance(expression, finite):  # NumPy's arrays of truth values are added up by or
+            return f"np.where(np.isfinite({self(expression.args[0])}), 1.0, 0.0)"
         if not isinstance(expression, Reduction):
             return super().function(expression)
         return f'beginning.total("{expression.how}", "{expression.to.value}", {self(expression.args[0])}, theta)'

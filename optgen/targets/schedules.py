@@ -13,6 +13,7 @@ from optgen.errors import Problem, SpecError
 from optgen.ir import expm1, log1p, powm1
 from optgen.language.domains import domain_of
 from optgen.language.graph import nodes
+from optgen.language.reductions import finite
 from optgen.language.schedules import Schedule
 from optgen.language.spec import Let
 from optgen.language.sums import plain
@@ -49,6 +50,8 @@ class _PlainPrinter(CodePrinter):
         """A function of `math`, which has no sign, and no logarithm of 0."""
         if isinstance(expression, expm1 | powm1):
             return self._power_less_1(expression)
+        if isinstance(expression, finite):
+            return f"int({self.call('isfinite', expression.args)})"
         if not isinstance(expression, sign):
             return super().function(expression)
         argument = self(expression.args[0])

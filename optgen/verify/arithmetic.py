@@ -154,6 +154,19 @@ class Float64(_Plain):
 FLOAT64 = Float64()
 
 
+_STEEP, _HIGH, _FAR = 24, 200, 2**14
+"""Of so many bits are whole parts with an exponential, exponents, and numbers with a sine, at most.
+
+What float64 holds has fewer. With more, mpmath takes minutes or all memory, as for exp(exp(t)) after 100,000 steps.
+"""
+
+
+def _bits(number: Any) -> float:
+    """How many bits the whole part of a number has; of what is far below 1, less than 0."""
+    _, mantissa, exponent, bits = number._mpf_
+    return float("-inf") if not mantissa else exponent + bits
+
+
 @lru_cache
 def _context(digits: int) -> Any:
     """The context for so many digits: mpmath takes longer to make one than most steps of a rule take."""
@@ -167,7 +180,8 @@ def _context(digits: int) -> Any:
 class Digits(_Plain):
     """Arithmetic with many digits: object arrays of mpmath numbers, in a context that is not mpmath's own.
 
-    There is one zero, which counts as positive, and nothing overflows.
+    There is one zero, which counts as positive, and nothing overflows but an exponential or a power that no computer
+    could make more of: its exponent would fill the memory, or be as good as infinite.
     """
 
     digits: int = 50  # how many decimal digits are carried; 17 at least, so that every float64 enters as it is
@@ -199,14 +213,27 @@ class Digits(_Plain):
         def divide(a: Any, b: Any) -> Any:
             return a / b if b else a * context.inf
 
-        unary = {name: getattr(context, name) for name in (*_BY_NAME, "erf")} | {"ceiling": context.ceil}
-        binary = {
-            "Pow": context.power,
-            "Max": max,
-            "Min": min,
-            "Mod": lambda a, b: a % b,
-            "atan2": context.atan2,
-        }
+        def exp(x: Any) -> Any:
+            if _bits(x) <= _STEEP:
+                return context.exp(x)
+            return context.inf if x > 0 else context.zero
+
+        def power(base: Any, exponent: Any) -> Any:
+            if _bits(exponent) <= _HIGH or abs(base) == 1 or not base:
+                return context.power(base, exponent)
+            return context.inf if (abs(base) > 1) == (exponent > 0) else context.zero
+
+        def wave(function: Callable[..., Any]) -> Callable[..., Any]:
+            return lambda x: function(x) if _bits(x) <= _FAR else nan  # of infinity, which float64 has there
+
+        def remainder(a: Any, b: Any) -> Any:
+            if max(_bits(a), _bits(b)) <= _FAR:
+                return a % b
+            return nan if _bits(a) > _FAR else a + b * (a * b < 0)
+
+        unary = {name: getattr(context, name) for name in (*_BY_NAME, "erf")}
+        unary |= {"ceiling": context.ceil, "exp": exp, **{name: wave(unary[name]) for name in ("sin", "cos", "tan")}}
+        binary = {"Pow": power, "Max": max, "Min": min, "Mod": remainder, "atan2": context.atan2}
         return {
             "Add": np.add,
             "Mul": np.multiply,

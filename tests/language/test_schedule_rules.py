@@ -3,13 +3,37 @@
 from dataclasses import replace
 
 import pytest
-from sympy import Eq, Interval, Max, Min, Piecewise, Symbol, gamma, pi, sign, sqrt
+from sympy import (
+    Abs,
+    Eq,
+    Interval,
+    Max,
+    Min,
+    Piecewise,
+    Symbol,
+    atan2,
+    ceiling,
+    cos,
+    erf,
+    exp,
+    floor,
+    gamma,
+    log,
+    pi,
+    sign,
+    sin,
+    sqrt,
+    tan,
+    tanh,
+)
 
-from optgen import Let, Norm, Schedule, SpecError, g, hyper, local, state, t, theta
+from optgen import Let, Norm, Schedule, SpecError, finite, g, hyper, local, state, t, theta
 from optgen.errors import Location
 from optgen.hypers import beta2, eps, lr
 from optgen.targets.base import Origin
 from optgen.targets.schedules import source
+from optgen.verify.arithmetic import FLOAT64
+from optgen.verify.reference import evaluated
 
 a, b = local("a b")
 m = state("m")
@@ -52,6 +76,17 @@ def test_every_function_prints_as_plain_python():
     assert [made(k) / 3.141592653589793 for k in (1, 3)] == pytest.approx([1, 3**-0.5])
     assert made(2) == pytest.approx(3.141592653589793 / 2**0.5 + 0.5)
     assert made(4) == pytest.approx(3.141592653589793 + 0.25)
+
+
+FUNCTIONS = (Abs, ceiling, cos, erf, exp, finite, floor, log, sign, sin, tan, tanh, lambda x: atan2(x, period))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_each_function_of_the_language_prints_as_plain_python(function):
+    written = function(t / 2 - period) + function(t)
+    known = {t: FLOAT64.number(7), period: FLOAT64.number(2)}
+    found = module(Schedule("rule", written))["Rule"](period=2)(7)
+    assert found == pytest.approx(float(evaluated(written, known, FLOAT64)), rel=1e-15)
 
 
 def test_one_without_hyperparameters_is_a_schedule_too():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
+from sympy import Mod, log
 
 import optgen
 from optgen import Let, Optimizer, Schedule, g, hyper, t, theta
@@ -91,6 +93,17 @@ def test_what_follows_must_be_in_its_domain() -> None:
         AdEMAMixScheduled([np.ones(2)], beta1=0.25)
     with pytest.raises(TypeError, match="lr: expected a real number"):
         AdaBound([np.ones(2)], lr=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("default", [1 / lr, log(lr), lr**-0.5, (lr - 1e-4) ** momentum, Mod(1, lr)], ids=str)
+def test_what_comes_to_no_number_is_to_be_given(default: Any) -> None:
+    kappa = hyper("kappa", default)
+    rule = Optimizer("rule", "Rule", (Let(theta.next, theta - kappa * (lr + momentum) * g),))
+    made = optgen.compile(rule)
+    assert made.Rule([np.ones(2)])
+    assert made.Rule([np.ones(2)], lr=0, kappa=3).hypers["kappa"] == 3
+    with pytest.raises(ValueError, match=r"^kappa = -?(nan|inf) .*, so give kappa itself$"):
+        made.Rule([np.ones(2)], lr=0)
 
 
 def test_any_expression_may_be_a_default() -> None:

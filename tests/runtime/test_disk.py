@@ -100,7 +100,23 @@ def unreadable(path: Path) -> None:
     path.chmod(0)
 
 
-WAYS = [half, without_end, empty, zeros, garbage, another_pickle, a_changed_byte, missing, unreadable]
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+WAYS = [
+    half,
+    without_end,
+    empty,
+    zeros,
+    garbage,
+    another_pickle,
+    a_changed_byte,
+    missing,
+    unreadable,
+    *([a_pipe] if hasattr(os, "mkfifo") else []),
+]
 
 
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])

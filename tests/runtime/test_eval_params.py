@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Abs, And, Max, Not, Or, Piecewise, erf, sqrt
+from sympy import Abs, And, Integral, Max, Not, Or, Piecewise, Xor, erf, sqrt
 
 import optgen
 from optgen import (
@@ -29,6 +29,7 @@ from optgen import (
     RowMax,
     RowNorm,
     TensorSum,
+    finite,
     g,
     state,
     theta,
@@ -98,6 +99,12 @@ def test_the_function_of_one_array_prepares_what_starts_as_theta() -> None:
 OTHER: dict[str, tuple[Any, Any]] = {
     "an element": (None, Abs(theta) + lr * theta**2 - sqrt(Max(theta, 0))),
     "a choice": (None, Piecewise((theta, And(theta > 0, Or(theta < 2, Not(theta < 3)))), (erf(theta), True))),
+    "not both": (None, Piecewise((theta, Not(And(theta > 0, theta < 2))), (0, True))),
+    "what is finite, added up": (None, finite(theta) + finite(1 / theta) - finite(lr * theta) / 4),
+    "powers of a choice": (
+        None,
+        2 ** Piecewise((-1, theta > 0), (-2, True)) + Piecewise((10, theta > 0), (11, True)) ** 20,
+    ),
     "a power of a sum": (None, (theta + 1) ** 3 / 7),
     "rows": (ROW, RowMax(theta) + RowNorm(theta) / (1 + ModelNorm(theta))),
     "columns": (COL, ColMean(theta**2) - ColSum(theta)),
@@ -212,6 +219,17 @@ def test_what_is_kept_for_it_may_change_its_space() -> None:
     np.testing.assert_allclose(optimizer.eval_params()[0], 0.5)
 
 
+def test_what_is_evaluated_may_be_chosen_element_by_element() -> None:
+    m = state("m", init=theta)
+    chosen = Piecewise((m, Not(And(m > 0, theta > 0))), (theta, Xor(m > 1, theta > 2)), (0, True))
+    rule = Optimizer("rule", "Rule", (Let(m.next, -theta - g), Let(theta.next, theta - g)), evaluation=chosen)
+    optimizer = optgen.compile(rule).Rule([np.array([-1.5, 1.5, -3.0, 0.25, 3.0])])
+    optimizer.step([np.array([1.0, -1.0, 3.5, -0.5, -4.0])])  # theta is -2.5, 2.5, -6.5, 0.75, 7, m is 0.5, -0.5, …
+    theta_, m_ = optimizer.params[0], optimizer.state["m"][0]
+    expected = np.where(~((m_ > 0) & (theta_ > 0)), m_, np.where((m_ > 1) ^ (theta_ > 2), theta_, 0))
+    np.testing.assert_array_equal(optimizer.eval_params()[0], expected)
+
+
 @pytest.mark.parametrize(
     ("evaluation", "message"),
     [
@@ -220,6 +238,9 @@ def test_what_is_kept_for_it_may_change_its_space() -> None:
         (state("q"), "has the symbol `q`"),
         (Norm(theta), "write an expression of theta and states"),
         ("theta", "write an expression of theta and states"),
+        (Piecewise((theta, theta > 0)), "end it with (value, True)"),
+        (10**400 * theta, "is larger than float64 holds"),
+        (Integral(theta, theta), "is not worked out"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(evaluation: Any, message: str) -> None:

@@ -316,3 +316,26 @@ def test_any_expression_in_named_values() -> None:
     found = reference.value(ModelSum(x) + size * Max(x, -sympy.oo), given, [(2,), (1, 1)], t=1)
     np.testing.assert_array_equal(found[0], [8, 10])
     np.testing.assert_array_equal(found[1], [[9]])
+
+
+BEYOND = {
+    "an exponential of an exponential": (sympy.exp(sympy.exp(t)), math.inf),
+    "one that falls": (sympy.exp(-sympy.exp(t)), 0),
+    "its inverse": (1 / sympy.exp(sympy.exp(t)), 0),
+    "its logarithm": (sympy.log(sympy.exp(t)), 100_000),
+    "a power of a power": (2 ** (2**t), math.inf),
+    "a root of a power": (Rational(1, 2) ** (2**t), 0),
+    "a power of minus one": ((t - 100_001) ** (2**t), 1),
+    "a sine of what is no float64": (sympy.sin(sympy.exp(t)), math.nan),
+    "a remainder of it": (Mod(sympy.exp(t), 3), math.nan),
+    "a remainder by it": (Mod(3, sympy.exp(t)), 3),
+    "a remainder by it, of another sign": (Mod(-3, sympy.exp(t)), math.inf),
+}
+"""What would take minutes, or all memory, to compute with all digits after 100,000 steps, and what it is as float64."""
+
+
+@pytest.mark.parametrize("what", BEYOND)
+def test_what_no_computer_could_hold_is_infinite_or_nothing(what: str) -> None:
+    written, expected = BEYOND[what]
+    found = reference.evaluated(written, {t: Digits().number(100_000)}, Digits())
+    np.testing.assert_equal(float(found), expected)

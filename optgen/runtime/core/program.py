@@ -190,7 +190,7 @@ class Program:
             values = self.initial(*hypers.values())
         except (ArithmeticError, ValueError):  # of functions of Python, which NumPy's would answer with NaN or infinity
             values = (nan,)
-        if not all(map(isfinite, values)):
+        if any(isinstance(value, complex) or not isfinite(value) for value in values):
             given = ", ".join(f"{name} = {value:g}" for name, value in hypers.items())
             raise ValueError(f"{self.name}: a state would start from no finite number, with {given}")
         return values
@@ -249,13 +249,17 @@ class Program:
         missing = follow - known.keys()
         if missing and self.derived is not None:
             first = self.at(1, {name: known[name] for name in defaults})
-            made = zip((name for name in self.hypers if name in follow), self.derived(*first.values()), strict=True)
+            try:
+                values = self.derived(*first.values())
+            except (ArithmeticError, ValueError):  # of functions of Python, which NumPy's would answer with NaN
+                values = (nan,) * len(follow)
+            made = zip((name for name in self.hypers if name in follow), values, strict=True)
             known |= {name: self._followed(name, value) for name, value in made if name in missing}
         return {name: known[name] for name in self.hypers}
 
     def _followed(self, name: str, value: float) -> float:
         try:
-            return self._checked(name, value)
+            return self._checked(name, nan if isinstance(value, complex) else value)
         except ValueError as error:
             raise ValueError(f"{error}; that follows from the others, so give {name} itself") from None
 

@@ -64,7 +64,7 @@ class _Files(IndexDataCacheFile):
     def _read(self, name: str) -> Any:
         path = Path(self._data_path(name))
         try:
-            content = path.read_bytes()
+            content = _content(path)
             digest, pickled = content[:_DIGEST], content[_DIGEST:]
             if digest == self._digest(name, pickled):
                 return pickle.loads(pickled)  # noqa: S301 - we wrote it
@@ -81,6 +81,12 @@ class _Files(IndexDataCacheFile):
     def _digest(self, name: str, pickled: bytes) -> bytes:
         purpose = repr((self._version, self._source_stamp, name)).encode()
         return sha256(sha256(purpose).digest() + pickled).digest()
+
+
+def _content(path: Path) -> bytes:
+    if path.is_fifo():
+        raise OSError("it is a pipe, which would have whoever reads it wait")
+    return path.read_bytes()
 
 
 class KeptOnDisk(FunctionCache):
