@@ -46,6 +46,8 @@ class Holdings:
         plain = [memory.plain(array) for array in self._params]
         self._shapes = [tuple(array.shape) for array in plain]
         self._dtypes = [memory.dtype_of(array) for array in plain]
+        for dtype, name in zip(self._dtypes, self._labels("params"), strict=True):
+            self._wanted.refuse_wider(dtype.name, name)
         self._t = 0
         first = self._hypers_at(1)
         initial = [self.program.starting(hypers) for hypers in first]
