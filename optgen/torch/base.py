@@ -16,8 +16,8 @@ import numba
 import numpy as np
 import torch
 
-from optgen.runtime.core.program import Array, Program
-from optgen.runtime.core.storage import OPTIONS, Wanted, wanted
+from optgen.runtime.core.program import OPTIONS, Array, Program
+from optgen.runtime.core.storage import Wanted, wanted
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.tensors import ODD
 from optgen.torch.asked import Asked, program_of

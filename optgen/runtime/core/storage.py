@@ -188,9 +188,6 @@ def uniform(slots: tuple[str, ...], dtype: Any) -> Storage:
 
 # What users want ------------------------------------------------------------------------------------------------------
 
-OPTIONS = ("store", "rounding", "rounding_seed", "master", "kahan")
-"""The arguments of optimizers that say how slots are stored."""
-
 
 @dataclass(frozen=True)
 class Wanted:
