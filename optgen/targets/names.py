@@ -19,7 +19,7 @@ from optgen.language.noise import Draw
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.symbols import Named, Next, State
-from optgen.runtime.core.storage import OPTIONS
+from optgen.runtime.core.program import OPTIONS
 from optgen.targets.base import Origin, Target
 
 _MARK = re.compile(r"symbol_of_the_rule_(\d+)_end")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -16,8 +16,8 @@ import numba
 import numpy as np
 import torch
 
-from optgen.runtime.core.program import Array, Program
-from optgen.runtime.core.storage import HALF, OPTIONS, Wanted, wanted
+from optgen.runtime.core.program import OPTIONS, Array, Program
+from optgen.runtime.core.storage import Wanted, wanted
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.tensors import ODD
 from optgen.torch.asked import Asked, program_of
@@ -25,22 +25,14 @@ from optgen.torch.body import Trained
 from optgen.torch.families import BETAS, Family, Group, Spelled, theirs
 from optgen.torch.host import HostShare
 from optgen.torch.kept import Kept, Writing
+from optgen.torch.options import FLAGS, completed, hyper_of, is_settled, with_betas
 from optgen.torch.sharded import here, refuse_parts
 from optgen.torch.share import Share
 from optgen.torch.spelling import Spelling
-from optgen.torch.tensors import FORMAT
+from optgen.torch.tensors import HALVES
 from optgen.torch.watch import Watch, facts, watching
 
 _TARGETS = {"cpu": "cpu", "cuda": "cuda"}
-_FLAGS: Mapping[str, Any] = {
-    "maximize": False,
-    "foreach": None,
-    "fused": None,
-    "capturable": False,
-    "differentiable": False,
-}
-"""What torch's optimizers are told beside hyperparameters."""
-_UNCHANGING = (type(None), bool, int, float, str)
 
 
 class TorchOptimizer(torch.optim.Optimizer):
@@ -90,8 +82,8 @@ class TorchOptimizer(torch.optim.Optimizer):
         self._made_of: dict[int, Any] = {}
         self._options = self._checked_options(options, defaults)
         super().__init__(params, defaults)
-        dtypes = {FORMAT.get(p.dtype) for group in self.param_groups for p in group["params"]}
-        if self._options.rest and not dtypes & set(HALF):
+        dtypes = {p.dtype for group in self.param_groups for p in group["params"]}
+        if self._options.rest and not dtypes & HALVES:
             name = self._options.rest
             raise ValueError(f"{name}: expected parameters in bfloat16 or float16, for others have all that they need")
 
@@ -101,7 +93,7 @@ class TorchOptimizer(torch.optim.Optimizer):
     def _defaults(cls, args: Sequence[Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """Every option of a group, as it is unless the group says otherwise."""
         named = cls._signature()
-        given = _with_betas(given, {name: its.default for name, its in named.parameters.items()})
+        given = with_betas(given, {name: its.default for name, its in named.parameters.items()})
         if cls.family is not None:
             probe = theirs(cls.__name__)([torch.zeros(())], *args, **given)  # refuses what torch refuses
             found: dict[str, Any] = probe.defaults
@@ -125,7 +117,7 @@ class TorchOptimizer(torch.optim.Optimizer):
             key, index = spelled.get(name, (name, None))
             names[key] = hyper.default if index is None else betas
         found = [Parameter(name, kind, default=default) for name, default in names.items()]
-        return Signature([*found, *(Parameter(n, Parameter.KEYWORD_ONLY, default=v) for n, v in _FLAGS.items())])
+        return Signature([*found, *(Parameter(n, Parameter.KEYWORD_ONLY, default=v) for n, v in FLAGS.items())])
 
     @classmethod
     def _spelled(cls, program: Program) -> Spelled:
@@ -148,7 +140,7 @@ class TorchOptimizer(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Train further parameters too, with hyperparameters of their own; see `torch.optim.Optimizer`."""
         if isinstance(param_group, dict):
-            param_group = _with_betas(param_group, self.defaults)
+            param_group = with_betas(param_group, self.defaults)
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
@@ -183,7 +175,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         if last is not None and len(options) == len(last[0]) and all(map(is_, options, last[0])):
             return last[1]  # type: ignore[no-any-return]
         found: dict[Any, Any] = {}
-        if all(map(_is_settled, (group[key] for key in group.keys() - {"params", "param_names"}))):
+        if all(map(is_settled, (group[key] for key in group.keys() - {"params", "param_names"}))):
             self._made_of[id(group)] = options, found
         return found
 
@@ -225,12 +217,10 @@ class TorchOptimizer(torch.optim.Optimizer):
     def _hypers_made_of(self, group: Group, dtype: Any) -> dict[str, float]:
         program = self.program_of_group(group)
         spelled, follows = self._spelled(program), self.family.follows if self.family else {}
-        found = {}
+        found, numbers = {}, Counter(spelled.get(name, (name, None))[0] for name in program.hypers)
         for name in program.hypers:
             key, index = spelled.get(name, (name, None))
-            value = group[key] if index is None else group[key][index]
-            if isinstance(value, torch.Tensor):
-                value = value.item()
+            value = hyper_of(group, key, index, number=numbers[key])
             found[name] = follows[name](dtype) if value is None and name in follows else value
         return dict(program.at(1, program.completed(found)))
 
@@ -260,7 +250,10 @@ class TorchOptimizer(torch.optim.Optimizer):
                 loss = closure()
         with TURN, torch.set_grad_enabled(mode=False):  # in half the time of `no_grad`
             if not getattr(self, "found_inf", None):  # which a scaler of gradients may say
-                self._advance()
+                try:
+                    self._advance()
+                finally:
+                    self._forget()
         return loss
 
     def _advance(self) -> None:
@@ -284,6 +277,11 @@ class TorchOptimizer(torch.optim.Optimizer):
         for share in shares:
             share.check(results)
             share.remember()
+
+    def _forget(self) -> None:
+        """Let nothing be kept from which it would follow that a parameter has taken a step which has taken none."""
+        if self._watched and any([share.forget() for share in self._watched.shares]):  # noqa: C419 - all of them
+            self._watched = None
 
     def _seen(self, params: list[Any], known: list[dict[Any, Any]]) -> tuple[_Watched, Array, Array]:
         """What steps go by, made anew where anything has changed but gradients; where these are, which there are."""
@@ -315,24 +313,41 @@ class TorchOptimizer(torch.optim.Optimizer):
             if param.grad is not None or self.state.get(param) or id(param) in before:
                 device = torch.device("cpu") if self._on_host else param.device
                 kinds.setdefault((rules[rows[of[k]][0]], device), []).append(k)
-        shares = []
-        for (rule, device), members in kinds.items():
-            target = _TARGETS.get(device.type)
-            if target is None:
-                raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU or an NVIDIA GPU")
-            program = program_of(rule, target)
-            if "model" in program.kinds.values() and len(kinds) > 1:
-                what = (
-                    "makes values of the whole model, so expected all parameters on one device, with the same options"
-                )
-                raise ValueError(f"{type(self).__name__} {what}")
-            share: Any = HostShare if self._on_host else Share
-            if target == "cuda":
-                share = import_module("optgen.torch.gpu").GpuShare  # with numba-cuda
-            shares.append(share(program, self._options, self._named, model, members, hypers=hypers))
+        had = {param for param in params if self.state.get(param)}
+        try:
+            only = len(kinds) > 1
+            shares = [self._share(*kind, members, model, hypers, only=only) for kind, members in kinds.items()]
+        except BaseException:
+            for param in set(params) - had:
+                self.state.pop(param, None)
+            raise
         self._steps = max([self._steps, *(share.t for share in shares)])
         others = sorted({*range(len(params))}.difference(*kinds.values()))
         return _Watched(shares, params, np.array(others, np.int64), rows, rules)
+
+    def _share(
+        self,
+        rule: Asked,
+        device: Any,
+        members: list[int],
+        model: Trained,
+        hypers: list[dict[str, float]],
+        *,
+        only: bool,
+    ) -> Share:
+        """What one rule does on one device, with all parameters there are or only some."""
+        target = _TARGETS.get(device.type)
+        if target is None:
+            raise RuntimeError(f"params[{members[0]}] is on {device}: expected a CPU or an NVIDIA GPU")
+        program = program_of(rule, target)
+        if "model" in program.kinds.values() and only:
+            what = "makes values of the whole model, so expected all parameters on one device, with the same options"
+            raise ValueError(f"{type(self).__name__} {what}")
+        kind: Any = HostShare if self._on_host else Share
+        if target == "cuda":
+            kind = import_module("optgen.torch.gpu").GpuShare  # with numba-cuda
+        share: Share = kind(program, self._options, self._named, model, members, hypers=hypers)
+        return share
 
     def _hypers(self, rows: Sequence[tuple[int, Any]], known: list[dict[Any, Any]]) -> list[dict[str, float]]:
         """The hyperparameters of each row."""
@@ -345,8 +360,11 @@ class TorchOptimizer(torch.optim.Optimizer):
         """
         params = list(chain.from_iterable(group["params"] for group in self.param_groups))
         with TURN, torch.no_grad():
-            shares = self._seen(params, list(map(self._known_of, self.param_groups)))[0].shares
-            found = {k: new for share in shares for k, new in share.evaluated().items()}
+            try:
+                shares = self._seen(params, list(map(self._known_of, self.param_groups)))[0].shares
+                found = {k: new for share in shares for k, new in share.evaluated().items()}
+            finally:
+                self._forget()
             return [found[k] if k in found else param.detach().clone() for k, param in enumerate(params)]
 
     # What is kept ----------------------------------------------------------------------------------------------------
@@ -378,7 +396,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         """
         given: dict[str, Any] = {}
         handles = [
-            self.register_load_state_dict_pre_hook(partial(_without_tensors, given)),  # as other hooks have left it
+            self.register_load_state_dict_pre_hook(partial(_loaded, given)),  # as other hooks have left it
             self.register_load_state_dict_post_hook(lambda _: self._copy_states(given), prepend=True),
         ]
         try:
@@ -399,8 +417,11 @@ class TorchOptimizer(torch.optim.Optimizer):
         self._steps = 0
 
 
-def _without_tensors(given: dict[str, Any], _: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
+def _loaded(given: dict[str, Any], optimizer: TorchOptimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
     """What torch is to load of a state dict, which is noted: it would cast tensors, and move them."""
+    kind, each = type(optimizer), enumerate(state_dict["param_groups"])
+    groups = [completed(group, f"param_groups[{k}]", kind, optimizer.defaults) for k, group in each]
+    state_dict = {**state_dict, "param_groups": groups}
     given.update(state_dict)
     kept = {
         key: {name: value for name, value in its.items() if not isinstance(value, torch.Tensor)}
@@ -414,13 +435,6 @@ def _without_tensors(given: dict[str, Any], _: Any, state_dict: dict[str, Any]) 
 def _plain(its: Any) -> Any:
     """What is kept, as torch would keep it."""
     return dict(its) if isinstance(its, Kept) else its
-
-
-def _is_settled(option: Any) -> bool:
-    """Whether an option of a group says the same as long as it is this object."""
-    if isinstance(option, tuple):
-        return all(map(_is_settled, option))
-    return isinstance(option, _UNCHANGING)
 
 
 class _Watched(NamedTuple):
@@ -467,12 +481,3 @@ def _threads_of_torch() -> Iterator[None]:
         numba.set_num_threads(before)
         if torch.get_num_threads() != wanted_threads:  # where both have the same threads, of OpenMP
             torch.set_num_threads(wanted_threads)
-
-
-def _with_betas(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Options in which ``beta1`` and its like are in ``betas``, where there are such."""
-    named = {BETAS[name][1]: value for name, value in given.items() if name in BETAS}
-    if "betas" not in defaults or not named:
-        return dict(given)
-    betas = [named.get(k, beta) for k, beta in enumerate(given.get("betas", defaults["betas"]))]
-    return {**{name: value for name, value in given.items() if name not in BETAS}, "betas": tuple(betas)}

@@ -52,6 +52,20 @@ class Body:
         return bool(tensor.stride() == self.like.stride() or (tensor.is_contiguous() and self.like.is_contiguous()))
 
 
+def refuse_without_memory(tensor: Any, what: str) -> None:
+    """Refuse a tensor, called so, whose memory is not there: it never was, or its storage was made smaller since."""
+    if not tensor.numel():
+        return
+    if not tensor.data_ptr():
+        raise RuntimeError(f"{what}: expected a tensor with memory, this one, on {tensor.device}, has none")
+    last = tensor.storage_offset() + sum(
+        (size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+    needed, there = (last + 1) * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if there < needed:
+        raise RuntimeError(f"{what}: its elements take {needed} bytes, but its storage was resized to {there}")
+
+
 def body_of(param: Any, k: int, title: str, *, has_lines: bool) -> Body:
     """The k-th parameter as the kernels of an optimizer see it, which may have rows and columns."""
     what = f"params[{k}]"
@@ -60,14 +74,16 @@ def body_of(param: Any, k: int, title: str, *, has_lines: bool) -> Body:
         raise TypeError(f"{what}: expected a plain tensor, got a {kind}, whose memory is not its own; step its parts")
     if param.layout != torch.strided:
         raise RuntimeError(f"{what}: expected a dense tensor, got one of layout {param.layout}")
+    if param.is_conj() or param.is_neg():
+        how = ".resolve_conj()" if param.is_conj() else ".resolve_neg()"
+        raise ValueError(f"{what}: its memory does not hold its values but what they are made from; pass {what}{how}")
     plain = as_numbers(param)
     if plain.dtype not in FORMAT:
         expected = ", ".join(map(str, FORMAT))
         raise TypeError(f"{what}: expected one of {expected} or complex numbers of them, got {param.dtype}")
     if overlaps_itself(param):
         raise ValueError(f"{what}: expected elements of its own, several share memory; pass {what}.clone()")
-    if param.numel() and not param.data_ptr():
-        raise RuntimeError(f"{what}: expected a tensor with memory, this one, on {param.device}, has none")
+    refuse_without_memory(param, what)
     if has_lines and param.is_complex():
         why = "for they have no rows and columns"
         raise RuntimeError(f"{what}: {title} does not support complex parameters, {why}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from optgen.errors import UsageError
 from optgen.folders import installed_generated
-from optgen.runtime.core.storage import OPTIONS
+from optgen.runtime.core.program import OPTIONS
 from optgen.torch.asked import Asked, Own
 from optgen.torch.base import TorchOptimizer
 from optgen.torch.families import FAMILIES, theirs

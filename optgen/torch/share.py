@@ -24,7 +24,7 @@ from optgen.runtime.core.turn import run
 from optgen.runtime.cpu.launch import SERIAL_BELOW
 from optgen.runtime.cpu.tensors import ODD
 from optgen.runtime.cpu.visited import Kernels, visited
-from optgen.torch.body import Body, Trained, body_of
+from optgen.torch.body import Body, Trained, body_of, refuse_without_memory
 from optgen.torch.sharded import adding_parts, divided_as, gradient_here, here, is_distributed, refuse_parts
 from optgen.torch.spelling import Spelling
 from optgen.torch.tensors import DTYPE, FORMAT, TensorMemory, as_numbers, dtype_as, empty_as
@@ -53,6 +53,10 @@ class Share:
         kinds = set(program.kinds.values())
         has_lines = bool(kinds & {"row", "column", "part"})
         self._bodies = {k: self._placed(k, body_of(model.parts[k], k, named.title, has_lines=has_lines)) for k in mine}
+        for k, body in self._bodies.items():
+            wanted.refuse_wider(body.format, f"params[{k}]")
+            if body.like.is_complex() and "bfloat16" in wanted.store.values():
+                raise ValueError(f"store: params[{k}] is complex, and PyTorch has no complex bfloat16; expected 'f16'")
         refuse_parts(program, ((k, model.params[k]) for k in mine), by_chance=wanted.rounding == "stochastic")
         self._combine = adding_parts(program, {k: model.params[k] for k in mine})
         begun = {k for k in mine if self._has_begun(k)}
@@ -127,6 +131,8 @@ class Share:
         key = self._named.state(name, body.like.dim())
         old = its.get(key)
         known = FORMAT.get(as_numbers(old).dtype) if isinstance(old, torch.Tensor) else None
+        if known == "float64" != computed_for(body.format):  # saved beside a parameter of more bits
+            known = "float32"
         dtype = dtype_as(body.like, self._wanted.store.get(name, known or body.format))
         if isinstance(old, torch.Tensor) and old.dtype == dtype and body.fits(old) and not old.requires_grad:
             return old
@@ -145,7 +151,7 @@ class Share:
         """What there is beside a parameter of 16 bits."""
         body, its, name = self._bodies[k], self._state(k), self._wanted.rest
         param = self._model.parts[k].detach()
-        dtype = DTYPE["float32"] if name == "master" else body.numbers.dtype
+        dtype = dtype_as(body.like, "float32" if name == "master" else body.format)
         old = its.get(name)
         if isinstance(old, torch.Tensor) and old.dtype == dtype and body.fits(old):
             new = old
@@ -159,7 +165,7 @@ class Share:
             else:
                 new.zero_()
         if name == "master":
-            _take_over(new, param.to(new.device))
+            _take_over(as_numbers(new), as_numbers(param.to(new.device)))
         return new
 
     def _reduced_values(self, shapes: Sequence[tuple[int, ...]], of: Mapping[int, tuple[float, ...]]) -> Reduced:
@@ -270,6 +276,18 @@ class Share:
         """Whether nobody has written to what is counted."""
         return all(shared.tobytes() == expected.tobytes() for shared, expected in self._flat.values())
 
+    def forget(self) -> bool:
+        """Let go of states of parameters that have taken no step, if that there are such says that they have.
+
+        Whether there were any.
+        """
+        late = [k for cohort in self.cohorts if not cohort.t for k in cohort.members] if not self._named.counts else []
+        for k in late:
+            its, dimensions = self._model.state.get(self._model.params[k], {}), self._bodies[k].like.dim()
+            for name in self.program.states:
+                its.pop(self._named.state(name, dimensions), None)
+        return bool(late)
+
     @property
     def uses_threads(self) -> bool:
         """Whether its kernels may run on the threads of the CPU."""
@@ -375,7 +393,7 @@ class Share:
     def _take_over(self, k: int) -> None:
         """Let what is beside a parameter follow from what it is now."""
         if self._wanted.rest == "master":
-            _take_over(self._rest[k], self._theta(k))
+            _take_over(as_numbers(self._rest[k]), self._theta(k))
         else:
             self._rest[k].zero_()
 
@@ -390,6 +408,7 @@ class Share:
             raise ValueError(f"grads[{k}]: expected shape {there}, got {tuple(grad.shape)} on {grad.device}")
         if grad.is_complex() != body.like.is_complex():
             raise TypeError(f"grads[{k}]: expected {body.like.dtype}, got {grad.dtype}")
+        refuse_without_memory(grad, f"grads[{k}]")
         grad = grad.detach().resolve_conj().resolve_neg()
         is_accepted = FORMAT.get(as_numbers(grad).dtype) in beside(body.format)
         if not (is_accepted and body.fits(grad)):

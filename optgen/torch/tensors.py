@@ -16,6 +16,10 @@ FORMAT: dict[Any, str] = {getattr(torch, name): name for name in FORMATS}
 """The formats of elements by the dtypes of tensors."""
 DTYPE = {name: dtype for dtype, name in FORMAT.items()}
 """The dtypes of tensors by the formats of elements."""
+_COMPLEX = {"float64": torch.complex128, "float32": torch.complex64, "float16": torch.complex32}
+"""Those of complex numbers by the formats of both parts."""
+HALVES = {torch.bfloat16, torch.float16, torch.complex32}
+"""The dtypes whose numbers have 16 bits."""
 
 
 def as_numbers(tensor: Any) -> Any:
@@ -57,7 +61,7 @@ def dtype_as(tensor: Any, format_: str) -> Any:
     """The dtype of a tensor beside another, complex if that is, whose numbers have a format."""
     if not tensor.is_complex():
         return DTYPE[format_]
-    return {"float64": torch.complex128, "float32": torch.complex64}[format_]
+    return _COMPLEX[format_]
 
 
 class TensorMemory(Contents):

@@ -228,6 +228,8 @@ def test_a_container_of_another_kind_is_told_how_to_become_one(model, grads):
     [
         (np.arange(3), r"got int64; \.astype\('float32'\) converts it$"),
         (np.ones(3, ">f4"), r"not in this machine's order; \.astype\('float32'\) converts it$"),
+        (np.ones(3, complex), r"got complex128; \.view\('float64'\) has both parts of each, in the same memory$"),
+        (np.zeros(3, [("a", "f4")]), r"a field of it, \['a'\], has numbers$"),
         (np.frombuffer(bytearray(13), np.uint8)[1:].view(np.float32), "in the middle of an element; copy it first$"),
         (np.broadcast_to(np.float32(1), (1,)), "it is read-only; copy it first$"),
     ],
@@ -360,6 +362,11 @@ def test_hyperparameters_that_are_no_number(model, grads, unchanged, value):
             call()
     with unchanged(optimizer), pytest.raises(TypeError, match=r"^eps: expected a real number"):
         optimizer.set(lr=0.5, eps=value)
+
+
+def test_a_number_of_another_library_is_told_how_to_become_one(model):
+    with pytest.raises(TypeError, match=r"got Decimal .*; float\(…\) makes one of it$"):
+        AdamW(model, lr=Decimal("0.1"))
 
 
 @pytest.mark.parametrize("value", BAD_VALUES, ids=spelled)

@@ -222,6 +222,11 @@ BAD = {
         r"params\[1\]\['params'\]: expected a list or tuple, as",
     ),
     "a key twice": ([{"params": {"a": A}}, {"params": {"a": B}}], "the key 'a' is in two groups"),
+    "one group alone": (
+        {"params": [A]},
+        r"params: expected arrays or a list of groups, .* put it in a list: \[params\]",
+    ),
+    "an option of all groups": ([{"params": [A], "master": True}], r"params\[0\]: master: expected it where the opt"),
     "what is no array": ([{"params": ["a"]}], r"params\[0\]\['params'\]\[0\]: expected a numpy.ndarray, got str"),
 }
 
@@ -250,6 +255,9 @@ def test_whatever_else_is_wrong_is_refused_before_anything_changes(arrays, uncha
         (lambda: optimizer.add_group([]), "is empty"),
         (lambda: optimizer.add_group({"w": np.ones(3)}), "expected a list or tuple, as"),
         (lambda: optimizer.add_group([np.ones(3)], rate=1), "no hyperparameter 'rate'"),
+        (lambda: optimizer.add_group([np.ones(3)], kahan=True), "kahan: expected it where the optimizer is made"),
+        (lambda: optimizer.load_state_dict({**saved, "t.each": [[1], [1, 2]]}), "'t.each': expected 5 integers"),
+        (lambda: optimizer.load_state_dict({**saved, "hyper.lr": np.array([1, -1])}), "entry hyper.lr = -1.0 is out"),
         (lambda: optimizer.load_state_dict({**saved, "hyper.lr": 1.0}), "'hyper.lr': expected 2 numbers, as many as"),
         (lambda: optimizer.load_state_dict({**saved, "t.each": np.ones(5)}), "'t.each': expected 5 integers"),
         (lambda: optimizer.load_state_dict({**saved, "t.each": np.array([0, 1, 1, 1, 2])}), "from 0 to t = 1"),

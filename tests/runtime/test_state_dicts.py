@@ -108,6 +108,18 @@ def test_a_bad_entry_changes_nothing(arrays, unchanged, entry, value, error):
         optimizer.load_state_dict({**other.state_dict(), entry: value})
 
 
+def test_numbers_that_a_format_cannot_hold_are_not_rounded_to_infinities(arrays, unchanged):
+    optimizer = AdamW(arrays(0))
+    optimizer.step(arrays(1))
+    saved = optimizer.state_dict()
+    with (
+        unchanged(optimizer),
+        pytest.raises(ValueError, match=r"'v\.4': expected numbers that float32 can hold, got 1e\+300"),
+    ):
+        optimizer.load_state_dict({**saved, "v.4": np.full(300, 1e300)}, cast=True)
+    optimizer.load_state_dict({**saved, "v.4": np.full(300, np.inf)}, cast=True)
+
+
 @pytest.mark.parametrize("entry", ["t", "hyper.eps", "m.0", "v.4"])
 def test_a_missing_entry_changes_nothing(arrays, unchanged, entry):
     optimizer, other = AdamW(arrays(0)), AdamW(arrays(0), lr=0.5)

@@ -287,6 +287,14 @@ def test_what_is_refused(options, says):
         adamw.AdamW([np.ones(3, np.float32)], **options)
 
 
+@pytest.mark.parametrize("theta", ["float32", "float16"])
+def test_a_state_has_no_more_bits_than_it_is_computed_in(theta):
+    params = [np.ones(3), np.ones(3, theta)]
+    with pytest.raises(ValueError, match=rf"store\['m'\]: params\[1\] is in {theta}.* expected 'f32', 'bf16' or 'f16'"):
+        adamw.AdamW(params, store={"m": "f64"})
+    adamw.AdamW(params[:1], store={"m": "f64"}).step([np.ones(3)])
+
+
 def test_a_state_of_rows_is_always_float64():
     with pytest.raises(ValueError, match="'r' has one value for many elements and is always float64"):
         adafactor.Adafactor([np.ones((3, 3))], store={"r": "f16"})

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from optgen.runtime.core.foreign import expression, instead
+from optgen.runtime.core.foreign import converted, expression, instead
 from optgen.runtime.core.program import Array, Call
 
 
@@ -37,9 +37,8 @@ def check(array: Any, name: str, shape: tuple[int, ...] | None, dtype: Any, *, w
     if array.dtype.name not in names or not array.dtype.isnative:
         expected = " or ".join(names)
         order = "" if array.dtype.isnative else ", whose bytes are not in this machine's order"
-        raise TypeError(
-            f"{name}: expected dtype {expected}, got {array.dtype}{order}; .astype({names[0]!r}) converts it"
-        )
+        how = converted(array.dtype, names[0])
+        raise TypeError(f"{name}: expected dtype {expected}, got {array.dtype}{order}; {how}")
     if shape is not None and array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     if not array.flags.c_contiguous:

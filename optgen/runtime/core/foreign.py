@@ -51,6 +51,15 @@ def instead(given: Any, name: str, dtypes: Sequence[str] = ("float64",)) -> str:
     return "pass what numpy.asarray makes of it, in float32 or float64"
 
 
+def converted(dtype: np.dtype[Any], name: str) -> str:
+    """How elements of a dtype become such of another, which has a name."""
+    if dtype.kind == "c":
+        return f".view('float{4 * dtype.itemsize}') has both parts of each, in the same memory"
+    if dtype.names:
+        return f"a field of it, [{dtype.names[0]!r}], has numbers"
+    return f".astype({name!r}) converts it"
+
+
 def as_container(given: Any, name: str) -> str:
     """What to pass in the place of something that is no list, tuple or dict."""
     if isinstance(given, np.ndarray) or hasattr(given, "__array__"):

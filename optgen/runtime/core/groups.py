@@ -44,6 +44,8 @@ def as_given(params: Params) -> Parameters:
     """Look at what was passed as ``params``; its arrays, and its hyperparameters, are for others to check."""
     if isinstance(params, list | tuple) and params and isinstance(params[0], Mapping):
         return _of_groups(params)
+    if isinstance(params, Mapping) and isinstance(params.get("params"), Mapping | list | tuple):
+        raise TypeError("params: expected arrays or a list of groups, got one group; put it in a list: [params]")
     keys = _keys(params, "params")
     labels = tuple(f"params[{key!r}]" for key in keys)
     return Parameters(_values(params), keys, isinstance(params, Mapping), labels, (0,) * len(keys))

@@ -13,9 +13,9 @@ from optgen.runtime.core.cohorts import Cohort, agree, cohorts_of
 from optgen.runtime.core.evaluation import evaluated
 from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.memory import Kinds, Memory
-from optgen.runtime.core.program import Array, Params, Program, Value
+from optgen.runtime.core.program import OPTIONS, Array, Params, Program, Value
 from optgen.runtime.core.reduced import Reduced, cuts_of, filled, views
-from optgen.runtime.core.storage import HALF, OPTIONS, Storage, computed_for, dtype_of, wanted
+from optgen.runtime.core.storage import HALF, Storage, computed_for, dtype_of, wanted
 from optgen.runtime.core.table import CHUNK, Cuts
 
 
@@ -23,7 +23,7 @@ class Holdings:
     """Parameters, in groups, with their hyperparameters, states and numbers, and where all of it lies.
 
     ``params`` are arrays, or groups of them with hyperparameters of their own; ``given`` has, by name, those of groups
-    that say nothing else, and how slots are stored: `optgen.runtime.core.storage.OPTIONS`.
+    that say nothing else, and how slots are stored: `optgen.runtime.core.program.OPTIONS`.
     """
 
     program: ClassVar[Program]
@@ -46,6 +46,8 @@ class Holdings:
         plain = [memory.plain(array) for array in self._params]
         self._shapes = [tuple(array.shape) for array in plain]
         self._dtypes = [memory.dtype_of(array) for array in plain]
+        for dtype, name in zip(self._dtypes, self._labels("params"), strict=True):
+            self._wanted.refuse_wider(dtype.name, name)
         self._t = 0
         first = self._hypers_at(1)
         initial = [self.program.starting(hypers) for hypers in first]

@@ -26,6 +26,8 @@ Value = float | Callable[[int], float]
 """A hyperparameter: a number, or a schedule, called with the number of each step (1, 2, …) for the number to use."""
 Call = partial[Any]
 """A call that is still to be made: a kernel with its arguments, say."""
+OPTIONS = ("store", "rounding", "rounding_seed", "master", "kahan")
+"""The arguments of optimizers that say how slots are stored: see `optgen.runtime.core.storage`."""
 _EXACT = 2**53
 """Up to here every integer is a float64."""
 
@@ -286,6 +288,8 @@ class Program:
             raise type(error)(f"the schedule of {name} at t = {t}: {error}") from None
 
     def _checked(self, name: str, value: Any) -> float:
+        if name in OPTIONS:
+            raise TypeError(f"{name}: expected it where the optimizer is made, for all its groups, and nowhere else")
         if name not in self.hypers:
             raise TypeError(f"{self.name} has no hyperparameter {name!r}: expected one of {', '.join(self.hypers)}")
         domain = self.hypers[name].domain
@@ -309,11 +313,18 @@ def _as_schedule(name: str, value: Callable[[int], float]) -> Callable[[int], fl
     return value
 
 
+def _can_be_one(value: Any) -> bool:
+    """Whether what is no number says that it can become one, as those of other libraries do."""
+    is_other = isinstance(value, bool | complex | np.generic | np.ndarray) or getattr(value, "shape", ()) != ()
+    return hasattr(value, "__float__") and not is_other
+
+
 def as_float(name: str, value: Any) -> float:
     """A Python or NumPy number, or a 0-d array of one, as a float."""
     number = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
     if not isinstance(number, Real) or isinstance(number, bool | np.bool_ | np.timedelta64):
-        raise TypeError(f"{name}: expected a real number, got {type(value).__name__} ({value!r})")
+        how = "; float(…) makes one of it" if _can_be_one(number) else ""
+        raise TypeError(f"{name}: expected a real number, got {type(value).__name__} ({value!r}){how}")
     try:
         return float(number)
     except OverflowError:

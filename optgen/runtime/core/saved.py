@@ -42,15 +42,23 @@ def array(entry: str, value: Any, shape: tuple[int, ...], dtype: Any, *, cast: b
     if isinstance(value, np.ndarray) and value.dtype == _OF_FILES and (cast or dtype.name == "bfloat16"):
         value = value.view(dtype_of("bfloat16"))
     arrays.check(value, name, shape, FORMATS if cast else dtype, written=False)
-    values = arrays.plain(value).astype(dtype, copy=False)
+    given = arrays.plain(value)
+    with np.errstate(over="ignore"):
+        values = given.astype(dtype, copy=False)
     if np.isnan(values).any():
         raise ValueError(f"{name}: expected numbers, got NaN")
+    too_large = np.isinf(values) & np.isfinite(given) if values is not given else None
+    if too_large is not None and too_large.any():
+        raise ValueError(f"{name}: expected numbers that {dtype.name} can hold, got {given[too_large].flat[0]:g}")
     return values
 
 
 def counts(value: Any, t: int, tensors: int) -> list[int]:
     """How many steps each parameter has taken."""
-    found = np.asarray(value)
+    try:
+        found = np.asarray(value)
+    except ValueError as error:  # of lists of unlike lengths, say
+        raise ValueError(f"state dict entry {EACH!r}: expected {tensors} integers, one a parameter: {error}") from None
     if found.shape != (tensors,) or found.dtype.kind not in "iu":
         what = f"expected {tensors} integers, one a parameter"
         raise ValueError(f"state dict entry {EACH!r}: {what}, got {found.dtype} of shape {found.shape}")
@@ -68,7 +76,10 @@ def hypers(program: Program, read: Mapping[str, Any], groups: int) -> list[dict[
             what = f"expected {'a number' if groups == 1 else f'{groups} numbers'}, as many as there are groups"
             raise ValueError(f"state dict entry 'hyper.{name}': {what}, got shape {np.shape(value)}")
         found[name] = [value] if groups == 1 else list(value)
-    return [program.checked({name: values[k] for name, values in found.items()}) for k in range(groups)]
+    try:
+        return [program.checked({name: values[k] for name, values in found.items()}) for k in range(groups)]
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"state dict entry hyper.{error}") from None
 
 
 def numbers(name: str, value: Any, tensors: int) -> list[float]:

@@ -188,9 +188,6 @@ def uniform(slots: tuple[str, ...], dtype: Any) -> Storage:
 
 # What users want ------------------------------------------------------------------------------------------------------
 
-OPTIONS = ("store", "rounding", "rounding_seed", "master", "kahan")
-"""The arguments of optimizers that say how slots are stored."""
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -224,9 +221,23 @@ class Wanted:
             slots.append((name, stored))
         return Storage(computed, tuple(slots))
 
+    def refuse_wider(self, theta: str, what: str) -> None:
+        """Refuse states in more bits than they are computed in, with a parameter in some format, called so."""
+        computed = computed_for(theta)
+        for name, its in self.store.items():
+            if _BYTES[its] > _BYTES[computed]:
+                why = f"{what} is in {theta}, so its states are computed in {computed}"
+                raise ValueError(f"store[{name!r}]: {why}; expected {_shorter(computed)}, got {its}")
+
 
 HALF = ("bfloat16", "float16")
 """The formats of 16 bits."""
+
+
+def _shorter(computed: str) -> str:
+    """The formats of no more bits, as words."""
+    names = [repr(short) for short, its in _SHORT.items() if _BYTES[its] <= _BYTES[computed]]
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def computed_for(theta: str) -> str:

@@ -154,8 +154,9 @@ def _read(  # noqa: PLR0917
         is_plain = is_plain and word(given + kind + 8) == known[k, 2 + _WORDS]
         starts[k] = ODD
         if is_plain:
-            start = word(word(given + storage) + data) + word(given + order + 8 * _ORDER) * sizes[k]
-            if start & (sizes[k] - 1) == 0:  # not in the middle of an element
+            memory = word(word(given + storage) + data)
+            start = memory + word(given + order + 8 * _ORDER) * sizes[k]
+            if memory != 0 and start & (sizes[k] - 1) == 0:  # not in the middle of an element
                 starts[k] = start
     return True
 
