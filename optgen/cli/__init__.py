@@ -283,8 +283,7 @@ def main() -> None:
     try:
         app(prog_name="optgen")
     except (UsageError, OSError) as error:
-        gone = isinstance(error, FileNotFoundError) and not Path().exists()
-        _complain("the folder that this runs in is no more: change to another" if gone else str(error))
+        _complain(str(error) if _is_somewhere() else "the folder that this runs in is no more: change to another")
         sys.exit(2)
     except OptgenError as error:
         _complain(str(error))
@@ -296,6 +295,14 @@ def main() -> None:
         fix = "please report it, with the spec and what is printed if OPTGEN_TRACEBACK=1 is set"
         _complain(f"optgen did not expect this: {said}\n    fix  {fix}")
         sys.exit(1)
+
+
+def _is_somewhere() -> bool:
+    """Whether the folder that this runs in is there."""
+    try:
+        return Path.cwd().is_dir()
+    except FileNotFoundError:
+        return False
 
 
 def _complain(message: str) -> None:

@@ -227,9 +227,9 @@ class Digits(_Plain):
             return lambda x: function(x) if _bits(x) <= _FAR else nan  # of infinity, which float64 has there
 
         def remainder(a: Any, b: Any) -> Any:
-            if max(_bits(a), _bits(b)) <= _FAR:
-                return a % b
-            return nan if _bits(a) > _FAR else a + b * (a * b < 0)
+            if not b or _bits(a) > _FAR:  # mpmath's own remainder of a small number by 0 is that number
+                return nan
+            return a % b if _bits(b) <= _FAR else a + b * (a * b < 0)
 
         unary = {name: getattr(context, name) for name in (*_BY_NAME, "erf")}
         unary |= {"ceiling": context.ceil, "exp": exp, **{name: wave(unary[name]) for name in ("sin", "cos", "tan")}}

@@ -373,11 +373,16 @@ def _primitives(memory: CountingMemory, clock: Clock) -> dict[str, Callable[...,
     }
 
 
+def _in_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose result is NumPy's: a power of Python's own floats is an error where it overflows."""
+    return lambda *numbers: np.float64(function(*numbers))
+
+
 def arithmetic(names: Iterable[str]) -> dict[str, Any]:
     """What kernels compute with by some names, as functions of Python and NumPy."""
     return {
         **{name: getattr(np, name, None) or getattr(math, name, None) for name in names},
-        **{name: getattr(cpu, name) for name in ("head", "tail", "mean_age", "powm1", "root_of_squares")},
+        **{name: _in_numpy(getattr(cpu, name)) for name in ("head", "tail", "mean_age", "powm1", "root_of_squares")},
         "atan2": np.arctan2,
         "finite": lambda x: np.float64(np.isfinite(x)),
         "fma": lambda a, b, c: a * b + c,

@@ -564,3 +564,12 @@ def test_a_failure_says_whether_the_module_is_old_or_the_rule_is_wrong(optgen, t
     assert "not what optgen writes for the spec now" in told
     assert "Run `optgen build mine.py` and verify again" in told
     assert "A claim does not hold at these numbers" not in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a folder that a process runs in may be deleted there")
+@pytest.mark.parametrize("command", [["new", "mine"], ["show", "adam"], ["build", "adam"], ["verify", "adam"]])
+def test_in_a_folder_that_is_no_more_commands_say_so(optgen, tmp_path, monkeypatch, command):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert optgen(*command) == (2, "", "error: the folder that this runs in is no more: change to another\n")

@@ -329,6 +329,7 @@ BEYOND = {
     "a sine of what is no float64": (sympy.sin(sympy.exp(t)), math.nan),
     "a remainder of it": (Mod(sympy.exp(t), 3), math.nan),
     "a remainder by it": (Mod(3, sympy.exp(t)), 3),
+    "a small number's remainder by 0": (Mod(1 / t**9, t - 100_000), math.nan),
     "a remainder by it, of another sign": (Mod(-3, sympy.exp(t)), math.inf),
 }
 """What would take minutes, or all memory, to compute with all digits after 100,000 steps, and what it is as float64."""

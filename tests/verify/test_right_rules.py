@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Abs, And, Eq, Interval, Max, Min, Piecewise, Rational, cos, exp, log, oo, pi, sign, sqrt
+from sympy import Abs, And, Eq, Interval, Max, Min, Mod, Piecewise, Rational, cos, exp, log, oo, pi, sign, sqrt
 
 import optgen
 from optgen import (
@@ -20,6 +20,7 @@ from optgen import (
     Norm,
     Optimizer,
     RowMean,
+    RowNorm,
     SpecError,
     TensorMax,
     TensorMean,
@@ -297,6 +298,7 @@ RIGHT = {
             - lr * (1 + Abs(theta)) ** Rational(-5, 4),
         ),
     ),
+    "a remainder by what may be 0": (Let(theta.next, theta - lr * Mod(g, theta)),),
     "a quotient of the host that is infinite at first": (
         Let(s.next, s / (t - 1) + g),
         Let(theta.next, theta - lr * g),
@@ -324,6 +326,13 @@ def test_what_no_kernel_can_follow_is_not_held_against_one(step: tuple[Let, ...]
     assert failures(found) == []
     counts = [finding.figures["cases"] for finding in found if "cases" in finding.figures]
     assert min(counts) >= FEW.draws / 2
+
+
+def test_squares_that_overflow_in_python_do_not_end_the_rehearsal() -> None:
+    """Of a norm of norms, on numbers of Python, the stretched squares are infinite, as in the kernel."""
+    candidate = candidate_of(Let(theta.next, theta - lr * g / (1 + ModelNorm(RowNorm(g) - 1))))
+    assert memory.escapes(candidate) == []
+    assert failures(list(memory.check(candidate, FEW))) == []
 
 
 def test_a_state_that_starts_from_something_is_that_at_the_first_step() -> None:
