@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import torch
 
-from optgen.runtime.core.program import OPTIONS, Array, Program
+from optgen.runtime.core.program import OPTIONS, Array, Call, Program
 from optgen.runtime.core.storage import Wanted, wanted
 from optgen.runtime.core.turn import TURN, run
 from optgen.runtime.cpu.tensors import ODD
@@ -80,6 +80,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         self._watched: _Watched | None = None
         self._steps, self._on_host = 0, False
         self._made_of: dict[int, Any] = {}
+        self._under_way: dict[object, None] = {}
         self._options = self._checked_options(options, defaults)
         super().__init__(params, defaults)
         dtypes = {p.dtype for group in self.param_groups for p in group["params"]}
@@ -251,12 +252,26 @@ class TorchOptimizer(torch.optim.Optimizer):
         with TURN, torch.set_grad_enabled(mode=False):  # in half the time of `no_grad`
             if not getattr(self, "found_inf", None):  # which a scaler of gradients may say
                 try:
-                    self._advance()
+                    while not self._advanced():
+                        pass
                 finally:
                     self._forget()
         return loss
 
-    def _advance(self) -> None:
+    def _advanced(self) -> bool:
+        """Take a step; not if a signal handler has taken another while this one was prepared."""
+        this = object()
+        self._under_way.clear()
+        self._under_way[this] = None
+        try:
+            self._advance(partial(self._under_way.pop, this))  # which fails where another has been here
+        except KeyError as error:
+            if error.args != (this,):
+                raise
+            return False
+        return True
+
+    def _advance(self, taking_it: Call) -> None:
         params = list(chain.from_iterable(group["params"] for group in self.param_groups))
         scale = getattr(self, "grad_scale", None)
         if scale is not None:
@@ -270,7 +285,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         threads = _threads_of_torch() if any(share.uses_threads for share in shares) else nullcontext()
         with threads:  # to compile a kernel starts threads, too
             calls = [call for share in shares for call in share.calls(starts, absent, hypers, self._steps + 1)]
-            results = run([*calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
+            results = run([taking_it, *calls, partial(object.__setattr__, self, "_steps", self._steps + 1)])
         torch.autograd.graph.increment_version(
             [p for k, p in enumerate(params) if k not in absent] if absent else params
         )
@@ -382,7 +397,7 @@ class TorchOptimizer(torch.optim.Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._named, self._watched = Spelling(type(self).__name__, self.family), None
-        self._made_of = {}
+        self._made_of, self._under_way = {}, {}
 
     def state_dict(self) -> dict[str, Any]:
         """The states and the groups, as torch's optimizers have them; see `torch.optim.Optimizer`."""
@@ -401,6 +416,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         ]
         try:
             with TURN:
+                self._under_way.clear()
                 super().load_state_dict(state_dict)
         finally:
             for handle in handles:

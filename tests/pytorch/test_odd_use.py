@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
 import pytest
+
+from optgen.runtime.core.turn import run
 
 KINDS = "Adadelta Adafactor Adagrad Adam Adamax AdamW ASGD NAdam RAdam RMSprop Rprop SGD".split()
 OPTIONS = {"SGD": {"lr": 0.1, "momentum": 0.9}}
@@ -208,3 +211,27 @@ def test_memory_that_was_let_go_of_is_not_touched(what: str, left: int, torch: A
     with pytest.raises(RuntimeError, match=rf"{what}\[0\]: .*{message}"):
         optimizer.step()
     assert other.equal(before)
+
+
+@pytest.mark.parametrize("kind", ["NAdam", "SGD"])
+def test_a_step_in_the_middle_of_a_step_comes_before_it(
+    kind: str, torch: Any, ours: Any, pairs: Any, taught: Any
+) -> None:
+    """As a signal handler takes one; here it is taken when all of a step has been prepared."""
+    one, other = pairs()
+    optimizer, alone = (getattr(ours, kind)(params, lr=0.1) for params in (one, other))
+
+    def profile(frame: Any, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code is run.__code__:
+            sys.setprofile(None)
+            optimizer.step()
+
+    taught(0, one, other)
+    for k in range(4):
+        if k in {1, 3}:
+            sys.setprofile(profile)
+        optimizer.step()
+    for _ in range(6):
+        alone.step()
+    assert all(a.equal(b) for a, b in zip(one, other, strict=True))
+    assert str(optimizer.state_dict()["state"]) == str(alone.state_dict()["state"])

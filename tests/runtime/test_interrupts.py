@@ -14,7 +14,7 @@ import pytest
 from numba import njit, types
 from pressing import pressed_everywhere
 
-from optgen.generated.cpu import adafactor, nadam, sgdm
+from optgen.generated.cpu import adafactor, adamw, lamb, nadam, sgdm
 from optgen.runtime.cpu.objects import MANY
 
 RULES = [nadam.NAdam, adafactor.Adafactor]
@@ -160,3 +160,47 @@ def test_a_step_is_of_what_was_compiled_before_it() -> None:
         expected.step(grads)
     assert seen == ["compiled", "run", "run"]
     assert content(opt) == content(expected)
+
+
+@pytest.mark.parametrize("module", [adamw, nadam, lamb], ids=lambda its: its.PROGRAM.name)
+@pytest.mark.parametrize("size", [3, 70_000])
+def test_a_step_in_the_middle_of_a_step_comes_before_it(module, size):
+    """As a signal handler takes one; here a schedule does, which is called while a step is prepared."""
+    (kind,) = [its for its in vars(module).values() if getattr(its, "program", None) is module.PROGRAM]
+    grads = [np.linspace(-1, 1, size)]
+    due = {3, 6, 40}
+
+    def rate(_: int) -> float:
+        if due and optimizer.t + 1 == min(due):
+            due.remove(min(due))
+            optimizer.step(grads)
+        return 0.01
+
+    optimizer, other = (kind([np.ones(size)], lr=0.01) for _ in range(2))
+    optimizer.set(lr=rate)
+    for _ in range(50):
+        optimizer.step(grads)
+    for _ in range(53):
+        other.step(grads)
+    assert not due
+    assert optimizer.t == other.t
+    assert optimizer.params[0].tobytes() == other.params[0].tobytes()
+
+
+def test_what_is_loaded_in_the_middle_of_a_step_is_what_it_goes_on_from():
+    grads = [np.ones(3)]
+    saved: list[dict[str, object]] = []
+
+    def rate(t: int) -> float:
+        if t == 5 and saved:
+            optimizer.load_state_dict(saved.pop())
+        return 0.01
+
+    optimizer = adamw.AdamW([np.ones(3)], lr=rate)
+    optimizer.step(grads)
+    saved.append(optimizer.state_dict())
+    for _ in range(4):
+        optimizer.step(grads)
+    assert optimizer.t == 2
+    assert "t.each" not in optimizer.state_dict()
+    assert optimizer.state["m"][0] == pytest.approx(0.19)

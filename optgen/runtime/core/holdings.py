@@ -49,6 +49,8 @@ class Holdings:
         for dtype, name in zip(self._dtypes, self._labels("params"), strict=True):
             self._wanted.refuse_wider(dtype.name, name)
         self._t = 0
+        self._under_way: dict[object, None] = {}
+        """The step that is being prepared, until it is taken or something else has changed what it goes by."""
         first = self._hypers_at(1)
         initial = [self.program.starting(hypers) for hypers in first]
         self._formats = [self._formats_of(dtype.name) for dtype in self._dtypes]

@@ -336,7 +336,7 @@ class OptimizerBase(Holdings):
 
     def _change(self, calls: Iterable[Call], **attributes: Any) -> None:
         """Make calls and set attributes, all of it whatever comes."""
-        run([*calls, partial(vars(self).update, attributes)])
+        run([partial(self._under_way.clear), *calls, partial(vars(self).update, attributes)])
 
 
 def _copied(

@@ -13,6 +13,8 @@ from optgen.runtime.core.storage import FORMATS, dtype_of
 
 EACH = "t.each"
 """The entry with the step count of each parameter, which is there if one is not t."""
+_LARGEST = {"float32": (2 - 2**-23) * 2.0**127, "bfloat16": (2 - 2**-7) * 2.0**127, "float16": 65504.0}
+"""The largest number of each format that does not hold all of float64's."""
 _OF_FILES = np.dtype("V2")
 """What NumPy makes of bfloat16 in a file."""
 
@@ -43,14 +45,14 @@ def array(entry: str, value: Any, shape: tuple[int, ...], dtype: Any, *, cast: b
         value = value.view(dtype_of("bfloat16"))
     arrays.check(value, name, shape, FORMATS if cast else dtype, written=False)
     given = arrays.plain(value)
-    with np.errstate(over="ignore"):
-        values = given.astype(dtype, copy=False)
-    if np.isnan(values).any():
+    if np.isnan(given).any():
         raise ValueError(f"{name}: expected numbers, got NaN")
-    too_large = np.isinf(values) & np.isfinite(given) if values is not given else None
-    if too_large is not None and too_large.any():
-        raise ValueError(f"{name}: expected numbers that {dtype.name} can hold, got {given[too_large].flat[0]:g}")
-    return values
+    if given.dtype != dtype and dtype.name in _LARGEST:
+        wide = given.astype(np.float64)
+        too_large = np.isfinite(wide) & (np.abs(wide) > _LARGEST[dtype.name])
+        if too_large.any():
+            raise ValueError(f"{name}: expected numbers that {dtype.name} can hold, got {wide[too_large][0]:g}")
+    return given.astype(dtype, copy=False)
 
 
 def counts(value: Any, t: int, tensors: int) -> list[int]:

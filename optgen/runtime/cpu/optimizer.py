@@ -112,14 +112,32 @@ class FusedOptimizer(OptimizerBase):
         checked = self.program.checked(hypers)
         gradients = in_order(self._given, grads)
         left_out = absent(gradients, missing)
+        under_way = self._under_way
         with TURN:
-            if left_out or not self._took_usual(checked, gradients):
-                starts = self._addresses(gradients, left_out)
-                step = self._coming(checked, left_out)
-                self._begin(step.hypers, step.taking)
-                self._take(step, self._calls(step, starts) if step.taking else [])
+            while True:
+                this = object()
+                under_way.clear()
+                under_way[this] = None
+                taking_it = partial(under_way.pop, this)
+                try:
+                    if left_out or not self._took_usual(checked, gradients, taking_it):
+                        self._step_anew(checked, gradients, left_out, taking_it)
+                except KeyError as error:
+                    if error.args == (this,):  # a signal handler has taken another while this one was prepared
+                        continue
+                    raise
+                return
 
-    def _took_usual(self, checked: Mapping[str, float], gradients: list[Any]) -> bool:
+    def _step_anew(
+        self, checked: Mapping[str, float], gradients: list[Any], left_out: frozenset[int], taking_it: Call
+    ) -> None:
+        """Take a step, whatever the last one was like."""
+        starts = self._addresses(gradients, left_out)
+        step = self._coming(checked, left_out)
+        self._begin(step.hypers, step.taking)
+        self._take(step, [taking_it, *(self._calls(step, starts) if step.taking else [])])
+
+    def _took_usual(self, checked: Mapping[str, float], gradients: list[Any], taking_it: Call) -> bool:
         """Take a step like the last one, if this is to be one."""
         known, cohorts, t = self._usual, self._cohorts, self._t + 1
         if cohorts is not self._after_usual or known is None or self._kernels.ready(self._visit) is not known.ready:
@@ -137,8 +155,9 @@ class FusedOptimizer(OptimizerBase):
         after = tuple(new)
         counting = partial(vars(self).update, _t=t, _cohorts=after, _after_usual=after)
         try:
-            run([partial(known.give, id(gradients), *given), *known.calls, counting])
+            run([taking_it, partial(known.give, id(gradients), *given), *known.calls, counting])
         except Unlike:
+            self._under_way[taking_it.args[0]] = None
             return False
         return True
 
