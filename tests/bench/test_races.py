@@ -145,7 +145,7 @@ def test_who_cannot_take_part_is_said_with_a_reason(subject):
     left_out = race.entered(of_rule, many).left_out
     assert left_out.keys() == set(many.against)
     assert all("not installed" in why or "takes too long" in why for why in left_out.values())
-    other = replace(many, kept=StoredAs(options={"store": {"m": "float64"}}))
+    other = replace(many, kept=StoredAs(options={"store": {"m": "float16"}}))
     assert all(
         "not installed" in why or "as parameters are" in why for why in race.entered(of_rule, other).left_out.values()
     )
