@@ -25,6 +25,8 @@ from optgen.same_bits import may_differ
 FLOAT32 = 4
 LATER = range(10_001, 10_061)
 """Steps at which an optimizer has settled; 60 has many divisors, for what is done at every so many-th step."""
+LONGEST = 60
+"""Fewer steps are looked for that recur: who times them takes all of them at once."""
 
 
 def facts(file: SpecFile, rule: Rule) -> dict[str, Any]:
@@ -95,7 +97,7 @@ def branches_in_turn(optimizer: Optimizer, kernel: Kernel, steps: range) -> tupl
     It is the one that runs at most of them where none recur.
     """
     runs = _run(optimizer, kernel, steps)
-    length = next((k for k in range(1, len(LATER)) if runs[k:] == runs[:-k]), None)
+    length = next((k for k in range(1, LONGEST) if runs[k:] == runs[:-k]), None)
     return tuple(kernel.branches[k] for k in (runs[:length] if length else [_most(runs)]))
 
 

@@ -93,7 +93,7 @@ def _kept(text: str, folder: Path | None, name: str) -> Path | None:
         return None
     path, data = folder / name, text.encode()
     try:
-        if not path.is_file() or content(path) != data:
+        if not path.is_file() or path.read_bytes() != data:
             write_whole(path, text)
     except OSError:
         return None

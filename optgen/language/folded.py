@@ -74,9 +74,7 @@ def refuse_folded_in(source: str, names: Mapping[str, Any], file: str, calls: tu
     If a call alone counts, it stands at lines, first and last, and columns, first and last.
     """
     for condition, scopes, asked, once in _conditions(source):
-        if calls and not _is_within(condition, calls):
-            continue
-        if not (once or calls):
+        if not (_is_within(condition, calls) if calls else once):
             continue
         # Around a call alone they are those of its frame, whose names are known; but what may be None there is asked.
         inside = [x for x in scopes if asked is _taken_for_true or not calls or _is_within(x[0], calls)]

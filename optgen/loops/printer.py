@@ -102,10 +102,14 @@ class CodePrinter(TextPrinter):
         if not self.elementwise:
             return super().piecewise(piecewise)
         *pairs, (last, _) = piecewise.args
-        text, where = self(last), self.library("where")
+        text, where = self.case(last), self.library("where")
         for value, condition in reversed(pairs):
-            text = f"{where}({self(condition)}, {self(value)}, {text})"
+            text = f"{where}({self(condition)}, {self.case(value)}, {text})"
         return text, ATOM
+
+    def case(self, value: Expr) -> str:
+        """What one of its values is."""
+        return self(value)
 
     def connected(self, conditions: Expr) -> tuple[str, int]:
         """Conditions joined by and, or: without a jump in an element."""

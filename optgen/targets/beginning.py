@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sympy import And, Basic, Expr, Piecewise, S, Symbol
+from sympy import And, Basic, Expr, S, Symbol
 
 from optgen.ir import Scalar, fresh
 from optgen.language.order import walk
@@ -37,15 +37,8 @@ class NumpyPrinter(CodePrinter):
             return f"{float(base)!r}**{self.at_least(ATOM, exponent)}", POWER
         return TextPrinter.power(self, base, exponent)
 
-    def piecewise(self, piecewise: Piecewise) -> tuple[str, int]:
-        """A choice; of floats, since NumPy's arrays of integers have powers of their own."""
-        *pairs, (last, _) = piecewise.args
-        text = self._case(last)
-        for value, condition in reversed(pairs):
-            text = f"np.where({self(condition)}, {self._case(value)}, {text})"
-        return text, ATOM
-
-    def _case(self, value: Expr) -> str:
+    def case(self, value: Expr) -> str:
+        """A float, since NumPy's arrays of integers have powers of their own."""
         return repr(float(value)) if value.is_Integer else self(value)
 
     def opposite(self, condition: Basic) -> tuple[str, int]:

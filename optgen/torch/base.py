@@ -18,7 +18,7 @@ import torch
 
 from optgen.runtime.core.program import OPTIONS, Array, Call, Program
 from optgen.runtime.core.storage import Wanted, wanted
-from optgen.runtime.core.turn import TURN, run
+from optgen.runtime.core.turn import TURN, run, taken
 from optgen.runtime.cpu.tensors import ODD
 from optgen.torch.asked import Asked, program_of
 from optgen.torch.body import Trained
@@ -252,24 +252,10 @@ class TorchOptimizer(torch.optim.Optimizer):
         with TURN, torch.set_grad_enabled(mode=False):  # in half the time of `no_grad`
             if not getattr(self, "found_inf", None):  # which a scaler of gradients may say
                 try:
-                    while not self._advanced():
-                        pass
+                    taken(self._under_way, self._advance)
                 finally:
                     self._forget()
         return loss
-
-    def _advanced(self) -> bool:
-        """Take a step; not if a signal handler has taken another while this one was prepared."""
-        this = object()
-        self._under_way.clear()
-        self._under_way[this] = None
-        try:
-            self._advance(partial(self._under_way.pop, this))  # which fails where another has been here
-        except KeyError as error:
-            if error.args != (this,):
-                raise
-            return False
-        return True
 
     def _advance(self, taking_it: Call) -> None:
         params = list(chain.from_iterable(group["params"] for group in self.param_groups))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -49,6 +49,23 @@ def run(calls: Iterable[Call]) -> list[Any]:
     compiled kernel, an assignment to an array or to an attribute has none, nor has `list` when it makes the calls.
     """
     return list(map(partial.__call__, calls))
+
+
+def taken(under_way: dict[object, None], take: Callable[..., None], *given: Any) -> None:
+    """Take a step, anew if a signal handler has taken another of the same optimizer while it was prepared.
+
+    Under way is the step that is being prepared, until it is taken or something else has changed what it goes by. What
+    takes a step is given, last, the call that must come first among its own, and fails where the step is no more.
+    """
+    while True:
+        this = object()
+        under_way.clear()
+        under_way[this] = None
+        try:
+            return take(*given, partial(under_way.pop, this))
+        except KeyError as error:
+            if error.args != (this,):
+                raise
 
 
 def _threads_started() -> bool:

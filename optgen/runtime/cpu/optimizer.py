@@ -15,7 +15,7 @@ from optgen.runtime.core.program import Array, Arrays, Call, Params
 from optgen.runtime.core.reduced import Reduced, allocated
 from optgen.runtime.core.storage import FORMATS
 from optgen.runtime.core.table import Cuts
-from optgen.runtime.core.turn import TURN, run
+from optgen.runtime.core.turn import TURN, run, taken
 from optgen.runtime.cpu import objects
 from optgen.runtime.cpu.notes import Unlike
 from optgen.runtime.cpu.usual import Usual, can_be_usual, usual
@@ -112,26 +112,15 @@ class FusedOptimizer(OptimizerBase):
         checked = self.program.checked(hypers)
         gradients = in_order(self._given, grads)
         left_out = absent(gradients, missing)
-        under_way = self._under_way
         with TURN:
-            while True:
-                this = object()
-                under_way.clear()
-                under_way[this] = None
-                taking_it = partial(under_way.pop, this)
-                try:
-                    if left_out or not self._took_usual(checked, gradients, taking_it):
-                        self._step_anew(checked, gradients, left_out, taking_it)
-                except KeyError as error:
-                    if error.args == (this,):  # a signal handler has taken another while this one was prepared
-                        continue
-                    raise
-                return
+            taken(self._under_way, self._step, checked, gradients, left_out)
 
-    def _step_anew(
+    def _step(
         self, checked: Mapping[str, float], gradients: list[Any], left_out: frozenset[int], taking_it: Call
     ) -> None:
-        """Take a step, whatever the last one was like."""
+        """Take a step; what says that it is taken comes first among its calls."""
+        if not left_out and self._took_usual(checked, gradients, taking_it):
+            return
         starts = self._addresses(gradients, left_out)
         step = self._coming(checked, left_out)
         self._begin(step.hypers, step.taking)
