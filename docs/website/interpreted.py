@@ -55,6 +55,8 @@ _STAND_INS = {
     "view": _view,
     "fma": _fma,
     "lanes": lambda x: np.full(LANES, x),
+    "sum_of_lanes": np.sum,
+    "max_of_lanes": np.max,
     "narrow": lambda x, like: like.dtype.type(x),
     "float64": np.float64,
 }

@@ -23,10 +23,10 @@ Reference: torch.optim.Adafactor.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, helper, lanes, log, maximum, minimum, narrow, on_host,
-    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched,
+    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, sum_of_lanes,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import column_totals, rows_in_columns, sum_of, sum_of_lanes
+from optgen.runtime.cpu.totals import column_totals, rows_in_columns, sum_of
 
 
 @on_host
@@ -106,8 +106,11 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc
     line_before = span[6]
     parts_begin = span[7]
     acc6 = lanes(0.0)  # sum of theta*theta over the tensor
+    acc6_rest = 0.0
     acc7 = lanes(0.0)  # sum of y2*y2 over the tensor
+    acc7_rest = 0.0
     acc8 = lanes(0.0)  # sum of y3*y3 over the tensor
+    acc8_rest = 0.0
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     acc1_of[parts_begin : parts_begin + parts_count] = 0.0
     for line in range(lines):
@@ -118,6 +121,7 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc
         line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1 = acc1_of[line_parts : line_parts + count]
         acc0 = lanes(0.0)  # sum of g*g over the row
+        acc0_rest = 0.0
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
@@ -129,15 +133,15 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc6_of, acc7_of, acc
                 acc8[i - start] += float64(y3)*float64(y3)
         for i in range(whole, count):
             y2, y3 = update_0(theta[i])
-            acc0[i - whole] += float64(g[i])*float64(g[i])
+            acc0_rest += float64(g[i])*float64(g[i])
             acc1[i] += float64(g[i])*float64(g[i])
-            acc6[i - whole] += float64(theta[i])*float64(theta[i])
-            acc7[i - whole] += float64(y2)*float64(y2)
-            acc8[i - whole] += float64(y3)*float64(y3)
-        acc0_of[first_row + line] = sum_of_lanes(acc0)
-    acc6_of[span[0]] = sum_of_lanes(acc6)
-    acc7_of[span[0]] = sum_of_lanes(acc7)
-    acc8_of[span[0]] = sum_of_lanes(acc8)
+            acc6_rest += float64(theta[i])*float64(theta[i])
+            acc7_rest += float64(y2)*float64(y2)
+            acc8_rest += float64(y3)*float64(y3)
+        acc0_of[first_row + line] = sum_of_lanes(acc0) + acc0_rest
+    acc6_of[span[0]] = sum_of_lanes(acc6) + acc6_rest
+    acc7_of[span[0]] = sum_of_lanes(acc7) + acc7_rest
+    acc8_of[span[0]] = sum_of_lanes(acc8) + acc8_rest
 
 
 @parallel_sweep
@@ -221,8 +225,11 @@ def chunk_1(row, span, storage, scalars, by_row_of, by_column_of, acc3_of, acc4_
     group = row[-3]
     eps1 = scalars[group, 0]
     acc3 = lanes(0.0)  # sum of u*u over the tensor
+    acc3_rest = 0.0
     acc4 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc4_rest = 0.0
     acc5 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc5_rest = 0.0
     for line in range(lines):
         begin = line*count
         g = view(row, 2, begin, count, storage.g)
@@ -239,12 +246,12 @@ def chunk_1(row, span, storage, scalars, by_row_of, by_column_of, acc3_of, acc4_
                 acc5[i - start] += float64(y1)*float64(y1)
         for i in range(whole, count):
             u, y0, y1 = update_1(g[i], by_row, narrow(by_column[i], scalars), eps1)
-            acc3[i - whole] += float64(u)*float64(u)
-            acc4[i - whole] += float64(y0)*float64(y0)
-            acc5[i - whole] += float64(y1)*float64(y1)
-    acc3_of[span[0]] = sum_of_lanes(acc3)
-    acc4_of[span[0]] = sum_of_lanes(acc4)
-    acc5_of[span[0]] = sum_of_lanes(acc5)
+            acc3_rest += float64(u)*float64(u)
+            acc4_rest += float64(y0)*float64(y0)
+            acc5_rest += float64(y1)*float64(y1)
+    acc3_of[span[0]] = sum_of_lanes(acc3) + acc3_rest
+    acc4_of[span[0]] = sum_of_lanes(acc4) + acc4_rest
+    acc5_of[span[0]] = sum_of_lanes(acc5) + acc5_rest
 
 
 @parallel_sweep

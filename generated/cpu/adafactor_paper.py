@@ -22,10 +22,10 @@ Reference: arXiv:1804.04235, Algorithms 4 to 6.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, helper, lanes, log, maximum, minimum, narrow, on_host,
-    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched,
+    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, sum_of_lanes,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import column_totals, columns_in_rows, rows_in_columns, sum_of, sum_of_lanes
+from optgen.runtime.cpu.totals import column_totals, columns_in_rows, rows_in_columns, sum_of
 
 
 @on_host
@@ -110,8 +110,11 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc
     line_before = span[6]
     parts_begin = span[7]
     acc7 = lanes(0.0)  # sum of theta*theta over the tensor
+    acc7_rest = 0.0
     acc8 = lanes(0.0)  # sum of y2*y2 over the tensor
+    acc8_rest = 0.0
     acc9 = lanes(0.0)  # sum of y3*y3 over the tensor
+    acc9_rest = 0.0
     parts_count = ((line_before + lines - 1)//matrix_rows - line_before//matrix_rows + 1)*count
     acc1_of[parts_begin : parts_begin + parts_count] = 0.0
     for line in range(lines):
@@ -122,6 +125,7 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc
         line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1 = acc1_of[line_parts : line_parts + count]
         acc0 = lanes(0.0)  # sum of g*g over the row
+        acc0_rest = 0.0
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
@@ -133,15 +137,15 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc7_of, acc8_of, acc
                 acc9[i - start] += float64(y3)*float64(y3)
         for i in range(whole, count):
             y2, y3 = update_0(theta[i])
-            acc0[i - whole] += float64(g[i])*float64(g[i])
+            acc0_rest += float64(g[i])*float64(g[i])
             acc1[i] += float64(g[i])*float64(g[i])
-            acc7[i - whole] += float64(theta[i])*float64(theta[i])
-            acc8[i - whole] += float64(y2)*float64(y2)
-            acc9[i - whole] += float64(y3)*float64(y3)
-        acc0_of[first_row + line] = sum_of_lanes(acc0)
-    acc7_of[span[0]] = sum_of_lanes(acc7)
-    acc8_of[span[0]] = sum_of_lanes(acc8)
-    acc9_of[span[0]] = sum_of_lanes(acc9)
+            acc7_rest += float64(theta[i])*float64(theta[i])
+            acc8_rest += float64(y2)*float64(y2)
+            acc9_rest += float64(y3)*float64(y3)
+        acc0_of[first_row + line] = sum_of_lanes(acc0) + acc0_rest
+    acc7_of[span[0]] = sum_of_lanes(acc7) + acc7_rest
+    acc8_of[span[0]] = sum_of_lanes(acc8) + acc8_rest
+    acc9_of[span[0]] = sum_of_lanes(acc9) + acc9_rest
 
 
 @parallel_sweep
@@ -238,8 +242,11 @@ def chunk_1(row, span, storage, scalars, by_row_of, by_column_of, acc4_of, acc5_
     matrix_rows = span[5]
     line_before = span[6]
     acc4 = lanes(0.0)  # sum of u*u over the tensor
+    acc4_rest = 0.0
     acc5 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc5_rest = 0.0
     acc6 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc6_rest = 0.0
     for line in range(lines):
         begin = line*count
         g = view(row, 2, begin, count, storage.g)
@@ -256,12 +263,12 @@ def chunk_1(row, span, storage, scalars, by_row_of, by_column_of, acc4_of, acc5_
                 acc6[i - start] += float64(y1)*float64(y1)
         for i in range(whole, count):
             u, y0, y1 = update_1(g[i], by_row, narrow(by_column[i], scalars))
-            acc4[i - whole] += float64(u)*float64(u)
-            acc5[i - whole] += float64(y0)*float64(y0)
-            acc6[i - whole] += float64(y1)*float64(y1)
-    acc4_of[span[0]] = sum_of_lanes(acc4)
-    acc5_of[span[0]] = sum_of_lanes(acc5)
-    acc6_of[span[0]] = sum_of_lanes(acc6)
+            acc4_rest += float64(u)*float64(u)
+            acc5_rest += float64(y0)*float64(y0)
+            acc6_rest += float64(y1)*float64(y1)
+    acc4_of[span[0]] = sum_of_lanes(acc4) + acc4_rest
+    acc5_of[span[0]] = sum_of_lanes(acc5) + acc5_rest
+    acc6_of[span[0]] = sum_of_lanes(acc6) + acc6_rest
 
 
 @parallel_sweep

@@ -20,10 +20,9 @@ Reference: arXiv:2406.16793, partitioned by output neurons.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, sqrt, tail,
+    per_chunk, per_element, prange, sqrt, sum_of_lanes, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of_lanes
 
 
 @on_host
@@ -78,6 +77,7 @@ def chunk_0(row, span, storage, scalars, acc0_of):
         g = view(row, 2, begin, count, storage.g)
         m = view(row, 3, begin, count, storage.m)
         acc0 = lanes(0.0)  # sum of g*g over the row
+        acc0_rest = 0.0
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
@@ -85,8 +85,8 @@ def chunk_0(row, span, storage, scalars, acc0_of):
                 acc0[i - start] += float64(g[i])*float64(g[i])
         for i in range(whole, count):
             m[i] = update_0(g[i], m[i], beta1_head, beta1_tail, c0)
-            acc0[i - whole] += float64(g[i])*float64(g[i])
-        acc0_of[first_row + line] = sum_of_lanes(acc0)
+            acc0_rest += float64(g[i])*float64(g[i])
+        acc0_of[first_row + line] = sum_of_lanes(acc0) + acc0_rest
 
 
 @parallel_sweep

@@ -30,10 +30,11 @@ Reference: arXiv:2006.08217, Algorithm 2; the authors' code, github.com/clovaai/
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, narrow, on_host,
-    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail,
+    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, sum_of_lanes,
+    tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import max_of, sum_of, sum_of_lanes
+from optgen.runtime.cpu.totals import max_of, sum_of
 
 
 @on_host
@@ -151,13 +152,21 @@ def chunk_0(
         m = view(row, 3, begin, count, storage.m)
         v = view(row, 4, begin, count, storage.v)
         acc0 = lanes(0.0)  # sum of g*theta over the row
+        acc0_rest = 0.0
         acc1 = lanes(0.0)  # sum of g*g over the row
+        acc1_rest = 0.0
         acc2 = lanes(0.0)  # sum of y0*y0 over the row
+        acc2_rest = 0.0
         acc3 = lanes(0.0)  # sum of y1*y1 over the row
+        acc3_rest = 0.0
         acc4 = lanes(0.0)  # sum of theta*theta over the row
+        acc4_rest = 0.0
         acc5 = lanes(0.0)  # sum of y2*y2 over the row
+        acc5_rest = 0.0
         acc6 = lanes(0.0)  # sum of y3*y3 over the row
+        acc6_rest = 0.0
         acc15 = lanes(0.0)  # sum of theta*u over the row
+        acc15_rest = 0.0
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
@@ -176,22 +185,22 @@ def chunk_0(
             m[i], v[i], y0, y1, y2, y3, u = update_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3,
             )
-            acc0[i - whole] += float64(g[i])*float64(theta[i])
-            acc1[i - whole] += float64(g[i])*float64(g[i])
-            acc2[i - whole] += float64(y0)*float64(y0)
-            acc3[i - whole] += float64(y1)*float64(y1)
-            acc4[i - whole] += float64(theta[i])*float64(theta[i])
-            acc5[i - whole] += float64(y2)*float64(y2)
-            acc6[i - whole] += float64(y3)*float64(y3)
-            acc15[i - whole] += float64(theta[i])*float64(u)
-        acc0_of[first_row + line] = sum_of_lanes(acc0)
-        acc1_of[first_row + line] = sum_of_lanes(acc1)
-        acc2_of[first_row + line] = sum_of_lanes(acc2)
-        acc3_of[first_row + line] = sum_of_lanes(acc3)
-        acc4_of[first_row + line] = sum_of_lanes(acc4)
-        acc5_of[first_row + line] = sum_of_lanes(acc5)
-        acc6_of[first_row + line] = sum_of_lanes(acc6)
-        acc15_of[first_row + line] = sum_of_lanes(acc15)
+            acc0_rest += float64(g[i])*float64(theta[i])
+            acc1_rest += float64(g[i])*float64(g[i])
+            acc2_rest += float64(y0)*float64(y0)
+            acc3_rest += float64(y1)*float64(y1)
+            acc4_rest += float64(theta[i])*float64(theta[i])
+            acc5_rest += float64(y2)*float64(y2)
+            acc6_rest += float64(y3)*float64(y3)
+            acc15_rest += float64(theta[i])*float64(u)
+        acc0_of[first_row + line] = sum_of_lanes(acc0) + acc0_rest
+        acc1_of[first_row + line] = sum_of_lanes(acc1) + acc1_rest
+        acc2_of[first_row + line] = sum_of_lanes(acc2) + acc2_rest
+        acc3_of[first_row + line] = sum_of_lanes(acc3) + acc3_rest
+        acc4_of[first_row + line] = sum_of_lanes(acc4) + acc4_rest
+        acc5_of[first_row + line] = sum_of_lanes(acc5) + acc5_rest
+        acc6_of[first_row + line] = sum_of_lanes(acc6) + acc6_rest
+        acc15_of[first_row + line] = sum_of_lanes(acc15) + acc15_rest
 
 
 @parallel_sweep

@@ -20,10 +20,10 @@ Reference: arXiv:2411.16085, Algorithm 1.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, narrow, on_host,
-    parallel_sweep, per_chunk, per_element, prange, sign, sqrt, tail, where,
+    parallel_sweep, per_chunk, per_element, prange, sign, sqrt, sum_of_lanes, tail, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
+from optgen.runtime.cpu.totals import sum_of
 
 
 @on_host
@@ -95,6 +95,7 @@ def chunk_0(row, span, storage, scalars, acc0_of):
     c4 = scalars[group, 11]
     zero = scalars[group, 12]
     acc0 = lanes(0.0)  # sum of agrees over the tensor
+    acc0_rest = 0.0
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
@@ -106,8 +107,8 @@ def chunk_0(row, span, storage, scalars, acc0_of):
         m[i], v[i], agrees = update_0(
             g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, c3, one, c4, zero,
         )
-        acc0[i - whole] += float64(agrees)
-    acc0_of[span[0]] = sum_of_lanes(acc0)
+        acc0_rest += float64(agrees)
+    acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
 
 
 @parallel_sweep

@@ -16,10 +16,9 @@ Reference: arXiv:2004.01461, eq. 1; optax.centralize.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, float64, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, where,
+    per_element, prange, sum_of_lanes, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of_lanes
 
 
 @on_host
@@ -80,13 +79,14 @@ def chunk_0(row, span, storage, scalars, acc0_of):
         begin = line*count
         g = view(row, 2, begin, count, storage.g)
         acc0 = lanes(0.0)  # sum of g over the row
+        acc0_rest = 0.0
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
                 acc0[i - start] += float64(g[i])
         for i in range(whole, count):
-            acc0[i - whole] += float64(g[i])
-        acc0_of[first_row + line] = sum_of_lanes(acc0)
+            acc0_rest += float64(g[i])
+        acc0_of[first_row + line] = sum_of_lanes(acc0) + acc0_rest
 
 
 @parallel_sweep

@@ -20,10 +20,11 @@ Reference: torch.nn.utils.clip_grad_norm_ before torch.optim.AdamW.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, narrow, on_host,
-    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail,
+    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, sum_of_lanes,
+    tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
+from optgen.runtime.cpu.totals import sum_of, sum_over
 
 
 @on_host
@@ -76,8 +77,11 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc2_of, acc4_of):
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
     acc0 = lanes(0.0)  # sum of g*g over the tensor
+    acc0_rest = 0.0
     acc2 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc2_rest = 0.0
     acc4 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc4_rest = 0.0
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
@@ -87,12 +91,12 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc2_of, acc4_of):
             acc4[i - start] += float64(y1)*float64(y1)
     for i in range(whole, count):
         y0, y1 = update_0(g[i])
-        acc0[i - whole] += float64(g[i])*float64(g[i])
-        acc2[i - whole] += float64(y0)*float64(y0)
-        acc4[i - whole] += float64(y1)*float64(y1)
-    acc0_of[span[0]] = sum_of_lanes(acc0)
-    acc2_of[span[0]] = sum_of_lanes(acc2)
-    acc4_of[span[0]] = sum_of_lanes(acc4)
+        acc0_rest += float64(g[i])*float64(g[i])
+        acc2_rest += float64(y0)*float64(y0)
+        acc4_rest += float64(y1)*float64(y1)
+    acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
+    acc2_of[span[0]] = sum_of_lanes(acc2) + acc2_rest
+    acc4_of[span[0]] = sum_of_lanes(acc4) + acc4_rest
 
 
 @parallel_sweep

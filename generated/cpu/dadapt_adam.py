@@ -24,10 +24,10 @@ Reference: arXiv:2301.07733, the version of Adam; optax.contrib.dadapt_adamw.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, narrow, on_host,
-    parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
+    parallel_sweep, per_chunk, per_element, prange, sqrt, sum_of_lanes, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
+from optgen.runtime.cpu.totals import sum_of, sum_over
 
 
 @on_host
@@ -117,7 +117,9 @@ def chunk_0(row, span, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
     c4 = narrow(c4_of[row[-2]], scalars)
     c6 = narrow(c6_of[row[-2]], scalars)
     acc0 = lanes(0.0)  # sum of y0 over the tensor
+    acc0_rest = 0.0
     acc2 = lanes(0.0)  # sum of y1 over the tensor
+    acc2_rest = 0.0
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
@@ -132,10 +134,10 @@ def chunk_0(row, span, storage, scalars, c1_of, c4_of, c6_of, acc0_of, acc2_of):
             theta[i], g[i], m[i], v[i], s[i], c1, c4, c6, eps, root, c3, beta1_head, beta1_tail, beta2_head,
             beta2_tail,
         )
-        acc0[i - whole] += float64(y0)
-        acc2[i - whole] += float64(y1)
-    acc0_of[span[0]] = sum_of_lanes(acc0)
-    acc2_of[span[0]] = sum_of_lanes(acc2)
+        acc0_rest += float64(y0)
+        acc2_rest += float64(y1)
+    acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
+    acc2_of[span[0]] = sum_of_lanes(acc2) + acc2_rest
 
 
 @parallel_sweep

@@ -20,10 +20,10 @@ from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, 
 from optgen.runtime.core import beginning
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, float64, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, root_of_squares, shrunk, sqrt, stretched,
+    per_element, prange, root_of_squares, shrunk, sqrt, stretched, sum_of_lanes,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
+from optgen.runtime.cpu.totals import sum_of, sum_over
 
 
 @on_host
@@ -65,9 +65,13 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
     g = view(row, 2, 0, count, storage.g)
     theta_0 = view(row, 3, 0, count, storage.theta_0)
     acc0 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc0_rest = 0.0
     acc2 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc2_rest = 0.0
     acc4 = lanes(0.0)  # sum of y2*y2 over the tensor
+    acc4_rest = 0.0
     acc6 = lanes(0.0)  # sum of g*g over the tensor
+    acc6_rest = 0.0
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
@@ -78,14 +82,14 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc2_of, acc4_of, acc6_of):
             acc6[i - start] += float64(g[i])*float64(g[i])
     for i in range(whole, count):
         y0, y1, y2 = update_0(theta[i], theta_0[i])
-        acc0[i - whole] += float64(y0)*float64(y0)
-        acc2[i - whole] += float64(y1)*float64(y1)
-        acc4[i - whole] += float64(y2)*float64(y2)
-        acc6[i - whole] += float64(g[i])*float64(g[i])
-    acc0_of[span[0]] = sum_of_lanes(acc0)
-    acc2_of[span[0]] = sum_of_lanes(acc2)
-    acc4_of[span[0]] = sum_of_lanes(acc4)
-    acc6_of[span[0]] = sum_of_lanes(acc6)
+        acc0_rest += float64(y0)*float64(y0)
+        acc2_rest += float64(y1)*float64(y1)
+        acc4_rest += float64(y2)*float64(y2)
+        acc6_rest += float64(g[i])*float64(g[i])
+    acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
+    acc2_of[span[0]] = sum_of_lanes(acc2) + acc2_rest
+    acc4_of[span[0]] = sum_of_lanes(acc4) + acc4_rest
+    acc6_of[span[0]] = sum_of_lanes(acc6) + acc6_rest
 
 
 @parallel_sweep

@@ -19,10 +19,10 @@ Reference: arXiv:2305.16284, Algorithm 1; optax.contrib.dowg.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, float64, fma, helper, lanes, maximum, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, sqrt,
+    per_element, prange, sqrt, sum_of_lanes,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
+from optgen.runtime.cpu.totals import sum_of, sum_over
 
 
 @on_host
@@ -62,7 +62,9 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc2_of):
     g = view(row, 2, 0, count, storage.g)
     theta_0 = view(row, 3, 0, count, storage.theta_0)
     acc0 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc0_rest = 0.0
     acc2 = lanes(0.0)  # sum of g*g over the tensor
+    acc2_rest = 0.0
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
@@ -71,10 +73,10 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc2_of):
             acc2[i - start] += float64(g[i])*float64(g[i])
     for i in range(whole, count):
         y0 = update_0(theta[i], theta_0[i])
-        acc0[i - whole] += float64(y0)*float64(y0)
-        acc2[i - whole] += float64(g[i])*float64(g[i])
-    acc0_of[span[0]] = sum_of_lanes(acc0)
-    acc2_of[span[0]] = sum_of_lanes(acc2)
+        acc0_rest += float64(y0)*float64(y0)
+        acc2_rest += float64(g[i])*float64(g[i])
+    acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
+    acc2_of[span[0]] = sum_of_lanes(acc2) + acc2_rest
 
 
 @parallel_sweep

@@ -21,10 +21,11 @@ Reference: arXiv:1904.00962, Algorithm 2.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, minimum, narrow, on_host,
-    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, tail,
+    parallel_sweep, per_chunk, per_element, prange, root_of_squares, shrunk, sqrt, stretched, sum_of_lanes,
+    tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
+from optgen.runtime.cpu.totals import sum_of
 
 
 @on_host
@@ -101,11 +102,17 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc
     c2 = scalars[group, 11]
     c3 = scalars[group, 12]
     acc0 = lanes(0.0)  # sum of theta*theta over the tensor
+    acc0_rest = 0.0
     acc1 = lanes(0.0)  # sum of y0*y0 over the tensor
+    acc1_rest = 0.0
     acc2 = lanes(0.0)  # sum of y1*y1 over the tensor
+    acc2_rest = 0.0
     acc3 = lanes(0.0)  # sum of u*u over the tensor
+    acc3_rest = 0.0
     acc4 = lanes(0.0)  # sum of y2*y2 over the tensor
+    acc4_rest = 0.0
     acc5 = lanes(0.0)  # sum of y3*y3 over the tensor
+    acc5_rest = 0.0
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
@@ -124,18 +131,18 @@ def chunk_0(row, span, storage, scalars, acc0_of, acc1_of, acc2_of, acc3_of, acc
             theta[i], g[i], m[i], v[i], eps, weight_decay, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             c3,
         )
-        acc0[i - whole] += float64(theta[i])*float64(theta[i])
-        acc1[i - whole] += float64(y0)*float64(y0)
-        acc2[i - whole] += float64(y1)*float64(y1)
-        acc3[i - whole] += float64(u)*float64(u)
-        acc4[i - whole] += float64(y2)*float64(y2)
-        acc5[i - whole] += float64(y3)*float64(y3)
-    acc0_of[span[0]] = sum_of_lanes(acc0)
-    acc1_of[span[0]] = sum_of_lanes(acc1)
-    acc2_of[span[0]] = sum_of_lanes(acc2)
-    acc3_of[span[0]] = sum_of_lanes(acc3)
-    acc4_of[span[0]] = sum_of_lanes(acc4)
-    acc5_of[span[0]] = sum_of_lanes(acc5)
+        acc0_rest += float64(theta[i])*float64(theta[i])
+        acc1_rest += float64(y0)*float64(y0)
+        acc2_rest += float64(y1)*float64(y1)
+        acc3_rest += float64(u)*float64(u)
+        acc4_rest += float64(y2)*float64(y2)
+        acc5_rest += float64(y3)*float64(y3)
+    acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
+    acc1_of[span[0]] = sum_of_lanes(acc1) + acc1_rest
+    acc2_of[span[0]] = sum_of_lanes(acc2) + acc2_rest
+    acc3_of[span[0]] = sum_of_lanes(acc3) + acc3_rest
+    acc4_of[span[0]] = sum_of_lanes(acc4) + acc4_rest
+    acc5_of[span[0]] = sum_of_lanes(acc5) + acc5_rest
 
 
 @parallel_sweep

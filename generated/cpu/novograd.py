@@ -18,10 +18,10 @@ Reference: arXiv:1905.11286, Algorithm 1; optax.novograd.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, float64, fma, helper, lanes, narrow, on_host, parallel_sweep, per_chunk,
-    per_element, prange, sqrt,
+    per_element, prange, sqrt, sum_of_lanes,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes
+from optgen.runtime.cpu.totals import sum_of
 
 
 @on_host
@@ -62,13 +62,14 @@ def chunk_0(row, span, storage, scalars, acc0_of):
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
     acc0 = lanes(0.0)  # sum of g*g over the tensor
+    acc0_rest = 0.0
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
             acc0[i - start] += float64(g[i])*float64(g[i])
     for i in range(whole, count):
-        acc0[i - whole] += float64(g[i])*float64(g[i])
-    acc0_of[span[0]] = sum_of_lanes(acc0)
+        acc0_rest += float64(g[i])*float64(g[i])
+    acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
 
 
 @parallel_sweep

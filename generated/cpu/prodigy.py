@@ -25,10 +25,10 @@ Reference: arXiv:2306.06101, the version of Adam; optax.contrib.prodigy.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, maximum, narrow, on_host,
-    parallel_sweep, per_chunk, per_element, prange, sqrt, tail,
+    parallel_sweep, per_chunk, per_element, prange, sqrt, sum_of_lanes, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
+from optgen.runtime.cpu.totals import sum_of, sum_over
 
 
 @on_host
@@ -122,7 +122,9 @@ def chunk_0(row, span, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
     d = narrow(d_of[0], scalars)
     c3 = narrow(c3_of[row[-2]], scalars)
     acc0 = lanes(0.0)  # sum of g*y0 over the tensor
+    acc0_rest = 0.0
     acc2 = lanes(0.0)  # sum of y1 over the tensor
+    acc2_rest = 0.0
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
@@ -131,10 +133,10 @@ def chunk_0(row, span, storage, scalars, d_of, c3_of, acc0_of, acc2_of):
             acc2[i - start] += float64(y1)
     for i in range(whole, count):
         s[i], y0, y1 = update_0(theta[i], g[i], s[i], theta_0[i], d, c3, root)
-        acc0[i - whole] += float64(g[i])*float64(y0)
-        acc2[i - whole] += float64(y1)
-    acc0_of[span[0]] = sum_of_lanes(acc0)
-    acc2_of[span[0]] = sum_of_lanes(acc2)
+        acc0_rest += float64(g[i])*float64(y0)
+        acc2_rest += float64(y1)
+    acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
+    acc2_of[span[0]] = sum_of_lanes(acc2) + acc2_rest
 
 
 @parallel_sweep

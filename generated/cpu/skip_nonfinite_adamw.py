@@ -20,10 +20,10 @@ Reference: optax.apply_if_finite.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, finite, float64, fma, head, helper, lanes, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, sqrt, tail, where,
+    per_chunk, per_element, prange, sqrt, sum_of_lanes, tail, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
+from optgen.runtime.cpu.totals import sum_of, sum_over
 
 
 @on_host
@@ -90,6 +90,7 @@ def chunk_0(row, span, storage, scalars, acc0_of):
     count = row[0]
     g = view(row, 2, 0, count, storage.g)
     acc0 = lanes(0.0)  # sum of y0 over the tensor
+    acc0_rest = 0.0
     whole = count//LANES*LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
@@ -97,8 +98,8 @@ def chunk_0(row, span, storage, scalars, acc0_of):
             acc0[i - start] += float64(y0)
     for i in range(whole, count):
         y0 = update_0(g[i])
-        acc0[i - whole] += float64(y0)
-    acc0_of[span[0]] = sum_of_lanes(acc0)
+        acc0_rest += float64(y0)
+    acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
 
 
 @parallel_sweep

@@ -21,11 +21,11 @@ Reference: arXiv:1901.11150, SM3-II; optax.sm3.
 
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
-    LANES, between_sweeps, float64, fma, head, inf, lanes, maximum, minimum, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, sqrt, tail, where,
+    LANES, between_sweeps, float64, fma, head, inf, lanes, max_of_lanes, maximum, minimum, narrow, on_host,
+    parallel_sweep, per_chunk, per_element, prange, sqrt, tail, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import column_largest, max_of_lanes
+from optgen.runtime.cpu.totals import column_largest
 
 
 @on_host
@@ -78,6 +78,7 @@ def chunk_0(row, span, storage, scalars, c_of, r_of, acc0_of, acc1_of):
         line_parts = parts_begin + (matrix - line_before//matrix_rows)*count
         acc1 = acc1_of[line_parts : line_parts + count]
         acc0 = lanes(-inf)  # max of total over the row
+        acc0_rest = -inf
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
@@ -90,9 +91,9 @@ def chunk_0(row, span, storage, scalars, c_of, r_of, acc0_of, acc1_of):
             theta[i], m[i], total = update_0(
                 theta[i], g[i], m[i], narrow(c[i], scalars), r, lr, eps, beta1_head, beta1_tail, c0, zero,
             )
-            acc0[i - whole] = maximum(acc0[i - whole], float64(total))
+            acc0_rest = maximum(acc0_rest, float64(total))
             acc1[i] = maximum(acc1[i], float64(total))
-        acc0_of[first_row + line] = max_of_lanes(acc0)
+        acc0_of[first_row + line] = maximum(max_of_lanes(acc0), acc0_rest)
 
 
 @parallel_sweep

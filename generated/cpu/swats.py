@@ -30,10 +30,10 @@ Reference: arXiv:1712.07628, Algorithm 1.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, sqrt, tail, times, where,
+    per_chunk, per_element, prange, sqrt, sum_of_lanes, tail, times, where,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
+from optgen.runtime.cpu.totals import sum_of, sum_over
 
 
 @on_host
@@ -165,7 +165,9 @@ def chunk_0(row, span, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of
         c1 = narrow(c1_of[0], scalars)
         c5 = narrow(c5_of[0], scalars)
         acc0 = lanes(0.0)  # sum of g*p over the tensor
+        acc0_rest = 0.0
         acc2 = lanes(0.0)  # sum of p*p over the tensor
+        acc2_rest = 0.0
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
@@ -180,15 +182,17 @@ def chunk_0(row, span, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of
                 theta[i], g[i], m[i], v[i], rate, c1, c5, eps, beta1_head, beta1_tail, c0, zero, beta2_head,
                 beta2_tail, c2, c3,
             )
-            acc0[i - whole] += float64(g[i])*float64(p)
-            acc2[i - whole] += float64(p)*float64(p)
-        acc0_of[span[0]] = sum_of_lanes(acc0)
-        acc2_of[span[0]] = sum_of_lanes(acc2)
+            acc0_rest += float64(g[i])*float64(p)
+            acc2_rest += float64(p)*float64(p)
+        acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
+        acc2_of[span[0]] = sum_of_lanes(acc2) + acc2_rest
     else:
         rate = narrow(rate_of[0], scalars)
         c1 = narrow(c1_of[0], scalars)
         acc0 = lanes(0.0)  # sum of g*p over the tensor
+        acc0_rest = 0.0
         acc2 = lanes(0.0)  # sum of p*p over the tensor
+        acc2_rest = 0.0
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
@@ -203,10 +207,10 @@ def chunk_0(row, span, storage, scalars, rate_of, c1_of, c5_of, acc0_of, acc2_of
                 theta[i], g[i], m[i], v[i], rate, c1, eps, beta1_head, beta1_tail, c0, zero, beta2_head, beta2_tail,
                 c2, c3,
             )
-            acc0[i - whole] += float64(g[i])*float64(p)
-            acc2[i - whole] += float64(p)*float64(p)
-        acc0_of[span[0]] = sum_of_lanes(acc0)
-        acc2_of[span[0]] = sum_of_lanes(acc2)
+            acc0_rest += float64(g[i])*float64(p)
+            acc2_rest += float64(p)*float64(p)
+        acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
+        acc2_of[span[0]] = sum_of_lanes(acc2) + acc2_rest
 
 
 @parallel_sweep

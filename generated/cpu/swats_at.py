@@ -25,10 +25,10 @@ Reference: arXiv:1712.07628, Algorithm 1 with the switch at a given step.
 from optgen.runtime import Array, Domain, FusedOptimizer, Hyper, Params, Phase, Program, Value, update_array
 from optgen.runtime.cpu.primitives import (
     LANES, between_sweeps, expm1, float64, fma, head, helper, lanes, log, narrow, on_host, parallel_sweep,
-    per_chunk, per_element, prange, sqrt, tail,
+    per_chunk, per_element, prange, sqrt, sum_of_lanes, tail,
 )
 from optgen.runtime.cpu.storage import view
-from optgen.runtime.cpu.totals import sum_of, sum_of_lanes, sum_over
+from optgen.runtime.cpu.totals import sum_of, sum_over
 
 
 @on_host
@@ -127,7 +127,9 @@ def chunk_0(row, span, storage, scalars, rate_of, acc0_of, acc2_of):
             theta[i], m[i] = update_0_0(theta[i], g[i], m[i], rate, beta1_head, beta1_tail, c0)
     elif branch == 1:
         acc0 = lanes(0.0)  # sum of g*p over the tensor
+        acc0_rest = 0.0
         acc2 = lanes(0.0)  # sum of p*p over the tensor
+        acc2_rest = 0.0
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
@@ -140,13 +142,15 @@ def chunk_0(row, span, storage, scalars, rate_of, acc0_of, acc2_of):
             theta[i], m[i], v[i], p = update_1_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2, zero,
             )
-            acc0[i - whole] += float64(g[i])*float64(p)
-            acc2[i - whole] += float64(p)*float64(p)
-        acc0_of[span[0]] = sum_of_lanes(acc0)
-        acc2_of[span[0]] = sum_of_lanes(acc2)
+            acc0_rest += float64(g[i])*float64(p)
+            acc2_rest += float64(p)*float64(p)
+        acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
+        acc2_of[span[0]] = sum_of_lanes(acc2) + acc2_rest
     else:
         acc0 = lanes(0.0)  # sum of g*p over the tensor
+        acc0_rest = 0.0
         acc2 = lanes(0.0)  # sum of p*p over the tensor
+        acc2_rest = 0.0
         whole = count//LANES*LANES
         for start in range(0, whole, LANES):
             for i in range(start, start + LANES):
@@ -159,10 +163,10 @@ def chunk_0(row, span, storage, scalars, rate_of, acc0_of, acc2_of):
             theta[i], m[i], v[i], p = update_2_0(
                 theta[i], g[i], m[i], v[i], eps, beta1_head, beta1_tail, c0, beta2_head, beta2_tail, c1, c2,
             )
-            acc0[i - whole] += float64(g[i])*float64(p)
-            acc2[i - whole] += float64(p)*float64(p)
-        acc0_of[span[0]] = sum_of_lanes(acc0)
-        acc2_of[span[0]] = sum_of_lanes(acc2)
+            acc0_rest += float64(g[i])*float64(p)
+            acc2_rest += float64(p)*float64(p)
+        acc0_of[span[0]] = sum_of_lanes(acc0) + acc0_rest
+        acc2_of[span[0]] = sum_of_lanes(acc2) + acc2_rest
 
 
 @parallel_sweep

@@ -152,7 +152,7 @@ class _OverChunks:
         return (
             *(assign(draw.name, self.drawn(draw), text(draw.node)) for draw in sweep.draws),
             *(assign(x.name, Cast(_held(x, branch), "element")) for x in given),
-            *map(_started, totals),
+            *(node for total in totals for node in _started(total)),
             *(self.lines(step, branch) if self.round_.is_by_rows else self.elements(step)),
             *(_left(reduce, item("span", ZERO)) for reduce in totals),
         )
@@ -182,7 +182,7 @@ class _OverChunks:
             array = Name(reduce.target.name + OF)
             yield Assign((Run(array, Name("parts_begin"), Name("parts_count")),), rounds.nothing(reduce))
             inside.append(assign(reduce.target.name, Run(array, line_parts, _COUNT)))
-        inside += [*map(_started, rows), *self.elements(step)]
+        inside += [*(node for total in rows for node in _started(total)), *self.elements(step)]
         inside += [_left(reduce, plus(Name("first_row"), _LINE)) for reduce in rows]
         yield count_up("line", Name("lines"), *inside)
 
@@ -195,10 +195,10 @@ class _OverChunks:
         yield assign("whole", Binary(Binary(_COUNT, "//", lanes), "*", lanes))
         run = counted("i", start, plus(start, lanes), *self.visit(step, start))
         yield Loop("start", ZERO, whole, lanes, (run,))
-        yield counted("i", whole, _COUNT, *self.visit(step, whole))
+        yield counted("i", whole, _COUNT, *self.visit(step))
 
-    def visit(self, step: Step, start: Expression = ZERO) -> Iterator[Statement]:
-        """What is done with one element, which is added up in the lane of its place after a start."""
+    def visit(self, step: Step, start: Expression | None = None) -> Iterator[Statement]:
+        """What is done with one element, which is added up in the lane of its place after a start, or with the rest."""
         sweep = step.sweep
         stored = {slot.next: item(slot.name, _I) for slot in sweep.stores} | {x: item(x.name, _I) for x in sweep.keeps}
         added = {x for reduce in sweep.reduces for x in reduce.factors}
@@ -215,10 +215,8 @@ class _OverChunks:
         names |= {x: Name(f"{x.name}_before") for x in overwritten}
         names |= both
         for reduce in sweep.reduces:
-            name = reduce.target.name
-            at = _I if reduce.target.space is Space.COL else Binary(_I, "-", start)
             factors = [names.get(x) or Name(rounds.name(x)) for x in reduce.factors]
-            yield Accumulate(item(name, at), reduce.how, rounds.product(factors))
+            yield Accumulate(_taking(reduce, start), reduce.how, rounds.product(factors))
 
     def element(self, load: Named) -> Expression:
         """A load as an argument of the function of one element."""
@@ -237,15 +235,25 @@ def _held(load: Named, branch: Branch) -> Expression:
     return item(rounds.array_of(load, branch) + OF, at)
 
 
-def _started(reduce: Reduce) -> Assign:
-    """A total, in every lane, before anything is added."""
-    return assign(reduce.target.name, call("lanes", rounds.nothing(reduce)), reduce.what)
+def _started(reduce: Reduce) -> tuple[Assign, Assign]:
+    """A total, in every lane, and that of the elements that fill no lanes, before anything is added."""
+    name, nothing = reduce.target.name, rounds.nothing(reduce)
+    return assign(name, call("lanes", nothing), reduce.what), assign(f"{name}_rest", nothing)
+
+
+def _taking(reduce: Reduce, start: Expression | None) -> Name | Item:
+    """What an element is added to: its column's total, the lane of its place after a start, or that of the rest."""
+    name = reduce.target.name
+    if reduce.target.space is Space.COL:
+        return item(name, _I)
+    return Name(f"{name}_rest") if start is None else item(name, Binary(_I, "-", start))
 
 
 def _left(reduce: Reduce, at: Expression) -> Assign:
-    """A total of all lanes is left for the sweeps after this one."""
-    made = call(f"{reduce.how}_of_lanes", Name(reduce.target.name))
-    return Assign((item(reduce.target.name + OF, at),), made)
+    """A total of all lanes and the rest is left for the sweeps after this one."""
+    lanes, rest = call(f"{reduce.how}_of_lanes", Name(reduce.target.name)), Name(f"{reduce.target.name}_rest")
+    both = Binary(lanes, "+", rest) if reduce.how == "sum" else call("maximum", lanes, rest)
+    return Assign((item(reduce.target.name + OF, at),), both)
 
 
 # Between sweeps ------------------------------------------------------------------------------------------------------

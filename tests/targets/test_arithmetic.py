@@ -9,8 +9,7 @@ from sympy import Abs, Eq, Mod, Piecewise, sqrt
 
 from optgen import Let, Optimizer, compile, g, local, state, t, theta
 from optgen.hypers import beta1, beta2, eps, lr
-from optgen.runtime.cpu.primitives import LANES, fma, lanes, per_chunk
-from optgen.runtime.cpu.totals import sum_of_lanes
+from optgen.runtime.cpu.primitives import LANES, fma, lanes, max_of_lanes, maximum, per_chunk, sum_of_lanes
 
 m, v, lost, h = state("m v lost h")
 a, b = local("a b")
@@ -78,14 +77,14 @@ def test_fma_rounds_once():
 @per_chunk
 def squares_of_chunk(x):
     """The sum of squares, as a chunk adds them up."""
-    total = lanes(0.0)
+    total, rest = lanes(0.0), 0.0
     whole = len(x) // LANES * LANES
     for start in range(0, whole, LANES):
         for i in range(start, start + LANES):
             total[i - start] += x[i] * x[i]
     for i in range(whole, len(x)):
-        total[i - whole] += x[i] * x[i]
-    return sum_of_lanes(total)
+        rest += x[i] * x[i]
+    return sum_of_lanes(total) + rest
 
 
 @njit
@@ -98,11 +97,43 @@ def square_sum(x):
 def test_a_total_has_so_many_partial_sums_on_any_machine(size):
     x = np.random.default_rng(size).normal(size=size)
     parts = np.zeros(LANES)
-    for start in range(0, size, LANES):
-        parts[: size - start] += x[start : start + LANES] ** 2
+    whole = size // LANES * LANES
+    for start in range(0, whole, LANES):
+        parts += x[start : start + LANES] ** 2
     while len(parts) > 1:
         parts = parts[: len(parts) // 2] + parts[len(parts) // 2 :]
-    assert square_sum(x) == parts[0]
+    assert square_sum(x) == parts[0] + sum(x[whole:] ** 2)
+
+
+@per_chunk
+def largest_of_chunk(x):
+    """The largest number, as a chunk finds it."""
+    found, rest = lanes(-np.inf), -np.inf
+    whole = len(x) // LANES * LANES
+    for start in range(0, whole, LANES):
+        for i in range(start, start + LANES):
+            found[i - start] = maximum(found[i - start], x[i])
+    for i in range(whole, len(x)):
+        rest = maximum(rest, x[i])
+    return maximum(max_of_lanes(found), rest)
+
+
+@njit
+def largest(x):
+    """The same, called by what has been compiled."""
+    return largest_of_chunk(x)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 100])
+def test_the_largest_is_found_wherever_it_is_and_nan_if_there_is_one(size):
+    x = np.random.default_rng(size).normal(size=size)
+    assert largest(x) == max(x, default=-np.inf)
+    for k in range(size):
+        there = x.copy()
+        there[k] = 10.0
+        assert largest(there) == 10
+        there[k] = np.nan
+        assert np.isnan(largest(there))
 
 
 ANY_SIZE = {

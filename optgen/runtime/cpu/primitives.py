@@ -30,9 +30,10 @@ from optgen.runtime.cpu.notes import kernel
 
 __all__ = [
     "LANES", "atan2", "between_sweeps", "ceil", "cos", "erf", "exp", "expm1", "finite", "float64", "floor", "fma",
-    "head", "helper", "inf", "lanes", "log", "log1p", "maximum", "mean_age", "minimum", "narrow", "numbers", "on_host",
-    "outlined", "parallel_sweep", "per_chunk", "per_element", "powm1", "prange", "root_of_squares", "shrunk", "sign",
-    "sin", "sqrt", "stretched", "tail", "tan", "tanh", "times", "where",
+    "head", "helper", "inf", "lanes", "log", "log1p", "max_of_lanes", "maximum", "mean_age", "minimum", "narrow",
+    "numbers", "on_host", "outlined", "parallel_sweep", "per_chunk", "per_element", "powm1", "prange",
+    "root_of_squares", "shrunk", "sign", "sin", "sqrt", "stretched", "sum_of_lanes", "tail", "tan", "tanh", "times",
+    "where",
 ]  # fmt: skip
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -167,17 +168,54 @@ LANES = 16
 """How many partial sums a chunk keeps of a total: as many as are added at once on a processor with the widest packs."""
 
 
+_LANES = ir.VectorType(ir.DoubleType(), LANES)
+"""All of them in registers, as LLVM has them before anything is added and when they are joined."""
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def lanes(_context: Any, x: Any) -> Any:
     """What a total is in each lane before anything is added: an array on the stack of the function that asks for it."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        memory = cgutils.alloca_once(builder, ir.ArrayType(ir.DoubleType(), LANES))
+        started = ir.Constant(_LANES, ir.Undefined)
         for k in range(LANES):
-            builder.store(args[0], cgutils.gep_inbounds(builder, memory, 0, k))
+            started = builder.insert_element(started, args[0], ir.IntType(32)(k))
+        memory = cgutils.alloca_once(builder, _LANES)
+        builder.store(started, memory)
         return builder.bitcast(memory, context.get_value_type(signature.return_type))
 
     return types.CPointer(types.float64)(types.float64) if x == types.float64 else None, codegen
+
+
+def _joined(take: Callable[[Any, Any, Any], Any]) -> Callable[..., Any]:
+    """How code is made for what all lanes are together, of which ``take(builder, a, b)`` joins two halves."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        word, found = ir.IntType(32), builder.load(builder.bitcast(args[0], _LANES.as_pointer()))
+        count = LANES
+        while count > 1:
+            count //= 2
+            halves = [ir.Constant(ir.VectorType(word, count), [*range(k, k + count)]) for k in (0, count)]
+            found = take(builder, *(builder.shuffle_vector(found, found, half) for half in halves))
+        return builder.extract_element(found, word(0))
+
+    return codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def sum_of_lanes(_context: Any, values: Any) -> Any:
+    """The sum of all lanes, by halves."""
+    return types.float64(values), _joined(lambda builder, a, b: builder.fadd(a, b))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def max_of_lanes(_context: Any, values: Any) -> Any:
+    """The largest of all lanes; NaN if there is one."""
+
+    def larger(builder: Any, a: Any, b: Any) -> Any:
+        return builder.select(builder.or_(builder.fcmp_ordered(">", a, b), builder.fcmp_unordered("!=", a, a)), a, b)
+
+    return types.float64(values), _joined(larger)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

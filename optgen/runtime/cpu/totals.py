@@ -1,9 +1,9 @@
 """Totals: what is added up, or the largest, of values that vary over more.
 
 A chunk adds up in float64, in so many lanes that its loop is packed: element k of a run in lane k, on any machine.
-It leaves one number, or one for every column of it. Those are combined here, always in the same order: chunks as they
-lie in their tensor, tensors by the value of what they contribute, since they may come in any order. So the result
-depends on no thread, not on how wide a pack is, and not on the order of the tensors.
+It leaves one number, or one for every row or column of it. Those are combined here, always in the same order: chunks
+as they lie in their tensor, tensors by the value of what they contribute, since they may come in any order. So the
+result depends on no thread, not on how wide a pack is, and not on the order of the tensors.
 """
 
 from __future__ import annotations
@@ -13,33 +13,12 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.table import At
-from optgen.runtime.cpu.primitives import LANES, maximum, numbers, outlined, per_chunk
+from optgen.runtime.cpu.primitives import maximum, numbers, outlined
 
 __all__ = [
     "column_largest", "column_totals", "columns_in_rows", "columns_in_rows_largest", "max_in_groups", "max_of",
-    "max_of_lanes", "max_over", "rows_in_columns", "rows_in_columns_largest", "sum_in_groups", "sum_of", "sum_of_lanes",
-    "sum_over",
+    "max_over", "rows_in_columns", "rows_in_columns_largest", "sum_in_groups", "sum_of", "sum_over",
 ]  # fmt: skip
-
-
-@per_chunk
-def sum_of_lanes(values: Any) -> float:
-    """The sum of all lanes, by halves."""
-    count = LANES
-    while count > 1:
-        count //= 2
-        for k in range(count):
-            values[k] += values[count + k]
-    return values[0]  # type: ignore[no-any-return]
-
-
-@per_chunk
-def max_of_lanes(values: Any) -> float:
-    """The largest of all lanes; NaN if there is one."""
-    found = values[0]
-    for k in range(1, LANES):
-        found = maximum(found, values[k])
-    return found  # type: ignore[no-any-return]
 
 
 @outlined

@@ -183,9 +183,12 @@ class _Execution(Looking):
         """Run statements."""
         for node in body:
             match node:
-                case Assign((Name() as target,), Call("lanes", (Number(float() as value),))) if not self.on_gpu:
+                case Assign((Name(name) as target,), Call("lanes", (Number(float() as value),))) if not self.on_gpu:
+                    names[name] = Spot(f"lanes of {name}", "lane")
                     self.start(target, value, names, visit)
-                case Assign((target,), Number(float() as value)) if self.starts(target):
+                case Assign((target,), Number(float() as value)) if self.launched.over == "element":
+                    if isinstance(target, Name):
+                        names.pop(target.name, None)
                     self.start(target, value, names, visit)
                 case Assign((Name() | Item() as total,), Call("fma", (a, b, before))) if before == total:
                     self.add(total, "sum", self.value(Binary(a, "*", b), names, visit), names, visit)
@@ -224,10 +227,6 @@ class _Execution(Looking):
                 return self.do(body, names, visit)
         return None
 
-    def starts(self, target: Name | Item | Run) -> bool:
-        """Whether what becomes a number is a total that starts: one of a thread, or totals of columns."""
-        return self.launched.over == "element" and (self.on_gpu or not isinstance(target, Name))
-
     def start(self, target: Name | Item | Run, value: float, names: Names, visit: Standing) -> None:
         """A total that starts from nothing: of a chunk or a row, or of the columns of a chunk."""
         how = {0.0: "sum", -float("inf"): "max"}.get(value)
@@ -235,11 +234,7 @@ class _Execution(Looking):
             raise Rejected(f"a total starts from {value}")
         match target:
             case Name(name) if visit.kind in ("chunk", "line", "parts"):
-                names.pop(name, None)
-                key = name
-                if not self.on_gpu:
-                    names[name] = lanes = Spot(f"lanes of {name}", "lane")
-                    key = f"{lanes.name}[]"
+                key = f"{names[name].name}[]" if name in names else name
                 self.totals[key] = Total(how, "columns" if visit.kind == "parts" else visit.kind)
                 return
             case Run(array, begin, count) if visit.kind == "chunk":
@@ -288,7 +283,7 @@ class _Execution(Looking):
             return  # another element's turn
         if isinstance(value, Total):
             whole = {"line": "row", "chunk": "chunk", "columns": "part"}[value.whole]
-            has_all = value.joined or (whole == "part" and self.on_gpu)
+            has_all = (value.joined or (whole == "part" and self.on_gpu)) and value.loops == "all"
             if value.of is None or at.kind != whole or not has_all or not visit.alone:
                 raise Rejected(f"`{at.name}` is no place for a total of each {value.whole}, or nothing is added to it")
             made = totalled(value.how, "row", value.of) if whole == "row" else Partial(value.how, value.of)
@@ -372,6 +367,7 @@ class _Execution(Looking):
             raise Rejected(f"the loop over `{loop.index}` does not visit each element once")
         if self.covered in (S.Zero, START):
             self.before, self.after = (self.run.memory, self.totals), None
+        found = None
         here = dict(_OF_ROW) if "row" in visit.here else {"element": FIRST + INDEX}
         if start != 0 and not self.on_gpu:
             here["lane"] = INDEX - start
@@ -382,12 +378,25 @@ class _Execution(Looking):
             self.moved = {}
             self.do(loop.body, {**names, loop.index: INDEX}, element)
             self.gather(element.lanes)
-            self.after = self.after or (self.run.memory, self.totals)
-            if self.after != (self.run.memory, self.totals):
+            found = found or (self.run.memory, self.totals)
+            if found != (self.run.memory, self.totals) or (self.after and self.after[0] != self.run.memory):
                 raise Rejected("elements that are moved together, or alone, do not become the same")
+        if self.after:
+            self.totals = self.of_both(self.after[1], self.totals)
+        self.after = self.run.memory, self.totals
         self.covered = stop
         if stop != end:  # others are still to be visited
             self.run.memory, self.totals = self.before
+
+    def of_both(self, first: dict[str, Total], others: dict[str, Total]) -> dict[str, Total]:
+        """What totals are after loops over some elements and over the others; each may be of one of both only."""
+        found = {}
+        for key, before in self.before[1].items():
+            a, b = first[key], others[key]
+            if before not in (a, b) and a != b:
+                raise Rejected(f"`{key}` takes different values of elements that are moved together, and alone")
+            found[key] = a if a == b else replace(a, loops="first") if b == before else replace(b, loops="rest")
+        return found
 
     def gather(self, lanes: int) -> None:
         """Add to totals what they take of this element, of all that are moved together: it may be the same of each."""

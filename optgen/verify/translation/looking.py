@@ -220,6 +220,8 @@ class Looking:
             return ELSEWHERE
         if sign == "|" and not any(getattr(side, "is_Boolean", False) for side in (left, right)):
             return _together(left) | _together(right)
+        if sign == "+" and isinstance(left, Total) and isinstance(right, Total):
+            return _whole("sum", left, right)
         if sign == "+" and isinstance(left, Spot) and isinstance(right, Expr):
             return replace(left, index=left.index + right)
         if (sign, left, right) == ("//", PART, WIDTH):
@@ -279,6 +281,9 @@ class Looking:
             return self.spread(name, its, visit) if name in _SPREAD else self.total(name, its, visit)
         if ELSEWHERE in given:
             return ELSEWHERE
+        match name, given:
+            case "maximum", [Total() as lanes, Total() as rest]:
+                return _whole("max", lanes, rest)
         return self.run.called(name, given)
 
     def on_thread(self, name: str, given: Sequence[Any], visit: Standing) -> Any:
@@ -392,6 +397,15 @@ class Looking:
         if not isinstance(found, Partial) or found.how != how:
             raise Rejected(f"`{name}` is not what the chunks of this step have left for a {how}")
         return found.of
+
+
+def _whole(how: str, lanes: Total, rest: Total) -> Total:
+    """The total of all elements, of which some are in lanes that have been joined."""
+    if (lanes.loops, lanes.joined) != ("first", True) or rest != replace(lanes, loops="rest", joined=False):
+        raise Rejected("what the lanes have and what the rest has are not a total of each element once")
+    if lanes.how != how:
+        raise Rejected(f"the {how} of two totals is taken that are each a {lanes.how}")
+    return replace(lanes, loops="all")
 
 
 def symbol_of(draw: normal) -> Draw:

@@ -85,6 +85,9 @@ class Total:
     whole: str
     of: Expr | None = None
     joined: bool = False
+    # Which loops over elements it has been in, of those that share them: a total in lanes is in the first, that of the
+    # rest in the others; all unless it differs
+    loops: str = "all"
 
     def plus(self, value: Expr) -> Total:
         """The total with one more value taken in."""
