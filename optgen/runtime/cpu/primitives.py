@@ -133,7 +133,8 @@ def between_sweeps(function: Function) -> Function:
     Of a vector, whose columns have one element each, there are as many values as elements: loops over columns are
     worth packing.
     """
-    return kernel(function, by=CompilerOfKernels if "columns" in function.__code__.co_names else CompilerOfSmallKernels)
+    packed = {"rows", "columns"}.intersection(function.__code__.co_names)
+    return kernel(function, by=CompilerOfKernels if packed else CompilerOfSmallKernels)
 
 
 def of_one_type(*kinds: Any) -> Any:
