@@ -160,10 +160,7 @@ def combine_0(at, scalars, acc6_of, acc7_of, acc8_of, total6_of, total7_of, tota
         total7_of[j] = sum_of(acc7_of, at.chunks[j], at.chunks[j + 1])
         total8_of[j] = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
     for j in at.tensors:
-        acc1 = column_totals(acc1_of, at, j)
-        begin = at.columns[j]
-        for i in range(at.columns[j + 1] - begin):
-            total1_of[begin + i] = acc1[i]
+        column_totals(acc1_of, at, j, total1_of)
 
 
 @between_sweeps
@@ -191,10 +188,7 @@ def prepare_0(
 def combine_1(at, scalars, r_of, total2_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc2 = rows_in_columns(r_of, at, j)
-        begin = at.columns[j]
-        for i in range(at.columns[j + 1] - begin):
-            total2_of[begin + i] = acc2[i]
+        rows_in_columns(r_of, at, j, total2_of)
 
 
 @between_sweeps

@@ -164,10 +164,7 @@ def combine_0(at, scalars, acc7_of, acc8_of, acc9_of, total7_of, total8_of, tota
         total8_of[j] = sum_of(acc8_of, at.chunks[j], at.chunks[j + 1])
         total9_of[j] = sum_of(acc9_of, at.chunks[j], at.chunks[j + 1])
     for j in at.tensors:
-        acc1 = column_totals(acc1_of, at, j)
-        begin = at.columns[j]
-        for i in range(at.columns[j + 1] - begin):
-            total1_of[begin + i] = acc1[i]
+        column_totals(acc1_of, at, j, total1_of)
 
 
 @between_sweeps
@@ -192,10 +189,7 @@ def prepare_0(at, scalars, total7_of, total8_of, total9_of, numel_of, rate_of, r
 def combine_1(at, scalars, r_of, total3_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc3 = rows_in_columns(r_of, at, j)
-        begin = at.columns[j]
-        for i in range(at.columns[j + 1] - begin):
-            total3_of[begin + i] = acc3[i]
+        rows_in_columns(r_of, at, j, total3_of)
 
 
 @between_sweeps
@@ -217,10 +211,7 @@ def prepare_1(at, scalars, c_of, total1_of, total3_of, n_rows_of, by_column_of):
 def combine_2(at, scalars, c_of, total2_of):
     """Before sweep 1: totals of their parts."""
     for j in at.tensors:
-        acc2 = columns_in_rows(c_of, at, j)
-        begin = at.rows[j]
-        for i in range(at.rows[j + 1] - begin):
-            total2_of[begin + i] = acc2[i]
+        columns_in_rows(c_of, at, j, total2_of)
 
 
 @between_sweeps

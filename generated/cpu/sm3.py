@@ -108,10 +108,7 @@ def sweep_0(rows, tasks, spans, storage, scalars, c_of, r_of, acc0_of, acc1_of):
 def combine_0(at, scalars, acc1_of, total1_of):
     """After the last sweep: totals of their parts."""
     for j in at.tensors:
-        acc1 = column_largest(acc1_of, at, j)
-        begin = at.columns[j]
-        for i in range(at.columns[j + 1] - begin):
-            total1_of[begin + i] = acc1[i]
+        column_largest(acc1_of, at, j, total1_of)
 
 
 @between_sweeps

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from optgen.ir import Branch, Kernel, Reduce
+from optgen.ir import Branch, Equation, Kernel, Reduce
 from optgen.language.noise import Draw
 from optgen.language.reductions import Extent
 from optgen.language.spaces import Space
@@ -326,15 +326,18 @@ class _ReducedLoop:
         yield from rounds.scalars_used(self.kernel, [sweep], rounds.GROUP)
         if sweep.space is Space.TENSOR:
             yield from self.position(_J)
+        elif self.parts:
+            yield from map(self.spread, sweep.body)
         else:
-            for load, reduce in self.parts.items():
-                spread = call(
-                    _SPREAD[reduce.of, load.space][reduce.how == "max"], rounds.source(reduce, self.branch), _AT, _J
-                )
-                yield assign(rounds.name(load), spread)
             (first, end), begin = _bounds(sweep.space), Name("begin")
             yield assign("begin", first)
             yield count_up("i", Binary(end, "-", begin), *self.position(plus(begin, _I)))
+
+    def spread(self, total: Equation) -> Assign:
+        """The totals over each row or column of a tensor, made of their parts."""
+        reduce, array = self.parts[total.value], rounds.array_of(total.target, self.branch) + OF
+        function = _SPREAD[reduce.of, total.space][reduce.how == "max"]
+        return Assign((), call(function, rounds.source(reduce, self.branch), _AT, _J, Name(array)))
 
     @property
     def is_of_several_tensors(self) -> bool:
@@ -371,6 +374,4 @@ class _ReducedLoop:
             return item(rounds.name(load), _J)
         if reduce is not None and space is Space.TENSOR:
             return call(f"{reduce.how}_of", rounds.source(reduce, self.branch), *_bounds(reduce.of))
-        if reduce is not None:
-            return item(rounds.name(load), _I)
         return item(rounds.array_of(load, self.branch) + OF, above.get(space, index))

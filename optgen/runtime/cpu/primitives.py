@@ -130,10 +130,10 @@ def parallel_sweep(function: Function) -> Function:
 def between_sweeps(function: Function) -> Function:
     """Compile what is done between two sweeps, in float64, for the tensors ``at.tensors``.
 
-    Of a vector, whose columns have one element each, there are as many values as elements: loops over columns are
-    worth packing.
+    There may be as many rows or columns as elements, or a third: a vector's columns have one element each, a kernel's
+    rows of 3 x 3 three. What is done with them is worth packing.
     """
-    packed = {"rows", "columns"}.intersection(function.__code__.co_names)
+    packed = any(name.startswith(("row", "column")) for name in function.__code__.co_names)
     return kernel(function, by=CompilerOfKernels if packed else CompilerOfSmallKernels)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.table import At
-from optgen.runtime.cpu.primitives import maximum, numbers, outlined
+from optgen.runtime.cpu.primitives import LANES, lanes, max_of_lanes, maximum, numbers, outlined, sum_of_lanes
 
 __all__ = [
     "column_largest", "column_totals", "columns_in_rows", "columns_in_rows_largest", "max_in_groups", "max_of",
@@ -23,20 +23,28 @@ __all__ = [
 
 @outlined
 def sum_of(values: Any, begin: int, end: int) -> float:
-    """The sum of consecutive values, in their order."""
-    found = 0.0
-    for k in range(begin, end):
-        found += values[k]
-    return found
+    """The sum of consecutive values: as those of a chunk, in lanes, to which the rest is added in order."""
+    found, rest = lanes(0.0), 0.0
+    whole = begin + (end - begin) // LANES * LANES
+    for start in range(begin, whole, LANES):
+        for k in range(LANES):
+            found[k] += values[start + k]
+    for k in range(whole, end):
+        rest += values[k]
+    return sum_of_lanes(found) + rest  # type: ignore[no-any-return]
 
 
 @outlined
 def max_of(values: Any, begin: int, end: int) -> float:
     """The largest of consecutive values; NaN if there is one."""
-    found = -np.inf
-    for k in range(begin, end):
-        found = maximum(found, values[k])
-    return found
+    found, rest = lanes(-np.inf), -np.inf
+    whole = begin + (end - begin) // LANES * LANES
+    for start in range(begin, whole, LANES):
+        for k in range(LANES):
+            found[k] = maximum(found[k], values[start + k])
+    for k in range(whole, end):
+        rest = maximum(rest, values[k])
+    return maximum(max_of_lanes(found), rest)  # type: ignore[no-any-return]
 
 
 @outlined
@@ -112,58 +120,58 @@ def max_in_groups(values: Any, at: At) -> Any:
 
 
 @outlined
-def column_totals(parts: Any, at: At, j: int) -> Any:
-    """The sum over each column of a tensor, from what its chunks have added up."""
-    found = _filled(at.columns[j + 1] - at.columns[j], 0.0)
+def column_totals(parts: Any, at: At, j: int, found: Any) -> None:
+    """The sum over each column of a tensor, from what its chunks have added up, among those of all tensors."""
+    begin = at.columns[j]
+    for k in range(begin, at.columns[j + 1]):
+        found[k] = 0.0
     for chunk in range(at.chunks[j], at.chunks[j + 1]):
-        begin, count, first = at.parts[chunk]
+        first, count, column = at.parts[chunk]
         for k in range(count):
-            found[first + k] += parts[begin + k]
-    return found
+            found[begin + column + k] += parts[first + k]
 
 
 @outlined
-def column_largest(parts: Any, at: At, j: int) -> Any:
-    """The largest of each column of a tensor, from what its chunks have found."""
-    found = _filled(at.columns[j + 1] - at.columns[j], -np.inf)
+def column_largest(parts: Any, at: At, j: int, found: Any) -> None:
+    """The largest of each column of a tensor, from what its chunks have found, among those of all tensors."""
+    begin = at.columns[j]
+    for k in range(begin, at.columns[j + 1]):
+        found[k] = -np.inf
     for chunk in range(at.chunks[j], at.chunks[j + 1]):
-        begin, count, first = at.parts[chunk]
+        first, count, column = at.parts[chunk]
         for k in range(count):
-            found[first + k] = maximum(found[first + k], parts[begin + k])
-    return found
+            found[begin + column + k] = maximum(found[begin + column + k], parts[first + k])
 
 
 @outlined
-def _in_matrices(values: Any, first: int, size: int, count: int, others: int, most: int) -> Any:  # noqa: PLR0917
-    """For each of the ``others`` in each matrix, the sum or the largest of the matrix's ``size`` values."""
-    found = numbers(count)
-    for matrix in range(count // others):
-        begin = first + matrix * size
-        made = max_of(values, begin, begin + size) if most else sum_of(values, begin, begin + size)
-        for k in range(matrix * others, (matrix + 1) * others):
+def _in_matrices(values: Any, first: int, size: int, found: Any, begin: int, end: int, others: int, most: int) -> None:  # noqa: PLR0917
+    """For each of the ``others`` in each matrix of a tensor, the sum or the largest of the matrix's ``size`` values."""
+    for matrix in range((end - begin) // others):
+        its, to = first + matrix * size, begin + matrix * others
+        made = max_of(values, its, its + size) if most else sum_of(values, its, its + size)
+        for k in range(to, to + others):
             found[k] = made
-    return found
 
 
 @outlined
-def rows_in_columns(values: Any, at: At, j: int) -> Any:
-    """For each column of a tensor, the sum over the rows of its matrix."""
-    return _in_matrices(values, at.rows[j], at.n_rows[j], at.columns[j + 1] - at.columns[j], at.n_cols[j], 0)
+def rows_in_columns(values: Any, at: At, j: int, found: Any) -> None:
+    """For each column of a tensor, the sum over the rows of its matrix, among those of all tensors."""
+    _in_matrices(values, at.rows[j], at.n_rows[j], found, at.columns[j], at.columns[j + 1], at.n_cols[j], 0)
 
 
 @outlined
-def rows_in_columns_largest(values: Any, at: At, j: int) -> Any:
-    """For each column of a tensor, the largest over the rows of its matrix."""
-    return _in_matrices(values, at.rows[j], at.n_rows[j], at.columns[j + 1] - at.columns[j], at.n_cols[j], 1)
+def rows_in_columns_largest(values: Any, at: At, j: int, found: Any) -> None:
+    """For each column of a tensor, the largest over the rows of its matrix, among those of all tensors."""
+    _in_matrices(values, at.rows[j], at.n_rows[j], found, at.columns[j], at.columns[j + 1], at.n_cols[j], 1)
 
 
 @outlined
-def columns_in_rows(values: Any, at: At, j: int) -> Any:
-    """For each row of a tensor, the sum over the columns of its matrix."""
-    return _in_matrices(values, at.columns[j], at.n_cols[j], at.rows[j + 1] - at.rows[j], at.n_rows[j], 0)
+def columns_in_rows(values: Any, at: At, j: int, found: Any) -> None:
+    """For each row of a tensor, the sum over the columns of its matrix, among those of all tensors."""
+    _in_matrices(values, at.columns[j], at.n_cols[j], found, at.rows[j], at.rows[j + 1], at.n_rows[j], 0)
 
 
 @outlined
-def columns_in_rows_largest(values: Any, at: At, j: int) -> Any:
-    """For each row of a tensor, the largest over the columns of its matrix."""
-    return _in_matrices(values, at.columns[j], at.n_cols[j], at.rows[j + 1] - at.rows[j], at.n_rows[j], 1)
+def columns_in_rows_largest(values: Any, at: At, j: int, found: Any) -> None:
+    """For each row of a tensor, the largest over the columns of its matrix, among those of all tensors."""
+    _in_matrices(values, at.columns[j], at.n_cols[j], found, at.rows[j], at.rows[j + 1], at.n_rows[j], 1)

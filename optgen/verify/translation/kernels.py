@@ -43,7 +43,7 @@ from optgen.loops.nodes import (
     plus,
 )
 from optgen.verify.reader import Rejected
-from optgen.verify.translation.looking import Looking
+from optgen.verify.translation.looking import SPREAD, Looking
 from optgen.verify.translation.meaning import Whole
 from optgen.verify.translation.symbolic import Names, Partial, SymbolicRun, require, said
 from optgen.verify.translation.where import (
@@ -192,6 +192,8 @@ class _Execution(Looking):
                     self.start(target, value, names, visit)
                 case Assign((Name() | Item() as total,), Call("fma", (a, b, before))) if before == total:
                     self.add(total, "sum", self.value(Binary(a, "*", b), names, visit), names, visit)
+                case Assign((), Call(name, (*arguments, Name(into)))) if name in SPREAD and not self.on_gpu:
+                    self.spread_out(name, arguments, names.get(into), names, visit)
                 case Assign(targets, value):
                     self.assign(targets, value, names, visit)
                 case Accumulate(total, how, value):
@@ -275,6 +277,16 @@ class _Execution(Looking):
                     self.put(self.cell(target, names, visit), result, visit)
                 case _:
                     raise Rejected("a run of values becomes something else than nothing, or lanes have a second name")
+
+    def spread_out(self, name: str, arguments: Sequence[Expression], into: Any, names: Names, visit: Standing) -> None:
+        """Store the totals over each row or column of a tensor."""
+        _, kind = SPREAD[name]
+        given = [each for each in (self.value(x, names, visit) for x in arguments) if each != Given("at")]
+        made = self.spread(name, given, visit)
+        if not isinstance(into, Spot) or into.index != 0:
+            raise Rejected(f"`{name}` does not store what it makes in an array that is taken")
+        its = BEGIN[kind] + INDEX
+        self.put(replace(into, index=its), made, visit.inner(kind, {kind: its}, own=kind))
 
     def put(self, at: Spot, value: Any, visit: Standing) -> None:
         """Store a value, or a total of all that there is in some whole."""

@@ -58,7 +58,7 @@ from optgen.verify.translation.where import (
     totalled,
 )
 
-_SPREAD = {
+SPREAD = {
     **dict.fromkeys(("column_totals", "column_largest", "column_sum", "column_max"), ("part", "column")),
     **dict.fromkeys(("rows_in_columns", "rows_in_columns_largest", "sum_down", "max_down"), ("row", "column")),
     **dict.fromkeys(("columns_in_rows", "columns_in_rows_largest", "sum_along", "max_along"), ("column", "row")),
@@ -276,9 +276,11 @@ class Looking:
             return found
         if name.endswith(("_of_block", "_of_team") if self.on_gpu else "_of_lanes"):
             return self.joined(name, given, visit)
-        if name in _SPREAD or name.startswith(("sum_", "max_")):
-            its = [each for each in given if each not in (Given("reduced"), Given("at"))]
-            return self.spread(name, its, visit) if name in _SPREAD else self.total(name, its, visit)
+        its = [each for each in given if each not in (Given("reduced"), Given("at"))]
+        if name in SPREAD and self.on_gpu:  # on CPUs they store all that they make, and return nothing
+            return self.spread(name, its, visit)
+        if name not in SPREAD and name.startswith(("sum_", "max_")):
+            return self.total(name, its, visit)
         if ELSEWHERE in given:
             return ELSEWHERE
         match name, given:
@@ -363,9 +365,9 @@ class Looking:
                     return self.making(how, kind, "tensor", plain(value / COUNTS[kind]) if how == "sum" else value)
         raise Rejected(f"`{name}` is not the total over one tensor, or over the model, of an array that is taken")
 
-    def spread(self, name: str, given: Sequence[Any], visit: Standing) -> Spot | Expr:
-        """Totals over each column or row of a tensor: of all of them, or of the one that is visited."""
-        of, to = _SPREAD[name]
+    def spread(self, name: str, given: Sequence[Any], visit: Standing) -> Expr:
+        """A total over a column or row of a tensor: of any of all of them, or of the one that is visited."""
+        of, to = SPREAD[name]
         if self.on_gpu and visit.alone:
             raise Rejected(f"`{name}` takes all threads of a block, and not all of them call")
         how = "max" if name.startswith("max") or name.endswith(("largest", "max")) else "sum"
@@ -373,11 +375,8 @@ class Looking:
             case [Spot(array, kind) as at, tensor, *which] if (at.index, kind, tensor) == (0, of, TENSOR):
                 value = self.partial(array, how) if of == "part" else self.combining(array)
                 made = self.making(how, "element" if of == "part" else of, to, value)
-                if which == [visit.here.get(to)] and self.on_gpu:
+                if which == [visit.here.get(to)] if self.on_gpu else (not which and visit.kind == "tensor"):
                     return made
-                if not which and visit.kind == "tensor":
-                    self.run.memory[f"{name} of {array}"] = made
-                    return Spot(f"{name} of {array}", to, BEGIN[to])
         raise Rejected(f"`{name}` is not the totals over each {to} of one value a {of}")
 
     def making(self, how: str, of: str, to: str, value: Expr) -> Expr:
