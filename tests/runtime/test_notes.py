@@ -92,17 +92,21 @@ def test_a_kernel_says_what_it_is_to_do() -> None:
 
 
 RULES = {
-    "adamw": {"rounding": "stochastic", "store": {"m": "float16"}},
-    "adafactor": {},
-    "clip_global_norm_adamw": {},
-    "sm3": {},
+    "adamw": ({"rounding": "stochastic", "store": {"m": "float16"}}, True),
+    "clip_global_norm_adamw": ({}, True),
+    "adafactor": ({}, False),
+    "sm3": ({}, False),
+    "adamp": ({}, False),
+    "lamb": ({}, False),
 }
-"""Those that want memory of their own in a step: for chances, totals of columns, of the model, of rows in columns."""
+"""How they are made, and whether kernels want memory of their own in a step: for a chunk's chances, for a number of each
+tensor that is put in order. No other total does, of however many columns."""
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_all_that_a_step_allocates_is_freed(generated_by_name: Any, name: str) -> None:
-    opt = generated_by_name(name).kind([np.ones((50, 40), np.float32), np.ones(7, np.float32)], **RULES[name])
+def test_all_that_a_step_allocates_is_freed_and_most_kernels_need_nothing(generated_by_name: Any, name: str) -> None:
+    options, wants = RULES[name]
+    opt = generated_by_name(name).kind([np.ones((50, 40), np.float32), np.ones(7, np.float32)], **options)
     grads = [np.ones_like(param) for param in opt.params]
     opt.step(grads)
     was_counted = _nrt_python.memsys_stats_enabled()
@@ -114,4 +118,6 @@ def test_all_that_a_step_allocates_is_freed(generated_by_name: Any, name: str) -
     finally:
         if not was_counted:
             _nrt_python.memsys_disable_stats()
-    assert after.mi_alloc - before.mi_alloc == after.mi_free - before.mi_free > 0
+    assert after.mi_alloc - before.mi_alloc == after.mi_free - before.mi_free
+    to_be_called = 1  # for Python to hand over the array of notes
+    assert (after.mi_alloc - before.mi_alloc > to_be_called) is wants
