@@ -15,7 +15,8 @@ from llvmlite import ir
 from numba import types
 from numba.core.analysis import compute_cfg_from_blocks
 from numba.core.ir import Jump
-from numba.core.lowering import Lower
+
+from optgen.runtime.cpu.counts import LowerOfCounts
 
 __all__ = ["LowerOfRuns"]
 
@@ -23,7 +24,7 @@ _TOTALS = "lanes"
 """What a function calls that keeps totals."""
 
 
-class LowerOfRuns(Lower):
+class LowerOfRuns(LowerOfCounts):
     """Has LLVM pack the loops that add to totals by what elements are, not by what totals are."""
 
     @cached_property
