@@ -99,8 +99,8 @@ RULES = {
     "adamp": ({}, False),
     "lamb": ({}, False),
 }
-"""How they are made, and whether kernels want memory of their own in a step: for a chunk's chances, for a number of each
-tensor that is put in order. No other total does, of however many columns."""
+"""How they are made, and whether kernels want memory of their own in a step: for a chunk's chances, for a number of
+each tensor that is put in order. No other total does, of however many columns."""
 
 
 @pytest.mark.parametrize("name", RULES)
