@@ -41,7 +41,13 @@ class Heat:
 
 ROWS = ("adam_mini", "centralized_sgdm", "clip_unit_norm_sgdm", "novograd", "lamb", "lars", "cautious_adamw")
 """Rules that add up rows or tensors, of which one that is in cache need not be read twice from memory."""
+BY_ROWS = (
+    "adafactor", "adafactor_paper", "adam_mini", "adamp", "centralized_sgdm", "clip_unit_norm_sgdm", "sm3",
+)  # fmt: skip
+"""Rules that look at rows or columns, of which one tensor of 2^24 is a single row: their 2^24 are those of a matrix."""
 LARGE, TILED, SMALL = "2^24", "4096by4096", "1000x4096"
+MATRICES, CONVOLUTIONS = "gpt2", "resnet50"
+"""A network whose rows are long, and one whose rows are those of its convolutions: 1, 3 or 7 elements."""
 SIXTEEN_BITS = (
     StoredAs(options={"store": {"m": "bfloat16", "v": "bfloat16"}}),
     StoredAs("bfloat16"),
@@ -64,6 +70,10 @@ def standard(rules: Sequence[str], threads: int) -> list[Heat]:
     chosen += [Heat("adamw", tensors(name), usual, 1, fused) for name in ("2^14", "2^17", LARGE, SMALL) if threads > 1]
     chosen += [Heat("adamw", tensors(name), kept, threads, fused) for kept in SIXTEEN_BITS for name in (LARGE, SMALL)]
     chosen += [Heat(rule, tensors(name), usual, threads, ()) for rule in ROWS for name in (TILED, SMALL)]
+    chosen += [Heat(rule, tensors(TILED), usual, threads, ()) for rule in BY_ROWS if rule not in ROWS]
+    eager = ("torch foreach", "torch single")
+    networks = (MATRICES, CONVOLUTIONS)
+    chosen += [Heat(rule, tensors(name), usual, threads, eager) for rule in BY_ROWS for name in networks]
     done = {heat.rule for heat in chosen if heat.model.name == LARGE}
     chosen += [Heat(rule, tensors(LARGE), usual, threads, ()) for rule in rules if rule not in done]
     return [heat for heat in chosen if heat.rule in rules]
