@@ -24,26 +24,30 @@ __all__ = [
 @outlined
 def sum_of(values: Any, begin: int, end: int) -> float:
     """The sum of consecutive values: as those of a chunk, in lanes, to which the rest is added in order."""
-    found, rest = lanes(0.0), 0.0
-    whole = begin + (end - begin) // LANES * LANES
+    rest, whole = 0.0, begin + (end - begin) // LANES * LANES
+    for k in range(whole, end):
+        rest += values[k]
+    if whole == begin:  # as for the rows of a kernel of 3 x 3
+        return rest
+    found = lanes(0.0)
     for start in range(begin, whole, LANES):
         for k in range(LANES):
             found[k] += values[start + k]
-    for k in range(whole, end):
-        rest += values[k]
     return sum_of_lanes(found) + rest  # type: ignore[no-any-return]
 
 
 @outlined
 def max_of(values: Any, begin: int, end: int) -> float:
     """The largest of consecutive values; NaN if there is one."""
-    found, rest = lanes(-np.inf), -np.inf
-    whole = begin + (end - begin) // LANES * LANES
+    rest, whole = -np.inf, begin + (end - begin) // LANES * LANES
+    for k in range(whole, end):
+        rest = maximum(rest, values[k])
+    if whole == begin:
+        return rest
+    found = lanes(-np.inf)
     for start in range(begin, whole, LANES):
         for k in range(LANES):
             found[k] = maximum(found[k], values[start + k])
-    for k in range(whole, end):
-        rest = maximum(rest, values[k])
     return maximum(max_of_lanes(found), rest)  # type: ignore[no-any-return]
 
 
