@@ -61,6 +61,9 @@ class TorchOptimizer(torch.optim.Optimizer):
         Whether to keep a copy in float32 of parameters of 16 bits, and to compute with that.
     kahan : bool, default False
         Whether to keep beside parameters of 16 bits what they lack, in 16 bits too, and to compute with the sum.
+    as_matrices : bool, default False
+        Whether a tensor of more than two dimensions is seen as a matrix of a row for each place in the first, as most
+        rules that look at rows mean a convolution; else as a stack of matrices, those of its last two.
 
     Raises
     ------

@@ -86,6 +86,7 @@ def _made(title: str, module: str, text: str, **attributes: Any) -> type[TorchOp
     its = made._signature()  # noqa: SLF001 - of this package
     own = Parameter.KEYWORD_ONLY
     options = {"store": None, "rounding": "nearest", "rounding_seed": 0, "master": False, "kahan": False}
+    options |= {"as_matrices": False}
     assert tuple(options) == OPTIONS, "all are shown"
     made.__signature__ = Signature(
         [

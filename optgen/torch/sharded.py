@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ def gradient_here(k: int, grad: Any, param: Any) -> Any:
     return here(grad)
 
 
-def divided_as(param: Any, part: Any, kind: str) -> Any:
+def divided_as(param: Any, part: Any, kind: str = "element", *, as_matrices: bool = False) -> Any:
     """What is kept of a parameter here, a value for each of a kind, as a tensor that is divided as the parameter is.
 
     What is one number is the same in all processes, and stays a plain tensor.
@@ -57,10 +58,12 @@ def divided_as(param: Any, part: Any, kind: str) -> Any:
     if not is_distributed(param) or kind in {"tensor", "model"}:
         return part
     module = sys.modules["torch.distributed.tensor"]
-    shape = tuple(param.shape) if kind == "element" else shape_in(kind, tuple(param.shape))
+    shape = tuple(param.shape)
+    if kind != "element":
+        shape = shape_in(kind, shape, as_matrices=as_matrices)
     stride = param.stride() if kind == "element" else torch.empty(shape, device="meta").stride()
     along = [getattr(place, "dim", None) for place in param.placements]
-    same = [dim is not None and not differs(kind, param.dim(), dim) for dim in along]
+    same = [dim is not None and not differs(kind, param.dim(), dim, as_matrices=as_matrices) for dim in along]
     placements = [module.Replicate() if it else place for it, place in zip(same, param.placements, strict=True)]
     made = module.DTensor.from_local
     return made(part, param.device_mesh, placements, run_check=False, shape=torch.Size(shape), stride=stride)
@@ -113,21 +116,22 @@ def first_here(param: Any) -> int | None:
     return int(element * (1 + param.is_complex()))
 
 
-def adding_parts(program: Program, params: Mapping[int, Any]) -> Combine | None:
+def adding_parts(program: Program, params: Mapping[int, Any], *, as_matrices: bool) -> Combine | None:
     """What makes totals of parts those of whole tensors; None if there are no parts, or no totals.
 
-    The parameters that follow the rule come by their numbers; `refuse_parts` has let them pass.
+    The parameters that follow the rule come by their numbers, and may be seen as matrices; `refuse_parts` has let them
+    pass.
     """
     divided = {k: param for k, param in params.items() if _adds_up(program) and is_distributed(param)}
     parts = {k: (param.dim(), cut) for k, param in divided.items() for cut in _cuts(param)}
-    return _Adding(parts) if parts else None
+    return _Adding(parts, as_matrices=as_matrices) if parts else None
 
 
 class _Adding:
     """An all-reduce of each total, for each group of processes that has parts."""
 
-    def __init__(self, parts: Mapping[int, tuple[int, Division]]) -> None:
-        self._parts = parts
+    def __init__(self, parts: Mapping[int, tuple[int, Division]], *, as_matrices: bool) -> None:
+        self._parts, self._differs = parts, partial(differs, as_matrices=as_matrices)
         self._places: dict[tuple[str, str], list[tuple[Any, Any]]] = {}
 
     def __call__(self, total: SharedTotal) -> None:
@@ -141,7 +145,7 @@ class _Adding:
         """The groups that have parts of a total, each with where its values stand."""
         found: dict[Any, list[Any]] = {}
         for k, (dimensions, cut) in self._parts.items():
-            if differs(total.of, dimensions, cut.along) and not differs(total.over, dimensions, cut.along):
+            if self._differs(total.of, dimensions, cut.along) and not self._differs(total.over, dimensions, cut.along):
                 found.setdefault(cut.group, []).append(np.arange(*total.bounds[k : k + 2]))
         return [(group, np.concatenate(places)) for group, places in found.items()]
 

@@ -58,7 +58,7 @@ class Share:
             if body.like.is_complex() and "bfloat16" in wanted.store.values():
                 raise ValueError(f"store: params[{k}] is complex, and PyTorch has no complex bfloat16; expected 'f16'")
         refuse_parts(program, ((k, model.params[k]) for k in mine), by_chance=wanted.rounding == "stochastic")
-        self._combine = adding_parts(program, {k: model.params[k] for k in mine})
+        self._combine = adding_parts(program, {k: model.params[k] for k in mine}, as_matrices=wanted.as_matrices)
         begun = {k for k in mine if self._has_begun(k)}
         shapes = [self._shape(k) for k in range(len(model.params))]
         self._sizes = [int(np.prod(shape)) for shape in shapes]
@@ -123,7 +123,7 @@ class Share:
     def _keep(self, k: int, key: str, value: Any, kind: str = "element") -> None:
         """Keep a tensor with a value for each element of a parameter, or each row, say."""
         param = self._model.params[k]
-        self._model.state[param][key] = divided_as(param, value, kind)
+        self._model.state[param][key] = divided_as(param, value, kind, as_matrices=self._wanted.as_matrices)
 
     def _of_elements(self, name: str, k: int, value: float) -> Any:
         """A state that has a value for each element: the tensor that there is, if it can be used as it is."""
@@ -170,17 +170,20 @@ class Share:
 
     def _reduced_values(self, shapes: Sequence[tuple[int, ...]], of: Mapping[int, tuple[float, ...]]) -> Reduced:
         """What varies over less than elements, of which each parameter keeps views."""
-        program = self.program
-        cuts, states = cuts_of(program, shapes, self.chunk).of_families(self._model.row), {}
+        program, seen = self.program, self._wanted.seen
+        cuts, states = cuts_of(program, list(map(seen, shapes)), self.chunk).of_families(self._model.row), {}
         if self._combine:
-            cuts = cuts.as_parts([self._whole(k) for k in range(len(shapes))])
+            cuts = cuts.as_parts([seen(self._whole(k)) for k in range(len(shapes))])
         for j, (name, kind) in enumerate(program.reduced_states.items(), len(program.states)):
             values = np.array([of[k][j] if k in of else 0.0 for k in range(len(shapes))], np.float64)
             states[name] = filled(kind, values if kind != "model" else values[list(of)], cuts)
         reduced = self._allocated(cuts, states)
         for name, kind in program.reduced_states.items():
             flat = reduced.arrays[name]
-            of_each = [flat.reshape(())] * len(shapes) if kind == "model" else views(kind, flat, shapes, cuts)
+            if kind == "model":
+                of_each = [flat.reshape(())] * len(shapes)
+            else:
+                of_each = views(kind, flat, shapes, cuts, as_matrices=self._wanted.as_matrices)
             for k in reversed(self.mine):  # of a value of the model that of the first parameter holds
                 key = self._named.state(name, len(shapes[k]))
                 if key:
@@ -359,7 +362,7 @@ class Share:
                 known: dict[str, Any] = {"theta": self._theta(k), **states, **reduced, **numbers}
                 new = empty_as(body.like, body.like.dtype)
                 evaluated(program, memory, [known[name] for name in program.evaluated], as_numbers(new))
-                found[k] = divided_as(self._model.params[k], new.to(self._model.parts[k].device), "element")
+                found[k] = divided_as(self._model.params[k], new.to(self._model.parts[k].device))
         return found
 
     def _theta(self, k: int) -> Any:
@@ -483,7 +486,8 @@ class Share:
         at = {k: j for j, k in enumerate(self.mine)}
         for cohort in late:
             only = [at[k] for k in cohort.members]
-            beginning.fill(program, TensorMemory(), hypers[cohort.group], thetas, states, only=only)
+            now, seen = hypers[cohort.group], self._wanted.seen
+            beginning.fill(program, TensorMemory(), now, thetas, states, only=only, seen=seen)
 
     def _noted(self, step: Coming, hypers: Hypers) -> list[Call]:
         """What counts a step."""

@@ -40,6 +40,8 @@ DRAWS: dict[str, tuple[str, dict[str, Any]]] = {
     "chance": ("AdamW", {"rounding": "stochastic", "store": {"exp_avg": "bf16", "exp_avg_sq": "bf16"}}),
 }
 """What depends on where an element stands in the whole."""
+AS_MATRICES = {"Adafactor of matrices": "Adafactor", "SM3 of matrices": "SM3"}
+"""Rules whose rows are those of the first dimension."""
 OF_GROUPS = Optimizer("of_groups", "Groups", step=(Let(theta.next, theta - lr * g / (1 + GroupNorm(g))),))
 
 
@@ -109,6 +111,8 @@ def _kind(title: str) -> Any:
 
 def trained(title: str, way: str | None = None, **options: Any) -> Any:
     """An optimizer after some steps."""
+    if title in AS_MATRICES:
+        title, options = AS_MATRICES[title], {**options, "as_matrices": True}
     params, *grads = [_divided(_drawn(k), way) if way else _drawn(k) for k in range(STEPS + 1)]
     params = list(map(torch.nn.Parameter, params))
     opt = _kind(title)([{"params": params[:4]}, {"params": params[4:], "lr": 0.02}], lr=0.1, **options)

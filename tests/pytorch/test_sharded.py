@@ -30,6 +30,7 @@ SAID = {
 
 OF_ELEMENTS = ["AdamW", "Lion"]
 OF_TOTALS = ["LAMB", "Adafactor", "SM3", "SWATS", "EmaClipGlobalNormAdamW", "of groups"]
+OF_TOTALS += ["Adafactor of matrices", "SM3 of matrices"]
 OF_THREE = ["AdamW", "Adafactor", "EmaClipGlobalNormAdamW"]
 
 

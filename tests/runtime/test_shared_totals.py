@@ -25,11 +25,16 @@ def _kind(rule: str) -> Any:
 
 
 def of_tensors_cut(
-    total: SharedTotal, exchanged: Callable[[np.ndarray, str], np.ndarray], along: Sequence[int]
+    total: SharedTotal,
+    exchanged: Callable[[np.ndarray, str], np.ndarray],
+    along: Sequence[int],
+    *,
+    as_matrices: bool = False,
 ) -> None:
     """Combine what has been added up here of values of which others have some too."""
     for k, (shape, cut) in enumerate(zip(SHAPES, along, strict=True)):
-        if differs(total.of, len(shape), cut) and not differs(total.over, len(shape), cut):
+        of, over = (differs(kind, len(shape), cut, as_matrices=as_matrices) for kind in (total.of, total.over))
+        if of and not over:
             mine = slice(*total.bounds[k : k + 2])
             total.values[mine] = exchanged(total.values[mine], total.how)
 
@@ -47,7 +52,8 @@ def _exchanged(pipe: Any, values: np.ndarray, how: str) -> np.ndarray:
 
 
 def _trained(rule: str, params: Sequence[np.ndarray], grads: Sequence[Sequence[np.ndarray]], **shared: Any) -> Any:
-    opt = _kind(rule)(params)
+    name, _, seen = rule.partition(" ")
+    opt = _kind(name)(params, as_matrices=bool(seen))
     if shared:
         opt.share(**shared)
     for each in grads:
@@ -95,8 +101,17 @@ def _model(seed: int = 0) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
     return params, [[draw.normal(size=shape) for shape in SHAPES] for _ in range(4)]
 
 
+RULES = [
+    "adafactor",
+    "clip_global_norm_adamw",
+    "lamb",
+    "sm3",
+    *(f"{rule} of matrices" for rule in ("adafactor", "sm3")),
+]
+
+
 @pytest.mark.parametrize("along", ["first", "last"])
-@pytest.mark.parametrize("rule", ["adafactor", "clip_global_norm_adamw", "lamb", "sm3"])
+@pytest.mark.parametrize("rule", RULES)
 def test_parts_of_tensors_become_what_the_whole_does(rule: str, along: str) -> None:
     params, grads = _model()
     whole = [each.copy() for each in params]
@@ -108,7 +123,7 @@ def test_parts_of_tensors_become_what_the_whole_does(rule: str, along: str) -> N
         return [np.ascontiguousarray(pair[side]) for pair in pairs]
 
     halves = [(half(params, side), [half(each, side) for each in grads]) for side in (0, 1)]
-    found = _in_two(rule, halves, partial(of_tensors_cut, along=cut), SHAPES)
+    found = _in_two(rule, halves, partial(of_tensors_cut, along=cut, as_matrices=" " in rule), SHAPES)
     for k, expected in enumerate(whole):
         together = np.concatenate([found[0][k], found[1][k]], cut[k])
         np.testing.assert_allclose(together, expected, rtol=1e-12, atol=1e-14)

@@ -7,7 +7,7 @@ not matter.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,12 @@ def fill(
     states: Mapping[str, Sequence[Array]],
     *,
     only: Sequence[int] | None = None,
+    seen: Callable[[tuple[int, ...]], tuple[int, ...]] = tuple,
 ) -> None:
     """Let states hold what they start from, where that is made of theta; all tensors, or only some.
 
     Of each state there is an array a tensor, or a single one; one that is not there has begun already. Hyperparameters
-    are those of the first step.
+    are those of the first step; an array of a shape has rows and columns as one of the shape has as which it is seen.
     """
     these = range(len(thetas)) if only is None else only
     for name in program.copies:
@@ -38,7 +39,7 @@ def fill(
             memory.copy(states[name][k], thetas[k])
     if program.started is None:
         return
-    whole = [memory.read(theta).astype(np.float64) for theta in thetas]
+    whole = [memory.read(theta).astype(np.float64).reshape(seen(tuple(theta.shape))) for theta in thetas]
     with np.errstate(all="ignore"):
         found = program.started(whole, *hypers.values())
     for which, name in enumerate(program.begun):
@@ -46,7 +47,8 @@ def fill(
         for k in these if len(targets) == len(thetas) else range(len(targets)):
             shape, dtype = tuple(targets[k].shape), memory.dtype_of(targets[k])
             if math.prod(shape):
-                memory.writing(targets[k], np.broadcast_to(found[k][which], shape).astype(dtype))()
+                made = np.broadcast_to(found[k][which], seen(shape)).reshape(shape)
+                memory.writing(targets[k], made.astype(dtype))()
 
 
 def total(how: str, over: str, values: Any, theta: Array) -> Any:

@@ -126,7 +126,8 @@ class Holdings:
         """Room for what varies over less than elements, reduced states filled with the values of their group."""
         if not self.program.has_reduced:
             return None
-        cuts = cuts_of(self.program, self._shapes, self.chunk).of_families(self._given.group)
+        seen = list(map(self._wanted.seen, self._shapes))
+        cuts = cuts_of(self.program, seen, self.chunk).of_families(self._given.group)
         of_tensors = np.array(values, np.float64).take(self._given.group, axis=0)
         states = zip(self.program.reduced_states.items(), of_tensors.T, strict=True)
         return self._allocated(cuts, {name: filled(kind, values, cuts) for (name, kind), values in states})
@@ -153,8 +154,9 @@ class Holdings:
         if self._reduced is None:
             return self._state
         kinds = {name: kind for name, kind in self.program.reduced_states.items() if kind != "model"}
-        flat, cuts = self._reduced.arrays, self._reduced.cuts
-        return {**self._state, **{name: views(kind, flat[name], self._shapes, cuts) for name, kind in kinds.items()}}
+        flat, cuts, how = self._reduced.arrays, self._reduced.cuts, {"as_matrices": self._wanted.as_matrices}
+        found = {name: views(kind, flat[name], self._shapes, cuts, **how) for name, kind in kinds.items()}
+        return {**self._state, **found}
 
     def _model_states(self) -> dict[str, Any]:
         """Each state that kernels keep as one value for the whole model, as a view of it."""
@@ -213,7 +215,8 @@ class Holdings:
         for cohort in cohorts:
             if cohort.t == 0:
                 now = hypers[cohort.group]
-                beginning.fill(self.program, self._memory, now, self._params, states, only=cohort.members)
+                seen, only = self._wanted.seen, cohort.members
+                beginning.fill(self.program, self._memory, now, self._params, states, only=only, seen=seen)
 
     def _begin_anew(self) -> None:
         """The same where no step has been taken, for what theta is may have changed."""

@@ -173,7 +173,7 @@ class OptimizerBase(Holdings):
         if reduced is None or wholes is None:
             self._combine = combine
             return
-        cuts = reduced.cuts.as_parts(wholes)
+        cuts = reduced.cuts.as_parts(list(map(self._wanted.seen, wholes)))
         writes = [self._memory.writing(reduced.arrays[name], its) for name, its in cuts.extents.items()]
         self._change(writes, _combine=combine, _reduced=replace(reduced, cuts=cuts))
 

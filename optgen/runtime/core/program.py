@@ -26,7 +26,7 @@ Value = float | Callable[[int], float]
 """A hyperparameter: a number, or a schedule, called with the number of each step (1, 2, …) for the number to use."""
 Call = partial[Any]
 """A call that is still to be made: a kernel with its arguments, say."""
-OPTIONS = ("store", "rounding", "rounding_seed", "master", "kahan")
+OPTIONS = ("store", "rounding", "rounding_seed", "master", "kahan", "as_matrices")
 """The arguments of optimizers that say how slots are stored: see `optgen.runtime.core.storage`."""
 _EXACT = 2**53
 """Up to here every integer is a float64."""

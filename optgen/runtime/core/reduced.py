@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -47,8 +48,15 @@ def filled(kind: str, values: Array, cuts: Cuts) -> Array:
     return np.repeat(values, counts[kind])
 
 
-def shape_in(kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+def as_matrix(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a tensor of more than two dimensions as a matrix of a row for each place in the first."""
+    return (shape[0], prod(shape[1:])) if len(shape) > 2 else shape  # noqa: PLR2004 - those of a matrix
+
+
+def shape_in(kind: str, shape: tuple[int, ...], *, as_matrices: bool = False) -> tuple[int, ...]:
     """The shape of an array with a tensor's values of a kind, so that it broadcasts against the tensor."""
+    if as_matrices and as_matrix(shape) != shape:
+        return {"row": (shape[0], *[1] * len(shape[1:])), "column": (1, *shape[1:])}.get(kind, ())
     if kind == "row" and shape:
         return (*shape[:-1], 1)
     if kind == "column" and shape:  # a vector is one row
@@ -56,7 +64,9 @@ def shape_in(kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     return ()
 
 
-def views(kind: str, flat: Array, shapes: Sequence[tuple[int, ...]], cuts: Cuts) -> list[Array]:
+def views(
+    kind: str, flat: Array, shapes: Sequence[tuple[int, ...]], cuts: Cuts, *, as_matrices: bool = False
+) -> list[Array]:
     """The values of each tensor in a flat array of those of all."""
-    bounds = cuts.bounds[kind]
-    return [flat[bounds[j] : bounds[j + 1]].reshape(shape_in(kind, shape)) for j, shape in enumerate(shapes)]
+    bounds, its = cuts.bounds[kind], [shape_in(kind, shape, as_matrices=as_matrices) for shape in shapes]
+    return [flat[bounds[j] : bounds[j + 1]].reshape(shape) for j, shape in enumerate(its)]

@@ -52,11 +52,13 @@ Combine = Callable[[SharedTotal], None]
 """Makes a total what it is in all processes together."""
 
 
-def differs(kind: str, dimensions: int, cut: int) -> bool:
+def differs(kind: str, dimensions: int, cut: int, *, as_matrices: bool = False) -> bool:
     """Whether the parts of a tensor that is cut along a dimension have values of a kind of their own.
 
     A total is to be combined if what it is of differs, and what it is over does not.
     """
+    if as_matrices and dimensions > 2:  # noqa: PLR2004 - those of a matrix, whose columns are all the other dimensions
+        dimensions, cut = 2, min(cut, 1)
     if kind == "row":
         return cut != dimensions - 1
     if kind == "column":

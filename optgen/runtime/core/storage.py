@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from optgen.runtime.core.program import Program, as_flag
+from optgen.runtime.core.reduced import as_matrix
 
 FORMATS = ("float32", "float64", "bfloat16", "float16")
 """What elements can be stored as."""
@@ -191,7 +192,7 @@ def uniform(slots: tuple[str, ...], dtype: Any) -> Storage:
 
 @dataclass(frozen=True)
 class Wanted:
-    """How a user wants the slots of a model stored. `wanted` checks it."""
+    """How a user wants the slots of a model stored, and its tensors seen. `wanted` checks it."""
 
     # The formats of some states; the others are stored as the parameter is that they belong to
     store: Mapping[str, str]
@@ -199,6 +200,11 @@ class Wanted:
     rounding_seed: int  # what the chances follow from, beside the step and the place of an element
     master: bool  # whether parameters of 16 bits have a copy in float32, which is what is computed with
     kahan: bool  # whether they have beside them, in 16 bits too, what their words lack
+    as_matrices: bool = False  # whether tensors of more than two dimensions are matrices, of a row a place in the first
+
+    def seen(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a tensor, or of a state of its rows or columns, as rules have it that look at these."""
+        return as_matrix(shape) if self.as_matrices else shape
 
     @property
     def rest(self) -> str:
@@ -253,8 +259,9 @@ def wanted(
     rounding_seed: Any = 0,
     master: Any = False,
     kahan: Any = False,
+    as_matrices: Any = False,
 ) -> Wanted:
-    """How a user wants slots stored, checked."""
+    """How a user wants slots stored and tensors seen, checked."""
     if store is not None and not isinstance(store, Mapping):
         kind = type(store).__name__
         raise TypeError(f"store: expected a dict from states to formats, such as {{'m': 'bf16'}}, got {kind}")
@@ -268,8 +275,8 @@ def wanted(
         raise ValueError(f"rounding: expected 'nearest' or 'stochastic', got {rounding!r}")
     if isinstance(rounding_seed, bool) or not isinstance(rounding_seed, int | np.integer):
         raise TypeError(f"rounding_seed: expected an integer, got {type(rounding_seed).__name__}")
-    master, kahan = as_flag("master", master), as_flag("kahan", kahan)
+    master, kahan, as_matrices = map(as_flag, ("master", "kahan", "as_matrices"), (master, kahan, as_matrices))
     if master and kahan:
         raise ValueError("master and kahan: expected one of them at most, both keep what parameters of 16 bits lack")
     formats = {name: format_of(its, f"store[{name!r}]") for name, its in (store or {}).items()}
-    return Wanted(formats, rounding, int(rounding_seed), master, kahan)
+    return Wanted(formats, rounding, int(rounding_seed), master, kahan, as_matrices)

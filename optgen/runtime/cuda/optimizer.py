@@ -51,7 +51,7 @@ class FusedOptimizer(OptimizerBase):
     **hypers : float or callable
         Hyperparameters by name, for all groups that say nothing else. A callable is a schedule: it is called with the
         number of each step, 1 at the first, and returns the number to use.
-    store, rounding, rounding_seed, master, kahan : optional
+    store, rounding, rounding_seed, master, kahan, as_matrices : optional
         How slots are stored, as `optgen.runtime.cpu.optimizer.FusedOptimizer` takes it, and with the same chances.
 
     Raises
