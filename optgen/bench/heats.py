@@ -74,6 +74,8 @@ def standard(rules: Sequence[str], threads: int) -> list[Heat]:
     eager = ("torch foreach", "torch single")
     networks = (MATRICES, CONVOLUTIONS)
     chosen += [Heat(rule, tensors(name), usual, threads, eager) for rule in BY_ROWS for name in networks]
+    seen = StoredAs(options={"as_matrices": True})
+    chosen += [Heat(rule, tensors(CONVOLUTIONS), seen, threads, ()) for rule in BY_ROWS]
     done = {heat.rule for heat in chosen if heat.model.name == LARGE}
     chosen += [Heat(rule, tensors(LARGE), usual, threads, ()) for rule in rules if rule not in done]
     return [heat for heat in chosen if heat.rule in rules]

@@ -190,6 +190,16 @@ def test_states_of_rows_and_columns_broadcast_against_the_parameters() -> None:
     assert np.all(opt.state["r"][0] > 0)
 
 
+def test_a_convolution_seen_as_a_matrix_is_stepped_as_one() -> None:
+    start, grad = (np.random.default_rng(k).normal(size=(6, 2, 3, 3)) for k in (0, 1))
+    ours, other = adafactor.Adafactor([start.copy()], as_matrices=True), adafactor.Adafactor([start.reshape(6, 18)])
+    ours.step([grad])
+    other.step([grad.reshape(6, 18)])
+    np.testing.assert_array_equal(ours.params[0].reshape(6, 18), other.params[0])
+    assert ours.state["r"][0].shape == (6, 1, 1, 1)
+    assert ours.state["c"][0].shape == (1, 2, 3, 3)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
