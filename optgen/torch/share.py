@@ -179,11 +179,7 @@ class Share:
             states[name] = filled(kind, values if kind != "model" else values[list(of)], cuts)
         reduced = self._allocated(cuts, states)
         for name, kind in program.reduced_states.items():
-            flat = reduced.arrays[name]
-            if kind == "model":
-                of_each = [flat.reshape(())] * len(shapes)
-            else:
-                of_each = views(kind, flat, shapes, cuts, as_matrices=self._wanted.as_matrices)
+            of_each = views(kind, reduced.arrays[name], shapes, cuts, as_matrices=self._wanted.as_matrices)
             for k in reversed(self.mine):  # of a value of the model that of the first parameter holds
                 key = self._named.state(name, len(shapes[k]))
                 if key:

@@ -67,6 +67,8 @@ def shape_in(kind: str, shape: tuple[int, ...], *, as_matrices: bool = False) ->
 def views(
     kind: str, flat: Array, shapes: Sequence[tuple[int, ...]], cuts: Cuts, *, as_matrices: bool = False
 ) -> list[Array]:
-    """The values of each tensor in a flat array of those of all."""
+    """The values of each tensor in a flat array of those of all; of the model it is the same for each."""
+    if kind == "model":
+        return [flat.reshape(())] * len(shapes)
     bounds, its = cuts.bounds[kind], [shape_in(kind, shape, as_matrices=as_matrices) for shape in shapes]
     return [flat[bounds[j] : bounds[j + 1]].reshape(shape) for j, shape in enumerate(its)]
