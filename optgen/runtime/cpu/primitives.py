@@ -7,7 +7,7 @@ and a sum in one way in packs and in another in the elements that are left over,
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import atan2, cos, erf, exp, expm1, inf, log, log1p, sin, sqrt, tan, tanh
+from math import atan2, cos, erf, exp, expm1, inf, log, log1p, nan, sin, sqrt, tan, tanh
 from typing import Any, TypeVar
 
 import numpy as np
@@ -254,14 +254,20 @@ def _cast(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 @per_element
 def maximum(a: Any, b: Any) -> Any:
-    """The larger of two numbers; NaN if either is."""
-    return a if (a > b) | (a != a) else b  # noqa: PLR0124 a test for NaN
+    """The larger of two numbers; NaN if either is.
+
+    Processors have the larger of two, and b if either is NaN, as one instruction. NaN has no name here of which it was:
+    what may be what memory holds already, LLVM stores where it is not, which takes longer than to store it anyhow.
+    """
+    larger = a if a > b else b
+    return larger if a == a else type(a)(nan)  # noqa: PLR0124 a test for NaN
 
 
 @per_element
 def minimum(a: Any, b: Any) -> Any:
     """The smaller of two numbers; NaN if either is."""
-    return a if (a < b) | (a != a) else b  # noqa: PLR0124 a test for NaN
+    smaller = a if a < b else b
+    return smaller if a == a else type(a)(nan)  # noqa: PLR0124 a test for NaN
 
 
 @per_element
