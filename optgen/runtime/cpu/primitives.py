@@ -256,8 +256,8 @@ def _cast(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 def maximum(a: Any, b: Any) -> Any:
     """The larger of two numbers; NaN if either is.
 
-    Processors have the larger of two, and b if either is NaN, as one instruction. NaN has no name here of which it was:
-    what may be what memory holds already, LLVM stores where it is not, which takes longer than to store it anyhow.
+    Processors have the larger of two, or b if one is NaN, as one instruction. The NaN is neither a nor b: where one of
+    them is what memory holds, LLVM would store the other by a mask, which takes longer than to store all.
     """
     larger = a if a > b else b
     return larger if a == a else type(a)(nan)  # noqa: PLR0124 a test for NaN

@@ -375,7 +375,8 @@ class Looking:
             case [Spot(array, kind) as at, tensor, *which] if (at.index, kind, tensor) == (0, of, TENSOR):
                 value = self.partial(array, how) if of == "part" else self.combining(array)
                 made = self.making(how, "element" if of == "part" else of, to, value)
-                if which == [visit.here.get(to)] if self.on_gpu else (not which and visit.kind == "tensor"):
+                of_all = not which and visit.kind == "tensor"
+                if which == [visit.here.get(to)] if self.on_gpu else of_all:
                     return made
         raise Rejected(f"`{name}` is not the totals over each {to} of one value a {of}")
 
