@@ -87,6 +87,27 @@ def test_the_inverse_of_what_is_lost_may_be_anything() -> None:
     np.testing.assert_array_equal(FLOAT32.ulps(np.float32([nan, 1.0]), quotient), [0, 0])
 
 
+@pytest.mark.parametrize(
+    ("expression", "x", "y", "error"),
+    [
+        (sympy.sin(theta), 1e8, 0, 2),
+        (sympy.cos(theta - g), 1e8, 1e8, 2),
+        (sympy.tan(theta), 1e8, 0, inf),
+        (sympy.tan(theta), math.pi / 2 - 5e-7, 0, inf),  # a pole is as close as eight roundings
+        (sympy.tan(theta), math.pi / 2 - 1e-5, 0, 2e3),
+        (sympy.Mod(theta, 3), 1e9, 0, 3),
+        (sympy.Mod(theta, g), 1e9, 3, 3),
+        (sympy.Mod(theta, theta - g), 1e4, 1e4 - 1, 1),  # of the divisor a thousandth is unknown, ten thousand times
+        (sympy.Mod(theta, 3), 100, 0, 100 * EPS),
+    ],
+    ids=str,
+)
+def test_a_function_that_turns_within_what_is_unknown_may_be_anywhere(
+    expression: Any, x: float, y: float, error: float
+) -> None:
+    assert float(measured(expression, x, y).magnitude[0]) * EPS == pytest.approx(error, rel=0.3)
+
+
 def test_a_step_hands_magnitudes_on() -> None:
     rule = Optimizer("rule", title="Rule", step=(Let(theta.next, theta - g),))
     thetas, _ = reference.step(rule, [np.array([3.0])], [np.array([2.0])], {}, 1, arithmetic=FLOAT32)

@@ -5,7 +5,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Abs, And, Eq, Interval, Max, Min, Mod, Piecewise, Rational, cos, exp, log, oo, pi, sign, sqrt
+from sympy import (
+    Abs,
+    And,
+    Eq,
+    Interval,
+    Max,
+    Min,
+    Mod,
+    Piecewise,
+    Rational,
+    cos,
+    exp,
+    log,
+    oo,
+    pi,
+    sign,
+    sin,
+    sqrt,
+    tan,
+)
 
 import optgen
 from optgen import (
@@ -120,6 +139,11 @@ def test_a_state_of_the_model_has_one_value_where_numbers_are_made_special() -> 
         Let(theta.next, theta - vt),
     )
     assert not failures(list(numerics.check(candidate_of(*step), FEW)))
+
+
+@pytest.mark.parametrize("turns", [tan(g * theta), sin(g * theta), g * sin(t**t), Mod(g * theta, 3)])
+def test_of_a_function_that_turns_within_a_rounding_nothing_is_asked(turns: Any) -> None:
+    assert not failures(list(numerics.check(candidate_of(Let(theta.next, theta - lr * turns)), Effort(draws=300))))
 
 
 TENTH = Rational(1, 10)
