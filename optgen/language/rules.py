@@ -134,16 +134,26 @@ def _is_name(name: Any) -> bool:
     return plain and unicodedata.normalize("NFKC", name) == name and len(name.encode()) <= _LONGEST_NAME
 
 
+def can_name_a_module(name: Any) -> bool:
+    """Whether a name can be that of an optimizer or a schedule, whose module is called so."""
+    return _is_name(name) and name == name.lower() and not name.startswith("_")
+
+
+def can_name_a_class(title: Any) -> bool:
+    """Whether a title can be that of a class."""
+    return _is_name(title) and title[:1].isupper()
+
+
 # One function a rule -------------------------------------------------------------------------------------------------
 
 Found = Iterator[Problem]
 
 
 def _names_are_identifiers(name: str, title: str) -> Found:
-    if not (_is_name(name) and name == name.lower() and not name.startswith("_")):
+    if not can_name_a_module(name):
         fix = f'write a lower-case identifier of at most {_LONGEST_NAME} bytes: name="my_rule"'
         yield Problem(f"the name {shortened(repr(name))} cannot name a module", fix)
-    if not (_is_name(title) and title[:1].isupper()):
+    if not can_name_a_class(title):
         yield Problem(f"the title {title!r} cannot name a class", 'write an identifier: title="MyRule"')
 
 
