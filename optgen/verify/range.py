@@ -1,9 +1,11 @@
 """Where a kernel cannot follow the equations: values on the way that its dtype cannot hold, and sums that cancel.
 
 A value of elements is too large if it exceeds what the dtype of the kernel holds, up to a margin. What is added up is
-made in float64, and the products that are added as well, so that a square may be too large for the dtype as long as
-nothing but a total takes it; what varies over less than elements is float64 until an element meets it. What is too
-small for the dtype may be 0 where it meets an infinity. What depends on such values is spoilt.
+made in float64, and the products that are added as well, so that a square may be too large for the dtype as long as it
+has no name and nothing but a total takes it; what varies over less than elements is float64 until an element meets it.
+What is too small for the dtype may be 0 where it meets an infinity. A total is NaN of infinities of both signs, and of
+0 times infinity, but may be infinite if a factor that all have makes them so, with which a kernel multiplies once. What
+depends on such values is spoilt.
 
 Where both sides of a comparison are nearly equal, rounding decides it, unless nothing has been rounded on the way: what
 is exact is followed too, through sums and products that have no errors.
@@ -35,7 +37,9 @@ class Ranged:
 
     value: Any  # float64: the numbers
     spoilt: Any  # bool: where a value on the way was too large, or too small beside an infinity
-    product: Any  # bool: where this value is too large itself, and a product: a total may take it
+    # bool: where this value is a product that is too large itself, so that a total may take it, or 0 times infinity, of
+    # which the total is another one where a factor that all have stands outside
+    product: Any
     # bool: where a value on the way may have either sign: a sum has cancelled to less than its rounding
     # errors, or a product is too small for the dtype
     cancelled: Any
@@ -60,7 +64,7 @@ class Ranged:
     @property
     def out_of_range(self) -> Any:
         """Where a kernel may find anything."""
-        return self.spoilt | self.product
+        return self.spoilt | self.product & ~np.isnan(self.value)
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,9 @@ class InRange(Arithmetic):
             product = too_large
         else:
             spoilt = spoilt | too_large
+        if operation in ("Mul", "Div"):
+            given = _all(operand.product | ~np.isnan(operand.value) for operand in operands)
+            product = product | np.isnan(result) & given
         return Ranged(result, spoilt, product, cancelled, exact, over)
 
     def _is_exact(self, operation: str, operands: Sequence[Ranged], result: Any, dtype: Any) -> Any:
@@ -147,6 +154,11 @@ class InRange(Arithmetic):
                 largest = reduce(np.multiply, (np.maximum(size, 1) for size in sizes))
                 spoilt = spoilt | (_all(map(np.isfinite, sizes)) & (largest > limit))
         return replace(result, spoilt=spoilt)
+
+    def named(self, value: Value) -> Value:
+        """A value that has a name: of elements it is rounded to the dtype, whatever is added up of it."""
+        value = self._lifted(value)
+        return replace(value, spoilt=value.out_of_range, product=np.zeros_like(value.product))
 
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """The comparison of the numbers."""
@@ -184,6 +196,9 @@ class InRange(Arithmetic):
         spoilt, cancelled = (mask.any(axis=axis, keepdims=True) for mask in (value.spoilt, value.cancelled))
         count = np.shape(value.value)[axis]  # the largest of nothing is minus infinity, as it should be
         spoilt = spoilt | (np.absolute(made) > _kind(np.float64).limit) & (count > 0)
+        if operation == "Add":
+            unknown = np.isnan(value.value) & ~value.product
+            spoilt = spoilt | np.isnan(made) & ~unknown.any(axis=axis, keepdims=True)
         rounded = operation == "Add" and count > 1
         exact = np.zeros_like(spoilt) if rounded else value.exact.all(axis=axis, keepdims=True)
         return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, exact, _over(space))

@@ -91,7 +91,7 @@ def step(
                     evaluate.everywhere(_plain(arithmetic, held[0])) if is_plain else list(map(arithmetic.array, held))
                 )
         for let in optimizer.equations:
-            evaluate.known[let.target] = evaluate(let.value)
+            evaluate.known[let.target] = list(map(arithmetic.named, evaluate(let.value)))
         # What is a mere hyperparameter becomes a value here.
         new = {s.name: list(map(arithmetic.array, evaluate.at(s.space, s.next))) for s in optimizer.states}
         return evaluate.at(Space.ELEM, symbols.theta.next), new

@@ -146,6 +146,26 @@ def test_of_a_function_that_turns_within_a_rounding_nothing_is_asked(turns: Any)
     assert not failures(list(numerics.check(candidate_of(Let(theta.next, theta - lr * turns)), Effort(draws=300))))
 
 
+@pytest.mark.parametrize(
+    ("whole", "value"),
+    [
+        (vr, RowMean(g * vr) + 1),
+        (vt, TensorMean(-g * theta * vt)),
+        (vg, ModelMean(g * vg)),
+        (vr, RowMean((g + theta) / vr)),
+        (vr, RowMean(g / (sqrt(vr) + eps)) ** 2),
+    ],
+)
+def test_an_infinite_factor_of_all_that_is_added_up_may_stand_outside(whole: Any, value: Any) -> None:
+    step = Let(whole.next, value), Let(theta.next, theta - lr * g * whole.next)
+    assert not failures(list(numerics.check(candidate_of(*step), Effort(draws=100))))
+
+
+def test_what_has_a_name_is_rounded_before_it_is_added_up() -> None:
+    step = Let(u, g * vr), Let(vr.next, RowMean(u) + 1), Let(theta.next, theta - lr * g * vr.next)
+    assert not failures(list(numerics.check(candidate_of(*step), Effort(draws=200))))
+
+
 TENTH = Rational(1, 10)
 UPDATED, AVERAGED = Let(m.next, beta1 * m + g), Let(vt.next, beta1 * vt + (1 - beta1) * TensorMean(g**2))
 ON_EDGES = {
