@@ -73,7 +73,7 @@ class InRange(Arithmetic):
 
     dtype: Any  # of the kernel
     # Whether something is added up. Magnitudes know what an element that is rounded to 0 does to others, but not what
-    # the root of one does to a total, under which it may stand alone.
+    # the root or the sign of one does to a total, under which it may stand alone.
     totals: bool
     # Where each comparison may come out either way: what is compared is nearly equal, and has been rounded, or its sign
     # is not known. Where something is added up, the dtype may round it to 0.
@@ -116,8 +116,9 @@ class InRange(Arithmetic):
             narrowed = _any((size > kind.limit) & np.isfinite(size) for size in sizes)
             vanished = _any((size > 0) & (size < kind.least) for size in sizes) & _any(map(np.isinf, sizes))
             spoilt = spoilt | narrowed | vanished
-        if self.totals and operation == "sqrt" and not wide:
-            spoilt = spoilt | ((result > 0) & (numbers[0] < kind.least))
+        if self.totals and operation in ("sqrt", "sign") and not wide:  # of what the dtype may round to 0
+            known = operands[0].exact if operation == "sign" else np.False_
+            spoilt = spoilt | ((size > 0) & (sizes[0] < kind.least) & ~known)
         product = np.zeros_like(too_large)
         if operation in ("Mul", "Pow"):
             product = too_large

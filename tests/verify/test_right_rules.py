@@ -47,12 +47,16 @@ from optgen import (
     g,
     hyper,
     local,
+    n_cols,
+    n_rows,
+    numel,
     state,
     t,
     theta,
 )
-from optgen.combinators import cautious, lookahead
+from optgen.combinators import cautious, centralized, lookahead
 from optgen.hypers import beta1, beta2, eps, lr
+from optgen.specs.rprop import rprop
 from optgen.specs.sgdw import sgdw_schedule
 from optgen.verify import memory, mutate, numerics, reference, settings, translation
 from optgen.verify.candidate import Candidate, Effort, Verdict, failures
@@ -164,6 +168,29 @@ def test_an_infinite_factor_of_all_that_is_added_up_may_stand_outside(whole: Any
 def test_what_has_a_name_is_rounded_before_it_is_added_up() -> None:
     step = Let(u, g * vr), Let(vr.next, RowMean(u) + 1), Let(theta.next, theta - lr * g * vr.next)
     assert not failures(list(numerics.check(candidate_of(*step), Effort(draws=200))))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        (Let(m.next, m / 2 + g * numel), Let(theta.next, theta - lr * m.next)),
+        (Let(m.next, m / 2 + g + n_rows), Let(theta.next, theta - lr * m.next)),
+        (Let(m.next, numel), Let(theta.next, theta - lr * g / m.next)),
+        (Let(m.next, Piecewise((g, g > n_cols), (m, True))), Let(theta.next, theta - lr * m.next)),
+        (Let(theta.next, theta - lr * g * n_cols / (n_rows + 1)),),
+    ],
+    ids=str,
+)
+def test_a_shape_is_all_that_a_rule_takes_of_a_tensor(step: tuple[Let, ...]) -> None:
+    candidate = candidate_of(*step)
+    for part in (translation, memory, numerics):
+        assert not failures(list(part.check(candidate, FEW)))
+
+
+def test_a_sign_of_what_is_rounded_to_0_is_not_known() -> None:
+    rule = centralized(rprop)
+    candidate = Candidate(rule, Path(str(optgen.compile(rule).__file__)))
+    assert not failures(list(numerics.check(candidate, Effort(draws=40))))
 
 
 TENTH = Rational(1, 10)
