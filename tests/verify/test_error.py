@@ -8,7 +8,7 @@ import pytest
 import sympy
 from sympy import Abs, Max, Piecewise, Rational, sqrt
 
-from optgen.language.hypers import beta1
+from optgen.language.hypers import beta1, beta2
 from optgen.language.reductions import TensorMax, TensorMean, TensorSum
 from optgen.language.spec import Let, Optimizer
 from optgen.language.symbols import g, t, theta
@@ -61,6 +61,12 @@ def test_magnitudes(expression: Any, x: Any, y: float, magnitude: float) -> None
 def test_a_scalar_has_no_excuse_for_cancellation() -> None:
     scalar = 1 - beta1**t
     assert float(measured(theta * scalar, 1.0).magnitude[0]) == pytest.approx(0.1)
+
+
+def test_a_product_with_a_difference_is_as_wrong_as_float64_leaves_that() -> None:
+    low = beta1.with_default(1e-12)
+    scalar = (low - beta2) * sympy.exp(-t / 10**12) + beta2  # 2e-12
+    assert float(measured(theta * scalar, 1.0).magnitude[0]) == pytest.approx(2 * 2.0**-52 / EPS, rel=0.01)
 
 
 def test_a_power_answers_for_the_rounding_of_its_exponent() -> None:
