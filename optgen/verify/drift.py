@@ -43,8 +43,8 @@ _AFTER, _OTHERS_AFTER = 7, 3
 """So many steps after half of them what rests is there already. What is reset every so often is not, soon after a round
 number of steps, and the steps that are left are a prime number."""
 AGAIN = 50_400
-"""What goes on does so for so many steps, about half of all. Then a cycle of up to ten steps, of a round number or of 16
-or 32 is where it was."""
+"""What goes on does so for so many steps, about half of all. Then a cycle of up to ten steps, of 16, of 32 or of a
+round number of them is where it was."""
 BOUND = 4.0
 """Units in the last place that something at rest may be off by."""
 _ELEMENTS = 24
