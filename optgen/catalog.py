@@ -145,6 +145,8 @@ def found(name: str, paths: Sequence[Path]) -> Choice:
         known_names += declared
     if failed:
         raise failed[0]
+    if Path(name).is_dir():
+        raise UsageError(f"{name} is a folder: name spec files in it")
     raise UsageError(f"there is no optimizer or schedule '{name}': {suggestion(name, known_names)}")
 
 

@@ -21,7 +21,7 @@ _STYLE = {Status.BUILT: "green", Status.UNCHANGED: "dim", Status.STALE: "yellow"
 
 def run(wanted: Sequence[str], target: str | None, out: Path, *, check: bool, as_json: bool) -> None:
     """Build, or compare, what is named; all of ``specs/`` if nothing is."""
-    targets = [checked(target)] if target else list(NAMES)
+    targets = [checked(target)] if target is not None else list(NAMES)
     choices, failures = named(wanted) if wanted else catalog.everything(all_here())
     results: list[Built] = []
     total = sum(len(module_paths(each.name, each.kind, targets)) for _, each in choices)

@@ -23,9 +23,12 @@ def run(name: str, other: str | None, views: Sequence[str], *, measure: bool) ->
     if len(views) > 1:
         raise UsageError(f"choose one of {' and '.join(f'--{view}' for view in views)}")
     view = views[0] if views else ""
-    if other and measure:
+    if other is not None and measure:
         raise UsageError("--measure is of one rule: leave out --diff")
-    said, page = _of_two(one_named(name), one_named(other)) if other else _of_one(one_named(name), measure=measure)
+    if other is None:
+        said, page = _of_one(one_named(name), measure=measure)
+    else:
+        said, page = _of_two(one_named(name), one_named(other))
     if view == "json":
         print(json.dumps(said, indent=2, ensure_ascii=False))
     else:

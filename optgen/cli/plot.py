@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from optgen.plot import curves, maps
 from optgen.plot.canvas import require_format, require_matplotlib
 from optgen.plot.runs import Mover, contender, final_losses, path
 from optgen.plot.surfaces import surface_named
+from optgen.runtime.core.program import Hyper
 
 CELLS = 28
 """Values of each hyperparameter in a heat map."""
@@ -113,11 +114,15 @@ def _chosen(name: str, kind: str) -> Choice:
 
 def _contender(name: str, settings: dict[str, float]) -> Mover:
     who = contender(_chosen(name, "optimizer"), settings)
-    for hyper, value in who.given.items():
-        domain = who.program.hypers[hyper].domain
-        if not domain.holds(value):
-            raise UsageError(f"{hyper} = {value:g} of {who.name}: expected a number in {domain}")
+    _require_held(who.name, who.program.hypers, who.given)
     return who
+
+
+def _require_held(rule: str, hypers: Mapping[str, Hyper], given: Mapping[str, float]) -> None:
+    """Refuse hyperparameters that are outside their domains."""
+    for name, value in given.items():
+        if not hypers[name].domain.holds(value):
+            raise UsageError(f"{name} = {value:g} of {rule}: expected a number in {hypers[name].domain}")
 
 
 def _optimizer(name: str) -> Any:
@@ -134,7 +139,8 @@ def _schedule(name: str, settings: dict[str, float]) -> Any:
     rule = source.rule(declared.name)
     kind = getattr(module_of(rule.name, written(source.file, rule, "cpu")), rule.title)
     own = {hyper.name: settings[hyper.name] for hyper in rule.hypers if hyper.name in settings}
-    return kind(**{name: int(value) if value == int(value) and name != "lr" else value for name, value in own.items()})
+    _require_held(rule.name, kind.hypers, own)
+    return kind(**own)
 
 
 def _values(who: Mover, name: str) -> Any:

@@ -34,6 +34,7 @@ def named(wanted: Sequence[str]) -> tuple[list[Choice], list[SpecError]]:
 
     With them comes what is wrong with the files that could not be loaded.
     """
+    _refuse_no_names(wanted)
     files = [Path(item) for item in wanted if item.endswith(".py")]
     for file in files:
         if not file.is_file():
@@ -42,8 +43,6 @@ def named(wanted: Sequence[str]) -> tuple[list[Choice], list[SpecError]]:
     for file in files:
         if not failures and file.resolve() not in {source.path.resolve() for source, _ in choices}:
             raise UsageError(f"{file} declares no Optimizer and no Schedule at its top level")
-    for folder in (item for item in wanted if Path(item).is_dir()):
-        raise UsageError(f"{folder} is a folder: name spec files, or leave it out for all of specs/")
     reach = in_reach()
     for name in dict.fromkeys(item for item in wanted if not item.endswith(".py")):
         source, declared = catalog.found(name, reach)
@@ -54,6 +53,7 @@ def named(wanted: Sequence[str]) -> tuple[list[Choice], list[SpecError]]:
 
 def one_named(name: str) -> Choice:
     """The optimizer or schedule of a name, or the one that a file declares."""
+    _refuse_no_names([name])
     if not name.endswith(".py"):
         return catalog.found(name, in_reach())
     choices, failures = named([name])
@@ -63,3 +63,10 @@ def one_named(name: str) -> Choice:
     if not own:
         raise UsageError(f"{name} declares {', '.join(each.name for _, each in choices)}: name one")
     return own[0]
+
+
+def _refuse_no_names(wanted: Sequence[str]) -> None:
+    """Refuse what can name nothing, as a variable of a shell that is not set."""
+    for item in wanted:
+        if not item.strip():
+            raise UsageError(f"{item!r} is no name: write one that `optgen list` has, or that of a spec file")

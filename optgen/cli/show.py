@@ -17,7 +17,7 @@ def run(name: str, views: Sequence[str], target: str | None, arch: str) -> None:
     if len(views) > 1:
         raise UsageError(f"choose one of {' and '.join(f'--{view}' for view in views)}")
     view = views[0] if views else ""
-    machine = checked(target or ("cuda" if view in _OF_GPUS else "cpu"))
+    machine = checked(("cuda" if view in _OF_GPUS else "cpu") if target is None else target)
     if view in _OF_GPUS and machine != "cuda":
         raise UsageError(f"--{view} shows kernels for GPUs: leave out --target {machine}")
     source, declared = one_named(name)

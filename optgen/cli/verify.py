@@ -50,7 +50,7 @@ def run(
     with_kernels = [(source, each.name) for source, each in choices if each.kind == "optimizer"]
     if choices and not with_kernels:
         raise UsageError("schedules are plain Python: there is no kernel to verify")
-    targets = [checked(target)] if target else NAMES
+    targets = [checked(target)] if target is not None else NAMES
     candidates = _candidates(with_kernels, out, targets)
     effort = QUICK if quick else FULL
     order = {(candidate.optimizer.name, candidate.target): k for k, candidate in enumerate(candidates)}

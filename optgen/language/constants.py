@@ -11,6 +11,7 @@ from optgen.language.decimals import LARGEST, SMALLEST, is_exact
 from optgen.language.domains import is_whole
 from optgen.language.grammar import MEMORY, Wrong, shortened
 from optgen.language.graph import nodes
+from optgen.language.noise import normal
 from optgen.language.reductions import Reduction
 from optgen.language.spaces import Space
 
@@ -76,7 +77,7 @@ def numbers_in(value: Expr) -> frozenset[Expr]:
     """The parts of an expression that have no symbols."""
     numbers: set[Basic] = set()
     for node in nodes(value):
-        if isinstance(node, Reduction) or not isinstance(node, Expr):
+        if isinstance(node, Reduction | normal) or not isinstance(node, Expr):
             continue
         if node.is_number if node.is_Atom else numbers.issuperset(node.args):
             numbers.add(node)

@@ -13,6 +13,9 @@ from sympy import Expr, Integer
 from optgen.language.spaces import Space
 from optgen.language.symbols import Named, Opaque
 
+STREAMS = 2**16
+"""How many streams there are: those that a word of 32 bits tells apart above what else is in it."""
+
 
 class normal(Opaque):  # noqa: N801 - SymPy's functions are lower-case
     """A standard normal deviate for every element: ``normal(seed)``, or ``normal(seed, stream)`` where there are more.
@@ -35,7 +38,7 @@ class normal(Opaque):  # noqa: N801 - SymPy's functions are lower-case
     seed : Hyper
         A hyperparameter of whole numbers: `optgen.hypers.seed`.
     stream : int, default 0
-        Tells apart the draws of one rule: a number, which no two draws that should differ may share.
+        Tells apart the draws of one rule: a number below 2**16, which no two draws that should differ may share.
 
     References
     ----------

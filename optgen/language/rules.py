@@ -24,7 +24,7 @@ from optgen.language.beside import wrong_beside
 from optgen.language.constants import fault, numbers_among_elements, wrong_numbers
 from optgen.language.domains import domain_of, instead_of_domain
 from optgen.language.grammar import misformed, shortened
-from optgen.language.noise import normal
+from optgen.language.noise import STREAMS, normal
 from optgen.language.order import named, walk
 from optgen.language.parts import is_large
 from optgen.language.reductions import REDUCTION, Reduction, n_cols, n_rows, numel
@@ -134,16 +134,26 @@ def _is_name(name: Any) -> bool:
     return plain and unicodedata.normalize("NFKC", name) == name and len(name.encode()) <= _LONGEST_NAME
 
 
+def can_name_a_module(name: Any) -> bool:
+    """Whether a name can be that of an optimizer or a schedule, whose module is called so."""
+    return _is_name(name) and name == name.lower() and not name.startswith("_")
+
+
+def can_name_a_class(title: Any) -> bool:
+    """Whether a title can be that of a class."""
+    return _is_name(title) and title[:1].isupper()
+
+
 # One function a rule -------------------------------------------------------------------------------------------------
 
 Found = Iterator[Problem]
 
 
 def _names_are_identifiers(name: str, title: str) -> Found:
-    if not (_is_name(name) and name == name.lower() and not name.startswith("_")):
+    if not can_name_a_module(name):
         fix = f'write a lower-case identifier of at most {_LONGEST_NAME} bytes: name="my_rule"'
         yield Problem(f"the name {shortened(repr(name))} cannot name a module", fix)
-    if not (_is_name(title) and title[:1].isupper()):
+    if not can_name_a_class(title):
         yield Problem(f"the title {title!r} cannot name a class", 'write an identifier: title="MyRule"')
 
 
@@ -349,8 +359,8 @@ def _draws_have_seeds_and_streams(step: Sequence[Let]) -> Found:
             if domain is None or not domain.integer:
                 what = f"the seed of `{text(draw)}` is `{text(draw.seed)}`, no hyperparameter of whole numbers"
                 yield Problem(what, "write normal(seed), with seed from optgen.hypers", str(let))
-            if not (draw.stream.is_Integer and 0 <= draw.stream < 2**63):
-                what = f"the stream of `{text(draw)}` is `{text(draw.stream)}`, no whole number of 0 or more"
+            if not (draw.stream.is_Integer and 0 <= draw.stream < STREAMS):
+                what = f"the stream of `{text(draw)}` is `{text(draw.stream)}`, no whole number from 0 to {STREAMS - 1}"
                 yield Problem(what, f"write a literal number: normal({text(draw.seed)}, 1)", str(let))
     for let, state in _states(step):
         if state.init.has(normal):

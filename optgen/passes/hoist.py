@@ -22,7 +22,7 @@ from optgen.ir import Equation, Kernel, Scalar, Sweep, Value, fresh, head, tail
 from optgen.language import order
 from optgen.language.graph import rebuilt
 from optgen.language.powers import roots
-from optgen.language.reductions import Reduction
+from optgen.language.reductions import Extent, Reduction
 from optgen.language.rules import space_of
 from optgen.language.spaces import Space, join
 from optgen.language.sums import InOrder, is_sum, negated
@@ -106,7 +106,9 @@ class _Hoister:
         return space is not Space.ELEM if self.elementwise else space is Space.STEP
 
     def scalar(self, value: Expr) -> Expr:
-        if value.is_Symbol or (value.is_number and not self.elementwise):
+        # Elements are given what was made for them: not numbers, and not what the shape of a tensor says by itself.
+        is_of_others = value.is_number or isinstance(value, Extent)
+        if not self.elementwise if is_of_others else value.is_Symbol:
             return value
         if order.is_negative(value):
             return negated(self.scalar(negated(value)))

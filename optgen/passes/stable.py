@@ -265,7 +265,7 @@ def _is_power_of_a_decay(power: Pow) -> bool:
 def _is_decay(hyper: Hyper) -> bool:
     """Whether a hyperparameter is from 0 to below 1."""
     domain = domain_of(hyper)
-    return domain is not None and domain.low >= 0 and (domain.high, domain.high_open) == (1, True)
+    return domain is not None and _is_share(hyper) and not domain.holds(1)
 
 
 def _is_share(hyper: Hyper) -> bool:

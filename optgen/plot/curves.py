@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ def draw_schedules(schedules: Sequence[tuple[str, Any]], steps: int, out: Path) 
     with canvas(8, 4.6) as (figure, axes):
         ends = []
         for number, (name, schedule) in enumerate(schedules):
-            values = np.array([schedule(int(step)) for step in t])
+            values = np.array([_at(int(step), name, schedule) for step in t])
             axes.plot(t, values, **look(number))
             ends.append((name, t[-1], values[-1], look(number)["color"]))
         axes.set(xlim=(0, steps), xlabel="step")
@@ -38,6 +38,15 @@ def draw_schedules(schedules: Sequence[tuple[str, Any]], steps: int, out: Path) 
         )
         label_ends(axes, ends)
         save(figure, out)
+
+
+def _at(step: int, name: str, schedule: Callable[[int], float]) -> float:
+    """The value of a schedule at a step."""
+    try:
+        return schedule(step)
+    except (ArithmeticError, TypeError, ValueError) as error:  # TypeError: of complex numbers there is no maximum
+        how = "give other hyperparameters with --set, or fewer --steps"
+        raise UsageError(f"{name} has no value at step {step} ({type(error).__name__}: {error}): {how}") from None
 
 
 def values_of(optimizer: Optimizer, local: str, t: Floats, given: Mapping[str, float]) -> Floats:

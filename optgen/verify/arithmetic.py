@@ -65,6 +65,10 @@ class Arithmetic(ABC):
         del given
         return self.apply(operation, *operands)
 
+    def named(self, value: Value) -> Value:
+        """What has a name, as a kernel keeps it."""
+        return value
+
     @abstractmethod
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """An array of bool."""

@@ -42,6 +42,9 @@ OTHER_STEPS = 2_000
 _AFTER, _OTHERS_AFTER = 7, 3
 """So many steps after half of them what rests is there already. What is reset every so often is not, soon after a round
 number of steps, and the steps that are left are a prime number."""
+AGAIN = 50_400
+"""What goes on does so for so many steps, about half of all. Then a cycle of up to ten steps, of 16, of 32 or of a
+round number of them is where it was."""
 BOUND = 4.0
 """Units in the last place that something at rest may be off by."""
 _ELEMENTS = 24
@@ -135,8 +138,10 @@ class _Runner:
             row = scalars[:1].copy()
             (step,) = prepared([Due(partial(self.program.sweep, rows, task, storage, row))])
             (notes,) = step.args
-            first, then = (scalars[half:],) * 2 if after else (scalars[: half + _AFTER], scalars[half + _AFTER :])
-            for part in (first, then):  # what goes on does so where a cycle is at, after half as after all
+            first, then = scalars[: half + _AFTER], scalars[half + _AFTER :]
+            if after:  # what goes on does so where a cycle is at
+                first = then = scalars[-AGAIN:]
+            for part in (first, then):
                 _drive(notes, row, slots["g"], pool, part)
                 ends.append({name: x.copy() for name, x in slots.items() if name != "g"})
             return ends[0], ends[1]

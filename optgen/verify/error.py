@@ -14,9 +14,11 @@ against the *magnitude* of a value: how large the terms are that went into it. E
 - any other function: how far its value moves when an operand moves by its own rounding error,
   ``M(f(x)) = |f(x ± eps * M(x)) - f(x)| / eps``, the larger of the two, summed over the operands. Where f is smooth
   that is ``|f'(x)| * M(x)``, and it stays meaningful at the root of 0 and at the jumps of sign and floor. A scalar
-  operand, the exponent of a power say, moves by what rounding it to the dtype changes;
+  operand, the exponent of a power say, moves by what rounding it to the dtype changes. Where an operand is not known to
+  an eighth of a period, a wave and a remainder may be anywhere from end to end, and a tangent may be anything;
 - ``a / b`` is ``a * (1/b)``, and ``M(1/x) = M(x) / x**2``, but infinite where x is *lost*, ``|x| <= 8 * eps * M(x)``:
-  fewer than three bits of x are known, and its inverse may be anything. So may its logarithm and its negative powers;
+  fewer than three bits of x are known, and its inverse may be anything. So may its logarithm, its negative powers, and
+  the tangent of what is as close to a pole;
 - nothing is known to less than rounding to denormals leaves: ``M >= |value|`` and ``M >= the smallest normal number``.
   The factors of a product may be multiplied in any order, and those of any two that vanish on the way are lost before
   the others make them large: ``M(a*b*c/d) >= the smallest normal number * any of M(a), M(b), M(c), M(1/d)`` and, of
@@ -304,7 +306,19 @@ class Magnitudes(Arithmetic):
         if operation == "log" or (operation == "Pow" and np.less(values[1], 0).any()):
             pole = np.logical_not(plain[0]) & self._is_lost(_size(values[0]), operands[0].magnitude)
             total = np.where(pole & (np.less(values[-1], 0) | (operation == "log")), self.exact.context.inf, total)
+        if operation == "Mod" or operation in _PERIODS:
+            total = np.where(self._turned(operation, result, operands, plain), _ends(operation, values), total)
         return np.asarray(np.multiply(total, self.exact.number(1 / self.eps)), np.float64)
+
+    def _turned(self, operation: str, result: Any, operands: Sequence[Measured], plain: Sequence[Any]) -> Any:
+        """Where a function goes through a good part of its period between an operand and what rounding makes of it."""
+        errors = [x.magnitude * self.eps * np.logical_not(its) for x, its in zip(operands, plain, strict=True)]
+        with np.errstate(all="ignore"):
+            if operation == "Mod":
+                whole, period = (_size(x.value) for x in operands)
+                return np.maximum(errors[0], errors[1] * (whole / period)) >= period / 8
+            turned = errors[0] >= _PERIODS[operation] / 8
+            return turned | (LOST * errors[0] * _size(result) >= 1) if operation == "tan" else turned
 
     def _errors(self, operand: Measured, plain: Any) -> tuple[Any, ...]:
         if not np.any(plain):
@@ -324,6 +338,15 @@ class Magnitudes(Arithmetic):
     def _is_lost(self, size: Any, magnitude: Any) -> Any:
         """Where fewer than three bits of a value are known."""
         return size <= magnitude * (LOST * self.eps)
+
+
+_PERIODS = {"sin": 2 * np.pi, "cos": 2 * np.pi, "tan": np.pi}
+"""After how much a function comes again."""
+
+
+def _ends(operation: str, values: Sequence[Any]) -> Any:
+    """How far apart the values of a function that turns may be."""
+    return np.absolute(values[1]) if operation == "Mod" else {"sin": 2, "cos": 2, "tan": np.inf}[operation]
 
 
 def _farther(farthest: Any, there: Any, here: Any) -> Any:

@@ -1,9 +1,11 @@
 """Where a kernel cannot follow the equations: values on the way that its dtype cannot hold, and sums that cancel.
 
 A value of elements is too large if it exceeds what the dtype of the kernel holds, up to a margin. What is added up is
-made in float64, and the products that are added as well, so that a square may be too large for the dtype as long as
-nothing but a total takes it; what varies over less than elements is float64 until an element meets it. What is too
-small for the dtype may be 0 where it meets an infinity. What depends on such values is spoilt.
+made in float64, and the products that are added as well, so that a square may be too large for the dtype as long as it
+has no name and nothing but a total takes it; what varies over less than elements is float64 until an element meets it.
+What is too small for the dtype may be 0 where it meets an infinity. A total is NaN of infinities of both signs, and of
+0 times infinity, but may be infinite if a factor that all have makes them so, with which a kernel multiplies once. What
+depends on such values is spoilt.
 
 Where both sides of a comparison are nearly equal, rounding decides it, unless nothing has been rounded on the way: what
 is exact is followed too, through sums and products that have no errors.
@@ -35,10 +37,13 @@ class Ranged:
 
     value: Any  # float64: the numbers
     spoilt: Any  # bool: where a value on the way was too large, or too small beside an infinity
-    product: Any  # bool: where this value is too large itself, and a product: a total may take it
+    # bool: where this value is a product that is too large itself, so that a total may take it, or 0 times infinity, of
+    # which the total is another one where a factor that all have stands outside
+    product: Any
     # bool: where a value on the way may have either sign: a sum has cancelled to less than its rounding
     # errors, or a product is too small for the dtype
     cancelled: Any
+    summed: Any  # bool: where a sum has, which leaves no sign, be it of elements that go into a total
     exact: Any  # bool: where nothing has been rounded to get there, so that a kernel has the very number
     # Whether they differ between rows, and between columns, and whether arrays have gone into them. Only elements do
     # all; all else is float64, whatever the dtype of the kernel.
@@ -51,16 +56,19 @@ class Ranged:
 
     def of_model(self, place: int) -> Ranged:
         """Those of one of many models."""
-        value, spoilt, product, cancelled, exact = (
-            np.broadcast_to(mask, np.shape(mask)[:-1] + np.shape(self.value)[-1:])[..., place]
-            for mask in (self.value, self.spoilt, self.product, self.cancelled, self.exact)
-        )
-        return Ranged(value, spoilt, product, cancelled, exact, self.over)
+        many = np.shape(self.value)[-1:]
+        found: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
+        for name, x in found.items():
+            found[name] = np.broadcast_to(x, np.shape(x)[:-1] + many)[..., place]
+        return Ranged(**found, over=self.over)
 
     @property
     def out_of_range(self) -> Any:
         """Where a kernel may find anything."""
-        return self.spoilt | self.product
+        return self.spoilt | self.product & ~np.isnan(self.value)
+
+
+_ARRAYS = ("value", "spoilt", "product", "cancelled", "summed", "exact")
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class InRange(Arithmetic):
 
     dtype: Any  # of the kernel
     # Whether something is added up. Magnitudes know what an element that is rounded to 0 does to others, but not what
-    # the root of one does to a total, under which it may stand alone.
+    # the root or the sign of one does to a total, under which it may stand alone.
     totals: bool
     # Where each comparison may come out either way: what is compared is nearly equal, and has been rounded, or its sign
     # is not known. Where something is added up, the dtype may round it to 0.
@@ -101,25 +109,29 @@ class InRange(Arithmetic):
         too_large = _all(map(np.isfinite, sizes)) & (size > kind.limit)
         if operation == "Div":
             too_large &= sizes[1] > 0
-        cancelled = _any(operand.cancelled for operand in operands)
-        if operation in ("Mul", "Div", "Pow") or (
-            operation == "Add" and not wide
-        ):  # what nothing is left of has no sign
-            terms = np.maximum(reduce(np.maximum, sizes), kind.least) if operation == "Add" else kind.least
-            cancelled = cancelled | (size <= LOST * kind.eps * terms) & _all(size > 0 for size in sizes) & ~exact
+        cancelled, summed = (_any(getattr(x, name) for x in operands) for name in ("cancelled", "summed"))
+        added = operation == "Add" and not wide
+        if operation in ("Mul", "Div", "Pow") or added:  # what nothing is left of has no sign
+            terms = np.maximum(reduce(np.maximum, sizes), kind.least) if added else kind.least
+            nothing = (size <= LOST * kind.eps * terms) & _all(size > 0 for size in sizes) & ~exact
+            cancelled, summed = cancelled | nothing, summed | (nothing & added & (terms > kind.least))
         spoilt = _any(operand.out_of_range for operand in operands)
         if not wide:  # an element meets what is larger: it is rounded to the dtype
             narrowed = _any((size > kind.limit) & np.isfinite(size) for size in sizes)
             vanished = _any((size > 0) & (size < kind.least) for size in sizes) & _any(map(np.isinf, sizes))
             spoilt = spoilt | narrowed | vanished
-        if self.totals and operation == "sqrt" and not wide:
-            spoilt = spoilt | ((result > 0) & (numbers[0] < kind.least))
+        if self.totals and operation in ("sqrt", "sign") and not wide:  # of what the dtype may round to 0
+            known = operands[0].exact if operation == "sign" else np.False_
+            spoilt = spoilt | ((size > 0) & (sizes[0] < kind.least) & ~known)
         product = np.zeros_like(too_large)
         if operation in ("Mul", "Pow"):
             product = too_large
         else:
             spoilt = spoilt | too_large
-        return Ranged(result, spoilt, product, cancelled, exact, over)
+        if operation in ("Mul", "Div"):
+            given = _all(operand.product | ~np.isnan(operand.value) for operand in operands)
+            product = product | np.isnan(result) & given
+        return Ranged(result, spoilt, product, cancelled, summed, exact, over)
 
     def _is_exact(self, operation: str, operands: Sequence[Ranged], result: Any, dtype: Any) -> Any:
         """Where an operation rounds nothing, nor has anything before it been rounded."""
@@ -148,6 +160,11 @@ class InRange(Arithmetic):
                 spoilt = spoilt | (_all(map(np.isfinite, sizes)) & (largest > limit))
         return replace(result, spoilt=spoilt)
 
+    def named(self, value: Value) -> Value:
+        """A value that has a name: of elements it is rounded to the dtype, whatever is added up of it."""
+        value = self._lifted(value)
+        return replace(value, spoilt=value.out_of_range, product=np.zeros_like(value.product))
+
     def compare(self, relation: str, left: Value, right: Value) -> Any:
         """The comparison of the numbers."""
         left, right = self._lifted(left), self._lifted(right)
@@ -157,6 +174,7 @@ class InRange(Arithmetic):
         if self.totals:
             least = _kind(self.dtype).least
             unsure = unsure | _any((size > 0) & (size < least) for size in sizes)
+            unsure = unsure | (_any(side.summed for side in (left, right)) & elements)
         else:
             nothing = np.inf if elements else _kind(np.float64).least  # of float64 only what is lost whole
             unsure = unsure | _any(side.cancelled & (np.absolute(side.value) < nothing) for side in (left, right))
@@ -171,22 +189,25 @@ class InRange(Arithmetic):
     def rearrange(self, function: Callable[..., Any], *values: Value) -> Value:
         """The function of the numbers, and of what is noted of each."""
         values = tuple(map(self._lifted, values))
-        value, spoilt, product, cancelled, exact = (
-            np.asarray(function(*(getattr(value, name) for value in values)))
-            for name in ("value", "spoilt", "product", "cancelled", "exact")
-        )
-        return Ranged(value, spoilt, product, cancelled, exact, frozenset[str]().union(*(its.over for its in values)))
+        arrays: dict[str, Any] = {
+            name: np.asarray(function(*(getattr(value, name) for value in values))) for name in _ARRAYS
+        }
+        return Ranged(**arrays, over=frozenset[str]().union(*(its.over for its in values)))
 
     def reduce(self, operation: str, value: Value, axis: int, space: Space) -> Value:
         """The reduction in float64, which makes products itself: over rows or columns of matrices, or all in a line."""
         value = self._lifted(value)
         made = FLOAT64.reduce(operation, value.value, axis, space)
-        spoilt, cancelled = (mask.any(axis=axis, keepdims=True) for mask in (value.spoilt, value.cancelled))
+        noted = (value.spoilt, value.cancelled, value.summed)
+        spoilt, cancelled, summed = (mask.any(axis=axis, keepdims=True) for mask in noted)
         count = np.shape(value.value)[axis]  # the largest of nothing is minus infinity, as it should be
         spoilt = spoilt | (np.absolute(made) > _kind(np.float64).limit) & (count > 0)
+        if operation == "Add":
+            unknown = np.isnan(value.value) & ~value.product
+            spoilt = spoilt | np.isnan(made) & ~unknown.any(axis=axis, keepdims=True)
         rounded = operation == "Add" and count > 1
         exact = np.zeros_like(spoilt) if rounded else value.exact.all(axis=axis, keepdims=True)
-        return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, exact, _over(space))
+        return Ranged(made, spoilt, np.zeros_like(spoilt), cancelled, summed, exact, _over(space))
 
     def _lifted(self, value: Value) -> Ranged:
         return value if isinstance(value, Ranged) else self.reduced(value, Space.STEP)
@@ -195,7 +216,7 @@ class InRange(Arithmetic):
 def _fresh(numbers: Any, over: frozenset[str]) -> Ranged:
     value = np.asarray(numbers, np.float64)
     nowhere = np.zeros(value.shape, bool)
-    return Ranged(value, nowhere, nowhere, nowhere, np.ones(value.shape, bool), over)
+    return Ranged(value, nowhere, nowhere, nowhere, nowhere, np.ones(value.shape, bool), over)
 
 
 def _over(space: Space) -> frozenset[str]:

@@ -29,7 +29,7 @@ from optgen.language.powers import roots
 from optgen.language.reductions import EXTENTS, Extent, Reduction, n_cols, n_rows, numel
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
-from optgen.language.sums import InOrder
+from optgen.language.sums import InOrder, is_sum
 from optgen.verify.arithmetic import FLOAT64, Arithmetic, Value
 
 Shape = tuple[int, ...]
@@ -91,7 +91,7 @@ def step(
                     evaluate.everywhere(_plain(arithmetic, held[0])) if is_plain else list(map(arithmetic.array, held))
                 )
         for let in optimizer.equations:
-            evaluate.known[let.target] = evaluate(let.value)
+            evaluate.known[let.target] = list(map(arithmetic.named, evaluate(let.value)))
         # What is a mere hyperparameter becomes a value here.
         new = {s.name: list(map(arithmetic.array, evaluate.at(s.space, s.next))) for s in optimizer.states}
         return evaluate.at(Space.ELEM, symbols.theta.next), new
@@ -358,7 +358,8 @@ def _computation(node: Basic) -> Callable[[_Evaluator], list[Any]]:
 def _applied(operation: str, *nodes: Basic) -> Callable[[_Evaluator], list[Value]]:
     """An operation on nodes."""
     if operation == "Add":
-        exactly = any(map(_is_transcendental, nodes)) or (len(nodes) <= 2 and all(map(_is_given, nodes)))  # noqa: PLR2004
+        exactly = any(map(_is_transcendental, nodes)) and not any(map(_has_difference, nodes))
+        exactly = exactly or (len(nodes) <= 2 and all(map(_is_given, nodes)))  # noqa: PLR2004
         return lambda by: by.each(lambda *terms: by.arithmetic.sum(terms, exactly=exactly), *nodes)
     if operation in ("Mul", "Max", "Min"):  # of any number of operands
         return lambda by: by.each(lambda *values: reduce(partial(by.arithmetic.apply, operation), values), *nodes)
@@ -372,6 +373,11 @@ def _is_given(node: Basic) -> bool:
     """Whether a term has no rounding errors: a sum of two such is rounded once."""
     sign, symbol = node.as_coeff_Mul()
     return node.is_Number or (abs(sign) == 1 and isinstance(symbol, symbols.Hyper | symbols.StepCount))
+
+
+def _has_difference(node: Basic) -> bool:
+    """Whether a term is a product with a sum that varies, ``(lr - lr_min)*cos(t)``: no form of it is any closer."""
+    return isinstance(node, Mul) and any(is_sum(factor) and not factor.is_number for factor in node.args)
 
 
 def _is_transcendental(node: Basic) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import S, default_sort_key
+from sympy import Basic, S, default_sort_key
 from sympy.core.relational import Relational
 
 from optgen.language.domains import domain_of
-from optgen.language.reductions import Reduction
+from optgen.language.reductions import Extent, Reduction
 from optgen.language.spaces import Space
 from optgen.language.spec import Optimizer
 from optgen.language.sums import plain
@@ -254,20 +254,21 @@ def _with_few_bits(value: float) -> float:
 
 @lru_cache
 def is_of_elements(optimizer: Optimizer) -> bool:
-    """Whether each element goes its own way: nothing is added up, and no state is shared."""
-    return not optimizer.reduced_states and not _reductions(optimizer)
+    """Whether each element goes its own way: nothing is added up, no state is shared, and no shape is asked for."""
+    return not optimizer.reduced_states and not _found(optimizer, Reduction, Extent)
 
 
 @lru_cache
 def is_of_tensors(optimizer: Optimizer) -> bool:
     """Whether each tensor goes its own way: nothing but the step is shared by the model."""
-    totals = {node.to for node in _reductions(optimizer)}
+    totals = {node.to for node in _found(optimizer, Reduction)}
     return not {Space.MODEL, Space.GROUP} & (totals | {state.space for state in optimizer.reduced_states})
 
 
-def _reductions(optimizer: Optimizer) -> set[Any]:
+def _found(optimizer: Optimizer, *kinds: type[Basic]) -> set[Any]:
+    """What of some kinds there is in the equations of a rule, and in what its states start from."""
     written = [*(let.value for let in optimizer.equations), *(state.init for state in optimizer.states)]
-    return set().union(*(value.atoms(Reduction) for value in written))
+    return set().union(*(value.atoms(*kinds) for value in written))
 
 
 def slots_of(optimizer: Optimizer) -> list[str]:

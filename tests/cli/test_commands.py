@@ -201,12 +201,25 @@ def test_what_is_not_expected_is_said_without_a_traceback(optgen, monkeypatch):
         (("show", "zzz"), "there is no optimizer or schedule 'zzz': `optgen list` shows what there is"),
         (("show", "adam", "--ir", "--latex"), "choose one of --ir and --latex"),
         (("new", "My-Rule"), "'My-Rule' cannot name a module"),
+        (("new", "_rule"), "'_rule' cannot name a module"),
+        *(
+            (("new", name), f"scripts beside {name}.py that import Python's module {name} would get that file")
+            for name in ("numpy", "numba", "sympy", "optgen", "random")
+        ),
+        (("build", ""), "'' is no name: write one that `optgen list` has"),
+        (("verify", " "), "' ' is no name: write one that `optgen list` has"),
+        (("show", ""), "'' is no name: write one that `optgen list` has"),
+        (("explain", "adam", "--diff", ""), "'' is no name: write one that `optgen list` has"),
+        (("build", "adam", "--target", ""), "there is no target '': choose from cpu"),
+        (("show", "adam", "--target", ""), "there is no target '': choose from cpu"),
+        (("verify", "adam", "--target", ""), "there is no target '': choose from cpu"),
         (("show", "AdamW"), "there is no optimizer or schedule 'AdamW': did you mean adamw"),
         (("show", "centered"), "did you mean rmsprop_centered"),
         (("show", "adam", "--target", "abacus"), "there is no target 'abacus': choose from cpu"),
         (("show", "adam", "--sass", "--target", "cpu"), "--sass shows kernels for GPUs: leave out --target cpu"),
         (("show", "sgdr", "--ptx"), "sgdr is a schedule, which has no kernels"),
         (("build", "."), ". is a folder: name spec files"),
+        (("show", "."), ". is a folder: name spec files"),
         (("list", "zzz"), "nothing fits 'zzz': `optgen list` shows what there is"),
         (("list", "adammw"), "nothing fits 'adammw': did you mean adamw"),
     ],
@@ -418,6 +431,18 @@ def test_new_writes_a_spec_that_builds_as_it_is(optgen, tmp_path):
     status, _, err = optgen("new", "my_rule")
     assert (status, (tmp_path / "my_rule.py").read_text()) == (2, before)
     assert "exists already" in err
+
+
+@pytest.mark.parametrize("name", ["none", "m", "theta"])
+def test_a_new_spec_builds_whatever_it_is_called(optgen, name):
+    assert optgen("new", name)[0] == 0
+    assert optgen("build", f"{name}.py")[::2] == (0, "")
+
+
+def test_a_rule_is_found_beside_a_folder_of_its_name(optgen, tmp_path):
+    (tmp_path / "adam").mkdir()
+    assert optgen("build", "adam")[::2] == (0, "")
+    assert optgen("show", "adam")[::2] == (0, "")
 
 
 def test_build_json_says_what_became_of_each(optgen, tmp_path):

@@ -249,7 +249,7 @@ REFUSED = {
     ),
     "a stream that is no number": (
         [Let(theta.next, theta - normal(seed, t))],
-        "the stream of `normal(seed, t)` is `t`, no whole number of 0 or more",
+        "the stream of `normal(seed, t)` is `t`, no whole number from 0 to 65535",
         "theta' = theta - normal(seed, t)",
         "write a literal number: normal(seed, 1)",
     ),
@@ -257,6 +257,12 @@ REFUSED = {
         [Let(theta.next, theta - normal(seed, -1))],
         "is `-1`, no whole number",
         "",
+        "a literal number",
+    ),
+    "a stream that the counter has no room for": (
+        [Let(theta.next, theta - normal(seed, 2**16))],
+        "the stream of `normal(seed, 65536)` is `65536`, no whole number from 0 to 65535",
+        "theta' = theta - normal(seed, 65536)",
         "a literal number",
     ),
     "a stream between two": (
@@ -376,3 +382,9 @@ def test_a_draw_varies_over_elements_and_is_no_number():
     assert rule.spaces[a] is ELEM
     assert rule.draws == (normal(seed, 1), normal(seed))
     assert [h.name for h in rule.hypers] == ["lr", "seed"]
+
+
+def test_of_a_draw_without_a_seed_one_thing_is_said():
+    with pytest.raises(SpecError) as caught:
+        Optimizer("rule", "Rule", [Let(theta.next, theta - normal(1))])
+    assert [problem.what.split(" is ")[0] for problem in caught.value.problems] == ["the seed of `normal(1)`"]

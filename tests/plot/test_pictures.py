@@ -1,5 +1,6 @@
 """What is drawn can be read: labels lie apart and inside, files are the same each time."""
 
+import math
 import re
 import sys
 from itertools import pairwise
@@ -10,6 +11,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from optgen.cli import main
+from optgen.errors import UsageError
 from optgen.plot import curves, maps
 from optgen.plot.canvas import _spread, canvas, label_ends, look
 from optgen.plot.runs import Path
@@ -120,6 +122,8 @@ def test_a_picture_says_one_thing(optgen, tmp_path, arguments, says):
         (("heat", "adamw", "--y", "alpha"), "adamw has no hyperparameter 'alpha': choose two of lr"),
         (("heat", "adamw", "--y", "lr"), "both axes are lr"),
         (("schedules", "adam"), "adam is no schedule"),
+        (("schedules", "noam", "--set", "lr=-1"), "lr = -1 of noam: expected a number in [0, inf)"),
+        (("schedules", "noam", "--set", "warmup=inf"), "warmup = inf of noam: expected a number in"),
         (("rectification", "adamw"), "adamw has no rho that follows from the step alone"),
     ],
 )
@@ -127,6 +131,20 @@ def test_wrong_use_says_what_to_do(optgen, tmp_path, arguments, complaint):
     status, err = optgen(*arguments)
     assert (status, complaint in " ".join(err.split())) == (2, True)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "kind"),
+    [
+        (lambda t: 1 / (t - 3), "ZeroDivisionError"),
+        (lambda t: math.log(3 - t), "ValueError"),
+        (lambda t: math.exp(1000 * (t - 2)), "OverflowError"),
+        (lambda t: max((2.5 - t) ** 0.5, 0), "TypeError"),
+    ],
+)
+def test_a_schedule_without_a_value_is_named_with_the_step(tmp_path, schedule, kind):
+    with pytest.raises(UsageError, match=rf"^mine has no value at step 3 \({kind}: .*--set"):
+        curves.draw_schedules([("mine", schedule)], 50, tmp_path / "mine.svg")
 
 
 def test_without_matplotlib_it_says_what_to_install(optgen, monkeypatch):

@@ -93,6 +93,17 @@ def test_a_resumed_run_goes_on_along_it() -> None:
         ),
         (lambda t: math.nan if t == 2 else 0.1, ValueError, "the schedule of lr at t = 2: lr = nan"),
         (lambda t: None if t == 2 else 0.1, TypeError, "the schedule of lr at t = 2: lr: expected a real number"),
+        *(
+            (schedule, ValueError, rf"^adamw: the schedule of lr at t = 2: it has no value there \({kind}.* from t = 1")
+            for schedule, kind in (
+                (lambda t: 0.1 / abs(t - 2), "ZeroDivisionError"),
+                (lambda t: 0.1 * math.exp(1000 * (t - 1)), "OverflowError"),
+                (lambda t: 0.1 + math.log(2 - t), "ValueError"),
+                (lambda t: max(0.1, (1 - t) ** 0.5), "TypeError"),
+                (lambda t: [0.1][t - 1], "IndexError"),
+                (lambda t: {1: 0.1}[t], "KeyError"),
+            )
+        ),
     ],
 )
 def test_what_it_says_is_checked_before_anything_changes(schedule: Any, error: type[Exception], message: str) -> None:
@@ -153,8 +164,8 @@ def test_what_cannot_be_called_with_a_step_is_refused_at_once(schedule: Any, unc
 @pytest.mark.parametrize(
     ("schedule", "error", "message"),
     [
-        (lambda _: None, TypeError, r"^the schedule of lr at t = 2: lr: expected a real number"),
-        (lambda _: -1.0, ValueError, r"^the schedule of lr at t = 2: lr = -1.0 is outside its domain"),
+        (lambda _: None, TypeError, r"^adamw: the schedule of lr at t = 2: lr: expected a real number"),
+        (lambda _: -1.0, ValueError, r"^adamw: the schedule of lr at t = 2: lr = -1.0 is outside its domain"),
     ],
 )
 def test_what_is_set_is_asked_of_the_next_step_first(

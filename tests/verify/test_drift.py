@@ -8,11 +8,13 @@ from sympy import Eq, Mod, Piecewise, sqrt
 
 from optgen import Let, Optimizer, RowMean, RowNorm, g, local, state, t, theta
 from optgen.build import target_named
+from optgen.combinators import accumulate
 from optgen.hypers import eps, lr
 from optgen.pipeline import source
+from optgen.specs.adam import adam
 from optgen.targets.base import Origin
 from optgen.verify import drift
-from optgen.verify.candidate import QUICK, Candidate, Verdict
+from optgen.verify.candidate import QUICK, Candidate, Verdict, failures
 
 lost = state("lost")
 ROUNDED = {"head(far)": "far", "tail(far)": "0*far"}
@@ -45,6 +47,16 @@ def findings(candidate):
 def few_steps(monkeypatch):
     """Enough to tell right from wrong."""
     monkeypatch.setattr(drift, "STEPS", 20_000)
+    monkeypatch.setattr(drift, "AGAIN", 10_080)
+
+
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize("steps", [3, 7, 32])
+def test_a_cycle_that_is_no_part_of_half_a_run_goes_on_where_it_is(steps, tmp_path):
+    rule = accumulate(adam, steps=steps)
+    path = tmp_path / "rule.py"
+    path.write_text(source(rule, target_named("cpu"), Origin("0", "specs/rule.py", "0")), encoding="utf-8")
+    assert not failures(list(findings(Candidate(rule, path)).values()))
 
 
 @pytest.mark.usefixtures("few_steps")

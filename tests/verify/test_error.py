@@ -8,7 +8,7 @@ import pytest
 import sympy
 from sympy import Abs, Max, Piecewise, Rational, sqrt
 
-from optgen.language.hypers import beta1
+from optgen.language.hypers import beta1, beta2
 from optgen.language.reductions import TensorMax, TensorMean, TensorSum
 from optgen.language.spec import Let, Optimizer
 from optgen.language.symbols import g, t, theta
@@ -63,6 +63,12 @@ def test_a_scalar_has_no_excuse_for_cancellation() -> None:
     assert float(measured(theta * scalar, 1.0).magnitude[0]) == pytest.approx(0.1)
 
 
+def test_a_product_with_a_difference_is_as_wrong_as_float64_leaves_that() -> None:
+    low = beta1.with_default(1e-12)
+    scalar = (low - beta2) * sympy.exp(-t / 10**12) + beta2  # 2e-12
+    assert float(measured(theta * scalar, 1.0).magnitude[0]) == pytest.approx(2 * 2.0**-52 / EPS, rel=0.01)
+
+
 def test_a_power_answers_for_the_rounding_of_its_exponent() -> None:
     x = 1e20
     rounding = abs(float(np.float32(0.3)) - 0.3) / EPS * math.log(x)
@@ -85,6 +91,27 @@ def test_the_inverse_of_what_is_lost_may_be_anything() -> None:
     assert quotient.magnitude[1] < 3
     assert measured(1 / (theta - g), 1 + EPS, 1.0).magnitude[0] == inf
     np.testing.assert_array_equal(FLOAT32.ulps(np.float32([nan, 1.0]), quotient), [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("expression", "x", "y", "error"),
+    [
+        (sympy.sin(theta), 1e8, 0, 2),
+        (sympy.cos(theta - g), 1e8, 1e8, 2),
+        (sympy.tan(theta), 1e8, 0, inf),
+        (sympy.tan(theta), math.pi / 2 - 5e-7, 0, inf),  # a pole is as close as eight roundings
+        (sympy.tan(theta), math.pi / 2 - 1e-5, 0, 2e3),
+        (sympy.Mod(theta, 3), 1e9, 0, 3),
+        (sympy.Mod(theta, g), 1e9, 3, 3),
+        (sympy.Mod(theta, theta - g), 1e4, 1e4 - 1, 1),  # of the divisor a thousandth is unknown, ten thousand times
+        (sympy.Mod(theta, 3), 100, 0, 100 * EPS),
+    ],
+    ids=str,
+)
+def test_a_function_that_turns_within_what_is_unknown_may_be_anywhere(
+    expression: Any, x: float, y: float, error: float
+) -> None:
+    assert float(measured(expression, x, y).magnitude[0]) * EPS == pytest.approx(error, rel=0.3)
 
 
 def test_a_step_hands_magnitudes_on() -> None:

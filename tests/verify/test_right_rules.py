@@ -5,7 +5,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Abs, And, Eq, Interval, Max, Min, Mod, Piecewise, Rational, cos, exp, log, oo, pi, sign, sqrt
+from sympy import (
+    Abs,
+    And,
+    Eq,
+    Interval,
+    Max,
+    Min,
+    Mod,
+    Piecewise,
+    Rational,
+    cos,
+    exp,
+    log,
+    oo,
+    pi,
+    sign,
+    sin,
+    sqrt,
+    tan,
+)
 
 import optgen
 from optgen import (
@@ -28,12 +47,17 @@ from optgen import (
     g,
     hyper,
     local,
+    n_cols,
+    n_rows,
+    numel,
     state,
     t,
     theta,
 )
-from optgen.combinators import cautious, lookahead
+from optgen.combinators import cautious, centralized, lookahead
 from optgen.hypers import beta1, beta2, eps, lr
+from optgen.specs.lion import lion
+from optgen.specs.rprop import rprop
 from optgen.specs.sgdw import sgdw_schedule
 from optgen.verify import memory, mutate, numerics, reference, settings, translation
 from optgen.verify.candidate import Candidate, Effort, Verdict, failures
@@ -120,6 +144,54 @@ def test_a_state_of_the_model_has_one_value_where_numbers_are_made_special() -> 
         Let(theta.next, theta - vt),
     )
     assert not failures(list(numerics.check(candidate_of(*step), FEW)))
+
+
+@pytest.mark.parametrize("turns", [tan(g * theta), sin(g * theta), g * sin(t**t), Mod(g * theta, 3)])
+def test_of_a_function_that_turns_within_a_rounding_nothing_is_asked(turns: Any) -> None:
+    assert not failures(list(numerics.check(candidate_of(Let(theta.next, theta - lr * turns)), Effort(draws=300))))
+
+
+@pytest.mark.parametrize(
+    ("whole", "value"),
+    [
+        (vr, RowMean(g * vr) + 1),
+        (vt, TensorMean(-g * theta * vt)),
+        (vg, ModelMean(g * vg)),
+        (vr, RowMean((g + theta) / vr)),
+        (vr, RowMean(g / (sqrt(vr) + eps)) ** 2),
+    ],
+)
+def test_an_infinite_factor_of_all_that_is_added_up_may_stand_outside(whole: Any, value: Any) -> None:
+    step = Let(whole.next, value), Let(theta.next, theta - lr * g * whole.next)
+    assert not failures(list(numerics.check(candidate_of(*step), Effort(draws=100))))
+
+
+def test_what_has_a_name_is_rounded_before_it_is_added_up() -> None:
+    step = Let(u, g * vr), Let(vr.next, RowMean(u) + 1), Let(theta.next, theta - lr * g * vr.next)
+    assert not failures(list(numerics.check(candidate_of(*step), Effort(draws=200))))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        (Let(m.next, m / 2 + g * numel), Let(theta.next, theta - lr * m.next)),
+        (Let(m.next, m / 2 + g + n_rows), Let(theta.next, theta - lr * m.next)),
+        (Let(m.next, numel), Let(theta.next, theta - lr * g / m.next)),
+        (Let(m.next, Piecewise((g, g > n_cols), (m, True))), Let(theta.next, theta - lr * m.next)),
+        (Let(theta.next, theta - lr * g * n_cols / (n_rows + 1)),),
+    ],
+    ids=str,
+)
+def test_a_shape_is_all_that_a_rule_takes_of_a_tensor(step: tuple[Let, ...]) -> None:
+    candidate = candidate_of(*step)
+    for part in (translation, memory, numerics):
+        assert not failures(list(part.check(candidate, FEW)))
+
+
+@pytest.mark.parametrize("rule", [centralized(rprop), cautious(centralized(lion))])
+def test_a_sign_of_what_is_rounded_to_0_or_has_cancelled_is_not_known(rule: Optimizer) -> None:
+    candidate = Candidate(rule, Path(str(optgen.compile(rule).__file__)))
+    assert not failures(list(numerics.check(candidate, Effort(draws=100))))
 
 
 TENTH = Rational(1, 10)

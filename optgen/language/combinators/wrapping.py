@@ -30,7 +30,7 @@ def wrapper(function: Function) -> Function:
     @wraps(function)
     def checked(optimizer: Any, *arguments: Any, **options: Any) -> Optimizer:
         if not isinstance(optimizer, Optimizer):
-            what = f"it wraps no optimizer but a {type(optimizer).__name__}"
+            what = f"it wraps no optimizer but what is of type {type(optimizer).__name__}"
             raise refused(function.__name__, optimizer, what, "hand it an Optimizer")
         try:
             for name, value in parameters.bind(optimizer, *arguments, **options).arguments.items():
@@ -144,12 +144,11 @@ def scalar(optimizer: Optimizer, value: Any) -> Any:
     known = {symbol.name: symbol for symbol in optimizer.hypers}
     expression = exact(value)
     if not isinstance(expression, Expr):
-        raise refused("a wrapper", optimizer, f"it is given {value!r}, no number", "write it in t and hyperparameters")
+        raise TypeError(f"{value!r} is no number")  # which `wrapper` says of the one that is being applied
     expression = expression.xreplace({symbol: known.get(symbol.name, symbol) for symbol in expression.atoms(Hyper)})
     space = space_of(expression, {})
     if space is not Space.STEP:
-        what = f"it is given {text(expression)}, one value {space.each}, for what is one value a step"
-        raise refused("a wrapper", optimizer, what, "write it in t and hyperparameters")
+        raise ValueError(f"{text(expression)} is one value {space.each}, where one value a step is wanted")
     return expression
 
 

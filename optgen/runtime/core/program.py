@@ -271,7 +271,7 @@ class Program:
         Raises
         ------
         TypeError, ValueError
-            If a schedule returns what `checked` refuses.
+            If a schedule returns what `checked` refuses, or has no value at this step.
         """
         if not any(map(callable, kept.values())):
             return kept  # type: ignore[return-value]  # floats, and a step takes as long as what is asked of it here
@@ -281,11 +281,17 @@ class Program:
         return name in self.hypers and callable(value)
 
     def _scheduled(self, name: str, schedule: Callable[[int], float], t: int) -> float:
-        value = schedule(t)
+        whose = f"{self.name}: the schedule of {name} at t = {t}"
+        try:
+            value = schedule(t)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # whatever else it raises, it means
+            what = f"it has no value there ({type(error).__name__}: {error})"
+            how = f"make it return a number in {self.hypers[name].domain} at every step, from t = 1 on"
+            raise ValueError(f"{whose}: {what}; {how}") from error
         try:
             return self._checked(name, value)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"the schedule of {name} at t = {t}: {error}") from None
+            raise type(error)(f"{whose}: {error}") from None
 
     def _checked(self, name: str, value: Any) -> float:
         if name in OPTIONS:
