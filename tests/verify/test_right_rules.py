@@ -279,9 +279,10 @@ def test_a_sign_of_what_names_stand_for_that_is_wrong_is_found(tmp_path: Path) -
         )
 
 
-def test_a_value_that_two_sweeps_write_in_other_names_is_one() -> None:
+@pytest.mark.parametrize("rule", [cautious(lookahead(sgdw_schedule)), cautious(centralized(lion))])
+def test_a_value_that_two_sweeps_write_in_other_names_is_one(rule: Optimizer) -> None:
     """What is added up in one sweep and used in the next, where it is made of what the first has no use for."""
-    candidate = Candidate(stacked := cautious(lookahead(sgdw_schedule)), Path(str(optgen.compile(stacked).__file__)))
+    candidate = Candidate(rule, Path(str(optgen.compile(rule).__file__)))
     assert not failures(list(translation.check(candidate, FEW)))
 
 

@@ -95,7 +95,8 @@ class SymbolicRun:
     def is_equal_written_out(self, *sides: Expr) -> bool:
         """Whether algebra shows two values equal without the names that one of them alone is made of."""
         while names := reduce(xor, (side.free_symbols for side in sides)) & self.computed.keys():
-            sides = tuple(side.xreplace({name: self.computed[name] for name in names}) for side in sides)
+            latest = [name for name in self.computed if name in names][-1]  # others may be what it is made of
+            sides = tuple(side.xreplace({latest: self.computed[latest]}) for side in sides)
         return not any(side.has(reductions.Reduction) for side in sides) and equal(*sides)
 
     def value(self, node: nodes.Expression, names: Names) -> Expr:
