@@ -130,6 +130,12 @@ def test_a_condition_that_is_in_part_one_of_the_whole_model_is_proved() -> None:
     assert {finding.verdict for finding in found} == {Verdict.PROVED}
 
 
+def test_of_many_conditions_on_t_each_step_has_some_that_hold() -> None:
+    each = [(g * k, Eq(Mod(t, 20), k)) for k in range(1, 20)]
+    found = list(translation.check(candidate_of(Let(theta.next, theta - lr * Piecewise(*each, (0, True)))), FEW))
+    assert {finding.verdict for finding in found} == {Verdict.PROVED}
+
+
 @pytest.mark.parametrize("always", [p >= 0, p <= Rational(1, 2), p < 1, lr >= 0])
 def test_what_is_true_in_the_whole_domain_of_a_hyperparameter_is_no_choice(always: Any) -> None:
     chosen = Let(m.next, beta1 * m + p * Piecewise((last_g, always), (last_theta, True)))

@@ -180,12 +180,21 @@ def _cases(optimizer: Optimizer, functions: Functions) -> Iterator[Assumed]:
             known = condition in conditions or Not(condition) in conditions
             if not known and condition.atoms(Named) <= host:
                 conditions.append(condition)
-    if 2 ** len(conditions) > CASES:
+    of_steps = _at_steps([condition for condition in conditions if condition.free_symbols == {t}])
+    others = [condition for condition in conditions if condition.free_symbols != {t}]
+    if len(of_steps) * 2 ** len(others) > CASES:
         raise Rejected(f"it has {len(conditions)} conditions on scalars, too many to try every case")
-    for truth in product((True, False), repeat=len(conditions)):
-        case = Assumed(tuple(zip(conditions, truth, strict=True)))
-        if _can_be(case) and _is_in_domains(case) and _agrees(case, _equations(optimizer)):
+    for at_step, truth in product(of_steps, product((True, False), repeat=len(others))):
+        case = Assumed((*at_step, *zip(others, truth, strict=True)))
+        if _is_in_domains(case) and _agrees(case, _equations(optimizer)):
             yield case
+
+
+def _at_steps(conditions: Sequence[Relational]) -> list[tuple[tuple[Relational, bool], ...]]:
+    """What conditions on t alone are at steps, each that comes about once. Thresholds are close to whole numbers."""
+    numbers = {int(number) for condition in conditions for number in condition.atoms(sympy.Number)}
+    steps = sorted({max(1, number + near) for number in {*numbers, 1} for near in range(-2, 40)})
+    return list(dict.fromkeys(tuple((its, bool(its.subs(t, step))) for its in conditions) for step in steps))
 
 
 def _agrees(case: Assumed, equations: Mapping[Named, Expr]) -> bool:
@@ -216,11 +225,3 @@ def _is_in_domains(case: Assumed) -> bool:
         if hyper.domain.intersect(values).is_empty:
             return False
     return True
-
-
-def _can_be(case: Assumed) -> bool:
-    """Whether there is a step at which what a case says of t alone is true. Thresholds are close to whole numbers."""
-    of_t = [(condition, holds) for condition, holds in case.truth if condition.free_symbols == {t}]
-    numbers = {int(number) for condition, _ in of_t for number in condition.atoms(sympy.Number)}
-    steps = sorted({max(1, number + near) for number in {*numbers, 1} for near in range(-2, 40)})
-    return any(all(bool(condition.subs(t, step)) == holds for condition, holds in of_t) for step in steps)
