@@ -109,7 +109,7 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     @classmethod
     def _signature(cls) -> Signature:
-        """What it is told beside parameters and how slots are stored."""
+        """What it is told beside parameters, how slots are stored and how tensors are seen."""
         if cls.family is not None:
             its = signature(theirs(cls.__name__).__init__)
             return its.replace(parameters=list(its.parameters.values())[2:], return_annotation=Signature.empty)

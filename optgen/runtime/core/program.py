@@ -27,7 +27,7 @@ Value = float | Callable[[int], float]
 Call = partial[Any]
 """A call that is still to be made: a kernel with its arguments, say."""
 OPTIONS = ("store", "rounding", "rounding_seed", "master", "kahan", "as_matrices")
-"""The arguments of optimizers that say how slots are stored: see `optgen.runtime.core.storage`."""
+"""The arguments of optimizers that say how slots are stored and tensors seen: see `optgen.runtime.core.storage`."""
 _EXACT = 2**53
 """Up to here every integer is a float64."""
 

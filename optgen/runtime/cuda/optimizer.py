@@ -52,7 +52,8 @@ class FusedOptimizer(OptimizerBase):
         Hyperparameters by name, for all groups that say nothing else. A callable is a schedule: it is called with the
         number of each step, 1 at the first, and returns the number to use.
     store, rounding, rounding_seed, master, kahan, as_matrices : optional
-        How slots are stored, as `optgen.runtime.cpu.optimizer.FusedOptimizer` takes it, and with the same chances.
+        How slots are stored and tensors seen, as `optgen.runtime.cpu.optimizer.FusedOptimizer` takes it, and with the
+        same chances.
 
     Raises
     ------
