@@ -102,7 +102,11 @@ class TorchOptimizer(torch.optim.Optimizer):
             probe = theirs(cls.__name__)([torch.zeros(())], *args, **given)  # refuses what torch refuses
             found: dict[str, Any] = probe.defaults
         else:
-            bound = named.bind(*args, **given)
+            try:
+                bound = named.bind(*args, **given)
+            except TypeError as error:
+                names = [*named.parameters, *OPTIONS]
+                raise TypeError(f"{cls.__name__}: {error}; expected params and some of {', '.join(names)}") from None
             bound.apply_defaults()
             found = dict(bound.arguments)
         return found

@@ -36,6 +36,7 @@ class Holdings:
         self._given = as_given(params)
         self._options = {name: value for name, value in given.items() if name in OPTIONS}
         self._defaults = {name: value for name, value in given.items() if name not in OPTIONS}
+        self._refuse_unknown(self._defaults)
         self._groups = tuple(self._completed(k, its) for k, its in enumerate(self._given.hypers))
         self._constant: tuple[Mapping[str, Value], ...] = ()
         """The groups once it is known that none has a schedule."""
@@ -71,6 +72,14 @@ class Holdings:
         columns += [memory.addresses(values) for values in self._rest.values()]
         self._columns = np.array([self._slots[0], *columns])
         self._begin(first, self._cohorts)
+
+    def _refuse_unknown(self, names: Iterable[str]) -> None:
+        """Complain of a name that is given for all groups and that neither a hyperparameter nor an option has."""
+        hypers = self.program.hypers
+        for name in names:
+            if name not in hypers:
+                expected = f"one of {', '.join(hypers)}, or of the options {', '.join(OPTIONS)}"
+                raise TypeError(f"{self.program.name} has no hyperparameter {name!r}: expected {expected}")
 
     def _completed(self, group: int, its: Mapping[str, Any]) -> dict[str, Value]:
         """Every hyperparameter of a group: its own, else as it was given for all, else the default."""
