@@ -13,10 +13,10 @@ from optgen.bench.peers import COMPILED, PEERS
 
 @dataclass(frozen=True)
 class StoredAs:
-    """How the slots of an optimizer are stored."""
+    """How the slots of an optimizer are stored, and how it sees tensors."""
 
     dtype: str = "float32"  # of parameters and gradients, and of all states but for what the options say
-    # What the optimizer is made with: ``store``, ``rounding``, ``master``, ``kahan``
+    # What the optimizer is made with: ``store``, ``rounding``, ``master``, ``kahan``, ``as_matrices``
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:

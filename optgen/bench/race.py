@@ -124,6 +124,8 @@ def _reason(peer: str, heat: Heat, pace: Pace, need: float) -> str:
     library = peers.LIBRARY[peer]
     if library in peers.missing():
         return peers.missing()[library]
+    if heat.kept.options.get("as_matrices"):
+        return "it does not see convolutions as matrices"
     if heat.kept.options:
         return "it stores states as parameters are"
     if peer in peers.COMPILE_AT_MOST:

@@ -233,6 +233,9 @@ def _bench(
     rounding: Annotated[str, typer.Option(help="How they are rounded: nearest or stochastic.")] = "",
     master: Annotated[bool, typer.Option("--master", help="Keep a copy in float32 of parameters of 16 bits.")] = False,
     kahan: Annotated[bool, typer.Option("--kahan", help="Keep what parameters of 16 bits lack.")] = False,
+    as_matrices: Annotated[
+        bool, typer.Option("--as-matrices", help="See convolutions as matrices, of a row for each output.")
+    ] = False,
     threads: Annotated[str, typer.Option(help="On how many threads, with commas; all unless given.")] = "",
     against: Annotated[
         str,
@@ -249,7 +252,7 @@ def _bench(
     """Time steps, in turns with what memory allows and with PyTorch, optax and DeepSpeed where they are installed."""
     from optgen.cli.bench import Options, run
 
-    asked = Options(shapes, dtype, store, rounding, master, kahan, threads, against)
+    asked = Options(shapes, dtype, store, rounding, master, kahan, as_matrices, threads, against)
     run(names or [], asked, out, pictures, quick=quick, of_all=of_all)
 
 

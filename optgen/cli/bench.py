@@ -56,13 +56,14 @@ class Options:
     rounding: str = ""
     master: bool = False
     kahan: bool = False
+    as_matrices: bool = False
     threads: str = ""
     against: str = ""
 
     @property
     def said(self) -> list[str]:
         """The options that are used."""
-        return [f"--{name}" for name, value in vars(self).items() if value]
+        return [f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value]
 
 
 def run(
@@ -185,7 +186,8 @@ def _kept(choice: Choice, asked: Options, *, of_all: bool) -> list[StoredAs]:
     """In which ways the slots of a rule are stored."""
     states = _states(choice)
     store = dict(_stored(word, states, choice[1].name) for word in _words(asked.store))
-    options = {"store": store, "rounding": asked.rounding, "master": asked.master, "kahan": asked.kahan}
+    plain = {name: getattr(asked, name) for name in ("rounding", "master", "kahan", "as_matrices")}
+    options = {"store": store, **plain}
     options = {name: value for name, value in options.items() if value}
     formats = [_format(word, "--dtype") for word in _words(asked.dtype)]
     if not of_all or formats or options:

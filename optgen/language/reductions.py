@@ -1,9 +1,10 @@
 """Reductions: the only way from a larger space to a smaller one.
 
 They are atoms of the language: written out in the equation, never implied. SymPy leaves them unevaluated. A tensor is
-seen as a stack of matrices, of its last two dimensions; a vector as a matrix of one row, a number as one of one
-element. What already varies over less than elements counts once for every element: ``TensorMean(RowMax(g))`` is the
-mean over the elements of what each finds in its row. A tensor without elements takes no part.
+seen as a stack of matrices, of its last two dimensions, unless an optimizer is told to see it ``as_matrices``; a vector
+as a matrix of one row, a number as one of one element. What already varies over less than elements counts once for
+every element: ``TensorMean(RowMax(g))`` is the mean over the elements of what each finds in its row. A tensor without
+elements takes no part.
 """
 
 from __future__ import annotations

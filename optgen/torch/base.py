@@ -102,14 +102,18 @@ class TorchOptimizer(torch.optim.Optimizer):
             probe = theirs(cls.__name__)([torch.zeros(())], *args, **given)  # refuses what torch refuses
             found: dict[str, Any] = probe.defaults
         else:
-            bound = named.bind(*args, **given)
+            try:
+                bound = named.bind(*args, **given)
+            except TypeError as error:
+                names = [*named.parameters, *OPTIONS]
+                raise TypeError(f"{cls.__name__}: {error}; expected params and some of {', '.join(names)}") from None
             bound.apply_defaults()
             found = dict(bound.arguments)
         return found
 
     @classmethod
     def _signature(cls) -> Signature:
-        """What it is told beside parameters and how slots are stored."""
+        """What it is told beside parameters, how slots are stored and how tensors are seen."""
         if cls.family is not None:
             its = signature(theirs(cls.__name__).__init__)
             return its.replace(parameters=list(its.parameters.values())[2:], return_annotation=Signature.empty)

@@ -17,7 +17,7 @@ from optgen.runtime.core import arrays, beginning
 from optgen.runtime.core.cohorts import Cohort, Coming, cohorts_of, coming
 from optgen.runtime.core.evaluation import evaluated
 from optgen.runtime.core.program import Array, Call, Program
-from optgen.runtime.core.reduced import Reduced, allocated, cuts_of, filled, views
+from optgen.runtime.core.reduced import Reduced, allocated, cuts_of, filled, had_otherwise, views
 from optgen.runtime.core.storage import HALF, Storage, Wanted, beside, computed_for
 from optgen.runtime.core.table import CHUNK, Cuts
 from optgen.runtime.core.turn import run
@@ -193,11 +193,11 @@ class Share:
 
     def _adopt(self, k: int, key: str, new: Any, kind: str) -> None:
         """Let a tensor be a state, with the values of the one that was."""
-        its = self._state(k)
-        old = its.get(key)
+        old = self._state(k).get(key)
         if isinstance(old, torch.Tensor):
             if old.shape != new.shape:
-                what = f"expected a tensor of shape {tuple(new.shape)}, got {tuple(old.shape)}"
+                more = had_otherwise(kind, self._shape(k), tuple(old.shape), as_matrices=self._wanted.as_matrices)
+                what = f"expected a tensor of shape {tuple(new.shape)}, got {tuple(old.shape)}{more}"
                 raise ValueError(f"state of params[{k}], {key!r}: {what}")
             new.copy_(old.detach())
         elif isinstance(old, int | float):

@@ -149,6 +149,9 @@ def test_who_cannot_take_part_is_said_with_a_reason(subject):
     assert all(
         "not installed" in why or "as parameters are" in why for why in race.entered(of_rule, other).left_out.values()
     )
+    seen = replace(many, kept=StoredAs(options={"as_matrices": True}), against=("torch foreach",))
+    (why,) = race.entered(of_rule, seen).left_out.values()
+    assert "not installed" in why or "as matrices" in why
     assert not race.entered(subject("lamb"), replace(many, rule="lamb", against=("torch fused",))).left_out
 
 

@@ -39,6 +39,14 @@ def test_rules_are_timed_printed_and_written(bench, tmp_path):
         assert words in out
 
 
+def test_convolutions_are_seen_as_matrices_if_so_asked(bench, tmp_path):
+    asked = ["sm3", "--quick", "--against", "none", "--shapes", "3x2", "--threads", "1", "--as-matrices"]
+    status, out, _ = bench(*asked, "--json", "found.json")
+    (its,) = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert (status, its["stored"]) == (0, "float32, as_matrices")
+    assert "sm3, float32, as_matrices, 1 thread" in out
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -52,6 +60,7 @@ def test_rules_are_timed_printed_and_written(bench, tmp_path):
         ("adamw --json nowhere/found.json", "there is no folder nowhere"),
         ("adamw --quick --shapes 4 --against none --master", "expected parameters in bfloat16"),
         ("--shapes 4", "say for which rules"),
+        ("--as-matrices", "--as-matrices: say for which rules"),
         ("cosine_decay", "no kernel to time"),
         ("mine.py", "there is no such file"),
     ],

@@ -142,6 +142,8 @@ def test_decays_by_either_name(torch: Any, ours: Any) -> None:
     assert "beta2" not in groups[0]
     with pytest.raises(TypeError, match="unexpected keyword argument"):
         ours.AdamW([param], beta=0.5)
+    with pytest.raises(TypeError, match=r"^Lion: .*'beta'; expected params and some of lr, betas, .* as_matrices$"):
+        ours.Lion([param], beta=0.5)
     with pytest.raises(ValueError, match="outside its domain"):
         ours.Lion([param], lr=-1.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,19 @@ def test_a_state_dict_is_of_the_same_shapes(generated_by_name: Any) -> None:
     np.testing.assert_array_equal(later.state["r"][0], ours.state["r"][0])
     assert later.state["r"][0].shape == (8, 1, 1, 1)
     assert later.state["c"][0].shape == (1, 4, 3, 3)
-    with pytest.raises(ValueError, match=r"r\.0.*\(8, 4, 3, 1\)"):
-        kind(drawn(0)).load_state_dict(ours.state_dict())
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_state_dict_of_tensors_seen_the_other_way_is_refused_in_words(generated_by_name: Any, *, there: bool) -> None:
+    kind = generated_by_name("adafactor").kind
+    one, another = kind(drawn(0), as_matrices=there), kind(drawn(0), as_matrices=not there)
+    expected, got = (re.escape(str(its.state["r"][0].shape)) for its in (another, one))
+    said = rf"'r\.0': expected shape {expected}, got {got}, as optimizers with as_matrices={there} have it; make"
+    with pytest.raises(ValueError, match=said):
+        another.load_state_dict(one.state_dict())
+    wrong = {**another.state_dict(), "r.0": np.zeros(5)}
+    with pytest.raises(ValueError, match=r"got \(5,\)$"):
+        another.load_state_dict(wrong)
 
 
 def test_groups_that_are_added_are_seen_so_too(generated_by_name: Any) -> None:

@@ -277,7 +277,10 @@ REFUSED = {
     "kahan in float32": ({"kahan": True}, r"kahan: expected parameters in bfloat16 or float16"),
     "no flag": ({"master": 1}, r"master: expected True or False, got int"),
     "both": ({"master": True, "kahan": True}, r"expected one of them at most"),
-    "what there is not": ({"stored": {}}, r"adamw has no hyperparameter 'stored'"),
+    "what there is not": (
+        {"stored": {}},
+        r"^adamw has no hyperparameter 'stored': expected one of lr, .* eps, or of the options store, .* as_matrices$",
+    ),
 }
 
 
@@ -285,6 +288,8 @@ REFUSED = {
 def test_what_is_refused(options, says):
     with pytest.raises((TypeError, ValueError), match=says):
         adamw.AdamW([np.ones(3, np.float32)], **options)
+    with pytest.raises((TypeError, ValueError), match=says):
+        adamw.AdamW([{"params": [np.ones(3, np.float32)]}], **options)
 
 
 @pytest.mark.parametrize("theta", ["float32", "float16"])

@@ -14,7 +14,7 @@ from optgen.runtime.core.evaluation import evaluated
 from optgen.runtime.core.groups import as_given
 from optgen.runtime.core.memory import Kinds, Memory
 from optgen.runtime.core.program import OPTIONS, Array, Params, Program, Value
-from optgen.runtime.core.reduced import Reduced, cuts_of, filled, views
+from optgen.runtime.core.reduced import Reduced, cuts_of, filled, had_otherwise, shape_in, views
 from optgen.runtime.core.storage import HALF, Storage, computed_for, dtype_of, wanted
 from optgen.runtime.core.table import CHUNK, Cuts
 
@@ -23,7 +23,7 @@ class Holdings:
     """Parameters, in groups, with their hyperparameters, states and numbers, and where all of it lies.
 
     ``params`` are arrays, or groups of them with hyperparameters of their own; ``given`` has, by name, those of groups
-    that say nothing else, and how slots are stored: `optgen.runtime.core.program.OPTIONS`.
+    that say nothing else, and how slots are stored and tensors seen: `optgen.runtime.core.program.OPTIONS`.
     """
 
     program: ClassVar[Program]
@@ -36,6 +36,7 @@ class Holdings:
         self._given = as_given(params)
         self._options = {name: value for name, value in given.items() if name in OPTIONS}
         self._defaults = {name: value for name, value in given.items() if name not in OPTIONS}
+        self._refuse_unknown(self._defaults)
         self._groups = tuple(self._completed(k, its) for k, its in enumerate(self._given.hypers))
         self._constant: tuple[Mapping[str, Value], ...] = ()
         """The groups once it is known that none has a schedule."""
@@ -71,6 +72,14 @@ class Holdings:
         columns += [memory.addresses(values) for values in self._rest.values()]
         self._columns = np.array([self._slots[0], *columns])
         self._begin(first, self._cohorts)
+
+    def _refuse_unknown(self, names: Iterable[str]) -> None:
+        """Complain of a name that is given for all groups and that neither a hyperparameter nor an option has."""
+        hypers = self.program.hypers
+        for name in names:
+            if name not in hypers:
+                expected = f"one of {', '.join(hypers)}, or of the options {', '.join(OPTIONS)}"
+                raise TypeError(f"{self.program.name} has no hyperparameter {name!r}: expected {expected}")
 
     def _completed(self, group: int, its: Mapping[str, Any]) -> dict[str, Value]:
         """Every hyperparameter of a group: its own, else as it was given for all, else the default."""
@@ -190,6 +199,17 @@ class Holdings:
             for key, array in zip(self._given.keys, values, strict=True)
         }
         return {**arrays_of_states, **self._model_states()}
+
+    def _refuse_seen_otherwise(self, read: Mapping[str, Any]) -> None:
+        """Complain of entries of a state dict in the shape that they have where tensors are seen the other way."""
+        how = self._wanted.as_matrices
+        for name, kind in self.program.reduced_states.items():
+            for key, shape in zip(self._given.keys, self._shapes, strict=True):
+                entry, expected = f"{name}.{key}", shape_in(kind, shape, as_matrices=how)
+                got = getattr(read.get(entry), "shape", expected)
+                more = had_otherwise(kind, shape, got, as_matrices=how) if got != expected else ""
+                if more:
+                    raise ValueError(f"state dict entry {entry!r}: expected shape {expected}, got {got}{more}")
 
     def _memory_of(self, array: Any) -> Memory:
         """What an array of a state is: a number of the whole model that the host makes is one of NumPy's."""

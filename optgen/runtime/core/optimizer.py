@@ -237,6 +237,7 @@ class OptimizerBase(Holdings):
         count = as_step_count("state dict entry 't'", read["t"], least=0)
         counts = saved.counts(read[saved.EACH], count, tensors) if saved.EACH in read else [count] * tensors
         hypers = saved.hypers(program, read, len(self._groups))
+        self._refuse_seen_otherwise(read)
         sources = {entry: self._source(entry, read[entry], target, cast=cast) for entry, target in targets.items()}
         numbers = [saved.numbers(name, read[name], tensors) for name in program.numbers]
         cohorts = cohorts_of(self._given.group, counts, list(zip(*numbers, strict=True)) or [()] * tensors)

@@ -64,6 +64,13 @@ def shape_in(kind: str, shape: tuple[int, ...], *, as_matrices: bool = False) ->
     return ()
 
 
+def had_otherwise(kind: str, shape: tuple[int, ...], got: tuple[int, ...], *, as_matrices: bool) -> str:
+    """What more to say of a tensor's values of a kind in a shape that was not expected, if others have them in that."""
+    if got != shape_in(kind, shape, as_matrices=not as_matrices):
+        return ""
+    return f", as optimizers with as_matrices={not as_matrices} have it; make this one so too, or start anew"
+
+
 def views(
     kind: str, flat: Array, shapes: Sequence[tuple[int, ...]], cuts: Cuts, *, as_matrices: bool = False
 ) -> list[Array]:
