@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optgen.bench.heats import BY_ROWS, CONVOLUTIONS, LARGE, MATRICES, ROWS, SMALL, TILED, StoredAs
+from optgen.bench.heats import AS_MATRICES, BY_ROWS, CONVOLUTIONS, EAGER, LARGE, MATRICES, ROWS, SMALL, TILED
 from optgen.bench.machine import PACKAGES
 from optgen.bench.models import ALL, COUNTS
 from optgen.bench.pictures import pages
@@ -41,8 +41,6 @@ NOTHING = "not in this run"
 HOST = "10000x100"
 IN_CACHE = ("2^14", "2^17")
 TILED_AIM, LOOP_AIM = 0.9, 0.95
-SEEN = str(StoredAs(options={"as_matrices": True}))
-"""How reports call what is seen so."""
 
 
 @dataclass(frozen=True)
@@ -282,19 +280,19 @@ def _limits(found: Found) -> Iterator[str]:
 
 def _of_rows(found: Found) -> Iterator[str]:
     """Rules of rows and columns on networks: on long rows, and on those of convolutions."""
-    ways = ((MATRICES, "float32"), (CONVOLUTIONS, "float32"), (CONVOLUTIONS, SEEN))
+    seen = str(AS_MATRICES)
+    ways = ((MATRICES, "float32"), (CONVOLUTIONS, "float32"), (CONVOLUTIONS, seen))
     tables = [(*way, rule, rows) for way in ways for rule in BY_ROWS if (rows := found.rows(rule, *way))]
     if not tables:
         return
     yield "\n## Rules of rows and columns on networks\n"
     yield "A row is one of the last dimension: hundreds of elements in gpt2, in resnet50 1, 3 or 7; but `as_matrices`"
     yield "all that an output is computed from ([what is meant](convolutions.md)). Milliseconds a step.\n"
-    others = ("torch foreach", "torch single")
-    yield f"| model | rule | loop | optgen | of loop | {' | '.join(others)} |\n|---|---|---|---|---|---|---|"
+    yield f"| model | rule | loop | optgen | of loop | {' | '.join(EAGER)} |\n|---|---|---|---|---|---|---|"
     for model, kept, rule, rows in tables:
-        times = [milliseconds(rows[name]["median_ms"]) if name in rows else "–" for name in (LOOP, OURS, *others)]
+        times = [milliseconds(rows[name]["median_ms"]) if name in rows else "–" for name in (LOOP, OURS, *EAGER)]
         times.insert(2, f"{1 / rows[OURS]['time_of_loop']:.2f}")
-        yield f"| {model}{', as matrices' * (kept == SEEN)} | `{rule}` | {' | '.join(times)} |"
+        yield f"| {model}{', as matrices' * (kept == seen)} | `{rule}` | {' | '.join(times)} |"
 
 
 if __name__ == "__main__":

@@ -48,6 +48,9 @@ BY_ROWS = (
 LARGE, TILED, SMALL = "2^24", "4096by4096", "1000x4096"
 MATRICES, CONVOLUTIONS = "gpt2", "resnet50"
 """A network whose rows are long, and one whose rows are those of its convolutions: 1, 3 or 7 elements."""
+AS_MATRICES = StoredAs(options={"as_matrices": True})
+EAGER = ("torch foreach", "torch single")
+"""Contenders that have every rule of PyTorch's, on models of any size."""
 SIXTEEN_BITS = (
     StoredAs(options={"store": {"m": "bfloat16", "v": "bfloat16"}}),
     StoredAs("bfloat16"),
@@ -71,11 +74,9 @@ def standard(rules: Sequence[str], threads: int) -> list[Heat]:
     chosen += [Heat("adamw", tensors(name), kept, threads, fused) for kept in SIXTEEN_BITS for name in (LARGE, SMALL)]
     chosen += [Heat(rule, tensors(name), usual, threads, ()) for rule in ROWS for name in (TILED, SMALL)]
     chosen += [Heat(rule, tensors(TILED), usual, threads, ()) for rule in BY_ROWS if rule not in ROWS]
-    eager = ("torch foreach", "torch single")
     networks = (MATRICES, CONVOLUTIONS)
-    chosen += [Heat(rule, tensors(name), usual, threads, eager) for rule in BY_ROWS for name in networks]
-    seen = StoredAs(options={"as_matrices": True})
-    chosen += [Heat(rule, tensors(CONVOLUTIONS), seen, threads, ()) for rule in BY_ROWS]
+    chosen += [Heat(rule, tensors(name), usual, threads, EAGER) for rule in BY_ROWS for name in networks]
+    chosen += [Heat(rule, tensors(CONVOLUTIONS), AS_MATRICES, threads, ()) for rule in BY_ROWS]
     done = {heat.rule for heat in chosen if heat.model.name == LARGE}
     chosen += [Heat(rule, tensors(LARGE), usual, threads, ()) for rule in rules if rule not in done]
     return [heat for heat in chosen if heat.rule in rules]

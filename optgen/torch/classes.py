@@ -85,8 +85,8 @@ def _made(title: str, module: str, text: str, **attributes: Any) -> type[TorchOp
     made: Any = type(title, (TorchOptimizer,), {"__module__": module, "__doc__": text, **attributes})
     its = made._signature()  # noqa: SLF001 - of this package
     own = Parameter.KEYWORD_ONLY
-    options = {"store": None, "rounding": "nearest", "rounding_seed": 0, "master": False, "kahan": False}
-    options |= {"as_matrices": False}
+    flags = dict.fromkeys(("master", "kahan", "as_matrices"), False)
+    options = {"store": None, "rounding": "nearest", "rounding_seed": 0, **flags}
     assert tuple(options) == OPTIONS, "all are shown"
     made.__signature__ = Signature(
         [

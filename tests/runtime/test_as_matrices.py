@@ -10,10 +10,10 @@ import pytest
 
 import optgen
 from optgen import ROW, Let, Optimizer, RowNorm, g, state, theta
+from optgen.bench.heats import BY_ROWS
 from optgen.hypers import lr
 
 SHAPES = ((8, 4, 3, 3), (7,), (5, 6), (), (3, 2, 5), (2, 0, 3), (6, 1, 1, 1))
-OF_LINES = ("adafactor", "adafactor_paper", "adam_mini", "adamp", "centralized_sgdm", "clip_unit_norm_sgdm", "sm3")
 
 
 def as_matrix(array: np.ndarray) -> np.ndarray:
@@ -44,14 +44,14 @@ def assert_same(ours: Any, others: Any) -> None:
             assert np.broadcast_shapes(a.shape, param.shape) == param.shape
 
 
-@pytest.mark.parametrize("name", [*OF_LINES, "adamw"])
+@pytest.mark.parametrize("name", [*BY_ROWS, "adamw"])
 def test_a_tensor_is_stepped_as_the_matrix_it_is_seen_as(generated_by_name: Any, name: str) -> None:
     assert_same(*pair(generated_by_name(name).kind))
 
 
 def test_all_rules_of_rows_and_columns_are_here(reducing: Any) -> None:
     kinds = {*reducing.module.PROGRAM.kinds.values()}
-    assert (reducing.optimizer.name in OF_LINES) is bool(kinds & {"row", "column", "part"})
+    assert (reducing.optimizer.name in BY_ROWS) is bool(kinds & {"row", "column", "part"})
 
 
 def test_states_of_rows_that_start_from_theta() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -163,9 +164,9 @@ class Holdings:
         if self._reduced is None:
             return self._state
         kinds = {name: kind for name, kind in self.program.reduced_states.items() if kind != "model"}
-        flat, cuts, how = self._reduced.arrays, self._reduced.cuts, {"as_matrices": self._wanted.as_matrices}
-        found = {name: views(kind, flat[name], self._shapes, cuts, **how) for name, kind in kinds.items()}
-        return {**self._state, **found}
+        flat, of_kind = self._reduced.arrays, partial(views, as_matrices=self._wanted.as_matrices)
+        its = {name: of_kind(kind, flat[name], self._shapes, self._reduced.cuts) for name, kind in kinds.items()}
+        return {**self._state, **its}
 
     def _model_states(self) -> dict[str, Any]:
         """Each state that kernels keep as one value for the whole model, as a view of it."""

@@ -87,18 +87,17 @@ def max_over(values: Any, tensors: Any) -> float:
 
 
 @outlined
-def _filled(count: int, x: float) -> Any:
-    """As many copies of a number."""
-    found = numbers(count)
-    for k in range(count):
-        found[k] = x
-    return found
+def _fill(values: Any, begin: int, end: int, x: float) -> None:
+    """Let consecutive values be a number."""
+    for k in range(begin, end):
+        values[k] = x
 
 
 @outlined
 def _in_groups(values: Any, at: At, most: int) -> Any:
     """For each tensor, the sum or the largest of what those of its parameter group have that take part."""
-    found, tensors, first = _filled(len(values), 0.0), at.tensors, 0
+    found, tensors, first = numbers(len(values)), at.tensors, 0
+    _fill(found, 0, len(found), 0.0)
     while first < len(tensors):  # one group comes after another
         last = first + 1
         while last < len(tensors) and at.families[tensors[last]] == at.families[tensors[first]]:
@@ -127,8 +126,7 @@ def max_in_groups(values: Any, at: At) -> Any:
 def column_totals(parts: Any, at: At, j: int, found: Any) -> None:
     """The sum over each column of a tensor, from what its chunks have added up, among those of all tensors."""
     begin = at.columns[j]
-    for k in range(begin, at.columns[j + 1]):
-        found[k] = 0.0
+    _fill(found, begin, at.columns[j + 1], 0.0)
     for chunk in range(at.chunks[j], at.chunks[j + 1]):
         first, count, column = at.parts[chunk]
         for k in range(count):
@@ -139,8 +137,7 @@ def column_totals(parts: Any, at: At, j: int, found: Any) -> None:
 def column_largest(parts: Any, at: At, j: int, found: Any) -> None:
     """The largest of each column of a tensor, from what its chunks have found, among those of all tensors."""
     begin = at.columns[j]
-    for k in range(begin, at.columns[j + 1]):
-        found[k] = -np.inf
+    _fill(found, begin, at.columns[j + 1], -np.inf)
     for chunk in range(at.chunks[j], at.chunks[j + 1]):
         first, count, column = at.parts[chunk]
         for k in range(count):
